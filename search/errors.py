@@ -1,0 +1,62 @@
+"""What can go wrong in a search.
+
+FinetuneError               everything below; the message is one line for people
+ +- UserError               the input is wrong: study file, data, arguments, URL (exit 2)
+ |   +- SpecError           the study file, all its faults with their lines
+ |   +- DataError           the data set
+ |   +- StoreUrlError       a storage URL that is malformed or leads nowhere
+ |   +- ConflictError       the name is taken by a study of other data or another space
+ |   +- NotFoundError       no such study or trial
+ +- RunError                the input was right and yet it failed (exit 1)
+     +- TrialError          a trial cannot go on: NaN, out of memory, disk full
+     +- SchemaError         the database's schema is newer than this program
+     +- LeaseLostError           this worker's claim on a trial has been taken over
+"""
+
+
+class FinetuneError(Exception):
+    """Anything ftsearch reports itself; ``str(error)`` is what a user sees."""
+
+    exit_code = 1
+
+
+class UserError(FinetuneError):
+    """The input is wrong; nothing was trained and nothing is lost."""
+
+    exit_code = 2
+
+
+class SpecError(UserError):
+    """The study file is wrong; the message holds one line per fault."""
+
+
+class DataError(UserError):
+    """The data set is missing, empty, or broken."""
+
+
+class StoreUrlError(UserError):
+    """The storage URL is malformed or the database cannot be reached."""
+
+
+class ConflictError(UserError):
+    """The study of that name was made from other data, another backbone or another space."""
+
+
+class NotFoundError(UserError):
+    """No study or trial of that name."""
+
+
+class RunError(FinetuneError):
+    """The run failed although the input was right."""
+
+
+class TrialError(RunError):
+    """This trial cannot go on; the study can."""
+
+
+class SchemaError(RunError):
+    """The database was written by a newer ftsearch."""
+
+
+class LeaseLostError(RunError):
+    """Another worker owns the trial now; nothing more may be written for it."""

@@ -1,0 +1,225 @@
+"""What a search leaves behind: the language between training, store and report. No torch, no SQL, no Optuna."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+Json = Any
+
+
+class TrialState(StrEnum):
+    """Where a trial stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+    @property
+    def is_finished(self) -> bool:
+        return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
+
+
+class Verdict(StrEnum):
+    """What ``on_epoch`` answers to the training loop."""
+
+    CONTINUE = "continue"
+    PRUNE = "prune"
+    """Too weak against the other trials: end now."""
+    PAUSE = "pause"
+    """The worker has to leave: write the checkpoint and end; another worker goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """One epoch of one trial.
+
+    Attributes:
+        epoch: counted from 1.
+        train_loss: mean over the epoch of the task's loss plus the penalty.
+        loss_terms: the parts of ``train_loss`` by name, each already multiplied by its strength.
+        metrics: validation metrics by name, ``loss`` among them.
+        learning_rates: at the end of the epoch, by parameter group (``head``, ``backbone``).
+        seconds: wall-clock, validation included.
+    """
+
+    epoch: int
+    train_loss: float
+    metrics: Mapping[str, float]
+    learning_rates: Mapping[str, float] = field(default_factory=dict)
+    loss_terms: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClassResult:
+    """Validation results of one class at the best epoch."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Validation in detail at a trial's best epoch.
+
+    Attributes:
+        classes: one result a class, in the data set's order.
+        confusion: rows are true classes, columns predicted ones; counts.
+    """
+
+    classes: tuple[ClassResult, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a trial failed: ``kind`` is one word for grouping (``nan``, ``memory``, ``disk``, ``error``)."""
+
+    kind: str
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a candidate costs to hold and to run.
+
+    Attributes:
+        parameters: all of them, head included.
+        trained: those that learn.
+        flops: multiply-adds times two of one forward pass of one input.
+        unit_states: one word per unit of the pretrained chain, in order:
+            ``frozen``, ``trained``, ``edited``, ``skipped`` or ``dropped``.
+    """
+
+    parameters: int
+    trained: int
+    flops: int
+    unit_states: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """Everything the store knows of one trial.
+
+    Attributes:
+        number: counted from 0 within the study; 0 is the baseline.
+        value: the objective at the best epoch; None until there is one.
+        params: what the sampler chose, by parameter name; ``distributions`` its ranges in Optuna's JSON.
+        candidate: ``Candidate.to_json()``.
+        words: the candidate in one line for people.
+        ended: why it ended, one line (``ran all 5 epochs``, ``pruned after epoch 2: ...``).
+        seconds: wall-clock of all attempts, building included.
+        extras: further facts worth keeping, JSON (cache decision, device, batch that fitted ...).
+    """
+
+    number: int
+    state: TrialState
+    value: float | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    distributions: Mapping[str, str] = field(default_factory=dict)
+    candidate: Json = None
+    words: str = ""
+    is_baseline: bool = False
+    seed: int | None = None
+    epochs: tuple[EpochRecord, ...] = ()
+    best_epoch: int | None = None
+    size: Size | None = None
+    evaluation: Evaluation | None = None
+    ended: str = ""
+    failure: Failure | None = None
+    attempts: int = 0
+    worker: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    seconds: float = 0.0
+    checkpoint: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    dataset_fingerprint: str = ""
+    extras: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRecord:
+    """One unit of the pretrained chain, for figures and tables."""
+
+    name: str
+    parameters: int
+    flops: int
+    reduction: int
+    """Input height over output height."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRecord:
+    """The data set as found.
+
+    Attributes:
+        counts: split -> class -> number of samples.
+        fingerprint: of contents, labels and splits.
+        skipped: files left out under ``on_error: skip``, with the reason.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    counts: Mapping[str, Mapping[str, int]]
+    fingerprint: str
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRecord:
+    """Everything the store knows of one study.
+
+    Attributes:
+        spec: the study file as validated data (JSON); ``spec_text`` as the user wrote it.
+        identity: the part of the spec that makes two studies the same search (data, backbone, space,
+            budget, objective), JSON; a study is continued only when it is equal.
+        metric: name of the objective; ``maximize`` its direction.
+        target: how many trials the study shall have.
+        trials: in order of number.
+    """
+
+    name: str
+    task: str
+    metric: str
+    maximize: bool
+    backbone: str
+    weights: str
+    dataset: DatasetRecord
+    target: int
+    spec: Json = None
+    spec_text: str = ""
+    identity: Json = None
+    units: tuple[UnitRecord, ...] = ()
+    trials: tuple[TrialRecord, ...] = ()
+    created_at: datetime | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def is_better(self, value: float, than: float) -> bool:
+        return value > than if self.maximize else value < than
+
+    @property
+    def ranking(self) -> tuple[TrialRecord, ...]:
+        """Complete trials with a value, the best first; ties go to the smaller number."""
+        done = [trial for trial in self.trials if trial.state is TrialState.COMPLETE and trial.value is not None]
+        sign = -1.0 if self.maximize else 1.0
+        return tuple(sorted(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number)))
+
+    @property
+    def best(self) -> TrialRecord | None:
+        ranking = self.ranking
+        return ranking[0] if ranking else None
+
+    @property
+    def baseline(self) -> TrialRecord | None:
+        return next((trial for trial in self.trials if trial.is_baseline), None)

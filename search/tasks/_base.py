@@ -1,0 +1,55 @@
+"""What every task is: it owns data formats, head, loss and metrics. Same verbs in all tasks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from search.records import Evaluation
+
+
+class Meter(ABC):
+    """Collects one validation pass on the device; no host synchronisation until ``compute``."""
+
+    @abstractmethod
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        """Take a batch: ``outputs`` ``(N, classes)`` logits, ``targets`` ``(N,)`` class indices."""
+
+    @abstractmethod
+    def compute(self) -> Mapping[str, float]:
+        """Return every metric of the task by name, ``loss`` among them."""
+
+    @abstractmethod
+    def evaluation(self) -> Evaluation:
+        """Return per-class results and the confusion matrix."""
+
+
+class Task(ABC):
+    """What is learnt. A file of this room ends with ``task = ...()``.
+
+    Class attributes:
+        name: the file's name and the value of ``task:`` in a study file.
+        formats: names of the data formats it takes.
+        directions: metric name -> True when larger is better; the first one is the default objective.
+    """
+
+    name: ClassVar[str]
+    formats: ClassVar[tuple[str, ...]]
+    directions: ClassVar[Mapping[str, bool]]
+
+    @abstractmethod
+    def head(self, features: tuple[int, ...], classes: int, choice: Any) -> nn.Module:
+        """Return a head for features of shape ``(C, H, W)``, ``(tokens, C)`` or ``(C,)``.
+        ``choice`` is the value of the ``head`` decision."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        """Return the mean loss of a batch. ``targets`` are class indices ``(N,)`` or, after mixup,
+        class probabilities ``(N, classes)``."""
+
+    @abstractmethod
+    def meter(self, classes: tuple[str, ...], device: Any) -> Meter:
+        """Return an empty meter for one validation pass."""

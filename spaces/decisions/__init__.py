@@ -1,0 +1,1 @@
+"""Structure and recipe decisions, one a file."""

@@ -1,0 +1,1 @@
+"""What the generic cut cannot know, one family a file."""
