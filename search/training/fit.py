@@ -1,0 +1,213 @@
+"""Train one network: epochs, early end by verdict, checkpoints, resume."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from search.errors import TrialError
+from search.records import ClassResult, EpochRecord, Evaluation, Json, Verdict
+from search.tasks._base import Task
+from search.training import checkpoint as files
+from search.training.epoch import Batch, LeaveError, Penalties, Step, train, validate
+from search.training.memory import MicroBatches
+from search.training.precision import Precision
+
+Optimizer = torch.optim.Optimizer
+Schedule = torch.optim.lr_scheduler.LRScheduler
+CHECKPOINT_EVERY_S = 10.0
+"""Seconds of training that a killed worker may cost, at most an epoch more."""
+
+
+class Epochs(Protocol):
+    """Batches of every epoch; the same for the same epoch, whatever was asked before."""
+
+    def epoch(self, number: int) -> Iterable[Batch]:
+        """Return the batches of epoch ``number``, counted from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """All that decides how a network is trained.
+
+    Attributes:
+        optimize: gives optimiser and per-step schedule for the network's parameters.
+        penalties: the terms added to the task's loss, each multiplied by its strength.
+        objective: metric that picks the best epoch; ``maximize`` its direction.
+        on_epoch: told of every finished epoch; answers whether to go on.
+        leave: asked before every step; true ends the training in the middle of the epoch.
+        folder: where checkpoints for resuming go; None writes none.
+    """
+
+    task: Task
+    classes: tuple[str, ...]
+    train: Epochs
+    val: Epochs
+    epochs: int
+    objective: str
+    maximize: bool
+    seed: int
+    precision: Precision
+    optimize: Callable[[nn.Module, int], tuple[Optimizer, Schedule]]
+    steps_per_epoch: int
+    penalties: Callable[[nn.Module], Penalties]
+    label_smoothing: float = 0.0
+    on_epoch: Callable[[EpochRecord], Verdict] = lambda _: Verdict.CONTINUE
+    leave: Callable[[], bool] = lambda: False
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What training gave.
+
+    Attributes:
+        verdict: CONTINUE when all epochs ran, else what ended it.
+        best_epoch: epoch of the best objective, counted from 1; None when none finished.
+        weights: the network's state dict at the best epoch, on the CPU.
+        micro_batch: most samples that fitted in memory at once; None when whole batches did.
+    """
+
+    verdict: Verdict
+    epochs: tuple[EpochRecord, ...]
+    best_epoch: int | None
+    weights: Mapping[str, Tensor]
+    evaluation: Evaluation | None
+    micro_batch: int | None
+
+
+@dataclass(slots=True)
+class _Progress:
+    epochs: tuple[EpochRecord, ...] = ()
+    best: EpochRecord | None = None
+    weights: Mapping[str, Tensor] | None = None
+    evaluation: Evaluation | None = None
+
+
+def fit(network: nn.Module, course: Course) -> Outcome:
+    """Train ``network`` in place and return what came of it.
+
+    Every epoch is seeded by the course's seed and its number, so that a training resumed from a checkpoint
+    in ``course.folder`` goes on as if it had never been interrupted.
+
+    Raises:
+        TrialError: the loss is not finite, memory or disk is used up.
+    """
+    optimizer, schedule = course.optimize(network, course.steps_per_epoch * course.epochs)
+    memory = MicroBatches()
+    step = Step(
+        network,
+        lambda outputs, targets: course.task.loss(outputs, targets, course.label_smoothing),
+        course.penalties(network),
+        optimizer,
+        schedule,
+        course.precision,
+        memory,
+    )
+    progress = _resume(network, optimizer, schedule, course)
+    saved_at = time.monotonic()
+    verdict = Verdict.CONTINUE
+    for number in range(len(progress.epochs) + 1, course.epochs + 1):
+        try:
+            record = _epoch(step, course, number, progress)
+        except LeaveError:
+            verdict = Verdict.PAUSE
+            break
+        verdict = course.on_epoch(record)
+        if course.folder and number < course.epochs and verdict is not Verdict.PRUNE:
+            if verdict is Verdict.PAUSE or time.monotonic() - saved_at >= CHECKPOINT_EVERY_S:
+                files.write_rolling(course.folder, number, _checkpoint(network, optimizer, schedule, progress))
+                saved_at = time.monotonic()
+        if verdict is not Verdict.CONTINUE:
+            break
+    best = progress.best
+    return Outcome(
+        verdict,
+        progress.epochs,
+        best.epoch if best else None,
+        progress.weights or {},
+        progress.evaluation,
+        memory.limit,
+    )
+
+
+def _epoch(step: Step, course: Course, number: int, progress: _Progress) -> EpochRecord:
+    begin = time.perf_counter()
+    torch.manual_seed((course.seed * 1_000_003 + number) % 2**63)
+    losses = train(step, course.train.epoch(number), course.leave)
+    if not math.isfinite(losses.total):
+        terms = ", ".join(f"{name} {value:g}" for name, value in losses.terms.items())
+        raise TrialError(
+            f"the training loss is not finite in epoch {number} ({terms}); lower learning rates help", "nan"
+        )
+    meter = course.task.meter(course.classes, course.precision.device)
+    validate(step.network, course.val.epoch(1), meter, course.precision, step.memory)
+    metrics = dict(meter.compute())
+    rates = {str(group.get("name", index)): group["lr"] for index, group in enumerate(step.optimizer.param_groups)}
+    record = EpochRecord(number, losses.total, metrics, rates, losses.terms, time.perf_counter() - begin)
+    progress.epochs = (*progress.epochs, record)
+    if _is_better(record, progress.best, course):
+        progress.best, progress.evaluation = record, meter.evaluation()
+        progress.weights = {name: value.detach().cpu().clone() for name, value in step.network.state_dict().items()}
+    return record
+
+
+def _is_better(record: EpochRecord, than: EpochRecord | None, course: Course) -> bool:
+    value = record.metrics[course.objective]
+    if than is None or not math.isfinite(than.metrics[course.objective]):
+        return True
+    best = than.metrics[course.objective]
+    return value > best if course.maximize else value < best
+
+
+def _checkpoint(network: nn.Module, optimizer: Optimizer, schedule: Schedule, progress: _Progress) -> files.Checkpoint:
+    state = optimizer.state_dict()
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"best.{name}": value for name, value in (progress.weights or {}).items()}
+    numbers: dict[str, Json] = {}
+    for index, values in state["state"].items():
+        for key, value in values.items():
+            name = f"{index}.{key}"
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{name}"] = value
+            else:
+                numbers[name] = value
+    facts = {
+        "epochs": [asdict(record) for record in progress.epochs],
+        "best_epoch": progress.best.epoch if progress.best else None,
+        "evaluation": asdict(progress.evaluation) if progress.evaluation else None,
+        "optimizer": {"numbers": numbers, "groups": state["param_groups"]},
+        "schedule": schedule.state_dict(),
+    }
+    return files.Checkpoint(tensors, facts)
+
+
+def _resume(network: nn.Module, optimizer: Optimizer, schedule: Schedule, course: Course) -> _Progress:
+    found = files.read_newest(course.folder) if course.folder else None
+    if found is None:
+        return _Progress()
+    network.load_state_dict(found.part("network."))
+    state: dict[int, dict[str, Json]] = {}
+    saved = found.facts["optimizer"]
+    for name, value in (*found.part("optimizer.").items(), *saved["numbers"].items()):
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": saved["groups"]})
+    schedule.load_state_dict(dict(found.facts["schedule"]))
+    epochs = tuple(EpochRecord(**record) for record in found.facts["epochs"])
+    best = next((record for record in epochs if record.epoch == found.facts["best_epoch"]), None)
+    return _Progress(epochs, best, found.part("best.") or None, _evaluation(found.facts["evaluation"]))
+
+
+def _evaluation(data: Json) -> Evaluation | None:
+    if data is None:
+        return None
+    classes = tuple(ClassResult(**result) for result in data["classes"])
+    return Evaluation(classes, tuple(tuple(row) for row in data["confusion"]))

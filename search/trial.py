@@ -1,0 +1,170 @@
+"""One trial from its claim to its end: ask, sample, build, fit, record, tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from search.laboratory import Laboratory
+from search.records import EpochRecord, TrialState, Verdict
+from search.store import reading, writing
+from search.store.connection import Engine
+from search.store.leases import Claim
+from search.study import Sampling, trial_seed
+from search.training import checkpoint as files
+from search.training.fit import Outcome, fit
+from spaces.candidate import Candidate
+
+
+class Observer(Protocol):
+    """Somebody who watches trials run: a progress bar, a log, a test."""
+
+    def trial_started(self, number: int, words: str, epochs: int) -> None:
+        """A trial begins to train."""
+
+    def epoch_done(self, number: int, epoch: EpochRecord) -> None:
+        """An epoch has ended and is in the store."""
+
+    def trial_ended(self, number: int, state: TrialState, value: float | None, ended: str) -> None:
+        """A trial has ended, or was handed back (``WAITING``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where trials run: what they share, the store, the sampler, who watches.
+
+    Attributes:
+        folder: where checkpoints go, one folder a study.
+        leave: true once the worker has been told to go.
+    """
+
+    laboratory: Laboratory
+    engine: Engine
+    sampling: Sampling
+    folder: Path
+    observer: Observer
+    leave: Callable[[], bool]
+
+
+def run(bench: Bench, claim: Claim) -> TrialState:
+    """Run the claimed trial and return the state it is left in; ``WAITING`` when it has to be handed back.
+
+    Raises:
+        TrialError: this trial cannot go on; the caller records why.
+        LeaseLostError: another worker has taken it over; nothing more was written.
+    """
+    begin = time.monotonic()
+    laboratory, number = bench.laboratory, claim.number
+    candidate, optuna_number = _candidate(bench, claim)
+    seed = trial_seed(laboratory.spec.search.seed, number)
+    network = laboratory.build(candidate, seed)
+    writing.record_size(bench.engine, claim, laboratory.size(network))
+    bench.observer.trial_started(number, laboratory.space.words(candidate), laboratory.spec.training.epochs)
+    watch = _Watch(bench, claim)
+    outcome = fit(network, laboratory.course(candidate, network, seed, watch.on_epoch, bench.leave, _resuming(bench, number)))
+    if outcome.verdict is Verdict.PAUSE:
+        return TrialState.WAITING
+    return _finish(bench, claim, candidate, optuna_number, outcome, watch.reason, time.monotonic() - begin)
+
+
+def _candidate(bench: Bench, claim: Claim) -> tuple[Candidate, int]:
+    """Return the claim's candidate: the one a former attempt left, the baseline for trial 0, else a new one."""
+    if claim.candidate is not None and claim.optuna_number is not None:
+        return Candidate.from_json(claim.candidate), claim.optuna_number
+    laboratory, number = bench.laboratory, claim.number
+    space = laboratory.space
+    is_baseline = number == 0
+    baseline = space.baseline()
+    asked = bench.sampling.ask(number, space.params(baseline) or {} if is_baseline else None)
+    candidate = space.sample(asked.suggest) if not is_baseline or space.params(baseline) is not None else baseline
+    if is_baseline:
+        candidate = baseline
+    writing.record_candidate(
+        bench.engine,
+        claim,
+        optuna_number=asked.number,
+        params=asked.params,
+        distributions=asked.distributions,
+        candidate=candidate.to_json(),
+        words=space.words(candidate),
+        is_baseline=is_baseline,
+        seed=trial_seed(laboratory.spec.search.seed, number),
+        versions=laboratory.versions,
+        dataset_fingerprint=laboratory.dataset.fingerprint,
+    )
+    return candidate, asked.number
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Takes every epoch to the store and asks the pruner."""
+
+    bench: Bench
+    claim: Claim
+    reason: str = ""
+    curve: list[float] = field(default_factory=list)
+
+    def on_epoch(self, record: EpochRecord) -> Verdict:
+        bench, spec = self.bench, self.bench.laboratory.spec
+        writing.record_epochs(bench.engine, self.claim, (record,))
+        bench.observer.epoch_done(self.claim.number, record)
+        if self.claim.number > 0 and record.epoch < spec.training.epochs:
+            curves = reading.epoch_curves(bench.engine, spec.name, spec.objective)
+            own = curves.pop(self.claim.number)
+            verdict, self.reason = spec.search.pruner.verdict(own, curves, spec.maximize)
+            if verdict is Verdict.PRUNE:
+                return verdict
+        return Verdict.PAUSE if bench.leave() else Verdict.CONTINUE
+
+
+def _finish(
+    bench: Bench, claim: Claim, candidate: Candidate, optuna_number: int, outcome: Outcome, reason: str, seconds: float
+) -> TrialState:
+    spec, number = bench.laboratory.spec, claim.number
+    pruned = outcome.verdict is Verdict.PRUNE
+    state = TrialState.PRUNED if pruned else TrialState.COMPLETE
+    last = outcome.epochs[-1]
+    best = next(record for record in outcome.epochs if record.epoch == outcome.best_epoch)
+    value = best.metrics[spec.objective]
+    path = None
+    if not pruned and _is_worth_keeping(bench, value):
+        path = files.write(bench.folder, f"trial-{number:05d}", bench.laboratory.checkpoint(candidate, outcome, number))
+    ended = f"pruned after epoch {last.epoch}: {reason}" if pruned else f"ran all {last.epoch} epochs"
+    writing.finish_trial(
+        bench.engine,
+        claim,
+        state=state,
+        value=value,
+        best_epoch=best.epoch,
+        evaluation=outcome.evaluation,
+        ended=ended,
+        seconds=seconds,
+        checkpoint=str(path.relative_to(bench.folder)) if path else None,
+        extras={"device": str(bench.laboratory.precision.device), "micro_batch": outcome.micro_batch},
+    )
+    bench.sampling.tell(optuna_number, state, value, (last.epoch, last.metrics[spec.objective]))
+    files.remove_rolling(_resuming(bench, number))
+    remove_surplus(bench)
+    bench.observer.trial_ended(number, state, value, ended)
+    return state
+
+
+def _resuming(bench: Bench, number: int) -> Path:
+    return bench.folder / f"resume-{number:05d}"
+
+
+def _is_worth_keeping(bench: Bench, value: float) -> bool:
+    spec = bench.laboratory.spec
+    kept = reading.best_values(bench.engine, spec.name, spec.keep_checkpoints)
+    return len(kept) < spec.keep_checkpoints or (value > min(kept) if spec.maximize else value < max(kept))
+
+
+def remove_surplus(bench: Bench) -> None:
+    """Remove the checkpoints of all trials but the best ``keep_checkpoints``."""
+    spec = bench.laboratory.spec
+    for number, checkpoint in reading.surplus_checkpoints(bench.engine, spec.name, spec.keep_checkpoints):
+        writing.forget_checkpoint(bench.engine, spec.name, number)
+        (bench.folder / checkpoint).unlink(missing_ok=True)

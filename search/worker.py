@@ -1,0 +1,156 @@
+"""A worker's life: claim a trial, keep its lease, run it, hand it back when told to leave, ask for the next."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from search import trial
+from search.errors import LeaseLostError, RunError, TrialError
+from search.records import Failure, TrialState
+from search.store import leases, reading, writing
+from search.store.connection import Engine
+from search.store.leases import Claim
+from search.trial import Bench
+
+logger = logging.getLogger(__name__)
+LEASE_S = 60.0
+"""How long a trial waits for a worker that has gone silent."""
+POLL_S = 1.0
+"""How often a worker without work looks whether another one's trial has come free."""
+
+
+class Leaving:
+    """Whether this worker has been told to go: by a signal, by a deadline, or because its parent has died."""
+
+    def __init__(self, *, deadline: float | None = None, parent: int | None = None) -> None:
+        self.reason = ""
+        self._deadline = deadline
+        self._parent = parent
+
+    def __call__(self) -> bool:
+        """Return whether to leave now, in the middle of a trial."""
+        if self._parent is not None and os.getppid() != self._parent:
+            self.reason = self.reason or "the process that started this worker is gone"
+        return bool(self.reason)
+
+    @property
+    def is_time_up(self) -> bool:
+        """Whether no further trial may start."""
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+
+@contextmanager
+def obeying_signals(leaving: Leaving) -> Iterator[None]:
+    """Let SIGTERM and the first Ctrl-C end the work in good order; the second Ctrl-C ends it at once."""
+
+    def tell(number: int, _: FrameType | None) -> None:
+        if leaving.reason:
+            raise KeyboardInterrupt
+        leaving.reason = f"stopped by {signal.Signals(number).name}"
+        logger.warning("%s: finishing the step; once more to leave at once", leaving.reason)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass(slots=True)
+class _Keeper:
+    """Renews a lease from a thread of its own while the trial trains."""
+
+    engine: Engine
+    claim: Claim
+    lost: bool = False
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        done = threading.Event()
+        thread = threading.Thread(target=self._renew, args=(done,), name=f"lease-{self.claim.number}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def _renew(self, done: threading.Event) -> None:
+        while not done.wait(LEASE_S / 4):
+            try:
+                leases.renew(self.engine, self.claim, LEASE_S)
+            except LeaseLostError:
+                self.lost = True
+                return
+            except RunError as error:
+                # The database may come back before the lease runs out; the next round tries again.
+                logger.warning("trial %d: cannot renew the lease: %s", self.claim.number, error)
+
+
+def work(bench: Bench, leaving: Leaving, *, worker: str | None = None) -> None:
+    """Run trials of the bench's study until it has all it shall have, or until ``leaving``.
+
+    A trial that fails is recorded with its reason and the next one is claimed. Trials that other workers
+    hold are waited for, and taken over when their lease runs out.
+    """
+    name = worker or worker_name()
+    study = bench.laboratory.spec.name
+    while not leaving() and not leaving.is_time_up:
+        claim = leases.claim(bench.engine, study, name, LEASE_S)
+        if claim is not None:
+            _run(bench, claim)
+        elif reading.progress(bench.engine, study).unfinished:
+            time.sleep(POLL_S)
+        else:
+            return
+
+
+def worker_name() -> str:
+    """Return ``host:process``, by which people find a worker."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _run(bench: Bench, claim: Claim) -> None:
+    keeper = _Keeper(bench.engine, claim)
+    leave: Callable[[], bool] = bench.leave
+    held = Bench(
+        bench.laboratory, bench.engine, bench.sampling, bench.folder, bench.observer, lambda: leave() or keeper.lost
+    )
+    try:
+        with keeper.keeping():
+            state = trial.run(held, claim)
+        if state is TrialState.WAITING:
+            leases.release(bench.engine, claim)
+            bench.observer.trial_ended(claim.number, state, None, "handed back to the queue")
+    except LeaseLostError:
+        logger.warning("trial %d: another worker has taken it over; leaving it to that one", claim.number)
+    except KeyboardInterrupt:
+        leases.release(bench.engine, claim)
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever ends a trial is recorded with it, and the study goes on
+        _fail(bench, claim, error)
+
+
+def _fail(bench: Bench, claim: Claim, error: Exception) -> None:
+    kind = error.kind if isinstance(error, TrialError) else "error"
+    message = str(error) or type(error).__name__
+    failure = Failure(kind, message, "".join(traceback.format_exception(error)))
+    logger.warning("trial %d failed (%s): %s", claim.number, kind, message)
+    optuna_number = writing.fail_trial(bench.engine, claim, failure)
+    if optuna_number is not None:
+        bench.sampling.tell(optuna_number, TrialState.FAILED, None, None)
+    bench.observer.trial_ended(claim.number, TrialState.FAILED, None, message)

