@@ -64,7 +64,9 @@ def run(bench: Bench, claim: Claim) -> TrialState:
     writing.record_size(bench.engine, claim, laboratory.size(network))
     bench.observer.trial_started(number, laboratory.space.words(candidate), laboratory.spec.training.epochs)
     watch = _Watch(bench, claim)
-    outcome = fit(network, laboratory.course(candidate, network, seed, watch.on_epoch, bench.leave, _resuming(bench, number)))
+    outcome = fit(
+        network, laboratory.course(candidate, network, seed, watch.on_epoch, bench.leave, _resuming(bench, number))
+    )
     if outcome.verdict is Verdict.PAUSE:
         return TrialState.WAITING
     return _finish(bench, claim, candidate, optuna_number, outcome, watch.reason, time.monotonic() - begin)

@@ -21,7 +21,13 @@ from torch.nn import functional as F
 from spaces.errors import ChainError
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
-_GATHERING = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool1d, nn.Flatten, nn.modules.dropout._DropoutNd)
+_GATHERING = (
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool2d,
+    nn.AdaptiveAvgPool1d,
+    nn.Flatten,
+    nn.modules.dropout._DropoutNd,
+)
 _GATHERING_CALLS = {
     *(torch.flatten, torch.mean, torch.squeeze, operator.getitem, F.dropout, F.adaptive_avg_pool2d),
     *("flatten", "mean", "squeeze", "view", "reshape"),
@@ -163,7 +169,9 @@ def cut(network: nn.Module, input_size: tuple[int, int], facts: Mapping[str, obj
         graph = _Tracer(network).trace(network)
     except Exception as error:  # noqa: BLE001  # tracing runs the network's own code, which may fail in any way
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        message = f"{type(network).__name__} cannot be traced by torch.fx ({reason}); it needs a file in spaces/families"
+        message = (
+            f"{type(network).__name__} cannot be traced by torch.fx ({reason}); it needs a file in spaces/families"
+        )
         raise ChainError(message) from error
     finally:
         network.train(mode)
@@ -186,7 +194,9 @@ def _segments(graph: fx.Graph, network: nn.Module) -> list[_Segment]:
     if not isinstance(output.args[0], fx.Node):
         raise ChainError(f"{type(network).__name__} returns {output.args[0]!r}; a chain returns one tensor")
     order = {node: index for index, node in enumerate([*nodes, output])}
-    last_use = {node: max((order[user] for user in node.users if user in order), default=-1) for node in (*inputs, *nodes)}
+    last_use = {
+        node: max((order[user] for user in node.users if user in order), default=-1) for node in (*inputs, *nodes)
+    }
     segments: list[_Segment] = []
     current: list[fx.Node] = []
     live: set[fx.Node] = set(inputs[:1])
@@ -207,8 +217,14 @@ def _modules_of(nodes: Sequence[fx.Node], network: nn.Module) -> list[nn.Module]
 
 def _kind(nodes: Sequence[fx.Node], network: nn.Module) -> str:
     modules = _modules_of(nodes, network)
-    stateful = [module for module in modules if any(True for _ in module.parameters()) or any(True for _ in module.buffers())]
-    if any(isinstance(module, _NORMS) or _is_norm(module) for module in modules) and len(stateful) <= 1 and len(nodes) == 1:
+    stateful = [
+        module for module in modules if any(True for _ in module.parameters()) or any(True for _ in module.buffers())
+    ]
+    if (
+        any(isinstance(module, _NORMS) or _is_norm(module) for module in modules)
+        and len(stateful) <= 1
+        and len(nodes) == 1
+    ):
         return "norm"
     if stateful:
         return "state"

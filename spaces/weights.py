@@ -118,7 +118,11 @@ def load(path: Path) -> dict[str, Tensor]:
     """
     verified(path)
     try:
-        data = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+        data = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
     except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
         raise WeightsError(f"cannot read weights from {path}: {str(error).splitlines()[0]}") from error
     except Exception as error:  # noqa: BLE001  # the unpickler raises its own kinds for what weights_only forbids
@@ -127,7 +131,9 @@ def load(path: Path) -> dict[str, Tensor]:
         if isinstance(data, Mapping) and isinstance(data.get(key), Mapping):
             data = data[key]
     if not isinstance(data, Mapping) or not all(isinstance(value, Tensor) for value in data.values()) or not data:
-        raise WeightsError(f"{path} holds no state dict (names and tensors); save one with torch.save(net.state_dict(), ...)")
+        raise WeightsError(
+            f"{path} holds no state dict (names and tensors); save one with torch.save(net.state_dict(), ...)"
+        )
     return {str(name).removeprefix("module."): value for name, value in data.items()}
 
 
@@ -144,9 +150,13 @@ def fit(network: nn.Module, state: Mapping[str, Tensor], source: str, classifier
     left_out = tuple(
         name
         for name in own
-        if classifier and name.startswith(f"{classifier}.") and (name not in state or state[name].shape != own[name].shape)
+        if classifier
+        and name.startswith(f"{classifier}.")
+        and (name not in state or state[name].shape != own[name].shape)
     )
-    missing = [name for name in own if name not in state and name not in left_out and not name.endswith("num_batches_tracked")]
+    missing = [
+        name for name in own if name not in state and name not in left_out and not name.endswith("num_batches_tracked")
+    ]
     unexpected = [name for name in state if name not in own]
     shapes = [name for name in own if name in state and name not in left_out and state[name].shape != own[name].shape]
     if missing or unexpected or shapes:

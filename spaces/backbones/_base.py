@@ -149,7 +149,9 @@ class Backbone(ABC):
         path = Path(wanted).expanduser()
         if not path.is_file():
             known = ", ".join(("default", NO_WEIGHTS, *named))
-            raise WeightsError(f"weights must be one of {known}, or the path of a file; got {wanted!r}, and no such file")
+            raise WeightsError(
+                f"weights must be one of {known}, or the path of a file; got {wanted!r}, and no such file"
+            )
         return files.verified(path), str(path), self.preprocessing
 
     def _finish(

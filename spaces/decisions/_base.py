@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from spaces.candidate import Json
 from spaces.chain import Chain
+from spaces.errors import CandidateError
 
 Scalar = str | int | float | bool | None
 V = TypeVar("V")
+T = TypeVar("T")
 
 
 class Stage(IntEnum):
@@ -79,6 +81,11 @@ class Decision(ABC, Generic[V]):
     def params(self, value: V, choices: Any) -> Mapping[str, Scalar] | None:
         """Return the parameters with which ``sample`` gives ``value``; None if the range lacks it."""
 
+    def extremes(self, choices: Any, chain: Chain) -> tuple[V, V]:
+        """Return the values of the smallest and the largest network; the plain recipe's for both when it does not matter."""
+        plain = self.baseline(chain)
+        return plain, plain
+
     def settle(self, value: V, chain: Chain) -> V:
         """Return ``value`` as it stands on ``chain`` (already changed by earlier stages), for example
         a freeze depth no larger than the units that are left."""
@@ -100,3 +107,59 @@ class Decision(ABC, Generic[V]):
     @abstractmethod
     def parse(self, data: Json) -> V:
         """Read what ``dump`` wrote. Raises CandidateError when the data is not of this decision."""
+
+
+def check_range(name: str, low: float, high: float | None, *, least: float = 0) -> None:
+    """Check a range of a study file.
+
+    Raises:
+        ValueError: it is upside down, or begins below ``least``.
+    """
+    if low < least:
+        raise ValueError(f"{name}: low must be at least {least:g}, got {low:g}")
+    if high is not None and low > high:
+        raise ValueError(f"{name}: the range is empty: low {low:g} is larger than high {high:g}")
+
+
+def check_choices(name: str, given: Sequence[Any], allowed: Sequence[Any] | None = None) -> None:
+    """Check a list of a study file.
+
+    Raises:
+        ValueError: it is empty, has something twice, or something that is not among ``allowed``.
+    """
+    if not given:
+        raise ValueError(f"{name}: the list is empty; name at least one")
+    if len(set(given)) < len(given):
+        raise ValueError(f"{name}: something stands twice in {list(given)}")
+    if allowed is not None:
+        for choice in given:
+            if choice not in allowed:
+                raise ValueError(f"{name}: expected one of {', '.join(map(str, allowed))}, got {choice!r}")
+
+
+def read_number(decision: str, data: Json, *, whole: bool = False) -> Any:
+    """Return ``data`` if it is a number that is no boolean.
+
+    Raises:
+        CandidateError: it is something else.
+    """
+    if isinstance(data, bool) or not isinstance(data, int if whole else int | float):
+        kind = "a whole number" if whole else "a number"
+        raise CandidateError(f"candidate: {decision} must be {kind}, got {data!r}")
+    return data
+
+
+def read_fields(decision: str, data: Json, kind: type[T]) -> T:
+    """Return the frozen dataclass ``kind`` made from a mapping with exactly its fields; lists become tuples.
+
+    Raises:
+        CandidateError: ``data`` is no mapping, or its keys are not those of ``kind``.
+    """
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # every caller gives a dataclass
+    if not isinstance(data, Mapping) or set(data) != set(names):
+        raise CandidateError(f"candidate: {decision} must have the keys {', '.join(names)}, got {data!r}")
+    return kind(**{name: _tupled(value) for name, value in data.items()})
+
+
+def _tupled(value: Json) -> Any:
+    return tuple(_tupled(part) for part in value) if isinstance(value, list | tuple) else value

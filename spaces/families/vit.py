@@ -26,7 +26,9 @@ class ViT(Family):
         """Resample the position embedding bicubically to the grid of patches of ``input_size``."""
         patch = int(network.patch_size)  # type: ignore[arg-type]  # an int by torchvision's constructor
         if input_size[0] % patch or input_size[1] % patch:
-            raise ProbeError(f"input size {input_size[0]}x{input_size[1]} must be a multiple of the patch, {patch} pixels")
+            raise ProbeError(
+                f"input size {input_size[0]}x{input_size[1]} must be a multiple of the patch, {patch} pixels"
+            )
         grid = (input_size[0] // patch, input_size[1] // patch)
         encoder: nn.Module = network.encoder  # type: ignore[assignment]
         old: nn.Parameter = encoder.pos_embedding  # type: ignore[assignment]

@@ -1,0 +1,217 @@
+"""Candidate + chain + head -> a network with weights in place, split into frozen prefix and trained suffix."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spaces import probe
+from spaces.candidate import Candidate
+from spaces.chain import Chain, Trainable, Unit
+from spaces.decisions.dropout import Shares
+from spaces.decisions.head import features_of
+from spaces.decisions.penalty import Penalty
+from spaces.heads import Features, HeadChoice
+from spaces.space import Space
+
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+Head = Callable[[Features, HeadChoice], nn.Module]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that share a learning rate.
+
+    Attributes:
+        name: ``head`` or ``backbone``.
+        behind: units between these parameters and the head; 0 for the head and the last unit.
+    """
+
+    name: str
+    behind: int
+    parameters: tuple[nn.Parameter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSize:
+    """Parameters, those that learn, floating-point operations of one forward pass, and every unit's state."""
+
+    parameters: int
+    trained: int
+    flops: int
+    unit_states: tuple[str, ...]
+
+
+class Network(nn.Module):
+    """A candidate ready to be trained: units of a chain, then a head.
+
+    ``state_dict`` names are ``units.<index>.<the original network's key>`` and ``head.<...>``.
+    """
+
+    def __init__(self, chain: Chain, head: nn.Module, depth_drop: float = 0.0) -> None:
+        super().__init__()
+        self.chain = chain
+        self.units = nn.ModuleList(unit.module for unit in chain)
+        self.head = head
+        self.prefix_units = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
+        """Leading units that are frozen; their output for an image never changes."""
+        count = max(len(chain) - 1, 1)
+        self._skip_rates = [
+            depth_drop * index / count if depth_drop and not unit.is_frozen and probe.residual(unit.module) else 0.0
+            for index, unit in enumerate(chain)
+        ]
+        self._learn()
+        self.train()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the head's output for ``images`` ``(N, 3, H, W)``."""
+        return self.suffix(self.prefix(images))
+
+    def prefix(self, images: Tensor) -> Tensor:
+        """Return the output of the frozen leading units; the images themselves when there is none."""
+        if not self.prefix_units:
+            return images
+        with torch.no_grad():
+            for unit in self.units[: self.prefix_units]:
+                images = unit(images)
+        return images
+
+    def suffix(self, features: Tensor) -> Tensor:
+        """Return the head's output for what ``prefix`` gives."""
+        for index in range(self.prefix_units, len(self.units)):
+            after = self.units[index](features)
+            rate = self._skip_rates[index]
+            if rate and self.training:
+                # The residual alone is dropped, sample by sample, and scaled so that its mean stays.
+                mask = torch.empty(len(after), *[1] * (after.ndim - 1), device=after.device, dtype=after.dtype)
+                after = features + mask.bernoulli_(1 - rate).div_(1 - rate) * (after - features)
+            features = after
+        output: Tensor = self.head(features)
+        return output
+
+    def train(self, mode: bool = True) -> Network:
+        """Set the mode; frozen units stay in eval, so that their batch-norm statistics never move."""
+        super().train(mode)
+        for unit, module in zip(self.chain, self.units, strict=True):
+            if unit.is_frozen:
+                module.eval()
+        return self
+
+    def groups(self) -> tuple[Group, ...]:
+        """Return the parameters that learn: the head's, then each unit's from the last to the first."""
+        found = [Group("head", 0, tuple(parameter for parameter in self.head.parameters() if parameter.requires_grad))]
+        for behind, module in enumerate(reversed(self.units)):
+            learning = tuple(parameter for parameter in module.parameters() if parameter.requires_grad)
+            if learning:
+                found.append(Group("backbone", behind, learning))
+        return tuple(found)
+
+    def original_state(self) -> dict[str, Tensor]:
+        """Return the weights under the key names of the pretrained network, the head's under ``head.``."""
+        found = {name: value for module in self.units for name, value in module.state_dict().items()}
+        return found | {f"head.{name}": value for name, value in self.head.state_dict().items()}
+
+    def _learn(self) -> None:
+        for unit, module in zip(self.chain, self.units, strict=True):
+            for parameter in module.parameters():
+                parameter.requires_grad_(unit.trainable is Trainable.ALL)
+            if unit.trainable in (Trainable.NORM, Trainable.BIAS):
+                for parameter in _selected(module, unit.trainable):
+                    parameter.requires_grad_(True)
+
+
+def _selected(module: nn.Module, kind: Trainable) -> Iterator[nn.Parameter]:
+    if kind is Trainable.BIAS:
+        yield from (parameter for name, parameter in module.named_parameters() if name.rpartition(".")[2] == "bias")
+        return
+    for layer in module.modules():
+        if isinstance(layer, NORMS):
+            yield from layer.parameters(recurse=False)
+
+
+def build(space: Space, candidate: Candidate, head: Head, seed: int) -> Network:
+    """Return the network of ``candidate``: pretrained weights in place, the head drawn from ``seed``.
+
+    Nothing that can learn is shared with the pretrained chain or another network; frozen units are.
+
+    Raises:
+        CandidateError: the candidate is of another backbone or version.
+        ProbeError: it does not run at its input size.
+    """
+    values = space.values(candidate)
+    chain = space.apply(candidate)
+    chain = replace(chain, units=tuple(_own(unit) for unit in chain))
+    shares: Shares = values["dropout"]
+    choice: HeadChoice = replace(values["head"], dropout=shares.head)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        top = head(features_of(chain), choice)
+    return Network(chain, top, shares.depth)
+
+
+def _own(unit: Unit) -> Unit:
+    return unit if unit.is_frozen else replace(unit, module=copy.deepcopy(unit.module))
+
+
+def size(network: Network, space: Space) -> NetworkSize:
+    """Return what the network costs to hold and to run, and the state of every unit of the pretrained chain."""
+    shape: tuple[int, ...] = (3, *network.chain.input_size)
+    macs = 0
+    for unit in network.chain:
+        found = probe.run(unit.module, shape)
+        macs, shape = macs + found.macs, found.out_shape
+    macs += probe.run(network.head, shape).macs
+    states = [_state(unit) for unit in network.chain]
+    states += ["dropped"] * (len(space.chain) - len(states))
+    counts = [parameter.numel() for parameter in network.parameters()]
+    trained = [parameter.numel() for parameter in network.parameters() if parameter.requires_grad]
+    return NetworkSize(sum(counts), sum(trained), 2 * macs, tuple(states))
+
+
+def _state(unit: Unit) -> str:
+    if unit.skipped:
+        return "skipped"
+    if unit.edits:
+        return "edited"
+    return "frozen" if unit.is_frozen else "trained"
+
+
+def penalties(network: Network, penalty: Penalty) -> Callable[[], Mapping[str, Tensor]]:
+    """Return a function that computes the penalty's term of the loss, times its strength, for the weights of now.
+
+    Norm layers and biases are left out unless ``penalty.everything``. Only what learns is penalised.
+    """
+    if penalty.kind in ("none", "decay"):
+        return dict
+    weights = penalised(network, everything=penalty.everything)
+    origin: list[Any] = [0.0] * len(weights)
+    if penalty.kind == "l2_sp":
+        head = {id(parameter) for parameter in network.head.parameters()}
+        origin = [0.0 if id(weight) in head else weight.detach().clone() for weight in weights]
+
+    def terms() -> Mapping[str, Tensor]:
+        if penalty.kind == "l1":
+            total = torch.stack(torch._foreach_norm(weights, 1)).sum()
+        else:
+            moved = [weight - start for weight, start in zip(weights, origin, strict=True)]
+            total = torch.stack(torch._foreach_norm(moved, 2)).square().sum() / 2
+        return {penalty.kind: penalty.strength * total}
+
+    return terms
+
+
+def penalised(network: Network, *, everything: bool) -> list[nn.Parameter]:
+    """Return the parameters that learn and that penalties apply to: matrices and kernels, or everything."""
+    spared = {
+        id(parameter) for module in network.modules() if isinstance(module, NORMS) for parameter in module.parameters()
+    }
+    return [
+        parameter
+        for parameter in network.parameters()
+        if parameter.requires_grad and (everything or (parameter.ndim > 1 and id(parameter) not in spared))
+    ]

@@ -1,0 +1,79 @@
+"""Dropout before the head's linear layers, and stochastic depth in residual units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spaces import probe
+from spaces.candidate import Json
+from spaces.chain import Chain
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_range, read_fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Largest shares that may be dropped; 0 switches a kind off.
+
+    Attributes:
+        head: of the inputs of every linear layer of the head.
+        depth: of the samples for which the last residual unit is skipped (earlier ones proportionally less).
+    """
+
+    head: float = 0.5
+    depth: float = 0.0
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_range("dropout.head", self.head, 0.95)
+        check_range("dropout.depth", self.depth, 0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Shares dropped while training: of the head's inputs, and of the last residual unit's samples."""
+
+    head: float = 0.0
+    depth: float = 0.0
+
+
+class Dropout(Decision[Shares]):
+    """Dropout (https://jmlr.org/papers/v15/srivastava14a.html) and stochastic depth (https://arxiv.org/abs/1603.09382)."""
+
+    name, stage, options = "dropout", Stage.HEAD, Range
+
+    def choices(self, chain: Chain, within: Range) -> Range:
+        if within.depth and not any(probe.residual(unit.module) for unit in chain):
+            return Range(head=within.head, depth=0.0)
+        return within
+
+    def baseline(self, chain: Chain) -> Shares:
+        return Shares()
+
+    def sample(self, suggest: Suggest, choices: Range) -> Shares:
+        head = suggest.real("dropout.head", 0.0, choices.head) if choices.head else 0.0
+        depth = suggest.real("dropout.depth", 0.0, choices.depth) if choices.depth else 0.0
+        return Shares(round(head, 4), round(depth, 4))
+
+    def params(self, value: Shares, choices: Range) -> Mapping[str, Scalar] | None:
+        if value.head > choices.head or value.depth > choices.depth:
+            return None
+        found: dict[str, Scalar] = {"dropout.head": value.head} if choices.head else {}
+        return found | ({"dropout.depth": value.depth} if choices.depth else {})
+
+    def apply(self, chain: Chain, value: Shares) -> Chain:
+        return chain
+
+    def words(self, value: Shares, chain: Chain) -> str:
+        parts = (("dropout", value.head), ("stochastic depth", value.depth))
+        return ", ".join(f"{name} {share:.2g}" for name, share in parts if share)
+
+    def dump(self, value: Shares) -> Json:
+        return {"head": value.head, "depth": value.depth}
+
+    def parse(self, data: Json) -> Shares:
+        return read_fields(self.name, data, Shares)
+
+
+decision = Dropout()

@@ -1,0 +1,77 @@
+"""How many of the first units keep their pretrained weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from spaces.candidate import Json
+from spaces.chain import Chain, Trainable
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_range, read_number
+from spaces.errors import RangeError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Units that may be frozen, counted from the input; ``high`` nothing means all of them."""
+
+    low: int = 0
+    high: int | None = None
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_range("freeze", self.low, self.high)
+
+
+class Freeze(Decision[int]):
+    """The first ``k`` units learn nothing and stay in eval mode; the head always learns."""
+
+    name, stage, options = "freeze", Stage.FREEZE, Range
+
+    def choices(self, chain: Chain, within: Range) -> tuple[int, int]:
+        return bounds(self.name, within.low, within.high, len(chain))
+
+    def baseline(self, chain: Chain) -> int:
+        return 0
+
+    def sample(self, suggest: Suggest, choices: tuple[int, int]) -> int:
+        return suggest.integer(self.name, *choices)
+
+    def params(self, value: int, choices: tuple[int, int]) -> Mapping[str, Scalar] | None:
+        return {self.name: value} if choices[0] <= value <= choices[1] else None
+
+    def settle(self, value: int, chain: Chain) -> int:
+        return min(value, len(chain))
+
+    def apply(self, chain: Chain, value: int) -> Chain:
+        frozen = tuple(replace(unit, trainable=Trainable.NONE) for unit in chain.units[:value])
+        return replace(chain, units=frozen + chain.units[value:])
+
+    def words(self, value: int, chain: Chain) -> str:
+        units = len(chain) + chain.dropped
+        if value == len(chain):
+            return f"all {len(chain)} units frozen"
+        return f"first {value} of {units} units frozen" if value else ""
+
+    def dump(self, value: int) -> Json:
+        return value
+
+    def parse(self, data: Json) -> int:
+        return int(read_number(self.name, data, whole=True))
+
+
+def bounds(name: str, low: int, high: int | None, most: int) -> tuple[int, int]:
+    """Return ``low, high`` on a chain that allows ``most``.
+
+    Raises:
+        RangeError: the study file asks for more than there is.
+    """
+    if low > most or (high is not None and high > most):
+        raise RangeError(
+            f"space.{name}: {low}..{high if high is not None else most} asked for, but this backbone allows 0..{most}"
+        )
+    return low, most if high is None else high
+
+
+decision = Freeze()

@@ -1,0 +1,132 @@
+"""What is put on top: pooling, hidden layers and their widths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spaces import probe
+from spaces.candidate import Json
+from spaces.chain import Chain
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, check_range, read_fields
+from spaces.heads import ACTIVATIONS, MAP_POOLINGS, TOKEN_POOLINGS, Features, HeadChoice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Heads that may be tried.
+
+    Attributes:
+        hidden: hidden layers at most; ``widths`` how many neurons each may have.
+        pooling: of feature maps (``avg``, ``max``, ``avgmax``, ``gem``) or of tokens (``cls``, ``mean``,
+            ``attention``); those that do not fit the backbone are passed over. Nothing means a usual few.
+    """
+
+    hidden: int = 2
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    pooling: tuple[str, ...] = ("avg", "max", "avgmax", "cls", "mean")
+    norm: tuple[bool, ...] = (False, True)
+    activation: tuple[str, ...] = ("relu",)
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_range("head.hidden", self.hidden, 3)
+        check_choices("head.widths", self.widths)
+        check_range("head.widths", min(self.widths), None, least=1)
+        check_choices("head.pooling", self.pooling, MAP_POOLINGS + TOKEN_POOLINGS)
+        check_choices("head.norm", self.norm)
+        check_choices("head.activation", self.activation, tuple(ACTIVATIONS))
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The range, with the poolings that these features have."""
+
+    within: Range
+    pooling: tuple[str, ...]
+
+
+class Head(Decision[HeadChoice]):
+    """Pooling, 0 to 3 hidden layers, their widths, norm and activation. Dropout is a decision of its own."""
+
+    name, stage, options = "head", Stage.HEAD, Range
+
+    def choices(self, chain: Chain, within: Range) -> Choices:
+        fitting = tuple(kind for kind in within.pooling if kind in features_of(chain).poolings)
+        return Choices(within, fitting or (self.baseline(chain).pooling,))
+
+    def baseline(self, chain: Chain) -> HeadChoice:
+        return HeadChoice(pooling=next(iter(features_of(chain).poolings), MAP_POOLINGS[0]))
+
+    def extremes(self, choices: Choices, chain: Chain) -> tuple[HeadChoice, HeadChoice]:
+        within = choices.within
+        widest = "avgmax" if "avgmax" in choices.pooling else choices.pooling[0]
+        return HeadChoice(choices.pooling[0]), HeadChoice(
+            widest, (max(within.widths),) * within.hidden, within.norm[-1]
+        )
+
+    def sample(self, suggest: Suggest, choices: Choices) -> HeadChoice:
+        within = choices.within
+        hidden = suggest.integer("head.hidden", 0, within.hidden)
+        widths = tuple(int(suggest.choice(f"head.width{layer}", within.widths)) for layer in range(1, hidden + 1))
+        return HeadChoice(
+            str(suggest.choice("head.pooling", choices.pooling)),
+            widths,
+            bool(suggest.choice("head.norm", within.norm)),
+            str(suggest.choice("head.activation", within.activation)) if hidden else within.activation[0],
+        )
+
+    def params(self, value: HeadChoice, choices: Choices) -> Mapping[str, Scalar] | None:
+        within = choices.within
+        fits = (
+            value.pooling in choices.pooling
+            and len(value.widths) <= within.hidden
+            and all(width in within.widths for width in value.widths)
+            and value.norm in within.norm
+            and value.activation in within.activation
+        )
+        if not fits:
+            return None
+        found: dict[str, Scalar] = {
+            "head.hidden": len(value.widths),
+            "head.pooling": value.pooling,
+            "head.norm": value.norm,
+        }
+        found |= {f"head.width{layer}": width for layer, width in enumerate(value.widths, 1)}
+        return found | ({"head.activation": value.activation} if value.widths else {})
+
+    def apply(self, chain: Chain, value: HeadChoice) -> Chain:
+        return chain
+
+    def words(self, value: HeadChoice, chain: Chain) -> str:
+        plain = self.baseline(chain)
+        parts = [str(width) for width in value.widths]
+        text = f"head {' -> '.join((*parts, 'classes'))}" if parts else ""
+        pooling = f"{value.pooling} pooling" if value.pooling != plain.pooling and features_of(chain).poolings else ""
+        return ", ".join(filter(None, (pooling, "layer norm" if value.norm else "", text)))
+
+    def dump(self, value: HeadChoice) -> Json:
+        return {
+            "pooling": value.pooling,
+            "widths": list(value.widths),
+            "norm": value.norm,
+            "activation": value.activation,
+            "dropout": value.dropout,
+        }
+
+    def parse(self, data: Json) -> HeadChoice:
+        return read_fields(self.name, data, HeadChoice)
+
+
+def features_of(chain: Chain) -> Features:
+    """Return what a head on ``chain`` is attached to."""
+    shape = probe.output_shape(chain)
+    token = chain.facts.get("class_token")
+    is_tokens = len(shape) == 2
+    return Features(
+        shape, probe.is_channels_last(chain, shape), int(str(token)) if is_tokens and token is not None else None
+    )
+
+
+decision = Head()

@@ -1,0 +1,136 @@
+"""The optimiser, learning rates of head and backbone, and their schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spaces.candidate import Json
+from spaces.chain import Chain
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, check_range, read_fields
+from spaces.errors import CandidateError
+
+NAMES = ("sgd", "adamw")
+SCHEDULES = ("constant", "cosine")
+_LABELS = {"sgd": "SGD", "adamw": "AdamW"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Optimisers that may be tried, and ranges of learning rates (drawn on a log scale).
+
+    Attributes:
+        sgd_head: learning rate of the head under SGD with momentum; ``sgd_backbone`` of the trained units.
+        adamw_head: the same under AdamW.
+        layer_decay: range of the factor by which the learning rate falls from one unit to the one before.
+        warmup: share of all steps in which learning rates rise from 0.
+    """
+
+    names: tuple[str, ...] = NAMES
+    sgd_head: tuple[float, float] = (1e-3, 1e-1)
+    sgd_backbone: tuple[float, float] = (3e-4, 3e-2)
+    adamw_head: tuple[float, float] = (3e-4, 1e-2)
+    adamw_backbone: tuple[float, float] = (3e-5, 3e-3)
+    layer_decay: tuple[float, float] = (1.0, 1.0)
+    schedules: tuple[str, ...] = SCHEDULES
+    warmup: float = 0.0
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_choices("optimizer.names", self.names, NAMES)
+        check_choices("optimizer.schedules", self.schedules, SCHEDULES)
+        for name in ("sgd_head", "sgd_backbone", "adamw_head", "adamw_backbone", "layer_decay"):
+            low, high = getattr(self, name)
+            check_range(f"optimizer.{name}", low, high)
+            if low <= 0:
+                raise ValueError(f"optimizer.{name}: low must be above 0, got {low:g}")
+        check_range("optimizer.layer_decay", self.layer_decay[1], 1.0)
+        check_range("optimizer.warmup", self.warmup, 0.9)
+
+
+@dataclass(frozen=True, slots=True)
+class Optimizer:
+    """How parameters move. The defaults are the plain recipe of the tutorials.
+
+    Attributes:
+        lr_head: learning rate of the head; ``lr_backbone`` that of the last unit, each unit before it has
+            ``layer_decay`` times that of the one behind.
+        warmup: share of all steps in which learning rates rise from 0.
+    """
+
+    name: str = "sgd"
+    lr_head: float = 1e-3
+    lr_backbone: float = 1e-3
+    momentum: float = 0.9
+    layer_decay: float = 1.0
+    schedule: str = "constant"
+    warmup: float = 0.0
+
+
+class OptimizerDecision(Decision[Optimizer]):
+    """SGD with momentum 0.9 or AdamW; constant or cosine learning rates."""
+
+    name, stage, options = "optimizer", Stage.RECIPE, Range
+
+    def choices(self, chain: Chain, within: Range) -> Range:
+        return within
+
+    def baseline(self, chain: Chain) -> Optimizer:
+        return Optimizer()
+
+    def sample(self, suggest: Suggest, choices: Range) -> Optimizer:
+        name = str(suggest.choice("optimizer.name", choices.names))
+        low, high = choices.layer_decay
+        return Optimizer(
+            name=name,
+            lr_head=_rounded(suggest.real(f"optimizer.{name}.lr_head", *getattr(choices, f"{name}_head"), log=True)),
+            lr_backbone=_rounded(
+                suggest.real(f"optimizer.{name}.lr_backbone", *getattr(choices, f"{name}_backbone"), log=True)
+            ),
+            layer_decay=_rounded(suggest.real("optimizer.layer_decay", low, high)) if low < high else high,
+            schedule=str(suggest.choice("optimizer.schedule", choices.schedules)),
+            warmup=choices.warmup,
+        )
+
+    def params(self, value: Optimizer, choices: Range) -> Mapping[str, Scalar] | None:
+        name = value.name
+        if name not in choices.names or value.schedule not in choices.schedules or value.warmup != choices.warmup:
+            return None
+        ranges = {
+            f"optimizer.{name}.lr_head": (value.lr_head, *getattr(choices, f"{name}_head")),
+            f"optimizer.{name}.lr_backbone": (value.lr_backbone, *getattr(choices, f"{name}_backbone")),
+            "optimizer.layer_decay": (value.layer_decay, *choices.layer_decay),
+        }
+        if any(not low <= number <= high for number, low, high in ranges.values()):
+            return None
+        found: dict[str, Scalar] = {"optimizer.name": name, "optimizer.schedule": value.schedule}
+        return found | {key: number for key, (number, low, high) in ranges.items() if low < high}
+
+    def apply(self, chain: Chain, value: Optimizer) -> Chain:
+        return chain
+
+    def words(self, value: Optimizer, chain: Chain) -> str:
+        frozen = all(unit.is_frozen for unit in chain)
+        rates = f"{value.lr_head:.1e}" if frozen else f"{value.lr_head:.1e} head, {value.lr_backbone:.1e} backbone"
+        if value.lr_head == value.lr_backbone:
+            rates = f"{value.lr_head:g}"
+        decay = f", layer decay {value.layer_decay:.2g}" if value.layer_decay < 1 else ""
+        return f"{_LABELS[value.name]} lr {rates}{decay}{', cosine' if value.schedule == 'cosine' else ''}"
+
+    def dump(self, value: Optimizer) -> Json:
+        return {name: getattr(value, name) for name in Optimizer.__dataclass_fields__}
+
+    def parse(self, data: Json) -> Optimizer:
+        value = read_fields(self.name, data, Optimizer)
+        if value.name not in NAMES or value.schedule not in SCHEDULES:
+            raise CandidateError(f"candidate: optimizer: unknown name or schedule in {data!r}")
+        return value
+
+
+def _rounded(number: float) -> float:
+    """Return ``number`` to 4 digits: what people read in a report is then exactly what was trained."""
+    return float(f"{number:.4g}")
+
+
+decision = OptimizerDecision()

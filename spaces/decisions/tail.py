@@ -1,0 +1,72 @@
+"""How many of the last units are removed; the head attaches to what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from spaces import probe
+from spaces.candidate import Json
+from spaces.chain import Chain
+from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, check_range, read_number
+from spaces.errors import RangeError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Units that may be dropped, counted from the end; ``high`` nothing means up to half of them."""
+
+    low: int = 0
+    high: int | None = None
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_range("tail", self.low, self.high)
+
+
+class Tail(Decision[int]):
+    """The last ``k`` units of the pretrained network are left out."""
+
+    name, stage, options = "tail", Stage.CUT, Range
+
+    def choices(self, chain: Chain, within: Range) -> tuple[int, int] | NotApplicable:
+        facts = probe.describe(chain)
+        most = next((drop for drop in range(len(chain) - 1, -1, -1) if facts[len(chain) - drop - 1].can_end), 0)
+        high = min(within.high if within.high is not None else len(chain) // 2, len(chain))
+        if within.low > most or high > most:
+            raise RangeError(
+                f"space.tail: {within.low}..{high} asked for, but this backbone allows 0..{most} dropped units"
+            )
+        while high > within.low and not all(
+            facts[len(chain) - drop - 1].can_end for drop in range(within.low, high + 1)
+        ):
+            high -= 1
+        return (within.low, high) if high > 0 else NotApplicable("no unit but the last can end this network")
+
+    def baseline(self, chain: Chain) -> int:
+        return 0
+
+    def extremes(self, choices: tuple[int, int], chain: Chain) -> tuple[int, int]:
+        return choices[1], choices[0]
+
+    def sample(self, suggest: Suggest, choices: tuple[int, int]) -> int:
+        return suggest.integer(self.name, *choices)
+
+    def params(self, value: int, choices: tuple[int, int]) -> Mapping[str, Scalar] | None:
+        return {self.name: value} if choices[0] <= value <= choices[1] else None
+
+    def apply(self, chain: Chain, value: int) -> Chain:
+        return replace(chain, units=chain.units[: len(chain) - value], dropped=chain.dropped + value)
+
+    def words(self, value: int, chain: Chain) -> str:
+        return f"last {value} dropped" if value else ""
+
+    def dump(self, value: int) -> Json:
+        return value
+
+    def parse(self, data: Json) -> int:
+        return int(read_number(self.name, data, whole=True))
+
+
+decision = Tail()

@@ -1,0 +1,136 @@
+"""Pieces that tasks build their heads from: pooling of maps and tokens, and a small MLP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from spaces.errors import SurgeryError
+
+MAP_POOLINGS = ("avg", "max", "avgmax", "gem")
+TOKEN_POOLINGS = ("cls", "mean", "attention")
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a head is attached to.
+
+    Attributes:
+        shape: ``(C, H, W)``, ``(H, W, C)`` when ``channels_last``, ``(tokens, C)`` or ``(C,)``; no batch.
+        class_token: index of the class token among the tokens; None where there is none.
+    """
+
+    shape: tuple[int, ...]
+    channels_last: bool = False
+    class_token: int | None = None
+
+    @property
+    def channels(self) -> int:
+        if len(self.shape) == 3 and not self.channels_last:
+            return self.shape[0]
+        return self.shape[-1]
+
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        """Ways in which these features can become one vector; empty when they are one already."""
+        if len(self.shape) == 3:
+            return MAP_POOLINGS
+        if len(self.shape) == 2:
+            return TOKEN_POOLINGS if self.class_token is not None else TOKEN_POOLINGS[1:]
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class HeadChoice:
+    """A head: pooling, then hidden layers of ``widths`` neurons, then the output layer.
+
+    Attributes:
+        pooling: one of ``Features.poolings``; the features' first one where it does not apply.
+        norm: whether the pooled vector is layer-normalised.
+        dropout: share of inputs zeroed before every linear layer.
+    """
+
+    pooling: str = "avg"
+    widths: tuple[int, ...] = ()
+    norm: bool = False
+    activation: str = "relu"
+    dropout: float = 0.0
+
+
+class MapPool(nn.Module):
+    """Pools maps ``(N, C, H, W)`` or ``(N, H, W, C)`` to ``(N, C)``, or ``(N, 2 C)`` for ``avgmax``.
+
+    ``gem`` is the generalised mean with a learnt exponent (https://arxiv.org/abs/1711.02512).
+    """
+
+    def __init__(self, kind: str, *, channels_last: bool) -> None:
+        super().__init__()
+        self.kind = kind
+        self.axes = (1, 2) if channels_last else (2, 3)
+        self.power = nn.Parameter(torch.tensor(3.0)) if kind == "gem" else None
+
+    def forward(self, maps: Tensor) -> Tensor:
+        if self.power is not None:
+            # In float32: a cube and its root lose too much in half precision.
+            raised = maps.float().clamp(min=1e-6).pow(self.power).mean(self.axes)
+            return raised.pow(1.0 / self.power)
+        if self.kind == "avg":
+            return maps.mean(self.axes)
+        if self.kind == "max":
+            return maps.amax(self.axes)
+        return torch.cat([maps.mean(self.axes), maps.amax(self.axes)], dim=1)
+
+
+class TokenPool(nn.Module):
+    """Pools tokens ``(N, T, C)`` to ``(N, C)``: the class token, the mean, or a learnt weighted mean."""
+
+    def __init__(self, kind: str, channels: int, class_token: int | None) -> None:
+        super().__init__()
+        self.kind = kind
+        self.class_token = class_token
+        self.score = nn.Linear(channels, 1) if kind == "attention" else None
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        if self.score is not None:
+            return (self.score(tokens).softmax(dim=1) * tokens).sum(dim=1)
+        return tokens[:, self.class_token or 0] if self.kind == "cls" else tokens.mean(dim=1)
+
+
+def pool(features: Features, kind: str) -> tuple[nn.Module, int]:
+    """Return a module that turns the features into one vector a sample, and that vector's length.
+
+    Raises:
+        SurgeryError: features of a shape that no head can be attached to.
+    """
+    if len(features.shape) == 1:
+        return nn.Identity(), features.channels
+    if len(features.shape) not in (2, 3):
+        raise SurgeryError(f"a head needs features (C, H, W), (tokens, C) or (C,), got shape {features.shape}")
+    kind = kind if kind in features.poolings else features.poolings[0]
+    if len(features.shape) == 3:
+        width = features.channels * (2 if kind == "avgmax" else 1)
+        return MapPool(kind, channels_last=features.channels_last), width
+    return TokenPool(kind, features.channels, features.class_token), features.channels
+
+
+def mlp(width: int, outputs: int, choice: HeadChoice) -> nn.Sequential:
+    """Return ``width`` -> hidden layers -> ``outputs``; the output layer has no activation behind it."""
+    layers: list[nn.Module] = [nn.LayerNorm(width)] if choice.norm else []
+    for hidden in choice.widths:
+        layers += [*_dropout(choice.dropout), nn.Linear(width, hidden), ACTIVATIONS[choice.activation]()]
+        width = hidden
+    return nn.Sequential(*layers, *_dropout(choice.dropout), nn.Linear(width, outputs))
+
+
+def vector_head(features: Features, outputs: int, choice: HeadChoice) -> nn.Sequential:
+    """Return pooling and MLP: features -> ``(N, outputs)``."""
+    pooling, width = pool(features, choice.pooling)
+    return nn.Sequential(pooling, *mlp(width, outputs, choice))
+
+
+def _dropout(share: float) -> Sequence[nn.Module]:
+    return (nn.Dropout(share),) if share > 0 else ()

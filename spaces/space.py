@@ -1,0 +1,238 @@
+"""A study's space: decisions on a chain, and candidates drawn from them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spaces import probe
+from spaces.backbones._base import NO_WEIGHTS, Pretrained
+from spaces.candidate import Candidate, Recipe, Structure
+from spaces.chain import Chain
+from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest
+from spaces.errors import CandidateError, ProbeError, RangeError
+from spaces.plugins import load
+
+
+def registry() -> dict[str, Decision[Any]]:
+    """Return every decision by name, in the order in which they are applied."""
+    found: dict[str, Decision[Any]] = load("spaces.decisions", "decision", "ftsearch.decisions")
+    return dict(sorted(found.items(), key=lambda item: (item[1].stage, item[0])))
+
+
+class Fixed:
+    """Gives stored parameters back."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self._params = params
+
+    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return int(self._get(name))
+
+    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        return float(self._get(name))
+
+    def choice(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._get(name)
+
+    def _get(self, name: str) -> Any:
+        if name not in self._params:
+            raise CandidateError(f"no value for the parameter {name!r}; there are {', '.join(sorted(self._params))}")
+        return self._params[name]
+
+
+class Random:
+    """Draws uniformly, for tests and for pictures of a space."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return self._random.randrange(low, high + 1, step)
+
+    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        if log:
+            return float(low * (high / low) ** self._random.random())
+        return self._random.uniform(low, high)
+
+    def choice(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._random.choice(list(choices))
+
+
+class Space:
+    """The decisions of a study on one pretrained chain.
+
+    Attributes:
+        choices: decision name -> its choices, for every decision that is open.
+        dropped: decision name -> why it has no place on this backbone.
+    """
+
+    def __init__(self, pretrained: Pretrained, ranges: Mapping[str, Any]) -> None:
+        """Open the decisions named in ``ranges``; the others keep the plain recipe's value.
+
+        Raises:
+            RangeError: a range asks for more than the backbone has, or names no decision.
+        """
+        unknown = [name for name in ranges if name not in registry()]
+        if unknown:
+            raise RangeError(f"unknown decision {unknown[0]!r}; known: {', '.join(registry())}")
+        self.pretrained = pretrained
+        self.chain = pretrained.chain
+        self.choices: dict[str, Any] = {}
+        self.dropped: dict[str, str] = {}
+        for name, decision in registry().items():
+            if name in ranges:
+                found = decision.choices(self.chain, ranges[name])
+                if isinstance(found, NotApplicable):
+                    self.dropped[name] = found.reason
+                else:
+                    self.choices[name] = found
+
+    def sample(self, suggest: Suggest) -> Candidate:
+        """Return a candidate drawn through ``suggest``; it always builds.
+
+        Decisions that do not go together are taken back, the last one first, until what is left runs.
+        """
+        drawn = {
+            name: decision.sample(suggest, self.choices[name])
+            if name in self.choices
+            else decision.baseline(self.chain)
+            for name, decision in registry().items()
+        }
+        return self._candidate(drawn)
+
+    def baseline(self) -> Candidate:
+        """Return the plain recipe: a new classifier, everything trained with SGD, nothing changed."""
+        return self._candidate({name: decision.baseline(self.chain) for name, decision in registry().items()})
+
+    def extremes(self) -> tuple[Candidate, Candidate]:
+        """Return the smallest and the largest candidate."""
+        values: list[dict[str, Any]] = [{}, {}]
+        for name, decision in registry().items():
+            plain = (decision.baseline(self.chain),) * 2
+            both = decision.extremes(self.choices[name], self.chain) if name in self.choices else plain
+            for chosen, value in zip(values, both, strict=True):
+                chosen[name] = value
+        return self._candidate(values[0]), self._candidate(values[1])
+
+    def params(self, candidate: Candidate) -> dict[str, Scalar] | None:
+        """Return the parameters from which ``sample`` makes ``candidate``; None if the space does not hold it."""
+        found: dict[str, Scalar] = {}
+        for name, value in self.values(candidate).items():
+            decision = registry()[name]
+            if name not in self.choices:
+                if value != decision.baseline(self.chain):
+                    return None
+                continue
+            params = decision.params(value, self.choices[name])
+            if params is None:
+                return None
+            found |= params
+        return found
+
+    def values(self, candidate: Candidate) -> dict[str, Any]:
+        """Return the typed value of every decision.
+
+        Raises:
+            CandidateError: the candidate is of another backbone, or has decisions this version does not know.
+        """
+        if candidate.structure.backbone != self.pretrained.backbone:
+            raise CandidateError(
+                f"the candidate is for {candidate.structure.backbone}, this study has {self.pretrained.backbone}"
+            )
+        return read_values(candidate, self.chain)
+
+    def apply(self, candidate: Candidate) -> Chain:
+        """Return the pretrained chain with every edit of ``candidate`` made; it shares what is not edited."""
+        return self._apply(self.values(candidate))
+
+    def words(self, candidate: Candidate) -> str:
+        """Return the candidate in one line for people."""
+        values = self.values(candidate)
+        parts: list[str] = []
+        chain = self.chain
+        for name, decision in registry().items():
+            changed = decision.apply(chain, values[name])
+            parts.append(decision.words(values[name], chain))
+            chain = changed
+        plain = values == {name: decision.baseline(self.chain) for name, decision in registry().items()}
+        scratch = " from scratch" if self.pretrained.weights == NO_WEIGHTS else ""
+        label = f"{self.pretrained.label}{scratch}"
+        text = ", ".join(filter(None, parts))
+        return f"{label}, plain recipe: everything trained, {text}" if plain else f"{label}, {text}"
+
+    def check(self, candidate: Candidate) -> None:
+        """Check on fake tensors that the whole candidate runs.
+
+        Raises:
+            ProbeError: it does not; names the unit.
+        """
+        probe.describe(self.apply(candidate))
+
+    def _apply(self, values: Mapping[str, Any]) -> Chain:
+        chain = self.chain
+        for name, decision in registry().items():
+            chain = decision.apply(chain, values[name])
+        return chain
+
+    def _candidate(self, drawn: Mapping[str, Any]) -> Candidate:
+        decisions = registry()
+        values = dict(drawn)
+        revertible = [name for name in reversed(decisions) if decisions[name].stage < Stage.FREEZE]
+        while True:
+            settled = self._settled(values)
+            try:
+                probe.output_shape(self._apply(settled))
+            except ProbeError:
+                changed = [name for name in revertible if values[name] != decisions[name].baseline(self.chain)]
+                if not changed:
+                    raise
+                values[changed[0]] = decisions[changed[0]].baseline(self.chain)
+            else:
+                return self._dumped(settled)
+
+    def _settled(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+        chain = self.chain
+        values: dict[str, Any] = {}
+        for name, decision in registry().items():
+            values[name] = decision.settle(drawn[name], chain)
+            chain = decision.apply(chain, values[name])
+        return values
+
+    def _dumped(self, values: Mapping[str, Any]) -> Candidate:
+        decisions = registry()
+        structure = {
+            name: decisions[name].dump(value) for name, value in values.items() if is_structure(decisions[name])
+        }
+        recipe = {
+            name: decisions[name].dump(value) for name, value in values.items() if not is_structure(decisions[name])
+        }
+        pretrained = self.pretrained
+        return Candidate(
+            Structure(pretrained.backbone, pretrained.weights, self.chain.input_size, structure), Recipe(recipe)
+        )
+
+
+def is_structure(decision: Decision[Any]) -> bool:
+    """Return whether the decision shapes the network rather than its training."""
+    return decision.stage < Stage.RECIPE
+
+
+def read_values(candidate: Candidate, chain: Chain) -> dict[str, Any]:
+    """Return the typed value of every decision; one that the candidate does not name has the plain recipe's.
+
+    Raises:
+        CandidateError: a decision that is not installed, or data that is not of its decision.
+    """
+    decisions = registry()
+    given = {**candidate.structure.choices, **candidate.recipe.choices}
+    unknown = sorted(set(given) - set(decisions))
+    if unknown:
+        raise CandidateError(
+            f"the candidate has the decision {unknown[0]!r}, which is not installed; known: {', '.join(decisions)}"
+        )
+    return {
+        name: decision.parse(given[name]) if name in given else decision.baseline(chain)
+        for name, decision in decisions.items()
+    }
