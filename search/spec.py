@@ -57,14 +57,6 @@ def parse_duration(value: Any) -> Any:
     return float(match[1]) * _UNIT_S[match[2] or "s"]
 
 
-def _parse_size(value: Any) -> Any:
-    return [value, value] if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _named(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
-
-
 def _parse_backbone(value: Any) -> Any:
     if isinstance(value, str):
         try:
@@ -88,12 +80,10 @@ Duration = Annotated[
 ]
 InputSize = Annotated[
     tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]],
-    BeforeValidator(_parse_size),
     WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}, "maxItems": 2}]}),
 ]
 Pruner = Annotated[
     Union[tuple(pruning.OPTIONS.values())],  # noqa: UP007  # a union built from the registry
-    BeforeValidator(_named),
     Field(discriminator="name"),
 ]
 
@@ -108,8 +98,8 @@ class SearchOptions:
         seed: of the whole study; the same seed gives the same candidates and metrics on one CPU worker.
     """
 
-    sampler: Annotated[SamplerOptions, BeforeValidator(_named)] = SamplerOptions()
-    pruner: Pruner = pruning.OPTIONS["median"]()
+    sampler: SamplerOptions = field(default_factory=SamplerOptions)
+    pruner: Pruner = field(default_factory=pruning.Median)
     trials: Annotated[int, Field(ge=1)] = 20
     timeout: Duration | None = None
     seed: Annotated[int, Field(ge=0)] = 0
@@ -272,8 +262,18 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
 
 
 def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
-    """Write out the short forms: ``data: PATH``, ``freeze: true`` or nothing, ``freeze: false``."""
+    """Write out the short forms: ``data: PATH``, ``input_size: 224``, ``pruner: median``, ``freeze: true`` or ``false``."""
     full = dict(raw)
+    size = full.get("input_size")
+    if isinstance(size, int) and not isinstance(size, bool):
+        full["input_size"] = [size, size]
+    if isinstance(full.get("search"), dict):
+        named = {
+            key: {"name": full["search"][key]}
+            for key in ("sampler", "pruner")
+            if isinstance(full["search"].get(key), str)
+        }
+        full["search"] = full["search"] | named
     data = full.get("data")
     if isinstance(data, str):
         data = {"path": data}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from search.laboratory import Laboratory
+from search.laboratory import Laboratory, versions
 from search.records import EpochRecord, TrialState, Verdict
 from search.store import reading, writing
 from search.store.connection import Engine
@@ -16,6 +16,7 @@ from search.store.leases import Claim
 from search.study import Sampling, trial_seed
 from search.training import checkpoint as files
 from search.training.fit import Outcome, fit
+from spaces.build import Network
 from spaces.candidate import Candidate
 
 
@@ -64,12 +65,11 @@ def run(bench: Bench, claim: Claim) -> TrialState:
     writing.record_size(bench.engine, claim, laboratory.size(network))
     bench.observer.trial_started(number, laboratory.space.words(candidate), laboratory.spec.training.epochs)
     watch = _Watch(bench, claim)
-    outcome = fit(
-        network, laboratory.course(candidate, network, seed, watch.on_epoch, bench.leave, _resuming(bench, number))
-    )
+    outcome = fit(network, laboratory.course(candidate, seed, watch.on_epoch, bench.leave, _resuming(bench, number)))
     if outcome.verdict is Verdict.PAUSE:
         return TrialState.WAITING
-    return _finish(bench, claim, candidate, optuna_number, outcome, watch.reason, time.monotonic() - begin)
+    ending = _Ending(candidate, network, outcome, watch.reason, time.monotonic() - begin)
+    return _finish(bench, claim, optuna_number, ending)
 
 
 def _candidate(bench: Bench, claim: Claim) -> tuple[Candidate, int]:
@@ -94,7 +94,7 @@ def _candidate(bench: Bench, claim: Claim) -> tuple[Candidate, int]:
         words=space.words(candidate),
         is_baseline=is_baseline,
         seed=trial_seed(laboratory.spec.search.seed, number),
-        versions=laboratory.versions,
+        versions=versions(),
         dataset_fingerprint=laboratory.dataset.fingerprint,
     )
     return candidate, asked.number
@@ -122,19 +122,28 @@ class _Watch:
         return Verdict.PAUSE if bench.leave() else Verdict.CONTINUE
 
 
-def _finish(
-    bench: Bench, claim: Claim, candidate: Candidate, optuna_number: int, outcome: Outcome, reason: str, seconds: float
-) -> TrialState:
-    spec, number = bench.laboratory.spec, claim.number
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    candidate: Candidate
+    network: Network
+    outcome: Outcome
+    reason: str
+    seconds: float
+
+
+def _finish(bench: Bench, claim: Claim, optuna_number: int, ending: _Ending) -> TrialState:
+    laboratory, number, outcome = bench.laboratory, claim.number, ending.outcome
+    spec = laboratory.spec
     pruned = outcome.verdict is Verdict.PRUNE
     state = TrialState.PRUNED if pruned else TrialState.COMPLETE
     last = outcome.epochs[-1]
-    best = next(record for record in outcome.epochs if record.epoch == outcome.best_epoch)
+    best = outcome.epochs[(outcome.best_epoch or last.epoch) - 1]
     value = best.metrics[spec.objective]
     path = None
     if not pruned and _is_worth_keeping(bench, value):
-        path = files.write(bench.folder, f"trial-{number:05d}", bench.laboratory.checkpoint(candidate, outcome, number))
-    ended = f"pruned after epoch {last.epoch}: {reason}" if pruned else f"ran all {last.epoch} epochs"
+        kept = laboratory.checkpoint(ending.candidate, ending.network, outcome)
+        path = files.write(bench.folder, f"trial-{number:05d}", kept)
+    ended = f"pruned after epoch {last.epoch}: {ending.reason}" if pruned else f"ran all {last.epoch} epochs"
     writing.finish_trial(
         bench.engine,
         claim,
@@ -143,9 +152,9 @@ def _finish(
         best_epoch=best.epoch,
         evaluation=outcome.evaluation,
         ended=ended,
-        seconds=seconds,
-        checkpoint=str(path.relative_to(bench.folder)) if path else None,
-        extras={"device": str(bench.laboratory.precision.device), "micro_batch": outcome.micro_batch},
+        seconds=ending.seconds,
+        checkpoint=path.name if path else None,
+        extras={"device": str(laboratory.precision.device), "micro_batch": outcome.micro_batch},
     )
     bench.sampling.tell(optuna_number, state, value, (last.epoch, last.metrics[spec.objective]))
     files.remove_rolling(_resuming(bench, number))
@@ -167,6 +176,6 @@ def _is_worth_keeping(bench: Bench, value: float) -> bool:
 def remove_surplus(bench: Bench) -> None:
     """Remove the checkpoints of all trials but the best ``keep_checkpoints``."""
     spec = bench.laboratory.spec
-    for number, checkpoint in reading.surplus_checkpoints(bench.engine, spec.name, spec.keep_checkpoints):
+    for number, checkpoint in reading.kept_checkpoints(bench.engine, spec.name)[spec.keep_checkpoints :]:
         writing.forget_checkpoint(bench.engine, spec.name, number)
         (bench.folder / checkpoint).unlink(missing_ok=True)

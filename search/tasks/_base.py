@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from search.records import Evaluation
+from spaces.heads import Features, HeadChoice
 
 
 class Meter(ABC):
@@ -41,9 +42,8 @@ class Task(ABC):
     directions: ClassVar[Mapping[str, bool]]
 
     @abstractmethod
-    def head(self, features: tuple[int, ...], classes: int, choice: Any) -> nn.Module:
-        """Return a head for features of shape ``(C, H, W)``, ``(tokens, C)`` or ``(C,)``.
-        ``choice`` is the value of the ``head`` decision."""
+    def head(self, features: Features, classes: int, choice: HeadChoice) -> nn.Module:
+        """Return a head that turns ``features`` into the task's outputs for ``classes`` classes."""
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:

@@ -15,6 +15,7 @@ class TrainingOptions:
         batch_size: samples a step; the effective size stays when memory forces smaller pieces.
         augmentation: ``none``, ``light``, ``medium`` or ``strong``.
         flip: whether images may be mirrored; false for digits, letters and the like.
+        cache: whether decoded images are kept on disk for later runs and other processes.
         precision: ``auto`` is bf16 (else fp16) autocast on CUDA and float32 on the CPU.
     """
 
@@ -22,6 +23,7 @@ class TrainingOptions:
     batch_size: int = 32
     augmentation: Literal["none", "light", "medium", "strong"] = "light"
     flip: bool = True
+    cache: bool = True
     precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 

@@ -1,0 +1,160 @@
+"""From listed images to a checked data set: decoded once, counted, cut, fingerprinted. What all formats end in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from search.data import splits
+from search.data.images import FileImage, StoredImage, why_broken
+from search.data.sample import Dataset, Sample, Split
+from search.errors import DataError
+
+T = TypeVar("T")
+R = TypeVar("R")
+OnError = Literal["refuse", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An image with its class, and its split where the data set says one."""
+
+    image: FileImage | StoredImage
+    label: str
+    split: Split | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How data without a validation part is cut."""
+
+    val_share: float
+    test_share: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("val_share", "test_share"):
+            share = getattr(self, name)
+            if not 0 <= share < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, got {share:g}")
+        if self.val_share == 0:
+            raise ValueError("val_share must be above 0: candidates are compared on the validation part")
+        if self.val_share + self.test_share >= 0.9:
+            raise ValueError(f"val_share + test_share must be below 0.9, got {self.val_share + self.test_share:g}")
+
+
+def cache_folder() -> Path:
+    """Return this machine's cache: ``FTSEARCH_CACHE``, else ``ftsearch`` in the user's cache folder."""
+    given = os.environ.get("FTSEARCH_CACHE")
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ftsearch"
+
+
+def in_parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Return ``function`` of every item, in order, from threads: decoding and hashing leave the interpreter's lock."""
+    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 16)) as pool:
+        return list(pool.map(function, items, chunksize=16))
+
+
+def assemble(
+    name: str, listed: Sequence[Listed], cut: Cut, on_error: OnError = "refuse", classes: Sequence[str] | None = None
+) -> Dataset:
+    """Return the data set of the listed images, every one decoded once to see that it can be.
+
+    Without a validation split one is cut from the training images, stratified and seeded. ``classes`` gives
+    the order of labels; sorted names otherwise.
+
+    Raises:
+        DataError: broken images (unless ``on_error`` is ``skip``), fewer than two classes, a class without
+            images in training or validation.
+    """
+    if not listed:
+        raise DataError(f"{name}: no images found")
+    digests = in_parallel(lambda item: item.image.digest(), listed)
+    listed, digests, skipped = _without_broken(name, list(listed), digests, on_error)
+    names = tuple(classes or sorted({item.label for item in listed}))
+    _check_classes(name, names, listed)
+    index = {label: place for place, label in enumerate(names)}
+    samples = [Sample(item.image, index[item.label], item.split or Split.TRAIN) for item in listed]
+    samples = _cut(samples, names, cut)
+    _check_splits(name, names, samples)
+    return Dataset(name, names, tuple(samples), _fingerprint(samples, digests, names), skipped)
+
+
+def _without_broken(
+    name: str, listed: list[Listed], digests: list[bytes], on_error: OnError
+) -> tuple[list[Listed], list[bytes], tuple[str, ...]]:
+    marker = cache_folder() / "checked" / hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+    if marker.exists():
+        return listed, digests, ()
+    reasons = in_parallel(lambda item: why_broken(item.image), listed)
+    broken = [(item, reason) for item, reason in zip(listed, reasons, strict=True) if reason]
+    if not broken:
+        _touch(marker)
+        return listed, digests, ()
+    if on_error == "refuse":
+        item, reason = broken[0]
+        more = f" ({len(broken) - 1} more like it)" if len(broken) > 1 else ""
+        raise DataError(
+            f"{name}: cannot read the image {item.image.name}: {reason}{more}; "
+            "remove or replace it, or set `on_error: skip` under `data:`"
+        )
+    kept = [place for place, reason in enumerate(reasons) if not reason]
+    lines = tuple(f"{item.image.name}: {reason}" for item, reason in broken)
+    return [listed[place] for place in kept], [digests[place] for place in kept], lines
+
+
+def _touch(marker: Path) -> None:
+    try:
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+    except OSError:
+        return  # a full or read-only cache only means that images are checked again next time
+
+
+def _check_classes(name: str, names: Sequence[str], listed: Iterable[Listed]) -> None:
+    if len(names) < 2:
+        found = f"only the class {names[0]!r}" if names else "no class"
+        raise DataError(f"{name}: {found} found; classification needs at least two classes")
+    counts = Counter(item.label for item in listed)
+    empty = [label for label in names if not counts[label]]
+    if empty:
+        raise DataError(f"{name}: class {empty[0]!r} has no image; add some or remove the class")
+
+
+def _cut(samples: list[Sample], names: Sequence[str], cut: Cut) -> list[Sample]:
+    if any(sample.split is Split.VAL for sample in samples):
+        return samples
+    has_test = any(sample.split is Split.TEST for sample in samples)
+    open_places = [place for place, sample in enumerate(samples) if sample.split is Split.TRAIN]
+    labels = [samples[place].label for place in open_places]
+    found = splits.cut(labels, names, cut.val_share, 0.0 if has_test else cut.test_share, cut.seed)
+    for place, split in zip(open_places, found, strict=True):
+        samples[place] = replace(samples[place], split=split)
+    return samples
+
+
+def _check_splits(name: str, names: Sequence[str], samples: Sequence[Sample]) -> None:
+    counts = Counter((sample.split, sample.label) for sample in samples)
+    for label, class_name in enumerate(names):
+        if not counts[Split.TRAIN, label]:
+            raise DataError(f"{name}: class {class_name!r} has no image to train on; every class needs some in train")
+    if not any(sample.split is Split.VAL for sample in samples):
+        raise DataError(f"{name}: no validation images")
+    missing = [class_name for label, class_name in enumerate(names) if not counts[Split.VAL, label]]
+    if missing:
+        raise DataError(
+            f"{name}: class {missing[0]!r} has no validation image; add some to val, or leave val out to have it cut"
+        )
+
+
+def _fingerprint(samples: Sequence[Sample], digests: Sequence[bytes], names: Sequence[str]) -> str:
+    lines = sorted(
+        f"{digest.hex()} {names[sample.label]} {sample.split}" for sample, digest in zip(samples, digests, strict=True)
+    )
+    return hashlib.sha256("\n".join((*names, *lines)).encode()).hexdigest()

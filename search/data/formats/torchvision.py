@@ -1,0 +1,113 @@
+"""Labelled image data sets that torchvision knows by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from PIL import Image
+from torchvision import datasets
+
+from search.data.assembly import Cut, Listed, assemble
+from search.data.formats._base import Format
+from search.data.images import StoredImage
+from search.data.sample import Dataset, Split
+from search.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """A data set of ``torchvision.datasets``.
+
+    Attributes:
+        dataset: its class there, ``CIFAR10``, ``Flowers102``, ``OxfordIIITPet`` ...
+        root: folder that holds it; ``download`` fetches it there.
+        limit: take at most so many images a split; nothing means all.
+    """
+
+    dataset: str
+    root: str = "data"
+    download: bool = False
+    limit: int | None = None
+    val_share: float = 0.2
+    test_share: float = 0.0
+    seed: int = 0
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        Cut(self.val_share, self.test_share, self.seed)
+
+
+class Torchvision(Format):
+    """Its own splits where it has them; a validation part is cut from training where it has none."""
+
+    name, options = "torchvision", Options
+
+    def read(self, options: Options, base: Path) -> Dataset:
+        kind = getattr(datasets, options.dataset, None)
+        if not (inspect.isclass(kind) and issubclass(kind, datasets.VisionDataset)):
+            raise DataError(
+                f"torchvision has no data set {options.dataset!r}; names are as in torchvision.datasets, CIFAR10"
+            )
+        root = base / Path(options.root).expanduser()
+        listed: list[Listed] = []
+        classes: list[str] | None = None
+        for split, arguments in _parts(kind, options):
+            opened = _open(kind, root, options, arguments)
+            classes = classes or [str(name) for name in getattr(opened, "classes", None) or []] or None
+            count = min(len(opened), options.limit or len(opened))
+            fetch = partial(_image, opened)
+            for index in range(count):
+                label = _label(opened, index)
+                text = classes[label] if classes and label < len(classes) else str(label)
+                listed.append(Listed(StoredImage(f"{options.dataset}.{split or 'all'}", index, fetch), text, split))
+        cut = Cut(options.val_share, options.test_share, options.seed)
+        used = {item.label for item in listed}
+        order = [name for name in classes if name in used] if classes else None
+        return assemble(options.dataset, listed, cut, classes=order)
+
+
+def _parts(kind: Callable[..., Any], options: Options) -> list[tuple[Split | None, dict[str, object]]]:
+    parameters = inspect.signature(kind).parameters
+    if "train" in parameters:
+        return [(Split.TRAIN, {"train": True}), (Split.TEST, {"train": False})]
+    if "split" in parameters:
+        default = str(parameters["split"].default)
+        if default == "trainval":
+            return [(Split.TRAIN, {"split": "trainval"}), (Split.TEST, {"split": "test"})]
+        named = [(Split.TRAIN, {"split": "train"}), (Split.TEST, {"split": "test"})]
+        return [*named[:1], (Split.VAL, {"split": "val"}), *named[1:]] if "val" in (kind.__doc__ or "") else [*named]
+    return [(None, {})]
+
+
+def _open(kind: Callable[..., Any], root: Path, options: Options, arguments: dict[str, object]) -> Any:
+    parameters = inspect.signature(kind).parameters
+    extra: dict[str, object] = {"download": options.download} if "download" in parameters else {}
+    if "root" in parameters:
+        extra["root"] = str(root)
+    try:
+        return kind(**arguments, **extra)
+    except (RuntimeError, OSError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        hint = "" if options.download else "; set `data.download: true` or put it there"
+        raise DataError(f"cannot open torchvision's {options.dataset} in {root}: {reason}{hint}") from error
+
+
+def _image(opened: Any, index: int) -> Image.Image:
+    image: Image.Image = opened[index][0]
+    return image
+
+
+def _label(opened: Any, index: int) -> int:
+    for name in ("targets", "_labels", "labels", "y"):
+        labels = getattr(opened, name, None)
+        if labels is not None and len(labels) == len(opened):
+            return int(labels[index])
+    return int(opened[index][1])
+
+
+format = Torchvision()  # noqa: A001  # the room's word for its plug-in

@@ -1,0 +1,88 @@
+"""The schema's version: brought up to date on first use, by one process at a time; a newer one is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from zlib import crc32
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from filelock import FileLock
+from sqlalchemy import Engine, text
+
+from search.errors import RunError, SchemaError
+from search.store.connection import retried, shown
+
+VERSION_TABLE = "ft_alembic_version"
+"""Not Alembic's own default name: Optuna keeps its version under that one."""
+_LOCK = crc32(b"ftsearch schema")
+
+
+def head() -> str:
+    """Return the schema version of this program."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
+@retried
+def current(engine: Engine) -> str | None:
+    """Return the schema version of the database; None when our tables are not there yet."""
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the database's schema to this program's version; safe when several processes do it at once.
+
+    Raises:
+        SchemaError: the database was written by a newer ftsearch; nothing is changed.
+    """
+    if current(engine) == head():
+        return
+    with exclusive(engine):
+        found = current(engine)
+        known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+        if found is not None and found not in known:
+            raise SchemaError(
+                f"the store at {shown(engine.url)} has schema {found}, this ftsearch knows up to {head()}; "
+                "install the newer ftsearch that wrote it"
+            )
+        config = _config()
+        with engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+
+
+@contextmanager
+def exclusive(engine: Engine) -> Iterator[None]:
+    """Keep every other process that asks for the same from changing the schema meanwhile."""
+    if engine.dialect.name == "sqlite":
+        with FileLock(f"{Path(str(engine.url.database)).absolute()}.lock"):
+            yield
+        return
+    take, give = {
+        "postgresql": (f"SELECT pg_advisory_lock({_LOCK})", f"SELECT pg_advisory_unlock({_LOCK})"),
+        "mysql": (f"SELECT GET_LOCK('ft{_LOCK}', 60)", f"SELECT RELEASE_LOCK('ft{_LOCK}')"),
+    }[engine.dialect.name]
+    with engine.connect() as connection:
+        if connection.execute(text(take)).scalar() == 0:
+            raise RunError(
+                f"another process has been changing the schema of {shown(engine.url)} for a minute; try again"
+            )
+        connection.commit()
+        try:
+            yield
+        finally:
+            connection.execute(text(give))
+            connection.commit()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("path_separator", "os")
+    return config

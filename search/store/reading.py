@@ -1,0 +1,278 @@
+"""Rows to records."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, case, func, select
+
+from search.errors import NotFoundError
+from search.records import (
+    ClassResult,
+    DatasetRecord,
+    EpochRecord,
+    Evaluation,
+    Failure,
+    Json,
+    Size,
+    StudyRecord,
+    TrialRecord,
+    TrialState,
+    UnitRecord,
+)
+from search.store.connection import reading, retried
+from search.store.tables import EpochRow, StudyRow, TrialRow
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a study is.
+
+    Attributes:
+        states: number of trials by state.
+        best: the best complete trial's objective; None until there is one.
+    """
+
+    target: int
+    states: Mapping[TrialState, int]
+    best: float | None
+    baseline: float | None
+    stopping: bool
+
+    @property
+    def finished(self) -> int:
+        return sum(count for state, count in self.states.items() if state.is_finished)
+
+    @property
+    def unfinished(self) -> int:
+        """Trials that somebody runs or that wait in the queue."""
+        return sum(count for state, count in self.states.items() if not state.is_finished)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One line of the list of studies."""
+
+    name: str
+    task: str
+    backbone: str
+    metric: str
+    created_at: datetime
+    progress: Progress
+
+
+@retried
+def load_study(engine: Engine, name: str, *, epochs: bool = True) -> StudyRecord:
+    """Return the study with its trials; without their curves when ``epochs`` is false.
+
+    Raises:
+        NotFoundError: no such study; suggests the nearest name.
+    """
+    with reading(engine) as connection:
+        study = _study_row(connection, name)
+        rows = connection.execute(
+            select(TrialRow.__table__).where(TrialRow.study_id == study.id).order_by(TrialRow.number)
+        ).all()
+        curves = _curves(connection, study.id) if epochs else {}
+    dataset = study.dataset
+    return StudyRecord(
+        name=study.name,
+        task=study.task,
+        metric=study.metric,
+        maximize=study.maximize,
+        backbone=study.backbone,
+        weights=study.weights,
+        dataset=DatasetRecord(
+            dataset["name"],
+            tuple(dataset["classes"]),
+            dataset["counts"],
+            dataset["fingerprint"],
+            tuple(dataset["skipped"]),
+        ),
+        target=study.target,
+        spec=study.spec,
+        spec_text=study.spec_text,
+        identity=study.identity,
+        units=tuple(UnitRecord(**unit) for unit in study.units),
+        trials=tuple(_trial(row, curves.get(row.id, ())) for row in rows),
+        created_at=_aware(study.created_at),
+        versions=study.versions,
+    )
+
+
+def _study_row(connection: Connection, name: str) -> Any:
+    found = connection.execute(select(StudyRow.__table__).where(StudyRow.name == name)).one_or_none()
+    if found is not None:
+        return found
+    names = list(connection.execute(select(StudyRow.name)).scalars())
+    near = difflib.get_close_matches(name, names, 1)
+    hint = (
+        f"did you mean {near[0]!r}?"
+        if near
+        else "`ftsearch studies` lists what is there"
+        if names
+        else "it holds none yet"
+    )
+    raise NotFoundError(f"no study {name!r} in this store; {hint}")
+
+
+def _curves(connection: Connection, study_id: int) -> dict[int, tuple[EpochRecord, ...]]:
+    found: dict[int, list[EpochRecord]] = defaultdict(list)
+    rows = connection.execute(
+        select(EpochRow.__table__)
+        .join(TrialRow, TrialRow.id == EpochRow.trial_id)
+        .where(TrialRow.study_id == study_id)
+        .order_by(EpochRow.trial_id, EpochRow.epoch)
+    )
+    for row in rows:
+        loss = math.nan if row.train_loss is None else row.train_loss
+        found[row.trial_id].append(
+            EpochRecord(row.epoch, loss, row.metrics, row.learning_rates, row.loss_terms, row.seconds)
+        )
+    return {trial: tuple(records) for trial, records in found.items()}
+
+
+def _trial(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
+    size = None
+    if row.parameters is not None:
+        size = Size(row.parameters, row.trained, row.flops, tuple(row.unit_states or ()))
+    failure = None
+    if row.failure_kind is not None:
+        failure = Failure(row.failure_kind, row.failure_message or "", row.failure_traceback or "")
+    return TrialRecord(
+        number=row.number,
+        state=TrialState(row.state),
+        value=row.value,
+        params=row.params or {},
+        distributions=row.distributions or {},
+        candidate=row.candidate,
+        words=row.words,
+        is_baseline=row.is_baseline,
+        seed=row.seed,
+        epochs=epochs,
+        best_epoch=row.best_epoch,
+        size=size,
+        evaluation=_evaluation(row.evaluation),
+        ended=row.ended,
+        failure=failure,
+        attempts=row.attempts,
+        worker=row.worker,
+        started_at=_aware(row.started_at),
+        finished_at=_aware(row.finished_at),
+        seconds=row.seconds,
+        checkpoint=row.checkpoint,
+        versions=row.versions or {},
+        dataset_fingerprint=row.dataset_fingerprint,
+        extras=row.extras or {},
+    )
+
+
+def _evaluation(data: Json) -> Evaluation | None:
+    if data is None:
+        return None
+    classes = tuple(ClassResult(**result) for result in data["classes"])
+    return Evaluation(classes, tuple(tuple(row) for row in data["confusion"]))
+
+
+def _aware(moment: datetime | None) -> Any:
+    """Return ``moment`` in UTC: SQLite forgets the time zone it was given."""
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
+
+@retried
+def progress(engine: Engine, name: str) -> Progress:
+    """Return how far the study ``name`` is, without reading its trials."""
+    with reading(engine) as connection:
+        return _progress(connection, _study_row(connection, name))
+
+
+def _progress(connection: Connection, study: Any) -> Progress:
+    best = func.max(TrialRow.value) if study.maximize else func.min(TrialRow.value)
+    rows = connection.execute(
+        select(TrialRow.state, func.count(), best).where(TrialRow.study_id == study.id).group_by(TrialRow.state)
+    ).all()
+    baseline = connection.execute(
+        select(TrialRow.value).where(TrialRow.study_id == study.id, TrialRow.number == 0)
+    ).scalar_one_or_none()
+    values = {TrialState(row[0]): row[2] for row in rows}
+    states = {TrialState(row[0]): row[1] for row in rows}
+    return Progress(study.target, states, values.get(TrialState.COMPLETE), baseline, study.stopping)
+
+
+@retried
+def list_studies(engine: Engine) -> tuple[Summary, ...]:
+    """Return a line for every study, the newest first."""
+    with reading(engine) as connection:
+        rows = connection.execute(
+            select(StudyRow.__table__).order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
+        ).all()
+        return tuple(
+            Summary(row.name, row.task, row.backbone, row.metric, _aware(row.created_at), _progress(connection, row))
+            for row in rows
+        )
+
+
+@retried
+def epoch_curves(engine: Engine, name: str, metric: str) -> dict[int, list[float]]:
+    """Return the metric of every epoch of every trial, by trial number, in order of epochs."""
+    found: dict[int, list[float]] = defaultdict(list)
+    with reading(engine) as connection:
+        rows = connection.execute(
+            select(TrialRow.number, EpochRow.metrics)
+            .join(EpochRow, TrialRow.id == EpochRow.trial_id)
+            .join(StudyRow, StudyRow.id == TrialRow.study_id)
+            .where(StudyRow.name == name)
+            .order_by(TrialRow.number, EpochRow.epoch)
+        )
+        for number, metrics in rows:
+            found[number].append(metrics[metric])
+    return dict(found)
+
+
+@retried
+def kept_checkpoints(engine: Engine, name: str) -> tuple[tuple[int, str], ...]:
+    """Return number and checkpoint of every complete trial that has one, the best objective first."""
+    with reading(engine) as connection:
+        study = _study_row(connection, name)
+        order = TrialRow.value.desc() if study.maximize else TrialRow.value.asc()
+        rows = connection.execute(
+            select(TrialRow.number, TrialRow.checkpoint)
+            .where(TrialRow.study_id == study.id, TrialRow.checkpoint.is_not(None))
+            .order_by(case((TrialRow.state == TrialState.COMPLETE, 0), else_=1), order, TrialRow.number)
+        ).all()
+    return tuple((row.number, row.checkpoint) for row in rows)
+
+
+@retried
+def best_values(engine: Engine, name: str, count: int) -> tuple[float, ...]:
+    """Return the objectives of the ``count`` best complete trials, the best first."""
+    with reading(engine) as connection:
+        study = _study_row(connection, name)
+        order = TrialRow.value.desc() if study.maximize else TrialRow.value.asc()
+        done = select(TrialRow.value).where(
+            TrialRow.study_id == study.id, TrialRow.state == TrialState.COMPLETE, TrialRow.value.is_not(None)
+        )
+        return tuple(
+            float(value)
+            for value in connection.execute(done.order_by(order).limit(count)).scalars()
+            if value is not None
+        )
+
+
+@retried
+def told(engine: Engine, name: str) -> dict[int, tuple[TrialState, float | None]]:
+    """Return state and objective of every trial that Optuna knows, by its number there."""
+    with reading(engine) as connection:
+        study = _study_row(connection, name)
+        rows = connection.execute(
+            select(TrialRow.optuna_number, TrialRow.state, TrialRow.value).where(
+                TrialRow.study_id == study.id, TrialRow.optuna_number.is_not(None)
+            )
+        ).all()
+    return {row.optuna_number: (TrialState(row.state), row.value) for row in rows}

@@ -1,0 +1,158 @@
+"""Our tables, beside Optuna's in the same database. SQLAlchemy objects do not leave this package."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+)
+from sqlalchemy import UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+_NAMES = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+_SPECIAL = "$number"
+
+
+class Plain(TypeDecorator[Any]):
+    """JSON in which NaN and infinities survive: PostgreSQL and MySQL refuse them bare."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        return _shielded(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return _restored(value)
+
+
+def _shielded(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_SPECIAL: str(value)}
+    if isinstance(value, dict):
+        return {str(key): _shielded(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shielded(inner) for inner in value]
+    return value
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {_SPECIAL}:
+            return float(value[_SPECIAL])
+        return {key: _restored(inner) for key, inner in value.items()}
+    return [_restored(inner) for inner in value] if isinstance(value, list) else value
+
+
+class Base(DeclarativeBase):
+    """All our tables."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+
+
+class StudyRow(Base):
+    """One study."""
+
+    __tablename__ = "ft_study"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    task: Mapped[str] = mapped_column(String(64))
+    metric: Mapped[str] = mapped_column(String(64))
+    maximize: Mapped[bool] = mapped_column(Boolean)
+    backbone: Mapped[str] = mapped_column(String(255))
+    weights: Mapped[str] = mapped_column(Text)
+    target: Mapped[int] = mapped_column(Integer)
+    dataset: Mapped[Any] = mapped_column(Plain)
+    # What makes two studies the same search; compared whenever the name is used again.
+    identity: Mapped[Any] = mapped_column(Plain)
+    spec: Mapped[Any] = mapped_column(Plain)
+    spec_text: Mapped[str] = mapped_column(Text)
+    units: Mapped[Any] = mapped_column(Plain)
+    versions: Mapped[Any] = mapped_column(Plain)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    stopping: Mapped[bool] = mapped_column(Boolean, default=False)
+
+
+class TrialRow(Base):
+    """One trial of a study: what was tried, what came out, and who works on it."""
+
+    __tablename__ = "ft_trial"
+    __table_args__ = (
+        UniqueConstraint("study_id", "number", name="uq_ft_trial_study_id_number"),
+        Index("ix_ft_trial_study_id_state", "study_id", "state"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("ft_study.id", ondelete="CASCADE"))
+    number: Mapped[int] = mapped_column(Integer)
+    state: Mapped[str] = mapped_column(String(16))
+    value: Mapped[float | None] = mapped_column(Float(53))
+    optuna_number: Mapped[int | None] = mapped_column(Integer)
+
+    params: Mapped[Any] = mapped_column(Plain, nullable=True)
+    distributions: Mapped[Any] = mapped_column(Plain, nullable=True)
+    candidate: Mapped[Any] = mapped_column(Plain, nullable=True)
+    words: Mapped[str] = mapped_column(Text, default="")
+    is_baseline: Mapped[bool] = mapped_column(Boolean, default=False)
+    seed: Mapped[int | None] = mapped_column(BigInteger)
+
+    best_epoch: Mapped[int | None] = mapped_column(Integer)
+    parameters: Mapped[int | None] = mapped_column(BigInteger)
+    trained: Mapped[int | None] = mapped_column(BigInteger)
+    flops: Mapped[int | None] = mapped_column(BigInteger)
+    unit_states: Mapped[Any] = mapped_column(Plain, nullable=True)
+    evaluation: Mapped[Any] = mapped_column(Plain, nullable=True)
+    ended: Mapped[str] = mapped_column(Text, default="")
+    failure_kind: Mapped[str | None] = mapped_column(String(32))
+    failure_message: Mapped[str | None] = mapped_column(Text)
+    failure_traceback: Mapped[str | None] = mapped_column(Text)
+    checkpoint: Mapped[str | None] = mapped_column(Text)
+    versions: Mapped[Any] = mapped_column(Plain, nullable=True)
+    dataset_fingerprint: Mapped[str] = mapped_column(String(128), default="")
+    extras: Mapped[Any] = mapped_column(Plain, nullable=True)
+    started_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    seconds: Mapped[float] = mapped_column(Float(53), default=0.0)
+
+    # The lease: whoever knows the token may write until `lease_until` (seconds since 1970 by the database's clock).
+    worker: Mapped[str] = mapped_column(String(255), default="")
+    token: Mapped[str | None] = mapped_column(String(32))
+    lease_until: Mapped[float | None] = mapped_column(Float(53))
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    # Attempts that ended without a word: their worker died.
+    lost: Mapped[int] = mapped_column(Integer, default=0)
+
+
+class EpochRow(Base):
+    """One epoch of one trial; writing it again replaces it."""
+
+    __tablename__ = "ft_epoch"
+
+    trial_id: Mapped[int] = mapped_column(ForeignKey("ft_trial.id", ondelete="CASCADE"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    train_loss: Mapped[float | None] = mapped_column(Float(53))
+    seconds: Mapped[float] = mapped_column(Float(53))
+    metrics: Mapped[Any] = mapped_column(Plain)
+    learning_rates: Mapped[Any] = mapped_column(Plain)
+    loss_terms: Mapped[Any] = mapped_column(Plain)

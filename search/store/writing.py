@@ -1,0 +1,221 @@
+"""Records to rows. Each call is one transaction, safe to repeat; every write of a trial carries its claim."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from search.errors import ConflictError, NotFoundError
+from search.records import EpochRecord, Evaluation, Failure, Json, Size, StudyRecord, TrialState
+from search.store.connection import retried, writing
+from search.store.leases import Claim, change
+from search.store.tables import EpochRow, StudyRow, TrialRow
+
+
+def create_study(engine: Engine, study: StudyRecord) -> bool:
+    """Store a new study, or continue the one of the same name; return whether it is new.
+
+    Two processes may create the same study at once: one does, both go on. A larger target than the stored
+    one replaces it, and a stop that was asked for is taken back.
+
+    Raises:
+        ConflictError: the name belongs to another search; lists what differs.
+    """
+    try:
+        return _create(engine, study)
+    except IntegrityError:
+        return _create(engine, study)  # somebody was quicker: now it is there to be continued
+
+
+@retried
+def _create(engine: Engine, study: StudyRecord) -> bool:
+    with writing(engine) as connection:
+        found = connection.execute(
+            select(StudyRow.id, StudyRow.identity, StudyRow.target).where(StudyRow.name == study.name).with_for_update()
+        ).one_or_none()
+        if found is None:
+            connection.execute(insert(StudyRow).values(**_study_values(study)))
+            return True
+        changes = list(differences(found.identity, study.identity))
+        if changes:
+            raise ConflictError(
+                f"the study {study.name!r} exists and is another search; give this one another name. It differs in:\n"
+                + "\n".join(f"  {line}" for line in changes)
+            )
+        target = max(found.target, study.target)
+        connection.execute(update(StudyRow).where(StudyRow.id == found.id).values(target=target, stopping=False))
+        return False
+
+
+def _study_values(study: StudyRecord) -> dict[str, Any]:
+    same = ("name", "task", "metric", "maximize", "backbone", "weights", "target", "identity", "spec", "spec_text")
+    return {name: getattr(study, name) for name in same} | {
+        "dataset": asdict(study.dataset),
+        "units": [asdict(unit) for unit in study.units],
+        "versions": dict(study.versions),
+        "created_at": study.created_at or datetime.now(UTC),
+        "stopping": False,
+    }
+
+
+def differences(stored: Json, given: Json, path: str = "") -> Iterator[str]:
+    """Yield a line for every place in which two pieces of JSON differ: ``space.tail.high: stored 3, now 5``."""
+    if isinstance(stored, dict) and isinstance(given, dict):
+        for key in sorted({*stored, *given}):
+            yield from differences(stored.get(key), given.get(key), f"{path}.{key}" if path else key)
+    elif stored != given:
+        yield f"{path}: stored {stored!r}, now {given!r}"
+
+
+@retried
+def record_candidate(
+    engine: Engine,
+    claim: Claim,
+    *,
+    optuna_number: int,
+    params: Mapping[str, Json],
+    distributions: Mapping[str, str],
+    candidate: Json,
+    words: str,
+    is_baseline: bool,
+    seed: int,
+    versions: Mapping[str, str],
+    dataset_fingerprint: str,
+) -> None:
+    """Store what the trial tries, before it trains."""
+    values: dict[str, Any] = {
+        "optuna_number": optuna_number,
+        "params": dict(params),
+        "distributions": dict(distributions),
+        "candidate": candidate,
+        "words": words,
+        "is_baseline": is_baseline,
+        "seed": seed,
+        "versions": dict(versions),
+        "dataset_fingerprint": dataset_fingerprint,
+    }
+    with writing(engine) as connection:
+        change(connection, claim, **values)
+
+
+@retried
+def record_size(engine: Engine, claim: Claim, size: Size) -> None:
+    """Store what the candidate costs to hold and to run."""
+    values = {"parameters": size.parameters, "trained": size.trained, "flops": size.flops}
+    with writing(engine) as connection:
+        change(connection, claim, **values, unit_states=list(size.unit_states))
+
+
+@retried
+def record_epochs(engine: Engine, claim: Claim, epochs: Sequence[EpochRecord]) -> None:
+    """Store epochs; one that is there already is replaced, so repeating or resuming never doubles any."""
+    rows = [
+        {
+            "trial_id": claim.trial_id,
+            "epoch": record.epoch,
+            "train_loss": record.train_loss if math.isfinite(record.train_loss) else None,
+            "seconds": record.seconds,
+            "metrics": dict(record.metrics),
+            "learning_rates": dict(record.learning_rates),
+            "loss_terms": dict(record.loss_terms),
+        }
+        for record in epochs
+    ]
+    with writing(engine) as connection:
+        change(connection, claim, state=TrialState.RUNNING)
+        numbers = [row["epoch"] for row in rows]
+        connection.execute(delete(EpochRow).where(EpochRow.trial_id == claim.trial_id, EpochRow.epoch.in_(numbers)))
+        connection.execute(insert(EpochRow), rows)
+
+
+@retried
+def finish_trial(
+    engine: Engine,
+    claim: Claim,
+    *,
+    state: TrialState,
+    value: float | None,
+    best_epoch: int | None,
+    evaluation: Evaluation | None,
+    ended: str,
+    seconds: float,
+    checkpoint: str | None = None,
+    extras: Mapping[str, Json] | None = None,
+) -> None:
+    """Store how the trial ended and give up the claim."""
+    with writing(engine) as connection:
+        before = connection.execute(select(TrialRow.seconds).where(TrialRow.id == claim.trial_id)).scalar_one_or_none()
+        change(
+            connection,
+            claim,
+            state=state,
+            value=value if value is not None and math.isfinite(value) else None,
+            best_epoch=best_epoch,
+            evaluation=asdict(evaluation) if evaluation else None,
+            ended=ended,
+            seconds=(before or 0.0) + seconds,
+            checkpoint=checkpoint,
+            extras=dict(extras or {}),
+            finished_at=datetime.now(UTC),
+            token=None,
+            lease_until=None,
+        )
+
+
+@retried
+def fail_trial(engine: Engine, claim: Claim, failure: Failure) -> int | None:
+    """Store why the trial failed, give up the claim, and return its number in Optuna, if it has one."""
+    with writing(engine) as connection:
+        change(
+            connection,
+            claim,
+            state=TrialState.FAILED,
+            ended=failure.message,
+            failure_kind=failure.kind,
+            failure_message=failure.message,
+            failure_traceback=failure.traceback,
+            finished_at=datetime.now(UTC),
+            token=None,
+            lease_until=None,
+        )
+        number = select(TrialRow.optuna_number).where(TrialRow.id == claim.trial_id)
+        return connection.execute(number).scalar_one_or_none()
+
+
+@retried
+def forget_checkpoint(engine: Engine, study: str, number: int) -> None:
+    """Store that the trial's checkpoint is no longer kept."""
+    owner = select(StudyRow.id).where(StudyRow.name == study).scalar_subquery()
+    with writing(engine) as connection:
+        connection.execute(
+            update(TrialRow).where(TrialRow.study_id == owner, TrialRow.number == number).values(checkpoint=None)
+        )
+
+
+@retried
+def request_stop(engine: Engine, study: str) -> None:
+    """Let workers claim no further trial of ``study`` until it is run again.
+
+    Raises:
+        NotFoundError: no such study.
+    """
+    with writing(engine) as connection:
+        if connection.execute(update(StudyRow).where(StudyRow.name == study).values(stopping=True)).rowcount != 1:
+            raise NotFoundError(f"no study {study!r} in this store")
+
+
+@retried
+def delete_study(engine: Engine, study: str) -> None:
+    """Remove the study with its trials and epochs; one that is not there is no error."""
+    trials = select(TrialRow.id).join(StudyRow, StudyRow.id == TrialRow.study_id).where(StudyRow.name == study)
+    with writing(engine) as connection:
+        connection.execute(delete(EpochRow).where(EpochRow.trial_id.in_(trials)))
+        owner = select(StudyRow.id).where(StudyRow.name == study).scalar_subquery()
+        connection.execute(delete(TrialRow).where(TrialRow.study_id == owner))
+        connection.execute(delete(StudyRow).where(StudyRow.name == study))

@@ -1,0 +1,84 @@
+"""One label an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+from search.records import ClassResult, Evaluation
+from search.tasks._base import Meter, Task
+from spaces.heads import Features, HeadChoice, vector_head
+
+
+class ClassificationMeter(Meter):
+    """Confusion matrix and loss of a validation pass."""
+
+    def __init__(self, classes: tuple[str, ...], device: torch.device) -> None:
+        self._classes = classes
+        self._confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64, device=device)
+        self._loss = torch.zeros((), dtype=torch.float64, device=device)
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        self._confusion += multiclass_confusion_matrix(
+            outputs.argmax(dim=1), targets, len(self._classes), validate_args=False
+        )
+        self._loss += F.cross_entropy(outputs, targets, reduction="sum").double()
+
+    def compute(self) -> Mapping[str, float]:
+        matrix = self._confusion.double().cpu()
+        support, hits = matrix.sum(dim=1), matrix.diag()
+        present = support > 0
+        total = support.sum().clamp(min=1)
+        recall = hits[present] / support[present]
+        f1 = _f1(matrix)[present | (matrix.sum(dim=0) > 0)]
+        return {
+            "accuracy": float(hits.sum() / total),
+            "balanced_accuracy": float(recall.mean()) if len(recall) else 0.0,
+            "macro_f1": float(f1.mean()) if len(f1) else 0.0,
+            "loss": float(self._loss.cpu() / total),
+        }
+
+    def evaluation(self) -> Evaluation:
+        matrix = self._confusion.double().cpu()
+        support, predicted, hits = matrix.sum(dim=1), matrix.sum(dim=0), matrix.diag()
+        rows = torch.stack([hits / predicted.clamp(min=1), hits / support.clamp(min=1), _f1(matrix)], dim=1).tolist()
+        results = tuple(
+            ClassResult(name, *row, int(count))
+            for name, row, count in zip(self._classes, rows, support.tolist(), strict=True)
+        )
+        return Evaluation(results, tuple(tuple(row) for row in self._confusion.cpu().tolist()))
+
+
+def _f1(matrix: Tensor) -> Tensor:
+    """Return the F1 of every class; 0 for one that is neither there nor predicted."""
+    return 2 * matrix.diag() / (matrix.sum(dim=0) + matrix.sum(dim=1)).clamp(min=1)
+
+
+class Classification(Task):
+    """Cross-entropy over classes; accuracy, balanced accuracy (mean recall), macro F1."""
+
+    name = "classification"
+    formats = ("image_folder", "csv", "torchvision", "digits")
+    directions: ClassVar[Mapping[str, bool]] = {
+        "accuracy": True,
+        "balanced_accuracy": True,
+        "macro_f1": True,
+        "loss": False,
+    }
+
+    def head(self, features: Features, classes: int, choice: HeadChoice) -> nn.Module:
+        return vector_head(features, classes, choice)
+
+    def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        return F.cross_entropy(outputs, targets, label_smoothing=label_smoothing)
+
+    def meter(self, classes: tuple[str, ...], device: torch.device) -> ClassificationMeter:
+        return ClassificationMeter(classes, device)
+
+
+task = Classification()

@@ -1,0 +1,55 @@
+"""Optimisers and learning-rate schedules as a candidate's recipe says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+from spaces.build import Network, penalised
+from spaces.decisions.optimizer import Optimizer
+from spaces.decisions.penalty import Penalty
+
+
+def optimize(
+    network: Network, recipe: Optimizer, penalty: Penalty, steps: int
+) -> tuple[torch.optim.Optimizer, LambdaLR]:
+    """Return the optimiser of what learns in ``network``, and a schedule to be stepped after each of ``steps`` steps.
+
+    Each unit's learning rate is ``layer_decay`` times that of the unit behind it. Decoupled weight decay, where
+    the penalty is ``decay``, spares norm layers and biases unless asked otherwise.
+    """
+    decayed = {id(parameter) for parameter in penalised(network, everything=penalty.everything)}
+    decay = penalty.strength if penalty.kind == "decay" else 0.0
+    groups = []
+    for group in network.groups():
+        rate = recipe.lr_head if group.name == "head" else recipe.lr_backbone * recipe.layer_decay**group.behind
+        for spared in (False, True):
+            parameters = [parameter for parameter in group.parameters if (id(parameter) not in decayed) is spared]
+            if parameters:
+                weight_decay = 0.0 if spared else decay
+                groups.append({"params": parameters, "lr": rate, "weight_decay": weight_decay, "name": group.name})
+    fused = next(network.parameters()).is_cuda
+    optimizer: torch.optim.Optimizer
+    if recipe.name == "sgd":
+        optimizer = torch.optim.SGD(groups, lr=recipe.lr_head, momentum=recipe.momentum, fused=fused or None)
+    else:
+        optimizer = torch.optim.AdamW(groups, lr=recipe.lr_head, fused=fused or None)
+    return optimizer, LambdaLR(optimizer, schedule(recipe, steps))
+
+
+def schedule(recipe: Optimizer, steps: int) -> Callable[[int], float]:
+    """Return the factor of the learning rate at each step: linear warm-up, then constant or half a cosine down to 0."""
+    warmup = round(recipe.warmup * steps)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        if recipe.schedule == "constant":
+            return 1.0
+        done = (step - warmup) / max(steps - warmup, 1)
+        return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+    return factor
