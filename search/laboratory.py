@@ -90,6 +90,11 @@ class Laboratory:
             shuffle=training,
         )
 
+    def decode(self) -> None:
+        """Decode training and validation images into the machine's cache, for other processes to find."""
+        for split in (Split.TRAIN, Split.VAL):
+            self.batches(split)
+
     def frame(self, split: Split) -> cache.Frame:
         """Return how images of a split are decoded; without augmentation training sees what validation sees."""
         expected = self.pretrained.preprocessing
@@ -161,7 +166,7 @@ class Laboratory:
             weights=self.pretrained.weights,
             dataset=dataset_record(self.dataset),
             target=spec.search.trials,
-            spec=spec.to_json(),
+            spec={"study": spec.to_json(), "base": str(spec.base)},
             spec_text=spec.text,
             identity=self._identity(),
             units=tuple(UnitRecord(unit.name, unit.parameters, 2 * unit.macs, unit.reduction) for unit in facts),

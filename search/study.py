@@ -165,6 +165,13 @@ class Sampling:
         """Return the numbers of the trials that Optuna holds open."""
         return tuple(trial.number for trial in self._study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,)))
 
+    def close(self) -> None:
+        """Give the storage's connections back."""
+        self._storage.remove_session()
+        engine = getattr(self._storage, "engine", None) or getattr(getattr(self._storage, "_backend", None), "engine", None)
+        if engine is not None:
+            engine.dispose()
+
     def _sampler(self, seed: int) -> BaseSampler:
         if self._options.name == "random":
             return RandomSampler(seed=seed)

@@ -13,6 +13,7 @@ from search.records import EpochRecord, TrialState, Verdict
 from search.store import reading, writing
 from search.store.connection import Engine
 from search.store.leases import Claim
+from search.store.reading import Progress
 from search.study import Sampling, trial_seed
 from search.training import checkpoint as files
 from search.training.fit import Outcome, fit
@@ -22,6 +23,9 @@ from spaces.candidate import Candidate
 
 class Observer(Protocol):
     """Somebody who watches trials run: a progress bar, a log, a test."""
+
+    def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
+        """The study is in the store; ``progress`` is how far it was when this run began."""
 
     def trial_started(self, number: int, words: str, epochs: int) -> None:
         """A trial begins to train."""

@@ -11,18 +11,23 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import FrameType
 
 from search import trial
 from search.errors import LeaseLostError, RunError, TrialError
+from search.laboratory import Laboratory
 from search.records import Failure, TrialState
-from search.store import leases, reading, writing
-from search.store.connection import Engine
+from search.store import leases, migrate, reading, writing
+from search.store.connection import Engine, optuna_options, str_url, tune
 from search.store.leases import Claim
-from search.trial import Bench
+from search.study import Sampling, open_storage
+from search.trial import Bench, Observer
 
 logger = logging.getLogger(__name__)
+PARENT_VARIABLE = "FTSEARCH_PARENT"
+"""Process number of whoever started this worker; it leaves when that one is gone."""
 LEASE_S = 60.0
 """How long a trial waits for a worker that has gone silent."""
 POLL_S = 1.0
@@ -101,6 +106,35 @@ class _Keeper:
                 logger.warning("trial %d: cannot renew the lease: %s", self.claim.number, error)
 
 
+@contextmanager
+def open_bench(
+    laboratory: Laboratory, engine: Engine, url: str, folder: Path, observer: Observer, leaving: Leaving
+) -> Iterator[Bench]:
+    """Return the bench of one worker: the laboratory, the store at ``url``, and Optuna's storage in it.
+
+    Trials that Optuna still holds open although ours have ended (their worker died in between) are told to it.
+    """
+    spec = laboratory.spec
+    with migrate.exclusive(engine):
+        storage = open_storage(str_url(url), optuna_options(url), tune)
+    sampling = Sampling(
+        storage, spec.name, maximize=spec.maximize, options=spec.search.sampler, seed=spec.search.seed
+    )
+    try:
+        _reconcile(engine, sampling, spec.name)
+        yield Bench(laboratory, engine, sampling, folder, observer, leaving)
+    finally:
+        sampling.close()
+
+
+def _reconcile(engine: Engine, sampling: Sampling, study: str) -> None:
+    known = reading.told(engine, study)
+    for number in sampling.unfinished():
+        state, value = known.get(number, (None, None))
+        if state is not None and state.is_finished:
+            sampling.tell(number, state if value is not None else TrialState.FAILED, value, None)
+
+
 def work(bench: Bench, leaving: Leaving, *, worker: str | None = None) -> None:
     """Run trials of the bench's study until it has all it shall have, or until ``leaving``.
 
@@ -127,9 +161,7 @@ def worker_name() -> str:
 def _run(bench: Bench, claim: Claim) -> None:
     keeper = _Keeper(bench.engine, claim)
     leave: Callable[[], bool] = bench.leave
-    held = Bench(
-        bench.laboratory, bench.engine, bench.sampling, bench.folder, bench.observer, lambda: leave() or keeper.lost
-    )
+    held = replace(bench, leave=lambda: leave() or keeper.lost)
     try:
         with keeper.keeping():
             state = trial.run(held, claim)

@@ -32,7 +32,7 @@ def command(
     from search.spec import parse_duration
 
     try:
-        timeout_s = parse_duration(timeout)
+        timeout_s = parse_duration(timeout) if timeout else None
     except ValueError as error:
         raise UserError(f"--timeout: {error}") from error
     screen = console()
@@ -47,6 +47,6 @@ def command(
             observer=observer,
             report=report,
         )
-    _outcome.show(screen, result, storage)
-    if result.study.trials and not result.study.ranking and not result.interrupted:
+    _outcome.show(screen, result, f"ftsearch run {study}")
+    if result.study.trials and not result.study.ranking and not result.stopped:
         raise typer.Exit(1)

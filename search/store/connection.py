@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from search.errors import RunError, StoreUrlError
 
-__all__ = ["Engine", "connect", "optuna_options", "reading", "retried", "shown", "tune", "writing"]
+__all__ = ["Engine", "connect", "optuna_options", "reading", "retried", "shown", "str_url", "tune", "writing"]
 
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -55,6 +55,11 @@ def parse_url(url: str) -> URL:
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise StoreUrlError("a store in memory would be gone at the end; name a file: sqlite:///runs/ftsearch.db")
     return parsed
+
+
+def str_url(url: str) -> str:
+    """Return ``url`` as SQLAlchemy takes it, password included: for other libraries' engines, never to be shown."""
+    return parse_url(url).render_as_string(hide_password=False)
 
 
 _EXAMPLE = "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"

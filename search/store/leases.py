@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Select, and_, func, insert, literal, or_, select, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import Float
@@ -118,8 +118,8 @@ def _give_up(connection: Connection, study_id: int, now: float) -> None:
             token=None,
             lost=TrialRow.lost + 1,
             failure_kind="lost",
-            failure_message=func.concat(message, TrialRow.worker),
-            ended=func.concat(message, TrialRow.worker),
+            failure_message=literal(message) + TrialRow.worker,
+            ended=literal(message) + TrialRow.worker,
             finished_at=datetime.now(UTC),
         )
     )

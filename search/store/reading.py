@@ -265,6 +265,30 @@ def best_values(engine: Engine, name: str, count: int) -> tuple[float, ...]:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one trial stands."""
+
+    number: int
+    state: TrialState
+    value: float | None
+    words: str
+    ended: str
+
+
+@retried
+def trial_states(engine: Engine, name: str) -> tuple[Standing, ...]:
+    """Return where every trial stands, in order of number, without curves and candidates."""
+    with reading(engine) as connection:
+        study = _study_row(connection, name)
+        rows = connection.execute(
+            select(TrialRow.number, TrialRow.state, TrialRow.value, TrialRow.words, TrialRow.ended)
+            .where(TrialRow.study_id == study.id)
+            .order_by(TrialRow.number)
+        ).all()
+    return tuple(Standing(row.number, TrialState(row.state), row.value, row.words, row.ended) for row in rows)
+
+
 @retried
 def told(engine: Engine, name: str) -> dict[int, tuple[TrialState, float | None]]:
     """Return state and objective of every trial that Optuna knows, by its number there."""

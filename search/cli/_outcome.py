@@ -1,0 +1,50 @@
+"""What a run prints at its end: ranking, gain, report, the next command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from search.report import tables, theme
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from search.api import StudyResult
+    from search.records import StudyRecord
+
+_ROWS = 10
+
+
+def show(screen: Console, result: StudyResult, command: str) -> None:
+    """Print the end of a run; ``command`` continues the study when it was interrupted."""
+    study = result.study
+    screen.print()
+    if study.trials:
+        screen.print(ranking_table(study, _ROWS))
+    if study.weights == "none":
+        screen.print("Trained from scratch (weights: none).", style="yellow")
+    screen.print(tables.states(study) + ".", highlight=False)
+    screen.print(f"[bold]Gain:[/bold] {tables.gain_words(study)}", soft_wrap=True)
+    if result.report is not None:
+        screen.print(f"[bold]Report:[/bold] {result.report}", soft_wrap=True)
+    if result.stopped:
+        screen.print(f"Stopped early: {result.stopped}. Finished trials are kept; go on with:", soft_wrap=True)
+        screen.print(f"  {command}", style="bold", soft_wrap=True)
+    else:
+        screen.print(f"[bold]Next:[/bold] ftsearch best {study.name}", soft_wrap=True)
+
+
+def ranking_table(study: StudyRecord, rows: int | None = None) -> Table:
+    """Return the ranking as a table for a terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
+    for name in ("rank", "trial", "state", theme.metric_name(study.metric), "params", "FLOPs", "time"):
+        table.add_column(name, no_wrap=True, justify="left" if name == "state" else "right")
+    table.add_column("candidate", overflow="fold")
+    for line in tables.ranking(study, rows):
+        style = "green" if line.rank == "1" else "yellow" if line.state == "plain recipe" else ""
+        table.add_row(*(Text(cell) for cell in line), style=style)
+    return table

@@ -1,0 +1,116 @@
+"""What a running study shows: two bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from search.cli._console import log_to
+from search.records import EpochRecord, TrialState
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+    from search.store.reading import Progress
+    from search.trial import Observer
+
+
+@contextmanager
+def show(screen: Console) -> Iterator[Observer]:
+    """Return an observer that draws bars on a terminal and prints lines elsewhere."""
+    if not screen.is_terminal:
+        log_to()
+        yield Lines(screen)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    log_to(screen)
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Bar(*columns, console=screen, speed_estimate_period=600) as progress:
+        yield Bars(progress)
+
+
+class Lines:
+    """One line an event, for logs and pipes."""
+
+    def __init__(self, screen: Console) -> None:
+        self._screen = screen
+        self._metric = ""
+
+    def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
+        self._metric = metric
+        self._screen.print(f"{progress.finished} of {progress.target} trials done", markup=False)
+
+    def trial_started(self, number: int, words: str, epochs: int) -> None:
+        self._screen.print(f"trial {number}: {words}", markup=False, soft_wrap=True)
+
+    def epoch_done(self, number: int, epoch: EpochRecord) -> None:
+        metrics = f"{self._metric} {epoch.metrics.get(self._metric, float('nan')):.4f}"
+        self._screen.print(
+            f"trial {number}: epoch {epoch.epoch}, training loss {epoch.train_loss:.4f}, {metrics}, {epoch.seconds:.1f} s",
+            markup=False,
+            soft_wrap=True,
+        )
+
+    def trial_ended(self, number: int, state: TrialState, value: float | None, ended: str) -> None:
+        best = f", best {value:.4f}" if value is not None else ""
+        self._screen.print(f"trial {number}: {state}{best} ({ended})", markup=False, soft_wrap=True)
+
+
+class Bars:
+    """A bar for the study and one for the running trial."""
+
+    def __init__(self, bars: Bar) -> None:
+        self._bars = bars
+        self._metric = ""
+        self._maximize = True
+        self._counts: Counter[TrialState] = Counter()
+        self._best: float | None = None
+        self._trials: dict[int, TaskID] = {}
+        self._study = bars.add_task("study", total=None, note="reading data and weights")
+
+    def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
+        self._metric, self._maximize, self._best = metric, maximize, progress.best
+        self._counts = Counter({state: count for state, count in progress.states.items() if state.is_finished})
+        self._bars.update(self._study, total=progress.target, completed=progress.finished, note=self._note())
+
+    def trial_started(self, number: int, words: str, epochs: int) -> None:
+        note = words if len(words) < 70 else words[:67] + "..."
+        self._trials[number] = self._bars.add_task(f"trial {number}", total=epochs or None, note=note)
+
+    def epoch_done(self, number: int, epoch: EpochRecord) -> None:
+        value = epoch.metrics.get(self._metric, float("nan"))
+        note = f"loss {epoch.train_loss:.3f}  {self._metric} {value:.4f}"
+        self._bars.update(self._trials[number], completed=epoch.epoch, note=note)
+
+    def trial_ended(self, number: int, state: TrialState, value: float | None, ended: str) -> None:
+        if number in self._trials:
+            self._bars.remove_task(self._trials.pop(number))
+        if not state.is_finished:
+            return
+        self._counts[state] += 1
+        if state is TrialState.COMPLETE and value is not None and self._is_better(value):
+            self._best = value
+        self._bars.update(self._study, completed=sum(self._counts.values()), note=self._note())
+
+    def _is_better(self, value: float) -> bool:
+        if self._best is None:
+            return True
+        return value > self._best if self._maximize else value < self._best
+
+    def _note(self) -> str:
+        best = f"best {self._metric} {self._best:.4f}" if self._best is not None else ""
+        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
+        counts = "  ".join(f"{self._counts[state]} {word}" for state, word in zip(states, ("done", "pruned", "failed"), strict=True))
+        return f"{counts}  {best}"

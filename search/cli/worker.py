@@ -1,0 +1,38 @@
+"""Add a worker: runs trials of a study that was started elsewhere, until it has all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli._console import StorageOption
+
+SECTION, ORDER = "Search", 3
+
+
+def command(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study in the store.")],
+    storage: StorageOption = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    data: Annotated[
+        Path | None, typer.Option(help="Where the data set lies on this machine; the study's own path by default.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where checkpoints go; runs/STUDY by default.", show_default=False)
+    ] = None,
+) -> None:
+    from search import api
+    from search.cli._console import console, log_to, storage_url
+    from search.cli._progress import Lines
+
+    log_to()
+    api.join_study(
+        study,
+        storage=storage_url(storage),
+        device=device,
+        data=data,
+        folder=folder,
+        observer=Lines(console()),
+    )

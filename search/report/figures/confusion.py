@@ -1,0 +1,75 @@
+"""The winner's confusion matrix on the validation data."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from search.records import StudyRecord
+from search.report import theme
+from search.report.figures._base import Figure
+
+_MOST = 40
+
+
+class Rows(NamedTuple):
+    """Counts, rows being true classes; with many classes only those with the most errors."""
+
+    number: int
+    classes: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    left_out: int
+
+
+class Confusion(Figure):
+    """Which classes the best candidate takes for each other."""
+
+    name, title, order = "confusion", "Confusion matrix of the winner", 60
+    how_to_read = "Rows are true classes, columns what the winner said; colour is the share of the row, numbers are images."
+
+    def rows(self, study: StudyRecord) -> Rows | None:
+        best = study.best
+        if best is None or best.evaluation is None:
+            return None
+        matrix = best.evaluation.confusion
+        names = tuple(result.name for result in best.evaluation.classes)
+        errors = [sum(row) - row[place] + sum(other[place] for other in matrix) - row[place] for place, row in enumerate(matrix)]
+        worst = sorted(range(len(names)), key=lambda place: (-errors[place], place))[:_MOST]
+        kept = sorted(worst)
+        return Rows(
+            best.number,
+            tuple(names[place] for place in kept),
+            tuple(tuple(matrix[row][column] for column in kept) for row in kept),
+            len(names) - len(kept),
+        )
+
+    def draw(self, rows: Rows | None) -> go.Figure:
+        if rows is None:
+            return theme.sentence("No complete trial has per-class results.")
+        shares = [[value / max(sum(row), 1) for value in row] for row in rows.counts]
+        figure = go.Figure(
+            go.Heatmap(
+                z=shares,
+                x=list(rows.classes),
+                y=list(rows.classes),
+                text=[[str(value) if value else "" for value in row] for row in rows.counts],
+                texttemplate="%{text}" if len(rows.classes) <= 25 else None,
+                colorscale=theme.SCALE,
+                zmin=0,
+                zmax=1,
+                xgap=1,
+                ygap=1,
+                hovertemplate="%{y} taken for %{x}: %{text}<extra></extra>",
+                colorbar={"tickformat": ".0%", "thickness": 12},
+            )
+        )
+        note = f" ({rows.left_out} classes with fewer errors are left out)" if rows.left_out else ""
+        side = min(max(340, 130 + 30 * len(rows.classes)), 1000)
+        figure = theme.styled(figure, height=side, x=f"predicted{note}", y="true class")
+        figure.update_xaxes(type="category", showgrid=False)
+        figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
+        return figure
+
+
+figure = Confusion()

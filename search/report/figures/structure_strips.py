@@ -1,0 +1,81 @@
+"""One row per trial, one cell per unit: what was frozen, trained, edited or dropped, the best on top."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from search.records import StudyRecord
+from search.report import theme
+from search.report.figures._base import Figure
+
+_MOST = 40
+
+
+class Rows(NamedTuple):
+    """Unit states of the best trials, the best first."""
+
+    metric: str
+    units: tuple[str, ...]
+    numbers: tuple[int, ...]
+    values: tuple[float, ...]
+    states: tuple[tuple[str, ...], ...]
+    baseline: int | None
+
+
+class StructureStrips(Figure):
+    """What good structures have in common."""
+
+    name, title, order = "structure_strips", "Structures of the best trials", 30
+    how_to_read = "Each row is a trial, best on top; each cell a unit of the network from input (left) to output (right)."
+
+    def rows(self, study: StudyRecord) -> Rows | None:
+        ranked = [trial for trial in study.ranking if trial.size is not None and trial.size.unit_states]
+        chosen = ranked[:_MOST]
+        chosen += [trial for trial in ranked[_MOST:] if trial.is_baseline]
+        if not chosen:
+            return None
+        return Rows(
+            study.metric,
+            tuple(unit.name for unit in study.units),
+            tuple(trial.number for trial in chosen),
+            tuple(trial.value or 0.0 for trial in chosen),
+            tuple(trial.size.unit_states for trial in chosen if trial.size),
+            next((trial.number for trial in chosen if trial.is_baseline), None),
+        )
+
+    def draw(self, rows: Rows | None) -> go.Figure:
+        if rows is None:
+            return theme.sentence("No trial is complete yet.")
+        kinds = list(theme.UNITS)
+        labels = [
+            f"{'plain recipe' if number == rows.baseline else f'trial {number}'}  {theme.number(value)}"
+            for number, value in zip(rows.numbers, rows.values, strict=True)
+        ]
+        colours = [(place / len(kinds), colour) for place, colour in enumerate(theme.UNITS.values())]
+        scale = [step for place, colour in colours for step in ((place, colour), (place + 1 / len(kinds), colour))]
+        figure = go.Figure(
+            go.Heatmap(
+                z=[[kinds.index(state) for state in states] for states in rows.states],
+                x=list(rows.units),
+                y=labels,
+                text=[list(states) for states in rows.states],
+                hovertemplate="%{y}<br>%{x}: %{text}<extra></extra>",
+                colorscale=scale,
+                zmin=-0.5,
+                zmax=len(kinds) - 0.5,
+                xgap=2,
+                ygap=2,
+                showscale=False,
+            )
+        )
+        for kind, colour in theme.UNITS.items():
+            figure.add_scatter(x=[None], y=[None], mode="markers", name=kind, marker={"color": colour, "symbol": "square", "size": 12})
+        figure = theme.styled(figure, height=150 + 22 * len(labels))
+        figure.update_yaxes(autorange="reversed", showgrid=False)
+        figure.update_xaxes(showgrid=False, tickangle=-60, tickfont={"size": 10})
+        return figure
+
+
+figure = StructureStrips()

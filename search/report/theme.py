@@ -1,0 +1,112 @@
+"""Colours, fonts and number formats of all figures.
+
+The qualitative colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which people with any
+common colour blindness tell apart; the scale for numbers is Cividis, made for the same purpose.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#F0E442",
+    "#8a8f98",
+)
+SCALE = "Cividis"
+STATES = {"complete": BLUE, "pruned": GREY, "failed": RED}
+UNITS = {"frozen": SKY, "trained": ORANGE, "edited": PURPLE, "skipped": YELLOW, "dropped": "#d9dce1"}
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+_INK = "#7d8590"
+"""Readable on white and on near-black, so figures need no second drawing for dark pages."""
+_GRID = "rgba(125,133,144,0.25)"
+
+
+def styled(figure: go.Figure, *, height: int = 380, x: str = "", y: str = "") -> go.Figure:
+    """Return ``figure`` with the look of all figures; ``x`` and ``y`` name its axes."""
+    axis = {"gridcolor": _GRID, "zerolinecolor": _GRID, "linecolor": _GRID, "automargin": True}
+    figure.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 56, "r": 16, "t": 24, "b": 48},
+        font={"family": FONT, "size": 13, "color": _INK},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        colorway=[BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY],
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+        hoverlabel={"font": {"family": FONT}},
+    )
+    figure.update_xaxes(title_text=x, **axis)
+    figure.update_yaxes(title_text=y, **axis)
+    return figure
+
+
+def sentence(text: str) -> go.Figure:
+    """Return a figure that only says something: in place of a drawing there is no data for."""
+    figure = go.Figure()
+    figure.add_annotation(text=text, showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font={"size": 15})
+    figure = styled(figure, height=140)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    return figure
+
+
+def metric_name(metric: str) -> str:
+    """Return a metric's name for people: ``balanced accuracy``."""
+    return metric.replace("_", " ")
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Return a metric's value: ``0.9721``; a dash for none."""
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:.3g}"
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """Return a difference with its sign."""
+    return f"{value:+.{digits}f}".replace("-", "\u2212")
+
+
+def count(value: float) -> str:
+    """Return parameters or FLOPs in thousands, millions, billions: ``3.50 M``."""
+    for limit, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= limit:
+            return f"{value / limit:.3g} {unit}"
+    return f"{value:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: ``42 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def wrapped(text: str, width: int = 60) -> str:
+    """Return ``text`` with line breaks for a hover label."""
+    lines: list[str] = [""]
+    for word in text.split(" "):
+        if len(lines[-1]) + len(word) > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "<br>".join(line.replace("&", "&amp;").replace("<", "&lt;") for line in lines)
+
+
+def thinned(values: Sequence[int], most: int) -> list[int]:
+    """Return at most ``most`` of ``values``, evenly spread, first and last included."""
+    if len(values) <= most:
+        return list(values)
+    return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]
