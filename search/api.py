@@ -1,9 +1,9 @@
 """The same as the command line, from Python or a notebook.
 
-    from search.api import run_study, load_study
+from search.api import run_study, load_study
 
-    result = run_study("studies/quickstart.yaml", trials=16)
-    print(result.best.words, result.best.value)
+result = run_study("studies/quickstart.yaml", trials=16)
+print(result.best.words, result.best.value)
 """
 
 from __future__ import annotations
@@ -129,6 +129,11 @@ def run_study(
         engine.dispose()
 
 
+def open_study(study: str | Path | Mapping[str, Any], *, device: str = "auto") -> Laboratory:
+    """Return the study's laboratory: its data checked, its backbone and decisions found; nothing is trained or stored."""
+    return _opened(_spec(study), device)
+
+
 def join_study(
     name: str,
     *,
@@ -157,9 +162,10 @@ def join_study(
         writing.create_study(engine, replace(laboratory.record(), target=stored.target))
         parent = os.environ.get(PARENT_VARIABLE)
         leaving = Leaving(parent=int(parent) if parent else None)
-        with obeying_signals(leaving), open_bench(
-            laboratory, engine, storage, place, observer or Silent(), leaving
-        ) as bench:
+        with (
+            obeying_signals(leaving),
+            open_bench(laboratory, engine, storage, place, observer or Silent(), leaving) as bench,
+        ):
             work(bench, leaving)
     finally:
         engine.dispose()
@@ -198,7 +204,9 @@ def writable(folder: Path) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UserError(f"cannot write to the output folder {folder}: {error.strerror}; choose another folder") from error
+        raise UserError(
+            f"cannot write to the output folder {folder}: {error.strerror}; choose another folder"
+        ) from error
     return folder
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import platform
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import nn
@@ -23,8 +27,9 @@ from search.records import DatasetRecord, EpochRecord, Json, Size, StudyRecord, 
 from search.spec import StudySpec
 from search.tasks._base import Task
 from search.training.checkpoint import Checkpoint
-from search.training.epoch import Penalties
+from search.training.epoch import Penalties, Step
 from search.training.fit import Course, Outcome
+from search.training.memory import MicroBatches
 from search.training.optimizers import optimize
 from search.training.precision import Precision, choose, device_of
 from spaces import backbones, build, probe
@@ -130,6 +135,22 @@ class Laboratory:
             leave=leave,
             folder=folder,
         )
+
+    def measure(self, candidate: Candidate, steps: int = 3) -> float:
+        """Return the seconds of one training epoch of ``candidate``, estimated from the median of a few steps."""
+        network = self.build(candidate, 0)
+        course = self.course(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None)
+        optimizer, schedule = course.optimize(network, course.steps_per_epoch)
+        step = Step(
+            network, self.task.loss, course.penalties(network), optimizer, schedule, course.precision, MicroBatches()
+        )
+        network.train()
+        seconds = []
+        for images, targets in islice(itertools.cycle(course.train.epoch(1)), steps + 1):
+            begin = time.perf_counter()
+            step.run(images, targets)["task"].item()
+            seconds.append(time.perf_counter() - begin)
+        return median(seconds[1:]) * course.steps_per_epoch
 
     def checkpoint(self, candidate: Candidate, network: build.Network, outcome: Outcome) -> Checkpoint:
         """Return the weights of the best epoch under the pretrained network's key names, and what they belong to."""

@@ -168,7 +168,9 @@ class Sampling:
     def close(self) -> None:
         """Give the storage's connections back."""
         self._storage.remove_session()
-        engine = getattr(self._storage, "engine", None) or getattr(getattr(self._storage, "_backend", None), "engine", None)
+        engine = getattr(self._storage, "engine", None) or getattr(
+            getattr(self._storage, "_backend", None), "engine", None
+        )
         if engine is not None:
             engine.dispose()
 

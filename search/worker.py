@@ -117,9 +117,7 @@ def open_bench(
     spec = laboratory.spec
     with migrate.exclusive(engine):
         storage = open_storage(str_url(url), optuna_options(url), tune)
-    sampling = Sampling(
-        storage, spec.name, maximize=spec.maximize, options=spec.search.sampler, seed=spec.search.seed
-    )
+    sampling = Sampling(storage, spec.name, maximize=spec.maximize, options=spec.search.sampler, seed=spec.search.seed)
     try:
         _reconcile(engine, sampling, spec.name)
         yield Bench(laboratory, engine, sampling, folder, observer, leaving)

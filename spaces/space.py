@@ -15,6 +15,9 @@ from spaces.errors import CandidateError, ProbeError, RangeError
 from spaces.plugins import load
 
 
+_DRAWS = 64
+
+
 def registry() -> dict[str, Decision[Any]]:
     """Return every decision by name, in the order in which they are applied."""
     found: dict[str, Decision[Any]] = load("spaces.decisions", "decision", "ftsearch.decisions")
@@ -58,6 +61,26 @@ class Random:
 
     def choice(self, name: str, choices: Sequence[Any]) -> Any:
         return self._random.choice(list(choices))
+
+
+class Recorder(Random):
+    """Draws at random and remembers between which values: how a space is shown."""
+
+    def __init__(self, seed: int, seen: dict[str, str]) -> None:
+        super().__init__(seed)
+        self._seen = seen
+
+    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        self._seen.setdefault(name, f"{low} to {high}")
+        return super().integer(name, low, high, step=step, log=log)
+
+    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        self._seen.setdefault(name, f"{low:g} to {high:g}{' (log scale)' if log else ''}")
+        return super().real(name, low, high, log=log)
+
+    def choice(self, name: str, choices: Sequence[Any]) -> Any:
+        self._seen.setdefault(name, ", ".join(str(choice) for choice in choices))
+        return super().choice(name, choices)
 
 
 class Space:
@@ -115,6 +138,17 @@ class Space:
             for chosen, value in zip(values, both, strict=True):
                 chosen[name] = value
         return self._candidate(values[0]), self._candidate(values[1])
+
+    def parameters(self) -> dict[str, str]:
+        """Return every parameter that a candidate may have, with its range in words, in order of the decisions.
+
+        Parameters that only matter under others are found by drawing.
+        """
+        seen: dict[str, dict[str, str]] = {name: {} for name in self.choices}
+        for name, choices in self.choices.items():
+            for seed in range(_DRAWS):
+                registry()[name].sample(Recorder(seed, seen[name]), choices)
+        return {parameter: text for found in seen.values() for parameter, text in sorted(found.items())}
 
     def params(self, candidate: Candidate) -> dict[str, Scalar] | None:
         """Return the parameters from which ``sample`` makes ``candidate``; None if the space does not hold it."""

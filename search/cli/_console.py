@@ -42,6 +42,21 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
 
 
+def print_json(data: object) -> None:
+    """Print ``data`` as JSON; numbers that JSON has no word for become null."""
+    import json
+    import math
+
+    def plain(value: object) -> object:
+        if isinstance(value, float) and not math.isfinite(value):
+            return None
+        if isinstance(value, dict):
+            return {key: plain(inner) for key, inner in value.items()}
+        return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+    print(json.dumps(plain(data), indent=2, ensure_ascii=False, default=str))
+
+
 def storage_url(given: str | None) -> str:
     """Return the URL of the store: what was given (or stands in ``FTSEARCH_STORAGE``), else SQLite under ``runs/``."""
     return given or DEFAULT_STORAGE

@@ -112,5 +112,7 @@ class Bars:
     def _note(self) -> str:
         best = f"best {self._metric} {self._best:.4f}" if self._best is not None else ""
         states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
-        counts = "  ".join(f"{self._counts[state]} {word}" for state, word in zip(states, ("done", "pruned", "failed"), strict=True))
+        counts = "  ".join(
+            f"{self._counts[state]} {word}" for state, word in zip(states, ("done", "pruned", "failed"), strict=True)
+        )
         return f"{counts}  {best}"

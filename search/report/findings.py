@@ -47,7 +47,9 @@ def _smallest(study: StudyRecord, done: list[TrialRecord]) -> str:
     if best.value is None or baseline is None or baseline.value is None or baseline.size is None:
         return ""
     enough = [
-        trial for trial in done if trial.size and trial.value is not None and not study.is_better(baseline.value, trial.value)
+        trial
+        for trial in done
+        if trial.size and trial.value is not None and not study.is_better(baseline.value, trial.value)
     ]
     smallest = min(enough, key=lambda trial: trial.size.parameters if trial.size else 0, default=None)
     if smallest is None or smallest.size is None or smallest is baseline:

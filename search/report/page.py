@@ -109,7 +109,9 @@ def _subtitle(study: StudyRecord) -> str:
 def _warning(study: StudyRecord) -> str:
     notes = []
     if study.weights == "none":
-        notes.append("This study trains from scratch (weights: none): nothing here says how well a pretrained network does.")
+        notes.append(
+            "This study trains from scratch (weights: none): nothing here says how well a pretrained network does."
+        )
     if study.dataset.skipped:
         notes.append(f"{len(study.dataset.skipped)} broken images were left out.")
     return "".join(f"<p class='warn'>{escape(note)}</p>" for note in notes)
@@ -136,9 +138,13 @@ def _tiles(study: StudyRecord) -> str:
             facts.append((theme.count(best.size.flops), "FLOPs an image"))
     text, _, saved = tables.cost(study).partition(" of training in all trials")
     facts.append((text, f"of training{saved}"))
-    return "<div class='tiles'>" + "".join(
-        f"<div class='tile'><b>{escape(value)}</b><span>{escape(label)}</span></div>" for value, label in facts
-    ) + "</div>"
+    return (
+        "<div class='tiles'>"
+        + "".join(
+            f"<div class='tile'><b>{escape(value)}</b><span>{escape(label)}</span></div>" for value, label in facts
+        )
+        + "</div>"
+    )
 
 
 def _findings(study: StudyRecord) -> str:
@@ -150,7 +156,10 @@ def _figure(study: StudyRecord, place: int) -> str:
     figure = figures()[place]
     drawing = figure.draw(figure.rows(study))
     html = drawing.to_html(
-        full_html=False, include_plotlyjs=False, config={"responsive": True, "displaylogo": False}, div_id=f"{study.name}-{figure.name}"
+        full_html=False,
+        include_plotlyjs=False,
+        config={"responsive": True, "displaylogo": False},
+        div_id=f"{study.name}-{figure.name}",
     )
     return (
         f"<section><h2>{escape(figure.title)}</h2><p class='soft'>{escape(figure.how_to_read)}</p>"
@@ -167,7 +176,11 @@ def _ranking(study: StudyRecord) -> str:
         kind = "best" if best and line.number == str(best.number) else "plain" if line.state == "plain recipe" else ""
         cells = "".join(f"<td>{escape(cell)}</td>" for cell in line[:-1])
         rows.append(f"<tr class='{kind}'>{cells}<td class='words'>{escape(line.words)}</td></tr>")
-    more = f"<p class='soft'>{len(lines) - _TILES} further trials: ftsearch trials {escape(study.name)}</p>" if len(lines) > _TILES else ""
+    more = (
+        f"<p class='soft'>{len(lines) - _TILES} further trials: ftsearch trials {escape(study.name)}</p>"
+        if len(lines) > _TILES
+        else ""
+    )
     return (
         f"<section><h2>Ranking</h2><p class='soft'>{escape(tables.states(study))}</p><div class='scroll' tabindex='0'>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>{more}</section>"
@@ -175,7 +188,16 @@ def _ranking(study: StudyRecord) -> str:
 
 
 def _columns(study: StudyRecord) -> tuple[str, ...]:
-    return ("rank", "trial", "state", escape(theme.metric_name(study.metric)), "parameters", "FLOPs", "time", "candidate")
+    return (
+        "rank",
+        "trial",
+        "state",
+        escape(theme.metric_name(study.metric)),
+        "parameters",
+        "FLOPs",
+        "time",
+        "candidate",
+    )
 
 
 def _failures(study: StudyRecord) -> str:

@@ -26,7 +26,9 @@ class Confusion(Figure):
     """Which classes the best candidate takes for each other."""
 
     name, title, order = "confusion", "Confusion matrix of the winner", 60
-    how_to_read = "Rows are true classes, columns what the winner said; colour is the share of the row, numbers are images."
+    how_to_read = (
+        "Rows are true classes, columns what the winner said; colour is the share of the row, numbers are images."
+    )
 
     def rows(self, study: StudyRecord) -> Rows | None:
         best = study.best
@@ -34,7 +36,10 @@ class Confusion(Figure):
             return None
         matrix = best.evaluation.confusion
         names = tuple(result.name for result in best.evaluation.classes)
-        errors = [sum(row) - row[place] + sum(other[place] for other in matrix) - row[place] for place, row in enumerate(matrix)]
+        errors = [
+            sum(row) - row[place] + sum(other[place] for other in matrix) - row[place]
+            for place, row in enumerate(matrix)
+        ]
         worst = sorted(range(len(names)), key=lambda place: (-errors[place], place))[:_MOST]
         kept = sorted(worst)
         return Rows(

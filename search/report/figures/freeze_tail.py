@@ -37,7 +37,9 @@ class FreezeTail(Figure):
     """How deep to freeze and how much to drop."""
 
     name, title, order = "freeze_tail", "Freeze depth and tail drop", 40
-    how_to_read = "Colour and upper number are the best value in a cell, the lower number counts its trials (pruned ones too)."
+    how_to_read = (
+        "Colour and upper number are the best value in a cell, the lower number counts its trials (pruned ones too)."
+    )
 
     def rows(self, study: StudyRecord) -> Rows | None:
         points = []
@@ -102,7 +104,8 @@ def _width(most: int) -> int:
 
 def _names(last: int, width: int) -> tuple[str, ...]:
     return tuple(
-        str(place * width) if width == 1 else f"{place * width}–{place * width + width - 1}" for place in range(last + 1)
+        str(place * width) if width == 1 else f"{place * width}–{place * width + width - 1}"
+        for place in range(last + 1)
     )
 
 

@@ -28,7 +28,9 @@ class History(Figure):
     """How fast the search got better."""
 
     name, title, order = "history", "Best so far", 10
-    how_to_read = "Each point is a trial when it ended; the line is the best complete one so far, dashed the plain recipe."
+    how_to_read = (
+        "Each point is a trial when it ended; the line is the best complete one so far, dashed the plain recipe."
+    )
 
     def rows(self, study: StudyRecord) -> Rows | None:
         done = [trial for trial in study.trials if trial.finished_at is not None and trial.value is not None]
@@ -78,9 +80,7 @@ class History(Figure):
             hoverinfo="skip",
         )
         if rows.baseline is not None:
-            figure.add_hline(
-                y=rows.baseline, line_dash="dash", line_color=theme.ORANGE, annotation_text="plain recipe"
-            )
+            figure.add_hline(y=rows.baseline, line_dash="dash", line_color=theme.ORANGE, annotation_text="plain recipe")
         return theme.styled(figure, x="wall time in minutes", y=theme.metric_name(rows.metric))
 
 

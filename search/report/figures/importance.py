@@ -34,7 +34,9 @@ class Importance(Figure):
     """PED-ANOVA over complete trials (https://arxiv.org/abs/2304.10255)."""
 
     name, title, order = "importance", "Which decisions mattered", 50
-    how_to_read = "Share of the variation between good and other trials that a parameter explains; the note says what was better."
+    how_to_read = (
+        "Share of the variation between good and other trials that a parameter explains; the note says what was better."
+    )
 
     def rows(self, study: StudyRecord) -> Rows | None:
         shares = sampling.importances(study.trials, maximize=study.maximize)
@@ -50,7 +52,9 @@ class Importance(Figure):
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
-            return theme.sentence("Too few complete trials, or too little difference between them, to judge importance.")
+            return theme.sentence(
+                "Too few complete trials, or too little difference between them, to judge importance."
+            )
         shown = rows.parameters[:14][::-1]
         decisions = [name for name, _ in rows.decisions]
         palette = [theme.BLUE, theme.ORANGE, theme.GREEN, theme.PURPLE, theme.SKY, theme.RED, theme.YELLOW, theme.GREY]
@@ -108,7 +112,10 @@ def _rank_correlation(best_first: list[float]) -> float:
     total = sum((value - middle) ** 2 for value in quality)
     if not spread or not total:
         return 0.0
-    return float(sum((rank - middle) * (value - middle) for rank, value in zip(ranks, quality, strict=True)) / (spread * total) ** 0.5)
+    return float(
+        sum((rank - middle) * (value - middle) for rank, value in zip(ranks, quality, strict=True))
+        / (spread * total) ** 0.5
+    )
 
 
 figure = Importance()

@@ -86,7 +86,12 @@ class LearningCurves(Figure):
                 shown = True
         if rows.left_out:
             figure.add_annotation(
-                text=f"{rows.left_out} further trials are not drawn", x=1, y=0, xref="paper", yref="paper", showarrow=False
+                text=f"{rows.left_out} further trials are not drawn",
+                x=1,
+                y=0,
+                xref="paper",
+                yref="paper",
+                showarrow=False,
             )
         figure = theme.styled(figure, x="epoch", y=theme.metric_name(rows.metric))
         figure.update_xaxes(dtick=1 if max(max(curve.epochs) for curve in rows.curves) <= 20 else None)

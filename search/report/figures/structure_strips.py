@@ -28,7 +28,9 @@ class StructureStrips(Figure):
     """What good structures have in common."""
 
     name, title, order = "structure_strips", "Structures of the best trials", 30
-    how_to_read = "Each row is a trial, best on top; each cell a unit of the network from input (left) to output (right)."
+    how_to_read = (
+        "Each row is a trial, best on top; each cell a unit of the network from input (left) to output (right)."
+    )
 
     def rows(self, study: StudyRecord) -> Rows | None:
         ranked = [trial for trial in study.ranking if trial.size is not None and trial.size.unit_states]
@@ -71,7 +73,9 @@ class StructureStrips(Figure):
             )
         )
         for kind, colour in theme.UNITS.items():
-            figure.add_scatter(x=[None], y=[None], mode="markers", name=kind, marker={"color": colour, "symbol": "square", "size": 12})
+            figure.add_scatter(
+                x=[None], y=[None], mode="markers", name=kind, marker={"color": colour, "symbol": "square", "size": 12}
+            )
         figure = theme.styled(figure, height=150 + 22 * len(labels))
         figure.update_yaxes(autorange="reversed", showgrid=False)
         figure.update_xaxes(showgrid=False, tickangle=-60, tickfont={"size": 10})

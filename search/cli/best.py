@@ -1,0 +1,37 @@
+"""Show the winner of a study: in words, or as data to build it from."""
+
+from __future__ import annotations
+
+import typer
+
+from search.cli._console import JsonOption, StorageOption, StudyArgument
+
+SECTION, ORDER = "Review", 2
+
+
+def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOption = False) -> None:
+    from search.cli._console import console, open_store, print_json, study_name
+    from search.cli.trials import plain
+    from search.report import tables, theme
+    from search.store import reading
+
+    record = reading.load_study(open_store(storage), study_name(study), epochs=False)
+    best = record.best
+    if best is None:
+        typer.echo(f"Error: the study {record.name!r} has no complete trial yet ({tables.states(record)})", err=True)
+        raise typer.Exit(1)
+    if as_json:
+        print_json(plain(best))
+        return
+    screen = console()
+    screen.print(f"[bold]Trial {best.number}[/bold]: {best.words}", soft_wrap=True)
+    screen.print(tables.gain_words(record), soft_wrap=True)
+    if best.size is not None:
+        screen.print(
+            f"{theme.count(best.size.parameters)} parameters ({theme.count(best.size.trained)} trained), "
+            f"{theme.count(best.size.flops)} FLOPs an image, best epoch {best.best_epoch}"
+        )
+    if best.checkpoint:
+        screen.print(
+            f"Weights: {best.checkpoint} in the study's folder (runs/{record.name} unless it was set)", soft_wrap=True
+        )

@@ -1,0 +1,125 @@
+"""Show what a study would search and what it would cost; trains nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from search.laboratory import Laboratory
+
+SECTION, ORDER = "Search", 1
+_CLASSES = 20
+
+
+def command(
+    study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.")],
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    from search.api import open_study
+    from search.cli._console import console, log_to
+
+    screen = console()
+    log_to(screen if screen.is_terminal else None)
+    laboratory = open_study(study, device=device)
+    _data(screen, laboratory)
+    _units(screen, laboratory)
+    _decisions(screen, laboratory)
+    _costs(screen, laboratory)
+    screen.print(f"\n[bold]Next:[/bold] ftsearch run {study}", soft_wrap=True)
+
+
+def _data(screen: Console, laboratory: Laboratory) -> None:
+    from search.data.sample import Split
+    from search.laboratory import dataset_record
+
+    dataset = laboratory.dataset
+    record = dataset_record(dataset)
+    table = _table("class", *record.counts)
+    for name in dataset.classes[:_CLASSES]:
+        table.add_row(name, *(str(counts[name]) for counts in record.counts.values()))
+    if len(dataset.classes) > _CLASSES:
+        table.add_row(f"... {len(dataset.classes) - _CLASSES} more")
+    table.add_row("all", *(str(sum(counts.values())) for counts in record.counts.values()), style="bold")
+    screen.print(
+        f"[bold]Data[/bold]  {dataset.name}: {len(dataset.classes)} classes, fingerprint {dataset.fingerprint[:16]}"
+    )
+    screen.print(table)
+    sizes = [sample.image.open().size for sample in dataset.of(Split.TRAIN)[:200]]
+    widths, heights = [size[0] for size in sizes], [size[1] for size in sizes]
+    shown = "x".join(str(side) for side in laboratory.input_size)
+    screen.print(
+        f"images {min(widths)}-{max(widths)} wide, {min(heights)}-{max(heights)} high (of {len(sizes)}); input {shown} pixels"
+    )
+    for line in dataset.skipped:
+        screen.print(f"left out: {line}", style="yellow", markup=False)
+
+
+def _units(screen: Console, laboratory: Laboratory) -> None:
+    from search.report import theme
+    from spaces import probe
+
+    pretrained = laboratory.pretrained
+    facts = probe.describe(pretrained.chain)
+    source = "random weights: trained from scratch" if pretrained.weights == "none" else f"weights {pretrained.weights}"
+    screen.print(f"\n[bold]Backbone[/bold]  {pretrained.label} ({pretrained.backbone}), {source}, {len(facts)} units")
+    table = _table("unit", "output", "parameters", "FLOPs", "may skip")
+    for unit in facts:
+        shape = "x".join(str(side) for side in unit.out_shape)
+        table.add_row(
+            unit.name, shape, theme.count(unit.parameters), theme.count(2 * unit.macs), "yes" if unit.can_skip else ""
+        )
+    screen.print(table)
+
+
+def _decisions(screen: Console, laboratory: Laboratory) -> None:
+    screen.print("\n[bold]Decisions[/bold]")
+    table = _table("parameter", "range")
+    for name, text in laboratory.space.parameters().items():
+        table.add_row(name, text)
+    screen.print(table)
+    for name, reason in laboratory.space.dropped.items():
+        screen.print(f"{name} drops out: {reason}", style="yellow", markup=False)
+
+
+def _costs(screen: Console, laboratory: Laboratory) -> None:
+    from search.report import theme
+
+    smallest, largest = laboratory.space.extremes()
+    screen.print("\n[bold]Candidates[/bold]")
+    table = _table("", "parameters", "FLOPs", "time per epoch (estimated)", "candidate")
+    named = (("smallest", smallest), ("plain recipe", laboratory.space.baseline()), ("largest", largest))
+    for name, candidate in named:
+        network = laboratory.build(candidate, 0)
+        size = laboratory.size(network)
+        seconds = laboratory.measure(candidate)
+        table.add_row(
+            name,
+            theme.count(size.parameters),
+            theme.count(size.flops),
+            theme.duration(seconds),
+            laboratory.space.words(candidate),
+        )
+    screen.print(table)
+    spec = laboratory.spec
+    plain = laboratory.measure(laboratory.space.baseline()) * spec.training.epochs * spec.search.trials
+    screen.print(
+        f"{spec.search.trials} trials of up to {spec.training.epochs} epochs on {laboratory.precision.device}: "
+        f"at most about {theme.duration(plain)} if every trial cost what the plain recipe does"
+    )
+
+
+def _table(*columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, name in enumerate(columns):
+        table.add_column(
+            name, justify="left" if place == 0 or name in ("output", "range", "candidate") else "right", overflow="fold"
+        )
+    return table

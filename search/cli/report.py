@@ -1,0 +1,34 @@
+"""Write the HTML report of one or several studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli._console import StorageOption
+
+SECTION, ORDER = "Review", 4
+
+
+def command(
+    studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Names or study files.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="runs/STUDY/report.html by default.")
+    ] = None,
+    storage: StorageOption = None,
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    from search.cli._console import console, open_store, study_name
+    from search.report import page
+    from search.store import reading
+
+    engine = open_store(storage)
+    records = [reading.load_study(engine, study_name(study)) for study in studies]
+    path = page.write(records, output or Path("runs") / records[0].name / "report.html")
+    console().print(f"Report: {path}", soft_wrap=True)
+    if show:
+        import webbrowser
+
+        webbrowser.open(path.absolute().as_uri())

@@ -1,0 +1,68 @@
+"""List the studies of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from search.cli._console import JsonOption, StorageOption
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from search.store.reading import Summary
+
+SECTION, ORDER = "Review", 5
+
+
+def command(storage: StorageOption = None, as_json: JsonOption = False) -> None:
+    from search.cli._console import console, open_store
+    from search.store import reading
+
+    show_studies(console(), reading.list_studies(open_store(storage)), as_json=as_json)
+
+
+def show_studies(screen: Console, studies: Sequence[Summary], *, as_json: bool) -> None:
+    """Print a line for every study."""
+    from rich.table import Table
+
+    from search.cli._console import print_json
+    from search.report import theme
+
+    if as_json:
+        print_json([_plain(summary) for summary in studies])
+        return
+    if not studies:
+        screen.print("No studies yet; start one with: ftsearch run STUDY.yaml")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("study", "task", "backbone", "trials", "best", "plain recipe", "metric", "started (UTC)"):
+        table.add_column(name, no_wrap=name != "backbone")
+    for summary in studies:
+        progress = summary.progress
+        table.add_row(
+            summary.name,
+            summary.task,
+            summary.backbone,
+            f"{progress.finished} of {progress.target}",
+            theme.number(progress.best),
+            theme.number(progress.baseline),
+            theme.metric_name(summary.metric),
+            f"{summary.created_at:%Y-%m-%d %H:%M}",
+        )
+    screen.print(table)
+
+
+def _plain(summary: Summary) -> dict[str, object]:
+    progress = summary.progress
+    return {
+        "name": summary.name,
+        "task": summary.task,
+        "backbone": summary.backbone,
+        "metric": summary.metric,
+        "created_at": summary.created_at.isoformat(),
+        "target": progress.target,
+        "states": {state.value: count for state, count in progress.states.items()},
+        "best": progress.best,
+        "baseline": progress.baseline,
+    }
