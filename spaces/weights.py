@@ -124,9 +124,9 @@ def load(path: Path) -> dict[str, Tensor]:
             else torch.load(path, map_location="cpu", weights_only=True)
         )
     except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
-        raise WeightsError(f"cannot read weights from {path}: {str(error).splitlines()[0]}") from error
+        raise WeightsError(f"cannot read weights from {path}: {_line(error)}") from error
     except Exception as error:  # noqa: BLE001  # the unpickler raises its own kinds for what weights_only forbids
-        raise WeightsError(f"cannot read weights from {path}: {str(error).splitlines()[0]}") from error
+        raise WeightsError(f"cannot read weights from {path}: {_line(error)}") from error
     for key in ("state_dict", "model"):
         if isinstance(data, Mapping) and isinstance(data.get(key), Mapping):
             data = data[key]
@@ -135,6 +135,10 @@ def load(path: Path) -> dict[str, Tensor]:
             f"{path} holds no state dict (names and tensors); save one with torch.save(net.state_dict(), ...)"
         )
     return {str(name).removeprefix("module."): value for name, value in data.items()}
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [f"it is empty or cut short ({type(error).__name__})"])[0]
 
 
 def fit(network: nn.Module, state: Mapping[str, Tensor], source: str, classifier: str = "") -> Fit:

@@ -1,0 +1,105 @@
+"""Tiny networks and data sets for all tests, and a cache of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from spaces import chain as chains
+from spaces.backbones._base import Preprocessing, Pretrained
+
+torch.set_num_threads(1)
+
+
+class Block(nn.Module):
+    """A residual block with batch norm."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.relu(x + self.norm(self.conv(x)))
+
+
+def tiny_network() -> nn.Sequential:
+    """A stem with stride 2, two residual blocks, a down-sampling convolution, a classifier: four units."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU()),
+        Block(8),
+        Block(8),
+        nn.Sequential(nn.Conv2d(8, 16, 3, stride=2, padding=1, groups=4), nn.ReLU()),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(16, 5),
+    )
+
+
+@pytest.fixture
+def tiny() -> Pretrained:
+    """A tiny pretrained chain of four units for 16x16 images."""
+    network = tiny_network().eval()
+    chain = chains.cut(network, (16, 16))
+    for unit in chain:
+        unit.module.requires_grad_(False)
+    return Pretrained("test:tiny", "Tiny", "random", "", Preprocessing(), chain)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("FTSEARCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.delenv("FTSEARCH_STORAGE", raising=False)
+    yield
+
+
+def draw_image(path: Path, kind: int, seed: int, size: tuple[int, int] = (20, 16)) -> Path:
+    """Write an image whose class is its dominant colour."""
+    pixels = np.random.default_rng(seed).integers(0, 80, (size[1], size[0], 3), dtype=np.uint8)
+    pixels[..., kind % 3] += 150
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An image folder with the classes blue, green and red, 12 images each."""
+    root = tmp_path / "colours"
+    for kind, name in enumerate(("red", "green", "blue")):
+        for number in range(12):
+            draw_image(root / name / f"{number:02d}.png", kind, 100 * kind + number)
+    return root
+
+
+STUDY = """\
+name: {name}
+data: {{path: {path}, val_share: 0.25}}
+backbone: squeezenet1_1
+weights: none
+input_size: 32
+space:
+  freeze: {{}}
+  tail: {{high: 3}}
+  head: {{hidden: 1, widths: [8, 16]}}
+  penalty: {{kinds: [none, l2]}}
+  optimizer: {{}}
+training: {{epochs: {epochs}, batch_size: 9, augmentation: none}}
+search: {{trials: {trials}, seed: 3, pruner: none}}
+"""
+
+
+@pytest.fixture
+def study_file(folder: Path, tmp_path: Path) -> Path:
+    """A study of two trials and two epochs that takes seconds."""
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY.format(name="colours", path=folder, epochs=2, trials=2))
+    return path

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+
+from spaces.decisions.optimizer import Optimizer, Range, decision
+
+
+def test_learning_rates_belong_to_their_optimiser() -> None:
+    params = decision.params(Optimizer("adamw", 1e-3, 1e-4), Range())
+    assert params is not None
+    assert "optimizer.adamw.lr_head" in params
+    assert "optimizer.sgd.lr_head" not in params
+
+
+def test_the_plain_recipe_is_sgd_with_momentum() -> None:
+    plain = Optimizer()
+    assert (plain.name, plain.lr_head, plain.lr_backbone, plain.momentum) == ("sgd", 1e-3, 1e-3, 0.9)
+
+
+def test_learning_rates_of_zero_are_refused() -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        Range(sgd_head=(0.0, 1.0))

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+from torchvision import models
+
+from spaces import backbones, chain, probe
+from spaces.errors import ChainError
+
+DOZEN = (
+    *(
+        "mobilenet_v2",
+        "resnet18",
+        "vgg11",
+        "alexnet",
+        "densenet121",
+        "squeezenet1_1",
+        "shufflenet_v2_x0_5",
+        "mnasnet0_5",
+    ),
+    *(
+        "efficientnet_b0",
+        "regnet_y_400mf",
+        "convnext_tiny",
+        "swin_t",
+        "vit_b_32",
+        "googlenet",
+        "inception_v3",
+        "mobilenet_v3_small",
+    ),
+)
+SIZES = {"inception_v3": 96, "maxvit_t": 224, "alexnet": 96, "vgg11": 64, "densenet121": 64}
+
+
+def built(name: str) -> tuple[nn.Module, tuple[int, int]]:
+    side = SIZES.get(name, 64)
+    backbone = backbones.resolve(name)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = backbone._sized(backbone.build((side, side)), (side, side))
+        for parameter in network.parameters():
+            if not parameter.any():
+                nn.init.normal_(parameter, std=0.02)  # zero classifiers would hide differences
+    return network, (side, side)
+
+
+def check_equality(name: str) -> None:
+    network, size = built(name)
+    network.eval()
+    cut = chain.cut(network, size)
+    torch.manual_seed(1)
+    images = torch.randn(2, 3, *size)
+    with torch.no_grad():
+        expected, found = network(images), cut.logits(images)
+    assert (expected - found).abs().max() <= 1e-5 * expected.abs().max()
+    assert set(cut.state_dict()) == set(network.state_dict())
+
+
+@pytest.mark.parametrize("name", DOZEN)
+def test_a_chain_computes_what_its_network_computes(name: str) -> None:
+    check_equality(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", models.list_models(module=torchvision.models))
+def test_every_torchvision_classifier_is_cut_exactly(name: str) -> None:
+    check_equality(name)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "swin_t", "squeezenet1_1"])
+def test_training_gives_the_same_gradients_under_the_same_seed(name: str) -> None:
+    network, size = built(name)
+    twin = copy.deepcopy(network)
+    cut = chain.cut(twin, size).train()
+    network.train()
+    images = torch.randn(4, 3, *size)
+    torch.manual_seed(5)
+    network(images).square().mean().backward()
+    torch.manual_seed(5)
+    cut.logits(images).square().mean().backward()
+    for (path, own), other in zip(network.named_parameters(), twin.parameters(), strict=True):
+        assert own.grad is not None, path
+        torch.testing.assert_close(other.grad, own.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_units_carry_the_names_that_users_know() -> None:
+    network, size = built("mobilenet_v2")
+    assert [unit.name for unit in chain.cut(network, size)] == [f"features.{place}" for place in range(19)]
+    network, size = built("resnet18")
+    names = [unit.name for unit in chain.cut(network, size)]
+    assert names == ["conv1", *(f"layer{stage}.{block}" for stage in range(1, 5) for block in range(2))]
+
+
+def test_hidden_linear_layers_are_units_too() -> None:
+    network, size = built("vgg11")
+    assert [unit.name for unit in chain.cut(network, size)][-2:] == ["classifier.0", "classifier.3"]
+
+
+def test_a_unit_survives_copying_and_pickling() -> None:
+    network, size = built("mobilenet_v2")
+    unit = chain.cut(network.eval(), size).units[3]
+    images = torch.randn(1, *probe.describe(chain.cut(network, size))[3].in_shape)
+    expected = unit.module(images)
+    for twin in (copy.deepcopy(unit.module), pickle.loads(pickle.dumps(unit.module))):
+        torch.testing.assert_close(twin(images), expected)
+
+
+def test_a_network_that_cannot_be_traced_is_refused_in_one_line() -> None:
+    class Branching(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(ChainError, match="Branching cannot be traced by torch.fx"):
+        chain.cut(Branching(), (8, 8))
+
+
+def test_a_network_of_one_piece_is_refused() -> None:
+    with pytest.raises(ChainError, match="no place to cut"):
+        chain.cut(nn.Sequential(nn.Conv2d(3, 4, 1)), (8, 8))
+
+
+def test_residual_blocks_are_told_from_others() -> None:
+    block = models.resnet18().layer1[0]
+    assert chain.is_residual(block)
+    assert not chain.is_residual(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()))

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from spaces import heads
+from spaces.errors import SurgeryError
+from spaces.heads import Features, HeadChoice
+
+
+@pytest.mark.parametrize("kind", heads.MAP_POOLINGS)
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_maps_of_both_layouts_are_pooled_alike(kind: str, channels_last: bool) -> None:
+    maps = torch.rand(2, 6, 4, 3)
+    first, width = heads.pool(Features((6, 4, 3)), kind)
+    second, _ = heads.pool(Features((4, 3, 6), channels_last=True), kind)
+    torch.testing.assert_close(first(maps), second(maps.permute(0, 2, 3, 1)))
+    assert first(maps).shape == (2, width)
+
+
+def test_tokens_are_pooled_by_class_token_mean_or_attention() -> None:
+    tokens = torch.randn(2, 5, 8)
+    features = Features((5, 8), class_token=0)
+    for kind in heads.TOKEN_POOLINGS:
+        pooling, width = heads.pool(features, kind)
+        assert pooling(tokens).shape == (2, width)
+    torch.testing.assert_close(heads.pool(features, "cls")[0](tokens), tokens[:, 0])
+    torch.testing.assert_close(heads.pool(features, "mean")[0](tokens), tokens.mean(dim=1))
+
+
+def test_flat_features_need_no_pooling() -> None:
+    head = heads.vector_head(Features((7,)), 3, HeadChoice("max", (4,)))
+    assert head(torch.randn(2, 7)).shape == (2, 3)
+
+
+def test_a_generalised_mean_with_exponent_one_is_the_mean() -> None:
+    pooling = heads.MapPool("gem", channels_last=False)
+    with torch.no_grad():
+        pooling.power.fill_(1.0)  # type: ignore[union-attr]
+    maps = torch.rand(2, 3, 4, 4)
+    torch.testing.assert_close(pooling(maps), maps.mean((2, 3)))
+
+
+def test_hidden_layers_norm_and_dropout_are_built_as_chosen() -> None:
+    layers = heads.mlp(10, 3, HeadChoice(widths=(8, 4), norm=True, activation="gelu", dropout=0.5))
+    kinds = [type(layer) for layer in layers]
+    assert kinds == [nn.LayerNorm, *[nn.Dropout, nn.Linear, nn.GELU] * 2, nn.Dropout, nn.Linear]
+
+
+def test_features_of_a_strange_shape_are_refused() -> None:
+    with pytest.raises(SurgeryError, match="needs features"):
+        heads.pool(Features((1, 2, 3, 4)), "avg")

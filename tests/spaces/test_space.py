@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from spaces.backbones._base import Pretrained
+from spaces.candidate import Candidate, Structure
+from spaces.decisions import freeze, kernel, stride, tail
+from spaces.errors import CandidateError, RangeError
+from spaces.space import Fixed, Random, Space, registry
+
+
+@pytest.fixture
+def space(tiny: Pretrained) -> Space:
+    return Space(tiny, {name: decision.options() for name, decision in registry().items()})
+
+
+def test_decisions_come_in_the_order_of_their_stages() -> None:
+    stages = [decision.stage for decision in registry().values()]
+    assert stages == sorted(stages)
+
+
+def test_the_same_parameters_give_the_same_candidate(space: Space) -> None:
+    for seed in range(20):
+        candidate = space.sample(Random(seed))
+        params = space.params(candidate)
+        assert params is not None
+        assert space.sample(Fixed(params)) == candidate
+
+
+def test_the_plain_recipe_is_in_the_default_space(space: Space) -> None:
+    params = space.params(space.baseline())
+    assert params is not None
+    assert space.sample(Fixed(params)) == space.baseline()
+    assert "plain recipe" in space.words(space.baseline())
+
+
+def test_a_candidate_outside_the_ranges_has_no_parameters(tiny: Pretrained) -> None:
+    narrow = Space(tiny, {"freeze": freeze.Range(low=2, high=3)})
+    assert narrow.params(narrow.baseline()) is None
+
+
+def test_a_freeze_depth_never_exceeds_what_the_tail_left(space: Space) -> None:
+    for seed in range(60):
+        choices = space.sample(Random(seed)).structure.choices
+        assert choices["freeze"] + choices["tail"] <= 4
+
+
+def test_closed_decisions_keep_the_plain_value(tiny: Pretrained) -> None:
+    space = Space(tiny, {"freeze": freeze.Range()})
+    plain = space.baseline()
+    for seed in range(10):
+        candidate = space.sample(Random(seed))
+        assert replace(candidate.structure, choices={}) == replace(plain.structure, choices={})
+        assert {
+            name for name, value in candidate.structure.choices.items() if value != plain.structure.choices[name]
+        } <= {"freeze"}
+        assert candidate.recipe == plain.recipe
+
+
+def test_words_tell_what_is_changed(space: Space) -> None:
+    plain = space.baseline()
+    choices = {**plain.structure.choices, "freeze": 1, "tail": 1, "stride": {"off": ["0"], "dilated": False}}
+    candidate = Candidate(replace(plain.structure, choices=choices), plain.recipe)
+    words = space.words(candidate)
+    assert words.startswith("Tiny, ")
+    for part in ("last 1 dropped", "stem stride 1", "first 1 of 4 units frozen"):
+        assert part in words
+
+
+def test_the_extremes_frame_the_plain_recipe(space: Space) -> None:
+    smallest, largest = space.extremes()
+    sizes = []
+    for candidate in (smallest, space.baseline(), largest):
+        sizes.append(
+            sum(parameter.numel() for unit in space.apply(candidate) for parameter in unit.module.parameters())
+        )
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
+def test_parameters_that_matter_only_sometimes_are_listed_too(space: Space) -> None:
+    found = space.parameters()
+    assert found["freeze"] == "0 to 4"
+    assert {"head.width1", "head.width2", "optimizer.adamw.lr_head", "penalty.l1"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "reason"),
+    [
+        ({"freeze": freeze.Range(low=9)}, r"space.freeze: 9\.\.4 asked for, but this backbone allows 0\.\.4"),
+        ({"tail": tail.Range(low=0, high=4)}, "space.tail"),
+        ({"strange": None}, "unknown decision 'strange'"),
+    ],
+)
+def test_ranges_that_the_backbone_cannot_fill_are_refused(
+    tiny: Pretrained, ranges: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(RangeError, match=reason):
+        Space(tiny, ranges)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: freeze.Range(low=3, high=2),
+        lambda: freeze.Range(low=-1),
+        lambda: kernel.Range(sizes=()),
+        lambda: kernel.Range(sizes=(4,)),
+        lambda: kernel.Range(sizes=(3, 3)),
+        lambda: stride.Range(reductions=0),
+    ],
+)
+def test_empty_and_upside_down_ranges_are_refused(make: object) -> None:
+    with pytest.raises(ValueError, match=r"low|empty|odd|twice"):
+        make()  # type: ignore[operator]
+
+
+def test_a_decision_without_a_place_says_why(tiny: Pretrained) -> None:
+    space = Space(tiny, {"stride": stride.Range(max_growth=1.0)})
+    assert "max_growth" in space.dropped["stride"]
+    assert "stride" not in space.choices
+
+
+def test_a_candidate_of_another_backbone_is_refused(space: Space) -> None:
+    plain = space.baseline()
+    other = Candidate(Structure("torchvision:resnet18", "none", (16, 16), {}), plain.recipe)
+    with pytest.raises(CandidateError, match="is for torchvision:resnet18"):
+        space.apply(other)
+
+
+def test_an_unknown_decision_in_a_candidate_is_refused(space: Space) -> None:
+    plain = space.baseline()
+    choices = {**plain.structure.choices, "magic": 1}
+    with pytest.raises(CandidateError, match="'magic'"):
+        space.values(Candidate(replace(plain.structure, choices=choices), plain.recipe))
+
+
+def test_a_parameter_that_is_missing_is_named() -> None:
+    with pytest.raises(CandidateError, match="'freeze'"):
+        Fixed({}).integer("freeze", 0, 1)
