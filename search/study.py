@@ -206,10 +206,11 @@ def importances(
     """Return how much of the objective's variation each parameter explains, the largest first; sums to 1.
 
     PED-ANOVA (https://arxiv.org/abs/2304.10255) or fANOVA (https://proceedings.mlr.press/v32/hutter14.html)
-    over the complete trials. Empty when fewer than four trials or no spread in their values.
+    over the complete and the pruned trials: being pruned is a bad result too. Empty when there are fewer than
+    four trials or no spread in their values.
     """
-    done = [trial for trial in trials if trial.state is TrialState.COMPLETE and trial.value is not None]
-    done = [trial for trial in done if trial.params and abs(trial.value or 0.0) != float("inf")]
+    ended = (TrialState.COMPLETE, TrialState.PRUNED)
+    done = [trial for trial in trials if trial.state in ended and trial.value is not None and trial.params]
     if len(done) < 4 or len({trial.value for trial in done}) < 2:
         return {}
     study = optuna.create_study(storage=InMemoryStorage(), direction="maximize" if maximize else "minimize")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from search import study as sampling
 from search.records import StudyRecord, TrialRecord
 from search.report import theme
-from search.report.figures.importance import direction
+from search.report.figures.importance import direction, from_best_to_worst
 
 
 def findings(study: StudyRecord) -> list[str]:
@@ -13,10 +13,11 @@ def findings(study: StudyRecord) -> list[str]:
     done = list(study.ranking)
     if len(done) < 4:
         return ["Too few complete trials to say more than which one was best."] if done else []
-    return [line for line in (_mattered(study, done), _shared(done), _smallest(study, done)) if line]
+    return [line for line in (_mattered(study), _shared(done), _smallest(study, done)) if line]
 
 
-def _mattered(study: StudyRecord, done: list[TrialRecord]) -> str:
+def _mattered(study: StudyRecord) -> str:
+    done = from_best_to_worst(study)
     shares = sampling.importances(study.trials, maximize=study.maximize)
     top = [(name, share) for name, share in shares.items() if share >= 0.05][:3]
     if not top:
@@ -25,7 +26,7 @@ def _mattered(study: StudyRecord, done: list[TrialRecord]) -> str:
     for name, share in top:
         note = direction(name, done, study)
         parts.append(f"{name} ({share:.0%}{', ' + note if note else ''})")
-    return f"Most of the difference between trials came from {_listed(parts)}."
+    return f"Most of the difference between trials came from {_listed(parts)}, judged from {len(done)} trials."
 
 
 def _shared(done: list[TrialRecord]) -> str:

@@ -43,6 +43,7 @@ def styled(figure: go.Figure, *, height: int = 380, x: str = "", y: str = "") ->
         colorway=[BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY],
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         hoverlabel={"font": {"family": FONT}},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": _GRID, "activecolor": _INK},
     )
     figure.update_xaxes(title_text=x, **axis)
     figure.update_yaxes(title_text=y, **axis)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from search.errors import RunError, StoreUrlError
 
@@ -32,7 +32,7 @@ def shown(url: str | URL) -> str:
     """Return ``url`` with its password replaced by ``***``: for logs, errors and pages."""
     try:
         return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return str(url).split("://", 1)[0] + "://..." if "://" in str(url) else "(malformed URL)"
 
 
@@ -145,6 +145,8 @@ def retried(function: Callable[P, R]) -> Callable[P, R]:
         while True:
             try:
                 return function(*args, **kwargs)
+            except IntegrityError:
+                raise  # a row that is there already: the caller knows what that means
             except DBAPIError as error:
                 if not is_passing(error) or time.monotonic() - begin > RETRY_S:
                     raise RunError(f"the database refused {function.__name__}: {reason_of(error)}") from error

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search import study as sampling
-from search.records import StudyRecord, TrialRecord
+from search.records import StudyRecord, TrialRecord, TrialState
 from search.report import theme
 from search.report.figures._base import Figure
 
@@ -31,7 +31,7 @@ class Rows(NamedTuple):
 
 
 class Importance(Figure):
-    """PED-ANOVA over complete trials (https://arxiv.org/abs/2304.10255)."""
+    """PED-ANOVA over complete and pruned trials (https://arxiv.org/abs/2304.10255)."""
 
     name, title, order = "importance", "Which decisions mattered", 50
     how_to_read = (
@@ -42,7 +42,7 @@ class Importance(Figure):
         shares = sampling.importances(study.trials, maximize=study.maximize)
         if not shares or sum(shares.values()) <= 0:
             return None
-        done = list(study.ranking)
+        done = from_best_to_worst(study)
         rows = [Row(name.split(".")[0], name, share, direction(name, done, study)) for name, share in shares.items()]
         totals: dict[str, float] = defaultdict(float)
         for row in rows:
@@ -70,9 +70,16 @@ class Importance(Figure):
                 hovertemplate="%{y}: %{x:.1%}<extra></extra>",
             )
         )
-        figure = theme.styled(figure, height=90 + 28 * len(shown), x=f"importance (from {rows.trials} complete trials)")
+        figure = theme.styled(figure, height=90 + 28 * len(shown), x=f"importance (from {rows.trials} trials)")
         figure.update_xaxes(tickformat=".0%", range=[0, max(row.share for row in shown) * 1.6 + 0.01])
         return figure
+
+
+def from_best_to_worst(study: StudyRecord) -> list[TrialRecord]:
+    """Return complete trials from best to worst, then pruned ones likewise."""
+    sign = -1.0 if study.maximize else 1.0
+    pruned = [trial for trial in study.trials if trial.state is TrialState.PRUNED and trial.value is not None]
+    return [*study.ranking, *sorted(pruned, key=lambda trial: (sign * (trial.value or 0.0), trial.number))]
 
 
 def direction(name: str, done: list[TrialRecord], study: StudyRecord) -> str:

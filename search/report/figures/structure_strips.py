@@ -55,8 +55,12 @@ class StructureStrips(Figure):
             f"{'plain recipe' if number == rows.baseline else f'trial {number}'}  {theme.number(value)}"
             for number, value in zip(rows.numbers, rows.values, strict=True)
         ]
-        colours = [(place / len(kinds), colour) for place, colour in enumerate(theme.UNITS.values())]
-        scale = [step for place, colour in colours for step in ((place, colour), (place + 1 / len(kinds), colour))]
+        steps = [round(place / len(kinds), 6) for place in range(len(kinds) + 1)]
+        scale = [
+            step
+            for place, colour in enumerate(theme.UNITS.values())
+            for step in ((steps[place], colour), (steps[place + 1], colour))
+        ]
         figure = go.Figure(
             go.Heatmap(
                 z=[[kinds.index(state) for state in states] for states in rows.states],

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from search.errors import RunError, StoreUrlError
+from search.store import connection
+
+
+def test_a_password_is_never_shown() -> None:
+    shown = connection.shown("postgresql://me:secret@host/db")
+    assert "secret" not in shown
+    assert "***" in shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://",
+        "nonsense://x",
+        "sqlite://",
+        "http://me:secret@host",
+        "://",
+        "postgresql://me:secret@host:port/db",
+    ],
+)
+def test_a_malformed_url_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(StoreUrlError) as caught:
+        connection.connect(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password() -> None:
+    with pytest.raises(StoreUrlError, match="cannot reach the database") as caught:
+        connection.connect("postgresql://me:secret@127.0.0.1:1/db")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "text.db"
+    path.write_text("this is no database " * 100)
+    with pytest.raises(StoreUrlError, match="not a database"):
+        connection.connect(f"sqlite:///{path}")
+    assert path.read_text().startswith("this is no database")
+
+
+def test_a_plain_path_is_an_sqlite_file(tmp_path: Path) -> None:
+    engine = connection.connect(str(tmp_path / "deep" / "store.db"))
+    with engine.connect() as link:
+        assert link.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert link.execute(text("PRAGMA foreign_keys")).scalar() == 1
+    engine.dispose()
+
+
+def _error(message: str) -> OperationalError:
+    return OperationalError("statement", {}, Exception(message))
+
+
+def test_a_call_is_tried_again_while_the_database_is_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection.time, "sleep", lambda _: None)
+    answers = [_error("database is locked"), _error("server closed the connection"), None]
+
+    @connection.retried
+    def call() -> str:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+        return "done"
+
+    assert call() == "done"
+
+
+def test_an_error_that_will_not_pass_is_raised_at_once() -> None:
+    calls = []
+
+    @connection.retried
+    def call() -> None:
+        calls.append(1)
+        raise _error("no such table: x")
+
+    with pytest.raises(RunError, match="no such table"):
+        call()
+    assert len(calls) == 1
+
+
+def test_trying_again_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "RETRY_S", 0.0)
+    monkeypatch.setattr(connection.time, "sleep", lambda _: None)
+
+    @connection.retried
+    def call() -> None:
+        raise _error("database is locked")
+
+    with pytest.raises(RunError, match="locked"):
+        call()

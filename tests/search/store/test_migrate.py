@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from search.errors import SchemaError
+from search.records import TrialState
+from search.store import connection, leases, migrate, reading
+from search.store.connection import Engine
+from search.store.tables import Base
+
+DATABASES = Path(__file__).with_name("databases")
+
+
+def differences(engine: Engine) -> list[object]:
+    def ours(name: str | None, kind: str, *_: object) -> bool:
+        return kind != "table" or bool(name and name.startswith("ft_") and name != migrate.VERSION_TABLE)
+
+    with engine.connect() as link:
+        options = {"version_table": migrate.VERSION_TABLE, "include_name": ours}
+        return list(compare_metadata(MigrationContext.configure(link, opts=options), Base.metadata))
+
+
+def test_migrations_lead_to_the_tables_as_they_are(engine: Engine) -> None:
+    assert migrate.current(engine) == migrate.head()
+    assert differences(engine) == []
+
+
+@pytest.mark.parametrize("path", sorted(DATABASES.glob("*.db")), ids=lambda path: path.stem)
+def test_a_database_of_every_released_schema_is_upgraded_and_goes_on(path: Path, tmp_path: Path) -> None:
+    shutil.copy(path, tmp_path / "store.db")
+    engine = connection.connect(f"sqlite:///{tmp_path}/store.db")
+    migrate.upgrade(engine)
+    assert differences(engine) == []
+    (summary,) = reading.list_studies(engine)
+    study = reading.load_study(engine, summary.name)
+    assert study.trials[0].state is TrialState.COMPLETE
+    assert study.trials[0].epochs
+    claim = leases.claim(engine, summary.name, "w", 60)
+    assert claim is not None
+    assert claim.number == len(study.trials)
+    engine.dispose()
+
+
+def test_there_is_a_database_of_this_schema() -> None:
+    assert (DATABASES / f"schema-{migrate.head()}.db").exists()
+
+
+PROGRAM = """
+import sys
+from search.store import connection, migrate
+engine = connection.connect(sys.argv[1])
+migrate.upgrade(engine)
+engine.dispose()
+"""
+
+
+def test_processes_that_upgrade_at_once_do_not_disturb_each_other(url: str) -> None:
+    workers = [subprocess.Popen([sys.executable, "-c", PROGRAM, url], stderr=subprocess.PIPE) for _ in range(4)]
+    errors = [worker.communicate(timeout=120)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0] * 4, errors
+
+
+def test_a_newer_schema_is_refused_and_left_alone(engine: Engine) -> None:
+    with engine.begin() as link:
+        link.execute(text(f"UPDATE {migrate.VERSION_TABLE} SET version_num = '9999'"))
+    with pytest.raises(SchemaError, match=r"schema 9999, this ftsearch knows up to 0001"):
+        migrate.upgrade(engine)
+    assert migrate.current(engine) == "9999"

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from search.errors import NotFoundError
+from search.records import EpochRecord, StudyRecord, TrialState
+from search.store import leases, reading, writing
+from search.store.connection import Engine
+
+
+@pytest.fixture
+def filled(engine: Engine, record: StudyRecord) -> Engine:
+    writing.create_study(engine, replace(record, target=6))
+    for value in (0.5, 0.9, 0.7, 0.6):
+        claim = leases.claim(engine, "s", "w", 60)
+        assert claim is not None
+        epochs = [EpochRecord(1, 1.0, {"accuracy": value / 2}), EpochRecord(2, 0.5, {"accuracy": value})]
+        writing.record_epochs(engine, claim, epochs)
+        state = TrialState.PRUNED if value == 0.6 else TrialState.COMPLETE
+        writing.finish_trial(
+            engine, claim, state=state, value=value, best_epoch=2, evaluation=None, ended="", seconds=1.0,
+            checkpoint=f"t{claim.number}",
+        )  # fmt: skip
+    leases.claim(engine, "s", "w", 60)
+    return engine
+
+
+def test_progress_counts_without_reading_trials(filled: Engine) -> None:
+    progress = reading.progress(filled, "s")
+    assert (progress.target, progress.finished, progress.unfinished) == (6, 4, 1)
+    assert (progress.best, progress.baseline) == (0.9, 0.5)
+
+
+def test_the_ranking_is_of_complete_trials_only(filled: Engine) -> None:
+    study = reading.load_study(filled, "s")
+    assert [trial.number for trial in study.ranking] == [1, 2, 0]
+    assert reading.best_values(filled, "s", 2) == (0.9, 0.7)
+    assert [number for number, _ in reading.kept_checkpoints(filled, "s")] == [1, 2, 0, 3]
+
+
+def test_curves_come_by_number_and_epoch(filled: Engine) -> None:
+    assert reading.epoch_curves(filled, "s", "accuracy")[1] == [0.45, 0.9]
+    assert reading.load_study(filled, "s", epochs=False).trials[0].epochs == ()
+
+
+def test_studies_are_listed_the_newest_first(filled: Engine, record: StudyRecord) -> None:
+    writing.create_study(filled, replace(record, name="later"))
+    assert [summary.name for summary in reading.list_studies(filled)] == ["later", "s"]
+
+
+def test_where_trials_stand_is_told_without_their_candidates(filled: Engine) -> None:
+    assert [trial.state.value for trial in reading.trial_states(filled, "s")] == [
+        *["complete"] * 3,
+        "pruned",
+        "running",
+    ]
+
+
+def test_an_unknown_study_gets_the_nearest_name(filled: Engine, record: StudyRecord) -> None:
+    writing.create_study(filled, replace(record, name="flowers"))
+    with pytest.raises(NotFoundError, match="did you mean 'flowers'"):
+        reading.load_study(filled, "flowrs")
+
+
+def test_what_optuna_knows_is_listed_by_its_number(filled: Engine) -> None:
+    assert reading.told(filled, "s") == {}
