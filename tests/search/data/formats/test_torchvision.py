@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from torchvision import datasets
+
+from search.data.formats.torchvision import Options
+from search.data.formats.torchvision import format as torchvision
+from search.data.sample import Split
+from search.errors import DataError
+
+
+class Small(datasets.FakeData):
+    """A data set with train and test parts, as CIFAR10 has them, that needs no download."""
+
+    def __init__(self, root: str, train: bool = True, download: bool = False) -> None:
+        super().__init__(size=40 if train else 12, image_size=(3, 10, 10), num_classes=3)
+        self.classes = ["a", "b", "c"]
+
+
+def test_a_data_set_is_read_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "Small", Small, raising=False)
+    dataset = torchvision.read(Options("Small", str(tmp_path)), tmp_path)
+    assert dataset.classes == ("a", "b", "c")
+    assert len(dataset.of(Split.TRAIN)) + len(dataset.of(Split.VAL)) == 40
+    assert len(dataset.of(Split.TEST)) == 12
+
+
+def test_an_unknown_data_set_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no data set 'CIFAR11'"):
+        torchvision.read(Options("CIFAR11"), tmp_path)
+
+
+def test_a_data_set_that_is_not_there_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="data.download: true"):
+        torchvision.read(Options("CIFAR10", str(tmp_path)), tmp_path)

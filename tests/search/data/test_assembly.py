@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from search.data import assembly
+from search.data.assembly import Cut
+from search.data.formats.image_folder import Options
+from search.data.formats.image_folder import format as image_folder
+from search.data.sample import Dataset
+from search.errors import DataError
+
+
+def read(path: Path, **options: object) -> Dataset:
+    return image_folder.read(Options(str(path), **options), Path("/"))  # type: ignore[arg-type]
+
+
+def test_the_fingerprint_follows_the_content_and_not_the_place(folder: Path, tmp_path: Path) -> None:
+    first = read(folder)
+    shutil.copytree(folder, tmp_path / "moved")
+    assert read(tmp_path / "moved").fingerprint == first.fingerprint
+    (tmp_path / "moved" / "red" / "00.png").rename(tmp_path / "moved" / "blue" / "99.png")
+    assert read(tmp_path / "moved").fingerprint != first.fingerprint
+    assert read(folder, seed=1).fingerprint != first.fingerprint
+
+
+def test_images_that_decoded_once_are_not_decoded_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read(folder)
+    monkeypatch.setattr(assembly, "why_broken", lambda _: pytest.fail("decoded again"))
+    read(folder)
+
+
+def test_a_broken_image_is_refused_by_name_or_skipped_and_listed(folder: Path) -> None:
+    broken = folder / "red" / "03.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    with pytest.raises(DataError, match=r"cannot read the image .*03\.png.*on_error: skip"):
+        read(folder)
+    skipped = read(folder, on_error="skip")
+    assert len(skipped.samples) == 35
+    assert len(skipped.skipped) == 1
+    assert "03.png" in skipped.skipped[0]
+
+
+def test_the_cache_that_cannot_be_written_is_done_without(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTSEARCH_CACHE", "/proc/nowhere")
+    assert len(read(folder).samples) == 36
+
+
+@pytest.mark.parametrize("shares", [(0.0, 0.1), (1.0, 0.0), (-0.1, 0.0), (0.5, 0.5)])
+def test_shares_that_leave_nothing_are_refused(shares: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="share"):
+        Cut(*shares, 0)

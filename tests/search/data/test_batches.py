@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import torch
+
+from search.data.augment import preset
+from search.data.batches import Batches
+from search.data.cache import Pixels
+
+
+def batches(count: int = 10, **changes: object) -> Batches:
+    pixels = Pixels(
+        torch.arange(count, dtype=torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 3, 9, 9).contiguous(),
+        torch.arange(count),
+        torch.ones(count),
+    )
+    options: dict[str, object] = {
+        "pixels": pixels,
+        "batch_size": 4,
+        "device": torch.device("cpu"),
+        "size": (8, 8),
+        "resize": (9, 9),
+        "mean": (0.0, 0.0, 0.0),
+        "std": (1 / 255, 1 / 255, 1 / 255),
+        "seed": 1,
+    }
+    return Batches(**(options | changes))  # type: ignore[arg-type]
+
+
+def test_validation_gives_every_image_once_in_order() -> None:
+    labels = torch.cat([found for _, found in batches().epoch(1)])
+    assert labels.tolist() == list(range(10))
+    assert len(batches()) == 3
+
+
+def test_images_stay_with_their_labels() -> None:
+    for images, labels in batches(shuffle=True, augmentation=preset("light", flip=True)).epoch(1):
+        torch.testing.assert_close(images.mean((1, 2, 3)), labels.float(), atol=1e-4, rtol=1e-4)
+        assert images.shape[1:] == (3, 8, 8)
+
+
+def test_an_epoch_is_the_same_whenever_it_is_asked_for() -> None:
+    one, two = (batches(shuffle=True, augmentation=preset("strong", flip=True)) for _ in range(2))
+    list(two.epoch(1))
+    for (images, labels), (others, other_labels) in zip(one.epoch(2), two.epoch(2), strict=True):
+        assert torch.equal(images, others)
+        assert torch.equal(labels, other_labels)
+    orders = [torch.cat([found for _, found in one.epoch(number)]).tolist() for number in (1, 2)]
+    assert orders[0] != orders[1]
+
+
+def test_a_last_batch_of_one_image_is_left_out_of_training() -> None:
+    assert [len(labels) for _, labels in batches(9, shuffle=True).epoch(1)] == [4, 4]
+    assert [len(labels) for _, labels in batches(9).epoch(1)] == [4, 4, 1]
+
+
+def test_normalisation_is_torchvisions() -> None:
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    images, _ = next(batches(mean=mean, std=std).epoch(1))
+    expected = (torch.arange(4)[:, None] / 255 - torch.tensor(mean)) / torch.tensor(std)
+    torch.testing.assert_close(images[:, :, 0, 0], expected)

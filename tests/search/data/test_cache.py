@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms import functional as reference
+
+from search.data import cache
+from search.data.cache import Frame, decode
+from search.data.formats.image_folder import Options
+from search.data.formats.image_folder import format as image_folder
+from search.data.sample import Sample
+
+EVALUATION = Frame((16, 12), (18, 14), "bilinear", whole=False)
+TRAINING = Frame((16, 12), (18, 14), "bilinear", whole=True)
+
+
+@pytest.fixture
+def samples(folder: Path) -> tuple[Sample, ...]:
+    return image_folder.read(Options(str(folder)), Path("/")).samples
+
+
+@pytest.mark.parametrize("frame", [EVALUATION, TRAINING])
+def test_cached_images_are_those_decoded_in_memory(samples: tuple[Sample, ...], tmp_path: Path, frame: Frame) -> None:
+    fresh = decode(samples, frame, "x", None)
+    for _ in range(2):
+        cached = decode(samples, frame, "x", tmp_path / "cache")
+        assert torch.equal(cached.images, fresh.images)
+        assert torch.equal(cached.ratios, fresh.ratios)
+        assert cached.images.shape == (36, 3, *frame.shape)
+
+
+def test_evaluation_is_cut_as_torchvision_cuts(samples: tuple[Sample, ...]) -> None:
+    frame = Frame((14, 14), (16, 16), "bilinear", whole=False)
+    image = samples[0].image.open()
+    expected = reference.center_crop(reference.resize(image, [16]), [14, 14])
+    assert np.array_equal(frame.render(image), np.asarray(expected).transpose(2, 0, 1))
+
+
+def test_a_second_opening_decodes_nothing(
+    samples: tuple[Sample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode(samples, EVALUATION, "x", tmp_path)
+    monkeypatch.setattr(cache, "_render", lambda *_: pytest.fail("decoded again"))
+    decode(samples, EVALUATION, "x", tmp_path)
+
+
+def test_a_damaged_file_is_made_again(samples: tuple[Sample, ...], tmp_path: Path) -> None:
+    expected = decode(samples, EVALUATION, "x", tmp_path).images.clone()
+    (path,) = tmp_path.glob("*.npy")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+    assert torch.equal(decode(samples, EVALUATION, "x", tmp_path).images, expected)
+
+
+def test_a_full_disk_keeps_images_in_memory(
+    samples: tuple[Sample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache.os, "posix_fallocate", full)
+    assert len(decode(samples, EVALUATION, "x", tmp_path)) == 36
+    assert "the disk is full" in caplog.text
+    assert not list(tmp_path.glob("*.npy"))
+
+
+def test_what_was_not_used_for_longest_leaves_first(samples: tuple[Sample, ...], tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        decode(samples, EVALUATION, name, tmp_path)
+    size = next(tmp_path.glob("*.npy")).stat().st_size
+    decode(samples, EVALUATION, "d", tmp_path, budget_bytes=2 * size)
+    assert len(list(tmp_path.glob("*.npy"))) == 2
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from search.data.cache import Frame, decode
+from search.data.formats.image_folder import Options, format
+samples = format.read(Options(sys.argv[1]), Path("/")).samples
+pixels = decode(samples, Frame((16, 12), (18, 14), "bilinear", whole=True), "x", Path(sys.argv[2]))
+print(int(pixels.images.sum()))
+"""
+
+
+def test_processes_that_start_at_once_share_one_file(folder: Path, tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", PROGRAM, str(folder), str(tmp_path / "shared")]
+    workers = [subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    sums = {worker.communicate(timeout=120)[0] for worker in workers}
+    assert len(sums) == 1
+    assert len(list((tmp_path / "shared").glob("*.npy"))) == 1

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from search.data.images import FileImage, StoredImage, to_rgb, why_broken
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I", "F", "I;16"])
+def test_every_kind_of_picture_becomes_rgb(mode: str) -> None:
+    assert to_rgb(Image.new(mode, (5, 4))).mode == "RGB"
+
+
+def test_a_16_bit_picture_keeps_its_range() -> None:
+    pixels = np.linspace(0, 65535, 16, dtype=np.uint16).reshape(4, 4)
+    found = np.asarray(to_rgb(Image.fromarray(pixels)))
+    assert found.max() == 255
+    assert found.min() == 0
+    assert len(np.unique(found)) == 16
+
+
+def test_a_photograph_is_turned_as_its_exif_says(tmp_path: Path) -> None:
+    image = Image.new("RGB", (8, 4))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    assert FileImage(tmp_path / "turned.jpg").open().size == (4, 8)
+
+
+def test_broken_files_say_why(tmp_path: Path) -> None:
+    text = tmp_path / "text.png"
+    text.write_text("hello")
+    assert "not an image" in why_broken(FileImage(text))
+    whole = tmp_path / "whole.jpg"
+    Image.effect_noise((64, 64), 50).save(whole)
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(whole.read_bytes()[:600])
+    assert "truncated" in why_broken(FileImage(cut))
+    assert why_broken(FileImage(whole)) == ""
+
+
+def test_equal_content_has_equal_digests() -> None:
+    images = [Image.new("L", (2, 2), value) for value in (1, 1, 2)]
+    digests = [StoredImage("d", place, images.__getitem__).digest() for place in range(3)]
+    assert digests[0] == digests[1] != digests[2]
