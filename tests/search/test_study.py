@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from search.records import TrialRecord, TrialState
+from search.store.connection import optuna_options, tune
+from search.study import Sampling, SamplerOptions, delete, importances, open_storage, trial_seed
+
+
+def sampling(tmp_path: Path, name: str = "s", seed: int = 1) -> Sampling:
+    url = f"sqlite:///{tmp_path}/{name}.db"
+    storage = open_storage(url, optuna_options(url), tune)
+    return Sampling(storage, "study", maximize=True, options=SamplerOptions(startup=3), seed=seed)
+
+
+def run(own: Sampling, numbers: range) -> list[dict[str, object]]:
+    found = []
+    for number in numbers:
+        asked = own.ask(number)
+        value = asked.suggest.integer("freeze", 0, 9) + asked.suggest.real("rate", 0.0, 1.0)
+        if asked.suggest.choice("kind", ("a", "b")) == "b":
+            value += asked.suggest.real("strength", 1e-3, 1.0, log=True)
+        found.append(dict(asked.params))
+        state = TrialState.PRUNED if number % 3 == 2 else TrialState.COMPLETE
+        own.tell(asked.number, state, value, (1, value))
+    return found
+
+
+def test_an_interrupted_study_proposes_what_an_undisturbed_one_does(tmp_path: Path) -> None:
+    whole = sampling(tmp_path, "whole")
+    expected = run(whole, range(8))
+    whole.close()
+    first = sampling(tmp_path, "parts")
+    found = run(first, range(5))
+    first.close()
+    second = sampling(tmp_path, "parts")
+    assert found + run(second, range(5, 8)) == expected
+    second.close()
+
+
+def test_queued_values_are_given_and_the_rest_is_drawn(tmp_path: Path) -> None:
+    own = sampling(tmp_path)
+    asked = own.ask(0, {"freeze": 7})
+    assert asked.suggest.integer("freeze", 0, 9) == 7
+    assert 0 <= asked.suggest.real("rate", 0.0, 1.0) <= 1
+    assert set(asked.distributions) == {"freeze", "rate"}
+    own.close()
+
+
+def test_telling_twice_changes_nothing(tmp_path: Path) -> None:
+    own = sampling(tmp_path)
+    asked = own.ask(0)
+    asked.suggest.integer("freeze", 0, 9)
+    assert own.unfinished() == (0,)
+    own.tell(0, TrialState.COMPLETE, 1.0, None)
+    own.tell(0, TrialState.FAILED, None, None)
+    assert own.unfinished() == ()
+    own.close()
+
+
+def test_deleting_a_study_optuna_never_saw_is_no_error(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    storage = open_storage(url, {}, tune)
+    delete(storage, "absent")
+    storage.engine.dispose()  # type: ignore[attr-defined]
+
+
+def test_seeds_of_trials_differ_and_repeat() -> None:
+    seeds = [trial_seed(0, number) for number in range(100)]
+    assert len(set(seeds)) == 100
+    assert seeds == [trial_seed(0, number) for number in range(100)]
+    assert trial_seed(1, 0) != trial_seed(0, 0)
+
+
+def test_the_parameter_that_decides_is_the_important_one(tmp_path: Path) -> None:
+    own = sampling(tmp_path)
+    records = []
+    for number in range(24):
+        asked = own.ask(number)
+        freeze, noise = asked.suggest.integer("freeze", 0, 9), asked.suggest.real("noise", 0.0, 1.0)
+        value = float(freeze)
+        own.tell(asked.number, TrialState.COMPLETE, value, None)
+        records.append(TrialRecord(number, TrialState.COMPLETE, value, asked.params, asked.distributions))
+        assert 0 <= noise <= 1
+    for evaluator in ("ped_anova", "fanova"):
+        shares = importances(records, evaluator=evaluator)  # type: ignore[arg-type]
+        assert shares["freeze"] > 0.8
+        assert sum(shares.values()) == pytest.approx(1.0)
+    assert importances(records[:3]) == {}
+    own.close()
+
+
+def test_a_sampler_without_a_start_is_refused() -> None:
+    with pytest.raises(ValueError, match="startup"):
+        SamplerOptions(startup=0)
