@@ -130,7 +130,7 @@ def run_study(
 
 
 def open_study(study: str | Path | Mapping[str, Any], *, device: str = "auto") -> Laboratory:
-    """Return the study's laboratory: its data checked, its backbone and decisions found; nothing is trained or stored."""
+    """Return the study's laboratory: data checked, backbone and decisions found; nothing is trained or stored."""
     return _opened(_spec(study), device)
 
 

@@ -32,7 +32,8 @@ from search.training.fit import Course, Outcome
 from search.training.memory import MicroBatches
 from search.training.optimizers import optimize
 from search.training.precision import Precision, choose, device_of
-from spaces import backbones, build, probe
+from spaces import backbones, probe
+from spaces import build as building
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
 from spaces.decisions.optimizer import Optimizer
@@ -62,15 +63,17 @@ class Laboratory:
     input_size: tuple[int, int]
     decoded: dict[Split, cache.Pixels] = field(default_factory=dict, repr=False)
 
-    def build(self, candidate: Candidate, seed: int) -> build.Network:
+    def build(self, candidate: Candidate, seed: int) -> building.Network:
         """Return the candidate's network on the laboratory's device, its head drawn from ``seed``."""
         classes = len(self.dataset.classes)
         head = partial(_head, self.task, classes)
-        return build.build(self.space, candidate, head, seed).to(self.precision.device)
+        return building.build(self.space.apply(candidate), self.space.values(candidate), head, seed).to(
+            self.precision.device
+        )
 
-    def size(self, network: build.Network) -> Size:
+    def size(self, network: building.Network) -> Size:
         """Return what ``network`` costs to hold and to run."""
-        found = build.size(network, self.space)
+        found = building.size(network)
         return Size(found.parameters, found.trained, found.flops, found.unit_states)
 
     def batches(self, split: Split, seed: int = 0) -> Batches:
@@ -152,7 +155,7 @@ class Laboratory:
             seconds.append(time.perf_counter() - begin)
         return median(seconds[1:]) * course.steps_per_epoch
 
-    def checkpoint(self, candidate: Candidate, network: build.Network, outcome: Outcome) -> Checkpoint:
+    def checkpoint(self, candidate: Candidate, network: building.Network, outcome: Outcome) -> Checkpoint:
         """Return the weights of the best epoch under the pretrained network's key names, and what they belong to."""
         network.load_state_dict(outcome.weights)
         expected = self.pretrained.preprocessing
@@ -195,7 +198,7 @@ class Laboratory:
         )
 
     def _identity(self) -> dict[str, Json]:
-        """Return what makes two studies the same search; where the data lies and how long to search is not part of it."""
+        """Return what makes two studies the same search; not where the data lies."""
         plain = self.spec.to_json()
         return {
             "task": self.spec.task,
@@ -221,11 +224,11 @@ def _optimize(
 
 
 def _penalties(penalty: Penalty, network: nn.Module) -> Penalties:
-    return build.penalties(_network(network), penalty)
+    return building.penalties(_network(network), penalty)
 
 
-def _network(module: nn.Module) -> build.Network:
-    if not isinstance(module, build.Network):
+def _network(module: nn.Module) -> building.Network:
+    if not isinstance(module, building.Network):
         raise TypeError(f"expected a Network, got {type(module).__name__}")
     return module
 

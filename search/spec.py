@@ -11,11 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Union
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 from pydantic.alias_generators import to_pascal
 
-from search import pruning
+from search import located, pruning
 from search.data.formats._base import Format
 from search.errors import SpecError
 from search.records import Json
@@ -82,10 +81,7 @@ InputSize = Annotated[
     tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]],
     WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}, "maxItems": 2}]}),
 ]
-Pruner = Annotated[
-    Union[tuple(pruning.OPTIONS.values())],  # noqa: UP007  # a union built from the registry
-    Field(discriminator="name"),
-]
+Pruner = Annotated[pruning.Median | pruning.Halving | pruning.Off, Field(discriminator="name")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,27 +154,24 @@ class StudySpec:
 @cache
 def document() -> type[BaseModel]:
     """Return the pydantic model of a study file, made from every plug-in that is installed."""
-    data = Annotated[
-        Union[tuple(_with_format(name, kind) for name, kind in formats().items())],  # noqa: UP007
-        Field(discriminator="format"),
-    ]
-    ranges = {name: (decision.options | None, None) for name, decision in space.registry().items()}
+    kinds = tuple(_with_format(name, kind) for name, kind in formats().items())
+    data: Any = Annotated[Union[kinds], Field(discriminator="format")]  # noqa: UP007
+    ranges: dict[str, Any] = {name: (decision.options | None, None) for name, decision in space.registry().items()}
     config = ConfigDict(extra="forbid", frozen=True)
-    return create_model(
-        "Study",
-        __config__=config,
-        name=(Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")], ...),
-        task=(Annotated[str, BeforeValidator(_parse_task)], "classification"),
-        data=(data, ...),
-        backbone=(Annotated[str, BeforeValidator(_parse_backbone)], ...),
-        weights=(str, "default"),
-        input_size=(InputSize | None, None),
-        space=(create_model("Space", __config__=config, **ranges), None),
-        training=(TrainingOptions, TrainingOptions()),
-        search=(SearchOptions, SearchOptions()),
-        objective=(str | None, None),
-        keep_checkpoints=(Annotated[int, Field(ge=1)], 3),
-    )
+    fields: dict[str, Any] = {
+        "name": (Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")], ...),
+        "task": (Annotated[str, BeforeValidator(_parse_task)], "classification"),
+        "data": (data, ...),
+        "backbone": (Annotated[str, BeforeValidator(_parse_backbone)], ...),
+        "weights": (str, "default"),
+        "input_size": (InputSize | None, None),
+        "space": (create_model("Space", __config__=config, **ranges) | None, None),
+        "training": (TrainingOptions, TrainingOptions()),
+        "search": (SearchOptions, SearchOptions()),
+        "objective": (str | None, None),
+        "keep_checkpoints": (Annotated[int, Field(ge=1)], 3),
+    }
+    return create_model("Study", __config__=config, **fields)
 
 
 def json_schema() -> dict[str, Json]:
@@ -203,22 +196,20 @@ def load_spec(path: Path | str) -> StudySpec:
 def parse_spec(text: str, *, source: str = "study file", base: Path | None = None) -> StudySpec:
     """Read a study file from its text; ``source`` is how errors call it."""
     try:
-        node = yaml.compose(text, _Loader)
-        raw = yaml.load(text, _Loader)  # noqa: S506  # _Loader is a SafeLoader
-    except yaml.YAMLError as error:
-        raise SpecError(f"{source}{_yaml_line(error)}: not valid YAML: {_yaml_problem(error)}") from error
+        raw, lines = located.load(text)
+    except located.NotYamlError as error:
+        raise SpecError(f"{source}:{error.line}: not valid YAML: {error}") from error
     if not isinstance(raw, dict):
         raise SpecError(f"{source}: expected a mapping with the keys name, data, backbone ..., got {raw!r}")
-    lines = _Lines(node)
-    faults = [f"{source}:{line}: {key}: the key is given twice" for key, line in lines.doubled]
+    faults = [(line, f"{key}: the key is given twice") for key, line in lines.doubled]
     try:
         spec = from_data(raw, text=text, base=base)
     except ValidationError as error:
-        faults += [f"{source}:{lines.of(loc)}: {problem}" for loc, problem in _problems(error, raw)]
+        faults += [(lines.of(loc), problem) for loc, problem in _problems(error, raw)]
     except _FaultError as error:
-        faults += [f"{source}:{lines.of(error.key)}: {'.'.join(error.key)}: {error}"]
+        faults.append((lines.of(error.key), f"{'.'.join(error.key)}: {error}"))
     if faults:
-        raise SpecError("\n".join(faults))
+        raise SpecError("\n".join(f"{source}:{line}: {problem}" for line, problem in sorted(faults)))
     return spec
 
 
@@ -262,7 +253,7 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
 
 
 def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
-    """Write out the short forms: ``data: PATH``, ``input_size: 224``, ``pruner: median``, ``freeze: true`` or ``false``."""
+    """Write out the short forms: ``data: PATH``, ``input_size: 224``, ``pruner: median``, ``freeze: true``."""
     full = dict(raw)
     size = full.get("input_size")
     if isinstance(size, int) and not isinstance(size, bool):
@@ -293,7 +284,7 @@ def _with_format(name: str, plugin: Format) -> type[Any]:
     """Return the format's options with the field ``format`` that tells them apart in a study file."""
     return make_dataclass(
         f"{to_pascal(name)}Data",
-        [("format", Literal[name], field(kw_only=True))],  # type: ignore[valid-type]  # made from the registry
+        [("format", Literal[name], field(kw_only=True))],
         bases=(plugin.options,),
         frozen=True,
         slots=True,
@@ -302,7 +293,8 @@ def _with_format(name: str, plugin: Format) -> type[Any]:
 
 
 def _plain(options: Any) -> dict[str, Json]:
-    return json.loads(json.dumps(asdict(options), default=str))
+    plain: dict[str, Json] = json.loads(json.dumps(asdict(options), default=str))
+    return plain
 
 
 def _problems(error: ValidationError, raw: Mapping[str, Json]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -362,50 +354,3 @@ def _variants(node: dict[str, Json], schema: dict[str, Json]) -> list[dict[str, 
 
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
-
-
-def _yaml_line(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    return f":{mark.line + 1}" if mark else ""
-
-
-def _yaml_problem(error: yaml.YAMLError) -> str:
-    return str(getattr(error, "problem", None) or error).splitlines()[0]
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as people write it: ``1e-3`` is a number."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-class _Lines:
-    """Where in the file each key stands."""
-
-    def __init__(self, root: yaml.Node | None) -> None:
-        self._lines: dict[tuple[str, ...], int] = {(): 1}
-        self.doubled: list[tuple[str, int]] = []
-        if root is not None:
-            self._walk(root, ())
-
-    def of(self, loc: tuple[str, ...]) -> int:
-        """Return the line of ``loc``, or of the nearest key around it."""
-        while loc not in self._lines:
-            loc = loc[:-1]
-        return self._lines[loc]
-
-    def _walk(self, node: yaml.Node, path: tuple[str, ...]) -> None:
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                place = (*path, str(key.value))
-                if place in self._lines:
-                    self.doubled.append((".".join(place), key.start_mark.line + 1))
-                self._lines[place] = key.start_mark.line + 1
-                self._walk(value, place)
-        elif isinstance(node, yaml.SequenceNode):
-            for index, value in enumerate(node.value):
-                self._lines[(*path, str(index))] = value.start_mark.line + 1
-                self._walk(value, (*path, str(index)))

@@ -11,13 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from spaces import probe
-from spaces.candidate import Candidate
 from spaces.chain import Chain, Trainable, Unit
 from spaces.decisions.dropout import Shares
 from spaces.decisions.head import features_of
 from spaces.decisions.penalty import Penalty
 from spaces.heads import Features, HeadChoice
-from spaces.space import Space
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 Head = Callable[[Features, HeadChoice], nn.Module]
@@ -134,17 +132,18 @@ def _selected(module: nn.Module, kind: Trainable) -> Iterator[nn.Parameter]:
             yield from layer.parameters(recurse=False)
 
 
-def build(space: Space, candidate: Candidate, head: Head, seed: int) -> Network:
-    """Return the network of ``candidate``: pretrained weights in place, the head drawn from ``seed``.
+def build(chain: Chain, values: Mapping[str, Any], head: Head, seed: int) -> Network:
+    """Return the network of a candidate: pretrained weights in place, the head drawn from ``seed``.
 
     Nothing that can learn is shared with the pretrained chain or another network; frozen units are.
 
+    Args:
+        chain: the pretrained chain with the candidate's edits made, ``Space.apply``.
+        values: the typed value of every decision, ``Space.values``.
+
     Raises:
-        CandidateError: the candidate is of another backbone or version.
-        ProbeError: it does not run at its input size.
+        ProbeError: the chain does not run at its input size.
     """
-    values = space.values(candidate)
-    chain = space.apply(candidate)
     chain = replace(chain, units=tuple(_own(unit) for unit in chain))
     shares: Shares = values["dropout"]
     choice: HeadChoice = replace(values["head"], dropout=shares.head)
@@ -158,7 +157,7 @@ def _own(unit: Unit) -> Unit:
     return unit if unit.is_frozen else replace(unit, module=copy.deepcopy(unit.module))
 
 
-def size(network: Network, space: Space) -> NetworkSize:
+def size(network: Network) -> NetworkSize:
     """Return what the network costs to hold and to run, and the state of every unit of the pretrained chain."""
     shape: tuple[int, ...] = (3, *network.chain.input_size)
     macs = 0
@@ -167,7 +166,7 @@ def size(network: Network, space: Space) -> NetworkSize:
         macs, shape = macs + found.macs, found.out_shape
     macs += probe.run(network.head, shape).macs
     states = [_state(unit) for unit in network.chain]
-    states += ["dropped"] * (len(space.chain) - len(states))
+    states += ["dropped"] * (network.chain.dropped)
     counts = [parameter.numel() for parameter in network.parameters()]
     trained = [parameter.numel() for parameter in network.parameters() if parameter.requires_grad]
     return NetworkSize(sum(counts), sum(trained), 2 * macs, tuple(states))
@@ -205,7 +204,7 @@ def penalties(network: Network, penalty: Penalty) -> Callable[[], Mapping[str, T
     return terms
 
 
-def penalised(network: Network, *, everything: bool) -> list[nn.Parameter]:
+def penalised(network: Network, *, everything: bool) -> list[Tensor]:
     """Return the parameters that learn and that penalties apply to: matrices and kernels, or everything."""
     spared = {
         id(parameter) for module in network.modules() if isinstance(module, NORMS) for parameter in module.parameters()

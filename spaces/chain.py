@@ -167,7 +167,7 @@ def cut(network: nn.Module, input_size: tuple[int, int], facts: Mapping[str, obj
     network.eval()
     try:
         graph = _Tracer(network).trace(network)
-    except Exception as error:  # noqa: BLE001  # tracing runs the network's own code, which may fail in any way
+    except Exception as error:  # tracing runs the network's own code, which may fail in any way
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         message = (
             f"{type(network).__name__} cannot be traced by torch.fx ({reason}); it needs a file in spaces/families"

@@ -96,8 +96,11 @@ class TokenPool(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         if self.score is not None:
-            return (self.score(tokens).softmax(dim=1) * tokens).sum(dim=1)
-        return tokens[:, self.class_token or 0] if self.kind == "cls" else tokens.mean(dim=1)
+            shares: Tensor = self.score(tokens).softmax(dim=1)
+            return (shares * tokens).sum(dim=1)
+        if self.kind == "cls":
+            return tokens[:, self.class_token or 0]
+        return tokens.mean(dim=1)
 
 
 def pool(features: Features, kind: str) -> tuple[nn.Module, int]:

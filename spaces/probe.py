@@ -1,4 +1,4 @@
-"""What a chain's units are like, found on fake tensors: shapes, parameters, multiply-adds, what may be done with them."""
+"""What a chain's units are like, found on fake tensors: shapes, parameters, multiply-adds, what may be done."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def run(module: nn.Module, in_shape: Shape, *, count: bool = True) -> _Run:
                     output = module(images)
             else:
                 output = module(images)
-    except Exception as error:  # noqa: BLE001  # a network may refuse a size in any way; the reason is passed on
+    except Exception as error:  # a network may refuse a size in any way; the reason is passed on
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ProbeError(f"an input of shape {in_shape} does not run: {reason}") from error
     finally:
@@ -149,12 +149,12 @@ def describe(chain: Chain) -> tuple[UnitFacts, ...]:
             size = "x".join(str(side) for side in chain.input_size)
             raise ProbeError(f"input size {size} does not fit at {unit.name}: {error}; choose a larger one") from error
         reduction = _reduction(chain, found.out_shape, reduction)
-        facts.append(_facts(chain, unit, shape, found, reduction))
+        facts.append(_facts(unit, shape, found, reduction))
         shape = found.out_shape
     return tuple(facts)
 
 
-def _facts(chain: Chain, unit: Unit, shape: Shape, found: _Run, reduction: int) -> UnitFacts:
+def _facts(unit: Unit, shape: Shape, found: _Run, reduction: int) -> UnitFacts:
     elements = 1
     for side in found.out_shape:
         elements *= side

@@ -14,7 +14,6 @@ from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Sugge
 from spaces.errors import CandidateError, ProbeError, RangeError
 from spaces.plugins import load
 
-
 _DRAWS = 64
 
 

@@ -13,7 +13,7 @@ POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 
 
 def resize_kernel(conv: nn.Conv2d, kernel_size: int) -> nn.Conv2d:
-    """Return ``conv`` with a square kernel of ``kernel_size``: old weights in the centre and zeros around, or the centre.
+    """Return ``conv`` with a square kernel of ``kernel_size``: the old one in zeros, or its centre.
 
     A larger kernel computes the same function (after Net2Net, https://arxiv.org/abs/1511.05641): the weight
     ``(C_out, C_in / groups, k, k)`` becomes ``(C_out, C_in / groups, K, K)``. The output shape stays.
@@ -40,7 +40,7 @@ def resize_kernel(conv: nn.Conv2d, kernel_size: int) -> nn.Conv2d:
     changed.kernel_size = (kernel_size, kernel_size)
     padding = _padding(conv)
     changed.padding = (padding[0] + grow * conv.dilation[0], padding[1] + grow * conv.dilation[1])
-    changed._reversed_padding_repeated_twice = [changed.padding[1]] * 2 + [changed.padding[0]] * 2  # type: ignore[list-item]
+    changed._reversed_padding_repeated_twice = [changed.padding[1]] * 2 + [changed.padding[0]] * 2
     return changed
 
 

@@ -125,7 +125,7 @@ def load(path: Path) -> dict[str, Tensor]:
         )
     except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
         raise WeightsError(f"cannot read weights from {path}: {_line(error)}") from error
-    except Exception as error:  # noqa: BLE001  # the unpickler raises its own kinds for what weights_only forbids
+    except Exception as error:  # the unpickler raises its own kinds for what weights_only forbids
         raise WeightsError(f"cannot read weights from {path}: {_line(error)}") from error
     for key in ("state_dict", "model"):
         if isinstance(data, Mapping) and isinstance(data.get(key), Mapping):

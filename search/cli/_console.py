@@ -12,7 +12,8 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from sqlalchemy import Engine
+
+    from search.store.connection import Engine
 
 DEFAULT_STORAGE = "sqlite:///runs/ftsearch.db"
 
@@ -101,8 +102,8 @@ def study_name(study: str) -> str:
 def log_to(stream_console: Console | None = None, level: int = logging.INFO) -> None:
     """Send log lines to ``stream_console`` (with a progress bar below them), or plain to stderr."""
     root = logging.getLogger()
-    for handler in list(root.handlers):
-        root.removeHandler(handler)
+    for old in list(root.handlers):
+        root.removeHandler(old)
     handler: logging.Handler
     if stream_console is not None:
         from rich.logging import RichHandler

@@ -58,7 +58,8 @@ class Lines:
     def epoch_done(self, number: int, epoch: EpochRecord) -> None:
         metrics = f"{self._metric} {epoch.metrics.get(self._metric, float('nan')):.4f}"
         self._screen.print(
-            f"trial {number}: epoch {epoch.epoch}, training loss {epoch.train_loss:.4f}, {metrics}, {epoch.seconds:.1f} s",
+            f"trial {number}: epoch {epoch.epoch}, training loss {epoch.train_loss:.4f}, "
+            f"{metrics}, {epoch.seconds:.1f} s",
             markup=False,
             soft_wrap=True,
         )

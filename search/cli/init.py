@@ -66,7 +66,8 @@ def command(
     from collections import Counter
 
     from search.cli._console import console
-    from search.data.formats.image_folder import Options, format as image_folder
+    from search.data.formats.image_folder import Options
+    from search.data.formats.image_folder import format as image_folder
     from search.data.sample import Split
     from search.errors import UserError
     from spaces import backbones

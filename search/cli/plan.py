@@ -54,7 +54,8 @@ def _data(screen: Console, laboratory: Laboratory) -> None:
     widths, heights = [size[0] for size in sizes], [size[1] for size in sizes]
     shown = "x".join(str(side) for side in laboratory.input_size)
     screen.print(
-        f"images {min(widths)}-{max(widths)} wide, {min(heights)}-{max(heights)} high (of {len(sizes)}); input {shown} pixels"
+        f"images {min(widths)}-{max(widths)} wide, {min(heights)}-{max(heights)} high (of {len(sizes)}); "
+        f"input {shown} pixels"
     )
     for line in dataset.skipped:
         screen.print(f"left out: {line}", style="yellow", markup=False)

@@ -38,7 +38,8 @@ def command(
     screen = console()
     macs, parameters = sum(unit.macs for unit in facts), sum(unit.parameters for unit in facts)
     screen.print(
-        f"[bold]{found.label}[/bold] ({found.name}) at {side}x{side}: {len(facts)} units, {theme.count(parameters)} parameters, "
+        f"[bold]{found.label}[/bold] ({found.name}) at {side}x{side}: {len(facts)} units, "
+        f"{theme.count(parameters)} parameters, "
         f"{theme.count(2 * macs)} FLOPs (two a multiply-add), without its own classifier"
     )
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -85,7 +85,7 @@ def central_boxes(count: int, ratios: Tensor, size: tuple[int, int], resize: tup
 
 
 def sample_crops(images: Tensor, boxes: Tensor, flips: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return crops of float ``images`` ``(N, C, H, W)``, scaled to ``size`` ``(N, C, h, w)``; ``flips`` ``(N,)`` mirror."""
+    """Return crops of float ``images`` ``(N, C, H, W)``, scaled to ``size`` ``(N, C, h, w)``; ``flips`` mirrors."""
     theta = torch.zeros(len(images), 2, 3)
     theta[:, 0, 0] = boxes[:, 2] * (1.0 - 2.0 * flips)
     theta[:, 1, 1] = boxes[:, 3]
@@ -96,7 +96,7 @@ def sample_crops(images: Tensor, boxes: Tensor, flips: Tensor, size: tuple[int, 
 
 
 def jitter_colours(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Return ``images`` in 0..1 with brightness, contrast and saturation each changed by a factor of ``1 +- strength``."""
+    """Return ``images`` in 0..1 with brightness, contrast and saturation each changed by ``1 +- strength``."""
     factors = (
         torch.empty(3, len(images), 1, 1, 1).uniform_(1 - strength, 1 + strength, generator=generator).to(images.device)
     )

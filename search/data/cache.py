@@ -171,7 +171,7 @@ def _is_whole(path: Path) -> bool:
     """Return whether the cached file is there with the content it was written with (size and 64 blocks of it)."""
     try:
         meta = json.loads(_meta(path).read_text())
-        return path.stat().st_size == meta["bytes"] and _check(path) == meta["check"]
+        return bool(path.stat().st_size == meta["bytes"] and _check(path) == meta["check"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -88,7 +88,9 @@ def run_processes(
     observer: Observer,
     leaving: Leaving,
 ) -> None:
-    """Run ``workers`` processes until the study has all its trials, or until ``leaving``; tell ``observer`` what the store says.
+    """Run ``workers`` processes until the study has all its trials, or until ``leaving``.
+
+    ``observer`` is told what the store says.
 
     Raises:
         RunError: every worker ended with an error; names their logs.

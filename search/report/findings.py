@@ -56,8 +56,9 @@ def _smallest(study: StudyRecord, done: list[TrialRecord]) -> str:
     if smallest is None or smallest.size is None or smallest is baseline:
         return ""
     return (
-        f"Trial {smallest.number} is as good as the plain recipe with {theme.count(smallest.size.parameters)} parameters "
-        f"instead of {theme.count(baseline.size.parameters)} ({theme.metric_name(study.metric)} {theme.number(smallest.value)})."
+        f"Trial {smallest.number} is as good as the plain recipe with {theme.count(smallest.size.parameters)} "
+        f"parameters instead of {theme.count(baseline.size.parameters)} "
+        f"({theme.metric_name(study.metric)} {theme.number(smallest.value)})."
     )
 
 

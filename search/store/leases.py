@@ -155,7 +155,8 @@ def _new(connection: Connection, study: str, study_id: int, number: int, worker:
         "started_at": datetime.now(UTC),
     }
     result = connection.execute(insert(TrialRow).values(**values))
-    return Claim(study, int(result.inserted_primary_key[0]), number, token, 1)
+    (row,) = result.inserted_primary_key or (0,)
+    return Claim(study, int(row), number, token, 1)
 
 
 def held(claim: Claim) -> Any:

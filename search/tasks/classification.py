@@ -48,8 +48,8 @@ class ClassificationMeter(Meter):
         support, predicted, hits = matrix.sum(dim=1), matrix.sum(dim=0), matrix.diag()
         rows = torch.stack([hits / predicted.clamp(min=1), hits / support.clamp(min=1), _f1(matrix)], dim=1).tolist()
         results = tuple(
-            ClassResult(name, *row, int(count))
-            for name, row, count in zip(self._classes, rows, support.tolist(), strict=True)
+            ClassResult(name, precision, recall, f1, int(count))
+            for name, (precision, recall, f1), count in zip(self._classes, rows, support.tolist(), strict=True)
         )
         return Evaluation(results, tuple(tuple(row) for row in self._confusion.cpu().tolist()))
 

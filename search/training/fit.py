@@ -121,10 +121,11 @@ def fit(network: nn.Module, course: Course) -> Outcome:
             verdict = Verdict.PAUSE
             break
         verdict = course.on_epoch(record)
-        if course.folder and number < course.epochs and verdict is not Verdict.PRUNE:
-            if verdict is Verdict.PAUSE or time.monotonic() - saved_at >= CHECKPOINT_EVERY_S:
-                files.write_rolling(course.folder, number, _checkpoint(network, optimizer, schedule, progress))
-                saved_at = time.monotonic()
+        goes_on = number < course.epochs and verdict is not Verdict.PRUNE
+        is_due = verdict is Verdict.PAUSE or time.monotonic() - saved_at >= CHECKPOINT_EVERY_S
+        if course.folder and goes_on and is_due:
+            files.write_rolling(course.folder, number, _checkpoint(network, optimizer, schedule, progress))
+            saved_at = time.monotonic()
         if verdict is not Verdict.CONTINUE:
             break
     best = progress.best

@@ -38,7 +38,7 @@ class Precision:
 
 
 def choose(device: torch.device, wanted: Literal["auto", "float32", "bf16", "fp16"] = "auto") -> Precision:
-    """Return the precision for ``device``: ``auto`` is bf16 on CUDA where it is native, else fp16, float32 on the CPU."""
+    """Return the precision for ``device``: ``auto`` is bf16 (else fp16) on CUDA, float32 on the CPU."""
     dtype = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16, "auto": None}[wanted]
     if wanted == "auto" and device.type == "cuda":
         dtype = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

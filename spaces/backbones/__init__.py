@@ -15,7 +15,7 @@ def sources() -> dict[str, Source]:
 
 
 def resolve(name: str) -> Backbone:
-    """Return the backbone called ``name``: ``torchvision:mobilenet_v2``, or ``mobilenet_v2`` in the first source that has it.
+    """Return the backbone called ``name``: ``torchvision:mobilenet_v2``, or ``mobilenet_v2`` for short.
 
     Raises:
         BackboneError: no such network; suggests the nearest names.

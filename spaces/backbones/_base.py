@@ -187,7 +187,7 @@ class Source(ABC):
 
 
 class _EmptyOnMeta(TorchFunctionMode):
-    """Puts only uninitialised tensors (weights) on the meta device; constructors that compute with numbers still can."""
+    """Puts only uninitialised tensors (weights) on the meta device, so that constructors still can compute."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         kwargs = dict(kwargs or {})
@@ -203,7 +203,7 @@ def _cut(network: nn.Module, input_size: tuple[int, int]) -> Chain:
 
 def _classifier_path(network: nn.Module) -> str:
     """Return the path of the last linear layer or convolution, whose classes may differ from the weights'."""
-    paths = [path for path, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    paths: list[str] = [path for path, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     if not paths:
         raise ProbeError(f"{type(network).__name__} has no linear layer and no convolution")
     return paths[-1]

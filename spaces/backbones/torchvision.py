@@ -58,7 +58,8 @@ class Torchvision(Source):
 
 def _weights(member: models.WeightsEnum) -> Weights:
     transform = member.transforms()
-    crop, resize = transform.crop_size[0], transform.resize_size[0]
+    crop = transform.crop_size[0]
+    resize = (transform.resize_size or transform.crop_size)[0]  # some models take images as they are
     accuracy = member.meta.get("_metrics", {}).get("ImageNet-1K", {}).get("acc@1")
     return Weights(
         name=member.name,
@@ -70,12 +71,6 @@ def _weights(member: models.WeightsEnum) -> Weights:
         accuracy=accuracy,
         classes=tuple(member.meta.get("categories", ())),
     )
-
-
-_LABELS = {
-    "mobilenet_v2": "MobileNetV2",
-    "vgg": "VGG-",
-}
 
 
 def _label(model: str) -> str:

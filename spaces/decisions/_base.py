@@ -82,7 +82,7 @@ class Decision(ABC, Generic[V]):
         """Return the parameters with which ``sample`` gives ``value``; None if the range lacks it."""
 
     def extremes(self, choices: Any, chain: Chain) -> tuple[V, V]:
-        """Return the values of the smallest and the largest network; the plain recipe's for both when it does not matter."""
+        """Return the values of the smallest and the largest network; the plain recipe's where it does not matter."""
         plain = self.baseline(chain)
         return plain, plain
 

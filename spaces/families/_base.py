@@ -28,6 +28,7 @@ class Family(ABC):
         Raises:
             ProbeError: the size cannot work for this kind; says which do.
         """
+        del network, input_size  # most networks take any size as they are
 
     def facts(self, network: nn.Module) -> Mapping[str, object]:
         """Return what decisions should know: ``channels_last`` (features are ``(N, H, W, C)``),

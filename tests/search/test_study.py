@@ -6,7 +6,7 @@ import pytest
 
 from search.records import TrialRecord, TrialState
 from search.store.connection import optuna_options, tune
-from search.study import Sampling, SamplerOptions, delete, importances, open_storage, trial_seed
+from search.study import SamplerOptions, Sampling, delete, importances, open_storage, trial_seed
 
 
 def sampling(tmp_path: Path, name: str = "s", seed: int = 1) -> Sampling:

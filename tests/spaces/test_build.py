@@ -21,6 +21,10 @@ def head(features: heads.Features, choice: heads.HeadChoice) -> nn.Module:
     return heads.vector_head(features, 5, choice)
 
 
+def built(space: Space, candidate: Candidate, seed: int) -> build.Network:
+    return build.build(space.apply(candidate), space.values(candidate), head, seed)
+
+
 @cache
 def space_of(name: str) -> Space:
     pretrained = backbones.resolve(name).pretrained("none", (64, 64))
@@ -35,7 +39,7 @@ def space_of(name: str) -> Space:
 def test_random_candidates_build_and_only_what_should_move_moves(name: str, seed: int) -> None:
     space = space_of(name)
     candidate = space.sample(Random(seed))
-    network = build.build(space, candidate, head, seed)
+    network = built(space, candidate, seed)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     learning = {key for key, parameter in network.named_parameters() if parameter.requires_grad}
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
@@ -65,14 +69,14 @@ def changed(space: Space, **choices: object) -> Candidate:
 def test_building_twice_gives_equal_networks(space: Space) -> None:
     for seed in range(5):
         candidate = Candidate.from_json(space.sample(Random(seed)).to_json())
-        first, second = (build.build(space, candidate, head, 7).eval() for _ in range(2))
+        first, second = (built(space, candidate, 7).eval() for _ in range(2))
         images = torch.randn(2, 3, 16, 16)
         torch.testing.assert_close(first(images), second(images), rtol=0, atol=0)
 
 
 def test_training_one_candidate_leaves_the_pretrained_chain_alone(space: Space) -> None:
     before = {name: value.clone() for name, value in space.chain.state_dict().items()}
-    network = build.build(space, space.baseline(), head, 0).train()
+    network = built(space, space.baseline(), 0).train()
     network(torch.randn(4, 3, 16, 16)).sum().backward()
     with torch.no_grad():
         for parameter in network.parameters():
@@ -82,7 +86,7 @@ def test_training_one_candidate_leaves_the_pretrained_chain_alone(space: Space) 
 
 
 def test_batch_norm_of_frozen_units_never_moves(space: Space) -> None:
-    network = build.build(space, changed(space, freeze=2), head, 0).train()
+    network = built(space, changed(space, freeze=2), 0).train()
     statistics = {key: value.clone() for key, value in network.state_dict().items() if "running" in key}
     network(10 + torch.randn(8, 3, 16, 16))
     moved = {
@@ -95,7 +99,7 @@ def test_batch_norm_of_frozen_units_never_moves(space: Space) -> None:
 
 
 def test_prefix_and_suffix_are_the_whole_network(space: Space) -> None:
-    network = build.build(space, changed(space, freeze=3), head, 0).eval()
+    network = built(space, changed(space, freeze=3), 0).eval()
     images = torch.randn(2, 3, 16, 16)
     assert network.prefix_units == 3
     torch.testing.assert_close(network.suffix(network.prefix(images)), network(images))
@@ -103,8 +107,8 @@ def test_prefix_and_suffix_are_the_whole_network(space: Space) -> None:
 
 
 def test_sizes_count_what_is_there(space: Space) -> None:
-    network = build.build(space, changed(space, freeze=1, tail=1), head, 0)
-    size = build.size(network, space)
+    network = built(space, changed(space, freeze=1, tail=1), 0)
+    size = build.size(network)
     assert size.parameters == sum(parameter.numel() for parameter in network.parameters())
     assert size.trained == sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     assert size.unit_states == ("frozen", "trained", "trained", "dropped")
@@ -112,7 +116,7 @@ def test_sizes_count_what_is_there(space: Space) -> None:
 
 
 def test_groups_hold_every_learning_parameter_once(space: Space) -> None:
-    network = build.build(space, changed(space, freeze=1), head, 0)
+    network = built(space, changed(space, freeze=1), 0)
     groups = network.groups()
     listed = [id(parameter) for group in groups for parameter in group.parameters]
     assert sorted(listed) == sorted(id(parameter) for parameter in network.parameters() if parameter.requires_grad)
@@ -125,14 +129,14 @@ def test_groups_hold_every_learning_parameter_once(space: Space) -> None:
 
 
 def test_original_names_come_back(space: Space) -> None:
-    network = build.build(space, space.baseline(), head, 0)
+    network = built(space, space.baseline(), 0)
     names = {name for name in network.original_state() if not name.startswith("head.")}
     assert names <= set(space.chain.state_dict())
 
 
 def test_stochastic_depth_keeps_the_mean_and_is_off_in_eval(tiny: Pretrained) -> None:
     space = Space(tiny, {"dropout": DropoutRange(head=0.0, depth=0.9)})
-    network = build.build(space, changed(space, dropout={"head": 0.0, "depth": 0.6}), head, 0)
+    network = built(space, changed(space, dropout={"head": 0.0, "depth": 0.6}), 0)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
@@ -149,7 +153,7 @@ def test_stochastic_depth_keeps_the_mean_and_is_off_in_eval(tiny: Pretrained) ->
     ("kind", "expected"), [("l1", lambda w: w.abs().sum()), ("l2", lambda w: w.square().sum() / 2)]
 )
 def test_penalties_are_what_the_literature_writes(space: Space, kind: str, expected: object) -> None:
-    network = build.build(space, space.baseline(), head, 0)
+    network = built(space, space.baseline(), 0)
     weights = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
     wanted = 0.01 * sum(expected(weight) for weight in weights)  # type: ignore[operator]
     found = build.penalties(network, Penalty(kind, 0.01))()[kind]
@@ -157,14 +161,14 @@ def test_penalties_are_what_the_literature_writes(space: Space, kind: str, expec
 
 
 def test_l2_sp_is_zero_for_the_backbone_at_the_start(space: Space) -> None:
-    network = build.build(space, space.baseline(), head, 0)
+    network = built(space, space.baseline(), 0)
     own = [parameter for parameter in network.head.parameters() if parameter.ndim > 1]
     found = build.penalties(network, Penalty("l2_sp", 1.0))()["l2_sp"]
     torch.testing.assert_close(found, sum(weight.square().sum() for weight in own) / 2)
 
 
 def test_norms_and_biases_are_spared_unless_asked(space: Space) -> None:
-    network = build.build(space, space.baseline(), head, 0)
+    network = built(space, space.baseline(), 0)
     spared = build.penalised(network, everything=False)
     assert all(parameter.ndim > 1 for parameter in spared)
     assert len(build.penalised(network, everything=True)) > len(spared)

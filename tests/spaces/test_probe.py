@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -40,8 +41,6 @@ def test_convolutions_are_listed_with_their_geometry(tiny: Pretrained) -> None:
 def test_an_input_that_is_too_small_is_refused_with_the_unit() -> None:
     chain = backbones.resolve("alexnet").describe((64, 64))
     with pytest.raises(ProbeError, match=r"input size 16x16 does not fit at features\.\d+"):
-        from dataclasses import replace
-
         probe.describe(replace(chain, input_size=(16, 16)))
 
 

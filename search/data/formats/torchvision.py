@@ -56,7 +56,7 @@ class Torchvision(Format):
         root = base / Path(options.root).expanduser()
         listed: list[Listed] = []
         classes: list[str] | None = None
-        for split, arguments in _parts(kind, options):
+        for split, arguments in _parts(kind):
             opened = _open(kind, root, options, arguments)
             classes = classes or [str(name) for name in getattr(opened, "classes", None) or []] or None
             count = min(len(opened), options.limit or len(opened))
@@ -71,16 +71,21 @@ class Torchvision(Format):
         return assemble(options.dataset, listed, cut, classes=order)
 
 
-def _parts(kind: Callable[..., Any], options: Options) -> list[tuple[Split | None, dict[str, object]]]:
+Part = tuple[Split | None, dict[str, object]]
+
+
+def _parts(kind: Callable[..., Any]) -> list[Part]:
     parameters = inspect.signature(kind).parameters
+    train: Part = (Split.TRAIN, {"split": "train"})
+    val: Part = (Split.VAL, {"split": "val"})
+    test: Part = (Split.TEST, {"split": "test"})
     if "train" in parameters:
         return [(Split.TRAIN, {"train": True}), (Split.TEST, {"train": False})]
     if "split" in parameters:
         default = str(parameters["split"].default)
         if default == "trainval":
-            return [(Split.TRAIN, {"split": "trainval"}), (Split.TEST, {"split": "test"})]
-        named = [(Split.TRAIN, {"split": "train"}), (Split.TEST, {"split": "test"})]
-        return [*named[:1], (Split.VAL, {"split": "val"}), *named[1:]] if "val" in (kind.__doc__ or "") else [*named]
+            return [(Split.TRAIN, {"split": "trainval"}), test]
+        return [train, val, test] if "val" in (kind.__doc__ or "") else [train, test]
     return [(None, {})]
 
 

@@ -45,7 +45,10 @@ class LearningCurves(Figure):
     """How trials learnt, and where weak ones were ended."""
 
     name, title, order = "learning_curves", "Learning curves", 20
-    how_to_read = "One line a trial; grey lines that end in a cross were pruned there. Green is the winner, orange the plain recipe."
+    how_to_read = (
+        "One line a trial; grey lines that end in a cross were pruned there. "
+        "Green is the winner, orange the plain recipe."
+    )
 
     def rows(self, study: StudyRecord) -> Rows | None:
         best = study.best
@@ -81,7 +84,8 @@ class LearningCurves(Figure):
                     name=kind,
                     legendgroup=kind,
                     showlegend=not shown,
-                    hovertemplate=f"trial {curve.number}, epoch %{{x}}: %{{y:.4f}}<br>{theme.wrapped(curve.words)}<extra></extra>",
+                    hovertemplate=f"trial {curve.number}, epoch %{{x}}: %{{y:.4f}}<br>"
+                    f"{theme.wrapped(curve.words)}<extra></extra>",
                 )
                 shown = True
         if rows.left_out:

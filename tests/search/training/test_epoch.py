@@ -35,7 +35,7 @@ def test_a_step_is_that_of_a_plain_loop() -> None:
     loss.backward()
     with torch.no_grad():
         for parameter in plain.parameters():
-            parameter -= 0.1 * parameter.grad
+            parameter.sub_(0.1 * parameter.grad)
     torch.testing.assert_close(ours.weight, plain.weight)
 
 

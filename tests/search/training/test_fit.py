@@ -45,7 +45,12 @@ def network_of(pretrained: Pretrained, **choices: object) -> build.Network:
     plain = space.baseline()
     structure = replace(plain.structure, choices={**plain.structure.choices, **choices})
     candidate = Candidate(structure, plain.recipe)
-    return build.build(space, candidate, lambda features, choice: heads.vector_head(features, 3, choice), 0)
+    return build.build(
+        space.apply(candidate),
+        space.values(candidate),
+        lambda features, choice: heads.vector_head(features, 3, choice),
+        0,
+    )
 
 
 def course(**changes: object) -> Course:

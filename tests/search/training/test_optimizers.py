@@ -14,7 +14,12 @@ from spaces.space import Space
 @pytest.fixture
 def network(tiny: Pretrained) -> build.Network:
     space = Space(tiny, {})
-    return build.build(space, space.baseline(), lambda features, choice: heads.vector_head(features, 5, choice), 0)
+    return build.build(
+        space.apply(space.baseline()),
+        space.values(space.baseline()),
+        lambda features, choice: heads.vector_head(features, 5, choice),
+        0,
+    )
 
 
 def test_head_and_units_have_their_own_rates(network: build.Network) -> None:

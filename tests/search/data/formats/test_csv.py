@@ -69,6 +69,6 @@ def test_a_table_that_is_missing_empty_or_no_text_is_refused(folder: Path) -> No
         read(table(folder, ""))
     with pytest.raises(DataError, match="no images found"):
         read(table(folder, "path,label\n"))
+    (folder / "binary.csv").write_bytes(b"path,label\n\xff\xfe")
     with pytest.raises(DataError, match="not UTF-8"):
-        (folder / "binary.csv").write_bytes(b"path,label\n\xff\xfe")
         read(folder / "binary.csv")

@@ -1,0 +1,68 @@
+"""YAML with the line of every key, so that errors can say where."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+
+class NotYamlError(ValueError):
+    """The text is no YAML; ``line`` says where, counted from 1."""
+
+    def __init__(self, error: yaml.YAMLError) -> None:
+        mark = getattr(error, "problem_mark", None)
+        self.line = mark.line + 1 if mark else 1
+        super().__init__(str(getattr(error, "problem", None) or error).splitlines()[0])
+
+
+def load(text: str) -> tuple[Any, Lines]:
+    """Return the data in ``text`` and where each key of it stands.
+
+    Raises:
+        NotYamlError: it does not parse.
+    """
+    try:
+        node = yaml.compose(text, _Loader)
+        return yaml.load(text, _Loader), Lines(node)  # noqa: S506  # _Loader is a SafeLoader
+    except yaml.YAMLError as error:
+        raise NotYamlError(error) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people write it: ``1e-3`` is a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+class Lines:
+    """Where in the file each key stands."""
+
+    def __init__(self, root: yaml.Node | None) -> None:
+        self._lines: dict[tuple[str, ...], int] = {(): 1}
+        self.doubled: list[tuple[str, int]] = []
+        if root is not None:
+            self._walk(root, ())
+
+    def of(self, loc: tuple[str, ...]) -> int:
+        """Return the line of ``loc``, or of the nearest key around it."""
+        while loc not in self._lines:
+            loc = loc[:-1]
+        return self._lines[loc]
+
+    def _walk(self, node: yaml.Node, path: tuple[str, ...]) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                place = (*path, str(key.value))
+                if place in self._lines:
+                    self.doubled.append((".".join(place), key.start_mark.line + 1))
+                self._lines[place] = key.start_mark.line + 1
+                self._walk(value, place)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                self._lines[(*path, str(index))] = value.start_mark.line + 1
+                self._walk(value, (*path, str(index)))

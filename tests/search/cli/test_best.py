@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def test_the_winner_is_told_in_words_and_as_data(here: Path, ftsearch: Callable[..., Any]) -> None:
+    done = ftsearch("best", "colours")
+    assert done.code == 0, done.err
+    found = ftsearch("best", "colours", "--json").data
+    assert found["words"].split(",")[0] in done.out
+    trials = ftsearch("trials", "colours", "--json").data
+    assert found["value"] == max(trial["value"] for trial in trials if trial["state"] == "complete")
+
+
+def test_a_study_without_a_complete_trial_has_no_winner(here: Path, ftsearch: Callable[..., Any]) -> None:
+    from search.store import connection
+
+    engine = connection.connect("sqlite:///runs/ftsearch.db")
+    with engine.begin() as link:
+        link.exec_driver_sql("UPDATE ft_trial SET state = 'failed'")
+    engine.dispose()
+    done = ftsearch("best", "colours")
+    assert done.code == 1
+    assert "no complete trial" in done.err

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def test_a_plan_shows_data_units_decisions_and_costs_and_stores_nothing(
+    here: Path, ftsearch: Callable[..., Any]
+) -> None:
+    before = sorted((here / "runs").rglob("*"))
+    done = ftsearch("plan", "study.yaml")
+    assert done.code == 0, done.err
+    for part in (
+        "3 classes",
+        "red",
+        "features.0",
+        "freeze",
+        "smallest",
+        "largest",
+        "optimizer.sgd.lr_head",
+        "from scratch",
+    ):
+        assert part in done.out
+    assert sorted((here / "runs").rglob("*")) == before
+
+
+def test_a_decision_without_a_place_is_said(here: Path, ftsearch: Callable[..., Any]) -> None:
+    text = (here / "study.yaml").read_text().replace("space: {", "space: {kernel: {sizes: [3]}, ")
+    (here / "study.yaml").write_text(text)
+    assert "kernel drops out:" in ftsearch("plan", "study.yaml").out

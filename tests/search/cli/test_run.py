@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_a_run_ends_with_ranking_gain_report_and_the_next_command(here: Path, ftsearch: Callable[..., Any]) -> None:
+    done = ftsearch("run", "study.yaml", "--trials", 7)
+    assert done.code == 0, done.err
+    for part in (
+        "6 of 7 trials done",
+        "trial 6: epoch 1",
+        "rank",
+        "Gain:",
+        "Report: runs/colours/report.html",
+        "Next:",
+    ):
+        assert part in done.out
+    assert (here / "runs/colours/report.html").exists()
+
+
+def test_the_report_can_be_left_out(here: Path, ftsearch: Callable[..., Any]) -> None:
+    done = ftsearch("run", "study.yaml", "--no-report")
+    assert done.code == 0
+    assert "Report:" not in done.out
+    assert not (here / "runs/colours/report.html").exists()
+
+
+def test_wrong_input_is_one_line_and_exit_code_two(here: Path, ftsearch: Callable[..., Any]) -> None:
+    (here / "wrong.yaml").write_text("name: x\n")
+    for arguments, reason in (
+        (("run", "absent.yaml"), "cannot read the study file absent.yaml"),
+        (("run", "wrong.yaml"), "wrong.yaml:1: backbone: this key is needed"),
+        (("run", "study.yaml", "--timeout", "soon"), "--timeout: expected a duration"),
+        (("run", "study.yaml", "--device", "tpu"), "device must be auto"),
+        (("run", "study.yaml", "--storage", "postgresql://me:secret@127.0.0.1:1/x"), "cannot reach the database"),
+        (("run", "study.yaml", "--trials", 0), "trials"),
+        (("run",), "STUDY.yaml"),
+        (("walk",), "walk"),
+    ):
+        done = ftsearch(*arguments)
+        assert done.code == 2, arguments
+        assert reason in done.err
+        assert "Traceback" not in done.err
+        assert "secret" not in done.err
+
+
+def test_a_study_whose_trials_all_fail_ends_with_exit_code_one(
+    here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from search import trial
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("something odd")
+
+    monkeypatch.setattr(trial, "fit", fail)
+    text = (here / "study.yaml").read_text().replace("name: colours", "name: odd").replace("trials: 6", "trials: 2")
+    (here / "odd.yaml").write_text(text)
+    done = ftsearch("run", "odd.yaml")
+    assert done.code == 1
+    assert "2 failed" in done.out
+    assert "something odd" in done.out

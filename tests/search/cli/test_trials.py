@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def test_trials_are_listed_as_table_csv_and_json(here: Path, ftsearch: Callable[..., Any]) -> None:
+    assert "plain recipe" in ftsearch("trials", "colours").out
+    found = ftsearch("trials", "colours", "--json").data
+    assert [trial["number"] for trial in found] == list(range(6))
+    assert {"number", "state", "value", "candidate"} <= set(found[0])
+    lines = ftsearch("trials", "colours", "--csv").out.splitlines()
+    assert len(lines) == 7
+    assert {"number", "state", "value", "freeze"} <= set(lines[0].split(","))
+
+
+def test_json_and_csv_exclude_each_other(here: Path, ftsearch: Callable[..., Any]) -> None:
+    assert ftsearch("trials", "colours", "--json", "--csv").code == 2

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from search.records import ClassResult, Evaluation, StudyRecord
+from search.report.figures.confusion import figure
+
+
+def test_it_is_the_winners(study: StudyRecord) -> None:
+    rows = figure.rows(study)
+    assert rows is not None
+    assert study.best is not None
+    assert study.best.evaluation is not None
+    assert (rows.number, rows.counts, rows.left_out) == (study.best.number, study.best.evaluation.confusion, 0)
+
+
+def test_of_a_thousand_classes_those_with_the_most_errors_are_drawn(study: StudyRecord) -> None:
+    count = 1000
+    classes = tuple(ClassResult(f"c{place}", 1.0, 1.0, 1.0, 1) for place in range(count))
+    matrix = [[int(row == column) for column in range(count)] for row in range(count)]
+    matrix[7][9] = 5
+    evaluation = Evaluation(classes, tuple(map(tuple, matrix)))
+    best = replace(study.trials[1], evaluation=evaluation, value=9.0)
+    rows = figure.rows(replace(study, trials=(best,)))
+    assert rows is not None
+    assert {"c7", "c9"} <= set(rows.classes)
+    assert len(rows.classes) + rows.left_out == count
+    figure.draw(rows)

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from search.records import StudyRecord
+from search.report.figures.learning_curves import figure
+
+
+def test_winner_plain_recipe_and_pruned_curves_are_marked(study: StudyRecord) -> None:
+    rows = figure.rows(study)
+    assert rows is not None
+    assert study.best is not None
+    kinds = {curve.number: curve.kind for curve in rows.curves}
+    assert kinds[0] == "plain recipe"
+    assert kinds[study.best.number] == "best"
+    assert kinds[4] == "pruned"
+
+
+def test_of_very_many_curves_a_share_is_drawn_and_that_is_said(study: StudyRecord) -> None:
+    many = tuple(replace(study.trials[1], number=number) for number in range(1000))
+    rows = figure.rows(replace(study, trials=many))
+    assert rows is not None
+    assert len(rows.curves) + rows.left_out == 1000
+    assert "are not drawn" in str(figure.draw(rows).layout.annotations)

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from search.errors import UserError
+from search.records import StudyRecord
+from search.report import page
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Balanced(HTMLParser):
+    """Counts that what is opened is closed."""
+
+    void = frozenset(("meta", "br", "link", "img", "input", "hr"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def body_of(study: StudyRecord) -> str:
+    return page.render((study,), NOW).split("<body>")[1]
+
+
+def test_a_report_is_one_small_file_that_needs_no_network(study: StudyRecord, tmp_path: Path) -> None:
+    path = page.write((study,), tmp_path / "deep" / "report.html")
+    text = path.read_text()
+    assert path.stat().st_size < 6_000_000
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=", text)
+    parser = Balanced()
+    parser.feed(text)
+    assert parser.open == []
+
+
+def test_it_opens_with_the_winner_the_gain_and_what_was_learnt(study: StudyRecord) -> None:
+    body = body_of(study)
+    assert study.best is not None
+    assert body.index(study.best.words) < body.index("What the search learnt") < body.index("Ranking")
+    assert "of the plain recipe" in body
+
+
+def test_text_from_the_store_is_escaped(study: StudyRecord) -> None:
+    evil = "<script>alert(1)</script>"
+    trials = tuple(replace(trial, words=evil) for trial in study.trials)
+    dataset = replace(study.dataset, name=evil, skipped=(evil,))
+    body = body_of(replace(study, trials=trials, dataset=dataset, spec_text=evil))
+    assert evil not in body
+
+
+def test_training_from_scratch_and_left_out_images_are_said(study: StudyRecord) -> None:
+    dataset = replace(study.dataset, skipped=("a.jpg: truncated",))
+    body = body_of(replace(study, weights="none", dataset=dataset))
+    assert "trains from scratch" in body
+    assert "1 broken images were left out" in body
+
+
+@pytest.mark.parametrize("trials", [0, 1])
+def test_studies_with_hardly_a_trial_are_reported_too(study: StudyRecord, trials: int) -> None:
+    assert "Ranking" in body_of(replace(study, trials=study.trials[:trials]))
+
+
+def test_a_folder_that_cannot_be_written_is_refused_and_the_old_report_stays(
+    study: StudyRecord, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(UserError, match="cannot write the report"):
+        page.write((study,), tmp_path / "file" / "report.html")
+    assert (tmp_path / "file").read_text() == "old"
+
+
+def test_several_studies_share_a_page(study: StudyRecord) -> None:
+    text = page.render((study, replace(study, name="other")), NOW)
+    assert text.count("<h1>") == 2

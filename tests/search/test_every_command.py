@@ -1,0 +1,54 @@
+"""Every command keeps the rules of its room."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+import pytest
+
+from search import cli
+
+COMMANDS = [found.name for found in iter_modules(cli.__path__) if not found.name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([name, "--help"]) == 0
+    module = import_module(f"search.cli.{name}")
+    first = (module.__doc__ or "").split(";")[0].split(":")[0].split(".")[0].split()
+    shown = " ".join(capsys.readouterr().out.split())
+    assert " ".join(first[:4]) in shown
+    assert module.SECTION in cli.SECTIONS
+
+
+def test_help_and_version_load_neither_torch_nor_optuna() -> None:
+    program = (
+        "import sys; from search.cli import main; code = main(['--help'])\n"
+        "heavy = {'torch', 'optuna', 'sqlalchemy', 'plotly', 'pydantic'} & set(sys.modules)\n"
+        "sys.exit(code or bool(heavy))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
+    assert cli.main(["--version"]) == 0
+
+
+def test_reviewing_loads_no_torch(tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom search.report import page, figures, findings, tables\nfrom search.store import reading, writing\n"
+        "from search import study, records\nfigures.figures()\nsys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False).returncode == 0
+
+
+def test_another_package_named_spaces_is_told_from_ours(tmp_path: Path) -> None:
+    (tmp_path / "spaces").mkdir()
+    (tmp_path / "spaces" / "__init__.py").touch()
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from search.cli import main\nsys.exit(main(['--help']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "another package named 'spaces'" in done.stderr

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from search.errors import SpecError
+from search.pruning import Halving
+from search.spec import DEFAULT_SPACE, formats, from_data, json_schema, load_spec, parse_duration, parse_spec, tasks
+from spaces.space import registry
+
+PLAIN = "name: x\ndata: {path: here}\nbackbone: resnet18\n"
+
+
+def faults(text: str) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        parse_spec(text, source="s.yaml")
+    return str(caught.value).splitlines()
+
+
+def test_a_short_study_file_is_filled_with_defaults() -> None:
+    spec = parse_spec(PLAIN)
+    assert spec.backbone == "torchvision:resnet18"
+    assert (spec.task, spec.objective, spec.data_format) == ("classification", "accuracy", "image_folder")
+    assert tuple(spec.space) == DEFAULT_SPACE
+    assert spec.maximize
+
+
+def test_a_spec_goes_to_json_and_comes_back() -> None:
+    text = (
+        PLAIN
+        + "space: {freeze: {low: 1, high: 2}, tail: true}\nsearch: {pruner: halving, timeout: 2h}\ninput_size: 64\n"
+    )
+    spec = parse_spec(text)
+    again = from_data(json.loads(json.dumps(spec.to_json())), text=spec.text, base=spec.base)
+    assert again == spec
+    assert isinstance(spec.search.pruner, Halving)
+    assert (spec.search.timeout, spec.input_size) == (7200.0, (64, 64))
+
+
+def test_short_forms_mean_what_they_say() -> None:
+    spec = parse_spec(PLAIN + "space: {freeze: , tail: true, stride: false, head: {}}\n")
+    assert set(spec.space) == {"freeze", "tail", "head"}
+    assert parse_spec(PLAIN.replace("here", "t.csv")).data_format == "csv"
+    assert parse_spec(PLAIN.replace("{path: here}", "there")).data.path == "there"
+    assert parse_spec(PLAIN + "space: {optimizer: {sgd_head: [1e-4, 1e-2]}}").space["optimizer"].sgd_head == (
+        1e-4,
+        1e-2,
+    )
+
+
+def test_every_fault_is_told_at_once_with_its_line() -> None:
+    text = """\
+name: x
+data: {path: here}
+backbone: resnet-18
+space:
+  freeze: {low: 5, high: 2}
+  kernel:
+    sizes: [4]
+  magic: {}
+training:
+  epochs: many
+serach: {trials: 3}
+"""
+    lines = faults(text)
+    assert [line.split(":")[1] for line in lines] == ["3", "5", "6", "8", "10", "11"]
+    for part, line in zip(
+        ("did you mean resnet18", "low 5 is larger", "odd", "unknown key", "got 'many'", "'search'"), lines, strict=True
+    ):
+        assert part in line
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("name: [", "not valid YAML"),
+        ("", "expected a mapping"),
+        ("- 1", "expected a mapping"),
+        ("data: {path: x}\nbackbone: resnet18", "name: this key is needed"),
+        (PLAIN + "name: y\n", "given twice"),
+        (PLAIN.replace("name: x", "name: a b"), "name"),
+        (PLAIN.replace("{path: here}", "{format: zip}"), "expected one of"),
+        (PLAIN + "search: {trials: 0}", "greater than or equal to 1"),
+        (PLAIN + "search: {trials: true}", "integer"),
+        (PLAIN + "search: {timeout: soon}", "expected a duration such as 2h"),
+        (PLAIN + "search: {pruner: best}", "expected one of"),
+        (PLAIN + "objective: f7", "expected one of accuracy, balanced_accuracy, macro_f1, loss, got 'f7'"),
+        (PLAIN + "task: cooking", "expected one of classification"),
+        (PLAIN + "input_size: 3", "8"),
+        (PLAIN + "input_size: [32, 32, 3]", "at most 2 items"),
+        (PLAIN + "data2: 3", "unknown key"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(text: str, reason: str) -> None:
+    assert any(reason in line for line in faults(text)), faults(text)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"cannot read the study file .*absent\.yaml"):
+        load_spec(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("2h", 7200), ("30m", 1800), ("1.5 s", 1.5), ("1d", 86400), ("20", 20)])
+def test_durations_are_read(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+def test_the_schema_knows_every_plugin() -> None:
+    text = json.dumps(json_schema())
+    for name in (*registry(), *formats()):
+        assert f'"{name}"' in text
+    assert tasks()

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from search.worker import Leaving, obeying_signals, worker_name
+
+
+def test_the_first_signal_asks_to_leave_and_the_second_leaves_at_once() -> None:
+    leaving = Leaving()
+    before = signal.getsignal(signal.SIGTERM)
+    with obeying_signals(leaving):
+        assert not leaving()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert leaving()
+        assert "SIGTERM" in leaving.reason
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_deadline_starts_no_trial_but_interrupts_none() -> None:
+    leaving = Leaving(deadline=time.monotonic() - 1)
+    assert leaving.is_time_up
+    assert not leaving()
+
+
+def test_a_worker_leaves_when_its_parent_is_gone() -> None:
+    assert not Leaving(parent=os.getppid())()
+    assert Leaving(parent=-1)()
+
+
+def test_a_worker_is_named_after_host_and_process() -> None:
+    assert worker_name().endswith(f":{os.getpid()}")

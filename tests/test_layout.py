@@ -1,0 +1,55 @@
+"""The house keeps its rules: contracts, a test beside every module, packages that import nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from importlinter import cli as importlinter
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(
+    path.relative_to(ROOT)
+    for package in ("search", "spaces")
+    for path in (ROOT / package).rglob("*.py")
+    if not path.name.startswith("_") and "migrations" not in path.parts
+)
+SWEPT = {"decisions", "figures", "tasks"}
+TOP = {
+    *("pyproject.toml", "search", "spaces", "tests", "studies", "docker"),
+    *("README.md", "Makefile", "LICENSE", ".ci", ".git", ".gitignore", ".importlinter", ".dockerignore"),
+}
+
+
+def test_the_import_contracts_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert importlinter.lint_imports(cache_dir=None, no_cache=True) == importlinter.EXIT_STATUS_SUCCESS
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_every_module_has_its_test(module: Path) -> None:
+    expected = ROOT / "tests" / module.parent / f"test_{module.name}"
+    assert expected.exists(), f"{module} needs {expected.relative_to(ROOT)}"
+
+
+def test_no_test_folder_is_a_package() -> None:
+    assert not list((ROOT / "tests").rglob("__init__.py"))
+
+
+def test_the_top_level_is_the_customers() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert {path.split("/")[0] for path in listed} <= TOP
+
+
+@pytest.mark.parametrize("package", ["search", "spaces"])
+def test_a_package_imports_nothing_by_itself(package: str) -> None:
+    program = f"import sys; before = set(sys.modules); import {package}; print(*(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [package]
+
+
+def test_modules_are_of_readable_size() -> None:
+    lines = {module: len((ROOT / module).read_text().splitlines()) for module in MODULES}
+    assert [str(module) for module, count in lines.items() if count > 400] == []
