@@ -47,7 +47,7 @@ def test_another_package_named_spaces_is_told_from_ours(tmp_path: Path) -> None:
     (tmp_path / "spaces").mkdir()
     (tmp_path / "spaces" / "__init__.py").touch()
     program = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from search.cli import main\nsys.exit(main(['--help']))"
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom search.cli import main\nsys.exit(main(['--help']))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 1
