@@ -116,8 +116,8 @@ def run_processes(
 
 def _tell(engine: connection.Engine, study: str, observer: Observer, told: dict[int, TrialState]) -> None:
     for trial in reading.trial_states(engine, study):
-        if told.get(trial.number) is trial.state:
-            continue
+        if told.get(trial.number) is trial.state or not (trial.words or trial.state.is_finished):
+            continue  # nothing new, or claimed a moment ago and not yet sampled
         told[trial.number] = trial.state
         if trial.state is TrialState.RUNNING:
             observer.trial_started(trial.number, trial.words, 0)

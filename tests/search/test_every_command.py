@@ -37,7 +37,8 @@ def test_help_and_version_load_neither_torch_nor_optuna() -> None:
 
 def test_reviewing_loads_no_torch(tmp_path: Path) -> None:
     program = (
-        "import sys\nfrom search.report import page, figures, findings, tables\nfrom search.store import reading, writing\n"
+        "import sys\nfrom search.report import page, figures, findings, tables\n"
+        "from search.store import reading, writing\n"
         "from search import study, records\nfigures.figures()\nsys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False).returncode == 0
