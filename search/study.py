@@ -206,8 +206,9 @@ def importances(
     """Return how much of the objective's variation each parameter explains, the largest first; sums to 1.
 
     PED-ANOVA (https://arxiv.org/abs/2304.10255) or fANOVA (https://proceedings.mlr.press/v32/hutter14.html)
-    over the complete and the pruned trials: being pruned is a bad result too. Empty when there are fewer than
-    four trials or no spread in their values.
+    over the complete and the pruned trials: being pruned is a bad result too. A parameter that only some trials
+    have counts by their share, else three trials with an L2 strength could outweigh all that the others show.
+    Empty when there are fewer than four trials or no spread in their values.
     """
     ended = (TrialState.COMPLETE, TrialState.PRUNED)
     done = [trial for trial in trials if trial.state in ended and trial.value is not None and trial.params]
@@ -219,7 +220,13 @@ def importances(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # experimental notes, and parameters that never varied
         judge = PedAnovaImportanceEvaluator() if evaluator == "ped_anova" else FanovaImportanceEvaluator(seed=0)
-        return get_param_importances(study, evaluator=judge)
+        shares = get_param_importances(study, evaluator=judge, normalize=False)
+    weighed = {
+        name: float(share) * sum(name in trial.params for trial in done) / len(done) for name, share in shares.items()
+    }
+    total = sum(weighed.values())
+    ordered = sorted(weighed.items(), key=lambda item: -item[1])
+    return {name: share / total for name, share in ordered} if total > 0 else {}
 
 
 def _frozen(trial: TrialRecord) -> FrozenTrial:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.report import tables, theme
@@ -16,8 +18,11 @@ if TYPE_CHECKING:
 _ROWS = 10
 
 
-def show(screen: Console, result: StudyResult, command: str) -> None:
-    """Print the end of a run; ``command`` continues the study when it was interrupted."""
+def show(screen: Console, result: StudyResult, file: Path, storage: str | None) -> None:
+    """Print the end of a run of the study in ``file``; commands to type next name the ``storage`` that was given."""
+    from search.store.connection import shown
+
+    where = f" --storage {shown(storage)}" if storage and storage != os.environ.get("FTSEARCH_STORAGE") else ""
     study = result.study
     screen.print()
     if study.trials:
@@ -30,9 +35,9 @@ def show(screen: Console, result: StudyResult, command: str) -> None:
         screen.print(f"[bold]Report:[/bold] {result.report}", soft_wrap=True)
     if result.stopped:
         screen.print(f"Stopped early: {result.stopped}. Finished trials are kept; go on with:", soft_wrap=True)
-        screen.print(f"  {command}", style="bold", soft_wrap=True)
+        screen.print(f"  ftsearch run {file}{where}", style="bold", markup=False, soft_wrap=True)
     else:
-        screen.print(f"[bold]Next:[/bold] ftsearch best {study.name}", soft_wrap=True)
+        screen.print(f"[bold]Next:[/bold] ftsearch best {study.name}{where}", soft_wrap=True)
 
 
 def ranking_table(study: StudyRecord, rows: int | None = None) -> Table:

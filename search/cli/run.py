@@ -47,6 +47,6 @@ def command(
             observer=observer,
             report=report,
         )
-    _outcome.show(screen, result, f"ftsearch run {study}")
+    _outcome.show(screen, result, study, storage)
     if result.study.trials and not result.study.ranking and not result.stopped:
         raise typer.Exit(1)

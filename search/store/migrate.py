@@ -13,9 +13,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from filelock import FileLock
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
-from search.errors import RunError, SchemaError
-from search.store.connection import retried, shown
+from search.errors import RunError, SchemaError, StoreUrlError
+from search.store.connection import reason_of, retried, shown
 
 VERSION_TABLE = "ft_alembic_version"
 """Not Alembic's own default name: Optuna keeps its version under that one."""
@@ -51,18 +52,30 @@ def upgrade(engine: Engine) -> None:
                 "install the newer ftsearch that wrote it"
             )
         config = _config()
-        with engine.connect() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
+        try:
+            with engine.connect() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+                connection.commit()
+        except DBAPIError as error:
+            raise StoreUrlError(
+                f"cannot set up the store at {shown(engine.url)}: {reason_of(error, engine.url)}"
+            ) from error
 
 
 @contextmanager
 def exclusive(engine: Engine) -> Iterator[None]:
     """Keep every other process that asks for the same from changing the schema meanwhile."""
     if engine.dialect.name == "sqlite":
-        with FileLock(f"{Path(str(engine.url.database)).absolute()}.lock"):
+        lock = FileLock(f"{Path(str(engine.url.database)).absolute()}.lock")
+        try:
+            lock.acquire()
+        except OSError as error:
+            raise StoreUrlError(f"cannot write beside the store {shown(engine.url)}: {error.strerror}") from error
+        try:
             yield
+        finally:
+            lock.release()
         return
     take, give = {
         "postgresql": (f"SELECT pg_advisory_lock({_LOCK})", f"SELECT pg_advisory_unlock({_LOCK})"),

@@ -69,7 +69,7 @@ def _weights(member: models.WeightsEnum) -> Weights:
             resize, crop, tuple(transform.mean), tuple(transform.std), transform.interpolation.value
         ),
         accuracy=accuracy,
-        classes=tuple(member.meta.get("categories", ())),
+        classes=tuple(member.meta.get("categories") or ()),
     )
 
 
