@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from urllib.error import URLError
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from spaces.errors import WeightsError
 
 logger = logging.getLogger(__name__)
+_SUFFIXES = (".pth", ".pt", ".safetensors", ".bin")
 _PREFIX = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
 
 
@@ -62,7 +64,7 @@ def find_local(file_name: str) -> Path | None:
     cached = _hub() / file_name
     if cached.is_file():
         return verified(cached)
-    packaged = next(_packaged(file_name), None)
+    packaged = _packaged().get(file_name)
     return verified(packaged) if packaged is not None else None
 
 
@@ -70,13 +72,16 @@ def _hub() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
-def _packaged(file_name: str) -> Iterator[Path]:
-    for distribution in metadata.distributions():
-        for file in distribution.files or ():
-            if file.name == file_name:
-                path = Path(str(distribution.locate_file(file)))
-                if path.is_file():
-                    yield path
+@cache
+def _packaged() -> dict[str, Path]:
+    """Return the weights files that installed distributions carry, by name (read once: it is a long list)."""
+    found = {
+        file.name: Path(str(distribution.locate_file(file)))
+        for distribution in metadata.distributions()
+        for file in distribution.files or ()
+        if file.suffix in _SUFFIXES
+    }
+    return {name: path for name, path in found.items() if path.is_file()}
 
 
 def _prefix_of(file_name: str) -> str | None:
