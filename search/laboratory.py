@@ -204,7 +204,7 @@ class Laboratory:
             "task": self.spec.task,
             "data": {"fingerprint": self.dataset.fingerprint, "classes": list(self.dataset.classes)},
             "backbone": self.spec.backbone,
-            "weights": {"name": self.pretrained.weights, "sha256": self.pretrained.checksum},
+            "weights": self.pretrained.checksum or self.pretrained.weights,
             "input_size": list(self.input_size),
             "space": plain["space"],
             "training": plain["training"],
@@ -244,9 +244,8 @@ def open_laboratory(spec: StudySpec, device: str = "auto") -> Laboratory:
     backbone = backbones.resolve(spec.backbone)
     crop = backbone.preprocessing.crop
     input_size = spec.input_size or (crop, crop)
-    weights = spec.weights
-    if weights.startswith((".", "/", "~")) or "/" in weights:
-        weights = str(spec.base / Path(weights).expanduser())
+    beside = spec.base / Path(spec.weights).expanduser()
+    weights = str(beside) if beside.is_file() or "/" in spec.weights else spec.weights
     dataset = specs.formats()[spec.data_format].read(spec.data, spec.base)
     pretrained = backbone.pretrained(weights, input_size, seed=spec.search.seed)
     for unit in pretrained.chain:

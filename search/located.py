@@ -60,6 +60,7 @@ class Lines:
                 place = (*path, str(key.value))
                 if place in self._lines:
                     self.doubled.append((".".join(place), key.start_mark.line + 1))
+                    continue
                 self._lines[place] = key.start_mark.line + 1
                 self._walk(value, place)
         elif isinstance(node, yaml.SequenceNode):

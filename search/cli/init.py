@@ -28,7 +28,7 @@ input_size: {size}
 
 space:                     # decisions that are not named keep the plain recipe's value
   freeze: {{}}               # first 0..all units keep their weights; {{low: 2, high: 10}} narrows it
-  tail: {{}}                 # last 0..half of the units are dropped
+  tail: {{}}                 # last 0..a third of the units are dropped
   kernel: {{sizes: [3, 5]}}
   stride: {{}}
   head: {{hidden: 2, widths: [128, 256, 512]}}

@@ -32,9 +32,11 @@ def command(
     from search.spec import parse_duration
 
     try:
-        timeout_s = parse_duration(timeout) if timeout else None
+        timeout_s = parse_duration(timeout) if timeout is not None else None
     except ValueError as error:
         raise UserError(f"--timeout: {error}") from error
+    if timeout_s is not None and timeout_s <= 0:
+        raise UserError(f"--timeout: expected a time above 0, got {timeout!r}")
     screen = console()
     with _progress.show(screen) as observer:
         result = api.run_study(

@@ -37,12 +37,13 @@ def shown(url: str | URL) -> str:
 
 
 def parse_url(url: str) -> URL:
-    """Return the SQLAlchemy URL of ``url``; ``postgresql://`` means psycopg 3, a plain path an SQLite file.
+    """Return the SQLAlchemy URL of ``url``; ``postgresql://`` means psycopg 3, a path that ends in ``.db`` SQLite.
 
     Raises:
         StoreUrlError: it is no URL, or of a kind this store does not speak.
     """
-    text = url if "://" in url else f"sqlite:///{url}"
+    is_path = "://" not in url and url.endswith((".db", ".sqlite", ".sqlite3"))
+    text = f"sqlite:///{url}" if is_path else url
     try:
         parsed = make_url(text)
     except (ArgumentError, ValueError) as error:

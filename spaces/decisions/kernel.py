@@ -23,7 +23,7 @@ class Range:
         stages: how many stages (units of equal resolution) may change in one candidate.
     """
 
-    sizes: tuple[int, ...] = (3, 5, 7)
+    sizes: tuple[int, ...] = (3, 5)
     stages: int = 1
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 

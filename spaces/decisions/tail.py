@@ -15,7 +15,7 @@ from spaces.errors import RangeError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Units that may be dropped, counted from the end; ``high`` nothing means up to half of them."""
+    """Units that may be dropped, counted from the end; ``high`` nothing means up to a third of them."""
 
     low: int = 0
     high: int | None = None
@@ -33,7 +33,7 @@ class Tail(Decision[int]):
     def choices(self, chain: Chain, within: Range) -> tuple[int, int] | NotApplicable:
         facts = probe.describe(chain)
         most = next((drop for drop in range(len(chain) - 1, -1, -1) if facts[len(chain) - drop - 1].can_end), 0)
-        high = min(within.high if within.high is not None else len(chain) // 2, len(chain))
+        high = min(within.high if within.high is not None else max(len(chain) // 3, 1), len(chain))
         if within.low > most or high > most:
             raise RangeError(
                 f"space.tail: {within.low}..{high} asked for, but this backbone allows 0..{most} dropped units"

@@ -35,6 +35,8 @@ def test_wrong_input_is_one_line_and_exit_code_two(here: Path, ftsearch: Callabl
         (("run", "absent.yaml"), "cannot read the study file absent.yaml"),
         (("run", "wrong.yaml"), "wrong.yaml:1: backbone: this key is needed"),
         (("run", "study.yaml", "--timeout", "soon"), "--timeout: expected a duration"),
+        (("run", "study.yaml", "--timeout", "0"), "expected a time above 0"),
+        (("run", "study.yaml", "--storage", "nonsense"), "malformed storage URL"),
         (("run", "study.yaml", "--device", "tpu"), "device must be auto"),
         (("run", "study.yaml", "--storage", "postgresql://me:secret@127.0.0.1:1/x"), "cannot reach the database"),
         (("run", "study.yaml", "--trials", 0), "trials"),

@@ -21,6 +21,7 @@ def test_a_password_is_never_shown() -> None:
     [
         "postgresql://",
         "nonsense://x",
+        "nonsense",
         "sqlite://",
         "http://me:secret@host",
         "://",

@@ -10,5 +10,5 @@ def test_the_last_units_are_removed(tiny: Pretrained) -> None:
     assert left.dropped == 3
 
 
-def test_at_most_half_is_dropped_by_default(tiny: Pretrained) -> None:
-    assert decision.choices(tiny.chain, Range()) == (0, 2)
+def test_at_most_a_third_is_dropped_by_default(tiny: Pretrained) -> None:
+    assert decision.choices(tiny.chain, Range()) == (0, 1)
