@@ -1,14 +1,13 @@
 # make quickstart   a finished search on real images in minutes
 # make test         style, types, import contracts, tests with coverage
 # make test-all     the same with every backbone (slow)
-# make bench        speeds as ratios; DATA=folder with train/ and val/ image folders
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := search spaces tests
 
-.PHONY: quickstart test test-all lint bench clean
+.PHONY: quickstart test test-all lint clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/ftsearch run studies/quickstart.yaml
@@ -25,9 +24,6 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-
-bench: $(VENV)/.installed-test
-	$(BIN)/python tests/benchmarks/trial_cost.py --data $(DATA)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
