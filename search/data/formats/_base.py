@@ -6,7 +6,17 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
-from search.data.sample import Dataset
+from search.data.sample import Dataset, Split
+
+SPLITS = {
+    "train": Split.TRAIN,
+    "training": Split.TRAIN,
+    "val": Split.VAL,
+    "valid": Split.VAL,
+    "validation": Split.VAL,
+    "test": Split.TEST,
+}
+"""Words by which people call the parts of their data."""
 
 
 class Format(ABC):

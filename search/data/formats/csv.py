@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from search.data.assembly import Cut, Listed, OnError, assemble
-from search.data.formats._base import Format
+from search.data.formats._base import SPLITS, Format
 from search.data.images import FileImage
-from search.data.sample import Dataset, Split
+from search.data.sample import Dataset
 from search.errors import DataError
-
-_SPLITS = {"train": Split.TRAIN, "val": Split.VAL, "valid": Split.VAL, "validation": Split.VAL, "test": Split.TEST}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +80,9 @@ def _listed(row: dict[str, str | None], place: str, root: Path, options: Options
     if not path.is_file():
         raise DataError(f"{place}: no file {path}; paths start at {root} (set `data.root` to change that)")
     split = (row.get(options.split_column) or "").strip().lower()
-    if split and split not in _SPLITS:
+    if split and split not in SPLITS:
         raise DataError(f"{place}: unknown split {split!r}; expected train, val or test")
-    return Listed(FileImage(path), label, _SPLITS[split] if split else None)
+    return Listed(FileImage(path), label, SPLITS[split] if split else None)
 
 
 format = Csv()  # noqa: A001  # the room's word for its plug-in

@@ -7,19 +7,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from search.data.assembly import Cut, Listed, OnError, assemble
-from search.data.formats._base import Format
+from search.data.formats._base import SPLITS, Format
 from search.data.images import EXTENSIONS, FileImage
 from search.data.sample import Dataset, Split
 from search.errors import DataError
-
-_SPLITS = {
-    "train": Split.TRAIN,
-    "training": Split.TRAIN,
-    "val": Split.VAL,
-    "valid": Split.VAL,
-    "validation": Split.VAL,
-    "test": Split.TEST,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +43,7 @@ class ImageFolder(Format):
     def read(self, options: Options, base: Path) -> Dataset:
         root = base / Path(options.path).expanduser()
         folders = _folders(root)
-        parts = {folder: _SPLITS[folder.name.lower()] for folder in folders if folder.name.lower() in _SPLITS}
+        parts = {folder: SPLITS[folder.name.lower()] for folder in folders if folder.name.lower() in SPLITS}
         if Split.TRAIN in parts.values():
             listed = [item for folder, split in parts.items() for item in _classes(folder, split)]
             _check_same_classes(root, listed)
