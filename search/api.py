@@ -21,12 +21,10 @@ from search.laboratory import Laboratory, open_laboratory
 from search.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 from search.report import page
 from search.spec import StudySpec, from_data, load_spec, parse_spec
-from search.store import connection, migrate, reading, writing
+from search.store import DEFAULT_URL, connection, migrate, reading, writing
 from search.store.reading import Progress
 from search.trial import Observer
 from search.worker import PARENT_VARIABLE, Leaving, obeying_signals, open_bench, work
-
-DEFAULT_STORAGE = "sqlite:///runs/ftsearch.db"
 
 
 class Silent:
@@ -76,7 +74,7 @@ class StudyResult:
 def run_study(
     study: str | Path | Mapping[str, Any],
     *,
-    storage: str = DEFAULT_STORAGE,
+    storage: str = DEFAULT_URL,
     trials: int | None = None,
     timeout_s: float | None = None,
     workers: int = 1,
@@ -137,7 +135,7 @@ def open_study(study: str | Path | Mapping[str, Any], *, device: str = "auto") -
 def join_study(
     name: str,
     *,
-    storage: str = DEFAULT_STORAGE,
+    storage: str = DEFAULT_URL,
     device: str = "auto",
     data: Path | None = None,
     folder: Path | None = None,
@@ -178,7 +176,7 @@ def _stored_spec(stored: StudyRecord, data: Path | None) -> StudySpec:
     return from_data(plain, text=stored.spec_text, base=Path(stored.spec["base"]))
 
 
-def load_study(name: str, *, storage: str = DEFAULT_STORAGE) -> StudyRecord:
+def load_study(name: str, *, storage: str = DEFAULT_URL) -> StudyRecord:
     """Return the study ``name`` with all its trials and their curves.
 
     Raises:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.store import DEFAULT_URL
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from search.store.connection import Engine
 
-DEFAULT_STORAGE = "sqlite:///runs/ftsearch.db"
+_HANDLER = "ftsearch"
 
 StorageOption = Annotated[
     str | None,
@@ -25,7 +27,7 @@ StorageOption = Annotated[
         envvar="FTSEARCH_STORAGE",
         show_envvar=True,
         help="Database of all studies, as an SQLAlchemy URL.",
-        show_default=DEFAULT_STORAGE,
+        show_default=DEFAULT_URL,
     ),
 ]
 StudyArgument = Annotated[
@@ -60,7 +62,7 @@ def print_json(data: object) -> None:
 
 def storage_url(given: str | None) -> str:
     """Return the URL of the store: what was given (or stands in ``FTSEARCH_STORAGE``), else SQLite under ``runs/``."""
-    return given or DEFAULT_STORAGE
+    return given or DEFAULT_URL
 
 
 def open_store(given: str | None, *, must_exist: bool = True) -> Engine:
@@ -102,8 +104,8 @@ def study_name(study: str) -> str:
 def log_to(stream_console: Console | None = None, level: int = logging.INFO) -> None:
     """Send log lines to ``stream_console`` (with a progress bar below them), or plain to stderr."""
     root = logging.getLogger()
-    for old in list(root.handlers):
-        root.removeHandler(old)
+    for old in [handler for handler in root.handlers if handler.name == _HANDLER]:
+        root.removeHandler(old)  # ours of a former command; a host program's handlers are its own
     handler: logging.Handler
     if stream_console is not None:
         from rich.logging import RichHandler
@@ -112,6 +114,7 @@ def log_to(stream_console: Console | None = None, level: int = logging.INFO) -> 
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    handler.name = _HANDLER
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
     for package in ("search", "spaces"):

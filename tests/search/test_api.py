@@ -15,7 +15,7 @@ import pytest
 from search import api
 from search.errors import ConflictError, DataError, NotFoundError, RunError, SpecError, StoreUrlError, UserError
 from search.records import EpochRecord, StudyRecord, TrialState
-from search.store import connection, reading
+from search.store import DEFAULT_URL, connection, reading
 from search.training import checkpoint as files
 from spaces.errors import SpaceError
 
@@ -130,7 +130,7 @@ def test_two_processes_share_a_study_exactly(study_file: Path) -> None:
 
 def test_a_worker_joins_with_nothing_but_the_store(study_file: Path, folder: Path, tmp_path: Path) -> None:
     api.run_study(study_file, trials=1, report=False)
-    engine = connection.connect(api.DEFAULT_STORAGE)
+    engine = connection.connect(DEFAULT_URL)
     with engine.begin() as link:
         link.exec_driver_sql("UPDATE ft_study SET target = 2")
     folder.rename(tmp_path / "elsewhere")
@@ -164,7 +164,7 @@ def test_a_killed_run_is_continued_by_the_next(study_file: Path) -> None:
 
 def _finished() -> int:
     try:
-        engine = connection.connect(api.DEFAULT_STORAGE)
+        engine = connection.connect(DEFAULT_URL)
         found = reading.progress(engine, "colours").finished
     except (UserError, RunError):  # no store yet, or its tables are in the making
         return 0
