@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from spaces.chain import Chain, Unit, is_residual
 from spaces.errors import ProbeError
 
 Shape = tuple[int, ...]
+# A shape that does not fit is an answer here, not a fault: torch would log each with its traceback.
+logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
 SMALLEST_INPUT, LARGEST_INPUT = 8, 512
 
 

@@ -27,7 +27,7 @@ class Range:
 
     reductions: int = 1
     dilate: bool = False
-    max_growth: float = 2.0
+    max_growth: float = 2.5
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
