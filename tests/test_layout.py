@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from importlinter import cli as importlinter
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(
@@ -23,9 +22,11 @@ TOP = {
 }
 
 
-def test_the_import_contracts_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    assert importlinter.lint_imports(cache_dir=None, no_cache=True) == importlinter.EXIT_STATUS_SUCCESS
+def test_the_import_contracts_hold() -> None:
+    # In a process of its own: import-linter configures logging, which would silence loggers that exist already.
+    program = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
