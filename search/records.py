@@ -79,6 +79,12 @@ class Evaluation:
     classes: tuple[ClassResult, ...]
     confusion: tuple[tuple[int, ...], ...]
 
+    @classmethod
+    def from_json(cls, data: Json) -> Evaluation:
+        """Read what ``dataclasses.asdict`` and JSON made of one."""
+        classes = tuple(ClassResult(**result) for result in data["classes"])
+        return cls(classes, tuple(tuple(row) for row in data["confusion"]))
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:

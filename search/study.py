@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial
 from optuna.trial import TrialState as OptunaState
 
-from search.records import Json, TrialRecord, TrialState
+from search.records import TrialRecord, TrialState
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -157,10 +156,6 @@ class Sampling:
         values = value if state is TrialState.COMPLETE else None
         self._study.tell(number, values, state=_STATES[state], skip_if_finished=True)
 
-    def discard(self, number: int) -> None:
-        """Fail an Optuna trial that lost its worker before anything was recorded of it."""
-        self._study.tell(number, state=OptunaState.FAIL, skip_if_finished=True)
-
     def unfinished(self) -> tuple[int, ...]:
         """Return the numbers of the trials that Optuna holds open."""
         return tuple(trial.number for trial in self._study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,)))
@@ -235,8 +230,3 @@ def _frozen(trial: TrialRecord) -> FrozenTrial:
         distributions={name: json_to_distribution(text) for name, text in trial.distributions.items()},
         value=trial.value,
     )
-
-
-def choices_of(distribution: str) -> Json:
-    """Return the range that ``TrialRecord.distributions`` holds for a parameter, as plain data."""
-    return json.loads(distribution)["attributes"]

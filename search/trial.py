@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -83,11 +83,15 @@ def _candidate(bench: Bench, claim: Claim) -> tuple[Candidate, int]:
     laboratory, number = bench.laboratory, claim.number
     space = laboratory.space
     is_baseline = number == 0
-    baseline = space.baseline()
-    asked = bench.sampling.ask(number, space.params(baseline) or {} if is_baseline else None)
-    candidate = space.sample(asked.suggest) if not is_baseline or space.params(baseline) is not None else baseline
     if is_baseline:
-        candidate = baseline
+        candidate = space.baseline()
+        params = space.params(candidate)
+        asked = bench.sampling.ask(number, params or {})
+        if params is not None:
+            space.sample(asked.suggest)  # tells Optuna the plain recipe's parameters, where the space holds them
+    else:
+        asked = bench.sampling.ask(number)
+        candidate = space.sample(asked.suggest)
     writing.record_candidate(
         bench.engine,
         claim,
@@ -111,7 +115,6 @@ class _Watch:
     bench: Bench
     claim: Claim
     reason: str = ""
-    curve: list[float] = field(default_factory=list)
 
     def on_epoch(self, record: EpochRecord) -> Verdict:
         bench, spec = self.bench, self.bench.laboratory.spec

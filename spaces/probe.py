@@ -214,11 +214,6 @@ def _pair(value: Sequence[int]) -> tuple[int, int]:
     return (int(value[0]), int(value[1]))
 
 
-def flops(module: nn.Module, in_shape: Shape) -> int:
-    """Return the floating-point operations (two a multiply-add) of one forward pass of one sample."""
-    return 2 * run(module, in_shape).macs
-
-
 def accepts(chain: Chain, input_size: tuple[int, int]) -> bool:
     """Return whether the chain runs on inputs of ``input_size`` (height, width)."""
     shape: Shape = (3, *input_size)

@@ -214,9 +214,9 @@ class Space:
         values = dict(drawn)
         revertible = [name for name in reversed(decisions) if decisions[name].stage < Stage.FREEZE]
         while True:
-            settled = self._settled(values)
+            settled, chain = self._settled(values)
             try:
-                probe.output_shape(self._apply(settled))
+                probe.output_shape(chain)
             except ProbeError:
                 changed = [name for name in revertible if values[name] != decisions[name].baseline(self.chain)]
                 if not changed:
@@ -225,13 +225,13 @@ class Space:
             else:
                 return self._dumped(settled)
 
-    def _settled(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+    def _settled(self, drawn: Mapping[str, Any]) -> tuple[dict[str, Any], Chain]:
         chain = self.chain
         values: dict[str, Any] = {}
         for name, decision in registry().items():
             values[name] = decision.settle(drawn[name], chain)
             chain = decision.apply(chain, values[name])
-        return values
+        return values, chain
 
     def _dumped(self, values: Mapping[str, Any]) -> Candidate:
         decisions = registry()

@@ -44,7 +44,7 @@ footer { color: var(--soft); font-size: .85rem; padding: 32px 20px; }
 @media print { .plot, table, pre { break-inside: avoid; } body { font-size: 12px; } }
 """.replace("FONT", theme.FONT)
 
-_TILES = 200
+_ROWS = 200
 """Rows of the ranking that are printed; the rest is one command away."""
 
 
@@ -172,13 +172,13 @@ def _ranking(study: StudyRecord) -> str:
     best = study.best
     head = "".join(f"<th scope='col'>{name}</th>" for name in _columns(study))
     rows = []
-    for line in lines[:_TILES]:
+    for line in lines[:_ROWS]:
         kind = "best" if best and line.number == str(best.number) else "plain" if line.state == "plain recipe" else ""
         cells = "".join(f"<td>{escape(cell)}</td>" for cell in line[:-1])
         rows.append(f"<tr class='{kind}'>{cells}<td class='words'>{escape(line.words)}</td></tr>")
     more = (
-        f"<p class='soft'>{len(lines) - _TILES} further trials: ftsearch trials {escape(study.name)}</p>"
-        if len(lines) > _TILES
+        f"<p class='soft'>{len(lines) - _ROWS} further trials: ftsearch trials {escape(study.name)}</p>"
+        if len(lines) > _ROWS
         else ""
     )
     return (

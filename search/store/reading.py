@@ -14,12 +14,10 @@ from sqlalchemy import Connection, Engine, case, func, select
 
 from search.errors import NotFoundError
 from search.records import (
-    ClassResult,
     DatasetRecord,
     EpochRecord,
     Evaluation,
     Failure,
-    Json,
     Size,
     StudyRecord,
     TrialRecord,
@@ -158,7 +156,7 @@ def _trial(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
         epochs=epochs,
         best_epoch=row.best_epoch,
         size=size,
-        evaluation=_evaluation(row.evaluation),
+        evaluation=Evaluation.from_json(row.evaluation) if row.evaluation else None,
         ended=row.ended,
         failure=failure,
         attempts=row.attempts,
@@ -171,13 +169,6 @@ def _trial(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
         dataset_fingerprint=row.dataset_fingerprint,
         extras=row.extras or {},
     )
-
-
-def _evaluation(data: Json) -> Evaluation | None:
-    if data is None:
-        return None
-    classes = tuple(ClassResult(**result) for result in data["classes"])
-    return Evaluation(classes, tuple(tuple(row) for row in data["confusion"]))
 
 
 def _aware(moment: datetime | None) -> Any:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from search.errors import TrialError
-from search.records import ClassResult, EpochRecord, Evaluation, Json, Verdict
+from search.records import EpochRecord, Evaluation, Json, Verdict
 from search.tasks._base import Task
 from search.training import checkpoint as files
 from search.training.epoch import Batch, LeaveError, Penalties, Step, train, validate
@@ -204,11 +204,5 @@ def _resume(network: nn.Module, optimizer: Optimizer, schedule: Schedule, course
     schedule.load_state_dict(dict(found.facts["schedule"]))
     epochs = tuple(EpochRecord(**record) for record in found.facts["epochs"])
     best = next((record for record in epochs if record.epoch == found.facts["best_epoch"]), None)
-    return _Progress(epochs, best, found.part("best.") or None, _evaluation(found.facts["evaluation"]))
-
-
-def _evaluation(data: Json) -> Evaluation | None:
-    if data is None:
-        return None
-    classes = tuple(ClassResult(**result) for result in data["classes"])
-    return Evaluation(classes, tuple(tuple(row) for row in data["confusion"]))
+    evaluation = Evaluation.from_json(found.facts["evaluation"]) if found.facts["evaluation"] else None
+    return _Progress(epochs, best, found.part("best.") or None, evaluation)
