@@ -15,6 +15,8 @@ from spaces.errors import CandidateError
 Scalar = str | int | float | bool | None
 V = TypeVar("V")
 T = TypeVar("T")
+AS_STUDY = "study"
+"""Value of a recipe decision that leaves the matter to the study file's ``training`` section."""
 
 
 class Stage(IntEnum):
