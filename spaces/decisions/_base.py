@@ -22,6 +22,8 @@ NOWHERE, EVERYWHERE = "none", "all"
 _BLOCKS, _FEWEST_STAGES = 4, 3
 V = TypeVar("V")
 T = TypeVar("T")
+AS_STUDY = "study"
+"""Value of a recipe decision that leaves the matter to the study file's ``training`` section."""
 
 
 class Stage(IntEnum):
