@@ -99,6 +99,11 @@ class Decision(ABC, Generic[V]):
         """Return the names of the units that a choice may change; empty for what concerns the whole network."""
         return ()
 
+    def variants(self, choices: Any, chain: Chain) -> Sequence[V]:
+        """Return every single change of the pretrained function that may be chosen, for `plan` to measure how far
+        it moves the features; empty where there is none, or nothing to compare."""
+        return ()
+
     def keeps_function(self, value: V, chain: Chain) -> bool:
         """Return whether the network with ``value`` starts as the pretrained function (tests hold it to 1e-5)."""
         return True

@@ -111,6 +111,9 @@ class Kernel(Decision[Kernels]):
             if _resized(unit, size) is not unit
         )
 
+    def variants(self, choices: Choices, chain: Chain) -> tuple[Kernels, ...]:
+        return tuple(((stage, size),) for stage, size in _read(choices))
+
     def keeps_function(self, value: Kernels, chain: Chain) -> bool:
         return all(
             conv.kernel[0] <= size

@@ -77,6 +77,9 @@ class Skip(Decision[Skipped]):
     def touches(self, choices: Choices, chain: Chain) -> tuple[str, ...]:
         return choices.units
 
+    def variants(self, choices: Choices, chain: Chain) -> tuple[Skipped, ...]:
+        return tuple((name,) for name in choices.units)
+
     def keeps_function(self, value: Skipped, chain: Chain) -> bool:
         return not value
 

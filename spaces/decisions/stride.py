@@ -125,6 +125,10 @@ class Stride(Decision[Strides]):
     def touches(self, choices: Choices, chain: Chain) -> tuple[str, ...]:
         return tuple(chain.units[found.place].name for found in reductions(chain) if found.name in choices.names)
 
+    def variants(self, choices: Choices, chain: Chain) -> tuple[Strides, ...]:
+        dilated = (False, True) if choices.dilate else (False,)
+        return tuple(Strides((name,), also) for name in choices.names for also in dilated)
+
     def keeps_function(self, value: Strides, chain: Chain) -> bool:
         return not value.off
 

@@ -30,6 +30,13 @@ def test_other_shapes_cannot_be_compared(tiny: Pretrained) -> None:
     assert compare.change(tiny.chain, shorter, torch.randn(2, 3, 16, 16)) is None
 
 
+def test_images_are_scaled_for_a_chain_of_another_size(tiny: Pretrained) -> None:
+    images = torch.randn(2, 3, 16, 16)
+    moved = compare.change(tiny.chain, replace(tiny.chain, input_size=(32, 32)), images)
+    assert moved is not None
+    assert moved > 0
+
+
 def test_the_mode_is_left_as_it_was(tiny: Pretrained) -> None:
     tiny.chain.train()
     compare.change(tiny.chain, tiny.chain, torch.randn(2, 3, 16, 16))
