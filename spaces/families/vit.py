@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MethodType
-from typing import cast
+from typing import Any
 
 from torch import Tensor, nn
 from torchvision.models import VisionTransformer
@@ -25,19 +25,19 @@ class ViT(Family):
 
     def resize(self, network: nn.Module, input_size: tuple[int, int]) -> None:
         """Resample the position embedding to the grid of patches of ``input_size``."""
-        network = cast(VisionTransformer, network)
-        patch = network.patch_size
+        vit: Any = network
+        patch: int = vit.patch_size
         if input_size[0] % patch or input_size[1] % patch:
             raise ProbeError(
                 f"input size {input_size[0]}x{input_size[1]} must be a multiple of the patch, {patch} pixels"
             )
         grid = (input_size[0] // patch, input_size[1] // patch)
-        old = network.encoder.pos_embedding
-        before = grid_of(old, Positions(_KEY, 1))
-        resampled = resample_positions(old.detach(), 1, before, grid)
-        network.encoder.pos_embedding = nn.Parameter(resampled, requires_grad=old.requires_grad)
-        network.grid = grid
-        network._process_input = MethodType(_patches, network)  # without torchvision's check for squares
+        (positions,) = self.positions(network)
+        old: nn.Parameter = vit.encoder.pos_embedding
+        resampled = resample_positions(old.detach(), positions.prefix, positions.grid, grid)
+        vit.encoder.pos_embedding = nn.Parameter(resampled, requires_grad=old.requires_grad)
+        vit.grid = grid
+        vit._process_input = MethodType(_patches, network)  # without torchvision's check for squares
 
     def positions(self, network: nn.Module) -> tuple[Positions, ...]:
         found = Positions(_KEY, 1)
