@@ -34,7 +34,7 @@ DOZEN = (
         "mobilenet_v3_small",
     ),
 )
-SIZES = {"inception_v3": 96, "maxvit_t": 224, "alexnet": 96, "vgg11": 64, "densenet121": 64}
+SIZES = {"inception_v3": 96, "maxvit_t": 224, "alexnet": 96, "vit_h_14": 56}
 
 
 def built(name: str) -> tuple[nn.Module, tuple[int, int]]:
