@@ -67,8 +67,8 @@ def run(bench: Bench, claim: Claim) -> TrialState:
     seed = trial_seed(laboratory.spec.search.seed, number)
     network = laboratory.build(candidate, seed)
     writing.record_size(bench.engine, claim, laboratory.size(network))
-    bench.observer.trial_started(number, laboratory.space.words(candidate), laboratory.spec.training.epochs)
-    watch = _Watch(bench, claim)
+    bench.observer.trial_started(number, laboratory.space.words(candidate), laboratory.epochs(candidate))
+    watch = _Watch(bench, claim, laboratory.epochs(candidate))
     outcome = fit(network, laboratory.course(candidate, seed, watch.on_epoch, bench.leave, _resuming(bench, number)))
     if outcome.verdict is Verdict.PAUSE:
         return TrialState.WAITING
@@ -114,13 +114,14 @@ class _Watch:
 
     bench: Bench
     claim: Claim
+    epochs: int
     reason: str = ""
 
     def on_epoch(self, record: EpochRecord) -> Verdict:
         bench, spec = self.bench, self.bench.laboratory.spec
         writing.record_epochs(bench.engine, self.claim, (record,))
         bench.observer.epoch_done(self.claim.number, record)
-        if self.claim.number > 0 and record.epoch < spec.training.epochs:
+        if self.claim.number > 0 and record.epoch < self.epochs:
             curves = reading.epoch_curves(bench.engine, spec.name, spec.objective)
             own = curves.pop(self.claim.number)
             verdict, self.reason = spec.search.pruner.verdict(own, curves, spec.maximize)

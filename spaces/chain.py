@@ -58,7 +58,8 @@ class Unit:
 
     @property
     def is_frozen(self) -> bool:
-        return self.trainable is Trainable.NONE
+        """Whether nothing in it learns: its pretrained weights are kept, and nothing was put into it."""
+        return self.trainable is Trainable.NONE and not self.extra
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +81,11 @@ class Chain:
     input_size: tuple[int, int]
     dropped: int = 0
     facts: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, without the batch: ``(3, H, W)``."""
+        return (3, *self.input_size)
 
     def __len__(self) -> int:
         return len(self.units)
@@ -206,6 +212,11 @@ def _kind(nodes: Sequence[fx.Node], network: nn.Module) -> str:
     if any(isinstance(module, GATHERING) for module in modules):
         return "gather"
     return "gather" if any(node.target in _GATHERING_CALLS for node in nodes) else "act"
+
+
+def is_norm_layer(module: nn.Module) -> bool:
+    """Return whether ``module`` is one normalisation layer, of PyTorch or of a library's own."""
+    return isinstance(module, _NORMS) or _is_norm(module)
 
 
 def _is_norm(module: nn.Module) -> bool:

@@ -10,7 +10,7 @@ from spaces import probe
 from spaces.backbones._base import NO_WEIGHTS, Pretrained
 from spaces.candidate import Candidate, Recipe, Structure
 from spaces.chain import Chain
-from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest
+from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, with_stages
 from spaces.errors import CandidateError, ProbeError, RangeError
 from spaces.plugins import load
 
@@ -100,7 +100,7 @@ class Space:
         if unknown:
             raise RangeError(f"unknown decision {unknown[0]!r}; known: {', '.join(registry())}")
         self.pretrained = pretrained
-        self.chain = pretrained.chain
+        self.chain = with_stages(pretrained.chain)
         self.choices: dict[str, Any] = {}
         self.dropped: dict[str, str] = {}
         for name, decision in registry().items():
@@ -223,7 +223,7 @@ class Space:
                     raise
                 values[changed[0]] = decisions[changed[0]].baseline(self.chain)
             else:
-                return self._dumped(settled)
+                return self._dumped(settled, chain.input_size)
 
     def _settled(self, drawn: Mapping[str, Any]) -> tuple[dict[str, Any], Chain]:
         chain = self.chain
@@ -233,7 +233,7 @@ class Space:
             chain = decision.apply(chain, values[name])
         return values, chain
 
-    def _dumped(self, values: Mapping[str, Any]) -> Candidate:
+    def _dumped(self, values: Mapping[str, Any], input_size: tuple[int, int]) -> Candidate:
         decisions = registry()
         structure = {
             name: decisions[name].dump(value) for name, value in values.items() if is_structure(decisions[name])
@@ -242,9 +242,7 @@ class Space:
             name: decisions[name].dump(value) for name, value in values.items() if not is_structure(decisions[name])
         }
         pretrained = self.pretrained
-        return Candidate(
-            Structure(pretrained.backbone, pretrained.weights, self.chain.input_size, structure), Recipe(recipe)
-        )
+        return Candidate(Structure(pretrained.backbone, pretrained.weights, input_size, structure), Recipe(recipe))
 
 
 def is_structure(decision: Decision[Any]) -> bool:
