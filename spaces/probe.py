@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from spaces.chain import Chain, Unit, is_residual
+from spaces.chain import Chain, Unit
 from spaces.errors import ProbeError
+from spaces.tracing import is_residual
 
 Shape = tuple[int, ...]
 # A shape that does not fit is an answer here, not a fault: torch would log each with its traceback.
