@@ -177,8 +177,18 @@ class Space:
         return read_values(candidate, self.chain)
 
     def apply(self, candidate: Candidate) -> Chain:
-        """Return the pretrained chain with every edit of ``candidate`` made; it shares what is not edited."""
-        return self._apply(self.values(candidate))
+        """Return the pretrained chain with every edit of ``candidate`` made; it shares what is not edited.
+
+        Raises:
+            CandidateError: the candidate is of another backbone, input size or version, or asks for units that this
+                backbone does not have.
+        """
+        chain = self._apply(self.values(candidate))
+        wanted = candidate.structure.input_size
+        if chain.input_size != wanted:
+            given, own = ("x".join(str(side) for side in size) for size in (wanted, chain.input_size))
+            raise CandidateError(f"the candidate is for images of {given} pixels, this study gives it {own}")
+        return chain
 
     def words(self, candidate: Candidate) -> str:
         """Return the candidate in one line for people."""
