@@ -23,6 +23,7 @@ from search.data import augment, cache
 from search.data.assembly import cache_folder
 from search.data.batches import Batches
 from search.data.sample import Dataset, Split
+from search.errors import UserError
 from search.records import DatasetRecord, EpochRecord, Json, Size, StudyRecord, UnitRecord, Verdict
 from search.spec import StudySpec
 from search.tasks._base import Task
@@ -36,6 +37,8 @@ from spaces import backbones, probe
 from spaces import build as building
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
+from spaces.decisions._base import AS_STUDY
+from spaces.decisions.mixing import Mixing
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty
 from spaces.heads import Features, HeadChoice
@@ -47,11 +50,20 @@ _EVALUATION_FACTOR = 4
 
 
 @dataclass(frozen=True, slots=True)
+class _Recipe:
+    """What a candidate's recipe says about batches."""
+
+    batch_size: int
+    augmentation: augment.Augmentation
+    mix: augment.Mix | None
+
+
+@dataclass(frozen=True, slots=True)
 class Laboratory:
     """One study, ready to run trials on one device.
 
     Attributes:
-        decoded: images of every split that has been asked for; kept for all trials.
+        decoded: images of every split and input size that has been asked for; kept for all trials.
     """
 
     spec: StudySpec
@@ -61,7 +73,7 @@ class Laboratory:
     space: Space
     precision: Precision
     input_size: tuple[int, int]
-    decoded: dict[Split, cache.Pixels] = field(default_factory=dict, repr=False)
+    decoded: dict[tuple[Split, tuple[int, int]], cache.Pixels] = field(default_factory=dict, repr=False)
 
     def build(self, candidate: Candidate, seed: int) -> building.Network:
         """Return the candidate's network on the laboratory's device, its head drawn from ``seed``."""
@@ -76,26 +88,50 @@ class Laboratory:
         found = building.size(network)
         return Size(found.parameters, found.trained, found.flops, found.unit_states)
 
-    def batches(self, split: Split, seed: int = 0) -> Batches:
-        """Return the batches of a split: shuffled and augmented for training, as they are otherwise."""
-        training, options = split is Split.TRAIN, self.spec.training
-        expected = self.pretrained.preprocessing
-        frame = self.frame(split)
-        if split not in self.decoded:
+    def epochs(self, candidate: Candidate) -> int:
+        """Return how many epochs ``candidate`` is trained for, if nothing ends it early."""
+        share: float = self.space.values(candidate)["epochs"]
+        return max(round(share * self.spec.training.epochs), 1)
+
+    def batches(self, split: Split, seed: int = 0, candidate: Candidate | None = None) -> Batches:
+        """Return the batches of a split: shuffled and augmented for training, as they are otherwise.
+
+        Size, batch size, augmentation and mixing are those of ``candidate``, else those of the study file.
+        """
+        training, expected = split is Split.TRAIN, self.pretrained.preprocessing
+        size = candidate.structure.input_size if candidate else self.input_size
+        recipe = self._recipe(candidate)
+        frame = self.frame(split, size)
+        if (split, size) not in self.decoded:
             samples = self.dataset.of(split)
             folder = cache_folder() / "decoded" if self.spec.training.cache else None
-            self.decoded[split] = cache.decode(samples, frame, f"{self.dataset.fingerprint}-{split}", folder)
+            self.decoded[split, size] = cache.decode(samples, frame, f"{self.dataset.fingerprint}-{split}", folder)
         return Batches(
-            pixels=self.decoded[split],
-            batch_size=options.batch_size if training else options.batch_size * _EVALUATION_FACTOR,
+            pixels=self.decoded[split, size],
+            batch_size=recipe.batch_size if training else recipe.batch_size * _EVALUATION_FACTOR,
             device=self.precision.device,
-            size=self.input_size,
+            size=size,
             resize=frame.resize,
             mean=expected.mean,
             std=expected.std,
             seed=seed,
-            augmentation=augment.preset(options.augmentation, flip=options.flip) if training else None,
+            augmentation=recipe.augmentation if training else None,
+            mix=recipe.mix if training else None,
+            classes=len(self.dataset.classes),
             shuffle=training,
+        )
+
+    def _recipe(self, candidate: Candidate | None) -> _Recipe:
+        options = self.spec.training
+        if candidate is None:
+            return _Recipe(options.batch_size, augment.preset(options.augmentation, flip=options.flip), None)
+        values = self.space.values(candidate)
+        strength = options.augmentation if values["augmentation"] == AS_STUDY else values["augmentation"]
+        mixing: Mixing = values["mixing"]
+        return _Recipe(
+            values["batch_size"] or options.batch_size,
+            augment.preset(strength, flip=options.flip),
+            None if mixing.kind == "none" else augment.Mix(mixing.kind, mixing.alpha),
         )
 
     def decode(self) -> None:
@@ -103,12 +139,11 @@ class Laboratory:
         for split in (Split.TRAIN, Split.VAL):
             self.batches(split)
 
-    def frame(self, split: Split) -> cache.Frame:
-        """Return how images of a split are decoded; without augmentation training sees what validation sees."""
+    def frame(self, split: Split, size: tuple[int, int]) -> cache.Frame:
+        """Return how images of a split are decoded for a network that takes ``size`` (height, width)."""
         expected = self.pretrained.preprocessing
-        height, width = self.input_size
-        resize = (expected.resize_for(height), expected.resize_for(width))
-        return cache.Frame(self.input_size, resize, expected.interpolation, whole=split is Split.TRAIN)
+        resize = (expected.resize_for(size[0]), expected.resize_for(size[1]))
+        return cache.Frame(size, resize, expected.interpolation, whole=split is Split.TRAIN)
 
     def course(
         self,
@@ -120,13 +155,13 @@ class Laboratory:
     ) -> Course:
         """Return how ``candidate`` is trained."""
         spec, values = self.spec, self.space.values(candidate)
-        train = self.batches(Split.TRAIN, seed)
+        train = self.batches(Split.TRAIN, seed, candidate)
         return Course(
             task=self.task,
             classes=self.dataset.classes,
             train=train,
-            val=self.batches(Split.VAL),
-            epochs=spec.training.epochs,
+            val=self.batches(Split.VAL, candidate=candidate),
+            epochs=self.epochs(candidate),
             objective=spec.objective,
             maximize=spec.maximize,
             seed=seed,
@@ -134,6 +169,7 @@ class Laboratory:
             optimize=partial(_optimize, values["optimizer"], values["penalty"]),
             steps_per_epoch=len(train),
             penalties=partial(_penalties, values["penalty"]),
+            label_smoothing=values["label_smoothing"],
             on_epoch=on_epoch,
             leave=leave,
             folder=folder,
@@ -145,7 +181,7 @@ class Laboratory:
         course = self.course(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None)
         optimizer, schedule = course.optimize(network, course.steps_per_epoch)
         step = Step(
-            network, self.task.loss, course.penalties(network), optimizer, schedule, course.precision, MicroBatches()
+            network, course.loss, course.penalties(network), optimizer, schedule, course.precision, MicroBatches()
         )
         network.train()
         seconds = []
@@ -158,7 +194,7 @@ class Laboratory:
     def checkpoint(self, candidate: Candidate, network: building.Network, outcome: Outcome) -> Checkpoint:
         """Return the weights of the best epoch under the pretrained network's key names, and what they belong to."""
         network.load_state_dict(outcome.weights)
-        expected = self.pretrained.preprocessing
+        expected, size = self.pretrained.preprocessing, candidate.structure.input_size
         facts: dict[str, Json] = {
             "candidate": candidate.to_json(),
             "task": self.task.name,
@@ -166,8 +202,8 @@ class Laboratory:
             "epoch": outcome.best_epoch,
             "metrics": dict(outcome.epochs[(outcome.best_epoch or 1) - 1].metrics),
             "preprocessing": {
-                "size": list(self.input_size),
-                "resize": list(self.frame(Split.VAL).resize),
+                "size": list(size),
+                "resize": list(self.frame(Split.VAL, size).resize),
                 "mean": list(expected.mean),
                 "std": list(expected.std),
                 "interpolation": expected.interpolation,
@@ -240,6 +276,8 @@ def open_laboratory(spec: StudySpec, device: str = "auto") -> Laboratory:
         UserError, SpaceError: something the study file names is missing, broken or does not fit.
     """
     task = specs.tasks()[spec.task]
+    if "mixing" in spec.space and not task.mixes:
+        raise UserError(f"space.mixing: inputs of the task {task.name} cannot be mixed; leave it out")
     precision = choose(device_of(device), spec.training.precision)
     backbone = backbones.resolve(spec.backbone)
     crop = backbone.preprocessing.crop

@@ -74,8 +74,8 @@ def run(bench: Bench, claim: Claim) -> TrialState:
     seed = trial_seed(laboratory.spec.search.seed, number)
     network = laboratory.build(candidate, seed)
     writing.record_size(bench.engine, claim, laboratory.size(network))
-    bench.observer.trial_started(number, laboratory.space.words(candidate), laboratory.spec.training.epochs)
-    watch = _Watch(bench, claim)
+    bench.observer.trial_started(number, laboratory.space.words(candidate), laboratory.epochs(candidate))
+    watch = _Watch(bench, claim, laboratory.epochs(candidate))
     outcome = fit(network, laboratory.course(candidate, seed, watch.on_epoch, bench.leave, _resuming(bench, number)))
     seconds = time.monotonic() - begin
     if outcome.verdict is Verdict.PAUSE:
@@ -114,6 +114,7 @@ class _Watch:
 
     bench: Bench
     claim: Claim
+    epochs: int
     reason: str = ""
 
     def on_epoch(self, record: EpochRecord) -> Verdict:
@@ -122,7 +123,7 @@ class _Watch:
         bench.observer.epoch_done(self.claim.number, record)
         pruner = spec.search.pruner
         may_prune = self.claim.number > 0 and not isinstance(pruner, pruning.Off)
-        if may_prune and record.epoch < spec.training.epochs:
+        if may_prune and record.epoch < self.epochs:
             for number in bench.history.refresh():
                 bench.curves.put(number, bench.history.curves[number])
             verdict, self.reason = pruner.verdict(self.claim.number, bench.curves)

@@ -12,22 +12,15 @@ import os.path
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from spaces.errors import ChainError
+from spaces.tracing import GATHERING, Opaque, submodule, trace
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
-_GATHERING = (
-    nn.AdaptiveAvgPool2d,
-    nn.AdaptiveMaxPool2d,
-    nn.AdaptiveAvgPool1d,
-    nn.Flatten,
-    nn.modules.dropout._DropoutNd,
-)
 _GATHERING_CALLS = {
     *(torch.flatten, torch.mean, torch.squeeze, operator.getitem, F.dropout, F.adaptive_avg_pool2d),
     *("flatten", "mean", "squeeze", "view", "reshape"),
@@ -65,7 +58,8 @@ class Unit:
 
     @property
     def is_frozen(self) -> bool:
-        return self.trainable is Trainable.NONE
+        """Whether nothing in it learns: its pretrained weights are kept, and nothing was put into it."""
+        return self.trainable is Trainable.NONE and not self.extra
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +81,11 @@ class Chain:
     input_size: tuple[int, int]
     dropped: int = 0
     facts: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, without the batch: ``(3, H, W)``."""
+        return (3, *self.input_size)
 
     def __len__(self) -> int:
         return len(self.units)
@@ -131,21 +130,6 @@ class Chain:
         return {name: value for module in self.modules() for name, value in module.state_dict().items()}
 
 
-class _Tracer(fx.Tracer):
-    """Keeps ``torch.nn`` layers and the children of every ``nn.Sequential`` as single nodes."""
-
-    def __init__(self, root: nn.Module) -> None:
-        super().__init__()
-        self._children = {
-            id(child) for module in root.modules() if isinstance(module, nn.Sequential) for child in module.children()
-        }
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        if isinstance(m, nn.Sequential):
-            return False
-        return id(m) in self._children or type(m).__module__.startswith("torch.nn")
-
-
 @dataclass(slots=True)
 class _Segment:
     """Nodes between two neighbouring cut points."""
@@ -155,34 +139,29 @@ class _Segment:
     """``state`` (has weights), ``norm`` (only a norm's), ``gather`` (pools, flattens, selects) or ``act``."""
 
 
-def cut(network: nn.Module, input_size: tuple[int, int], facts: Mapping[str, object] | None = None) -> Chain:
+def cut(
+    network: nn.Module,
+    input_size: tuple[int, int],
+    facts: Mapping[str, object] | None = None,
+    opaque: Opaque | None = None,
+) -> Chain:
     """Return ``network`` as a chain; its units share the network's parameters.
 
     The chain's ``logits`` equal the network's output, in eval and, under the same seed, in training mode.
+    ``opaque`` names what must stay whole.
 
     Raises:
         ChainError: ``torch.fx`` cannot trace the network, or it has no place where it can be cut.
     """
-    mode = network.training
-    network.eval()
-    try:
-        graph = _Tracer(network).trace(network)
-    except Exception as error:  # tracing runs the network's own code, which may fail in any way
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        message = (
-            f"{type(network).__name__} cannot be traced by torch.fx ({reason}); it needs a file in spaces/families"
-        )
-        raise ChainError(message) from error
-    finally:
-        network.train(mode)
-    segments = _segments(graph, network)
-    body, classifier = _split_classifier(segments, network)
-    groups = _join(body, network)
+    graph, root = trace(network, opaque)
+    segments = _segments(graph, root)
+    body, classifier = _split_classifier(segments, root)
+    groups = _join(body, root)
     if len(groups) < 2:
         raise ChainError(f"{type(network).__name__} has {len(groups)} units: there is no place to cut it")
-    names = _names(groups, network)
-    units = tuple(Unit(name, _module(group, network)) for name, group in zip(names, groups, strict=True))
-    return Chain(units, _module(classifier, network) if classifier else None, input_size, facts=dict(facts or {}))
+    names = _names(groups, root)
+    units = tuple(Unit(name, submodule(group, root)) for name, group in zip(names, groups, strict=True))
+    return Chain(units, submodule(classifier, root) if classifier else None, input_size, facts=dict(facts or {}))
 
 
 def _segments(graph: fx.Graph, network: nn.Module) -> list[_Segment]:
@@ -230,9 +209,14 @@ def _kind(nodes: Sequence[fx.Node], network: nn.Module) -> str:
         return "state"
     if any(node.op == "get_attr" for node in nodes):
         return "act"  # a class token, a position embedding, a layer scale: belongs to what it is added to
-    if any(isinstance(module, _GATHERING) for module in modules):
+    if any(isinstance(module, GATHERING) for module in modules):
         return "gather"
     return "gather" if any(node.target in _GATHERING_CALLS for node in nodes) else "act"
+
+
+def is_norm_layer(module: nn.Module) -> bool:
+    """Return whether ``module`` is one normalisation layer, of PyTorch or of a library's own."""
+    return isinstance(module, _NORMS) or _is_norm(module)
 
 
 def _is_norm(module: nn.Module) -> bool:
@@ -331,61 +315,3 @@ def _common(paths: Sequence[str]) -> str:
     while all(len(parts) > depth and parts[depth] == split[0][depth] for parts in split):
         depth += 1
     return ".".join(split[0][:depth])
-
-
-def _module(nodes: Sequence[fx.Node], network: nn.Module) -> fx.GraphModule:
-    """Return the nodes as a module whose weights keep the names they have in ``network``."""
-    graph = fx.Graph()
-    inside = set(nodes)
-    outer = {value for node in nodes for value in node.all_input_nodes if value not in inside}
-    placeholder = graph.placeholder("x")
-    copies: dict[fx.Node, fx.Node] = dict.fromkeys(outer, placeholder)
-    for node in nodes:
-        copies[node] = graph.node_copy(node, lambda value: copies[value])
-    graph.output(copies[nodes[-1]])
-    module = fx.GraphModule(network, graph, type(network).__name__)
-    module.train(network.training)
-    return module
-
-
-def is_residual(module: nn.Module) -> bool:
-    """Return whether the input reaches the output through additions and weightless steps alone.
-
-    Such a block computes ``x + f(x)`` (perhaps with an activation behind), so leaving it out keeps what the
-    others have learnt nearly as it was.
-    """
-    try:
-        graph = _WeightlessTracer().trace(module)
-    except Exception:  # noqa: BLE001  # a block that cannot be traced is not known to be residual
-        return False
-    reached: set[fx.Node] = set()
-    added = False
-    for node in graph.nodes:
-        if node.op == "placeholder":
-            reached.add(node)
-        elif node.op == "output":
-            return added and node.args[0] in reached
-        elif any(value in reached for value in node.all_input_nodes) and _passes(node, module):
-            reached.add(node)
-            added = added or _adds(node)
-    return False
-
-
-class _WeightlessTracer(fx.Tracer):
-    """Looks into blocks, down to layers and to whatever has no weights."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return super().is_leaf_module(m, module_qualified_name) or not any(True for _ in m.parameters())
-
-
-def _adds(node: fx.Node) -> bool:
-    return node.target in (operator.add, operator.iadd, torch.add, "add", "add_")
-
-
-def _passes(node: fx.Node, root: nn.Module) -> bool:
-    if _adds(node):
-        return True
-    if node.op == "call_module":
-        module: Any = root.get_submodule(str(node.target))
-        return not any(True for _ in module.parameters()) and not isinstance(module, _GATHERING[:4])
-    return node.target in (F.relu, F.relu_, F.silu, F.gelu, F.dropout, "contiguous", "relu", "relu_")

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from spaces.chain import Chain, Unit, is_residual
+from spaces.chain import Chain, Unit
 from spaces.errors import ProbeError
+from spaces.tracing import is_residual
 
 Shape = tuple[int, ...]
 # A shape that does not fit is an answer here, not a fault: torch would log each with its traceback.
@@ -138,7 +139,7 @@ def _input(module: nn.Module, shape: Shape, fake: FakeTensorMode | None) -> Tens
 
 def output_shape(chain: Chain) -> Shape:
     """Return the shape of the last unit's output, without the batch."""
-    shape: Shape = (3, *chain.input_size)
+    shape = chain.input_shape
     for unit in chain:
         shape = run(unit.module, shape).out_shape  # counted: whoever asks for the shape asks for the cost next
     return shape
@@ -248,3 +249,37 @@ def smallest_input(chain: Chain) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if accepts(chain, (middle, middle)) else (middle, high)
     return high
+
+
+_sides: WeakKeyDictionary[nn.Module, dict[Shape, dict[str, int]]] = WeakKeyDictionary()
+
+
+def input_heights(module: nn.Module, in_shape: Shape) -> dict[str, int]:
+    """Return the height in pixels of what reaches each 2-d convolution and pool in ``module``, by path.
+
+    Layers that see the same height work side by side or one behind the other at one resolution; a reduction in
+    between makes it smaller.
+
+    Raises:
+        ProbeError: the module does not accept the shape.
+    """
+    known = _sides.setdefault(module, {})
+    if in_shape not in known:
+        found: dict[str, int] = {}
+
+        def note(path: str, given: tuple[Tensor, ...]) -> None:
+            found.setdefault(path, int(given[0].shape[-2]))
+
+        hooks = [
+            layer.register_forward_pre_hook(lambda _, given, path=path: note(path, given))
+            for path, layer in module.named_modules()
+            if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d)
+        ]
+        try:
+            _runs.pop(module, None)
+            run(module, in_shape, count=False)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        known[in_shape] = found
+    return known[in_shape]

@@ -12,7 +12,7 @@ from spaces import probe
 from spaces.backbones._base import NO_WEIGHTS, Pretrained
 from spaces.candidate import Candidate, Recipe, Structure
 from spaces.chain import Chain
-from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest
+from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, with_stages
 from spaces.errors import CandidateError, ProbeError, RangeError
 from spaces.plugins import load
 
@@ -104,7 +104,7 @@ class Space:
         if unknown:
             raise RangeError(f"unknown decision {unknown[0]!r}; known: {', '.join(registry())}")
         self.pretrained = pretrained
-        self.chain = pretrained.chain
+        self.chain = with_stages(pretrained.chain)
         self.choices: dict[str, Any] = {}
         self.dropped: dict[str, str] = {}
         self._edited: OrderedDict[tuple[Chain, str, str], Chain] = OrderedDict()
@@ -182,8 +182,18 @@ class Space:
         return read_values(candidate, self.chain)
 
     def apply(self, candidate: Candidate) -> Chain:
-        """Return the pretrained chain with every edit of ``candidate`` made; it shares what is not edited."""
-        return self._apply(self.values(candidate))
+        """Return the pretrained chain with every edit of ``candidate`` made; it shares what is not edited.
+
+        Raises:
+            CandidateError: the candidate is of another backbone, input size or version, or asks for units that this
+                backbone does not have.
+        """
+        chain = self._apply(self.values(candidate))
+        wanted = candidate.structure.input_size
+        if chain.input_size != wanted:
+            given, own = ("x".join(str(side) for side in size) for size in (wanted, chain.input_size))
+            raise CandidateError(f"the candidate is for images of {given} pixels, this study gives it {own}")
+        return chain
 
     def words(self, candidate: Candidate) -> str:
         """Return the candidate in one line for people."""
@@ -241,7 +251,7 @@ class Space:
                     raise
                 values[changed[0]] = decisions[changed[0]].baseline(self.chain)
             else:
-                return self._dumped(settled)
+                return self._dumped(settled, chain.input_size)
 
     def _settled(self, drawn: Mapping[str, Any]) -> tuple[dict[str, Any], Chain]:
         chain = self.chain
@@ -251,7 +261,7 @@ class Space:
             chain = self._after(chain, decision, values[name])
         return values, chain
 
-    def _dumped(self, values: Mapping[str, Any]) -> Candidate:
+    def _dumped(self, values: Mapping[str, Any], input_size: tuple[int, int]) -> Candidate:
         decisions = registry()
         structure = {
             name: decisions[name].dump(value) for name, value in values.items() if is_structure(decisions[name])
@@ -260,9 +270,7 @@ class Space:
             name: decisions[name].dump(value) for name, value in values.items() if not is_structure(decisions[name])
         }
         pretrained = self.pretrained
-        return Candidate(
-            Structure(pretrained.backbone, pretrained.weights, self.chain.input_size, structure), Recipe(recipe)
-        )
+        return Candidate(Structure(pretrained.backbone, pretrained.weights, input_size, structure), Recipe(recipe))
 
 
 def is_structure(decision: Decision[Any]) -> bool:

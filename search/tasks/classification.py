@@ -64,6 +64,7 @@ class Classification(Task):
 
     name = "classification"
     formats = ("image_folder", "csv", "torchvision", "digits")
+    mixes = True
     directions: ClassVar[Mapping[str, bool]] = {
         "accuracy": True,
         "balanced_accuracy": True,

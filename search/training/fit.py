@@ -63,6 +63,10 @@ class Course:
     leave: Callable[[], bool] = lambda: False
     folder: Path | None = None
 
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the task's mean loss of a batch, labels smoothed as the recipe says."""
+        return self.task.loss(outputs, targets, self.label_smoothing)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -104,7 +108,7 @@ def fit(network: nn.Module, course: Course) -> Outcome:
     memory = MicroBatches()
     step = Step(
         network,
-        lambda outputs, targets: course.task.loss(outputs, targets, course.label_smoothing),
+        course.loss,
         course.penalties(network),
         optimizer,
         schedule,

@@ -13,7 +13,7 @@ class TrainingOptions:
     Attributes:
         epochs: most passes over the training data in a trial.
         batch_size: samples a step; the effective size stays when memory forces smaller pieces.
-        augmentation: ``none``, ``light``, ``medium`` or ``strong``.
+        augmentation: ``none``, ``light``, ``medium``, ``strong`` or ``randaugment``.
         flip: whether images may be mirrored; false for digits, letters and the like.
         cache: whether decoded images are kept on disk for later runs and other processes.
         precision: ``auto`` is bf16 (else fp16) autocast on CUDA and float32 on the CPU.
@@ -21,7 +21,7 @@ class TrainingOptions:
 
     epochs: int = 5
     batch_size: int = 32
-    augmentation: Literal["none", "light", "medium", "strong"] = "light"
+    augmentation: Literal["none", "light", "medium", "strong", "randaugment"] = "light"
     flip: bool = True
     cache: bool = True
     precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from spaces import weights as files
@@ -129,12 +129,21 @@ class Backbone(ABC):
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = self.build(input_size)
+            network = self._sized(self.build(input_size), input_size)
         if wanted == NO_WEIGHTS:
             return self._finish(network, input_size, NO_WEIGHTS, "", self.preprocessing)
         path, name, preprocessing = self._file(wanted)
-        files.fit(network, files.load(path), str(path), _classifier_path(network))
+        files.fit(network, self.adapt(network, files.load(path)), str(path), self.classifier(network))
         return self._finish(network, input_size, name, files.checksum(path), preprocessing)
+
+    def adapt(self, network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return the weights of a file as ``network`` takes them: position embeddings resampled to its grid."""
+        family = family_of(network)
+        return family.adapt(network, state) if family else state
+
+    def classifier(self, network: nn.Module) -> str:
+        """Return the path of the final layer, whose number of classes may differ from the weights'."""
+        return _classifier_path(network)
 
     def _file(self, wanted: str) -> tuple[Path, str, Preprocessing]:
         named = {weights.name: weights for weights in self.weights}
@@ -157,8 +166,8 @@ class Backbone(ABC):
     def _finish(
         self, network: nn.Module, input_size: tuple[int, int], name: str, checksum: str, preprocessing: Preprocessing
     ) -> Pretrained:
-        network = self._sized(network, input_size).eval()
-        return Pretrained(self.name, self.label, name, checksum, preprocessing, _cut(network, input_size))
+        chain = _cut(network.eval(), input_size)
+        return Pretrained(self.name, self.label, name, checksum, preprocessing, chain)
 
     @staticmethod
     def _sized(network: nn.Module, input_size: tuple[int, int]) -> nn.Module:

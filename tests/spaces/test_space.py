@@ -29,7 +29,9 @@ def test_the_same_parameters_give_the_same_candidate(space: Space) -> None:
         assert space.sample(Fixed(params)) == candidate
 
 
-def test_the_plain_recipe_is_in_the_default_space(space: Space) -> None:
+def test_the_plain_recipe_is_in_the_default_space(tiny: Pretrained) -> None:
+    study = ("augmentation", "batch_size")  # their plain value is what the study file says, which no range holds
+    space = Space(tiny, {name: decision.options() for name, decision in registry().items() if name not in study})
     params = space.params(space.baseline())
     assert params is not None
     assert space.sample(Fixed(params)) == space.baseline()
@@ -139,3 +141,29 @@ def test_an_unknown_decision_in_a_candidate_is_refused(space: Space) -> None:
 def test_a_parameter_that_is_missing_is_named() -> None:
     with pytest.raises(CandidateError, match="'freeze'"):
         Fixed({}).integer("freeze", 0, 1)
+
+
+def test_a_candidate_of_another_input_size_is_refused(space: Space) -> None:
+    plain = space.baseline()
+    other = Candidate(replace(plain.structure, input_size=(32, 32)), plain.recipe)
+    with pytest.raises(CandidateError, match="is for images of 32x32 pixels, this study gives it 16x16"):
+        space.apply(other)
+
+
+@pytest.mark.parametrize(
+    ("choices", "reason"),
+    [
+        ({"tail": 4}, "tail: 4 units dropped, but this backbone has 4"),
+        ({"tail": -1}, "tail must be a whole number of at least 0"),
+        ({"kernel": [["layer3", 5]]}, "kernel: no stage 'layer3' in this backbone; stages: 0, 3"),
+        ({"stride": {"off": ["layer3"], "dilated": False}}, "stride: no reduction 'layer3' here; there are 0, 3"),
+        ({"skip": ["layer3"]}, "skip: no unit 'layer3' in this backbone"),
+        ({"insert": {"where": "layer3", "kind": "conv", "width": 4}}, "insert: no stage 'layer3'"),
+        ({"pattern": {"kind": "stage", "stage": "layer3"}}, "pattern: no stage 'layer3'"),
+    ],
+)
+def test_a_candidate_that_names_what_is_not_there_is_refused(space: Space, choices: object, reason: str) -> None:
+    plain = space.baseline()
+    other = Candidate(replace(plain.structure, choices={**plain.structure.choices, **choices}), plain.recipe)  # type: ignore[dict-item]
+    with pytest.raises(CandidateError, match=reason):
+        space.apply(other)
