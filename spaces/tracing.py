@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from inspect import Parameter, signature
 from types import CodeType
 from typing import Any
 
@@ -36,6 +37,9 @@ _PURE = {
     getattr,
     *(vars(operator)[name] for name in ("getitem", "eq", "ne", "lt", "le", "gt", "ge", "mod", "and_", "or_")),
 }
+
+
+_CHECKS = ("_assert", "_assert_is_none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ def trace(network: nn.Module, opaque: Opaque | None = None) -> tuple[fx.Graph, n
     mode = network.training
     network.eval()
     try:
-        graph = _Tracer(network, opaque or Opaque()).trace(network)
+        graph = _Tracer(network, opaque or Opaque()).trace(network, _defaults(network))
     except Exception as error:  # tracing runs the network's own code, which may fail in any way
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         name = type(network).__name__
@@ -92,6 +96,13 @@ def trace(network: nn.Module, opaque: Opaque | None = None) -> tuple[fx.Graph, n
         network.train(mode)
     _leave_checks_out(graph)
     return graph, _with_dropout_layers(graph, network)
+
+
+def _defaults(network: nn.Module) -> dict[str, Any]:
+    """Return the arguments of ``forward`` that may be left out, masks and switches, with what they are then."""
+    arguments = signature(network.forward).parameters.values()
+    given = [argument for argument in arguments if argument.default is not Parameter.empty]
+    return {argument.name: argument.default for argument in given}
 
 
 @cache
@@ -112,7 +123,7 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 def _leave_checks_out(graph: fx.Graph) -> None:
-    for node in [found for found in graph.nodes if found.target is torch._assert]:
+    for node in [found for found in graph.nodes if getattr(found.target, "__name__", "") in _CHECKS]:
         feeding = list(node.all_input_nodes)
         graph.erase_node(node)
         while feeding:

@@ -8,8 +8,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
+from importlib import import_module, metadata
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import torch
@@ -66,6 +68,55 @@ def find_local(file_name: str) -> Path | None:
         return verified(cached)
     packaged = _packaged().get(file_name)
     return verified(packaged) if packaged is not None else None
+
+
+def hub_local(repository: str, file_name: str) -> Path | None:
+    """Return the path of a file of Hugging Face's hub if its cache on this machine has it."""
+    hub = _hugging_face()
+    if hub is None:
+        return None
+    for name in _safer(file_name):
+        path = hub.try_to_load_from_cache(repository, name)
+        if isinstance(path, str):
+            return Path(path)
+    return None
+
+
+def hub_download(repository: str, file_name: str, local_name: str = "", url: str | None = None) -> Path:
+    """Return the path of ``file_name`` of a repository on Hugging Face's hub, downloaded into its cache.
+
+    ``url`` is tried where the hub gives nothing.
+
+    Raises:
+        WeightsError: the hub cannot be reached, or has no such file; says where the file may be put instead.
+    """
+    hub = _hugging_face()
+    tried = [f"{repository} on Hugging Face's hub"]
+    if hub is None:
+        tried = ["Hugging Face's hub (needs `pip install huggingface_hub`)"]
+    for name in _safer(file_name) if hub else ():
+        try:
+            return Path(hub.hf_hub_download(repository, name))
+        except (OSError, ValueError, RuntimeError) as error:  # its own errors are of these kinds
+            tried.append(f"{name} there ({_line(error)})")
+    if url:
+        return find(local_name, url)
+    raise WeightsError(
+        f"weights {local_name or file_name} not found; tried {_hub()}, the installed Python packages, "
+        f"{', '.join(tried)}; put the file into {_hub()} as {local_name or file_name}, name its path with "
+        "`weights: PATH`, or train from scratch with `weights: none`"
+    )
+
+
+def _safer(file_name: str) -> tuple[str, ...]:
+    """Return the names to ask the hub for, the ones that cannot run code first."""
+    known = {"pytorch_model.bin": "model.safetensors", "open_clip_pytorch_model.bin": "open_clip_model.safetensors"}
+    return (known[file_name], file_name) if file_name in known else (file_name,)
+
+
+def _hugging_face() -> Any:
+    """Return the hub's client; None where it is not installed (it comes with timm and transformers)."""
+    return import_module("huggingface_hub") if find_spec("huggingface_hub") else None
 
 
 def _hub() -> Path:

@@ -10,8 +10,9 @@ from spaces.plugins import load
 
 
 def sources() -> dict[str, Source]:
-    """Return every source of backbones by name."""
-    return load("spaces.backbones", "source", "ftsearch.backbones")
+    """Return every source of backbones by name, in the order in which they are asked for a short name."""
+    found: dict[str, Source] = load("spaces.backbones", "source", "ftsearch.backbones")
+    return dict(sorted(found.items(), key=lambda item: item[1].rank))
 
 
 def resolve(name: str) -> Backbone:
@@ -27,7 +28,7 @@ def resolve(name: str) -> Backbone:
             raise BackboneError(f"unknown source of backbones {wanted!r}; known: {', '.join(chosen)}")
         chosen, wanted = {wanted: chosen[wanted]}, rest
     for source in chosen.values():
-        if wanted in source.names():
+        if wanted in source:
             return source.open(wanted)
     known = [found for source in chosen.values() for found in source.names()]
     near = difflib.get_close_matches(wanted.lower(), known, 3, 0.5)

@@ -48,7 +48,9 @@ class Weights:
     """One set of pretrained weights.
 
     Attributes:
+        url: where it is downloaded from; empty where only Hugging Face's hub has it.
         accuracy: top-1 on ImageNet-1k in percent; None where it is not published.
+        hub_id: repository on Hugging Face's hub that has the file under ``hub_file``; empty without one.
     """
 
     name: str
@@ -57,11 +59,30 @@ class Weights:
     preprocessing: Preprocessing
     accuracy: float | None = None
     classes: Sequence[str] = field(default=(), repr=False)
+    hub_id: str = ""
+    hub_file: str = ""
 
     @property
     def is_here(self) -> bool:
         """Whether this machine has the file."""
-        return files.find_local(self.file_name) is not None
+        return self.local() is not None
+
+    def local(self) -> Path | None:
+        """Return the file's path if this machine has it."""
+        found = files.find_local(self.file_name)
+        return found or (files.hub_local(self.hub_id, self.hub_file) if self.hub_id else None)
+
+    def fetch(self) -> Path:
+        """Return the file's path, downloaded if need be.
+
+        Raises:
+            WeightsError: it is nowhere to be had, or damaged.
+        """
+        if (here := self.local()) is not None:
+            return here
+        if self.hub_id:
+            return files.hub_download(self.hub_id, self.hub_file, self.file_name, self.url or None)
+        return files.find(self.file_name, self.url or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +172,10 @@ class Backbone(ABC):
             if not self.weights:
                 raise WeightsError(f"{self.name} has no published weights; name a file or use `weights: none`")
             found = next((weights for weights in self.weights if weights.is_here), self.weights[0])
-            return files.find(found.file_name, found.url), found.name, found.preprocessing
+            return found.fetch(), found.name, found.preprocessing
         if wanted in named:
             found = named[wanted]
-            return files.find(found.file_name, found.url), found.name, found.preprocessing
+            return found.fetch(), found.name, found.preprocessing
         path = Path(wanted).expanduser()
         if not path.is_file():
             known = ", ".join(("default", NO_WEIGHTS, *named))
@@ -182,9 +203,15 @@ class Source(ABC):
 
     Class attributes:
         name: the file's name and the part of a backbone's name before the colon.
+        rank: sources of a lower rank are asked first for a name without its source.
     """
 
     name: ClassVar[str]
+    rank: ClassVar[int] = 1
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether ``open(name)`` gives a backbone; a source may know more names than it lists."""
+        return name in self.names()
 
     @abstractmethod
     def names(self) -> Sequence[str]:
@@ -207,7 +234,9 @@ class _EmptyOnMeta(TorchFunctionMode):
 
 def _cut(network: nn.Module, input_size: tuple[int, int]) -> Chain:
     family = family_of(network)
-    return cut(network, input_size, family.facts(network) if family else None)
+    if family is None:
+        return cut(network, input_size)
+    return cut(network, input_size, family.facts(network), family.opaque(network))
 
 
 def _classifier_path(network: nn.Module) -> str:

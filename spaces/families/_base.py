@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spaces.errors import ProbeError
+from spaces.tracing import Opaque
 
 Grid = tuple[int, int]
 Layout = Literal["tokens", "map", "map_last"]
@@ -55,6 +56,11 @@ class Family(ABC):
             ProbeError: the size cannot work for this kind; says which do.
         """
         del network, input_size  # most networks take any size as they are
+
+    def opaque(self, network: nn.Module) -> Opaque:
+        """Return what must not be looked into when ``network`` is traced; nothing for most."""
+        del network
+        return Opaque()
 
     def adapt(self, network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return pretrained weights as ``network`` takes them, position embeddings resampled to its grid."""
