@@ -135,6 +135,20 @@ def _packaged() -> dict[str, Path]:
     return {name: path for name, path in found.items() if path.is_file()}
 
 
+def packaged_folders(file_name: str) -> tuple[tuple[str, Path], ...]:
+    """Return the folders in installed distributions that hold ``file_name``, with the distribution's name.
+
+    Of several in one distribution the one nearest to its top.
+    """
+    found: dict[str, Path] = {}
+    for distribution in metadata.distributions():
+        folders = [file for file in distribution.files or () if file.name == file_name]
+        if folders:
+            name = str(distribution.metadata["Name"]).lower().replace("_", "-")
+            found[name] = Path(str(distribution.locate_file(min(folders, key=lambda file: len(file.parts))))).parent
+    return tuple(found.items())
+
+
 def _prefix_of(file_name: str) -> str | None:
     match = _PREFIX.search(file_name)
     return match[1] if match else None

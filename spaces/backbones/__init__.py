@@ -19,7 +19,7 @@ def resolve(name: str) -> Backbone:
     """Return the backbone called ``name``: ``torchvision:mobilenet_v2``, or ``mobilenet_v2`` for short.
 
     Raises:
-        BackboneError: no such network; suggests the nearest names.
+        BackboneError: no such network (suggests the nearest names), or its source is not installed.
     """
     wanted, _, rest = name.partition(":")
     chosen = sources()
@@ -27,6 +27,11 @@ def resolve(name: str) -> Backbone:
         if wanted not in chosen:
             raise BackboneError(f"unknown source of backbones {wanted!r}; known: {', '.join(chosen)}")
         chosen, wanted = {wanted: chosen[wanted]}, rest
+        (source,) = chosen.values()
+        if needed := source.requirement():
+            raise BackboneError(f"{name} needs a package that is not installed; install it with `{needed}`")
+        if source.is_open:
+            return source.open(wanted)
     for source in chosen.values():
         if wanted in source:
             return source.open(wanted)

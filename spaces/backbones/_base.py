@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,7 @@ class Weights:
     Attributes:
         url: where it is downloaded from; empty where only Hugging Face's hub has it.
         accuracy: top-1 on ImageNet-1k in percent; None where it is not published.
+        path: where the file is, when that is known beforehand.
         hub_id: repository on Hugging Face's hub that has the file under ``hub_file``; empty without one.
     """
 
@@ -61,6 +62,7 @@ class Weights:
     classes: Sequence[str] = field(default=(), repr=False)
     hub_id: str = ""
     hub_file: str = ""
+    path: str = ""
 
     @property
     def is_here(self) -> bool:
@@ -69,7 +71,9 @@ class Weights:
 
     def local(self) -> Path | None:
         """Return the file's path if this machine has it."""
-        found = files.find_local(self.file_name)
+        if self.path:
+            return Path(self.path)
+        found = files.find_local(self.file_name) if self.file_name else None
         return found or (files.hub_local(self.hub_id, self.hub_file) if self.hub_id else None)
 
     def fetch(self) -> Path:
@@ -110,7 +114,9 @@ class Backbone(ABC):
         name: with its source, ``torchvision:mobilenet_v2``.
         label: as people write it, ``MobileNetV2``.
         weights: what there is, the recommended first.
+        parameters: how many the network has; None where that is not known before it is built.
         gflops: multiply-adds of one forward pass at the usual size, in billions; None where not published.
+        reads: what it takes, ``images`` or ``tokens`` of a text.
     """
 
     name: str
@@ -122,6 +128,13 @@ class Backbone(ABC):
     @abstractmethod
     def build(self, input_size: tuple[int, int]) -> nn.Module:
         """Return the architecture with random weights."""
+
+    reads: Literal["images", "tokens"] = "images"
+
+    @property
+    def usual_size(self) -> tuple[int, int]:
+        """Height and width of the images that the recommended weights expect, or ``(1, tokens)`` of a text."""
+        return (self.preprocessing.crop, self.preprocessing.crop)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -154,8 +167,16 @@ class Backbone(ABC):
         if wanted == NO_WEIGHTS:
             return self._finish(network, input_size, NO_WEIGHTS, "", self.preprocessing)
         path, name, preprocessing = self._file(wanted)
-        files.fit(network, self.adapt(network, files.load(path)), str(path), self.classifier(network))
+        self.load(network, path)
         return self._finish(network, input_size, name, files.checksum(path), preprocessing)
+
+    def load(self, network: nn.Module, path: Path) -> None:
+        """Put the weights of a file into ``network``, in place.
+
+        Raises:
+            WeightsError: damaged, or of another network.
+        """
+        files.fit(network, self.adapt(network, files.load(path)), str(path), self.classifier(network))
 
     def adapt(self, network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return the weights of a file as ``network`` takes them: position embeddings resampled to its grid."""
@@ -204,10 +225,16 @@ class Source(ABC):
     Class attributes:
         name: the file's name and the part of a backbone's name before the colon.
         rank: sources of a lower rank are asked first for a name without its source.
+        is_open: it may know more networks than it can tell of, such as those on a hub; ``open`` finds out.
     """
 
     name: ClassVar[str]
     rank: ClassVar[int] = 1
+    is_open: ClassVar[bool] = False
+
+    def requirement(self) -> str:
+        """Return the command that installs what this source needs; empty when it is there."""
+        return ""
 
     def __contains__(self, name: str) -> bool:
         """Return whether ``open(name)`` gives a backbone; a source may know more names than it lists."""
@@ -234,9 +261,7 @@ class _EmptyOnMeta(TorchFunctionMode):
 
 def _cut(network: nn.Module, input_size: tuple[int, int]) -> Chain:
     family = family_of(network)
-    if family is None:
-        return cut(network, input_size)
-    return cut(network, input_size, family.facts(network), family.opaque(network))
+    return family.chain(network, input_size) if family else cut(network, input_size)
 
 
 def _classifier_path(network: nn.Module) -> str:

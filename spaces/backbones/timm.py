@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from spaces.backbones._base import Backbone, Preprocessing, Source, Weights
-from spaces.errors import BackboneError, ProbeError
+from spaces.errors import ProbeError
 
 
 class TimmBackbone(Backbone):
@@ -57,19 +57,16 @@ class Timm(Source):
     name, rank = "timm", 1
 
     def names(self) -> Sequence[str]:
-        return tuple(_timm().list_models()) if _is_installed() else ()
+        return tuple(_timm().list_models()) if self.requirement() == "" else ()
+
+    def requirement(self) -> str:
+        return "" if find_spec("timm") else "pip install ftsearch[timm]"
 
     def __contains__(self, name: str) -> bool:
-        return _is_installed() and bool(_timm().is_model(name))
+        return self.requirement() == "" and name in self.names()
 
     def open(self, name: str) -> TimmBackbone:
-        if not _is_installed():
-            raise BackboneError(f"timm:{name} needs timm; install it with `pip install ftsearch[timm]`")
         return TimmBackbone(name)
-
-
-def _is_installed() -> bool:
-    return find_spec("timm") is not None
 
 
 @cache
