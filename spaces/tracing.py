@@ -69,7 +69,8 @@ class _Tracer(fx.Tracer):
             return False
         if id(m) in self._children or type(m).__module__.startswith("torch.nn"):
             return True
-        return isinstance(m, self._opaque) or not any(True for _ in m.children()) or reads_training(type(m))
+        kind: Any = type(m)
+        return isinstance(m, self._opaque) or not any(True for _ in m.children()) or reads_training(kind)
 
 
 def trace(network: nn.Module, opaque: Opaque | None = None) -> tuple[fx.Graph, nn.Module]:
@@ -106,8 +107,8 @@ def _defaults(network: nn.Module) -> dict[str, Any]:
 
 
 @cache
-def reads_training(kind: type[nn.Module]) -> bool:
-    """Return whether code of the class, or of a class it extends outside ``torch.nn``, looks at ``training``."""
+def reads_training(kind: Any) -> bool:
+    """Return whether code of the class ``kind``, or of one it extends outside ``torch.nn``, looks at ``training``."""
     bodies = [
         value for owner in kind.__mro__ if not owner.__module__.startswith("torch.nn") for value in vars(owner).values()
     ]

@@ -66,14 +66,22 @@ class Weights:
 
     @property
     def is_here(self) -> bool:
-        """Whether this machine has the file."""
-        return self.local() is not None
+        """Whether this machine has the file; its content is not read."""
+        return self._where() is not None
 
     def local(self) -> Path | None:
-        """Return the file's path if this machine has it."""
+        """Return the file's verified path if this machine has it.
+
+        Raises:
+            WeightsError: it is damaged.
+        """
+        path = self._where()
+        return files.verified(path) if path is not None else None
+
+    def _where(self) -> Path | None:
         if self.path:
             return Path(self.path)
-        found = files.find_local(self.file_name) if self.file_name else None
+        found = files.locate(self.file_name) if self.file_name else None
         return found or (files.hub_local(self.hub_id, self.hub_file) if self.hub_id else None)
 
     def fetch(self) -> Path:

@@ -51,7 +51,12 @@ class TransformersBackbone(Backbone):
         self._folder = folder
         self.name, self.label = f"transformers:{name}", name.rstrip("/").rpartition("/")[2]
         self.reads = "tokens" if kind in _TEXTS else "images"
-        self.parameters = None
+
+    @cached_property
+    def parameters(self) -> int | None:  # type: ignore[override]  # read once asked for
+        """How many numbers the weights file holds, head and pooler included; None where it is not here."""
+        path = self.weights[0].path if self.weights else ""
+        return files.count(Path(path)) if path.endswith(".safetensors") else None
 
     @cached_property
     def weights(self) -> Sequence[Weights]:  # type: ignore[override]  # read once asked for
@@ -94,7 +99,7 @@ class TransformersBackbone(Backbone):
         config: Any = network.config
         try:
             with _quiet():
-                loaded, notes = type(network).from_pretrained(  # type: ignore[attr-defined]
+                loaded, notes = type(network).from_pretrained(
                     path.parent, output_loading_info=True, local_files_only=True, **_without_pooler(config)
                 )
         except (OSError, RuntimeError, ValueError) as error:

@@ -84,7 +84,7 @@ def _layout(key: str, parameter: nn.Parameter, grid: Grid | None, prefix: int) -
     layout: Layout
     if parameter.ndim == 3 and shape[1] in (prefix + grid[0] * grid[1], grid[0] * grid[1]):
         return Positions(key, shape[1] - grid[0] * grid[1], "tokens", grid)
-    for layout, places in (("map", shape[-2:]), ("map_last", shape[-3:-1])):  # type: ignore[assignment]  # two literals
+    for layout, places in (("map", shape[-2:]), ("map_last", shape[-3:-1])):
         if parameter.ndim == 4 and places == grid:
             return Positions(key, 0, layout, grid)
     return None
