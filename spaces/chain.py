@@ -12,6 +12,7 @@ import os.path
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Literal
 
 import torch
 from torch import Tensor, fx, nn
@@ -74,6 +75,8 @@ class Chain:
         input_size: height and width in pixels that the chain is meant for.
         dropped: how many last units of the pretrained network were removed.
         facts: anything a family wants its decisions to know, by name.
+        kind: what goes in: ``images`` ``(N, 3, H, W)``, or ``tokens``, their numbers ``(N, T)`` as int64;
+            ``input_size`` is ``(1, T)`` then.
     """
 
     units: tuple[Unit, ...]
@@ -81,11 +84,17 @@ class Chain:
     input_size: tuple[int, int]
     dropped: int = 0
     facts: Mapping[str, object] = field(default_factory=dict)
+    kind: Literal["images", "tokens"] = "images"
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one sample, without the batch: ``(3, H, W)``."""
-        return (3, *self.input_size)
+        """Shape of one sample, without the batch: ``(3, H, W)`` of images, ``(T,)`` of tokens."""
+        return self.input_size[1:] if self.kind == "tokens" else (3, *self.input_size)
+
+    @property
+    def input_dtype(self) -> torch.dtype:
+        """What the numbers of a sample are: float32 of images, int64 of tokens."""
+        return torch.int64 if self.kind == "tokens" else torch.float32
 
     def __len__(self) -> int:
         return len(self.units)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -45,7 +45,7 @@ class UnitFacts:
             in front where the output has no height.
         macs: multiply-adds of one forward pass of one sample.
         activation_bytes: of the output of one sample in float32.
-        can_skip: same shape in and out and a residual form.
+        can_skip: same shape in and out, and a residual form or one that normalises in and out alike.
         can_end: a head can be attached behind it.
     """
 
@@ -125,7 +125,8 @@ class _fake:  # noqa: N801  # a context manager used like a function
 def _input(module: nn.Module, shape: Shape, fake: FakeTensorMode | None) -> Tensor:
     first: Tensor | None = next(iter((*module.parameters(), *module.buffers())), None)
     device = "meta" if fake is None else (first.device if first is not None else "cpu")
-    dtype = torch.float32
+    # The first unit of a text encoder says that it takes token numbers.
+    dtype = getattr(module, "meta", {}).get("input_dtype", torch.float32)
     return torch.empty((1, *shape), device=device, dtype=dtype)
 
 
@@ -144,7 +145,7 @@ def describe(chain: Chain) -> tuple[UnitFacts, ...]:
         ProbeError: the input size does not fit; names the unit where it ends.
     """
     facts: list[UnitFacts] = []
-    shape: Shape = (3, *chain.input_size)
+    shape: Shape = chain.input_shape
     reduction = 1
     for unit in chain:
         try:
@@ -153,12 +154,12 @@ def describe(chain: Chain) -> tuple[UnitFacts, ...]:
             size = "x".join(str(side) for side in chain.input_size)
             raise ProbeError(f"input size {size} does not fit at {unit.name}: {error}; choose a larger one") from error
         reduction = _reduction(chain, found.out_shape, reduction)
-        facts.append(_facts(unit, shape, found, reduction))
+        facts.append(_facts(chain, unit, shape, found, reduction))
         shape = found.out_shape
     return tuple(facts)
 
 
-def _facts(unit: Unit, shape: Shape, found: _Run, reduction: int) -> UnitFacts:
+def _facts(chain: Chain, unit: Unit, shape: Shape, found: _Run, reduction: int) -> UnitFacts:
     elements = 1
     for side in found.out_shape:
         elements *= side
@@ -170,10 +171,15 @@ def _facts(unit: Unit, shape: Shape, found: _Run, reduction: int) -> UnitFacts:
         parameters=sum(parameter.numel() for parameter in unit.module.parameters()),
         macs=found.macs,
         activation_bytes=4 * elements,
-        can_skip=shape == found.out_shape and residual(unit.module),
+        can_skip=shape == found.out_shape and (residual(unit.module) or _is_named(unit, chain, "skippable")),
         can_end=len(found.out_shape) in (1, 2, 3) and elements > 0,
         convolutions=convolutions(unit.module),
     )
+
+
+def _is_named(unit: Unit, chain: Chain, fact: str) -> bool:
+    named = chain.facts.get(fact, ())
+    return isinstance(named, Collection) and unit.name in named
 
 
 def _reduction(chain: Chain, shape: Shape, before: int) -> int:
@@ -217,7 +223,7 @@ def _pair(value: Sequence[int]) -> tuple[int, int]:
 
 def accepts(chain: Chain, input_size: tuple[int, int]) -> bool:
     """Return whether the chain runs on inputs of ``input_size`` (height, width)."""
-    shape: Shape = (3, *input_size)
+    shape: Shape = replace(chain, input_size=input_size).input_shape
     try:
         for unit in chain:
             shape = run(unit.module, shape, count=False).out_shape

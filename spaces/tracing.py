@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from inspect import Parameter, signature
 from types import CodeType
 from typing import Any
 
@@ -38,6 +39,9 @@ _PURE = {
 }
 
 
+_CHECKS = ("_assert", "_assert_is_none")
+
+
 @dataclass(frozen=True, slots=True)
 class Opaque:
     """What a library says must not be looked into: module types and functions."""
@@ -65,7 +69,8 @@ class _Tracer(fx.Tracer):
             return False
         if id(m) in self._children or type(m).__module__.startswith("torch.nn"):
             return True
-        return isinstance(m, self._opaque) or not any(True for _ in m.children()) or reads_training(type(m))
+        kind: Any = type(m)
+        return isinstance(m, self._opaque) or not any(True for _ in m.children()) or reads_training(kind)
 
 
 def trace(network: nn.Module, opaque: Opaque | None = None) -> tuple[fx.Graph, nn.Module]:
@@ -81,7 +86,7 @@ def trace(network: nn.Module, opaque: Opaque | None = None) -> tuple[fx.Graph, n
     mode = network.training
     network.eval()
     try:
-        graph = _Tracer(network, opaque or Opaque()).trace(network)
+        graph = _Tracer(network, opaque or Opaque()).trace(network, _defaults(network))
     except Exception as error:  # tracing runs the network's own code, which may fail in any way
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         name = type(network).__name__
@@ -94,9 +99,16 @@ def trace(network: nn.Module, opaque: Opaque | None = None) -> tuple[fx.Graph, n
     return graph, _with_dropout_layers(graph, network)
 
 
+def _defaults(network: nn.Module) -> dict[str, Any]:
+    """Return the arguments of ``forward`` that may be left out, masks and switches, with what they are then."""
+    arguments = signature(network.forward).parameters.values()
+    given = [argument for argument in arguments if argument.default is not Parameter.empty]
+    return {argument.name: argument.default for argument in given}
+
+
 @cache
-def reads_training(kind: type[nn.Module]) -> bool:
-    """Return whether code of the class, or of a class it extends outside ``torch.nn``, looks at ``training``."""
+def reads_training(kind: Any) -> bool:
+    """Return whether code of the class ``kind``, or of one it extends outside ``torch.nn``, looks at ``training``."""
     bodies = [
         value for owner in kind.__mro__ if not owner.__module__.startswith("torch.nn") for value in vars(owner).values()
     ]
@@ -112,7 +124,7 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 def _leave_checks_out(graph: fx.Graph) -> None:
-    for node in [found for found in graph.nodes if found.target is torch._assert]:
+    for node in [found for found in graph.nodes if getattr(found.target, "__name__", "") in _CHECKS]:
         feeding = list(node.all_input_nodes)
         graph.erase_node(node)
         while feeding:

@@ -47,7 +47,7 @@ class TorchvisionBackbone(Backbone):
 class Torchvision(Source):
     """torchvision's own registry."""
 
-    name = "torchvision"
+    name, rank = "torchvision", 0
 
     def names(self) -> Sequence[str]:
         return tuple(models.list_models(module=torchvision.models))
