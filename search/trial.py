@@ -69,7 +69,8 @@ def run(bench: Bench, claim: Claim) -> TrialState:
     writing.record_size(bench.engine, claim, laboratory.size(network))
     bench.observer.trial_started(number, laboratory.space.words(candidate), laboratory.epochs(candidate))
     watch = _Watch(bench, claim, laboratory.epochs(candidate))
-    outcome = fit(network, laboratory.course(candidate, seed, watch.on_epoch, bench.leave, _resuming(bench, number)))
+    course = laboratory.course(candidate, seed, watch.on_epoch, bench.leave, _resuming(bench, number), network)
+    outcome = fit(network, course)
     if outcome.verdict is Verdict.PAUSE:
         return TrialState.WAITING
     ending = _Ending(candidate, network, outcome, watch.reason, time.monotonic() - begin)
@@ -162,7 +163,7 @@ def _finish(bench: Bench, claim: Claim, optuna_number: int, ending: _Ending) -> 
         ended=ended,
         seconds=ending.seconds,
         checkpoint=path.name if path else None,
-        extras={"device": str(laboratory.precision.device), "micro_batch": outcome.micro_batch},
+        extras={"device": str(laboratory.precision.device), "micro_batch": outcome.micro_batch, **outcome.facts},
     )
     bench.sampling.tell(optuna_number, state, value, (last.epoch, last.metrics[spec.objective]))
     files.remove_rolling(_resuming(bench, number))
