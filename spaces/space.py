@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,6 +18,8 @@ from spaces.errors import CandidateError, ProbeError, RangeError
 from spaces.plugins import load
 
 _DRAWS = 64
+_REMEMBERED = 32
+"""Edited chains that a space keeps: a candidate's are walked several times, and its edits cost a probe each."""
 
 
 def registry() -> dict[str, Decision[Any]]:
@@ -104,6 +108,7 @@ class Space:
         self.chain = with_stages(pretrained.chain)
         self.choices: dict[str, Any] = {}
         self.dropped: dict[str, str] = {}
+        self._edited: OrderedDict[tuple[Chain, str, str], Chain] = OrderedDict()
         for name, decision in registry().items():
             if name in ranges:
                 found = decision.choices(self.chain, ranges[name])
@@ -124,7 +129,7 @@ class Space:
             if name in self.choices:
                 drawn[name] = decision.sample(suggest, self._narrowed(name, chain))
             with suppress(ProbeError):  # it is taken back below, whatever is asked for in between
-                chain = decision.apply(chain, decision.settle(drawn[name], chain))
+                chain = self._after(chain, decision, decision.settle(drawn[name], chain))
         return self._candidate(drawn)
 
     def _narrowed(self, name: str, chain: Chain) -> Any:
@@ -171,7 +176,7 @@ class Space:
             if params is None:
                 return None
             found |= params
-            chain = decision.apply(chain, value)
+            chain = self._after(chain, decision, value)
         return found
 
     def values(self, candidate: Candidate) -> dict[str, Any]:
@@ -206,7 +211,7 @@ class Space:
         parts: list[str] = []
         chain = self.chain
         for name, decision in registry().items():
-            changed = decision.apply(chain, values[name])
+            changed = self._after(chain, decision, values[name])
             parts.append(decision.words(values[name], chain))
             chain = changed
         plain = values == {name: decision.baseline(self.chain) for name, decision in registry().items()}
@@ -226,8 +231,21 @@ class Space:
     def _apply(self, values: Mapping[str, Any]) -> Chain:
         chain = self.chain
         for name, decision in registry().items():
-            chain = decision.apply(chain, values[name])
+            chain = self._after(chain, decision, values[name])
         return chain
+
+    def _after(self, chain: Chain, decision: Decision[Any], value: Any) -> Chain:
+        """Return ``chain`` with the edit made: the same object for the same edit, so that probes are not repeated."""
+        key = (chain, decision.name, json.dumps(decision.dump(value), sort_keys=True))
+        if key in self._edited:
+            self._edited.move_to_end(key)
+            return self._edited[key]
+        changed = decision.apply(chain, value)
+        if changed is not chain:
+            self._edited[key] = changed
+            if len(self._edited) > _REMEMBERED:
+                self._edited.popitem(last=False)
+        return changed
 
     def _candidate(self, drawn: Mapping[str, Any]) -> Candidate:
         decisions = registry()
@@ -250,7 +268,7 @@ class Space:
         values: dict[str, Any] = {}
         for name, decision in registry().items():
             values[name] = decision.settle(drawn[name], chain)
-            chain = decision.apply(chain, values[name])
+            chain = self._after(chain, decision, values[name])
         return values, chain
 
     def _dumped(self, values: Mapping[str, Any], input_size: tuple[int, int]) -> Candidate:
