@@ -21,17 +21,20 @@ from torch.optim.lr_scheduler import LRScheduler
 from search import spec as specs
 from search.data import augment, cache
 from search.data.assembly import cache_folder
-from search.data.batches import Batches
+from search.data.batches import Batches, Views
 from search.data.sample import Dataset, Split
 from search.errors import UserError
 from search.records import DatasetRecord, EpochRecord, Json, Size, StudyRecord, UnitRecord, Verdict
 from search.spec import StudySpec
 from search.tasks._base import Task
+from search.training import features, host
 from search.training.checkpoint import Checkpoint
 from search.training.epoch import Penalties, Step
 from search.training.fit import Course, Outcome
+from search.training.keeping import FeatureStore
 from search.training.memory import MicroBatches
 from search.training.optimizers import optimize
+from search.training.options import TrainingOptions
 from search.training.precision import Precision, choose, device_of
 from spaces import backbones, probe
 from spaces import build as building
@@ -63,6 +66,7 @@ class Laboratory:
     """One study, ready to run trials on one device.
 
     Attributes:
+        store: outputs of frozen prefixes; None computes them anew.
         decoded: images of every split and input size that has been asked for; kept for all trials.
     """
 
@@ -73,15 +77,15 @@ class Laboratory:
     space: Space
     precision: Precision
     input_size: tuple[int, int]
+    store: FeatureStore | None = None
     decoded: dict[tuple[Split, tuple[int, int]], cache.Pixels] = field(default_factory=dict, repr=False)
 
     def build(self, candidate: Candidate, seed: int) -> building.Network:
         """Return the candidate's network on the laboratory's device, its head drawn from ``seed``."""
         classes = len(self.dataset.classes)
         head = partial(_head, self.task, classes)
-        return building.build(self.space.apply(candidate), self.space.values(candidate), head, seed).to(
-            self.precision.device
-        )
+        network = building.build(self.space.apply(candidate), self.space.values(candidate), head, seed)
+        return self.precision.place_network(network.to(self.precision.device))
 
     def size(self, network: building.Network) -> Size:
         """Return what ``network`` costs to hold and to run."""
@@ -152,15 +156,19 @@ class Laboratory:
         on_epoch: Callable[[EpochRecord], Verdict],
         leave: Callable[[], bool],
         folder: Path | None,
+        network: building.Network | None = None,
     ) -> Course:
-        """Return how ``candidate`` is trained."""
+        """Return how ``candidate`` is trained; with its ``network``, frozen leading units are run only once.
+
+        What ``network`` gets is then the output of its prefix, for a fixed set of views shared by all trials.
+        """
         spec, values = self.spec, self.space.values(candidate)
-        train = self.batches(Split.TRAIN, seed, candidate)
-        return Course(
+        train, val = self.batches(Split.TRAIN, seed, candidate), self.batches(Split.VAL, candidate=candidate)
+        course = Course(
             task=self.task,
             classes=self.dataset.classes,
             train=train,
-            val=self.batches(Split.VAL, candidate=candidate),
+            val=val,
             epochs=self.epochs(candidate),
             objective=spec.objective,
             maximize=spec.maximize,
@@ -173,6 +181,36 @@ class Laboratory:
             on_epoch=on_epoch,
             leave=leave,
             folder=folder,
+        )
+        if network is None or not network.prefix_units:
+            return course
+        return self._behind_prefix(course, network, train, val)
+
+    def _behind_prefix(self, course: Course, network: building.Network, train: Batches, val: Batches) -> Course:
+        options = self.spec.training
+        prefix = features.Prefix(network, self.precision)
+        why = "mixed images are new in every step" if train.mix else ""
+        why = why or ("switched off" if options.prefix_cache == "off" else "")
+        if not why and train.augmentation is not None:
+            count = options.views_for(self.spec.search.trials) if train.augmentation.is_random else 1
+            train.views = Views(count, self.spec.search.seed)
+        device = self.precision.device.type
+        behind = []
+        for split, batches in ((Split.TRAIN, train), (Split.VAL, val)):
+            facts = [self.dataset.fingerprint, split, device, str(self.precision.dtype)]
+            facts.append(self.pretrained.preprocessing.interpolation)
+            account = features.Account(len(prefix), batches.views.count if batches.views else 1, why=why)
+            account.source = "recomputed" if why else "cached"
+            behind.append(
+                features.FrozenBatches(batches=batches, prefix=prefix, facts=facts, store=self.store, account=account)
+            )
+        accounts = [batches.account for batches in behind]
+        return replace(
+            course,
+            train=behind[0],
+            val=behind[1],
+            forward=lambda module, inputs: _network(module).suffix(inputs),
+            facts=lambda: features.merged(accounts),
         )
 
     def measure(self, candidate: Candidate, steps: int = 3) -> float:
@@ -243,10 +281,17 @@ class Laboratory:
             "weights": self.pretrained.checksum or self.pretrained.weights,
             "input_size": list(self.input_size),
             "space": plain["space"],
-            "training": plain["training"],
+            "training": _told_apart(plain["training"]),
             "objective": self.spec.objective,
             "seed": self.spec.search.seed,
         }
+
+
+def _told_apart(training: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the training options without those that came later and are not used: older studies go on."""
+    plain = TrainingOptions()
+    later = ("prefix_cache", "views", "features")
+    return {name: value for name, value in training.items() if name not in later or value != getattr(plain, name)}
 
 
 def _head(task: Task, classes: int, features: Features, choice: HeadChoice) -> nn.Module:
@@ -275,6 +320,7 @@ def open_laboratory(spec: StudySpec, device: str = "auto") -> Laboratory:
     Raises:
         UserError, SpaceError: something the study file names is missing, broken or does not fit.
     """
+    host.keep_memory()
     task = specs.tasks()[spec.task]
     if "mixing" in spec.space and not task.mixes:
         raise UserError(f"space.mixing: inputs of the task {task.name} cannot be mixed; leave it out")
@@ -289,7 +335,17 @@ def open_laboratory(spec: StudySpec, device: str = "auto") -> Laboratory:
     for unit in pretrained.chain:
         unit.module.requires_grad_(False)
     space = Space(pretrained, spec.space)
-    return Laboratory(spec, task, dataset, pretrained, space, precision, input_size)
+    store = _store(spec, precision)
+    return Laboratory(spec, task, dataset, pretrained, space, precision, input_size, store)
+
+
+def _store(spec: StudySpec, precision: Precision) -> FeatureStore | None:
+    if spec.training.prefix_cache == "off":
+        return None
+    folder = cache_folder() / "features" if spec.training.cache else None
+    layout = {"auto": None, "float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    budgets = host.budgets(precision.device, folder)
+    return FeatureStore(precision.device, folder, budgets, layout[spec.training.features])
 
 
 def dataset_record(dataset: Dataset) -> DatasetRecord:

@@ -155,6 +155,30 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PastTrial:
+    """What sampling, pruning and cost prediction learn from a trial: the light part of a TrialRecord.
+
+    Attributes:
+        params: empty as long as the trial has not been sampled.
+        last_epoch: number and objective of its last epoch so far; None before the first.
+        fingerprint: of its candidate; empty while there is none.
+        seconds: of all attempts that have ended; of the epochs so far while it runs.
+        cost: ``CostFeatures`` as JSON, from its ``extras``; empty while the network has not been built.
+    """
+
+    number: int
+    state: TrialState
+    value: float | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    distributions: Mapping[str, str] = field(default_factory=dict)
+    last_epoch: tuple[int, float] | None = None
+    fingerprint: str = ""
+    seconds: float = 0.0
+    failure_kind: str = ""
+    cost: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class UnitRecord:
     """One unit of the pretrained chain, for figures and tables."""
 

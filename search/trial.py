@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from search import pruning
 from search.laboratory import Laboratory, versions
+from search.proposal import Proposer
+from search.pruning import Curves
 from search.records import EpochRecord, TrialState, Verdict
 from search.store import reading, writing
 from search.store.connection import Engine
+from search.store.history import History
 from search.store.leases import Claim
 from search.store.reading import Progress
 from search.study import Sampling, trial_seed
@@ -42,6 +46,7 @@ class Bench:
     """Where trials run: what they share, the store, the sampler, who watches.
 
     Attributes:
+        history: what the study has behind it, kept up to date; ``curves`` is its part that pruners see.
         folder: where checkpoints go, one folder a study.
         leave: true once the worker has been told to go.
     """
@@ -49,6 +54,8 @@ class Bench:
     laboratory: Laboratory
     engine: Engine
     sampling: Sampling
+    history: History
+    curves: Curves
     folder: Path
     observer: Observer
     leave: Callable[[], bool]
@@ -69,43 +76,37 @@ def run(bench: Bench, claim: Claim) -> TrialState:
     writing.record_size(bench.engine, claim, laboratory.size(network))
     bench.observer.trial_started(number, laboratory.space.words(candidate), laboratory.epochs(candidate))
     watch = _Watch(bench, claim, laboratory.epochs(candidate))
-    outcome = fit(network, laboratory.course(candidate, seed, watch.on_epoch, bench.leave, _resuming(bench, number)))
+    course = laboratory.course(candidate, seed, watch.on_epoch, bench.leave, _resuming(bench, number), network)
+    outcome = fit(network, course)
+    seconds = time.monotonic() - begin
     if outcome.verdict is Verdict.PAUSE:
+        writing.add_seconds(bench.engine, claim, seconds)
         return TrialState.WAITING
-    ending = _Ending(candidate, network, outcome, watch.reason, time.monotonic() - begin)
-    return _finish(bench, claim, optuna_number, ending)
+    return _finish(bench, claim, optuna_number, _Ending(candidate, network, outcome, watch.reason, seconds))
 
 
 def _candidate(bench: Bench, claim: Claim) -> tuple[Candidate, int]:
-    """Return the claim's candidate: the one a former attempt left, the baseline for trial 0, else a new one."""
+    """Return the claim's candidate, the one a former attempt left or a new one, and its number in Optuna."""
     if claim.candidate is not None and claim.optuna_number is not None:
         return Candidate.from_json(claim.candidate), claim.optuna_number
-    laboratory, number = bench.laboratory, claim.number
-    space = laboratory.space
-    is_baseline = number == 0
-    if is_baseline:
-        candidate = space.baseline()
-        params = space.params(candidate)
-        asked = bench.sampling.ask(number, params or {})
-        if params is not None:
-            space.sample(asked.suggest)  # tells Optuna the plain recipe's parameters, where the space holds them
-    else:
-        asked = bench.sampling.ask(number)
-        candidate = space.sample(asked.suggest)
+    laboratory = bench.laboratory
+    proposal = Proposer(laboratory, bench.sampling, bench.history, bench.engine).propose(claim.number)
+    optuna_number = bench.sampling.open(proposal.asked)
     writing.record_candidate(
         bench.engine,
         claim,
-        optuna_number=asked.number,
-        params=asked.params,
-        distributions=asked.distributions,
-        candidate=candidate.to_json(),
-        words=space.words(candidate),
-        is_baseline=is_baseline,
-        seed=trial_seed(laboratory.spec.search.seed, number),
+        optuna_number=optuna_number,
+        params=proposal.asked.params,
+        distributions=proposal.asked.distributions,
+        candidate=proposal.candidate.to_json(),
+        words=laboratory.space.words(proposal.candidate),
+        is_baseline=proposal.is_baseline,
+        seed=trial_seed(laboratory.spec.search.seed, claim.number),
         versions=versions(),
         dataset_fingerprint=laboratory.dataset.fingerprint,
+        extras=proposal.extras,
     )
-    return candidate, asked.number
+    return proposal.candidate, optuna_number
 
 
 @dataclass(slots=True)
@@ -121,10 +122,12 @@ class _Watch:
         bench, spec = self.bench, self.bench.laboratory.spec
         writing.record_epochs(bench.engine, self.claim, (record,))
         bench.observer.epoch_done(self.claim.number, record)
-        if self.claim.number > 0 and record.epoch < self.epochs:
-            curves = reading.epoch_curves(bench.engine, spec.name, spec.objective)
-            own = curves.pop(self.claim.number)
-            verdict, self.reason = spec.search.pruner.verdict(own, curves, spec.maximize)
+        pruner = spec.search.pruner
+        may_prune = self.claim.number > 0 and not isinstance(pruner, pruning.Off)
+        if may_prune and record.epoch < self.epochs:
+            for number in bench.history.refresh():
+                bench.curves.put(number, bench.history.curves[number])
+            verdict, self.reason = pruner.verdict(self.claim.number, bench.curves)
             if verdict is Verdict.PRUNE:
                 return verdict
         return Verdict.PAUSE if bench.leave() else Verdict.CONTINUE
@@ -162,7 +165,7 @@ def _finish(bench: Bench, claim: Claim, optuna_number: int, ending: _Ending) -> 
         ended=ended,
         seconds=ending.seconds,
         checkpoint=path.name if path else None,
-        extras={"device": str(laboratory.precision.device), "micro_batch": outcome.micro_batch},
+        extras={"device": str(laboratory.precision.device), "micro_batch": outcome.micro_batch, **outcome.facts},
     )
     bench.sampling.tell(optuna_number, state, value, (last.epoch, last.metrics[spec.objective]))
     files.remove_rolling(_resuming(bench, number))

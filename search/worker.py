@@ -18,9 +18,11 @@ from types import FrameType
 from search import trial
 from search.errors import LeaseLostError, RunError, TrialError
 from search.laboratory import Laboratory
+from search.pruning import Curves
 from search.records import Failure, TrialState
 from search.store import leases, migrate, reading, writing
 from search.store.connection import Engine, optuna_options, str_url, tune
+from search.store.history import History
 from search.store.leases import Claim
 from search.study import Sampling, open_storage
 from search.trial import Bench, Observer
@@ -117,10 +119,19 @@ def open_bench(
     spec = laboratory.spec
     with migrate.exclusive(engine):
         storage = open_storage(str_url(url), optuna_options(url), tune)
-    sampling = Sampling(storage, spec.name, maximize=spec.maximize, options=spec.search.sampler, seed=spec.search.seed)
+    history = History(engine, spec.name, spec.objective)
+    sampling = Sampling(
+        storage,
+        spec.name,
+        maximize=spec.maximize,
+        options=spec.search.sampler,
+        seed=spec.search.seed,
+        history=lambda: history.trials,
+    )
+    curves = Curves(maximize=spec.maximize, epochs=spec.training.epochs)
     try:
         _reconcile(engine, sampling, spec.name)
-        yield Bench(laboratory, engine, sampling, folder, observer, leaving)
+        yield Bench(laboratory, engine, sampling, history, curves, folder, observer, leaving)
     finally:
         sampling.close()
 
@@ -141,7 +152,7 @@ def work(bench: Bench, leaving: Leaving, *, worker: str | None = None) -> None:
     """
     name = worker or worker_name()
     study = bench.laboratory.spec.name
-    while not leaving() and not leaving.is_time_up:
+    while not leaving() and not leaving.is_time_up and not is_budget_spent(bench):
         claim = leases.claim(bench.engine, study, name, LEASE_S)
         if claim is not None:
             _run(bench, claim)
@@ -149,6 +160,15 @@ def work(bench: Bench, leaving: Leaving, *, worker: str | None = None) -> None:
             time.sleep(POLL_S)
         else:
             return
+
+
+def is_budget_spent(bench: Bench) -> bool:
+    """Return whether the trials in the store, of all workers, have used the study's ``budget``."""
+    budget = bench.laboratory.spec.search.budget
+    if budget is None or budget.gpu_seconds is None:
+        return False
+    bench.history.refresh()
+    return bench.history.seconds >= budget.gpu_seconds
 
 
 def worker_name() -> str:
@@ -160,6 +180,7 @@ def _run(bench: Bench, claim: Claim) -> None:
     keeper = _Keeper(bench.engine, claim)
     leave: Callable[[], bool] = bench.leave
     held = replace(bench, leave=lambda: leave() or keeper.lost)
+    begin = time.monotonic()
     try:
         with keeper.keeping():
             state = trial.run(held, claim)
@@ -172,15 +193,15 @@ def _run(bench: Bench, claim: Claim) -> None:
         leases.release(bench.engine, claim)
         raise
     except Exception as error:  # noqa: BLE001  # whatever ends a trial is recorded with it, and the study goes on
-        _fail(bench, claim, error)
+        _fail(bench, claim, error, time.monotonic() - begin)
 
 
-def _fail(bench: Bench, claim: Claim, error: Exception) -> None:
+def _fail(bench: Bench, claim: Claim, error: Exception, seconds: float) -> None:
     kind = error.kind if isinstance(error, TrialError) else "error"
     message = str(error) or type(error).__name__
     failure = Failure(kind, message, "".join(traceback.format_exception(error)))
     logger.warning("trial %d failed (%s): %s", claim.number, kind, message)
-    optuna_number = writing.fail_trial(bench.engine, claim, failure)
+    optuna_number = writing.fail_trial(bench.engine, claim, failure, seconds)
     if optuna_number is not None:
         bench.sampling.tell(optuna_number, TrialState.FAILED, None, None)
     bench.observer.trial_ended(claim.number, TrialState.FAILED, None, message)

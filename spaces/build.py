@@ -161,17 +161,22 @@ def build(chain: Chain, values: Mapping[str, Any], head: Head, seed: int) -> Net
     Raises:
         ProbeError: the chain does not run at its input size.
     """
-    chain = replace(chain, units=tuple(_own(unit) for unit in chain))
     shares: Shares = values["dropout"]
     choice: HeadChoice = replace(values["head"], dropout=shares.head)
+    features = features_of(chain)
+    chain = replace(chain, units=tuple(_own(unit) for unit in chain))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        top = head(features_of(chain), choice)
+        top = head(features, choice)
     return Network(chain, top, shares.depth)
 
 
 def _own(unit: Unit) -> Unit:
-    return unit if unit.is_frozen else replace(unit, module=copy.deepcopy(unit.module))
+    if unit.is_frozen:
+        return unit
+    own = copy.deepcopy(unit.module)
+    probe.inherit(own, unit.module)
+    return replace(unit, module=own)
 
 
 def size(network: Network) -> NetworkSize:

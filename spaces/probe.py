@@ -107,6 +107,14 @@ def run(module: nn.Module, in_shape: Shape, *, count: bool = True) -> _Run:
     return found
 
 
+def inherit(copied: nn.Module, module: nn.Module) -> None:
+    """Let ``copied``, a copy of ``module``, be known as well as ``module`` is: it is not run again."""
+    if module in _runs:
+        _runs[copied] = dict(_runs[module])
+    if module in _residual:
+        _residual[copied] = _residual[module]
+
+
 class _fake:  # noqa: N801  # a context manager used like a function
     """Fake tensors for real modules; modules that are on the meta device already need none."""
 
@@ -134,7 +142,7 @@ def output_shape(chain: Chain) -> Shape:
     """Return the shape of the last unit's output, without the batch."""
     shape = chain.input_shape
     for unit in chain:
-        shape = run(unit.module, shape, count=False).out_shape
+        shape = run(unit.module, shape).out_shape  # counted: whoever asks for the shape asks for the cost next
     return shape
 
 

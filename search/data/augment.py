@@ -36,6 +36,11 @@ class Augmentation:
     operations: int = 0
     magnitude: int = 9
 
+    @property
+    def is_random(self) -> bool:
+        """Whether two views of an image can differ."""
+        return self.scale is not None or bool(self.flip or self.jitter or self.operations)
+
     def draw(self, ratios: Tensor, size: tuple[int, int], resize: tuple[int, int], generator: torch.Generator) -> Drawn:
         """Return what happens to each of N images; ``ratios`` ``(N,)`` are their own width over height."""
         count = len(ratios)

@@ -210,23 +210,6 @@ def list_studies(engine: Engine) -> tuple[Summary, ...]:
 
 
 @retried
-def epoch_curves(engine: Engine, name: str, metric: str) -> dict[int, list[float]]:
-    """Return the metric of every epoch of every trial, by trial number, in order of epochs."""
-    found: dict[int, list[float]] = defaultdict(list)
-    with reading(engine) as connection:
-        rows = connection.execute(
-            select(TrialRow.number, EpochRow.metrics)
-            .join(EpochRow, TrialRow.id == EpochRow.trial_id)
-            .join(StudyRow, StudyRow.id == TrialRow.study_id)
-            .where(StudyRow.name == name)
-            .order_by(TrialRow.number, EpochRow.epoch)
-        )
-        for number, metrics in rows:
-            found[number].append(metrics[metric])
-    return dict(found)
-
-
-@retried
 def kept_checkpoints(engine: Engine, name: str) -> tuple[tuple[int, str], ...]:
     """Return number and checkpoint of every complete trial that has one, the best objective first."""
     with reading(engine) as connection:

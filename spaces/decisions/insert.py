@@ -105,16 +105,19 @@ class Insert(Decision[Inserted]):
         return tuple(unit.name for unit in chain if not unit.skipped)
 
     def settle(self, value: Inserted, chain: Chain) -> Inserted:
-        return value if self.apply(chain, value) is not chain else Inserted()
+        return value if self._places(chain, value) else Inserted()
 
     def apply(self, chain: Chain, value: Inserted) -> Chain:
+        for place, shape in self._places(chain, value).items():
+            chain = chain.with_unit(place, _followed(chain.units[place], value, chain, shape))
+        return chain
+
+    def _places(self, chain: Chain, value: Inserted) -> dict[int, tuple[int, ...]]:
+        """Return the places of the units that get a block, with the shape of what it is given."""
         places = units_at(self.name, value.where, chain)
         facts = probe.describe(chain) if places else ()
-        for place in places:
-            unit, shape = chain.units[place], facts[place].out_shape
-            if not unit.skipped and (value.kind != "conv" or _is_map(chain, shape)):
-                chain = chain.with_unit(place, _followed(unit, value, chain, shape))
-        return chain
+        found = {place: facts[place].out_shape for place in places if not chain.units[place].skipped}
+        return {place: shape for place, shape in found.items() if value.kind != "conv" or _is_map(chain, shape)}
 
     def words(self, value: Inserted, chain: Chain) -> str:
         if value.where == NOWHERE:

@@ -108,7 +108,7 @@ class Kernel(Decision[Kernels]):
             unit.name
             for stage, size in _read(choices)
             for unit in (chain.units[place] for place in units_at(self.name, stage, chain))
-            if _resized(unit, size) is not unit
+            if _resizable(unit, size)
         )
 
     def variants(self, choices: Choices, chain: Chain) -> tuple[Kernels, ...]:
@@ -123,7 +123,12 @@ class Kernel(Decision[Kernels]):
         )
 
     def settle(self, value: Kernels, chain: Chain) -> Kernels:
-        return tuple((stage, size) for stage, size in value if self.apply(chain, ((stage, size),)) is not chain)
+        units = chain.units
+        return tuple(
+            (stage, size)
+            for stage, size in value
+            if any(_resizable(units[place], size) for place in units_at(self.name, stage, chain))
+        )
 
     def apply(self, chain: Chain, value: Kernels) -> Chain:
         for stage, size in value:
@@ -165,15 +170,20 @@ def _kernels(unit: Unit) -> tuple[probe.Convolution, ...]:
     )
 
 
+def _resizable(unit: Unit, size: int) -> tuple[str, ...]:
+    """Return the paths of the convolutions in ``unit`` that can change to ``size`` and have another."""
+    return tuple(
+        conv.path
+        for conv in _kernels(unit)
+        if conv.kernel[0] != size and not surgery.why_not_resize(unit.module.get_submodule(conv.path), size)  # type: ignore[arg-type]  # a Conv2d
+    )
+
+
 def _resized(unit: Unit, size: int) -> Unit:
-    paths = []
-    for conv in _kernels(unit):
-        layer = unit.module.get_submodule(conv.path)
-        if conv.kernel[0] != size and not surgery.why_not_resize(layer, size):  # type: ignore[arg-type]  # a Conv2d
-            paths.append(conv.path)
+    paths = _resizable(unit, size)
     if not paths:
         return unit
-    module = surgery.with_kernels(unit.module, tuple(paths), size)
+    module = surgery.with_kernels(unit.module, paths, size)
     return replace(unit, module=module, edits=(*unit.edits, f"{size}x{size} kernel"))
 
 

@@ -115,7 +115,8 @@ class LoRA(Decision[Updates]):
         return tuple(unit.name for unit in chain if adapters.low_rank_targets(unit.module, rank))
 
     def settle(self, value: Updates, chain: Chain) -> Updates:
-        return value if self.apply(chain, value) is not chain else Updates()
+        places = units_at(self.name, value.where, chain)
+        return value if any(_targets(chain.units[place], value.rank) for place in places) else Updates()
 
     def apply(self, chain: Chain, value: Updates) -> Chain:
         for place in units_at(self.name, value.where, chain):
@@ -142,17 +143,21 @@ class LoRA(Decision[Updates]):
 
 
 def _adapted(chain: Chain, place: int, value: Updates) -> Chain:
-    unit: Unit = chain.units[place]
-    targets = tuple(
-        (path, name)
-        for path, name in adapters.low_rank_targets(unit.module, value.rank)
-        if not any(path == extra or path.startswith(f"{extra}.") for extra in unit.extra)
-    )
+    unit = chain.units[place]
+    targets = _targets(unit, value.rank)
     if not targets:
         return chain
     module, paths = adapters.with_low_rank(unit.module, targets, value.rank, value.scale, f"{unit.name}.lora")
     edits = (*unit.edits, f"LoRA of rank {value.rank}")
     return chain.with_unit(place, replace(unit, module=module, edits=edits, extra=(*unit.extra, *paths)))
+
+
+def _targets(unit: Unit, rank: int) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (path, name)
+        for path, name in adapters.low_rank_targets(unit.module, rank)
+        if not any(path == extra or path.startswith(f"{extra}.") for extra in unit.extra)
+    )
 
 
 decision = LoRA()
