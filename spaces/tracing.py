@@ -211,9 +211,10 @@ def submodule(nodes: Sequence[fx.Node], root: nn.Module) -> fx.GraphModule:
 
 
 def _keep_out_of_state(key: str, root: nn.Module, module: nn.Module) -> None:
-    """A buffer that the network does not save is not saved by the unit either; fx forgets that."""
+    """What the network does not save (some buffers, constants of its code) the unit does not save; fx forgets that."""
     owner, _, name = key.rpartition(".")
-    if name in root.get_submodule(owner)._non_persistent_buffers_set:
+    inside = root.get_submodule(owner)
+    if name not in inside._parameters and (name not in inside._buffers or name in inside._non_persistent_buffers_set):
         module.get_submodule(owner)._non_persistent_buffers_set.add(name)
 
 
