@@ -229,11 +229,7 @@ def _kind(nodes: Sequence[fx.Node], network: nn.Module) -> str:
     stateful = [
         module for module in modules if any(True for _ in module.parameters()) or any(True for _ in module.buffers())
     ]
-    if (
-        any(isinstance(module, _NORMS) or _is_norm(module) for module in modules)
-        and len(stateful) <= 1
-        and len(nodes) == 1
-    ):
+    if any(is_norm_layer(module) for module in modules) and len(stateful) <= 1 and len(nodes) == 1:
         return "norm"
     if stateful:
         return "state"
@@ -260,21 +256,46 @@ def _is_pool(module: nn.Module) -> bool:
 
 
 def _split_classifier(segments: list[_Segment], network: nn.Module) -> tuple[list[_Segment], list[fx.Node]]:
-    """Part the last linear layer (or 1x1 convolution), with the pooling in front and all behind, from the rest."""
+    """Part the final classifier, with the pooling in front and all behind, from the rest.
+
+    Where there is none, the pooling at the end alone is parted, so that features keep their map or tokens.
+    """
     last = max((index for index, segment in enumerate(segments) if segment.kind == "state"), default=-1)
-    modules = _modules_of(segments[last].nodes, network) if last >= 0 else []
-    final = modules[0] if len(modules) == 1 else None
-    pointwise = isinstance(final, nn.Conv2d) and final.kernel_size == (1, 1)
-    if last <= 0 or not (isinstance(final, nn.Linear) or pointwise):
+    behind = segments[last + 1 :]
+    if last <= 0:
         return segments, []
-    if any(segment.kind == "norm" for segment in segments[last + 1 :]):
-        return segments, []  # a convolution with its norm is a unit like the others
+    if not _is_classifier(_modules_of(segments[last].nodes, network)) or (
+        # A convolution with its norm is a unit like the others.
+        any(segment.kind == "norm" for segment in behind)
+    ):
+        start = next((last + 1 + place for place, segment in enumerate(behind) if segment.kind == "gather"), 0)
+        weighted = any(segment.kind == "norm" for segment in segments[start:])
+        return _parted(segments, start) if start and not weighted else (segments, [])
     start = last
     while start > 0 and segments[start - 1].kind != "state":
         start -= 1
     gathers = [index for index in range(start, last) if segments[index].kind == "gather" or _permutes(segments[index])]
-    start = gathers[0] if gathers else last
+    return _parted(segments, gathers[0] if gathers else last)
+
+
+def _parted(segments: list[_Segment], start: int) -> tuple[list[_Segment], list[fx.Node]]:
     return segments[:start], [node for segment in segments[start:] for node in segment.nodes]
+
+
+def _is_classifier(modules: Sequence[nn.Module]) -> bool:
+    """Return whether these are one linear layer or 1x1 convolution, or several linear layers side by side.
+
+    Distilled networks have two classifiers whose outputs are averaged, each perhaps behind a norm of its own.
+    """
+    if len(modules) == 1 and isinstance(modules[0], nn.Conv2d):
+        return modules[0].kernel_size == (1, 1)
+    linear = [module for module in modules if isinstance(module, nn.Linear)]
+    others = [module for module in modules if module not in linear and any(True for _ in module.parameters())]
+    sizes = {(layer.in_features, layer.out_features) for layer in linear}
+    if len(modules) == 1 or len(sizes) != 1:
+        return bool(linear) and len(modules) == 1
+    ((width, classes),) = sizes
+    return width != classes and all(is_norm_layer(module) for module in others)
 
 
 def _permutes(segment: _Segment) -> bool:
@@ -308,7 +329,7 @@ def _starts_linear(segment: _Segment, network: nn.Module) -> bool:
 
 
 def _holds_norm(nodes: Sequence[fx.Node], network: nn.Module) -> bool:
-    return any(isinstance(module, _NORMS) or _is_norm(module) for module in _modules_of(nodes, network))
+    return any(is_norm_layer(module) for module in _modules_of(nodes, network))
 
 
 def _belongs_to_next(segments: list[_Segment], index: int, network: nn.Module) -> bool:

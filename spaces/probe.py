@@ -198,8 +198,21 @@ def _reduction(chain: Chain, shape: Shape, before: int) -> int:
 
 
 def is_channels_last(chain: Chain, shape: Shape) -> bool:
-    """Return whether a 3-dimensional feature shape is ``(H, W, C)``, as Swin networks have it."""
-    return len(shape) == 3 and bool(chain.facts.get("channels_last"))
+    """Return whether a 3-dimensional feature shape is ``(H, W, C)``, as Swin networks have it.
+
+    Told by which two sides are the input's, reduced alike; by the chain's fact ``channels_last`` where both
+    readings fit.
+    """
+    if len(shape) != 3 or 0 in shape:
+        return False
+    height, width = chain.input_size
+    last, first = (_alike(height / shape[place], width / shape[place + 1]) for place in (0, 1))
+    return bool(chain.facts.get("channels_last")) if first == last else last
+
+
+def _alike(down: float, across: float) -> bool:
+    """Return whether two reductions are one, but for the rounding of odd sides."""
+    return min(down, across) >= 0.5 and max(down, across) <= 1.5 * min(down, across)
 
 
 def residual(module: nn.Module) -> bool:
