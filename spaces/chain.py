@@ -77,6 +77,8 @@ class Chain:
         facts: anything a family wants its decisions to know, by name.
         kind: what goes in: ``images`` ``(N, 3, H, W)``, or ``tokens``, their numbers ``(N, T)`` as int64;
             ``input_size`` is ``(1, T)`` then.
+        aliases: further keys under which the original network keeps weights of a unit, with the unit's key.
+        unused: weights that the original network keeps but does not use when it runs.
     """
 
     units: tuple[Unit, ...]
@@ -85,6 +87,8 @@ class Chain:
     dropped: int = 0
     facts: Mapping[str, object] = field(default_factory=dict)
     kind: Literal["images", "tokens"] = "images"
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    unused: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -136,7 +140,12 @@ class Chain:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return all weights under the key names of the original network."""
-        return {name: value for module in self.modules() for name, value in module.state_dict().items()}
+        return self.completed({name: value for module in self.modules() for name, value in module.state_dict().items()})
+
+    def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the units' weights with what the original network holds besides: second names and unused weights."""
+        aliases = {alias: state[name] for alias, name in self.aliases.items() if name in state}
+        return {**self.unused, **state, **aliases}
 
 
 @dataclass(slots=True)
@@ -170,7 +179,19 @@ def cut(
         raise ChainError(f"{type(network).__name__} has {len(groups)} units: there is no place to cut it")
     names = _names(groups, root)
     units = tuple(Unit(name, submodule(group, root)) for name, group in zip(names, groups, strict=True))
-    return Chain(units, submodule(classifier, root) if classifier else None, input_size, facts=dict(facts or {}))
+    top = submodule(classifier, root) if classifier else None
+    aliases, unused = _besides(network, (*(unit.module for unit in units), *filter(None, (top,))))
+    return Chain(units, top, input_size, facts=dict(facts or {}), aliases=aliases, unused=unused)
+
+
+def _besides(network: nn.Module, modules: Sequence[nn.Module]) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Return the keys of ``network`` that no unit has: second names of their weights, and what nothing uses."""
+    # With keep_vars the very tensors are compared, so that weights of one value are not taken for one weight.
+    inside = {name: value for module in modules for name, value in module.state_dict(keep_vars=True).items()}
+    names = {id(value): name for name, value in inside.items()}
+    outside = {name: value for name, value in network.state_dict(keep_vars=True).items() if name not in inside}
+    aliases = {name: names[id(value)] for name, value in outside.items() if id(value) in names}
+    return aliases, {name: value.detach() for name, value in outside.items() if name not in aliases}
 
 
 def _segments(graph: fx.Graph, network: nn.Module) -> list[_Segment]:
@@ -218,7 +239,7 @@ def _kind(nodes: Sequence[fx.Node], network: nn.Module) -> str:
         return "state"
     if any(node.op == "get_attr" for node in nodes):
         return "act"  # a class token, a position embedding, a layer scale: belongs to what it is added to
-    if any(isinstance(module, GATHERING) for module in modules):
+    if any(isinstance(module, GATHERING) or _is_pool(module) for module in modules):
         return "gather"
     return "gather" if any(node.target in _GATHERING_CALLS for node in nodes) else "act"
 
@@ -230,6 +251,12 @@ def is_norm_layer(module: nn.Module) -> bool:
 
 def _is_norm(module: nn.Module) -> bool:
     return "Norm" in type(module).__name__ and not any(True for _ in module.children())
+
+
+def _is_pool(module: nn.Module) -> bool:
+    """Return whether a module of a library pools a whole map, as its name says (timm has several such)."""
+    name = type(module).__name__
+    return "Pool" in name and ("Adaptive" in name or "Global" in name)
 
 
 def _split_classifier(segments: list[_Segment], network: nn.Module) -> tuple[list[_Segment], list[fx.Node]]:

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from torch import nn
 
 from spaces import weights as files
@@ -97,12 +98,13 @@ class TransformersBackbone(Backbone):
             super().load(network, path)
             return
         config: Any = network.config
+        kind: Any = type(network)
         try:
             with _quiet():
-                loaded, notes = type(network).from_pretrained(
+                loaded, notes = kind.from_pretrained(
                     path.parent, output_loading_info=True, local_files_only=True, **_without_pooler(config)
                 )
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             raise WeightsError(f"cannot read weights from {path}: {str(error).splitlines()[0]}") from error
         if missing := sorted(notes["missing_keys"]):
             raise WeightsError(
@@ -126,7 +128,7 @@ class TransformersBackbone(Backbone):
         mean, std = (tuple(found.get(name, (0.5, 0.5, 0.5))) for name in ("image_mean", "image_std"))
         interpolation = _INTERPOLATIONS.get(int(found.get("resample", 2)), "bilinear")
         crop = int(side if isinstance(side, int) else side[0])
-        return Preprocessing(crop, crop, mean, std, interpolation)  # type: ignore[arg-type]  # three each
+        return Preprocessing(crop, crop, mean, std, interpolation)
 
 
 class Transformers(Source):

@@ -122,3 +122,23 @@ def test_a_network_that_cannot_be_traced_is_refused_in_one_line() -> None:
 def test_a_network_of_one_piece_is_refused() -> None:
     with pytest.raises(ChainError, match="no place to cut"):
         chain.cut(nn.Sequential(nn.Conv2d(3, 4, 1)), (8, 8))
+
+
+def test_weights_with_two_names_and_unused_ones_go_back_out_too() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = nn.Linear(4, 4)
+            self.two = self.one
+            self.idle = nn.Linear(4, 4)
+            self.head = nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.two(torch.relu(self.one(x))))
+
+    network = Net()
+    found = chain.cut(network, (1, 1))
+    state = found.state_dict()
+    assert set(state) == set(network.state_dict())
+    assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
+    assert set(found.unused) == {"idle.weight", "idle.bias"}
