@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from search.data.sample import Split
 from search.laboratory import Laboratory, versions
 from search.records import EpochRecord, TrialState, Verdict
 from search.store import reading, writing
@@ -157,7 +158,7 @@ def _finish(bench: Bench, claim: Claim, optuna_number: int, ending: _Ending) -> 
         state=state,
         value=value,
         best_epoch=best.epoch,
-        evaluation=outcome.evaluation,
+        evaluation=outcome.evaluation.named(laboratory.names(Split.VAL)) if outcome.evaluation else None,
         ended=ended,
         seconds=ending.seconds,
         checkpoint=path.name if path else None,
