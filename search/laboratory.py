@@ -138,6 +138,10 @@ class Laboratory:
             None if mixing.kind == "none" else augment.Mix(mixing.kind, mixing.alpha),
         )
 
+    def names(self, split: Split) -> tuple[str, ...]:
+        """Return what the samples of a split are called, in the order of its batches when they are not shuffled."""
+        return tuple(sample.image.name for sample in self.dataset.of(split))
+
     def decode(self) -> None:
         """Decode training and validation images into the machine's cache, for other processes to find."""
         for split in (Split.TRAIN, Split.VAL):

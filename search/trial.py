@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from search import pruning
+from search.data.sample import Split
 from search.laboratory import Laboratory, versions
 from search.proposal import Proposer
 from search.pruning import Curves
@@ -161,7 +162,7 @@ def _finish(bench: Bench, claim: Claim, optuna_number: int, ending: _Ending) -> 
         state=state,
         value=value,
         best_epoch=best.epoch,
-        evaluation=outcome.evaluation,
+        evaluation=outcome.evaluation.named(laboratory.names(Split.VAL)) if outcome.evaluation else None,
         ended=ended,
         seconds=ending.seconds,
         checkpoint=path.name if path else None,

@@ -19,7 +19,8 @@ from torch.func import functional_call, vmap
 from search.training.fit import Course
 from search.training.optimizers import schedule
 from search.training.precision import Precision
-from spaces.build import NORMS, Network
+from spaces.build import Network
+from spaces.chain import is_norm_layer
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty
 
@@ -160,7 +161,7 @@ class Stack(Generic[S]):
                     self.parameters[f"{place}.{name}"] = torch.stack([one.detach() for one in every])
         for value in self.parameters.values():
             value.requires_grad_(True)
-        spared = {place for place, layer in enumerate(self._layers) if isinstance(layer, NORMS)}
+        spared = {place for place, layer in enumerate(self._layers) if is_norm_layer(layer)}
         self._penalised = {
             name: value.ndim > 2 and int(name.split(".")[0]) not in spared for name, value in self.parameters.items()
         }
