@@ -105,10 +105,9 @@ def tutorial(job: Job, depth: int) -> Ran:
     begin = time.perf_counter()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     train_set, val_set, classes = _tutorial_data(job)
-    train = DataLoader(
-        train_set, batch_size=job.batch_size, shuffle=True, num_workers=2, pin_memory=device.type != "cpu"
-    )
-    val = DataLoader(val_set, batch_size=job.batch_size, num_workers=2, pin_memory=device.type != "cpu")
+    pin = device.type != "cpu"
+    train = DataLoader(train_set, batch_size=job.batch_size, shuffle=True, num_workers=2, pin_memory=pin)
+    val = DataLoader(val_set, batch_size=job.batch_size, num_workers=2, pin_memory=pin)
     model = _tutorial_model(job, depth, classes).to(device)
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-3, momentum=0.9)
@@ -372,9 +371,7 @@ def depths_of(job: Job, shares: Sequence[float]) -> Iterator[int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data", required=True, help="an image folder; with train/ and val/ in it, or a folder a class"
-    )
+    parser.add_argument("--data", required=True, help="an image folder: train/ and val/, or a folder a class")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--json", type=Path, help="where the figures go")
     parser.add_argument("--backbone", default="mobilenet_v2")
