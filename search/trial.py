@@ -32,6 +32,9 @@ class Observer(Protocol):
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         """The study is in the store; ``progress`` is how far it was when this run began."""
 
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Images are being decoded, once for all trials: ``done`` of ``total``; ``what`` says which."""
+
     def trial_started(self, number: int, words: str, epochs: int) -> None:
         """A trial begins to train."""
 
