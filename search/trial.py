@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from search import pruning
+from search.data.sample import Split
 from search.laboratory import Laboratory, versions
 from search.proposal import Proposal, Proposer
 from search.pruning import Curves
@@ -30,6 +31,9 @@ class Observer(Protocol):
 
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         """The study is in the store; ``progress`` is how far it was when this run began."""
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Images are being decoded, once for all trials: ``done`` of ``total``; ``what`` says which."""
 
     def trial_started(self, number: int, words: str, epochs: int) -> None:
         """A trial begins to train."""
@@ -179,7 +183,7 @@ def finish(bench: Bench, prepared: Prepared, outcome: Outcome, seconds: float) -
         state=state,
         value=value,
         best_epoch=best.epoch,
-        evaluation=outcome.evaluation,
+        evaluation=outcome.evaluation.named(laboratory.names(Split.VAL)) if outcome.evaluation else None,
         ended=ended,
         seconds=seconds,
         checkpoint=path.name if path else None,

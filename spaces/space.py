@@ -6,6 +6,7 @@ import json
 import random
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from spaces import probe
@@ -24,7 +25,7 @@ _REMEMBERED = 32
 def registry() -> dict[str, Decision[Any]]:
     """Return every decision by name, in the order in which they are applied."""
     found: dict[str, Decision[Any]] = load("spaces.decisions", "decision", "ftsearch.decisions")
-    return dict(sorted(found.items(), key=lambda item: (item[1].stage, item[0])))
+    return dict(sorted(found.items(), key=lambda item: (item[1].stage, item[1].rank, item[0])))
 
 
 class Fixed:
@@ -121,13 +122,21 @@ class Space:
 
         Decisions that do not go together are taken back, the last one first, until what is left runs.
         """
-        drawn = {
-            name: decision.sample(suggest, self.choices[name])
-            if name in self.choices
-            else decision.baseline(self.chain)
-            for name, decision in registry().items()
-        }
+        drawn: dict[str, Any] = {}
+        chain = self.chain
+        for name, decision in registry().items():
+            drawn[name] = decision.baseline(self.chain)
+            if name in self.choices:
+                drawn[name] = decision.sample(suggest, self._narrowed(name, chain))
+            with suppress(ProbeError):  # it is taken back below, whatever is asked for in between
+                chain = self._after(chain, decision, decision.settle(drawn[name], chain))
         return self._candidate(drawn)
+
+    def _narrowed(self, name: str, chain: Chain) -> Any:
+        try:
+            return registry()[name].narrow(self.choices[name], chain)
+        except ProbeError:
+            return self.choices[name]
 
     def baseline(self) -> Candidate:
         """Return the plain recipe: a new classifier, everything trained with SGD, nothing changed."""
@@ -157,16 +166,17 @@ class Space:
     def params(self, candidate: Candidate) -> dict[str, Scalar] | None:
         """Return the parameters from which ``sample`` makes ``candidate``; None if the space does not hold it."""
         found: dict[str, Scalar] = {}
+        chain = self.chain
         for name, value in self.values(candidate).items():
             decision = registry()[name]
-            if name not in self.choices:
-                if value != decision.baseline(self.chain):
-                    return None
-                continue
-            params = decision.params(value, self.choices[name])
+            if name in self.choices:
+                params = decision.params(value, self._narrowed(name, chain))
+            else:
+                params = {} if value == decision.baseline(self.chain) else None
             if params is None:
                 return None
             found |= params
+            chain = self._after(chain, decision, value)
         return found
 
     def values(self, candidate: Candidate) -> dict[str, Any]:
@@ -242,8 +252,8 @@ class Space:
         values = dict(drawn)
         revertible = [name for name in reversed(decisions) if decisions[name].stage < Stage.FREEZE]
         while True:
-            settled, chain = self._settled(values)
             try:
+                settled, chain = self._settled(values)
                 probe.output_shape(chain)
             except ProbeError:
                 changed = [name for name in revertible if values[name] != decisions[name].baseline(self.chain)]

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from inspect import Parameter, signature
 from types import CodeType
 from typing import Any
 
@@ -38,6 +39,9 @@ _PURE = {
 }
 
 
+_CHECKS = ("_assert", "_assert_is_none")
+
+
 @dataclass(frozen=True, slots=True)
 class Opaque:
     """What a library says must not be looked into: module types and functions."""
@@ -50,22 +54,50 @@ class _Tracer(fx.Tracer):
     """Keeps as single nodes: layers, the children of every ``nn.Sequential``, and what asks for ``training``.
 
     A network is traced in eval mode; a module whose code looks at ``self.training`` (dropout, stochastic depth,
-    attention with dropout) would leave its training half behind if it were looked into.
+    attention with dropout) would leave its training half behind if it were looked into. A child of an
+    ``nn.Sequential`` that holds blocks itself, a stage, is looked into.
     """
 
     def __init__(self, root: nn.Module, opaque: Opaque) -> None:
         super().__init__(autowrap_functions=opaque.functions)
         self._opaque = opaque.modules
         self._children = {
-            id(child) for module in root.modules() if isinstance(module, nn.Sequential) for child in module.children()
+            id(child)
+            for module in root.modules()
+            if isinstance(module, nn.Sequential)
+            for child in module.children()
+            if not _is_stage(child)
         }
+        self.failed: nn.Module | None = None
+        """The innermost module that could not be looked into."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        if isinstance(m, nn.Sequential) and type(m).forward is nn.Sequential.forward:
+        kind: Any = type(m)
+        if isinstance(m, nn.Sequential) and kind.forward is nn.Sequential.forward:
             return False
-        if id(m) in self._children or type(m).__module__.startswith("torch.nn"):
+        if id(m) in self._children or kind.__module__.startswith("torch.nn"):
             return True
-        return isinstance(m, self._opaque) or not any(True for _ in m.children()) or reads_training(type(m))
+        return isinstance(m, self._opaque) or not any(True for _ in m.children()) or reads_training(kind)
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        try:
+            return super().call_module(m, forward, args, kwargs)
+        except Exception:
+            self.failed = self.failed or m
+            raise
+
+
+def _is_stage(module: nn.Module) -> bool:
+    """Return whether a module holds two blocks or more of one kind, each of three layers or more with weights."""
+    return any(
+        len(held) > 1 and len({type(block) for block in held.children()}) == 1 and min(map(_weighted, held)) > 2
+        for held in module.children()
+        if isinstance(held, nn.Sequential | nn.ModuleList)
+    )
+
+
+def _weighted(block: nn.Module) -> int:
+    return sum(any(True for _ in layer.parameters(recurse=False)) for layer in block.modules())
 
 
 def trace(network: nn.Module, opaque: Opaque | None = None) -> tuple[fx.Graph, nn.Module]:
@@ -81,27 +113,50 @@ def trace(network: nn.Module, opaque: Opaque | None = None) -> tuple[fx.Graph, n
     mode = network.training
     network.eval()
     try:
-        graph = _Tracer(network, opaque or Opaque()).trace(network)
-    except Exception as error:  # tracing runs the network's own code, which may fail in any way
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        name = type(network).__name__
-        raise ChainError(
-            f"{name} cannot be traced by torch.fx ({reason}); it needs a file in spaces/families"
-        ) from error
+        graph = _traced(network, opaque or Opaque())
     finally:
         network.train(mode)
     _leave_checks_out(graph)
     return graph, _with_dropout_layers(graph, network)
 
 
+def _traced(network: nn.Module, opaque: Opaque) -> fx.Graph:
+    """Trace; what cannot be looked into stays whole, the innermost module first."""
+    while True:
+        tracer = _Tracer(network, opaque)
+        try:
+            return tracer.trace(network, _defaults(network))
+        except Exception as error:  # tracing runs the network's own code, which may fail in any way
+            if tracer.failed is None or type(tracer.failed) in opaque.modules:
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                name = type(network).__name__
+                message = f"{name} cannot be traced by torch.fx ({reason}); it needs a file in spaces/families"
+                raise ChainError(message) from error
+            opaque = Opaque((*opaque.modules, type(tracer.failed)), opaque.functions)
+
+
+def _defaults(network: nn.Module) -> dict[str, Any]:
+    """Return the arguments of ``forward`` that may be left out, masks and switches, with what they are then."""
+    arguments = signature(network.forward).parameters.values()
+    given = [argument for argument in arguments if argument.default is not Parameter.empty]
+    return {argument.name: argument.default for argument in given}
+
+
 @cache
-def reads_training(kind: type[nn.Module]) -> bool:
-    """Return whether code of the class, or of a class it extends outside ``torch.nn``, looks at ``training``."""
-    bodies = [
-        value for owner in kind.__mro__ if not owner.__module__.startswith("torch.nn") for value in vars(owner).values()
-    ]
-    codes = [code for value in bodies if (code := getattr(value, "__code__", None)) is not None]
-    return any("training" in part.co_names for code in codes for part in _nested(code))
+def reads_training(kind: Any) -> bool:
+    """Return whether ``forward`` of the class ``kind``, or a method that it calls, looks at ``training``."""
+    if kind.forward.__module__.startswith("torch.nn"):
+        return False
+    waiting, known = [kind.forward], set()
+    while waiting:
+        code = getattr(waiting.pop(), "__code__", None)
+        for name in {name for part in _nested(code) for name in part.co_names} if code else ():
+            if name == "training":
+                return True
+            if name not in known and callable(method := getattr(kind, name, None)):
+                known.add(name)
+                waiting.append(method)
+    return False
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:
@@ -112,7 +167,7 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 def _leave_checks_out(graph: fx.Graph) -> None:
-    for node in [found for found in graph.nodes if found.target is torch._assert]:
+    for node in [found for found in graph.nodes if getattr(found.target, "__name__", "") in _CHECKS]:
         feeding = list(node.all_input_nodes)
         graph.erase_node(node)
         while feeding:
@@ -156,9 +211,10 @@ def submodule(nodes: Sequence[fx.Node], root: nn.Module) -> fx.GraphModule:
 
 
 def _keep_out_of_state(key: str, root: nn.Module, module: nn.Module) -> None:
-    """A buffer that the network does not save is not saved by the unit either; fx forgets that."""
+    """What the network does not save (some buffers, constants of its code) the unit does not save; fx forgets that."""
     owner, _, name = key.rpartition(".")
-    if name in root.get_submodule(owner)._non_persistent_buffers_set:
+    inside = root.get_submodule(owner)
+    if name not in inside._parameters and (name not in inside._buffers or name in inside._non_persistent_buffers_set):
         module.get_submodule(owner)._non_persistent_buffers_set.add(name)
 
 

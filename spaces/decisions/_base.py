@@ -62,7 +62,7 @@ class Decision(ABC, Generic[V]):
 
     Class attributes:
         name: the file's name, the key under ``space:`` in a study file and the prefix of its parameters.
-        stage: when its edit is applied.
+        stage: when its edit is applied; ``rank`` orders the decisions of a stage, those of equal rank go by name.
         options: a frozen dataclass with defaults for every field: the range a study file may give.
             It checks itself in ``__post_init__`` (``ValueError``, one line) and forbids unknown keys
             by ``__pydantic_config__ = {"extra": "forbid"}``.
@@ -70,12 +70,20 @@ class Decision(ABC, Generic[V]):
 
     name: ClassVar[str]
     stage: ClassVar[Stage]
+    rank: ClassVar[int] = 0
     options: ClassVar[type[Any]]
 
     @abstractmethod
     def choices(self, chain: Chain, within: Any) -> Any | NotApplicable:
         """Return what may be chosen on ``chain`` inside the range ``within``, every choice verified on
         fake tensors, or why nothing may be chosen. The result is handed to ``sample`` as it is."""
+
+    def narrow(self, choices: Any, chain: Chain) -> Any:
+        """Return what of ``choices`` matters on ``chain``, to which the decisions before this one were applied.
+
+        A parameter that has no effect there shall not be asked for (no learning rate of a frozen backbone).
+        """
+        return choices
 
     @abstractmethod
     def baseline(self, chain: Chain) -> V:

@@ -69,6 +69,7 @@ class Pattern(Decision[Learns]):
     """
 
     name, stage, options = "pattern", Stage.FREEZE, Range
+    rank = -1  # asked first: a freeze depth matters only where it leaves something to freeze
 
     def choices(self, chain: Chain, within: Range) -> Choices:
         names = tuple(name for name in stages(chain) if any(_has_weights(chain.units[i]) for i in _at(name, chain)))

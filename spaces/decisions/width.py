@@ -62,6 +62,10 @@ class Width(Decision[Widths]):
             return NotApplicable("the pretrained classifier has no hidden linear layer")
         return Choices(layers, within.shares)
 
+    def narrow(self, choices: Choices, chain: Chain) -> Choices:
+        left = {unit.name for unit in chain}
+        return replace(choices, layers={name: count for name, count in choices.layers.items() if name in left})
+
     def baseline(self, chain: Chain) -> Widths:
         return ()
 

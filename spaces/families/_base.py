@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spaces.chain import Chain, cut
 from spaces.errors import ProbeError
+from spaces.tracing import Opaque
 
 Grid = tuple[int, int]
 Layout = Literal["tokens", "map", "map_last"]
@@ -56,6 +58,19 @@ class Family(ABC):
         """
         del network, input_size  # most networks take any size as they are
 
+    def opaque(self, network: nn.Module) -> Opaque:
+        """Return what must not be looked into when ``network`` is traced; nothing for most."""
+        del network
+        return Opaque()
+
+    def chain(self, network: nn.Module, input_size: tuple[int, int]) -> Chain:
+        """Return ``network`` as a chain for inputs of ``input_size``: cut where its graph can be.
+
+        Raises:
+            ChainError: it cannot be cut.
+        """
+        return cut(network, input_size, self.facts(network), self.opaque(network))
+
     def adapt(self, network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return pretrained weights as ``network`` takes them, position embeddings resampled to its grid."""
         adapted = dict(state)
@@ -75,7 +90,9 @@ class Family(ABC):
         """Return what decisions should know, by name.
 
         ``channels_last`` (features are ``(N, H, W, C)``), ``class_token`` (its index among the tokens),
-        ``positions`` (a tuple of ``Positions``).
+        ``positions`` (a tuple of ``Positions``), ``masked`` (the last channel between units tells tokens from
+        padding), ``skippable`` (names of units that may be left out though they are not residual), ``shared``
+        (units hold the same parameters).
         """
         return {"positions": found} if (found := self.positions(network)) else {}
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from spaces import backbones
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate, Structure
 from spaces.decisions import freeze, kernel, stride, tail
@@ -167,3 +169,54 @@ def test_a_candidate_that_names_what_is_not_there_is_refused(space: Space, choic
     other = Candidate(replace(plain.structure, choices={**plain.structure.choices, **choices}), plain.recipe)  # type: ignore[dict-item]
     with pytest.raises(CandidateError, match=reason):
         space.apply(other)
+
+
+class Asked(Random):
+    """Draws at random, but for what is fixed, and remembers what was asked for."""
+
+    def __init__(self, seed: int, **fixed: object) -> None:
+        super().__init__(seed)
+        self.fixed = {name.replace("__", "."): value for name, value in fixed.items()}
+        self.names: list[str] = []
+
+    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        self.names.append(name)
+        return self.fixed[name] if name in self.fixed else super().integer(name, low, high)  # type: ignore[return-value]
+
+    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        self.names.append(name)
+        return super().real(name, low, high, log=log)
+
+    def choice(self, name: str, choices: Any) -> Any:
+        self.names.append(name)
+        return self.fixed[name] if name in self.fixed else super().choice(name, choices)
+
+
+def test_only_what_matters_is_asked_for(space: Space) -> None:
+    plain = Asked(0, pattern__kind="all", lora__where="none", insert__where="none")
+    space.sample(plain)
+    assert "freeze" in plain.names
+    for fixed in ({"pattern__kind": "head"}, {"pattern__kind": "stage", "pattern__stage": "3.0"}):
+        asked = Asked(0, **fixed, lora__where="none", insert__where="none", tail=0)
+        space.sample(asked)
+        assert "freeze" not in asked.names
+    frozen = Asked(0, pattern__kind="head", lora__where="none", insert__where="none")
+    space.sample(frozen)
+    assert not any("lr_backbone" in name for name in frozen.names)
+    assert "pattern.stage" not in frozen.names
+    adapted = Asked(0, pattern__kind="head", insert__where="all")
+    space.sample(adapted)
+    assert any("lr_backbone" in name for name in adapted.names)
+
+
+def test_a_head_on_what_the_tail_leaves_has_the_poolings_of_that() -> None:
+    pretrained = backbones.resolve("alexnet").pretrained("none", (64, 64))
+    space = Space(pretrained, {name: registry()[name].options() for name in ("tail", "head", "width")})
+    shorter = Asked(0, tail=2)
+    space.sample(shorter)
+    assert "head.pooling" in shorter.names
+    assert not any(name.startswith("width") for name in shorter.names)
+    full = Asked(0, tail=0)
+    space.sample(full)
+    assert "head.pooling" not in full.names
+    assert {"width.classifier.1", "width.classifier.4"} <= set(full.names)

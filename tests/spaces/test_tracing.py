@@ -73,27 +73,59 @@ def test_checks_of_a_shape_are_left_out() -> None:
     assert all(node.users for node in graph.nodes if node.op != "output")
 
 
+class Choosing(nn.Module):
+    """Looks at the numbers, which a graph has not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(6, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.one(x) if x.sum() > 0 else x
+
+
+class Outer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, 6)
+        self.choosing = Choosing()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.choosing(self.first(x))
+
+
+def test_a_module_that_cannot_be_looked_into_stays_whole() -> None:
+    graph, _ = tracing.trace(Outer())
+    assert [node.target for node in graph.nodes if node.op == "call_module"] == ["first", "choosing"]
+    with pytest.raises(ChainError, match=r"Choosing cannot be traced by torch\.fx"):
+        tracing.trace(Choosing())
+
+
 def test_types_named_opaque_are_not_looked_into() -> None:
-    class Pair(nn.Module):
+    graph, _ = tracing.trace(Net(), tracing.Opaque(modules=(Sometimes,)))
+    assert [node.target for node in graph.nodes if node.op == "call_module"][1:3] == ["blocks.0", "blocks.1"]
+
+
+def test_a_stage_is_looked_into_and_its_blocks_stay_whole() -> None:
+    class Block(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.one = nn.Linear(6, 6)
+            self.layers = nn.Sequential(nn.Linear(6, 6), nn.LayerNorm(6), nn.Linear(6, 6))
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.one(x) if x.sum() > 0 else x
+            return x + self.layers(x)
 
-    class Outer(nn.Module):
+    class Stage(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.pair = Pair()
+            self.blocks = nn.Sequential(Block(), Block())
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.pair(x)
+            return self.blocks(x)
 
-    with pytest.raises(ChainError, match=r"Outer cannot be traced by torch\.fx"):
-        tracing.trace(Outer())
-    graph, _ = tracing.trace(Outer(), tracing.Opaque(modules=(Pair,)))
-    assert [node.target for node in graph.nodes if node.op == "call_module"] == ["pair"]
+    graph, _ = tracing.trace(nn.Sequential(Stage(), Stage()))
+    paths = [f"{stage}.blocks.{block}" for stage in range(2) for block in range(2)]
+    assert [node.target for node in graph.nodes if node.op == "call_module"] == paths
 
 
 def test_residual_blocks_are_told_from_others() -> None:
