@@ -23,6 +23,7 @@ from spaces.build import Network
 from spaces.chain import is_norm_layer
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty
+from spaces.signature import signature
 
 _BETAS, _EPS = (0.9, 0.999), 1e-8
 _OTHER_IN_TRAINING = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
@@ -94,11 +95,11 @@ class Layout:
 
     @property
     def front_key(self) -> tuple[str, ...]:
-        return tuple(_signature(layer) for layer in self.front)
+        return tuple(str(signature(layer)) for layer in self.front)
 
     @property
     def key(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        return self.front_key, tuple(_signature(layer) for layer in self.layers)
+        return self.front_key, tuple(str(signature(layer)) for layer in self.layers)
 
 
 def layout_of(head: nn.Module) -> Layout | None:
@@ -116,6 +117,8 @@ def layout_of(head: nn.Module) -> Layout | None:
             continue
         if any(isinstance(inner, _OTHER_IN_TRAINING) for inner in layer.modules()) or list(layer.buffers()):
             return None
+        if signature(layer) is None:
+            return None
         if not layers and not list(layer.parameters()) and not share:
             front.append(layer)
             continue
@@ -127,18 +130,6 @@ def layout_of(head: nn.Module) -> Layout | None:
         layers.append(layer)
         names.append(name)
     return Layout(tuple(front), tuple(layers), tuple(names), dropout) if layers and not share else None
-
-
-def _signature(layer: nn.Module) -> str:
-    """Return text that is equal for layers which compute the same function of input and parameters."""
-    plain = {
-        name: value
-        for name, value in vars(layer).items()
-        if isinstance(value, bool | int | float | str | tuple) and name != "training"
-    }
-    shapes = [(name, tuple(parameter.shape)) for name, parameter in layer.named_parameters()]
-    inner = [_signature(child) for child in layer.children()]
-    return f"{type(layer).__module__}.{type(layer).__qualname__}{sorted(plain.items())}{shapes}{inner}"
 
 
 class Stack(Generic[S]):

@@ -1,0 +1,62 @@
+"""Telling modules that compute in the same way from others, without running them."""
+
+from __future__ import annotations
+
+import hashlib
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
+_OF_EVERY_MODULE = frozenset(vars(nn.Module())) | {"training"}
+_OF_A_GRAPH = frozenset({"_graph", "_code", "_lineno_map", "_prologue_start", "_tracer_cls", "_tracer_extras", "meta"})
+
+
+def signature(module: nn.Module) -> str | None:
+    """Return a key of this process that is equal for two modules only if they run alike on inputs of one shape.
+
+    It is made of the layers' types, settings and order, the code of traced modules, and the shapes of weights, not
+    their values: so two copies of a unit with the same edit are told to be alike. None where a module has an attribute
+    whose meaning cannot be read off (an object of another library, a closure): it may be like nothing else.
+    """
+    found: list[str] = []
+    return hashlib.sha256("\n".join(found).encode()).hexdigest() if _write(module, "", found) else None
+
+
+def _write(module: nn.Module, path: str, found: list[str]) -> bool:
+    kind = type(module)
+    skipped = _OF_EVERY_MODULE
+    if isinstance(module, fx.GraphModule):
+        skipped = skipped | _OF_A_GRAPH
+        found.append(f"{path}: graph {module.code}")  # every traced module has a type of its own
+    else:
+        found.append(f"{path}: {kind.__module__}.{kind.__qualname__} {id(kind)}")  # a notebook may define it anew
+    for name, value in sorted(vars(module).items()):
+        if name in skipped:
+            continue
+        text = _text(value)
+        if text is None:
+            return False
+        found.append(f"{name}={text}")
+    tensors = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+    found.extend(f"{name}{tuple(tensor.shape)}{tensor.dtype}{tensor.device.type}" for name, tensor in tensors)
+    if module._forward_hooks or module._forward_pre_hooks:
+        return False
+    return all(_write(child, f"{path}.{name}", found) for name, child in module.named_children())
+
+
+def _text(value: Any) -> str | None:
+    """Return ``value`` as text that says all of it; None where there is none."""
+    if isinstance(value, _PLAIN):
+        return repr(value)
+    if isinstance(value, tuple | list):
+        parts = [_text(part) for part in value]
+        return None if None in parts else f"{type(value).__name__}{parts}"
+    if isinstance(value, dict):
+        pairs = [(_text(key), _text(part)) for key, part in value.items()]
+        return None if any(None in pair for pair in pairs) else f"dict{pairs}"
+    if isinstance(value, type | BuiltinFunctionType) or (isinstance(value, FunctionType) and not value.__closure__):
+        return f"{getattr(value, '__module__', '')}.{value.__qualname__} {id(value)}"
+    return None
