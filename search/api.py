@@ -33,6 +33,9 @@ class Silent:
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         """Nothing."""
 
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Nothing."""
+
     def trial_started(self, number: int, words: str, epochs: int) -> None:
         """Nothing."""
 
@@ -107,7 +110,7 @@ def run_study(
     try:
         migrate.upgrade(engine)
         place = writable(Path(folder) / spec.name)
-        laboratory = _opened(spec, device)
+        laboratory = replace(_opened(spec, device), progress=watching.preparing)
         writing.create_study(engine, laboratory.record())
         progress = reading.progress(engine, spec.name)
         watching.study_opened(spec.objective, maximize=spec.maximize, progress=progress)

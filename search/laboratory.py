@@ -67,6 +67,7 @@ class Laboratory:
 
     Attributes:
         store: outputs of frozen prefixes; None computes them anew.
+        progress: told how far the decoding of a split is, ``(what, done, total)``.
         decoded: images of every split and input size that has been asked for; kept for all trials.
     """
 
@@ -78,6 +79,7 @@ class Laboratory:
     precision: Precision
     input_size: tuple[int, int]
     store: FeatureStore | None = None
+    progress: Callable[[str, int, int], None] = lambda *_: None
     decoded: dict[tuple[Split, tuple[int, int]], cache.Pixels] = field(default_factory=dict, repr=False)
 
     def build(self, candidate: Candidate, seed: int) -> building.Network:
@@ -109,7 +111,8 @@ class Laboratory:
         if (split, size) not in self.decoded:
             samples = self.dataset.of(split)
             folder = cache_folder() / "decoded" if self.spec.training.cache else None
-            self.decoded[split, size] = cache.decode(samples, frame, f"{self.dataset.fingerprint}-{split}", folder)
+            name, tell = f"{self.dataset.fingerprint}-{split}", partial(self.progress, f"decoding {split} images")
+            self.decoded[split, size] = cache.decode(samples, frame, name, folder, progress=tell)
         return Batches(
             pixels=self.decoded[split, size],
             batch_size=recipe.batch_size if training else recipe.batch_size * _EVALUATION_FACTOR,

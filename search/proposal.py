@@ -21,6 +21,8 @@ from spaces.chain import Trainable
 from spaces.decisions.head import features_of
 from spaces.errors import CandidateError
 
+FREE_BESIDE = ("head", "dropout", "penalty", "optimizer", "label_smoothing")
+"""Decisions in which trials that are trained at once may differ: they share batches and backbone."""
 REDRAWS = 5
 """How often a candidate that has been tried already is drawn again; a small space may hold no other."""
 
@@ -64,6 +66,28 @@ class Proposer:
         if number == 0:
             return self._baseline()
         return self._warm(number) or self._sampled(number)
+
+    def propose_beside(self, number: int, other: Candidate) -> Proposal | None:
+        """Return a candidate for trial ``number`` that differs from ``other`` in head and recipe alone.
+
+        The sampler proposes what may differ, given the rest. None where this study's space holds no other one.
+        """
+        params = self.laboratory.space.params(other)
+        if params is None:
+            return None
+        self.history.refresh()
+        fixed = {name: value for name, value in params.items() if name.split(".")[0] not in FREE_BESIDE}
+        shared = _shared(other)
+        for attempt in range(REDRAWS):
+            asked = self.sampling.ask(number, beside=fixed, attempt=attempt)
+            drawn = self.laboratory.space.sample(asked.suggest)
+            if _shared(drawn) == shared and drawn.fingerprint not in self.history.fingerprints:
+                return Proposal(drawn, asked, cost_of(self.laboratory, drawn))
+        return None
+
+    def is_warm(self, number: int) -> bool:
+        """Return whether trial ``number`` is the baseline or may be a warm start."""
+        return number <= self.laboratory.spec.search.warm_starts
 
     def _baseline(self) -> Proposal:
         space = self.laboratory.space
@@ -131,6 +155,13 @@ class Proposer:
                 return
 
 
+def _shared(candidate: Candidate) -> tuple[Json, ...]:
+    """Return all that candidates which are trained at once have in common."""
+    structure = candidate.structure
+    every = {**structure.choices, **candidate.recipe.choices}
+    return structure.input_size, {name: value for name, value in every.items() if name not in FREE_BESIDE}
+
+
 def cost_of(laboratory: Laboratory, candidate: Candidate) -> CostFeatures:
     """Return what training ``candidate`` costs, counted on fake tensors; nothing is built."""
     chain = laboratory.space.apply(candidate)
@@ -146,7 +177,7 @@ def cost_of(laboratory: Laboratory, candidate: Candidate) -> CostFeatures:
     trained = sum(parameter.numel() for parameter in head.parameters()) + sum(
         fact.parameters for unit, fact in zip(chain, facts, strict=True) if unit.trainable is Trainable.ALL
     )
-    epochs = laboratory.spec.training.epochs
+    epochs = laboratory.epochs(candidate)
     samples = {split: len(laboratory.dataset.of(split)) for split in (Split.TRAIN, Split.VAL)}
     total = training_flops(prefix, suffix, train=samples[Split.TRAIN], val=samples[Split.VAL], epochs=epochs)
     return CostFeatures(total, prefix + suffix, trained, prefix / max(prefix + suffix, 1), epochs)

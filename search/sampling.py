@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler, TPESampler
 from optuna.storages import InMemoryStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial
@@ -120,6 +120,13 @@ def make(options: SamplerOptions, seed: int) -> BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # `group`: conditional parameters need it
         return kind(seed=seed, n_startup_trials=options.startup, multivariate=True, group=True, constant_liar=True)
+
+
+def given(values: Mapping[str, Any], sampler: BaseSampler) -> BaseSampler:
+    """Return ``sampler`` with the parameters in ``values`` decided."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return PartialFixedSampler(dict(values), sampler)
 
 
 def bounded(trials: Sequence[PastTrial], *, maximize: bool) -> Sequence[PastTrial]:

@@ -111,6 +111,9 @@ class SearchOptions:
         budget: stops the study by its cost, whichever comes first.
         warm_start: how many of the best candidates of other studies in the same store, of the same task and
             backbone, are tried right after the baseline; ``true`` means 5.
+        parallel_heads: trials that freeze the whole backbone and that one worker trains at once, with one forward
+            pass of the backbone for all. Such a trial claims so many, and those beside it differ from it in head
+            and recipe only; 1 trains every trial alone.
         seed: of the whole study; the same seed gives the same candidates and metrics on one CPU worker.
     """
 
@@ -120,6 +123,7 @@ class SearchOptions:
     timeout: Duration | None = None
     budget: Budget | None = None
     warm_start: bool | Annotated[int, Field(ge=0)] = False
+    parallel_heads: Annotated[int, Field(ge=1)] = 1
     seed: Annotated[int, Field(ge=0)] = 0
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 

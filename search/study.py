@@ -133,14 +133,24 @@ class Sampling:
         self._frozen: dict[int, FrozenTrial] = {}
         self._ids: dict[int, int] = {}
 
-    def ask(self, number: int, queued: Mapping[str, Any] | None = None, *, attempt: int = 0) -> Asked:
+    def ask(
+        self,
+        number: int,
+        queued: Mapping[str, Any] | None = None,
+        *,
+        beside: Mapping[str, Any] | None = None,
+        attempt: int = 0,
+    ) -> Asked:
         """Return a proposal for our trial ``number``, the same one for the same ``attempt``.
 
-        ``queued`` gives values that are already decided; the rest is drawn at random.
+        ``queued`` and ``beside`` give values that are already decided. The rest is drawn at random with the
+        former, and proposed by the sampler, given these values, with the latter.
         """
         seed = trial_seed(self._seed, number) if not attempt else trial_seed(trial_seed(self._seed, number), attempt)
         sampler = sampling.Fixed(queued, seed) if queued is not None else sampling.make(self._options, seed)
         view = View(self._behind() if isinstance(sampler, TPESampler) else ())
+        if beside is not None:
+            sampler = sampling.given(beside, sampler)
         study = optuna.create_study(storage=view, direction=self._direction, sampler=sampler)
         trial = study.ask()
         return Asked(OptunaSuggest(trial), trial, sampler)

@@ -11,7 +11,7 @@ from typing import Protocol
 from search import pruning
 from search.data.sample import Split
 from search.laboratory import Laboratory, versions
-from search.proposal import Proposer
+from search.proposal import Proposal, Proposer
 from search.pruning import Curves
 from search.records import EpochRecord, TrialState, Verdict
 from search.store import reading, writing
@@ -21,7 +21,7 @@ from search.store.leases import Claim
 from search.store.reading import Progress
 from search.study import Sampling, trial_seed
 from search.training import checkpoint as files
-from search.training.fit import Outcome, fit
+from search.training.fit import Course, Outcome, fit
 from spaces.build import Network
 from spaces.candidate import Candidate
 
@@ -31,6 +31,9 @@ class Observer(Protocol):
 
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         """The study is in the store; ``progress`` is how far it was when this run began."""
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Images are being decoded, once for all trials: ``done`` of ``total``; ``what`` says which."""
 
     def trial_started(self, number: int, words: str, epochs: int) -> None:
         """A trial begins to train."""
@@ -70,28 +73,42 @@ def run(bench: Bench, claim: Claim) -> TrialState:
         LeaseLostError: another worker has taken it over; nothing more was written.
     """
     begin = time.monotonic()
+    prepared = prepare(bench, claim)
+    outcome = fit(prepared.network, prepared.course)
+    return finish(bench, prepared, outcome, time.monotonic() - begin)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A trial that is in the store and whose network is built: ready to train."""
+
+    claim: Claim
+    candidate: Candidate
+    optuna_number: int
+    network: Network
+    course: Course
+    watch: Watch
+
+
+def prepare(bench: Bench, claim: Claim, proposal: Proposal | None = None) -> Prepared:
+    """Return the claimed trial ready to train: the candidate a former attempt left, ``proposal``, or a new one."""
     laboratory, number = bench.laboratory, claim.number
-    candidate, optuna_number = _candidate(bench, claim)
+    candidate, optuna_number = _candidate(bench, claim, proposal)
     seed = trial_seed(laboratory.spec.search.seed, number)
     network = laboratory.build(candidate, seed)
     writing.record_size(bench.engine, claim, laboratory.size(network))
     bench.observer.trial_started(number, laboratory.space.words(candidate), laboratory.epochs(candidate))
-    watch = _Watch(bench, claim, laboratory.epochs(candidate))
+    watch = Watch(bench, claim, laboratory.epochs(candidate))
     course = laboratory.course(candidate, seed, watch.on_epoch, bench.leave, _resuming(bench, number), network)
-    outcome = fit(network, course)
-    seconds = time.monotonic() - begin
-    if outcome.verdict is Verdict.PAUSE:
-        writing.add_seconds(bench.engine, claim, seconds)
-        return TrialState.WAITING
-    return _finish(bench, claim, optuna_number, _Ending(candidate, network, outcome, watch.reason, seconds))
+    return Prepared(claim, candidate, optuna_number, network, course, watch)
 
 
-def _candidate(bench: Bench, claim: Claim) -> tuple[Candidate, int]:
-    """Return the claim's candidate, the one a former attempt left or a new one, and its number in Optuna."""
+def _candidate(bench: Bench, claim: Claim, proposal: Proposal | None) -> tuple[Candidate, int]:
+    """Return the claim's candidate, and its number in Optuna."""
     if claim.candidate is not None and claim.optuna_number is not None:
         return Candidate.from_json(claim.candidate), claim.optuna_number
     laboratory = bench.laboratory
-    proposal = Proposer(laboratory, bench.sampling, bench.history, bench.engine).propose(claim.number)
+    proposal = proposal or proposer(bench).propose(claim.number)
     optuna_number = bench.sampling.open(proposal.asked)
     writing.record_candidate(
         bench.engine,
@@ -110,8 +127,13 @@ def _candidate(bench: Bench, claim: Claim) -> tuple[Candidate, int]:
     return proposal.candidate, optuna_number
 
 
+def proposer(bench: Bench) -> Proposer:
+    """Return what proposes the candidates of the bench's study."""
+    return Proposer(bench.laboratory, bench.sampling, bench.history, bench.engine)
+
+
 @dataclass(slots=True)
-class _Watch:
+class Watch:
     """Takes every epoch to the store and asks the pruner."""
 
     bench: Bench
@@ -134,18 +156,13 @@ class _Watch:
         return Verdict.PAUSE if bench.leave() else Verdict.CONTINUE
 
 
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    candidate: Candidate
-    network: Network
-    outcome: Outcome
-    reason: str
-    seconds: float
-
-
-def _finish(bench: Bench, claim: Claim, optuna_number: int, ending: _Ending) -> TrialState:
-    laboratory, number, outcome = bench.laboratory, claim.number, ending.outcome
-    spec = laboratory.spec
+def finish(bench: Bench, prepared: Prepared, outcome: Outcome, seconds: float) -> TrialState:
+    """Store what came of a trial and return the state it is left in; ``WAITING`` when it has to be handed back."""
+    laboratory, claim = bench.laboratory, prepared.claim
+    number, spec = claim.number, laboratory.spec
+    if outcome.verdict is Verdict.PAUSE:
+        writing.add_seconds(bench.engine, claim, seconds)
+        return TrialState.WAITING
     pruned = outcome.verdict is Verdict.PRUNE
     state = TrialState.PRUNED if pruned else TrialState.COMPLETE
     last = outcome.epochs[-1]
@@ -153,9 +170,9 @@ def _finish(bench: Bench, claim: Claim, optuna_number: int, ending: _Ending) -> 
     value = best.metrics[spec.objective]
     path = None
     if not pruned and _is_worth_keeping(bench, value):
-        kept = laboratory.checkpoint(ending.candidate, ending.network, outcome)
+        kept = laboratory.checkpoint(prepared.candidate, prepared.network, outcome)
         path = files.write(bench.folder, f"trial-{number:05d}", kept)
-    ended = f"pruned after epoch {last.epoch}: {ending.reason}" if pruned else f"ran all {last.epoch} epochs"
+    ended = f"pruned after epoch {last.epoch}: {prepared.watch.reason}" if pruned else f"ran all {last.epoch} epochs"
     writing.finish_trial(
         bench.engine,
         claim,
@@ -164,11 +181,11 @@ def _finish(bench: Bench, claim: Claim, optuna_number: int, ending: _Ending) -> 
         best_epoch=best.epoch,
         evaluation=outcome.evaluation.named(laboratory.names(Split.VAL)) if outcome.evaluation else None,
         ended=ended,
-        seconds=ending.seconds,
+        seconds=seconds,
         checkpoint=path.name if path else None,
         extras={"device": str(laboratory.precision.device), "micro_batch": outcome.micro_batch, **outcome.facts},
     )
-    bench.sampling.tell(optuna_number, state, value, (last.epoch, last.metrics[spec.objective]))
+    bench.sampling.tell(prepared.optuna_number, state, value, (last.epoch, last.metrics[spec.objective]))
     files.remove_rolling(_resuming(bench, number))
     remove_surplus(bench)
     bench.observer.trial_ended(number, state, value, ended)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
-from search import trial
+from search.companions import Companions
 from search.errors import LeaseLostError, RunError, TrialError
 from search.laboratory import Laboratory
 from search.pruning import Curves
@@ -155,7 +155,7 @@ def work(bench: Bench, leaving: Leaving, *, worker: str | None = None) -> None:
     while not leaving() and not leaving.is_time_up and not is_budget_spent(bench):
         claim = leases.claim(bench.engine, study, name, LEASE_S)
         if claim is not None:
-            _run(bench, claim)
+            _run(bench, claim, name)
         elif reading.progress(bench.engine, study).unfinished:
             time.sleep(POLL_S)
         else:
@@ -176,17 +176,16 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _run(bench: Bench, claim: Claim) -> None:
+def _run(bench: Bench, claim: Claim, name: str = "") -> None:
     keeper = _Keeper(bench.engine, claim)
     leave: Callable[[], bool] = bench.leave
     held = replace(bench, leave=lambda: leave() or keeper.lost)
     begin = time.monotonic()
     try:
         with keeper.keeping():
-            state = trial.run(held, claim)
+            state = _companions(bench, name or worker_name()).run(held, claim)
         if state is TrialState.WAITING:
-            leases.release(bench.engine, claim)
-            bench.observer.trial_ended(claim.number, state, None, "handed back to the queue")
+            _release(bench, claim)
     except LeaseLostError:
         logger.warning("trial %d: another worker has taken it over; leaving it to that one", claim.number)
     except KeyboardInterrupt:
@@ -194,6 +193,24 @@ def _run(bench: Bench, claim: Claim) -> None:
         raise
     except Exception as error:  # noqa: BLE001  # whatever ends a trial is recorded with it, and the study goes on
         _fail(bench, claim, error, time.monotonic() - begin)
+
+
+def _companions(bench: Bench, name: str) -> Companions:
+    def claim() -> Claim | None:
+        return None if is_budget_spent(bench) else leases.claim(bench.engine, study, name, LEASE_S)
+
+    study = bench.laboratory.spec.name
+    return Companions(
+        claim,
+        hold=lambda other: _Keeper(bench.engine, other).keeping(),
+        fail=lambda other, error: _fail(bench, other, error, 0.0),
+        release=lambda other: _release(bench, other),
+    )
+
+
+def _release(bench: Bench, claim: Claim) -> None:
+    leases.release(bench.engine, claim)
+    bench.observer.trial_ended(claim.number, TrialState.WAITING, None, "handed back to the queue")
 
 
 def _fail(bench: Bench, claim: Claim, error: Exception, seconds: float) -> None:

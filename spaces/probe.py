@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,8 +42,8 @@ class UnitFacts:
     """What is known of a unit at one input size. Shapes leave out the batch.
 
     Attributes:
-        reduction: height of the network's input over the height of this unit's output; the one of the unit
-            in front where the output has no height.
+        reduction: height of the network's input over the height of this unit's output, for tokens the distance of
+            their patches; the one of the unit in front where the output has neither.
         macs: multiply-adds of one forward pass of one sample.
         activation_bytes: of the output of one sample in float32.
         can_skip: same shape in and out, and a residual form or one that normalises in and out alike.
@@ -191,6 +192,10 @@ def _is_named(unit: Unit, chain: Chain, fact: str) -> bool:
 
 
 def _reduction(chain: Chain, shape: Shape, before: int) -> int:
+    if len(shape) == 2 and len(chain.input_shape) == 3 and shape[0] > 1:
+        # Tokens that stand for patches of an image: how far patches are apart.
+        patches = shape[0] - (chain.facts.get("class_token") is not None)
+        return max(round(math.sqrt(math.prod(chain.input_size) / patches)), 1)
     if len(shape) != 3:
         return before
     height = shape[0] if is_channels_last(chain, shape) else shape[1]

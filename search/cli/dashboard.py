@@ -28,6 +28,8 @@ def command(
         ),
     ] = None,
 ) -> None:
+    import socket
+
     from search.cli._console import console, storage_url
     from search.errors import UserError
     from search.store import readonly
@@ -39,14 +41,17 @@ def command(
     except ImportError as error:
         raise UserError(f"the dashboard needs Dash ({error}): pip install 'ftsearch[dashboard]'") from error
     access.check(host, token or None)
-    engine = readonly.connect(storage_url(storage))
-    page = app.build(engine, host=host, token=token or None)
+    url = storage_url(storage)
+    engine = readonly.connect(url)
+    page = app.build(engine, url, host=host, token=token or None)
     try:
-        server = create_server(page.server, host=host, port=port, threads=6, ident=None)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family)
     except OSError as error:
         raise UserError(f"cannot listen on {host} port {port}: {error.strerror}; choose another --port") from error
-    listening = getattr(server, "effective_port", port)
-    console().print(f"Dashboard: {app.address_of(host, int(listening))} (Ctrl-C ends it)", soft_wrap=True)
+    server = create_server(page.server, sockets=[listening], threads=6, ident=None)
+    address = app.address_of(host, listening.getsockname()[1])
+    console().print(f"Dashboard: {address} (Ctrl-C ends it)", soft_wrap=True)
     try:
         server.run()
     except KeyboardInterrupt:

@@ -82,7 +82,9 @@ def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts
     from search.report import theme
 
     macs, parameters = sum(unit.macs for unit in facts), sum(unit.parameters for unit in facts)
-    side = "x".join(str(length) for length in pretrained.chain.input_size)
+    chain = pretrained.chain
+    is_image = len(chain.input_shape) == 3
+    side = "x".join(str(length) for length in chain.input_size) if is_image else f"{chain.input_shape[0]} tokens"
     screen.print(
         f"[bold]{pretrained.label}[/bold] ({pretrained.backbone}) at {side}: {len(facts)} units, "
         f"{theme.count(parameters)} parameters, "
@@ -99,7 +101,7 @@ def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts
         table.add_row(
             str(place),
             unit.name,
-            "x".join(str(length) for length in unit.out_shape),
+            _shape(unit.out_shape, pretrained),
             str(unit.reduction),
             theme.count(unit.parameters),
             f"[blue]{_bar(unit.parameters / most_parameters)}[/blue]",
@@ -123,6 +125,12 @@ def _print_decisions(screen: Console, opened: Space) -> None:
     screen.print(f"\nof the whole network: {', '.join(whole)}")
     for name, reason in opened.dropped.items():
         screen.print(f"{name} does not apply: {reason}", style="yellow", markup=False)
+
+
+def _shape(shape: tuple[int, ...], pretrained: Pretrained) -> str:
+    """Return a unit's output shape; the padding mask that travels behind the channels of tokens is not shown."""
+    masked = bool(pretrained.chain.facts.get("masked"))
+    return "x".join(str(length) for length in (*shape[:-1], shape[-1] - masked))
 
 
 def _geometry(convolutions: tuple[Convolution, ...]) -> str:

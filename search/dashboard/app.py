@@ -20,7 +20,7 @@ from search.dashboard.watch import Watch
 from search.errors import FinetuneError
 from search.report import look
 from search.report.figures import figures, studies_figures, trials_figures
-from search.report.figures._base import Drawing, Figure, Section, StudiesFigure, TrialsFigure
+from search.report.figures._base import Drawing, Figure, Need, Section, StudiesFigure, TrialsFigure
 from search.store import aggregates
 from search.store.connection import Engine, shown
 
@@ -77,6 +77,7 @@ class Pages:
 
     watch: Watch
     store: str
+    _learnt: tuple[object, list[Any]] | None = None
     _drawn: OrderedDict[tuple[object, ...], parts.Shown] = field(default_factory=OrderedDict)
 
     def page(self, address: Address, picked: list[int]) -> Any:
@@ -123,6 +124,14 @@ class Pages:
             return [part for one in found.trials if one.number == address.trial for part in trial.facts(found, one)]
         return no_update
 
+    def learnt(self, address: Address) -> Any:
+        """Return what the search learnt, once for every state of the study."""
+        key = (address, self.pulse(address))
+        if self._learnt is None or self._learnt[0] != key:
+            found = read(address.query).apply(self.watch.study(address.study, (Need.SPACES, Need.DETAILS)))
+            self._learnt = (key, study.learnt(found))
+        return self._learnt[1]
+
     def ranking(self, address: Address, place: int, order: str, picked: list[int]) -> Any:
         """Return one page of a study's ranking."""
         return study.ranking(read(address.query).apply(self.watch.study(address.study)), place, order, picked)
@@ -161,8 +170,8 @@ def _summed(summary: Any) -> tuple[object, ...]:
     return summary.name, progress.target, progress.best, progress.baseline, tuple(sorted(progress.states.items()))
 
 
-def build(engine: Engine, *, host: str = "127.0.0.1", token: str | None = None) -> Dash:
-    """Return the dashboard over ``engine``; serve its ``server``.
+def build(engine: Engine, store: str, *, host: str = "127.0.0.1", token: str | None = None) -> Dash:
+    """Return the dashboard over ``engine``, the store at the URL ``store``; serve its ``server``.
 
     Raises:
         UserError: ``host`` lets others in and there is no token.
@@ -181,7 +190,7 @@ def build(engine: Engine, *, host: str = "127.0.0.1", token: str | None = None) 
         add_log_handler=False,
         enable_mcp=False,
     )
-    pages = Pages(Watch(engine), shown(engine.url))
+    pages = Pages(Watch(engine), shown(store))
     files.offer(server, pages.watch)
     app.layout = _layout
     _navigation(app, pages)
@@ -283,6 +292,12 @@ def _live(app: Dash, pages: Pages) -> None:
         return _quietly(lambda: pages.facts(Address.of(path, query)))
 
     @app.callback(
+        Output("learnt", "children"), Input("pulse", "data"), State("url", "pathname"), State("url", "search")
+    )
+    def _learnt(_: str, path: str, query: str) -> Any:
+        return _quietly(lambda: pages.learnt(Address.of(path, query)))
+
+    @app.callback(
         Output({"type": "figure", "name": MATCH}, "figure"),
         Output({"type": "drawn", "name": MATCH}, "data"),
         Output({"type": "view", "name": MATCH}, "options"),
@@ -299,7 +314,9 @@ def _live(app: Dash, pages: Pages) -> None:
         if not isinstance(found, parts.Shown) or found.version == drawn:
             return no_update, no_update, no_update, no_update
         style = {} if len(found.views) > 1 else {"display": "none"}
-        return found.figure, found.version, parts.options(found.views), style
+        again = drawn.rsplit(" ", 1)[-1] == found.version.rsplit(" ", 1)[-1]
+        figure = parts.patched(found.figure) if again else found.figure
+        return figure, found.version, parts.options(found.views), style
 
     @app.callback(
         Output("ranking", "children"),

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from dash import dcc, html
+from dash import Patch, dcc, html
 
 from search.records import StudyRecord, TrialRecord
 from search.report import tables, theme
 from search.report.figures._base import Drawing, Section
 
 CONFIG: Any = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"scale": 2}}
-ROWS = 50
+ROWS = 25
 """Rows of a ranking on one page."""
 
 
@@ -37,6 +37,20 @@ def shown(drawing: Any, view: int, version: str, revision: str) -> Shown:
     return Shown(figure, tuple(label for label, _ in views), version)
 
 
+def patched(figure: dict[str, Any]) -> Patch:
+    """Return the change that brings a figure in the browser up to ``figure`` and leaves the axes' ranges alone."""
+    patch = Patch()
+    patch["data"] = figure["data"]
+    for key, value in figure["layout"].items():
+        if key.startswith(("xaxis", "yaxis")):
+            for own, detail in value.items():
+                if own not in ("range", "autorange"):
+                    patch["layout"][key][own] = detail
+        else:
+            patch["layout"][key] = value
+    return patch
+
+
 def figure(kind: Drawing, first: Shown | None = None) -> html.Section:
     """Return the place of a figure; drawn at once from ``first``, else as soon as the page stands."""
     views = first.views if first else ()
@@ -49,7 +63,7 @@ def figure(kind: Drawing, first: Shown | None = None) -> html.Section:
                 [
                     html.Label("View", htmlFor=f"view-{kind.name}", className="soft"),
                     dcc.Dropdown(
-                        options(views),
+                        options(views or ("view",)),
                         0,
                         id={"type": "view", "name": kind.name},
                         clearable=False,

@@ -47,6 +47,8 @@ def connect(url: str) -> Engine:
             engine = create_engine(
                 parsed, connect_args=options, pool_size=_POOL, max_overflow=0, pool_pre_ping=True, pool_recycle=1800
             )
+        with engine.connect():
+            pass  # asked once: what follows would be tried again for a minute
         found = migrate.current(engine)
     except SQLAlchemyError as error:
         raise StoreUrlError(f"cannot reach the database at {shown(parsed)}: {reason_of(error, parsed)}") from error

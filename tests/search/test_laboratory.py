@@ -84,3 +84,20 @@ def test_mixing_is_refused_for_a_task_that_cannot_mix(study_file: Path, monkeypa
     monkeypatch.setattr(type(specs.tasks()["classification"]), "mixes", False)
     with pytest.raises(UserError, match=r"space.mixing: inputs of the task classification cannot be mixed"):
         open_laboratory(load_spec(study_file), "cpu")
+
+
+def test_decoding_is_told_split_by_split(laboratory: Laboratory) -> None:
+    told: list[tuple[str, int, int]] = []
+    watched = replace(laboratory, progress=lambda *event: told.append(event), decoded={})
+    cached = replace(watched.spec.training, cache=False)
+    replace(watched, spec=replace(watched.spec, training=cached)).decode()
+    assert told[-1] == ("decoding val images", 9, 9)
+    assert ("decoding train images", 27, 27) in told
+
+
+def test_options_that_came_later_do_not_part_a_study_from_its_past(laboratory: Laboratory) -> None:
+    plain = laboratory.record().identity["training"]
+    assert not {"prefix_cache", "views", "features"} & set(plain)
+    training = replace(laboratory.spec.training, views=3)
+    other = replace(laboratory, spec=replace(laboratory.spec, training=training))
+    assert other.record().identity["training"] == {**plain, "views": 3}

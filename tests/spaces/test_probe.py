@@ -81,3 +81,8 @@ def test_the_place_of_the_channels_is_told_by_the_shape(tiny: Pretrained) -> Non
     assert not probe.is_channels_last(chain, (16, 16, 24))
     assert not probe.is_channels_last(chain, (25, 192))
     assert probe.is_channels_last(replace(chain, input_size=(32, 32), facts={"channels_last": True}), (8, 8, 8))
+
+
+def test_the_reduction_of_tokens_is_the_distance_of_their_patches() -> None:
+    facts = probe.describe(backbones.resolve("vit_b_16").describe((64, 96)))
+    assert {unit.reduction for unit in facts} == {16}

@@ -39,6 +39,7 @@ def page(study: StudyRecord, query: str, first: parts.Shown | None, picked: Coll
             html.P(_subtitle(study), className="soft"),
             *notes,
             html.Div(facts(kept), id="facts"),
+            html.Div(id="learnt"),
             _filters(study, conditions),
             parts.tabs(study.name, list(Section), section, conditions.to_query()),
             *[parts.figure(kind, first if place == 0 else None) for place, kind in enumerate(kinds)],

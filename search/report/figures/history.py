@@ -80,7 +80,13 @@ class History(Figure):
             hoverinfo="skip",
         )
         if theme.finite(rows.baseline):
-            figure.add_hline(y=rows.baseline, line_dash="dash", line_color=theme.ORANGE, annotation_text="plain recipe")
+            figure.add_hline(
+                y=rows.baseline,
+                line_dash="dash",
+                line_color=theme.ORANGE,
+                annotation_text="plain recipe",
+                annotation_position="bottom right",
+            )
         views = [
             (label, {"x": [[x[place] for place in chosen] for chosen in chosen_by_trace]}, {"xaxis.title.text": title})
             for (label, title), x in zip(AXES, rows.axes, strict=True)

@@ -9,7 +9,7 @@ import pytest
 def test_units_are_shown_with_what_applies(ftsearch: Callable[..., Any]) -> None:
     done = ftsearch("show", "squeezenet1_1", "--input", 64)
     assert done.code == 0, done.err
-    for part in ("features.0", "of the whole network: freeze", "skip does not", "3x3/2", "█"):
+    for part in ("features.0", "of the whole network: resolution, pattern, freeze", "skip does not", "3x3/2", "█"):
         assert part in done.out
     first, *_ = ftsearch("show", "squeezenet1_1", "--json").data
     assert first["name"] == "features.0"
