@@ -26,7 +26,7 @@ from search.data.sample import Dataset, Split
 from search.records import DatasetRecord, EpochRecord, Json, Size, StudyRecord, UnitRecord, Verdict
 from search.spec import StudySpec
 from search.tasks._base import Task
-from search.training.checkpoint import Checkpoint
+from search.training.checkpoint import Checkpoint, Rolling
 from search.training.epoch import Penalties, Step
 from search.training.fit import Course, Outcome
 from search.training.memory import MicroBatches
@@ -116,7 +116,7 @@ class Laboratory:
         seed: int,
         on_epoch: Callable[[EpochRecord], Verdict],
         leave: Callable[[], bool],
-        folder: Path | None,
+        folder: Rolling | None,
     ) -> Course:
         """Return how ``candidate`` is trained."""
         spec, values = self.spec, self.space.values(candidate)

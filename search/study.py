@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, ClassVar, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.importance import (
     BaseImportanceEvaluator,
     FanovaImportanceEvaluator,
@@ -18,7 +19,7 @@ from optuna.importance import (
     get_param_importances,
 )
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial
 from optuna.trial import TrialState as OptunaState
@@ -108,16 +109,6 @@ class _FixedSampler(BaseSampler):
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
 
-def open_storage(url: str, engine_kwargs: Mapping[str, Any], tune: Callable[[Any], None]) -> BaseStorage:
-    """Return Optuna's storage in the database at ``url``, its tables made if they are missing.
-
-    ``tune`` is given the SQLAlchemy engine (locking and journal modes are the store's business).
-    """
-    storage = RDBStorage(url, engine_kwargs=dict(engine_kwargs))
-    tune(storage.engine)
-    return storage
-
-
 class Sampling:
     """Asks Optuna for candidates of one study and tells it how they did.
 
@@ -151,23 +142,33 @@ class Sampling:
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
         if self._storage.get_trial(trial_id).state.is_finished():
             return
-        if state is TrialState.PRUNED and last_epoch is not None:
-            self._storage.set_trial_intermediate_value(trial_id, *last_epoch)
-        values = value if state is TrialState.COMPLETE else None
-        self._study.tell(number, values, state=_STATES[state], skip_if_finished=True)
+        try:
+            if state is TrialState.PRUNED and last_epoch is not None:
+                self._storage.set_trial_intermediate_value(trial_id, *last_epoch)
+            values = value if state is TrialState.COMPLETE else None
+            self._study.tell(number, values, state=_STATES[state], skip_if_finished=True)
+        except UpdateFinishedTrialError:
+            return  # told by a call whose answer was lost, or by another worker
 
     def unfinished(self) -> tuple[int, ...]:
         """Return the numbers of the trials that Optuna holds open."""
         return tuple(trial.number for trial in self._study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,)))
 
+    def close_orphans(self, known: Container[int], older_than_s: float) -> None:
+        """Fail the trials that Optuna has held open for so long although none of ours, ``known``, is theirs.
+
+        They were opened by a worker that died, or lost the database, before it could write down their number.
+        """
+        before = datetime.now() - timedelta(seconds=older_than_s)  # Optuna's times are local and naive
+        for trial in self._study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,)):
+            if trial.number not in known and trial.datetime_start is not None and trial.datetime_start <= before:
+                self.tell(trial.number, TrialState.FAILED, None, None)
+
     def close(self) -> None:
         """Give the storage's connections back."""
         self._storage.remove_session()
-        engine = getattr(self._storage, "engine", None) or getattr(
-            getattr(self._storage, "_backend", None), "engine", None
-        )
-        if engine is not None:
-            engine.dispose()
+        for owner, release in ((self._storage, "close"), (getattr(self._storage, "engine", None), "dispose")):
+            getattr(owner, release, lambda: None)()
 
     def _sampler(self, seed: int) -> BaseSampler:
         if self._options.name == "random":

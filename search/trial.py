@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from search.artifacts import Shelf, resuming
+from search.errors import TrialError
 from search.laboratory import Laboratory, versions
 from search.records import EpochRecord, TrialState, Verdict
-from search.store import reading, writing
+from search.store import fitted, reading, writing
 from search.store.connection import Engine
+from search.store.curves import Curves
 from search.store.leases import Claim
 from search.store.reading import Progress
 from search.study import Sampling, trial_seed
 from search.training import checkpoint as files
+from search.training import memory
 from search.training.fit import Outcome, fit
 from spaces.build import Network
 from spaces.candidate import Candidate
@@ -42,8 +47,11 @@ class Bench:
     """Where trials run: what they share, the store, the sampler, who watches.
 
     Attributes:
-        folder: where checkpoints go, one folder a study.
+        folder: where logs and pages go, one folder a study.
+        shelf: where checkpoints go; ``key`` tells those of one study from another's.
         leave: true once the worker has been told to go.
+        curves: of all trials, for the pruner.
+        pause: true once it shall leave when the running epoch has ended.
     """
 
     laboratory: Laboratory
@@ -52,6 +60,10 @@ class Bench:
     folder: Path
     observer: Observer
     leave: Callable[[], bool]
+    shelf: Shelf
+    key: str
+    curves: Curves
+    pause: Callable[[], bool] = lambda: False
 
 
 def run(bench: Bench, claim: Claim) -> TrialState:
@@ -69,11 +81,19 @@ def run(bench: Bench, claim: Claim) -> TrialState:
     writing.record_size(bench.engine, claim, laboratory.size(network))
     bench.observer.trial_started(number, laboratory.space.words(candidate), laboratory.spec.training.epochs)
     watch = _Watch(bench, claim)
-    outcome = fit(network, laboratory.course(candidate, seed, watch.on_epoch, bench.leave, _resuming(bench, number)))
+    rolling = _resuming(bench, claim)
+    course = laboratory.course(candidate, seed, watch.on_epoch, bench.leave, rolling)
+    structure, device = fitted.structure_key(candidate.to_json()), memory.kind_of(laboratory.precision.device)
+    limit = fitted.recall(bench.engine, laboratory.spec.name, structure, device)
+    outcome = fit(network, replace(course, micro_batch=limit))
+    if outcome.micro_batch is not None and outcome.micro_batch != limit:
+        fitted.remember(bench.engine, laboratory.spec.name, structure, device, outcome.micro_batch)
     if outcome.verdict is Verdict.PAUSE:
         return TrialState.WAITING
     ending = _Ending(candidate, network, outcome, watch.reason, time.monotonic() - begin)
-    return _finish(bench, claim, optuna_number, ending)
+    state = _finish(bench, claim, optuna_number, ending)
+    rolling.remove()
+    return state
 
 
 def _candidate(bench: Bench, claim: Claim) -> tuple[Candidate, int]:
@@ -83,7 +103,12 @@ def _candidate(bench: Bench, claim: Claim) -> tuple[Candidate, int]:
     laboratory, number = bench.laboratory, claim.number
     space = laboratory.space
     is_baseline = number == 0
-    if is_baseline:
+    if claim.candidate is not None:  # failed, and put back by hand: Optuna's trial of it has ended
+        candidate = Candidate.from_json(claim.candidate)
+        asked = bench.sampling.ask(number, claim.params or {})
+        if claim.params:
+            space.sample(asked.suggest)
+    elif is_baseline:
         candidate = space.baseline()
         params = space.params(candidate)
         asked = bench.sampling.ask(number, params or {})
@@ -120,13 +145,31 @@ class _Watch:
         bench, spec = self.bench, self.bench.laboratory.spec
         writing.record_epochs(bench.engine, self.claim, (record,))
         bench.observer.epoch_done(self.claim.number, record)
-        if self.claim.number > 0 and record.epoch < spec.training.epochs:
-            curves = reading.epoch_curves(bench.engine, spec.name, spec.objective)
-            own = curves.pop(self.claim.number)
+        value = record.metrics[spec.objective]
+        if not math.isfinite(value):
+            raise TrialError(f"{spec.objective} is {value} after epoch {record.epoch}", "nan")
+        if record.epoch < spec.training.epochs:
+            verdict = self._judged(record.epoch)
+            if verdict is not Verdict.CONTINUE:
+                return verdict
+        return Verdict.PAUSE if bench.leave() or bench.pause() else Verdict.CONTINUE
+
+    def _judged(self, epoch: int) -> Verdict:
+        """Return whether the trial ends here: weaker than the others, or nothing changes any more."""
+        spec, number = self.bench.laboratory.spec, self.claim.number
+        same, is_pruning = spec.faults.constant_epochs, number > 0 and spec.search.pruner.name != "none"
+        if not is_pruning and not 0 < same <= epoch:
+            return Verdict.CONTINUE
+        curves = dict(self.bench.curves.look())
+        own = curves.pop(number)
+        if is_pruning:
             verdict, self.reason = spec.search.pruner.verdict(own, curves, spec.maximize)
             if verdict is Verdict.PRUNE:
                 return verdict
-        return Verdict.PAUSE if bench.leave() else Verdict.CONTINUE
+        if 0 < same <= len(own) and len(set(own[-same:])) == 1:
+            self.reason = f"{spec.objective} has been {own[-1]:.4g} for {same} epochs"
+            return Verdict.STOP
+        return Verdict.CONTINUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +192,10 @@ def _finish(bench: Bench, claim: Claim, optuna_number: int, ending: _Ending) -> 
     path = None
     if not pruned and _is_worth_keeping(bench, value):
         kept = laboratory.checkpoint(ending.candidate, ending.network, outcome)
-        path = files.write(bench.folder, f"trial-{number:05d}", kept)
-    ended = f"pruned after epoch {last.epoch}: {ending.reason}" if pruned else f"ran all {last.epoch} epochs"
+        path = files.put(bench.shelf, f"trial-{number:05d}", kept)
+    ended = f"ran all {last.epoch} epochs"
+    if ending.reason:
+        ended = f"{'pruned' if pruned else 'ended'} after epoch {last.epoch}: {ending.reason}"
     writing.finish_trial(
         bench.engine,
         claim,
@@ -160,18 +205,24 @@ def _finish(bench: Bench, claim: Claim, optuna_number: int, ending: _Ending) -> 
         evaluation=outcome.evaluation,
         ended=ended,
         seconds=ending.seconds,
-        checkpoint=path.name if path else None,
+        checkpoint=path,
         extras={"device": str(laboratory.precision.device), "micro_batch": outcome.micro_batch},
     )
     bench.sampling.tell(optuna_number, state, value, (last.epoch, last.metrics[spec.objective]))
-    files.remove_rolling(_resuming(bench, number))
-    remove_surplus(bench)
+    if path is not None:
+        remove_surplus(bench)
     bench.observer.trial_ended(number, state, value, ended)
     return state
 
 
-def _resuming(bench: Bench, number: int) -> Path:
-    return bench.folder / f"resume-{number:05d}"
+def _resuming(bench: Bench, claim: Claim) -> files.Rolling:
+    """Return where the trial's checkpoints for resuming lie; the store knows their names."""
+    return files.Rolling(
+        bench.shelf,
+        resuming(bench.key, claim.number),
+        claim.resume,
+        lambda names: writing.record_resume(bench.engine, claim, names),
+    )
 
 
 def _is_worth_keeping(bench: Bench, value: float) -> bool:
@@ -185,4 +236,4 @@ def remove_surplus(bench: Bench) -> None:
     spec = bench.laboratory.spec
     for number, checkpoint in reading.kept_checkpoints(bench.engine, spec.name)[spec.keep_checkpoints :]:
         writing.forget_checkpoint(bench.engine, spec.name, number)
-        (bench.folder / checkpoint).unlink(missing_ok=True)
+        bench.shelf.remove(checkpoint)

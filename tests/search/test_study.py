@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from search.backend import open_storage
 from search.records import TrialRecord, TrialState
-from search.store.connection import optuna_options, tune
-from search.study import SamplerOptions, Sampling, delete, importances, open_storage, trial_seed
+from search.store.connection import tune
+from search.study import SamplerOptions, Sampling, delete, importances, trial_seed
 
 
 def sampling(tmp_path: Path, name: str = "s", seed: int = 1) -> Sampling:
     url = f"sqlite:///{tmp_path}/{name}.db"
-    storage = open_storage(url, optuna_options(url), tune)
+    storage = open_storage(url, {}, tune)
     return Sampling(storage, "study", maximize=True, options=SamplerOptions(startup=3), seed=seed)
 
 
