@@ -248,12 +248,12 @@ def _placed(engine: Engine, study: str, address: str, here: str | None = None) -
 
 
 def _found(stored: tuple[str, str], beside: str, here: str | None) -> Shelf:
-    """Return the shelf with this address and key: ``here`` if that is given, else there, else ``beside``.
+    """Return the shelf with this address and key: ``here`` if that is given, else ``beside`` if it is that, else there.
 
-    A folder that was moved or copied together with its store is found beside it.
+    A folder that was moved or copied together with its store is found beside it; a copy never touches its original.
     """
     address, key = stored
-    if here is None and not is_place(open_shelf(address, Blobs), key) and is_place(open_shelf(beside, Blobs), key):
+    if here is None and is_place(open_shelf(beside, Blobs), key):
         address = beside
     shelf = open_shelf(here or address, Blobs)
     find_place(shelf, key)

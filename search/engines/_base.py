@@ -45,6 +45,7 @@ class Order:
         folder: where their logs go.
         device: ``auto``, or what ``ftsearch worker --device`` takes.
         data: where the data lies; None: where the study says.
+        program: what the Python interpreter runs: ``ftsearch``.
     """
 
     study: str
@@ -53,10 +54,19 @@ class Order:
     device: str
     placement: Placement = field(default_factory=Placement)
     data: Path | None = None
+    program: tuple[str, ...] = ("-P", "-m", "search")
 
     def arguments(self, device: str | None = None) -> list[str]:
-        """Return the arguments of ``ftsearch`` that make a worker."""
-        found = ["worker", self.study, "--device", device or self.device, "--folder", str(self.folder.absolute())]
+        """Return the arguments of the Python interpreter that make a worker."""
+        found = [
+            *self.program,
+            "worker",
+            self.study,
+            "--device",
+            device or self.device,
+            "--folder",
+            str(self.folder.absolute()),
+        ]
         if self.data is not None:
             found += ["--data", str(self.data)]
         if self.placement.proxy is not None:
@@ -119,16 +129,15 @@ class Engine(ABC):
 
 
 def start_worker(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start ``ftsearch`` with ``arguments`` in a process of its own, so that no trial can spoil this one.
+    """Start Python with ``arguments`` in a process of its own, so that no trial can spoil this one.
 
     It hands its trial back when this process dies.
     """
-    command = [sys.executable, "-P", "-m", "search", *arguments]
-    return subprocess.Popen(command, env=as_child(environment))  # noqa: S603  # our own interpreter and arguments
+    return subprocess.Popen([sys.executable, *arguments], env=as_child(environment))  # noqa: S603  # our own interpreter and arguments
 
 
 def run_worker(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run ``ftsearch`` with ``arguments`` until it ends and return its exit code; SIGTERM is passed on to it."""
+    """Run Python with ``arguments`` until it ends and return its exit code; SIGTERM is passed on to it."""
     process = start_worker(arguments, environment)
     before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:

@@ -50,7 +50,7 @@ class Local(Engine):
         threads = threads_for(len(self._places))
         with self.log(place.number).open("ab") as log:
             place.process = subprocess.Popen(  # noqa: S603  # our own interpreter and arguments
-                [sys.executable, "-P", "-m", "search", *self.order.arguments(place.device)],
+                [sys.executable, *self.order.arguments(place.device)],
                 env=as_child(self.order.environment(threads)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

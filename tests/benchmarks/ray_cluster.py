@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TRIALS = 24
 EPOCH_S = 0.5
+INSTANT = str(ROOT / "tests" / "benchmarks" / "instant.py")
 
 
 def main(folder: Path) -> int:
