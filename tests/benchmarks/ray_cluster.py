@@ -35,20 +35,9 @@ def main(folder: Path) -> int:
         __slots__ = ()
 
         def arguments(self, device: str | None = None) -> list[str]:
-            return [
-                str(INSTANT),
-                "work",
-                self.storage,
-                "s",
-                "--folder",
-                str(folder),
-                "--lease",
-                "6",
-                "--seconds",
-                str(EPOCH_S),
-            ]
+            options = {"--folder": str(folder), "--lease": "6", "--seconds": str(EPOCH_S)}
+            return [INSTANT, "work", self.storage, "s", *(word for pair in options.items() for word in pair)]
 
-    INSTANT = ROOT / "tests" / "benchmarks" / "instant.py"
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 80 * 2**20})
     second = cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
     cluster.wait_for_nodes()
@@ -69,9 +58,7 @@ def main(folder: Path) -> int:
     study = reading.load_study(engine, "s")
     attempts = [trial.attempts for trial in study.trials]
     twice = sum(len({record.epoch for record in trial.epochs}) != len(trial.epochs) for trial in study.trials)
-    print(
-        f"trials {progress.finished} of {TRIALS}, attempts of a trial at most {max(attempts)}, doubled epochs {twice}"
-    )
+    print(f"trials {progress.finished} of {TRIALS}, at most {max(attempts)} attempts, {twice} doubled epochs")
     place.kill()
     ray.shutdown()
     cluster.shutdown()
