@@ -1,13 +1,17 @@
 # make quickstart   a finished search on real images in minutes
 # make test         style, types, import contracts, tests with coverage
 # make test-all     the same with every backbone (slow)
+# make bench        ratios of speed, measured side by side: make bench DATA=folder-of-images EPOCHS=3
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := search spaces tests
 
-.PHONY: quickstart test test-all lint clean
+DATA ?= data
+EPOCHS ?= 3
+
+.PHONY: quickstart test test-all bench lint clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/ftsearch run studies/quickstart.yaml
@@ -18,6 +22,10 @@ test: $(VENV)/.installed-test lint
 
 test-all: $(VENV)/.installed-test lint
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --cov --cov-report=term:skip-covered
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python tests/benchmarks/trial_cost.py --data $(DATA) --epochs $(EPOCHS) --json trial_cost.json
+	$(BIN)/python tests/benchmarks/gpu_trial.py --data $(DATA) --json gpu_trial.json
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check $(SOURCES)

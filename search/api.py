@@ -40,6 +40,9 @@ class Silent:
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         """Nothing."""
 
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Nothing."""
+
     def trial_started(self, number: int, words: str, epochs: int) -> None:
         """Nothing."""
 
@@ -119,7 +122,7 @@ def run_study(
     try:
         migrate.upgrade(engine)
         place = writable(Path(folder) / spec.name)
-        laboratory = _opened(spec, device)
+        laboratory = replace(_opened(spec, device), progress=watching.preparing)
         writing.create_study(engine, laboratory.record())
         shelf, key = _placed(engine, spec.name, artifacts or str(place.absolute()))
         progress = reading.progress(engine, spec.name)
@@ -136,7 +139,7 @@ def run_study(
                 engines.run_workers(order, count, engine, watching, leaving)
         record = reading.load_study(engine, spec.name)
         path = page.write((record,), place / "report.html") if report else None
-        return StudyResult(record, path, _why_stopped(record, leaving))
+        return StudyResult(record, path, _why_stopped(record, spec, leaving))
     finally:
         engine.dispose()
 
@@ -369,10 +372,13 @@ def _opened(spec: StudySpec, device: str) -> Laboratory:
         raise UserError(str(error)) from error
 
 
-def _why_stopped(study: StudyRecord, leaving: Leaving) -> str:
+def _why_stopped(study: StudyRecord, spec: StudySpec, leaving: Leaving) -> str:
     finished = sum(trial.state.is_finished for trial in study.trials)
     if finished >= study.target:
         return ""
     if leaving.reason:
         return leaving.reason
+    spent = sum(trial.seconds for trial in study.trials)
+    if spec.search.budget and spec.search.budget.gpu_seconds and spent >= spec.search.budget.gpu_seconds:
+        return f"the budget of {spec.search.budget.gpu_seconds:g} s is spent ({finished} trials took {spent:.0f} s)"
     return "the time is up" if leaving.is_time_up else "workers ended early"

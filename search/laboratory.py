@@ -21,21 +21,27 @@ from torch.optim.lr_scheduler import LRScheduler
 from search import spec as specs
 from search.data import augment, cache
 from search.data.assembly import cache_folder
-from search.data.batches import Batches
+from search.data.batches import Batches, Views
 from search.data.sample import Dataset, Split
+from search.errors import UserError
 from search.records import DatasetRecord, EpochRecord, Json, Size, StudyRecord, UnitRecord, Verdict
 from search.spec import StudySpec
 from search.tasks._base import Task
+from search.training import features, host
 from search.training.checkpoint import Checkpoint, Rolling
 from search.training.epoch import Penalties, Step
 from search.training.fit import Course, Outcome
+from search.training.keeping import FeatureStore
 from search.training.memory import MicroBatches
 from search.training.optimizers import optimize
+from search.training.options import TrainingOptions
 from search.training.precision import Precision, choose, device_of
 from spaces import backbones, probe
 from spaces import build as building
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
+from spaces.decisions._base import AS_STUDY
+from spaces.decisions.mixing import Mixing
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty
 from spaces.heads import Features, HeadChoice
@@ -47,11 +53,22 @@ _EVALUATION_FACTOR = 4
 
 
 @dataclass(frozen=True, slots=True)
+class _Recipe:
+    """What a candidate's recipe says about batches."""
+
+    batch_size: int
+    augmentation: augment.Augmentation
+    mix: augment.Mix | None
+
+
+@dataclass(frozen=True, slots=True)
 class Laboratory:
     """One study, ready to run trials on one device.
 
     Attributes:
-        decoded: images of every split that has been asked for; kept for all trials.
+        store: outputs of frozen prefixes; None computes them anew.
+        progress: told how far the decoding of a split is, ``(what, done, total)``.
+        decoded: images of every split and input size that has been asked for; kept for all trials.
     """
 
     spec: StudySpec
@@ -61,54 +78,83 @@ class Laboratory:
     space: Space
     precision: Precision
     input_size: tuple[int, int]
-    decoded: dict[Split, cache.Pixels] = field(default_factory=dict, repr=False)
+    store: FeatureStore | None = None
+    progress: Callable[[str, int, int], None] = lambda *_: None
+    decoded: dict[tuple[Split, tuple[int, int]], cache.Pixels] = field(default_factory=dict, repr=False)
 
     def build(self, candidate: Candidate, seed: int) -> building.Network:
         """Return the candidate's network on the laboratory's device, its head drawn from ``seed``."""
         classes = len(self.dataset.classes)
         head = partial(_head, self.task, classes)
-        return building.build(self.space.apply(candidate), self.space.values(candidate), head, seed).to(
-            self.precision.device
-        )
+        network = building.build(self.space.apply(candidate), self.space.values(candidate), head, seed)
+        return self.precision.place_network(network.to(self.precision.device))
 
     def size(self, network: building.Network) -> Size:
         """Return what ``network`` costs to hold and to run."""
         found = building.size(network)
         return Size(found.parameters, found.trained, found.flops, found.unit_states)
 
-    def batches(self, split: Split, seed: int = 0) -> Batches:
-        """Return the batches of a split: shuffled and augmented for training, as they are otherwise."""
-        training, options = split is Split.TRAIN, self.spec.training
-        expected = self.pretrained.preprocessing
-        frame = self.frame(split)
-        if split not in self.decoded:
+    def epochs(self, candidate: Candidate) -> int:
+        """Return how many epochs ``candidate`` is trained for, if nothing ends it early."""
+        share: float = self.space.values(candidate)["epochs"]
+        return max(round(share * self.spec.training.epochs), 1)
+
+    def batches(self, split: Split, seed: int = 0, candidate: Candidate | None = None) -> Batches:
+        """Return the batches of a split: shuffled and augmented for training, as they are otherwise.
+
+        Size, batch size, augmentation and mixing are those of ``candidate``, else those of the study file.
+        """
+        training, expected = split is Split.TRAIN, self.pretrained.preprocessing
+        size = candidate.structure.input_size if candidate else self.input_size
+        recipe = self._recipe(candidate)
+        frame = self.frame(split, size)
+        if (split, size) not in self.decoded:
             samples = self.dataset.of(split)
             folder = cache_folder() / "decoded" if self.spec.training.cache else None
-            self.decoded[split] = cache.decode(samples, frame, f"{self.dataset.fingerprint}-{split}", folder)
+            name, tell = f"{self.dataset.fingerprint}-{split}", partial(self.progress, f"decoding {split} images")
+            self.decoded[split, size] = cache.decode(samples, frame, name, folder, progress=tell)
         return Batches(
-            pixels=self.decoded[split],
-            batch_size=options.batch_size if training else options.batch_size * _EVALUATION_FACTOR,
+            pixels=self.decoded[split, size],
+            batch_size=recipe.batch_size if training else recipe.batch_size * _EVALUATION_FACTOR,
             device=self.precision.device,
-            size=self.input_size,
+            size=size,
             resize=frame.resize,
             mean=expected.mean,
             std=expected.std,
             seed=seed,
-            augmentation=augment.preset(options.augmentation, flip=options.flip) if training else None,
+            augmentation=recipe.augmentation if training else None,
+            mix=recipe.mix if training else None,
+            classes=len(self.dataset.classes),
             shuffle=training,
         )
+
+    def _recipe(self, candidate: Candidate | None) -> _Recipe:
+        options = self.spec.training
+        if candidate is None:
+            return _Recipe(options.batch_size, augment.preset(options.augmentation, flip=options.flip), None)
+        values = self.space.values(candidate)
+        strength = options.augmentation if values["augmentation"] == AS_STUDY else values["augmentation"]
+        mixing: Mixing = values["mixing"]
+        return _Recipe(
+            values["batch_size"] or options.batch_size,
+            augment.preset(strength, flip=options.flip),
+            None if mixing.kind == "none" else augment.Mix(mixing.kind, mixing.alpha),
+        )
+
+    def names(self, split: Split) -> tuple[str, ...]:
+        """Return what the samples of a split are called, in the order of its batches when they are not shuffled."""
+        return tuple(sample.image.name for sample in self.dataset.of(split))
 
     def decode(self) -> None:
         """Decode training and validation images into the machine's cache, for other processes to find."""
         for split in (Split.TRAIN, Split.VAL):
             self.batches(split)
 
-    def frame(self, split: Split) -> cache.Frame:
-        """Return how images of a split are decoded; without augmentation training sees what validation sees."""
+    def frame(self, split: Split, size: tuple[int, int]) -> cache.Frame:
+        """Return how images of a split are decoded for a network that takes ``size`` (height, width)."""
         expected = self.pretrained.preprocessing
-        height, width = self.input_size
-        resize = (expected.resize_for(height), expected.resize_for(width))
-        return cache.Frame(self.input_size, resize, expected.interpolation, whole=split is Split.TRAIN)
+        resize = (expected.resize_for(size[0]), expected.resize_for(size[1]))
+        return cache.Frame(size, resize, expected.interpolation, whole=split is Split.TRAIN)
 
     def course(
         self,
@@ -117,16 +163,20 @@ class Laboratory:
         on_epoch: Callable[[EpochRecord], Verdict],
         leave: Callable[[], bool],
         folder: Rolling | None,
+        network: building.Network | None = None,
     ) -> Course:
-        """Return how ``candidate`` is trained."""
+        """Return how ``candidate`` is trained; with its ``network``, frozen leading units are run only once.
+
+        What ``network`` gets is then the output of its prefix, for a fixed set of views shared by all trials.
+        """
         spec, values = self.spec, self.space.values(candidate)
-        train = self.batches(Split.TRAIN, seed)
-        return Course(
+        train, val = self.batches(Split.TRAIN, seed, candidate), self.batches(Split.VAL, candidate=candidate)
+        course = Course(
             task=self.task,
             classes=self.dataset.classes,
             train=train,
-            val=self.batches(Split.VAL),
-            epochs=spec.training.epochs,
+            val=val,
+            epochs=self.epochs(candidate),
             objective=spec.objective,
             maximize=spec.maximize,
             seed=seed,
@@ -134,9 +184,40 @@ class Laboratory:
             optimize=partial(_optimize, values["optimizer"], values["penalty"]),
             steps_per_epoch=len(train),
             penalties=partial(_penalties, values["penalty"]),
+            label_smoothing=values["label_smoothing"],
             on_epoch=on_epoch,
             leave=leave,
             folder=folder,
+        )
+        if network is None or not network.prefix_units:
+            return course
+        return self._behind_prefix(course, network, train, val)
+
+    def _behind_prefix(self, course: Course, network: building.Network, train: Batches, val: Batches) -> Course:
+        options = self.spec.training
+        prefix = features.Prefix(network, self.precision)
+        why = "mixed images are new in every step" if train.mix else ""
+        why = why or ("switched off" if options.prefix_cache == "off" else "")
+        if not why and train.augmentation is not None:
+            count = options.views_for(self.spec.search.trials) if train.augmentation.is_random else 1
+            train.views = Views(count, self.spec.search.seed)
+        device = self.precision.device.type
+        behind = []
+        for split, batches in ((Split.TRAIN, train), (Split.VAL, val)):
+            facts = [self.dataset.fingerprint, split, device, str(self.precision.dtype)]
+            facts.append(self.pretrained.preprocessing.interpolation)
+            account = features.Account(len(prefix), batches.views.count if batches.views else 1, why=why)
+            account.source = "recomputed" if why else "cached"
+            behind.append(
+                features.FrozenBatches(batches=batches, prefix=prefix, facts=facts, store=self.store, account=account)
+            )
+        accounts = [batches.account for batches in behind]
+        return replace(
+            course,
+            train=behind[0],
+            val=behind[1],
+            forward=lambda module, inputs: _network(module).suffix(inputs),
+            facts=lambda: features.merged(accounts),
         )
 
     def measure(self, candidate: Candidate, steps: int = 3) -> float:
@@ -145,7 +226,7 @@ class Laboratory:
         course = self.course(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None)
         optimizer, schedule = course.optimize(network, course.steps_per_epoch)
         step = Step(
-            network, self.task.loss, course.penalties(network), optimizer, schedule, course.precision, MicroBatches()
+            network, course.loss, course.penalties(network), optimizer, schedule, course.precision, MicroBatches()
         )
         network.train()
         seconds = []
@@ -158,7 +239,7 @@ class Laboratory:
     def checkpoint(self, candidate: Candidate, network: building.Network, outcome: Outcome) -> Checkpoint:
         """Return the weights of the best epoch under the pretrained network's key names, and what they belong to."""
         network.load_state_dict(outcome.weights)
-        expected = self.pretrained.preprocessing
+        expected, size = self.pretrained.preprocessing, candidate.structure.input_size
         facts: dict[str, Json] = {
             "candidate": candidate.to_json(),
             "task": self.task.name,
@@ -166,8 +247,8 @@ class Laboratory:
             "epoch": outcome.best_epoch,
             "metrics": dict(outcome.epochs[(outcome.best_epoch or 1) - 1].metrics),
             "preprocessing": {
-                "size": list(self.input_size),
-                "resize": list(self.frame(Split.VAL).resize),
+                "size": list(size),
+                "resize": list(self.frame(Split.VAL, size).resize),
                 "mean": list(expected.mean),
                 "std": list(expected.std),
                 "interpolation": expected.interpolation,
@@ -207,10 +288,17 @@ class Laboratory:
             "weights": self.pretrained.checksum or self.pretrained.weights,
             "input_size": list(self.input_size),
             "space": plain["space"],
-            "training": plain["training"],
+            "training": _told_apart(plain["training"]),
             "objective": self.spec.objective,
             "seed": self.spec.search.seed,
         }
+
+
+def _told_apart(training: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the training options without those that came later and are not used: older studies go on."""
+    plain = TrainingOptions()
+    later = ("prefix_cache", "views", "features")
+    return {name: value for name, value in training.items() if name not in later or value != getattr(plain, name)}
 
 
 def _head(task: Task, classes: int, features: Features, choice: HeadChoice) -> nn.Module:
@@ -239,7 +327,10 @@ def open_laboratory(spec: StudySpec, device: str = "auto") -> Laboratory:
     Raises:
         UserError, SpaceError: something the study file names is missing, broken or does not fit.
     """
+    host.keep_memory()
     task = specs.tasks()[spec.task]
+    if "mixing" in spec.space and not task.mixes:
+        raise UserError(f"space.mixing: inputs of the task {task.name} cannot be mixed; leave it out")
     precision = choose(device_of(device), spec.training.precision)
     backbone = backbones.resolve(spec.backbone)
     crop = backbone.preprocessing.crop
@@ -251,7 +342,17 @@ def open_laboratory(spec: StudySpec, device: str = "auto") -> Laboratory:
     for unit in pretrained.chain:
         unit.module.requires_grad_(False)
     space = Space(pretrained, spec.space)
-    return Laboratory(spec, task, dataset, pretrained, space, precision, input_size)
+    store = _store(spec, precision)
+    return Laboratory(spec, task, dataset, pretrained, space, precision, input_size, store)
+
+
+def _store(spec: StudySpec, precision: Precision) -> FeatureStore | None:
+    if spec.training.prefix_cache == "off":
+        return None
+    folder = cache_folder() / "features" if spec.training.cache else None
+    layout = {"auto": None, "float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    budgets = host.budgets(precision.device, folder)
+    return FeatureStore(precision.device, folder, budgets, layout[spec.training.features])
 
 
 def dataset_record(dataset: Dataset) -> DatasetRecord:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -70,22 +70,47 @@ class ClassResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Mistake:
+    """A validation sample that was taken for another class.
+
+    Attributes:
+        place: in the validation split, counted from 0.
+        true, predicted: names of classes; ``confidence`` is the probability given to ``predicted``.
+        sample: what the data set calls it: a file's path where there is a file.
+    """
+
+    place: int
+    true: str
+    predicted: str
+    confidence: float
+    sample: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """Validation in detail at a trial's best epoch.
 
     Attributes:
         classes: one result a class, in the data set's order.
         confusion: rows are true classes, columns predicted ones; counts.
+        mistakes: the most confident ones, the surest first.
     """
 
     classes: tuple[ClassResult, ...]
     confusion: tuple[tuple[int, ...], ...]
+    mistakes: tuple[Mistake, ...] = ()
 
     @classmethod
     def from_json(cls, data: Json) -> Evaluation:
         """Read what ``dataclasses.asdict`` and JSON made of one."""
         classes = tuple(ClassResult(**result) for result in data["classes"])
-        return cls(classes, tuple(tuple(row) for row in data["confusion"]))
+        mistakes = tuple(Mistake(**mistake) for mistake in data.get("mistakes", ()))
+        return cls(classes, tuple(tuple(row) for row in data["confusion"]), mistakes)
+
+    def named(self, samples: Sequence[str]) -> Evaluation:
+        """Return the same with ``samples``, the names of the validation split in order, put to the mistakes."""
+        known = (replace(mistake, sample=samples[mistake.place]) for mistake in self.mistakes)
+        return replace(self, mistakes=tuple(known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +179,30 @@ class TrialRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     dataset_fingerprint: str = ""
     extras: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PastTrial:
+    """What sampling, pruning and cost prediction learn from a trial: the light part of a TrialRecord.
+
+    Attributes:
+        params: empty as long as the trial has not been sampled.
+        last_epoch: number and objective of its last epoch so far; None before the first.
+        fingerprint: of its candidate; empty while there is none.
+        seconds: of all attempts that have ended; of the epochs so far while it runs.
+        cost: ``CostFeatures`` as JSON, from its ``extras``; empty while the network has not been built.
+    """
+
+    number: int
+    state: TrialState
+    value: float | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    distributions: Mapping[str, str] = field(default_factory=dict)
+    last_epoch: tuple[int, float] | None = None
+    fingerprint: str = ""
+    seconds: float = 0.0
+    failure_kind: str = ""
+    cost: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,24 @@ InputSize = Annotated[
     tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]],
     WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}, "maxItems": 2}]}),
 ]
-Pruner = Annotated[pruning.Median | pruning.Halving | pruning.Off, Field(discriminator="name")]
+Pruner = Annotated[pruning.Median | pruning.Halving | pruning.Hyperband | pruning.Off, Field(discriminator="name")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What a study may cost, in all its workers and runs together.
+
+    Attributes:
+        gpu_seconds: measured seconds of all its trials, failed ones too, on whatever device they ran; also
+            ``2h``, ``30m``. No trial starts once they are used up; those that run are finished.
+    """
+
+    gpu_seconds: Duration | None = None
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
+
+
+WARM_STARTS = 5
+"""Candidates of earlier studies that ``warm_start: true`` tries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +87,12 @@ class SearchOptions:
     Attributes:
         trials: how many trials the study has in the end, the baseline included.
         timeout: seconds after which no further trial starts; also ``2h``, ``30m``.
+        budget: stops the study by its cost, whichever comes first.
+        warm_start: how many of the best candidates of other studies in the same store, of the same task and
+            backbone, are tried right after the baseline; ``true`` means 5.
+        parallel_heads: trials that freeze the whole backbone and that one worker trains at once, with one forward
+            pass of the backbone for all. Such a trial claims so many, and those beside it differ from it in head
+            and recipe only; 1 trains every trial alone.
         seed: of the whole study; the same seed gives the same candidates and metrics on one CPU worker.
     """
 
@@ -77,8 +100,15 @@ class SearchOptions:
     pruner: Pruner = field(default_factory=pruning.Median)
     trials: Annotated[int, Field(ge=1)] = 20
     timeout: Duration | None = None
+    budget: Budget | None = None
+    warm_start: bool | Annotated[int, Field(ge=0)] = False
+    parallel_heads: Annotated[int, Field(ge=1)] = 1
     seed: Annotated[int, Field(ge=0)] = 0
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
+
+    @property
+    def warm_starts(self) -> int:
+        return WARM_STARTS if self.warm_start is True else int(self.warm_start)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import optuna
-from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.distributions import distribution_to_json
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.importance import (
     BaseImportanceEvaluator,
     FanovaImportanceEvaluator,
@@ -20,11 +21,15 @@ from optuna.importance import (
 )
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, InMemoryStorage
-from optuna.study import Study, StudyDirection
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial
 from optuna.trial import TrialState as OptunaState
 
-from search.records import TrialRecord, TrialState
+from search import sampling
+from search.records import PastTrial, TrialRecord, TrialState
+from search.sampling import SamplerOptions, View, WeighedTPE, bounded, distribution, teaches
+
+__all__ = ["SamplerOptions", "Sampling", "delete", "importances", "trial_seed"]
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -33,24 +38,6 @@ _STATES = {
     TrialState.PRUNED: OptunaState.PRUNED,
     TrialState.FAILED: OptunaState.FAIL,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SamplerOptions:
-    """How candidates are proposed.
-
-    Attributes:
-        name: ``tpe``, Optuna's tree-structured Parzen estimator, or ``random``.
-        startup: trials drawn at random before TPE begins to learn from results.
-    """
-
-    name: Literal["tpe", "random"] = "tpe"
-    startup: int = 8
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        if self.startup < 1:
-            raise ValueError(f"startup must be at least 1 trial, got {self.startup}")
 
 
 class OptunaSuggest:
@@ -71,11 +58,11 @@ class OptunaSuggest:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A trial that Optuna has opened: its number there, and where its values come from."""
+    """A proposal: values are drawn from ``suggest``; nothing is stored until it is handed to ``Sampling.open``."""
 
-    number: int
     suggest: OptunaSuggest
     _trial: Trial = field(repr=False)
+    _sampler: BaseSampler = field(repr=False)
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -85,28 +72,16 @@ class Asked:
     def distributions(self) -> Mapping[str, str]:
         return {name: distribution_to_json(space) for name, space in self._trial.distributions.items()}
 
+    @property
+    def improvement(self) -> float:
+        """TPE's expected improvement of the values drawn so far, up to a factor that all proposals share.
 
-class _FixedSampler(BaseSampler):
-    """Gives the queued values; whatever else is asked for is drawn at random."""
-
-    def __init__(self, values: Mapping[str, Any], seed: int) -> None:
-        self._values = values
-        self._random = RandomSampler(seed=seed)
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return {}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return {}
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        if param_name in self._values:
-            return self._values[param_name]
-        return self._random.sample_independent(study, trial, param_name, param_distribution)
+        With ``l`` and ``g`` the densities of good and of other trials and ``gamma`` the share of good ones it is
+        ``1 / (gamma + (1 - gamma) g / l)`` (Bergstra 2011, https://papers.nips.cc/paper/4443). 1 while nothing
+        has been learnt.
+        """
+        sampler = self._sampler
+        return sampler.improvement() if isinstance(sampler, WeighedTPE) else 1.0
 
 
 class Sampling:
@@ -114,45 +89,96 @@ class Sampling:
 
     The sampler is seeded for each trial by the study's seed and the trial's number, so that a study
     that was interrupted and continued proposes what an undisturbed one would.
+
+    What it learns from is ``history``; Optuna's own tables are written (a trial in one transaction when it is
+    opened, one more when it ends), so that Optuna's dashboard and API see the study, but not read.
+
+    Args:
+        history: every trial of the study so far; the ones in Optuna's storage by default, which is slower.
     """
 
-    def __init__(self, storage: BaseStorage, name: str, *, maximize: bool, options: SamplerOptions, seed: int) -> None:
-        direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
-        self._storage = storage
-        self._study = optuna.create_study(
-            storage=storage, study_name=name, direction=direction, load_if_exists=True, sampler=RandomSampler(seed=seed)
+    def __init__(
+        self,
+        storage: BaseStorage,
+        name: str,
+        *,
+        maximize: bool,
+        options: SamplerOptions,
+        seed: int,
+        history: Callable[[], Sequence[PastTrial]] | None = None,
+    ) -> None:
+        self._direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
+        study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            direction=self._direction,
+            load_if_exists=True,
+            sampler=RandomSampler(seed=seed),
         )
+        self._storage = storage
+        self._study_id = storage.get_study_id_from_name(study.study_name)
+        self._maximize = maximize
         self._options = options
         self._seed = seed
+        self._history = history
+        self._frozen: dict[int, FrozenTrial] = {}
+        self._ids: dict[int, int] = {}
 
-    def ask(self, number: int, queued: Mapping[str, Any] | None = None) -> Asked:
-        """Open a trial for our trial ``number``; ``queued`` gives values that are already decided."""
-        seed = trial_seed(self._seed, number)
-        self._study.sampler = _FixedSampler(queued, seed) if queued is not None else self._sampler(seed)
-        trial = self._study.ask()
-        return Asked(trial.number, OptunaSuggest(trial), trial)
+    def ask(
+        self,
+        number: int,
+        queued: Mapping[str, Any] | None = None,
+        *,
+        beside: Mapping[str, Any] | None = None,
+        attempt: int = 0,
+    ) -> Asked:
+        """Return a proposal for our trial ``number``, the same one for the same ``attempt``.
+
+        ``queued`` and ``beside`` give values that are already decided. The rest is drawn at random with the
+        former, and proposed by the sampler, given these values, with the latter.
+        """
+        seed = trial_seed(self._seed, number) if not attempt else trial_seed(trial_seed(self._seed, number), attempt)
+        sampler = sampling.Fixed(queued, seed) if queued is not None else sampling.make(self._options, seed)
+        view = View(self._behind() if isinstance(sampler, TPESampler) else ())
+        if beside is not None:
+            sampler = sampling.given(beside, sampler)
+        study = optuna.create_study(storage=view, direction=self._direction, sampler=sampler)
+        trial = study.ask()
+        return Asked(OptunaSuggest(trial), trial, sampler)
+
+    def open(self, asked: Asked) -> int:
+        """Enter the proposal into Optuna's tables as a running trial and return its number there."""
+        template = optuna.trial.create_trial(
+            state=OptunaState.RUNNING, params=asked._trial.params, distributions=asked._trial.distributions
+        )
+        trial_id = self._storage.create_new_trial(self._study_id, template)
+        number = self._storage.get_trial_number_from_id(trial_id)
+        self._ids[number] = trial_id
+        return number
 
     def tell(self, number: int, state: TrialState, value: float | None, last_epoch: tuple[int, float] | None) -> None:
         """Finish Optuna's trial ``number``; telling it twice changes nothing.
 
         ``last_epoch`` (epoch, value) is what TPE learns from a pruned trial.
         """
-        # The Trial object of the ask may have died with its worker: everything goes by its number.
-        study_id = self._storage.get_study_id_from_name(self._study.study_name)
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
-        if self._storage.get_trial(trial_id).state.is_finished():
-            return
+        # The worker that opened the trial may have died: everything goes by its number.
+        trial_id = self._ids.pop(number, None)
+        if trial_id is None:
+            trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        is_number = value is not None and math.isfinite(value)
+        known = TrialState.FAILED if state is TrialState.COMPLETE and not is_number else state
         try:
-            if state is TrialState.PRUNED and last_epoch is not None:
+            if known is TrialState.PRUNED and last_epoch is not None:
                 self._storage.set_trial_intermediate_value(trial_id, *last_epoch)
-            values = value if state is TrialState.COMPLETE else None
-            self._study.tell(number, values, state=_STATES[state], skip_if_finished=True)
+            values = [value] if known is TrialState.COMPLETE and value is not None else None
+            self._storage.set_trial_state_values(trial_id, _STATES[known], values)
         except UpdateFinishedTrialError:
-            return  # told by a call whose answer was lost, or by another worker
+            return
 
     def unfinished(self) -> tuple[int, ...]:
         """Return the numbers of the trials that Optuna holds open."""
-        return tuple(trial.number for trial in self._study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,)))
+        trials = self._storage.get_all_trials(self._study_id, deepcopy=False, states=(OptunaState.RUNNING,))
+        return tuple(trial.number for trial in trials)
 
     def close_orphans(self, known: Container[int], older_than_s: float) -> None:
         """Fail the trials that Optuna has held open for so long although none of ours, ``known``, is theirs.
@@ -160,7 +186,7 @@ class Sampling:
         They were opened by a worker that died, or lost the database, before it could write down their number.
         """
         before = datetime.now() - timedelta(seconds=older_than_s)  # Optuna's times are local and naive
-        for trial in self._study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,)):
+        for trial in self._storage.get_all_trials(self._study_id, deepcopy=False, states=(OptunaState.RUNNING,)):
             if trial.number not in known and trial.datetime_start is not None and trial.datetime_start <= before:
                 self.tell(trial.number, TrialState.FAILED, None, None)
 
@@ -170,14 +196,20 @@ class Sampling:
         for owner, release in ((self._storage, "close"), (getattr(self._storage, "engine", None), "dispose")):
             getattr(owner, release, lambda: None)()
 
-    def _sampler(self, seed: int) -> BaseSampler:
-        if self._options.name == "random":
-            return RandomSampler(seed=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)  # `group`: conditional parameters need it
-            return TPESampler(
-                seed=seed, n_startup_trials=self._options.startup, multivariate=True, group=True, constant_liar=True
-            )
+    def _behind(self) -> Sequence[FrozenTrial]:
+        """Return the history as TPE takes it, cut to what it can use."""
+        if self._history is None:
+            stored = self._storage.get_all_trials(self._study_id, deepcopy=False)
+            behind: Sequence[PastTrial] = [sampling.past(trial) for trial in stored]
+        else:
+            behind = self._history()
+        found = []
+        for past in bounded([trial for trial in behind if teaches(trial)], maximize=self._maximize):
+            known = self._frozen.get(past.number) or sampling.frozen(past)
+            if past.state.is_finished:
+                self._frozen[past.number] = known
+            found.append(known)
+        return found
 
 
 def delete(storage: BaseStorage, name: str) -> None:
@@ -228,6 +260,6 @@ def importances(
 def _frozen(trial: TrialRecord) -> FrozenTrial:
     return optuna.trial.create_trial(
         params=dict(trial.params),
-        distributions={name: json_to_distribution(text) for name, text in trial.distributions.items()},
+        distributions={name: distribution(text) for name, text in trial.distributions.items()},
         value=trial.value,
     )

@@ -9,19 +9,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from search import pruning
 from search.artifacts import Shelf, resuming
+from search.data.sample import Split
 from search.errors import TrialError
 from search.laboratory import Laboratory, versions
+from search.proposal import Proposal, Proposer, cost_of
+from search.pruning import Curves
 from search.records import EpochRecord, TrialState, Verdict
 from search.store import fitted, reading, writing
 from search.store.connection import Engine
-from search.store.curves import Curves
+from search.store.history import History
 from search.store.leases import Claim
 from search.store.reading import Progress
 from search.study import Sampling, trial_seed
 from search.training import checkpoint as files
 from search.training import memory
-from search.training.fit import Outcome, fit
+from search.training.fit import Course, Outcome, fit
 from spaces.build import Network
 from spaces.candidate import Candidate
 
@@ -31,6 +35,9 @@ class Observer(Protocol):
 
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         """The study is in the store; ``progress`` is how far it was when this run began."""
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Images are being decoded, once for all trials: ``done`` of ``total``; ``what`` says which."""
 
     def trial_started(self, number: int, words: str, epochs: int) -> None:
         """A trial begins to train."""
@@ -47,22 +54,23 @@ class Bench:
     """Where trials run: what they share, the store, the sampler, who watches.
 
     Attributes:
+        history: what the study has behind it, kept up to date; ``curves`` is its part that pruners see.
         folder: where logs and pages go, one folder a study.
-        shelf: where checkpoints go; ``key`` tells those of one study from another's.
         leave: true once the worker has been told to go.
-        curves: of all trials, for the pruner.
+        shelf: where checkpoints go; ``key`` tells those of one study from another's.
         pause: true once it shall leave when the running epoch has ended.
     """
 
     laboratory: Laboratory
     engine: Engine
     sampling: Sampling
+    history: History
+    curves: Curves
     folder: Path
     observer: Observer
     leave: Callable[[], bool]
     shelf: Shelf
     key: str
-    curves: Curves
     pause: Callable[[], bool] = lambda: False
 
 
@@ -74,71 +82,91 @@ def run(bench: Bench, claim: Claim) -> TrialState:
         LeaseLostError: another worker has taken it over; nothing more was written.
     """
     begin = time.monotonic()
+    prepared = prepare(bench, claim)
+    outcome = fit(prepared.network, prepared.course)
+    return finish(bench, prepared, outcome, time.monotonic() - begin)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A trial that is in the store and whose network is built: ready to train."""
+
+    claim: Claim
+    candidate: Candidate
+    optuna_number: int
+    network: Network
+    course: Course
+    watch: Watch
+    rolling: files.Rolling
+
+
+def prepare(bench: Bench, claim: Claim, proposal: Proposal | None = None) -> Prepared:
+    """Return the claimed trial ready to train: the candidate a former attempt left, ``proposal``, or a new one."""
     laboratory, number = bench.laboratory, claim.number
-    candidate, optuna_number = _candidate(bench, claim)
+    candidate, optuna_number = _candidate(bench, claim, proposal)
     seed = trial_seed(laboratory.spec.search.seed, number)
     network = laboratory.build(candidate, seed)
     writing.record_size(bench.engine, claim, laboratory.size(network))
-    bench.observer.trial_started(number, laboratory.space.words(candidate), laboratory.spec.training.epochs)
-    watch = _Watch(bench, claim)
+    bench.observer.trial_started(number, laboratory.space.words(candidate), laboratory.epochs(candidate))
+    watch = Watch(bench, claim, laboratory.epochs(candidate))
     rolling = _resuming(bench, claim)
-    course = laboratory.course(candidate, seed, watch.on_epoch, bench.leave, rolling)
-    structure, device = fitted.structure_key(candidate.to_json()), memory.kind_of(laboratory.precision.device)
-    limit = fitted.recall(bench.engine, laboratory.spec.name, structure, device)
-    outcome = fit(network, replace(course, micro_batch=limit))
-    if outcome.micro_batch is not None and outcome.micro_batch != limit:
-        fitted.remember(bench.engine, laboratory.spec.name, structure, device, outcome.micro_batch)
-    if outcome.verdict is Verdict.PAUSE:
-        return TrialState.WAITING
-    ending = _Ending(candidate, network, outcome, watch.reason, time.monotonic() - begin)
-    state = _finish(bench, claim, optuna_number, ending)
-    rolling.remove()
-    return state
+    course = laboratory.course(candidate, seed, watch.on_epoch, bench.leave, rolling, network)
+    course = replace(course, micro_batch=fitted.recall(bench.engine, laboratory.spec.name, *_memory(bench, candidate)))
+    return Prepared(claim, candidate, optuna_number, network, course, watch, rolling)
 
 
-def _candidate(bench: Bench, claim: Claim) -> tuple[Candidate, int]:
-    """Return the claim's candidate: the one a former attempt left, the baseline for trial 0, else a new one."""
+def _memory(bench: Bench, candidate: Candidate) -> tuple[str, str]:
+    """Return the structure and the kind of device under which it is remembered how much fitted."""
+    return fitted.structure_key(candidate.to_json()), memory.kind_of(bench.laboratory.precision.device)
+
+
+def _candidate(bench: Bench, claim: Claim, proposal: Proposal | None) -> tuple[Candidate, int]:
+    """Return the claim's candidate, and its number in Optuna."""
     if claim.candidate is not None and claim.optuna_number is not None:
         return Candidate.from_json(claim.candidate), claim.optuna_number
-    laboratory, number = bench.laboratory, claim.number
-    space = laboratory.space
-    is_baseline = number == 0
-    if claim.candidate is not None:  # failed, and put back by hand: Optuna's trial of it has ended
-        candidate = Candidate.from_json(claim.candidate)
-        asked = bench.sampling.ask(number, claim.params or {})
-        if claim.params:
-            space.sample(asked.suggest)
-    elif is_baseline:
-        candidate = space.baseline()
-        params = space.params(candidate)
-        asked = bench.sampling.ask(number, params or {})
-        if params is not None:
-            space.sample(asked.suggest)  # tells Optuna the plain recipe's parameters, where the space holds them
-    else:
-        asked = bench.sampling.ask(number)
-        candidate = space.sample(asked.suggest)
+    laboratory = bench.laboratory
+    proposal = proposal or _again(bench, claim) or proposer(bench).propose(claim.number)
+    optuna_number = bench.sampling.open(proposal.asked)
     writing.record_candidate(
         bench.engine,
         claim,
-        optuna_number=asked.number,
-        params=asked.params,
-        distributions=asked.distributions,
-        candidate=candidate.to_json(),
-        words=space.words(candidate),
-        is_baseline=is_baseline,
-        seed=trial_seed(laboratory.spec.search.seed, number),
+        optuna_number=optuna_number,
+        params=proposal.asked.params,
+        distributions=proposal.asked.distributions,
+        candidate=proposal.candidate.to_json(),
+        words=laboratory.space.words(proposal.candidate),
+        is_baseline=proposal.is_baseline,
+        seed=trial_seed(laboratory.spec.search.seed, claim.number),
         versions=versions(),
         dataset_fingerprint=laboratory.dataset.fingerprint,
+        extras=proposal.extras,
     )
-    return candidate, asked.number
+    return proposal.candidate, optuna_number
+
+
+def _again(bench: Bench, claim: Claim) -> Proposal | None:
+    """Return the candidate of a failed trial that was put back by hand: Optuna's trial of it has ended for good."""
+    if claim.candidate is None:
+        return None
+    candidate = Candidate.from_json(claim.candidate)
+    asked = bench.sampling.ask(claim.number, claim.params or {})
+    if claim.params:
+        bench.laboratory.space.sample(asked.suggest)
+    return Proposal(candidate, asked, cost_of(bench.laboratory, candidate), is_baseline=claim.number == 0)
+
+
+def proposer(bench: Bench) -> Proposer:
+    """Return what proposes the candidates of the bench's study."""
+    return Proposer(bench.laboratory, bench.sampling, bench.history, bench.engine)
 
 
 @dataclass(slots=True)
-class _Watch:
+class Watch:
     """Takes every epoch to the store and asks the pruner."""
 
     bench: Bench
     claim: Claim
+    epochs: int
     reason: str = ""
 
     def on_epoch(self, record: EpochRecord) -> Verdict:
@@ -148,7 +176,7 @@ class _Watch:
         value = record.metrics[spec.objective]
         if not math.isfinite(value):
             raise TrialError(f"{spec.objective} is {value} after epoch {record.epoch}", "nan")
-        if record.epoch < spec.training.epochs:
+        if record.epoch < self.epochs:
             verdict = self._judged(record.epoch)
             if verdict is not Verdict.CONTINUE:
                 return verdict
@@ -156,34 +184,33 @@ class _Watch:
 
     def _judged(self, epoch: int) -> Verdict:
         """Return whether the trial ends here: weaker than the others, or nothing changes any more."""
-        spec, number = self.bench.laboratory.spec, self.claim.number
-        same, is_pruning = spec.faults.constant_epochs, number > 0 and spec.search.pruner.name != "none"
-        if not is_pruning and not 0 < same <= epoch:
+        bench, spec, number = self.bench, self.bench.laboratory.spec, self.claim.number
+        pruner, same = spec.search.pruner, spec.faults.constant_epochs
+        may_prune, may_stand = number > 0 and not isinstance(pruner, pruning.Off), 0 < same <= epoch
+        if not may_prune and not may_stand:
             return Verdict.CONTINUE
-        curves = dict(self.bench.curves.look())
-        own = curves.pop(number)
-        if is_pruning:
-            verdict, self.reason = spec.search.pruner.verdict(own, curves, spec.maximize)
+        for changed in bench.history.refresh():
+            bench.curves.put(changed, bench.history.curves[changed])
+        if may_prune:
+            verdict, self.reason = pruner.verdict(number, bench.curves)
             if verdict is Verdict.PRUNE:
                 return verdict
-        if 0 < same <= len(own) and len(set(own[-same:])) == 1:
-            self.reason = f"{spec.objective} has been {own[-1]:.4g} for {same} epochs"
+        last = list(bench.history.curves[number])[-same:] if may_stand else []
+        if may_stand and len(set(last)) == 1:
+            self.reason = f"{spec.objective} has been {last[0]:.4g} for {same} epochs"
             return Verdict.STOP
         return Verdict.CONTINUE
 
 
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    candidate: Candidate
-    network: Network
-    outcome: Outcome
-    reason: str
-    seconds: float
-
-
-def _finish(bench: Bench, claim: Claim, optuna_number: int, ending: _Ending) -> TrialState:
-    laboratory, number, outcome = bench.laboratory, claim.number, ending.outcome
-    spec = laboratory.spec
+def finish(bench: Bench, prepared: Prepared, outcome: Outcome, seconds: float) -> TrialState:
+    """Store what came of a trial and return the state it is left in; ``WAITING`` when it has to be handed back."""
+    laboratory, claim = bench.laboratory, prepared.claim
+    number, spec = claim.number, laboratory.spec
+    if outcome.micro_batch is not None and outcome.micro_batch != prepared.course.micro_batch:
+        fitted.remember(bench.engine, spec.name, *_memory(bench, prepared.candidate), outcome.micro_batch)
+    if outcome.verdict is Verdict.PAUSE:
+        writing.add_seconds(bench.engine, claim, seconds)
+        return TrialState.WAITING
     pruned = outcome.verdict is Verdict.PRUNE
     state = TrialState.PRUNED if pruned else TrialState.COMPLETE
     last = outcome.epochs[-1]
@@ -191,24 +218,25 @@ def _finish(bench: Bench, claim: Claim, optuna_number: int, ending: _Ending) -> 
     value = best.metrics[spec.objective]
     path = None
     if not pruned and _is_worth_keeping(bench, value):
-        kept = laboratory.checkpoint(ending.candidate, ending.network, outcome)
+        kept = laboratory.checkpoint(prepared.candidate, prepared.network, outcome)
         path = files.put(bench.shelf, f"trial-{number:05d}", kept)
     ended = f"ran all {last.epoch} epochs"
-    if ending.reason:
-        ended = f"{'pruned' if pruned else 'ended'} after epoch {last.epoch}: {ending.reason}"
+    if pruned or outcome.verdict is Verdict.STOP:
+        ended = f"{'pruned' if pruned else 'ended'} after epoch {last.epoch}: {prepared.watch.reason}"
     writing.finish_trial(
         bench.engine,
         claim,
         state=state,
         value=value,
         best_epoch=best.epoch,
-        evaluation=outcome.evaluation,
+        evaluation=outcome.evaluation.named(laboratory.names(Split.VAL)) if outcome.evaluation else None,
         ended=ended,
-        seconds=ending.seconds,
+        seconds=seconds,
         checkpoint=path,
-        extras={"device": str(laboratory.precision.device), "micro_batch": outcome.micro_batch},
+        extras={"device": str(laboratory.precision.device), "micro_batch": outcome.micro_batch, **outcome.facts},
     )
-    bench.sampling.tell(optuna_number, state, value, (last.epoch, last.metrics[spec.objective]))
+    bench.sampling.tell(prepared.optuna_number, state, value, (last.epoch, last.metrics[spec.objective]))
+    prepared.rolling.remove()
     if path is not None:
         remove_surplus(bench)
     bench.observer.trial_ended(number, state, value, ended)

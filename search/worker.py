@@ -14,17 +14,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from search import backend, trial
-from search.artifacts import Shelf
+from search import backend
+from search.artifacts import Folder, Shelf
+from search.companions import Companions
 from search.errors import DatabaseError, LeaseLostError, NotFoundError, RunError, TrialError
 from search.faults import CANDIDATES_FAULT, MACHINES_FAULT
 from search.keeper import Keeper
 from search.laboratory import Laboratory
 from search.leaving import PARENT_VARIABLE, Leaving, obeying_signals
+from search.pruning import Curves
 from search.records import Failure, TrialState
 from search.store import leases, migrate, reading, workers, writing
 from search.store.connection import Engine, insist, optuna_options, patience_of, share, str_url, tune
-from search.store.curves import Curves
+from search.store.history import History
 from search.store.leases import Claim
 from search.study import Sampling
 from search.training import memory
@@ -48,8 +50,8 @@ def open_bench(
     observer: Observer,
     leaving: Leaving,
     *,
-    shelf: Shelf,
-    key: str,
+    shelf: Shelf | None = None,
+    key: str = "0" * 8,
     proxy: str | None = None,
 ) -> Iterator[Bench]:
     """Return the bench of one worker: the laboratory, the store at ``url``, and Optuna's storage in it.
@@ -57,7 +59,7 @@ def open_bench(
     Trials that Optuna still holds open although ours have ended (their worker died in between) are told to it.
 
     Args:
-        shelf: where checkpoints go; ``key`` marks those of this study.
+        shelf: where checkpoints go, ``folder`` by default; ``key`` marks those of this study.
         proxy: ``grpc://HOST:PORT`` of a proxy through which Optuna's storage is reached instead.
     """
     spec = laboratory.spec
@@ -75,9 +77,30 @@ def open_bench(
             storage = backend.open_storage(str_url(url), optuna_options(url), prepare, insisting)
     else:
         storage = backend.open_proxy(proxy, insisting)
-    sampling = Sampling(storage, spec.name, maximize=spec.maximize, options=spec.search.sampler, seed=spec.search.seed)
-    curves = Curves(engine, spec.name, spec.objective)
-    bench = Bench(laboratory, engine, sampling, folder, observer, leaving, shelf, key, curves, pause=leaving.pausing)
+    history = History(engine, spec.name, spec.objective)
+    sampling = Sampling(
+        storage,
+        spec.name,
+        maximize=spec.maximize,
+        options=spec.search.sampler,
+        seed=spec.search.seed,
+        history=lambda: history.trials,
+    )
+    curves = Curves(maximize=spec.maximize, epochs=spec.training.epochs)
+    place = shelf or Folder(folder)
+    bench = Bench(
+        laboratory,
+        engine,
+        sampling,
+        history,
+        curves,
+        folder,
+        observer,
+        leaving,
+        place,
+        key,
+        pause=leaving.pausing,
+    )
     try:
         reconcile(bench)
         yield bench
@@ -106,7 +129,7 @@ def work(
     *,
     worker: str | None = None,
     idle_exit_s: float = 0.0,
-    run: Callable[[Bench, Claim], TrialState] = trial.run,
+    run: Callable[[Bench, Claim], TrialState] | None = None,
 ) -> None:
     """Run trials of the bench's study until it has all it shall have, or until ``leaving``.
 
@@ -116,7 +139,7 @@ def work(
     Args:
         worker: its name; host and process by default.
         idle_exit_s: seconds for which it waits for new trials once the study has all, or has been stopped.
-        run: runs one trial.
+        run: runs one trial; with companions that can be trained at once by default.
 
     Raises:
         RunError: so many trials have failed in a row that the fault lies elsewhere; names the common cause.
@@ -153,6 +176,15 @@ def _sign_off(bench: Bench, study: str, name: str, why: str) -> None:
         logger.warning("leaving without saying so in the store: %s", error)
 
 
+def is_budget_spent(bench: Bench) -> bool:
+    """Return whether the trials in the store, of all workers, have used the study's ``budget``."""
+    budget = bench.laboratory.spec.search.budget
+    if budget is None or budget.gpu_seconds is None:
+        return False
+    bench.history.refresh()
+    return bench.history.seconds >= budget.gpu_seconds
+
+
 def worker_name() -> str:
     """Return ``host:process``, by which people find a worker."""
     return f"{socket.gethostname()}:{os.getpid()}"
@@ -166,18 +198,16 @@ class _Shift:
     leaving: Leaving
     keeper: Keeper
     idle_exit_s: float
-    run: Callable[[Bench, Claim], TrialState]
+    run: Callable[[Bench, Claim], TrialState] | None
     _failures: list[Failure] = field(default_factory=list)
 
     def go(self) -> str:
         """Work, and return why that ended."""
-        study, faults = self.keeper.study, self.keeper.faults
+        study = self.keeper.study
         idle_since, pause = time.monotonic(), POLL_S
         try:
             while not self._is_to_leave():
-                claim = None
-                if leases.is_work_left(self.bench.engine, study):
-                    claim = leases.claim(self.bench.engine, study, self.keeper.worker, faults.lease, faults.max_retries)
+                claim = self._claim() if leases.is_work_left(self.bench.engine, study) else None
                 if claim is not None:
                     self._work_on(claim)
                     idle_since, pause = time.monotonic(), POLL_S
@@ -197,12 +227,24 @@ class _Shift:
             if not self.leaving.reason:
                 raise
             logger.warning("leaving without the database's knowledge, the lease will run out: %s", error)
-        return self.leaving.reason or self.leaving.pause_reason or "the time is up"
+        return self.leaving.reason or self.leaving.pause_reason or "the time or the budget is up"
+
+    def _claim(self) -> Claim | None:
+        faults, keeper = self.keeper.faults, self.keeper
+        return leases.claim(self.bench.engine, keeper.study, keeper.worker, faults.lease, faults.max_retries)
+
+    def _companions(self) -> Companions:
+        return Companions(
+            lambda: None if is_budget_spent(self.bench) or self.leaving.pausing() else self._claim(),
+            hold=self.keeper.holding,
+            fail=lambda other, error: self._record(other, error, 0.0),
+            release=lambda other: self._ended(other, TrialState.WAITING),
+        )
 
     def _is_to_leave(self) -> bool:
         if self.idle_exit_s and self.leaving.pause_reason and not self.leaving.reason:
             self.leaving.pause_reason = ""  # a stopped study may be run again while this worker still waits
-        return self.leaving() or self.leaving.pausing() or self.leaving.is_time_up
+        return self.leaving() or self.leaving.pausing() or self.leaving.is_time_up or is_budget_spent(self.bench)
 
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds * random.uniform(0.75, 1.25)
@@ -213,10 +255,11 @@ class _Shift:
         bench, keeper = self.bench, self.keeper
         held = replace(bench, leave=lambda: bench.leave() or keeper.is_lost(claim))
         failed: Exception | None = None
+        begin = time.monotonic()
         try:
             with keeper.holding(claim):
                 try:
-                    state = self.run(held, claim)
+                    state = (self.run or self._companions().run)(held, claim)
                     self._ended(claim, state)
                 except (LeaseLostError, NotFoundError):
                     logger.warning("trial %d: another worker has taken it over; leaving it to that one", claim.number)
@@ -224,7 +267,7 @@ class _Shift:
                     leases.release(bench.engine, claim, "was interrupted")
                     raise
                 except Exception as error:  # noqa: BLE001  # whatever ends a trial is recorded with it, and the study goes on
-                    self._record(claim, error)
+                    self._record(claim, error, time.monotonic() - begin)
                     failed = error
         except LeaseLostError:
             logger.warning("trial %d: another worker has taken it over; leaving it to that one", claim.number)
@@ -237,7 +280,7 @@ class _Shift:
             leases.release(self.bench.engine, claim)
             self.bench.observer.trial_ended(claim.number, state, None, "handed back to the queue")
 
-    def _record(self, claim: Claim, error: Exception) -> None:
+    def _record(self, claim: Claim, error: Exception, seconds: float) -> None:
         bench = self.bench
         failure = failure_of(error)
         self._failures.append(failure)
@@ -248,7 +291,7 @@ class _Shift:
                 return
             number = claim.optuna_number
         else:
-            number = writing.fail_trial(bench.engine, claim, failure)
+            number = writing.fail_trial(bench.engine, claim, failure, seconds)
         if number is not None:
             # A pruned trial without values counts as one of the worst for TPE, a failed one not at all.
             told = TrialState.PRUNED if failure.kind in CANDIDATES_FAULT else TrialState.FAILED

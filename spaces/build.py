@@ -10,14 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spaces import probe
-from spaces.chain import Chain, Trainable, Unit
+from spaces import adapters, probe
+from spaces.chain import Chain, Trainable, Unit, is_norm_layer
 from spaces.decisions.dropout import Shares
 from spaces.decisions.head import features_of
 from spaces.decisions.penalty import Penalty
 from spaces.heads import Features, HeadChoice
 
-NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 Head = Callable[[Features, HeadChoice], nn.Module]
 
 
@@ -93,10 +92,10 @@ class Network(nn.Module):
         return output
 
     def train(self, mode: bool = True) -> Network:
-        """Set the mode; frozen units stay in eval, so that their batch-norm statistics never move."""
+        """Set the mode; units whose pretrained weights are kept stay in eval, so that their statistics never move."""
         super().train(mode)
         for unit, module in zip(self.chain, self.units, strict=True):
-            if unit.is_frozen:
+            if unit.trainable is Trainable.NONE:
                 module.eval()
         return self
 
@@ -110,8 +109,11 @@ class Network(nn.Module):
         return tuple(found)
 
     def original_state(self) -> dict[str, Tensor]:
-        """Return the weights under the key names of the pretrained network, the head's under ``head.``."""
-        found = {name: value for module in self.units for name, value in module.state_dict().items()}
+        """Return the weights under the key names of the pretrained network, the head's under ``head.``.
+
+        Low-rank updates are added to the weights they belong to; inserted blocks have names of their own.
+        """
+        found = {name: value for module in self.units for name, value in adapters.merged_state(module).items()}
         return found | {f"head.{name}": value for name, value in self.head.state_dict().items()}
 
     def _learn(self) -> None:
@@ -121,6 +123,21 @@ class Network(nn.Module):
             if unit.trainable in (Trainable.NORM, Trainable.BIAS):
                 for parameter in _selected(module, unit.trainable):
                     parameter.requires_grad_(True)
+            for parameter in adapters.adapted(module):
+                parameter.requires_grad_(False)
+            for parameter in _added(unit, module):
+                parameter.requires_grad_(True)
+
+    def added(self) -> Iterator[nn.Parameter]:
+        """Yield the parameters that are not of the pretrained network: the head's, inserted blocks', updates'."""
+        yield from self.head.parameters()
+        for unit, module in zip(self.chain, self.units, strict=True):
+            yield from _added(unit, module)
+
+
+def _added(unit: Unit, module: nn.Module) -> Iterator[nn.Parameter]:
+    for path in unit.extra:
+        yield from module.get_submodule(path).parameters()
 
 
 def _selected(module: nn.Module, kind: Trainable) -> Iterator[nn.Parameter]:
@@ -128,7 +145,7 @@ def _selected(module: nn.Module, kind: Trainable) -> Iterator[nn.Parameter]:
         yield from (parameter for name, parameter in module.named_parameters() if name.rpartition(".")[2] == "bias")
         return
     for layer in module.modules():
-        if isinstance(layer, NORMS):
+        if is_norm_layer(layer):
             yield from layer.parameters(recurse=False)
 
 
@@ -144,22 +161,27 @@ def build(chain: Chain, values: Mapping[str, Any], head: Head, seed: int) -> Net
     Raises:
         ProbeError: the chain does not run at its input size.
     """
-    chain = replace(chain, units=tuple(_own(unit) for unit in chain))
     shares: Shares = values["dropout"]
     choice: HeadChoice = replace(values["head"], dropout=shares.head)
+    features = features_of(chain)
+    chain = replace(chain, units=tuple(_own(unit) for unit in chain))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        top = head(features_of(chain), choice)
+        top = head(features, choice)
     return Network(chain, top, shares.depth)
 
 
 def _own(unit: Unit) -> Unit:
-    return unit if unit.is_frozen else replace(unit, module=copy.deepcopy(unit.module))
+    if unit.is_frozen:
+        return unit
+    own = copy.deepcopy(unit.module)
+    probe.inherit(own, unit.module)
+    return replace(unit, module=own)
 
 
 def size(network: Network) -> NetworkSize:
     """Return what the network costs to hold and to run, and the state of every unit of the pretrained chain."""
-    shape: tuple[int, ...] = (3, *network.chain.input_size)
+    shape = network.chain.input_shape
     macs = 0
     for unit in network.chain:
         found = probe.run(unit.module, shape)
@@ -190,8 +212,8 @@ def penalties(network: Network, penalty: Penalty) -> Callable[[], Mapping[str, T
     weights = penalised(network, everything=penalty.everything)
     origin: list[Any] = [0.0] * len(weights)
     if penalty.kind == "l2_sp":
-        head = {id(parameter) for parameter in network.head.parameters()}
-        origin = [0.0 if id(weight) in head else weight.detach().clone() for weight in weights]
+        added = {id(parameter) for parameter in network.added()}
+        origin = [0.0 if id(weight) in added else weight.detach().clone() for weight in weights]
 
     def terms() -> Mapping[str, Tensor]:
         if penalty.kind == "l1":
@@ -207,7 +229,7 @@ def penalties(network: Network, penalty: Penalty) -> Callable[[], Mapping[str, T
 def penalised(network: Network, *, everything: bool) -> list[Tensor]:
     """Return the parameters that learn and that penalties apply to: matrices and kernels, or everything."""
     spared = {
-        id(parameter) for module in network.modules() if isinstance(module, NORMS) for parameter in module.parameters()
+        id(parameter) for module in network.modules() if is_norm_layer(module) for parameter in module.parameters()
     }
     return [
         parameter

@@ -12,22 +12,16 @@ import os.path
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from spaces.errors import ChainError
+from spaces.tracing import GATHERING, Opaque, submodule, trace
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
-_GATHERING = (
-    nn.AdaptiveAvgPool2d,
-    nn.AdaptiveMaxPool2d,
-    nn.AdaptiveAvgPool1d,
-    nn.Flatten,
-    nn.modules.dropout._DropoutNd,
-)
 _GATHERING_CALLS = {
     *(torch.flatten, torch.mean, torch.squeeze, operator.getitem, F.dropout, F.adaptive_avg_pool2d),
     *("flatten", "mean", "squeeze", "view", "reshape"),
@@ -65,7 +59,8 @@ class Unit:
 
     @property
     def is_frozen(self) -> bool:
-        return self.trainable is Trainable.NONE
+        """Whether nothing in it learns: its pretrained weights are kept, and nothing was put into it."""
+        return self.trainable is Trainable.NONE and not self.extra
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +75,10 @@ class Chain:
         input_size: height and width in pixels that the chain is meant for.
         dropped: how many last units of the pretrained network were removed.
         facts: anything a family wants its decisions to know, by name.
+        kind: what goes in: ``images`` ``(N, 3, H, W)``, or ``tokens``, their numbers ``(N, T)`` as int64;
+            ``input_size`` is ``(1, T)`` then.
+        aliases: further keys under which the original network keeps weights of a unit, with the unit's key.
+        unused: weights that the original network keeps but does not use when it runs.
     """
 
     units: tuple[Unit, ...]
@@ -87,6 +86,19 @@ class Chain:
     input_size: tuple[int, int]
     dropped: int = 0
     facts: Mapping[str, object] = field(default_factory=dict)
+    kind: Literal["images", "tokens"] = "images"
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    unused: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, without the batch: ``(3, H, W)`` of images, ``(T,)`` of tokens."""
+        return self.input_size[1:] if self.kind == "tokens" else (3, *self.input_size)
+
+    @property
+    def input_dtype(self) -> torch.dtype:
+        """What the numbers of a sample are: float32 of images, int64 of tokens."""
+        return torch.int64 if self.kind == "tokens" else torch.float32
 
     def __len__(self) -> int:
         return len(self.units)
@@ -128,22 +140,12 @@ class Chain:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return all weights under the key names of the original network."""
-        return {name: value for module in self.modules() for name, value in module.state_dict().items()}
+        return self.completed({name: value for module in self.modules() for name, value in module.state_dict().items()})
 
-
-class _Tracer(fx.Tracer):
-    """Keeps ``torch.nn`` layers and the children of every ``nn.Sequential`` as single nodes."""
-
-    def __init__(self, root: nn.Module) -> None:
-        super().__init__()
-        self._children = {
-            id(child) for module in root.modules() if isinstance(module, nn.Sequential) for child in module.children()
-        }
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        if isinstance(m, nn.Sequential):
-            return False
-        return id(m) in self._children or type(m).__module__.startswith("torch.nn")
+    def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the units' weights with what the original network holds besides: second names and unused weights."""
+        aliases = {alias: state[name] for alias, name in self.aliases.items() if name in state}
+        return {**self.unused, **state, **aliases}
 
 
 @dataclass(slots=True)
@@ -155,34 +157,41 @@ class _Segment:
     """``state`` (has weights), ``norm`` (only a norm's), ``gather`` (pools, flattens, selects) or ``act``."""
 
 
-def cut(network: nn.Module, input_size: tuple[int, int], facts: Mapping[str, object] | None = None) -> Chain:
+def cut(
+    network: nn.Module,
+    input_size: tuple[int, int],
+    facts: Mapping[str, object] | None = None,
+    opaque: Opaque | None = None,
+) -> Chain:
     """Return ``network`` as a chain; its units share the network's parameters.
 
     The chain's ``logits`` equal the network's output, in eval and, under the same seed, in training mode.
+    ``opaque`` names what must stay whole.
 
     Raises:
         ChainError: ``torch.fx`` cannot trace the network, or it has no place where it can be cut.
     """
-    mode = network.training
-    network.eval()
-    try:
-        graph = _Tracer(network).trace(network)
-    except Exception as error:  # tracing runs the network's own code, which may fail in any way
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        message = (
-            f"{type(network).__name__} cannot be traced by torch.fx ({reason}); it needs a file in spaces/families"
-        )
-        raise ChainError(message) from error
-    finally:
-        network.train(mode)
-    segments = _segments(graph, network)
-    body, classifier = _split_classifier(segments, network)
-    groups = _join(body, network)
+    graph, root = trace(network, opaque)
+    segments = _segments(graph, root)
+    body, classifier = _split_classifier(segments, root)
+    groups = _join(body, root)
     if len(groups) < 2:
         raise ChainError(f"{type(network).__name__} has {len(groups)} units: there is no place to cut it")
-    names = _names(groups, network)
-    units = tuple(Unit(name, _module(group, network)) for name, group in zip(names, groups, strict=True))
-    return Chain(units, _module(classifier, network) if classifier else None, input_size, facts=dict(facts or {}))
+    names = _names(groups, root)
+    units = tuple(Unit(name, submodule(group, root)) for name, group in zip(names, groups, strict=True))
+    top = submodule(classifier, root) if classifier else None
+    aliases, unused = _besides(network, (*(unit.module for unit in units), *filter(None, (top,))))
+    return Chain(units, top, input_size, facts=dict(facts or {}), aliases=aliases, unused=unused)
+
+
+def _besides(network: nn.Module, modules: Sequence[nn.Module]) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Return the keys of ``network`` that no unit has: second names of their weights, and what nothing uses."""
+    # With keep_vars the very tensors are compared, so that weights of one value are not taken for one weight.
+    inside = {name: value for module in modules for name, value in module.state_dict(keep_vars=True).items()}
+    names = {id(value): name for name, value in inside.items()}
+    outside = {name: value for name, value in network.state_dict(keep_vars=True).items() if name not in inside}
+    aliases = {name: names[id(value)] for name, value in outside.items() if id(value) in names}
+    return aliases, {name: value.detach() for name, value in outside.items() if name not in aliases}
 
 
 def _segments(graph: fx.Graph, network: nn.Module) -> list[_Segment]:
@@ -220,41 +229,73 @@ def _kind(nodes: Sequence[fx.Node], network: nn.Module) -> str:
     stateful = [
         module for module in modules if any(True for _ in module.parameters()) or any(True for _ in module.buffers())
     ]
-    if (
-        any(isinstance(module, _NORMS) or _is_norm(module) for module in modules)
-        and len(stateful) <= 1
-        and len(nodes) == 1
-    ):
+    if any(is_norm_layer(module) for module in modules) and len(stateful) <= 1 and len(nodes) == 1:
         return "norm"
     if stateful:
         return "state"
     if any(node.op == "get_attr" for node in nodes):
         return "act"  # a class token, a position embedding, a layer scale: belongs to what it is added to
-    if any(isinstance(module, _GATHERING) for module in modules):
+    if any(isinstance(module, GATHERING) or _is_pool(module) for module in modules):
         return "gather"
     return "gather" if any(node.target in _GATHERING_CALLS for node in nodes) else "act"
+
+
+def is_norm_layer(module: nn.Module) -> bool:
+    """Return whether ``module`` is one normalisation layer, of PyTorch or of a library's own."""
+    return isinstance(module, _NORMS) or _is_norm(module)
 
 
 def _is_norm(module: nn.Module) -> bool:
     return "Norm" in type(module).__name__ and not any(True for _ in module.children())
 
 
+def _is_pool(module: nn.Module) -> bool:
+    """Return whether a module of a library pools a whole map, as its name says (timm has several such)."""
+    name = type(module).__name__
+    return "Pool" in name and ("Adaptive" in name or "Global" in name)
+
+
 def _split_classifier(segments: list[_Segment], network: nn.Module) -> tuple[list[_Segment], list[fx.Node]]:
-    """Part the last linear layer (or 1x1 convolution), with the pooling in front and all behind, from the rest."""
+    """Part the final classifier, with the pooling in front and all behind, from the rest.
+
+    Where there is none, the pooling at the end alone is parted, so that features keep their map or tokens.
+    """
     last = max((index for index, segment in enumerate(segments) if segment.kind == "state"), default=-1)
-    modules = _modules_of(segments[last].nodes, network) if last >= 0 else []
-    final = modules[0] if len(modules) == 1 else None
-    pointwise = isinstance(final, nn.Conv2d) and final.kernel_size == (1, 1)
-    if last <= 0 or not (isinstance(final, nn.Linear) or pointwise):
+    behind = segments[last + 1 :]
+    if last <= 0:
         return segments, []
-    if any(segment.kind == "norm" for segment in segments[last + 1 :]):
-        return segments, []  # a convolution with its norm is a unit like the others
+    if not _is_classifier(_modules_of(segments[last].nodes, network)) or (
+        # A convolution with its norm is a unit like the others.
+        any(segment.kind == "norm" for segment in behind)
+    ):
+        start = next((last + 1 + place for place, segment in enumerate(behind) if segment.kind == "gather"), 0)
+        weighted = any(segment.kind == "norm" for segment in segments[start:])
+        return _parted(segments, start) if start and not weighted else (segments, [])
     start = last
     while start > 0 and segments[start - 1].kind != "state":
         start -= 1
     gathers = [index for index in range(start, last) if segments[index].kind == "gather" or _permutes(segments[index])]
-    start = gathers[0] if gathers else last
+    return _parted(segments, gathers[0] if gathers else last)
+
+
+def _parted(segments: list[_Segment], start: int) -> tuple[list[_Segment], list[fx.Node]]:
     return segments[:start], [node for segment in segments[start:] for node in segment.nodes]
+
+
+def _is_classifier(modules: Sequence[nn.Module]) -> bool:
+    """Return whether these are one linear layer or 1x1 convolution, or several linear layers side by side.
+
+    Distilled networks have two classifiers whose outputs are averaged, each perhaps behind a norm of its own.
+    """
+    if len(modules) == 1 and isinstance(modules[0], nn.Conv2d):
+        return modules[0].kernel_size == (1, 1)
+    linear = [module for module in modules if isinstance(module, nn.Linear)]
+    others = [module for module in modules if module not in linear and any(True for _ in module.parameters())]
+    sizes = {(layer.in_features, layer.out_features) for layer in linear}
+    if len(modules) == 1 or len(sizes) != 1:
+        return bool(linear) and len(modules) == 1
+    ((width, classes),) = sizes
+    return width != classes and all(is_norm_layer(module) for module in others)
 
 
 def _permutes(segment: _Segment) -> bool:
@@ -288,7 +329,7 @@ def _starts_linear(segment: _Segment, network: nn.Module) -> bool:
 
 
 def _holds_norm(nodes: Sequence[fx.Node], network: nn.Module) -> bool:
-    return any(isinstance(module, _NORMS) or _is_norm(module) for module in _modules_of(nodes, network))
+    return any(is_norm_layer(module) for module in _modules_of(nodes, network))
 
 
 def _belongs_to_next(segments: list[_Segment], index: int, network: nn.Module) -> bool:
@@ -331,61 +372,3 @@ def _common(paths: Sequence[str]) -> str:
     while all(len(parts) > depth and parts[depth] == split[0][depth] for parts in split):
         depth += 1
     return ".".join(split[0][:depth])
-
-
-def _module(nodes: Sequence[fx.Node], network: nn.Module) -> fx.GraphModule:
-    """Return the nodes as a module whose weights keep the names they have in ``network``."""
-    graph = fx.Graph()
-    inside = set(nodes)
-    outer = {value for node in nodes for value in node.all_input_nodes if value not in inside}
-    placeholder = graph.placeholder("x")
-    copies: dict[fx.Node, fx.Node] = dict.fromkeys(outer, placeholder)
-    for node in nodes:
-        copies[node] = graph.node_copy(node, lambda value: copies[value])
-    graph.output(copies[nodes[-1]])
-    module = fx.GraphModule(network, graph, type(network).__name__)
-    module.train(network.training)
-    return module
-
-
-def is_residual(module: nn.Module) -> bool:
-    """Return whether the input reaches the output through additions and weightless steps alone.
-
-    Such a block computes ``x + f(x)`` (perhaps with an activation behind), so leaving it out keeps what the
-    others have learnt nearly as it was.
-    """
-    try:
-        graph = _WeightlessTracer().trace(module)
-    except Exception:  # noqa: BLE001  # a block that cannot be traced is not known to be residual
-        return False
-    reached: set[fx.Node] = set()
-    added = False
-    for node in graph.nodes:
-        if node.op == "placeholder":
-            reached.add(node)
-        elif node.op == "output":
-            return added and node.args[0] in reached
-        elif any(value in reached for value in node.all_input_nodes) and _passes(node, module):
-            reached.add(node)
-            added = added or _adds(node)
-    return False
-
-
-class _WeightlessTracer(fx.Tracer):
-    """Looks into blocks, down to layers and to whatever has no weights."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return super().is_leaf_module(m, module_qualified_name) or not any(True for _ in m.parameters())
-
-
-def _adds(node: fx.Node) -> bool:
-    return node.target in (operator.add, operator.iadd, torch.add, "add", "add_")
-
-
-def _passes(node: fx.Node, root: nn.Module) -> bool:
-    if _adds(node):
-        return True
-    if node.op == "call_module":
-        module: Any = root.get_submodule(str(node.target))
-        return not any(True for _ in module.parameters()) and not isinstance(module, _GATHERING[:4])
-    return node.target in (F.relu, F.relu_, F.silu, F.gelu, F.dropout, "contiguous", "relu", "relu_")

@@ -22,14 +22,19 @@ class Features:
     Attributes:
         shape: ``(C, H, W)``, ``(H, W, C)`` when ``channels_last``, ``(tokens, C)`` or ``(C,)``; no batch.
         class_token: index of the class token among the tokens; None where there is none.
+        masked: the last channel is no feature: it is 1 for real tokens and 0 for padding.
     """
 
     shape: tuple[int, ...]
     channels_last: bool = False
     class_token: int | None = None
+    masked: bool = False
 
     @property
     def channels(self) -> int:
+        """Length of one feature vector; the mask does not count."""
+        if self.masked:
+            return self.shape[-1] - 1
         if len(self.shape) == 3 and not self.channels_last:
             return self.shape[0]
         return self.shape[-1]
@@ -86,21 +91,34 @@ class MapPool(nn.Module):
 
 
 class TokenPool(nn.Module):
-    """Pools tokens ``(N, T, C)`` to ``(N, C)``: the class token, the mean, or a learnt weighted mean."""
+    """Pools tokens ``(N, T, C)`` to ``(N, C)``: the class token, the mean, or a learnt weighted mean.
 
-    def __init__(self, kind: str, channels: int, class_token: int | None) -> None:
+    With ``masked`` the tokens are ``(N, T, C + 1)``; the last channel says which are real (1), and the others
+    count for nothing.
+    """
+
+    def __init__(self, kind: str, channels: int, class_token: int | None, *, masked: bool = False) -> None:
         super().__init__()
         self.kind = kind
         self.class_token = class_token
+        self.masked = masked
         self.score = nn.Linear(channels, 1) if kind == "attention" else None
 
     def forward(self, tokens: Tensor) -> Tensor:
+        real = tokens[..., -1:] if self.masked else None
+        tokens = tokens[..., :-1] if self.masked else tokens
         if self.score is not None:
-            shares: Tensor = self.score(tokens).softmax(dim=1)
-            return (shares * tokens).sum(dim=1)
+            scores: Tensor = self.score(tokens)
+            if real is not None:
+                scores = scores.masked_fill(real == 0, torch.finfo(scores.dtype).min)
+            return (scores.softmax(dim=1) * tokens).sum(dim=1)
         if self.kind == "cls":
             return tokens[:, self.class_token or 0]
-        return tokens.mean(dim=1)
+        if real is None:
+            return tokens.mean(dim=1)
+        # In float32: the sum over a long text may be more than half precision holds.
+        total = (tokens.float() * real).sum(dim=1) / real.float().sum(dim=1).clamp(min=1)
+        return total.to(tokens.dtype)
 
 
 def pool(features: Features, kind: str) -> tuple[nn.Module, int]:
@@ -117,7 +135,7 @@ def pool(features: Features, kind: str) -> tuple[nn.Module, int]:
     if len(features.shape) == 3:
         width = features.channels * (2 if kind == "avgmax" else 1)
         return MapPool(kind, channels_last=features.channels_last), width
-    return TokenPool(kind, features.channels, features.class_token), features.channels
+    return TokenPool(kind, features.channels, features.class_token, masked=features.masked), features.channels
 
 
 def mlp(width: int, outputs: int, choice: HeadChoice) -> nn.Sequential:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,8 +14,9 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from spaces.chain import Chain, Unit, is_residual
+from spaces.chain import Chain, Unit
 from spaces.errors import ProbeError
+from spaces.tracing import is_residual
 
 Shape = tuple[int, ...]
 # A shape that does not fit is an answer here, not a fault: torch would log each with its traceback.
@@ -40,11 +42,11 @@ class UnitFacts:
     """What is known of a unit at one input size. Shapes leave out the batch.
 
     Attributes:
-        reduction: height of the network's input over the height of this unit's output; the one of the unit
-            in front where the output has no height.
+        reduction: height of the network's input over the height of this unit's output, for tokens the distance of
+            their patches; the one of the unit in front where the output has neither.
         macs: multiply-adds of one forward pass of one sample.
         activation_bytes: of the output of one sample in float32.
-        can_skip: same shape in and out and a residual form.
+        can_skip: same shape in and out, and a residual form or one that normalises in and out alike.
         can_end: a head can be attached behind it.
     """
 
@@ -106,6 +108,14 @@ def run(module: nn.Module, in_shape: Shape, *, count: bool = True) -> _Run:
     return found
 
 
+def inherit(copied: nn.Module, module: nn.Module) -> None:
+    """Let ``copied``, a copy of ``module``, be known as well as ``module`` is: it is not run again."""
+    if module in _runs:
+        _runs[copied] = dict(_runs[module])
+    if module in _residual:
+        _residual[copied] = _residual[module]
+
+
 class _fake:  # noqa: N801  # a context manager used like a function
     """Fake tensors for real modules; modules that are on the meta device already need none."""
 
@@ -124,15 +134,16 @@ class _fake:  # noqa: N801  # a context manager used like a function
 def _input(module: nn.Module, shape: Shape, fake: FakeTensorMode | None) -> Tensor:
     first: Tensor | None = next(iter((*module.parameters(), *module.buffers())), None)
     device = "meta" if fake is None else (first.device if first is not None else "cpu")
-    dtype = torch.float32
+    # The first unit of a text encoder says that it takes token numbers.
+    dtype = getattr(module, "meta", {}).get("input_dtype", torch.float32)
     return torch.empty((1, *shape), device=device, dtype=dtype)
 
 
 def output_shape(chain: Chain) -> Shape:
     """Return the shape of the last unit's output, without the batch."""
-    shape: Shape = (3, *chain.input_size)
+    shape = chain.input_shape
     for unit in chain:
-        shape = run(unit.module, shape, count=False).out_shape
+        shape = run(unit.module, shape).out_shape  # counted: whoever asks for the shape asks for the cost next
     return shape
 
 
@@ -143,7 +154,7 @@ def describe(chain: Chain) -> tuple[UnitFacts, ...]:
         ProbeError: the input size does not fit; names the unit where it ends.
     """
     facts: list[UnitFacts] = []
-    shape: Shape = (3, *chain.input_size)
+    shape: Shape = chain.input_shape
     reduction = 1
     for unit in chain:
         try:
@@ -152,12 +163,12 @@ def describe(chain: Chain) -> tuple[UnitFacts, ...]:
             size = "x".join(str(side) for side in chain.input_size)
             raise ProbeError(f"input size {size} does not fit at {unit.name}: {error}; choose a larger one") from error
         reduction = _reduction(chain, found.out_shape, reduction)
-        facts.append(_facts(unit, shape, found, reduction))
+        facts.append(_facts(chain, unit, shape, found, reduction))
         shape = found.out_shape
     return tuple(facts)
 
 
-def _facts(unit: Unit, shape: Shape, found: _Run, reduction: int) -> UnitFacts:
+def _facts(chain: Chain, unit: Unit, shape: Shape, found: _Run, reduction: int) -> UnitFacts:
     elements = 1
     for side in found.out_shape:
         elements *= side
@@ -169,13 +180,22 @@ def _facts(unit: Unit, shape: Shape, found: _Run, reduction: int) -> UnitFacts:
         parameters=sum(parameter.numel() for parameter in unit.module.parameters()),
         macs=found.macs,
         activation_bytes=4 * elements,
-        can_skip=shape == found.out_shape and residual(unit.module),
+        can_skip=shape == found.out_shape and (residual(unit.module) or _is_named(unit, chain, "skippable")),
         can_end=len(found.out_shape) in (1, 2, 3) and elements > 0,
         convolutions=convolutions(unit.module),
     )
 
 
+def _is_named(unit: Unit, chain: Chain, fact: str) -> bool:
+    named = chain.facts.get(fact, ())
+    return isinstance(named, Collection) and unit.name in named
+
+
 def _reduction(chain: Chain, shape: Shape, before: int) -> int:
+    if len(shape) == 2 and len(chain.input_shape) == 3 and shape[0] > 1:
+        # Tokens that stand for patches of an image: how far patches are apart.
+        patches = shape[0] - (chain.facts.get("class_token") is not None)
+        return max(round(math.sqrt(math.prod(chain.input_size) / patches)), 1)
     if len(shape) != 3:
         return before
     height = shape[0] if is_channels_last(chain, shape) else shape[1]
@@ -183,8 +203,21 @@ def _reduction(chain: Chain, shape: Shape, before: int) -> int:
 
 
 def is_channels_last(chain: Chain, shape: Shape) -> bool:
-    """Return whether a 3-dimensional feature shape is ``(H, W, C)``, as Swin networks have it."""
-    return len(shape) == 3 and bool(chain.facts.get("channels_last"))
+    """Return whether a 3-dimensional feature shape is ``(H, W, C)``, as Swin networks have it.
+
+    Told by which two sides are the input's, reduced alike; by the chain's fact ``channels_last`` where both
+    readings fit.
+    """
+    if len(shape) != 3 or 0 in shape:
+        return False
+    height, width = chain.input_size
+    last, first = (_alike(height / shape[place], width / shape[place + 1]) for place in (0, 1))
+    return bool(chain.facts.get("channels_last")) if first == last else last
+
+
+def _alike(down: float, across: float) -> bool:
+    """Return whether two reductions are one, but for the rounding of odd sides."""
+    return min(down, across) >= 0.5 and max(down, across) <= 1.5 * min(down, across)
 
 
 def residual(module: nn.Module) -> bool:
@@ -216,7 +249,7 @@ def _pair(value: Sequence[int]) -> tuple[int, int]:
 
 def accepts(chain: Chain, input_size: tuple[int, int]) -> bool:
     """Return whether the chain runs on inputs of ``input_size`` (height, width)."""
-    shape: Shape = (3, *input_size)
+    shape: Shape = replace(chain, input_size=input_size).input_shape
     try:
         for unit in chain:
             shape = run(unit.module, shape, count=False).out_shape
@@ -240,3 +273,37 @@ def smallest_input(chain: Chain) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if accepts(chain, (middle, middle)) else (middle, high)
     return high
+
+
+_sides: WeakKeyDictionary[nn.Module, dict[Shape, dict[str, int]]] = WeakKeyDictionary()
+
+
+def input_heights(module: nn.Module, in_shape: Shape) -> dict[str, int]:
+    """Return the height in pixels of what reaches each 2-d convolution and pool in ``module``, by path.
+
+    Layers that see the same height work side by side or one behind the other at one resolution; a reduction in
+    between makes it smaller.
+
+    Raises:
+        ProbeError: the module does not accept the shape.
+    """
+    known = _sides.setdefault(module, {})
+    if in_shape not in known:
+        found: dict[str, int] = {}
+
+        def note(path: str, given: tuple[Tensor, ...]) -> None:
+            found.setdefault(path, int(given[0].shape[-2]))
+
+        hooks = [
+            layer.register_forward_pre_hook(lambda _, given, path=path: note(path, given))
+            for path, layer in module.named_modules()
+            if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d)
+        ]
+        try:
+            _runs.pop(module, None)
+            run(module, in_shape, count=False)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        known[in_shape] = found
+    return known[in_shape]

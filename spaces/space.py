@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import random
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from spaces import probe
 from spaces.backbones._base import NO_WEIGHTS, Pretrained
 from spaces.candidate import Candidate, Recipe, Structure
 from spaces.chain import Chain
-from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest
+from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, with_stages
 from spaces.errors import CandidateError, ProbeError, RangeError
 from spaces.plugins import load
 
 _DRAWS = 64
+_REMEMBERED = 32
+"""Edited chains that a space keeps: a candidate's are walked several times, and its edits cost a probe each."""
 
 
 def registry() -> dict[str, Decision[Any]]:
     """Return every decision by name, in the order in which they are applied."""
     found: dict[str, Decision[Any]] = load("spaces.decisions", "decision", "ftsearch.decisions")
-    return dict(sorted(found.items(), key=lambda item: (item[1].stage, item[0])))
+    return dict(sorted(found.items(), key=lambda item: (item[1].stage, item[1].rank, item[0])))
 
 
 class Fixed:
@@ -100,9 +105,10 @@ class Space:
         if unknown:
             raise RangeError(f"unknown decision {unknown[0]!r}; known: {', '.join(registry())}")
         self.pretrained = pretrained
-        self.chain = pretrained.chain
+        self.chain = with_stages(pretrained.chain)
         self.choices: dict[str, Any] = {}
         self.dropped: dict[str, str] = {}
+        self._edited: OrderedDict[tuple[Chain, str, str], Chain] = OrderedDict()
         for name, decision in registry().items():
             if name in ranges:
                 found = decision.choices(self.chain, ranges[name])
@@ -116,13 +122,21 @@ class Space:
 
         Decisions that do not go together are taken back, the last one first, until what is left runs.
         """
-        drawn = {
-            name: decision.sample(suggest, self.choices[name])
-            if name in self.choices
-            else decision.baseline(self.chain)
-            for name, decision in registry().items()
-        }
+        drawn: dict[str, Any] = {}
+        chain = self.chain
+        for name, decision in registry().items():
+            drawn[name] = decision.baseline(self.chain)
+            if name in self.choices:
+                drawn[name] = decision.sample(suggest, self._narrowed(name, chain))
+            with suppress(ProbeError):  # it is taken back below, whatever is asked for in between
+                chain = self._after(chain, decision, decision.settle(drawn[name], chain))
         return self._candidate(drawn)
+
+    def _narrowed(self, name: str, chain: Chain) -> Any:
+        try:
+            return registry()[name].narrow(self.choices[name], chain)
+        except ProbeError:
+            return self.choices[name]
 
     def baseline(self) -> Candidate:
         """Return the plain recipe: a new classifier, everything trained with SGD, nothing changed."""
@@ -152,16 +166,17 @@ class Space:
     def params(self, candidate: Candidate) -> dict[str, Scalar] | None:
         """Return the parameters from which ``sample`` makes ``candidate``; None if the space does not hold it."""
         found: dict[str, Scalar] = {}
+        chain = self.chain
         for name, value in self.values(candidate).items():
             decision = registry()[name]
-            if name not in self.choices:
-                if value != decision.baseline(self.chain):
-                    return None
-                continue
-            params = decision.params(value, self.choices[name])
+            if name in self.choices:
+                params = decision.params(value, self._narrowed(name, chain))
+            else:
+                params = {} if value == decision.baseline(self.chain) else None
             if params is None:
                 return None
             found |= params
+            chain = self._after(chain, decision, value)
         return found
 
     def values(self, candidate: Candidate) -> dict[str, Any]:
@@ -177,8 +192,18 @@ class Space:
         return read_values(candidate, self.chain)
 
     def apply(self, candidate: Candidate) -> Chain:
-        """Return the pretrained chain with every edit of ``candidate`` made; it shares what is not edited."""
-        return self._apply(self.values(candidate))
+        """Return the pretrained chain with every edit of ``candidate`` made; it shares what is not edited.
+
+        Raises:
+            CandidateError: the candidate is of another backbone, input size or version, or asks for units that this
+                backbone does not have.
+        """
+        chain = self._apply(self.values(candidate))
+        wanted = candidate.structure.input_size
+        if chain.input_size != wanted:
+            given, own = ("x".join(str(side) for side in size) for size in (wanted, chain.input_size))
+            raise CandidateError(f"the candidate is for images of {given} pixels, this study gives it {own}")
+        return chain
 
     def words(self, candidate: Candidate) -> str:
         """Return the candidate in one line for people."""
@@ -186,7 +211,7 @@ class Space:
         parts: list[str] = []
         chain = self.chain
         for name, decision in registry().items():
-            changed = decision.apply(chain, values[name])
+            changed = self._after(chain, decision, values[name])
             parts.append(decision.words(values[name], chain))
             chain = changed
         plain = values == {name: decision.baseline(self.chain) for name, decision in registry().items()}
@@ -206,16 +231,29 @@ class Space:
     def _apply(self, values: Mapping[str, Any]) -> Chain:
         chain = self.chain
         for name, decision in registry().items():
-            chain = decision.apply(chain, values[name])
+            chain = self._after(chain, decision, values[name])
         return chain
+
+    def _after(self, chain: Chain, decision: Decision[Any], value: Any) -> Chain:
+        """Return ``chain`` with the edit made: the same object for the same edit, so that probes are not repeated."""
+        key = (chain, decision.name, json.dumps(decision.dump(value), sort_keys=True))
+        if key in self._edited:
+            self._edited.move_to_end(key)
+            return self._edited[key]
+        changed = decision.apply(chain, value)
+        if changed is not chain:
+            self._edited[key] = changed
+            if len(self._edited) > _REMEMBERED:
+                self._edited.popitem(last=False)
+        return changed
 
     def _candidate(self, drawn: Mapping[str, Any]) -> Candidate:
         decisions = registry()
         values = dict(drawn)
         revertible = [name for name in reversed(decisions) if decisions[name].stage < Stage.FREEZE]
         while True:
-            settled, chain = self._settled(values)
             try:
+                settled, chain = self._settled(values)
                 probe.output_shape(chain)
             except ProbeError:
                 changed = [name for name in revertible if values[name] != decisions[name].baseline(self.chain)]
@@ -223,17 +261,17 @@ class Space:
                     raise
                 values[changed[0]] = decisions[changed[0]].baseline(self.chain)
             else:
-                return self._dumped(settled)
+                return self._dumped(settled, chain.input_size)
 
     def _settled(self, drawn: Mapping[str, Any]) -> tuple[dict[str, Any], Chain]:
         chain = self.chain
         values: dict[str, Any] = {}
         for name, decision in registry().items():
             values[name] = decision.settle(drawn[name], chain)
-            chain = decision.apply(chain, values[name])
+            chain = self._after(chain, decision, values[name])
         return values, chain
 
-    def _dumped(self, values: Mapping[str, Any]) -> Candidate:
+    def _dumped(self, values: Mapping[str, Any], input_size: tuple[int, int]) -> Candidate:
         decisions = registry()
         structure = {
             name: decisions[name].dump(value) for name, value in values.items() if is_structure(decisions[name])
@@ -242,9 +280,7 @@ class Space:
             name: decisions[name].dump(value) for name, value in values.items() if not is_structure(decisions[name])
         }
         pretrained = self.pretrained
-        return Candidate(
-            Structure(pretrained.backbone, pretrained.weights, self.chain.input_size, structure), Recipe(recipe)
-        )
+        return Candidate(Structure(pretrained.backbone, pretrained.weights, input_size, structure), Recipe(recipe))
 
 
 def is_structure(decision: Decision[Any]) -> bool:

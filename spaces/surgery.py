@@ -1,14 +1,18 @@
-"""Pure edits of one module: each returns a changed copy and leaves what it was given alone."""
+"""Pure edits of one module: each returns a changed copy that shares what it does not change."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection, Mapping
+from typing import TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spaces.errors import SurgeryError
 
+M = TypeVar("M", bound=nn.Module)
 POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 
 
@@ -71,53 +75,75 @@ def _padding(conv: nn.Conv2d) -> tuple[int, int]:
 
 
 def reducing(module: nn.Module) -> tuple[str, ...]:
-    """Return the paths of the layers in ``module`` that halve the image: strided convolutions and pools.
+    """Return the paths of the layers in ``module`` that make the image smaller: strided convolutions and pools.
 
-    Patch embeddings (a stride of 4 and more) are no reduction that could be switched off.
+    Strides are even and smaller than the kernel or of 2. Patch embeddings (stride and kernel of 4 and more are
+    equal) are no reduction that could be switched off.
     """
     return tuple(
         path
         for path, layer in module.named_modules()
-        if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) and _stride(layer) == (2, 2)
+        if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) and _reduces(layer)
     )
 
 
-def _stride(layer: nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) -> tuple[int, int]:
-    stride = layer.stride
-    return (stride, stride) if isinstance(stride, int) else (int(stride[0]), int(stride[1]))
+def _reduces(layer: nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) -> bool:
+    height, width = _pair(layer.stride)
+    return height == width and height % 2 == 0 and (height == 2 or _pair(layer.kernel_size)[0] > height)
 
 
-def remove_stride(module: nn.Module) -> nn.Module:
-    """Return a copy of ``module`` whose halving layers have stride 1; weights stay.
+def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
 
-    Main path and shortcut change together, so that they still fit. A 2x2 pool becomes the identity: with
-    stride 1 it would shift the image by half a pixel.
+
+def remove_stride(module: nn.Module, paths: Collection[str] | None = None) -> nn.Module:
+    """Return ``module`` with the strides of the layers at ``paths`` halved (2 becomes 1); weights stay.
+
+    Main path and shortcut change together, so that they still fit; nothing means every layer that reduces. A 2x2
+    pool becomes the identity: with stride 1 it would shift the image by half a pixel. An even kernel without
+    padding becomes an odd one with zeros, so that the image keeps its size.
 
     Raises:
-        SurgeryError: nothing in ``module`` halves the image.
+        SurgeryError: nothing at ``paths`` makes the image smaller.
     """
-    paths = reducing(module)
-    if not paths:
-        raise SurgeryError(f"{type(module).__name__} has no layer of stride 2 to switch off")
-    changed = copy.deepcopy(module)
-    for path in paths:
+    found = reducing(module)
+    chosen = found if paths is None else tuple(path for path in found if path in paths)
+    if not chosen or (paths is not None and len(chosen) < len(paths)):
+        raise SurgeryError(f"{type(module).__name__} has no layer of stride 2 to switch off at {paths or 'any place'}")
+    changed = mirror(module)
+    for path in chosen:
         layer = changed.get_submodule(path)
-        if isinstance(layer, POOLS) and layer.kernel_size in (2, (2, 2)):
+        stride = _pair(layer.stride)[0] // 2  # type: ignore[arg-type]  # a convolution's or a pool's
+        if isinstance(layer, POOLS) and _pair(layer.kernel_size) == (2, 2):
             replace_submodule(changed, path, nn.Identity())
         elif isinstance(layer, nn.Conv2d):
-            layer.stride = (1, 1)
+            layer.stride = (stride, stride)
+            if stride == 1 and layer.kernel_size[0] % 2 == 0 and _padding(layer) == (0, 0):
+                _centre(layer)
         elif isinstance(layer, POOLS):
-            layer.stride = 1
+            layer.stride = stride
     return changed
 
 
-def dilate(module: nn.Module, factor: int = 2) -> nn.Module:
-    """Return a copy of ``module`` whose kernels larger than 1 reach ``factor`` times as far, at the same output shape.
+def _centre(conv: nn.Conv2d) -> None:
+    """Give an even kernel that begins at its pixel zeros on the other side too, in place: it then keeps the size."""
+    height, width = conv.kernel_size
+    weight = F.pad(conv.weight.detach(), (width - 1, 0, height - 1, 0))
+    conv.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
+    conv.kernel_size = (2 * height - 1, 2 * width - 1)
+    conv.padding = (height - 1, width - 1)
+    conv._reversed_padding_repeated_twice = [width - 1] * 2 + [height - 1] * 2
 
-    Behind a stride that was switched off this keeps the receptive field (https://arxiv.org/abs/1606.00915).
+
+def dilate(module: nn.Module, factors: Mapping[str, int]) -> nn.Module:
+    """Return ``module`` with the convolutions at the given paths reaching ``factor`` times as far; weights are shared.
+
+    The output's shape stays. Behind a stride that was switched off this keeps the receptive field
+    (https://arxiv.org/abs/1606.00915). 1x1 convolutions and those padded by name are left as they are.
     """
-    changed = copy.deepcopy(module)
-    for layer in changed.modules():
+    changed = mirror(module)
+    for path, factor in factors.items():
+        layer = changed.get_submodule(path)
         if isinstance(layer, nn.Conv2d) and max(layer.kernel_size) > 1 and not isinstance(layer.padding, str):
             grown = [factor * dilation for dilation in layer.dilation]
             padding = [
@@ -129,6 +155,12 @@ def dilate(module: nn.Module, factor: int = 2) -> nn.Module:
     return changed
 
 
+def mirror(module: M) -> M:
+    """Return a copy of ``module``'s structure that shares its parameters and buffers."""
+    shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    return copy.deepcopy(module, shared)
+
+
 def replace_submodule(module: nn.Module, path: str, new: nn.Module) -> None:
     """Put ``new`` at ``path`` inside ``module``, in place."""
     parent, _, name = path.rpartition(".")
@@ -136,11 +168,75 @@ def replace_submodule(module: nn.Module, path: str, new: nn.Module) -> None:
 
 
 def with_kernels(module: nn.Module, paths: tuple[str, ...], kernel_size: int) -> nn.Module:
-    """Return a copy of ``module`` in which the convolutions at ``paths`` have kernels of ``kernel_size``."""
-    changed = copy.deepcopy(module)
+    """Return ``module`` with kernels of ``kernel_size`` in the convolutions at ``paths``; other weights are shared."""
+    changed = mirror(module)
     for path in paths:
         conv = changed.get_submodule(path)
         if not isinstance(conv, nn.Conv2d):
             raise SurgeryError(f"{path} is a {type(conv).__name__}, expected a Conv2d")
         replace_submodule(changed, path, resize_kernel(conv, kernel_size))
     return changed
+
+
+def patch_embedding(module: nn.Module) -> str | None:
+    """Return the path of the convolution in ``module`` that cuts an image into patches: kernel equal to stride, no
+    padding, at least 4 pixels; None when there is none."""
+    found = (path for path, layer in module.named_modules() if isinstance(layer, nn.Conv2d) and _cuts_patches(layer))
+    return next(found, None)
+
+
+def _cuts_patches(conv: nn.Conv2d) -> bool:
+    height, width = conv.kernel_size
+    return conv.stride == (height, width) and height == width >= 4 and _padding(conv) == (0, 0) and conv.groups == 1
+
+
+def resize_patches(conv: nn.Conv2d, patch: int) -> nn.Conv2d:
+    """Return a patch embedding for square patches of ``patch`` pixels that sees resized images as ``conv`` does.
+
+    The kernel ``(C_out, C_in, p, p)`` is resampled by the pseudo-inverse of bilinear image resizing, FlexiViT's
+    PI-resize (https://arxiv.org/abs/2212.08013): patches scaled from ``p`` to a larger ``patch`` give the same tokens.
+    """
+    old = conv.kernel_size[0]
+    changed = nn.Conv2d(
+        conv.in_channels, conv.out_channels, patch, stride=patch, bias=conv.bias is not None, device="meta"
+    )
+    weight = conv.weight.detach()
+    if weight.is_meta:
+        resized = weight.new_empty((*weight.shape[:2], patch, patch))
+    else:
+        basis = torch.eye(old * old, dtype=torch.float64).reshape(old * old, 1, old, old)
+        resize = F.interpolate(basis, size=(patch, patch), mode="bilinear", antialias=True, align_corners=False)
+        inverse = torch.linalg.pinv(resize.reshape(old * old, patch * patch))  # (P P, p p)
+        flat = weight.to(torch.float64).reshape(*weight.shape[:2], old * old)
+        resized = (flat @ inverse.T.to(weight.device)).reshape(*weight.shape[:2], patch, patch).to(weight.dtype)
+    changed.weight = nn.Parameter(resized.contiguous(), requires_grad=conv.weight.requires_grad)
+    if conv.bias is not None:
+        changed.bias = nn.Parameter(conv.bias.detach().clone(), requires_grad=conv.bias.requires_grad)
+    return changed.train(conv.training)
+
+
+def strongest(linear: nn.Linear, count: int) -> Tensor:
+    """Return the places of the ``count`` neurons of ``linear`` with the largest weights (L2 norm), in their order."""
+    norms: Tensor = linear.weight.detach().float().norm(dim=1)
+    if norms.is_meta:
+        return torch.arange(count)
+    kept: Tensor = norms.topk(count).indices.sort().values
+    return kept
+
+
+def narrow_outputs(linear: nn.Linear, kept: Tensor) -> nn.Linear:
+    """Return ``linear`` with only the output neurons ``kept``."""
+    return _linear(linear, linear.weight.detach()[kept], None if linear.bias is None else linear.bias.detach()[kept])
+
+
+def narrow_inputs(linear: nn.Linear, kept: Tensor) -> nn.Linear:
+    """Return ``linear`` reading only the inputs ``kept``."""
+    return _linear(linear, linear.weight.detach()[:, kept], None if linear.bias is None else linear.bias.detach())
+
+
+def _linear(old: nn.Linear, weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    changed = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
+    changed.weight = nn.Parameter(weight.clone(), requires_grad=old.weight.requires_grad)
+    if bias is not None:
+        changed.bias = nn.Parameter(bias.clone(), requires_grad=old.weight.requires_grad)
+    return changed.train(old.training)

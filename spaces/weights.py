@@ -8,12 +8,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from math import prod
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -21,6 +24,7 @@ from spaces.errors import WeightsError
 
 logger = logging.getLogger(__name__)
 _SUFFIXES = (".pth", ".pt", ".safetensors", ".bin")
+_LISTED = re.compile(r'^("?[^,\n]*(?:/config\.json|\.pth|\.pt|\.safetensors|\.bin)"?)(,|$)', re.MULTILINE)
 _PREFIX = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
 
 
@@ -61,11 +65,63 @@ def find(file_name: str, url: str | None = None) -> Path:
 
 def find_local(file_name: str) -> Path | None:
     """Return the verified path of ``file_name`` if this machine has it, without going to the network."""
+    path = locate(file_name)
+    return verified(path) if path is not None else None
+
+
+def locate(file_name: str) -> Path | None:
+    """Return where this machine has ``file_name``, its content unread; None if nowhere."""
     cached = _hub() / file_name
-    if cached.is_file():
-        return verified(cached)
-    packaged = _packaged().get(file_name)
-    return verified(packaged) if packaged is not None else None
+    return cached if cached.is_file() else _packaged().get(file_name)
+
+
+def hub_local(repository: str, file_name: str) -> Path | None:
+    """Return the path of a file of Hugging Face's hub if its cache on this machine has it."""
+    hub = _hugging_face()
+    if hub is None:
+        return None
+    for name in _safer(file_name):
+        path = hub.try_to_load_from_cache(repository, name)
+        if isinstance(path, str):
+            return Path(path)
+    return None
+
+
+def hub_download(repository: str, file_name: str, local_name: str = "", url: str | None = None) -> Path:
+    """Return the path of ``file_name`` of a repository on Hugging Face's hub, downloaded into its cache.
+
+    ``url`` is tried where the hub gives nothing.
+
+    Raises:
+        WeightsError: the hub cannot be reached, or has no such file; says where the file may be put instead.
+    """
+    hub = _hugging_face()
+    tried = [f"{repository} on Hugging Face's hub"]
+    if hub is None:
+        tried = ["Hugging Face's hub (needs `pip install huggingface_hub`)"]
+    for name in _safer(file_name) if hub else ():
+        try:
+            return Path(hub.hf_hub_download(repository, name))
+        except (OSError, ValueError, RuntimeError) as error:  # its own errors are of these kinds
+            tried.append(f"{name} there ({_line(error)})")
+    if url:
+        return find(local_name, url)
+    raise WeightsError(
+        f"weights {local_name or file_name} not found; tried {_hub()}, the installed Python packages, "
+        f"{', '.join(tried)}; put the file into {_hub()} as {local_name or file_name}, name its path with "
+        "`weights: PATH`, or train from scratch with `weights: none`"
+    )
+
+
+def _safer(file_name: str) -> tuple[str, ...]:
+    """Return the names to ask the hub for, the ones that cannot run code first."""
+    known = {"pytorch_model.bin": "model.safetensors", "open_clip_pytorch_model.bin": "open_clip_model.safetensors"}
+    return (known[file_name], file_name) if file_name in known else (file_name,)
+
+
+def _hugging_face() -> Any:
+    """Return the hub's client; None where it is not installed (it comes with timm and transformers)."""
+    return import_module("huggingface_hub") if find_spec("huggingface_hub") else None
 
 
 def _hub() -> Path:
@@ -74,19 +130,48 @@ def _hub() -> Path:
 
 @cache
 def _packaged() -> dict[str, Path]:
-    """Return the weights files that installed distributions carry, by name (read once: it is a long list)."""
-    found = {
-        file.name: Path(str(distribution.locate_file(file)))
-        for distribution in metadata.distributions()
-        for file in distribution.files or ()
-        if file.suffix in _SUFFIXES
-    }
+    """Return the weights files that installed distributions carry, by name."""
+    found = {path.name: path for _, path in _carried() if path.suffix in _SUFFIXES}
     return {name: path for name, path in found.items() if path.is_file()}
+
+
+def packaged_folders(file_name: str) -> tuple[tuple[str, Path], ...]:
+    """Return the folders in installed distributions that hold ``file_name``, with the distribution's name.
+
+    Of several in one distribution the one nearest to its top. Only ``config.json`` and weights files are known.
+    """
+    found: dict[str, Path] = {}
+    for name, path in _carried():
+        if path.name == file_name and (name not in found or len(path.parts) <= len(found[name].parts)):
+            found[name] = path.parent
+    return tuple(found.items())
+
+
+@cache
+def _carried() -> tuple[tuple[str, Path], ...]:
+    """Return what installed distributions carry of models: the distribution's name and the file's path.
+
+    Read once, and from the lists of files as text: taking each of a hundred thousand lines apart takes seconds.
+    """
+    found: list[tuple[str, Path]] = []
+    for distribution in metadata.distributions():
+        listed = distribution.read_text("RECORD") or distribution.read_text("installed-files.txt") or ""
+        paths = [path for path, _ in _LISTED.findall(listed)]
+        if paths:
+            name = str(distribution.metadata["Name"]).lower().replace("_", "-")
+            found += [(name, Path(str(distribution.locate_file(path.strip('"'))))) for path in paths]
+    return tuple(found)
 
 
 def _prefix_of(file_name: str) -> str | None:
     match = _PREFIX.search(file_name)
     return match[1] if match else None
+
+
+def count(path: Path) -> int:
+    """Return how many numbers a safetensors file holds; only its header is read."""
+    with safe_open(path, "pt") as file:
+        return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118  # no mapping
 
 
 def checksum(path: Path) -> str:

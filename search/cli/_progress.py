@@ -52,6 +52,10 @@ class Lines:
         self._metric = metric
         self._screen.print(f"{progress.finished} of {progress.target} trials done", markup=False)
 
+    def preparing(self, what: str, done: int, total: int) -> None:
+        if done == total:
+            self._screen.print(f"{what}: {total} done", markup=False)
+
     def trial_started(self, number: int, words: str, epochs: int) -> None:
         self._screen.print(f"trial {number}: {words}", markup=False, soft_wrap=True)
 
@@ -79,12 +83,20 @@ class Bars:
         self._counts: Counter[TrialState] = Counter()
         self._best: float | None = None
         self._trials: dict[int, TaskID] = {}
+        self._preparing: dict[str, TaskID] = {}
         self._study = bars.add_task("study", total=None, note="reading data and weights")
 
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         self._metric, self._maximize, self._best = metric, maximize, progress.best
         self._counts = Counter({state: count for state, count in progress.states.items() if state.is_finished})
         self._bars.update(self._study, total=progress.target, completed=progress.finished, note=self._note())
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        if what not in self._preparing:
+            self._preparing[what] = self._bars.add_task(what, total=total, note="once for all trials")
+        self._bars.update(self._preparing[what], completed=done)
+        if done == total:
+            self._bars.remove_task(self._preparing.pop(what))
 
     def trial_started(self, number: int, words: str, epochs: int) -> None:
         note = words if len(words) < 70 else words[:67] + "..."

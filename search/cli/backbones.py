@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from search.cli._console import JsonOption
 
+if TYPE_CHECKING:
+    from spaces.backbones._base import Backbone
+
 SECTION, ORDER = "Look", 1
+_KEYS = ("name", "parameters", "gflops", "imagenet_accuracy", "weights_here")
 
 
 def command(
@@ -18,28 +23,24 @@ def command(
     from rich.table import Table
 
     from search.cli._console import console, print_json
+    from search.errors import NotFoundError
     from search.report import theme
     from spaces import backbones
 
-    found = [
-        source.open(name)
-        for source in backbones.sources().values()
-        for name in source.names()
+    sources = backbones.sources()
+    rows = [
+        _row(source.open(name))
+        for source in sources.values()
+        for name in sorted(source.names(), key=_natural)
         if grep.lower() in f"{source.name}:{name}".lower()
     ]
-    rows = []
-    for backbone in found:
-        best = backbone.weights[0] if backbone.weights else None
-        here = [weights.name for weights in backbone.weights if weights.is_here]
-        rows.append((backbone.name, backbone.parameters, backbone.gflops, best.accuracy if best else None, here))
     if as_json:
-        keys = ("name", "parameters", "gflops", "imagenet_accuracy", "weights_here")
-        print_json([dict(zip(keys, row, strict=True)) for row in rows])
+        print_json([dict(zip(_KEYS, row, strict=True)) for row in rows])
         return
+    missing = [f"{source.name}'s networks: {needed}" for source in sources.values() if (needed := source.requirement())]
     if not rows:
-        from search.errors import NotFoundError
-
-        raise NotFoundError(f"no backbone's name contains {grep!r}; leave --grep out to see all")
+        more = f" (not installed: {'; '.join(missing)})" if missing else ""
+        raise NotFoundError(f"no backbone's name contains {grep!r}; leave --grep out to see all{more}")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("backbone", "parameters", "GFLOPs", "ImageNet top-1", "weights here"):
         table.add_column(name, justify="left" if name in ("backbone", "weights here") else "right")
@@ -52,3 +53,16 @@ def command(
             ", ".join(here),
         )
     console().print(table)
+    for line in missing:
+        console().print(line, style="yellow", markup=False)
+
+
+def _row(backbone: Backbone) -> tuple[str, int | None, float | None, float | None, list[str]]:
+    accuracy = backbone.weights[0].accuracy if backbone.weights else None
+    here = [weights.name for weights in backbone.weights if weights.is_here]
+    return backbone.name, backbone.parameters, backbone.gflops, accuracy, here
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Return what to sort by so that ``resnet18`` comes before ``resnet101``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.findall(r"\d+|\D+", name)]

@@ -11,8 +11,8 @@ SECTION, ORDER = "Review", 2
 
 def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOption = False) -> None:
     from search.cli._console import console, open_store, print_json, study_name
-    from search.cli.trials import plain
     from search.report import tables, theme
+    from search.report.plain import plain
     from search.store import reading
 
     record = reading.load_study(open_store(storage), study_name(study), epochs=False)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 SECTION, ORDER = "Search", 1
 _CLASSES = 20
+_LEFT = ("output", "range", "candidate", "change")
+_IMAGES = 8
+_MOST_S = 20.0
 
 
 def command(
@@ -30,6 +33,7 @@ def command(
     _data(screen, laboratory)
     _units(screen, laboratory)
     _decisions(screen, laboratory)
+    _starts(screen, laboratory)
     _costs(screen, laboratory)
     screen.print(f"\n[bold]Next:[/bold] ftsearch run {study}", soft_wrap=True)
 
@@ -88,6 +92,42 @@ def _decisions(screen: Console, laboratory: Laboratory) -> None:
         screen.print(f"{name} drops out: {reason}", style="yellow", markup=False)
 
 
+def _starts(screen: Console, laboratory: Laboratory) -> None:
+    """Say how far from the pretrained function each single change begins, measured on validation images."""
+    import time
+
+    from search.data.sample import Split
+    from spaces import compare
+    from spaces.space import registry
+
+    space = laboratory.space
+    changes = [
+        (registry()[name], value)
+        for name, choices in space.choices.items()
+        for value in registry()[name].variants(choices, space.chain)
+        if not registry()[name].keeps_function(value, space.chain)
+    ]
+    if not changes:
+        return
+    images = next(iter(laboratory.batches(Split.VAL).epoch(1)))[0][:_IMAGES].cpu()
+    begin, rows = time.monotonic(), []
+    for decision, value in changes:
+        if time.monotonic() - begin > _MOST_S:
+            break
+        moved = compare.change(space.chain, decision.apply(space.chain, value), images)
+        if moved is not None:
+            rows.append((decision.name, moved, decision.words(value, space.chain)))
+    measured = "" if len(rows) == len(changes) else f", {len(rows)} of {len(changes)} changes measured"
+    screen.print(
+        "\n[bold]Starting points[/bold]  how far one change moves the pretrained network's features "
+        f"({len(images)} validation images{measured}; 0 % is the same function)"
+    )
+    table = _table("decision", "moves by", "change")
+    for name, moved, words in sorted(rows, key=lambda row: (row[0], row[1])):
+        table.add_row(name, f"{moved:.1%}", words)
+    screen.print(table)
+
+
 def _costs(screen: Console, laboratory: Laboratory) -> None:
     from search.report import theme
 
@@ -121,6 +161,8 @@ def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, name in enumerate(columns):
         table.add_column(
-            name, justify="left" if place == 0 or name in ("output", "range", "candidate") else "right", overflow="fold"
+            name,
+            justify="left" if place == 0 or name in _LEFT else "right",
+            overflow="fold",
         )
     return table

@@ -17,17 +17,24 @@ def command(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="runs/STUDY/report.html by default.")
     ] = None,
+    png: Annotated[
+        Path | None, typer.Option("--png", metavar="DIR", help="Write every figure as a picture too; needs a Chromium.")
+    ] = None,
     storage: StorageOption = None,
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     from search.cli._console import console, open_store, study_name
-    from search.report import page
-    from search.store import reading
+    from search.report import images, page
+    from search.report.gather import gather
 
     engine = open_store(storage)
-    records = [reading.load_study(engine, study_name(study)) for study in studies]
+    names = list(dict.fromkeys(study_name(study) for study in studies))
+    records = [gather(engine, name) for name in names]
     path = page.write(records, output or Path("runs") / records[0].name / "report.html")
     console().print(f"Report: {path}", soft_wrap=True)
+    if png is not None:
+        written = images.write(records, png)
+        console().print(f"Pictures: {len(written)} in {png}", soft_wrap=True)
     if show:
         import webbrowser
 

@@ -2,71 +2,147 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from search.cli._console import JsonOption
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from spaces.backbones._base import Pretrained
+    from spaces.probe import Convolution, UnitFacts
+    from spaces.space import Space
+
 SECTION, ORDER = "Look", 2
-_BAR = 24
+_BAR = 16
+_SIZE = re.compile(r"(\d+)(?:x(\d+))?")
 
 
 def command(
-    backbone: Annotated[str, typer.Argument(metavar="BACKBONE", help="mobilenet_v2, torchvision:resnet50 ...")],
+    backbone: Annotated[str, typer.Argument(metavar="BACKBONE", help="mobilenet_v2, torchvision:resnet50, timm:...")],
     size: Annotated[
-        int | None, typer.Option("--input", min=8, help="Input side in pixels; the usual one by default.")
+        str | None,
+        typer.Option("--input", metavar="SIDE|HxW", help="Input size in pixels; the usual one by default."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    from dataclasses import asdict
-
-    from rich.table import Table
-
-    from search.cli._console import console, print_json
-    from search.report import theme
+    from search.cli._console import console
     from spaces import backbones, probe, space
     from spaces.backbones._base import NO_WEIGHTS, Pretrained
 
     found = backbones.resolve(backbone)
-    side = size or found.preprocessing.crop
-    chain = found.describe((side, side))
+    input_size = _size(size) or (found.preprocessing.crop,) * 2
+    chain = found.describe(input_size)
     facts = probe.describe(chain)
+    pretrained = Pretrained(found.name, found.label, NO_WEIGHTS, "", found.preprocessing, chain)
+    opened = space.Space(pretrained, {name: decision.options() for name, decision in space.registry().items()})
     if as_json:
-        print_json([asdict(unit) for unit in facts])
+        _print_json(opened, facts)
         return
     screen = console()
+    _print_units(screen, pretrained, facts, opened)
+    _print_decisions(screen, opened)
+
+
+def _size(given: str | None) -> tuple[int, int] | None:
+    if given is None:
+        return None
+    match = _SIZE.fullmatch(given.strip().lower())
+    if match is None or not int(match[1]) or (match[2] and not int(match[2])):
+        raise typer.BadParameter(f"expected a side in pixels or HEIGHTxWIDTH, such as 224 or 192x256, got {given!r}")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def _touched(opened: Space) -> dict[str, list[str]]:
+    """Return the names of the decisions that may change each unit, by the unit's name."""
+    from spaces.space import registry
+
+    found: dict[str, list[str]] = {unit.name: [] for unit in opened.chain}
+    for name, choices in opened.choices.items():
+        for unit in dict.fromkeys(registry()[name].touches(choices, opened.chain)):
+            found[unit].append(name)
+    return found
+
+
+def _print_json(opened: Space, facts: tuple[UnitFacts, ...]) -> None:
+    from dataclasses import asdict
+
+    from search.cli._console import print_json
+
+    touched = _touched(opened)
+    print_json([asdict(unit) | {"decisions": touched[unit.name]} for unit in facts])
+
+
+def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts, ...], opened: Space) -> None:
+    from rich.table import Table
+
+    from search.report import theme
+
     macs, parameters = sum(unit.macs for unit in facts), sum(unit.parameters for unit in facts)
+    chain = pretrained.chain
+    is_image = len(chain.input_shape) == 3
+    side = "x".join(str(length) for length in chain.input_size) if is_image else f"{chain.input_shape[0]} tokens"
     screen.print(
-        f"[bold]{found.label}[/bold] ({found.name}) at {side}x{side}: {len(facts)} units, "
+        f"[bold]{pretrained.label}[/bold] ({pretrained.backbone}) at {side}: {len(facts)} units, "
         f"{theme.count(parameters)} parameters, "
         f"{theme.count(2 * macs)} FLOPs (two a multiply-add), without its own classifier"
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("#", "unit", "output", "1/", "parameters", "FLOPs", "skip", "kernels", "where parameters | FLOPs sit"):
-        table.add_column(name, justify="right" if name in ("#", "1/", "parameters", "FLOPs") else "left", no_wrap=True)
+    right = ("#", "1/", "parameters", "FLOPs")
+    for name in ("#", "unit", "output", "1/", "parameters", "", "FLOPs", " ", "convolutions", "decisions"):
+        table.add_column(name, justify="right" if name in right else "left", no_wrap=name not in _WRAPPED)
+    touched = _touched(opened)
     most_parameters = max(unit.parameters for unit in facts) or 1
     most_macs = max(unit.macs for unit in facts) or 1
     for place, unit in enumerate(facts, 1):
-        kernels = sorted({f"{conv.kernel[0]}x{conv.kernel[1]}" for conv in unit.convolutions})
-        bars = f"[blue]{_bar(unit.parameters / most_parameters)}[/blue] [yellow]{_bar(unit.macs / most_macs)}[/yellow]"
         table.add_row(
             str(place),
             unit.name,
-            "x".join(str(length) for length in unit.out_shape),
+            _shape(unit.out_shape, pretrained),
             str(unit.reduction),
             theme.count(unit.parameters),
+            f"[blue]{_bar(unit.parameters / most_parameters)}[/blue]",
             theme.count(2 * unit.macs),
-            "yes" if unit.can_skip else "",
-            " ".join(kernels),
-            bars,
+            f"[yellow]{_bar(unit.macs / most_macs)}[/yellow]",
+            _geometry(unit.convolutions),
+            " ".join(touched[unit.name]),
         )
     screen.print(table)
-    pretrained = Pretrained(found.name, found.label, NO_WEIGHTS, "", found.preprocessing, chain)
-    opened = space.Space(pretrained, {name: decision.options() for name, decision in space.registry().items()})
-    screen.print(f"\ndecisions that apply: {', '.join(opened.choices)}")
+    if any(not unit.can_end for unit in facts):
+        names = ", ".join(unit.name for unit in facts if not unit.can_end)
+        screen.print(f"no head fits behind: {names}", markup=False)
+
+
+_WRAPPED = ("convolutions", "decisions")
+
+
+def _print_decisions(screen: Console, opened: Space) -> None:
+    touching = {name for found in _touched(opened).values() for name in found}
+    whole = [name for name in opened.choices if name not in touching]
+    screen.print(f"\nof the whole network: {', '.join(whole)}")
     for name, reason in opened.dropped.items():
-        screen.print(f"{name} does not: {reason}", style="yellow", markup=False)
+        screen.print(f"{name} does not apply: {reason}", style="yellow", markup=False)
+
+
+def _shape(shape: tuple[int, ...], pretrained: Pretrained) -> str:
+    """Return a unit's output shape; the padding mask that travels behind the channels of tokens is not shown."""
+    masked = bool(pretrained.chain.facts.get("masked"))
+    return "x".join(str(length) for length in (*shape[:-1], shape[-1] - masked))
+
+
+def _geometry(convolutions: tuple[Convolution, ...]) -> str:
+    """Return the convolutions in short, equal ones once: ``3x3/2 g96`` is a 3x3 kernel, stride 2, 96 groups."""
+    texts: dict[str, int] = {}
+    for conv in convolutions:
+        text = f"{conv.kernel[0]}x{conv.kernel[1]}"
+        text += f"/{conv.stride[0]}" if max(conv.stride) > 1 else ""
+        text += f" g{conv.groups}" if conv.groups > 1 else ""
+        text += f" d{conv.dilation[0]}" if max(conv.dilation) > 1 else ""
+        texts[text] = texts.get(text, 0) + 1
+    return ", ".join(f"{count} {text}" if count > 1 else text for text, count in texts.items())
 
 
 def _bar(share: float) -> str:

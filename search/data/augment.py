@@ -1,13 +1,20 @@
-"""Augmentation of whole batches, on the device that holds them; the same distributions as torchvision's transforms."""
+"""Augmentation of whole batches, on the device that holds them; the same distributions as torchvision's transforms.
+
+What happens to an image is drawn for all images at once and applied batch by batch, so that it depends neither on
+the batch size nor on the order in which images are taken.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from search.data import randaugment
+from search.data.randaugment import Operations
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +26,71 @@ class Augmentation:
         ratio: range of the crop's aspect ratio.
         flip: probability of mirroring.
         jitter: most that brightness, contrast and saturation change, as a factor around 1.
+        operations: how many of RandAugment's operations each image goes through, at ``magnitude`` of 0 to 30.
     """
 
     scale: tuple[float, float] | None = None
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip: float = 0.0
     jitter: float = 0.0
+    operations: int = 0
+    magnitude: int = 9
+
+    @property
+    def is_random(self) -> bool:
+        """Whether two views of an image can differ."""
+        return self.scale is not None or bool(self.flip or self.jitter or self.operations)
+
+    def draw(self, ratios: Tensor, size: tuple[int, int], resize: tuple[int, int], generator: torch.Generator) -> Drawn:
+        """Return what happens to each of N images; ``ratios`` ``(N,)`` are their own width over height."""
+        count = len(ratios)
+        if self.scale is None:
+            boxes = central_boxes(count, ratios, size, resize)
+        else:
+            boxes = crop_boxes(count, ratios, self.scale, self.ratio, generator)
+        flips = (torch.rand(count, generator=generator) < self.flip).float()
+        factors = None
+        if self.jitter:
+            factors = torch.empty(count, 3).uniform_(1 - self.jitter, 1 + self.jitter, generator=generator)
+        operations = None
+        if self.operations:
+            operations = randaugment.draw(count, self.operations, self.magnitude, size, generator)
+        return Drawn(boxes, flips, factors, operations)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What happens to each of N images.
+
+    Attributes:
+        boxes: crops as ``(centre x, centre y, width, height)`` in shares of the image, ``(N, 4)``.
+        flips: 1 where the crop is mirrored, ``(N,)``.
+        factors: of brightness, contrast and saturation, ``(N, 3)``; None leaves colours alone.
+        operations: RandAugment's, after all else; None for none.
+    """
+
+    boxes: Tensor
+    flips: Tensor
+    factors: Tensor | None = None
+    operations: Operations | None = None
+
+    def of(self, chosen: Tensor) -> Drawn:
+        """Return what happens to the images with the numbers ``chosen``."""
+        return Drawn(
+            self.boxes[chosen],
+            self.flips[chosen],
+            None if self.factors is None else self.factors[chosen],
+            None if self.operations is None else self.operations.of(chosen),
+        )
+
+    def apply(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return crops ``(N, 3, *size)`` of ``images`` ``(N, 3, H, W)``, all values from 0 to 255, as float32."""
+        crops = sample_crops(images.float(), self.boxes, self.flips, size)
+        if self.factors is not None:
+            crops = scale_colours(crops / 255, self.factors) * 255
+        if self.operations is not None:
+            crops = self.operations.apply(crops.round().to(torch.uint8)).float()
+        return crops
 
 
 _STRENGTHS = {
@@ -32,13 +98,59 @@ _STRENGTHS = {
     "light": Augmentation(scale=(0.35, 1.0), flip=0.5),
     "medium": Augmentation(scale=(0.2, 1.0), flip=0.5, jitter=0.2),
     "strong": Augmentation(scale=(0.08, 1.0), flip=0.5, jitter=0.4),
+    "randaugment": Augmentation(scale=(0.2, 1.0), flip=0.5, operations=2),
 }
 
 
 def preset(strength: str, *, flip: bool) -> Augmentation:
-    """Return the augmentation called ``strength``: ``none``, ``light``, ``medium`` or ``strong``."""
+    """Return the augmentation called ``strength``: ``none``, ``light``, ``medium``, ``strong`` or ``randaugment``."""
     found = _STRENGTHS[strength]
-    return found if flip else Augmentation(found.scale, found.ratio, 0.0, found.jitter)
+    return found if flip else replace(found, flip=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How the images of a batch are mixed: ``mixup`` or ``cutmix``, a share drawn from Beta(``alpha``, ``alpha``)."""
+
+    kind: str
+    alpha: float
+
+    def apply(self, images: Tensor, labels: Tensor, classes: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return mixed ``images`` ``(N, C, H, W)`` and class probabilities ``(N, classes)`` for ``labels`` ``(N,)``.
+
+        As torchvision's ``MixUp`` and ``CutMix`` do, every image is mixed with the one before it, and one share
+        holds for the whole batch.
+        """
+        share = _beta(self.alpha, generator)
+        rolled = images.roll(1, 0)
+        if self.kind == "mixup":
+            images = images * share + rolled * (1 - share)
+        else:
+            top, bottom, left, right = cut_box(images.shape[-2], images.shape[-1], share, generator)
+            images = images.clone()
+            images[..., top:bottom, left:right] = rolled[..., top:bottom, left:right]
+            share = 1 - (bottom - top) * (right - left) / (images.shape[-2] * images.shape[-1])
+        targets = F.one_hot(labels, classes).float()
+        return images, targets * share + targets.roll(1, 0) * (1 - share)
+
+
+def cut_box(height: int, width: int, share: float, generator: torch.Generator) -> tuple[int, int, int, int]:
+    """Return top, bottom, left, right of CutMix's box: ``1 - share`` of the area, cut off at the borders."""
+    centre_x = int(torch.randint(width, (1,), generator=generator))
+    centre_y = int(torch.randint(height, (1,), generator=generator))
+    half = 0.5 * math.sqrt(1.0 - share)
+    half_width, half_height = int(half * width), int(half * height)
+    return (
+        max(centre_y - half_height, 0),
+        min(centre_y + half_height, height),
+        max(centre_x - half_width, 0),
+        min(centre_x + half_width, width),
+    )
+
+
+def _beta(alpha: float, generator: torch.Generator) -> float:
+    draw = torch._sample_dirichlet(torch.tensor([alpha, alpha], dtype=torch.float64), generator)
+    return float(draw[0])
 
 
 def crop_boxes(
@@ -95,16 +207,15 @@ def sample_crops(images: Tensor, boxes: Tensor, flips: Tensor, size: tuple[int, 
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
-def jitter_colours(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Return ``images`` in 0..1 with brightness, contrast and saturation each changed by ``1 +- strength``."""
-    factors = (
-        torch.empty(3, len(images), 1, 1, 1).uniform_(1 - strength, 1 + strength, generator=generator).to(images.device)
-    )
-    images = images * factors[0]
+def scale_colours(images: Tensor, factors: Tensor) -> Tensor:
+    """Return ``images`` in 0..1 with brightness, contrast and saturation multiplied by ``factors`` ``(N, 3)``."""
+    brightness, contrast, saturation = factors.to(images.device).T[..., None, None, None]
+    images = images * brightness
+    mean = _grey(images).mean(dim=(2, 3), keepdim=True)
+    images = (images - mean) * contrast + mean
     grey = _grey(images)
-    images = (images - grey.mean(dim=(2, 3), keepdim=True)) * factors[1] + grey.mean(dim=(2, 3), keepdim=True)
-    grey = _grey(images)
-    return (grey + (images - grey) * factors[2]).clamp(0, 1)
+    coloured: Tensor = (grey + (images - grey) * saturation).clamp(0, 1)
+    return coloured
 
 
 def _grey(images: Tensor) -> Tensor:

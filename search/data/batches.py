@@ -8,11 +8,24 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from search.data.augment import Augmentation, central_boxes, crop_boxes, jitter_colours, sample_crops
+from search.data.augment import Augmentation, Drawn, Mix
 from search.data.cache import Pixels
 
 _SHARE = 0.3
 """Of the device's free memory that images may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """A fixed set of augmented views of every image, so that what is computed from one can be kept.
+
+    Attributes:
+        count: epochs take the views in turn, the first again after the last.
+        seed: of the whole study, so that its trials share them.
+    """
+
+    count: int
+    seed: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,6 +36,8 @@ class Batches:
         size: height and width that the network takes.
         resize: size of the frame the images were decoded for.
         augmentation: None for validation: images are taken as they are.
+        views: None draws every epoch's augmentation anew.
+        mix: how images of a batch are mixed with one another; ``classes`` is how many there are.
         shuffle: a new order every epoch; the last batch is left out when a single image would remain in it.
     """
 
@@ -35,6 +50,9 @@ class Batches:
     std: tuple[float, float, float]
     seed: int = 0
     augmentation: Augmentation | None = None
+    views: Views | None = None
+    mix: Mix | None = None
+    classes: int = 0
     shuffle: bool = False
     _images: Tensor = field(init=False, repr=False)
     _labels: Tensor = field(init=False, repr=False)
@@ -54,34 +72,56 @@ class Batches:
         return max(count + (rest > 1 if self.shuffle else rest > 0), 1)
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images ``(B, 3, h, w)``, normalised float32, and labels ``(B,)`` of epoch ``number``."""
-        generator = torch.Generator().manual_seed((self.seed * 9_176_263 + number) % 2**63)
+        """Yield images ``(B, 3, h, w)``, normalised float32, and labels of epoch ``number``.
+
+        Labels are class indices ``(B,)``; after mixing, class probabilities ``(B, classes)``.
+        """
+        drawn = self._drawn(number)
+        generator = self._generator(self.seed, number, 2)
+        for chosen in self.order(number):
+            images, labels = self._take(chosen, drawn), self.labels(chosen)
+            if self.mix is not None:
+                images, labels = self.mix.apply(images, labels, self.classes, generator)
+            yield images, labels
+
+    def order(self, number: int) -> list[Tensor]:
+        """Return the numbers of the images of every batch of epoch ``number``."""
         count = len(self.pixels)
-        order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
-        for step in range(len(self)):
-            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-            yield self._take(chosen, generator)
+        order = torch.arange(count)
+        if self.shuffle:
+            order = torch.randperm(count, generator=self._generator(self.seed, number, 0))
+        return list(torch.split(order, self.batch_size))[: len(self)]
 
-    def _take(self, chosen: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        images = self._images[chosen.to(self._images.device)].to(self.device, non_blocking=True)
-        labels = self._labels[chosen.to(self.device)]
+    def labels(self, chosen: Tensor) -> Tensor:
+        """Return the class indices ``(B,)`` of the images with the numbers ``chosen``."""
+        return self._labels[chosen.to(self.device)]
+
+    def view(self, number: int) -> int:
+        """Return which of the fixed views epoch ``number`` takes, counted from 0."""
+        return (number - 1) % self.views.count if self.views else 0
+
+    def images(self, number: int, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
+        """Yield all images as epoch ``number`` sees them, unmixed and in order, with their places."""
+        drawn = self._drawn(number)
+        for start in range(0, len(self.pixels), batch_size):
+            part = slice(start, min(start + batch_size, len(self.pixels)))
+            yield part, self._take(torch.arange(part.start, part.stop), drawn)
+
+    def _drawn(self, number: int) -> Drawn | None:
         if self.augmentation is None:
-            return (images.float() - self._mean) * self._scale, labels
-        return self._augment(images, chosen, self.augmentation, generator), labels
+            return None
+        seed, turn = (self.views.seed, self.view(number)) if self.views else (self.seed, number)
+        ratios = self.pixels.ratios * (self.resize[1] / self.resize[0])
+        return self.augmentation.draw(ratios, self.size, self.resize, self._generator(seed, turn, 1))
 
-    def _augment(
-        self, images: Tensor, chosen: Tensor, augmentation: Augmentation, generator: torch.Generator
-    ) -> Tensor:
-        ratios = self.pixels.ratios[chosen] * (self.resize[1] / self.resize[0])
-        if augmentation.scale is None:
-            boxes = central_boxes(len(chosen), ratios, self.size, self.resize)
-        else:
-            boxes = crop_boxes(len(chosen), ratios, augmentation.scale, augmentation.ratio, generator)
-        flips = (torch.rand(len(chosen), generator=generator) < augmentation.flip).float()
-        crops = sample_crops(images.float(), boxes, flips, self.size)
-        if augmentation.jitter:
-            crops = jitter_colours(crops / 255, augmentation.jitter, generator) * 255
-        return (crops - self._mean) * self._scale
+    def _take(self, chosen: Tensor, drawn: Drawn | None) -> Tensor:
+        images = self._images[chosen.to(self._images.device)].to(self.device, non_blocking=True)
+        crops = images.float() if drawn is None else drawn.of(chosen).apply(images, self.size)
+        return crops.sub_(self._mean).mul_(self._scale)
+
+    @staticmethod
+    def _generator(seed: int, turn: int, purpose: int) -> torch.Generator:
+        return torch.Generator().manual_seed(((seed * 9_176_263 + turn) * 4 + purpose) % 2**63)
 
 
 def place(images: Tensor, device: torch.device) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from search import study as sampling
 from search.records import StudyRecord, TrialRecord
-from search.report import theme
+from search.report import picks, theme
 from search.report.figures.importance import direction, from_best_to_worst
 
 
@@ -18,7 +18,7 @@ def findings(study: StudyRecord) -> list[str]:
 
 def _mattered(study: StudyRecord) -> str:
     done = from_best_to_worst(study)
-    shares = sampling.importances(study.trials, maximize=study.maximize)
+    shares = sampling.importances(picks.with_values(study, 1000), maximize=study.maximize)
     top = [(name, share) for name, share in shares.items() if share >= 0.05][:3]
     if not top:
         return "No single decision stands out: the differences between trials are spread over many."

@@ -2,47 +2,29 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from html import escape
 from pathlib import Path
+from typing import Any
 
+import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from search.errors import UserError
 from search.records import StudyRecord
-from search.report import tables, theme
-from search.report.figures import figures
+from search.report import look, tables, theme
+from search.report._script import SCRIPT
+from search.report.figures import figures, studies_figures
+from search.report.figures._base import Drawing
 from search.report.findings import findings
-
-_STYLE = """
-:root { color-scheme: light dark; --ink:#1f2328; --soft:#59636e; --line:#d1d9e0; --back:#ffffff; --card:#f6f8fa; --accent:#0072B2; }
-@media (prefers-color-scheme: dark) { :root { --ink:#e6edf3; --soft:#9198a1; --line:#3d444d; --back:#0d1117; --card:#151b23; --accent:#56B4E9; } }
-* { box-sizing: border-box; }
-body { margin:0; font:16px/1.55 FONT; color:var(--ink); background:var(--back); }
-main, header, footer { max-width: 1100px; margin: 0 auto; padding: 0 20px; }
-header { padding-top: 28px; }
-h1 { font-size: 1.7rem; margin: 0 0 4px; } h2 { font-size: 1.2rem; margin: 36px 0 2px; } h3 { font-size: 1rem; margin: 20px 0 4px; }
-p { margin: 6px 0; } .soft { color: var(--soft); } a { color: var(--accent); }
-.winner { background: var(--card); border: 1px solid var(--line); border-left: 4px solid #009E73; border-radius: 8px; padding: 14px 18px; margin: 16px 0; }
-.winner strong { font-size: 1.05rem; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 16px 0; }
-.tile { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; }
-.tile b { display: block; font-size: 1.35rem; font-variant-numeric: tabular-nums; } .tile span { color: var(--soft); font-size: .85rem; }
-.warn { border-left: 4px solid #E69F00; background: var(--card); padding: 10px 14px; border-radius: 6px; }
-figure { margin: 0; } .plot { width: 100%; }
-.scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; }
-table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: 6px 10px; border-bottom: 1px solid var(--line); vertical-align: top; white-space: nowrap; }
-td.words { white-space: normal; min-width: 320px; } th { color: var(--soft); font-weight: 600; background: var(--card); }
-tr.best td { font-weight: 600; } tr.plain td { color: #b07800; } tbody tr:last-child td { border-bottom: 0; }
-pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; overflow-x: auto; font-size: .85rem; }
-summary { cursor: pointer; color: var(--accent); } ul { padding-left: 20px; margin: 6px 0; }
-footer { color: var(--soft); font-size: .85rem; padding: 32px 20px; }
-@media print { .plot, table, pre { break-inside: avoid; } body { font-size: 12px; } }
-""".replace("FONT", theme.FONT)
 
 _ROWS = 200
 """Rows of the ranking that are printed; the rest is one command away."""
@@ -73,26 +55,107 @@ def write(studies: Sequence[StudyRecord], path: Path) -> Path:
     return path
 
 
+def drawings(studies: Sequence[StudyRecord]) -> Iterator[tuple[str, Drawing, go.Figure]]:
+    """Yield every drawing of a report: its key ``STUDY/FIGURE``, the figure it is of, the drawing.
+
+    Those that compare studies come first, under the key ``studies/FIGURE``, where there are several.
+    """
+    if len(studies) > 1:
+        for comparing in studies_figures():
+            yield f"studies/{comparing.name}", comparing, comparing.draw(comparing.rows(studies))
+    for place, study in enumerate(studies):
+        for figure in figures():
+            yield f"{place}/{figure.name}", figure, figure.draw(figure.rows(study))
+
+
 def render(studies: Sequence[StudyRecord], generated_at: datetime) -> str:
     """Return the report as one HTML document."""
+    drawn = _Drawn()
+    for key, kind, drawing in drawings(studies):
+        drawn.add(key, kind, drawing)
     title = ", ".join(study.name for study in studies)
-    body = "".join(_study(study) for study in studies)
+    several = len(studies) > 1
+    body = _comparison(studies, drawn) if several else ""
+    body += "".join(_study(study, place, drawn, 2 if several else 1) for place, study in enumerate(studies))
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>{escape(title)} – ftsearch report</title><style>{_STYLE}</style>"
-        f"<script>{get_plotlyjs()}</script></head><body>"
-        f"{body}<footer>Written by ftsearch on {generated_at:%Y-%m-%d %H:%M} UTC. Figures work without a network; "
-        "colours are Okabe and Ito's and Cividis, safe for the colour-blind.</footer></body></html>"
+        "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; script-src 'unsafe-inline' "
+        "'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:\">"
+        f"<title>{escape(title)} – ftsearch report</title><style>{look.CSS}</style></head><body>"
+        f"<a class='skip' href='#main'>Skip to the results</a><div class='page'><main id='main'>{body}</main>"
+        f"<footer>Written by ftsearch on {generated_at:%Y-%m-%d %H:%M} UTC. Figures need no network; "
+        "colours are Okabe and Ito's and Cividis, safe for the colour-blind.</footer></div>"
+        f"<script type='text/plain' id='plotly'>{_library()}</script>"
+        f"<script type='text/plain' id='figures'>{_packed(drawn.to_json())}</script>"
+        f"<script>{SCRIPT}</script></body></html>"
     )
 
 
-def _study(study: StudyRecord) -> str:
+@cache
+def _library() -> str:
+    return _packed(get_plotlyjs())
+
+
+def _packed(text: str) -> str:
+    """Return ``text`` compressed, as letters: plotly.js alone would fill most of a mail's limit."""
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+
+
+@dataclass(slots=True)
+class _Drawn:
+    """Drawings by key: as JSON for the script, as HTML for the page."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    html: dict[str, str] = field(default_factory=dict)
+
+    def add(self, key: str, kind: Drawing, drawing: go.Figure) -> None:
+        views = theme.without_menu(drawing)
+        plain: dict[str, Any] = json.loads(drawing.to_json())
+        plain["views"] = [change for _, change in views]
+        self.texts[key] = json.dumps(plain, separators=(",", ":"))
+        options = "".join(f"<option value='{place}'>{escape(label)}</option>" for place, (label, _) in enumerate(views))
+        choice = f"<label class='view'>View <select>{options}</select></label>" if len(views) > 1 else ""
+        label = escape(f"{kind.title}. {kind.how_to_read}", quote=True)
+        height = drawing.layout.height or 380
+        self.html[key] = (
+            f"<figure>{choice}<div class='plot' role='img' aria-label='{label}' data-figure='{escape(key)}' "
+            f"style='height:{height}px'></div></figure>"
+        )
+
+    def to_json(self) -> str:
+        return "{" + ",".join(f"{json.dumps(key)}:{text}" for key, text in self.texts.items()) + "}"
+
+
+def _section(key: str, kind: Drawing, drawn: _Drawn, level: int) -> str:
     return (
-        f"<header><h1>{escape(study.name)}</h1><p class='soft'>{_subtitle(study)}</p></header>"
-        f"<main>{_warning(study)}{_winner(study)}{_tiles(study)}{_findings(study)}"
-        f"{''.join(_figure(study, place) for place in range(len(figures())))}"
-        f"{_ranking(study)}{_failures(study)}{_repeat(study)}</main>"
+        f"<section class='one' id='{escape(key.replace('/', '-'))}'><h{level}>{escape(kind.title)}</h{level}>"
+        f"<p class='soft'>{escape(kind.how_to_read)}</p>{drawn.html[key]}</section>"
+    )
+
+
+def _comparison(studies: Sequence[StudyRecord], drawn: _Drawn) -> str:
+    rows = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in tables.studies(studies)
+    )
+    head = "".join(f"<th scope='col'>{name}</th>" for name in tables.STUDIES)
+    parts = "".join(_section(f"studies/{figure.name}", figure, drawn, 2) for figure in studies_figures())
+    return (
+        f"<header><h1>{len(studies)} studies compared</h1></header><div class='scroll' tabindex='0'>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{parts}"
+    )
+
+
+def _study(study: StudyRecord, place: int, drawn: _Drawn, level: int) -> str:
+    top, parts = f"h{level}", figures()
+    contents = "".join(f"<li><a href='#{place}-{part.name}'>{escape(part.title)}</a></li>" for part in parts)
+    return (
+        f"<header><{top}>{escape(study.name)}</{top}><p class='soft'>{_subtitle(study)}</p></header>"
+        f"{_warning(study)}{_winner(study)}{_tiles(study)}{_findings(study, level + 1)}"
+        f"<details><summary>Contents</summary><ul class='contents'>{contents}"
+        f"<li><a href='#{place}-ranking'>Ranking</a></li></ul></details>"
+        f"{''.join(_section(f'{place}/{part.name}', part, drawn, level + 1) for part in parts)}"
+        f"{_ranking(study, place, level + 1)}{_failures(study, level + 1)}{_repeat(study, level + 1)}"
     )
 
 
@@ -107,14 +170,7 @@ def _subtitle(study: StudyRecord) -> str:
 
 
 def _warning(study: StudyRecord) -> str:
-    notes = []
-    if study.weights == "none":
-        notes.append(
-            "This study trains from scratch (weights: none): nothing here says how well a pretrained network does."
-        )
-    if study.dataset.skipped:
-        notes.append(f"{len(study.dataset.skipped)} broken images were left out.")
-    return "".join(f"<p class='warn'>{escape(note)}</p>" for note in notes)
+    return "".join(f"<p class='warn'>{escape(note)}</p>" for note in tables.warnings(study))
 
 
 def _winner(study: StudyRecord) -> str:
@@ -129,97 +185,58 @@ def _winner(study: StudyRecord) -> str:
 
 
 def _tiles(study: StudyRecord) -> str:
-    best = study.best
-    facts = [(tables.states(study).split(":")[0], tables.states(study).partition(": ")[2])]
-    if best is not None:
-        facts.insert(0, (theme.number(best.value), f"best {theme.metric_name(study.metric)}"))
-        if best.size is not None:
-            facts.append((theme.count(best.size.parameters), f"parameters, {theme.count(best.size.trained)} trained"))
-            facts.append((theme.count(best.size.flops), "FLOPs an image"))
-    text, _, saved = tables.cost(study).partition(" of training in all trials")
-    facts.append((text, f"of training{saved}"))
-    return (
-        "<div class='tiles'>"
-        + "".join(
-            f"<div class='tile'><b>{escape(value)}</b><span>{escape(label)}</span></div>" for value, label in facts
-        )
-        + "</div>"
+    tiles = (
+        f"<div class='tile'><b>{escape(value)}</b><span>{escape(label)}</span></div>"
+        for value, label in tables.facts(study)
     )
+    return f"<div class='tiles'>{''.join(tiles)}</div>"
 
 
-def _findings(study: StudyRecord) -> str:
+def _findings(study: StudyRecord, level: int) -> str:
     lines = "".join(f"<li>{escape(line)}</li>" for line in findings(study))
-    return f"<section><h2>What the search learnt</h2><ul>{lines}</ul></section>" if lines else ""
+    return f"<section><h{level}>What the search learnt</h{level}><ul>{lines}</ul></section>" if lines else ""
 
 
-def _figure(study: StudyRecord, place: int) -> str:
-    figure = figures()[place]
-    drawing = figure.draw(figure.rows(study))
-    html = drawing.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        config={"responsive": True, "displaylogo": False},
-        div_id=f"{study.name}-{figure.name}",
-    )
-    return (
-        f"<section><h2>{escape(figure.title)}</h2><p class='soft'>{escape(figure.how_to_read)}</p>"
-        f"<figure class='plot' role='img' aria-label='{escape(figure.title, quote=True)}'>{html}</figure></section>"
-    )
-
-
-def _ranking(study: StudyRecord) -> str:
-    lines = tables.ranking(study)
+def _ranking(study: StudyRecord, place: int, level: int) -> str:
+    lines = tables.ranking(study, _ROWS)
     best = study.best
-    head = "".join(f"<th scope='col'>{name}</th>" for name in _columns(study))
+    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in tables.columns(study))
     rows = []
-    for line in lines[:_ROWS]:
+    for line in lines:
         kind = "best" if best and line.number == str(best.number) else "plain" if line.state == "plain recipe" else ""
         cells = "".join(f"<td>{escape(cell)}</td>" for cell in line[:-1])
         rows.append(f"<tr class='{kind}'>{cells}<td class='words'>{escape(line.words)}</td></tr>")
-    more = (
-        f"<p class='soft'>{len(lines) - _ROWS} further trials: ftsearch trials {escape(study.name)}</p>"
-        if len(lines) > _ROWS
-        else ""
-    )
+    further = len(study.trials) - len(lines)
+    more = f"<p class='soft'>{further} further trials: ftsearch trials {escape(study.name)}</p>" if further > 0 else ""
     return (
-        f"<section><h2>Ranking</h2><p class='soft'>{escape(tables.states(study))}</p><div class='scroll' tabindex='0'>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>{more}</section>"
+        f"<section id='{place}-ranking'><h{level}>Ranking</h{level}><p class='soft'>{escape(tables.states(study))}</p>"
+        f"<div class='scroll' tabindex='0'><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>{more}</section>"
     )
 
 
-def _columns(study: StudyRecord) -> tuple[str, ...]:
-    return (
-        "rank",
-        "trial",
-        "state",
-        escape(theme.metric_name(study.metric)),
-        "parameters",
-        "FLOPs",
-        "time",
-        "candidate",
-    )
-
-
-def _failures(study: StudyRecord) -> str:
+def _failures(study: StudyRecord, level: int) -> str:
     failed = tables.failures(study)
     if not failed:
         return ""
     rows = "".join(
         f"<tr><td>{escape(kind)}</td><td>{escape(number)}</td><td class='words'>{escape(message)}</td></tr>"
-        for kind, number, message in failed
+        for kind, number, message in failed[:_ROWS]
     )
+    more = f"<p class='soft'>{len(failed) - _ROWS} further failures are not listed.</p>" if len(failed) > _ROWS else ""
     return (
-        "<section><h2>Failures</h2><div class='scroll' tabindex='0'><table><thead><tr><th scope='col'>kind</th>"
-        f"<th scope='col'>trial</th><th scope='col'>reason</th></tr></thead><tbody>{rows}</tbody></table></div></section>"
+        f"<section><h{level}>Failures</h{level}><div class='scroll' tabindex='0'><table><thead><tr>"
+        "<th scope='col'>kind</th><th scope='col'>trial</th><th scope='col'>reason</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table></div>{more}</section>"
     )
 
 
-def _repeat(study: StudyRecord) -> str:
+def _repeat(study: StudyRecord, level: int) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in study.versions.items())
     skipped = "".join(f"<li>{escape(line)}</li>" for line in study.dataset.skipped)
     broken = f"<details><summary>Images left out</summary><ul>{skipped}</ul></details>" if skipped else ""
     return (
-        "<section><h2>To repeat this</h2>"
+        f"<section><h{level}>To repeat this</h{level}>"
         f"<p class='soft'>{escape(versions)}; data fingerprint {escape(study.dataset.fingerprint[:16])}</p>{broken}"
         f"<details><summary>Study file</summary><pre>{escape(study.spec_text)}</pre></details></section>"
     )

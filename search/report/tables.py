@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from search.records import StudyRecord, TrialRecord, TrialState
-from search.report import theme
+from search.report import picks, theme
 
 
 class Line(NamedTuple):
@@ -21,6 +22,15 @@ class Line(NamedTuple):
     flops: str
     seconds: str
     words: str
+
+
+STUDIES = ("study", "data set", "backbone", "metric", "best", "plain recipe", "gain", "trials", "training")
+"""Columns of the table of studies."""
+
+
+def columns(study: StudyRecord) -> tuple[str, ...]:
+    """Return the headings of a ranking."""
+    return ("rank", "trial", "state", theme.metric_name(study.metric), "parameters", "FLOPs", "time", "candidate")
 
 
 class Gain(NamedTuple):
@@ -43,10 +53,11 @@ def ranking(study: StudyRecord, most: int | None = None) -> list[Line]:
     sign = -1.0 if study.maximize else 1.0
     pruned = [trial for trial in study.trials if trial.state is TrialState.PRUNED]
     pruned.sort(key=lambda trial: (sign * (trial.value or 0.0), trial.number))
-    rest = [trial for trial in study.trials if trial not in ranked and trial.state is not TrialState.PRUNED]
-    lines = [_line(trial, str(place)) for place, trial in enumerate(ranked, 1)]
-    lines += [_line(trial, "") for trial in (*pruned, *rest)]
-    return lines[:most]
+    listed = {trial.number for trial in (*ranked, *pruned)}
+    rest = [trial for trial in study.trials if trial.number not in listed]
+    places = [(trial, str(place)) for place, trial in enumerate(ranked, 1)]
+    places += [(trial, "") for trial in (*pruned, *rest)]
+    return [_line(trial, place) for trial, place in places[:most]]
 
 
 def _line(trial: TrialRecord, rank: str) -> Line:
@@ -114,7 +125,7 @@ def cost(study: StudyRecord) -> str:
     planned = ((study.spec or {}).get("study") or {}).get("training", {}).get("epochs")
     text = f"{theme.duration(spent)} of training in all trials"
     if planned:
-        run = sum(len(trial.epochs) for trial in study.trials)
+        run = sum(picks.epochs_run(trial) for trial in study.trials)
         possible = planned * sum(trial.state.is_finished for trial in study.trials)
         if possible > run:
             text += f"; {possible - run} of {possible} epochs were saved by ending weak trials early"
@@ -128,3 +139,99 @@ def failures(study: StudyRecord) -> list[tuple[str, str, str]]:
         for trial in study.trials
         if trial.failure is not None
     ]
+
+
+def facts(study: StudyRecord) -> list[tuple[str, str]]:
+    """Return the numbers that a page begins with, each with what it counts."""
+    best = study.best
+    counted, _, by_state = states(study).partition(": ")
+    found = [(counted, by_state)]
+    if best is not None:
+        found.insert(0, (theme.number(best.value), f"best {theme.metric_name(study.metric)}"))
+        if best.size is not None:
+            found.append((theme.count(best.size.parameters), f"parameters, {theme.count(best.size.trained)} trained"))
+            found.append((theme.count(best.size.flops), "FLOPs of one forward pass"))
+    text, _, saved = cost(study).partition(" of training in all trials")
+    return [*found, (text, f"of training{saved}")]
+
+
+def warnings(study: StudyRecord) -> list[str]:
+    """Return what a reader must know before believing the numbers."""
+    notes = []
+    if study.weights == "none":
+        notes.append(
+            "This study trains from scratch (weights: none): nothing here says how well a pretrained network does."
+        )
+    if study.dataset.skipped:
+        notes.append(f"{len(study.dataset.skipped)} broken images were left out.")
+    return notes
+
+
+def studies(records: Sequence[StudyRecord]) -> list[tuple[str, ...]]:
+    """Return a line a study, cells in the order of ``STUDIES``."""
+    return [_study(study) for study in records]
+
+
+def _study(study: StudyRecord) -> tuple[str, ...]:
+    best, baseline, lead = study.best, study.baseline, gain(study)
+    margin = f" ± {lead.margin:.4f}" if lead is not None and lead.margin is not None else ""
+    return (
+        study.name,
+        study.dataset.name,
+        study.backbone,
+        theme.metric_name(study.metric),
+        theme.number(best.value if best else None),
+        theme.number(baseline.value if baseline else None),
+        theme.signed(lead.difference) + margin if lead is not None else "–",
+        f"{len(study.trials)} of {study.target}",
+        theme.duration(sum(trial.seconds for trial in study.trials)),
+    )
+
+
+class Difference(NamedTuple):
+    """One thing in which trials differ; a cell a trial."""
+
+    what: str
+    values: tuple[str, ...]
+
+
+def differences(trials: Sequence[TrialRecord]) -> list[Difference]:
+    """Return in what the candidates of ``trials`` differ: parameters, then what came out; a dash where one has none."""
+    names = sorted({name for trial in trials for name in trial.params})
+    found = []
+    for name in names:
+        cells = tuple(_cell(trial.params[name]) if name in trial.params else "–" for trial in trials)
+        if len(set(cells)) > 1:
+            found.append(Difference(name, cells))
+    results = (
+        ("state", [trial.state.value for trial in trials]),
+        ("value", [theme.number(trial.value) for trial in trials]),
+        ("best epoch", [str(trial.best_epoch or "–") for trial in trials]),
+        ("parameters", [theme.count(trial.size.parameters) if trial.size else "–" for trial in trials]),
+        ("trained parameters", [theme.count(trial.size.trained) if trial.size else "–" for trial in trials]),
+        ("FLOPs", [theme.count(trial.size.flops) if trial.size else "–" for trial in trials]),
+        ("time", [theme.duration(trial.seconds) for trial in trials]),
+    )
+    return found + [Difference(what, tuple(cells)) for what, cells in results]
+
+
+def difference_words(first: TrialRecord, second: TrialRecord) -> str:
+    """Return in one sentence what the second candidate does otherwise than the first."""
+    changes = []
+    for name in sorted({*first.params, *second.params}):
+        before, after = first.params.get(name), second.params.get(name)
+        if before == after:
+            continue
+        if name not in second.params:
+            changes.append(f"no {name} ({_cell(before)})")
+        elif name not in first.params:
+            changes.append(f"{name} {_cell(after)}")
+        else:
+            changes.append(f"{name} {_cell(after)} instead of {_cell(before)}")
+    if not changes:
+        return f"Trial {second.number} has the same parameters as trial {first.number}."
+    return f"Trial {second.number} against trial {first.number}: {', '.join(changes)}."
+
+
+def _cell(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

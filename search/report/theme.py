@@ -7,9 +7,12 @@ common colour blindness tell apart; the scale for numbers is Cividis, made for t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import plotly.graph_objects as go
+
+T = TypeVar("T")
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
     "#0072B2",
@@ -22,8 +25,19 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
     "#8a8f98",
 )
 SCALE = "Cividis"
-STATES = {"complete": BLUE, "pruned": GREY, "failed": RED}
-UNITS = {"frozen": SKY, "trained": ORANGE, "edited": PURPLE, "skipped": YELLOW, "dropped": "#d9dce1"}
+STATES = {"complete": BLUE, "pruned": GREY, "failed": RED, "running": GREEN, "waiting": YELLOW}
+UNITS = {
+    "frozen": SKY,
+    "trained": ORANGE,
+    "edited": PURPLE,
+    "adapted": GREEN,
+    "skipped": YELLOW,
+    "dropped": "#d9dce1",
+}
+SERIES = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY)
+DASHES = ("solid", "dash", "dot", "dashdot")
+MOST_POINTS = 3000
+"""Points of one trace: more only cover each other."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _INK = "#7d8590"
 """Readable on white and on near-black, so figures need no second drawing for dark pages."""
@@ -40,7 +54,7 @@ def styled(figure: go.Figure, *, height: int = 380, x: str = "", y: str = "") ->
         font={"family": FONT, "size": 13, "color": _INK},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        colorway=[BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY],
+        colorway=list(SERIES),
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         hoverlabel={"font": {"family": FONT}},
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": _GRID, "activecolor": _INK},
@@ -54,10 +68,52 @@ def sentence(text: str) -> go.Figure:
     """Return a figure that only says something: in place of a drawing there is no data for."""
     figure = go.Figure()
     figure.add_annotation(text=text, showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font={"size": 15})
-    figure = styled(figure, height=140)
+    figure = styled(figure, height=110)
+    figure.update_layout(margin={"t": 8, "b": 8})
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     return figure
+
+
+def series(place: int) -> dict[str, str]:
+    """Return colour and dash of the ``place``-th line: after eight colours the dash changes too."""
+    return {"color": SERIES[place % len(SERIES)], "dash": DASHES[place // len(SERIES) % len(DASHES)]}
+
+
+def menu(figure: go.Figure, choices: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]]) -> go.Figure:
+    """Give ``figure`` views to choose from: a label, what changes in its traces, what changes in its layout.
+
+    The first one is shown; pages replace the menu by a control of their own (``without_menu``).
+    """
+    buttons = [
+        {"label": label, "method": "update", "args": [dict(data), dict(layout)]} for label, data, layout in choices
+    ]
+    figure.update_layout(updatemenus=[{"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.15, "yanchor": "bottom"}])
+    return figure
+
+
+def without_menu(figure: go.Figure, chosen: int = 0) -> list[tuple[str, list[Any]]]:
+    """Take the menu off ``figure``, leaving it in its ``chosen`` view; return the views: label, what they change.
+
+    A page's own control is reached by keyboard and read aloud; Plotly's menu is neither.
+    """
+    menus = figure.layout.updatemenus
+    if not menus:
+        return []
+    views = [(str(button.label), list(button.args)) for button in menus[0].buttons]
+    figure.layout.updatemenus = ()
+    if 0 < chosen < len(views):
+        data, layout = views[chosen][1]
+        for key, values in data.items():
+            for place, trace in enumerate(figure.data):
+                trace[key] = values[place]
+        figure.update_layout({key.replace(".", "_"): value for key, value in layout.items()})
+    return views
+
+
+def visible_only(sets: Sequence[int], chosen: int) -> dict[str, list[bool]]:
+    """Return the trace change that shows only traces whose number in ``sets`` is ``chosen`` (or -1: always)."""
+    return {"visible": [found in (chosen, -1) for found in sets]}
 
 
 def metric_name(metric: str) -> str:
@@ -67,7 +123,7 @@ def metric_name(metric: str) -> str:
 
 def number(value: float | None, digits: int = 4) -> str:
     """Return a metric's value: ``0.9721``; a dash for none."""
-    if value is None or math.isnan(value):
+    if value is None or not math.isfinite(value):
         return "–"
     return f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:.3g}"
 
@@ -111,3 +167,38 @@ def thinned(values: Sequence[int], most: int) -> list[int]:
     if len(values) <= most:
         return list(values)
     return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]
+
+
+def spread(x: Sequence[float], y: Sequence[float], most: int = MOST_POINTS) -> list[int]:
+    """Return places of at most ``most`` points that look like all of them: of every stretch of ``x`` its extremes.
+
+    The range of ``x`` is cut into equal stretches; each keeps its first, last, lowest and highest point.
+    """
+    if len(x) <= most:
+        return list(range(len(x)))
+    low, high = min(x), max(x)
+    stretches = max(most // 4, 1)
+    scale = stretches / (high - low) if high > low else 0.0
+    kept: dict[int, list[int]] = {}
+    for place, value in enumerate(x):
+        stretch = min(int((value - low) * scale), stretches - 1)
+        found = kept.get(stretch)
+        if found is None:
+            kept[stretch] = [place] * 4
+            continue
+        found[1] = place
+        if y[place] < y[found[2]]:
+            found[2] = place
+        if y[place] > y[found[3]]:
+            found[3] = place
+    return sorted({place for found in kept.values() for place in found})
+
+
+def finite(value: float | None) -> bool:
+    """Return whether there is a number that can be drawn."""
+    return value is not None and math.isfinite(value)
+
+
+def thinned_items(values: Sequence[T], most: int) -> list[T]:
+    """Return at most ``most`` of ``values``, evenly spread, first and last included."""
+    return [values[place] for place in thinned(range(len(values)), most)]

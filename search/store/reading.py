@@ -73,21 +73,26 @@ def load_study(engine: Engine, name: str, *, epochs: bool = True, trials: bool =
         NotFoundError: no such study; suggests the nearest name.
     """
     with reading(engine) as connection:
-        study = _study_row(connection, name)
+        study = study_row(connection, name)
         rows = connection.execute(
             select(TrialRow.__table__)
             .where(TrialRow.study_id == study.id, true() if trials else false())
             .order_by(TrialRow.number)
         ).all()
-        curves = _curves(connection, study.id) if epochs and trials else {}
-    dataset = study.dataset
+        curves = curves_where(connection, TrialRow.study_id == study.id) if epochs and trials else {}
+    return study_record(study, tuple(trial_record(row, curves.get(row.id, ())) for row in rows))
+
+
+def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
+    """Return the study of ``row`` with ``trials``."""
+    dataset = row.dataset
     return StudyRecord(
-        name=study.name,
-        task=study.task,
-        metric=study.metric,
-        maximize=study.maximize,
-        backbone=study.backbone,
-        weights=study.weights,
+        name=row.name,
+        task=row.task,
+        metric=row.metric,
+        maximize=row.maximize,
+        backbone=row.backbone,
+        weights=row.weights,
         dataset=DatasetRecord(
             dataset["name"],
             tuple(dataset["classes"]),
@@ -95,18 +100,23 @@ def load_study(engine: Engine, name: str, *, epochs: bool = True, trials: bool =
             dataset["fingerprint"],
             tuple(dataset["skipped"]),
         ),
-        target=study.target,
-        spec=study.spec,
-        spec_text=study.spec_text,
-        identity=study.identity,
-        units=tuple(UnitRecord(**unit) for unit in study.units),
-        trials=tuple(_trial(row, curves.get(row.id, ())) for row in rows),
-        created_at=_aware(study.created_at),
-        versions=study.versions,
+        target=row.target,
+        spec=row.spec,
+        spec_text=row.spec_text,
+        identity=row.identity,
+        units=tuple(UnitRecord(**unit) for unit in row.units),
+        trials=trials,
+        created_at=aware(row.created_at),
+        versions=row.versions,
     )
 
 
-def _study_row(connection: Connection, name: str) -> Any:
+def study_row(connection: Connection, name: str) -> Any:
+    """Return the row of the study ``name``.
+
+    Raises:
+        NotFoundError: no such study; suggests the nearest name.
+    """
     found = connection.execute(select(StudyRow.__table__).where(StudyRow.name == name)).one_or_none()
     if found is not None:
         return found
@@ -122,12 +132,13 @@ def _study_row(connection: Connection, name: str) -> Any:
     raise NotFoundError(f"no study {name!r} in this store; {hint}")
 
 
-def _curves(connection: Connection, study_id: int) -> dict[int, tuple[EpochRecord, ...]]:
+def curves_where(connection: Connection, condition: Any) -> dict[int, tuple[EpochRecord, ...]]:
+    """Return the epochs of the trials that meet ``condition``, by the id of their row."""
     found: dict[int, list[EpochRecord]] = defaultdict(list)
     rows = connection.execute(
         select(EpochRow.__table__)
         .join(TrialRow, TrialRow.id == EpochRow.trial_id)
-        .where(TrialRow.study_id == study_id)
+        .where(condition)
         .order_by(EpochRow.trial_id, EpochRow.epoch)
     )
     for row in rows:
@@ -138,7 +149,8 @@ def _curves(connection: Connection, study_id: int) -> dict[int, tuple[EpochRecor
     return {trial: tuple(records) for trial, records in found.items()}
 
 
-def _trial(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
+def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
+    """Return the trial of ``row`` with ``epochs``."""
     size = None
     if row.parameters is not None:
         size = Size(row.parameters, row.trained, row.flops, tuple(row.unit_states or ()))
@@ -163,8 +175,8 @@ def _trial(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
         failure=failure,
         attempts=row.attempts,
         worker=row.worker,
-        started_at=_aware(row.started_at),
-        finished_at=_aware(row.finished_at),
+        started_at=aware(row.started_at),
+        finished_at=aware(row.finished_at),
         seconds=row.seconds,
         checkpoint=row.checkpoint,
         versions=row.versions or {},
@@ -173,7 +185,7 @@ def _trial(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
     )
 
 
-def _aware(moment: datetime | None) -> Any:
+def aware(moment: datetime | None) -> Any:
     """Return ``moment`` in UTC: SQLite forgets the time zone it was given."""
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
@@ -182,7 +194,7 @@ def _aware(moment: datetime | None) -> Any:
 def progress(engine: Engine, name: str) -> Progress:
     """Return how far the study ``name`` is, without reading its trials."""
     with reading(engine) as connection:
-        return _progress(connection, _study_row(connection, name))
+        return _progress(connection, study_row(connection, name))
 
 
 def _progress(connection: Connection, study: Any) -> Progress:
@@ -206,33 +218,16 @@ def list_studies(engine: Engine) -> tuple[Summary, ...]:
             select(StudyRow.__table__).order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
         ).all()
         return tuple(
-            Summary(row.name, row.task, row.backbone, row.metric, _aware(row.created_at), _progress(connection, row))
+            Summary(row.name, row.task, row.backbone, row.metric, aware(row.created_at), _progress(connection, row))
             for row in rows
         )
-
-
-@retried
-def epoch_curves(engine: Engine, name: str, metric: str) -> dict[int, list[float]]:
-    """Return the metric of every epoch of every trial, by trial number, in order of epochs."""
-    found: dict[int, list[float]] = defaultdict(list)
-    with reading(engine) as connection:
-        rows = connection.execute(
-            select(TrialRow.number, EpochRow.metrics)
-            .join(EpochRow, TrialRow.id == EpochRow.trial_id)
-            .join(StudyRow, StudyRow.id == TrialRow.study_id)
-            .where(StudyRow.name == name)
-            .order_by(TrialRow.number, EpochRow.epoch)
-        )
-        for number, metrics in rows:
-            found[number].append(metrics[metric])
-    return dict(found)
 
 
 @retried
 def kept_checkpoints(engine: Engine, name: str) -> tuple[tuple[int, str], ...]:
     """Return number and checkpoint of every complete trial that has one, the best objective first."""
     with reading(engine) as connection:
-        study = _study_row(connection, name)
+        study = study_row(connection, name)
         order = TrialRow.value.desc() if study.maximize else TrialRow.value.asc()
         rows = connection.execute(
             select(TrialRow.number, TrialRow.checkpoint)
@@ -246,7 +241,7 @@ def kept_checkpoints(engine: Engine, name: str) -> tuple[tuple[int, str], ...]:
 def best_values(engine: Engine, name: str, count: int) -> tuple[float, ...]:
     """Return the objectives of the ``count`` best complete trials, the best first."""
     with reading(engine) as connection:
-        study = _study_row(connection, name)
+        study = study_row(connection, name)
         order = TrialRow.value.desc() if study.maximize else TrialRow.value.asc()
         done = select(TrialRow.value).where(
             TrialRow.study_id == study.id, TrialRow.state == TrialState.COMPLETE, TrialRow.value.is_not(None)
@@ -273,7 +268,7 @@ class Standing:
 def trial_states(engine: Engine, name: str) -> tuple[Standing, ...]:
     """Return where every trial stands, in order of number, without curves and candidates."""
     with reading(engine) as connection:
-        study = _study_row(connection, name)
+        study = study_row(connection, name)
         rows = connection.execute(
             select(TrialRow.number, TrialRow.state, TrialRow.value, TrialRow.words, TrialRow.ended)
             .where(TrialRow.study_id == study.id)
@@ -286,7 +281,7 @@ def trial_states(engine: Engine, name: str) -> tuple[Standing, ...]:
 def artifacts_of(engine: Engine, name: str) -> tuple[str, str] | None:
     """Return address and key of where the study's checkpoints are; None before its first worker."""
     with reading(engine) as connection:
-        place = _study_row(connection, name).artifacts
+        place = study_row(connection, name).artifacts
     return None if place is None else (place["address"], place["key"])
 
 
@@ -294,7 +289,7 @@ def artifacts_of(engine: Engine, name: str) -> tuple[str, str] | None:
 def told(engine: Engine, name: str) -> dict[int, tuple[TrialState, float | None]]:
     """Return state and objective of every trial that Optuna knows, by its number there."""
     with reading(engine) as connection:
-        study = _study_row(connection, name)
+        study = study_row(connection, name)
         rows = connection.execute(
             select(TrialRow.optuna_number, TrialRow.state, TrialRow.value).where(
                 TrialRow.study_id == study.id, TrialRow.optuna_number.is_not(None)

@@ -43,7 +43,7 @@ class Plain(TypeDecorator[Any]):
         return _shielded(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        return _restored(value)
+        return restored(value)
 
 
 def _shielded(value: Any) -> Any:
@@ -56,12 +56,13 @@ def _shielded(value: Any) -> Any:
     return value
 
 
-def _restored(value: Any) -> Any:
+def restored(value: Any) -> Any:
+    """Return JSON as it was given, NaN and infinities included."""
     if isinstance(value, dict):
         if set(value) == {_SPECIAL}:
             return float(value[_SPECIAL])
-        return {key: _restored(inner) for key, inner in value.items()}
-    return [_restored(inner) for inner in value] if isinstance(value, list) else value
+        return {key: restored(inner) for key, inner in value.items()}
+    return [restored(inner) for inner in value] if isinstance(value, list) else value
 
 
 class Base(DeclarativeBase):

@@ -37,7 +37,9 @@ def create_study(engine: Engine, study: StudyRecord) -> bool:
 def _create(engine: Engine, study: StudyRecord) -> bool:
     with writing(engine) as connection:
         found = connection.execute(
-            select(StudyRow.id, StudyRow.identity, StudyRow.target).where(StudyRow.name == study.name).with_for_update()
+            select(StudyRow.id, StudyRow.identity, StudyRow.target, StudyRow.spec)
+            .where(StudyRow.name == study.name)
+            .with_for_update()
         ).one_or_none()
         if found is None:
             connection.execute(insert(StudyRow).values(**_study_values(study)))
@@ -49,8 +51,17 @@ def _create(engine: Engine, study: StudyRecord) -> bool:
                 + "\n".join(f"  {line}" for line in changes)
             )
         target = max(found.target, study.target)
-        connection.execute(update(StudyRow).where(StudyRow.id == found.id).values(target=target, stopping=False))
+        values = {"target": target, "stopping": False, "spec": _with_search(found.spec, study.spec)}
+        connection.execute(update(StudyRow).where(StudyRow.id == found.id).values(**values))
         return False
+
+
+def _with_search(stored: Json, given: Json) -> Json:
+    """Return the stored spec with the given one's search settings: a budget may grow, workers read it here."""
+    try:
+        return {**stored, "study": {**stored["study"], "search": given["study"]["search"]}}
+    except (KeyError, TypeError):
+        return stored  # of another version
 
 
 @retried
@@ -107,6 +118,7 @@ def record_candidate(
     seed: int,
     versions: Mapping[str, str],
     dataset_fingerprint: str,
+    extras: Mapping[str, Json] | None = None,
 ) -> None:
     """Store what the trial tries, before it trains."""
     values: dict[str, Any] = {
@@ -119,6 +131,7 @@ def record_candidate(
         "seed": seed,
         "versions": dict(versions),
         "dataset_fingerprint": dataset_fingerprint,
+        "extras": dict(extras or {}),
     }
     with writing(engine) as connection:
         change(connection, claim, **values)
@@ -168,9 +181,11 @@ def finish_trial(
     checkpoint: str | None = None,
     extras: Mapping[str, Json] | None = None,
 ) -> None:
-    """Store how the trial ended and give up the claim."""
+    """Store how the trial ended and give up the claim; ``seconds`` and ``extras`` are added to what is there."""
     with writing(engine) as connection:
-        before = connection.execute(select(TrialRow.seconds).where(TrialRow.id == claim.trial_id)).scalar_one_or_none()
+        query = select(TrialRow.seconds, TrialRow.extras).where(TrialRow.id == claim.trial_id)
+        row = connection.execute(query).one_or_none()
+        spent, known = (row.seconds, row.extras or {}) if row is not None else (0.0, {})
         end(
             connection,
             claim,
@@ -179,17 +194,24 @@ def finish_trial(
             best_epoch=best_epoch,
             evaluation=asdict(evaluation) if evaluation else None,
             ended=ended,
-            seconds=(before or 0.0) + seconds,
+            seconds=spent + seconds,
             checkpoint=checkpoint,
-            extras=dict(extras or {}),
+            extras={**known, **(extras or {})},
             finished_at=datetime.now(UTC),
             resume=None,
         )
 
 
 @retried
-def fail_trial(engine: Engine, claim: Claim, failure: Failure) -> int | None:
-    """Store why the trial failed, give up the claim, and return its number in Optuna, if it has one."""
+def add_seconds(engine: Engine, claim: Claim, seconds: float) -> None:
+    """Store that an attempt, which is about to be handed back, took so long."""
+    with writing(engine) as connection:
+        change(connection, claim, seconds=TrialRow.seconds + seconds)
+
+
+@retried
+def fail_trial(engine: Engine, claim: Claim, failure: Failure, seconds: float = 0.0) -> int | None:
+    """Store why the trial failed after ``seconds``, give up the claim, and return its number in Optuna, if any."""
     with writing(engine) as connection:
         end(
             connection,
@@ -199,6 +221,7 @@ def fail_trial(engine: Engine, claim: Claim, failure: Failure) -> int | None:
             failure_kind=failure.kind,
             failure_message=failure.message,
             failure_traceback=failure.traceback,
+            seconds=TrialRow.seconds + seconds,
             finished_at=datetime.now(UTC),
         )
         number = select(TrialRow.optuna_number).where(TrialRow.id == claim.trial_id)

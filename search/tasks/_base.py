@@ -34,12 +34,14 @@ class Task(ABC):
     Class attributes:
         name: the file's name and the value of ``task:`` in a study file.
         formats: names of the data formats it takes.
+        mixes: whether inputs may be mixed with one another: ``loss`` then takes class probabilities.
         directions: metric name -> True when larger is better; the first one is the default objective.
     """
 
     name: ClassVar[str]
     formats: ClassVar[tuple[str, ...]]
     directions: ClassVar[Mapping[str, bool]]
+    mixes: ClassVar[bool] = False
 
     @abstractmethod
     def head(self, features: Features, classes: int, choice: HeadChoice) -> nn.Module:

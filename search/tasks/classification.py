@@ -10,9 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from search.records import ClassResult, Evaluation
+from search.records import ClassResult, Evaluation, Mistake
 from search.tasks._base import Meter, Task
 from spaces.heads import Features, HeadChoice, vector_head
+
+_MISTAKES = 24
+"""The most confident ones are kept with a trial, for its page."""
 
 
 class ClassificationMeter(Meter):
@@ -22,12 +25,26 @@ class ClassificationMeter(Meter):
         self._classes = classes
         self._confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64, device=device)
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
+        self._seen = 0
+        # By column: confidence, place in the split, true class, predicted class; rows without a mistake stand at -1.
+        self._mistakes = torch.full((_MISTAKES, 4), -1.0, dtype=torch.float64, device=device)
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
+        self._collect(outputs, targets)
         self._confusion += multiclass_confusion_matrix(
             outputs.argmax(dim=1), targets, len(self._classes), validate_args=False
         )
         self._loss += F.cross_entropy(outputs, targets, reduction="sum").double()
+
+    def _collect(self, outputs: Tensor, targets: Tensor) -> None:
+        """Keep the most confident mistakes so far, on the device and without waiting for it."""
+        confidence, predicted = outputs.softmax(dim=1).max(dim=1)
+        places = torch.arange(self._seen, self._seen + len(targets), device=targets.device)
+        wrong = torch.where(predicted == targets, torch.full_like(confidence, -1.0), confidence)
+        rows = torch.stack([column.double() for column in (wrong, places, targets, predicted)], dim=1)
+        merged = torch.cat([self._mistakes, rows])
+        self._mistakes = merged[merged[:, 0].argsort(descending=True, stable=True)[:_MISTAKES]]
+        self._seen += len(targets)
 
     def compute(self) -> Mapping[str, float]:
         matrix = self._confusion.double().cpu()
@@ -51,7 +68,12 @@ class ClassificationMeter(Meter):
             ClassResult(name, precision, recall, f1, int(count))
             for name, (precision, recall, f1), count in zip(self._classes, rows, support.tolist(), strict=True)
         )
-        return Evaluation(results, tuple(tuple(row) for row in self._confusion.cpu().tolist()))
+        mistakes = tuple(
+            Mistake(int(place), self._classes[int(true)], self._classes[int(predicted)], round(confidence, 4))
+            for confidence, place, true, predicted in self._mistakes.cpu().tolist()
+            if confidence >= 0
+        )
+        return Evaluation(results, tuple(tuple(row) for row in self._confusion.cpu().tolist()), mistakes)
 
 
 def _f1(matrix: Tensor) -> Tensor:
@@ -64,6 +86,7 @@ class Classification(Task):
 
     name = "classification"
     formats = ("image_folder", "csv", "torchvision", "digits")
+    mixes = True
     directions: ClassVar[Mapping[str, bool]] = {
         "accuracy": True,
         "balanced_accuracy": True,

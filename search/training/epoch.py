@@ -15,6 +15,13 @@ from search.training.precision import Precision
 Batch = tuple[Tensor, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 Penalties = Callable[[], Mapping[str, Tensor]]
+Forward = Callable[[nn.Module, Tensor], Tensor]
+
+
+def whole(network: nn.Module, inputs: Tensor) -> Tensor:
+    """Return the output of ``network`` for ``inputs``."""
+    outputs: Tensor = network(inputs)
+    return outputs
 
 
 class LeaveError(Exception):
@@ -40,6 +47,7 @@ class Step:
     schedule: torch.optim.lr_scheduler.LRScheduler
     precision: Precision
     memory: MicroBatches
+    forward: Forward = whole
 
     def run(self, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Take one step and return its loss terms, still on the device."""
@@ -52,7 +60,8 @@ class Step:
             for piece in slices:
                 weight = share(images[piece], samples)
                 with self.precision.autocast():
-                    loss = self.loss(self.network(self.precision.place(images[piece])), targets[piece]) * weight
+                    outputs = self.forward(self.network, self.precision.place(images[piece]))
+                    loss = self.loss(outputs, targets[piece]) * weight
                 self.precision.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
                 terms["task"] = terms.get("task", 0) + loss.detach()
             extra = dict(self.penalties())
@@ -88,7 +97,12 @@ def train(step: Step, batches: Iterable[Batch], leave: Callable[[], bool]) -> Lo
 
 @torch.inference_mode()
 def validate(
-    network: nn.Module, batches: Iterable[Batch], meter: Meter, precision: Precision, memory: MicroBatches
+    network: nn.Module,
+    batches: Iterable[Batch],
+    meter: Meter,
+    precision: Precision,
+    memory: MicroBatches,
+    forward: Forward = whole,
 ) -> Meter:
     """Run every batch through ``network`` in eval mode and return the filled ``meter``."""
     network.eval()
@@ -98,7 +112,7 @@ def validate(
             outputs = []
             for piece in slices:
                 with precision.autocast():
-                    outputs.append(network(precision.place(images[piece])))
+                    outputs.append(forward(network, precision.place(images[piece])))
             meter.update(torch.cat(outputs).float(), targets)
 
         memory.run(images.shape[0], measure)

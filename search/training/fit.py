@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from search.errors import TrialError
 from search.records import EpochRecord, Evaluation, Json, Verdict
 from search.tasks._base import Task
 from search.training import checkpoint as files
-from search.training.epoch import Batch, LeaveError, Penalties, Step, train, validate
+from search.training.epoch import Batch, Forward, LeaveError, Penalties, Step, train, validate, whole
 from search.training.memory import MicroBatches
 from search.training.precision import Precision
 
@@ -45,6 +45,8 @@ class Course:
         leave: asked before every step; true ends the training in the middle of the epoch.
         folder: where checkpoints for resuming go; None writes none.
         micro_batch: most samples that fitted in memory before; None when nobody has run out of it.
+        forward: how the network runs on what ``train`` and ``val`` give: from its input, or from behind its prefix.
+        facts: asked at the end for what else the trial's record shall say.
     """
 
     task: Task
@@ -64,6 +66,12 @@ class Course:
     leave: Callable[[], bool] = lambda: False
     folder: Path | files.Rolling | None = None
     micro_batch: int | None = None
+    forward: Forward = whole
+    facts: Callable[[], Mapping[str, Json]] = dict
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the task's mean loss of a batch, labels smoothed as the recipe says."""
+        return self.task.loss(outputs, targets, self.label_smoothing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,7 @@ class Outcome:
         best_epoch: epoch of the best objective, counted from 1; None when none finished.
         weights: the network's state dict at the best epoch, on the CPU.
         micro_batch: most samples that fitted in memory at once; None when whole batches did.
+        facts: what the course says of itself.
     """
 
     verdict: Verdict
@@ -83,6 +92,7 @@ class Outcome:
     weights: Mapping[str, Tensor]
     evaluation: Evaluation | None
     micro_batch: int | None
+    facts: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -106,12 +116,13 @@ def fit(network: nn.Module, course: Course) -> Outcome:
     memory = MicroBatches(course.micro_batch)
     step = Step(
         network,
-        lambda outputs, targets: course.task.loss(outputs, targets, course.label_smoothing),
+        course.loss,
         course.penalties(network),
         optimizer,
         schedule,
         course.precision,
         memory,
+        course.forward,
     )
     progress = _resume(network, optimizer, schedule, course)
     saved_at = time.monotonic()
@@ -138,6 +149,7 @@ def fit(network: nn.Module, course: Course) -> Outcome:
         progress.weights or {},
         progress.evaluation,
         memory.limit,
+        course.facts(),
     )
 
 
@@ -151,7 +163,8 @@ def _epoch(step: Step, course: Course, number: int, progress: _Progress) -> Epoc
             f"the training loss is not finite in epoch {number} ({terms}); lower learning rates help", "nan"
         )
     meter = course.task.meter(course.classes, course.precision.device)
-    validate(step.network, _until(course.leave, course.val.epoch(1)), meter, course.precision, step.memory)
+    val = _until(course.leave, course.val.epoch(1))
+    validate(step.network, val, meter, course.precision, step.memory, course.forward)
     metrics = dict(meter.compute())
     rates = {str(group.get("name", index)): group["lr"] for index, group in enumerate(step.optimizer.param_groups)}
     record = EpochRecord(number, losses.total, metrics, rates, losses.terms, time.perf_counter() - begin)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+N = TypeVar("N", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,7 @@ class Precision:
         device: where it runs.
         dtype: what autocast computes matrix products in; None means plain float32.
         scaler: scales losses for fp16 gradients; disabled (a no-op) elsewhere.
-        channels_last: whether images are laid out ``(N, H, W, C)`` in memory, which convolutions on CUDA like.
+        channels_last: whether images are laid out ``(N, H, W, C)`` in memory, which tensor cores and oneDNN like.
     """
 
     device: torch.device
@@ -34,7 +36,15 @@ class Precision:
 
     def place(self, images: Tensor) -> Tensor:
         """Return ``images`` ``(N, C, H, W)`` in the memory layout that the device likes."""
-        return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
+        if not self.channels_last or images.ndim != 4:
+            return images
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def place_network(self, network: N) -> N:
+        """Return ``network`` with its weights in the memory layout that the device likes, in place."""
+        if self.channels_last:
+            network.to(memory_format=torch.channels_last)
+        return network
 
 
 def choose(device: torch.device, wanted: Literal["auto", "float32", "bf16", "fp16"] = "auto") -> Precision:
@@ -43,7 +53,7 @@ def choose(device: torch.device, wanted: Literal["auto", "float32", "bf16", "fp1
     if wanted == "auto" and device.type == "cuda":
         dtype = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     scaler = torch.amp.GradScaler(device.type, enabled=dtype is torch.float16)
-    return Precision(device, dtype, scaler, channels_last=device.type == "cuda")
+    return Precision(device, dtype, scaler, channels_last=True)
 
 
 def device_of(name: str) -> torch.device:

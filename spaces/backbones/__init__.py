@@ -10,15 +10,16 @@ from spaces.plugins import load
 
 
 def sources() -> dict[str, Source]:
-    """Return every source of backbones by name."""
-    return load("spaces.backbones", "source", "ftsearch.backbones")
+    """Return every source of backbones by name, in the order in which they are asked for a short name."""
+    found: dict[str, Source] = load("spaces.backbones", "source", "ftsearch.backbones")
+    return dict(sorted(found.items(), key=lambda item: item[1].rank))
 
 
 def resolve(name: str) -> Backbone:
     """Return the backbone called ``name``: ``torchvision:mobilenet_v2``, or ``mobilenet_v2`` for short.
 
     Raises:
-        BackboneError: no such network; suggests the nearest names.
+        BackboneError: no such network (suggests the nearest names), or its source is not installed.
     """
     wanted, _, rest = name.partition(":")
     chosen = sources()
@@ -26,8 +27,13 @@ def resolve(name: str) -> Backbone:
         if wanted not in chosen:
             raise BackboneError(f"unknown source of backbones {wanted!r}; known: {', '.join(chosen)}")
         chosen, wanted = {wanted: chosen[wanted]}, rest
+        (source,) = chosen.values()
+        if needed := source.requirement():
+            raise BackboneError(f"{name} needs a package that is not installed; install it with `{needed}`")
+        if source.is_open:
+            return source.open(wanted)
     for source in chosen.values():
-        if wanted in source.names():
+        if wanted in source:
             return source.open(wanted)
     known = [found for source in chosen.values() for found in source.names()]
     near = difflib.get_close_matches(wanted.lower(), known, 3, 0.5)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from spaces import weights as files
@@ -48,7 +48,10 @@ class Weights:
     """One set of pretrained weights.
 
     Attributes:
+        url: where it is downloaded from; empty where only Hugging Face's hub has it.
         accuracy: top-1 on ImageNet-1k in percent; None where it is not published.
+        path: where the file is, when that is known beforehand.
+        hub_id: repository on Hugging Face's hub that has the file under ``hub_file``; empty without one.
     """
 
     name: str
@@ -57,11 +60,41 @@ class Weights:
     preprocessing: Preprocessing
     accuracy: float | None = None
     classes: Sequence[str] = field(default=(), repr=False)
+    hub_id: str = ""
+    hub_file: str = ""
+    path: str = ""
 
     @property
     def is_here(self) -> bool:
-        """Whether this machine has the file."""
-        return files.find_local(self.file_name) is not None
+        """Whether this machine has the file; its content is not read."""
+        return self._where() is not None
+
+    def local(self) -> Path | None:
+        """Return the file's verified path if this machine has it.
+
+        Raises:
+            WeightsError: it is damaged.
+        """
+        path = self._where()
+        return files.verified(path) if path is not None else None
+
+    def _where(self) -> Path | None:
+        if self.path:
+            return Path(self.path)
+        found = files.locate(self.file_name) if self.file_name else None
+        return found or (files.hub_local(self.hub_id, self.hub_file) if self.hub_id else None)
+
+    def fetch(self) -> Path:
+        """Return the file's path, downloaded if need be.
+
+        Raises:
+            WeightsError: it is nowhere to be had, or damaged.
+        """
+        if (here := self.local()) is not None:
+            return here
+        if self.hub_id:
+            return files.hub_download(self.hub_id, self.hub_file, self.file_name, self.url or None)
+        return files.find(self.file_name, self.url or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +122,9 @@ class Backbone(ABC):
         name: with its source, ``torchvision:mobilenet_v2``.
         label: as people write it, ``MobileNetV2``.
         weights: what there is, the recommended first.
+        parameters: how many the network has; None where that is not known before it is built.
         gflops: multiply-adds of one forward pass at the usual size, in billions; None where not published.
+        reads: what it takes, ``images`` or ``tokens`` of a text.
     """
 
     name: str
@@ -101,6 +136,13 @@ class Backbone(ABC):
     @abstractmethod
     def build(self, input_size: tuple[int, int]) -> nn.Module:
         """Return the architecture with random weights."""
+
+    reads: Literal["images", "tokens"] = "images"
+
+    @property
+    def usual_size(self) -> tuple[int, int]:
+        """Height and width of the images that the recommended weights expect, or ``(1, tokens)`` of a text."""
+        return (self.preprocessing.crop, self.preprocessing.crop)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -129,12 +171,29 @@ class Backbone(ABC):
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = self.build(input_size)
+            network = self._sized(self.build(input_size), input_size)
         if wanted == NO_WEIGHTS:
             return self._finish(network, input_size, NO_WEIGHTS, "", self.preprocessing)
         path, name, preprocessing = self._file(wanted)
-        files.fit(network, files.load(path), str(path), _classifier_path(network))
+        self.load(network, path)
         return self._finish(network, input_size, name, files.checksum(path), preprocessing)
+
+    def load(self, network: nn.Module, path: Path) -> None:
+        """Put the weights of a file into ``network``, in place.
+
+        Raises:
+            WeightsError: damaged, or of another network.
+        """
+        files.fit(network, self.adapt(network, files.load(path)), str(path), self.classifier(network))
+
+    def adapt(self, network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return the weights of a file as ``network`` takes them: position embeddings resampled to its grid."""
+        family = family_of(network)
+        return family.adapt(network, state) if family else state
+
+    def classifier(self, network: nn.Module) -> str:
+        """Return the path of the final layer, whose number of classes may differ from the weights'."""
+        return _classifier_path(network)
 
     def _file(self, wanted: str) -> tuple[Path, str, Preprocessing]:
         named = {weights.name: weights for weights in self.weights}
@@ -142,10 +201,10 @@ class Backbone(ABC):
             if not self.weights:
                 raise WeightsError(f"{self.name} has no published weights; name a file or use `weights: none`")
             found = next((weights for weights in self.weights if weights.is_here), self.weights[0])
-            return files.find(found.file_name, found.url), found.name, found.preprocessing
+            return found.fetch(), found.name, found.preprocessing
         if wanted in named:
             found = named[wanted]
-            return files.find(found.file_name, found.url), found.name, found.preprocessing
+            return found.fetch(), found.name, found.preprocessing
         path = Path(wanted).expanduser()
         if not path.is_file():
             known = ", ".join(("default", NO_WEIGHTS, *named))
@@ -157,8 +216,8 @@ class Backbone(ABC):
     def _finish(
         self, network: nn.Module, input_size: tuple[int, int], name: str, checksum: str, preprocessing: Preprocessing
     ) -> Pretrained:
-        network = self._sized(network, input_size).eval()
-        return Pretrained(self.name, self.label, name, checksum, preprocessing, _cut(network, input_size))
+        chain = _cut(network.eval(), input_size)
+        return Pretrained(self.name, self.label, name, checksum, preprocessing, chain)
 
     @staticmethod
     def _sized(network: nn.Module, input_size: tuple[int, int]) -> nn.Module:
@@ -173,9 +232,21 @@ class Source(ABC):
 
     Class attributes:
         name: the file's name and the part of a backbone's name before the colon.
+        rank: sources of a lower rank are asked first for a name without its source.
+        is_open: it may know more networks than it can tell of, such as those on a hub; ``open`` finds out.
     """
 
     name: ClassVar[str]
+    rank: ClassVar[int] = 1
+    is_open: ClassVar[bool] = False
+
+    def requirement(self) -> str:
+        """Return the command that installs what this source needs; empty when it is there."""
+        return ""
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether ``open(name)`` gives a backbone; a source may know more names than it lists."""
+        return name in self.names()
 
     @abstractmethod
     def names(self) -> Sequence[str]:
@@ -198,7 +269,7 @@ class _EmptyOnMeta(TorchFunctionMode):
 
 def _cut(network: nn.Module, input_size: tuple[int, int]) -> Chain:
     family = family_of(network)
-    return cut(network, input_size, family.facts(network) if family else None)
+    return family.chain(network, input_size) if family else cut(network, input_size)
 
 
 def _classifier_path(network: nn.Module) -> str:

@@ -11,6 +11,9 @@ from torch import nn
 from torchvision import models
 
 from spaces.backbones._base import Backbone, Preprocessing, Source, Weights
+from spaces.errors import ProbeError
+
+_MAXVIT = 224  # windows of 7x7 must part the image at 1/4 to 1/32 of its size, as many across as down
 
 
 class TorchvisionBackbone(Backbone):
@@ -39,6 +42,12 @@ class TorchvisionBackbone(Backbone):
             options |= {name: False for name in ("aux_logits", "init_weights") if name in accepted}
             options["transform_input"] = True  # these weights were trained on another normalisation
         if self._model.startswith("maxvit"):
+            if input_size[0] != input_size[1] or input_size[0] % _MAXVIT:
+                size = "x".join(map(str, input_size))
+                raise ProbeError(
+                    f"input size {size} does not fit {self.name}: its sides must be equal, "
+                    f"and multiples of {_MAXVIT} pixels"
+                )
             options["input_size"] = input_size  # fixes how its windows and grids part the image
         network: nn.Module = self._builder(**options)
         return network
@@ -47,7 +56,7 @@ class TorchvisionBackbone(Backbone):
 class Torchvision(Source):
     """torchvision's own registry."""
 
-    name = "torchvision"
+    name, rank = "torchvision", 0
 
     def names(self) -> Sequence[str]:
         return tuple(models.list_models(module=torchvision.models))

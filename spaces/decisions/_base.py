@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
+from itertools import pairwise
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from spaces import probe
 from spaces.candidate import Json
 from spaces.chain import Chain
-from spaces.errors import CandidateError
+from spaces.errors import CandidateError, ProbeError
 
 Scalar = str | int | float | bool | None
+KEEP = "keep"
+"""In place of a change: none."""
+NOWHERE, EVERYWHERE = "none", "all"
+"""In place of a stage's name: no unit, and every unit."""
+_BLOCKS, _FEWEST_STAGES = 4, 3
 V = TypeVar("V")
 T = TypeVar("T")
+AS_STUDY = "study"
+"""Value of a recipe decision that leaves the matter to the study file's ``training`` section."""
 
 
 class Stage(IntEnum):
@@ -53,7 +62,7 @@ class Decision(ABC, Generic[V]):
 
     Class attributes:
         name: the file's name, the key under ``space:`` in a study file and the prefix of its parameters.
-        stage: when its edit is applied.
+        stage: when its edit is applied; ``rank`` orders the decisions of a stage, those of equal rank go by name.
         options: a frozen dataclass with defaults for every field: the range a study file may give.
             It checks itself in ``__post_init__`` (``ValueError``, one line) and forbids unknown keys
             by ``__pydantic_config__ = {"extra": "forbid"}``.
@@ -61,12 +70,20 @@ class Decision(ABC, Generic[V]):
 
     name: ClassVar[str]
     stage: ClassVar[Stage]
+    rank: ClassVar[int] = 0
     options: ClassVar[type[Any]]
 
     @abstractmethod
     def choices(self, chain: Chain, within: Any) -> Any | NotApplicable:
         """Return what may be chosen on ``chain`` inside the range ``within``, every choice verified on
         fake tensors, or why nothing may be chosen. The result is handed to ``sample`` as it is."""
+
+    def narrow(self, choices: Any, chain: Chain) -> Any:
+        """Return what of ``choices`` matters on ``chain``, to which the decisions before this one were applied.
+
+        A parameter that has no effect there shall not be asked for (no learning rate of a frozen backbone).
+        """
+        return choices
 
     @abstractmethod
     def baseline(self, chain: Chain) -> V:
@@ -85,6 +102,19 @@ class Decision(ABC, Generic[V]):
         """Return the values of the smallest and the largest network; the plain recipe's where it does not matter."""
         plain = self.baseline(chain)
         return plain, plain
+
+    def touches(self, choices: Any, chain: Chain) -> Sequence[str]:
+        """Return the names of the units that a choice may change; empty for what concerns the whole network."""
+        return ()
+
+    def variants(self, choices: Any, chain: Chain) -> Sequence[V]:
+        """Return every single change of the pretrained function that may be chosen, for `plan` to measure how far
+        it moves the features; empty where there is none, or nothing to compare."""
+        return ()
+
+    def keeps_function(self, value: V, chain: Chain) -> bool:
+        """Return whether the network with ``value`` starts as the pretrained function (tests hold it to 1e-5)."""
+        return True
 
     def settle(self, value: V, chain: Chain) -> V:
         """Return ``value`` as it stands on ``chain`` (already changed by earlier stages), for example
@@ -107,6 +137,102 @@ class Decision(ABC, Generic[V]):
     @abstractmethod
     def parse(self, data: Json) -> V:
         """Read what ``dump`` wrote. Raises CandidateError when the data is not of this decision."""
+
+
+def with_stages(chain: Chain) -> Chain:
+    """Return ``chain`` remembering its stages, so that they keep their names whatever is edited later."""
+    return replace(chain, facts={**chain.facts, "stages": stages(chain)})
+
+
+def stages(chain: Chain) -> Mapping[str, tuple[str, ...]]:
+    """Return the units of every stage by the stage's name, which is its first unit's.
+
+    A stage begins where the feature maps become smaller. Networks without such places (vision transformers) are
+    parted into four blocks of consecutive units instead.
+    """
+    known = chain.facts.get("stages")
+    if isinstance(known, Mapping):
+        return known
+    found: list[list[str]] = []
+    reduction = 0
+    for unit in probe.describe(chain):
+        if not found or unit.reduction != reduction:
+            found.append([])
+        found[-1].append(unit.name)
+        reduction = unit.reduction
+    if len(found) < _FEWEST_STAGES and len(chain) >= 2 * _BLOCKS:
+        names = [unit.name for unit in chain]
+        cuts = [round(len(names) * part / _BLOCKS) for part in range(_BLOCKS + 1)]
+        found = [names[start:end] for start, end in pairwise(cuts)]
+    return {names[0]: tuple(names) for names in found}
+
+
+def units_at(decision: str, where: str, chain: Chain) -> list[int]:
+    """Return the places in ``chain`` of the units meant by ``where``: a stage's name, ``all`` or ``none``.
+
+    Raises:
+        CandidateError: no such stage.
+    """
+    if where == EVERYWHERE:
+        return list(range(len(chain)))
+    if where == NOWHERE:
+        return []
+    members = stages(chain)
+    if where not in members:
+        raise CandidateError(
+            f"candidate: {decision}: no stage {where!r} in this backbone; stages: {', '.join(members)}"
+        )
+    return [place for place, unit in enumerate(chain.units) if unit.name in members[where]]
+
+
+def place_words(where: str, chain: Chain) -> str:
+    """Return ``where`` for people: ``all units``, ``features.14`` or ``features.14 to features.16``."""
+    if where == EVERYWHERE:
+        return "all units"
+    units = stages(chain).get(where, (where,))
+    return units[0] if len(units) == 1 else f"{units[0]} to {units[-1]}"
+
+
+def sample_slots(suggest: Suggest, name: str, options: Sequence[str], slots: int) -> tuple[str, ...]:
+    """Return up to ``slots`` of ``options``, in their order; each slot is asked for only while the last was used."""
+    chosen: set[str] = set()
+    for slot in range(1, slots + 1):
+        option = str(suggest.choice(f"{name}.{slot}", (KEEP, *options)))
+        if option == KEEP:
+            break
+        chosen.add(option)
+    return tuple(option for option in options if option in chosen)
+
+
+def slot_params(name: str, chosen: Sequence[str], options: Sequence[str], slots: int) -> dict[str, Scalar] | None:
+    """Return the parameters with which ``sample_slots`` gives ``chosen``; None when it cannot."""
+    if len(chosen) > slots or any(option not in options for option in chosen):
+        return None
+    filled = [*chosen, *[KEEP] * (len(chosen) < slots)]
+    return {f"{name}.{slot}": option for slot, option in enumerate(filled, 1)}
+
+
+def keeps_shape(chain: Chain, changed: Chain) -> bool:
+    """Return whether every unit of ``changed`` runs and gives the shape that ``chain``'s gives, unit by unit."""
+    shape = chain.input_shape
+    for old, new in zip(chain, changed, strict=True):
+        after = probe.run(old.module, shape).out_shape
+        if new is not old:
+            try:
+                if probe.run(new.module, shape, count=False).out_shape != after:
+                    return False
+            except ProbeError:
+                return False
+        shape = after
+    return True
+
+
+def multiply_adds(chain: Chain) -> int | None:
+    """Return the multiply-adds of one forward pass of one sample; None when the chain does not run."""
+    try:
+        return sum(facts.macs for facts in probe.describe(chain))
+    except ProbeError:
+        return None
 
 
 def check_range(name: str, low: float, high: float | None, *, least: float = 0) -> None:
@@ -137,15 +263,37 @@ def check_choices(name: str, given: Sequence[Any], allowed: Sequence[Any] | None
                 raise ValueError(f"{name}: expected one of {', '.join(map(str, allowed))}, got {choice!r}")
 
 
-def read_number(decision: str, data: Json, *, whole: bool = False) -> Any:
-    """Return ``data`` if it is a number that is no boolean.
+def read_number(decision: str, data: Json, *, whole: bool = False, least: float = 0) -> Any:
+    """Return ``data`` if it is a number of at least ``least`` that is no boolean.
 
     Raises:
         CandidateError: it is something else.
     """
-    if isinstance(data, bool) or not isinstance(data, int if whole else int | float):
+    if isinstance(data, bool) or not isinstance(data, int if whole else int | float) or not data >= least:
         kind = "a whole number" if whole else "a number"
-        raise CandidateError(f"candidate: {decision} must be {kind}, got {data!r}")
+        raise CandidateError(f"candidate: {decision} must be {kind} of at least {least:g}, got {data!r}")
+    return data
+
+
+def read_names(decision: str, data: Json) -> tuple[str, ...]:
+    """Return a list of names as a tuple.
+
+    Raises:
+        CandidateError: it is something else.
+    """
+    if not isinstance(data, list | tuple) or not all(isinstance(name, str) for name in data):
+        raise CandidateError(f"candidate: {decision} must be a list of names, got {data!r}")
+    return tuple(data)
+
+
+def read_choice(decision: str, data: Json, allowed: Sequence[Scalar]) -> Any:
+    """Return ``data`` if it is one of ``allowed``, of the same type.
+
+    Raises:
+        CandidateError: it is not.
+    """
+    if not any(type(data) is type(choice) and data == choice for choice in allowed):
+        raise CandidateError(f"candidate: {decision} must be one of {', '.join(map(str, allowed))}, got {data!r}")
     return data
 
 

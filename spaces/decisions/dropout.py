@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from spaces import probe
@@ -47,6 +47,12 @@ class Dropout(Decision[Shares]):
         if within.depth and not any(probe.residual(unit.module) for unit in chain):
             return Range(head=within.head, depth=0.0)
         return within
+
+    def narrow(self, choices: Range, chain: Chain) -> Range:
+        """Return ``choices`` without stochastic depth where no residual unit learns."""
+        if choices.depth and not any(not unit.is_frozen and probe.residual(unit.module) for unit in chain):
+            return replace(choices, depth=0.0)
+        return choices
 
     def baseline(self, chain: Chain) -> Shares:
         return Shares()

@@ -35,10 +35,16 @@ class Freeze(Decision[int]):
     def baseline(self, chain: Chain) -> int:
         return 0
 
-    def sample(self, suggest: Suggest, choices: tuple[int, int]) -> int:
-        return suggest.integer(self.name, *choices)
+    def narrow(self, choices: tuple[int, int], chain: Chain) -> tuple[int, int] | None:
+        """Return None where a pattern has frozen units already: a depth would change little or nothing."""
+        return None if any(unit.trainable is Trainable.NONE for unit in chain) else choices
 
-    def params(self, value: int, choices: tuple[int, int]) -> Mapping[str, Scalar] | None:
+    def sample(self, suggest: Suggest, choices: tuple[int, int] | None) -> int:
+        return suggest.integer(self.name, *choices) if choices is not None else 0
+
+    def params(self, value: int, choices: tuple[int, int] | None) -> Mapping[str, Scalar] | None:
+        if choices is None:
+            return {} if value == 0 else None
         return {self.name: value} if choices[0] <= value <= choices[1] else None
 
     def settle(self, value: int, chain: Chain) -> int:

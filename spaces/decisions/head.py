@@ -41,10 +41,11 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The range, with the poolings that these features have."""
+    """The range, with the poolings that these features have (none where they are a vector), and their parameter."""
 
     within: Range
     pooling: tuple[str, ...]
+    parameter: str
 
 
 class Head(Decision[HeadChoice]):
@@ -53,25 +54,27 @@ class Head(Decision[HeadChoice]):
     name, stage, options = "head", Stage.HEAD, Range
 
     def choices(self, chain: Chain, within: Range) -> Choices:
-        fitting = tuple(kind for kind in within.pooling if kind in features_of(chain).poolings)
-        return Choices(within, fitting or (self.baseline(chain).pooling,))
+        return _choices(chain, within)
+
+    def narrow(self, choices: Choices, chain: Chain) -> Choices:
+        """Return the choices for the features that are left: without their tail some networks end in another kind."""
+        return _choices(chain, choices.within)
 
     def baseline(self, chain: Chain) -> HeadChoice:
         return HeadChoice(pooling=next(iter(features_of(chain).poolings), MAP_POOLINGS[0]))
 
     def extremes(self, choices: Choices, chain: Chain) -> tuple[HeadChoice, HeadChoice]:
         within = choices.within
-        widest = "avgmax" if "avgmax" in choices.pooling else choices.pooling[0]
-        return HeadChoice(choices.pooling[0]), HeadChoice(
-            widest, (max(within.widths),) * within.hidden, within.norm[-1]
-        )
+        poolings = choices.pooling or MAP_POOLINGS[:1]
+        widest = "avgmax" if "avgmax" in poolings else poolings[0]
+        return HeadChoice(poolings[0]), HeadChoice(widest, (max(within.widths),) * within.hidden, within.norm[-1])
 
     def sample(self, suggest: Suggest, choices: Choices) -> HeadChoice:
         within = choices.within
         hidden = suggest.integer("head.hidden", 0, within.hidden)
         widths = tuple(int(suggest.choice(f"head.width{layer}", within.widths)) for layer in range(1, hidden + 1))
         return HeadChoice(
-            str(suggest.choice("head.pooling", choices.pooling)),
+            str(suggest.choice(choices.parameter, choices.pooling)) if choices.pooling else MAP_POOLINGS[0],
             widths,
             bool(suggest.choice("head.norm", within.norm)),
             str(suggest.choice("head.activation", within.activation)) if hidden else within.activation[0],
@@ -80,7 +83,7 @@ class Head(Decision[HeadChoice]):
     def params(self, value: HeadChoice, choices: Choices) -> Mapping[str, Scalar] | None:
         within = choices.within
         fits = (
-            value.pooling in choices.pooling
+            value.pooling in (choices.pooling or MAP_POOLINGS[:1])
             and len(value.widths) <= within.hidden
             and all(width in within.widths for width in value.widths)
             and value.norm in within.norm
@@ -90,9 +93,10 @@ class Head(Decision[HeadChoice]):
             return None
         found: dict[str, Scalar] = {
             "head.hidden": len(value.widths),
-            "head.pooling": value.pooling,
             "head.norm": value.norm,
         }
+        if choices.pooling:
+            found[choices.parameter] = value.pooling
         found |= {f"head.width{layer}": width for layer, width in enumerate(value.widths, 1)}
         return found | ({"head.activation": value.activation} if value.widths else {})
 
@@ -117,6 +121,13 @@ class Head(Decision[HeadChoice]):
 
     def parse(self, data: Json) -> HeadChoice:
         return read_fields(self.name, data, HeadChoice)
+
+
+def _choices(chain: Chain, within: Range) -> Choices:
+    possible = features_of(chain).poolings
+    fitting = tuple(kind for kind in within.pooling if kind in possible) or possible[:1]
+    tokens = bool(possible) and possible[0] in TOKEN_POOLINGS
+    return Choices(within, fitting, "head.token_pooling" if tokens else "head.pooling")
 
 
 def features_of(chain: Chain) -> Features:

@@ -9,10 +9,21 @@ from typing import ClassVar
 from spaces import probe, surgery
 from spaces.candidate import Json
 from spaces.chain import Chain, Unit
-from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, check_choices, check_range
-from spaces.errors import CandidateError, ProbeError
-
-KEEP = "keep"
+from spaces.decisions._base import (
+    KEEP,
+    Decision,
+    NotApplicable,
+    Scalar,
+    Stage,
+    Suggest,
+    check_choices,
+    check_range,
+    keeps_shape,
+    place_words,
+    stages,
+    units_at,
+)
+from spaces.errors import CandidateError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +55,7 @@ class Choices:
 
 
 Kernels = tuple[tuple[str, int], ...]
-"""Stage -> kernel size, for the stages that change; a stage is called after its first unit."""
+"""Stage -> kernel size in pixels, for the stages that change; a stage is called after its first unit."""
 
 
 class Kernel(Decision[Kernels]):
@@ -55,9 +66,9 @@ class Kernel(Decision[Kernels]):
     def choices(self, chain: Chain, within: Range) -> Choices | NotApplicable:
         changes = tuple(
             f"{size}@{stage}"
-            for stage in _stages(chain)
+            for stage in stages(chain)
             for size in sorted(within.sizes)
-            if _runs(self.apply(chain, ((stage, size),)), chain)
+            if _changes(chain, self.apply(chain, ((stage, size),)))
         )
         if not changes:
             return NotApplicable(f"no convolution whose kernel could become {' or '.join(map(str, within.sizes))}")
@@ -92,55 +103,62 @@ class Kernel(Decision[Kernels]):
         texts += [KEEP] * (len(texts) < choices.slots)
         return {f"kernel.{slot}": text for slot, text in enumerate(texts, 1)}
 
+    def touches(self, choices: Choices, chain: Chain) -> tuple[str, ...]:
+        return tuple(
+            unit.name
+            for stage, size in _read(choices)
+            for unit in (chain.units[place] for place in units_at(self.name, stage, chain))
+            if _resizable(unit, size)
+        )
+
+    def variants(self, choices: Choices, chain: Chain) -> tuple[Kernels, ...]:
+        return tuple(((stage, size),) for stage, size in _read(choices))
+
+    def keeps_function(self, value: Kernels, chain: Chain) -> bool:
+        return all(
+            conv.kernel[0] <= size
+            for stage, size in value
+            for place in units_at(self.name, stage, chain)
+            for conv in _kernels(chain.units[place])
+        )
+
     def settle(self, value: Kernels, chain: Chain) -> Kernels:
-        left = _stages(chain)
-        return tuple((stage, size) for stage, size in value if stage in left)
+        units = chain.units
+        return tuple(
+            (stage, size)
+            for stage, size in value
+            if any(_resizable(units[place], size) for place in units_at(self.name, stage, chain))
+        )
 
     def apply(self, chain: Chain, value: Kernels) -> Chain:
-        members = _stages(chain)
         for stage, size in value:
-            if stage not in members:
-                raise CandidateError(
-                    f"candidate: kernel: no stage {stage!r} in this backbone; stages: {', '.join(members)}"
-                )
-            for index in members[stage]:
-                chain = chain.with_unit(index, _resized(chain.units[index], size))
+            for place in units_at(self.name, stage, chain):
+                unit = _resized(chain.units[place], size)
+                chain = chain if unit is chain.units[place] else chain.with_unit(place, unit)
         return chain
 
     def words(self, value: Kernels, chain: Chain) -> str:
-        return ", ".join(f"{size}x{size} kernels from {stage}" for stage, size in value)
+        return ", ".join(f"{size}x{size} in {place_words(stage, chain)}" for stage, size in value)
 
     def dump(self, value: Kernels) -> Json:
         return [[stage, size] for stage, size in value]
 
     def parse(self, data: Json) -> Kernels:
         if not isinstance(data, list) or not all(
-            isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], int)
+            isinstance(pair, list)
+            and len(pair) == 2
+            and isinstance(pair[0], str)
+            and type(pair[1]) is int
+            and pair[1] > 0
+            and pair[1] % 2
             for pair in data
         ):
-            raise CandidateError(f"candidate: kernel must be a list of [stage, size], got {data!r}")
+            raise CandidateError(f"candidate: kernel must be a list of [stage, odd size in pixels], got {data!r}")
         return tuple((stage, size) for stage, size in data)
 
 
 def _read(choices: Choices) -> list[tuple[str, int]]:
     return [(text.partition("@")[2], int(text.partition("@")[0])) for text in choices.changes]
-
-
-def _stages(chain: Chain) -> dict[str, list[int]]:
-    """Return the units that have convolutions by stage; a stage begins where a unit makes the image smaller."""
-    stages: dict[str, list[int]] = {}
-    stage = ""
-    for index, unit in enumerate(chain.units):
-        if index == 0 or _reduces(unit):
-            stage = unit.name
-        if _kernels(unit):
-            stages.setdefault(stage, []).append(index)
-    return stages
-
-
-def _reduces(unit: Unit) -> bool:
-    facts = probe.convolutions(unit.module)
-    return bool(surgery.reducing(unit.module)) or any(max(conv.stride) > 1 for conv in facts)
 
 
 def _kernels(unit: Unit) -> tuple[probe.Convolution, ...]:
@@ -152,33 +170,26 @@ def _kernels(unit: Unit) -> tuple[probe.Convolution, ...]:
     )
 
 
+def _resizable(unit: Unit, size: int) -> tuple[str, ...]:
+    """Return the paths of the convolutions in ``unit`` that can change to ``size`` and have another."""
+    return tuple(
+        conv.path
+        for conv in _kernels(unit)
+        if conv.kernel[0] != size and not surgery.why_not_resize(unit.module.get_submodule(conv.path), size)  # type: ignore[arg-type]  # a Conv2d
+    )
+
+
 def _resized(unit: Unit, size: int) -> Unit:
-    paths = []
-    for conv in _kernels(unit):
-        layer = unit.module.get_submodule(conv.path)
-        if conv.kernel[0] != size and not surgery.why_not_resize(layer, size):  # type: ignore[arg-type]  # a Conv2d
-            paths.append(conv.path)
+    paths = _resizable(unit, size)
     if not paths:
         return unit
-    module = surgery.with_kernels(unit.module, tuple(paths), size)
+    module = surgery.with_kernels(unit.module, paths, size)
     return replace(unit, module=module, edits=(*unit.edits, f"{size}x{size} kernel"))
 
 
-def _runs(changed: Chain, chain: Chain) -> bool:
-    """Return whether anything changed, and what changed runs at the shape it had."""
-    shape: tuple[int, ...] = (3, *chain.input_size)
-    different = False
-    for old, new in zip(chain, changed, strict=True):
-        after = probe.run(old.module, shape).out_shape
-        if new is not old:
-            different = True
-            try:
-                if probe.run(new.module, shape, count=False).out_shape != after:
-                    return False
-            except ProbeError:
-                return False
-        shape = after
-    return different
+def _changes(chain: Chain, changed: Chain) -> bool:
+    """Return whether anything changed, and what changed gives the shape it gave."""
+    return changed is not chain and keeps_shape(chain, changed)
 
 
 def _weight(chain: Chain) -> int:

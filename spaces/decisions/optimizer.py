@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from spaces.candidate import Json
@@ -68,44 +68,61 @@ class Optimizer:
     warmup: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The range, and whether anything but the head learns."""
+
+    within: Range
+    backbone: bool = True
+
+
 class OptimizerDecision(Decision[Optimizer]):
     """SGD with momentum 0.9 or AdamW; constant or cosine learning rates."""
 
     name, stage, options = "optimizer", Stage.RECIPE, Range
 
-    def choices(self, chain: Chain, within: Range) -> Range:
-        return within
+    def choices(self, chain: Chain, within: Range) -> Choices:
+        return Choices(within)
+
+    def narrow(self, choices: Choices, chain: Chain) -> Choices:
+        """Return ``choices`` without a learning rate of the backbone where nothing but the head learns."""
+        return replace(choices, backbone=not all(unit.is_frozen for unit in chain))
 
     def baseline(self, chain: Chain) -> Optimizer:
         return Optimizer()
 
-    def sample(self, suggest: Suggest, choices: Range) -> Optimizer:
-        name = str(suggest.choice("optimizer.name", choices.names))
-        low, high = choices.layer_decay
+    def sample(self, suggest: Suggest, choices: Choices) -> Optimizer:
+        within = choices.within
+        name = str(suggest.choice("optimizer.name", within.names))
+        ranges = _ranges(name, choices)
+        drawn = {key: _rounded(suggest.real(key, low, high, log=log)) for key, (low, high, log) in ranges.items()}
+        lr_head = drawn[f"optimizer.{name}.lr_head"]
         return Optimizer(
             name=name,
-            lr_head=_rounded(suggest.real(f"optimizer.{name}.lr_head", *getattr(choices, f"{name}_head"), log=True)),
-            lr_backbone=_rounded(
-                suggest.real(f"optimizer.{name}.lr_backbone", *getattr(choices, f"{name}_backbone"), log=True)
-            ),
-            layer_decay=_rounded(suggest.real("optimizer.layer_decay", low, high)) if low < high else high,
-            schedule=str(suggest.choice("optimizer.schedule", choices.schedules)),
-            warmup=choices.warmup,
+            lr_head=lr_head,
+            lr_backbone=drawn.get(f"optimizer.{name}.lr_backbone", lr_head),
+            layer_decay=drawn.get("optimizer.layer_decay", within.layer_decay[1]),
+            schedule=str(suggest.choice("optimizer.schedule", within.schedules)),
+            warmup=within.warmup,
         )
 
-    def params(self, value: Optimizer, choices: Range) -> Mapping[str, Scalar] | None:
-        name = value.name
-        if name not in choices.names or value.schedule not in choices.schedules or value.warmup != choices.warmup:
+    def params(self, value: Optimizer, choices: Choices) -> Mapping[str, Scalar] | None:
+        within, name = choices.within, value.name
+        if name not in within.names or value.schedule not in within.schedules or value.warmup != within.warmup:
             return None
-        ranges = {
-            f"optimizer.{name}.lr_head": (value.lr_head, *getattr(choices, f"{name}_head")),
-            f"optimizer.{name}.lr_backbone": (value.lr_backbone, *getattr(choices, f"{name}_backbone")),
-            "optimizer.layer_decay": (value.layer_decay, *choices.layer_decay),
+        given = {
+            f"optimizer.{name}.lr_head": value.lr_head,
+            f"optimizer.{name}.lr_backbone": value.lr_backbone,
+            "optimizer.layer_decay": value.layer_decay,
         }
-        if any(not low <= number <= high for number, low, high in ranges.values()):
+        ranges = _ranges(name, choices)
+        low, high = within.layer_decay
+        if any(not least <= given[key] <= most for key, (least, most, _) in ranges.items()):
+            return None
+        if not low <= value.layer_decay <= high:
             return None
         found: dict[str, Scalar] = {"optimizer.name": name, "optimizer.schedule": value.schedule}
-        return found | {key: number for key, (number, low, high) in ranges.items() if low < high}
+        return found | {key: given[key] for key in ranges}
 
     def apply(self, chain: Chain, value: Optimizer) -> Chain:
         return chain
@@ -126,6 +143,20 @@ class OptimizerDecision(Decision[Optimizer]):
         if value.name not in NAMES or value.schedule not in SCHEDULES:
             raise CandidateError(f"candidate: optimizer: unknown name or schedule in {data!r}")
         return value
+
+
+def _ranges(name: str, choices: Choices) -> dict[str, tuple[float, float, bool]]:
+    """Return the numbers that are asked for: lowest, highest, and whether they are drawn on a log scale."""
+    within = choices.within
+    found: dict[str, tuple[float, float, bool]] = {
+        f"optimizer.{name}.lr_head": (*getattr(within, f"{name}_head"), True)
+    }
+    if choices.backbone:
+        found[f"optimizer.{name}.lr_backbone"] = (*getattr(within, f"{name}_backbone"), True)
+        low, high = within.layer_decay
+        if low < high:
+            found["optimizer.layer_decay"] = (low, high, False)
+    return found
 
 
 def _rounded(number: float) -> float:

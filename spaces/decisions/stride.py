@@ -6,13 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from torch import nn
+
 from spaces import probe, surgery
 from spaces.candidate import Json
 from spaces.chain import Chain, Unit
-from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, check_range, read_fields
+from spaces.decisions._base import (
+    Decision,
+    NotApplicable,
+    Scalar,
+    Stage,
+    Suggest,
+    check_range,
+    multiply_adds,
+    read_fields,
+    read_names,
+    sample_slots,
+    slot_params,
+)
 from spaces.errors import CandidateError, ProbeError
-
-KEEP = "keep"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +33,7 @@ class Range:
 
     Attributes:
         reductions: how many at most in one candidate.
-        dilate: whether the units behind may be dilated, so that their receptive field stays.
+        dilate: whether the kernels behind may be dilated, so that their receptive field stays.
         max_growth: most multiply-adds of the changed chain, in multiples of the pretrained one.
     """
 
@@ -37,7 +49,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Strides:
-    """Names of the units whose reduction is off, and whether what follows is dilated instead."""
+    """Names of the reductions that are off, and whether what follows is dilated instead."""
 
     off: tuple[str, ...] = ()
     dilated: bool = False
@@ -45,29 +57,51 @@ class Strides:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """Units whose reduction can be switched off; ``slots`` of them at once."""
+    """Reductions that can be switched off; ``slots`` of them at once."""
 
-    units: tuple[str, ...]
+    names: tuple[str, ...]
     slots: int
     dilate: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """Layers of one unit that make the image smaller at one resolution: a main path and its shortcut, or a pool.
+
+    Attributes:
+        name: the unit's; where a unit reduces more than once (a stem with a pool), the path of the layer.
+        place: of the unit in the chain.
+        paths: of the layers in the unit.
+        height: of what these layers are given, in pixels.
+    """
+
+    name: str
+    place: int
+    paths: tuple[str, ...]
+    height: int
+
+
 class Stride(Decision[Strides]):
-    """Strided convolutions and pools of chosen units no longer halve the image."""
+    """Strided convolutions and pools no longer halve the image, stem and later ones alike, one by one."""
 
     name, stage, options = "stride", Stage.RESHAPE, Range
 
     def choices(self, chain: Chain, within: Range) -> Choices | NotApplicable:
-        base = _macs(chain)
-        found = tuple(
-            unit.name
-            for unit in chain
-            if surgery.reducing(unit.module)
-            and (macs := _macs(self.apply(chain, Strides((unit.name,))))) is not None
-            and macs <= within.max_growth * (base or 0)
+        base = multiply_adds(chain) or 0
+        possible = tuple(
+            (reduction.name, macs)
+            for reduction in reductions(chain)
+            if (macs := self._macs_without(chain, reduction)) is not None
         )
+        found = tuple(name for name, macs in possible if macs <= within.max_growth * base)
+        if not possible:
+            return NotApplicable("no strided convolution or pool that could be switched off")
         if not found:
-            return NotApplicable("no reduction by two that could be switched off within max_growth")
+            least = min(macs for _, macs in possible) / max(base, 1)
+            return NotApplicable(
+                f"switching off any reduction costs at least {least:.1f} times the FLOPs, "
+                f"more than max_growth {within.max_growth:g} allows"
+            )
         return Choices(found, min(within.reductions, len(found)), within.dilate)
 
     def baseline(self, chain: Chain) -> Strides:
@@ -75,71 +109,124 @@ class Stride(Decision[Strides]):
 
     def extremes(self, choices: Choices, chain: Chain) -> tuple[Strides, Strides]:
         return Strides(), max(
-            (Strides((name,)) for name in choices.units), key=lambda value: _macs(self.apply(chain, value)) or 0
+            (Strides((name,)) for name in choices.names), key=lambda value: multiply_adds(self.apply(chain, value)) or 0
         )
 
     def sample(self, suggest: Suggest, choices: Choices) -> Strides:
-        off: list[str] = []
-        for slot in range(1, choices.slots + 1):
-            name = str(suggest.choice(f"stride.{slot}", (KEEP, *choices.units)))
-            if name == KEEP:
-                break
-            if name not in off:
-                off.append(name)
-        dilated = bool(suggest.choice("stride.dilated", (False, True))) if off and choices.dilate else False
-        return Strides(tuple(name for name in choices.units if name in off), dilated)
+        off = sample_slots(suggest, self.name, choices.names, choices.slots)
+        return Strides(off, bool(suggest.choice("stride.dilated", (False, True))) if off and choices.dilate else False)
 
     def params(self, value: Strides, choices: Choices) -> Mapping[str, Scalar] | None:
-        unknown = any(name not in choices.units for name in value.off)
-        if unknown or len(value.off) > choices.slots or (value.dilated and not choices.dilate):
+        found = slot_params(self.name, value.off, choices.names, choices.slots)
+        if found is None or (value.dilated and not choices.dilate):
             return None
-        names = [*value.off, *[KEEP] * (len(value.off) < choices.slots)]
-        found: dict[str, Scalar] = {f"stride.{slot}": name for slot, name in enumerate(names, 1)}
         return found | ({"stride.dilated": value.dilated} if value.off and choices.dilate else {})
 
+    def touches(self, choices: Choices, chain: Chain) -> tuple[str, ...]:
+        return tuple(chain.units[found.place].name for found in reductions(chain) if found.name in choices.names)
+
+    def variants(self, choices: Choices, chain: Chain) -> tuple[Strides, ...]:
+        dilated = (False, True) if choices.dilate else (False,)
+        return tuple(Strides((name,), also) for name in choices.names for also in dilated)
+
+    def keeps_function(self, value: Strides, chain: Chain) -> bool:
+        return not value.off
+
     def settle(self, value: Strides, chain: Chain) -> Strides:
-        left = {unit.name for unit in chain}
+        left = {reduction.name for reduction in reductions(chain)} if value.off else set()
         off = tuple(name for name in value.off if name in left)
         return Strides(off, value.dilated and bool(off))
 
     def apply(self, chain: Chain, value: Strides) -> Chain:
-        names = [unit.name for unit in chain]
+        if not value.off:
+            return chain
+        found = {reduction.name: reduction for reduction in reductions(chain)}
         for name in value.off:
-            if name not in names:
-                raise CandidateError(f"candidate: stride: no unit {name!r} in this backbone")
-            place = names.index(name)
-            unit = chain.units[place]
-            chain = chain.with_unit(
-                place, replace(unit, module=surgery.remove_stride(unit.module), edits=(*unit.edits, "stride 1"))
-            )
-            if value.dilated:
-                behind = tuple(_dilated(unit) for unit in chain.units[place + 1 :])
-                chain = replace(chain, units=chain.units[: place + 1] + behind)
-        return chain
+            if name not in found:
+                raise CandidateError(f"candidate: stride: no reduction {name!r} here; there are {', '.join(found)}")
+        chosen = [found[name] for name in value.off]
+        units = list(chain.units)
+        factor = 1
+        shapes = [facts.in_shape for facts in probe.describe(chain)] if value.dilated else []
+        for place, unit in enumerate(chain.units):
+            here = [reduction for reduction in chosen if reduction.place == place]
+            factors = _factors(unit, here, factor, shapes[place]) if value.dilated else {}
+            units[place] = _changed(unit, here, factors)
+            factor *= 2 ** len(here)
+        return replace(chain, units=tuple(units))
 
     def words(self, value: Strides, chain: Chain) -> str:
-        first = chain.units[0].name
-        text = ", ".join("stem stride 1" if name == first else f"stride 1 in {name}" for name in value.off)
+        stem = chain.units[0].name
+        text = ", ".join("stem stride 1" if name == stem else f"stride 1 in {name}" for name in value.off)
         return f"{text}, dilated behind" if value.dilated else text
 
     def dump(self, value: Strides) -> Json:
         return {"off": list(value.off), "dilated": value.dilated}
 
     def parse(self, data: Json) -> Strides:
-        return read_fields(self.name, data, Strides)
+        value = read_fields(self.name, data, Strides)
+        if not isinstance(value.dilated, bool):
+            raise CandidateError(f"candidate: stride.dilated must be true or false, got {value.dilated!r}")
+        return Strides(read_names("stride.off", value.off), value.dilated)
+
+    def _macs_without(self, chain: Chain, reduction: Reduction) -> int | None:
+        """Return the multiply-adds with ``reduction`` off; None where that does not run or makes no map larger."""
+        changed = self.apply(chain, Strides((reduction.name,)))
+        try:
+            before, after = probe.describe(chain), probe.describe(changed)
+        except ProbeError:
+            return None
+        grew = max(after[reduction.place].out_shape[-2:]) > max(before[reduction.place].out_shape[-2:])
+        return sum(facts.macs for facts in after) if grew else None
 
 
-def _dilated(unit: Unit) -> Unit:
-    if not any(max(conv.kernel) > 1 for conv in probe.convolutions(unit.module)):
-        return unit
-    return replace(unit, module=surgery.dilate(unit.module), edits=(*unit.edits, "dilated"))
+def reductions(chain: Chain) -> tuple[Reduction, ...]:
+    """Return every place in ``chain`` where strides make the image smaller, in order.
+
+    Layers of a unit that are given maps of one size work side by side (a shortcut, the branches of an inception
+    block) and are one reduction.
+
+    Raises:
+        ProbeError: the chain does not run at its input size.
+    """
+    found: list[Reduction] = []
+    for place, (unit, facts) in enumerate(zip(chain, probe.describe(chain), strict=True)):
+        paths = surgery.reducing(unit.module)
+        if not paths:
+            continue
+        heights = probe.input_heights(unit.module, facts.in_shape)
+        groups: dict[int, list[str]] = {}
+        for path in paths:
+            if path in heights:  # an auxiliary branch may never run
+                groups.setdefault(heights[path], []).append(path)
+        for height, members in sorted(groups.items(), reverse=True):
+            name = unit.name if len(groups) == 1 else members[0]
+            found.append(Reduction(name, place, tuple(members), height))
+    return tuple(found)
 
 
-def _macs(chain: Chain) -> int | None:
-    try:
-        return sum(facts.macs for facts in probe.describe(chain))
-    except ProbeError:
-        return None
+def _factors(unit: Unit, off: list[Reduction], before: int, shape: tuple[int, ...]) -> dict[str, int]:
+    """Return how much farther each larger kernel of ``unit`` must reach: twice for every reduction in front of it."""
+    convolutions = [conv.path for conv in probe.convolutions(unit.module) if max(conv.kernel) > 1]
+    heights = probe.input_heights(unit.module, shape) if convolutions else {}
+    factors = {
+        path: before * 2 ** sum(heights[path] < reduction.height for reduction in off)
+        for path in convolutions
+        if path in heights
+    }
+    return {path: factor for path, factor in factors.items() if factor > 1}
+
+
+def _changed(unit: Unit, off: list[Reduction], factors: Mapping[str, int]) -> Unit:
+    module: nn.Module = unit.module
+    edits = unit.edits
+    if off:
+        module = surgery.remove_stride(module, [path for reduction in off for path in reduction.paths])
+        edits = (*edits, "stride 1")
+    if factors:
+        module = surgery.dilate(module, factors)
+        edits = (*edits, "dilated")
+    return unit if edits == unit.edits else replace(unit, module=module, edits=edits)
 
 
 decision = Stride()

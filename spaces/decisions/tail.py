@@ -10,7 +10,7 @@ from spaces import probe
 from spaces.candidate import Json
 from spaces.chain import Chain
 from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, check_range, read_number
-from spaces.errors import RangeError
+from spaces.errors import CandidateError, RangeError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,15 @@ class Tail(Decision[int]):
     def params(self, value: int, choices: tuple[int, int]) -> Mapping[str, Scalar] | None:
         return {self.name: value} if choices[0] <= value <= choices[1] else None
 
+    def touches(self, choices: tuple[int, int], chain: Chain) -> tuple[str, ...]:
+        return tuple(unit.name for unit in chain.units[len(chain) - choices[1] :])
+
+    def keeps_function(self, value: int, chain: Chain) -> bool:
+        return value == 0
+
     def apply(self, chain: Chain, value: int) -> Chain:
+        if value >= len(chain):
+            raise CandidateError(f"candidate: tail: {value} units dropped, but this backbone has {len(chain)}")
         return replace(chain, units=chain.units[: len(chain) - value], dropped=chain.dropped + value)
 
     def words(self, value: int, chain: Chain) -> str:

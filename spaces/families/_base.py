@@ -4,9 +4,37 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spaces.chain import Chain, cut
+from spaces.errors import ProbeError
+from spaces.tracing import Opaque
+
+Grid = tuple[int, int]
+Layout = Literal["tokens", "map", "map_last"]
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """A learnt position embedding of a chain, one vector for each patch of a grid.
+
+    Attributes:
+        key: path of the parameter inside its unit's module (and in the original network).
+        prefix: tokens in front of the patches that have a position too (class token, registers).
+        layout: ``tokens`` for ``(1, prefix + h * w, C)``, ``map`` for ``(1, C, h, w)`` and ``map_last`` for
+            ``(1, h, w, C)``. Without the leading 1 where the network has none.
+        grid: patches along height and width that it is laid out for now.
+    """
+
+    key: str
+    prefix: int
+    layout: Layout = "tokens"
+    grid: Grid = (1, 1)
 
 
 class Family(ABC):
@@ -30,7 +58,94 @@ class Family(ABC):
         """
         del network, input_size  # most networks take any size as they are
 
+    def opaque(self, network: nn.Module) -> Opaque:
+        """Return what must not be looked into when ``network`` is traced; nothing for most."""
+        del network
+        return Opaque()
+
+    def chain(self, network: nn.Module, input_size: tuple[int, int]) -> Chain:
+        """Return ``network`` as a chain for inputs of ``input_size``: cut where its graph can be.
+
+        Raises:
+            ChainError: it cannot be cut.
+        """
+        return cut(network, input_size, self.facts(network), self.opaque(network))
+
+    def adapt(self, network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return pretrained weights as ``network`` takes them, position embeddings resampled to its grid."""
+        adapted = dict(state)
+        for positions in self.positions(network):
+            own, found = network.get_parameter(positions.key), adapted.get(positions.key)
+            if found is not None and found.ndim == own.ndim and found.shape != own.shape:
+                adapted[positions.key] = resample_positions(
+                    found, positions.prefix, grid_of(found, positions), positions.grid, positions.layout
+                )
+        return adapted
+
+    def positions(self, network: nn.Module) -> tuple[Positions, ...]:
+        """Return the network's learnt position embeddings; none for most."""
+        return ()
+
     def facts(self, network: nn.Module) -> Mapping[str, object]:
-        """Return what decisions should know: ``channels_last`` (features are ``(N, H, W, C)``),
-        ``tokens`` (index of the class token, or None)."""
-        return {}
+        """Return what decisions should know, by name.
+
+        ``channels_last`` (features are ``(N, H, W, C)``), ``class_token`` (its index among the tokens),
+        ``positions`` (a tuple of ``Positions``), ``masked`` (the last channel between units tells tokens from
+        padding), ``skippable`` (names of units that may be left out though they are not residual), ``shared``
+        (units hold the same parameters).
+        """
+        return {"positions": found} if (found := self.positions(network)) else {}
+
+
+def grid_of(embedding: Tensor, positions: Positions) -> Grid:
+    """Return the grid that ``embedding`` is laid out for; a list of tokens is taken for a square of patches.
+
+    Raises:
+        ProbeError: the tokens fill no square.
+    """
+    if positions.layout == "map":
+        return (int(embedding.shape[-2]), int(embedding.shape[-1]))
+    if positions.layout == "map_last":
+        return (int(embedding.shape[-3]), int(embedding.shape[-2]))
+    places = int(embedding.shape[-2]) - positions.prefix
+    side = round(max(places, 0) ** 0.5)
+    if places < 1 or side * side != places:
+        raise ProbeError(
+            f"the position embedding {positions.key} has {places} places behind {positions.prefix} others; "
+            "expected a square number of them"
+        )
+    return (side, side)
+
+
+def resample_positions(embedding: Tensor, prefix: int, old: Grid, new: Grid, layout: Layout = "tokens") -> Tensor:
+    """Return a position embedding for the grid ``new`` (rows, columns of patches), interpolated bicubically.
+
+    As ViT's authors do (https://arxiv.org/abs/2010.11929, section 3.2). The ``prefix`` places in front
+    (class token, registers) stay as they are. Layouts are those of ``Positions``; the number of dimensions,
+    the data type and the device stay.
+
+    Raises:
+        ProbeError: ``embedding`` is not laid out for the grid ``old``.
+    """
+    prefix = prefix if layout == "tokens" else 0
+    flat = embedding if layout == "map" else embedding.movedim(-1, -2 if layout == "tokens" else -3)
+    kept, places = (flat[..., :prefix], flat[..., prefix:]) if layout == "tokens" else (None, flat)
+    expected = (old[0] * old[1],) if layout == "tokens" else old
+    if tuple(places.shape[-len(expected) :]) != expected:
+        raise ProbeError(
+            f"a position embedding of shape {tuple(embedding.shape)} with {prefix} places in front is not laid out "
+            f"for {old[0]}x{old[1]} patches"
+        )
+    if old == new:
+        return embedding.clone()
+    channels = int(places.shape[-1 - len(expected)])
+    image = places.reshape(1, channels, *old).float()
+    shrinks = new[0] < old[0] or new[1] < old[1]
+    image = F.interpolate(image, size=new, mode="bicubic", align_corners=False, antialias=shrinks)
+    image = image.to(embedding.dtype)
+    lead = places.shape[: -1 - len(expected)]
+    if kept is not None:
+        joined = torch.cat([kept, image.reshape(*lead, channels, new[0] * new[1])], dim=-1)
+        return joined.movedim(-2, -1).contiguous()
+    shaped = image.reshape(*lead, channels, *new)
+    return shaped if layout == "map" else shaped.movedim(-3, -1).contiguous()

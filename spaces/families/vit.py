@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MethodType
+from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchvision.models import VisionTransformer
 
 from spaces.errors import ProbeError
-from spaces.families._base import Family
+from spaces.families._base import Family, Positions, grid_of, resample_positions
+
+_KEY = "encoder.pos_embedding"
 
 
 class ViT(Family):
@@ -23,34 +24,28 @@ class ViT(Family):
         return isinstance(network, VisionTransformer)
 
     def resize(self, network: nn.Module, input_size: tuple[int, int]) -> None:
-        """Resample the position embedding bicubically to the grid of patches of ``input_size``."""
-        patch = int(network.patch_size)  # type: ignore[arg-type]  # an int by torchvision's constructor
+        """Resample the position embedding to the grid of patches of ``input_size``."""
+        vit: Any = network
+        patch: int = vit.patch_size
         if input_size[0] % patch or input_size[1] % patch:
             raise ProbeError(
                 f"input size {input_size[0]}x{input_size[1]} must be a multiple of the patch, {patch} pixels"
             )
         grid = (input_size[0] // patch, input_size[1] // patch)
-        encoder: nn.Module = network.encoder  # type: ignore[assignment]
-        old: nn.Parameter = encoder.pos_embedding  # type: ignore[assignment]
-        encoder.pos_embedding = nn.Parameter(resample(old.detach(), grid), requires_grad=old.requires_grad)
-        network._process_input = MethodType(_patches, network)  # type: ignore[assignment]  # without its check for squares
+        (positions,) = self.positions(network)
+        old: nn.Parameter = vit.encoder.pos_embedding
+        resampled = resample_positions(old.detach(), positions.prefix, positions.grid, grid)
+        vit.encoder.pos_embedding = nn.Parameter(resampled, requires_grad=old.requires_grad)
+        vit.grid = grid
+        vit._process_input = MethodType(_patches, network)  # without torchvision's check for squares
+
+    def positions(self, network: nn.Module) -> tuple[Positions, ...]:
+        found = Positions(_KEY, 1)
+        grid = getattr(network, "grid", None) or grid_of(network.get_parameter(_KEY), found)
+        return (Positions(_KEY, 1, "tokens", grid),)
 
     def facts(self, network: nn.Module) -> Mapping[str, object]:
-        return {"class_token": 0}
-
-
-def resample(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Return a position embedding ``(1, 1 + h * w, C)`` for another grid of patches: ``(1, 1 + H * W, C)``.
-
-    The class token's own position stays; the others are interpolated bicubically, as ViT's authors do.
-    """
-    token, places = embedding[:, :1], embedding[:, 1:]
-    side = round(places.shape[1] ** 0.5)
-    if grid == (side, side):
-        return embedding.clone()
-    image = places.transpose(1, 2).reshape(1, -1, side, side)
-    image = F.interpolate(image, size=grid, mode="bicubic", align_corners=False)
-    return torch.cat([token, image.flatten(2).transpose(1, 2)], dim=1)
+        return {**super().facts(network), "class_token": 0}
 
 
 def _patches(network: VisionTransformer, images: Tensor) -> Tensor:

@@ -73,6 +73,18 @@ def test_a_finished_study_goes_on_with_a_higher_number_only(study_file: Path) ->
     assert len(api.run_study(study_file, trials=3, report=False).study.trials) == 3
 
 
+def test_a_budget_ends_the_study_and_a_larger_one_continues_it(study_file: Path) -> None:
+    whole = study_file.read_text()
+    study_file.write_text(whole.replace("trials: 2,", "trials: 4, budget: {gpu_seconds: 0.001},"))
+    result = api.run_study(study_file, report=False)
+    assert len(result.study.trials) == 1
+    assert result.stopped.startswith("the budget of 0.001 s is spent (1 trials took")
+    study_file.write_text(whole.replace("trials: 2,", "trials: 4, budget: {gpu_seconds: 1h},"))
+    result = api.run_study(study_file, report=False)
+    assert len(result.study.trials) == 4
+    assert result.stopped == ""
+
+
 def test_only_the_best_checkpoints_are_kept(study_file: Path) -> None:
     study_file.write_text(study_file.read_text() + "keep_checkpoints: 1\n")
     result = api.run_study(study_file, trials=3, report=False)

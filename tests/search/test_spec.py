@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from search.errors import SpecError
-from search.pruning import Halving
+from search.pruning import Halving, Hyperband
 from search.spec import DEFAULT_SPACE, formats, from_data, json_schema, load_spec, parse_spec, tasks
 from spaces.space import registry
 
@@ -37,6 +37,22 @@ def test_a_spec_goes_to_json_and_comes_back() -> None:
     assert again == spec
     assert isinstance(spec.search.pruner, Halving)
     assert (spec.search.timeout, spec.input_size) == (7200.0, (64, 64))
+
+
+def test_search_settings_are_read_and_checked() -> None:
+    search = parse_spec(
+        PLAIN + "search: {pruner: hyperband, sampler: cost_aware, budget: {gpu_seconds: 2h}, warm_start: true}\n"
+    ).search
+    assert isinstance(search.pruner, Hyperband)
+    assert search.sampler.name == "cost_aware"
+    assert search.budget is not None
+    assert search.budget.gpu_seconds == 7200.0
+    assert search.warm_starts == 5
+    assert parse_spec(PLAIN + "search: {warm_start: 3}\n").search.warm_starts == 3
+    assert parse_spec(PLAIN).search.warm_starts == 0
+    assert "search.budget.gpu_seconds" in faults(PLAIN + "search: {budget: {gpu_seconds: -1}}\n")[0]
+    assert "did you mean 'gpu_seconds'" in faults(PLAIN + "search: {budget: {gpu_second: 1}}\n")[0]
+    assert "warm_start" in faults(PLAIN + "search: {warm_start: -1}\n")[0]
 
 
 def test_short_forms_mean_what_they_say() -> None:

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import optuna
 import pytest
 
 from search.backend import open_storage
-from search.records import TrialRecord, TrialState
+from search.records import PastTrial, TrialRecord, TrialState
 from search.store.connection import tune
 from search.study import SamplerOptions, Sampling, delete, importances, trial_seed
 
@@ -24,8 +25,9 @@ def run(own: Sampling, numbers: range) -> list[dict[str, object]]:
         if asked.suggest.choice("kind", ("a", "b")) == "b":
             value += asked.suggest.real("strength", 1e-3, 1.0, log=True)
         found.append(dict(asked.params))
+        opened = own.open(asked)
         state = TrialState.PRUNED if number % 3 == 2 else TrialState.COMPLETE
-        own.tell(asked.number, state, value, (1, value))
+        own.tell(opened, state, value, (1, value))
     return found
 
 
@@ -50,10 +52,43 @@ def test_queued_values_are_given_and_the_rest_is_drawn(tmp_path: Path) -> None:
     own.close()
 
 
+def test_optuna_sees_the_study_as_it_was(tmp_path: Path) -> None:
+    own = sampling(tmp_path)
+    params = run(own, range(6))
+    stored = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path}/s.db")
+    assert [trial.params for trial in stored.trials] == params
+    assert [trial.state.name for trial in stored.trials] == ["COMPLETE", "COMPLETE", "PRUNED"] * 2
+    assert stored.trials[2].intermediate_values.keys() == {1}
+    assert all(trial.datetime_start and trial.datetime_complete for trial in stored.trials)
+    own.close()
+
+
+def test_what_is_learnt_is_the_same_from_the_store_as_from_optuna(tmp_path: Path) -> None:
+    behind: list[PastTrial] = []
+    url = f"sqlite:///{tmp_path}/other.db"
+    storage = open_storage(url, {}, tune)
+    options = SamplerOptions(startup=3)
+    other = Sampling(storage, "study", maximize=True, options=options, seed=1, history=lambda: behind)
+    own = sampling(tmp_path)
+    for number in range(8):
+        (params,) = run(own, range(number, number + 1))
+        asked = other.ask(number)
+        value = asked.suggest.integer("freeze", 0, 9) + asked.suggest.real("rate", 0.0, 1.0)
+        if asked.suggest.choice("kind", ("a", "b")) == "b":
+            value += asked.suggest.real("strength", 1e-3, 1.0, log=True)
+        assert asked.params == params
+        state = TrialState.PRUNED if number % 3 == 2 else TrialState.COMPLETE
+        behind.append(PastTrial(number, state, value, asked.params, asked.distributions, (1, value)))
+    other.close()
+    own.close()
+
+
 def test_telling_twice_changes_nothing(tmp_path: Path) -> None:
     own = sampling(tmp_path)
     asked = own.ask(0)
     asked.suggest.integer("freeze", 0, 9)
+    assert own.unfinished() == ()
+    assert own.open(asked) == 0
     assert own.unfinished() == (0,)
     own.tell(0, TrialState.COMPLETE, 1.0, None)
     own.tell(0, TrialState.FAILED, None, None)
@@ -82,7 +117,7 @@ def test_the_parameter_that_decides_is_the_important_one(tmp_path: Path) -> None
         asked = own.ask(number)
         freeze, noise = asked.suggest.integer("freeze", 0, 9), asked.suggest.real("noise", 0.0, 1.0)
         value = float(freeze)
-        own.tell(asked.number, TrialState.COMPLETE, value, None)
+        own.tell(own.open(asked), TrialState.COMPLETE, value, None)
         records.append(TrialRecord(number, TrialState.COMPLETE, value, asked.params, asked.distributions))
         assert 0 <= noise <= 1
     for evaluator in ("ped_anova", "fanova"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
 
@@ -12,9 +13,16 @@ from torch import nn
 from spaces import backbones, build, heads
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
+from spaces.chain import Trainable
+from spaces.decisions._base import stages
 from spaces.decisions.dropout import Range as DropoutRange
 from spaces.decisions.penalty import Penalty
 from spaces.space import Random, Space, registry
+
+OTHERS = [
+    *("densenet121", "efficientnet_b0", "googlenet", "mnasnet0_5", "mobilenet_v3_large", "regnet_y_400mf"),
+    *("shufflenet_v2_x0_5", "squeezenet1_1", "swin_v2_t", "resnext50_32x4d", "vit_b_16", "convnext_small"),
+]
 
 
 def head(features: heads.Features, choice: heads.HeadChoice) -> nn.Module:
@@ -34,26 +42,63 @@ def space_of(name: str) -> Space:
     return Space(pretrained, ranges | {"dropout": DropoutRange(head=0.5, depth=0.3)})
 
 
-@settings(max_examples=24, deadline=None)
-@given(name=st.sampled_from(["mobilenet_v2", "resnet18", "swin_t", "vit_b_32"]), seed=st.integers(0, 10**6))
+def should_learn(space: Space, candidate: Candidate, network: build.Network) -> set[str]:
+    """Return the names of the parameters that the candidate says learn, read from its JSON alone."""
+    choices = candidate.structure.choices
+    pattern = choices["pattern"]
+    names: set[str] = {f"head.{name}" for name, _ in network.head.named_parameters()}
+    for place, (unit, module) in enumerate(zip(network.chain, network.units, strict=True)):
+        norms = {path for path, layer in module.named_modules() if "Norm" in type(layer).__name__}
+        for name, _ in module.named_parameters():
+            owner, _, own = name.rpartition(".")
+            learns = {
+                "all": True,
+                "head": False,
+                "norm": owner in norms,
+                "bias": own == "bias",
+                "stage": unit.name in stages(space.chain).get(pattern["stage"], ()),
+            }[pattern["kind"]]
+            learns = learns and place >= choices["freeze"]
+            added = "inserted_" in name or (".parametrizations." in f".{name}" and own in ("up", "down"))
+            if added or (learns and own != "original"):
+                names.add(f"units.{place}.{name}")
+    return names
+
+
+@settings(max_examples=32, deadline=None)
+@given(
+    name=st.sampled_from(["mobilenet_v2", "resnet18", "swin_t", "vit_b_32", "mobilenet_v3_small", "convnext_tiny"]),
+    seed=st.integers(0, 10**6),
+)
 def test_random_candidates_build_and_only_what_should_move_moves(name: str, seed: int) -> None:
-    space = space_of(name)
-    candidate = space.sample(Random(seed))
+    check_candidate(space_of(name), seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None)
+@given(name=st.sampled_from(OTHERS), seed=st.integers(0, 10**6))
+def test_random_candidates_of_other_backbones_too(name: str, seed: int) -> None:
+    check_candidate(space_of(name), seed)
+
+
+def check_candidate(space: Space, seed: int) -> None:
+    candidate = Candidate.from_json(json.loads(json.dumps(space.sample(Random(seed)).to_json())))
     network = built(space, candidate, seed)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     learning = {key for key, parameter in network.named_parameters() if parameter.requires_grad}
+    assert learning == should_learn(space, candidate, network)
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
     torch.manual_seed(0)
-    output = network.train()(torch.randn(4, 3, 64, 64))
+    output = network.train()(torch.randn(4, 3, *candidate.structure.input_size))
     assert output.shape == (4, 5)
     nn.functional.cross_entropy(output, torch.tensor([0, 1, 2, 3])).backward()
     optimizer.step()
-    frozen = {f"units.{index}." for index in range(network.prefix_units)}
-    for key, value in network.state_dict().items():
-        if key.startswith(tuple(frozen)):
-            assert key not in learning
-            assert torch.equal(value, before[key]), f"{key} is frozen and moved"
-    assert any(not torch.equal(value, before[key]) for key, value in network.state_dict().items() if key in learning)
+    parameters = {key for key, _ in network.named_parameters()}
+    still = tuple(f"units.{index}." for index, unit in enumerate(network.chain) if unit.trainable is Trainable.NONE)
+    moved = {key for key, value in network.state_dict().items() if not torch.equal(value, before[key])}
+    assert moved & parameters <= learning
+    assert any(key.startswith("head.") for key in moved)
+    assert not any(key.startswith(still) for key in moved - parameters), "statistics of a frozen unit moved"
 
 
 @pytest.fixture

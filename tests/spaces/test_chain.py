@@ -9,7 +9,7 @@ import torchvision
 from torch import nn
 from torchvision import models
 
-from spaces import backbones, chain, probe
+from spaces import backbones, chain, probe, weights
 from spaces.errors import ChainError
 
 DOZEN = (
@@ -34,7 +34,8 @@ DOZEN = (
         "mobilenet_v3_small",
     ),
 )
-SIZES = {"inception_v3": 96, "maxvit_t": 224, "alexnet": 96, "vgg11": 64, "densenet121": 64}
+AUXILIARY = ("googlenet", "inception_v3")
+SIZES = {"inception_v3": 96, "maxvit_t": 224, "alexnet": 96, "vit_h_14": 56}
 
 
 def built(name: str) -> tuple[nn.Module, tuple[int, int]]:
@@ -66,26 +67,56 @@ def test_a_chain_computes_what_its_network_computes(name: str) -> None:
     check_equality(name)
 
 
+def check_gradients(name: str) -> None:
+    """In training mode and under the same seed, network and chain give every parameter the same gradient."""
+    network, size = built(name)
+    cut = chain.cut(network, size).train()
+    network.train()
+    torch.manual_seed(3)
+    images = torch.randn(2, 3, *size)
+    gradients: list[dict[str, torch.Tensor]] = []
+    for run in (network, cut.logits):
+        torch.manual_seed(5)
+        run(images).square().mean().backward()
+        parameters = list(network.named_parameters())
+        gradients.append({path: parameter.grad for path, parameter in parameters if parameter.grad is not None})
+        network.zero_grad(set_to_none=True)
+    assert set(gradients[0]) == set(gradients[1]) == {path for path, _ in network.named_parameters()}
+    for path, own in gradients[0].items():
+        torch.testing.assert_close(gradients[1][path], own, rtol=1e-4, atol=1e-6, msg=path)
+
+
+def check_weights(name: str) -> None:
+    """A published state dict loads strictly into what the chain was cut from, and comes back under its own names."""
+    network, size = built(name)
+    published = models.get_model(name, weights=None, **({"init_weights": True} if name in AUXILIARY else {}))
+    state = {
+        key: torch.rand_like(value, dtype=torch.float32).to(value) for key, value in published.state_dict().items()
+    }
+    weights.fit(network, state, name)
+    found = chain.cut(network, size).state_dict()
+    expected = {key: value for key, value in state.items() if not key.lower().startswith("aux")}
+    assert set(found) == set(expected)
+    assert all(torch.equal(found[key], value) for key, value in expected.items() if "pos_embedding" not in key)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", models.list_models(module=torchvision.models))
 def test_every_torchvision_classifier_is_cut_exactly(name: str) -> None:
     check_equality(name)
+    check_gradients(name)
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "swin_t", "squeezenet1_1"])
+@pytest.mark.parametrize("name", ["mobilenet_v2", "swin_t", "squeezenet1_1", "googlenet", "vit_b_32"])
 def test_training_gives_the_same_gradients_under_the_same_seed(name: str) -> None:
-    network, size = built(name)
-    twin = copy.deepcopy(network)
-    cut = chain.cut(twin, size).train()
-    network.train()
-    images = torch.randn(4, 3, *size)
-    torch.manual_seed(5)
-    network(images).square().mean().backward()
-    torch.manual_seed(5)
-    cut.logits(images).square().mean().backward()
-    for (path, own), other in zip(network.named_parameters(), twin.parameters(), strict=True):
-        assert own.grad is not None, path
-        torch.testing.assert_close(other.grad, own.grad, rtol=1e-4, atol=1e-6)
+    check_gradients(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18", "densenet121", "googlenet", "inception_v3", "swin_t", "mobilenet_v3_small"]
+)
+def test_published_weights_load_strictly_and_come_back_under_their_names(name: str) -> None:
+    check_weights(name)
 
 
 def test_units_carry_the_names_that_users_know() -> None:
@@ -124,7 +155,21 @@ def test_a_network_of_one_piece_is_refused() -> None:
         chain.cut(nn.Sequential(nn.Conv2d(3, 4, 1)), (8, 8))
 
 
-def test_residual_blocks_are_told_from_others() -> None:
-    block = models.resnet18().layer1[0]
-    assert chain.is_residual(block)
-    assert not chain.is_residual(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()))
+def test_weights_with_two_names_and_unused_ones_go_back_out_too() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = nn.Linear(4, 4)
+            self.two = self.one
+            self.idle = nn.Linear(4, 4)
+            self.head = nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.two(torch.relu(self.one(x))))
+
+    network = Net()
+    found = chain.cut(network, (1, 1))
+    state = found.state_dict()
+    assert set(state) == set(network.state_dict())
+    assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
+    assert set(found.unused) == {"idle.weight", "idle.bias"}

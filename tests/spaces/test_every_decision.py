@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -10,16 +11,16 @@ import torch
 
 from spaces import backbones
 from spaces.backbones._base import Pretrained
-from spaces.decisions._base import Decision, NotApplicable
-from spaces.errors import CandidateError
-from spaces.space import Fixed, Random, registry
+from spaces.decisions._base import Decision, NotApplicable, Stage
+from spaces.errors import CandidateError, ProbeError
+from spaces.space import Fixed, Random, Space, registry
 
 DECISIONS = registry()
 
 
 @pytest.fixture(scope="module")
 def real() -> Pretrained:
-    found = backbones.resolve("squeezenet1_1").pretrained("none", (48, 48))
+    found = backbones.resolve("mobilenet_v3_small").pretrained("none", (64, 64))
     for unit in found.chain:
         unit.module.requires_grad_(False)
     return found
@@ -75,6 +76,52 @@ def test_the_plain_recipe_changes_nothing(decision: Decision[Any], pretrained: P
     images = torch.randn(1, 3, *pretrained.chain.input_size)
     changed = decision.apply(pretrained.chain, decision.baseline(pretrained.chain))
     torch.testing.assert_close(changed.forward(images), pretrained.chain.forward(images))
+
+
+def test_what_is_promised_to_start_as_the_pretrained_function_does(
+    decision: Decision[Any], pretrained: Pretrained
+) -> None:
+    images = torch.randn(2, 3, *pretrained.chain.input_size)
+    expected = pretrained.chain.forward(images)
+    for value in draws(decision, pretrained):
+        if decision.keeps_function(value, pretrained.chain):
+            found = decision.apply(pretrained.chain, value).forward(images)
+            assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
+def test_units_that_a_choice_may_change_are_units_of_the_chain(decision: Decision[Any], pretrained: Pretrained) -> None:
+    choices = decision.choices(pretrained.chain, decision.options())
+    if not isinstance(choices, NotApplicable):
+        assert set(decision.touches(choices, pretrained.chain)) <= {unit.name for unit in pretrained.chain}
+
+
+PAIRS = [
+    (first, second)
+    for first, second in itertools.combinations(DECISIONS.values(), 2)
+    if first.stage is second.stage and first.stage < Stage.HEAD
+]
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS, ids=lambda decision: decision.name)
+def test_decisions_of_one_stage_commute(first: Decision[Any], second: Decision[Any], pretrained: Pretrained) -> None:
+    chain = Space(pretrained, {}).chain
+    offered = [decision.choices(chain, decision.options()) for decision in (first, second)]
+    if any(isinstance(choices, NotApplicable) for choices in offered):
+        pytest.skip("one of them does not apply here")
+    images = torch.randn(2, 3, *chain.input_size)
+    for seed in range(6):
+        one, two = (
+            decision.sample(Random(seed), choices) for decision, choices in zip((first, second), offered, strict=True)
+        )
+        try:
+            there = second.apply(first.apply(chain, one), two)
+            back = first.apply(second.apply(chain, two), one)
+            expected = there.forward(images)
+        except (ProbeError, RuntimeError):
+            continue  # too much was taken away for this size; `Space` takes one of them back
+        assert [unit.trainable for unit in there] == [unit.trainable for unit in back]
+        assert set(there.state_dict()) == set(back.state_dict())
+        torch.testing.assert_close(back.forward(images), expected)
 
 
 def test_changes_run_and_are_said_in_words(decision: Decision[Any], pretrained: Pretrained) -> None:

@@ -51,3 +51,24 @@ def test_hidden_layers_norm_and_dropout_are_built_as_chosen() -> None:
 def test_features_of_a_strange_shape_are_refused() -> None:
     with pytest.raises(SurgeryError, match="needs features"):
         heads.pool(Features((1, 2, 3, 4)), "avg")
+
+
+@pytest.mark.parametrize("kind", heads.TOKEN_POOLINGS)
+def test_padding_counts_for_nothing_and_the_mask_is_no_feature(kind: str) -> None:
+    torch.manual_seed(0)
+    features = Features((6, 9), class_token=0, masked=True)
+    assert features.channels == 8
+    pooling, width = heads.pool(features, kind)
+    tokens, mask = torch.randn(2, 6, 8), torch.ones(2, 6, 1)
+    mask[:, 4:] = 0
+    found = pooling(torch.cat([tokens, mask], dim=-1))
+    assert found.shape == (2, width) == (2, 8)
+    torch.testing.assert_close(found, pooling(torch.cat([tokens, mask], dim=-1)[:, :4]))
+    other = torch.where(mask == 0, 100.0, tokens)
+    torch.testing.assert_close(found, pooling(torch.cat([other, mask], dim=-1)))
+
+
+@pytest.mark.parametrize("kind", ["mean", "attention"])
+def test_a_text_without_a_single_token_gives_numbers(kind: str) -> None:
+    pooling, _ = heads.pool(Features((6, 9), masked=True), kind)
+    assert pooling(torch.cat([torch.randn(2, 6, 8), torch.zeros(2, 6, 1)], dim=-1)).isfinite().all()

@@ -71,3 +71,18 @@ def test_describing_a_huge_network_allocates_little(name: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 200
+
+
+def test_the_place_of_the_channels_is_told_by_the_shape(tiny: Pretrained) -> None:
+    chain = replace(tiny.chain, input_size=(64, 96))
+    assert probe.is_channels_last(chain, (2, 3, 768))
+    assert probe.is_channels_last(chain, (16, 24, 16))
+    assert not probe.is_channels_last(chain, (512, 2, 3))
+    assert not probe.is_channels_last(chain, (16, 16, 24))
+    assert not probe.is_channels_last(chain, (25, 192))
+    assert probe.is_channels_last(replace(chain, input_size=(32, 32), facts={"channels_last": True}), (8, 8, 8))
+
+
+def test_the_reduction_of_tokens_is_the_distance_of_their_patches() -> None:
+    facts = probe.describe(backbones.resolve("vit_b_16").describe((64, 96)))
+    assert {unit.reduction for unit in facts} == {16}

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from spaces import backbones
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate, Structure
 from spaces.decisions import freeze, kernel, stride, tail
@@ -29,7 +31,9 @@ def test_the_same_parameters_give_the_same_candidate(space: Space) -> None:
         assert space.sample(Fixed(params)) == candidate
 
 
-def test_the_plain_recipe_is_in_the_default_space(space: Space) -> None:
+def test_the_plain_recipe_is_in_the_default_space(tiny: Pretrained) -> None:
+    study = ("augmentation", "batch_size")  # their plain value is what the study file says, which no range holds
+    space = Space(tiny, {name: decision.options() for name, decision in registry().items() if name not in study})
     params = space.params(space.baseline())
     assert params is not None
     assert space.sample(Fixed(params)) == space.baseline()
@@ -139,3 +143,80 @@ def test_an_unknown_decision_in_a_candidate_is_refused(space: Space) -> None:
 def test_a_parameter_that_is_missing_is_named() -> None:
     with pytest.raises(CandidateError, match="'freeze'"):
         Fixed({}).integer("freeze", 0, 1)
+
+
+def test_a_candidate_of_another_input_size_is_refused(space: Space) -> None:
+    plain = space.baseline()
+    other = Candidate(replace(plain.structure, input_size=(32, 32)), plain.recipe)
+    with pytest.raises(CandidateError, match="is for images of 32x32 pixels, this study gives it 16x16"):
+        space.apply(other)
+
+
+@pytest.mark.parametrize(
+    ("choices", "reason"),
+    [
+        ({"tail": 4}, "tail: 4 units dropped, but this backbone has 4"),
+        ({"tail": -1}, "tail must be a whole number of at least 0"),
+        ({"kernel": [["layer3", 5]]}, "kernel: no stage 'layer3' in this backbone; stages: 0, 3"),
+        ({"stride": {"off": ["layer3"], "dilated": False}}, "stride: no reduction 'layer3' here; there are 0, 3"),
+        ({"skip": ["layer3"]}, "skip: no unit 'layer3' in this backbone"),
+        ({"insert": {"where": "layer3", "kind": "conv", "width": 4}}, "insert: no stage 'layer3'"),
+        ({"pattern": {"kind": "stage", "stage": "layer3"}}, "pattern: no stage 'layer3'"),
+    ],
+)
+def test_a_candidate_that_names_what_is_not_there_is_refused(space: Space, choices: object, reason: str) -> None:
+    plain = space.baseline()
+    other = Candidate(replace(plain.structure, choices={**plain.structure.choices, **choices}), plain.recipe)  # type: ignore[dict-item]
+    with pytest.raises(CandidateError, match=reason):
+        space.apply(other)
+
+
+class Asked(Random):
+    """Draws at random, but for what is fixed, and remembers what was asked for."""
+
+    def __init__(self, seed: int, **fixed: object) -> None:
+        super().__init__(seed)
+        self.fixed = {name.replace("__", "."): value for name, value in fixed.items()}
+        self.names: list[str] = []
+
+    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        self.names.append(name)
+        return self.fixed[name] if name in self.fixed else super().integer(name, low, high)  # type: ignore[return-value]
+
+    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        self.names.append(name)
+        return super().real(name, low, high, log=log)
+
+    def choice(self, name: str, choices: Any) -> Any:
+        self.names.append(name)
+        return self.fixed[name] if name in self.fixed else super().choice(name, choices)
+
+
+def test_only_what_matters_is_asked_for(space: Space) -> None:
+    plain = Asked(0, pattern__kind="all", lora__where="none", insert__where="none")
+    space.sample(plain)
+    assert "freeze" in plain.names
+    for fixed in ({"pattern__kind": "head"}, {"pattern__kind": "stage", "pattern__stage": "3.0"}):
+        asked = Asked(0, **fixed, lora__where="none", insert__where="none", tail=0)
+        space.sample(asked)
+        assert "freeze" not in asked.names
+    frozen = Asked(0, pattern__kind="head", lora__where="none", insert__where="none")
+    space.sample(frozen)
+    assert not any("lr_backbone" in name for name in frozen.names)
+    assert "pattern.stage" not in frozen.names
+    adapted = Asked(0, pattern__kind="head", insert__where="all")
+    space.sample(adapted)
+    assert any("lr_backbone" in name for name in adapted.names)
+
+
+def test_a_head_on_what_the_tail_leaves_has_the_poolings_of_that() -> None:
+    pretrained = backbones.resolve("alexnet").pretrained("none", (64, 64))
+    space = Space(pretrained, {name: registry()[name].options() for name in ("tail", "head", "width")})
+    shorter = Asked(0, tail=2)
+    space.sample(shorter)
+    assert "head.pooling" in shorter.names
+    assert not any(name.startswith("width") for name in shorter.names)
+    full = Asked(0, tail=0)
+    space.sample(full)
+    assert "head.pooling" not in full.names
+    assert {"width.classifier.1", "width.classifier.4"} <= set(full.names)

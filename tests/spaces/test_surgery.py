@@ -84,7 +84,61 @@ def test_a_module_without_stride_has_nothing_to_switch_off() -> None:
 
 def test_dilation_keeps_the_shape() -> None:
     module = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 1))
-    dilated = surgery.dilate(module)
+    dilated = surgery.dilate(module, {"0": 2, "1": 2})
     assert dilated(torch.randn(1, 3, 9, 9)).shape == (1, 3, 9, 9)
     assert dilated[0].dilation == (2, 2)
     assert dilated[1].dilation == (1, 1)
+
+
+def test_an_even_kernel_without_padding_keeps_the_size_when_its_stride_goes() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 2, stride=2))
+    changed = surgery.remove_stride(module)
+    images = torch.randn(1, 3, 8, 8)
+    assert changed(images).shape[-2:] == (8, 8)
+    torch.testing.assert_close(changed(images)[..., ::2, ::2], module(images))
+
+
+def test_a_stride_of_four_becomes_two_and_patches_stay() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 11, stride=4, padding=2), nn.Conv2d(4, 4, 4, stride=4))
+    assert surgery.reducing(module) == ("0",)
+    assert surgery.remove_stride(module)[0].stride == (2, 2)
+
+
+def test_a_place_without_stride_is_refused() -> None:
+    with pytest.raises(SurgeryError, match="no layer of stride 2"):
+        surgery.remove_stride(nn.Sequential(nn.Conv2d(3, 3, 3, stride=2)), ["9"])
+
+
+def test_a_mirror_shares_weights_and_not_structure() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    twin = surgery.mirror(module)
+    assert all(own is other for own, other in zip(module.parameters(), twin.parameters(), strict=True))
+    assert all(own is other for own, other in zip(module.buffers(), twin.buffers(), strict=True))
+    twin[0].stride = (2, 2)
+    assert module[0].stride == (1, 1)
+
+
+@pytest.mark.parametrize("patch", [8, 24, 32])
+def test_resized_patches_see_resized_images_alike(patch: int) -> None:
+    conv = nn.Conv2d(3, 5, 16, stride=16)
+    assert surgery.patch_embedding(nn.Sequential(conv)) == "0"
+    changed = surgery.resize_patches(conv, patch)
+    images = nn.functional.interpolate(torch.rand(2, 3, 8, 8), size=(64, 64), mode="bilinear")
+    scaled = nn.functional.interpolate(images, scale_factor=patch / 16, mode="bilinear", antialias=True)
+    assert changed(scaled).shape == conv(images).shape
+    error = (changed(scaled) - conv(images)).abs().max() / conv(images).abs().max()
+    assert error < (0.02 if patch > 16 else 0.2)
+
+
+def test_the_strongest_neurons_are_found() -> None:
+    linear = nn.Linear(4, 6)
+    with torch.no_grad():
+        linear.weight[[1, 4]] *= 50
+    kept = surgery.strongest(linear, 2)
+    assert kept.tolist() == [1, 4]
+    x = torch.randn(3, 4)
+    torch.testing.assert_close(surgery.narrow_outputs(linear, kept)(x), linear(x)[:, kept])
+    behind = nn.Linear(6, 2)
+    y = torch.zeros(3, 6)
+    y[:, kept] = torch.randn(3, 2)
+    torch.testing.assert_close(surgery.narrow_inputs(behind, kept)(y[:, kept]), behind(y))

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from search.report.figures._base import Figure
+from search.report.figures._base import Drawing, Figure, StudiesFigure, TrialsFigure
 from spaces.plugins import load
 
 
 def figures() -> list[Figure]:
-    """Return every figure in the order of a report."""
-    found: dict[str, Figure] = load("search.report.figures", "figure", "ftsearch.figures")
+    """Return every figure of a single study in the order of a report."""
+    return [figure for figure in _found() if isinstance(figure, Figure)]
+
+
+def studies_figures() -> list[StudiesFigure]:
+    """Return every figure that compares studies."""
+    return [figure for figure in _found() if isinstance(figure, StudiesFigure)]
+
+
+def trials_figures() -> list[TrialsFigure]:
+    """Return every figure that shows trials side by side."""
+    return [figure for figure in _found() if isinstance(figure, TrialsFigure)]
+
+
+def _found() -> list[Drawing]:
+    found: dict[str, Drawing] = load("search.report.figures", "figure", "ftsearch.figures")
     return sorted(found.values(), key=lambda figure: (figure.order, figure.name))

@@ -1,8 +1,10 @@
-"""What every figure is: numbers from a study's records, then a drawing of them."""
+"""What every figure is: numbers from records, then a drawing of them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from enum import StrEnum
 from typing import Any, ClassVar
 
 import plotly.graph_objects as go
@@ -10,24 +12,75 @@ import plotly.graph_objects as go
 from search.records import StudyRecord
 
 
-class Figure(ABC):
-    """One figure. A file of this room defines one and ends with ``figure = ...()``.
+class Section(StrEnum):
+    """Where a figure stands in a page, in this order."""
+
+    PROGRESS = "progress"
+    STRUCTURE = "structure"
+    DECISIONS = "decisions"
+    COST = "cost"
+    CLASSES = "classes"
+    WORKERS = "workers"
+
+
+class Need(StrEnum):
+    """What ``rows`` reads besides a trial's outline; the dashboard fetches only what a figure asks for."""
+
+    CURVES = "curves"
+    """The epochs of some hundred trials."""
+    DETAILS = "details"
+    """Structures and evaluations of the best trials and the baseline."""
+    EPOCHS = "epochs"
+    """How many epochs each trial ran."""
+    SPACES = "spaces"
+    """The range each parameter was drawn from."""
+
+
+class Drawing(ABC):
+    """What figures of one study, of several studies and of chosen trials have in common.
+
+    A file of this room defines one figure and ends with ``figure = ...()``.
 
     Class attributes:
         name: the file's name.
         title: above the figure; ``how_to_read`` one line below it.
-        order: figures of a report stand in this order.
+        order: figures of a page stand in this order.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     how_to_read: ClassVar[str]
     order: ClassVar[int]
+    section: ClassVar[Section] = Section.PROGRESS
+    needs: ClassVar[frozenset[Need]] = frozenset()
+
+    @abstractmethod
+    def draw(self, rows: Any) -> go.Figure:
+        """Return the drawing of ``rows``; a sentence when there is nothing to draw.
+
+        A drawing that can be looked at in several ways has a menu (``theme.menu``): pages turn it into their own.
+        """
+
+
+class Figure(Drawing):
+    """A figure of one study."""
 
     @abstractmethod
     def rows(self, study: StudyRecord) -> Any:
         """Return the numbers that are drawn; None when there is nothing to draw."""
 
+
+class StudiesFigure(Drawing):
+    """A figure that compares studies."""
+
     @abstractmethod
-    def draw(self, rows: Any) -> go.Figure:
-        """Return the drawing of ``rows``; a sentence when there is nothing to draw."""
+    def rows(self, studies: Sequence[StudyRecord]) -> Any:
+        """Return the numbers that are drawn; None when there is nothing to draw."""
+
+
+class TrialsFigure(Drawing):
+    """A figure that shows chosen trials of one study side by side."""
+
+    @abstractmethod
+    def rows(self, study: StudyRecord, numbers: Sequence[int]) -> Any:
+        """Return the numbers that are drawn; None when there is nothing to draw."""

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from search.records import StudyRecord
 from search.report import theme
-from search.report.figures._base import Figure
+from search.report.figures._base import Figure, Need, Section
 
 _MOST = 40
 
@@ -25,7 +25,8 @@ class Rows(NamedTuple):
 class Confusion(Figure):
     """Which classes the best candidate takes for each other."""
 
-    name, title, order = "confusion", "Confusion matrix of the winner", 60
+    name, title, order, section = "confusion", "Confusion matrix of the winner", 110, Section.CLASSES
+    needs = frozenset({Need.DETAILS})
     how_to_read = (
         "Rows are true classes, columns what the winner said; colour is the share of the row, numbers are images."
     )

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from search.records import StudyRecord, TrialState
 from search.report import theme
-from search.report.figures._base import Figure
+from search.report.figures._base import Figure, Section
 
 _BINS = 8
 
@@ -36,7 +36,7 @@ class Rows(NamedTuple):
 class FreezeTail(Figure):
     """How deep to freeze and how much to drop."""
 
-    name, title, order = "freeze_tail", "Freeze depth and tail drop", 40
+    name, title, order, section = "freeze_tail", "Freeze depth and tail drop", 40, Section.STRUCTURE
     how_to_read = (
         "Colour and upper number are the best value in a cell, the lower number counts its trials (pruned ones too)."
     )
@@ -45,9 +45,16 @@ class FreezeTail(Figure):
         points = []
         for trial in study.trials:
             choices = ((trial.candidate or {}).get("structure") or {}).get("choices") or {}
-            freeze, tail = choices.get("freeze"), choices.get("tail")
+            freeze = choices.get("freeze", trial.params.get("freeze"))
+            tail = choices.get("tail", trial.params.get("tail", 0))
             counted = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-            if counted and trial.value is not None and isinstance(freeze, int) and isinstance(tail, int):
+            if (
+                counted
+                and trial.value is not None
+                and theme.finite(trial.value)
+                and isinstance(freeze, int)
+                and isinstance(tail, int)
+            ):
                 points.append((freeze, tail, trial.value))
         if not points:
             return None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import plotly.graph_objects as go
 
 from search import study as sampling
 from search.records import StudyRecord, TrialRecord, TrialState
-from search.report import theme
-from search.report.figures._base import Figure
+from search.report import picks, theme
+from search.report.figures._base import Figure, Need, Section
 
 
 class Row(NamedTuple):
@@ -23,62 +23,101 @@ class Row(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Parameters by importance, and the sums by decision; ``trials`` is how many they were judged from."""
+    """Parameters by importance for each way of judging, and the sums by decision.
 
-    parameters: tuple[Row, ...]
+    Attributes:
+        views: judge -> parameters, the most important first; judges that found nothing are left out.
+        trials: how many trials they were judged from, by judge.
+    """
+
+    views: dict[str, tuple[Row, ...]]
     decisions: tuple[tuple[str, float], ...]
-    trials: int
+    trials: dict[str, int]
+
+    @property
+    def parameters(self) -> tuple[Row, ...]:
+        """The parameters as the first judge orders them."""
+        return next(iter(self.views.values()))
+
+
+_JUDGES: tuple[tuple[str, Literal["ped_anova", "fanova"], int], ...] = (
+    ("PED-ANOVA", "ped_anova", 1000),
+    ("fANOVA", "fanova", 200),
+)
+"""Name, evaluator, and the most trials it is given: fANOVA's forest takes seconds on more."""
 
 
 class Importance(Figure):
-    """PED-ANOVA over complete and pruned trials (https://arxiv.org/abs/2304.10255)."""
+    """PED-ANOVA (https://arxiv.org/abs/2304.10255) and fANOVA (https://proceedings.mlr.press/v32/hutter14.html)."""
 
-    name, title, order = "importance", "Which decisions mattered", 50
+    name, title, order, section = "importance", "Which decisions mattered", 50, Section.DECISIONS
+    needs = frozenset({Need.SPACES})
     how_to_read = (
-        "Share of the variation between good and other trials that a parameter explains; the note says what was better."
+        "Share of the variation between trials that a parameter explains, by two ways of judging; the note says what "
+        "was better. Where the two disagree, believe neither."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
-        shares = sampling.importances(study.trials, maximize=study.maximize)
-        if not shares or sum(shares.values()) <= 0:
-            return None
         done = from_best_to_worst(study)
-        rows = [Row(name.split(".")[0], name, share, direction(name, done, study)) for name, share in shares.items()]
+        views, trials = {}, {}
+        for label, evaluator, most in _JUDGES:
+            judged = picks.with_values(study, most)
+            shares = sampling.importances(judged, maximize=study.maximize, evaluator=evaluator)
+            if not shares or sum(shares.values()) <= 0:
+                continue
+            rows = [
+                Row(name.split(".")[0], name, share, direction(name, done, study)) for name, share in shares.items()
+            ]
+            views[label] = tuple(sorted(rows, key=lambda row: -row.share))
+            trials[label] = len(judged)
+        if not views:
+            return None
         totals: dict[str, float] = defaultdict(float)
-        for row in rows:
+        for row in next(iter(views.values())):
             totals[row.decision] += row.share
-        ordered = tuple(sorted(totals.items(), key=lambda item: -item[1]))
-        return Rows(tuple(sorted(rows, key=lambda row: -row.share)), ordered, len(done))
+        return Rows(views, tuple(sorted(totals.items(), key=lambda item: -item[1])), trials)
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence(
                 "Too few complete trials, or too little difference between them, to judge importance."
             )
-        shown = rows.parameters[:14][::-1]
-        decisions = [name for name, _ in rows.decisions]
-        palette = [theme.BLUE, theme.ORANGE, theme.GREEN, theme.PURPLE, theme.SKY, theme.RED, theme.YELLOW, theme.GREY]
-        figure = go.Figure(
-            go.Bar(
+        colours = {name: theme.SERIES[place % len(theme.SERIES)] for place, (name, _) in enumerate(rows.decisions)}
+        figure, changes, longest = go.Figure(), [], 0
+        for label, parameters in rows.views.items():
+            shown = parameters[:14][::-1]
+            longest = max(longest, len(shown))
+            axis = {
+                "xaxis.range": [0, max(row.share for row in shown) * 1.6 + 0.01],
+                "xaxis.title.text": f"importance (from {rows.trials[label]} trials)",
+            }
+            changes.append((label, axis))
+            figure.add_bar(
                 x=[row.share for row in shown],
                 y=[row.parameter for row in shown],
                 orientation="h",
-                marker={"color": [palette[decisions.index(row.decision) % len(palette)] for row in shown]},
+                marker={"color": [colours.get(row.decision, theme.GREY) for row in shown]},
                 text=[f" {row.share:.0%}  {row.direction}" for row in shown],
                 textposition="outside",
                 cliponaxis=False,
                 hovertemplate="%{y}: %{x:.1%}<extra></extra>",
+                visible=label == next(iter(rows.views)),
+                showlegend=False,
             )
+        figure = theme.styled(figure, height=90 + 28 * longest)
+        figure.update_xaxes(
+            tickformat=".0%", range=changes[0][1]["xaxis.range"], title_text=changes[0][1]["xaxis.title.text"]
         )
-        figure = theme.styled(figure, height=90 + 28 * len(shown), x=f"importance (from {rows.trials} trials)")
-        figure.update_xaxes(tickformat=".0%", range=[0, max(row.share for row in shown) * 1.6 + 0.01])
-        return figure
+        sets = list(range(len(changes)))
+        return theme.menu(
+            figure, [(label, theme.visible_only(sets, place), axis) for place, (label, axis) in enumerate(changes)]
+        )
 
 
 def from_best_to_worst(study: StudyRecord) -> list[TrialRecord]:
     """Return complete trials from best to worst, then pruned ones likewise."""
     sign = -1.0 if study.maximize else 1.0
-    pruned = [trial for trial in study.trials if trial.state is TrialState.PRUNED and trial.value is not None]
+    pruned = [trial for trial in study.trials if trial.state is TrialState.PRUNED and theme.finite(trial.value)]
     return [*study.ranking, *sorted(pruned, key=lambda trial: (sign * (trial.value or 0.0), trial.number))]
 
 

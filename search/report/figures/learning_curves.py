@@ -7,11 +7,8 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records import StudyRecord, TrialState
-from search.report import theme
-from search.report.figures._base import Figure
-
-_MOST = 400
-"""Curves drawn: more only hide each other."""
+from search.report import picks, theme
+from search.report.figures._base import Figure, Need, Section
 
 
 class Curve(NamedTuple):
@@ -44,26 +41,26 @@ _LOOKS = {
 class LearningCurves(Figure):
     """How trials learnt, and where weak ones were ended."""
 
-    name, title, order = "learning_curves", "Learning curves", 20
+    name, title, order, section = "learning_curves", "Learning curves", 20, Section.PROGRESS
+    needs = frozenset({Need.CURVES})
     how_to_read = (
         "One line a trial; grey lines that end in a cross were pruned there. "
         "Green is the winner, orange the plain recipe."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
-        best = study.best
-        trials = [trial for trial in study.trials if trial.epochs]
+        best, chosen = study.best, set(picks.for_curves(study))
+        trials = [trial for trial in study.trials if trial.epochs and trial.number in chosen]
         special = [trial for trial in trials if trial.is_baseline or trial is best]
-        others = [trial for trial in trials if trial not in special]
-        chosen = theme.thinned(range(len(others)), _MOST)
         curves = []
-        for trial in [*(others[place] for place in chosen), *special]:
+        for trial in [*(trial for trial in trials if trial not in special), *special]:
             kind = "best" if trial is best else "plain recipe" if trial.is_baseline else str(trial.state)
             kind = kind if kind in _LOOKS else TrialState.COMPLETE.value
             epochs = tuple(record.epoch for record in trial.epochs)
             values = tuple(record.metrics.get(study.metric, float("nan")) for record in trial.epochs)
             curves.append(Curve(trial.number, kind, epochs, values, trial.words))
-        return Rows(study.metric, tuple(curves), len(others) - len(chosen)) if curves else None
+        ran = sum(picks.epochs_run(trial) > 0 for trial in study.trials)
+        return Rows(study.metric, tuple(curves), max(ran - len(curves), 0)) if curves else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
@@ -77,6 +74,7 @@ class LearningCurves(Figure):
                 figure.add_scatter(
                     x=curve.epochs,
                     y=curve.values,
+                    customdata=[curve.number] * len(curve.epochs),
                     mode="lines+markers",
                     line={"color": colour, "width": width},
                     marker={"symbol": symbols, "size": sizes, "color": colour},

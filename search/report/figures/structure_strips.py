@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 
 from search.records import StudyRecord
 from search.report import theme
-from search.report.figures._base import Figure
+from search.report.figures._base import Figure, Need, Section
+from search.report.figures._strips import strips
 
 _MOST = 40
 
@@ -27,7 +28,8 @@ class Rows(NamedTuple):
 class StructureStrips(Figure):
     """What good structures have in common."""
 
-    name, title, order = "structure_strips", "Structures of the best trials", 30
+    name, title, order, section = "structure_strips", "Structures of the best trials", 30, Section.STRUCTURE
+    needs = frozenset({Need.DETAILS})
     how_to_read = (
         "Each row is a trial, best on top; each cell a unit of the network from input (left) to output (right)."
     )
@@ -50,40 +52,11 @@ class StructureStrips(Figure):
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("No trial is complete yet.")
-        kinds = list(theme.UNITS)
         labels = [
             f"{'plain recipe' if number == rows.baseline else f'trial {number}'}  {theme.number(value)}"
             for number, value in zip(rows.numbers, rows.values, strict=True)
         ]
-        steps = [round(place / len(kinds), 6) for place in range(len(kinds) + 1)]
-        scale = [
-            step
-            for place, colour in enumerate(theme.UNITS.values())
-            for step in ((steps[place], colour), (steps[place + 1], colour))
-        ]
-        figure = go.Figure(
-            go.Heatmap(
-                z=[[kinds.index(state) for state in states] for states in rows.states],
-                x=list(rows.units),
-                y=labels,
-                text=[list(states) for states in rows.states],
-                hovertemplate="%{y}<br>%{x}: %{text}<extra></extra>",
-                colorscale=scale,
-                zmin=-0.5,
-                zmax=len(kinds) - 0.5,
-                xgap=2,
-                ygap=2,
-                showscale=False,
-            )
-        )
-        for kind, colour in theme.UNITS.items():
-            figure.add_scatter(
-                x=[None], y=[None], mode="markers", name=kind, marker={"color": colour, "symbol": "square", "size": 12}
-            )
-        figure = theme.styled(figure, height=150 + 22 * len(labels))
-        figure.update_yaxes(autorange="reversed", showgrid=False)
-        figure.update_xaxes(showgrid=False, tickangle=-60, tickfont={"size": 10})
-        return figure
+        return strips(labels, rows.units, rows.states, rows.numbers)
 
 
 figure = StructureStrips()

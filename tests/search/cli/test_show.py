@@ -9,14 +9,26 @@ import pytest
 def test_units_are_shown_with_what_applies(ftsearch: Callable[..., Any]) -> None:
     done = ftsearch("show", "squeezenet1_1", "--input", 64)
     assert done.code == 0, done.err
-    for part in ("features.0", "decisions that apply: tail", "█"):
+    for part in ("features.0", "of the whole network: resolution, pattern, freeze", "skip does not", "3x3/2", "█"):
         assert part in done.out
-    assert ftsearch("show", "squeezenet1_1", "--json").data[0]["name"] == "features.0"
+    first, *_ = ftsearch("show", "squeezenet1_1", "--json").data
+    assert first["name"] == "features.0"
+    assert {"kernel", "insert"} <= set(first["decisions"])
+    assert (first["convolutions"][0]["kernel"], first["convolutions"][0]["stride"]) == ([3, 3], [2, 2])
+
+
+def test_the_input_need_not_be_square(ftsearch: Callable[..., Any]) -> None:
+    (*_, last) = ftsearch("show", "resnet18", "--input", "64x96", "--json").data
+    assert last["out_shape"] == [512, 2, 3]
 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
-    [(["resnet19"], "did you mean resnet1"), (["alexnet", "--input", "16"], "choose a larger one")],
+    [
+        (["resnet19"], "did you mean resnet1"),
+        (["alexnet", "--input", "16"], "choose a larger one"),
+        (["alexnet", "--input", "4x"], "HEIGHTxWIDTH"),
+    ],
 )
 def test_what_cannot_be_shown_is_refused(ftsearch: Callable[..., Any], arguments: list[str], reason: str) -> None:
     done = ftsearch("show", *arguments)

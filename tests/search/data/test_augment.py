@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 from torchvision.transforms import RandomResizedCrop
+from torchvision.transforms import functional as reference
+from torchvision.transforms.v2 import CutMix, MixUp
 
 from search.data import augment
 
@@ -54,9 +56,58 @@ def test_the_central_box_is_what_validation_cuts() -> None:
     torch.testing.assert_close(boxes[0, 2:], torch.tensor([224 / 512, 224 / 256]))
 
 
-def test_jitter_of_nothing_changes_nothing() -> None:
+def test_factors_of_one_change_no_colour() -> None:
     images = torch.rand(2, 3, 4, 4)
-    torch.testing.assert_close(augment.jitter_colours(images, 0.0, torch.Generator()), images)
+    torch.testing.assert_close(augment.scale_colours(images, torch.ones(2, 3)), images)
+
+
+@pytest.mark.parametrize("factors", [(0.7, 1.0, 1.0), (1.0, 1.4, 1.0), (1.0, 1.0, 0.6), (1.2, 0.8, 1.3)])
+def test_colours_change_as_torchvisions_do(factors: tuple[float, float, float]) -> None:
+    # Values that no step pushes out of 0..1, where torchvision would cut them in between.
+    images = torch.rand(3, 3, 6, 5) * 0.3 + 0.3
+    expected = reference.adjust_brightness(images, factors[0])
+    expected = reference.adjust_contrast(expected, factors[1])
+    expected = reference.adjust_saturation(expected, factors[2])
+    found = augment.scale_colours(images, torch.tensor([factors] * 3))
+    # torchvision's weights of grey are rounded to 4 digits in one place and to 3 in another.
+    torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("strength", ["light", "strong", "randaugment"])
+def test_what_happens_to_an_image_does_not_depend_on_its_batch(strength: str) -> None:
+    images, size = torch.randint(0, 256, (6, 3, 9, 9), dtype=torch.uint8), (8, 8)
+    augmentation = augment.preset(strength, flip=True)
+    drawn = augmentation.draw(torch.ones(6), size, (9, 9), torch.Generator().manual_seed(4))
+    whole, chosen = drawn.apply(images, size), torch.tensor([4, 1])
+    torch.testing.assert_close(drawn.of(chosen).apply(images[chosen], size), whole[chosen])
+
+
+@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+def test_images_and_labels_are_mixed_in_the_same_proportion(kind: str) -> None:
+    labels = torch.arange(4)
+    images = labels.float().reshape(4, 1, 1, 1).expand(4, 3, 16, 16)
+    for seed in range(20):
+        mixed, targets = augment.Mix(kind, 0.8).apply(images, labels, 4, torch.Generator().manual_seed(seed))
+        torch.testing.assert_close(targets.sum(dim=1), torch.ones(4))
+        torch.testing.assert_close(mixed.mean(dim=(1, 2, 3)), (targets * torch.arange(4.0)).sum(dim=1))
+
+
+@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+def test_shares_have_the_distribution_of_torchvisions(kind: str) -> None:
+    theirs = (MixUp if kind == "mixup" else CutMix)(alpha=0.8, num_classes=2)
+    ours = augment.Mix(kind, 0.8)
+    images, labels = torch.zeros(2, 3, 16, 16), torch.tensor([0, 1])
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
+    shares = torch.stack(
+        [
+            torch.stack([ours.apply(images, labels, 2, generator)[1][0, 0], theirs(images, labels)[1][0, 0]])
+            for _ in range(2000)
+        ]
+    )
+    mean, spread = shares.mean(dim=0), shares.std(dim=0)
+    assert mean[0].item() == pytest.approx(mean[1].item(), abs=0.03)
+    assert spread[0].item() == pytest.approx(spread[1].item(), abs=0.03)
 
 
 def test_flips_can_be_switched_off() -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from search.data.augment import preset
-from search.data.batches import Batches
+from search.data.augment import Mix, preset
+from search.data.batches import Batches, Views
 from search.data.cache import Pixels
 
 
@@ -58,3 +58,41 @@ def test_normalisation_is_torchvisions() -> None:
     images, _ = next(batches(mean=mean, std=std).epoch(1))
     expected = (torch.arange(4)[:, None] / 255 - torch.tensor(mean)) / torch.tensor(std)
     torch.testing.assert_close(images[:, :, 0, 0], expected)
+
+
+def test_fixed_views_come_back_in_turn_whatever_the_trials_seed() -> None:
+    def seen(seed: int, number: int, batch_size: int) -> dict[int, torch.Tensor]:
+        found = batches(
+            pixels=noise(), seed=seed, batch_size=batch_size, shuffle=True, views=Views(2, 7), augmentation=STRONG
+        )
+        return {
+            int(label): image
+            for images, labels in found.epoch(number)
+            for image, label in zip(images, labels, strict=True)
+        }
+
+    first, again, other = seen(1, 1, 5), seen(2, 3, 4), seen(1, 2, 5)
+    for label, image in again.items():
+        torch.testing.assert_close(first[label], image)
+    assert not torch.allclose(first[0], other[0])
+
+
+def test_images_in_order_are_those_of_the_epoch() -> None:
+    found = batches(pixels=noise(), shuffle=True, augmentation=STRONG)
+    whole = torch.cat([images for _, images in found.images(3, 4)])
+    for (images, labels), chosen in zip(found.epoch(3), found.order(3), strict=True):
+        torch.testing.assert_close(images, whole[chosen])
+        assert torch.equal(labels, found.labels(chosen))
+
+
+def test_mixed_batches_carry_class_probabilities() -> None:
+    found = list(batches(shuffle=True, mix=Mix("mixup", 0.5), classes=10).epoch(1))
+    assert [labels.shape for _, labels in found] == [(4, 10), (4, 10), (2, 10)]
+
+
+STRONG = preset("strong", flip=True)
+
+
+def noise(count: int = 10) -> Pixels:
+    images = torch.randint(0, 256, (count, 3, 9, 9), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return Pixels(images, torch.arange(count), torch.ones(count))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torchvision.transforms import functional as reference
 
-from search.data import cache
+from search.data import cache, mapped
 from search.data.cache import Frame, decode
 from search.data.formats.image_folder import Options
 from search.data.formats.image_folder import format as image_folder
@@ -65,7 +65,7 @@ def test_a_full_disk_keeps_images_in_memory(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cache.os, "posix_fallocate", full)
+    monkeypatch.setattr(mapped.os, "posix_fallocate", full)
     assert len(decode(samples, EVALUATION, "x", tmp_path)) == 36
     assert "the disk is full" in caplog.text
     assert not list(tmp_path.glob("*.npy"))
@@ -96,3 +96,10 @@ def test_processes_that_start_at_once_share_one_file(folder: Path, tmp_path: Pat
     sums = {worker.communicate(timeout=120)[0] for worker in workers}
     assert len(sums) == 1
     assert len(list((tmp_path / "shared").glob("*.npy"))) == 1
+
+
+def test_decoding_tells_how_far_it_is(samples: tuple[Sample, ...], tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    for _ in range(2):
+        decode(samples, EVALUATION, "x", tmp_path, progress=lambda done, total: told.append((done, total)))
+    assert sorted(told) == [(16, 36), (32, 36), (36, 36)]

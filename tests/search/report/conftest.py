@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -94,3 +97,22 @@ def make_study(
 @pytest.fixture
 def study() -> StudyRecord:
     return make_study()
+
+
+@pytest.fixture(scope="session")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """URL of a store with a study ``drawn`` of 120 trials."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('stored')}/store.db"
+    filling().fill(url, "drawn", 120, 5)
+    return url
+
+
+def filling() -> ModuleType:
+    """Return the generator of stores, which lies with the benchmarks."""
+    path = Path(__file__).parents[2] / "benchmarks" / "_fill.py"
+    spec = spec_from_file_location("_fill", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -9,9 +9,10 @@ from dataclasses import replace
 import plotly.graph_objects as go
 import pytest
 
-from search.records import StudyRecord, TrialState
-from search.report.figures import figures
-from search.report.figures._base import Figure
+from search.records import ClassResult, Evaluation, StudyRecord, TrialState
+from search.report import theme
+from search.report.figures import figures, studies_figures, trials_figures
+from search.report.figures._base import Drawing, Figure, Need, StudiesFigure, TrialsFigure
 
 
 @pytest.fixture(params=figures(), ids=lambda figure: figure.name)
@@ -32,6 +33,15 @@ def unnumbered(study: StudyRecord) -> StudyRecord:
     return replace(study, trials=trials)
 
 
+def classed(study: StudyRecord, count: int) -> StudyRecord:
+    names = tuple(f"class {place}" for place in range(count))
+    empty = (0,) * count
+    matrix = tuple((*empty[:place], 8, *empty[place + 1 :]) for place in range(count))
+    evaluation = Evaluation(tuple(ClassResult(name, 0.8, 0.8, 0.8, 10) for name in names), matrix)
+    trials = tuple(replace(trial, evaluation=evaluation) for trial in study.trials[:6])
+    return replace(study, trials=trials, dataset=replace(study.dataset, classes=names))
+
+
 KINDS: dict[str, Callable[[StudyRecord], StudyRecord]] = {
     "usual": lambda study: study,
     "empty": lambda study: replace(study, trials=()),
@@ -41,6 +51,12 @@ KINDS: dict[str, Callable[[StudyRecord], StudyRecord]] = {
     ),
     "all failed": failed,
     "no number": unnumbered,
+    "not a number": lambda study: replace(
+        study, trials=tuple(replace(trial, value=math.nan) for trial in study.trials)
+    ),
+    "one class": lambda study: classed(study, 1),
+    "a thousand classes": lambda study: classed(study, 1000),
+    "smaller is better": lambda study: replace(study, maximize=False),
     "no candidates": lambda study: replace(
         study, trials=tuple(replace(trial, candidate=None) for trial in study.trials)
     ),
@@ -58,6 +74,45 @@ def test_an_empty_study_draws_a_sentence(figure: Figure, study: StudyRecord) -> 
     rows = figure.rows(replace(study, trials=()))
     assert rows is None
     assert len(figure.draw(rows).layout.annotations) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("figure", studies_figures(), ids=lambda figure: figure.name)
+def test_studies_are_compared_whatever_they_are(figure: StudiesFigure, study: StudyRecord, kind: str) -> None:
+    drawn = figure.draw(figure.rows((study, replace(KINDS[kind](study), name="other"))))
+    assert drawn.data
+    assert figure.rows(()) is None
+    assert len(figure.draw(None).layout.annotations) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("figure", trials_figures(), ids=lambda figure: figure.name)
+def test_trials_are_shown_side_by_side_whatever_they_are(figure: TrialsFigure, study: StudyRecord, kind: str) -> None:
+    drawn = figure.draw(figure.rows(KINDS[kind](study), (0, 1, 4)))
+    assert drawn.data or drawn.layout.annotations
+    assert figure.rows(study, ()) is None
+
+
+@pytest.mark.parametrize("figure", [*figures(), *studies_figures(), *trials_figures()], ids=lambda figure: figure.name)
+def test_every_view_fits_the_drawing(figure: Drawing, study: StudyRecord) -> None:
+    if isinstance(figure, Figure):
+        rows = figure.rows(study)
+    else:
+        rows = figure.rows((study,)) if isinstance(figure, StudiesFigure) else figure.rows(study, (0, 1))  # type: ignore[attr-defined]
+    drawn = figure.draw(rows)
+    count = len(theme.without_menu(figure.draw(rows)))
+    for place in range(count):
+        again = figure.draw(rows)
+        views = theme.without_menu(again, place)
+        assert again.layout.updatemenus == ()
+        data, _ = views[place][1]
+        assert all(len(values) == len(drawn.data) for values in data.values())
+
+
+@pytest.mark.parametrize("figure", [*figures(), *studies_figures(), *trials_figures()], ids=lambda figure: figure.name)
+def test_it_is_filed_under_a_section_and_asks_for_what_there_is(figure: Drawing) -> None:
+    assert figure.section
+    assert figure.needs <= set(Need)
 
 
 def test_it_says_how_it_is_read(figure: Figure) -> None:

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from html import escape
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,7 @@ import pytest
 from search.errors import UserError
 from search.records import StudyRecord
 from search.report import page
+from search.report.figures import figures
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -82,6 +88,40 @@ def test_a_folder_that_cannot_be_written_is_refused_and_the_old_report_stays(
     assert (tmp_path / "file").read_text() == "old"
 
 
-def test_several_studies_share_a_page(study: StudyRecord) -> None:
-    text = page.render((study, replace(study, name="other")), NOW)
-    assert text.count("<h1>") == 2
+def test_several_studies_share_a_page_and_are_compared_first(study: StudyRecord) -> None:
+    text = page.render((study, replace(study, name="other")), NOW).split("<body>")[1]
+    assert text.count("<h1>") == 1
+    assert text.index("2 studies compared") < text.index("Best so far, study beside study")
+    assert text.index("study beside study") < text.index("<h2>study</h2>") < text.index("<h2>other</h2>")
+
+
+def unpacked(text: str, name: str) -> str:
+    found = re.search(rf"id='{name}'>([^<]*)<", text)
+    assert found is not None
+    return gzip.decompress(base64.b64decode(found[1])).decode()
+
+
+def test_every_figure_is_in_the_file_with_its_views(study: StudyRecord) -> None:
+    text = page.render((study,), NOW)
+    drawn = json.loads(unpacked(text, "figures"))
+    assert set(drawn) == {f"0/{figure.name}" for figure in figures()}
+    assert len(drawn["0/history"]["views"]) == 3
+    assert not drawn["0/history"]["layout"].get("updatemenus")
+    assert unpacked(text, "plotly").lstrip().startswith("/**")
+
+
+def test_it_can_be_used_by_keyboard_and_read_aloud(study: StudyRecord) -> None:
+    text = page.render((study,), NOW)
+    assert "<html lang='en'>" in text
+    assert "class='skip'" in text
+    for figure in figures():
+        assert f"aria-label='{escape(f'{figure.title}. {figure.how_to_read}', quote=True)}'" in text
+    levels = [int(level) for level in re.findall(r"<h(\d)", text)]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_failures_of_a_large_study_do_not_fill_the_page(study: StudyRecord) -> None:
+    failed = next(trial for trial in study.trials if trial.failure)
+    many = tuple(replace(failed, number=number) for number in range(500))
+    assert "300 further failures" in body_of(replace(study, trials=many))

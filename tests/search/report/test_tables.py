@@ -40,3 +40,36 @@ def test_states_cost_and_failures_are_counted(study: StudyRecord) -> None:
     assert tables.states(study).startswith("24 of 24 trials: 18 complete, 4 pruned, 2 failed")
     assert "epochs were saved" in tables.cost(study)
     assert [kind for kind, _, _ in tables.failures(study)] == ["nan", "nan"]
+
+
+def test_differences_are_listed_and_told(study: StudyRecord) -> None:
+    first, second = study.trials[0], replace(study.trials[1], params={"freeze": 3, "new": 0.123456})
+    found = {row.what: row.values for row in tables.differences((first, second))}
+    assert found["freeze"] == ("0", "3")
+    assert found["new"] == ("–", "0.123")
+    assert found["tail"] == ("0", "–")
+    words = tables.difference_words(first, second)
+    assert words.startswith("Trial 1 against trial 0: ")
+    assert "freeze 3 instead of 0" in words
+    assert "new 0.123" in words
+    assert "no tail (0)" in words
+    assert "the same parameters" in tables.difference_words(first, replace(first, number=9))
+
+
+def test_studies_have_a_line_each(study: StudyRecord) -> None:
+    (line,) = tables.studies((study,))
+    assert len(line) == len(tables.STUDIES)
+    assert line[0] == "study"
+    assert " ± " in line[6]
+
+
+def test_a_page_begins_with_what_was_found(study: StudyRecord) -> None:
+    labels = [label for _, label in tables.facts(study)]
+    assert labels[0] == "best accuracy"
+    assert "FLOPs of one forward pass" in labels
+    assert tables.warnings(study) == []
+
+
+def test_ten_thousand_trials_are_ranked_quickly(study: StudyRecord) -> None:
+    many = tuple(replace(study.trials[1 + number % 20], number=number) for number in range(10_000))
+    assert len(tables.ranking(replace(study, trials=many), 50)) == 50

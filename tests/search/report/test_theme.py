@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import plotly.graph_objects as go
 import pytest
 
 from search.report import theme
@@ -31,3 +32,33 @@ def test_markup_in_hover_labels_is_escaped() -> None:
 def test_thinning_keeps_the_ends() -> None:
     assert theme.thinned(list(range(100)), 3) == [0, 50, 99]
     assert theme.thinned([1, 2], 3) == [1, 2]
+
+
+def test_spreading_keeps_ends_and_extremes() -> None:
+    x = [float(place) for place in range(10_000)]
+    y = [0.5 + (place % 10) / 100 for place in range(10_000)]
+    y[4321], y[1234] = 9.0, -9.0
+    kept = theme.spread(x, y, 400)
+    assert len(kept) <= 400
+    assert {0, 9999, 4321, 1234} <= set(kept)
+    assert theme.spread([1.0, 1.0, 1.0], [1.0, 2.0, 3.0], 10) == [0, 1, 2]
+
+
+def test_a_menu_is_taken_off_and_its_view_shown() -> None:
+    figure = go.Figure([go.Scatter(x=[1], y=[1]), go.Scatter(x=[2], y=[2], visible=False)])
+    theme.menu(
+        figure,
+        [
+            ("one", theme.visible_only([0, 1], 0), {"xaxis.title.text": "first"}),
+            ("two", theme.visible_only([0, 1], 1), {"xaxis.title.text": "second"}),
+        ],
+    )
+    views = theme.without_menu(figure, 1)
+    assert [label for label, _ in views] == ["one", "two"]
+    assert [trace.visible for trace in figure.data] == [False, True]
+    assert figure.layout.xaxis.title.text == "second"
+    assert theme.without_menu(figure) == []
+
+
+def test_lines_stay_apart_when_colours_run_out() -> None:
+    assert len({tuple(theme.series(place).items()) for place in range(32)}) == 32

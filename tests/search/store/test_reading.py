@@ -40,8 +40,8 @@ def test_the_ranking_is_of_complete_trials_only(filled: Engine) -> None:
     assert [number for number, _ in reading.kept_checkpoints(filled, "s")] == [1, 2, 0, 3]
 
 
-def test_curves_come_by_number_and_epoch(filled: Engine) -> None:
-    assert reading.epoch_curves(filled, "s", "accuracy")[1] == [0.45, 0.9]
+def test_curves_are_left_out_when_nobody_needs_them(filled: Engine) -> None:
+    assert len(reading.load_study(filled, "s").trials[0].epochs) == 2
     assert reading.load_study(filled, "s", epochs=False).trials[0].epochs == ()
 
 

@@ -121,3 +121,38 @@ def test_stopping_a_study_that_is_not_there_is_refused(engine: Engine) -> None:
 def test_differences_name_every_place() -> None:
     lines = list(writing.differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 2}, "d": 3}))
     assert lines == ["a.b: stored 1, now 2", "c: stored 2, now None", "d: stored None, now 3"]
+
+
+def test_seconds_and_facts_of_all_attempts_add_up(engine: Engine, record: StudyRecord) -> None:
+    writing.create_study(engine, record)
+    claim = leases.claim(engine, "s", "w", 60)
+    assert claim is not None
+    writing.record_candidate(
+        engine, claim, optuna_number=0, params={}, distributions={}, candidate={}, words="", is_baseline=True, seed=0,
+        versions={}, dataset_fingerprint="", extras={"cost": {"training_flops": 1.0}},
+    )  # fmt: skip
+    writing.add_seconds(engine, claim, 2.0)
+    writing.finish_trial(
+        engine, claim, state=TrialState.COMPLETE, value=1.0, best_epoch=1, evaluation=None, ended="", seconds=3.0,
+        extras={"device": "cpu"},
+    )  # fmt: skip
+    (found,) = reading.load_study(engine, "s").trials
+    assert found.seconds == 5.0
+    assert found.extras == {"cost": {"training_flops": 1.0}, "device": "cpu"}
+
+
+def test_a_failed_trial_has_cost_its_seconds(engine: Engine, record: StudyRecord) -> None:
+    writing.create_study(engine, record)
+    claim = leases.claim(engine, "s", "w", 60)
+    assert claim is not None
+    writing.fail_trial(engine, claim, Failure("nan", "not finite"), 4.0)
+    assert reading.load_study(engine, "s").trials[0].seconds == 4.0
+
+
+def test_a_continued_study_takes_over_the_search_settings(engine: Engine, record: StudyRecord) -> None:
+    first = {"study": {"name": "s", "search": {"budget": None}}, "base": "/a"}
+    writing.create_study(engine, replace(record, spec=first))
+    again = {"study": {"name": "s", "search": {"budget": {"gpu_seconds": 9.0}}}, "base": "/b"}
+    writing.create_study(engine, replace(record, spec=again))
+    stored = reading.load_study(engine, "s").spec
+    assert stored == {"study": {"name": "s", "search": {"budget": {"gpu_seconds": 9.0}}}, "base": "/a"}

@@ -50,3 +50,14 @@ def test_soft_targets_are_taken() -> None:
     outputs = torch.randn(4, 5)
     hard = torch.tensor([0, 1, 2, 3])
     torch.testing.assert_close(task.loss(outputs, F.one_hot(hard, 5).float()), task.loss(outputs, hard))
+
+
+def test_the_most_confident_mistakes_are_kept_with_their_places() -> None:
+    meter = task.meter(("a", "b"), torch.device("cpu"))
+    logits = torch.tensor([[5.0, 0.0], [0.0, 1.0], [9.0, 0.0]])
+    meter.update(logits, torch.tensor([1, 1, 0]))
+    meter.update(logits, torch.tensor([0, 0, 1]))
+    mistakes = meter.evaluation().mistakes
+    assert [(m.place, m.true, m.predicted) for m in mistakes] == [(5, "b", "a"), (0, "b", "a"), (4, "a", "b")]
+    assert mistakes[0].confidence > 0.999
+    assert [m.sample for m in meter.evaluation().named([f"s{i}" for i in range(6)]).mistakes] == ["s5", "s0", "s4"]

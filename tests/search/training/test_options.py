@@ -9,3 +9,14 @@ from search.training.options import TrainingOptions
 def test_nothing_to_train_is_refused(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         TrainingOptions(**options)
+
+
+@pytest.mark.parametrize(("epochs", "trials", "views"), [(3, 6, 2), (1, 50, 1), (5, 20, 3), (10, 6, 2), (10, 100, 10)])
+def test_views_are_what_the_study_can_afford(epochs: int, trials: int, views: int) -> None:
+    assert TrainingOptions(epochs=epochs).views_for(trials) == views
+    assert TrainingOptions(epochs=epochs, views=4).views_for(trials) == 4
+
+
+def test_no_views_are_refused() -> None:
+    with pytest.raises(ValueError, match="views must be at least 1, got 0"):
+        TrainingOptions(views=0)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from spaces import backbones, probe
-from spaces.errors import BackboneError, WeightsError
+from spaces.errors import BackboneError, ProbeError, WeightsError
 
 
 def test_all_eighty_classifiers_are_there() -> None:
@@ -53,8 +53,20 @@ def test_weights_of_an_unknown_name_are_refused() -> None:
         backbones.resolve("alexnet").pretrained("IMAGENET99", (64, 64))
 
 
-@pytest.mark.parametrize("name", ["vit_b_32", "swin_t", "resnet18", "maxvit_t"])
+@pytest.mark.parametrize("name", ["vit_b_32", "swin_t", "swin_v2_t", "resnet18", "maxvit_t"])
 def test_other_input_sizes_work_non_square_ones_too(name: str) -> None:
-    size = (224, 224) if name == "maxvit_t" else (64, 96)
+    size = (448, 448) if name == "maxvit_t" else (64, 96)
     chain = backbones.resolve(name).describe(size)
     assert probe.output_shape(chain)
+
+
+def test_a_size_that_maxvit_cannot_part_is_refused_with_those_it_can() -> None:
+    for size in ((64, 64), (224, 448)):
+        with pytest.raises(ProbeError, match="must be equal, and multiples of 224 pixels"):
+            backbones.resolve("maxvit_t").describe(size)
+
+
+@pytest.mark.parametrize(("name", "macs"), [("vit_b_32", 4.41e9), ("swin_t", 4.49e9), ("maxvit_t", 5.56e9)])
+def test_attention_is_counted_as_published(name: str, macs: float) -> None:
+    facts = probe.describe(backbones.resolve(name).describe((224, 224)))
+    assert sum(unit.macs for unit in facts) == pytest.approx(macs, rel=0.02)

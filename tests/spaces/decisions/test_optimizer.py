@@ -2,14 +2,20 @@ from __future__ import annotations
 
 import pytest
 
-from spaces.decisions.optimizer import Optimizer, Range, decision
+from spaces.decisions.optimizer import Choices, Optimizer, Range, decision
 
 
 def test_learning_rates_belong_to_their_optimiser() -> None:
-    params = decision.params(Optimizer("adamw", 1e-3, 1e-4), Range())
+    params = decision.params(Optimizer("adamw", 1e-3, 1e-4), Choices(Range()))
     assert params is not None
     assert "optimizer.adamw.lr_head" in params
     assert "optimizer.sgd.lr_head" not in params
+
+
+def test_a_frozen_backbone_has_no_learning_rate() -> None:
+    params = decision.params(Optimizer("adamw", 1e-3, 1e-3), Choices(Range(layer_decay=(0.5, 1.0)), backbone=False))
+    assert params is not None
+    assert set(params) == {"optimizer.name", "optimizer.schedule", "optimizer.adamw.lr_head"}
 
 
 def test_the_plain_recipe_is_sgd_with_momentum() -> None:

@@ -1,0 +1,61 @@
+"""Watch studies in the browser while they run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from search.cli._console import StorageOption
+
+SECTION, ORDER = "Review", 5
+
+
+def command(
+    storage: StorageOption = None,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; others than this machine need a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8080,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            metavar="TEXT",
+            envvar="FTSEARCH_TOKEN",
+            show_envvar=True,
+            help="What visitors have to know; others on this machine can read a command line.",
+        ),
+    ] = None,
+) -> None:
+    import socket
+
+    from search.cli._console import console, storage_url
+    from search.errors import UserError
+    from search.store import readonly
+
+    try:
+        from waitress.server import create_server
+
+        from search.dashboard import access, app
+    except ImportError as error:
+        raise UserError(f"the dashboard needs Dash ({error}): pip install 'ftsearch[dashboard]'") from error
+    access.check(host, token or None)
+    url = storage_url(storage)
+    engine = readonly.connect(url)
+    page = app.build(engine, url, host=host, token=token or None)
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise UserError(f"cannot listen on {host} port {port}: {error.strerror}; choose another --port") from error
+    server = create_server(page.server, sockets=[listening], threads=6, ident=None)
+    address = app.address_of(host, listening.getsockname()[1])
+    console().print(f"Dashboard: {address} (Ctrl-C ends it)", soft_wrap=True)
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        console().print("Dashboard closed.")
+    finally:
+        server.close()
+        engine.dispose()

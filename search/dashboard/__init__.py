@@ -1,0 +1,1 @@
+"""The same figures as the report, live; no torch. Pages only read."""

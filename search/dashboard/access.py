@@ -1,0 +1,138 @@
+"""Who may look: this machine, or whoever has the token. Headers that keep browsers from doing more than showing."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import time
+from collections import deque
+from collections.abc import Sequence
+from hashlib import sha256
+from html import escape
+from urllib.parse import quote
+
+from flask import Flask, Request, Response, make_response, redirect, request
+
+from search.errors import UserError
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+COOKIE = "ftsearch_session"
+_SHORTEST, _GUESSES, _WITHIN_S = 12, 20, 60.0
+
+
+def check(host: str, token: str | None) -> None:
+    """Refuse an address that others can reach without a token.
+
+    Raises:
+        UserError: ``host`` is no loopback address and there is no token, or the token can be guessed.
+    """
+    if token is None and host not in LOOPBACK:
+        raise UserError(
+            f"--host {host} lets others in: give --token or set FTSEARCH_TOKEN, or listen on 127.0.0.1 (the default)"
+        )
+    if token is not None and len(token) < _SHORTEST:
+        raise UserError(f"the token must have at least {_SHORTEST} characters, got {len(token)}")
+
+
+def guard(server: Flask, *, host: str, token: str | None, script_hashes: Sequence[str]) -> None:
+    """Let ``server`` answer only those who may look, and send security headers with every answer."""
+    keeper = _Keeper(token) if token is not None else None
+
+    @server.before_request
+    def _ask() -> Response | None:
+        if keeper is None:
+            # Another site's name that points at this machine must not read what is shown here (DNS rebinding).
+            name = _host_name(request)
+            return None if name in (*LOOPBACK, host) else make_response("This name is not served here.\n", 403)
+        if request.path == "/login":
+            return None
+        if keeper.knows(request):
+            return None
+        if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
+            return make_response(redirect(f"/login?next={quote(_local(request.full_path.rstrip('?')))}"))
+        return make_response("The token is missing.\n", 401)
+
+    if keeper is not None:
+        server.add_url_rule("/login", "login", keeper.login, methods=["GET", "POST"])
+
+    scripts = " ".join(("'self'", *script_hashes))
+    policy = (
+        f"default-src 'none'; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "font-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+    @server.after_request
+    def _headers(answer: Response) -> Response:
+        answer.headers["Content-Security-Policy"] = policy
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        answer.headers["X-Frame-Options"] = "DENY"
+        answer.headers["Referrer-Policy"] = "no-referrer"
+        answer.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        if "Cache-Control" not in answer.headers:
+            answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+
+def _host_name(asked: Request) -> str:
+    name = asked.host.rsplit(":", 1)[0] if not asked.host.endswith("]") else asked.host
+    return name.strip("[]").lower()
+
+
+def _local(path: str) -> str:
+    """Return ``path`` where it leads to a page of ours, else the first page."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) else "/"
+
+
+class _Keeper:
+    """Knows the token, and whoever has shown it: by a cookie that holds neither the token nor what it is made of."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token.encode()
+        self._session = hmac.new(secrets.token_bytes(32), self._token, sha256).hexdigest()
+        self._failures: deque[float] = deque(maxlen=_GUESSES)
+
+    def knows(self, asked: Request) -> bool:
+        """Return whether the request carries the session's cookie or the token itself (``Authorization: Bearer``)."""
+        cookie = asked.cookies.get(COOKIE, "")
+        if hmac.compare_digest(cookie.encode(), self._session.encode()):
+            return True
+        kind, _, given = asked.headers.get("Authorization", "").partition(" ")
+        return kind == "Bearer" and self._is_token(given)
+
+    def login(self) -> Response:
+        """Ask for the token; once it is given set the cookie and go where the visitor wanted to."""
+        wanted = _local(request.args.get("next", "/"))
+        if request.method == "GET":
+            return self._form(wanted, "")
+        if len(self._failures) == _GUESSES and time.monotonic() - self._failures[0] < _WITHIN_S:
+            return make_response("Too many wrong tokens; wait a minute.\n", 429)
+        if not self._is_token(request.form.get("token", "")):
+            return self._form(wanted, "This is not the token.", 401)
+        answer = make_response(redirect(wanted))
+        https = request.is_secure or request.headers.get("X-Forwarded-Proto", "") == "https"
+        answer.set_cookie(COOKIE, self._session, httponly=True, samesite="Strict", secure=https, path="/")
+        return answer
+
+    def _is_token(self, given: str) -> bool:
+        if hmac.compare_digest(given.encode(), self._token):
+            return True
+        self._failures.append(time.monotonic())
+        return False
+
+    @staticmethod
+    def _form(wanted: str, fault: str, status: int = 200) -> Response:
+        note = f"<p role='alert'>{escape(fault)}</p>" if fault else ""
+        return make_response(
+            "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>ftsearch</title><link rel='icon' href='data:,'>"
+            "<meta name='viewport' content='width=device-width, initial-scale=1'><style>"
+            ":root{color-scheme:light dark} body{font:16px/1.5 system-ui,sans-serif;max-width:26rem;margin:15vh auto;"
+            "padding:0 1rem} input,button{font:inherit;padding:.4rem .6rem;width:100%;margin:.3rem 0;"
+            "box-sizing:border-box}"
+            f"</style></head><body><h1>ftsearch</h1>{note}"
+            f"<form method='post' action='/login?next={escape(quote(wanted), quote=True)}'>"
+            "<label for='token'>Token of this dashboard</label>"
+            "<input id='token' name='token' type='password' autocomplete='current-password' required autofocus>"
+            "<button type='submit'>Enter</button></form></body></html>",
+            status,
+        )

@@ -1,0 +1,404 @@
+"""The dashboard: the report's figures, live, over a store that is only read."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from dash import ALL, MATCH, Dash, Input, Output, State, ctx, dcc, html, no_update
+from flask import Flask
+
+from search.dashboard import access, files, parts
+from search.dashboard._style import CSS
+from search.dashboard.filters import of_inputs, read
+from search.dashboard.pages import compare, overview, study, trial, workers
+from search.dashboard.watch import Watch
+from search.errors import FinetuneError
+from search.report import look
+from search.report.figures import figures, studies_figures, trials_figures
+from search.report.figures._base import Drawing, Figure, Need, Section, StudiesFigure, TrialsFigure
+from search.store import aggregates
+from search.store.connection import Engine, shown
+
+logger = logging.getLogger(__name__)
+_TICK_MS = 2000
+_REMEMBERED = 64
+
+_INDEX = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>{%title%}</title>
+<link rel="icon" href="data:,">{%css%}<style>STYLE</style></head>
+<body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body></html>""".replace("STYLE", look.CSS + CSS)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What an address names.
+
+    Attributes:
+        kind: ``overview``, ``study``, ``trial``, ``compare``, ``workers`` or ``unknown``.
+    """
+
+    kind: str
+    study: str = ""
+    trial: int = -1
+    query: str = ""
+
+    @classmethod
+    def of(cls, path: str | None, query: str | None) -> Address:
+        """Read a path and a query string."""
+        parts_ = [unquote(part) for part in (path or "/").strip("/").split("/")]
+        query = query or ""
+        match parts_:
+            case [""]:
+                return cls("overview", query=query)
+            case ["workers"]:
+                return cls("workers", query=query)
+            case ["study", name]:
+                return cls("study", name, query=query)
+            case ["study", name, "compare"]:
+                return cls("compare", name, query=query)
+            case ["study", name, "trial", number] if number.isascii() and number.isdigit():
+                return cls("trial", name, int(number), query)
+        return cls("unknown")
+
+    @property
+    def numbers(self) -> list[int]:
+        """The trials that are shown side by side."""
+        return [self.trial] if self.kind == "trial" else compare.numbers_of(self.query)
+
+
+@dataclass(slots=True)
+class Pages:
+    """Answers what the browser asks; keeps the last drawings so that a reload draws nothing again."""
+
+    watch: Watch
+    store: str
+    _learnt: tuple[object, list[Any]] | None = None
+    _drawn: OrderedDict[tuple[object, ...], parts.Shown] = field(default_factory=OrderedDict)
+
+    def page(self, address: Address, picked: list[int]) -> Any:
+        """Return the page at ``address``; one that says why where there is none."""
+        try:
+            return self._page(address, picked)
+        except FinetuneError as error:
+            return parts.nothing("Nothing here", str(error))
+
+    def _page(self, address: Address, picked: list[int]) -> Any:
+        match address.kind:
+            case "overview":
+                return overview.page(self.watch.summaries(), self.store)
+            case "workers":
+                return workers.page(aggregates.workers(self.watch.engine))
+            case "study":
+                kinds = [kind for kind in figures() if kind.section is study.section_of(address.query)]
+                first = self.drawing(address, kinds[0].name, 0)
+                return study.page(self.watch.study(address.study), address.query, first, picked)
+            case "trial":
+                return trial.page(self.watch.chosen(address.study, [address.trial]), address.trial)
+            case "compare":
+                return compare.page(self.watch.chosen(address.study, address.numbers), address.numbers)
+        return parts.nothing("Nothing here", "No page has this address.")
+
+    def pulse(self, address: Address) -> str:
+        """Return a text that is another one whenever the page at ``address`` has something new to show."""
+        if address.study:
+            return f"{address.study} {self.watch.version(address.study)}"
+        if address.kind == "workers":
+            return str(hash(aggregates.workers(self.watch.engine)))
+        return str(hash(tuple(_summed(summary) for summary in self.watch.summaries())))
+
+    def facts(self, address: Address) -> Any:
+        """Return the part of a page that changes while trials run."""
+        if address.kind == "overview":
+            return overview.facts(self.watch.summaries())
+        if address.kind == "workers":
+            return workers.facts(aggregates.workers(self.watch.engine))
+        if address.kind == "study":
+            return study.facts(read(address.query).apply(self.watch.study(address.study)))
+        if address.kind == "trial":
+            found = self.watch.chosen(address.study, [address.trial])
+            return [part for one in found.trials if one.number == address.trial for part in trial.facts(found, one)]
+        return no_update
+
+    def learnt(self, address: Address) -> Any:
+        """Return what the search learnt, once for every state of the study."""
+        key = (address, self.pulse(address))
+        if self._learnt is None or self._learnt[0] != key:
+            found = read(address.query).apply(self.watch.study(address.study, (Need.SPACES, Need.DETAILS)))
+            self._learnt = (key, study.learnt(found))
+        return self._learnt[1]
+
+    def ranking(self, address: Address, place: int, order: str, picked: list[int]) -> Any:
+        """Return one page of a study's ranking."""
+        return study.ranking(read(address.query).apply(self.watch.study(address.study)), place, order, picked)
+
+    def drawing(self, address: Address, name: str, view: int) -> parts.Shown:
+        """Return the figure ``name`` of a page as it is now."""
+        kind = _kinds()[name]
+        pulse = self.pulse(address)
+        key = (address, name, view, pulse)
+        found = self._drawn.get(key)
+        if found is None:
+            revision = f"{address.kind} {address.study} {address.query} {view}"
+            found = parts.shown(kind.draw(self._rows(address, kind)), view, f"{pulse} {view}", revision)
+            self._drawn[key] = found
+            while len(self._drawn) > _REMEMBERED:
+                self._drawn.popitem(last=False)
+        return found
+
+    def _rows(self, address: Address, kind: Drawing) -> Any:
+        if isinstance(kind, StudiesFigure):
+            names = [summary.name for summary in self.watch.summaries()[: overview.MOST]]
+            return kind.rows([self.watch.study(name) for name in names])
+        if isinstance(kind, TrialsFigure):
+            return kind.rows(self.watch.chosen(address.study, address.numbers), address.numbers)
+        if isinstance(kind, Figure):
+            return kind.rows(read(address.query).apply(self.watch.study(address.study, kind.needs)))
+        raise TypeError(f"{kind.name} is a figure of nothing that is known here")
+
+
+def _kinds() -> dict[str, Drawing]:
+    return {kind.name: kind for kind in (*figures(), *studies_figures(), *trials_figures())}
+
+
+def _summed(summary: Any) -> tuple[object, ...]:
+    progress = summary.progress
+    return summary.name, progress.target, progress.best, progress.baseline, tuple(sorted(progress.states.items()))
+
+
+def build(engine: Engine, store: str, *, host: str = "127.0.0.1", token: str | None = None) -> Dash:
+    """Return the dashboard over ``engine``, the store at the URL ``store``; serve its ``server``.
+
+    Raises:
+        UserError: ``host`` lets others in and there is no token.
+    """
+    access.check(host, token)
+    server = Flask("ftsearch")
+    app = Dash(
+        "ftsearch",
+        server=server,  # type: ignore[arg-type]  # its annotation forgets that a Flask is taken
+        index_string=_INDEX,
+        title="ftsearch",
+        update_title="",
+        serve_locally=True,
+        include_assets_files=False,
+        suppress_callback_exceptions=True,
+        add_log_handler=False,
+        enable_mcp=False,
+    )
+    pages = Pages(Watch(engine), shown(store))
+    files.offer(server, pages.watch)
+    app.layout = _layout
+    _navigation(app, pages)
+    _live(app, pages)
+    _choosing(app)
+    access.guard(server, host=host, token=token, script_hashes=app.csp_hashes())
+    return app
+
+
+def _layout() -> html.Div:
+    return html.Div(
+        [
+            html.A("Skip to the results", href="#content", className="skip"),
+            html.Header(
+                [html.Strong("ftsearch"), dcc.Link("Studies", href="/"), dcc.Link("Workers", href="/workers")],
+                className="top",
+            ),
+            dcc.Location(id="url", refresh="callback-nav"),
+            dcc.Interval(id="tick", interval=_TICK_MS),
+            dcc.Store(id="pulse", data=""),
+            dcc.Store(id="picked", data={}, storage_type="session"),
+            html.Main(id="content", className="page"),
+        ]
+    )
+
+
+def _navigation(app: Dash, pages: Pages) -> None:
+    @app.callback(
+        Output("content", "children"),
+        Input("url", "pathname"),
+        Input("url", "search"),
+        State("picked", "data"),
+    )
+    def _page(path: str, query: str, picked: dict[str, list[int]] | None) -> Any:
+        address = Address.of(path, query)
+        return pages.page(address, (picked or {}).get(address.study, []))
+
+    @app.callback(
+        Output("url", "href", allow_duplicate=True),
+        Input({"type": "figure", "name": ALL}, "clickData"),
+        State("url", "pathname"),
+        prevent_initial_call=True,
+    )
+    def _open(_: list[Any], path: str) -> Any:
+        clicked = ctx.triggered[0]["value"] if ctx.triggered else None
+        target = clicked["points"][0].get("customdata") if clicked and clicked.get("points") else None
+        target = target[0] if isinstance(target, list) and target else target
+        address = Address.of(path, "")
+        if isinstance(target, int) and address.kind == "study":
+            return parts.trial_path(address.study, target)
+        if isinstance(target, str) and address.kind == "overview":
+            return parts.study_path(target)
+        return no_update
+
+    @app.callback(
+        Output("url", "href", allow_duplicate=True),
+        Input("filter-apply", "n_clicks"),
+        State("filter-state", "value"),
+        State("filter-since", "value"),
+        State("filter-until", "value"),
+        State({"type": "filter", "name": ALL}, "value"),
+        State({"type": "filter", "name": ALL}, "id"),
+        State("url", "pathname"),
+        State("url", "search"),
+        prevent_initial_call=True,
+    )
+    def _filter(
+        clicks: int, states: list[str], since: str, until: str, values: list[Any], ids: list[Any], path: str, query: str
+    ) -> Any:
+        if not clicks:
+            return no_update
+        named = {own["name"]: value for own, value in zip(ids, values, strict=True)}
+        wanted = of_inputs(states, since, until, named).to_query()
+        section: Section = study.section_of(query or "")
+        return f"{path}?tab={section.value}" + (f"&{wanted}" if wanted else "")
+
+
+def _live(app: Dash, pages: Pages) -> None:
+    @app.callback(
+        Output("pulse", "data"),
+        Input("tick", "n_intervals"),
+        State("url", "pathname"),
+        State("url", "search"),
+        State("pulse", "data"),
+        prevent_initial_call=True,
+    )
+    def _tick(_: int, path: str, query: str, before: str) -> Any:
+        now = _quietly(lambda: pages.pulse(Address.of(path, query)))
+        return no_update if now == before else now
+
+    @app.callback(
+        Output("facts", "children"),
+        Input("pulse", "data"),
+        State("url", "pathname"),
+        State("url", "search"),
+        prevent_initial_call=True,
+    )
+    def _facts(_: str, path: str, query: str) -> Any:
+        return _quietly(lambda: pages.facts(Address.of(path, query)))
+
+    @app.callback(
+        Output("learnt", "children"), Input("pulse", "data"), State("url", "pathname"), State("url", "search")
+    )
+    def _learnt(_: str, path: str, query: str) -> Any:
+        return _quietly(lambda: pages.learnt(Address.of(path, query)))
+
+    @app.callback(
+        Output({"type": "figure", "name": MATCH}, "figure"),
+        Output({"type": "drawn", "name": MATCH}, "data"),
+        Output({"type": "view", "name": MATCH}, "options"),
+        Output({"type": "views", "name": MATCH}, "style"),
+        Input({"type": "view", "name": MATCH}, "value"),
+        Input("pulse", "data"),
+        State({"type": "drawn", "name": MATCH}, "data"),
+        State({"type": "drawn", "name": MATCH}, "id"),
+        State("url", "pathname"),
+        State("url", "search"),
+    )
+    def _draw(view: int, _: str, drawn: str, own: dict[str, str], path: str, query: str) -> Any:
+        found = _quietly(lambda: pages.drawing(Address.of(path, query), own["name"], view or 0))
+        if not isinstance(found, parts.Shown) or found.version == drawn:
+            return no_update, no_update, no_update, no_update
+        style = {} if len(found.views) > 1 else {"display": "none"}
+        again = drawn.rsplit(" ", 1)[-1] == found.version.rsplit(" ", 1)[-1]
+        figure = parts.patched(found.figure) if again else found.figure
+        return figure, found.version, parts.options(found.views), style
+
+    @app.callback(
+        Output("ranking", "children"),
+        Output("place", "data"),
+        Input("pulse", "data"),
+        Input("earlier", "n_clicks"),
+        Input("later", "n_clicks"),
+        Input("order", "value"),
+        Input("picked", "data"),
+        State("place", "data"),
+        State("url", "pathname"),
+        State("url", "search"),
+        prevent_initial_call=True,
+    )
+    def _rank(
+        _: str, __: int, ___: int, order: str, picked: dict[str, list[int]], place: int, path: str, query: str
+    ) -> Any:
+        address = Address.of(path, query)
+        if address.kind != "study":
+            return no_update, no_update
+        place = max(place + parts.ROWS * {"later": 1, "earlier": -1}.get(str(ctx.triggered_id), 0), 0)
+        place = 0 if ctx.triggered_id == "order" else place
+        place = min(place, max(len(pages.watch.study(address.study).trials) - 1, 0) // parts.ROWS * parts.ROWS)
+        return pages.ranking(address, place, order, (picked or {}).get(address.study, [])), place
+
+
+def _choosing(app: Dash) -> None:
+    @app.callback(
+        Output("picked", "data"),
+        Input({"type": "pick", "number": ALL}, "value"),
+        Input({"type": "figure", "name": ALL}, "selectedData"),
+        Input({"type": "clear", "name": ALL}, "n_clicks"),
+        State({"type": "pick", "number": ALL}, "id"),
+        State("picked", "data"),
+        State("url", "pathname"),
+        prevent_initial_call=True,
+    )
+    def _pick(values: list[list[int]], _: list[Any], __: Any, ids: list[dict[str, Any]], before: Any, path: str) -> Any:
+        address = Address.of(path, "")
+        if address.kind != "study" or not ctx.triggered_id:
+            return no_update
+        picked = set((before or {}).get(address.study, []))
+        kind = ctx.triggered_id["type"]
+        if kind == "clear":
+            picked = set() if ctx.triggered[0]["value"] else picked
+        elif kind == "figure":
+            picked |= _selected(ctx.triggered[0]["value"])
+        else:
+            for own, value in zip(ids, values, strict=True):
+                (picked.add if value else picked.discard)(own["number"])
+        chosen = sorted(picked)[: compare.MOST]
+        if chosen == (before or {}).get(address.study, []):
+            return no_update
+        return {**(before or {}), address.study: chosen}
+
+    @app.callback(
+        Output("compare", "href"),
+        Output("compare", "children"),
+        Input("picked", "data"),
+        State("url", "pathname"),
+    )
+    def _offer(picked: dict[str, list[int]] | None, path: str) -> Any:
+        address = Address.of(path, "")
+        chosen = (picked or {}).get(address.study, [])
+        return parts.compare_path(address.study, chosen), study.compare_text(chosen)
+
+
+def _selected(data: Any) -> set[int]:
+    numbers = [point.get("customdata") for point in (data or {}).get("points", [])]
+    return {number for number in numbers if isinstance(number, int)}
+
+
+def _quietly(ask: Callable[[], Any]) -> Any:
+    """Return the answer; nothing new while the database is gone or the study has been removed."""
+    try:
+        return ask()
+    except FinetuneError as error:
+        logger.warning("%s", error)
+        return no_update
+
+
+def address_of(host: str, port: int) -> str:
+    """Return the address to open in a browser."""
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}/"

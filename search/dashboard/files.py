@@ -1,0 +1,68 @@
+"""Downloads: trials as CSV and JSON, a candidate's file, the HTML report."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from datetime import UTC, datetime
+
+from flask import Flask, Response, make_response, request
+
+from search.dashboard import filters
+from search.dashboard.watch import Watch
+from search.errors import FinetuneError, NotFoundError
+from search.records import StudyRecord
+from search.report import page
+from search.report.gather import gather
+from search.report.plain import finite, plain, rows
+
+
+def offer(server: Flask, watch: Watch) -> None:
+    """Let ``server`` answer under ``/download``."""
+
+    @server.errorhandler(FinetuneError)
+    def _fault(error: FinetuneError) -> Response:
+        answer = make_response(f"{error}\n", 404 if isinstance(error, NotFoundError) else 500)
+        answer.mimetype = "text/plain"
+        return answer
+
+    @server.get("/download/<study>/trials.csv")
+    def _csv(study: str) -> Response:
+        found = rows(_filtered(watch, study))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(found[0]) if found else ["number", "state", "value"])
+        writer.writeheader()
+        writer.writerows(found)
+        return _file(text.getvalue(), "text/csv", f"{study}-trials.csv")
+
+    @server.get("/download/<study>/trials.json")
+    def _json(study: str) -> Response:
+        data = [finite(plain(trial)) for trial in _filtered(watch, study).trials]
+        return _file(json.dumps(data, ensure_ascii=False), "application/json", f"{study}-trials.json")
+
+    @server.get("/download/<study>/candidate-<int:number>.json")
+    def _candidate(study: str, number: int) -> Response:
+        trial = next((trial for trial in watch.chosen(study, [number]).trials if trial.number == number), None)
+        if trial is None or trial.candidate is None:
+            raise NotFoundError(f"study {study!r} has no trial {number} with a candidate")
+        text = json.dumps(trial.candidate, indent=2, ensure_ascii=False)
+        return _file(text, "application/json", f"{study}-candidate-{number}.json")
+
+    @server.get("/download/<study>/report.html")
+    def _report(study: str) -> Response:
+        text = page.render((gather(watch.engine, study),), datetime.now(UTC))
+        return _file(text, "text/html", f"{study}-report.html")
+
+
+def _filtered(watch: Watch, study: str) -> StudyRecord:
+    return filters.read(request.query_string.decode()).apply(watch.study(study))
+
+
+def _file(text: str, kind: str, name: str) -> Response:
+    answer = make_response(text)
+    answer.headers["Content-Type"] = f"{kind}; charset=utf-8"
+    safe = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)
+    answer.headers["Content-Disposition"] = f"attachment; filename={safe}"
+    return answer

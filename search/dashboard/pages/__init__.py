@@ -1,0 +1,1 @@
+"""Pages of the dashboard, one a file: records in, Dash components out."""

@@ -1,0 +1,46 @@
+"""Two or more trials side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import parse_qs
+
+from dash import dcc, html
+
+from search.dashboard import parts
+from search.records import StudyRecord
+from search.report import tables
+from search.report.figures import trials_figures
+
+MOST = 12
+
+
+def numbers_of(query: str) -> list[int]:
+    """Return the trials that an address names, at most twelve, each once, in order."""
+    text = parse_qs(query.lstrip("?")).get("trials", [""])[0]
+    found = {int(number) for number in text.split(",") if number.strip().isascii() and number.strip().isdigit()}
+    return sorted(found)[:MOST]
+
+
+def page(study: StudyRecord, numbers: Sequence[int]) -> html.Div:
+    """Return the comparison of trials ``numbers``, which are whole in ``study``."""
+    trials = [trial for trial in study.trials if trial.number in set(numbers)]
+    back = html.P(dcc.Link(study.name, href=parts.study_path(study.name)))
+    if len(trials) < 2:
+        return html.Div(
+            [back, html.H1("Compare trials"), html.P("Tick two or more trials in the study's ranking to compare them.")]
+        )
+    head = ("", *(f"trial {trial.number}" for trial in trials))
+    links = ("", *(dcc.Link("open", href=parts.trial_path(study.name, trial.number)) for trial in trials))
+    rows = [links, *((row.what, *row.values) for row in tables.differences(trials))]
+    words = [tables.difference_words(trials[0], trial) for trial in trials[1:]]
+    return html.Div(
+        [
+            back,
+            html.H1(f"{len(trials)} trials compared"),
+            html.Ul([html.Li(line) for line in words]),
+            html.H2("Differences"),
+            parts.table(head, rows),
+            *[parts.figure(kind) for kind in trials_figures()],
+        ]
+    )

@@ -1,0 +1,59 @@
+"""All studies of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dash import dcc, html
+
+from search.dashboard import parts
+from search.report import theme
+from search.report.figures import studies_figures
+from search.store.reading import Summary
+
+MOST = 12
+"""Studies that are compared in figures, the newest: every one of them is read whole."""
+
+
+def page(studies: Sequence[Summary], store: str) -> html.Div:
+    """Return the page; ``store`` is the database's address without its password."""
+    if not studies:
+        return html.Div(
+            [html.H1("Studies"), html.P(f"The store {store} holds no study yet: ftsearch run STUDY.yaml makes one.")]
+        )
+    several = len(studies) > 1
+    note = f"The figures compare the {MOST} newest studies." if len(studies) > MOST else ""
+    return html.Div(
+        [
+            html.H1("Studies"),
+            html.P(store, className="soft"),
+            html.Div(facts(studies), id="facts"),
+            html.P(note, className="soft") if note else None,
+            *([parts.figure(kind) for kind in studies_figures()] if several else []),
+        ]
+    )
+
+
+def facts(studies: Sequence[Summary]) -> html.Div:
+    """Return the table of studies, which changes while trials run."""
+    head = ("study", "metric", "best", "gain", "trials", "running", "backbone", "task", "started (UTC)")
+    return parts.table(head, [_row(study) for study in studies])
+
+
+def _row(study: Summary) -> tuple[object, ...]:
+    progress = study.progress
+    gain = "–"
+    if progress.best is not None and progress.baseline is not None:
+        gain = theme.signed(progress.best - progress.baseline)
+    states = ", ".join(f"{count} {state.value}" for state, count in progress.states.items())
+    return (
+        dcc.Link(study.name, href=parts.study_path(study.name)),
+        theme.metric_name(study.metric),
+        theme.number(progress.best),
+        gain,
+        html.Span(f"{progress.finished} of {progress.target}", title=states),
+        str(progress.unfinished),
+        study.backbone,
+        study.task,
+        f"{study.created_at:%Y-%m-%d %H:%M}",
+    )

@@ -1,0 +1,199 @@
+"""One study: what was found, figures by section, the ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+from urllib.parse import parse_qs
+
+from dash import dcc, html
+
+from search.dashboard import parts
+from search.dashboard.filters import Filters, range_text, read
+from search.records import StudyRecord, TrialState
+from search.report import tables
+from search.report.figures import figures
+from search.report.figures._base import Section
+from search.report.findings import findings
+
+_PAGED = ("rank", "number", "newest")
+_WORDS_MOST = 40
+"""A parameter with more values than this is filtered by none of them."""
+
+
+def section_of(query: str) -> Section:
+    """Return the section that an address asks for; the first one by default."""
+    wanted = parse_qs(query.lstrip("?")).get("tab", [""])[0]
+    return next((section for section in Section if section.value == wanted), Section.PROGRESS)
+
+
+def page(study: StudyRecord, query: str, first: parts.Shown | None, picked: Collection[int]) -> html.Div:
+    """Return the page of ``study``; ``first`` is the first figure of the section, drawn already."""
+    conditions, section = read(query), section_of(query)
+    kinds = [kind for kind in figures() if kind.section is section]
+    kept = conditions.apply(study)
+    notes = [html.P(note, className="warn") for note in tables.warnings(study)]
+    return html.Div(
+        [
+            html.H1(study.name),
+            html.P(_subtitle(study), className="soft"),
+            *notes,
+            html.Div(facts(kept), id="facts"),
+            html.Div(id="learnt"),
+            _filters(study, conditions),
+            parts.tabs(study.name, list(Section), section, conditions.to_query()),
+            *[parts.figure(kind, first if place == 0 else None) for place, kind in enumerate(kinds)],
+            html.H2("Ranking"),
+            _picks(study.name, picked),
+            html.Div(
+                [
+                    html.Label("Order", htmlFor="order", className="soft"),
+                    dcc.Dropdown(list(_PAGED), "rank", id="order", clearable=False, className="choice"),
+                    html.Button("Earlier", id="earlier", n_clicks=0),
+                    html.Button("Later", id="later", n_clicks=0),
+                ],
+                className="view",
+            ),
+            dcc.Store(id="place", data=0),
+            html.Div(ranking(kept, 0, "rank", picked), id="ranking"),
+            _downloads(study.name, conditions.to_query()),
+            html.Details([html.Summary("Study file"), html.Pre(study.spec_text)]),
+        ]
+    )
+
+
+def facts(study: StudyRecord) -> list[Any]:
+    """Return what changes while trials run: winner, numbers, what was learnt."""
+    best = study.best
+    winner: list[Any] = [html.P("No trial is complete yet.")]
+    if best is not None:
+        name = "the plain recipe itself" if best.is_baseline else parts.trial_link(study.name, best)
+        winner = [
+            html.P(["Winner: ", name], className="soft"),
+            html.P(html.Strong(best.words)),
+            html.P(tables.gain_words(study)),
+        ]
+    return [html.Section(winner, className="winner", **parts.aria(label="Winner")), parts.tiles(study)]
+
+
+def learnt(study: StudyRecord) -> list[Any]:
+    """Return what the search learnt, in sentences."""
+    lines = findings(study)
+    return [html.H2("What the search learnt"), html.Ul([html.Li(line) for line in lines])] if lines else []
+
+
+def ranking(study: StudyRecord, place: int, order: str, picked: Collection[int]) -> list[Any]:
+    """Return one page of the ranking, its rows beginning with the ``place``-th."""
+    lines = tables.ranking(study)
+    if order != "rank":
+        lines.sort(key=lambda line: int(line.number), reverse=order == "newest")
+    place = max(0, min(place, (len(lines) - 1) // parts.ROWS * parts.ROWS))
+    shown = lines[place : place + parts.ROWS]
+    rows = [_row(study, line, picked) for line in shown]
+    head = ("compare", *tables.columns(study))
+    last = place + len(shown)
+    return [
+        html.P(f"{tables.states(study)}; rows {place + 1 if shown else 0} to {last} of {len(lines)}", className="soft"),
+        parts.table(head, rows, ("",) * 8 + ("words",)),
+    ]
+
+
+def _row(study: StudyRecord, line: tables.Line, picked: Collection[int]) -> Sequence[Any]:
+    number = int(line.number)
+    pick = dcc.Checklist(
+        [{"label": html.Span(f"compare trial {number}", className="unseen"), "value": number}],
+        [number] if number in picked else [],
+        id={"type": "pick", "number": number},
+    )
+    link = dcc.Link(line.number, href=parts.trial_path(study.name, number))
+    return (pick, line.rank, link, *line[2:])
+
+
+def _picks(study: str, picked: Collection[int]) -> html.Div:
+    return html.Div(
+        [
+            html.P("Tick trials, or select points in a figure, to compare them.", className="soft"),
+            dcc.Link(compare_text(picked), href=parts.compare_path(study, picked), id="compare", className="button"),
+            " ",
+            html.Button("Clear", id={"type": "clear", "name": "picks"}, n_clicks=0),
+        ]
+    )
+
+
+def compare_text(picked: Collection[int]) -> str:
+    """Return the label of the link to the comparison."""
+    return f"Compare {len(picked)} trials" if picked else "Compare trials"
+
+
+def _downloads(study: str, query: str) -> html.P:
+    files = (("trials.csv", "CSV"), ("trials.json", "JSON"), ("report.html", "HTML report"))
+    links: list[Any] = ["Download: "]
+    for file, label in files:
+        filtered = "" if file == "report.html" else query
+        links += [html.A(label, href=parts.download_path(study, file, filtered)), " · "]
+    return html.P(links[:-1])
+
+
+def _subtitle(study: StudyRecord) -> str:
+    counts = {split: sum(found.values()) for split, found in study.dataset.counts.items()}
+    images = ", ".join(f"{count} {split}" for split, count in counts.items())
+    return (
+        f"{study.task} · {study.backbone} ({study.weights}) · {study.dataset.name}: "
+        f"{len(study.dataset.classes)} classes, {images}"
+    )
+
+
+def _filters(study: StudyRecord, conditions: Filters) -> html.Details:
+    inputs: list[Any] = [
+        html.Div(
+            [
+                html.Span("State", className="soft"),
+                dcc.Checklist(
+                    [state.value for state in TrialState],
+                    [state.value for state in conditions.states],
+                    id="filter-state",
+                    inline=True,
+                ),
+            ]
+        ),
+        _field("since", "Started since (UTC day)", conditions.since, "2026-01-31"),
+        _field("until", "Started until (UTC day)", conditions.until, "2026-12-31"),
+    ]
+    values: dict[str, list[Any]] = {}
+    for trial in study.trials:
+        for name, value in trial.params.items():
+            values.setdefault(name, []).append(value)
+    for name in sorted(values):
+        control = _parameter(name, values[name], conditions)
+        if control is not None:
+            inputs.append(control)
+    return html.Details(
+        [
+            html.Summary("Filter trials" if conditions.is_empty else "Filter trials (active)"),
+            html.Div(inputs, className="filters"),
+            html.Button("Apply", id="filter-apply", n_clicks=0),
+            " ",
+            html.A("Show all", href=parts.study_path(study.name), className="button"),
+        ],
+        open=not conditions.is_empty,
+        id="filters",
+    )
+
+
+def _field(name: str, label: str, value: object, hint: str) -> html.Div:
+    entry = dcc.Input(id=f"filter-{name}", type="text", value=str(value or ""), placeholder=hint, debounce=True)
+    return html.Div([html.Label(label, htmlFor=f"filter-{name}", className="soft"), entry])
+
+
+def _parameter(name: str, values: Sequence[Any], conditions: Filters) -> html.Div | None:
+    own = {"type": "filter", "name": name}
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        known = conditions.ranges.get(name)
+        hint = range_text(float(min(values)), float(max(values)))
+        entry: Any = dcc.Input(id=own, type="text", value=range_text(*known) if known else "", placeholder=hint)
+    else:
+        words = sorted({str(value) for value in values})
+        if not 2 <= len(words) <= _WORDS_MOST:
+            return None
+        entry = dcc.Dropdown(words, list(conditions.words.get(name, ())), id=own, multi=True)
+    return html.Div([html.Span(name, className="soft"), entry])

@@ -1,0 +1,133 @@
+"""One trial: its candidate, how it learnt, what came out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from dash import dcc, html
+
+from search.dashboard import parts
+from search.records import StudyRecord, TrialRecord
+from search.report import theme
+from search.report.figures import trials_figures
+
+
+def page(study: StudyRecord, number: int) -> html.Div:
+    """Return the page of trial ``number``, which is whole in ``study``."""
+    trial = next((found for found in study.trials if found.number == number), None)
+    if trial is None:
+        return parts.nothing(f"No trial {number}", f"{study.name} has {len(study.trials)} trials, counted from 0.")
+    return html.Div(
+        [
+            html.P(dcc.Link(study.name, href=parts.study_path(study.name))),
+            html.H1(f"Trial {number}" + (" (plain recipe)" if trial.is_baseline else "")),
+            html.Div(facts(study, trial), id="facts"),
+            html.P(
+                [
+                    dcc.Link(
+                        "Compare with the plain recipe",
+                        href=parts.compare_path(study.name, {0, number}),
+                        className="button",
+                    ),
+                    " ",
+                    html.A(
+                        "Candidate file",
+                        href=parts.download_path(study.name, f"candidate-{number}.json"),
+                        className="button",
+                    ),
+                ]
+            ),
+            *[parts.figure(kind) for kind in trials_figures()],
+            *_parameters(trial),
+            *_confusion(trial),
+            *_origin(trial),
+        ]
+    )
+
+
+def facts(study: StudyRecord, trial: TrialRecord) -> list[Any]:
+    """Return what changes while the trial runs."""
+    plain = study.baseline
+    notes: list[Any] = [
+        html.P(html.Strong(trial.words or "not sampled yet")),
+        html.P(f"{trial.state.value}; {trial.ended}" if trial.ended else trial.state.value),
+    ]
+    if plain is not None and plain is not trial and trial.value is not None and plain.value is not None:
+        lead = trial.value - plain.value if study.maximize else plain.value - trial.value
+        notes.append(html.P(f"{theme.signed(lead)} against the plain recipe ({theme.number(plain.value)})."))
+    cells = [
+        (theme.number(trial.value), theme.metric_name(study.metric)),
+        (str(trial.best_epoch or "–"), f"best epoch of {len(trial.epochs)}"),
+        (theme.duration(trial.seconds), "training"),
+        (trial.worker or "–", f"worker, attempt {trial.attempts}"),
+    ]
+    if trial.size is not None:
+        cells.insert(2, (theme.count(trial.size.parameters), f"parameters, {theme.count(trial.size.trained)} trained"))
+        cells.insert(3, (theme.count(trial.size.flops), "FLOPs of one forward pass"))
+    shown: list[Any] = [
+        html.Section(notes, className="winner"),
+        html.Div(
+            [html.Div([html.B(value), html.Span(label)], className="tile") for value, label in cells], className="tiles"
+        ),
+    ]
+    if trial.failure is not None:
+        shown.append(
+            html.Section(
+                [
+                    html.P(f"{trial.failure.kind}: {trial.failure.message}", className="warn"),
+                    html.Details([html.Summary("Traceback"), html.Pre(trial.failure.traceback or "none recorded")]),
+                ]
+            )
+        )
+    return shown
+
+
+def _parameters(trial: TrialRecord) -> list[Any]:
+    if not trial.params:
+        return []
+    rows = [(name, _text(value)) for name, value in sorted(trial.params.items())]
+    candidate = json.dumps(trial.candidate, indent=2, ensure_ascii=False)
+    return [
+        html.H2("Decisions"),
+        parts.table(("parameter", "value"), rows),
+        html.Details([html.Summary("Candidate"), html.Pre(candidate)]),
+    ]
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+_MOST_CLASSES = 50
+
+
+def _confusion(trial: TrialRecord) -> list[Any]:
+    if trial.evaluation is None:
+        return []
+    worst = sorted(trial.evaluation.classes, key=lambda result: result.f1)[:_MOST_CLASSES]
+    rows = [
+        (result.name, f"{result.precision:.3f}", f"{result.recall:.3f}", f"{result.f1:.3f}", str(result.support))
+        for result in worst
+    ]
+    more = len(trial.evaluation.classes) - len(worst)
+    note = html.P(f"{more} classes with a better F1 are not listed.", className="soft") if more else None
+    return [
+        html.H2("Classes, the worst first"),
+        parts.table(("class", "precision", "recall", "F1", "validation images"), rows),
+        note,
+    ]
+
+
+def _origin(trial: TrialRecord) -> list[Any]:
+    facts = {
+        "seed": trial.seed,
+        "started": trial.started_at,
+        "finished": trial.finished_at,
+        "checkpoint": trial.checkpoint or "not kept",
+        "data": trial.dataset_fingerprint[:16],
+        **trial.versions,
+        **trial.extras,
+    }
+    rows = [(name, str(value)) for name, value in facts.items()]
+    return [html.Details([html.Summary("Where it comes from"), parts.table(("fact", "value"), rows)])]

@@ -1,0 +1,171 @@
+"""Pieces that pages are built of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from dash import Patch, dcc, html
+
+from search.records import StudyRecord, TrialRecord
+from search.report import tables, theme
+from search.report.figures._base import Drawing, Section
+
+CONFIG: Any = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"scale": 2}}
+ROWS = 25
+"""Rows of a ranking on one page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A drawing as the browser takes it: plain data, the labels of its views, and the version it was drawn from."""
+
+    figure: dict[str, Any]
+    views: tuple[str, ...]
+    version: str
+
+
+def shown(drawing: Any, view: int, version: str, revision: str) -> Shown:
+    """Return ``drawing`` in its ``view``; zoom and selection stay while ``revision`` does."""
+    views = theme.without_menu(drawing, view)
+    figure = json.loads(drawing.to_json())
+    figure["layout"]["uirevision"] = revision
+    figure["layout"].pop("template", None)
+    return Shown(figure, tuple(label for label, _ in views), version)
+
+
+def patched(figure: dict[str, Any]) -> Patch:
+    """Return the change that brings a figure in the browser up to ``figure`` and leaves the axes' ranges alone."""
+    patch = Patch()
+    patch["data"] = figure["data"]
+    for key, value in figure["layout"].items():
+        if key.startswith(("xaxis", "yaxis")):
+            for own, detail in value.items():
+                if own not in ("range", "autorange"):
+                    patch["layout"][key][own] = detail
+        else:
+            patch["layout"][key] = value
+    return patch
+
+
+def figure(kind: Drawing, first: Shown | None = None) -> html.Section:
+    """Return the place of a figure; drawn at once from ``first``, else as soon as the page stands."""
+    views = first.views if first else ()
+    height = first.figure["layout"].get("height", 380) if first else 380
+    return html.Section(
+        [
+            html.H2(kind.title, id=f"title-{kind.name}"),
+            html.P(kind.how_to_read, className="soft"),
+            html.Div(
+                [
+                    html.Label("View", htmlFor=f"view-{kind.name}", className="soft"),
+                    dcc.Dropdown(
+                        options(views or ("view",)),
+                        0,
+                        id={"type": "view", "name": kind.name},
+                        clearable=False,
+                        className="choice",
+                    ),
+                ],
+                id={"type": "views", "name": kind.name},
+                className="view",
+                style={} if len(views) > 1 else {"display": "none"},
+            ),
+            html.Div(
+                dcc.Graph(
+                    id={"type": "figure", "name": kind.name},
+                    figure=first.figure if first else {"data": [], "layout": {"height": height, **_BLANK}},
+                    config=CONFIG,
+                    className="plot",
+                ),
+                role="group",
+                **aria(labelledby=f"title-{kind.name}"),
+            ),
+            dcc.Store(id={"type": "drawn", "name": kind.name}, data=first.version if first else ""),
+        ],
+        className="one",
+    )
+
+
+def aria(**names: str) -> Any:
+    """Return ``aria-...`` attributes."""
+    return {f"aria-{name}": value for name, value in names.items()}
+
+
+_BLANK = {
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "xaxis": {"visible": False},
+    "yaxis": {"visible": False},
+}
+
+
+def options(views: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what the menu of a figure's views offers."""
+    return [{"label": label, "value": place} for place, label in enumerate(views)]
+
+
+def tiles(study: StudyRecord) -> html.Div:
+    """Return the numbers a page begins with."""
+    return html.Div(
+        [html.Div([html.B(value), html.Span(label)], className="tile") for value, label in tables.facts(study)],
+        className="tiles",
+    )
+
+
+def table(head: Iterable[str], rows: Iterable[Sequence[Any]], classes: Sequence[str] = ()) -> html.Div:
+    """Return a table that scrolls sideways where the screen is narrow."""
+    body = [
+        html.Tr(
+            [html.Td(cell, className=classes[place] if place < len(classes) else "") for place, cell in enumerate(row)]
+        )
+        for row in rows
+    ]
+    return html.Div(
+        html.Table([html.Thead(html.Tr([html.Th(name, scope="col") for name in head])), html.Tbody(body)]),
+        className="scroll",
+        tabIndex=0,
+    )
+
+
+def study_path(name: str) -> str:
+    """Return the address of a study's page."""
+    return f"/study/{quote(name, safe='')}"
+
+
+def trial_path(study: str, number: int) -> str:
+    """Return the address of a trial's page."""
+    return f"{study_path(study)}/trial/{number}"
+
+
+def compare_path(study: str, numbers: Iterable[int]) -> str:
+    """Return the address of the page that compares trials."""
+    return f"{study_path(study)}/compare?trials={','.join(map(str, sorted(set(numbers))))}"
+
+
+def download_path(study: str, file: str, query: str = "") -> str:
+    """Return the address of a file to download."""
+    return f"/download/{quote(study, safe='')}/{file}" + (f"?{query}" if query else "")
+
+
+def trial_link(study: str, trial: TrialRecord) -> dcc.Link:
+    """Return a link to a trial's page."""
+    return dcc.Link(f"trial {trial.number}", href=trial_path(study, trial.number))
+
+
+def tabs(study: str, sections: Sequence[Section], current: Section, query: str) -> html.Nav:
+    """Return links to the sections of a study's page; filters go along."""
+    links = []
+    for section in sections:
+        address = f"{study_path(study)}?tab={section.value}" + (f"&{query}" if query else "")
+        here = aria(current="page") if section is current else {}
+        links.append(html.A(section.value, href=address, className="tab here" if here else "tab", **here))
+    return html.Nav(links, className="tabs", **aria(label="Sections"))
+
+
+def nothing(title: str, text: str) -> html.Div:
+    """Return a page that only says something."""
+    return html.Div([html.H1(title), html.P(text), html.P(dcc.Link("All studies", href="/"))])

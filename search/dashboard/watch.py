@@ -1,0 +1,171 @@
+"""Studies as they are now: read once in outline, then only what has changed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from search.records import EpochRecord, StudyRecord, TrialRecord
+from search.report import gather, picks
+from search.report.figures._base import Need
+from search.store import aggregates, reading
+from search.store.connection import Engine
+from search.store.reading import Summary
+
+_FRESH_S = 1.0
+"""Two requests within this time share one look into the database."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One study as far as it has been read; ``version`` counts the changes seen."""
+
+    head: StudyRecord
+    trials: dict[int, TrialRecord]
+    version: int = 1
+    looked_at: float = 0.0
+    has: set[Need] = field(default_factory=set)
+    counts: dict[int, int] = field(default_factory=dict)
+    spaces: dict[str, str] = field(default_factory=dict)
+    details: dict[int, TrialRecord] = field(default_factory=dict)
+    curves: dict[int, tuple[EpochRecord, ...]] = field(default_factory=dict)
+    built: tuple[int, StudyRecord] | None = None
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+
+class Watch:
+    """Reads studies for pages; safe to use from several threads.
+
+    After its first look an update costs the database as many rows as are new: numbers above the last one seen, trials
+    that are open or were, and what figures need of those.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._studies: dict[str, _Watched] = {}
+        self._lock = threading.Lock()
+
+    def summaries(self) -> tuple[Summary, ...]:
+        """Return a line for every study, the newest first."""
+        return reading.list_studies(self.engine)
+
+    def version(self, name: str) -> int:
+        """Return a number that is another one whenever the study has changed since.
+
+        Raises:
+            NotFoundError: no such study.
+        """
+        return self._current(name).version
+
+    def study(self, name: str, needs: Iterable[Need] = ()) -> StudyRecord:
+        """Return the study as it is now, with what figures with these ``needs`` read.
+
+        Raises:
+            NotFoundError: no such study.
+        """
+        found = self._current(name)
+        with found.lock:
+            missing = set(needs) - found.has
+            if missing:
+                found.has |= missing
+                self._complete(found, found.trials, missing)
+                found.built = None
+            return self._built(found)
+
+    def chosen(self, name: str, numbers: Iterable[int]) -> StudyRecord:
+        """Return the study with trials ``numbers`` whole."""
+        return gather.chosen(self.engine, self.study(name), sorted(set(numbers)))
+
+    def _current(self, name: str) -> _Watched:
+        with self._lock:
+            found = self._studies.get(name)
+        if found is None:
+            outline = aggregates.outline(self.engine, name)
+            with self._lock:
+                found = self._studies.setdefault(
+                    name, _Watched(replace(outline, trials=()), {trial.number: trial for trial in outline.trials})
+                )
+                found.looked_at = found.looked_at or time.monotonic()
+            return found
+        with found.lock:
+            if time.monotonic() - found.looked_at > _FRESH_S:
+                self._look(found)
+                found.looked_at = time.monotonic()
+        return found
+
+    def _look(self, found: _Watched) -> None:
+        last = max(found.trials, default=-1)
+        unfinished = [number for number, trial in found.trials.items() if not trial.state.is_finished]
+        seen = aggregates.changes(self.engine, found.head.name, last, unfinished)
+        running = {trial.number for trial in seen if not trial.state.is_finished}
+        changed = {trial.number: trial for trial in seen if not _is_same(found.trials.get(trial.number), trial)}
+        grown = self._grown(found, running - set(changed))
+        if not changed and not grown:
+            return
+        for number in (*changed, *grown):
+            found.details.pop(number, None)
+            found.curves.pop(number, None)
+        merged = changed | {number: found.trials[number] for number in grown}
+        found.trials |= changed
+        found.version += 1
+        found.built = None
+        self._complete(found, merged, found.has)
+
+    def _grown(self, found: _Watched, running: set[int]) -> set[int]:
+        """Return which trials have run an epoch since the last look although nothing else of them changed."""
+        if Need.EPOCHS not in found.has and Need.CURVES not in found.has:
+            return set()
+        if not running:
+            return set()
+        counts = aggregates.epochs_run(self.engine, found.head.name, min(running) - 1)
+        return {number for number in running if counts.get(number, 0) != found.counts.get(number, 0)}
+
+    def _complete(self, found: _Watched, trials: dict[int, TrialRecord], needs: Iterable[Need]) -> None:
+        """Read what ``needs`` want of ``trials``, and of trials that are shown only now."""
+        name, wanted = found.head.name, set(needs)
+        if trials and wanted & {Need.EPOCHS, Need.CURVES}:
+            found.counts |= aggregates.epochs_run(self.engine, name, min(trials) - 1)
+        if Need.SPACES in wanted:
+            unknown = [trial for trial in trials.values() if not set(trial.params) <= set(found.spaces)]
+            found.spaces |= aggregates.spaces(self.engine, name, unknown) if unknown else {}
+        for number, trial in trials.items():
+            found.trials[number] = _merged(found, trial)
+        if wanted & {Need.DETAILS, Need.CURVES}:
+            study = self._built(found)
+            shown = picks.for_details(study) if Need.DETAILS in found.has else []
+            new = [number for number in shown if number not in found.details]
+            found.details |= aggregates.details(self.engine, name, new) if new else {}
+            drawn = picks.for_curves(study) if Need.CURVES in found.has else []
+            late = [number for number in drawn if number not in found.curves]
+            found.curves |= aggregates.curves(self.engine, name, late) if late else {}
+            for number in {*new, *late}:
+                found.trials[number] = _merged(found, found.trials[number])
+            found.built = None
+
+    @staticmethod
+    def _built(found: _Watched) -> StudyRecord:
+        if found.built is None or found.built[0] != found.version:
+            trials = tuple(found.trials[number] for number in sorted(found.trials))
+            found.built = (found.version, replace(found.head, trials=trials))
+        return found.built[1]
+
+
+def _is_same(before: TrialRecord | None, now: TrialRecord) -> bool:
+    """Return whether nothing of a trial's outline has changed."""
+    if before is None:
+        return False
+    facts = ("state", "value", "attempts", "worker", "words", "best_epoch", "ended", "finished_at", "checkpoint")
+    return all(getattr(before, name) == getattr(now, name) for name in facts)
+
+
+def _merged(found: _Watched, trial: TrialRecord) -> TrialRecord:
+    number, extras = trial.number, dict(trial.extras)
+    whole = found.details.get(number)
+    if whole is not None:
+        trial = replace(trial, candidate=whole.candidate, size=whole.size, evaluation=whole.evaluation)
+    if number in found.counts:
+        extras[picks.EPOCHS_RUN] = found.counts[number]
+    ranges = {name: found.spaces[name] for name in trial.params if name in found.spaces}
+    return replace(trial, extras=extras, epochs=found.curves.get(number, ()), distributions=ranges)

@@ -1,0 +1,139 @@
+"""Arrays in memory-mapped files: written once however many processes ask, verified on opening, within a budget."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import DTypeLike, NDArray
+
+Array = NDArray[Any]
+Facts = Mapping[str, Any]
+_BLOCK, _BLOCKS = 1 << 16, 64
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A folder of arrays by name, shared by all processes of the machine.
+
+    Attributes:
+        budget_bytes: what was not opened for longest leaves beyond it; None is a quarter of the disk.
+    """
+
+    folder: Path
+    budget_bytes: int | None = None
+
+    def find(self, name: str) -> tuple[Array, Facts] | None:
+        """Return the array called ``name`` with the facts it was written with; None when it is not there whole."""
+        path = self._path(name)
+        facts = _whole(path)
+        if facts is None:
+            return None
+        try:
+            os.utime(path)
+            # A private mapping: torch wants writable memory, and nothing written would ever reach the file.
+            return np.load(path, mmap_mode="c"), facts
+        except (OSError, ValueError):
+            return None  # evicted by another process just now
+
+    def make(
+        self, name: str, shape: tuple[int, ...], dtype: DTypeLike, fill: Callable[[Array], Facts]
+    ) -> tuple[Array, Facts]:
+        """Return the array called ``name``; ``fill`` writes it, in one process while all others wait.
+
+        Raises:
+            OSError: the folder cannot be written, or there is no space; nothing half-written is left.
+        """
+        path = self._path(name)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            found = self.find(name)
+            if found is None:
+                self._write(path, shape, np.dtype(dtype), fill)
+                found = self.find(name)
+        if found is None:
+            raise OSError(errno.EIO, f"{path.name} cannot be read back")
+        return found
+
+    @property
+    def budget(self) -> int:
+        """Bytes that all arrays together may take."""
+        return self.budget_bytes if self.budget_bytes is not None else shutil.disk_usage(self.folder).total // 4
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.npy"
+
+    def _write(self, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], fill: Callable[[Array], Facts]) -> None:
+        size = int(np.prod(shape)) * dtype.itemsize
+        self._evict(path, self.budget - size)
+        handle, name = tempfile.mkstemp(dir=self.folder, prefix=".partial-", suffix=".npy")
+        temporary = Path(name)
+        try:
+            # Reserve the space first: writing to a mapping on a full disk would kill the process.
+            try:
+                os.posix_fallocate(handle, 0, size + 4096)
+            finally:
+                os.close(handle)
+            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+            facts = fill(array)
+            array.flush()
+            del array
+            meta = {"bytes": temporary.stat().st_size, "check": _check(temporary), "facts": dict(facts)}
+            temporary.replace(path)
+            _meta(path).write_text(json.dumps(meta))
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _evict(self, keep: Path, budget: int) -> None:
+        files = sorted(
+            (path for path in self.folder.glob("*.npy") if path != keep and not path.name.startswith(".")),
+            key=lambda path: path.stat().st_mtime,
+        )
+        total = sum(path.stat().st_size for path in files)
+        for path in files:
+            if total <= budget:
+                return
+            total -= path.stat().st_size
+            for part in (path, _meta(path)):
+                part.unlink(missing_ok=True)
+
+
+def why(error: OSError) -> str:
+    """Return in words why a file could not be written."""
+    return "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
+
+
+def _meta(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _whole(path: Path) -> Facts | None:
+    """Return the facts of a file that has the content it was written with (size and 64 blocks of it)."""
+    try:
+        meta = json.loads(_meta(path).read_text())
+        if path.stat().st_size != meta["bytes"] or _check(path) != meta["check"]:
+            return None
+        facts: Facts = meta["facts"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return facts
+
+
+def _check(path: Path) -> str:
+    size = path.stat().st_size
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in range(_BLOCKS):
+            file.seek(size * block // _BLOCKS)
+            digest.update(file.read(_BLOCK))
+    return digest.hexdigest()

@@ -1,0 +1,52 @@
+"""How a study got better, on three axes."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import NamedTuple
+
+from search.records import StudyRecord, TrialRecord, TrialState
+from search.report import theme
+
+AXES = (
+    ("trials", "trials that ended"),
+    ("wall time", "wall time in minutes"),
+    ("device time", "device time in minutes"),
+)
+"""Device time is what all trials took together, each on its own device: GPU seconds where there is a GPU."""
+
+
+class Progress(NamedTuple):
+    """Ended trials in order of their end, x by ``AXES``, and the best complete value so far."""
+
+    trials: tuple[TrialRecord, ...]
+    axes: tuple[tuple[float, ...], ...]
+    best: tuple[float | None, ...]
+
+
+def progress(study: StudyRecord) -> Progress | None:
+    """Return how the study got better; None when no trial has ended with a value."""
+    done = [trial for trial in study.trials if trial.finished_at is not None and theme.finite(trial.value)]
+    done.sort(key=lambda trial: (trial.finished_at, trial.number))
+    if not done:
+        return None
+    begin = min(trial.started_at or trial.finished_at for trial in done if trial.finished_at)
+    best: list[float | None] = []
+    for trial in done:
+        last = best[-1] if best else None
+        counts = trial.state is TrialState.COMPLETE and trial.value is not None
+        best.append(trial.value if counts and (last is None or study.is_better(trial.value or 0.0, last)) else last)
+    axes = (
+        tuple(float(place) for place in range(1, len(done) + 1)),
+        tuple((trial.finished_at - begin).total_seconds() / 60 for trial in done if trial.finished_at),
+        tuple(accumulate(trial.seconds / 60 for trial in done)),
+    )
+    return Progress(tuple(done), axes, tuple(best))
+
+
+def steps(best: tuple[float | None, ...]) -> list[int]:
+    """Return the places where the best value changes, and the last one: enough to draw its line."""
+    changes = [
+        place for place, value in enumerate(best) if value is not None and (place == 0 or best[place - 1] != value)
+    ]
+    return sorted({*changes, len(best) - 1}) if changes else []

@@ -1,0 +1,44 @@
+"""A parameter's values, numbers or words, as heights between 0 and 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+
+class Scale(NamedTuple):
+    """Where a value stands on an axis; ``ticks`` are heights with their labels."""
+
+    name: str
+    words: tuple[str, ...]
+    is_log: bool
+    low: float
+    high: float
+
+    def place(self, value: Any) -> float:
+        """Return the height of ``value``."""
+        if self.words:
+            return self.words.index(str(value)) / (len(self.words) - 1)
+        number = math.log10(value) if self.is_log else float(value)
+        return (number - self.low) / (self.high - self.low)
+
+    @property
+    def ticks(self) -> tuple[tuple[float, str], ...]:
+        """Heights and labels: every word of at most eight, the ends of numbers."""
+        if self.words:
+            shown = range(len(self.words)) if len(self.words) <= 8 else (0, len(self.words) - 1)
+            return tuple((place / (len(self.words) - 1), self.words[place]) for place in shown)
+        ends = [10**end if self.is_log else end for end in (self.low, self.high)]
+        return ((0.0, f"{ends[0]:.3g}"), (1.0, f"{ends[1]:.3g}"))
+
+
+def scale_of(name: str, values: Sequence[Any]) -> Scale | None:
+    """Return the axis of ``values``; None when they are all the same."""
+    if len({str(value) for value in values}) < 2:
+        return None
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        low, high = float(min(values)), float(max(values))
+        log = low > 0 and high / low > 50
+        return Scale(name, (), log, math.log10(low) if log else low, math.log10(high) if log else high)
+    return Scale(name, tuple(sorted({str(value) for value in values})), False, 0.0, 0.0)

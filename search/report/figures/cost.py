@@ -1,0 +1,143 @@
+"""Where the device time went, and what pruning and caches saved."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from search.records import StudyRecord, TrialRecord, TrialState
+from search.report import picks, theme
+from search.report.figures._base import Figure, Need, Section
+
+CACHE_SAVED = "cache_saved_s"
+"""Key of ``TrialRecord.extras``: seconds that cached features saved this trial, as its worker estimated them."""
+_MOST_BARS = 12
+
+
+class Bar(NamedTuple):
+    """Minutes of all trials of one kind; those that were not spent are ``saved``."""
+
+    label: str
+    minutes: float
+    trials: int
+    saved: bool = False
+
+
+class Rows(NamedTuple):
+    """One set of bars by outcome, then one by each parameter's value."""
+
+    views: tuple[tuple[str, tuple[Bar, ...]], ...]
+
+
+class Cost(Figure):
+    """Where the seconds went."""
+
+    name, title, order, section = "cost", "Where the device time went", 82, Section.COST
+    needs = frozenset({Need.EPOCHS})
+    how_to_read = (
+        "Minutes of all trials together. Open bars were not spent: epochs that pruned trials did not run, at each "
+        "trial's own pace, and what caches saved where workers recorded it."
+    )
+
+    def rows(self, study: StudyRecord) -> Rows | None:
+        timed = [trial for trial in study.trials if trial.seconds > 0]
+        if not timed:
+            return None
+        bars = []
+        for state in TrialState:
+            found = [trial for trial in timed if trial.state is state]
+            if found:
+                bars.append(Bar(state.value, sum(trial.seconds for trial in found) / 60, len(found)))
+        bars += _saved(study, timed)
+        by_value = ((name, _by(name, timed)) for name in sorted({name for trial in timed for name in trial.params}))
+        return Rows((("outcome", tuple(bars)), *((name, found) for name, found in by_value if found)))
+
+    def draw(self, rows: Rows | None) -> go.Figure:
+        if rows is None:
+            return theme.sentence("No trial has recorded its seconds yet.")
+        figure = go.Figure()
+        for place, (_, bars) in enumerate(rows.views):
+            shown = bars[::-1]
+            figure.add_bar(
+                x=[bar.minutes for bar in shown],
+                y=[bar.label for bar in shown],
+                orientation="h",
+                text=[f" {theme.duration(60 * bar.minutes)}, {bar.trials} trials" for bar in shown],
+                textposition="outside",
+                cliponaxis=False,
+                marker={
+                    "color": ["rgba(0,158,115,0.15)" if bar.saved else theme.BLUE for bar in shown],
+                    "line": {"color": [theme.GREEN if bar.saved else theme.BLUE for bar in shown], "width": 2},
+                },
+                hovertemplate="%{y}: %{x:.1f} min<extra></extra>",
+                visible=place == 0,
+                showlegend=False,
+            )
+        tallest = max(len(bars) for _, bars in rows.views)
+        figure = theme.styled(figure, height=110 + 30 * tallest, x="minutes of device time")
+        figure.update_xaxes(range=_range(rows.views[0][1]))
+        figure.update_yaxes(type="category")
+        sets = list(range(len(rows.views)))
+        views = [
+            (f"by {label}", theme.visible_only(sets, place), {"xaxis.range": _range(bars)})
+            for place, (label, bars) in enumerate(rows.views)
+        ]
+        return theme.menu(figure, views)
+
+
+def _range(bars: tuple[Bar, ...]) -> list[float]:
+    return [0, max(bar.minutes for bar in bars) * 1.45]
+
+
+def _saved(study: StudyRecord, timed: list[TrialRecord]) -> list[Bar]:
+    planned = ((study.spec or {}).get("study") or {}).get("training", {}).get("epochs")
+    pruned = [trial for trial in timed if trial.state is TrialState.PRUNED and picks.epochs_run(trial)]
+    bars = []
+    if planned and pruned:
+        saved = sum(
+            trial.seconds / picks.epochs_run(trial) * max(planned - picks.epochs_run(trial), 0) for trial in pruned
+        )
+        bars.append(Bar("saved by pruning (estimate)", saved / 60, len(pruned), True))
+    cached = [trial for trial in timed if isinstance(trial.extras.get(CACHE_SAVED), int | float)]
+    if cached:
+        saved = sum(float(trial.extras[CACHE_SAVED]) for trial in cached)
+        bars.append(Bar("saved by cached features (estimate)", saved / 60, len(cached), True))
+    return bars
+
+
+def _by(name: str, timed: list[TrialRecord]) -> tuple[Bar, ...]:
+    having = [trial for trial in timed if name in trial.params]
+    values = [trial.params[name] for trial in having]
+    distinct = sorted({str(value) for value in values}, key=_natural)
+    groups: dict[str, list[float]] = defaultdict(list)
+    if len(distinct) < 2:
+        return ()
+    if len(distinct) <= _MOST_BARS:
+        for value, trial in zip(values, having, strict=True):
+            groups[str(value)].append(trial.seconds)
+    elif all(isinstance(value, int | float) for value in values):
+        ordered = sorted(having, key=lambda trial: trial.params[name])
+        for part in range(6):
+            chosen = ordered[part * len(ordered) // 6 : (part + 1) * len(ordered) // 6]
+            if chosen:
+                label = f"{chosen[0].params[name]:.3g} to {chosen[-1].params[name]:.3g}"
+                groups[label] += [trial.seconds for trial in chosen]
+    else:
+        return ()
+    return (
+        tuple(Bar(label, sum(found) / 60, len(found)) for label, found in groups.items())
+        if len(distinct) > _MOST_BARS
+        else tuple(Bar(label, sum(groups[label]) / 60, len(groups[label])) for label in distinct)
+    )
+
+
+def _natural(text: str) -> tuple[float, str]:
+    try:
+        return float(text), ""
+    except ValueError:
+        return float("inf"), text
+
+
+figure = Cost()

@@ -1,0 +1,123 @@
+"""Whole candidates as lines across their most important decisions."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from search.records import StudyRecord
+from search.report import picks, theme
+from search.report.figures._base import Figure, Section
+from search.report.figures._scales import Scale, scale_of
+
+_TRIALS, _AXES = 400, 9
+
+
+class Rows(NamedTuple):
+    """Lines from axis to axis; ``places`` are heights in 0..1 with None where a trial lacks the parameter.
+
+    Attributes:
+        good: the share of trials that this one is at least as good as, 0..1.
+    """
+
+    metric: str
+    axes: tuple[Scale, ...]
+    numbers: tuple[int, ...]
+    values: tuple[float, ...]
+    places: tuple[tuple[float | None, ...], ...]
+    good: tuple[float, ...]
+    left_out: int
+
+
+class ParallelCoordinates(Figure):
+    """Which combinations of decisions are good together (Inselberg 1985, https://doi.org/10.1007/BF01898350)."""
+
+    name, title, order, section = "parallel_coordinates", "Combinations of decisions", 56, Section.DECISIONS
+    how_to_read = (
+        "One line a trial across its decisions, the objective at the right; strong lines are the best tenth. "
+        "A gap means that the trial has no such parameter."
+    )
+
+    def rows(self, study: StudyRecord) -> Rows | None:
+        done = picks.with_values(study, 10**9)
+        if len(done) < 2:
+            return None
+        sign = -1.0 if study.maximize else 1.0
+        done.sort(key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+        best = len(done) // 10 if len(done) > _TRIALS else 0
+        chosen = (
+            done
+            if len(done) <= _TRIALS
+            else [*done[: _TRIALS // 4], *theme.thinned_items(done[best:], _TRIALS * 3 // 4)]
+        )
+        chosen = list({trial.number: trial for trial in chosen}.values())
+        names = sorted({name for trial in chosen for name in trial.params})
+        scales = [scale_of(name, [trial.params[name] for trial in chosen if name in trial.params]) for name in names]
+        having = {name: sum(name in trial.params for trial in chosen) for name in names}
+        kept = sorted((scale for scale in scales if scale), key=lambda scale: -having[scale.name])[:_AXES]
+        if not kept:
+            return None
+        values = tuple(float(trial.value or 0.0) for trial in chosen)
+        last = scale_of(theme.metric_name(study.metric), list(values))
+        axes = (*kept, last) if last else tuple(kept)
+        places = tuple(
+            tuple(scale.place(trial.params[scale.name]) if scale.name in trial.params else None for scale in kept)
+            + ((last.place(trial.value),) if last else ())
+            for trial in chosen
+        )
+        rank = {trial.number: 1 - place / max(len(done) - 1, 1) for place, trial in enumerate(done)}
+        return Rows(
+            study.metric,
+            axes,
+            tuple(trial.number for trial in chosen),
+            values,
+            places,
+            tuple(rank[trial.number] for trial in chosen),
+            len(done) - len(chosen),
+        )
+
+    def draw(self, rows: Rows | None) -> go.Figure:
+        if rows is None:
+            return theme.sentence("Fewer than two trials have parameters and a value.")
+        figure = go.Figure()
+        groups = (("other trials", 0.0, 0.5, theme.GREY, 0.25, 1.0), ("better half", 0.5, 0.9, theme.BLUE, 0.4, 1.0))
+        for label, low, high, colour, opacity, width in (*groups, ("best tenth", 0.9, 1.01, theme.ORANGE, 0.95, 2.2)):
+            x: list[float | None] = []
+            y: list[float | None] = []
+            numbers: list[int | None] = []
+            for number, places, good in zip(rows.numbers, rows.places, rows.good, strict=True):
+                if low <= good < high:
+                    x += [*range(len(rows.axes)), None]
+                    y += [*(None if place is None else round(place, 4) for place in places), None]
+                    numbers += [number] * (len(rows.axes) + 1)
+            if x:
+                figure.add_scatter(
+                    x=x,
+                    y=y,
+                    customdata=numbers,
+                    mode="lines+markers",
+                    marker={"size": 3},
+                    line={"color": colour, "width": width},
+                    opacity=opacity,
+                    name=label,
+                    hovertemplate="trial %{customdata}<extra></extra>",
+                )
+        for place, scale in enumerate(rows.axes):
+            figure.add_vline(x=place, line={"color": theme.GREY, "width": 1}, layer="below")
+            for height, text in scale.ticks:
+                figure.add_annotation(x=place, y=height, text=text, showarrow=False, xanchor="left", font={"size": 10})
+        note = f"{rows.left_out} further trials are not drawn" if rows.left_out else ""
+        figure = theme.styled(figure, height=440, x=note)
+        figure.update_xaxes(
+            tickvals=list(range(len(rows.axes))),
+            ticktext=[scale.name for scale in rows.axes],
+            range=[-0.15, len(rows.axes) - 0.6],
+            showgrid=False,
+            tickangle=-25,
+        )
+        figure.update_yaxes(visible=False, range=[-0.06, 1.06])
+        return figure
+
+
+figure = ParallelCoordinates()

@@ -1,0 +1,147 @@
+"""The objective against what a candidate costs, and the front that no other candidate beats in both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from search.records import StudyRecord, TrialRecord
+from search.report import theme
+from search.report.figures._base import Figure, Section
+
+LATENCY = "latency_ms"
+"""Key of ``TrialRecord.extras``: measured milliseconds of one forward pass."""
+_COSTS: tuple[tuple[str, str, Callable[[TrialRecord], float | None]], ...] = (
+    ("parameters", "parameters", lambda trial: trial.size.parameters if trial.size else None),
+    ("FLOPs", "FLOPs of one forward pass", lambda trial: trial.size.flops if trial.size else None),
+    ("train seconds", "seconds of training", lambda trial: trial.seconds or None),
+    ("latency", "latency in ms", lambda trial: trial.extras.get(LATENCY)),
+)
+
+
+class Plane(NamedTuple):
+    """Complete trials by one cost; ``front`` and ``knee`` are places in them."""
+
+    label: str
+    title: str
+    numbers: tuple[int, ...]
+    costs: tuple[float, ...]
+    values: tuple[float, ...]
+    words: tuple[str, ...]
+    front: tuple[int, ...]
+    knee: int | None
+    baseline: int | None
+
+
+class Rows(NamedTuple):
+    """One plane for every cost that was recorded."""
+
+    metric: str
+    planes: tuple[Plane, ...]
+
+
+class Pareto(Figure):
+    """What a smaller or faster network costs in quality."""
+
+    name, title, order, section = "pareto", "Quality against cost", 80, Section.COST
+    how_to_read = (
+        "The line joins trials that no other beats in both; the diamond is its knee, beyond which a little more "
+        "quality costs a lot."
+    )
+
+    def rows(self, study: StudyRecord) -> Rows | None:
+        done = [trial for trial in study.ranking if theme.finite(trial.value)]
+        planes = []
+        for label, title, cost in _COSTS:
+            known = [
+                (float(found), trial) for trial in done if (found := cost(trial)) is not None and theme.finite(found)
+            ]
+            if known:
+                planes.append(_plane(label, title, known, study.maximize))
+        return Rows(study.metric, tuple(planes)) if planes else None
+
+    def draw(self, rows: Rows | None) -> go.Figure:
+        if rows is None:
+            return theme.sentence("No trial is complete yet.")
+        figure, sets = go.Figure(), []
+        for place, plane in enumerate(rows.planes):
+            kept = sorted({*theme.spread(plane.costs, plane.values), *plane.front})
+            groups = [("complete", kept, {"color": theme.BLUE, "size": 7, "opacity": 0.6}, "markers")]
+            groups.append(
+                ("not beaten in both", list(plane.front), {"color": theme.GREEN, "size": 10}, "lines+markers")
+            )
+            if plane.baseline is not None:
+                look = {"color": theme.ORANGE, "size": 13, "symbol": "square"}
+                groups.append(("plain recipe", [plane.baseline], look, "markers"))
+            if plane.knee is not None:
+                look = {"color": theme.RED, "size": 16, "symbol": "diamond-open", "line": {"width": 3}}
+                groups.append(("knee", [plane.knee], look, "markers"))
+            for name, chosen, marker, mode in groups:
+                sets.append(place)
+                figure.add_scatter(
+                    x=[plane.costs[point] for point in chosen],
+                    y=[plane.values[point] for point in chosen],
+                    customdata=[plane.numbers[point] for point in chosen],
+                    text=[theme.wrapped(plane.words[point]) for point in chosen] if len(chosen) <= 500 else None,
+                    hovertemplate=f"trial %{{customdata}}: %{{y:.4f}}, %{{x:.4s}} {plane.label}"
+                    + ("<br>%{text}<extra></extra>" if len(chosen) <= 500 else "<extra></extra>"),
+                    mode=mode,
+                    line={"color": theme.GREEN, "shape": "hv", "width": 2},
+                    marker=marker,
+                    name=name,
+                    visible=place == 0,
+                )
+        figure = theme.styled(figure, x=rows.planes[0].title, y=theme.metric_name(rows.metric))
+        views = [
+            (plane.label, theme.visible_only(sets, place), {"xaxis.title.text": plane.title, "xaxis.autorange": True})
+            for place, plane in enumerate(rows.planes)
+        ]
+        return theme.menu(figure, views)
+
+
+def _plane(label: str, title: str, known: Sequence[tuple[float, TrialRecord]], maximize: bool) -> Plane:
+    costs = tuple(cost for cost, _ in known)
+    values = tuple(trial.value or 0.0 for _, trial in known)
+    front = front_of(costs, values, maximize=maximize)
+    return Plane(
+        label,
+        title,
+        tuple(trial.number for _, trial in known),
+        costs,
+        values,
+        tuple(trial.words for _, trial in known),
+        front,
+        knee_of([costs[place] for place in front], [values[place] for place in front], front),
+        next((place for place, (_, trial) in enumerate(known) if trial.is_baseline), None),
+    )
+
+
+def front_of(costs: Sequence[float], values: Sequence[float], *, maximize: bool) -> tuple[int, ...]:
+    """Return places that no other beats in both cost (lower) and value, the cheapest first."""
+    sign = -1.0 if maximize else 1.0
+    best, front = float("inf"), []
+    for place in sorted(range(len(costs)), key=lambda place: (costs[place], sign * values[place], place)):
+        if sign * values[place] < best:
+            best = sign * values[place]
+            front.append(place)
+    return tuple(front)
+
+
+def knee_of(costs: Sequence[float], values: Sequence[float], front: Sequence[int]) -> int | None:
+    """Return the place of the front's knee: the point farthest from the line through its ends, both axes scaled to 1.
+
+    After Kneedle (https://doi.org/10.1109/ICDCSW.2011.20); None where the front has fewer than three points.
+    """
+    if len(front) < 3:
+        return None
+    wide, tall = costs[-1] - costs[0], values[-1] - values[0]
+    if not wide or not tall:
+        return None
+    above = [(value - values[0]) / tall - (cost - costs[0]) / wide for cost, value in zip(costs, values, strict=True)]
+    farthest = max(range(len(front)), key=lambda place: above[place])
+    return front[farthest] if above[farthest] > 1e-9 else None
+
+
+figure = Pareto()

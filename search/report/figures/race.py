@@ -1,0 +1,68 @@
+"""The best value so far of several studies, on the same axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from search.records import StudyRecord
+from search.report import theme
+from search.report.figures._base import Section, StudiesFigure
+from search.report.figures._progress import AXES, progress, steps
+
+
+class Line(NamedTuple):
+    """One study: its best value after each improvement; ``axes`` holds x for trials, wall time and device time."""
+
+    name: str
+    metric: str
+    axes: tuple[tuple[float, ...], ...]
+    best: tuple[float, ...]
+
+
+class Rows(NamedTuple):
+    """One line a study that has a complete trial."""
+
+    lines: tuple[Line, ...]
+
+
+class Race(StudiesFigure):
+    """Which study got how far for how much."""
+
+    name, title, order, section = "race", "Best so far, study beside study", 200, Section.PROGRESS
+    how_to_read = "One line a study. Compare only lines of the same data and metric; the axis can be changed."
+
+    def rows(self, studies: Sequence[StudyRecord]) -> Rows | None:
+        lines = []
+        for study in studies:
+            found = progress(study)
+            places = steps(found.best) if found else []
+            if found and places:
+                axes = tuple(tuple(axis[place] for place in places) for axis in found.axes)
+                lines.append(Line(study.name, study.metric, axes, tuple(found.best[place] or 0.0 for place in places)))
+        return Rows(tuple(lines)) if lines else None
+
+    def draw(self, rows: Rows | None) -> go.Figure:
+        if rows is None:
+            return theme.sentence("No study has a complete trial yet.")
+        figure = go.Figure()
+        for place, line in enumerate(rows.lines):
+            figure.add_scatter(
+                x=line.axes[0],
+                y=line.best,
+                mode="lines",
+                name=line.name,
+                line={**theme.series(place), "shape": "hv", "width": 3},
+                hovertemplate=f"{theme.wrapped(line.name)}: %{{y:.4f}} at %{{x:.1f}}<extra></extra>",
+            )
+        metrics = sorted({theme.metric_name(line.metric) for line in rows.lines})
+        views = [
+            (label, {"x": [line.axes[place] for line in rows.lines]}, {"xaxis.title.text": title})
+            for place, (label, title) in enumerate(AXES)
+        ]
+        return theme.menu(theme.styled(figure, x=AXES[0][1], y=" / ".join(metrics)), views)
+
+
+figure = Race()

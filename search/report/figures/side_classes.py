@@ -1,0 +1,69 @@
+"""Recall of every class in chosen trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from search.records import StudyRecord
+from search.report import theme
+from search.report.figures._base import Need, Section, TrialsFigure
+
+_MOST = 25
+
+
+class Rows(NamedTuple):
+    """Recall by class and trial; of many classes those that differ most."""
+
+    classes: tuple[str, ...]
+    numbers: tuple[int, ...]
+    recalls: tuple[tuple[float, ...], ...]
+    left_out: int
+
+
+class SideClasses(TrialsFigure):
+    """On which classes chosen trials differ."""
+
+    name, title, order, section = "side_classes", "Classes", 304, Section.CLASSES
+    needs = frozenset({Need.DETAILS})
+    how_to_read = "Recall of every class, a mark a trial; classes in which the trials differ most are on top."
+
+    def rows(self, study: StudyRecord, numbers: Sequence[int]) -> Rows | None:
+        found = {
+            trial.number: {result.name: result.recall for result in trial.evaluation.classes}
+            for trial in study.trials
+            if trial.number in set(numbers) and trial.evaluation and trial.evaluation.classes
+        }
+        if not found:
+            return None
+        names = list(next(iter(found.values())))
+        names = [name for name in names if all(name in recalls for recalls in found.values())]
+        spread = {name: max(r[name] for r in found.values()) - min(r[name] for r in found.values()) for name in names}
+        kept = sorted(names, key=lambda name: -spread[name])[:_MOST]
+        recalls = tuple(tuple(found[number][name] for name in kept) for number in found)
+        return Rows(tuple(kept), tuple(found), recalls, len(names) - len(kept)) if kept else None
+
+    def draw(self, rows: Rows | None) -> go.Figure:
+        if rows is None:
+            return theme.sentence("None of these trials has per-class results.")
+        figure = go.Figure()
+        symbols = ("circle", "square", "diamond", "x", "triangle-up", "star", "cross", "hexagon")
+        for place, (number, recalls) in enumerate(zip(rows.numbers, rows.recalls, strict=True)):
+            figure.add_scatter(
+                x=recalls,
+                y=rows.classes,
+                mode="markers",
+                marker={"size": 11, "color": theme.series(place)["color"], "symbol": symbols[place % len(symbols)]},
+                name=f"trial {number}",
+                hovertemplate="%{y}: %{x:.1%}<extra></extra>",
+            )
+        note = f" ({rows.left_out} classes that differ less are left out)" if rows.left_out else ""
+        figure = theme.styled(figure, height=130 + 26 * len(rows.classes), x=f"recall{note}")
+        figure.update_yaxes(type="category", autorange="reversed")
+        figure.update_xaxes(tickformat=".0%")
+        return figure
+
+
+figure = SideClasses()

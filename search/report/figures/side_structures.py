@@ -1,0 +1,47 @@
+"""Structures of chosen trials, one under the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from search.records import StudyRecord
+from search.report import theme
+from search.report.figures._base import Need, Section, TrialsFigure
+from search.report.figures._strips import strips
+
+
+class Rows(NamedTuple):
+    """Unit states of the chosen trials."""
+
+    units: tuple[str, ...]
+    numbers: tuple[int, ...]
+    states: tuple[tuple[str, ...], ...]
+
+
+class SideStructures(TrialsFigure):
+    """What was done with every unit."""
+
+    name, title, order, section = "side_structures", "Structures", 302, Section.STRUCTURE
+    needs = frozenset({Need.DETAILS})
+    how_to_read = "Each row is a trial; each cell a unit of the network from input (left) to output (right)."
+
+    def rows(self, study: StudyRecord, numbers: Sequence[int]) -> Rows | None:
+        found = {
+            trial.number: trial.size.unit_states
+            for trial in study.trials
+            if trial.number in set(numbers) and trial.size and trial.size.unit_states
+        }
+        if not found:
+            return None
+        return Rows(tuple(unit.name for unit in study.units), tuple(found), tuple(found.values()))
+
+    def draw(self, rows: Rows | None) -> go.Figure:
+        if rows is None:
+            return theme.sentence("None of these trials has been built yet.")
+        return strips([f"trial {number}" for number in rows.numbers], rows.units, rows.states, rows.numbers)
+
+
+figure = SideStructures()

@@ -1,0 +1,143 @@
+"""The objective over one parameter at a time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from statistics import median
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from search.records import StudyRecord, TrialState
+from search.report import picks, theme
+from search.report.figures._base import Figure, Section
+
+_TRIALS = 1000
+_PARAMETERS = 16
+
+
+class Slice(NamedTuple):
+    """Trials by one parameter: its values (numbers or words), the objective, and the median by group.
+
+    Attributes:
+        steps: middle of each group of values and the median objective there, in the order of an axis.
+    """
+
+    parameter: str
+    is_number: bool
+    is_log: bool
+    values: tuple[float | str, ...]
+    objective: tuple[float, ...]
+    numbers: tuple[int, ...]
+    pruned: tuple[bool, ...]
+    steps: tuple[tuple[float | str, float], ...]
+
+
+class Rows(NamedTuple):
+    """One slice a parameter, those with the largest differences between groups first."""
+
+    metric: str
+    slices: tuple[Slice, ...]
+
+
+class SliceFigure(Figure):
+    """Where along one decision the good trials lie."""
+
+    name, title, order, section = "slice", "One decision at a time", 52, Section.DECISIONS
+    how_to_read = "Each point is a trial (crosses were pruned), the line the median of neighbouring values."
+
+    def rows(self, study: StudyRecord) -> Rows | None:
+        done = picks.with_values(study, _TRIALS)
+        found = []
+        for name in sorted({name for trial in done for name in trial.params}):
+            having = [trial for trial in done if name in trial.params]
+            raw = [trial.params[name] for trial in having]
+            if len({str(value) for value in raw}) < 2:
+                continue
+            number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in raw)
+            values = tuple(float(value) if number else str(value) for value in raw)
+            objective = tuple(float(trial.value or 0.0) for trial in having)
+            log = number and min(map(float, values)) > 0 and max(map(float, values)) / min(map(float, values)) > 50
+            found.append(
+                Slice(
+                    name,
+                    number,
+                    log,
+                    values,
+                    objective,
+                    tuple(trial.number for trial in having),
+                    tuple(trial.state is TrialState.PRUNED for trial in having),
+                    _steps(values, objective),
+                )
+            )
+        found.sort(key=_difference, reverse=True)
+        return Rows(study.metric, tuple(found[:_PARAMETERS])) if found else None
+
+    def draw(self, rows: Rows | None) -> go.Figure:
+        if rows is None:
+            return theme.sentence("No parameter has been tried with two different values yet.")
+        figure, sets = go.Figure(), []
+        for place, found in enumerate(rows.slices):
+            sets += [place, place]
+            figure.add_scatter(
+                x=found.values,
+                y=found.objective,
+                customdata=found.numbers,
+                mode="markers",
+                marker={
+                    "color": [theme.GREY if pruned else theme.BLUE for pruned in found.pruned],
+                    "symbol": ["x-thin-open" if pruned else "circle" for pruned in found.pruned],
+                    "size": 7,
+                    "opacity": 0.75,
+                },
+                hovertemplate="trial %{customdata}<br>%{x}: %{y:.4f}<extra></extra>",
+                visible=place == 0,
+                showlegend=False,
+            )
+            figure.add_scatter(
+                x=[value for value, _ in found.steps],
+                y=[middle for _, middle in found.steps],
+                mode="lines+markers" if found.is_number else "markers",
+                line={"color": theme.ORANGE, "width": 3},
+                marker={"color": theme.ORANGE, "symbol": "diamond", "size": 10},
+                name="median",
+                hovertemplate="median %{y:.4f}<extra></extra>",
+                visible=place == 0,
+                showlegend=False,
+            )
+        figure = theme.styled(figure, x=rows.slices[0].parameter, y=theme.metric_name(rows.metric))
+        figure.update_xaxes(type=_axis(rows.slices[0]))
+        views = [
+            (
+                found.parameter,
+                theme.visible_only(sets, place),
+                {"xaxis.title.text": found.parameter, "xaxis.type": _axis(found), "xaxis.autorange": True},
+            )
+            for place, found in enumerate(rows.slices)
+        ]
+        return theme.menu(figure, views)
+
+
+def _axis(found: Slice) -> str:
+    return "log" if found.is_log else "linear" if found.is_number else "category"
+
+
+def _difference(found: Slice) -> float:
+    middles = [middle for _, middle in found.steps]
+    return max(middles) - min(middles)
+
+
+def _steps(values: tuple[float | str, ...], objective: tuple[float, ...]) -> tuple[tuple[float | str, float], ...]:
+    groups: dict[float | str, list[float]] = defaultdict(list)
+    for value, result in zip(values, objective, strict=True):
+        groups[value].append(result)
+    if len(groups) <= 12 or isinstance(values[0], str):
+        ordered = sorted(groups.items(), key=lambda item: (str(item[0]) if isinstance(item[0], str) else "", item[0]))
+        return tuple((value, median(found)) for value, found in ordered)
+    pairs = sorted((float(value), result) for value, result in zip(values, objective, strict=True))
+    bins = min(10, len(pairs) // 4) or 1
+    parts = [pairs[part * len(pairs) // bins : (part + 1) * len(pairs) // bins] for part in range(bins)]
+    return tuple((median(value for value, _ in part), median(result for _, result in part)) for part in parts if part)
+
+
+figure = SliceFigure()

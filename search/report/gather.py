@@ -1,0 +1,72 @@
+"""A study from the store with what pages show of it, however many trials it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from search.records import EpochRecord, StudyRecord, TrialRecord
+from search.report import picks
+from search.report.figures import figures
+from search.report.figures._base import Need
+from search.store import aggregates
+from search.store.connection import Engine
+
+EVERYTHING = frozenset({need for figure in figures() for need in figure.needs})
+
+
+def gather(engine: Engine, name: str) -> StudyRecord:
+    """Return the study ``name`` with all its trials, and curves, structures and evaluations of those that are shown.
+
+    Raises:
+        NotFoundError: no such study; suggests the nearest name.
+    """
+    return completed(engine, aggregates.outline(engine, name), EVERYTHING)
+
+
+def completed(engine: Engine, study: StudyRecord, needs: Iterable[Need]) -> StudyRecord:
+    """Return ``study``, an outline, with what figures with these ``needs`` read besides it."""
+    wanted = set(needs)
+    if Need.EPOCHS in wanted or Need.CURVES in wanted:
+        study = with_epochs_run(study, aggregates.epochs_run(engine, study.name))
+    if Need.SPACES in wanted:
+        found = aggregates.spaces(engine, study.name, study.trials)
+        study = replace(study, trials=tuple(aggregates.with_spaces(trial, found) for trial in study.trials))
+    if Need.DETAILS in wanted:
+        study = with_details(study, aggregates.details(engine, study.name, picks.for_details(study)))
+    if Need.CURVES in wanted:
+        study = with_curves(study, aggregates.curves(engine, study.name, picks.for_curves(study)))
+    return study
+
+
+def chosen(engine: Engine, study: StudyRecord, numbers: Sequence[int]) -> StudyRecord:
+    """Return ``study``, an outline, with trials ``numbers`` whole."""
+    study = with_details(study, aggregates.details(engine, study.name, numbers))
+    return with_curves(study, aggregates.curves(engine, study.name, numbers))
+
+
+def with_epochs_run(study: StudyRecord, counts: Mapping[int, int]) -> StudyRecord:
+    """Return ``study`` with the number of epochs each trial ran."""
+    trials = tuple(
+        replace(trial, extras={**trial.extras, picks.EPOCHS_RUN: counts.get(trial.number, 0)}) for trial in study.trials
+    )
+    return replace(study, trials=trials)
+
+
+def with_details(study: StudyRecord, found: Mapping[int, TrialRecord]) -> StudyRecord:
+    """Return ``study`` with the trials that were ``found`` in full, their curves and counts kept."""
+    trials = tuple(
+        replace(found[trial.number], epochs=trial.epochs, extras={**found[trial.number].extras, **trial.extras})
+        if trial.number in found
+        else trial
+        for trial in study.trials
+    )
+    return replace(study, trials=trials)
+
+
+def with_curves(study: StudyRecord, found: Mapping[int, tuple[EpochRecord, ...]]) -> StudyRecord:
+    """Return ``study`` with the curves that were ``found``."""
+    trials = tuple(
+        replace(trial, epochs=found[trial.number]) if trial.number in found else trial for trial in study.trials
+    )
+    return replace(study, trials=trials)

@@ -1,0 +1,57 @@
+"""The style sheet of report and dashboard: light and dark, narrow and wide, screen and paper."""
+
+from __future__ import annotations
+
+from search.report import theme
+
+CSS = """
+:root { color-scheme: light dark; --ink:#1f2328; --soft:#59636e; --line:#d1d9e0; --back:#ffffff; --card:#f6f8fa;
+  --accent:#0a5fa3; --good:#00795a; --warn:#8a5a00; }
+@media (prefers-color-scheme: dark) { :root { --ink:#e6edf3; --soft:#9aa4af; --line:#3d444d; --back:#0d1117;
+  --card:#151b23; --accent:#6cb8f0; --good:#3fc79a; --warn:#e3b341; } }
+* { box-sizing: border-box; }
+html { -webkit-text-size-adjust: 100%; }
+body { margin:0; font:16px/1.55 FONT; color:var(--ink); background:var(--back); }
+.page { max-width: 1180px; margin: 0 auto; padding: 0 20px 24px; }
+h1 { font-size: 1.7rem; line-height: 1.25; margin: 24px 0 4px; overflow-wrap: anywhere; }
+h2 { font-size: 1.3rem; margin: 40px 0 2px; } h3 { font-size: 1.08rem; margin: 28px 0 2px; } h4 { margin: 18px 0 2px; }
+p { margin: 6px 0; } .soft { color: var(--soft); } a { color: var(--accent); }
+a:focus-visible, button:focus-visible, select:focus-visible, input:focus-visible, summary:focus-visible,
+  [tabindex]:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+.skip { position: absolute; left: -999px; } .skip:focus { left: 8px; top: 8px; background: var(--back); padding: 8px; }
+.winner { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--good); border-radius: 8px;
+  padding: 14px 18px; margin: 16px 0; overflow-wrap: anywhere; }
+.winner strong { font-size: 1.05rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 16px 0; }
+.tile { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; }
+.tile b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.tile span { color: var(--soft); font-size: .85rem; }
+.warn { border-left: 4px solid var(--warn); background: var(--card); padding: 10px 14px; border-radius: 6px; }
+figure { margin: 0; } .plot { width: 100%; min-height: 140px; }
+.view { display: inline-block; margin: 6px 0; font-size: .9rem; color: var(--soft); }
+select, input, button, .button { font: inherit; color: var(--ink); background: var(--card); border: 1px solid var(--line);
+  border-radius: 6px; padding: 4px 10px; max-width: 100%; }
+button, .button { cursor: pointer; text-decoration: none; display: inline-block; }
+.scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; }
+table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
+caption { text-align: left; color: var(--soft); padding: 6px 10px; }
+th, td { text-align: left; padding: 6px 10px; border-bottom: 1px solid var(--line); vertical-align: top; white-space: nowrap; }
+td.words { white-space: normal; min-width: 320px; } th { color: var(--soft); font-weight: 600; background: var(--card); }
+td.number, th.number { text-align: right; }
+tr.best td { font-weight: 600; } tr.plain td { color: var(--warn); } tbody tr:last-child td { border-bottom: 0; }
+pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; overflow-x: auto;
+  font-size: .85rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+summary { cursor: pointer; color: var(--accent); padding: 4px 0; } ul { padding-left: 20px; margin: 6px 0; }
+.contents { columns: 260px; padding-left: 18px; font-size: .92rem; }
+footer { color: var(--soft); font-size: .85rem; padding: 32px 0; }
+.js-plotly-plot .xtick text, .js-plotly-plot .ytick text, .js-plotly-plot .xtitle, .js-plotly-plot .ytitle,
+  .js-plotly-plot .legendtext, .js-plotly-plot .annotation-text, .js-plotly-plot .cbaxis text, .js-plotly-plot .cbtitle text,
+  .js-plotly-plot .textpoint text, .js-plotly-plot .bars .bartext-outside { fill: var(--ink) !important; }
+@media (max-width: 600px) { .page { padding: 0 12px 20px; } h1 { font-size: 1.35rem; } td.words { min-width: 240px; }
+  .tile b { font-size: 1.1rem; } }
+@media print { :root { color-scheme: light; --ink:#000; --soft:#333; --line:#bbb; --back:#fff; --card:#fff; --accent:#000; }
+  body { font-size: 11px; } .page { max-width: none; } .plot, figure, table, pre, section.one { break-inside: avoid; }
+  h2, h3 { break-after: avoid; } .view, .contents, .skip, .modebar { display: none; } .scroll { overflow: visible; }
+  td, td.words { white-space: normal; min-width: 0; } }
+@media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
+""".replace("FONT", theme.FONT)

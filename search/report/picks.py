@@ -1,0 +1,61 @@
+"""Which trials a page shows in full when a study has too many of them, and what an outline knows of the rest.
+
+Pages of large studies are drawn from outlines (``search.store.aggregates``): all trials, but curves, structures
+and evaluations only of those that these functions name.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from search.records import StudyRecord, TrialRecord, TrialState
+from search.report import theme
+
+EPOCHS_RUN = "epochs_run"
+"""Key of ``TrialRecord.extras`` under which an outline says how many epochs a trial ran."""
+
+
+def for_curves(study: StudyRecord, most: int = 300) -> list[int]:
+    """Return numbers of trials whose curves are drawn: the best, the plain recipe, those running, others evenly."""
+    ranking = study.ranking
+    special = [trial.number for trial in ranking[: most // 10]]
+    special += [trial.number for trial in study.trials if trial.is_baseline]
+    special += [trial.number for trial in study.trials if trial.state is TrialState.RUNNING][:32]
+    others = [trial.number for trial in study.trials if epochs_run(trial) or trial.state is TrialState.PRUNED]
+    # A power of two: when more trials come, those that were chosen stay or leave, so that few new curves are read.
+    stride = 1
+    while len(others) / stride > most:
+        stride *= 2
+    return sorted({*special, *(number for number in others if number % stride == 0)})
+
+
+def for_details(study: StudyRecord, most: int = 60) -> list[int]:
+    """Return numbers of trials whose structure and evaluation are shown: the best and the plain recipe."""
+    best = [trial.number for trial in study.ranking[:most]]
+    return sorted({*best, *(trial.number for trial in study.trials if trial.is_baseline)})
+
+
+def with_values(study: StudyRecord, most: int) -> list[TrialRecord]:
+    """Return ended trials that have a value and parameters; of more than ``most`` a sample drawn without favour."""
+    ended = (TrialState.COMPLETE, TrialState.PRUNED)
+    done = [trial for trial in study.trials if trial.state in ended and theme.finite(trial.value) and trial.params]
+    if len(done) <= most:
+        return done
+    chosen = sorted(random.Random(0).sample(range(len(done)), most))
+    return [done[place] for place in chosen]
+
+
+def epochs_run(trial: TrialRecord) -> int:
+    """Return how many epochs the trial ran, whether or not they were read."""
+    known = trial.extras.get(EPOCHS_RUN)
+    return known if isinstance(known, int) else len(trial.epochs) or trial.best_epoch or 0
+
+
+def spaces_of(trials: Sequence[TrialRecord]) -> dict[str, str]:
+    """Return the range of every parameter, Optuna's JSON, from the first trial that has it."""
+    found: dict[str, str] = {}
+    for trial in trials:
+        for name, space in trial.distributions.items():
+            found.setdefault(name, space)
+    return found

@@ -1,0 +1,51 @@
+"""Trials as data for programs: JSON and tables."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from search.records import StudyRecord, TrialRecord
+
+
+def plain(trial: TrialRecord) -> dict[str, Any]:
+    """Return a trial as JSON takes it."""
+    size = trial.size
+    return {
+        "number": trial.number,
+        "state": trial.state.value,
+        "value": trial.value,
+        "is_baseline": trial.is_baseline,
+        "words": trial.words,
+        "candidate": trial.candidate,
+        "params": dict(trial.params),
+        "best_epoch": trial.best_epoch,
+        "parameters": size.parameters if size else None,
+        "trained": size.trained if size else None,
+        "flops": size.flops if size else None,
+        "seconds": trial.seconds,
+        "ended": trial.ended,
+        "failure": trial.failure.kind if trial.failure else None,
+        "seed": trial.seed,
+        "worker": trial.worker,
+        "checkpoint": trial.checkpoint,
+    }
+
+
+def rows(study: StudyRecord) -> list[dict[str, Any]]:
+    """Return a flat row a trial, a column a parameter."""
+    names = sorted({name for trial in study.trials for name in trial.params})
+    found = []
+    for trial in study.trials:
+        row = {key: value for key, value in plain(trial).items() if key not in ("candidate", "params")}
+        found.append(row | {name: trial.params.get(name) for name in names})
+    return found
+
+
+def finite(value: Any) -> Any:
+    """Return JSON with null for numbers that JSON has no word for."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    return [finite(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,241 @@
+"""Studies of any size for pages: all trials in outline, curves and structures only of those that are asked for.
+
+An outline costs one pass over narrow columns. ``changes`` reads what happened since: by index, as many rows as are new.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Text, cast, func, select
+
+from search.records import EpochRecord, Failure, Size, StudyRecord, TrialRecord, TrialState
+from search.store.connection import reading, retried
+from search.store.reading import aware, curves_where, study_record, study_row, trial_record
+from search.store.tables import EpochRow, StudyRow, TrialRow, restored
+
+_CHUNK = 400
+_OPEN = (TrialState.WAITING, TrialState.RUNNING)
+_OUTLINE = (
+    TrialRow.number,
+    TrialRow.state,
+    TrialRow.value,
+    TrialRow.words,
+    TrialRow.is_baseline,
+    TrialRow.seed,
+    TrialRow.best_epoch,
+    TrialRow.parameters,
+    TrialRow.trained,
+    TrialRow.flops,
+    TrialRow.ended,
+    TrialRow.failure_kind,
+    TrialRow.failure_message,
+    TrialRow.checkpoint,
+    TrialRow.started_at,
+    TrialRow.finished_at,
+    TrialRow.seconds,
+    TrialRow.worker,
+    TrialRow.attempts,
+    cast(TrialRow.params, Text).label("params"),
+    cast(TrialRow.extras, Text).label("extras"),
+)
+
+
+@retried
+def outline(engine: Engine, name: str) -> StudyRecord:
+    """Return the study with all its trials, but without their curves, candidates, structures and evaluations.
+
+    Raises:
+        NotFoundError: no such study; suggests the nearest name.
+    """
+    with reading(engine) as connection:
+        study = study_row(connection, name)
+        rows = connection.execute(
+            select(*_OUTLINE).where(TrialRow.study_id == study.id).order_by(TrialRow.number)
+        ).all()
+    return study_record(study, tuple(_outlined(row) for row in rows))
+
+
+@retried
+def changes(engine: Engine, name: str, after: int, unfinished: Iterable[int]) -> tuple[TrialRecord, ...]:
+    """Return outlines of the trials that may have changed: numbers above ``after``, those open now, ``unfinished``.
+
+    A finished trial changes only by being opened again, so nothing else needs to be read.
+    """
+    with reading(engine) as connection:
+        study = study_row(connection, name)
+        found: dict[int, TrialRecord] = {}
+        conditions = [TrialRow.number > after, TrialRow.state.in_(_OPEN)]
+        conditions += [TrialRow.number.in_(chunk) for chunk in _chunks(sorted(unfinished))]
+        for condition in conditions:
+            rows = connection.execute(select(*_OUTLINE).where(TrialRow.study_id == study.id, condition)).all()
+            found |= {row.number: _outlined(row) for row in rows}
+    return tuple(found[number] for number in sorted(found))
+
+
+@retried
+def details(engine: Engine, name: str, numbers: Sequence[int]) -> dict[int, TrialRecord]:
+    """Return trials ``numbers`` whole, but without their curves."""
+    with reading(engine) as connection:
+        study = study_row(connection, name)
+        rows = [
+            row
+            for chunk in _chunks(numbers)
+            for row in connection.execute(
+                select(TrialRow.__table__).where(TrialRow.study_id == study.id, TrialRow.number.in_(chunk))
+            ).all()
+        ]
+    return {row.number: trial_record(row, ()) for row in rows}
+
+
+@retried
+def curves(engine: Engine, name: str, numbers: Sequence[int]) -> dict[int, tuple[EpochRecord, ...]]:
+    """Return the epochs of trials ``numbers``."""
+    with reading(engine) as connection:
+        study = study_row(connection, name)
+        found: dict[int, tuple[EpochRecord, ...]] = {}
+        for chunk in _chunks(numbers):
+            ids = connection.execute(
+                select(TrialRow.id, TrialRow.number).where(TrialRow.study_id == study.id, TrialRow.number.in_(chunk))
+            ).all()
+            by_id = curves_where(connection, EpochRow.trial_id.in_([row.id for row in ids]))
+            found |= {row.number: by_id[row.id] for row in ids if row.id in by_id}
+    return found
+
+
+@retried
+def epochs_run(engine: Engine, name: str, after: int = -1) -> dict[int, int]:
+    """Return how many epochs every trial with a number above ``after`` has run."""
+    with reading(engine) as connection:
+        study = study_row(connection, name)
+        rows = connection.execute(
+            select(TrialRow.number, func.count())
+            .join(EpochRow, TrialRow.id == EpochRow.trial_id)
+            .where(TrialRow.study_id == study.id, TrialRow.number > after)
+            .group_by(TrialRow.number)
+        ).all()
+    return {row[0]: row[1] for row in rows}
+
+
+def spaces(engine: Engine, name: str, trials: Sequence[TrialRecord]) -> dict[str, str]:
+    """Return the range of every parameter of ``trials`` in Optuna's JSON: it is the same in all that have it."""
+    wanted: dict[str, int] = {}
+    for trial in trials:
+        for parameter in trial.params:
+            wanted.setdefault(parameter, trial.number)
+    found: dict[str, str] = {}
+    for record in details(engine, name, sorted(set(wanted.values()))).values():
+        for parameter, space in record.distributions.items():
+            found.setdefault(parameter, space)
+    return found
+
+
+def with_spaces(trial: TrialRecord, found: Mapping[str, str]) -> TrialRecord:
+    """Return ``trial`` with the ranges of its parameters."""
+    return replace(trial, distributions={name: found[name] for name in trial.params if name in found})
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """What one worker did in all studies of the store.
+
+    Attributes:
+        running: study and number of the trials it holds now.
+        seconds: of the trials it finished.
+    """
+
+    name: str
+    finished: int
+    failed: int
+    seconds: float
+    last: Any
+    running: tuple[tuple[str, int], ...]
+
+
+@retried
+def workers(engine: Engine) -> tuple[WorkerRecord, ...]:
+    """Return every worker that trials name, those at work first, then the most recent."""
+    with reading(engine) as connection:
+        rows = connection.execute(
+            select(
+                TrialRow.worker,
+                TrialRow.state,
+                func.count().label("trials"),
+                func.sum(TrialRow.seconds).label("seconds"),
+                func.max(TrialRow.finished_at).label("last"),
+            )
+            .where(TrialRow.worker != "")
+            .group_by(TrialRow.worker, TrialRow.state)
+        ).all()
+        running = _running(connection)
+    names = sorted({row.worker for row in rows})
+    found = []
+    for name in names:
+        own = [row for row in rows if row.worker == name]
+        ended = [row for row in own if TrialState(row.state).is_finished]
+        last = max((aware(row.last) for row in ended if row.last is not None), default=None)
+        found.append(
+            WorkerRecord(
+                name,
+                sum(row.trials for row in ended),
+                sum(row.trials for row in ended if row.state == TrialState.FAILED),
+                float(sum(row.seconds or 0.0 for row in ended)),
+                last,
+                running.get(name, ()),
+            )
+        )
+    found.sort(key=lambda worker: (worker.last is not None, worker.last), reverse=True)
+    return tuple(sorted(found, key=lambda worker: not worker.running))
+
+
+def _running(connection: Connection) -> dict[str, tuple[tuple[str, int], ...]]:
+    rows = connection.execute(
+        select(TrialRow.worker, StudyRow.name, TrialRow.number)
+        .join(StudyRow, StudyRow.id == TrialRow.study_id)
+        .where(TrialRow.state == TrialState.RUNNING)
+        .order_by(TrialRow.number)
+    ).all()
+    found: dict[str, tuple[tuple[str, int], ...]] = {}
+    for worker, study, number in rows:
+        found[worker] = (*found.get(worker, ()), (study, number))
+    return found
+
+
+def _chunks(numbers: Sequence[int]) -> list[Sequence[int]]:
+    return [numbers[place : place + _CHUNK] for place in range(0, len(numbers), _CHUNK)]
+
+
+def _plain(text: str | None) -> dict[str, Any]:
+    """Return the JSON object in ``text``: the column's own reading would look into every value of every trial."""
+    if not text:
+        return {}
+    found = json.loads(text)
+    return restored(found) if "$number" in text else found or {}
+
+
+def _outlined(row: Any) -> TrialRecord:
+    size = None if row.parameters is None else Size(row.parameters, row.trained, row.flops)
+    failure = None if row.failure_kind is None else Failure(row.failure_kind, row.failure_message or "")
+    return TrialRecord(
+        number=row.number,
+        state=TrialState(row.state),
+        value=row.value,
+        params=_plain(row.params),
+        words=row.words,
+        is_baseline=row.is_baseline,
+        seed=row.seed,
+        best_epoch=row.best_epoch,
+        size=size,
+        ended=row.ended,
+        failure=failure,
+        attempts=row.attempts,
+        worker=row.worker,
+        started_at=aware(row.started_at),
+        finished_at=aware(row.finished_at),
+        seconds=row.seconds,
+        checkpoint=row.checkpoint,
+        extras=_plain(row.extras),
+    )

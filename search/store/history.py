@@ -1,0 +1,166 @@
+"""What is behind a study, read once and then kept up to date: for samplers and pruners of one process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, Engine, or_, select
+
+from search.errors import NotFoundError
+from search.records import Json, PastTrial, TrialState
+from search.store.connection import reading, retried
+from search.store.tables import EpochRow, StudyRow, TrialRow
+
+_COLUMNS = (
+    TrialRow.id,
+    TrialRow.number,
+    TrialRow.state,
+    TrialRow.value,
+    TrialRow.params,
+    TrialRow.distributions,
+    TrialRow.candidate,
+    TrialRow.seconds,
+    TrialRow.failure_kind,
+    TrialRow.extras,
+)
+
+
+class History:
+    """All trials of a study and their curves.
+
+    A finished trial never changes, so it is read once in the life of a process; each refresh reads the trials
+    that were unfinished the last time, and the new ones.
+    """
+
+    def __init__(self, engine: Engine, study: str, metric: str) -> None:
+        self._engine = engine
+        self._study = study
+        self._metric = metric
+        self._study_id: int | None = None
+        self._trials: dict[int, PastTrial] = {}
+        self._curves: dict[int, tuple[float, ...]] = {}
+        self._fingerprints: dict[str, int] = {}
+        self._open: set[int] = set()
+        self._newest = 0
+
+    def refresh(self) -> frozenset[int]:
+        """Read what has changed; return the numbers of the trials whose curves may have."""
+        rows, epochs = self._changed()
+        for row in rows:
+            curve = tuple(metrics.get(self._metric, math.nan) for _, metrics, _ in epochs[row.id])
+            self._curves[row.number] = curve
+            past = _past(row, epochs[row.id], curve)
+            self._trials[row.number] = past
+            if past.fingerprint:
+                self._fingerprints.setdefault(past.fingerprint, row.number)
+            self._newest = max(self._newest, row.id)
+            (self._open.discard if past.state.is_finished else self._open.add)(row.id)
+        return frozenset(row.number for row in rows)
+
+    @property
+    def trials(self) -> Sequence[PastTrial]:
+        """Every trial as of the last refresh, in order of number."""
+        return [self._trials[number] for number in sorted(self._trials)]
+
+    @property
+    def curves(self) -> Mapping[int, tuple[float, ...]]:
+        """The objective of every epoch, by trial number."""
+        return self._curves
+
+    @property
+    def fingerprints(self) -> Mapping[str, int]:
+        """Fingerprint of every candidate, and the number of the first trial that had it."""
+        return self._fingerprints
+
+    @property
+    def seconds(self) -> float:
+        """What all trials have taken so far, of every worker, of failed and running ones too."""
+        return math.fsum(trial.seconds for trial in self._trials.values())
+
+    @retried
+    def _changed(self) -> tuple[Sequence[Any], Mapping[int, list[Any]]]:
+        with reading(self._engine) as connection:
+            owner = self._owner(connection)
+            new = TrialRow.id > self._newest
+            wanted = or_(new, TrialRow.id.in_(sorted(self._open))) if self._open else new
+            mine = (TrialRow.study_id == owner, wanted)
+            # States before epochs: whatever is finished here has all its epochs below.
+            rows = connection.execute(select(*_COLUMNS).where(*mine).order_by(TrialRow.id)).all()
+            found: dict[int, list[Any]] = defaultdict(list)
+            if rows:
+                query = (
+                    select(EpochRow.trial_id, EpochRow.epoch, EpochRow.metrics, EpochRow.seconds)
+                    .join(TrialRow, TrialRow.id == EpochRow.trial_id)
+                    .where(*mine)
+                    .order_by(EpochRow.trial_id, EpochRow.epoch)
+                )
+                for trial_id, epoch, metrics, seconds in connection.execute(query):
+                    found[trial_id].append((epoch, metrics, seconds))
+        return rows, found
+
+    def _owner(self, connection: Connection) -> int:
+        if self._study_id is None:
+            query = select(StudyRow.id).where(StudyRow.name == self._study)
+            self._study_id = connection.execute(query).scalar_one_or_none()
+            if self._study_id is None:
+                raise NotFoundError(f"no study {self._study!r} in this store")
+        return self._study_id
+
+
+def _past(row: Any, epochs: Sequence[Any], curve: Sequence[float]) -> PastTrial:
+    state = TrialState(row.state)
+    past = PastTrial(
+        number=row.number,
+        state=state,
+        value=row.value,
+        params=row.params or {},
+        distributions=row.distributions or {},
+        last_epoch=(len(curve), curve[-1]) if curve else None,
+        fingerprint=fingerprint(row.candidate) if row.candidate else "",
+        seconds=row.seconds,
+        failure_kind=row.failure_kind or "",
+        cost=(row.extras or {}).get("cost", {}),
+    )
+    spent = math.fsum(seconds for _, _, seconds in epochs)
+    return past if state.is_finished else replace(past, seconds=max(past.seconds, spent))
+
+
+def fingerprint(candidate: Json) -> str:
+    """Return ``Candidate.fingerprint`` of a candidate in JSON form, without reading its decisions."""
+    text = json.dumps(candidate, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@retried
+def earlier_best(engine: Engine, study: str, count: int) -> tuple[tuple[str, int, Json], ...]:
+    """Return study, number and candidate of the best trials of other studies of the same task and backbone.
+
+    The best of each study come first, one of every study in turn, as objectives of different data cannot be
+    compared; in all at most ``count`` of each study.
+    """
+    with reading(engine) as connection:
+        own = connection.execute(select(StudyRow.__table__).where(StudyRow.name == study)).one()
+        others = connection.execute(
+            select(StudyRow.id, StudyRow.name, StudyRow.maximize)
+            .where(StudyRow.task == own.task, StudyRow.backbone == own.backbone, StudyRow.id != own.id)
+            .order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
+        ).all()
+        ranked = [list(_best_of(connection, other, count)) for other in others]
+    return tuple(found[place] for place in range(count) for found in ranked if place < len(found))
+
+
+def _best_of(connection: Connection, study: Any, count: int) -> Iterable[tuple[str, int, Json]]:
+    order = TrialRow.value.desc() if study.maximize else TrialRow.value.asc()
+    rows = connection.execute(
+        select(TrialRow.number, TrialRow.candidate)
+        .where(TrialRow.study_id == study.id, TrialRow.state == TrialState.COMPLETE, TrialRow.value.is_not(None))
+        .order_by(order, TrialRow.number)
+        .limit(count)
+    )
+    return [(study.name, row.number, row.candidate) for row in rows]

@@ -1,0 +1,67 @@
+"""Engines that can only read: for pages, which must never change or lock what workers write."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+
+from search.errors import NotFoundError, SchemaError, StoreUrlError
+from search.store import migrate
+from search.store.connection import parse_url, reason_of, shown
+
+_POOL = 4
+_BUSY_S = 10
+
+
+def connect(url: str) -> Engine:
+    """Return an engine on an existing store that the database itself keeps from writing.
+
+    SQLite files are opened with ``mode=ro``, PostgreSQL sessions with ``default_transaction_read_only``, MySQL's with
+    ``SET SESSION TRANSACTION READ ONLY``. The schema is not upgraded.
+
+    Raises:
+        StoreUrlError: malformed, or the database cannot be reached.
+        NotFoundError: there is no such SQLite file.
+        SchemaError: the schema is not the one this program reads.
+    """
+    parsed = parse_url(url)
+    try:
+        if parsed.get_backend_name() == "sqlite":
+            path = Path(str(parsed.database)).absolute()
+            if not path.exists():
+                raise NotFoundError(f"there is no store at {path}; `ftsearch run STUDY.yaml` makes one")
+            engine = create_engine("sqlite://", creator=lambda: _sqlite(path), poolclass=QueuePool, pool_size=_POOL)
+        elif parsed.get_backend_name() == "postgresql":
+            options: dict[str, Any] = {"options": "-c default_transaction_read_only=on"}
+            engine = create_engine(
+                parsed, connect_args=options, pool_size=_POOL, max_overflow=0, pool_pre_ping=True, pool_recycle=1800
+            )
+        else:
+            options = {"init_command": "SET SESSION TRANSACTION READ ONLY"}
+            engine = create_engine(
+                parsed, connect_args=options, pool_size=_POOL, max_overflow=0, pool_pre_ping=True, pool_recycle=1800
+            )
+        with engine.connect():
+            pass  # asked once: what follows would be tried again for a minute
+        found = migrate.current(engine)
+    except SQLAlchemyError as error:
+        raise StoreUrlError(f"cannot reach the database at {shown(parsed)}: {reason_of(error, parsed)}") from error
+    if found != migrate.head():
+        engine.dispose()
+        raise SchemaError(
+            f"the store at {shown(parsed)} has schema {found or 'none'}, this ftsearch reads {migrate.head()}; "
+            "any other command of this version (`ftsearch studies`) brings an older one up to date"
+        )
+    return engine
+
+
+def _sqlite(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=_BUSY_S, check_same_thread=False)
+    connection.execute("PRAGMA query_only=ON").close()
+    return connection

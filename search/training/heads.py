@@ -1,0 +1,182 @@
+"""Many heads on one frozen backbone, trained at once: one forward pass of the backbone, stacked parameters behind it.
+
+Trials that freeze every unit differ only in head and recipe. Heads of the same shape become one batched model,
+each with its own learning rate, dropout, penalty and schedule; heads of other shapes are further such models on the
+same batch of features. What each gives is what training it alone on the same batches gives, to rounding.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from search.errors import FinetuneError, TrialError
+from search.records import EpochRecord, Evaluation, Verdict
+from search.tasks._base import Meter
+from search.training.epoch import Batch
+from search.training.fit import Epochs, Outcome
+from search.training.precision import Precision
+from search.training.stacking import Member, Seat, Stack, can_stack
+from spaces.build import Network
+
+__all__ = ["Behind", "Member", "can_stack", "fit_heads"]
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """Batches of images turned into batches of what the frozen units of ``network`` make of them."""
+
+    epochs: Epochs
+    network: Network
+    precision: Precision
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        self.network.eval()
+        for images, targets in self.epochs.epoch(number):
+            with torch.no_grad(), self.precision.autocast():
+                features = self.network.prefix(self.precision.place(images))
+            yield features, targets
+
+
+def fit_heads(members: Sequence[Member], train: Epochs, val: Epochs) -> list[Outcome | FinetuneError]:
+    """Train the heads of all ``members`` in place and return what came of each, in their order.
+
+    A member that is pruned, or whose loss is no number, leaves the others alone. An epoch's seconds are shared
+    out equally among those that trained in it, so that their sum is what the device was used.
+
+    Args:
+        train, val: batches of the frozen units' output ``(N, ...)`` and targets, for all members.
+
+    Returns:
+        For each member its outcome, or why it cannot go on (a loss that is not finite, a lease that was lost).
+    """
+    runs = [_Run(member) for member in members]
+    stacks = _stacked(runs)
+    number = 0
+    while stacks:
+        number += 1
+        begin = time.perf_counter()
+        if not _train(stacks, train.epoch(number), number, members[0].course.leave):
+            for run in (run for stack in stacks for run in stack.runs):
+                run.verdict = Verdict.PAUSE
+            break
+        _validate(stacks, val.epoch(1))
+        active = sum(len(stack.runs) for stack in stacks)
+        seconds = (time.perf_counter() - begin) / active
+        for stack in stacks:
+            for place, run in enumerate(stack.runs):
+                run.end_epoch(number, stack, place, seconds)
+            stack.keep([place for place, run in enumerate(stack.runs) if run.goes_on(number)])
+        stacks = [stack for stack in stacks if stack.runs]
+    return [run.outcome() for run in runs]
+
+
+@dataclass(slots=True)
+class _Run(Seat):
+    """One member on its way: what it has reached so far, and its meters."""
+
+    meter: Meter | None = None
+    sums: dict[str, float] = field(default_factory=dict)
+    epochs: tuple[EpochRecord, ...] = ()
+    best: EpochRecord | None = None
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
+    verdict: Verdict = Verdict.CONTINUE
+    error: FinetuneError | None = None
+
+    def goes_on(self, number: int) -> bool:
+        return self.error is None and self.verdict is Verdict.CONTINUE and number < self.member.course.epochs
+
+    def end_epoch(self, number: int, stack: Stack[_Run], place: int, seconds: float) -> None:
+        """Make the epoch's record, keep the weights of the best, ask whether to go on."""
+        course = self.member.course
+        total = math.fsum(self.sums.values())
+        if not math.isfinite(total):
+            terms = ", ".join(f"{name} {value:g}" for name, value in self.sums.items())
+            message = f"the training loss is not finite in epoch {number} ({terms}); lower learning rates help"
+            self.error = TrialError(message, "nan")
+            return
+        if self.meter is None:
+            raise RuntimeError("an epoch ended without its validation")
+        rates = {"head": self.member.recipe.lr_head * self.factor(stack.steps)}
+        record = EpochRecord(number, total, dict(self.meter.compute()), rates, dict(self.sums), seconds)
+        self.epochs = (*self.epochs, record)
+        if self._is_better(record):
+            self.best, self.evaluation = record, self.meter.evaluation()
+            self.weights = stack.weights(place)
+        try:
+            self.verdict = course.on_epoch(record)
+        except FinetuneError as error:
+            self.error = error
+
+    def outcome(self) -> Outcome | FinetuneError:
+        if self.error is not None:
+            return self.error
+        frozen = {name: value.detach().cpu() for name, value in self.member.network.state_dict().items()}
+        best = self.best.epoch if self.best else None
+        return Outcome(self.verdict, self.epochs, best, frozen | self.weights, self.evaluation, None)
+
+    def _is_better(self, record: EpochRecord) -> bool:
+        course = self.member.course
+        value = record.metrics[course.objective]
+        if self.best is None or not math.isfinite(self.best.metrics[course.objective]):
+            return True
+        best = self.best.metrics[course.objective]
+        return value > best if course.maximize else value < best
+
+
+def _stacked(runs: Sequence[_Run]) -> list[Stack[_Run]]:
+    found: dict[object, list[_Run]] = {}
+    for run in runs:
+        found.setdefault((run.layout.key, run.member.recipe.name), []).append(run)
+    return [Stack(group) for group in found.values()]
+
+
+def _train(stacks: Sequence[Stack[_Run]], batches: Iterable[Batch], number: int, leave: Callable[[], bool]) -> bool:
+    """Train every stack on every batch; return False when told to leave in the middle."""
+    sums: list[dict[str, Tensor]] = [{} for _ in stacks]
+    samples = 0
+    for run in (run for stack in stacks for run in stack.runs):
+        run.generator.manual_seed((run.member.course.seed * 1_000_003 + number) % 2**63)
+    precision = stacks[0].runs[0].member.course.precision
+    for features, targets in batches:
+        if leave():
+            return False
+        fronts: dict[tuple[str, ...], Tensor] = {}
+        for stack, terms in zip(stacks, sums, strict=True):
+            if stack.front_key not in fronts:
+                with torch.no_grad(), precision.autocast():
+                    fronts[stack.front_key] = stack.front(features)
+            for name, value in stack.step(fronts[stack.front_key], targets, precision).items():
+                terms[name] = terms.get(name, 0) + value * len(targets)
+        samples += len(targets)
+    for stack, terms in zip(stacks, sums, strict=True):
+        means = {name: (value / max(samples, 1)).tolist() for name, value in terms.items()}
+        for place, run in enumerate(stack.runs):
+            kind = run.member.penalty.kind
+            named = {"task": "task"} | ({"penalty": kind} if kind not in ("none", "decay") else {})
+            run.sums = {named[name]: values[place] for name, values in means.items() if name in named}
+    return True
+
+
+@torch.inference_mode()
+def _validate(stacks: Sequence[Stack[_Run]], batches: Iterable[Batch]) -> None:
+    for run in (run for stack in stacks for run in stack.runs):
+        course = run.member.course
+        run.meter = course.task.meter(course.classes, course.precision.device)
+    precision = stacks[0].runs[0].member.course.precision
+    for features, targets in batches:
+        fronts: dict[tuple[str, ...], Tensor] = {}
+        for stack in stacks:
+            with precision.autocast():
+                if stack.front_key not in fronts:
+                    fronts[stack.front_key] = stack.front(features)
+                outputs = stack.outputs(fronts[stack.front_key], {}).float()
+            for run, output in zip(stack.runs, outputs, strict=True):
+                if run.meter is not None:
+                    run.meter.update(output, targets)

@@ -1,0 +1,112 @@
+"""The networks of timm, when it is installed (``pip install ftsearch[timm]``)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from functools import cache, cached_property
+from importlib import import_module
+from importlib.util import find_spec
+from math import floor
+from typing import Any
+
+from torch import nn
+
+from spaces.backbones._base import Backbone, Preprocessing, Source, Weights
+from spaces.errors import ProbeError
+
+
+class TimmBackbone(Backbone):
+    """One network of timm, under its name there. What it costs is only known once it is built."""
+
+    parameters, gflops = None, None
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self.name, self.label = f"timm:{model}", model
+
+    @cached_property
+    def weights(self) -> Sequence[Weights]:  # type: ignore[override]  # read once asked for
+        found = _timm().get_arch_pretrained_cfgs(self._model)
+        return tuple(_weights(self._model, cfg) for cfg in found.values() if _is_readable(cfg))
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        cfg = _timm().get_pretrained_cfg(self._model)
+        return self.weights[0].preprocessing if self.weights else _preprocessing(cfg) if cfg else Preprocessing()
+
+    def build(self, input_size: tuple[int, int]) -> nn.Module:
+        usual = _timm().get_pretrained_cfg(self._model)
+        reasons: list[str] = []
+        for options in _sizes(input_size, tuple(usual.input_size[1:]) if usual else None):
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # timm's constructors warn of what only matters to their authors
+                    network: nn.Module = _timm().create_model(self._model, pretrained=False, **options)
+            except (TypeError, AssertionError, ValueError, RuntimeError, ZeroDivisionError) as error:
+                reasons.append((str(error).splitlines() or [type(error).__name__])[0])
+            else:
+                return network
+        size = "x".join(map(str, input_size))
+        raise ProbeError(f"{self.name} cannot be built for an input of {size}: {reasons[0]}; try its usual size")
+
+
+class Timm(Source):
+    """timm's own registry."""
+
+    name, rank = "timm", 1
+
+    def names(self) -> Sequence[str]:
+        return tuple(_timm().list_models()) if self.requirement() == "" else ()
+
+    def requirement(self) -> str:
+        return "" if find_spec("timm") else "pip install ftsearch[timm]"
+
+    def __contains__(self, name: str) -> bool:
+        return self.requirement() == "" and name in self.names()
+
+    def open(self, name: str) -> TimmBackbone:
+        return TimmBackbone(name)
+
+
+@cache
+def _timm() -> Any:
+    """Return timm's registry and constructors; imported late, because it takes its time."""
+    return import_module("timm.models")
+
+
+def _sizes(size: tuple[int, int], usual: tuple[int, ...] | None) -> tuple[dict[str, object], ...]:
+    """Return the ways in which a constructor may take the input's size, the likeliest first."""
+    if size == usual:
+        return ({},)
+    square: tuple[dict[str, object], ...] = ({"img_size": size[0]},) if size[0] == size[1] else ()
+    return ({"img_size": size}, *square, {})
+
+
+def _is_readable(cfg: Any) -> bool:
+    """Return whether the weights are a state dict; a few are kept in another library's form."""
+    return bool(cfg.hf_hub_id or (cfg.url and not cfg.custom_load and not cfg.url.endswith(".npz")))
+
+
+def _weights(model: str, cfg: Any) -> Weights:
+    tag = cfg.tag or "default"
+    url = cfg.url if isinstance(cfg.url, str) and not cfg.custom_load else ""
+    return Weights(
+        name=tag,
+        file_name=url.rsplit("/", 1)[-1] if url and not cfg.hf_hub_id else f"{model}.{tag}.safetensors",
+        url=url if not cfg.hf_hub_id else "",
+        preprocessing=_preprocessing(cfg),
+        classes=tuple(cfg.label_names or ()),
+        hub_id=cfg.hf_hub_id or "",
+        hub_file=cfg.hf_hub_filename or ("pytorch_model.bin" if cfg.hf_hub_id else ""),
+    )
+
+
+def _preprocessing(cfg: Any) -> Preprocessing:
+    side = cfg.input_size[1]
+    interpolation = cfg.interpolation if cfg.interpolation in ("bilinear", "bicubic") else "bicubic"
+    mean, std = (tuple(float(part) for part in (values * 3)[:3]) for values in (cfg.mean, cfg.std))
+    return Preprocessing(floor(side / cfg.crop_pct), side, mean, std, interpolation)  # type: ignore[arg-type]  # three each
+
+
+source = Timm()

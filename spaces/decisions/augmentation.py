@@ -1,0 +1,67 @@
+"""How strongly training images are varied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spaces.candidate import Json
+from spaces.chain import Chain
+from spaces.decisions._base import AS_STUDY, Decision, Scalar, Stage, Suggest, check_choices
+from spaces.errors import CandidateError
+
+STRENGTHS = ("none", "light", "medium", "strong", "randaugment")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Strengths that may be tried, of ``none``, ``light``, ``medium``, ``strong`` and ``randaugment``.
+
+    Whether images may be mirrored stays with the study file's ``training.flip``.
+    """
+
+    strengths: tuple[str, ...] = ("light", "medium", "strong")
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_choices("augmentation.strengths", self.strengths, STRENGTHS)
+
+
+class AugmentationDecision(Decision[str]):
+    """Random crops, mirroring, colours, RandAugment (https://arxiv.org/abs/1909.13719).
+
+    ``study`` takes the study file's ``training.augmentation``.
+    """
+
+    name, stage, options = "augmentation", Stage.RECIPE, Range
+
+    def choices(self, chain: Chain, within: Range) -> tuple[str, ...]:
+        return within.strengths
+
+    def baseline(self, chain: Chain) -> str:
+        return AS_STUDY
+
+    def sample(self, suggest: Suggest, choices: tuple[str, ...]) -> str:
+        return str(suggest.choice(self.name, choices))
+
+    def params(self, value: str, choices: tuple[str, ...]) -> Mapping[str, Scalar] | None:
+        return {self.name: value} if value in choices else None
+
+    def apply(self, chain: Chain, value: str) -> Chain:
+        return chain
+
+    def words(self, value: str, chain: Chain) -> str:
+        return "" if value == AS_STUDY else f"{value} augmentation"
+
+    def dump(self, value: str) -> Json:
+        return value
+
+    def parse(self, data: Json) -> str:
+        allowed = (AS_STUDY, *STRENGTHS)
+        if not isinstance(data, str) or data not in allowed:
+            raise CandidateError(f"candidate: {self.name} must be one of {', '.join(allowed)}, got {data!r}")
+        return data
+
+
+decision = AugmentationDecision()

@@ -1,0 +1,61 @@
+"""How much of a label's certainty is spread over the other classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spaces.candidate import Json
+from spaces.chain import Chain
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_range, read_number
+from spaces.errors import CandidateError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Least and most certainty that may be spread, as a share."""
+
+    low: float = 0.0
+    high: float = 0.2
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_range("label_smoothing", self.low, self.high)
+        check_range("label_smoothing: high", self.high, 0.9)
+
+
+class LabelSmoothing(Decision[float]):
+    """Cross-entropy against ``1 - s`` for the label and ``s`` over all classes (https://arxiv.org/abs/1512.00567)."""
+
+    name, stage, options = "label_smoothing", Stage.RECIPE, Range
+
+    def choices(self, chain: Chain, within: Range) -> Range:
+        return within
+
+    def baseline(self, chain: Chain) -> float:
+        return 0.0
+
+    def sample(self, suggest: Suggest, choices: Range) -> float:
+        return round(suggest.real(self.name, choices.low, choices.high), 4)
+
+    def params(self, value: float, choices: Range) -> Mapping[str, Scalar] | None:
+        return {self.name: value} if choices.low <= value <= choices.high else None
+
+    def apply(self, chain: Chain, value: float) -> Chain:
+        return chain
+
+    def words(self, value: float, chain: Chain) -> str:
+        return f"label smoothing {value:.2g}" if value else ""
+
+    def dump(self, value: float) -> Json:
+        return value
+
+    def parse(self, data: Json) -> float:
+        value = float(read_number(self.name, data))
+        if not 0 <= value < 1:
+            raise CandidateError(f"candidate: {self.name} must be at least 0 and below 1, got {data!r}")
+        return value
+
+
+decision = LabelSmoothing()

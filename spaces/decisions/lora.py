@@ -1,0 +1,163 @@
+"""Low-rank adapters: the pretrained matrices stay, what is learnt is added to them and can be merged at export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from spaces import adapters
+from spaces.candidate import Json
+from spaces.chain import Chain, Unit
+from spaces.decisions._base import (
+    EVERYWHERE,
+    NOWHERE,
+    Decision,
+    NotApplicable,
+    Scalar,
+    Stage,
+    Suggest,
+    check_choices,
+    check_range,
+    place_words,
+    read_fields,
+    read_number,
+    stages,
+    units_at,
+)
+from spaces.errors import CandidateError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Low-rank updates that may be tried.
+
+    Attributes:
+        ranks: of the update; layers that it would not make smaller are left alone.
+        scales: what the update is multiplied by (``alpha / rank`` of the paper).
+        everywhere: whether all units may be adapted; otherwise one stage's at most.
+    """
+
+    ranks: tuple[int, ...] = (4, 16)
+    scales: tuple[float, ...] = (1.0,)
+    everywhere: bool = True
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_choices("lora.ranks", self.ranks)
+        check_range("lora.ranks", min(self.ranks), None, least=1)
+        check_choices("lora.scales", self.scales)
+        if min(self.scales) <= 0:
+            raise ValueError(f"lora.scales: must be above 0, got {min(self.scales):g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Updates:
+    """Updates of ``rank``, multiplied by ``scale``, in the units at ``where`` (``none``, ``all``, a stage)."""
+
+    where: str = NOWHERE
+    rank: int = 0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Places where at least one layer can be adapted, and the range."""
+
+    places: tuple[str, ...]
+    within: Range
+
+
+class LoRA(Decision[Updates]):
+    """Linear and 1x1 layers keep their weights and get a low-rank update that learns, in frozen units too.
+
+    After https://arxiv.org/abs/2106.09685. The update starts as zero.
+    """
+
+    name, stage, options = "lora", Stage.INSERT, Range
+
+    def choices(self, chain: Chain, within: Range) -> Choices | NotApplicable:
+        rank = min(within.ranks)
+        fitting = [
+            stage
+            for stage, names in stages(chain).items()
+            if any(unit.name in names and adapters.low_rank_targets(unit.module, rank) for unit in chain)
+        ]
+        if not fitting:
+            return NotApplicable(f"no linear or 1x1 layer that an update of rank {rank} makes smaller")
+        return Choices((NOWHERE, *fitting, *((EVERYWHERE,) if within.everywhere else ())), within)
+
+    def baseline(self, chain: Chain) -> Updates:
+        return Updates()
+
+    def extremes(self, choices: Choices, chain: Chain) -> tuple[Updates, Updates]:
+        return Updates(), Updates(choices.places[-1], max(choices.within.ranks), choices.within.scales[-1])
+
+    def sample(self, suggest: Suggest, choices: Choices) -> Updates:
+        where = str(suggest.choice("lora.where", choices.places))
+        if where == NOWHERE:
+            return Updates()
+        rank = int(suggest.choice("lora.rank", choices.within.ranks))
+        scales = choices.within.scales
+        return Updates(where, rank, float(suggest.choice("lora.scale", scales)) if len(scales) > 1 else scales[0])
+
+    def params(self, value: Updates, choices: Choices) -> Mapping[str, Scalar] | None:
+        if value.where == NOWHERE:
+            return {"lora.where": NOWHERE}
+        within = choices.within
+        if value.where not in choices.places or value.rank not in within.ranks or value.scale not in within.scales:
+            return None
+        found: dict[str, Scalar] = {"lora.where": value.where, "lora.rank": value.rank}
+        return found | ({"lora.scale": value.scale} if len(within.scales) > 1 else {})
+
+    def touches(self, choices: Choices, chain: Chain) -> tuple[str, ...]:
+        rank = min(choices.within.ranks)
+        return tuple(unit.name for unit in chain if adapters.low_rank_targets(unit.module, rank))
+
+    def settle(self, value: Updates, chain: Chain) -> Updates:
+        places = units_at(self.name, value.where, chain)
+        return value if any(_targets(chain.units[place], value.rank) for place in places) else Updates()
+
+    def apply(self, chain: Chain, value: Updates) -> Chain:
+        for place in units_at(self.name, value.where, chain):
+            chain = _adapted(chain, place, value)
+        return chain
+
+    def words(self, value: Updates, chain: Chain) -> str:
+        if value.where == NOWHERE:
+            return ""
+        scale = f" x {value.scale:g}" if value.scale != 1 else ""
+        return f"LoRA of rank {value.rank}{scale} in {place_words(value.where, chain)}"
+
+    def dump(self, value: Updates) -> Json:
+        return {"where": value.where, "rank": value.rank, "scale": value.scale}
+
+    def parse(self, data: Json) -> Updates:
+        value = read_fields(self.name, data, Updates)
+        if not isinstance(value.where, str):
+            raise CandidateError(f"candidate: lora.where must be a name, got {value.where!r}")
+        if value.where != NOWHERE:
+            read_number("lora.rank", value.rank, whole=True, least=1)
+            read_number("lora.scale", value.scale)
+        return value
+
+
+def _adapted(chain: Chain, place: int, value: Updates) -> Chain:
+    unit = chain.units[place]
+    targets = _targets(unit, value.rank)
+    if not targets:
+        return chain
+    module, paths = adapters.with_low_rank(unit.module, targets, value.rank, value.scale, f"{unit.name}.lora")
+    edits = (*unit.edits, f"LoRA of rank {value.rank}")
+    return chain.with_unit(place, replace(unit, module=module, edits=edits, extra=(*unit.extra, *paths)))
+
+
+def _targets(unit: Unit, rank: int) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (path, name)
+        for path, name in adapters.low_rank_targets(unit.module, rank)
+        if not any(path == extra or path.startswith(f"{extra}.") for extra in unit.extra)
+    )
+
+
+decision = LoRA()

@@ -1,0 +1,90 @@
+"""Whether training images are mixed with one another, labels in proportion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spaces.candidate import Json
+from spaces.chain import Chain
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, check_range, read_fields
+from spaces.errors import CandidateError
+
+KINDS = ("none", "mixup", "cutmix")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Kinds that may be tried, and the range of the Beta distribution's parameter that shares are drawn from."""
+
+    kinds: tuple[str, ...] = KINDS
+    mixup: tuple[float, float] = (0.1, 0.8)
+    cutmix: tuple[float, float] = (0.5, 1.0)
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_choices("mixing.kinds", self.kinds, KINDS)
+        for kind in KINDS[1:]:
+            low, high = getattr(self, kind)
+            check_range(f"mixing.{kind}", low, high)
+            if low <= 0:
+                raise ValueError(f"mixing.{kind}: the parameter of a Beta distribution is above 0, got {low:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Mixing:
+    """``none``, ``mixup`` or ``cutmix``; a batch's share is drawn from Beta(``alpha``, ``alpha``)."""
+
+    kind: str = "none"
+    alpha: float = 0.0
+
+
+class MixingDecision(Decision[Mixing]):
+    """mixup (https://arxiv.org/abs/1710.09412) and CutMix (https://arxiv.org/abs/1905.04899).
+
+    Mixed images are new in every step, so a candidate that mixes takes no features from the prefix cache.
+    """
+
+    name, stage, options = "mixing", Stage.RECIPE, Range
+
+    def choices(self, chain: Chain, within: Range) -> Range:
+        return within
+
+    def baseline(self, chain: Chain) -> Mixing:
+        return Mixing()
+
+    def sample(self, suggest: Suggest, choices: Range) -> Mixing:
+        kind = str(suggest.choice("mixing.kind", choices.kinds))
+        if kind == "none":
+            return Mixing()
+        return Mixing(kind, float(f"{suggest.real(f'mixing.{kind}', *getattr(choices, kind)):.4g}"))
+
+    def params(self, value: Mixing, choices: Range) -> Mapping[str, Scalar] | None:
+        if value.kind not in choices.kinds:
+            return None
+        if value.kind == "none":
+            return {"mixing.kind": "none"}
+        low, high = getattr(choices, value.kind)
+        inside = low <= value.alpha <= high
+        return {"mixing.kind": value.kind, f"mixing.{value.kind}": value.alpha} if inside else None
+
+    def apply(self, chain: Chain, value: Mixing) -> Chain:
+        return chain
+
+    def words(self, value: Mixing, chain: Chain) -> str:
+        return "" if value.kind == "none" else f"{value.kind} {value.alpha:.2g}"
+
+    def dump(self, value: Mixing) -> Json:
+        return {"kind": value.kind, "alpha": value.alpha}
+
+    def parse(self, data: Json) -> Mixing:
+        value = read_fields(self.name, data, Mixing)
+        if value.kind not in KINDS:
+            raise CandidateError(f"candidate: mixing.kind must be one of {', '.join(KINDS)}, got {value.kind!r}")
+        if value.kind != "none" and not (isinstance(value.alpha, int | float) and value.alpha > 0):
+            raise CandidateError(f"candidate: mixing.alpha must be a number above 0, got {value.alpha!r}")
+        return value
+
+
+decision = MixingDecision()

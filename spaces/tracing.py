@@ -1,0 +1,261 @@
+"""Networks as dataflow graphs: which modules stay whole, so that a graph is right in training mode as well."""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from inspect import Parameter, signature
+from types import CodeType
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.nn import functional as F
+
+from spaces.errors import ChainError
+
+GATHERING = (
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool2d,
+    nn.AdaptiveAvgPool1d,
+    nn.Flatten,
+    nn.modules.dropout._DropoutNd,
+)
+_DROPOUTS: dict[Any, type[nn.Module]] = {
+    F.dropout: nn.Dropout,
+    torch.dropout: nn.Dropout,
+    F.dropout1d: nn.Dropout1d,
+    F.dropout2d: nn.Dropout2d,
+    F.dropout3d: nn.Dropout3d,
+    F.alpha_dropout: nn.AlphaDropout,
+    F.feature_alpha_dropout: nn.FeatureAlphaDropout,
+}
+_PURE = {
+    getattr,
+    *(vars(operator)[name] for name in ("getitem", "eq", "ne", "lt", "le", "gt", "ge", "mod", "and_", "or_")),
+}
+
+
+_CHECKS = ("_assert", "_assert_is_none")
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """What a library says must not be looked into: module types and functions."""
+
+    modules: tuple[type[nn.Module], ...] = ()
+    functions: tuple[Callable[..., Any], ...] = ()
+
+
+class _Tracer(fx.Tracer):
+    """Keeps as single nodes: layers, the children of every ``nn.Sequential``, and what asks for ``training``.
+
+    A network is traced in eval mode; a module whose code looks at ``self.training`` (dropout, stochastic depth,
+    attention with dropout) would leave its training half behind if it were looked into. A child of an
+    ``nn.Sequential`` that holds blocks itself, a stage, is looked into.
+    """
+
+    def __init__(self, root: nn.Module, opaque: Opaque) -> None:
+        super().__init__(autowrap_functions=opaque.functions)
+        self._opaque = opaque.modules
+        self._children = {
+            id(child)
+            for module in root.modules()
+            if isinstance(module, nn.Sequential)
+            for child in module.children()
+            if not _is_stage(child)
+        }
+        self.failed: nn.Module | None = None
+        """The innermost module that could not be looked into."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        kind: Any = type(m)
+        if isinstance(m, nn.Sequential) and kind.forward is nn.Sequential.forward:
+            return False
+        if id(m) in self._children or kind.__module__.startswith("torch.nn"):
+            return True
+        return isinstance(m, self._opaque) or not any(True for _ in m.children()) or reads_training(kind)
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        try:
+            return super().call_module(m, forward, args, kwargs)
+        except Exception:
+            self.failed = self.failed or m
+            raise
+
+
+def _is_stage(module: nn.Module) -> bool:
+    """Return whether a module holds two blocks or more of one kind, each of three layers or more with weights."""
+    return any(
+        len(held) > 1 and len({type(block) for block in held.children()}) == 1 and min(map(_weighted, held)) > 2
+        for held in module.children()
+        if isinstance(held, nn.Sequential | nn.ModuleList)
+    )
+
+
+def _weighted(block: nn.Module) -> int:
+    return sum(any(True for _ in layer.parameters(recurse=False)) for layer in block.modules())
+
+
+def trace(network: nn.Module, opaque: Opaque | None = None) -> tuple[fx.Graph, nn.Module]:
+    """Return the graph of ``network`` in eval mode, and the module its nodes refer to.
+
+    That module is ``network`` or, where the network drops out by a function call, a twin that shares all its
+    weights and has a layer in place of the call. Checks of a shape (``torch._assert``) are left out: a unit may
+    be run at another size.
+
+    Raises:
+        ChainError: ``torch.fx`` cannot trace the network.
+    """
+    mode = network.training
+    network.eval()
+    try:
+        graph = _traced(network, opaque or Opaque())
+    finally:
+        network.train(mode)
+    _leave_checks_out(graph)
+    return graph, _with_dropout_layers(graph, network)
+
+
+def _traced(network: nn.Module, opaque: Opaque) -> fx.Graph:
+    """Trace; what cannot be looked into stays whole, the innermost module first."""
+    while True:
+        tracer = _Tracer(network, opaque)
+        try:
+            return tracer.trace(network, _defaults(network))
+        except Exception as error:  # tracing runs the network's own code, which may fail in any way
+            if tracer.failed is None or type(tracer.failed) in opaque.modules:
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                name = type(network).__name__
+                message = f"{name} cannot be traced by torch.fx ({reason}); it needs a file in spaces/families"
+                raise ChainError(message) from error
+            opaque = Opaque((*opaque.modules, type(tracer.failed)), opaque.functions)
+
+
+def _defaults(network: nn.Module) -> dict[str, Any]:
+    """Return the arguments of ``forward`` that may be left out, masks and switches, with what they are then."""
+    arguments = signature(network.forward).parameters.values()
+    given = [argument for argument in arguments if argument.default is not Parameter.empty]
+    return {argument.name: argument.default for argument in given}
+
+
+@cache
+def reads_training(kind: Any) -> bool:
+    """Return whether ``forward`` of the class ``kind``, or a method that it calls, looks at ``training``."""
+    if kind.forward.__module__.startswith("torch.nn"):
+        return False
+    waiting, known = [kind.forward], set()
+    while waiting:
+        code = getattr(waiting.pop(), "__code__", None)
+        for name in {name for part in _nested(code) for name in part.co_names} if code else ():
+            if name == "training":
+                return True
+            if name not in known and callable(method := getattr(kind, name, None)):
+                known.add(name)
+                waiting.append(method)
+    return False
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _nested(constant)
+
+
+def _leave_checks_out(graph: fx.Graph) -> None:
+    for node in [found for found in graph.nodes if getattr(found.target, "__name__", "") in _CHECKS]:
+        feeding = list(node.all_input_nodes)
+        graph.erase_node(node)
+        while feeding:
+            spent = feeding.pop()
+            if not spent.users and (spent.target in _PURE or (spent.op == "call_method" and spent.target == "size")):
+                feeding += spent.all_input_nodes
+                graph.erase_node(spent)
+
+
+def _with_dropout_layers(graph: fx.Graph, network: nn.Module) -> nn.Module:
+    """Turn dropout by function call, which tracing fixed to eval mode, into layers, which follow the mode."""
+    calls = [node for node in graph.nodes if node.op == "call_function" and node.target in _DROPOUTS]
+    twin = network
+    for place, node in enumerate(calls):
+        if twin is network:
+            twin = copy.copy(network)
+            twin._modules = dict(network._modules)
+        path = f"dropout_call_{place}"
+        share = float(node.args[1] if len(node.args) > 1 else node.kwargs.get("p", 0.5))
+        twin._modules[path] = _DROPOUTS[node.target](share).train(network.training)
+        node.op, node.target, node.args, node.kwargs = "call_module", path, node.args[:1] or (node.kwargs["input"],), {}
+    return twin
+
+
+def submodule(nodes: Sequence[fx.Node], root: nn.Module) -> fx.GraphModule:
+    """Return neighbouring nodes of a graph as a module whose weights keep the names they have in ``root``."""
+    graph = fx.Graph()
+    inside = set(nodes)
+    outer = {value for node in nodes for value in node.all_input_nodes if value not in inside}
+    placeholder = graph.placeholder("x")
+    copies: dict[fx.Node, fx.Node] = dict.fromkeys(outer, placeholder)
+    for node in nodes:
+        copies[node] = graph.node_copy(node, lambda value: copies[value])
+    graph.output(copies[nodes[-1]])
+    module = fx.GraphModule(root, graph, type(root).__name__)
+    for node in nodes:
+        if node.op == "get_attr":
+            _keep_out_of_state(str(node.target), root, module)
+    module.train(root.training)
+    return module
+
+
+def _keep_out_of_state(key: str, root: nn.Module, module: nn.Module) -> None:
+    """What the network does not save (some buffers, constants of its code) the unit does not save; fx forgets that."""
+    owner, _, name = key.rpartition(".")
+    inside = root.get_submodule(owner)
+    if name not in inside._parameters and (name not in inside._buffers or name in inside._non_persistent_buffers_set):
+        module.get_submodule(owner)._non_persistent_buffers_set.add(name)
+
+
+def is_residual(module: nn.Module) -> bool:
+    """Return whether the input reaches the output through additions and weightless steps alone.
+
+    Such a block computes ``x + f(x)`` (perhaps with an activation behind), so leaving it out keeps what the
+    others have learnt nearly as it was.
+    """
+    try:
+        graph = _WeightlessTracer().trace(module)
+    except Exception:  # noqa: BLE001  # a block that cannot be traced is not known to be residual
+        return False
+    reached: set[fx.Node] = set()
+    added = False
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            reached.add(node)
+        elif node.op == "output":
+            return added and node.args[0] in reached
+        elif any(value in reached for value in node.all_input_nodes) and _passes(node, module):
+            reached.add(node)
+            added = added or _adds(node)
+    return False
+
+
+class _WeightlessTracer(fx.Tracer):
+    """Looks into blocks, down to layers and to whatever has no weights."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return super().is_leaf_module(m, module_qualified_name) or not any(True for _ in m.parameters())
+
+
+def _adds(node: fx.Node) -> bool:
+    return node.target in (operator.add, operator.iadd, torch.add, "add", "add_")
+
+
+def _passes(node: fx.Node, root: nn.Module) -> bool:
+    if _adds(node):
+        return True
+    if node.op == "call_module":
+        module: Any = root.get_submodule(str(node.target))
+        return not any(True for _ in module.parameters()) and not isinstance(module, GATHERING[:4])
+    return node.target in (F.relu, F.relu_, F.silu, F.gelu, F.dropout, "contiguous", "relu", "relu_")

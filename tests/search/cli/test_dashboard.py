@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("waitress", reason="needs ftsearch[dashboard]")
+
+
+def test_others_are_let_in_only_with_a_token(here: Path, ftsearch: Callable[..., Any]) -> None:
+    done = ftsearch("dashboard", "--host", "0.0.0.0")
+    assert done.code == 2
+    assert "give --token or set FTSEARCH_TOKEN" in done.err
+
+
+def test_a_store_that_is_not_there_is_refused(tmp_path: Path, ftsearch: Callable[..., Any]) -> None:
+    done = ftsearch("dashboard", "--storage", f"sqlite:///{tmp_path}/none.db")
+    assert done.code == 2
+    assert "there is no store at" in done.err
+
+
+def test_a_port_that_is_taken_is_refused(here: Path, ftsearch: Callable[..., Any]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = ftsearch("dashboard", "--port", str(taken.getsockname()[1]))
+    assert done.code == 2
+    assert "choose another --port" in done.err
+
+
+def test_without_dash_it_says_what_to_install(
+    here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "waitress.server", None)
+    done = ftsearch("dashboard")
+    assert done.code == 2
+    assert "pip install 'ftsearch[dashboard]'" in done.err
+
+
+def test_it_serves_until_it_is_interrupted(
+    here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(server: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("waitress.server.BaseWSGIServer.run", interrupted)
+    done = ftsearch("dashboard", "--port", "0")
+    assert done.code == 0
+    assert "Dashboard: http://127.0.0.1:" in done.out
+    assert "closed" in done.out

@@ -1,0 +1,131 @@
+"""A store of drawn trials, and a dashboard that serves it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+
+pytest.importorskip("dash", reason="needs ftsearch[dashboard]")
+
+from search.dashboard import app
+from search.dashboard.watch import Watch
+from search.store import readonly
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+def filling() -> ModuleType:
+    """Return the generator of stores, which lies with the benchmarks."""
+    path = Path(__file__).parents[2] / "benchmarks" / "_fill.py"
+    spec = spec_from_file_location("_fill", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """URL of a store with the studies ``drawn`` (120 trials) and ``other`` (40); nobody may change it."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('filled')}/store.db"
+    filling().fill(url, "drawn", 120, 5)
+    filling().fill(url, "other", 40, 5)
+    return url
+
+
+@pytest.fixture
+def own(filled: str, tmp_path: Path) -> str:
+    """URL of a copy of that store, to write into."""
+    shutil.copytree(Path(filled.removeprefix("sqlite:///")).parent, tmp_path / "own")
+    return f"sqlite:///{tmp_path}/own/store.db"
+
+
+@pytest.fixture
+def watch(own: str) -> Watch:
+    return Watch(readonly.connect(own))
+
+
+class Asked(NamedTuple):
+    """A dashboard in this process, asked without a network."""
+
+    client: Any
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Asked]]:
+    """Build dashboards over the store at a URL."""
+    engines = []
+
+    def start(url: str, **options: Any) -> Asked:
+        engines.append(readonly.connect(url))
+        return Asked(app.build(engines[-1], url, **options).server.test_client())
+
+    yield start
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.fixture
+def command() -> Iterator[Callable[..., str]]:
+    """Run `ftsearch dashboard` over the store at a URL, in a process of its own, and return its address."""
+    running = []
+
+    def start(url: str, **variables: str) -> str:
+        program = [sys.executable, "-m", "search", "dashboard", "--storage", url, "--port", "0"]
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **variables}
+        running.append(subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=environment))
+        assert running[-1].stdout is not None
+        line = running[-1].stdout.readline()
+        found = re.search(r"http://[^ ]+", line)
+        assert found, line
+        return found[0].rstrip("/")
+
+    yield start
+    for process in running:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine; apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    """A page whose console must stay clean."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    found = context.new_page()
+    found.set_default_timeout(20_000)
+    faults: list[str] = []
+    found.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
+    found.on("pageerror", lambda error: faults.append(str(error)))
+    found.faults = faults
+    yield found
+    context.close()

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from search.dashboard.pages import overview
+from search.dashboard.watch import Watch
+
+
+def test_every_study_has_a_line_with_its_link(watch: Watch) -> None:
+    text = str(overview.page(watch.summaries(), "sqlite:///x.db"))
+    assert "/study/drawn" in text
+    assert "120 of 120" in text
+    assert "sqlite:///x.db" in text
+
+
+def test_an_empty_store_says_how_to_fill_it() -> None:
+    assert "ftsearch run" in str(overview.page((), "sqlite:///x.db"))

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from search.dashboard import parts
+from search.dashboard.pages import study as page
+from search.dashboard.watch import Watch
+from search.report.figures._base import Need, Section
+
+
+def test_the_section_comes_from_the_address() -> None:
+    assert page.section_of("?tab=cost") is Section.COST
+    assert page.section_of("?tab=evil") is page.section_of("") is Section.PROGRESS
+
+
+def test_it_opens_with_the_winner(watch: Watch) -> None:
+    study = watch.study("drawn")
+    assert study.best is not None
+    text = str(page.page(study, "", None, ()))
+    assert study.best.words in text
+    assert text.index("Winner") < text.index("Ranking")
+
+
+def test_only_the_figures_of_its_section_are_on_it(watch: Watch) -> None:
+    text = str(page.page(watch.study("drawn"), "?tab=structure", None, ()))
+    assert "'name': 'structure_strips'" in text
+    assert "'name': 'history'" not in text
+
+
+def test_the_ranking_is_paged_and_ordered(watch: Watch) -> None:
+    study = watch.study("drawn")
+    first, second = page.ranking(study, 0, "rank", ()), page.ranking(study, parts.ROWS, "rank", ())
+    assert f"rows 1 to {parts.ROWS} of 120" in str(first[0])
+    assert f"rows {parts.ROWS + 1} to" in str(second[0])
+    assert "rows 101 to 120 of 120" in str(page.ranking(study, 10**6, "newest", ())[0])
+    assert "/trial/119'" in str(page.ranking(study, 0, "newest", ())[1])
+
+
+def test_an_empty_study_is_shown_too(watch: Watch) -> None:
+    text = str(page.page(replace(watch.study("drawn"), trials=()), "", None, ()))
+    assert "No trial is complete yet" in text
+
+
+def test_what_was_learnt_is_told(watch: Watch) -> None:
+    assert "freeze" in str(page.learnt(watch.study("drawn", (Need.SPACES, Need.DETAILS))))

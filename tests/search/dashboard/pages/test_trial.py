@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from search.dashboard.pages import trial as page
+from search.dashboard.watch import Watch
+from search.records import Failure
+
+
+def test_a_trial_is_shown_whole(watch: Watch) -> None:
+    study = watch.chosen("drawn", [3])
+    text = str(page.page(study, 3))
+    for expected in (
+        study.trials[3].words,
+        "optimizer.lr_head",
+        "candidate-3.json",
+        "against the plain recipe",
+        "seed",
+    ):
+        assert expected in text
+
+
+def test_a_failure_is_shown_with_its_traceback(watch: Watch) -> None:
+    study = watch.chosen("drawn", [3])
+    broken = replace(study.trials[3], failure=Failure("nan", "the loss <b> is not finite", "Traceback ..."))
+    text = str(page.facts(study, broken))
+    assert "nan: the loss <b> is not finite" in text
+    assert "Traceback ..." in text
+
+
+def test_a_number_that_is_not_there_is_told(watch: Watch) -> None:
+    assert "No trial 999" in str(page.page(watch.study("drawn"), 999))

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from search.dashboard import access
+from search.errors import UserError
+
+TOKEN = "correct-horse-battery"
+PAGE = {"Accept": "text/html"}
+
+
+def test_others_are_let_in_only_with_a_token() -> None:
+    access.check("127.0.0.1", None)
+    access.check("0.0.0.0", TOKEN)
+    with pytest.raises(UserError, match="give --token"):
+        access.check("0.0.0.0", None)
+    with pytest.raises(UserError, match="at least 12 characters"):
+        access.check("127.0.0.1", "short")
+
+
+def test_without_the_token_nothing_is_shown(filled: str, serve: Callable[..., Any]) -> None:
+    client = serve(filled, token=TOKEN).client
+    for path in ("/_dash-layout", "/download/drawn/trials.csv", "/_dash-component-suites/dash/dcc/x.js"):
+        assert client.get(path).status_code == 401
+    assert client.post("/_dash-update-component", json={}).status_code == 401
+    answer = client.get("/study/drawn?tab=cost", headers=PAGE)
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == "/login?next=/study/drawn%3Ftab%3Dcost"
+
+
+def test_the_token_opens_and_is_never_shown(filled: str, serve: Callable[..., Any]) -> None:
+    client = serve(filled, token=TOKEN).client
+    assert client.post("/login", data={"token": "wrong-horse-battery"}).status_code == 401
+    answer = client.post("/login?next=/workers", data={"token": TOKEN})
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/workers")
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert "Secure" not in cookie
+    assert TOKEN not in cookie
+    assert client.get("/", headers=PAGE).status_code == 200
+    assert TOKEN not in client.get("/", headers=PAGE).text + client.get("/_dash-layout").text
+
+
+def test_behind_https_the_cookie_is_for_https_only(filled: str, serve: Callable[..., Any]) -> None:
+    client = serve(filled, token=TOKEN).client
+    answer = client.post("/login", data={"token": TOKEN}, headers={"X-Forwarded-Proto": "https"})
+    assert "Secure" in answer.headers["Set-Cookie"]
+
+
+def test_a_program_shows_the_token_in_a_header(filled: str, serve: Callable[..., Any]) -> None:
+    client = serve(filled, token=TOKEN).client
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    assert client.get("/download/drawn/trials.json", headers=bearer).status_code == 200
+    assert client.get("/download/drawn/trials.json", headers={"Authorization": "Bearer no"}).status_code == 401
+
+
+def test_guessing_is_slowed(filled: str, serve: Callable[..., Any]) -> None:
+    client = serve(filled, token=TOKEN).client
+    answers = [client.post("/login", data={"token": f"guess number {guess}"}).status_code for guess in range(25)]
+    assert answers[:20] == [401] * 20
+    assert answers[20:] == [429] * 5
+
+
+@pytest.mark.parametrize("target", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)"])
+def test_a_login_leads_nowhere_else(filled: str, serve: Callable[..., Any], target: str) -> None:
+    answer = serve(filled, token=TOKEN).client.post("/login", query_string={"next": target}, data={"token": TOKEN})
+    assert answer.headers["Location"] == "/"
+
+
+def test_another_name_for_this_machine_is_refused(filled: str, serve: Callable[..., Any]) -> None:
+    client = serve(filled).client
+    assert client.get("/", headers={"Host": "evil.example:8080"}).status_code == 403
+    for name in ("localhost:8080", "127.0.0.1:8080", "[::1]:8080"):
+        assert client.get("/", headers={"Host": name}).status_code == 200
+
+
+def test_every_answer_has_security_headers(filled: str, serve: Callable[..., Any]) -> None:
+    client = serve(filled).client
+    for path in ("/", "/_dash-layout", "/download/nothing/trials.csv"):
+        headers = client.get(path).headers
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        scripts = next(part for part in policy.split("; ") if part.startswith("script-src"))
+        assert "unsafe" not in scripts
+        assert "http" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Referrer-Policy"] == "no-referrer"

@@ -1,0 +1,237 @@
+"""The dashboard as a browser sees it: the command runs in its own process, Chromium looks at it."""
+
+from __future__ import annotations
+
+import csv
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from search.dashboard.app import Address, address_of
+from search.records import EpochRecord, Failure, TrialState
+from search.store import connection, leases, reading, writing
+
+TOKEN = "correct-horse-battery"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "overview"),
+        ("/workers", "workers"),
+        ("/study/a%2Fb", "study"),
+        ("/study/s/trial/3", "trial"),
+        ("/study/s/trial/x", "unknown"),
+        ("/study/s/compare", "compare"),
+        ("/evil", "unknown"),
+        (None, "overview"),
+    ],
+)
+def test_addresses_are_read(path: str | None, kind: str) -> None:
+    assert Address.of(path, None).kind == kind
+
+
+def test_names_with_slashes_survive() -> None:
+    assert Address.of("/study/a%2Fb", "").study == "a/b"
+    assert Address.of("/study/s/trial/3", "").numbers == [3]
+    assert address_of("::1", 80) == "http://[::1]:80/"
+
+
+def test_no_page_asks_another_machine_for_anything(filled: str, serve: Callable[..., Any]) -> None:
+    client = serve(filled).client
+    text = client.get("/").text
+    assert not re.search(r"(src|href)=\"(https?:)?//", text)
+    assert '<html lang="en">' in text
+
+
+def points(page: Any, figure: str = "history") -> int:
+    """Return how many trials a figure shows."""
+    program = (
+        "name => { const plot = [...document.querySelectorAll('.js-plotly-plot')]"
+        ".find(found => found.closest('[id]').id.includes(name)); if (!plot || !plot.data) return 0;"
+        "return plot.data.filter(trace => trace.customdata).reduce((sum, trace) => sum + trace.x.length, 0); }"
+    )
+    return int(page.evaluate(program, figure))
+
+
+def drawn(page: Any, figure: str, least: int) -> None:
+    """Wait until a figure shows at least so many trials."""
+    program = (
+        "([name, least]) => { const plot = [...document.querySelectorAll('.js-plotly-plot')]"
+        ".find(found => found.closest('[id]').id.includes(name)); return plot && plot.data &&"
+        "plot.data.filter(trace => trace.customdata).reduce((sum, trace) => sum + trace.x.length, 0) >= least; }"
+    )
+    page.wait_for_function(program, arg=[figure, least])
+
+
+def test_a_study_is_found_filtered_and_its_trials_compared(
+    page: Any, filled: str, command: Callable[..., str], tmp_path: Any
+) -> None:
+    url = command(filled)
+    page.goto(url)
+    page.get_by_role("link", name="drawn", exact=True).click()
+    page.wait_for_url(f"{url}/study/drawn")
+    drawn(page, "history", 100)
+    everything = points(page)
+
+    page.get_by_text("Filter trials").click()
+    page.locator("#filter-state").get_by_text("complete").click()
+    page.get_by_role("button", name="Apply").click()
+    page.wait_for_url("**/study/drawn?tab=progress&state=complete")
+    page.wait_for_function("() => !document.body.innerText.includes(' pruned')")
+    drawn(page, "history", 10)
+    assert points(page) < everything
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    download.value.save_as(tmp_path / "trials.csv")
+    with (tmp_path / "trials.csv").open() as file:
+        assert {row["state"] for row in csv.DictReader(file)} == {"complete"}
+
+    for box in (0, 1):
+        page.locator("#ranking input[type=checkbox]").nth(box).check()
+        page.get_by_role("link", name=f"Compare {box + 1} trials").wait_for()
+    page.get_by_role("link", name="Compare 2 trials").click()
+    page.get_by_role("heading", name="2 trials compared").wait_for()
+    drawn_curves = "() => document.querySelectorAll('.js-plotly-plot .scatterlayer .trace').length >= 2"
+    page.wait_for_function(drawn_curves)
+    page.reload()
+    page.get_by_role("heading", name="2 trials compared").wait_for()
+    assert page.faults == []
+
+
+def test_every_section_draws_and_the_console_stays_clean(page: Any, filled: str, command: Callable[..., str]) -> None:
+    url = command(filled)
+    for section in ("structure", "decisions", "cost", "classes", "workers"):
+        page.goto(f"{url}/study/drawn?tab={section}")
+        page.locator(".js-plotly-plot .main-svg").first.wait_for()
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('.js-plotly-plot')].every(plot => plot.data && (plot.data.length"
+            " || plot.layout.annotations))"
+        )
+    page.goto(f"{url}/workers")
+    page.get_by_text("worker-3").wait_for()
+    assert page.faults == []
+
+
+def run_a_trial(url: str, ended: threading.Event) -> int:
+    """Let a trial begin, run two epochs and end; return its number."""
+    engine = connection.connect(url)
+    record = reading.load_study(engine, "drawn", epochs=False)
+    writing.create_study(engine, replace(record, target=len(record.trials) + 1, trials=()))
+    claim = leases.claim(engine, "drawn", "evil <b>worker</b>", 60)
+    assert claim is not None
+    writing.record_candidate(
+        engine, claim, optuna_number=claim.number, params={"freeze": 3}, distributions={}, candidate={}, seed=1,
+        words="<script>window.evil = 1</script>", is_baseline=False, versions={}, dataset_fingerprint="",
+    )  # fmt: skip
+    writing.record_epochs(engine, claim, [EpochRecord(1, 1.0, {"accuracy": 0.5})])
+    if ended.is_set():
+        writing.finish_trial(
+            engine, claim, state=TrialState.COMPLETE, value=0.9999, best_epoch=1, evaluation=None, ended="", seconds=1.0
+        )
+    else:
+        writing.fail_trial(engine, claim, Failure("nan", "<script>window.evil = 1</script>"))
+    engine.dispose()
+    return claim.number
+
+
+def test_a_new_point_appears_without_losing_the_zoom_and_opens_its_trial(
+    page: Any, own: str, command: Callable[..., str]
+) -> None:
+    url = command(own)
+    page.goto(f"{url}/study/drawn")
+    drawn(page, "history", 100)
+    before = points(page)
+    plot = "document.querySelector('.js-plotly-plot')"
+    box = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.05 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.999 * box["width"], box["y"] + 0.9 * box["height"], steps=5)
+    page.mouse.up()
+    page.wait_for_function(f"() => {plot}.layout.xaxis.autorange === false")
+    zoomed = page.evaluate(f"{plot}.layout.xaxis.range")
+
+    ended = threading.Event()
+    ended.set()
+    number = run_a_trial(own, ended)
+    drawn(page, "history", before + 1)
+    assert page.evaluate(f"{plot}.layout.xaxis.range") == zoomed
+    page.get_by_text("121 of 121 trials").first.wait_for()
+
+    page.evaluate(
+        f"number => {{ const plot = {plot}; const trace = plot.data.findIndex(found => found.customdata &&"
+        " [...found.customdata].includes(number)); const place = [...plot.data[trace].customdata].indexOf(number);"
+        " plot.emit('plotly_click', {points: [{curveNumber: trace, pointNumber: place, pointIndex: place,"
+        " x: plot.data[trace].x[place], y: plot.data[trace].y[place], data: plot.data[trace],"
+        " fullData: plot._fullData[trace], customdata: number}]}); }",
+        number,
+    )
+    page.wait_for_url(f"**/study/drawn/trial/{number}")
+    page.get_by_role("heading", name=f"Trial {number}").wait_for()
+    page.get_by_text("<script>window.evil = 1</script>").first.wait_for()
+    assert page.evaluate("window.evil") is None
+    assert page.faults == []
+
+
+def test_text_of_the_store_is_shown_never_run(page: Any, own: str, command: Callable[..., str]) -> None:
+    number = run_a_trial(own, threading.Event())
+    url = command(own)
+    page.goto(f"{url}/study/drawn/trial/{number}")
+    page.get_by_text("nan: <script>window.evil = 1</script>").wait_for()
+    page.goto(f"{url}/workers")
+    page.get_by_text("evil <b>worker</b>").wait_for()
+    page.goto(f"{url}/study/drawn?tab=workers")
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    assert page.evaluate("window.evil") is None
+    assert page.faults == []
+
+
+def test_the_token_is_refused_and_accepted(page: Any, filled: str, command: Callable[..., str]) -> None:
+    url = command(filled, FTSEARCH_TOKEN=TOKEN)
+    page.goto(f"{url}/study/drawn?tab=cost")
+    page.get_by_label("Token of this dashboard").fill("wrong-horse-battery")
+    page.get_by_role("button", name="Enter").click()
+    page.get_by_role("alert").wait_for()
+    assert page.faults  # the browser tells of the 401
+    page.faults.clear()
+    page.get_by_label("Token of this dashboard").fill(TOKEN)
+    page.get_by_role("button", name="Enter").click()
+    page.wait_for_url(f"{url}/study/drawn?tab=cost")
+    page.get_by_role("heading", name="drawn").wait_for()
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    assert page.faults == []
+
+
+def test_a_phone_needs_no_sideways_scrolling(chromium: Any, filled: str, command: Callable[..., str]) -> None:
+    context = chromium.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark")
+    page = context.new_page()
+    url = command(filled)
+    for path in ("/", "/study/drawn", "/study/drawn/trial/3", "/study/drawn/compare?trials=1,2", "/workers"):
+        page.goto(url + path)
+        page.locator("h1").first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    context.close()
+
+
+@pytest.mark.filterwarnings("ignore")  # optuna-dashboard's own
+def test_optunas_dashboard_opens_the_same_database(own: str) -> None:
+    dashboard = pytest.importorskip("optuna_dashboard")
+    import optuna
+
+    storage = optuna.storages.RDBStorage(own)
+    study = optuna.create_study(storage=storage, study_name="drawn", direction="maximize")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    answered: list[str] = []
+    asked = {
+        "REQUEST_METHOD": "GET", "PATH_INFO": "/api/studies", "QUERY_STRING": "", "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80", "wsgi.url_scheme": "http", "wsgi.input": None,
+    }  # fmt: skip
+    body = b"".join(dashboard.wsgi(storage)(asked, lambda status, *_: answered.append(status)))
+    assert answered == ["200 OK"]
+    assert b'"drawn"' in body
+    storage.engine.dispose()

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import errno
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from search.data import mapped
+from search.data.mapped import Array, Facts, Shelf
+
+
+def ones(array: Array) -> Facts:
+    array[:] = 1
+    return {"of": "ones"}
+
+
+def test_an_array_comes_back_with_its_facts(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "new")
+    assert shelf.find("a") is None
+    made, facts = shelf.make("a", (3, 2), np.float32, ones)
+    found = shelf.find("a")
+    assert found is not None
+    assert np.array_equal(found[0], np.ones((3, 2), np.float32))
+    assert np.array_equal(made, found[0])
+    assert facts == found[1] == {"of": "ones"}
+
+
+def test_threads_that_ask_at_once_write_once(tmp_path: Path) -> None:
+    written: list[int] = []
+    together = threading.Barrier(4)
+
+    def fill(array: Array) -> Facts:
+        written.append(1)
+        return ones(array)
+
+    def ask() -> None:
+        together.wait()
+        Shelf(tmp_path).make("a", (8,), np.uint8, fill)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(written) == 1
+
+
+def test_what_fails_while_writing_leaves_nothing(tmp_path: Path) -> None:
+    def fail(array: Array) -> Facts:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        Shelf(tmp_path).make("a", (8,), np.uint8, fail)
+    assert not list(tmp_path.glob("*.npy"))
+
+
+def test_room_is_made_before_something_new_is_written(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, budget_bytes=5000)
+    for name in ("a", "b", "c"):
+        shelf.make(name, (2000,), np.uint8, ones)
+    assert sum(shelf.find(name) is not None for name in ("a", "b", "c")) == 2
+    assert shelf.find("c") is not None
+
+
+def test_errors_are_said_in_words() -> None:
+    assert mapped.why(OSError(errno.ENOSPC, "No space left on device")) == "the disk is full"
+    assert mapped.why(OSError(errno.EACCES, "Permission denied")) == "Permission denied"

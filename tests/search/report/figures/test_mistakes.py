@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from search.records import Mistake, StudyRecord
+from search.report.figures.mistakes import figure, picture
+
+
+def with_mistakes(study: StudyRecord, *samples: Path) -> StudyRecord:
+    mistakes = tuple(Mistake(place, "ant", "bee", 0.99 - place / 100, str(path)) for place, path in enumerate(samples))
+    best = study.best
+    assert best is not None
+    assert best.evaluation is not None
+    changed = replace(best, evaluation=replace(best.evaluation, mistakes=mistakes))
+    return replace(study, trials=tuple(changed if trial is best else trial for trial in study.trials))
+
+
+def test_the_winners_mistakes_are_drawn_from_their_files(study: StudyRecord, tmp_path: Path) -> None:
+    Image.new("RGB", (300, 200), (255, 0, 0)).save(tmp_path / "a.png")
+    drawn = figure.draw(figure.rows(with_mistakes(study, tmp_path / "a.png")))
+    (image,) = drawn.layout.images
+    assert image.source.startswith("data:image/jpeg;base64,")
+    assert "<b>bee</b> 99%<br>is ant" in drawn.data[0].text
+
+
+def test_images_that_are_gone_are_told_in_words(study: StudyRecord, tmp_path: Path) -> None:
+    drawn = figure.draw(figure.rows(with_mistakes(study, tmp_path / "gone.png")))
+    assert "cannot be reached" in drawn.layout.annotations[0].text
+    assert "gone.png is ant, taken for bee" in drawn.layout.annotations[0].text.replace("<br>", " ")
+
+
+def test_only_images_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    assert picture(str(tmp_path / "secret.txt")) is None
+    assert picture(str(tmp_path)) is None
+    assert picture("digits[17]") is None
+
+
+def test_pictures_are_small(tmp_path: Path) -> None:
+    Image.new("RGB", (3000, 2000)).save(tmp_path / "large.jpg")
+    found = picture(str(tmp_path / "large.jpg"))
+    assert found is not None
+    assert len(base64.b64decode(found.split(",")[1])) < 10_000

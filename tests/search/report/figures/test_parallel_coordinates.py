@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from search.records import StudyRecord
+from search.report.figures._scales import scale_of
+from search.report.figures.parallel_coordinates import figure
+
+
+def test_a_line_passes_its_values_and_ends_at_its_objective(study: StudyRecord) -> None:
+    rows = figure.rows(study)
+    assert rows is not None
+    assert rows.axes[-1].name == "accuracy"
+    place = rows.numbers.index(1)
+    freeze = next(index for index, axis in enumerate(rows.axes) if axis.name == "freeze")
+    low, high = rows.axes[freeze].low, rows.axes[freeze].high
+    assert rows.places[place][freeze] == pytest.approx((study.trials[1].params["freeze"] - low) / (high - low))
+    assert max(places[-1] or 0 for places in rows.places) == 1.0
+    assert rows.good[0] == 1.0
+
+
+def test_a_missing_parameter_leaves_a_gap(study: StudyRecord) -> None:
+    trials = tuple(
+        replace(trial, params={**trial.params, "rare": trial.number}) if trial.number in (1, 2, 3) else trial
+        for trial in study.trials
+    )
+    rows = figure.rows(replace(study, trials=trials))
+    assert rows is not None
+    rare = [axis.name for axis in rows.axes].index("rare")
+    assert rows.places[rows.numbers.index(5)][rare] is None
+
+
+def test_of_many_trials_the_best_are_all_there(study: StudyRecord) -> None:
+    many = tuple(
+        replace(study.trials[1], number=number, value=number / 5000, params={"freeze": number % 8})
+        for number in range(5000)
+    )
+    rows = figure.rows(replace(study, trials=many))
+    assert rows is not None
+    assert set(range(4900, 5000)) <= set(rows.numbers)
+    assert len(rows.numbers) + rows.left_out == 5000
+
+
+def test_scales() -> None:
+    assert scale_of("x", [1, 1]) is None
+    log = scale_of("lr", [1e-4, 1e-2, 1.0])
+    assert log is not None
+    assert log.place(1e-2) == pytest.approx(0.5)
+    words = scale_of("kind", ["b", "a", "c"])
+    assert words is not None
+    assert [text for _, text in words.ticks] == ["a", "b", "c"]

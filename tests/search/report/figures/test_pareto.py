@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from search.records import StudyRecord
+from search.report.figures.pareto import figure, front_of, knee_of
+
+
+def test_no_trial_beats_one_of_the_front_in_both(study: StudyRecord) -> None:
+    rows = figure.rows(study)
+    assert rows is not None
+    assert [plane.label for plane in rows.planes] == ["parameters", "FLOPs", "train seconds"]
+    plane = rows.planes[0]
+    for place in plane.front:
+        cost, value = plane.costs[place], plane.values[place]
+        better = [
+            other
+            for other in range(len(plane.costs))
+            if plane.costs[other] <= cost and plane.values[other] >= value and other != place
+        ]
+        assert [o for o in better if (plane.costs[o], plane.values[o]) != (cost, value)] == []
+    assert plane.numbers[plane.baseline or 0] == 0
+
+
+def test_latency_is_a_cost_where_it_was_measured(study: StudyRecord) -> None:
+    trials = tuple(replace(trial, extras={"latency_ms": 3.0 + trial.number}) for trial in study.trials)
+    rows = figure.rows(replace(study, trials=trials))
+    assert rows is not None
+    assert rows.planes[-1].label == "latency"
+    assert min(rows.planes[-1].costs) == 3.0
+
+
+@pytest.mark.parametrize(("maximize", "front"), [(True, (0, 2, 3)), (False, (0,))])
+def test_the_front(maximize: bool, front: tuple[int, ...]) -> None:
+    assert front_of([1, 2, 3, 4], [0.5, 0.5, 0.8, 0.9], maximize=maximize) == front
+
+
+def test_the_knee_bends_most() -> None:
+    assert knee_of([1, 2, 3, 10], [0.1, 0.7, 0.8, 0.9], (4, 5, 6, 7)) == 6
+    assert knee_of([1, 2], [0.1, 0.9], (0, 1)) is None
+    assert knee_of([1, 2, 3], [0.1, 0.2, 0.3], (0, 1, 2)) is None
+
+
+def test_knee_and_plain_recipe_are_marked(study: StudyRecord) -> None:
+    names = [trace.name for trace in figure.draw(figure.rows(study)).data]
+    assert {"not beaten in both", "plain recipe"} <= set(names)

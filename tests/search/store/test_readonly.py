@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from search.errors import NotFoundError, SchemaError, StoreUrlError
+from search.records import StudyRecord
+from search.store import connection, reading, readonly, writing
+
+
+def test_it_reads_and_the_database_itself_refuses_to_write(
+    engine: connection.Engine, url: str, record: StudyRecord
+) -> None:
+    writing.create_study(engine, record)
+    found = readonly.connect(url)
+    assert reading.load_study(found, "s").name == "s"
+    with pytest.raises(DBAPIError, match=r"read-?only"), found.begin() as link:
+        link.execute(text("DELETE FROM ft_study"))
+    with pytest.raises(DBAPIError, match=r"read-?only"), found.begin() as link:
+        link.execute(text("CREATE TABLE evil (id INTEGER)"))
+    assert reading.load_study(found, "s").name == "s"
+    found.dispose()
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no store at"):
+        readonly.connect(f"sqlite:///{tmp_path}/none.db")
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_schema_is_refused(url: str) -> None:
+    connection.connect(url).dispose()
+    if url.startswith("sqlite"):
+        Path(url.removeprefix("sqlite:///")).touch()
+    with pytest.raises(SchemaError, match="has schema none"):
+        readonly.connect(url)
+
+
+def test_a_server_that_does_not_answer_is_told_without_its_password() -> None:
+    with pytest.raises(StoreUrlError) as raised:
+        readonly.connect("postgresql://u:secret@127.0.0.1:1/x")
+    assert "secret" not in str(raised.value)

@@ -1,0 +1,168 @@
+"""Frozen once: the same curves as without it, and nothing computed twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from search.data.sample import Split
+from search.laboratory import Laboratory, open_laboratory
+from search.records import Verdict
+from search.spec import load_spec
+from search.training.features import Prefix
+from search.training.fit import Course, Outcome, fit
+from search.training.host import Budgets
+from search.training.keeping import FeatureStore
+from search.training.precision import choose
+from spaces import build, heads
+from spaces.backbones._base import Pretrained
+from spaces.candidate import Candidate, Recipe
+from spaces.space import Space
+
+AMPLE = Budgets(0, 1 << 30, 1 << 30)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def laboratory(study_file: Path, tmp_path: Path) -> Laboratory:
+    """ResNet-18: batch norm and residuals in the prefix, stochastic depth behind it."""
+    text = study_file.read_text().replace("squeezenet1_1", "resnet18").replace("input_size: 32", "input_size: 64")
+    text = text.replace("augmentation: none", "augmentation: light").replace("epochs: 2", "epochs: 3, views: 2")
+    study_file.write_text(text)
+    opened = open_laboratory(load_spec(study_file), "cpu")
+    for unit in opened.pretrained.chain:
+        for module in unit.module.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.uniform_(module.running_mean, -0.1, 0.1)
+    return replace(opened, store=FeatureStore(CPU, tmp_path / "features", AMPLE))
+
+
+def frozen(laboratory: Laboratory, depth: int, **recipe: object) -> Candidate:
+    plain = laboratory.space.baseline()
+    choices = {**plain.structure.choices, "freeze": depth, "dropout": {"head": 0.3, "depth": 0.4}}
+    return Candidate(replace(plain.structure, choices=choices), Recipe({**plain.recipe.choices, **recipe}))
+
+
+def run(
+    laboratory: Laboratory, candidate: Candidate, change: Callable[[Course], Course] = lambda course: course
+) -> Outcome:
+    network = laboratory.build(candidate, 0)
+    course = laboratory.course(candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    return fit(network, change(course))
+
+
+def curve(outcome: Outcome) -> list[float]:
+    return [
+        number
+        for record in outcome.epochs
+        for number in (record.train_loss, *(value for value in record.metrics.values()))
+    ]
+
+
+def plain_views(course: Course) -> Course:
+    """Train on the same views the plain way: images through the whole network, nothing cached."""
+    return replace(
+        course,
+        train=course.train.batches,  # type: ignore[attr-defined]
+        val=course.val.batches,  # type: ignore[attr-defined]
+        forward=lambda network, images: network(images),
+    )
+
+
+@pytest.mark.parametrize("depth", [2, 5, 10])
+def test_cached_training_is_that_of_the_whole_network(laboratory: Laboratory, depth: int) -> None:
+    candidate = frozen(laboratory, depth)
+    cached = run(laboratory, candidate)
+    plain = run(laboratory, candidate, plain_views)
+    assert cached.facts["prefix"]["train"]["source"] == "cached"
+    assert curve(cached) == pytest.approx(curve(plain), rel=1e-4)
+
+
+def test_dropout_inside_the_prefix_stays_switched_off(tiny: Pretrained) -> None:
+    units = list(tiny.chain.units)
+    noisy = nn.Sequential(units[1].module, nn.Dropout(0.5), nn.BatchNorm2d(8))
+    units[1] = replace(units[1], module=noisy)
+    chain = replace(tiny.chain, units=tuple(units))
+    space = Space(replace(tiny, chain=chain), {})
+    plain = space.baseline()
+    candidate = Candidate(replace(plain.structure, choices={**plain.structure.choices, "freeze": 3}), plain.recipe)
+    network = build.build(
+        space.apply(candidate), space.values(candidate), lambda found, choice: heads.vector_head(found, 3, choice), 0
+    ).train()
+    images = torch.randn(6, 3, 16, 16)
+    prefix = Prefix(network, choose(CPU))
+    torch.testing.assert_close(prefix(images), network.prefix(images), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(prefix(images), prefix(images), rtol=0, atol=0)
+
+
+def test_nothing_is_computed_twice(laboratory: Laboratory) -> None:
+    first = run(laboratory, frozen(laboratory, 4)).facts["prefix"]
+    assert first["train"]["computed"] == 2 * 27
+    assert first["train"]["reused"] == 27
+    assert (first["val"]["computed"], first["val"]["reused"]) == (9, 18)
+    again = run(laboratory, frozen(laboratory, 4, batch_size=5)).facts["prefix"]
+    assert again["train"]["computed"] == again["val"]["computed"] == 0
+
+
+def test_a_deeper_prefix_starts_from_a_shallower_one(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(laboratory, frozen(laboratory, 4))
+    starts: list[int] = []
+    call = Prefix.__call__
+
+    def watched(self: Prefix, inputs: torch.Tensor, start: int = 0) -> torch.Tensor:
+        starts.append(start)
+        return call(self, inputs, start)
+
+    monkeypatch.setattr(Prefix, "__call__", watched)
+    deeper = run(laboratory, frozen(laboratory, 7))
+    assert set(starts) == {4}
+    plain = run(laboratory, frozen(laboratory, 7), plain_views)
+    assert curve(deeper) == pytest.approx(curve(plain), rel=1e-4)
+
+
+def test_an_edit_inside_the_prefix_is_another_prefix(laboratory: Laboratory) -> None:
+    network = laboratory.build(frozen(laboratory, 4), 0)
+    digests = Prefix(network, laboratory.precision).digests
+    weight = next(laboratory.pretrained.chain.units[3].module.parameters())
+    other = laboratory.build(frozen(laboratory, 4), 0)
+    other.units[3] = torch.nn.Sequential(other.units[3])
+    changed = Prefix(other, laboratory.precision).digests
+    assert weight.requires_grad is False
+    assert changed[:3] == digests[:3]
+    assert changed[3] != digests[3]
+
+
+@pytest.mark.parametrize("why", ["mixing", "off", "no room"])
+def test_where_nothing_is_kept_training_goes_on_and_says_so(laboratory: Laboratory, why: str) -> None:
+    candidate = frozen(laboratory, 4)
+    if why == "mixing":
+        candidate = frozen(laboratory, 4, mixing={"kind": "mixup", "alpha": 0.5})
+    if why == "off":
+        training = replace(laboratory.spec.training, prefix_cache="off")
+        laboratory = replace(laboratory, spec=replace(laboratory.spec, training=training), store=None)
+    if why == "no room":
+        laboratory = replace(laboratory, store=FeatureStore(CPU, None, Budgets(0, 100, 0)))
+    outcome = run(laboratory, candidate)
+    found = outcome.facts["prefix"]["train"]
+    assert found["source"] == "recomputed"
+    assert {"mixing": "mixed", "off": "switched off", "no room": "budgets"}[why] in found["why"]
+    assert len(outcome.epochs) == 3
+
+
+def test_views_that_cannot_differ_are_one(laboratory: Laboratory) -> None:
+    outcome = run(laboratory, frozen(laboratory, 4, augmentation="none"))
+    assert outcome.facts["prefix"]["train"]["views"] == 1
+
+
+def test_images_are_seen_anew_where_nothing_is_frozen(laboratory: Laboratory) -> None:
+    candidate = frozen(laboratory, 0)
+    network = laboratory.build(candidate, 0)
+    course = laboratory.course(candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    assert course.train.views is None  # type: ignore[attr-defined]
+    assert laboratory.batches(Split.TRAIN).views is None
+    assert course.facts() == {}

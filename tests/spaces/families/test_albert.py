@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from spaces.families import family_of
+
+pytest.importorskip("transformers")
+_spec = importlib.util.spec_from_file_location("bert_checks", Path(__file__).with_name("test_bert.py"))
+assert _spec is not None
+assert _spec.loader is not None
+bert = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(bert)
+
+
+def test_a_chain_computes_what_its_encoder_computes() -> None:
+    bert.check_equality("albert")
+
+
+def test_all_layers_share_their_parameters_and_the_chain_says_so() -> None:
+    network = bert.small("albert")
+    family = family_of(network)
+    assert family is not None
+    chain = family.chain(network, (1, 11))
+    assert [unit.name for unit in chain] == ["embeddings", *(f"encoder.layer.{place}" for place in range(3))]
+    assert chain.facts["shared"] is True
+    first, last = (list(chain.units[place].module.parameters()) for place in (1, 3))
+    assert all(one is other for one, other in zip(first, last, strict=True))
+    assert isinstance(first[0], torch.nn.Parameter)

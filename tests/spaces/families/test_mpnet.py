@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from spaces import probe
+from spaces.families import family_of
+
+pytest.importorskip("transformers")
+_spec = importlib.util.spec_from_file_location("bert_checks", Path(__file__).with_name("test_bert.py"))
+assert _spec is not None
+assert _spec.loader is not None
+bert = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(bert)
+
+
+def test_a_chain_computes_what_its_encoder_computes() -> None:
+    bert.check_equality("mpnet")
+
+
+def test_every_layer_holds_the_table_of_relative_positions() -> None:
+    network = bert.small("mpnet").to("meta")
+    family = family_of(network)
+    assert family is not None
+    chain = family.chain(network, (1, 11))
+    assert all("encoder.relative_attention_bias.weight" in unit.module.state_dict() for unit in chain.units[1:])
+    assert probe.output_shape(chain) == (11, 25)

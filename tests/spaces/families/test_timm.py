@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import copy
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from spaces import backbones
+from spaces.families import family_of
+from spaces.families._base import Positions
+
+pytest.importorskip("timm")
+import timm
+import timm.models
+
+# One small network of six rooms of timm, each with something that a plain trace gets wrong.
+SIX = ("resnet10t", "test_vit", "convnext_atto", "swin_tiny_patch4_window7_224", "levit_128s", "mobilevit_xxs")
+USUAL = 64
+
+
+def built(name: str) -> tuple[nn.Module, tuple[int, int]]:
+    """The network at 64 pixels, or at its usual size where it takes no other; nothing in it is zero."""
+    backbone = backbones.resolve(f"timm:{name}")
+    images = torch.randn(1, 3, USUAL, USUAL)
+    try:
+        network = backbone.build((USUAL, USUAL)).eval()
+        with torch.no_grad():
+            network(images)
+    except Exception:  # noqa: BLE001  # networks refuse a size in many ways
+        side = backbone.preprocessing.crop
+    else:
+        side = USUAL
+    torch.manual_seed(0)
+    network = backbone.build((side, side)).eval()
+    for parameter in network.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.02)  # zero layers would hide differences
+    return network, (side, side)
+
+
+def check_equality(name: str) -> None:
+    """A chain of more than one unit: same output, same names of weights, same gradients under the same seed."""
+    network, size = built(name)
+    twin = copy.deepcopy(network)
+    family = family_of(twin)
+    assert family is not None
+    chain = family.chain(twin, size)
+    run = chain.logits if chain.classifier is not None else chain.forward
+    images = torch.randn(2, 3, *size)
+    with torch.no_grad():
+        expected, found = network(images), run(images)
+    assert (expected - found).abs().max() <= 1e-5 * expected.abs().max()
+    assert set(chain.state_dict()) == set(network.state_dict())
+    network.train()
+    chain.train()
+    for forward in (network, run):
+        torch.manual_seed(5)
+        forward(images).square().mean().backward()
+    for (path, own), (_, other) in zip(network.named_parameters(), twin.named_parameters(), strict=True):
+        assert (own.grad is None) == (other.grad is None), path
+        if own.grad is not None and other.grad is not None:
+            assert (own.grad - other.grad).abs().max() <= 1e-3 * own.grad.abs().max() + 1e-6, path
+
+
+@pytest.mark.parametrize("name", SIX)
+def test_a_chain_computes_what_its_network_computes(name: str) -> None:
+    check_equality(name)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_nine_of_ten_families_are_cut_exactly() -> None:
+    failed: dict[str, str] = {}
+    families = smallest_of_each_family()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of timm's own code
+        for family, name in families.items():
+            try:
+                check_equality(name)
+            except Exception as error:  # noqa: BLE001  # every failure counts, whatever its kind
+                failed[family] = (str(error).splitlines() or [type(error).__name__])[0]
+    assert len(failed) <= 0.1 * len(families), failed
+
+
+def smallest_of_each_family() -> dict[str, str]:
+    """Return a small network of each of timm's families, told by the first word of their names."""
+    found: dict[str, list[str]] = {}
+    for name in timm.list_models():
+        found.setdefault(name.split("_")[0], []).append(name)
+    return {family: min(names, key=_guessed_size) for family, names in found.items()}
+
+
+def _guessed_size(name: str) -> tuple[int, int, str]:
+    sizes = (
+        "test",
+        "atto",
+        "femto",
+        "pico",
+        "nano",
+        "xxs",
+        "xxsmall",
+        "xx_small",
+        "tiny",
+        "xs",
+        "xsmall",
+        "mini",
+        "small",
+    )
+    return next((place for place, size in enumerate(sizes) if size in name), len(sizes)), len(name), name
+
+
+def test_stages_are_cut_into_blocks() -> None:
+    chain = backbones.resolve("timm:convnext_atto").describe((64, 64))
+    names = [unit.name for unit in chain]
+    assert names[:4] == ["stem", "stages.0.blocks.0", "stages.0.blocks.1", "stages.1.downsample"]
+
+
+def test_positions_are_found_with_their_class_token() -> None:
+    chain = backbones.resolve("timm:test_vit").describe((64, 96))
+    assert chain.facts["positions"] == (Positions("pos_embed", 1, "tokens", (4, 6)),)
+    assert chain.units[0].module.get_parameter("pos_embed").shape[1] == 25
