@@ -27,19 +27,23 @@ def fix_sizes(graph: fx.Graph, root: nn.Module, shape: Sequence[int]) -> set[fx.
     for node in list(graph.nodes):
         value = first.get(node)
         if isinstance(value, int) and not isinstance(value, bool) and value == second.get(node):
-            for user in list(node.users):
-                user.args = fx.map_arg(
-                    user.args, lambda given, node=node, value=value: value if given is node else given
-                )
-                user.kwargs = fx.map_arg(
-                    user.kwargs, lambda given, node=node, value=value: value if given is node else given
-                )
+            _put(node, value)
     free: set[fx.Node] = set()
     for node in graph.nodes:
         follows_nothing = node.op not in ("placeholder", "output") and free.issuperset(node.all_input_nodes)
         if follows_nothing and not _is_random(node, root):
             free.add(node)
     return free
+
+
+def _put(node: fx.Node, number: int) -> None:
+    """Put ``number`` in place of ``node`` wherever it is used."""
+
+    def given(value: fx.Node) -> Any:
+        return number if value is node else value
+
+    for user in list(node.users):
+        user.args, user.kwargs = fx.map_arg(user.args, given), fx.map_arg(user.kwargs, given)
 
 
 def _is_random(node: fx.Node, root: nn.Module) -> bool:
