@@ -188,7 +188,7 @@ class Printing(Silent):
     """Prints a line for every trial that has ended."""
 
     def trial_ended(self, number: int, state: TrialState, value: float | None, ended: str) -> None:
-        print(f"{number} {state.value} {time.monotonic():.6f}", flush=True)
+        print(f"{number} {state.value} {time.monotonic():.6f} {threading.current_thread().name}\n", end="", flush=True)
 
 
 def work(
@@ -228,7 +228,7 @@ def work(
         if threads == 1:
             one(0)
             return
-        pool = [threading.Thread(target=one, args=(place,)) for place in range(threads)]
+        pool = [threading.Thread(target=one, args=(place,), name=f"worker-{place}") for place in range(threads)]
         for thread in pool:
             thread.start()
         for thread in pool:
