@@ -1,5 +1,6 @@
 # make quickstart   a finished search on real images in minutes
 # make test         style, types, import contracts, tests with coverage
+# make chaos      break everything while a study runs, count what is lost (minutes)
 # make test-all     the same with every backbone (slow)
 # make bench        ratios of speed, measured side by side: make bench DATA=folder-of-images EPOCHS=3
 
@@ -11,7 +12,7 @@ SOURCES := search spaces tests
 DATA ?= data
 EPOCHS ?= 3
 
-.PHONY: quickstart test test-all bench lint clean
+.PHONY: chaos quickstart test test-all bench lint clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/ftsearch run studies/quickstart.yaml
@@ -26,6 +27,9 @@ test-all: $(VENV)/.installed-test lint
 bench: $(VENV)/.installed-test
 	$(BIN)/python tests/benchmarks/trial_cost.py --data $(DATA) --epochs $(EPOCHS) --json trial_cost.json
 	$(BIN)/python tests/benchmarks/gpu_trial.py --data $(DATA) --json gpu_trial.json
+
+chaos: $(VENV)/.installed-test
+	$(BIN)/python tests/benchmarks/chaos.py
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check $(SOURCES)

@@ -23,8 +23,10 @@ import torch
 from search import trial, worker
 from search.api import Silent
 from search.artifacts import Folder
+from search.cost import CostFeatures
 from search.faults import FaultOptions
 from search.leaving import Leaving, obeying_signals
+from search.proposal import Proposal
 from search.pruning import Median, Off
 from search.records import DatasetRecord, EpochRecord, Size, StudyRecord, TrialState, Verdict
 from search.store import connection, migrate, reading, writing
@@ -34,6 +36,7 @@ from search.training.fit import Outcome
 from spaces.candidate import Candidate, Recipe, Structure
 
 KEY = "instant0"
+COST = CostFeatures(1e12, 1e8, 1e6, 0.5, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +90,27 @@ class Laboratory:
     def size(self, network: None) -> Size:
         return Size(1000, 10, 1000)
 
-    def course(self, candidate: Candidate, seed: int, on_epoch: Any, leave: Any, folder: Any) -> Course:
+    def epochs(self, candidate: Candidate) -> int:
+        return int(self.spec.training.epochs)
+
+    def course(self, candidate: Candidate, seed: int, on_epoch: Any, leave: Any, folder: Any, _: None) -> Course:
         return Course(seed, self.spec.training.epochs, self.seconds, on_epoch, leave, folder)
 
     def checkpoint(self, candidate: Candidate, network: None, outcome: Outcome) -> Checkpoint:
         return Checkpoint({"weight": torch.zeros(4)}, {"best": outcome.best_epoch})
+
+
+@dataclass(frozen=True, slots=True)
+class Proposer:
+    """Proposes what the sampler draws."""
+
+    bench: trial.Bench
+
+    def propose(self, number: int) -> Proposal:
+        if self.bench.laboratory.spec.search.sampler.name != "random":
+            self.bench.history.refresh()
+        asked = self.bench.sampling.ask(number)
+        return Proposal(self.bench.laboratory.space.sample(asked.suggest), asked, COST, is_baseline=number == 0)
 
 
 def value_of(seed: int, epoch: int) -> float:
@@ -136,6 +155,7 @@ def spec_of(study: StudyRecord, seconds: float = 0.0, lease: float = 60.0) -> An
         search=SimpleNamespace(
             seed=7,
             sampler=SamplerOptions(name=plain["sampler"]),
+            budget=None,
             pruner=Median() if plain["pruner"] == "median" else Off(),
         ),
         faults=FaultOptions(lease=lease, constant_epochs=0),
@@ -168,7 +188,7 @@ class Printing(Silent):
     """Prints a line for every trial that has ended."""
 
     def trial_ended(self, number: int, state: TrialState, value: float | None, ended: str) -> None:
-        print(f"{number} {state.value} {time.monotonic():.6f}", flush=True)
+        print(f"{number} {state.value} {time.monotonic():.6f} {threading.current_thread().name}\n", end="", flush=True)
 
 
 def work(
@@ -183,7 +203,8 @@ def work(
     timeout: float = 120.0,
 ) -> None:
     """Run trials of the study in so many threads, each a worker with connections of its own."""
-    trial.fit = fit  # type: ignore[assignment]  # the one thing that is not real
+    # What is not real: the training, and what a candidate's network would cost.
+    trial.fit, trial.proposer, trial.cost_of = fit, Proposer, lambda *_: COST  # type: ignore[assignment]
     leaving = Leaving()
     failures: list[BaseException] = []
 
@@ -196,7 +217,7 @@ def work(
                 laboratory, engine, storage, folder, Printing(), leaving, shelf=Folder(folder), key=KEY, proxy=proxy
             )
             with opened as bench:
-                worker.work(bench, leaving, worker=f"{worker.worker_name()}-{place}")
+                worker.work(bench, leaving, worker=f"{worker.worker_name()}-{place}", run=trial.run)
         except BaseException as error:
             failures.append(error)
             raise
@@ -207,7 +228,7 @@ def work(
         if threads == 1:
             one(0)
             return
-        pool = [threading.Thread(target=one, args=(place,)) for place in range(threads)]
+        pool = [threading.Thread(target=one, args=(place,), name=f"worker-{place}") for place in range(threads)]
         for thread in pool:
             thread.start()
         for thread in pool:

@@ -23,7 +23,7 @@ def insist(call: Any, _: str) -> Any:
 def run(sampling: Sampling) -> None:
     asked = sampling.ask(0)
     asked.suggest.integer("depth", 0, 3)
-    sampling.tell(asked.number, TrialState.COMPLETE, 0.5, None)
+    sampling.tell(sampling.open(asked), TrialState.COMPLETE, 0.5, None)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_calls_are_repeated_by_whoever_insists(tmp_path: Path) -> None:
     sampling = Sampling(storage, "s", maximize=True, options=SamplerOptions(), seed=0)
     run(sampling)
     sampling.close()
-    assert {"Optuna's create_new_trial", "Optuna's set_trial_param", "Optuna's set_trial_state_values"} <= set(names)
+    assert {"Optuna's create_new_trial", "Optuna's set_trial_state_values"} <= set(names)
     engine.dispose()
 
 
