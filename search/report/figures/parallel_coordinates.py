@@ -112,7 +112,7 @@ class ParallelCoordinates(Figure):
         figure.update_xaxes(
             tickvals=list(range(len(rows.axes))),
             ticktext=[scale.name for scale in rows.axes],
-            range=[-0.15, len(rows.axes) - 0.6],
+            range=[-0.5, len(rows.axes) - 0.6],
             showgrid=False,
             tickangle=-25,
         )

@@ -11,34 +11,11 @@ from typing import Any
 
 import pytest
 
-from search.dashboard.app import Address, address_of
+from search.dashboard.app import address_of
 from search.records import EpochRecord, Failure, TrialState
 from search.store import connection, leases, reading, writing
 
 TOKEN = "correct-horse-battery"
-
-
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        ("/", "overview"),
-        ("/workers", "workers"),
-        ("/study/a%2Fb", "study"),
-        ("/study/s/trial/3", "trial"),
-        ("/study/s/trial/x", "unknown"),
-        ("/study/s/compare", "compare"),
-        ("/evil", "unknown"),
-        (None, "overview"),
-    ],
-)
-def test_addresses_are_read(path: str | None, kind: str) -> None:
-    assert Address.of(path, None).kind == kind
-
-
-def test_names_with_slashes_survive() -> None:
-    assert Address.of("/study/a%2Fb", "").study == "a/b"
-    assert Address.of("/study/s/trial/3", "").numbers == [3]
-    assert address_of("::1", 80) == "http://[::1]:80/"
 
 
 def test_no_page_asks_another_machine_for_anything(filled: str, serve: Callable[..., Any]) -> None:
@@ -46,6 +23,11 @@ def test_no_page_asks_another_machine_for_anything(filled: str, serve: Callable[
     text = client.get("/").text
     assert not re.search(r"(src|href)=\"(https?:)?//", text)
     assert '<html lang="en">' in text
+
+
+def test_the_address_to_open_is_one(filled: str) -> None:
+    assert address_of("127.0.0.1", 8080) == "http://127.0.0.1:8080/"
+    assert address_of("::1", 80) == "http://[::1]:80/"
 
 
 def points(page: Any, figure: str = "history") -> int:
@@ -82,7 +64,7 @@ def test_a_study_is_found_filtered_and_its_trials_compared(
     page.locator("#filter-state").get_by_text("complete").click()
     page.get_by_role("button", name="Apply").click()
     page.wait_for_url("**/study/drawn?tab=progress&state=complete")
-    page.wait_for_function("() => !document.body.innerText.includes(' pruned')")
+    page.get_by_text("Filter trials (active)").wait_for()
     drawn(page, "history", 10)
     assert points(page) < everything
 
