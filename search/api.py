@@ -10,21 +10,28 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search.engines.local import run_processes
-from search.errors import UserError
+from search import engines
+from search.artifacts import Shelf, claim_place, clear, find_place, is_place, open_shelf
+from search.backend import Blobs, open_storage
+from search.engines import Order, Placement
+from search.errors import NotFoundError, UserError
 from search.laboratory import Laboratory, open_laboratory
+from search.leaving import PARENT_VARIABLE, Leaving, obeying_signals
 from search.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 from search.report import page
 from search.spec import StudySpec, from_data, load_spec, parse_spec
 from search.store import DEFAULT_URL, connection, migrate, reading, writing
+from search.store.connection import Engine, Patience
 from search.store.reading import Progress
+from search.study import delete as optuna_delete
 from search.trial import Observer
-from search.worker import PARENT_VARIABLE, Leaving, obeying_signals, open_bench, work
+from search.worker import open_bench, work
 
 
 class Silent:
@@ -80,11 +87,13 @@ def run_study(
     storage: str = DEFAULT_URL,
     trials: int | None = None,
     timeout_s: float | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     device: str = "auto",
     observer: Observer | None = None,
     report: bool = True,
     folder: str | Path = "runs",
+    artifacts: str | None = None,
+    placement: Placement | None = None,
 ) -> StudyResult:
     """Create the study, or continue it, and run trials until it has as many as it shall have.
 
@@ -93,9 +102,11 @@ def run_study(
         storage: SQLAlchemy URL of the database.
         trials: how many trials the study shall have in the end; the study file's number by default.
         timeout_s: seconds after which no further trial starts.
-        workers: processes; 1 runs trials in this one.
+        workers: processes; 1 runs trials in this one. By default as many as this machine has GPUs, at least 1.
         observer: told of trials and epochs as they happen.
-        folder: where checkpoints and the report go, one folder a study.
+        folder: where logs and the report go, one folder a study, and checkpoints too unless ``artifacts``.
+        artifacts: where a new study's checkpoints go: a folder that all workers reach, or ``s3://BUCKET/PREFIX``.
+        placement: which engine runs workers, and how.
 
     Raises:
         UserError, SpaceError: the input is wrong; nothing was trained.
@@ -106,23 +117,26 @@ def run_study(
         spec = replace(spec, search=replace(spec.search, trials=trials))
     seconds = timeout_s if timeout_s is not None else spec.search.timeout
     watching = observer or Silent()
-    engine = connection.connect(storage)
+    leaving = Leaving()
+    engine = connection.connect(storage, Patience(spec.faults.database_timeout, leaving))
     try:
         migrate.upgrade(engine)
         place = writable(Path(folder) / spec.name)
         laboratory = replace(_opened(spec, device), progress=watching.preparing)
         writing.create_study(engine, laboratory.record())
+        shelf, key = _placed(engine, spec.name, artifacts or str(place.absolute()))
         progress = reading.progress(engine, spec.name)
         watching.study_opened(spec.objective, maximize=spec.maximize, progress=progress)
-        deadline = time.monotonic() + seconds if seconds else None
-        leaving = Leaving(deadline=deadline)
+        leaving.deadline = time.monotonic() + seconds if seconds else None
+        where = placement or Placement()
+        count = workers or engines.default_count(where, device)
         with obeying_signals(leaving):
-            if workers == 1:
-                with open_bench(laboratory, engine, storage, place, watching, leaving) as bench:
-                    work(bench, leaving)
+            if count == 1 and where.engine == "local":
+                _work_here(laboratory, engine, storage, place, watching, leaving, shelf, key, where.proxy)
             else:
                 laboratory.decode()
-                run_processes(spec.name, storage, place, workers, device, engine, watching, leaving)
+                order = Order(spec.name, storage, place, device, where, data=_data_of(spec))
+                engines.run_workers(order, count, engine, watching, leaving)
         record = reading.load_study(engine, spec.name)
         path = page.write((record,), place / "report.html") if report else None
         return StudyResult(record, path, _why_stopped(record, spec, leaving))
@@ -143,33 +157,165 @@ def join_study(
     data: Path | None = None,
     folder: Path | None = None,
     observer: Observer | None = None,
+    artifacts: str | None = None,
+    proxy: str | None = None,
+    lease_s: float | None = None,
+    idle_exit_s: float = 0.0,
 ) -> None:
     """Work for a study that is in the store already, until it has all its trials.
 
-    Study file and data fingerprint come from the store; ``data`` says where the data lies on this machine
-    when it is not where the study file says.
+    Study file, data fingerprint and the place of the checkpoints come from the store.
+
+    Args:
+        data: where the data lies on this machine when it is not where the study file says.
+        folder: where logs go; ``runs/STUDY`` by default.
+        artifacts: where the folder of the study's checkpoints is mounted on this machine.
+        proxy: ``grpc://HOST:PORT`` of a proxy through which Optuna's part of the store is reached.
+        lease_s: seconds after which this worker's trials are taken over when it has gone silent.
+        idle_exit_s: seconds for which the worker waits for the study to be there, and for new trials at its end.
 
     Raises:
         NotFoundError: no such study.
         ConflictError: the data found here is not the study's.
+        UserError: the study's checkpoints cannot be reached from here.
+    """
+    parent = os.environ.get(PARENT_VARIABLE)
+    leaving = Leaving(parent=int(parent) if parent else None)
+    patience = Patience(leave=leaving)
+    with obeying_signals(leaving):
+        engine = connection.connect(storage, patience, wait=idle_exit_s > 0)
+        try:
+            migrate.upgrade(engine)
+            stored = _awaited(engine, name, idle_exit_s, leaving)
+            if stored is None:
+                return
+            spec = _stored_spec(stored, data)
+            if lease_s is not None:
+                spec = replace(spec, faults=replace(spec.faults, lease=lease_s))
+            patience.seconds = spec.faults.database_timeout
+            place = writable(folder or Path("runs") / name)
+            shelf, key = _placed(engine, name, str(place.absolute()), artifacts)
+            laboratory = _opened(spec, device)
+            writing.check_same(engine, laboratory.record())
+            watching = observer or Silent()
+            _work_here(laboratory, engine, storage, place, watching, leaving, shelf, key, proxy, idle_exit_s)
+        finally:
+            engine.dispose()
+
+
+def _work_here(
+    laboratory: Laboratory,
+    engine: Engine,
+    storage: str,
+    place: Path,
+    observer: Observer,
+    leaving: Leaving,
+    shelf: Shelf,
+    key: str,
+    proxy: str | None,
+    idle_exit_s: float = 0.0,
+) -> None:
+    opened = open_bench(laboratory, engine, storage, place, observer, leaving, shelf=shelf, key=key, proxy=proxy)
+    with opened as bench:
+        work(bench, leaving, idle_exit_s=idle_exit_s)
+
+
+def _awaited(engine: Engine, name: str, patience_s: float, leaving: Leaving) -> StudyRecord | None:
+    """Return the study ``name``, waiting until somebody has created it; None when told to leave meanwhile."""
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            return reading.load_study(engine, name, trials=False)
+        except NotFoundError:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(min(1.0, patience_s))
+        if leaving():
+            return None
+
+
+def _placed(engine: Engine, study: str, address: str, here: str | None = None) -> tuple[Shelf, str]:
+    """Return the shelf of the study's checkpoints and its key; ``address`` is where it shall be if it is new.
+
+    ``here`` is where that shelf is found on this machine.
+    """
+    own = uuid.uuid4().hex
+    found = reading.artifacts_of(engine, study)
+    if found is None:
+        new = open_shelf(address, Blobs)
+        claim_place(new, own)
+        found = writing.place_artifacts(engine, study, new.address, own)
+        if found[1] != own:  # another worker was quicker
+            clear(new, own, ())
+    return _found(found, address, here), found[1]
+
+
+def _found(stored: tuple[str, str], beside: str, here: str | None) -> Shelf:
+    """Return the shelf with this address and key: ``here`` if that is given, else ``beside`` if it is that, else there.
+
+    A folder that was moved or copied together with its store is found beside it; a copy never touches its original.
+    """
+    address, key = stored
+    if here is None and is_place(open_shelf(beside, Blobs), key):
+        address = beside
+    shelf = open_shelf(here or address, Blobs)
+    find_place(shelf, key)
+    return shelf
+
+
+def _default_place(name: str) -> Path:
+    return (Path("runs") / name).absolute()
+
+
+def open_artifacts(name: str, *, storage: str = DEFAULT_URL) -> Shelf:
+    """Return where the checkpoints of the study ``name`` are kept: ``get`` gives the bytes of a trial's.
+
+    Raises:
+        NotFoundError: no such study.
+        UserError: they cannot be reached from here.
     """
     engine = connection.connect(storage)
     try:
         migrate.upgrade(engine)
-        stored = reading.load_study(engine, name, epochs=False)
-        spec = _stored_spec(stored, data)
-        place = writable(folder or Path("runs") / name)
-        laboratory = _opened(spec, device)
-        writing.create_study(engine, replace(laboratory.record(), target=stored.target))
-        parent = os.environ.get(PARENT_VARIABLE)
-        leaving = Leaving(parent=int(parent) if parent else None)
-        with (
-            obeying_signals(leaving),
-            open_bench(laboratory, engine, storage, place, observer or Silent(), leaving) as bench,
-        ):
-            work(bench, leaving)
+        return _placed(engine, name, str(_default_place(name)))[0]
     finally:
         engine.dispose()
+
+
+def delete_study(
+    name: str, *, storage: str = DEFAULT_URL, artifacts: str | None = None, keep_artifacts: bool = False
+) -> None:
+    """Delete the study ``name``: checkpoints first, then Optuna's rows, then ours, so that it can be repeated.
+
+    Args:
+        artifacts: where the folder of its checkpoints is mounted on this machine.
+        keep_artifacts: leave its checkpoints where they are.
+
+    Raises:
+        NotFoundError: no such study.
+        UserError: its checkpoints cannot be reached from here; nothing was deleted.
+    """
+    engine = connection.connect(storage)
+    try:
+        migrate.upgrade(engine)
+        place = reading.artifacts_of(engine, name)
+        shelf = None
+        if place is not None and not keep_artifacts:
+            shelf = _found(place, str(_default_place(name)), artifacts)
+        writing.request_stop(engine, name)
+        if shelf is not None and place is not None:
+            clear(shelf, place[1], [kept for _, kept in reading.kept_checkpoints(engine, name)])
+        optuna_storage = open_storage(connection.str_url(storage), connection.optuna_options(storage), connection.tune)
+        optuna_delete(optuna_storage, name)
+        writing.delete_study(engine, name)
+    finally:
+        engine.dispose()
+
+
+def _data_of(spec: StudySpec) -> Path | None:
+    """Return where the data lies when it has a path: workers of another study file's folder need it whole."""
+    path = getattr(spec.data, "path", None)
+    return None if path is None else (spec.base / Path(str(path)).expanduser()).absolute()
 
 
 def _stored_spec(stored: StudyRecord, data: Path | None) -> StudySpec:

@@ -10,6 +10,7 @@ FinetuneError               everything below; the message is one line for people
  +- RunError                the input was right and yet it failed (exit 1)
      +- TrialError          a trial cannot go on: NaN, out of memory, disk full
      +- SchemaError         the database's schema is newer than this program
+     +- DatabaseError       the database refuses, or has been gone for too long
      +- LeaseLostError           this worker's claim on a trial has been taken over
 """
 
@@ -63,6 +64,10 @@ class TrialError(RunError):
 
 class SchemaError(RunError):
     """The database was written by a newer ftsearch."""
+
+
+class DatabaseError(RunError):
+    """The database refuses, or has been gone for longer than anybody wants to wait."""
 
 
 class LeaseLostError(RunError):

@@ -28,7 +28,7 @@ from search.records import DatasetRecord, EpochRecord, Json, Size, StudyRecord, 
 from search.spec import StudySpec
 from search.tasks._base import Task
 from search.training import features, host
-from search.training.checkpoint import Checkpoint
+from search.training.checkpoint import Checkpoint, Rolling
 from search.training.epoch import Penalties, Step
 from search.training.fit import Course, Outcome
 from search.training.keeping import FeatureStore
@@ -162,7 +162,7 @@ class Laboratory:
         seed: int,
         on_epoch: Callable[[EpochRecord], Verdict],
         leave: Callable[[], bool],
-        folder: Path | None,
+        folder: Rolling | None,
         network: building.Network | None = None,
     ) -> Course:
         """Return how ``candidate`` is trained; with its ``network``, frozen leading units are run only once.

@@ -31,6 +31,8 @@ class Verdict(StrEnum):
     CONTINUE = "continue"
     PRUNE = "prune"
     """Too weak against the other trials: end now."""
+    STOP = "stop"
+    """Nothing changes any more: end now, with what has been reached."""
     PAUSE = "pause"
     """The worker has to leave: write the checkpoint and end; another worker goes on."""
 

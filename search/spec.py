@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, make_dataclass
 from functools import cache
@@ -16,7 +15,9 @@ from pydantic.alias_generators import to_pascal
 
 from search import located, pruning
 from search.data.formats._base import Format
+from search.durations import Duration
 from search.errors import SpecError
+from search.faults import FaultOptions
 from search.records import Json
 from search.study import SamplerOptions
 from search.tasks._base import Task
@@ -26,8 +27,6 @@ from spaces.errors import SpaceError
 from spaces.plugins import load
 
 _FORBID: dict[str, str] = {"extra": "forbid"}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
-_UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 DEFAULT_SPACE = ("freeze", "tail", "kernel", "stride", "head", "dropout", "penalty", "optimizer")
 """Decisions that are open when a study file does not name its own."""
 
@@ -40,20 +39,6 @@ def tasks() -> dict[str, Task]:
 def formats() -> dict[str, Format]:
     """Return every data format by name."""
     return load("search.data.formats", "format", "ftsearch.formats")
-
-
-def parse_duration(value: Any) -> Any:
-    """Return seconds for ``2h``, ``30m``, ``45s``, ``1d`` or a plain number of seconds.
-
-    Raises:
-        ValueError: the text is no duration.
-    """
-    if not isinstance(value, str):
-        return value
-    match = _DURATION.fullmatch(value.strip().lower())
-    if match is None:
-        raise ValueError(f"expected a duration such as 2h, 30m or 45s, got {value!r}")
-    return float(match[1]) * _UNIT_S[match[2] or "s"]
 
 
 def _parse_backbone(value: Any) -> Any:
@@ -71,12 +56,6 @@ def _parse_task(value: Any) -> Any:
     return value
 
 
-Duration = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    Field(gt=0),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{_DURATION.pattern}$"}]}),
-]
 InputSize = Annotated[
     tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]],
     WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}, "maxItems": 2}]}),
@@ -140,6 +119,7 @@ class StudySpec:
         data: options of the data format named ``data_format``.
         space: decision name -> its range; decisions that are not here keep the plain recipe's value.
         keep_checkpoints: how many of the best trials keep their weights.
+        faults: what is done about workers that die and trials that go wrong.
         text: the file as it was written; ``base`` is the folder that relative paths start from.
     """
 
@@ -155,6 +135,7 @@ class StudySpec:
     search: SearchOptions
     objective: str
     keep_checkpoints: int
+    faults: FaultOptions = field(default_factory=FaultOptions)
     text: str = ""
     base: Path = field(default_factory=Path.cwd)
 
@@ -178,6 +159,7 @@ class StudySpec:
             "search": search,
             "objective": self.objective,
             "keep_checkpoints": self.keep_checkpoints,
+            "faults": _plain(self.faults),
         }
 
 
@@ -200,6 +182,7 @@ def document() -> type[BaseModel]:
         "search": (SearchOptions, SearchOptions()),
         "objective": (str | None, None),
         "keep_checkpoints": (Annotated[int, Field(ge=1)], 3),
+        "faults": (FaultOptions, FaultOptions()),
     }
     return create_model("Study", __config__=config, **fields)
 
@@ -277,6 +260,7 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
         search=model.search,
         objective=objective,
         keep_checkpoints=model.keep_checkpoints,
+        faults=model.faults,
         text=text,
         base=base or Path.cwd(),
     )

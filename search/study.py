@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from optuna.importance import (
     get_param_importances,
 )
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial
 from optuna.trial import TrialState as OptunaState
@@ -28,7 +29,7 @@ from search import sampling
 from search.records import PastTrial, TrialRecord, TrialState
 from search.sampling import SamplerOptions, View, WeighedTPE, bounded, distribution, teaches
 
-__all__ = ["SamplerOptions", "Sampling", "delete", "importances", "open_storage", "trial_seed"]
+__all__ = ["SamplerOptions", "Sampling", "delete", "importances", "trial_seed"]
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -81,16 +82,6 @@ class Asked:
         """
         sampler = self._sampler
         return sampler.improvement() if isinstance(sampler, WeighedTPE) else 1.0
-
-
-def open_storage(url: str, engine_kwargs: Mapping[str, Any], tune: Callable[[Any], None]) -> BaseStorage:
-    """Return Optuna's storage in the database at ``url``, its tables made if they are missing.
-
-    ``tune`` is given the SQLAlchemy engine (locking and journal modes are the store's business).
-    """
-    storage = RDBStorage(url, engine_kwargs=dict(engine_kwargs))
-    tune(storage.engine)
-    return storage
 
 
 class Sampling:
@@ -189,12 +180,21 @@ class Sampling:
         trials = self._storage.get_all_trials(self._study_id, deepcopy=False, states=(OptunaState.RUNNING,))
         return tuple(trial.number for trial in trials)
 
+    def close_orphans(self, known: Container[int], older_than_s: float) -> None:
+        """Fail the trials that Optuna has held open for so long although none of ours, ``known``, is theirs.
+
+        They were opened by a worker that died, or lost the database, before it could write down their number.
+        """
+        before = datetime.now() - timedelta(seconds=older_than_s)  # Optuna's times are local and naive
+        for trial in self._storage.get_all_trials(self._study_id, deepcopy=False, states=(OptunaState.RUNNING,)):
+            if trial.number not in known and trial.datetime_start is not None and trial.datetime_start <= before:
+                self.tell(trial.number, TrialState.FAILED, None, None)
+
     def close(self) -> None:
         """Give the storage's connections back."""
         self._storage.remove_session()
-        engine = getattr(self._storage, "engine", None)
-        if engine is not None:
-            engine.dispose()
+        for owner, release in ((self._storage, "close"), (getattr(self._storage, "engine", None), "dispose")):
+            getattr(owner, release, lambda: None)()
 
     def _behind(self) -> Sequence[FrozenTrial]:
         """Return the history as TPE takes it, cut to what it can use."""

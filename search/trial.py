@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from search import pruning
+from search.artifacts import Shelf, resuming
 from search.data.sample import Split
+from search.errors import TrialError
 from search.laboratory import Laboratory, versions
-from search.proposal import Proposal, Proposer
+from search.proposal import Proposal, Proposer, cost_of
 from search.pruning import Curves
 from search.records import EpochRecord, TrialState, Verdict
-from search.store import reading, writing
+from search.store import fitted, reading, writing
 from search.store.connection import Engine
 from search.store.history import History
 from search.store.leases import Claim
 from search.store.reading import Progress
 from search.study import Sampling, trial_seed
 from search.training import checkpoint as files
+from search.training import memory
 from search.training.fit import Course, Outcome, fit
 from spaces.build import Network
 from spaces.candidate import Candidate
@@ -51,8 +55,10 @@ class Bench:
 
     Attributes:
         history: what the study has behind it, kept up to date; ``curves`` is its part that pruners see.
-        folder: where checkpoints go, one folder a study.
+        folder: where logs and pages go, one folder a study.
         leave: true once the worker has been told to go.
+        shelf: where checkpoints go; ``key`` tells those of one study from another's.
+        pause: true once it shall leave when the running epoch has ended.
     """
 
     laboratory: Laboratory
@@ -63,6 +69,9 @@ class Bench:
     folder: Path
     observer: Observer
     leave: Callable[[], bool]
+    shelf: Shelf
+    key: str
+    pause: Callable[[], bool] = lambda: False
 
 
 def run(bench: Bench, claim: Claim) -> TrialState:
@@ -92,6 +101,7 @@ class Prepared:
     network: Network
     course: Course
     watch: Watch
+    rolling: files.Rolling
 
 
 def prepare(bench: Bench, claim: Claim, proposal: Proposal | None = None) -> Prepared:
@@ -103,8 +113,15 @@ def prepare(bench: Bench, claim: Claim, proposal: Proposal | None = None) -> Pre
     writing.record_size(bench.engine, claim, laboratory.size(network))
     bench.observer.trial_started(number, laboratory.space.words(candidate), laboratory.epochs(candidate))
     watch = Watch(bench, claim, laboratory.epochs(candidate))
-    course = laboratory.course(candidate, seed, watch.on_epoch, bench.leave, _resuming(bench, number), network)
-    return Prepared(claim, candidate, optuna_number, network, course, watch)
+    rolling = _resuming(bench, claim)
+    course = laboratory.course(candidate, seed, watch.on_epoch, bench.leave, rolling, network)
+    course = replace(course, micro_batch=fitted.recall(bench.engine, laboratory.spec.name, *_memory(bench, candidate)))
+    return Prepared(claim, candidate, optuna_number, network, course, watch, rolling)
+
+
+def _memory(bench: Bench, candidate: Candidate) -> tuple[str, str]:
+    """Return the structure and the kind of device under which it is remembered how much fitted."""
+    return fitted.structure_key(candidate.to_json()), memory.kind_of(bench.laboratory.precision.device)
 
 
 def _candidate(bench: Bench, claim: Claim, proposal: Proposal | None) -> tuple[Candidate, int]:
@@ -112,7 +129,7 @@ def _candidate(bench: Bench, claim: Claim, proposal: Proposal | None) -> tuple[C
     if claim.candidate is not None and claim.optuna_number is not None:
         return Candidate.from_json(claim.candidate), claim.optuna_number
     laboratory = bench.laboratory
-    proposal = proposal or proposer(bench).propose(claim.number)
+    proposal = proposal or _again(bench, claim) or proposer(bench).propose(claim.number)
     optuna_number = bench.sampling.open(proposal.asked)
     writing.record_candidate(
         bench.engine,
@@ -129,6 +146,17 @@ def _candidate(bench: Bench, claim: Claim, proposal: Proposal | None) -> tuple[C
         extras=proposal.extras,
     )
     return proposal.candidate, optuna_number
+
+
+def _again(bench: Bench, claim: Claim) -> Proposal | None:
+    """Return the candidate of a failed trial that was put back by hand: Optuna's trial of it has ended for good."""
+    if claim.candidate is None:
+        return None
+    candidate = Candidate.from_json(claim.candidate)
+    asked = bench.sampling.ask(claim.number, claim.params or {})
+    if claim.params:
+        bench.laboratory.space.sample(asked.suggest)
+    return Proposal(candidate, asked, cost_of(bench.laboratory, candidate), is_baseline=claim.number == 0)
 
 
 def proposer(bench: Bench) -> Proposer:
@@ -149,21 +177,41 @@ class Watch:
         bench, spec = self.bench, self.bench.laboratory.spec
         writing.record_epochs(bench.engine, self.claim, (record,))
         bench.observer.epoch_done(self.claim.number, record)
-        pruner = spec.search.pruner
-        may_prune = self.claim.number > 0 and not isinstance(pruner, pruning.Off)
-        if may_prune and record.epoch < self.epochs:
-            for number in bench.history.refresh():
-                bench.curves.put(number, bench.history.curves[number])
-            verdict, self.reason = pruner.verdict(self.claim.number, bench.curves)
+        value = record.metrics[spec.objective]
+        if not math.isfinite(value):
+            raise TrialError(f"{spec.objective} is {value} after epoch {record.epoch}", "nan")
+        if record.epoch < self.epochs:
+            verdict = self._judged(record.epoch)
+            if verdict is not Verdict.CONTINUE:
+                return verdict
+        return Verdict.PAUSE if bench.leave() or bench.pause() else Verdict.CONTINUE
+
+    def _judged(self, epoch: int) -> Verdict:
+        """Return whether the trial ends here: weaker than the others, or nothing changes any more."""
+        bench, spec, number = self.bench, self.bench.laboratory.spec, self.claim.number
+        pruner, same = spec.search.pruner, spec.faults.constant_epochs
+        may_prune, may_stand = number > 0 and not isinstance(pruner, pruning.Off), 0 < same <= epoch
+        if not may_prune and not may_stand:
+            return Verdict.CONTINUE
+        for changed in bench.history.refresh():
+            bench.curves.put(changed, bench.history.curves[changed])
+        if may_prune:
+            verdict, self.reason = pruner.verdict(number, bench.curves)
             if verdict is Verdict.PRUNE:
                 return verdict
-        return Verdict.PAUSE if bench.leave() else Verdict.CONTINUE
+        last = list(bench.history.curves[number])[-same:] if may_stand else []
+        if may_stand and len(set(last)) == 1:
+            self.reason = f"{spec.objective} has been {last[0]:.4g} for {same} epochs"
+            return Verdict.STOP
+        return Verdict.CONTINUE
 
 
 def finish(bench: Bench, prepared: Prepared, outcome: Outcome, seconds: float) -> TrialState:
     """Store what came of a trial and return the state it is left in; ``WAITING`` when it has to be handed back."""
     laboratory, claim = bench.laboratory, prepared.claim
     number, spec = claim.number, laboratory.spec
+    if outcome.micro_batch is not None and outcome.micro_batch != prepared.course.micro_batch:
+        fitted.remember(bench.engine, spec.name, *_memory(bench, prepared.candidate), outcome.micro_batch)
     if outcome.verdict is Verdict.PAUSE:
         writing.add_seconds(bench.engine, claim, seconds)
         return TrialState.WAITING
@@ -175,8 +223,10 @@ def finish(bench: Bench, prepared: Prepared, outcome: Outcome, seconds: float) -
     path = None
     if not pruned and _is_worth_keeping(bench, value):
         kept = laboratory.checkpoint(prepared.candidate, prepared.network, outcome)
-        path = files.write(bench.folder, f"trial-{number:05d}", kept)
-    ended = f"pruned after epoch {last.epoch}: {prepared.watch.reason}" if pruned else f"ran all {last.epoch} epochs"
+        path = files.put(bench.shelf, f"trial-{number:05d}", kept)
+    ended = f"ran all {last.epoch} epochs"
+    if pruned or outcome.verdict is Verdict.STOP:
+        ended = f"{'pruned' if pruned else 'ended'} after epoch {last.epoch}: {prepared.watch.reason}"
     writing.finish_trial(
         bench.engine,
         claim,
@@ -186,18 +236,25 @@ def finish(bench: Bench, prepared: Prepared, outcome: Outcome, seconds: float) -
         evaluation=outcome.evaluation.named(laboratory.names(Split.VAL)) if outcome.evaluation else None,
         ended=ended,
         seconds=seconds,
-        checkpoint=path.name if path else None,
+        checkpoint=path,
         extras={"device": str(laboratory.precision.device), "micro_batch": outcome.micro_batch, **outcome.facts},
     )
     bench.sampling.tell(prepared.optuna_number, state, value, (last.epoch, last.metrics[spec.objective]))
-    files.remove_rolling(_resuming(bench, number))
-    remove_surplus(bench)
+    prepared.rolling.remove()
+    if path is not None:
+        remove_surplus(bench)
     bench.observer.trial_ended(number, state, value, ended)
     return state
 
 
-def _resuming(bench: Bench, number: int) -> Path:
-    return bench.folder / f"resume-{number:05d}"
+def _resuming(bench: Bench, claim: Claim) -> files.Rolling:
+    """Return where the trial's checkpoints for resuming lie; the store knows their names."""
+    return files.Rolling(
+        bench.shelf,
+        resuming(bench.key, claim.number),
+        claim.resume,
+        lambda names: writing.record_resume(bench.engine, claim, names),
+    )
 
 
 def _is_worth_keeping(bench: Bench, value: float) -> bool:
@@ -211,4 +268,4 @@ def remove_surplus(bench: Bench) -> None:
     spec = bench.laboratory.spec
     for number, checkpoint in reading.kept_checkpoints(bench.engine, spec.name)[spec.keep_checkpoints :]:
         writing.forget_checkpoint(bench.engine, spec.name, number)
-        (bench.folder / checkpoint).unlink(missing_ok=True)
+        bench.shelf.remove(checkpoint)

@@ -4,121 +4,79 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
+import random
 import socket
-import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 
+from search import backend
+from search.artifacts import Folder, Shelf
 from search.companions import Companions
-from search.errors import LeaseLostError, RunError, TrialError
+from search.errors import DatabaseError, LeaseLostError, NotFoundError, RunError, TrialError
+from search.faults import CANDIDATES_FAULT, MACHINES_FAULT
+from search.keeper import Keeper
 from search.laboratory import Laboratory
+from search.leaving import PARENT_VARIABLE, Leaving, obeying_signals
 from search.pruning import Curves
 from search.records import Failure, TrialState
-from search.store import leases, migrate, reading, writing
-from search.store.connection import Engine, optuna_options, str_url, tune
+from search.store import leases, migrate, reading, workers, writing
+from search.store.connection import Engine, insist, optuna_options, patience_of, share, str_url, tune
 from search.store.history import History
 from search.store.leases import Claim
-from search.study import Sampling, open_storage
+from search.study import Sampling
+from search.training import memory
 from search.trial import Bench, Observer
 
+__all__ = ["PARENT_VARIABLE", "Leaving", "obeying_signals", "open_bench", "reconcile", "work", "worker_name"]
+
 logger = logging.getLogger(__name__)
-PARENT_VARIABLE = "FTSEARCH_PARENT"
-"""Process number of whoever started this worker; it leaves when that one is gone."""
-LEASE_S = 60.0
-"""How long a trial waits for a worker that has gone silent."""
 POLL_S = 1.0
-"""How often a worker without work looks whether another one's trial has come free."""
-
-
-class Leaving:
-    """Whether this worker has been told to go: by a signal, by a deadline, or because its parent has died."""
-
-    def __init__(self, *, deadline: float | None = None, parent: int | None = None) -> None:
-        self.reason = ""
-        self._deadline = deadline
-        self._parent = parent
-
-    def __call__(self) -> bool:
-        """Return whether to leave now, in the middle of a trial."""
-        if self._parent is not None and os.getppid() != self._parent:
-            self.reason = self.reason or "the process that started this worker is gone"
-        return bool(self.reason)
-
-    @property
-    def is_time_up(self) -> bool:
-        """Whether no further trial may start."""
-        return self._deadline is not None and time.monotonic() >= self._deadline
-
-
-@contextmanager
-def obeying_signals(leaving: Leaving) -> Iterator[None]:
-    """Let SIGTERM and the first Ctrl-C end the work in good order; the second Ctrl-C ends it at once."""
-
-    def tell(number: int, _: FrameType | None) -> None:
-        if leaving.reason:
-            raise KeyboardInterrupt
-        leaving.reason = f"stopped by {signal.Signals(number).name}"
-        logger.warning("%s: finishing the step; once more to leave at once", leaving.reason)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@dataclass(slots=True)
-class _Keeper:
-    """Renews a lease from a thread of its own while the trial trains."""
-
-    engine: Engine
-    claim: Claim
-    lost: bool = False
-
-    @contextmanager
-    def keeping(self) -> Iterator[None]:
-        done = threading.Event()
-        thread = threading.Thread(target=self._renew, args=(done,), name=f"lease-{self.claim.number}", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
-
-    def _renew(self, done: threading.Event) -> None:
-        while not done.wait(LEASE_S / 4):
-            try:
-                leases.renew(self.engine, self.claim, LEASE_S)
-            except LeaseLostError:
-                self.lost = True
-                return
-            except RunError as error:
-                # The database may come back before the lease runs out; the next round tries again.
-                logger.warning("trial %d: cannot renew the lease: %s", self.claim.number, error)
+"""How often a worker without work looks whether another one's trial has come free; up to five times as seldom."""
+_ORPHAN_S = 600.0
+"""How long Optuna may hold a trial open whose number none of ours has written down yet."""
 
 
 @contextmanager
 def open_bench(
-    laboratory: Laboratory, engine: Engine, url: str, folder: Path, observer: Observer, leaving: Leaving
+    laboratory: Laboratory,
+    engine: Engine,
+    url: str,
+    folder: Path,
+    observer: Observer,
+    leaving: Leaving,
+    *,
+    shelf: Shelf | None = None,
+    key: str = "0" * 8,
+    proxy: str | None = None,
 ) -> Iterator[Bench]:
     """Return the bench of one worker: the laboratory, the store at ``url``, and Optuna's storage in it.
 
     Trials that Optuna still holds open although ours have ended (their worker died in between) are told to it.
+
+    Args:
+        shelf: where checkpoints go, ``folder`` by default; ``key`` marks those of this study.
+        proxy: ``grpc://HOST:PORT`` of a proxy through which Optuna's storage is reached instead.
     """
     spec = laboratory.spec
-    with migrate.exclusive(engine):
-        storage = open_storage(str_url(url), optuna_options(url), tune)
+    patience = patience_of(engine)
+
+    def insisting(call: Callable[[], object], name: str) -> object:
+        return insist(call, name, patience)
+
+    def prepare(optunas: Engine) -> None:
+        tune(optunas)
+        share(engine, optunas)
+
+    if proxy is None:
+        with migrate.exclusive(engine):
+            storage = backend.open_storage(str_url(url), optuna_options(url), prepare, insisting)
+    else:
+        storage = backend.open_proxy(proxy, insisting)
     history = History(engine, spec.name, spec.objective)
     sampling = Sampling(
         storage,
@@ -129,37 +87,93 @@ def open_bench(
         history=lambda: history.trials,
     )
     curves = Curves(maximize=spec.maximize, epochs=spec.training.epochs)
+    place = shelf or Folder(folder)
+    bench = Bench(
+        laboratory,
+        engine,
+        sampling,
+        history,
+        curves,
+        folder,
+        observer,
+        leaving,
+        place,
+        key,
+        pause=leaving.pausing,
+    )
     try:
-        _reconcile(engine, sampling, spec.name)
-        yield Bench(laboratory, engine, sampling, history, curves, folder, observer, leaving)
+        reconcile(bench)
+        yield bench
     finally:
         sampling.close()
 
 
-def _reconcile(engine: Engine, sampling: Sampling, study: str) -> None:
-    known = reading.told(engine, study)
-    for number in sampling.unfinished():
+def reconcile(bench: Bench) -> None:
+    """Tell Optuna what it missed: trials that ended while their worker died, and trials that nobody knows."""
+    study = bench.laboratory.spec.name
+    open_there = bench.sampling.unfinished()
+    if not open_there:
+        return
+    known = reading.told(bench.engine, study)
+    for number in open_there:
         state, value = known.get(number, (None, None))
         if state is not None and state.is_finished:
-            sampling.tell(number, state if value is not None else TrialState.FAILED, value, None)
+            bench.sampling.tell(number, state if value is not None else TrialState.FAILED, value, None)
+    is_over = not reading.progress(bench.engine, study).unfinished
+    bench.sampling.close_orphans(known, 0.0 if is_over else _ORPHAN_S)
 
 
-def work(bench: Bench, leaving: Leaving, *, worker: str | None = None) -> None:
+def work(
+    bench: Bench,
+    leaving: Leaving,
+    *,
+    worker: str | None = None,
+    idle_exit_s: float = 0.0,
+    run: Callable[[Bench, Claim], TrialState] | None = None,
+) -> None:
     """Run trials of the bench's study until it has all it shall have, or until ``leaving``.
 
     A trial that fails is recorded with its reason and the next one is claimed. Trials that other workers
     hold are waited for, and taken over when their lease runs out.
+
+    Args:
+        worker: its name; host and process by default.
+        idle_exit_s: seconds for which it waits for new trials once the study has all, or has been stopped.
+        run: runs one trial; with companions that can be trained at once by default.
+
+    Raises:
+        RunError: so many trials have failed in a row that the fault lies elsewhere; names the common cause.
     """
     name = worker or worker_name()
-    study = bench.laboratory.spec.name
-    while not leaving() and not leaving.is_time_up and not is_budget_spent(bench):
-        claim = leases.claim(bench.engine, study, name, LEASE_S)
-        if claim is not None:
-            _run(bench, claim, name)
-        elif reading.progress(bench.engine, study).unfinished:
-            time.sleep(POLL_S)
-        else:
-            return
+    study, faults = bench.laboratory.spec.name, bench.laboratory.spec.faults
+    workers.enter(
+        bench.engine,
+        study,
+        name,
+        host=socket.gethostname(),
+        process=os.getpid(),
+        device=str(bench.laboratory.precision.device),
+    )
+    keeper = Keeper(bench.engine, study, name, faults, leaving)
+    why = "an error"
+    try:
+        with keeper.keeping():
+            why = _Shift(bench, leaving, keeper, idle_exit_s, run).go()
+    except RunError as error:
+        why = str(error)
+        raise
+    except KeyboardInterrupt:
+        why = "interrupted"
+        raise
+    finally:
+        _sign_off(bench, study, name, why)
+
+
+def _sign_off(bench: Bench, study: str, name: str, why: str) -> None:
+    try:
+        workers.leave(bench.engine, study, name, why)
+    except RunError as error:
+        logger.warning("leaving without saying so in the store: %s", error)
 
 
 def is_budget_spent(bench: Bench) -> bool:
@@ -176,49 +190,146 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _run(bench: Bench, claim: Claim, name: str = "") -> None:
-    keeper = _Keeper(bench.engine, claim)
-    leave: Callable[[], bool] = bench.leave
-    held = replace(bench, leave=lambda: leave() or keeper.lost)
-    begin = time.monotonic()
-    try:
-        with keeper.keeping():
-            state = _companions(bench, name or worker_name()).run(held, claim)
-        if state is TrialState.WAITING:
-            _release(bench, claim)
-    except LeaseLostError:
-        logger.warning("trial %d: another worker has taken it over; leaving it to that one", claim.number)
-    except KeyboardInterrupt:
-        leases.release(bench.engine, claim)
-        raise
-    except Exception as error:  # noqa: BLE001  # whatever ends a trial is recorded with it, and the study goes on
-        _fail(bench, claim, error, time.monotonic() - begin)
+@dataclass(slots=True)
+class _Shift:
+    """What a worker does from its first claim to its last."""
+
+    bench: Bench
+    leaving: Leaving
+    keeper: Keeper
+    idle_exit_s: float
+    run: Callable[[Bench, Claim], TrialState] | None
+    _failures: list[Failure] = field(default_factory=list)
+
+    def go(self) -> str:
+        """Work, and return why that ended."""
+        study = self.keeper.study
+        idle_since, pause = time.monotonic(), POLL_S
+        try:
+            while not self._is_to_leave():
+                claim = self._claim() if leases.is_work_left(self.bench.engine, study) else None
+                if claim is not None:
+                    self._work_on(claim)
+                    idle_since, pause = time.monotonic(), POLL_S
+                    continue
+                progress = reading.progress(self.bench.engine, study)
+                if not progress.unfinished or progress.stopping:
+                    reconcile(self.bench)
+                    if time.monotonic() - idle_since >= self.idle_exit_s:
+                        return "the study has been stopped" if progress.stopping else "nothing left to do"
+                else:
+                    idle_since = time.monotonic()  # waiting for others is no idleness: their trials may come free
+                self._wait(pause)
+                pause = min(pause * 1.5, 5 * POLL_S)
+        except NotFoundError:
+            return "the study has been deleted"
+        except DatabaseError as error:
+            if not self.leaving.reason:
+                raise
+            logger.warning("leaving without the database's knowledge, the lease will run out: %s", error)
+        return self.leaving.reason or self.leaving.pause_reason or "the time or the budget is up"
+
+    def _claim(self) -> Claim | None:
+        faults, keeper = self.keeper.faults, self.keeper
+        return leases.claim(self.bench.engine, keeper.study, keeper.worker, faults.lease, faults.max_retries)
+
+    def _companions(self) -> Companions:
+        return Companions(
+            lambda: None if is_budget_spent(self.bench) or self.leaving.pausing() else self._claim(),
+            hold=self.keeper.holding,
+            fail=lambda other, error: self._record(other, error, 0.0),
+            release=lambda other: self._ended(other, TrialState.WAITING),
+        )
+
+    def _is_to_leave(self) -> bool:
+        if self.idle_exit_s and self.leaving.pause_reason and not self.leaving.reason:
+            self.leaving.pause_reason = ""  # a stopped study may be run again while this worker still waits
+        return self.leaving() or self.leaving.pausing() or self.leaving.is_time_up or is_budget_spent(self.bench)
+
+    def _wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds * random.uniform(0.75, 1.25)
+        while time.monotonic() < end and not self.leaving():
+            time.sleep(0.2)
+
+    def _work_on(self, claim: Claim) -> None:
+        bench, keeper = self.bench, self.keeper
+        held = replace(bench, leave=lambda: bench.leave() or keeper.is_lost(claim))
+        failed: Exception | None = None
+        begin = time.monotonic()
+        try:
+            with keeper.holding(claim):
+                try:
+                    state = (self.run or self._companions().run)(held, claim)
+                    self._ended(claim, state)
+                except (LeaseLostError, NotFoundError):
+                    logger.warning("trial %d: another worker has taken it over; leaving it to that one", claim.number)
+                except KeyboardInterrupt:
+                    leases.release(bench.engine, claim, "was interrupted")
+                    raise
+                except Exception as error:  # noqa: BLE001  # whatever ends a trial is recorded with it, and the study goes on
+                    self._record(claim, error, time.monotonic() - begin)
+                    failed = error
+        except LeaseLostError:
+            logger.warning("trial %d: another worker has taken it over; leaving it to that one", claim.number)
+        if failed is not None:
+            self._recover(failed)
+
+    def _ended(self, claim: Claim, state: TrialState) -> None:
+        self._failures.clear()
+        if state is TrialState.WAITING and not self.keeper.is_lost(claim):
+            leases.release(self.bench.engine, claim)
+            self.bench.observer.trial_ended(claim.number, state, None, "handed back to the queue")
+
+    def _record(self, claim: Claim, error: Exception, seconds: float) -> None:
+        bench = self.bench
+        failure = failure_of(error)
+        self._failures.append(failure)
+        logger.warning("trial %d failed (%s): %s", claim.number, failure.kind, failure.message)
+        if failure.kind in MACHINES_FAULT:
+            if not leases.put_off(bench.engine, claim, failure, self.keeper.faults.max_retries):
+                bench.observer.trial_ended(claim.number, TrialState.WAITING, None, f"put back: {failure.message}")
+                return
+            number = claim.optuna_number
+        else:
+            number = writing.fail_trial(bench.engine, claim, failure, seconds)
+        if number is not None:
+            # A pruned trial without values counts as one of the worst for TPE, a failed one not at all.
+            told = TrialState.PRUNED if failure.kind in CANDIDATES_FAULT else TrialState.FAILED
+            bench.sampling.tell(number, told, None, None)
+        bench.observer.trial_ended(claim.number, TrialState.FAILED, None, failure.message)
+
+    def _recover(self, error: Exception) -> None:
+        """Let nothing of a failed trial reach the next one; leave when that cannot be had.
+
+        Raises:
+            RunError: the device is lost to this process, or too many trials have failed in a row.
+        """
+        is_lost = memory.is_device_lost(error)
+        traceback.clear_frames(error.__traceback__)
+        error.__traceback__ = None
+        memory.free()
+        if is_lost:
+            raise RunError(f"the device can be used no more by this process ({error}); start the worker again")
+        if self._failures[-1].kind in MACHINES_FAULT:
+            self._wait(min(POLL_S * len(self._failures), 30.0))  # a full disk, a flaky share: it may pass
+        count, limit = len(self._failures), self.keeper.faults.max_failures
+        if 0 < limit <= count:
+            (kind, message), times = Counter((one.kind, one.message) for one in self._failures).most_common(1)[0]
+            raise RunError(
+                f"{count} trials in a row have failed, {times} of them with ({kind}): {message}; "
+                "this worker leaves, `ftsearch retry STUDY --failed` puts them back once that is mended"
+            )
 
 
-def _companions(bench: Bench, name: str) -> Companions:
-    def claim() -> Claim | None:
-        return None if is_budget_spent(bench) else leases.claim(bench.engine, study, name, LEASE_S)
-
-    study = bench.laboratory.spec.name
-    return Companions(
-        claim,
-        hold=lambda other: _Keeper(bench.engine, other).keeping(),
-        fail=lambda other, error: _fail(bench, other, error, 0.0),
-        release=lambda other: _release(bench, other),
-    )
-
-
-def _release(bench: Bench, claim: Claim) -> None:
-    leases.release(bench.engine, claim)
-    bench.observer.trial_ended(claim.number, TrialState.WAITING, None, "handed back to the queue")
-
-
-def _fail(bench: Bench, claim: Claim, error: Exception, seconds: float) -> None:
-    kind = error.kind if isinstance(error, TrialError) else "error"
-    message = str(error) or type(error).__name__
-    failure = Failure(kind, message, "".join(traceback.format_exception(error)))
-    logger.warning("trial %d failed (%s): %s", claim.number, kind, message)
-    optuna_number = writing.fail_trial(bench.engine, claim, failure, seconds)
-    if optuna_number is not None:
-        bench.sampling.tell(optuna_number, TrialState.FAILED, None, None)
-    bench.observer.trial_ended(claim.number, TrialState.FAILED, None, message)
+def failure_of(error: Exception) -> Failure:
+    """Return what is recorded of the error that ended a trial."""
+    kind = "error"
+    if isinstance(error, TrialError):
+        kind = error.kind
+    elif isinstance(error, DatabaseError):
+        kind = "database"
+    elif memory.is_out_of_memory(error):
+        kind = "memory"
+    elif memory.is_device_lost(error):
+        kind = "device"
+    return Failure(kind, str(error) or type(error).__name__, "".join(traceback.format_exception(error)))

@@ -39,6 +39,11 @@ _PURE = {
 }
 
 
+# Order and layout of the numbers may change on the way, as long as the output has the input's shape again.
+_PASSING = {
+    *(F.relu, F.relu_, F.silu, F.gelu, F.dropout, torch.flatten, torch.reshape, torch.permute, torch.transpose),
+    *("contiguous", "relu", "relu_", "reshape", "view", "flatten", "permute", "transpose", "movedim"),
+}
 _CHECKS = ("_assert", "_assert_is_none")
 
 
@@ -50,7 +55,27 @@ class Opaque:
     functions: tuple[Callable[..., Any], ...] = ()
 
 
-class _Tracer(fx.Tracer):
+class _Patient(fx.Tracer):
+    """Remembers which module could not be looked into, so that it can be left whole next time."""
+
+    def __init__(self, opaque: Opaque) -> None:
+        super().__init__(autowrap_functions=opaque.functions)
+        self._opaque = opaque.modules
+        self.failed: nn.Module | None = None
+        """The innermost module that could not be looked into."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, self._opaque) or super().is_leaf_module(m, module_qualified_name)
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        try:
+            return super().call_module(m, forward, args, kwargs)
+        except Exception:
+            self.failed = self.failed or m
+            raise
+
+
+class _Tracer(_Patient):
     """Keeps as single nodes: layers, the children of every ``nn.Sequential``, and what asks for ``training``.
 
     A network is traced in eval mode; a module whose code looks at ``self.training`` (dropout, stochastic depth,
@@ -59,8 +84,7 @@ class _Tracer(fx.Tracer):
     """
 
     def __init__(self, root: nn.Module, opaque: Opaque) -> None:
-        super().__init__(autowrap_functions=opaque.functions)
-        self._opaque = opaque.modules
+        super().__init__(opaque)
         self._children = {
             id(child)
             for module in root.modules()
@@ -68,23 +92,14 @@ class _Tracer(fx.Tracer):
             for child in module.children()
             if not _is_stage(child)
         }
-        self.failed: nn.Module | None = None
-        """The innermost module that could not be looked into."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         kind: Any = type(m)
         if isinstance(m, nn.Sequential) and kind.forward is nn.Sequential.forward:
             return False
-        if id(m) in self._children or kind.__module__.startswith("torch.nn"):
+        if id(m) in self._children or super().is_leaf_module(m, module_qualified_name):
             return True
-        return isinstance(m, self._opaque) or not any(True for _ in m.children()) or reads_training(kind)
-
-    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        try:
-            return super().call_module(m, forward, args, kwargs)
-        except Exception:
-            self.failed = self.failed or m
-            raise
+        return kind.__module__.startswith("torch.nn") or not any(True for _ in m.children()) or reads_training(kind)
 
 
 def _is_stage(module: nn.Module) -> bool:
@@ -113,26 +128,26 @@ def trace(network: nn.Module, opaque: Opaque | None = None) -> tuple[fx.Graph, n
     mode = network.training
     network.eval()
     try:
-        graph = _traced(network, opaque or Opaque())
+        graph = _traced(network, opaque or Opaque(), _Tracer)
     finally:
         network.train(mode)
     _leave_checks_out(graph)
     return graph, _with_dropout_layers(graph, network)
 
 
-def _traced(network: nn.Module, opaque: Opaque) -> fx.Graph:
+def _traced(network: nn.Module, opaque: Opaque, tracer: Callable[[nn.Module, Opaque], _Patient]) -> fx.Graph:
     """Trace; what cannot be looked into stays whole, the innermost module first."""
     while True:
-        tracer = _Tracer(network, opaque)
+        current = tracer(network, opaque)
         try:
-            return tracer.trace(network, _defaults(network))
+            return current.trace(network, _defaults(network))
         except Exception as error:  # tracing runs the network's own code, which may fail in any way
-            if tracer.failed is None or type(tracer.failed) in opaque.modules:
+            if current.failed is None or type(current.failed) in opaque.modules:
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 name = type(network).__name__
                 message = f"{name} cannot be traced by torch.fx ({reason}); it needs a file in spaces/families"
                 raise ChainError(message) from error
-            opaque = Opaque((*opaque.modules, type(tracer.failed)), opaque.functions)
+            opaque = Opaque((*opaque.modules, type(current.failed)), opaque.functions)
 
 
 def _defaults(network: nn.Module) -> dict[str, Any]:
@@ -225,8 +240,8 @@ def is_residual(module: nn.Module) -> bool:
     others have learnt nearly as it was.
     """
     try:
-        graph = _WeightlessTracer().trace(module)
-    except Exception:  # noqa: BLE001  # a block that cannot be traced is not known to be residual
+        graph = _traced(module, Opaque(), _WeightlessTracer)
+    except ChainError:  # a block that cannot be traced is not known to be residual
         return False
     reached: set[fx.Node] = set()
     added = False
@@ -241,8 +256,12 @@ def is_residual(module: nn.Module) -> bool:
     return False
 
 
-class _WeightlessTracer(fx.Tracer):
+class _WeightlessTracer(_Patient):
     """Looks into blocks, down to layers and to whatever has no weights."""
+
+    def __init__(self, root: nn.Module, opaque: Opaque) -> None:
+        del root
+        super().__init__(opaque)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return super().is_leaf_module(m, module_qualified_name) or not any(True for _ in m.parameters())
@@ -258,4 +277,4 @@ def _passes(node: fx.Node, root: nn.Module) -> bool:
     if node.op == "call_module":
         module: Any = root.get_submodule(str(node.target))
         return not any(True for _ in module.parameters()) and not isinstance(module, GATHERING[:4])
-    return node.target in (F.relu, F.relu_, F.silu, F.gelu, F.dropout, "contiguous", "relu", "relu_")
+    return node.target in _PASSING

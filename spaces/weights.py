@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, metadata
@@ -101,7 +102,8 @@ def hub_download(repository: str, file_name: str, local_name: str = "", url: str
         tried = ["Hugging Face's hub (needs `pip install huggingface_hub`)"]
     for name in _safer(file_name) if hub else ():
         try:
-            return Path(hub.hf_hub_download(repository, name))
+            with _quiet("huggingface_hub"):  # what it would say of each try comes back as one error
+                return Path(hub.hf_hub_download(repository, name))
         except (OSError, ValueError, RuntimeError) as error:  # its own errors are of these kinds
             tried.append(f"{name} there ({_line(error)})")
     if url:
@@ -111,6 +113,17 @@ def hub_download(repository: str, file_name: str, local_name: str = "", url: str
         f"{', '.join(tried)}; put the file into {_hub()} as {local_name or file_name}, name its path with "
         "`weights: PATH`, or train from scratch with `weights: none`"
     )
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    library = logging.getLogger(name)
+    level = library.level
+    library.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        library.setLevel(level)
 
 
 def _safer(file_name: str) -> tuple[str, ...]:

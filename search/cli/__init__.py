@@ -55,6 +55,27 @@ def build_app() -> typer.Typer:
     return app
 
 
+def _hide_password() -> None:
+    """Start this process again when a storage URL with a password is on its command line, which anybody can read.
+
+    The URL goes through the environment then, which only this user can.
+    """
+    import os
+
+    words, kept, url = list(sys.orig_argv), [], None
+    while words:
+        word = words.pop(0)
+        if word == "--storage" and words:
+            word = f"--storage={words.pop(0)}"
+        found = word.removeprefix("--storage=") if word.startswith("--storage=") else None
+        if found is not None and "://" in found and "@" in found:
+            url = found
+        else:
+            kept.append(word)
+    if url is not None:
+        os.execve(sys.executable, kept, os.environ | {"FTSEARCH_STORAGE": url})  # noqa: S606  # ourselves
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 failed, 2 wrong usage or input."""
     try:
@@ -68,6 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from search.errors import FinetuneError
     from spaces.errors import SpaceError
 
+    if argv is None:
+        _hide_password()
     try:
         build_app()(args=None if argv is None else list(argv), prog_name="ftsearch")
     except SystemExit as leaving:

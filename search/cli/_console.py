@@ -84,6 +84,24 @@ def open_store(given: str | None, *, must_exist: bool = True) -> Engine:
     return engine
 
 
+def seconds_of(option: str, text: str | None) -> float | None:
+    """Return the seconds of a duration given as ``option``; None when it was not given.
+
+    Raises:
+        UserError: it is no duration above 0.
+    """
+    from search.durations import parse_duration
+    from search.errors import UserError
+
+    try:
+        seconds = None if text is None else float(parse_duration(text))
+    except ValueError as error:
+        raise UserError(f"{option}: {error}") from error
+    if seconds is not None and seconds <= 0:
+        raise UserError(f"{option}: expected a time above 0, got {text!r}")
+    return seconds
+
+
 def study_name(study: str) -> str:
     """Return the name meant by ``study``: itself, or the ``name:`` of the study file it points to."""
     if study.endswith((".yaml", ".yml")):

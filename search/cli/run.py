@@ -20,35 +20,61 @@ def command(
     timeout: Annotated[
         str | None, typer.Option(metavar="TIME", help="Start no further trial after this long: 2h, 30m, 45s.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that run trials on this machine.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that run trials.", show_default="one for every GPU, at least one"),
+    ] = None,
+    per_gpu: Annotated[int, typer.Option(min=1, help="Workers that share a GPU.")] = 1,
     storage: StorageOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    artifacts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Where a new study's checkpoints go: a folder that all workers reach, or s3://BUCKET/PREFIX.",
+            show_default="runs/STUDY",
+        ),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="What runs workers: local, ray or slurm.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of the Ray cluster; auto finds a running one.")] = None,
+    engine_option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of the engine: partition=gpu for slurm.")
+    ] = None,
+    optuna: Annotated[
+        str | None,
+        typer.Option(metavar="grpc://HOST:PORT", help="Reach Optuna's part through `ftsearch serve-storage`."),
+    ] = None,
     report: Annotated[bool, typer.Option(help="Write the HTML report at the end.")] = True,
 ) -> None:
     from search import api
     from search.cli import _outcome, _progress
-    from search.cli._console import console, storage_url
-    from search.errors import UserError
-    from search.spec import parse_duration
+    from search.cli._console import console, seconds_of, storage_url
+    from search.engines import Placement
 
-    try:
-        timeout_s = parse_duration(timeout) if timeout is not None else None
-    except ValueError as error:
-        raise UserError(f"--timeout: {error}") from error
-    if timeout_s is not None and timeout_s <= 0:
-        raise UserError(f"--timeout: expected a time above 0, got {timeout!r}")
+    placement = Placement(engine, per_gpu, address, optuna, _pairs(engine_option or []))
     screen = console()
     with _progress.show(screen) as observer:
         result = api.run_study(
             study,
             storage=storage_url(storage),
             trials=trials,
-            timeout_s=timeout_s,
+            timeout_s=seconds_of("--timeout", timeout),
             workers=workers,
             device=device,
             observer=observer,
             report=report,
+            artifacts=artifacts,
+            placement=placement,
         )
     _outcome.show(screen, result, study, storage)
     if result.study.trials and not result.study.ranking and not result.stopped:
         raise typer.Exit(1)
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    from search.errors import UserError
+
+    wrong = [text for text in texts if "=" not in text]
+    if wrong:
+        raise UserError(f"--engine-option: expected KEY=VALUE, got {wrong[0]!r}")
+    return dict(text.split("=", 1) for text in texts)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from search.cli._console import JsonOption, StorageOption
+from search.records import TrialState
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+    from rich.table import Table
+
+    from search.store.connection import Engine
+    from search.store.workers import WorkerRecord
 
 SECTION, ORDER = "Review", 1
+_SILENT_S = 60.0
 
 
 def command(
@@ -16,40 +26,116 @@ def command(
         str | None, typer.Argument(metavar="[STUDY]", help="Name or study file; all studies by default.")
     ] = None,
     storage: StorageOption = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it until the study is done.")] = False,
+    every: Annotated[str, typer.Option(metavar="TIME", help="How often --watch looks.")] = "2s",
     as_json: JsonOption = False,
 ) -> None:
-    from search.cli._console import console, open_store, print_json, study_name
+    from search.cli._console import console, open_store, print_json, seconds_of, study_name
     from search.cli.studies import show_studies
-    from search.report import tables, theme
+    from search.errors import UserError
     from search.store import reading
 
+    if watch and (as_json or study is None):
+        raise UserError("--watch shows one study on a terminal: name it, and leave --json out")
     engine = open_store(storage)
     screen = console()
     if study is None:
         show_studies(screen, reading.list_studies(engine), as_json=as_json)
-        return
-    name = study_name(study)
-    progress = reading.progress(engine, name)
-    if as_json:
-        print_json(
+    elif as_json:
+        print_json(_data(engine, study_name(study)))
+    elif watch:
+        _watch(screen, engine, study_name(study), seconds_of("--every", every) or 2.0)
+    else:
+        screen.print(_page(engine, study_name(study)))
+
+
+def _watch(screen: Console, engine: Engine, name: str, seconds: float) -> None:
+    """Show the page again and again: in place on a terminal, one below the other in a pipe."""
+    import time
+
+    from rich.live import Live
+
+    from search.store import reading
+
+    with Live(_page(engine, name), console=screen, auto_refresh=False, transient=False) as live:
+        while True:
+            progress = reading.progress(engine, name)
+            live.update(_page(engine, name), refresh=True)
+            if progress.finished >= progress.target or progress.stopping:
+                return
+            time.sleep(seconds)
+
+
+def _data(engine: Engine, name: str) -> dict[str, object]:
+    from search.store import reading, workers
+
+    progress, pace = reading.progress(engine, name), workers.pace(engine, name)
+    return {
+        "study": name,
+        "target": progress.target,
+        "states": {state.value: count for state, count in progress.states.items()},
+        "best": progress.best,
+        "baseline": progress.baseline,
+        "stopping": progress.stopping,
+        "trials_per_hour": pace.trials_per_hour,
+        "failures": dict(pace.failures),
+        "workers": [
             {
-                "study": name,
-                "target": progress.target,
-                "states": {state.value: count for state, count in progress.states.items()},
-                "best": progress.best,
-                "baseline": progress.baseline,
+                "name": worker.name,
+                "host": worker.host,
+                "device": worker.device,
+                "trials": list(worker.trials),
+                "epoch": worker.epoch,
+                "seen_seconds_ago": worker.silent_s,
             }
-        )
-        return
+            for worker in workers.present(engine, name)
+        ],
+    }
+
+
+def _page(engine: Engine, name: str) -> Group:
+    from rich.console import Group
+    from rich.text import Text
+
+    from search.report import tables, theme
+    from search.store import reading, workers
+
     record = reading.load_study(engine, name, epochs=False)
-    screen.print(f"[bold]{name}[/bold]  {record.backbone} ({record.weights}) on {record.dataset.name}")
-    screen.print(tables.states(record))
-    for trial in record.trials:
-        if not trial.state.is_finished:
-            screen.print(
-                f"  trial {trial.number}: {trial.state.value}, attempt {trial.attempts} on {trial.worker}", markup=False
-            )
+    progress, pace = reading.progress(engine, name), workers.pace(engine, name)
     metric = theme.metric_name(record.metric)
-    screen.print(f"best {metric} {theme.number(progress.best)}, plain recipe {theme.number(progress.baseline)}")
-    for kind, number, message in tables.failures(record):
-        screen.print(f"  trial {number} failed ({kind}): {message}", markup=False, style="red")
+    lines = [
+        Text.assemble((name, "bold"), f"  {record.backbone} ({record.weights}) on {record.dataset.name}"),
+        Text(tables.states(record) + " The study has been stopped." * progress.stopping),
+        Text(f"best {metric} {theme.number(progress.best)}, plain recipe {theme.number(progress.baseline)}"),
+    ]
+    if pace.trials_per_hour is not None:
+        lines.append(Text(f"{pace.trials_per_hour:.3g} trials an hour"))
+    present = workers.present(engine, name)
+    waiting = [trial for trial in record.trials if trial.state is TrialState.WAITING]
+    lines += [Text(f"trial {one.number} waits for a worker, after {one.attempts} attempts") for one in waiting]
+    listed = {number for worker in present for number in worker.trials}
+    alone = [one for one in record.trials if one.state is TrialState.RUNNING and one.number not in listed]
+    lines += [Text(f"trial {one.number}: running, attempt {one.attempts} on {one.worker}") for one in alone]
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(pace.failures.items()))
+    if counts:
+        lines.append(Text(f"failures by reason: {counts}", style="red"))
+    lines += [
+        Text(f"  trial {number} failed ({kind}): {message}", style="red")
+        for kind, number, message in tables.failures(record)
+    ]
+    return Group(*lines, *([_workers(present)] if present else []))
+
+
+def _workers(present: Sequence[WorkerRecord]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("worker", "host", "device", "trial", "epoch", "last heartbeat"):
+        table.add_column(heading, no_wrap=True)
+    for worker in present:
+        trials = ", ".join(map(str, worker.trials)) or "-"
+        epoch = "-" if worker.epoch is None else str(worker.epoch)
+        cells = (worker.name, worker.host, worker.device, trials, epoch, f"{worker.silent_s:.0f} s ago")
+        table.add_row(*(Text(cell) for cell in cells), style="yellow" if worker.silent_s > _SILENT_S else "")
+    return table

@@ -19,12 +19,27 @@ def command(
     data: Annotated[
         Path | None, typer.Option(help="Where the data set lies on this machine; the study's own path by default.")
     ] = None,
+    artifacts: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Where the folder of the study's checkpoints is mounted here.")
+    ] = None,
+    optuna: Annotated[
+        str | None,
+        typer.Option(metavar="grpc://HOST:PORT", help="Reach Optuna's part through `ftsearch serve-storage`."),
+    ] = None,
+    lease: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="After how long without a word its trials are taken over; the study's own."),
+    ] = None,
+    idle_exit: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Wait so long for the study to be there, and for new trials: 10m."),
+    ] = None,
     folder: Annotated[
-        Path | None, typer.Option(help="Where checkpoints go; runs/STUDY by default.", show_default=False)
+        Path | None, typer.Option(help="Where logs go; runs/STUDY by default.", show_default=False)
     ] = None,
 ) -> None:
     from search import api
-    from search.cli._console import console, log_to, storage_url
+    from search.cli._console import console, log_to, seconds_of, storage_url
     from search.cli._progress import Lines
 
     log_to()
@@ -35,4 +50,8 @@ def command(
         data=data,
         folder=folder,
         observer=Lines(console()),
+        artifacts=artifacts,
+        proxy=optuna,
+        lease_s=seconds_of("--lease", lease),
+        idle_exit_s=seconds_of("--idle-exit", idle_exit) or 0.0,
     )

@@ -1,1 +1,80 @@
 """Where workers run, one place a file."""
+
+from __future__ import annotations
+
+import difflib
+import time
+
+from search.engines._base import Engine, Order, Placement
+from search.errors import RunError, UserError
+from search.leaving import Leaving
+from search.records import TrialState
+from search.store import connection, reading
+from search.trial import Observer
+from spaces.plugins import load
+
+__all__ = ["Engine", "Order", "Placement", "default_count", "engine_of", "run_workers"]
+
+_POLL_S = 0.5
+
+
+def engine_of(name: str) -> type[Engine]:
+    """Return the engine called ``name``.
+
+    Raises:
+        UserError: there is none.
+    """
+    found: dict[str, type[Engine]] = load("search.engines", "engine", "ftsearch.engines")
+    if name not in found:
+        near = difflib.get_close_matches(name, found, 1)
+        raise UserError(f"--engine: expected one of {', '.join(found)}, got {name!r}" + f"; {near[0]}?" * bool(near))
+    return found[name]
+
+
+def default_count(placement: Placement, device: str) -> int:
+    """Return how many workers run when nobody says: ``per_gpu`` for every GPU of this machine, at least one."""
+    if device in ("auto", "cuda"):
+        import torch  # noqa: PLC0415  # only here: listing the engines needs none
+
+        return max(torch.cuda.device_count(), 1) * placement.per_gpu
+    return placement.per_gpu if device.startswith("cuda") else 1
+
+
+def run_workers(order: Order, count: int, engine: connection.Engine, observer: Observer, leaving: Leaving) -> None:
+    """Run ``count`` workers until the study has all its trials, or until ``leaving``.
+
+    ``observer`` is told what the store says. An engine that is detached is only started.
+
+    Raises:
+        UserError: no such engine, or it is not installed.
+        RunError: every worker ended with an error.
+    """
+    place = engine_of(order.placement.engine)(order)
+    if place.is_detached:
+        place.start(count)
+        return
+    told: dict[int, TrialState] = {}
+    try:
+        place.start(count)
+        while place.alive():
+            _tell(engine, order.study, observer, told)
+            if leaving() or leaving.is_time_up:
+                place.stop()
+            time.sleep(_POLL_S)
+        _tell(engine, order.study, observer, told)
+    finally:
+        place.kill()
+    complaint = place.complaint()
+    if complaint:
+        raise RunError(complaint)
+
+
+def _tell(engine: connection.Engine, study: str, observer: Observer, told: dict[int, TrialState]) -> None:
+    for trial in reading.trial_states(engine, study):
+        if told.get(trial.number) is trial.state or not (trial.words or trial.state.is_finished):
+            continue  # nothing new, or claimed a moment ago and not yet sampled
+        told[trial.number] = trial.state
+        if trial.state is TrialState.RUNNING:
+            observer.trial_started(trial.number, trial.words, 0)
+        else:
+            observer.trial_ended(trial.number, trial.state, trial.value, trial.ended)

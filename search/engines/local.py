@@ -1,4 +1,4 @@
-"""Workers as processes of this machine, each with its share of the CPU's threads."""
+"""Workers as processes of this machine, each with its GPU and its share of the CPU's threads."""
 
 from __future__ import annotations
 
@@ -6,123 +6,125 @@ import logging
 import os
 import subprocess
 import sys
-import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from search.engines._base import Engine
-from search.errors import RunError
-from search.records import TrialState
-from search.store import connection, reading
-from search.trial import Observer
-from search.worker import PARENT_VARIABLE, Leaving
+from search.engines._base import Engine, Order, as_child
 
 logger = logging.getLogger(__name__)
-_POLL_S = 0.5
+_RESTARTS = 3
+"""How often a worker that died is started again."""
+_INPUT_IS_WRONG = 2
+_STOP_S = 30.0
+
+
+@dataclass(slots=True)
+class _Place:
+    number: int
+    device: str
+    process: subprocess.Popen[bytes] | None = None
+    starts: int = 0
 
 
 class Local(Engine):
     """Child processes that run ``ftsearch worker``; they leave when this process dies.
 
-    The storage URL goes through the environment: a command line can be read by every user of the machine.
+    With ``--device auto`` workers go to the machine's GPUs in turn. One that dies (the system's out-of-memory
+    killer, a lost device) is started again; one whose input is wrong is not.
     """
 
     name = "local"
 
-    def __init__(self, study: str, storage: str, folder: Path, device: str) -> None:
-        self._arguments = ["worker", study, "--device", device, "--folder", str(folder)]
-        self._storage = storage
-        self._folder = folder
-        self._children: list[subprocess.Popen[bytes]] = []
+    def __init__(self, order: Order) -> None:
+        super().__init__(order)
+        self._places: list[_Place] = []
+        self._stopping = False
 
     def start(self, count: int) -> None:
-        threads = max((os.cpu_count() or 1) // count, 1)
-        for place in range(count):
-            environment = os.environ | {
-                "FTSEARCH_STORAGE": self._storage,
-                PARENT_VARIABLE: str(os.getpid()),
-                "OMP_NUM_THREADS": str(threads),
-                "MKL_NUM_THREADS": str(threads),
-            }
-            with (self._folder / f"worker-{place}.log").open("ab") as log:
-                self._children.append(
-                    subprocess.Popen(  # noqa: S603  # our own interpreter and arguments
-                        [sys.executable, "-P", "-m", "search", *self._arguments],
-                        env=environment,
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
-                        start_new_session=True,  # a Ctrl-C reaches this process alone, which passes it on once
-                    )
-                )
+        devices = devices_for(self.order.device, count)
+        self._places = [_Place(number, device) for number, device in enumerate(devices)]
+        for place in self._places:
+            self._launch(place)
 
-    def alive(self) -> int:
-        return sum(child.poll() is None for child in self._children)
+    def _launch(self, place: _Place) -> None:
+        threads = threads_for(len(self._places))
+        with self.log(place.number).open("ab") as log:
+            place.process = subprocess.Popen(  # noqa: S603  # our own interpreter and arguments
+                [sys.executable, *self.order.arguments(place.device)],
+                env=as_child(self.order.environment(threads)),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # a Ctrl-C reaches this process alone, which passes it on once
+            )
+        place.starts += 1
 
-    def stop(self) -> None:
-        for child in self._children:
-            if child.poll() is None:
-                child.terminate()
-        for child in self._children:
-            child.wait()
-
-    def kill(self) -> None:
-        """End all workers at once."""
-        for child in self._children:
-            if child.poll() is None:
-                child.kill()
-                child.wait()
+    def log(self, number: int) -> Path:
+        """Return the log file of a worker."""
+        return self.order.folder / f"worker-{number}.log"
 
     @property
-    def failed(self) -> int:
-        """How many workers ended with an error."""
-        return sum(child.returncode not in (None, 0) for child in self._children)
+    def processes(self) -> tuple[subprocess.Popen[bytes], ...]:
+        return tuple(place.process for place in self._places if place.process is not None)
+
+    def alive(self) -> int:
+        return sum(self._is_alive(place) for place in self._places)
+
+    def _is_alive(self, place: _Place) -> bool:
+        code = place.process.poll() if place.process is not None else None
+        if code is None:
+            return True
+        if code in (0, _INPUT_IS_WRONG) or self._stopping or place.starts > _RESTARTS:
+            return False
+        logger.warning("worker %d died (%s); starting it again, see %s", place.number, code, self.log(place.number))
+        self._launch(place)
+        return True
+
+    def stop(self) -> None:
+        self._stopping = True
+        for process in self.processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()  # its trial is taken over by whoever comes next
+                process.wait()
+
+    def kill(self) -> None:
+        self._stopping = True
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def complaint(self) -> str:
+        failed = [place for place in self._places if place.process is not None and place.process.returncode != 0]
+        if not failed:
+            return ""
+        logs = self.order.folder / "worker-*.log"
+        if len(failed) < len(self._places):
+            logger.warning("%d of %d workers failed; see %s", len(failed), len(self._places), logs)
+            return ""
+        last = self.log(0).read_text(errors="replace").strip().splitlines()[-1:]
+        return f"all {len(failed)} workers failed; see {logs} ({''.join(last)})"
 
 
-def run_processes(
-    study: str,
-    storage: str,
-    folder: Path,
-    workers: int,
-    device: str,
-    engine: connection.Engine,
-    observer: Observer,
-    leaving: Leaving,
-) -> None:
-    """Run ``workers`` processes until the study has all its trials, or until ``leaving``.
+def devices_for(device: str, count: int) -> list[str]:
+    """Return a device for each of ``count`` workers: the machine's GPUs in turn when ``device`` leaves it open."""
+    if device in ("auto", "cuda"):
+        import torch  # noqa: PLC0415  # only where GPUs are counted
 
-    ``observer`` is told what the store says.
-
-    Raises:
-        RunError: every worker ended with an error; names their logs.
-    """
-    local = Local(study, storage, folder, device)
-    told: dict[int, TrialState] = {}
-    try:
-        local.start(workers)
-        while local.alive():
-            _tell(engine, study, observer, told)
-            if leaving() or leaving.is_time_up:
-                local.stop()
-            time.sleep(_POLL_S)
-        _tell(engine, study, observer, told)
-    finally:
-        local.kill()
-    if local.failed == workers:
-        last = (folder / "worker-0.log").read_text(errors="replace").strip().splitlines()[-1:]
-        raise RunError(f"all {workers} workers failed; see {folder}/worker-*.log ({''.join(last)})")
-    if local.failed:
-        logger.warning("%d of %d workers failed; see %s/worker-*.log", local.failed, workers, folder)
+        gpus = torch.cuda.device_count()
+        if gpus:
+            return [f"cuda:{number % gpus}" for number in range(count)]
+    return [device] * count
 
 
-def _tell(engine: connection.Engine, study: str, observer: Observer, told: dict[int, TrialState]) -> None:
-    for trial in reading.trial_states(engine, study):
-        if told.get(trial.number) is trial.state or not (trial.words or trial.state.is_finished):
-            continue  # nothing new, or claimed a moment ago and not yet sampled
-        told[trial.number] = trial.state
-        if trial.state is TrialState.RUNNING:
-            observer.trial_started(trial.number, trial.words, 0)
-        elif trial.state.is_finished:
-            observer.trial_ended(trial.number, trial.state, trial.value, trial.ended)
+def threads_for(count: int) -> int:
+    """Return the CPU threads of each of ``count`` workers of this machine."""
+    return max(len(os.sched_getaffinity(0)) // count, 1) if hasattr(os, "sched_getaffinity") else 1
 
 
 engine = Local

@@ -8,24 +8,59 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from search.errors import RunError, StoreUrlError
+from search.errors import DatabaseError, StoreUrlError
 
-__all__ = ["Engine", "connect", "optuna_options", "reading", "retried", "shown", "str_url", "tune", "writing"]
+__all__ = [
+    "Engine",
+    "Patience",
+    "connect",
+    "insist",
+    "optuna_options",
+    "patience_of",
+    "reading",
+    "retried",
+    "server_options",
+    "share",
+    "shown",
+    "str_url",
+    "tune",
+    "writing",
+]
 
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 RETRY_S = 60.0
-"""How long a call goes on trying while the database is gone or locked."""
+"""How long a call goes on trying while the database is gone or locked, where nobody says otherwise."""
 _BUSY_MS = 30_000
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _READ = "ft_read"
+_PATIENCE = "ft_patience"
+
+
+@dataclass(slots=True)
+class Patience:
+    """How long calls of one engine are repeated while the database is gone or locked.
+
+    Attributes:
+        seconds: for which a call is tried again; None: ``RETRY_S``.
+        leave: true once whoever waits has been told to go: the next failure is then the last.
+    """
+
+    seconds: float | None = None
+    leave: Callable[[], bool] = lambda: False
+
+    @property
+    def limit_s(self) -> float:
+        return RETRY_S if self.seconds is None else self.seconds
 
 
 def shown(url: str | URL) -> str:
@@ -67,23 +102,51 @@ _EXAMPLE = "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
 
 
 def optuna_options(url: str) -> dict[str, Any]:
-    """Return the ``engine_kwargs`` of an engine for ``url``: one connection kept, one more at need."""
-    if parse_url(url).get_backend_name() == "sqlite":
+    """Return the ``engine_kwargs`` of Optuna's engine for ``url``."""
+    return _options(parse_url(url).get_backend_name())
+
+
+def share(engine: Engine, other: Engine) -> None:
+    """Let ``other``, an engine for the same database, use the connections of ``engine`` from now on.
+
+    Two pools would double what the server has to hold for every worker. Not from the start: while Optuna sets up
+    its tables it opens connections within connections, more than a worker's pool has.
+    """
+    other.dispose()
+    other.pool = engine.pool
+
+
+def server_options(url: str, threads: int) -> dict[str, Any]:
+    """Return the ``engine_kwargs`` of a server that answers so many calls at once."""
+    found = _options(parse_url(url).get_backend_name())
+    return found | {"pool_size": threads, "max_overflow": 2}
+
+
+def _options(backend: str) -> dict[str, Any]:
+    """Return options of an engine: one connection kept, one more at need."""
+    if backend == "sqlite":
         return {"connect_args": {"timeout": _BUSY_MS / 1000}}
     return {"pool_size": 1, "max_overflow": 1, "pool_pre_ping": True, "pool_recycle": 1800}
 
 
-def connect(url: str) -> Engine:
-    """Return an engine for the database at ``url``, tried once; the folder of an SQLite file is made.
+def connect(url: str, patience: Patience | None = None, *, wait: bool = False) -> Engine:
+    """Return an engine for the database at ``url``; the folder of an SQLite file is made.
+
+    Args:
+        patience: how long its calls are repeated.
+        wait: repeat the first one too: for a worker that is started together with its server.
 
     Raises:
         StoreUrlError: malformed, or the database cannot be reached; never shows the password.
     """
     parsed = parse_url(url)
+    patience = patience or Patience()
     try:
         if parsed.get_backend_name() == "sqlite":
             Path(str(parsed.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, **optuna_options(url))
+        engine = create_engine(
+            parsed, **_options(parsed.get_backend_name()), execution_options={_PATIENCE: patience}, hide_parameters=True
+        )
     except (NoSuchModuleError, ImportError) as error:
         raise StoreUrlError(
             f"storage URL {shown(parsed)}: {error}; install ftsearch[postgres] for PostgreSQL"
@@ -92,12 +155,22 @@ def connect(url: str) -> Engine:
         raise StoreUrlError(f"cannot create the folder of {shown(parsed)}: {error.strerror}") from error
     tune(engine)
     try:
-        with engine.connect():
-            pass
-    except SQLAlchemyError as error:
+        if wait:
+            insist(lambda: _touch(engine), "the first connection", patience)
+        else:
+            _touch(engine)
+    except (SQLAlchemyError, DatabaseError) as error:
         engine.dispose()
-        raise StoreUrlError(f"cannot reach the database at {shown(parsed)}: {reason_of(error, parsed)}") from error
+        cause = error.__cause__ if isinstance(error, DatabaseError) else error
+        reason = reason_of(cause, parsed) if isinstance(cause, SQLAlchemyError) else str(error)
+        # The driver's own error may hold the whole URL, so it is not chained.
+        raise StoreUrlError(f"cannot reach the database at {shown(parsed)}: {reason}") from None
     return engine
+
+
+def _touch(engine: Engine) -> None:
+    with engine.connect():
+        pass
 
 
 def tune(engine: Engine) -> None:
@@ -137,37 +210,94 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def retried(function: Callable[P, R]) -> Callable[P, R]:
     """Let ``function`` (one transaction, safe to repeat) be tried again while the database is gone or locked.
 
-    Waits 0.1 s, twice as long each time up to 5 s, with jitter, for ``RETRY_S`` in all; then RunError.
+    Its first argument is the engine, whose ``Patience`` says how long.
     """
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        begin, pause = time.monotonic(), 0.1
-        while True:
-            try:
-                return function(*args, **kwargs)
-            except IntegrityError:
-                raise  # a row that is there already: the caller knows what that means
-            except DBAPIError as error:
-                if not is_passing(error) or time.monotonic() - begin > RETRY_S:
-                    raise RunError(f"the database refused {function.__name__}: {reason_of(error)}") from error
-                logger.warning("the database is busy or gone (%s); trying again", reason_of(error))
-            time.sleep(pause * random.uniform(0.5, 1.5))
-            pause = min(2 * pause, 5.0)
+        return insist(lambda: function(*args, **kwargs), function.__name__, patience_of(args[0] if args else None))
 
     return call
 
 
-def is_passing(error: DBAPIError) -> bool:
+def patience_of(engine: object) -> Patience:
+    """Return the patience that ``engine`` was connected with."""
+    found = engine.get_execution_options().get(_PATIENCE) if isinstance(engine, Engine) else None
+    return found if isinstance(found, Patience) else Patience()
+
+
+def insist(call: Callable[[], R], name: str, patience: Patience) -> R:
+    """Return ``call()``, repeated while the database is gone or locked.
+
+    Waits 0.1 s, twice as long each time up to 5 s, with jitter, as long as ``patience`` lasts.
+
+    Raises:
+        DatabaseError: it has not come back, or refuses for a reason that will not pass.
+    """
+    begin, pause = time.monotonic(), 0.1
+    while True:
+        try:
+            return call()
+        except Exception as error:
+            fault = _fault_of(error)
+            if fault is None or isinstance(fault, IntegrityError):
+                raise  # not the database's; or a row that is there already: the caller knows what that means
+            waited = time.monotonic() - begin
+            if not is_passing(fault) or waited > patience.limit_s or patience.leave():
+                raise DatabaseError(f"the database refused {name}: {_line_of(fault)}") from error
+            logger.warning("the database is busy or gone (%s); trying again", _line_of(fault))
+        _pause(pause * random.uniform(0.5, 1.5), patience)
+        pause = min(2 * pause, 5.0)
+
+
+def _pause(seconds: float, patience: Patience) -> None:
+    """Sleep, but no longer than until somebody says to leave."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and not patience.leave():
+        time.sleep(min(left, 0.5))
+
+
+def _fault_of(error: BaseException) -> Exception | None:
+    """Return the database's or the network's own error behind ``error``: Optuna wraps them in its own."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, DBAPIError | PoolTimeout) or _status_of(seen):
+            return seen if isinstance(seen, Exception) else None
+        seen = seen.__cause__
+    return None
+
+
+def _status_of(error: BaseException) -> str:
+    """Return the status of a gRPC call that failed, told without importing grpc; empty for other errors."""
+    code = getattr(error, "code", None)
+    if not callable(code) or not type(error).__module__.startswith("grpc"):
+        return ""
+    return str(getattr(code(), "name", ""))
+
+
+def _line_of(fault: Exception) -> str:
+    return reason_of(fault) if isinstance(fault, SQLAlchemyError) else f"gRPC: {_status_of(fault)}"
+
+
+def is_passing(error: Exception) -> bool:
     """Return whether the same call may succeed later: lost connection, lock, serialization failure, restart."""
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return _status_of(error) in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "UNKNOWN")
     if error.connection_invalidated:
         return True
     state = getattr(error.orig, "sqlstate", None) or ""
     if state[:2] in ("08", "40", "53", "57") or state == "55P03":
         return True
     text = str(error.orig).lower()
-    signs = ("database is locked", "database is busy", "connection", "server closed", "deadlock", "lock wait timeout")
-    return type(error).__name__ in ("OperationalError", "InterfaceError") and any(sign in text for sign in signs)
+    return type(error).__name__ in ("OperationalError", "InterfaceError") and any(sign in text for sign in _PASSING)
+
+
+_PASSING = (
+    *("database is locked", "database is busy", "connection", "server closed", "deadlock", "lock wait timeout"),
+    *("consuming input failed", "terminat", "starting up", "shutting down", "ssl syscall"),
+)
 
 
 def reason_of(error: SQLAlchemyError, url: URL | None = None) -> str:

@@ -6,22 +6,20 @@ Time is the database's own clock, so workers whose clocks differ agree on when a
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, and_, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, Engine, and_, case, func, insert, or_, select, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import Float
 
 from search.errors import LeaseLostError, NotFoundError
-from search.records import Json, TrialState
-from search.store.connection import retried, writing
-from search.store.tables import StudyRow, TrialRow
-
-MAX_LOST = 3
-"""Attempts that may end without a word before a trial is given up."""
+from search.records import Failure, Json, TrialState
+from search.store.connection import reading, retried, writing
+from search.store.tables import EpochRow, StudyRow, TrialRow, WorkerRow
 
 
 class clock(GenericFunction[float]):  # noqa: N801  # named like the SQL function it is
@@ -53,8 +51,9 @@ class Claim:
     Attributes:
         token: goes with every write; void as soon as another worker has taken the trial over.
         attempt: counted from 1.
-        candidate: what a former attempt sampled; None when this is the first.
+        candidate: what a former attempt sampled, with its ``params``; None when this is the first.
         optuna_number: the trial's number in Optuna, if it has been asked for there.
+        resume: names of the checkpoints to go on from, the newest first.
     """
 
     study: str
@@ -64,18 +63,38 @@ class Claim:
     attempt: int
     candidate: Json = None
     optuna_number: int | None = None
+    params: Json = None
+    resume: tuple[str, ...] = ()
 
 
-@retried
-def claim(engine: Engine, study: str, worker: str, lease_s: float) -> Claim | None:
-    """Claim a trial of ``study`` for ``lease_s`` seconds: one handed back or abandoned, else a new number.
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a worker learns when it renews its leases.
 
-    New numbers are given out until the study has its target, exactly; all claims of a study wait for each other.
-    A trial whose workers died ``MAX_LOST`` times is failed. Returns None when there is nothing to claim now.
+    Attributes:
+        lost: trials (by ``trial_id``) that are no longer its own.
+        stopping: the study has been told to stop.
+    """
+
+    lost: frozenset[int]
+    stopping: bool
+
+
+def claim(engine: Engine, study: str, worker: str, lease_s: float, max_retries: int = 2) -> Claim | None:
+    """Claim a trial for ``worker``: one that waits or that its worker abandoned, else the study's next new one.
+
+    Trial numbers are given out under a lock on the study's row, so there are exactly as many as the study's
+    target. An abandoned trial is given up when it has been abandoned more than ``max_retries`` times. Returns
+    None when there is nothing to claim now. Repeating a claim whose answer was lost gives the same trial.
 
     Raises:
         NotFoundError: no such study.
     """
+    return _claim(engine, study, worker, lease_s, max_retries, uuid.uuid4().hex)
+
+
+@retried
+def _claim(engine: Engine, study: str, worker: str, lease_s: float, max_retries: int, token: str) -> Claim | None:
     with writing(engine) as connection:
         row = connection.execute(
             select(StudyRow.id, StudyRow.target, StudyRow.stopping).where(StudyRow.name == study).with_for_update()
@@ -85,65 +104,77 @@ def claim(engine: Engine, study: str, worker: str, lease_s: float) -> Claim | No
         if row.stopping:
             return None
         now = connection.execute(select(clock())).scalar_one()
-        _give_up(connection, row.id, now)
-        found = connection.execute(_free(row.id, now)).one_or_none()
+        _reap(connection, row.id, now, max_retries)
+        columns = (TrialRow.id, TrialRow.number, TrialRow.state, TrialRow.attempts, TrialRow.candidate, TrialRow.params)
+        waiting = select(*columns, TrialRow.optuna_number, TrialRow.resume).where(TrialRow.study_id == row.id)
+        mine = and_(TrialRow.state == TrialState.RUNNING, TrialRow.token == token)
+        order = (case((mine, 0), else_=1), TrialRow.number)
+        found = connection.execute(
+            waiting.where(or_(TrialRow.state == TrialState.WAITING, mine)).order_by(*order).limit(1)
+        ).one_or_none()
         if found is not None:
-            return _take(connection, study, found, worker, now + lease_s)
-        count = connection.execute(select(func.count()).where(TrialRow.study_id == row.id)).scalar_one()
-        return _new(connection, study, row.id, count, worker, now + lease_s) if count < row.target else None
+            return _take(connection, study, found, worker, now + lease_s, token)
+        last = connection.execute(select(func.max(TrialRow.number)).where(TrialRow.study_id == row.id)).scalar_one()
+        number = 0 if last is None else last + 1
+        return _new(connection, study, row.id, number, worker, now + lease_s, token) if number < row.target else None
 
 
 def _is_abandoned(now: float) -> Any:
     return and_(TrialRow.state == TrialState.RUNNING, TrialRow.lease_until < now)
 
 
-def _free(study_id: int, now: float) -> Select[Any]:
-    free = or_(TrialRow.state == TrialState.WAITING, _is_abandoned(now))
-    return (
-        select(TrialRow.id, TrialRow.number, TrialRow.state, TrialRow.attempts, TrialRow.lost, TrialRow.candidate)
-        .add_columns(TrialRow.optuna_number)
-        .where(TrialRow.study_id == study_id, free)
-        .order_by(TrialRow.number)
-        .limit(1)
-    )
-
-
-def _give_up(connection: Connection, study_id: int, now: float) -> None:
-    message = f"its worker died {MAX_LOST} times without a word; the last one was "
-    connection.execute(
-        update(TrialRow)
-        .where(TrialRow.study_id == study_id, _is_abandoned(now), TrialRow.lost >= MAX_LOST - 1)
-        .values(
-            state=TrialState.FAILED,
-            token=None,
-            lost=TrialRow.lost + 1,
-            failure_kind="lost",
-            failure_message=literal(message) + TrialRow.worker,
-            ended=literal(message) + TrialRow.worker,
-            finished_at=datetime.now(UTC),
+def _reap(connection: Connection, study_id: int, now: float, max_retries: int) -> None:
+    """Put the trials whose leases have run out back into the queue, or give them up."""
+    abandoned = connection.execute(
+        select(TrialRow.id, TrialRow.attempts, TrialRow.worker, TrialRow.lost, TrialRow.story, TrialRow.lease_until)
+        .where(TrialRow.study_id == study_id, _is_abandoned(now))
+        .with_for_update()
+    ).all()
+    for row in abandoned:
+        epoch = connection.execute(select(func.max(EpochRow.epoch)).where(EpochRow.trial_id == row.id)).scalar_one()
+        how = f"went silent after epoch {epoch}" if epoch else "went silent before its first epoch ended"
+        story = _told(row.story, row.attempts, row.worker, how)
+        message = f"its worker died {row.lost + 1} times without a word: " + "; ".join(story)
+        values = _given_up("lost", message) if row.lost >= max_retries else {"state": TrialState.WAITING}
+        connection.execute(
+            update(TrialRow)
+            .where(TrialRow.id == row.id, _is_abandoned(now))
+            .values(**values, token=None, lease_until=None, lost=row.lost + 1, story=story)
         )
-    )
 
 
-def _take(connection: Connection, study: str, found: Any, worker: str, until: float) -> Claim:
-    token = uuid.uuid4().hex
+def _told(story: Json, attempt: int, worker: str, how: str) -> list[str]:
+    return [*(story or ()), f"attempt {attempt} on {worker} {how}"]
+
+
+def _given_up(kind: str, message: str) -> dict[str, Any]:
+    values = {"failure_kind": kind, "failure_message": message, "ended": message}
+    return {"state": TrialState.FAILED, "finished_at": datetime.now(UTC), **values}
+
+
+def _take(connection: Connection, study: str, found: Any, worker: str, until: float, token: str) -> Claim:
+    attempt = found.attempts + (found.state == TrialState.WAITING)
     connection.execute(
         update(TrialRow)
         .where(TrialRow.id == found.id)
-        .values(
-            state=TrialState.RUNNING,
-            worker=worker,
-            token=token,
-            lease_until=until,
-            attempts=found.attempts + 1,
-            lost=found.lost + (found.state == TrialState.RUNNING),
-        )
+        .values(state=TrialState.RUNNING, worker=worker, token=token, lease_until=until, attempts=attempt)
     )
-    return Claim(study, found.id, found.number, token, found.attempts + 1, found.candidate, found.optuna_number)
+    return Claim(
+        study,
+        found.id,
+        found.number,
+        token,
+        attempt,
+        found.candidate,
+        found.optuna_number,
+        found.params,
+        tuple(found.resume or ()),
+    )
 
 
-def _new(connection: Connection, study: str, study_id: int, number: int, worker: str, until: float) -> Claim:
-    token = uuid.uuid4().hex
+def _new(
+    connection: Connection, study: str, study_id: int, number: int, worker: str, until: float, token: str
+) -> Claim:
     values = {
         "study_id": study_id,
         "number": number,
@@ -157,6 +188,33 @@ def _new(connection: Connection, study: str, study_id: int, number: int, worker:
     result = connection.execute(insert(TrialRow).values(**values))
     (row,) = result.inserted_primary_key or (0,)
     return Claim(study, int(row), number, token, 1)
+
+
+@retried
+def is_work_left(engine: Engine, study: str) -> bool:
+    """Return whether ``claim`` might give a trial now; reads only, so that waiting workers disturb nobody.
+
+    Raises:
+        NotFoundError: no such study.
+    """
+    with reading(engine) as connection:
+        row = connection.execute(
+            select(StudyRow.id, StudyRow.target, StudyRow.stopping).where(StudyRow.name == study)
+        ).one_or_none()
+        if row is None:
+            raise NotFoundError(f"no study {study!r} in this store")
+        if row.stopping:
+            return False
+        last = connection.execute(select(func.max(TrialRow.number)).where(TrialRow.study_id == row.id)).scalar_one()
+        if (-1 if last is None else last) + 1 < row.target:
+            return True
+        free = or_(TrialRow.state == TrialState.WAITING, and_(TrialRow.state == TrialState.RUNNING, _is_late()))
+        found = select(TrialRow.id).where(TrialRow.study_id == row.id, free).limit(1)
+        return connection.execute(found).one_or_none() is not None
+
+
+def _is_late() -> Any:
+    return TrialRow.lease_until < clock()
 
 
 def held(claim: Claim) -> Any:
@@ -174,15 +232,106 @@ def change(connection: Connection, claim: Claim, **values: Any) -> None:
         raise LeaseLostError(f"trial {claim.number} of {claim.study}: another worker has taken it over")
 
 
+def end(connection: Connection, claim: Claim, state: TrialState, **values: Any) -> None:
+    """Change the claimed trial's row for the last time: the claim is void from then on.
+
+    A second time, because the database's first answer was lost, changes nothing.
+
+    Raises:
+        LeaseLostError: another worker owns the trial now; nothing is written.
+    """
+    try:
+        change(connection, claim, state=state, lease_until=None, **values)
+    except LeaseLostError:
+        done = select(TrialRow.id).where(
+            TrialRow.id == claim.trial_id, TrialRow.token == claim.token, TrialRow.state == state
+        )
+        if connection.execute(done).one_or_none() is None:
+            raise
+
+
 @retried
 def renew(engine: Engine, claim: Claim, lease_s: float) -> None:
-    """Let the claim run for another ``lease_s`` seconds from now."""
+    """Let the claim run for another ``lease_s`` seconds from now.
+
+    Raises:
+        LeaseLostError: another worker owns the trial now.
+    """
     with writing(engine) as connection:
         change(connection, claim, lease_until=clock() + lease_s)
 
 
 @retried
-def release(engine: Engine, claim: Claim) -> None:
-    """Hand the trial back to the queue: the next worker that asks goes on with it."""
+def release(engine: Engine, claim: Claim, why: str = "handed it back") -> None:
+    """Hand the trial back to the queue: the next worker that asks goes on with it.
+
+    Raises:
+        LeaseLostError: another worker owns the trial now.
+    """
     with writing(engine) as connection:
-        change(connection, claim, state=TrialState.WAITING, token=None, lease_until=None)
+        end(connection, claim, TrialState.WAITING, story=_story(connection, claim, why))
+
+
+@retried
+def put_off(engine: Engine, claim: Claim, failure: Failure, max_retries: int) -> bool:
+    """Hand back a trial that this machine could not run; one that has been tried often enough is failed.
+
+    Returns:
+        Whether the trial has been failed.
+
+    Raises:
+        LeaseLostError: another worker owns the trial now.
+    """
+    with writing(engine) as connection:
+        lost = connection.execute(select(TrialRow.lost).where(held(claim))).scalar_one_or_none() or 0
+        story = _story(connection, claim, f"failed ({failure.kind}): {failure.message}")
+        if lost < max_retries:
+            end(connection, claim, TrialState.WAITING, story=story, lost=lost + 1)
+            return False
+        values = _given_up(failure.kind, failure.message) | {"failure_traceback": failure.traceback}
+        end(connection, claim, TrialState(values.pop("state")), story=story, lost=lost + 1, **values)
+        return True
+
+
+def _story(connection: Connection, claim: Claim, how: str) -> list[str]:
+    row = connection.execute(
+        select(TrialRow.story, TrialRow.attempts, TrialRow.worker).where(TrialRow.id == claim.trial_id)
+    ).one_or_none()
+    return _told(row.story, row.attempts, row.worker, how) if row is not None else []
+
+
+@retried
+def beat(engine: Engine, study: str, worker: str, claims: Sequence[Claim], lease_s: float) -> Beat:
+    """Renew all leases of ``worker`` and say that it is alive.
+
+    A study that has been deleted reads as one that stops, its trials as lost.
+    """
+    with writing(engine) as connection:
+        row = connection.execute(select(StudyRow.id, StudyRow.stopping).where(StudyRow.name == study)).one_or_none()
+        if row is None:
+            return Beat(frozenset(claim.trial_id for claim in claims), stopping=True)
+        now = connection.execute(select(clock())).scalar_one()
+        connection.execute(
+            update(WorkerRow).where(WorkerRow.study_id == row.id, WorkerRow.name == worker).values(seen=now)
+        )
+        lost = set()
+        for claim in sorted(claims, key=lambda claim: claim.trial_id):
+            if connection.execute(update(TrialRow).where(held(claim)).values(lease_until=now + lease_s)).rowcount != 1:
+                lost.add(claim.trial_id)
+        return Beat(frozenset(lost), row.stopping)
+
+
+@retried
+def reap(engine: Engine, study: str, max_retries: int = 2) -> None:
+    """Put the study's abandoned trials back into the queue, or give them up; needs no worker that has time."""
+    with reading(engine) as connection:
+        study_id = connection.execute(select(StudyRow.id).where(StudyRow.name == study)).scalar_one_or_none()
+        late = select(TrialRow.id).where(
+            TrialRow.study_id == study_id, TrialRow.state == TrialState.RUNNING, _is_late()
+        )
+        if study_id is None or connection.execute(late.limit(1)).one_or_none() is None:
+            return
+    with writing(engine) as connection:
+        # The same lock as for a claim, in the same order, so that two reapers cannot wait for each other.
+        connection.execute(select(StudyRow.id).where(StudyRow.id == study_id).with_for_update()).one_or_none()
+        _reap(connection, study_id, connection.execute(select(clock())).scalar_one(), max_retries)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, case, func, select
+from sqlalchemy import Connection, Engine, case, false, func, select, true
 
 from search.errors import NotFoundError
 from search.records import (
@@ -66,8 +66,8 @@ class Summary:
 
 
 @retried
-def load_study(engine: Engine, name: str, *, epochs: bool = True) -> StudyRecord:
-    """Return the study with its trials; without their curves when ``epochs`` is false.
+def load_study(engine: Engine, name: str, *, epochs: bool = True, trials: bool = True) -> StudyRecord:
+    """Return the study with its trials; without their curves when ``epochs`` is false, none when ``trials`` is.
 
     Raises:
         NotFoundError: no such study; suggests the nearest name.
@@ -75,9 +75,11 @@ def load_study(engine: Engine, name: str, *, epochs: bool = True) -> StudyRecord
     with reading(engine) as connection:
         study = study_row(connection, name)
         rows = connection.execute(
-            select(TrialRow.__table__).where(TrialRow.study_id == study.id).order_by(TrialRow.number)
+            select(TrialRow.__table__)
+            .where(TrialRow.study_id == study.id, true() if trials else false())
+            .order_by(TrialRow.number)
         ).all()
-        curves = curves_where(connection, TrialRow.study_id == study.id) if epochs else {}
+        curves = curves_where(connection, TrialRow.study_id == study.id) if epochs and trials else {}
     return study_record(study, tuple(trial_record(row, curves.get(row.id, ())) for row in rows))
 
 
@@ -273,6 +275,14 @@ def trial_states(engine: Engine, name: str) -> tuple[Standing, ...]:
             .order_by(TrialRow.number)
         ).all()
     return tuple(Standing(row.number, TrialState(row.state), row.value, row.words, row.ended) for row in rows)
+
+
+@retried
+def artifacts_of(engine: Engine, name: str) -> tuple[str, str] | None:
+    """Return address and key of where the study's checkpoints are; None before its first worker."""
+    with reading(engine) as connection:
+        place = study_row(connection, name).artifacts
+    return None if place is None else (place["address"], place["key"])
 
 
 @retried

@@ -93,6 +93,8 @@ class StudyRow(Base):
     versions: Mapped[Any] = mapped_column(Plain)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     stopping: Mapped[bool] = mapped_column(Boolean, default=False)
+    # Where checkpoints are, `address` and the `key` that marks the place; None before the first worker came.
+    artifacts: Mapped[Any] = mapped_column(Plain, nullable=True)
 
 
 class TrialRow(Base):
@@ -102,6 +104,7 @@ class TrialRow(Base):
     __table_args__ = (
         UniqueConstraint("study_id", "number", name="uq_ft_trial_study_id_number"),
         Index("ix_ft_trial_study_id_state", "study_id", "state"),
+        Index("ix_ft_trial_study_id_value", "study_id", "value"),
     )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -141,8 +144,12 @@ class TrialRow(Base):
     token: Mapped[str | None] = mapped_column(String(32))
     lease_until: Mapped[float | None] = mapped_column(Float(53))
     attempts: Mapped[int] = mapped_column(Integer, default=0)
-    # Attempts that ended without a word: their worker died.
+    # Attempts that count against the retries: their worker died, or its disk was full.
     lost: Mapped[int] = mapped_column(Integer, default=0)
+    # One line for every attempt that did not finish.
+    story: Mapped[Any] = mapped_column(Plain, nullable=True)
+    # Names of the checkpoints from which the next attempt goes on, the newest first.
+    resume: Mapped[Any] = mapped_column(Plain, nullable=True)
 
 
 class EpochRow(Base):
@@ -157,3 +164,32 @@ class EpochRow(Base):
     metrics: Mapped[Any] = mapped_column(Plain)
     learning_rates: Mapped[Any] = mapped_column(Plain)
     loss_terms: Mapped[Any] = mapped_column(Plain)
+
+
+class WorkerRow(Base):
+    """One worker of a study, seen whenever it renews its leases."""
+
+    __tablename__ = "ft_worker"
+    __table_args__ = (UniqueConstraint("study_id", "name", name="uq_ft_worker_study_id_name"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("ft_study.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(255))
+    host: Mapped[str] = mapped_column(String(255))
+    process: Mapped[int] = mapped_column(Integer)
+    device: Mapped[str] = mapped_column(String(64))
+    started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    seen: Mapped[float] = mapped_column(Float(53))
+    # Why it left; None while it is here or has gone without a word.
+    left: Mapped[str | None] = mapped_column(Text)
+
+
+class FittedRow(Base):
+    """How many samples of one structure fitted into the memory of one kind of device."""
+
+    __tablename__ = "ft_fitted"
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("ft_study.id", ondelete="CASCADE"), primary_key=True)
+    structure: Mapped[str] = mapped_column(String(64), primary_key=True)
+    device: Mapped[str] = mapped_column(String(64), primary_key=True)
+    samples: Mapped[int] = mapped_column(Integer)

@@ -13,9 +13,9 @@ from sqlalchemy.exc import IntegrityError
 
 from search.errors import ConflictError, NotFoundError
 from search.records import EpochRecord, Evaluation, Failure, Json, Size, StudyRecord, TrialState
-from search.store.connection import retried, writing
-from search.store.leases import Claim, change
-from search.store.tables import EpochRow, StudyRow, TrialRow
+from search.store.connection import reading, retried, writing
+from search.store.leases import Claim, change, end
+from search.store.tables import EpochRow, FittedRow, StudyRow, TrialRow, WorkerRow
 
 
 def create_study(engine: Engine, study: StudyRecord) -> bool:
@@ -62,6 +62,26 @@ def _with_search(stored: Json, given: Json) -> Json:
         return {**stored, "study": {**stored["study"], "search": given["study"]["search"]}}
     except (KeyError, TypeError):
         return stored  # of another version
+
+
+@retried
+def check_same(engine: Engine, study: StudyRecord) -> None:
+    """Check that the stored study of this name is the same search; changes nothing.
+
+    Raises:
+        NotFoundError: no such study.
+        ConflictError: it is another search; lists what differs.
+    """
+    with reading(engine) as connection:
+        stored = connection.execute(select(StudyRow.identity).where(StudyRow.name == study.name)).one_or_none()
+    if stored is None:
+        raise NotFoundError(f"no study {study.name!r} in this store")
+    changes = list(differences(stored.identity, study.identity))
+    if changes:
+        raise ConflictError(
+            f"what this worker finds here is not what the study {study.name!r} searches with. It differs in:\n"
+            + "\n".join(f"  {line}" for line in changes)
+        )
 
 
 def _study_values(study: StudyRecord) -> dict[str, Any]:
@@ -166,10 +186,10 @@ def finish_trial(
         query = select(TrialRow.seconds, TrialRow.extras).where(TrialRow.id == claim.trial_id)
         row = connection.execute(query).one_or_none()
         spent, known = (row.seconds, row.extras or {}) if row is not None else (0.0, {})
-        change(
+        end(
             connection,
             claim,
-            state=state,
+            state,
             value=value if value is not None and math.isfinite(value) else None,
             best_epoch=best_epoch,
             evaluation=asdict(evaluation) if evaluation else None,
@@ -178,8 +198,7 @@ def finish_trial(
             checkpoint=checkpoint,
             extras={**known, **(extras or {})},
             finished_at=datetime.now(UTC),
-            token=None,
-            lease_until=None,
+            resume=None,
         )
 
 
@@ -194,21 +213,26 @@ def add_seconds(engine: Engine, claim: Claim, seconds: float) -> None:
 def fail_trial(engine: Engine, claim: Claim, failure: Failure, seconds: float = 0.0) -> int | None:
     """Store why the trial failed after ``seconds``, give up the claim, and return its number in Optuna, if any."""
     with writing(engine) as connection:
-        change(
+        end(
             connection,
             claim,
-            state=TrialState.FAILED,
+            TrialState.FAILED,
             ended=failure.message,
             failure_kind=failure.kind,
             failure_message=failure.message,
             failure_traceback=failure.traceback,
             seconds=TrialRow.seconds + seconds,
             finished_at=datetime.now(UTC),
-            token=None,
-            lease_until=None,
         )
         number = select(TrialRow.optuna_number).where(TrialRow.id == claim.trial_id)
         return connection.execute(number).scalar_one_or_none()
+
+
+@retried
+def record_resume(engine: Engine, claim: Claim, names: Sequence[str]) -> None:
+    """Store the names of the checkpoints from which the next attempt goes on, the newest first."""
+    with writing(engine) as connection:
+        change(connection, claim, resume=list(names))
 
 
 @retried
@@ -234,11 +258,77 @@ def request_stop(engine: Engine, study: str) -> None:
 
 
 @retried
+def retry_failed(engine: Engine, study: str, numbers: Sequence[int] | None = None) -> tuple[int, ...]:
+    """Put failed trials back into the queue, with their candidates and all their retries; return their numbers.
+
+    Args:
+        numbers: only these of the failed ones; None: all.
+
+    Raises:
+        NotFoundError: no such study.
+    """
+    with writing(engine) as connection:
+        found = select(StudyRow.id).where(StudyRow.name == study).with_for_update()
+        study_id = connection.execute(found).scalar_one_or_none()
+        if study_id is None:
+            raise NotFoundError(f"no study {study!r} in this store")
+        failed = select(TrialRow).where(TrialRow.study_id == study_id, TrialRow.state == TrialState.FAILED)
+        if numbers is not None:
+            failed = failed.where(TrialRow.number.in_(numbers))
+        columns = (TrialRow.id, TrialRow.number, TrialRow.story, TrialRow.attempts, TrialRow.worker, TrialRow.ended)
+        rows = connection.execute(failed.with_only_columns(*columns).order_by(TrialRow.number)).all()
+        for row in rows:
+            story = [
+                *(row.story or ()),
+                f"attempt {row.attempts} on {row.worker} failed: {row.ended}; put back by hand",
+            ]
+            connection.execute(update(TrialRow).where(TrialRow.id == row.id).values(**_AGAIN, story=story))
+        if rows:
+            connection.execute(update(StudyRow).where(StudyRow.id == study_id).values(stopping=False))
+        return tuple(row.number for row in rows)
+
+
+_AGAIN: dict[str, Any] = {
+    "state": TrialState.WAITING,
+    "token": None,
+    "lease_until": None,
+    "lost": 0,
+    "finished_at": None,
+    "failure_kind": None,
+    "failure_message": None,
+    "failure_traceback": None,
+    "ended": "",
+    "optuna_number": None,  # Optuna's trial has ended for good: the next attempt opens another with the same values
+}
+
+
+@retried
+def place_artifacts(engine: Engine, study: str, address: str, key: str) -> tuple[str, str]:
+    """Store where the study's checkpoints are, unless that is stored already; return what is stored: address, key.
+
+    Raises:
+        NotFoundError: no such study.
+    """
+    with writing(engine) as connection:
+        row = connection.execute(
+            select(StudyRow.id, StudyRow.artifacts).where(StudyRow.name == study).with_for_update()
+        ).one_or_none()
+        if row is None:
+            raise NotFoundError(f"no study {study!r} in this store")
+        if row.artifacts is None:
+            place = {"address": address, "key": key}
+            connection.execute(update(StudyRow).where(StudyRow.id == row.id).values(artifacts=place))
+            return address, key
+        return row.artifacts["address"], row.artifacts["key"]
+
+
+@retried
 def delete_study(engine: Engine, study: str) -> None:
-    """Remove the study with its trials and epochs; one that is not there is no error."""
+    """Remove the study with its trials, epochs and workers; one that is not there is no error."""
+    owner = select(StudyRow.id).where(StudyRow.name == study).scalar_subquery()
     trials = select(TrialRow.id).join(StudyRow, StudyRow.id == TrialRow.study_id).where(StudyRow.name == study)
     with writing(engine) as connection:
         connection.execute(delete(EpochRow).where(EpochRow.trial_id.in_(trials)))
-        owner = select(StudyRow.id).where(StudyRow.name == study).scalar_subquery()
-        connection.execute(delete(TrialRow).where(TrialRow.study_id == owner))
+        for table in (TrialRow, WorkerRow, FittedRow):
+            connection.execute(delete(table).where(table.study_id == owner))
         connection.execute(delete(StudyRow).where(StudyRow.name == study))

@@ -1,18 +1,15 @@
 """Checkpoints: safetensors with their facts inside, written so that a crash leaves the one before whole.
 
-A file is written under a temporary name, synced and renamed; its name ends in the first 16 digits of its
+They lie on a shelf (``search.artifacts``): a folder or a bucket. A name ends in the first 16 digits of its
 content's SHA-256, so a damaged one is recognised and the one before is taken.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import logging
-import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from search.artifacts import Folder, Shelf
 from search.errors import TrialError
 from search.records import Json
 
@@ -38,36 +36,43 @@ class Checkpoint:
         return {name[len(prefix) :]: tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}
 
 
-def write(folder: Path, stem: str, checkpoint: Checkpoint) -> Path:
-    """Write ``folder/stem-<hash>.safetensors`` and return its path.
+def put(shelf: Shelf, stem: str, checkpoint: Checkpoint) -> str:
+    """Keep ``checkpoint`` on ``shelf`` as ``stem-<hash>.safetensors`` and return that name.
 
     Raises:
-        TrialError: the folder cannot be written or the disk is full; nothing half-written is left.
+        TrialError: the place cannot be written or is full; nothing half-written is left.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     content = save(tensors, metadata={"facts": json.dumps(dict(checkpoint.facts))})
-    path = folder / f"{stem}-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _replace(path, content)
-    except OSError as error:
-        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
-        raise TrialError(
-            f"cannot write the checkpoint {path}: {reason}; free space or choose another folder", "disk"
-        ) from error
-    return path
+    name = f"{stem}-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
+    shelf.put(name, content)
+    return name
+
+
+def get(shelf: Shelf, name: str) -> Checkpoint:
+    """Return the checkpoint of that ``name``, checked against the hash in it.
+
+    Raises:
+        TrialError: it is missing or damaged.
+    """
+    return _decoded(shelf.get(name), Path(shelf.address) / name)
+
+
+def write(folder: Path, stem: str, checkpoint: Checkpoint) -> Path:
+    """Write ``folder/stem-<hash>.safetensors`` and return its path; raises as ``put``."""
+    return folder / put(Folder(folder), stem, checkpoint)
 
 
 def read(path: Path) -> Checkpoint:
-    """Read a checkpoint and check it against the hash in its name.
-
-    Raises:
-        TrialError: the file is missing or damaged.
-    """
+    """Read the checkpoint at ``path``; raises as ``get``."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise TrialError(f"cannot read the checkpoint {path}: {error.strerror}", "disk") from error
+    return _decoded(content, path)
+
+
+def _decoded(content: bytes, path: Path) -> Checkpoint:
     if not path.stem.endswith(hashlib.sha256(content).hexdigest()[:16]):
         raise TrialError(f"the checkpoint {path} is damaged: its content does not match the hash in its name", "disk")
     try:
@@ -78,45 +83,83 @@ def read(path: Path) -> Checkpoint:
         raise TrialError(f"the checkpoint {path} is no checkpoint of ftsearch: {error}", "disk") from error
 
 
-def write_rolling(folder: Path, epoch: int, checkpoint: Checkpoint) -> Path:
-    """Write the checkpoint of ``epoch`` and remove all but it and the one before."""
-    path = write(folder, f"epoch-{epoch:05d}", checkpoint)
-    for old in _rolling(folder)[2:]:
-        old.unlink(missing_ok=True)
-    return path
+@dataclass(slots=True)
+class Rolling:
+    """The checkpoints from which a training goes on after an interruption: the newest and the one before.
 
+    Attributes:
+        begin: how their names begin.
+        names: those that are there, the newest first; whoever takes over is told them by the store.
+        on_change: told the names whenever they change, before an old one is removed.
+    """
 
-def read_newest(folder: Path) -> Checkpoint | None:
-    """Return the newest whole checkpoint that ``write_rolling`` left in ``folder``; None when there is none."""
-    for path in _rolling(folder):
+    shelf: Shelf
+    begin: str
+    names: tuple[str, ...] = ()
+    on_change: Callable[[tuple[str, ...]], None] = lambda _: None
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Rolling:
+        """Return those in a folder of their own."""
+        names = sorted((path.name for path in folder.glob("epoch-*.safetensors")), reverse=True)
+        return cls(Folder(folder), "", tuple(names))
+
+    def save(self, epoch: int, checkpoint: Checkpoint) -> None:
+        """Keep the checkpoint of ``epoch`` and remove all but it and the one before.
+
+        A place that is full or out of reach costs the trial no more than the way back: it is logged.
+        """
         try:
-            return read(path)
+            name = put(self.shelf, f"{self.begin}epoch-{epoch:05d}", checkpoint)
         except TrialError as error:
-            logger.warning("%s; trying the one before", error)
-    return None
+            logger.warning("%s; going on without it", error)
+            return
+        former = [known for known in self.names if known != name]
+        self.names = (name, *former[:1])
+        self.on_change(self.names)
+        for old in former[1:]:
+            self._forget(old)
+
+    def newest(self) -> Checkpoint | None:
+        """Return the newest whole checkpoint; None when there is none."""
+        for name in self.names:
+            try:
+                return get(self.shelf, name)
+            except TrialError as error:
+                logger.warning("%s; trying the one before", error)
+        return None
+
+    def remove(self) -> None:
+        """Remove all of them, and what a worker that died in between has left beside them."""
+        try:
+            self.shelf.remove_all(self.begin or "epoch-")
+        except TrialError as error:
+            logger.warning("%s", error)
+        self.names = ()
+
+    def _forget(self, name: str) -> None:
+        try:
+            self.shelf.remove(name)
+        except TrialError as error:
+            logger.warning("%s", error)
 
 
-def remove_rolling(folder: Path) -> None:
+def write_rolling(place: Path | Rolling, epoch: int, checkpoint: Checkpoint) -> None:
+    """Keep the checkpoint of ``epoch`` in ``place`` for resuming."""
+    _rolling(place).save(epoch, checkpoint)
+
+
+def read_newest(place: Path | Rolling) -> Checkpoint | None:
+    """Return the newest whole checkpoint that ``write_rolling`` left in ``place``; None when there is none."""
+    return _rolling(place).newest()
+
+
+def remove_rolling(place: Path | Rolling) -> None:
     """Remove what ``write_rolling`` left; the folder too when nothing else is in it."""
-    for path in _rolling(folder):
-        path.unlink(missing_ok=True)
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    _rolling(place).remove()
+    if isinstance(place, Path) and place.is_dir() and not any(place.iterdir()):
+        place.rmdir()
 
 
-def _rolling(folder: Path) -> list[Path]:
-    return sorted(folder.glob("epoch-*.safetensors"), reverse=True)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=path.suffix)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def _rolling(place: Path | Rolling) -> Rolling:
+    return place if isinstance(place, Rolling) else Rolling.in_folder(place)

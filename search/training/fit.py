@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -44,6 +44,7 @@ class Course:
         on_epoch: told of every finished epoch; answers whether to go on.
         leave: asked before every step; true ends the training in the middle of the epoch.
         folder: where checkpoints for resuming go; None writes none.
+        micro_batch: most samples that fitted in memory before; None when nobody has run out of it.
         forward: how the network runs on what ``train`` and ``val`` give: from its input, or from behind its prefix.
         facts: asked at the end for what else the trial's record shall say.
     """
@@ -63,7 +64,8 @@ class Course:
     label_smoothing: float = 0.0
     on_epoch: Callable[[EpochRecord], Verdict] = lambda _: Verdict.CONTINUE
     leave: Callable[[], bool] = lambda: False
-    folder: Path | None = None
+    folder: Path | files.Rolling | None = None
+    micro_batch: int | None = None
     forward: Forward = whole
     facts: Callable[[], Mapping[str, Json]] = dict
 
@@ -111,7 +113,7 @@ def fit(network: nn.Module, course: Course) -> Outcome:
         TrialError: the loss is not finite, memory or disk is used up.
     """
     optimizer, schedule = course.optimize(network, course.steps_per_epoch * course.epochs)
-    memory = MicroBatches()
+    memory = MicroBatches(course.micro_batch)
     step = Step(
         network,
         course.loss,
@@ -132,7 +134,7 @@ def fit(network: nn.Module, course: Course) -> Outcome:
             verdict = Verdict.PAUSE
             break
         verdict = course.on_epoch(record)
-        goes_on = number < course.epochs and verdict is not Verdict.PRUNE
+        goes_on = number < course.epochs and verdict not in (Verdict.PRUNE, Verdict.STOP)
         is_due = verdict is Verdict.PAUSE or time.monotonic() - saved_at >= CHECKPOINT_EVERY_S
         if course.folder and goes_on and is_due:
             files.write_rolling(course.folder, number, _checkpoint(network, optimizer, schedule, progress))
@@ -161,7 +163,8 @@ def _epoch(step: Step, course: Course, number: int, progress: _Progress) -> Epoc
             f"the training loss is not finite in epoch {number} ({terms}); lower learning rates help", "nan"
         )
     meter = course.task.meter(course.classes, course.precision.device)
-    validate(step.network, course.val.epoch(1), meter, course.precision, step.memory, course.forward)
+    val = _until(course.leave, course.val.epoch(1))
+    validate(step.network, val, meter, course.precision, step.memory, course.forward)
     metrics = dict(meter.compute())
     rates = {str(group.get("name", index)): group["lr"] for index, group in enumerate(step.optimizer.param_groups)}
     record = EpochRecord(number, losses.total, metrics, rates, losses.terms, time.perf_counter() - begin)
@@ -170,6 +173,13 @@ def _epoch(step: Step, course: Course, number: int, progress: _Progress) -> Epoc
         progress.best, progress.evaluation = record, meter.evaluation()
         progress.weights = {name: value.detach().cpu().clone() for name, value in step.network.state_dict().items()}
     return record
+
+
+def _until(leave: Callable[[], bool], batches: Iterable[Batch]) -> Iterator[Batch]:
+    for batch in batches:
+        if leave():
+            raise LeaveError
+        yield batch
 
 
 def _is_better(record: EpochRecord, than: EpochRecord | None, course: Course) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable, Iterator
 
@@ -11,6 +12,10 @@ from torch import Tensor
 from search.errors import TrialError
 
 logger = logging.getLogger(__name__)
+
+
+_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "_ALLOC_FAILED", "bad alloc")
+_DEAD = ("CUDA error", "device-side assert", "illegal memory access", "unspecified launch failure", "NCCL error")
 
 
 class MicroBatches:
@@ -30,11 +35,18 @@ class MicroBatches:
         Raises:
             TrialError: a single sample does not fit.
         """
-        while True:
-            try:
-                return step(self._slices(samples))
-            except torch.OutOfMemoryError as error:
-                self._halve(samples, error)
+        while not self._fits(samples, step):
+            free()  # only now: inside of the except clause the traceback still held the tensors of the failed try
+
+    def _fits(self, samples: int, step: Callable[[Iterator[slice]], None]) -> bool:
+        try:
+            step(self._slices(samples))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._halve(samples, error)
+            return False
+        return True
 
     def _slices(self, samples: int) -> Iterator[slice]:
         size = min(self.limit or samples, samples)
@@ -46,9 +58,32 @@ class MicroBatches:
             message = "out of memory with a single sample; choose a smaller input size or a larger device"
             raise TrialError(message, "memory") from error
         self.limit = size // 2
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
         logger.warning("out of memory with %d samples a piece: going on with %d, accumulated", size, self.limit)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether the device's or the machine's memory is used up, also as cuDNN, cuBLAS and the CPU say it."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign.lower() in str(error).lower() for sign in _SIGNS)
+
+
+def is_device_lost(error: BaseException) -> bool:
+    """Return whether the process can use its device no more: CUDA keeps such an error until the process ends."""
+    text = str(error)
+    return isinstance(error, RuntimeError) and not is_out_of_memory(error) and any(sign in text for sign in _DEAD)
+
+
+def kind_of(device: torch.device) -> str:
+    """Return the name under which what fitted is remembered: the GPU's model, or ``cpu``."""
+    return torch.cuda.get_device_name(device)[:64] if device.type == "cuda" else device.type
+
+
+def free() -> None:
+    """Give back what nobody uses any more: to the machine, and to the device's other processes."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def share(piece: Tensor, samples: int) -> float:

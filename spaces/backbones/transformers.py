@@ -124,11 +124,23 @@ class TransformersBackbone(Backbone):
 
     def _image(self) -> Preprocessing:
         side = self._config.get("image_size", 224)
-        found = _json(self._folder / "preprocessor_config.json") if self._folder else {}
+        found = self._processor()
         mean, std = (tuple(found.get(name, (0.5, 0.5, 0.5))) for name in ("image_mean", "image_std"))
         interpolation = _INTERPOLATIONS.get(int(found.get("resample", 2)), "bilinear")
         crop = int(side if isinstance(side, int) else side[0])
         return Preprocessing(crop, crop, mean, std, interpolation)
+
+    def _processor(self) -> dict[str, Any]:
+        """Return how the model wants its images; empty for a text encoder, or where it does not say."""
+        name = "preprocessor_config.json"
+        if self.reads == "tokens":
+            return {}
+        if self._folder is not None:
+            return _json(self._folder / name)
+        try:
+            return _json(files.hub_local(self._repository, name) or files.hub_download(self._repository, name))
+        except WeightsError:  # not every repository has one
+            return {}
 
 
 class Transformers(Source):

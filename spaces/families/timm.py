@@ -46,7 +46,8 @@ class Timm(Family):
         return super().adapt(network, state)
 
     def positions(self, network: nn.Module) -> tuple[Positions, ...]:
-        grid = _grid(network)
+        # Networks that resample their positions as they run are not to be resampled from outside as well.
+        grid = None if getattr(network, "dynamic_img_size", False) else _grid(network)
         found = (
             _layout(key, parameter, grid, _prefix(network))
             for key, parameter in network.named_parameters()

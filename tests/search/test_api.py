@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from search import api
+from search import api, artifacts, worker
 from search.errors import ConflictError, DataError, NotFoundError, RunError, SpecError, StoreUrlError, UserError
 from search.records import EpochRecord, StudyRecord, TrialState
 from search.store import DEFAULT_URL, connection, reading
@@ -137,7 +137,10 @@ def test_two_processes_share_a_study_exactly(study_file: Path) -> None:
     study = api.run_study(study_file, trials=5, workers=2, report=False).study
     assert [trial.number for trial in study.trials] == list(range(5))
     assert all(trial.state is TrialState.COMPLETE for trial in study.trials)
-    assert len({trial.worker for trial in study.trials}) == 2
+    engine = connection.connect(DEFAULT_URL)
+    with engine.connect() as link:
+        assert link.exec_driver_sql('SELECT count(*) FROM ft_worker WHERE "left" IS NOT NULL').scalar() == 2
+    engine.dispose()
 
 
 def test_a_worker_joins_with_nothing_but_the_store(study_file: Path, folder: Path, tmp_path: Path) -> None:
@@ -157,11 +160,7 @@ def test_a_worker_joins_with_nothing_but_the_store(study_file: Path, folder: Pat
 
 
 def test_a_killed_run_is_continued_by_the_next(study_file: Path) -> None:
-    program = (
-        "from search import worker; worker.LEASE_S = 0.2\n"
-        "from search import api\n"
-        f"api.run_study({str(study_file)!r}, trials=200, report=False)"
-    )
+    program = f"from search import api\napi.run_study({str(study_file)!r}, trials=200, report=False)"
     child = subprocess.Popen([sys.executable, "-c", program])
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not _finished():
@@ -191,13 +190,20 @@ def test_a_full_disk_fails_the_trial_and_leaves_the_database_whole(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, "fsync", full)
-        study = api.run_study(study_file, trials=2, report=False).study
-    assert [trial.state for trial in study.trials] == [TrialState.FAILED] * 2
-    assert study.trials[0].failure is not None
-    assert study.trials[0].failure.kind == "disk"
-    assert "disk is full" in study.trials[0].failure.message
-    assert api.run_study(study_file, trials=3, report=False).study.best is not None
+        patch.setattr(artifacts.os, "fsync", full)
+        with pytest.raises(UserError, match=r"cannot keep checkpoints in .*the disk is full"):
+            api.run_study(study_file, trials=1, report=False)
+    api.run_study(study_file, trials=1, report=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(artifacts.os, "fsync", full)
+        patch.setattr(worker, "POLL_S", 0.0)
+        study = api.run_study(study_file, trials=3, report=False).study
+    assert [trial.state for trial in study.trials[1:]] == [TrialState.FAILED] * 2
+    failed = study.trials[1]
+    assert failed.failure is not None
+    assert (failed.failure.kind, failed.attempts) == ("disk", 3)
+    assert "disk is full" in failed.failure.message
+    assert api.run_study(study_file, trials=4, report=False).study.best is not None
 
 
 @pytest.mark.parametrize(

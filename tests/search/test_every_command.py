@@ -17,7 +17,7 @@ COMMANDS = [found.name for found in iter_modules(cli.__path__) if not found.name
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([name, "--help"]) == 0
+    assert cli.main([name.replace("_", "-"), "--help"]) == 0
     module = import_module(f"search.cli.{name}")
     first = (module.__doc__ or "").split(";")[0].split(":")[0].split(".")[0].split()
     shown = " ".join(capsys.readouterr().out.split())

@@ -7,7 +7,7 @@ import pytest
 
 from search.errors import SpecError
 from search.pruning import Halving, Hyperband
-from search.spec import DEFAULT_SPACE, formats, from_data, json_schema, load_spec, parse_duration, parse_spec, tasks
+from search.spec import DEFAULT_SPACE, formats, from_data, json_schema, load_spec, parse_spec, tasks
 from spaces.space import registry
 
 PLAIN = "name: x\ndata: {path: here}\nbackbone: resnet18\n"
@@ -116,11 +116,6 @@ def test_what_is_wrong_is_said_in_a_line(text: str, reason: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"cannot read the study file .*absent\.yaml"):
         load_spec(tmp_path / "absent.yaml")
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("2h", 7200), ("30m", 1800), ("1.5 s", 1.5), ("1d", 86400), ("20", 20)])
-def test_durations_are_read(text: str, seconds: float) -> None:
-    assert parse_duration(text) == seconds
 
 
 def test_the_schema_knows_every_plugin() -> None:

@@ -5,14 +5,15 @@ from pathlib import Path
 import optuna
 import pytest
 
+from search.backend import open_storage
 from search.records import PastTrial, TrialRecord, TrialState
-from search.store.connection import optuna_options, tune
-from search.study import SamplerOptions, Sampling, delete, importances, open_storage, trial_seed
+from search.store.connection import tune
+from search.study import SamplerOptions, Sampling, delete, importances, trial_seed
 
 
 def sampling(tmp_path: Path, name: str = "s", seed: int = 1) -> Sampling:
     url = f"sqlite:///{tmp_path}/{name}.db"
-    storage = open_storage(url, optuna_options(url), tune)
+    storage = open_storage(url, {}, tune)
     return Sampling(storage, "study", maximize=True, options=SamplerOptions(startup=3), seed=seed)
 
 
@@ -65,7 +66,7 @@ def test_optuna_sees_the_study_as_it_was(tmp_path: Path) -> None:
 def test_what_is_learnt_is_the_same_from_the_store_as_from_optuna(tmp_path: Path) -> None:
     behind: list[PastTrial] = []
     url = f"sqlite:///{tmp_path}/other.db"
-    storage = open_storage(url, optuna_options(url), tune)
+    storage = open_storage(url, {}, tune)
     options = SamplerOptions(startup=3)
     other = Sampling(storage, "study", maximize=True, options=options, seed=1, history=lambda: behind)
     own = sampling(tmp_path)

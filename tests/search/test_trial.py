@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from search import api, trial
+from search.artifacts import Folder
 from search.errors import LeaseLostError
 from search.laboratory import open_laboratory
+from search.leaving import Leaving
 from search.records import EpochRecord, TrialState
 from search.spec import load_spec
 from search.store import connection, leases, migrate, reading, writing
-from search.worker import Leaving, open_bench
+from search.worker import open_bench
 
 
 @pytest.fixture
@@ -22,7 +24,9 @@ def bench(study_file: Path, tmp_path: Path) -> Iterator[trial.Bench]:
     migrate.upgrade(engine)
     laboratory = open_laboratory(load_spec(study_file), "cpu")
     writing.create_study(engine, laboratory.record())
-    with open_bench(laboratory, engine, url, tmp_path / "out", api.Silent(), Leaving()) as found:
+    place = Folder(tmp_path / "out")
+    opened = open_bench(laboratory, engine, url, tmp_path, api.Silent(), Leaving(), shelf=place, key="0123456789abcdef")
+    with opened as found:
         yield found
     engine.dispose()
 

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from search import api
-from search.engines.local import Local, run_processes
-from search.errors import RunError
+from search import api, engines
+from search.engines import Order, local
+from search.engines.local import Local
+from search.errors import RunError, UserError
+from search.leaving import Leaving
 from search.store import connection
-from search.worker import Leaving
 
 
 def test_workers_that_all_fail_are_told_with_their_log(
@@ -19,16 +21,51 @@ def test_workers_that_all_fail_are_told_with_their_log(
     api.run_study(study_file, trials=1, storage=url, report=False)
     folder.rename(tmp_path / "moved")
     engine = connection.connect(url)
+    order = Order("colours", url, tmp_path / "runs" / "colours", "cpu")
     with pytest.raises(RunError, match=r"all 2 workers failed.*does not exist"):
-        run_processes("colours", url, tmp_path, 2, "cpu", engine, api.Silent(), Leaving())
-    assert "does not exist" in (tmp_path / "worker-0.log").read_text()
+        engines.run_workers(order, 2, engine, api.Silent(), Leaving())
+    assert "does not exist" in (order.folder / "worker-0.log").read_text()
     engine.dispose()
 
 
 def test_the_storage_url_is_in_no_command_line(tmp_path: Path) -> None:
-    local = Local("s", "postgresql://me:secret@127.0.0.1:1/x", tmp_path, "cpu")
-    local.start(1)
-    (child,) = local._children
+    place = Local(Order("s", "postgresql://me:secret@127.0.0.1:1/x", tmp_path, "cpu"))
+    place.start(1)
+    (child,) = place.processes
     assert "secret" not in " ".join(map(str, child.args))  # type: ignore[arg-type]
-    local.stop()
-    assert local.alive() == 0
+    place.stop()
+    assert place.alive() == 0
+    assert "secret" not in (tmp_path / "worker-0.log").read_text()
+
+
+def test_a_worker_that_dies_is_started_again_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = tmp_path / "dies"
+    program.write_text("#!/bin/sh\nkill -9 $$\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    place = Local(Order("s", "sqlite:///x.db", tmp_path, "cpu"))
+    place.start(1)
+    starts = set()
+    while place.alive():
+        starts.add(place.processes[0].pid)
+    assert len(starts) <= 4
+    assert caplog.text.count("starting it again") == 3
+    assert place.complaint().startswith("all 1 workers failed")
+
+
+def test_workers_go_to_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert local.devices_for("auto", 3) == ["cuda:0", "cuda:1", "cuda:0"]
+    assert local.devices_for("cpu", 2) == ["cpu", "cpu"]
+    assert local.devices_for("cuda:1", 2) == ["cuda:1", "cuda:1"]
+    assert engines.default_count(engines.Placement(per_gpu=2), "auto") == 4
+    assert engines.default_count(engines.Placement(per_gpu=2), "cpu") == 1
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert local.devices_for("auto", 2) == ["auto", "auto"]
+
+
+def test_an_engine_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(UserError, match=r"expected one of local, ray, slurm, got 'rey'; ray\?"):
+        engines.engine_of("rey")

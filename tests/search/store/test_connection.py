@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+import traceback
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from search.errors import RunError, StoreUrlError
+from search.errors import DatabaseError, RunError, StoreUrlError
 from search.store import connection
 
 
@@ -97,3 +101,63 @@ def test_trying_again_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(RunError, match="locked"):
         call()
+
+
+SECRET = "planted-secret"
+
+
+def test_a_planted_password_is_in_no_traceback_and_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(0)
+    for url in (f"postgresql://me:{SECRET}@127.0.0.1:1/db", f"postgresql://me:{SECRET}@[::bad/db"):
+        with pytest.raises(StoreUrlError) as caught:
+            connection.connect(url, connection.Patience(0.2), wait=True)
+        assert SECRET not in "".join(traceback.format_exception(caught.value))
+    assert SECRET not in caplog.text
+
+
+def test_a_planted_password_is_not_in_the_process_list_for_long(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never answers
+        url = f"postgresql://me:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/db"
+        command = [sys.executable, "-m", "search", "status", "--storage", url]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        visitor, _ = silent.accept()  # it has come as far as the database
+        title = Path(f"/proc/{child.pid}/cmdline").read_bytes()
+        visitor.close()
+        silent.close()
+        output, _ = child.communicate(timeout=120)
+    assert b"status" in title
+    assert SECRET.encode() not in title
+    assert child.returncode == 2
+    assert "cannot reach the database" in output
+    assert SECRET not in output
+
+
+def test_the_servers_own_options_go_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = connection.parse_url("postgresql://h/db?sslmode=verify-full&sslrootcert=/ca.pem")
+    assert dict(url.query) == {"sslmode": "verify-full", "sslrootcert": "/ca.pem"}
+
+
+def test_waiting_ends_when_told_to_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def call() -> None:
+        calls.append(1)
+        raise _error("server closed the connection")
+
+    with pytest.raises(DatabaseError):
+        connection.insist(call, "call", connection.Patience(1000.0, lambda: bool(calls)))
+    assert len(calls) == 1
+
+
+def test_errors_are_known_behind_those_of_other_libraries() -> None:
+    answers: list[Exception | None] = [_error("database is locked"), None]
+
+    def call() -> str:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise RuntimeError("storage failed") from answer
+        return "done"
+
+    assert connection.insist(call, "call", connection.Patience(10.0)) == "done"
+    with pytest.raises(ZeroDivisionError):
+        connection.insist(lambda: 1 / 0, "call", connection.Patience(10.0))

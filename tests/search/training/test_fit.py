@@ -124,7 +124,7 @@ def test_a_training_that_was_paused_goes_on_as_if_nothing_had_happened(
 
 def test_leaving_in_the_middle_of_an_epoch_loses_only_that_epoch(tiny: Pretrained, tmp_path: Path) -> None:
     steps = iter(range(100))
-    outcome = fit(network_of(tiny), course(leave=lambda: next(steps) >= 4, folder=tmp_path))
+    outcome = fit(network_of(tiny), course(leave=lambda: next(steps) >= 7, folder=tmp_path))
     assert outcome.verdict is Verdict.PAUSE
     assert len(outcome.epochs) == 1
 

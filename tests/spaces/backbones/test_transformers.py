@@ -118,3 +118,41 @@ def test_describing_allocates_nothing_for_weights(saved: Path) -> None:
     chain = backbones.resolve(f"transformers:{saved}").describe((1, 12))
     assert all(value.is_meta for value in chain.state_dict().values())
     assert probe.output_shape(chain) == (12, 25)
+
+
+def test_an_image_encoder_says_how_it_wants_its_images(tmp_path: Path) -> None:
+    config = transformers.AutoConfig.for_model(
+        "vit",
+        hidden_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=32,
+        patch_size=8,
+    )
+    transformers.AutoModel.from_config(config).save_pretrained(tmp_path)
+    told = {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.2, 0.2], "resample": 3}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(told))
+    backbone = backbones.resolve(f"transformers:{tmp_path}")
+    found = backbone.preprocessing
+    assert (found.crop, found.mean, found.interpolation) == (32, (0.4, 0.5, 0.6), "bicubic")
+    assert (backbone.reads, backbone.usual_size) == ("images", (32, 32))
+    chain = backbone.pretrained("default", (48, 32)).chain
+    assert chain.forward(torch.randn(1, 3, 48, 32)).shape == (1, 25, 24)
+
+
+def test_a_repository_of_the_hub_is_opened_through_its_cache(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from spaces import weights as files
+
+    def local(repository: str, name: str) -> Path | None:
+        found = saved / name.replace("pytorch_model.bin", "model.safetensors")
+        return found if repository == "somebody/small-bert" and found.is_file() else None
+
+    monkeypatch.setattr(files, "hub_local", local)
+    backbone = backbones.resolve("transformers:somebody/small-bert")
+    assert backbone.label == "small-bert"
+    found = backbone.pretrained("default", (1, 12))
+    assert found.weights == "pretrained"
+    network = transformers.AutoModel.from_pretrained(saved).eval()
+    ids = torch.randint(1, 50, (2, 12))
+    torch.testing.assert_close(found.chain.forward(ids)[..., :-1], network(ids).last_hidden_state)

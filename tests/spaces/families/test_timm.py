@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import copy
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from spaces import backbones
+from spaces import backbones, probe
 from spaces.families import family_of
 from spaces.families._base import Positions
 
@@ -118,6 +119,12 @@ def test_stages_are_cut_into_blocks() -> None:
 
 
 def test_positions_are_found_with_their_class_token() -> None:
-    chain = backbones.resolve("timm:test_vit").describe((64, 96))
+    chain = backbones.resolve("timm:vit_tiny_patch16_224").describe((64, 96))
     assert chain.facts["positions"] == (Positions("pos_embed", 1, "tokens", (4, 6)),)
     assert chain.units[0].module.get_parameter("pos_embed").shape[1] == 25
+
+
+def test_a_network_that_resamples_its_positions_itself_is_left_to_do_so() -> None:
+    chain = backbones.resolve("timm:test_vit").describe((160, 160))
+    assert "positions" not in chain.facts
+    assert probe.output_shape(replace(chain, input_size=(80, 96))) == (31, 64)

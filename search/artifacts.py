@@ -1,0 +1,270 @@
+"""Where checkpoints are kept: a folder that all workers reach, or a bucket. Bytes in, bytes out, by name.
+
+A name is relative and stays below its root. A local write is atomic: temporary name, sync, rename.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from search.errors import TrialError, UserError
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+_PARTIAL = ".partial-"
+
+
+class Shelf(ABC):
+    """Keeps bytes under names such as ``resume-00003/epoch-00002.safetensors``.
+
+    Every method raises ``TrialError`` (kind ``disk``) when the place cannot be reached, and ``UserError`` for a
+    name that would lead out of it.
+    """
+
+    @property
+    @abstractmethod
+    def address(self) -> str:
+        """Where it is, as the store keeps it and people read it."""
+
+    @abstractmethod
+    def put(self, name: str, content: bytes) -> None:
+        """Keep ``content`` under ``name``: all of it or nothing."""
+
+    @abstractmethod
+    def get(self, name: str) -> bytes:
+        """Return what is kept under ``name``."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove what is kept under ``name``; nothing there is no error."""
+
+    @abstractmethod
+    def remove_all(self, begin: str) -> None:
+        """Remove all whose names begin with ``begin``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder(Shelf):
+    """A folder, of this machine or shared by all of them."""
+
+    root: Path
+
+    @property
+    def address(self) -> str:
+        return str(self.root.absolute())
+
+    def put(self, name: str, content: bytes) -> None:
+        path = self.path(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, content)
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            reason = "the disk is full" if full else error.strerror or str(error)
+            raise TrialError(
+                f"cannot write the checkpoint {path}: {reason}; free space or choose another folder", "disk"
+            ) from error
+
+    def get(self, name: str) -> bytes:
+        path = self.path(name)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise TrialError(f"cannot read the checkpoint {path}: {error.strerror}", "disk") from error
+
+    def remove(self, name: str) -> None:
+        path = self.path(name)
+        try:
+            path.unlink(missing_ok=True)
+            if path.parent != self.root and path.parent.is_dir() and not any(path.parent.iterdir()):
+                path.parent.rmdir()
+        except OSError as error:
+            raise TrialError(f"cannot remove the checkpoint {path}: {error.strerror}", "disk") from error
+
+    def remove_all(self, begin: str) -> None:
+        folder, _, stem = begin.rpartition("/")
+        place = self.path(folder) if folder else self.root
+        try:
+            for found in list(place.glob(f"{stem}*")):
+                for path in list(found.glob("*")) if found.is_dir() else (found,):
+                    path.unlink(missing_ok=True)
+                if found.is_dir():
+                    found.rmdir()
+            if place != self.root and place.is_dir() and not any(place.iterdir()):
+                place.rmdir()
+        except OSError as error:
+            raise TrialError(f"cannot remove checkpoints from {place}: {error.strerror}", "disk") from error
+
+    def path(self, name: str) -> Path:
+        """Return where ``name`` is kept.
+
+        Raises:
+            UserError: it would be outside of the folder.
+        """
+        path = self.root / checked(name)
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            raise UserError(f"the artifact name {name!r} leads out of {self.root}; expected one below it")
+        return path
+
+
+class Blobs(Protocol):
+    """What a bucket must be able to do: Optuna's artifact stores have this form."""
+
+    def open_reader(self, artifact_id: str) -> BinaryIO: ...
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None: ...
+    def remove(self, artifact_id: str) -> None: ...
+    def names(self, prefix: str) -> Iterable[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket(Shelf):
+    """A place in object storage, under a prefix."""
+
+    scheme: str
+    name: str
+    prefix: str
+    blobs: Blobs
+
+    @property
+    def address(self) -> str:
+        return f"{self.scheme}://{'/'.join(part for part in (self.name, self.prefix) if part)}"
+
+    def put(self, name: str, content: bytes) -> None:
+        self._try("write", name, lambda key: self.blobs.write(key, io.BytesIO(content)))
+
+    def get(self, name: str) -> bytes:
+        def read(key: str) -> bytes:
+            with self.blobs.open_reader(key) as body:
+                return body.read()
+
+        return bytes(self._try("read", name, read))
+
+    def remove(self, name: str) -> None:
+        self._try("remove", name, self.blobs.remove)
+
+    def remove_all(self, begin: str) -> None:
+        def remove(key: str) -> None:
+            for found in list(self.blobs.names(key)):
+                self.blobs.remove(found)
+
+        self._try("remove", begin, remove)
+
+    def _try(self, verb: str, name: str, act: Callable[[str], Any]) -> Any:
+        key = f"{self.prefix}/{name}" if self.prefix else name
+        checked(name.rstrip("/-"))
+        try:
+            return act(key)
+        except Exception as error:
+            # Every object store has errors of its own, and none of them is this program's.
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise TrialError(
+                f"cannot {verb} the checkpoint {self.scheme}://{self.name}/{key}: {reason}", "disk"
+            ) from error
+
+
+def checked(name: str) -> str:
+    """Return ``name`` if it is relative and stays below where it is put.
+
+    Raises:
+        UserError: it has an empty part, ``..``, a leading slash or dot, or characters that some place forbids.
+    """
+    if not _NAME.fullmatch(name):
+        raise UserError(f"expected an artifact name of letters, digits and .-_ below its root, got {name!r}")
+    return name
+
+
+def open_shelf(address: str, bucket: Callable[[str], Blobs]) -> Shelf:
+    """Return the shelf at ``address``: ``s3://BUCKET/PREFIX``, or a folder.
+
+    Args:
+        bucket: opens the bucket of a name.
+
+    Raises:
+        UserError: another kind of address.
+    """
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return Folder(Path(address).expanduser())
+    if scheme != "s3":
+        raise UserError(f"--artifacts: expected a folder or s3://BUCKET/PREFIX, got {address!r}")
+    name, _, prefix = rest.partition("/")
+    prefix = prefix.strip("/")
+    if not name or (prefix and not _NAME.fullmatch(prefix)):
+        raise UserError(f"--artifacts: expected s3://BUCKET/PREFIX, got {address!r}")
+    return Bucket(scheme, name, prefix, bucket(name))
+
+
+def claim_place(shelf: Shelf, key: str) -> None:
+    """Mark ``shelf`` as the place of the study with this ``key``; shows at once whether it can be written.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        shelf.put(_mark(key), key.encode())
+    except TrialError as error:
+        raise UserError(f"cannot keep checkpoints in {shelf.address}: {error}") from error
+
+
+def find_place(shelf: Shelf, key: str) -> None:
+    """Check that ``shelf`` is the place of the study with this ``key``.
+
+    Raises:
+        UserError: it is not: a folder of another machine, or another study's.
+    """
+    if not is_place(shelf, key):
+        raise UserError(
+            f"the study's checkpoints are not in {shelf.address} of this machine; share that folder with it, say "
+            "where it is mounted here with --artifacts, or start studies with --artifacts s3://BUCKET/PREFIX"
+        )
+
+
+def is_place(shelf: Shelf, key: str) -> bool:
+    """Return whether ``shelf`` is the place of the study with this ``key``, and can be reached."""
+    try:
+        shelf.get(_mark(key))
+    except TrialError:
+        return False
+    return True
+
+
+def clear(shelf: Shelf, key: str, names: Iterable[str]) -> None:
+    """Remove what a study keeps on ``shelf``: the checkpoints of these ``names``, all for resuming, its mark."""
+    for name in names:
+        shelf.remove(name)
+    shelf.remove_all(resuming(key))
+    shelf.remove(_mark(key))
+
+
+def resuming(key: str, number: int | None = None) -> str:
+    """Return where the checkpoints for resuming trial ``number`` lie, or how all such places begin.
+
+    The study's key is in it: two stores may hold studies of one name that share a folder.
+    """
+    return f"resume-{key[:8]}-" + ("" if number is None else f"{number:05d}/")
+
+
+def _mark(key: str) -> str:
+    return f"artifacts-{key}"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_PARTIAL, suffix=path.suffix)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,47 @@
+"""Delete a study: its trials, epochs, Optuna's part and its checkpoints; asks first."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from search.cli._console import StorageOption, StudyArgument
+
+SECTION, ORDER = "Search", 6
+
+
+def command(
+    study: StudyArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    artifacts: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Where the folder of its checkpoints is mounted here.")
+    ] = None,
+    keep_artifacts: Annotated[bool, typer.Option("--keep-artifacts", help="Leave its checkpoints where they are.")] = (
+        False
+    ),
+    storage: StorageOption = None,
+) -> None:
+    from search import api
+    from search.cli._console import console, open_store, storage_url, study_name
+    from search.errors import UserError
+    from search.store import reading, workers
+
+    engine = open_store(storage)
+    name = study_name(study)
+    progress = reading.progress(engine, name)
+    count = sum(progress.states.values())
+    active = [worker.name for worker in workers.present(engine, name) if worker.silent_s < 60]
+    place = reading.artifacts_of(engine, name)
+    where = f" and its checkpoints in {artifacts or place[0]}" if place and not keep_artifacts else ""
+    question = f"Delete {name} with its {count} trials{where}?"
+    if active:
+        question += f" {len(active)} workers are running it ({', '.join(active[:3])}) and will leave."
+    if not yes:
+        try:
+            if not typer.confirm(question):
+                raise UserError("nothing was deleted")
+        except typer.Abort:
+            raise UserError("nothing was deleted; --yes deletes without asking") from None
+    api.delete_study(name, storage=storage_url(storage), artifacts=artifacts, keep_artifacts=keep_artifacts)
+    console().print(f"{name} is deleted", markup=False)

@@ -1,0 +1,42 @@
+"""What fitted into memory: how many samples of one structure, on one kind of device."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+
+from sqlalchemy import Engine, delete, insert, select
+
+from search.records import Json
+from search.store.connection import reading, retried, writing
+from search.store.tables import FittedRow, StudyRow
+
+
+def structure_key(candidate: Json) -> str:
+    """Return what candidates of the same structure share, however they are trained: a hash."""
+    structure = candidate.get("structure", candidate) if isinstance(candidate, dict) else candidate
+    return sha256(json.dumps(structure, sort_keys=True).encode()).hexdigest()
+
+
+@retried
+def remember(engine: Engine, study: str, structure: str, device: str, samples: int) -> None:
+    """Store that at most ``samples`` of a batch fitted at once; what was known before is replaced."""
+    owner = select(StudyRow.id).where(StudyRow.name == study)
+    with writing(engine) as connection:
+        study_id = connection.execute(owner.with_for_update()).scalar_one_or_none()
+        if study_id is None:
+            return
+        key = {"study_id": study_id, "structure": structure, "device": device}
+        connection.execute(delete(FittedRow).filter_by(**key))
+        connection.execute(insert(FittedRow).values(**key, samples=samples))
+
+
+@retried
+def recall(engine: Engine, study: str, structure: str, device: str) -> int | None:
+    """Return how many samples fitted at once; None when whole batches did, or nobody has tried."""
+    with reading(engine) as connection:
+        return connection.execute(
+            select(FittedRow.samples)
+            .join(StudyRow, StudyRow.id == FittedRow.study_id)
+            .where(StudyRow.name == study, FittedRow.structure == structure, FittedRow.device == device)
+        ).scalar_one_or_none()

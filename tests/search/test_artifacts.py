@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from search import artifacts
+from search.artifacts import Bucket, Folder, Shelf, open_shelf
+from search.errors import TrialError, UserError
+
+
+class Memory:
+    """A bucket in memory."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, bytes] = {}
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        return io.BytesIO(self.found[artifact_id])
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        self.found[artifact_id] = content_body.read()
+
+    def remove(self, artifact_id: str) -> None:
+        self.found.pop(artifact_id, None)
+
+    def names(self, prefix: str) -> Iterable[str]:
+        return [name for name in self.found if name.startswith(prefix)]
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
+    return Folder(tmp_path / "kept") if request.param == "folder" else open_shelf("s3://b/deep/er", lambda _: Memory())
+
+
+def test_bytes_come_back_under_their_name(shelf: Shelf) -> None:
+    shelf.put("resume-1/epoch-1.x", b"one")
+    shelf.put("resume-1/epoch-1.x", b"two")
+    assert shelf.get("resume-1/epoch-1.x") == b"two"
+    shelf.remove("resume-1/epoch-1.x")
+    shelf.remove("resume-1/epoch-1.x")
+    with pytest.raises(TrialError, match="cannot read the checkpoint") as caught:
+        shelf.get("resume-1/epoch-1.x")
+    assert caught.value.kind == "disk"
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "", ".hidden", "a//b", "a b", "a/.", "x\n"])
+def test_no_name_leads_out_of_its_root(shelf: Shelf, name: str) -> None:
+    for act in (lambda: shelf.put(name, b""), lambda: shelf.get(name), lambda: shelf.remove(name)):
+        with pytest.raises(UserError, match="expected an artifact name"):
+            act()
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "link").symlink_to(tmp_path)
+    with pytest.raises(UserError, match="leads out of"):
+        Folder(tmp_path / "kept").put("link/x", b"")
+
+
+def test_one_trials_checkpoints_go_and_its_neighbours_stay(shelf: Shelf) -> None:
+    for name in ("resume-k-00001/a", "resume-k-00001/b", "resume-k-00010/a", "trial-1"):
+        shelf.put(name, b"x")
+    shelf.remove_all("resume-k-00001/")
+    assert shelf.get("resume-k-00010/a") == shelf.get("trial-1") == b"x"
+    with pytest.raises(TrialError):
+        shelf.get("resume-k-00001/a")
+
+
+def test_clearing_removes_what_is_the_studys_and_nothing_else(shelf: Shelf) -> None:
+    artifacts.claim_place(shelf, "mine" * 8)
+    artifacts.claim_place(shelf, "other" * 6)
+    for name in (
+        "trial-1",
+        "trial-2",
+        artifacts.resuming("mine" * 8, 3) + "a",
+        artifacts.resuming("other" * 6, 3) + "a",
+    ):
+        shelf.put(name, b"x")
+    artifacts.clear(shelf, "mine" * 8, ["trial-1"])
+    artifacts.find_place(shelf, "other" * 6)
+    assert shelf.get("trial-2") == shelf.get(artifacts.resuming("other" * 6, 3) + "a") == b"x"
+    for name in ("trial-1", artifacts.resuming("mine" * 8, 3) + "a"):
+        with pytest.raises(TrialError):
+            shelf.get(name)
+
+
+def test_another_machines_folder_is_refused_with_what_to_do(shelf: Shelf) -> None:
+    with pytest.raises(UserError, match=r"not in .* of this machine; share that folder.*--artifacts s3://"):
+        artifacts.find_place(shelf, "k" * 32)
+
+
+@pytest.mark.parametrize("address", ["s3://", "gs://b/x", "s3://b/../x"])
+def test_an_address_that_means_nothing_is_refused(address: str) -> None:
+    with pytest.raises(UserError, match="--artifacts: expected"):
+        open_shelf(address, lambda _: Memory())
+
+
+def test_an_address_leads_back_to_its_shelf(tmp_path: Path) -> None:
+    assert open_shelf("s3://b/x/y", lambda _: Memory()).address == "s3://b/x/y"
+    assert isinstance(open_shelf("s3://b", lambda _: Memory()), Bucket)
+    assert open_shelf(str(tmp_path), lambda _: Memory()) == Folder(tmp_path)
