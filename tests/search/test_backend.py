@@ -21,6 +21,10 @@ def insist(call: Any, _: str) -> Any:
     return call()
 
 
+def persistent(call: Any, name: str) -> Any:
+    return connection.insist(call, name, connection.Patience(20.0))
+
+
 def run(sampling: Sampling) -> None:
     asked = sampling.ask(0)
     asked.suggest.integer("depth", 0, 3)
@@ -47,6 +51,9 @@ def test_a_study_is_sampled_through_the_proxy_as_it_is_directly(address: str, tm
     storage = backend.open_proxy(address, insist, timeout_s=60)
     sampling = Sampling(storage, "s", maximize=True, options=SamplerOptions(), seed=0)
     run(sampling)
+    other = Sampling(backend.open_proxy(address, persistent), "s", maximize=True, options=SamplerOptions(), seed=0)
+    other.tell(0, TrialState.FAILED, None, None)  # told already: what the proxy answers is no trouble
+    other.close()
     sampling.close()
     url = f"sqlite:///{tmp_path}/s.db"
     direct = backend.open_storage(url, connection.optuna_options(url), connection.tune)
