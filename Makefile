@@ -1,6 +1,6 @@
 # make quickstart   a finished search on real images in minutes
 # make test         style, types, import contracts, tests with coverage
-# make chaos      break everything while a study runs, count what is lost (minutes)
+# make chaos        break everything while a study runs, count what is lost (minutes)
 # make test-all     the same with every backbone (slow)
 # make bench        ratios of speed, measured side by side: make bench DATA=folder-of-images EPOCHS=3
 

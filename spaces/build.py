@@ -88,6 +88,9 @@ class Network(nn.Module):
                 mask = torch.empty(len(after), *[1] * (after.ndim - 1), device=after.device, dtype=after.dtype)
                 after = features + mask.bernoulli_(1 - rate).div_(1 - rate) * (after - features)
             features = after
+        if features.requires_grad and _is_channels_last(features):
+            # Pooling hands back a gradient laid out the other way, for which batch norm has only a slow path.
+            features.register_hook(lambda grad: grad.contiguous(memory_format=torch.channels_last))  # type: ignore[no-untyped-call]
         output: Tensor = self.head(features)
         return output
 
@@ -138,6 +141,14 @@ class Network(nn.Module):
 def _added(unit: Unit, module: nn.Module) -> Iterator[nn.Parameter]:
     for path in unit.extra:
         yield from module.get_submodule(path).parameters()
+
+
+def _is_channels_last(features: Tensor) -> bool:
+    return (
+        features.ndim == 4
+        and not features.is_contiguous()
+        and features.is_contiguous(memory_format=torch.channels_last)
+    )
 
 
 def _selected(module: nn.Module, kind: Trainable) -> Iterator[nn.Parameter]:

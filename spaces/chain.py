@@ -19,9 +19,12 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from spaces.errors import ChainError
+from spaces.fixing import fix_sizes, with_free
 from spaces.tracing import GATHERING, Opaque, submodule, trace
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
+_FEW = 4
+"""Units of which a network of many layers is cut again, for its input size alone."""
 _GATHERING_CALLS = {
     *(torch.flatten, torch.mean, torch.squeeze, operator.getitem, F.dropout, F.adaptive_avg_pool2d),
     *("flatten", "mean", "squeeze", "view", "reshape"),
@@ -166,25 +169,45 @@ def cut(
     """Return ``network`` as a chain; its units share the network's parameters.
 
     The chain's ``logits`` equal the network's output, in eval and, under the same seed, in training mode.
-    ``opaque`` names what must stay whole.
+    ``opaque`` names what must stay whole. A network that hands sizes from block to block is cut for
+    ``input_size`` alone.
 
     Raises:
         ChainError: ``torch.fx`` cannot trace the network, or it has no place where it can be cut.
     """
     graph, root = trace(network, opaque)
-    segments = _segments(graph, root)
-    body, classifier = _split_classifier(segments, root)
-    groups = _join(body, root)
+    groups, classifier = _groups(graph, root, set())
+    if len(groups) <= _FEW < sum(isinstance(module, nn.Linear | nn.Conv2d) for module in network.modules()) / 4:
+        again, twin = trace(network, opaque)  # afresh: fixing changes the graph
+        fixed = _fixed(again, twin, input_size)
+        if len(fixed[0]) > len(groups):
+            (groups, classifier), root = fixed, twin
     if len(groups) < 2:
+        reason = "is one tensor alone (branches side by side, or a single layer); choose another backbone"
         raise ChainError(
-            f"{type(network).__name__} cannot be cut: at no place between its first and its last layer is one tensor "
-            "alone (branches side by side, or a single layer); choose another backbone"
+            f"{type(network).__name__} cannot be cut: at no place between its first and its last layer {reason}"
         )
     names = _names(groups, root)
     units = tuple(Unit(name, submodule(group, root)) for name, group in zip(names, groups, strict=True))
     top = submodule(classifier, root) if classifier else None
     aliases, unused = _besides(network, (*(unit.module for unit in units), *filter(None, (top,))))
     return Chain(units, top, input_size, facts=dict(facts or {}), aliases=aliases, unused=unused)
+
+
+def _groups(graph: fx.Graph, root: nn.Module, free: set[fx.Node]) -> tuple[list[list[fx.Node]], list[fx.Node]]:
+    """Return the nodes of every unit and of the classifier."""
+    body, classifier = _split_classifier(_segments(graph, root, free), root)
+    return _join(body, root), classifier
+
+
+def _fixed(graph: fx.Graph, root: nn.Module, input_size: tuple[int, int]) -> tuple[list[list[fx.Node]], list[fx.Node]]:
+    """Return the units of a network whose sizes are fixed to those of ``input_size``; none if it does not run."""
+    try:
+        free = fix_sizes(graph, root, (3, *input_size))
+    except Exception:  # noqa: BLE001  # a size that does not fit is told when the chain is probed
+        return [], []
+    groups, classifier = _groups(graph, root, free)
+    return [with_free(group, free) for group in groups], with_free(classifier, free) if classifier else []
 
 
 def _besides(network: nn.Module, modules: Sequence[nn.Module]) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -197,8 +220,8 @@ def _besides(network: nn.Module, modules: Sequence[nn.Module]) -> tuple[dict[str
     return aliases, {name: value.detach() for name, value in outside.items() if name not in aliases}
 
 
-def _segments(graph: fx.Graph, network: nn.Module) -> list[_Segment]:
-    nodes = [node for node in graph.nodes if node.op not in ("placeholder", "output")]
+def _segments(graph: fx.Graph, network: nn.Module, free: set[fx.Node]) -> list[_Segment]:
+    nodes = [node for node in graph.nodes if node.op not in ("placeholder", "output") and node not in free]
     inputs = [node for node in graph.nodes if node.op == "placeholder"]
     if len(inputs) > 1 and any(node.users for node in inputs[1:]):
         raise ChainError(f"{type(network).__name__} takes {len(inputs)} inputs; a chain takes one")

@@ -5,8 +5,8 @@ CSS = """
   padding: 12px 20px; max-width: 1180px; margin: 0 auto; }
 .top strong { font-size: 1.05rem; } .top a { text-decoration: none; }
 .tabs { display: flex; flex-wrap: wrap; gap: 6px; margin: 18px 0 0; border-bottom: 1px solid var(--line); }
-.tab { padding: 8px 14px; text-decoration: none; color: var(--ink); border-radius: 6px 6px 0 0; }
-.tab.here { background: var(--card); border: 1px solid var(--line); border-bottom-color: var(--card); font-weight: 600; }
+.part { padding: 8px 14px; text-decoration: none; color: var(--ink); border-radius: 6px 6px 0 0; }
+.part.here { background: var(--card); border: 1px solid var(--line); border-bottom-color: var(--card); font-weight: 600; }
 .filters { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 12px; margin: 10px 0; }
 .filters input[type=text] { width: 100%; } .filters label { display: block; }
 .filters .dash-options-list-option, .filters .dash-checklist label { display: inline-flex; margin-right: 10px; }

@@ -124,7 +124,8 @@ class _Keeper:
     def _form(wanted: str, fault: str, status: int = 200) -> Response:
         note = f"<p role='alert'>{escape(fault)}</p>" if fault else ""
         return make_response(
-            "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>ftsearch</title><link rel='icon' href='data:,'>"
+            "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>ftsearch</title>"
+            "<link rel='icon' href='data:,'>"
             "<meta name='viewport' content='width=device-width, initial-scale=1'><style>"
             ":root{color-scheme:light dark} body{font:16px/1.5 system-ui,sans-serif;max-width:26rem;margin:15vh auto;"
             "padding:0 1rem} input,button{font:inherit;padding:.4rem .6rem;width:100%;margin:.3rem 0;"

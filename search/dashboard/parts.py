@@ -162,7 +162,7 @@ def tabs(study: str, sections: Sequence[Section], current: Section, query: str) 
     for section in sections:
         address = f"{study_path(study)}?tab={section.value}" + (f"&{query}" if query else "")
         here = aria(current="page") if section is current else {}
-        links.append(html.A(section.value, href=address, className="tab here" if here else "tab", **here))
+        links.append(html.A(section.value, href=address, className="part here" if here else "part", **here))
     return html.Nav(links, className="tabs", **aria(label="Sections"))
 
 

@@ -98,6 +98,10 @@ class Watch:
     def _look(self, found: _Watched) -> None:
         last = max(found.trials, default=-1)
         unfinished = [number for number, trial in found.trials.items() if not trial.state.is_finished]
+        head = aggregates.head(self.engine, found.head.name)
+        if head != found.head:  # more trials were asked for
+            found.head, found.built = head, None
+            found.version += 1
         seen = aggregates.changes(self.engine, found.head.name, last, unfinished)
         running = {trial.number for trial in seen if not trial.state.is_finished}
         changed = {trial.number: trial for trial in seen if not _is_same(found.trials.get(trial.number), trial)}

@@ -115,7 +115,7 @@ class Batches:
         return self.augmentation.draw(ratios, self.size, self.resize, self._generator(seed, turn, 1))
 
     def _take(self, chosen: Tensor, drawn: Drawn | None) -> Tensor:
-        images = self._images[chosen.to(self._images.device)].to(self.device, non_blocking=True)
+        images = gather(self._images, chosen, self.device)
         crops = images.float() if drawn is None else drawn.of(chosen).apply(images, self.size)
         return crops.sub_(self._mean).mul_(self._scale)
 
@@ -130,3 +130,12 @@ def place(images: Tensor, device: torch.device) -> Tensor:
         return images
     free, _ = torch.cuda.mem_get_info(device)
     return images.to(device) if images.nbytes < _SHARE * free else images
+
+
+def gather(rows: Tensor, chosen: Tensor, device: torch.device) -> Tensor:
+    """Return ``rows[chosen]`` on ``device``; from host memory by way of pinned memory, so that the device can go on."""
+    if rows.is_cuda or device.type != "cuda":
+        return rows.index_select(0, chosen.to(rows.device))
+    staged = torch.empty((len(chosen), *rows.shape[1:]), dtype=rows.dtype, pin_memory=True)
+    torch.index_select(rows, 0, chosen, out=staged)
+    return staged.to(device, non_blocking=True)

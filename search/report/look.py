@@ -47,7 +47,7 @@ footer { color: var(--soft); font-size: .85rem; padding: 32px 0; }
 .js-plotly-plot .xtick text, .js-plotly-plot .ytick text, .js-plotly-plot .xtitle, .js-plotly-plot .ytitle,
   .js-plotly-plot .legendtext, .js-plotly-plot .annotation-text, .js-plotly-plot .cbaxis text, .js-plotly-plot .cbtitle text,
   .js-plotly-plot .textpoint text, .js-plotly-plot .bars .bartext-outside { fill: var(--ink) !important; }
-@media (max-width: 600px) { .page { padding: 0 12px 20px; } h1 { font-size: 1.35rem; } td.words { min-width: 240px; }
+@media (max-width: 600px) { .page { padding: 0 12px 20px; } h1 { font-size: 1.35rem; } td.words { min-width: 520px; }
   .tile b { font-size: 1.1rem; } }
 @media print { :root { color-scheme: light; --ink:#000; --soft:#333; --line:#bbb; --back:#fff; --card:#fff; --accent:#000; }
   body { font-size: 11px; } .page { max-width: none; } .plot, figure, table, pre, section.one { break-inside: avoid; }

@@ -67,7 +67,9 @@ def styled(figure: go.Figure, *, height: int = 380, x: str = "", y: str = "") ->
 def sentence(text: str) -> go.Figure:
     """Return a figure that only says something: in place of a drawing there is no data for."""
     figure = go.Figure()
-    figure.add_annotation(text=text, showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font={"size": 15})
+    figure.add_annotation(
+        text=wrapped(text, 44), showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font={"size": 15}
+    )
     figure = styled(figure, height=110)
     figure.update_layout(margin={"t": 8, "b": 8})
     figure.update_xaxes(visible=False)

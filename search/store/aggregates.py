@@ -60,6 +60,13 @@ def outline(engine: Engine, name: str) -> StudyRecord:
 
 
 @retried
+def head(engine: Engine, name: str) -> StudyRecord:
+    """Return the study without its trials."""
+    with reading(engine) as connection:
+        return study_record(study_row(connection, name), ())
+
+
+@retried
 def changes(engine: Engine, name: str, after: int, unfinished: Iterable[int]) -> tuple[TrialRecord, ...]:
     """Return outlines of the trials that may have changed: numbers above ``after``, those open now, ``unfinished``.
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from search.data import mapped
+from search.data.batches import gather
 from search.data.mapped import Array, Facts, Shelf
 from search.training.host import Budgets
 
@@ -47,15 +48,7 @@ class Features:
 
     def take(self, chosen: Tensor, device: torch.device) -> Tensor:
         """Return the features of the images with the numbers ``chosen``, on ``device``."""
-        rows = self.rows
-        if rows.device == device or device.type == "cpu":
-            found = rows.index_select(0, chosen.to(rows.device))
-        else:
-            # Gathered into pinned memory, so that the copy to the device runs beside the step before.
-            staged = torch.empty((len(chosen), *rows.shape[1:]), dtype=rows.dtype, pin_memory=True)
-            torch.index_select(rows, 0, chosen, out=staged)
-            found = staged.to(device, non_blocking=True)
-        found = found.to(self.dtype)
+        found = gather(self.rows, chosen, device).to(self.dtype)
         return found.permute(0, 3, 1, 2) if self.channels_last else found
 
     def at(self, device: torch.device) -> Features:

@@ -17,6 +17,7 @@ import json
 import multiprocessing
 import os
 import platform
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+TIMES = ("seconds", "cpu_seconds")
 SHARES = (0.0, 0.3, 0.5, 0.7, 0.8, 1.0)
 """Of the chain's units that are frozen."""
 
@@ -46,10 +48,29 @@ class Job:
 
 @dataclass(frozen=True)
 class Ran:
-    """What one candidate took, and how good it became (0 for the floor, which learns nothing worth knowing)."""
+    """What one candidate took, and how good it became (0 for the floor, which learns nothing worth knowing).
+
+    ``cpu_seconds`` are those of all processors and child processes: on a machine that is shared they tell more.
+    """
 
     seconds: float
+    cpu_seconds: float
     accuracy: float
+
+
+class Watch:
+    """Wall-clock and processor seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), self._used()
+
+    def read(self) -> tuple[float, float]:
+        return time.perf_counter() - self._wall, self._used() - self._cpu
+
+    @staticmethod
+    def _used() -> float:
+        found = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(usage.ru_utime + usage.ru_stime for usage in found)
 
 
 def study(job: Job) -> Any:
@@ -76,15 +97,15 @@ def laboratory(job: Job) -> Any:
     return open_laboratory(study(job), "auto")
 
 
-def opening(job: Job) -> float:
-    """Return the seconds that opening the study and decoding its images take."""
+def opening(job: Job) -> tuple[float, float]:
+    """Return the wall-clock and processor seconds that opening the study and decoding its images take."""
     import torchvision  # noqa: F401  # both loops need it: importing is not part of either
 
     from search import laboratory as _  # noqa: F401
 
-    begin = time.perf_counter()
+    watch = Watch()
     laboratory(job).decode()
-    return time.perf_counter() - begin
+    return watch.read()
 
 
 def candidate_of(job: Job, depth: int) -> Any:
@@ -102,7 +123,7 @@ def tutorial(job: Job, depth: int) -> Ran:
     from torch import nn
     from torch.utils.data import DataLoader
 
-    begin = time.perf_counter()
+    watch = Watch()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     train_set, val_set, classes = _tutorial_data(job)
     pin = device.type != "cpu"
@@ -129,7 +150,7 @@ def tutorial(job: Job, depth: int) -> Ran:
                 images, labels = images.to(device), labels.to(device)  # noqa: PLW2901
                 hits += (model(images).argmax(1) == labels).sum().item()
         best = max(best, hits / len(val_set))
-    return Ran(time.perf_counter() - begin, best)
+    return Ran(*watch.read(), best)
 
 
 def _tutorial_data(job: Job) -> tuple[Any, Any, int]:
@@ -191,13 +212,13 @@ def ours(job: Job, depth: int) -> Ran:
     from search.records import Verdict
     from search.training.fit import fit
 
-    begin = time.perf_counter()
+    watch = Watch()
     opened, candidate = laboratory(job), candidate_of(job, depth)
     network = opened.build(candidate, depth)
     course = opened.course(candidate, depth, lambda _: Verdict.CONTINUE, lambda: False, None, network)
     outcome = fit(network, course)
     best = max(record.metrics["accuracy"] for record in outcome.epochs)
-    return Ran(time.perf_counter() - begin, best)
+    return Ran(*watch.read(), best)
 
 
 # --- C: the floor ----------------------------------------------------------------------------------------------------
@@ -218,7 +239,7 @@ def floor(job: Job, depth: int) -> Ran:
     train, val = opened.batches(Split.TRAIN, 0), opened.batches(Split.VAL)
     views = min(opened.spec.training.views_for(job.trials), job.epochs) if depth else 1
     place, autocast = opened.precision.place, opened.precision.autocast
-    seconds = 0.0
+    seconds = cpu_seconds = 0.0
     inputs: dict[str, list[Any]] = {}
     for name, batches, count in (("train", train, views), ("val", val, 1)):
         for view in range(count):
@@ -229,7 +250,7 @@ def floor(job: Job, depth: int) -> Ran:
                 _bottom[key, 0] = (0, below)
             start = max((at for name_, at in _bottom if name_ == key and at <= depth), default=0)
             below = _bottom[key, start][1]
-            begin = time.perf_counter()
+            watch = Watch()
             with torch.no_grad(), autocast():
                 found = []
                 for part in below:
@@ -238,12 +259,13 @@ def floor(job: Job, depth: int) -> Ran:
                         features = module(features)
                     found.append(features)
             _wait(opened)
-            seconds += time.perf_counter() - begin
+            took = watch.read()
+            seconds, cpu_seconds = seconds + took[0], cpu_seconds + took[1]
             _bottom[key, depth] = (depth, found)
             inputs[key] = found
     labels = {"train": _labels(train), "val": _labels(val)}
     optimizer, _ = optimize(network, values["optimizer"], values["penalty"], 1)
-    begin = time.perf_counter()
+    watch = Watch()
     for epoch in range(job.epochs):
         network.train()
         for features, targets in zip(inputs[f"train {epoch % views}"], labels["train"], strict=True):
@@ -259,7 +281,8 @@ def floor(job: Job, depth: int) -> Ran:
             for features in inputs["val 0"]:
                 network.suffix(features)
     _wait(opened)
-    return Ran(seconds + time.perf_counter() - begin, 0.0)
+    took = watch.read()
+    return Ran(seconds + took[0], cpu_seconds + took[1], 0.0)
 
 
 def _labels(batches: Any) -> list[Any]:
@@ -285,25 +308,28 @@ def compare(job: Job, depths: Sequence[int], tell: Callable[[str], None]) -> dic
     with three_processes() as (first, second, third):
         started = second.submit(opening, job).result()
         third.submit(opening, job).result()
-        tell(f"opened and decoded in {started:.1f} s")
-        tell(f"{'frozen':>8} {'A s':>8} {'B s':>8} {'C s':>8} {'A/B':>7} {'B/C':>6} {'A acc':>7} {'B acc':>7}")
+        tell(f"opened and decoded in {started[0]:.1f} s")
+        names = ("A s", "B s", "C s", "A/B", "B/C", "A/B cpu", "B/C cpu", "A acc", "B acc")
+        tell(f"{'frozen':>8} " + " ".join(f"{name:>8}" for name in names))
         for depth in depths:
             a, b, c = (
                 process.submit(part, job, depth).result()
                 for process, part in ((first, tutorial), (second, ours), (third, floor))
             )
-            b = replace(b, seconds=b.seconds + started / len(depths))
+            share = [spent / len(depths) for spent in started]
+            b = replace(b, seconds=b.seconds + share[0], cpu_seconds=b.cpu_seconds + share[1])
             rows.append(_row(depth, a, b, c))
             tell(_line(str(depth), rows[-1]))
-    totals = {name: sum(row[name] for row in rows) for name in ("a_seconds", "b_seconds", "c_seconds")}
+    totals = {f"{part}_{name}": sum(row[f"{part}_{name}"] for row in rows) for part in "abc" for name in TIMES}
     accuracy = {name: sum(row[name] for row in rows) / len(rows) for name in ("a_accuracy", "b_accuracy")}
     whole = totals | accuracy
-    whole |= {"ratio": whole["a_seconds"] / whole["b_seconds"], "floor_ratio": whole["b_seconds"] / whole["c_seconds"]}
+    whole |= _ratios(whole)
     tell(_line("total", whole))
     return {
         "total_ratio": whole["ratio"],
         "floor_ratio": whole["floor_ratio"],
-        "opening_seconds": started,
+        "total_cpu_ratio": whole["cpu_ratio"],
+        "opening_seconds": started[0],
         "accuracy_difference": accuracy["b_accuracy"] - accuracy["a_accuracy"],
         "rows": rows,
         "total": whole,
@@ -313,23 +339,23 @@ def compare(job: Job, depths: Sequence[int], tell: Callable[[str], None]) -> dic
 
 
 def _row(depth: int, a: Ran, b: Ran, c: Ran) -> dict[str, Any]:
+    times = {f"{part}_{name}": getattr(ran, name) for part, ran in zip("abc", (a, b, c), strict=True) for name in TIMES}
+    return {"depth": depth, **times, **_ratios(times), "a_accuracy": a.accuracy, "b_accuracy": b.accuracy}
+
+
+def _ratios(times: dict[str, float]) -> dict[str, float]:
     return {
-        "depth": depth,
-        "a_seconds": a.seconds,
-        "b_seconds": b.seconds,
-        "c_seconds": c.seconds,
-        "ratio": a.seconds / b.seconds,
-        "floor_ratio": b.seconds / c.seconds,
-        "a_accuracy": a.accuracy,
-        "b_accuracy": b.accuracy,
+        "ratio": times["a_seconds"] / times["b_seconds"],
+        "floor_ratio": times["b_seconds"] / times["c_seconds"],
+        "cpu_ratio": times["a_cpu_seconds"] / times["b_cpu_seconds"],
+        "floor_cpu_ratio": times["b_cpu_seconds"] / times["c_cpu_seconds"],
     }
 
 
 def _line(name: str, row: dict[str, Any]) -> str:
-    return (
-        f"{name:>8} {row['a_seconds']:8.2f} {row['b_seconds']:8.2f} {row['c_seconds']:8.2f} {row['ratio']:7.2f} "
-        f"{row['floor_ratio']:6.2f} {row['a_accuracy']:7.4f} {row['b_accuracy']:7.4f}"
-    )
+    keys = ("a_seconds", "b_seconds", "c_seconds", "ratio", "floor_ratio", "cpu_ratio", "floor_cpu_ratio")
+    times = " ".join(f"{row[key]:8.2f}" for key in keys)
+    return f"{name:>8} {times} {row['a_accuracy']:8.4f} {row['b_accuracy']:8.4f}"
 
 
 class three_processes:  # noqa: N801  # a context manager used like a function

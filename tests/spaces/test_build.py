@@ -217,3 +217,15 @@ def test_norms_and_biases_are_spared_unless_asked(space: Space) -> None:
     spared = build.penalised(network, everything=False)
     assert all(parameter.ndim > 1 for parameter in spared)
     assert len(build.penalised(network, everything=True)) > len(spared)
+
+
+def test_gradients_reach_the_units_in_the_layout_of_their_outputs(tiny: Pretrained) -> None:
+    space = Space(tiny, {})
+    network = built(space, space.baseline(), 0).to(memory_format=torch.channels_last)
+    seen: list[torch.Tensor] = []
+    last = list(network.units)[-1]
+    last.register_full_backward_hook(lambda module, inward, outward: seen.append(outward[0]))
+    images = torch.randn(2, 3, 16, 16).contiguous(memory_format=torch.channels_last)
+    network(images).sum().backward()
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+    assert not seen[0].is_contiguous()

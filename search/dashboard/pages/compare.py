@@ -30,7 +30,7 @@ def page(study: StudyRecord, numbers: Sequence[int]) -> html.Div:
         return html.Div(
             [back, html.H1("Compare trials"), html.P("Tick two or more trials in the study's ranking to compare them.")]
         )
-    head = ("", *(f"trial {trial.number}" for trial in trials))
+    head = ("what", *(f"trial {trial.number}" for trial in trials))
     links = ("", *(dcc.Link("open", href=parts.trial_path(study.name, trial.number)) for trial in trials))
     rows = [links, *((row.what, *row.values) for row in tables.differences(trials))]
     words = [tables.difference_words(trials[0], trial) for trial in trials[1:]]

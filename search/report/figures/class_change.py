@@ -77,7 +77,7 @@ class ClassChange(Figure):
         note = f" ({rows.left_out} classes that changed less are left out)" if rows.left_out else ""
         figure = theme.styled(figure, height=110 + 24 * len(rows.classes), x=f"change in recall{note}")
         figure.update_yaxes(type="category")
-        figure.update_xaxes(tickformat="+.0%")
+        figure.update_xaxes(tickformat="+.1~%")
         return figure
 
 

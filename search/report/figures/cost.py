@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
@@ -11,8 +11,8 @@ from search.records import StudyRecord, TrialRecord, TrialState
 from search.report import picks, theme
 from search.report.figures._base import Figure, Need, Section
 
-CACHE_SAVED = "cache_saved_s"
-"""Key of ``TrialRecord.extras``: seconds that cached features saved this trial, as its worker estimated them."""
+PREFIX = "prefix"
+"""Key of ``TrialRecord.extras``: by split, what became of the frozen prefix (units, images computed and reused)."""
 _MOST_BARS = 12
 
 
@@ -38,7 +38,7 @@ class Cost(Figure):
     needs = frozenset({Need.EPOCHS})
     how_to_read = (
         "Minutes of all trials together. Open bars were not spent: epochs that pruned trials did not run, at each "
-        "trial's own pace, and what caches saved where workers recorded it."
+        "trial's own pace, and prefixes whose output was reused."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
@@ -100,11 +100,43 @@ def _saved(study: StudyRecord, timed: list[TrialRecord]) -> list[Bar]:
             trial.seconds / picks.epochs_run(trial) * max(planned - picks.epochs_run(trial), 0) for trial in pruned
         )
         bars.append(Bar("saved by pruning (estimate)", saved / 60, len(pruned), True))
-    cached = [trial for trial in timed if isinstance(trial.extras.get(CACHE_SAVED), int | float)]
-    if cached:
-        saved = sum(float(trial.extras[CACHE_SAVED]) for trial in cached)
-        bars.append(Bar("saved by cached features (estimate)", saved / 60, len(cached), True))
+    saved, count = _saved_by_cache(timed)
+    if saved > 0:
+        bars.append(Bar("saved by cached features (estimate)", saved / 60, count, True))
     return bars
+
+
+def _saved_by_cache(timed: list[TrialRecord]) -> tuple[float, int]:
+    """Return the seconds that reused outputs of frozen prefixes would have taken, and in how many trials.
+
+    An image through a prefix of so many units costs what trials took that computed it; where none did, what the
+    next shallower one took, which is less.
+    """
+    accounts = [(trial.number, account) for trial in timed for account in _accounts(trial)]
+    spent: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for _, account in accounts:
+        if account["computed"] and account["seconds"]:
+            spent[account["units"]][0] += account["seconds"]
+            spent[account["units"]][1] += account["computed"]
+    saved, trials = 0.0, set()
+    for number, account in accounts:
+        known = [units for units in spent if units <= account["units"]]
+        if account["reused"] and known:
+            seconds, images = spent[max(known)]
+            saved += account["reused"] * seconds / images
+            trials.add(number)
+    return saved, len(trials)
+
+
+def _accounts(trial: TrialRecord) -> list[dict[str, Any]]:
+    found = trial.extras.get(PREFIX)
+    splits = found.values() if isinstance(found, dict) else ()
+    wanted = ("units", "computed", "reused", "seconds")
+    return [
+        account
+        for account in splits
+        if isinstance(account, dict) and all(isinstance(account.get(name), int | float) for name in wanted)
+    ]
 
 
 def _by(name: str, timed: list[TrialRecord]) -> tuple[Bar, ...]:

@@ -43,9 +43,7 @@ class Mistakes(Figure):
         pictures = [(mistake, found) for mistake in rows.mistakes if (found := picture(mistake.sample))]
         if not pictures:
             listed = "; ".join(_words(mistake) for mistake in rows.mistakes[:3])
-            return theme.sentence(
-                theme.wrapped(f"The images cannot be reached from here, so only in words: {listed}.", 90)
-            )
+            return theme.sentence(f"The images cannot be reached from here, so only in words: {listed}.")
         figure = go.Figure()
         across = min(_ACROSS, len(pictures))
         lines = -(-len(pictures) // across)

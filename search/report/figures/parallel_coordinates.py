@@ -81,7 +81,7 @@ class ParallelCoordinates(Figure):
         if rows is None:
             return theme.sentence("Fewer than two trials have parameters and a value.")
         figure = go.Figure()
-        groups = (("other trials", 0.0, 0.5, theme.GREY, 0.25, 1.0), ("better half", 0.5, 0.9, theme.BLUE, 0.4, 1.0))
+        groups = (("other trials", 0.0, 0.5, theme.GREY, 0.4, 1.0), ("better half", 0.5, 0.9, theme.BLUE, 0.6, 1.0))
         for label, low, high, colour, opacity, width in (*groups, ("best tenth", 0.9, 1.01, theme.ORANGE, 0.95, 2.2)):
             x: list[float | None] = []
             y: list[float | None] = []
@@ -112,7 +112,7 @@ class ParallelCoordinates(Figure):
         figure.update_xaxes(
             tickvals=list(range(len(rows.axes))),
             ticktext=[scale.name for scale in rows.axes],
-            range=[-0.15, len(rows.axes) - 0.6],
+            range=[-0.5, len(rows.axes) - 0.6],
             showgrid=False,
             tickangle=-25,
         )

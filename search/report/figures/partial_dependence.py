@@ -58,9 +58,13 @@ class PartialDependence(Figure):
         forest = RandomForestRegressor(
             _TREES, min_samples_leaf=3, max_features=0.5, oob_score=True, random_state=0, n_jobs=1
         ).fit(inputs, target)
-        background = inputs[np.random.default_rng(0).permutation(len(inputs))[:_BACKGROUND]]
-        curves = [_curve(forest, background, place, column) for place, column in enumerate(columns)]
-        curves.sort(key=lambda curve: max(curve.mean) - min(curve.mean), reverse=True)
+        shuffled = inputs[np.random.default_rng(0).permutation(len(inputs))]
+        found = []
+        for place, column in enumerate(columns):
+            having = shuffled[shuffled[:, place] >= column.low]
+            curve = _curve(forest, having[:_BACKGROUND], place, column)
+            found.append(((max(curve.mean) - min(curve.mean)) * len(having) / len(inputs), curve))
+        curves = [curve for _, curve in sorted(found, key=lambda item: -item[0])]
         return Rows(study.metric, tuple(curves[:_PARAMETERS]), len(done), float(forest.oob_score_))
 
     def draw(self, rows: Rows | None) -> go.Figure:

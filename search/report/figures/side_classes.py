@@ -62,7 +62,7 @@ class SideClasses(TrialsFigure):
         note = f" ({rows.left_out} classes that differ less are left out)" if rows.left_out else ""
         figure = theme.styled(figure, height=130 + 26 * len(rows.classes), x=f"recall{note}")
         figure.update_yaxes(type="category", autorange="reversed")
-        figure.update_xaxes(tickformat=".0%")
+        figure.update_xaxes(tickformat=".1~%")
         return figure
 
 

@@ -70,7 +70,8 @@ class SliceFigure(Figure):
                     _steps(values, objective),
                 )
             )
-        found.sort(key=_difference, reverse=True)
+        # What only a few trials have says little, however far apart they are.
+        found.sort(key=lambda one: _difference(one) * len(one.values) / len(done), reverse=True)
         return Rows(study.metric, tuple(found[:_PARAMETERS])) if found else None
 
     def draw(self, rows: Rows | None) -> go.Figure:

@@ -84,25 +84,41 @@ def serve() -> Iterator[Callable[..., Asked]]:
         engine.dispose()
 
 
+def started(url: str, **variables: str) -> tuple[subprocess.Popen[str], str]:
+    """Run `ftsearch dashboard` over the store at a URL in a process of its own; return it and its address."""
+    program = [sys.executable, "-m", "search", "dashboard", "--storage", url, "--port", "0"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **variables}
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.search(r"http://[^ ]+", line)
+    assert found, line
+    return process, found[0].rstrip("/")
+
+
 @pytest.fixture
 def command() -> Iterator[Callable[..., str]]:
-    """Run `ftsearch dashboard` over the store at a URL, in a process of its own, and return its address."""
+    """Run the command over the store at a URL; it ends with the test."""
     running = []
 
     def start(url: str, **variables: str) -> str:
-        program = [sys.executable, "-m", "search", "dashboard", "--storage", url, "--port", "0"]
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **variables}
-        running.append(subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=environment))
-        assert running[-1].stdout is not None
-        line = running[-1].stdout.readline()
-        found = re.search(r"http://[^ ]+", line)
-        assert found, line
-        return found[0].rstrip("/")
+        process, address = started(url, **variables)
+        running.append(process)
+        return address
 
     yield start
     for process in running:
         process.terminate()
         process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def shown(filled: str) -> Iterator[str]:
+    """Address of the command over the store that nobody changes."""
+    process, address = started(filled)
+    yield address
+    process.terminate()
+    process.communicate(timeout=20)
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from search.data.augment import Mix, preset
-from search.data.batches import Batches, Views
+from search.data.batches import Batches, Views, gather
 from search.data.cache import Pixels
 
 
@@ -83,6 +84,19 @@ def test_images_in_order_are_those_of_the_epoch() -> None:
     for (images, labels), chosen in zip(found.epoch(3), found.order(3), strict=True):
         torch.testing.assert_close(images, whole[chosen])
         assert torch.equal(labels, found.labels(chosen))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_rows_in_host_memory_reach_the_device() -> None:
+    rows, chosen = torch.arange(12.0).reshape(4, 3), torch.tensor([2, 0])
+    for place in (rows, rows.cuda()):
+        assert torch.equal(gather(place, chosen, torch.device("cuda")).cpu(), rows[chosen])
+
+
+def test_rows_are_gathered_in_the_order_asked_for() -> None:
+    rows = torch.arange(12.0).reshape(4, 3)
+    assert torch.equal(gather(rows, torch.tensor([2, 0]), torch.device("cpu")), rows[[2, 0]])
 
 
 def test_mixed_batches_carry_class_probabilities() -> None:

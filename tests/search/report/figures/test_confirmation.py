@@ -22,4 +22,4 @@ def test_seeds_have_a_mean_and_its_interval(study: StudyRecord) -> None:
 
 def test_without_fresh_seeds_it_says_so(study: StudyRecord) -> None:
     assert figure.rows(study) is None
-    assert "fresh seeds" in figure.draw(None).layout.annotations[0].text
+    assert "fresh seeds" in figure.draw(None).layout.annotations[0].text.replace("<br>", " ")

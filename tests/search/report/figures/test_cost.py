@@ -24,9 +24,25 @@ def test_pruning_saved_the_epochs_that_were_not_run_at_each_trials_pace(study: S
     assert saved.minutes == pytest.approx(len(pruned) * 50 / 2 * 3 / 60)
 
 
-def test_caches_count_where_workers_recorded_them(study: StudyRecord) -> None:
-    trials = (replace(study.trials[0], extras={"cache_saved_s": 120.0}), *study.trials[1:])
+def test_reused_features_cost_what_computing_them_took_others(study: StudyRecord) -> None:
+    def account(units: int, computed: int, reused: int, seconds: float) -> dict[str, object]:
+        return {"prefix": {"train": {"units": units, "computed": computed, "reused": reused, "seconds": seconds}}}
+
+    trials = list(study.trials)
+    trials[0] = replace(trials[0], extras=account(5, 100, 0, 20.0))
+    trials[1] = replace(trials[1], extras=account(5, 0, 300, 0.0))
+    trials[2] = replace(trials[2], extras=account(7, 0, 100, 0.0))
+    trials[3] = replace(trials[3], extras=account(2, 0, 999, 0.0))
+    rows = figure.rows(replace(study, trials=tuple(trials)))
+    assert rows is not None
+    bar = rows.views[0][1][-1]
+    assert bar.label.startswith("saved by cached features")
+    assert bar.minutes == pytest.approx(400 * 0.2 / 60)
+    assert bar.trials == 2
+
+
+def test_accounts_of_another_shape_are_not_counted(study: StudyRecord) -> None:
+    trials = (replace(study.trials[0], extras={"prefix": {"train": "x"}}), *study.trials[1:])
     rows = figure.rows(replace(study, trials=trials))
     assert rows is not None
-    assert rows.views[0][1][-1].label.startswith("saved by cached features")
-    assert rows.views[0][1][-1].minutes == 2.0
+    assert not any("cached" in bar.label for bar in rows.views[0][1])

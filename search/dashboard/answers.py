@@ -1,0 +1,158 @@
+"""What the browser asks for, and the answers: pages, their changing parts, figures."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from dash import no_update
+
+from search.dashboard import parts
+from search.dashboard.filters import read
+from search.dashboard.pages import compare, overview, study, trial, workers
+from search.dashboard.watch import Watch
+from search.errors import FinetuneError
+from search.report.figures import figures, studies_figures, trials_figures
+from search.report.figures._base import Drawing, Figure, Need, StudiesFigure, TrialsFigure
+from search.store import aggregates
+
+_REMEMBERED = 64
+"""Drawings that are kept, so that a reload draws nothing again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What an address names.
+
+    Attributes:
+        kind: ``overview``, ``study``, ``trial``, ``compare``, ``workers`` or ``unknown``.
+    """
+
+    kind: str
+    study: str = ""
+    trial: int = -1
+    query: str = ""
+
+    @classmethod
+    def of(cls, path: str | None, query: str | None) -> Address:
+        """Read a path and a query string."""
+        names = [unquote(part) for part in (path or "/").strip("/").split("/")]
+        query = query or ""
+        match names:
+            case [""]:
+                return cls("overview", query=query)
+            case ["workers"]:
+                return cls("workers", query=query)
+            case ["study", name]:
+                return cls("study", name, query=query)
+            case ["study", name, "compare"]:
+                return cls("compare", name, query=query)
+            case ["study", name, "trial", number] if number.isascii() and number.isdigit():
+                return cls("trial", name, int(number), query)
+        return cls("unknown")
+
+    @property
+    def numbers(self) -> list[int]:
+        """The trials that are shown side by side."""
+        return [self.trial] if self.kind == "trial" else compare.numbers_of(self.query)
+
+
+@dataclass(slots=True)
+class Pages:
+    """Answers what the browser asks; keeps the last drawings so that a reload draws nothing again."""
+
+    watch: Watch
+    store: str
+    _learnt: tuple[object, list[Any]] | None = None
+    _drawn: OrderedDict[tuple[object, ...], parts.Shown] = field(default_factory=OrderedDict)
+
+    def page(self, address: Address, picked: list[int]) -> Any:
+        """Return the page at ``address``; one that says why where there is none."""
+        try:
+            return self._page(address, picked)
+        except FinetuneError as error:
+            return parts.nothing("Nothing here", str(error))
+
+    def _page(self, address: Address, picked: list[int]) -> Any:
+        match address.kind:
+            case "overview":
+                return overview.page(self.watch.summaries(), self.store)
+            case "workers":
+                return workers.page(aggregates.workers(self.watch.engine))
+            case "study":
+                kinds = [kind for kind in figures() if kind.section is study.section_of(address.query)]
+                first = self.drawing(address, kinds[0].name, 0)
+                return study.page(self.watch.study(address.study), address.query, first, picked)
+            case "trial":
+                return trial.page(self.watch.chosen(address.study, [address.trial]), address.trial)
+            case "compare":
+                return compare.page(self.watch.chosen(address.study, address.numbers), address.numbers)
+        return parts.nothing("Nothing here", "No page has this address.")
+
+    def pulse(self, address: Address) -> str:
+        """Return a text that is another one whenever the page at ``address`` has something new to show."""
+        if address.study:
+            return f"{address.study} {self.watch.version(address.study)}"
+        if address.kind == "workers":
+            return str(hash(aggregates.workers(self.watch.engine)))
+        return str(hash(tuple(_summed(summary) for summary in self.watch.summaries())))
+
+    def facts(self, address: Address) -> Any:
+        """Return the part of a page that changes while trials run."""
+        if address.kind == "overview":
+            return overview.facts(self.watch.summaries())
+        if address.kind == "workers":
+            return workers.facts(aggregates.workers(self.watch.engine))
+        if address.kind == "study":
+            return study.facts(read(address.query).apply(self.watch.study(address.study)))
+        if address.kind == "trial":
+            found = self.watch.chosen(address.study, [address.trial])
+            return [part for one in found.trials if one.number == address.trial for part in trial.facts(found, one)]
+        return no_update
+
+    def learnt(self, address: Address) -> Any:
+        """Return what the search learnt, once for every state of the study."""
+        key = (address, self.pulse(address))
+        if self._learnt is None or self._learnt[0] != key:
+            found = read(address.query).apply(self.watch.study(address.study, (Need.SPACES, Need.DETAILS)))
+            self._learnt = (key, study.learnt(found))
+        return self._learnt[1]
+
+    def ranking(self, address: Address, place: int, order: str, picked: list[int]) -> Any:
+        """Return one page of a study's ranking."""
+        return study.ranking(read(address.query).apply(self.watch.study(address.study)), place, order, picked)
+
+    def drawing(self, address: Address, name: str, view: int) -> parts.Shown:
+        """Return the figure ``name`` of a page as it is now."""
+        kind = _kinds()[name]
+        pulse = self.pulse(address)
+        key = (address, name, view, pulse)
+        found = self._drawn.get(key)
+        if found is None:
+            revision = f"{address.kind} {address.study} {address.query} {view}"
+            found = parts.shown(kind.draw(self._rows(address, kind)), view, f"{pulse} {view}", revision)
+            self._drawn[key] = found
+            while len(self._drawn) > _REMEMBERED:
+                self._drawn.popitem(last=False)
+        return found
+
+    def _rows(self, address: Address, kind: Drawing) -> Any:
+        if isinstance(kind, StudiesFigure):
+            names = [summary.name for summary in self.watch.summaries()[: overview.MOST]]
+            return kind.rows([self.watch.study(name) for name in names])
+        if isinstance(kind, TrialsFigure):
+            return kind.rows(self.watch.chosen(address.study, address.numbers), address.numbers)
+        if isinstance(kind, Figure):
+            return kind.rows(read(address.query).apply(self.watch.study(address.study, kind.needs)))
+        raise TypeError(f"{kind.name} is a figure of nothing that is known here")
+
+
+def _kinds() -> dict[str, Drawing]:
+    return {kind.name: kind for kind in (*figures(), *studies_figures(), *trials_figures())}
+
+
+def _summed(summary: Any) -> tuple[object, ...]:
+    progress = summary.progress
+    return summary.name, progress.target, progress.best, progress.baseline, tuple(sorted(progress.states.items()))

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+
+from search.dashboard.answers import Address, Pages
+from search.dashboard.watch import Watch
+
+
+@pytest.fixture
+def pages(watch: Watch) -> Pages:
+    return Pages(watch, "sqlite:///x.db")
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "overview"),
+        ("/workers", "workers"),
+        ("/study/a%2Fb", "study"),
+        ("/study/s/trial/3", "trial"),
+        ("/study/s/trial/x", "unknown"),
+        ("/study/s/compare", "compare"),
+        ("/evil", "unknown"),
+        (None, "overview"),
+    ],
+)
+def test_addresses_are_read(path: str | None, kind: str) -> None:
+    assert Address.of(path, None).kind == kind
+
+
+def test_names_with_slashes_survive() -> None:
+    assert Address.of("/study/a%2Fb", "").study == "a/b"
+    assert Address.of("/study/s/trial/3", "").numbers == [3]
+
+
+def test_a_study_that_is_not_there_is_told(pages: Pages) -> None:
+    assert "did you mean" in str(pages.page(Address.of("/study/drwn", ""), []))
+    assert "No page has this address" in str(pages.page(Address.of("/evil", ""), []))
+
+
+def test_a_figure_is_drawn_once_for_every_state_of_its_study(pages: Pages) -> None:
+    address = Address.of("/study/drawn", "")
+    assert pages.drawing(address, "history", 0) is pages.drawing(address, "history", 0)
+    assert pages.drawing(address, "history", 1).version != pages.drawing(address, "history", 0).version
+
+
+def test_filters_change_what_is_drawn(pages: Pages) -> None:
+    everything = pages.drawing(Address.of("/study/drawn", ""), "timeline", 0)
+    few = pages.drawing(Address.of("/study/drawn", "?state=pruned"), "timeline", 0)
+    assert {trace["name"] for trace in everything.figure["data"]} >= {"complete", "pruned"}
+    assert "complete" not in {trace["name"] for trace in few.figure["data"]}
+
+
+def test_what_was_learnt_is_worked_out_once(pages: Pages) -> None:
+    address = Address.of("/study/drawn", "")
+    assert pages.learnt(address) is pages.learnt(address)
+
+
+@pytest.mark.parametrize("path", ["/", "/workers", "/study/drawn", "/study/drawn/trial/3", "/study/drawn/compare"])
+def test_every_page_has_a_pulse_that_rests_while_nothing_happens(pages: Pages, path: str) -> None:
+    address = Address.of(path, "")
+    assert pages.pulse(address) == pages.pulse(address)
+    assert pages.page(address, []) is not None
