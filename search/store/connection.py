@@ -240,7 +240,7 @@ def insist(call: Callable[[], R], name: str, patience: Patience) -> R:
             return call()
         except Exception as error:
             fault = _fault_of(error)
-            if fault is None or isinstance(fault, IntegrityError):
+            if fault is None or isinstance(fault, IntegrityError) or _is_answer(error, fault):
                 raise  # not the database's; or a row that is there already: the caller knows what that means
             waited = time.monotonic() - begin
             if not is_passing(fault) or waited > patience.limit_s or patience.leave():
@@ -273,6 +273,11 @@ def _status_of(error: BaseException) -> str:
     if not callable(code) or not type(error).__module__.startswith("grpc"):
         return ""
     return str(getattr(code(), "name", ""))
+
+
+def _is_answer(error: Exception, fault: Exception) -> bool:
+    """Return whether Optuna's gRPC client has made an answer, such as "exists already", of a call's status."""
+    return bool(_status_of(fault)) and fault is not error and not is_passing(fault)
 
 
 def _line_of(fault: Exception) -> str:

@@ -204,7 +204,9 @@ class Run:
                 break
             self._wake()
             crew = [one if one.poll() is None else self._start(url, place) for one in crew]
-            busy = [one for one in workers.present(engine, "chaos") if one.trials and one.silent_s < LEASE_S]
+            present = workers.present(engine, "chaos")
+            # In the middle of a trial that has a checkpoint to go on from, and awake.
+            busy = [one for one in present if one.epoch and int(one.name.rsplit(":", 1)[1]) not in self.asleep]
             if plan and busy and time.monotonic() - last > pause:
                 self._inflict(plan.pop(), rng.choice(busy).name, place)
                 last, pause = time.monotonic(), rng.uniform(2.0, 6.0)
@@ -224,8 +226,6 @@ class Run:
 
     def _inflict(self, fault: str, worker: str, place: Path) -> None:
         process = int(worker.rsplit(":", 1)[1])
-        if process in self.asleep:
-            return
         print(f"{fault} {worker if fault in ('kill', 'term', 'stop') else ''}", flush=True)
         self.done[fault] += 1
         if fault == "kill":
