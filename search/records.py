@@ -274,8 +274,9 @@ class StudyRecord:
 
     @property
     def best(self) -> TrialRecord | None:
-        ranking = self.ranking
-        return ranking[0] if ranking else None
+        done = (trial for trial in self.trials if trial.state is TrialState.COMPLETE and trial.value is not None)
+        sign = -1.0 if self.maximize else 1.0
+        return min(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
 
     @property
     def baseline(self) -> TrialRecord | None:

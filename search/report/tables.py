@@ -47,20 +47,27 @@ class Gain(NamedTuple):
     margin: float | None
 
 
-def ranking(study: StudyRecord, most: int | None = None) -> list[Line]:
-    """Return complete trials from best to worst, then pruned ones by value, then failed and unfinished ones."""
+def ranking(study: StudyRecord, most: int | None = None, begin: int = 0) -> list[Line]:
+    """Return complete trials from best to worst, then pruned ones by value, then failed and unfinished ones.
+
+    Of them at most ``most``, from the ``begin``-th on.
+    """
     ranked = list(study.ranking)
     sign = -1.0 if study.maximize else 1.0
     pruned = [trial for trial in study.trials if trial.state is TrialState.PRUNED]
     pruned.sort(key=lambda trial: (sign * (trial.value or 0.0), trial.number))
     listed = {trial.number for trial in (*ranked, *pruned)}
     rest = [trial for trial in study.trials if trial.number not in listed]
-    places = [(trial, str(place)) for place, trial in enumerate(ranked, 1)]
-    places += [(trial, "") for trial in (*pruned, *rest)]
-    return [_line(trial, place) for trial, place in places[:most]]
+    ordered = [*ranked, *pruned, *rest]
+    end = len(ordered) if most is None else begin + most
+    return [
+        line(trial, str(place) if place <= len(ranked) else "")
+        for place, trial in enumerate(ordered[begin:end], begin + 1)
+    ]
 
 
-def _line(trial: TrialRecord, rank: str) -> Line:
+def line(trial: TrialRecord, rank: str = "") -> Line:
+    """Return a trial's line in a ranking."""
     size = trial.size
     return Line(
         rank,

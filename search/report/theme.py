@@ -36,7 +36,7 @@ UNITS = {
 }
 SERIES = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY)
 DASHES = ("solid", "dash", "dot", "dashdot")
-MOST_POINTS = 3000
+MOST_POINTS = 1200
 """Points of one trace: more only cover each other."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _INK = "#7d8590"

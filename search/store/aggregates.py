@@ -18,6 +18,9 @@ from search.store.reading import aware, curves_where, study_record, study_row, t
 from search.store.tables import EpochRow, StudyRow, TrialRow, restored
 
 _CHUNK = 400
+_DECODE = json.JSONDecoder().raw_decode
+"""What ``json.loads`` does after looking for white space, which a database's own JSON does not begin with."""
+_STATES = {state.value: state for state in TrialState}
 _OPEN = (TrialState.WAITING, TrialState.RUNNING)
 _OUTLINE = (
     TrialRow.number,
@@ -219,7 +222,7 @@ def _plain(text: str | None) -> dict[str, Any]:
     """Return the JSON object in ``text``: the column's own reading would look into every value of every trial."""
     if not text:
         return {}
-    found = json.loads(text)
+    found, _ = _DECODE(text)
     return restored(found) if "$number" in text else found or {}
 
 
@@ -228,7 +231,7 @@ def _outlined(row: Any) -> TrialRecord:
     failure = None if row.failure_kind is None else Failure(row.failure_kind, row.failure_message or "")
     return TrialRecord(
         number=row.number,
-        state=TrialState(row.state),
+        state=_STATES[row.state],
         value=row.value,
         params=_plain(row.params),
         words=row.words,

@@ -11,12 +11,14 @@ from dash import dcc, html
 from search.dashboard import parts
 from search.dashboard.filters import Filters, range_text, read
 from search.records import StudyRecord, TrialState
-from search.report import tables
+from search.report import tables, theme
 from search.report.figures import figures
 from search.report.figures._base import Section
 from search.report.findings import findings
 
 _PAGED = ("rank", "number", "newest")
+_LOOKED_AT = 2000
+"""Trials from which the filters' hints are taken."""
 _WORDS_MOST = 40
 """A parameter with more values than this is filtered by none of them."""
 
@@ -84,16 +86,18 @@ def learnt(study: StudyRecord) -> list[Any]:
 
 def ranking(study: StudyRecord, place: int, order: str, picked: Collection[int]) -> list[Any]:
     """Return one page of the ranking, its rows beginning with the ``place``-th."""
-    lines = tables.ranking(study)
-    if order != "rank":
-        lines.sort(key=lambda line: int(line.number), reverse=order == "newest")
-    place = max(0, min(place, (len(lines) - 1) // parts.ROWS * parts.ROWS))
-    shown = lines[place : place + parts.ROWS]
+    count = len(study.trials)
+    place = max(0, min(place, (count - 1) // parts.ROWS * parts.ROWS))
+    if order == "rank":
+        shown = tables.ranking(study, parts.ROWS, place)
+    else:
+        trials = study.trials if order == "number" else study.trials[::-1]
+        shown = [tables.line(trial) for trial in trials[place : place + parts.ROWS]]
     rows = [_row(study, line, picked) for line in shown]
     head = ("compare", *tables.columns(study))
     last = place + len(shown)
     return [
-        html.P(f"{tables.states(study)}; rows {place + 1 if shown else 0} to {last} of {len(lines)}", className="soft"),
+        html.P(f"{tables.states(study)}; rows {place + 1 if shown else 0} to {last} of {count}", className="soft"),
         parts.table(head, rows, ("",) * 8 + ("words",)),
     ]
 
@@ -160,7 +164,7 @@ def _filters(study: StudyRecord, conditions: Filters) -> html.Details:
         _field("until", "Started until (UTC day)", conditions.until, "2026-12-31"),
     ]
     values: dict[str, list[Any]] = {}
-    for trial in study.trials:
+    for trial in theme.thinned_items(study.trials, _LOOKED_AT):
         for name, value in trial.params.items():
             values.setdefault(name, []).append(value)
     for name in sorted(values):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
@@ -67,25 +68,20 @@ class LearningCurves(Figure):
             return theme.sentence("No epoch has been recorded yet.")
         figure = go.Figure()
         for kind, (colour, width, opacity) in _LOOKS.items():
-            shown = False
-            for curve in (curve for curve in rows.curves if curve.kind == kind):
-                symbols = ["circle"] * (len(curve.epochs) - 1) + ["x" if kind == "pruned" else "circle"]
-                sizes = [3] * (len(curve.epochs) - 1) + [8 if kind == "pruned" else 3]
-                figure.add_scatter(
-                    x=curve.epochs,
-                    y=curve.values,
-                    customdata=[curve.number] * len(curve.epochs),
-                    mode="lines+markers",
-                    line={"color": colour, "width": width},
-                    marker={"symbol": symbols, "size": sizes, "color": colour},
-                    opacity=opacity,
-                    name=kind,
-                    legendgroup=kind,
-                    showlegend=not shown,
-                    hovertemplate=f"trial {curve.number}, epoch %{{x}}: %{{y:.4f}}<br>"
-                    f"{theme.wrapped(curve.words)}<extra></extra>",
-                )
-                shown = True
+            curves = [curve for curve in rows.curves if curve.kind == kind]
+            if curves:
+                _add(figure, curves, kind, {"color": colour, "width": width}, opacity, len(rows.curves) <= _WORDS)
+        ends = [curve for curve in rows.curves if curve.kind == "pruned"]
+        if ends:
+            figure.add_scatter(
+                x=[curve.epochs[-1] for curve in ends],
+                y=[curve.values[-1] for curve in ends],
+                customdata=[curve.number for curve in ends],
+                mode="markers",
+                marker={"symbol": "x", "size": 7, "color": theme.GREY},
+                name="pruned here",
+                hovertemplate="trial %{customdata} was pruned after epoch %{x}<extra></extra>",
+            )
         if rows.left_out:
             figure.add_annotation(
                 text=f"{rows.left_out} further trials are not drawn",
@@ -98,6 +94,40 @@ class LearningCurves(Figure):
         figure = theme.styled(figure, x="epoch", y=theme.metric_name(rows.metric))
         figure.update_xaxes(dtick=1 if max(max(curve.epochs) for curve in rows.curves) <= 20 else None)
         return figure
+
+
+_WORDS = 60
+"""Curves whose hover labels hold the candidate in words."""
+
+
+def _add(
+    figure: go.Figure, curves: Sequence[Curve], kind: str, line: dict[str, Any], opacity: float, in_words: bool
+) -> None:
+    """Draw all curves of a kind as one trace with gaps: a trace each makes browsers slow."""
+    x: list[int | None] = []
+    y: list[float | None] = []
+    numbers: list[int] = []
+    words: list[str] = []
+    for curve in curves:
+        x += [*curve.epochs, None]
+        y += [*curve.values, None]
+        numbers += [curve.number] * (len(curve.epochs) + 1)
+        words += [theme.wrapped(curve.words) if in_words else ""] * (len(curve.epochs) + 1)
+    figure.add_scatter(
+        x=x,
+        y=y,
+        customdata=numbers,
+        text=words if in_words else None,
+        mode="lines+markers" if in_words else "lines",
+        line=line,
+        marker={"size": 3, "color": line["color"]},
+        opacity=opacity,
+        name=kind,
+        connectgaps=False,
+        hovertemplate="trial %{customdata}, epoch %{x}: %{y:.4f}<br>%{text}<extra></extra>"
+        if in_words
+        else "trial %{customdata}, epoch %{x}: %{y:.4f}<extra></extra>",
+    )
 
 
 figure = LearningCurves()

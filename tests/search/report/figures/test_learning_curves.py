@@ -22,3 +22,11 @@ def test_of_very_many_curves_a_share_is_drawn_and_that_is_said(study: StudyRecor
     assert rows is not None
     assert len(rows.curves) + rows.left_out == 1000
     assert "are not drawn" in str(figure.draw(rows).layout.annotations)
+
+
+def test_the_ends_of_pruned_curves_are_marked_and_curves_stay_apart(study: StudyRecord) -> None:
+    drawn = {trace.name: trace for trace in figure.draw(figure.rows(study)).data}
+    pruned = [trial for trial in study.trials if trial.state.value == "pruned"]
+    assert list(drawn["pruned here"].x) == [trial.epochs[-1].epoch for trial in pruned]
+    assert list(drawn["pruned here"].customdata) == [trial.number for trial in pruned]
+    assert sum(epoch is None for epoch in drawn["pruned"].x) == len(pruned)
