@@ -25,8 +25,8 @@ def keep_memory() -> bool:
     """Let the C library keep freed memory for the next step; return whether it does.
 
     glibc gives every block above 32 MB straight back to the system, so that each activation of each step is
-    mapped, zeroed and faulted in anew: a third of a CPU training step of MobileNetV2 at 224 pixels
-    (``tests/benchmarks/trial_cost.py`` prints what it gives). ``FTSEARCH_KEEP_MEMORY=0`` leaves it as it is.
+    mapped, zeroed and faulted in anew, which takes a good part of a CPU training step of large feature maps.
+    ``FTSEARCH_KEEP_MEMORY=0`` leaves it as it is.
     Other C libraries are left alone.
     """
     if os.environ.get("FTSEARCH_KEEP_MEMORY") == "0":
