@@ -30,12 +30,14 @@ _COLUMNS = (
     TrialRow.extras,
 )
 
+_UNFINISHED = [state for state in TrialState if not state.is_finished]
+
 
 class History:
     """All trials of a study and their curves.
 
-    A finished trial never changes, so it is read once in the life of a process; each refresh reads the trials
-    that were unfinished the last time, and the new ones.
+    A finished trial is read once in the life of a process: it does not change unless it failed and is put back. Each
+    refresh reads the new trials, those that are unfinished, and those that were the last time.
     """
 
     def __init__(self, engine: Engine, study: str, metric: str) -> None:
@@ -87,8 +89,9 @@ class History:
     def _changed(self) -> tuple[Sequence[Any], Mapping[int, list[Any]]]:
         with reading(self._engine) as connection:
             owner = self._owner(connection)
-            new = TrialRow.id > self._newest
-            wanted = or_(new, TrialRow.id.in_(sorted(self._open))) if self._open else new
+            # What is unfinished now may have been read as failed before: failed trials can be put back.
+            fresh = or_(TrialRow.id > self._newest, TrialRow.state.in_(_UNFINISHED))
+            wanted = or_(fresh, TrialRow.id.in_(sorted(self._open))) if self._open else fresh
             mine = (TrialRow.study_id == owner, wanted)
             # States before epochs: whatever is finished here has all its epochs below.
             rows = connection.execute(select(*_COLUMNS).where(*mine).order_by(TrialRow.id)).all()

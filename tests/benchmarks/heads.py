@@ -134,7 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="an image folder; scikit-learn's digits by default")
     parser.add_argument("--heads", type=int, default=32)
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--size", type=int, help="input size in pixels; 224 for a folder, 32 for the digits")
     parser.add_argument("--json", type=Path, help="write the figures here")
     given = parser.parse_args()

@@ -21,11 +21,11 @@ import random
 import shutil
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -42,6 +42,7 @@ from search import laboratory as laboratories
 from search import trial, worker
 from search.api import Silent
 from search.laboratory import Laboratory, open_laboratory
+from search.leaving import Leaving
 from search.records import EpochRecord, TrialState, Verdict
 from search.spec import from_data
 from search.store import connection, leases, migrate, reading, writing
@@ -236,25 +237,6 @@ def postgres(folder: Path) -> Iterator[str]:
         server.cleanup()
 
 
-class Clock:
-    """Seconds by part of a trial, from wrapped functions."""
-
-    def __init__(self) -> None:
-        self.spent: dict[str, float] = defaultdict(float)
-
-    def wrap(self, owner: Any, name: str, part: str) -> None:
-        inner = getattr(owner, name)
-
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            begin = time.perf_counter()
-            try:
-                return inner(*args, **kwargs)
-            finally:
-                self.spent[part] += time.perf_counter() - begin
-
-        setattr(owner, name, timed)
-
-
 def measure(url: str, count: int, timed: int, *, profile: bool = False) -> dict[str, Any]:
     """Return milliseconds a trial with ``count`` trials in the store at ``url``."""
     engine = connection.connect(url)
@@ -266,24 +248,28 @@ def measure(url: str, count: int, timed: int, *, profile: bool = False) -> dict[
     filled = time.perf_counter() - begin
     own.decode()
     trial.fit = untrained(random.Random(1))  # the training is what is left out
-    spans: list[float] = []
-    used: list[float] = []
+    moments: list[tuple[float, float]] = []
     profiler = cProfile.Profile()
+
+    def run(bench: trial.Bench, claim: leases.Claim) -> TrialState:
+        state = trial.run(bench, claim)
+        moments.append((time.perf_counter(), time.process_time()))
+        if profile and len(moments) == WARM:
+            profiler.enable()
+        return state
+
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
-        with worker.open_bench(own, engine, url, Path(folder), Silent(), worker.Leaving()) as bench:
+        leaving = Leaving()
+        with worker.open_bench(own, engine, url, Path(folder), Silent(), leaving) as bench:
             opened = time.perf_counter() - begin
-            for place in range(WARM + timed):
-                begin, cpu = time.perf_counter(), time.process_time()
-                if profile and place >= WARM:
-                    profiler.enable()
-                claim = leases.claim(engine, STUDY, "bench:1", 60)
-                if claim is None:
-                    raise RuntimeError("the store gave no trial")
-                worker._run(bench, claim)
-                profiler.disable()
-                spans.append(1000 * (time.perf_counter() - begin))
-                used.append(1000 * (time.process_time() - cpu))
+            moments.append((time.perf_counter(), time.process_time()))
+            worker.work(bench, leaving, worker="bench:1", run=run)
+    profiler.disable()
+    # From the end of a trial to the end of the next one: its claim and the worker's own questions count too.
+    spans, used = (
+        [1000 * (after[kind] - before[kind]) for before, after in pairwise(moments)][: WARM + timed] for kind in (0, 1)
+    )
     states = reading.progress(engine, STUDY).states
     engine.dispose()
     if states.get(TrialState.FAILED):

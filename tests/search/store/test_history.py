@@ -90,6 +90,25 @@ def test_seconds_count_failed_and_running_trials(engine: Engine, record: StudyRe
     assert own.trials[1].failure_kind == "nan"
 
 
+def test_a_failed_trial_that_was_put_back_is_read_again(engine: Engine, record: StudyRecord) -> None:
+    writing.create_study(engine, record)
+    claim = begin(engine, "s", 1)
+    epoch(engine, claim, 1, 0.1)
+    writing.fail_trial(engine, claim, Failure("disk", "full"), 2.0)
+    own = History(engine, "s", "accuracy")
+    own.refresh()
+    assert own.refresh() == frozenset()
+    writing.retry_failed(engine, "s")
+    again = leases.claim(engine, "s", "w", 60)
+    assert again is not None
+    epoch(engine, again, 1, 0.7)
+    assert own.refresh() == {0}
+    assert (own.trials[0].state, own.curves[0]) == (TrialState.RUNNING, (0.7,))
+    finish(engine, again, 0.7)
+    own.refresh()
+    assert own.trials[0].state is TrialState.COMPLETE
+
+
 def test_a_candidate_is_known_by_its_fingerprint(engine: Engine, record: StudyRecord) -> None:
     writing.create_study(engine, record)
     begin(engine, "s", 1)
