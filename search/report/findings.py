@@ -18,7 +18,8 @@ def findings(study: StudyRecord) -> list[str]:
 
 def _mattered(study: StudyRecord) -> str:
     done = from_best_to_worst(study)
-    shares = sampling.importances(picks.with_values(study, 1000), maximize=study.maximize)
+    judged = picks.with_values(study, 1000)
+    shares = sampling.importances(judged, maximize=study.maximize)
     top = [(name, share) for name, share in shares.items() if share >= 0.05][:3]
     if not top:
         return "No single decision stands out: the differences between trials are spread over many."
@@ -26,7 +27,7 @@ def _mattered(study: StudyRecord) -> str:
     for name, share in top:
         note = direction(name, done, study)
         parts.append(f"{name} ({share:.0%}{', ' + note if note else ''})")
-    return f"Most of the difference between trials came from {_listed(parts)}, judged from {len(done)} trials."
+    return f"Most of the difference between trials came from {_listed(parts)}, judged from {len(judged)} trials."
 
 
 def _shared(done: list[TrialRecord]) -> str:

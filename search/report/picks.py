@@ -6,6 +6,7 @@ and evaluations only of those that these functions name.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 
@@ -50,6 +51,16 @@ def epochs_run(trial: TrialRecord) -> int:
     """Return how many epochs the trial ran, whether or not they were read."""
     known = trial.extras.get(EPOCHS_RUN)
     return known if isinstance(known, int) else len(trial.epochs) or trial.best_epoch or 0
+
+
+def is_log(name: str, trials: Sequence[TrialRecord]) -> bool:
+    """Return whether a parameter was drawn on a log scale; where its range is not known, whether it spans decades."""
+    space = next((trial.distributions[name] for trial in trials if name in trial.distributions), None)
+    if space is not None:
+        return bool(json.loads(space).get("attributes", {}).get("log"))
+    values = [trial.params[name] for trial in trials if name in trial.params]
+    numbers = [float(value) for value in values if isinstance(value, int | float)]
+    return len(numbers) == len(values) > 0 and min(numbers) > 0 and max(numbers) / min(numbers) > 50
 
 
 def spaces_of(trials: Sequence[TrialRecord]) -> dict[str, str]:

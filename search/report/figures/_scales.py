@@ -33,12 +33,12 @@ class Scale(NamedTuple):
         return ((0.0, f"{ends[0]:.3g}"), (1.0, f"{ends[1]:.3g}"))
 
 
-def scale_of(name: str, values: Sequence[Any]) -> Scale | None:
-    """Return the axis of ``values``; None when they are all the same."""
+def scale_of(name: str, values: Sequence[Any], *, log: bool = False) -> Scale | None:
+    """Return the axis of ``values``, numbers on a ``log`` scale if asked; None when they are all the same."""
     if len({str(value) for value in values}) < 2:
         return None
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         low, high = float(min(values)), float(max(values))
-        log = low > 0 and high / low > 50
+        log = log and low > 0
         return Scale(name, (), log, math.log10(low) if log else low, math.log10(high) if log else high)
     return Scale(name, tuple(sorted({str(value) for value in values})), False, 0.0, 0.0)

@@ -8,10 +8,10 @@ import plotly.graph_objects as go
 
 from search.records import StudyRecord
 from search.report import picks, theme
-from search.report.figures._base import Figure, Section
+from search.report.figures._base import Figure, Need, Section
 from search.report.figures._scales import Scale, scale_of
 
-_TRIALS, _AXES = 400, 9
+_TRIALS, _AXES = 400, 12
 
 
 class Rows(NamedTuple):
@@ -34,6 +34,7 @@ class ParallelCoordinates(Figure):
     """Which combinations of decisions are good together (Inselberg 1985, https://doi.org/10.1007/BF01898350)."""
 
     name, title, order, section = "parallel_coordinates", "Combinations of decisions", 56, Section.DECISIONS
+    needs = frozenset({Need.SPACES})
     how_to_read = (
         "One line a trial across its decisions, the objective at the right; strong lines are the best tenth. "
         "A gap means that the trial has no such parameter."
@@ -53,7 +54,14 @@ class ParallelCoordinates(Figure):
         )
         chosen = list({trial.number: trial for trial in chosen}.values())
         names = sorted({name for trial in chosen for name in trial.params})
-        scales = [scale_of(name, [trial.params[name] for trial in chosen if name in trial.params]) for name in names]
+        scales = [
+            scale_of(
+                name,
+                [trial.params[name] for trial in chosen if name in trial.params],
+                log=picks.is_log(name, chosen),
+            )
+            for name in names
+        ]
         having = {name: sum(name in trial.params for trial in chosen) for name in names}
         kept = sorted((scale for scale in scales if scale), key=lambda scale: -having[scale.name])[:_AXES]
         if not kept:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
 
-from search.records import StudyRecord, TrialRecord
+from search.records import StudyRecord, TrialRecord, TrialState
 from search.report import picks, theme
-from search.report.figures._base import Figure, Section
+from search.report.figures._base import Figure, Need, Section
 
 _TRIALS, _FEWEST, _GRID, _BACKGROUND, _PARAMETERS, _TREES = 500, 20, 16, 60, 10, 60
 
@@ -39,13 +40,17 @@ class PartialDependence(Figure):
     """Partial dependence (Friedman 2001, https://doi.org/10.1214/aos/1013203451) of a random forest."""
 
     name, title, order, section = "partial_dependence", "What one decision does by itself", 54, Section.DECISIONS
+    needs = frozenset({Need.SPACES})
     how_to_read = (
-        "The line is what a random forest fitted to all trials expects, averaged over the other decisions; "
+        "The line is what a random forest fitted to complete trials expects, averaged over the other decisions; "
         "the band holds eight of ten trees: where it is wide, the trials do not tell."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
-        done = picks.with_values(study, _TRIALS)
+        complete = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
+        done = picks.with_values(replace(study, trials=tuple(complete)), _TRIALS)
+        if len(done) < _FEWEST:  # values of pruned trials are of fewer epochs: better than nothing
+            done = picks.with_values(study, _TRIALS)
         if len(done) < _FEWEST or len({trial.value for trial in done}) < 2:
             return None
         from sklearn.ensemble import RandomForestRegressor  # noqa: PLC0415  # a second to load, not for every page
@@ -144,7 +149,7 @@ def _columns(done: list[TrialRecord]) -> list[_Column]:
             continue
         if all(isinstance(value, int | float) and not isinstance(value, bool) for value in raw):
             numbers = [float(value) for value in raw]
-            log = min(numbers) > 0 and max(numbers) / min(numbers) > 50
+            log = picks.is_log(name, done)
             codes = sorted({_scaled(value, log=log) for value in numbers})
             columns.append(_Column(name, (), log, codes[0], codes[-1], tuple(codes)))
         else:

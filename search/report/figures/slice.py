@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from search.records import StudyRecord, TrialState
 from search.report import picks, theme
-from search.report.figures._base import Figure, Section
+from search.report.figures._base import Figure, Need, Section
 
 _TRIALS = 1000
 _PARAMETERS = 16
@@ -44,6 +44,7 @@ class SliceFigure(Figure):
     """Where along one decision the good trials lie."""
 
     name, title, order, section = "slice", "One decision at a time", 52, Section.DECISIONS
+    needs = frozenset({Need.SPACES})
     how_to_read = "Each point is a trial (crosses were pruned), the line the median of neighbouring values."
 
     def rows(self, study: StudyRecord) -> Rows | None:
@@ -57,7 +58,7 @@ class SliceFigure(Figure):
             number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in raw)
             values = tuple(float(value) if number else str(value) for value in raw)
             objective = tuple(float(trial.value or 0.0) for trial in having)
-            log = number and min(map(float, values)) > 0 and max(map(float, values)) / min(map(float, values)) > 50
+            log = number and picks.is_log(name, having)
             found.append(
                 Slice(
                     name,

@@ -42,3 +42,14 @@ def test_epochs_are_counted_whether_they_were_read_or_not(study: StudyRecord) ->
 
 def test_ranges_come_from_any_trial_that_has_them(study: StudyRecord) -> None:
     assert set(picks.spaces_of(study.trials)) == {"freeze", "tail", "optimizer.name"}
+
+
+def test_scales_are_as_they_were_drawn(study: StudyRecord) -> None:
+    uniform = '{"name": "FloatDistribution", "attributes": {"log": false, "low": 0.0, "high": 1.0, "step": null}}'
+    trials = tuple(
+        replace(trial, params={"share": 10.0**-place}, distributions={"share": uniform})
+        for place, trial in enumerate(study.trials[:5])
+    )
+    assert not picks.is_log("share", trials)
+    assert picks.is_log("share", [replace(trial, distributions={}) for trial in trials])
+    assert not picks.is_log("freeze", study.trials)

@@ -45,7 +45,7 @@ def test_of_many_trials_the_best_are_all_there(study: StudyRecord) -> None:
 
 def test_scales() -> None:
     assert scale_of("x", [1, 1]) is None
-    log = scale_of("lr", [1e-4, 1e-2, 1.0])
+    log = scale_of("lr", [1e-4, 1e-2, 1.0], log=True)
     assert log is not None
     assert log.place(1e-2) == pytest.approx(0.5)
     words = scale_of("kind", ["b", "a", "c"])
