@@ -333,8 +333,11 @@ def open_laboratory(spec: StudySpec, device: str = "auto") -> Laboratory:
         raise UserError(f"space.mixing: inputs of the task {task.name} cannot be mixed; leave it out")
     precision = choose(device_of(device), spec.training.precision)
     backbone = backbones.resolve(spec.backbone)
-    crop = backbone.preprocessing.crop
-    input_size = spec.input_size or (crop, crop)
+    if backbone.reads != "images":
+        raise UserError(
+            f"the task {task.name} reads images, but {backbone.name} reads {backbone.reads}; choose another"
+        )
+    input_size = spec.input_size or backbone.usual_size
     beside = spec.base / Path(spec.weights).expanduser()
     weights = str(beside) if beside.is_file() or "/" in spec.weights else spec.weights
     dataset = specs.formats()[spec.data_format].read(spec.data, spec.base)

@@ -105,8 +105,12 @@ class Network(nn.Module):
     def groups(self) -> tuple[Group, ...]:
         """Return the parameters that learn: the head's, then each unit's from the last to the first."""
         found = [Group("head", 0, tuple(parameter for parameter in self.head.parameters() if parameter.requires_grad))]
+        seen: set[int] = set()
         for behind, module in enumerate(reversed(self.units)):
-            learning = tuple(parameter for parameter in module.parameters() if parameter.requires_grad)
+            learning = tuple(
+                parameter for parameter in module.parameters() if parameter.requires_grad and id(parameter) not in seen
+            )
+            seen.update(id(parameter) for parameter in learning)
             if learning:
                 found.append(Group("backbone", behind, learning))
         return tuple(found)
@@ -117,7 +121,7 @@ class Network(nn.Module):
         Low-rank updates are added to the weights they belong to; inserted blocks have names of their own.
         """
         found = {name: value for module in self.units for name, value in adapters.merged_state(module).items()}
-        return found | {f"head.{name}": value for name, value in self.head.state_dict().items()}
+        return self.chain.completed(found) | {f"head.{name}": value for name, value in self.head.state_dict().items()}
 
     def _learn(self) -> None:
         for unit, module in zip(self.chain, self.units, strict=True):
@@ -175,17 +179,19 @@ def build(chain: Chain, values: Mapping[str, Any], head: Head, seed: int) -> Net
     shares: Shares = values["dropout"]
     choice: HeadChoice = replace(values["head"], dropout=shares.head)
     features = features_of(chain)
-    chain = replace(chain, units=tuple(_own(unit) for unit in chain))
+    copied: dict[Trainable, dict[int, Any]] = {kind: {} for kind in Trainable}
+    chain = replace(chain, units=tuple(_own(unit, copied[unit.trainable]) for unit in chain))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         top = head(features, choice)
     return Network(chain, top, shares.depth)
 
 
-def _own(unit: Unit) -> Unit:
+def _own(unit: Unit, copied: dict[int, Any]) -> Unit:
+    """Return ``unit`` with weights of its own; what is in ``copied`` already stays one, as ALBERT's layers are."""
     if unit.is_frozen:
         return unit
-    own = copy.deepcopy(unit.module)
+    own = copy.deepcopy(unit.module, copied)
     probe.inherit(own, unit.module)
     return replace(unit, module=own)
 

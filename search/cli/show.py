@@ -34,7 +34,7 @@ def command(
     from spaces.backbones._base import NO_WEIGHTS, Pretrained
 
     found = backbones.resolve(backbone)
-    input_size = _size(size) or (found.preprocessing.crop,) * 2
+    input_size = _size(size) or found.usual_size
     chain = found.describe(input_size)
     facts = probe.describe(chain)
     pretrained = Pretrained(found.name, found.label, NO_WEIGHTS, "", found.preprocessing, chain)

@@ -136,7 +136,10 @@ def features_of(chain: Chain) -> Features:
     token = chain.facts.get("class_token")
     is_tokens = len(shape) == 2
     return Features(
-        shape, probe.is_channels_last(chain, shape), int(str(token)) if is_tokens and token is not None else None
+        shape,
+        probe.is_channels_last(chain, shape),
+        int(str(token)) if is_tokens and token is not None else None,
+        masked=is_tokens and bool(chain.facts.get("masked")),
     )
 
 

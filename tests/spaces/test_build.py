@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spaces import backbones, build, heads
-from spaces.backbones._base import Pretrained
+from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.candidate import Candidate
 from spaces.chain import Trainable
 from spaces.decisions._base import stages
@@ -229,3 +229,32 @@ def test_gradients_reach_the_units_in_the_layout_of_their_outputs(tiny: Pretrain
     network(images).sum().backward()
     assert seen[0].is_contiguous(memory_format=torch.channels_last)
     assert not seen[0].is_contiguous()
+
+
+def test_layers_that_share_their_weights_go_on_sharing_them() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.AlbertConfig(
+        hidden_size=32,
+        embedding_size=16,
+        num_attention_heads=2,
+        intermediate_size=64,
+        num_hidden_layers=4,
+        vocab_size=50,
+    )
+    from spaces.backbones._base import _cut
+
+    chain = _cut(transformers.AlbertModel(config).eval(), (1, 8))
+    for unit in chain:
+        unit.module.requires_grad_(False)
+    pretrained = Pretrained("test:albert", "ALBERT", "none", "", Preprocessing(), chain)
+    space = Space(pretrained, {})
+    network = built(space, space.baseline(), 0).train()
+    groups = network.groups()
+    ids = [id(parameter) for group in groups for parameter in group.parameters]
+    assert len(ids) == len(set(ids))
+    assert len([group for group in groups if group.name == "backbone"]) < len(chain)
+    network(torch.randint(2, 50, (4, 8))).sum().backward()
+    half = built(space, changed(space, freeze=3), 0)
+    assert half.prefix_units == 3
+    assert not any(parameter.requires_grad for unit in half.units[:3] for parameter in unit.parameters())
+    assert all(parameter.requires_grad for parameter in half.units[3].parameters())
