@@ -16,6 +16,8 @@ from spaces.plugins import load
 __all__ = ["Engine", "Order", "Placement", "default_count", "engine_of", "run_workers"]
 
 _POLL_S = 0.5
+_LINGER_S = 30.0
+"""How long workers may take to leave once the study has all its trials."""
 
 
 def engine_of(name: str) -> type[Engine]:
@@ -56,10 +58,19 @@ def run_workers(order: Order, count: int, engine: connection.Engine, observer: O
     told: dict[int, TrialState] = {}
     try:
         place.start(count)
+        done_at = None
         while place.alive():
             _tell(engine, order.study, observer, told)
-            if leaving() or leaving.is_time_up:
+            progress = reading.progress(engine, order.study)
+            if progress.finished < progress.target:
+                done_at = None
+            elif done_at is None:
+                done_at = time.monotonic()
+            lingers = done_at is not None and time.monotonic() - done_at > _LINGER_S
+            if leaving() or leaving.is_time_up or lingers:
                 place.stop()
+            if lingers:
+                break  # a worker whose node is gone for good, or that hangs: the study has all its trials
             time.sleep(_POLL_S)
         _tell(engine, order.study, observer, told)
     finally:

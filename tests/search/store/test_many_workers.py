@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import optuna
@@ -66,3 +68,40 @@ def test_processes_share_a_study_exactly(url: str, tmp_path: Path, workers: int,
     assert sorted(trial.number for trial in told) == list(range(trials))
     assert all(trial.state.is_finished() for trial in told)
     storage.engine.dispose()
+
+
+def test_a_process_told_to_leave_hands_its_trial_back_and_one_that_slept_writes_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    finished([instant("create", url, "s", 2, epochs=8)])
+    told = instant("work", url, "s", folder=tmp_path / "kept", seconds=0.3)
+    engine = create_engine(url)
+
+    def epochs() -> list[tuple[int, str, int]]:
+        query = "SELECT t.number, t.state, count(e.epoch) FROM ft_trial t LEFT JOIN ft_epoch e ON e.trial_id = t.id"
+        with engine.connect() as link:
+            return [tuple(row) for row in link.execute(text(f"{query} GROUP BY t.number, t.state ORDER BY t.number"))]
+
+    def until(number: int, count: int) -> None:
+        deadline = time.monotonic() + 120
+        while not any(row[0] == number and row[2] >= count for row in epochs()):
+            assert time.monotonic() < deadline, epochs()
+            time.sleep(0.05)
+
+    until(0, 2)
+    told.send_signal(signal.SIGTERM)
+    begin = time.monotonic()
+    told.communicate(timeout=60)
+    assert told.returncode == 0
+    assert time.monotonic() - begin < 10
+    assert epochs()[0][1] == "waiting"
+
+    sleeper = instant("work", url, "s", folder=tmp_path / "kept", seconds=0.3, lease=1.5)
+    until(0, epochs()[0][2] + 2)
+    sleeper.send_signal(signal.SIGSTOP)
+    heir = instant("work", url, "s", folder=tmp_path / "kept", lease=1.5)
+    assert sorted(finished([heir])) == ["0", "1"]
+    sleeper.send_signal(signal.SIGCONT)
+    output, errors = sleeper.communicate(timeout=60)
+    assert (sleeper.returncode, output) == (0, ""), errors
+    assert epochs() == [(0, "complete", 8), (1, "complete", 8)]
+    engine.dispose()
