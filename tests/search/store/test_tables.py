@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.store.tables import Base, _restored, _shielded
+from search.store.tables import Base, _shielded, restored
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -23,9 +23,9 @@ def test_numbers_that_json_has_no_word_for_survive(value: object) -> None:
     import json
 
     text = json.dumps(_shielded(value), allow_nan=False)
-    assert same(_restored(json.loads(text)), value)
+    assert same(restored(json.loads(text)), value)
 
 
 def test_all_our_tables_carry_our_prefix() -> None:
     assert all(name.startswith("ft_") for name in Base.metadata.tables)
-    assert math.isnan(_restored({"$number": "nan"}))
+    assert math.isnan(restored({"$number": "nan"}))
