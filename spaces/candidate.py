@@ -67,12 +67,13 @@ class Candidate:
         Raises:
             CandidateError: a key is missing or unknown, a type is wrong, or another format version wrote it.
         """
-        top = _keys(data, "candidate", {"format", "structure", "recipe"})
-        if top["format"] != FORMAT:
+        given = data.get("format") if isinstance(data, Mapping) else FORMAT
+        if given is not None and (type(given) is not int or given != FORMAT):
             raise CandidateError(
-                f"candidate has format {top['format']!r}, this version of ftsearch reads format {FORMAT}; "
+                f"candidate has format {given!r}, this version of ftsearch reads format {FORMAT}; "
                 "use the version that wrote it"
             )
+        top = _keys(data, "candidate", {"format", "structure", "recipe"})
         structure = _keys(top["structure"], "candidate.structure", {"backbone", "weights", "input_size", "choices"})
         recipe = _keys(top["recipe"], "candidate.recipe", {"choices"})
         size = structure["input_size"]

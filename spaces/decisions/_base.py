@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -241,10 +242,23 @@ def check_range(name: str, low: float, high: float | None, *, least: float = 0) 
     Raises:
         ValueError: it is upside down, or begins below ``least``.
     """
+    if not all(math.isfinite(end) for end in (low, 0 if high is None else high)):
+        raise ValueError(f"{name}: must be finite numbers, got {low:g} to {'the end' if high is None else f'{high:g}'}")
     if low < least:
         raise ValueError(f"{name}: low must be at least {least:g}, got {low:g}")
     if high is not None and low > high:
         raise ValueError(f"{name}: the range is empty: low {low:g} is larger than high {high:g}")
+
+
+def check_number(name: str, given: float, low: float, high: float | None = None) -> None:
+    """Check a number of a study file.
+
+    Raises:
+        ValueError: it is not finite, or outside ``low..high``.
+    """
+    if not math.isfinite(given) or given < low or (high is not None and given > high):
+        wanted = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+        raise ValueError(f"{name}: must be {wanted}, got {given:g}")
 
 
 def check_choices(name: str, given: Sequence[Any], allowed: Sequence[Any] | None = None) -> None:
@@ -263,16 +277,23 @@ def check_choices(name: str, given: Sequence[Any], allowed: Sequence[Any] | None
                 raise ValueError(f"{name}: expected one of {', '.join(map(str, allowed))}, got {choice!r}")
 
 
-def read_number(decision: str, data: Json, *, whole: bool = False, least: float = 0) -> Any:
-    """Return ``data`` if it is a number of at least ``least`` that is no boolean.
+def read_number(decision: str, data: Json, *, whole: bool = False, least: float = 0, most: float | None = None) -> Any:
+    """Return ``data`` if it is a finite number in ``least..most`` that is no boolean.
 
     Raises:
         CandidateError: it is something else.
     """
-    if isinstance(data, bool) or not isinstance(data, int if whole else int | float) or not data >= least:
+    is_number = isinstance(data, int if whole else int | float) and not isinstance(data, bool)
+    if not is_number or not math.isfinite(data) or data < least or (most is not None and data > most):
         kind = "a whole number" if whole else "a number"
-        raise CandidateError(f"candidate: {decision} must be {kind} of at least {least:g}, got {data!r}")
+        bounds = f"of at least {least:g}" if most is None else f"from {least:g} to {most:g}"
+        raise CandidateError(f"candidate: {decision} must be {kind} {bounds}, got {data!r}")
     return data
+
+
+def rounded(number: float, low: float, high: float) -> float:
+    """Return ``number`` to four digits, inside ``low..high``: what people read is exactly what is trained."""
+    return min(max(float(f"{number:.4g}"), low), high)
 
 
 def read_names(decision: str, data: Json) -> tuple[str, ...]:
@@ -281,8 +302,9 @@ def read_names(decision: str, data: Json) -> tuple[str, ...]:
     Raises:
         CandidateError: it is something else.
     """
-    if not isinstance(data, list | tuple) or not all(isinstance(name, str) for name in data):
-        raise CandidateError(f"candidate: {decision} must be a list of names, got {data!r}")
+    is_list = isinstance(data, list | tuple) and all(isinstance(name, str) for name in data)
+    if not is_list or len(set(data)) < len(data):
+        raise CandidateError(f"candidate: {decision} must be a list of different names, got {data!r}")
     return tuple(data)
 
 

@@ -9,7 +9,9 @@ from typing import ClassVar
 from spaces import probe
 from spaces.candidate import Json
 from spaces.chain import Chain
-from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_range, read_fields
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_number, read_fields, read_number, rounded
+
+_MOST = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +28,8 @@ class Range:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        check_range("dropout.head", self.head, 0.95)
-        check_range("dropout.depth", self.depth, 0.95)
+        check_number("dropout.head", self.head, 0, _MOST)
+        check_number("dropout.depth", self.depth, 0, _MOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Dropout(Decision[Shares]):
     def sample(self, suggest: Suggest, choices: Range) -> Shares:
         head = suggest.real("dropout.head", 0.0, choices.head) if choices.head else 0.0
         depth = suggest.real("dropout.depth", 0.0, choices.depth) if choices.depth else 0.0
-        return Shares(round(head, 4), round(depth, 4))
+        return Shares(rounded(head, 0.0, choices.head), rounded(depth, 0.0, choices.depth))
 
     def params(self, value: Shares, choices: Range) -> Mapping[str, Scalar] | None:
         if value.head > choices.head or value.depth > choices.depth:
@@ -79,7 +81,10 @@ class Dropout(Decision[Shares]):
         return {"head": value.head, "depth": value.depth}
 
     def parse(self, data: Json) -> Shares:
-        return read_fields(self.name, data, Shares)
+        value = read_fields(self.name, data, Shares)
+        for name in ("head", "depth"):
+            read_number(f"dropout.{name}", getattr(value, name), most=_MOST)
+        return value
 
 
 decision = Dropout()

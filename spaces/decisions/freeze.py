@@ -9,7 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chain import Chain, Trainable
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_range, read_number
-from spaces.errors import RangeError
+from spaces.errors import CandidateError, RangeError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +36,12 @@ class Freeze(Decision[int]):
         return 0
 
     def narrow(self, choices: tuple[int, int], chain: Chain) -> tuple[int, int] | None:
-        """Return None where a pattern has frozen units already: a depth would change little or nothing."""
-        return None if any(unit.trainable is Trainable.NONE for unit in chain) else choices
+        """Return the depths that the units left allow; None where a pattern has frozen units already."""
+        if any(unit.trainable is Trainable.NONE for unit in chain):
+            return None
+        # Norm layers or biases alone: with everything frozen it would be the pattern `head`.
+        most = len(chain) - any(unit.trainable is not Trainable.ALL for unit in chain)
+        return min(choices[0], most), min(choices[1], most)
 
     def sample(self, suggest: Suggest, choices: tuple[int, int] | None) -> int:
         return suggest.integer(self.name, *choices) if choices is not None else 0
@@ -51,6 +55,8 @@ class Freeze(Decision[int]):
         return min(value, len(chain))
 
     def apply(self, chain: Chain, value: int) -> Chain:
+        if value > len(chain) + chain.dropped:
+            raise CandidateError(f"candidate: freeze: {value} units frozen, but this backbone has {len(chain)}")
         frozen = tuple(replace(unit, trainable=Trainable.NONE) for unit in chain.units[:value])
         return replace(chain, units=frozen + chain.units[value:])
 

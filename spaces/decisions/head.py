@@ -9,8 +9,22 @@ from typing import ClassVar
 from spaces import probe
 from spaces.candidate import Json
 from spaces.chain import Chain
-from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, check_range, read_fields
+from spaces.decisions._base import (
+    Decision,
+    Scalar,
+    Stage,
+    Suggest,
+    check_choices,
+    check_number,
+    check_range,
+    read_choice,
+    read_fields,
+    read_number,
+)
+from spaces.errors import CandidateError
 from spaces.heads import ACTIVATIONS, MAP_POOLINGS, TOKEN_POOLINGS, Features, HeadChoice
+
+_MOST_HIDDEN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +45,7 @@ class Range:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        check_range("head.hidden", self.hidden, 3)
+        check_number("head.hidden", self.hidden, 0, _MOST_HIDDEN)
         check_choices("head.widths", self.widths)
         check_range("head.widths", min(self.widths), None, least=1)
         check_choices("head.pooling", self.pooling, MAP_POOLINGS + TOKEN_POOLINGS)
@@ -120,7 +134,16 @@ class Head(Decision[HeadChoice]):
         }
 
     def parse(self, data: Json) -> HeadChoice:
-        return read_fields(self.name, data, HeadChoice)
+        value = read_fields(self.name, data, HeadChoice)
+        read_choice("head.pooling", value.pooling, MAP_POOLINGS + TOKEN_POOLINGS)
+        if not isinstance(value.widths, tuple) or len(value.widths) > _MOST_HIDDEN:
+            raise CandidateError(f"candidate: head.widths must be up to {_MOST_HIDDEN} numbers, got {value.widths!r}")
+        for width in value.widths:
+            read_number("head.widths", width, whole=True, least=1)
+        read_choice("head.norm", value.norm, (False, True))
+        read_choice("head.activation", value.activation, tuple(ACTIVATIONS))
+        read_number("head.dropout", value.dropout, most=0.95)
+        return value
 
 
 def _choices(chain: Chain, within: Range) -> Choices:

@@ -132,9 +132,10 @@ class Insert(Decision[Inserted]):
         value = read_fields(self.name, data, Inserted)
         if not isinstance(value.where, str):
             raise CandidateError(f"candidate: insert.where must be a name, got {value.where!r}")
-        if value.where != NOWHERE:
-            read_choice("insert.kind", value.kind, adapters.BLOCKS)
-            read_number("insert.width", value.width, whole=True, least=1)
+        if value.where == NOWHERE:
+            return Inserted()
+        read_choice("insert.kind", value.kind, adapters.BLOCKS)
+        read_number("insert.width", value.width, whole=True, least=1)
         return value
 
 

@@ -8,8 +8,7 @@ from typing import ClassVar
 
 from spaces.candidate import Json
 from spaces.chain import Chain
-from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_range, read_number
-from spaces.errors import CandidateError
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_number, check_range, read_number, rounded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +21,7 @@ class Range:
 
     def __post_init__(self) -> None:
         check_range("label_smoothing", self.low, self.high)
-        check_range("label_smoothing: high", self.high, 0.9)
+        check_number("label_smoothing.high", self.high, 0, 0.9)
 
 
 class LabelSmoothing(Decision[float]):
@@ -37,7 +36,7 @@ class LabelSmoothing(Decision[float]):
         return 0.0
 
     def sample(self, suggest: Suggest, choices: Range) -> float:
-        return round(suggest.real(self.name, choices.low, choices.high), 4)
+        return rounded(suggest.real(self.name, choices.low, choices.high), choices.low, choices.high)
 
     def params(self, value: float, choices: Range) -> Mapping[str, Scalar] | None:
         return {self.name: value} if choices.low <= value <= choices.high else None
@@ -52,10 +51,7 @@ class LabelSmoothing(Decision[float]):
         return value
 
     def parse(self, data: Json) -> float:
-        value = float(read_number(self.name, data))
-        if not 0 <= value < 1:
-            raise CandidateError(f"candidate: {self.name} must be at least 0 and below 1, got {data!r}")
-        return value
+        return float(read_number(self.name, data, most=0.9))
 
 
 decision = LabelSmoothing()

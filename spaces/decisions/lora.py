@@ -18,6 +18,7 @@ from spaces.decisions._base import (
     Stage,
     Suggest,
     check_choices,
+    check_number,
     check_range,
     place_words,
     read_fields,
@@ -47,8 +48,8 @@ class Range:
         check_choices("lora.ranks", self.ranks)
         check_range("lora.ranks", min(self.ranks), None, least=1)
         check_choices("lora.scales", self.scales)
-        if min(self.scales) <= 0:
-            raise ValueError(f"lora.scales: must be above 0, got {min(self.scales):g}")
+        for scale in self.scales:
+            check_number("lora.scales", scale, 1e-6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +137,10 @@ class LoRA(Decision[Updates]):
         value = read_fields(self.name, data, Updates)
         if not isinstance(value.where, str):
             raise CandidateError(f"candidate: lora.where must be a name, got {value.where!r}")
-        if value.where != NOWHERE:
-            read_number("lora.rank", value.rank, whole=True, least=1)
-            read_number("lora.scale", value.scale)
+        if value.where == NOWHERE:
+            return Updates()
+        read_number("lora.rank", value.rank, whole=True, least=1)
+        read_number("lora.scale", value.scale)
         return value
 
 

@@ -8,8 +8,18 @@ from typing import ClassVar
 
 from spaces.candidate import Json
 from spaces.chain import Chain
-from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, check_range, read_fields
-from spaces.errors import CandidateError
+from spaces.decisions._base import (
+    Decision,
+    Scalar,
+    Stage,
+    Suggest,
+    check_choices,
+    check_range,
+    read_choice,
+    read_fields,
+    read_number,
+    rounded,
+)
 
 KINDS = ("none", "mixup", "cutmix")
 
@@ -58,7 +68,8 @@ class MixingDecision(Decision[Mixing]):
         kind = str(suggest.choice("mixing.kind", choices.kinds))
         if kind == "none":
             return Mixing()
-        return Mixing(kind, float(f"{suggest.real(f'mixing.{kind}', *getattr(choices, kind)):.4g}"))
+        low, high = getattr(choices, kind)
+        return Mixing(kind, rounded(suggest.real(f"mixing.{kind}", low, high), low, high))
 
     def params(self, value: Mixing, choices: Range) -> Mapping[str, Scalar] | None:
         if value.kind not in choices.kinds:
@@ -80,10 +91,8 @@ class MixingDecision(Decision[Mixing]):
 
     def parse(self, data: Json) -> Mixing:
         value = read_fields(self.name, data, Mixing)
-        if value.kind not in KINDS:
-            raise CandidateError(f"candidate: mixing.kind must be one of {', '.join(KINDS)}, got {value.kind!r}")
-        if value.kind != "none" and not (isinstance(value.alpha, int | float) and value.alpha > 0):
-            raise CandidateError(f"candidate: mixing.alpha must be a number above 0, got {value.alpha!r}")
+        read_choice("mixing.kind", value.kind, KINDS)
+        read_number("mixing.alpha", value.alpha, least=0 if value.kind == "none" else 1e-6)
         return value
 
 

@@ -8,11 +8,23 @@ from typing import ClassVar
 
 from spaces.candidate import Json
 from spaces.chain import Chain
-from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, check_range, read_fields
-from spaces.errors import CandidateError
+from spaces.decisions._base import (
+    Decision,
+    Scalar,
+    Stage,
+    Suggest,
+    check_choices,
+    check_number,
+    check_range,
+    read_choice,
+    read_fields,
+    read_number,
+    rounded,
+)
 
 NAMES = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine")
+_SHARES = (("momentum", 0, 0.999), ("layer_decay", 1e-6, 1), ("warmup", 0, 0.9))
 _LABELS = {"sgd": "SGD", "adamw": "AdamW"}
 
 
@@ -45,8 +57,8 @@ class Range:
             check_range(f"optimizer.{name}", low, high)
             if low <= 0:
                 raise ValueError(f"optimizer.{name}: low must be above 0, got {low:g}")
-        check_range("optimizer.layer_decay", self.layer_decay[1], 1.0)
-        check_range("optimizer.warmup", self.warmup, 0.9)
+        check_number("optimizer.layer_decay", self.layer_decay[1], 0, 1)
+        check_number("optimizer.warmup", self.warmup, 0, 0.9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +104,25 @@ class OptimizerDecision(Decision[Optimizer]):
         return Optimizer()
 
     def sample(self, suggest: Suggest, choices: Choices) -> Optimizer:
-        within = choices.within
-        name = str(suggest.choice("optimizer.name", within.names))
+        offered = choices.within
+        name = str(suggest.choice("optimizer.name", offered.names))
         ranges = _ranges(name, choices)
-        drawn = {key: _rounded(suggest.real(key, low, high, log=log)) for key, (low, high, log) in ranges.items()}
+        drawn = {
+            key: rounded(suggest.real(key, low, high, log=log), low, high) for key, (low, high, log) in ranges.items()
+        }
         lr_head = drawn[f"optimizer.{name}.lr_head"]
         return Optimizer(
             name=name,
             lr_head=lr_head,
             lr_backbone=drawn.get(f"optimizer.{name}.lr_backbone", lr_head),
-            layer_decay=drawn.get("optimizer.layer_decay", within.layer_decay[1]),
-            schedule=str(suggest.choice("optimizer.schedule", within.schedules)),
-            warmup=within.warmup,
+            layer_decay=drawn.get("optimizer.layer_decay", offered.layer_decay[1]),
+            schedule=str(suggest.choice("optimizer.schedule", offered.schedules)),
+            warmup=offered.warmup,
         )
 
     def params(self, value: Optimizer, choices: Choices) -> Mapping[str, Scalar] | None:
-        within, name = choices.within, value.name
-        if name not in within.names or value.schedule not in within.schedules or value.warmup != within.warmup:
+        offered, name = choices.within, value.name
+        if name not in offered.names or value.schedule not in offered.schedules or value.warmup != offered.warmup:
             return None
         given = {
             f"optimizer.{name}.lr_head": value.lr_head,
@@ -116,7 +130,7 @@ class OptimizerDecision(Decision[Optimizer]):
             "optimizer.layer_decay": value.layer_decay,
         }
         ranges = _ranges(name, choices)
-        low, high = within.layer_decay
+        low, high = offered.layer_decay
         if any(not least <= given[key] <= most for key, (least, most, _) in ranges.items()):
             return None
         if not low <= value.layer_decay <= high:
@@ -140,8 +154,10 @@ class OptimizerDecision(Decision[Optimizer]):
 
     def parse(self, data: Json) -> Optimizer:
         value = read_fields(self.name, data, Optimizer)
-        if value.name not in NAMES or value.schedule not in SCHEDULES:
-            raise CandidateError(f"candidate: optimizer: unknown name or schedule in {data!r}")
+        read_choice("optimizer.name", value.name, NAMES)
+        read_choice("optimizer.schedule", value.schedule, SCHEDULES)
+        for name, least, most in (("lr_head", 0, None), ("lr_backbone", 0, None), *_SHARES):
+            read_number(f"optimizer.{name}", getattr(value, name), least=least, most=most)
         return value
 
 
@@ -157,11 +173,6 @@ def _ranges(name: str, choices: Choices) -> dict[str, tuple[float, float, bool]]
         if low < high:
             found["optimizer.layer_decay"] = (low, high, False)
     return found
-
-
-def _rounded(number: float) -> float:
-    """Return ``number`` to 4 digits: what people read in a report is then exactly what was trained."""
-    return float(f"{number:.4g}")
 
 
 decision = OptimizerDecision()

@@ -95,12 +95,12 @@ class Pattern(Decision[Learns]):
         return found | ({"pattern.stage": value.stage} if value.stage else {})
 
     def settle(self, value: Learns, chain: Chain) -> Learns:
-        """Return ``value``, or all where the chosen stage was dropped or lies wholly within the freeze depth."""
-        if value.kind != "stage" or any(
-            chain.units[place].trainable is not Trainable.NONE for place in _at(value.stage, chain)
-        ):
+        """Return ``value``, or all where the chosen stage was dropped, is all that is left, or is frozen."""
+        if value.kind != "stage":
             return value
-        return Learns()
+        places = _at(value.stage, chain)
+        learns = any(chain.units[place].trainable is not Trainable.NONE for place in places)
+        return value if learns and len(places) < len(chain) else Learns()
 
     def apply(self, chain: Chain, value: Learns) -> Chain:
         if value.kind == "all":

@@ -8,8 +8,18 @@ from typing import ClassVar
 
 from spaces.candidate import Json
 from spaces.chain import Chain
-from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, check_range, read_fields
-from spaces.errors import CandidateError
+from spaces.decisions._base import (
+    Decision,
+    Scalar,
+    Stage,
+    Suggest,
+    check_choices,
+    check_range,
+    read_choice,
+    read_fields,
+    read_number,
+    rounded,
+)
 
 KINDS = ("none", "l1", "l2", "l2_sp", "decay")
 _LABELS = {"l1": "L1", "l2": "L2", "l2_sp": "L2-SP", "decay": "weight decay"}
@@ -73,7 +83,7 @@ class PenaltyDecision(Decision[Penalty]):
         if kind == "none":
             return Penalty()
         strength = suggest.real(f"penalty.{kind}", *getattr(choices, kind), log=True)
-        return Penalty(kind, float(f"{strength:.4g}"), choices.everything)
+        return Penalty(kind, rounded(strength, *getattr(choices, kind)), choices.everything)
 
     def params(self, value: Penalty, choices: Range) -> Mapping[str, Scalar] | None:
         if value.kind not in choices.kinds:
@@ -98,8 +108,9 @@ class PenaltyDecision(Decision[Penalty]):
 
     def parse(self, data: Json) -> Penalty:
         value = read_fields(self.name, data, Penalty)
-        if value.kind not in KINDS:
-            raise CandidateError(f"candidate: penalty.kind must be one of {', '.join(KINDS)}, got {value.kind!r}")
+        read_choice("penalty.kind", value.kind, KINDS)
+        read_number("penalty.strength", value.strength)
+        read_choice("penalty.everything", value.everything, (False, True))
         return value
 
 

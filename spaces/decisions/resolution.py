@@ -15,7 +15,7 @@ from spaces.decisions._base import (
     Stage,
     Suggest,
     check_choices,
-    check_range,
+    check_number,
     multiply_adds,
     read_number,
 )
@@ -30,16 +30,20 @@ class Range:
     Attributes:
         scales: of the study's ``input_size``; sides are rounded to ``multiple`` pixels. 1 is the study's own.
         multiple: what both sides must be a multiple of, in pixels.
+        max_growth: most multiply-adds at a larger size, in multiples of those at the study's own.
     """
 
     scales: tuple[float, ...] = (0.5, 0.75, 1.0)
     multiple: int = 16
+    max_growth: float = 4.5
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         check_choices("resolution.scales", self.scales)
-        check_range("resolution.scales", min(self.scales), 4.0, least=0.1)
-        check_range("resolution.multiple", self.multiple, None, least=1)
+        for scale in self.scales:
+            check_number("resolution.scales", scale, 0.1, 4)
+        check_number("resolution.multiple", self.multiple, 1, 512)
+        check_number("resolution.max_growth", self.max_growth, 1)
 
 
 class Resolution(Decision[tuple[int, int]]):
@@ -54,14 +58,19 @@ class Resolution(Decision[tuple[int, int]]):
         if len(chain.input_shape) != 3:
             return NotApplicable("the input is no image")
         sizes = {f"{height}x{width}": (height, width) for height, width in _scaled(chain, within)}
-        found = {name: size for name, size in sizes.items() if size != chain.input_size and self._runs(chain, size)}
+        others = {name: size for name, size in sizes.items() if size != chain.input_size}
+        if not others:
+            return NotApplicable("no other scale than the study's own is named")
+        most = within.max_growth * (multiply_adds(chain) or 0)
+        found = {name: size for name, size in others.items() if self._fits(chain, size, most)}
         if not found:
-            return NotApplicable(f"no input size but {chain.input_size[0]}x{chain.input_size[1]} runs")
+            return NotApplicable(f"none of {', '.join(others)} pixels runs within max_growth")
         own = f"{chain.input_size[0]}x{chain.input_size[1]}"
         return {own: (0, 0)} | found if 1.0 in within.scales else found
 
-    def _runs(self, chain: Chain, size: tuple[int, int]) -> bool:
-        return multiply_adds(self.apply(chain, size)) is not None
+    def _fits(self, chain: Chain, size: tuple[int, int], most: float) -> bool:
+        macs = multiply_adds(self.apply(chain, size))
+        return macs is not None and macs <= most
 
     def baseline(self, chain: Chain) -> tuple[int, int]:
         return (0, 0)

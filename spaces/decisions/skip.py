@@ -88,9 +88,15 @@ class Skip(Decision[Skipped]):
         return tuple(name for name in value if name in left)
 
     def apply(self, chain: Chain, value: Skipped) -> Chain:
+        names = {unit.name for unit in chain}
+        may_skip = [facts.name for facts in probe.describe(chain) if facts.can_skip] if value else []
         for name in value:
-            if name not in (unit.name for unit in chain):
+            if name not in names:
                 raise CandidateError(f"candidate: skip: no unit {name!r} in this backbone")
+            if name not in may_skip:
+                raise CandidateError(
+                    f"candidate: skip: {name} may not be left out; {', '.join(may_skip) or 'none'} may"
+                )
         units = tuple(
             replace(unit, module=nn.Identity(), skipped=True, edits=(), extra=()) if unit.name in value else unit
             for unit in chain

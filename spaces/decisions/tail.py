@@ -33,15 +33,19 @@ class Tail(Decision[int]):
     def choices(self, chain: Chain, within: Range) -> tuple[int, int] | NotApplicable:
         facts = probe.describe(chain)
         most = next((drop for drop in range(len(chain) - 1, -1, -1) if facts[len(chain) - drop - 1].can_end), 0)
-        high = min(within.high if within.high is not None else max(len(chain) // 3, 1), len(chain))
+        usual = max(len(chain) // 3, within.low, 1)
+        high = min(usual if within.high is None else within.high, len(chain))
         if within.low > most or high > most:
             raise RangeError(
                 f"space.tail: {within.low}..{high} asked for, but this backbone allows 0..{most} dropped units"
             )
-        while high > within.low and not all(
-            facts[len(chain) - drop - 1].can_end for drop in range(within.low, high + 1)
-        ):
+        ends = [facts[len(chain) - drop - 1].can_end for drop in range(high + 1)]
+        if not ends[within.low]:
+            raise RangeError(f"space.tail: no head fits behind this backbone without its last {within.low} units")
+        while not all(ends[within.low : high + 1]):
             high -= 1
+        if within.high == 0:
+            return NotApplicable("no unit may be dropped: high is 0")
         return (within.low, high) if high > 0 else NotApplicable("no unit but the last can end this network")
 
     def baseline(self, chain: Chain) -> int:

@@ -162,6 +162,11 @@ def test_a_candidate_of_another_input_size_is_refused(space: Space) -> None:
         ({"skip": ["layer3"]}, "skip: no unit 'layer3' in this backbone"),
         ({"insert": {"where": "layer3", "kind": "conv", "width": 4}}, "insert: no stage 'layer3'"),
         ({"pattern": {"kind": "stage", "stage": "layer3"}}, "pattern: no stage 'layer3'"),
+        ({"freeze": 9}, "freeze: 9 units frozen, but this backbone has 4"),
+        ({"skip": ["0"]}, "skip: 0 may not be left out; 1, 2 may"),
+        ({"skip": ["1", "1"]}, "skip must be a list of different names"),
+        ({"stride": {"off": ["0", "0"], "dilated": False}}, "stride.off must be a list of different names"),
+        ({"epochs": 0.5}, "structure has the decision 'epochs', which does not belong there"),
     ],
 )
 def test_a_candidate_that_names_what_is_not_there_is_refused(space: Space, choices: object, reason: str) -> None:
@@ -220,3 +225,94 @@ def test_a_head_on_what_the_tail_leaves_has_the_poolings_of_that() -> None:
     space.sample(full)
     assert "head.pooling" not in full.names
     assert {"width.classifier.1", "width.classifier.4"} <= set(full.names)
+
+
+HEAD = {"pooling": "avg", "widths": [8], "norm": False, "activation": "relu", "dropout": 0.0}
+OPTIMIZER = {"name": "sgd", "lr_head": 0.1, "lr_backbone": 0.1, "momentum": 0.9, "layer_decay": 1.0}
+OPTIMIZER |= {"schedule": "constant", "warmup": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("decision", "plain", "damage"),
+    [
+        *[("head", HEAD, {"widths": widths}) for widths in ([-3], ["a"], [2.5], "abc", None, [0], [1, 2, 3, 4])],
+        *[("head", HEAD, damage) for damage in ({"activation": "x"}, {"pooling": "x"}, {"norm": 1}, {"dropout": "a"})],
+        *[("dropout", {"head": 0.1, "depth": 0.1}, {"head": value}) for value in ("a", None, 2.0, -1, float("nan"))],
+        *[
+            ("penalty", {"kind": "l2", "strength": 0.1, "everything": False}, damage)
+            for damage in ({"strength": "x"}, {"strength": -1}, {"strength": float("nan")}, {"everything": "yes"})
+        ],
+        *[
+            ("optimizer", OPTIMIZER, {name: value})
+            for name in ("lr_head", "lr_backbone", "momentum", "layer_decay", "warmup")
+            for value in ("x", None, -1, float("inf"), float("nan"))
+        ],
+        *[("mixing", {"kind": "mixup", "alpha": 0.2}, {"alpha": value}) for value in ("x", True, float("inf"), 0)],
+        *[("lora", {"where": "all", "rank": 4, "scale": 1.0}, {"scale": value}) for value in (float("inf"), None)],
+    ],
+)
+def test_damaged_values_are_refused_by_name(decision: str, plain: dict[str, object], damage: dict[str, object]) -> None:
+    registry()[decision].parse(plain)
+    (name,) = damage
+    with pytest.raises(CandidateError, match=f"candidate: {decision}.{name} must be"):
+        registry()[decision].parse({**plain, **damage})
+
+
+@pytest.mark.parametrize(
+    ("decision", "options"),
+    [
+        ("dropout", {"head": float("nan")}),
+        ("dropout", {"head": 1.0}),
+        ("penalty", {"l1": (1e-4, float("inf"))}),
+        ("optimizer", {"sgd_head": (float("nan"), float("nan"))}),
+        ("optimizer", {"warmup": 0.95}),
+        ("stride", {"max_growth": float("nan")}),
+        ("resolution", {"scales": (1.0, float("inf"))}),
+        ("resolution", {"scales": (1.0, 5.0)}),
+        ("resolution", {"multiple": 1_000_000}),
+        ("lora", {"scales": (float("nan"),)}),
+        ("label_smoothing", {"high": float("nan")}),
+        ("mixing", {"mixup": (float("nan"), float("nan"))}),
+        ("head", {"hidden": 4}),
+    ],
+)
+def test_numbers_without_end_or_sense_are_refused_in_a_range(decision: str, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"{decision}.*(must be|above 0)"):
+        registry()[decision].options(**options)
+
+
+@pytest.mark.parametrize(
+    ("decision", "options"),
+    [
+        ("penalty", {"kinds": ("l2",), "l2": (1.23456e-4, 1.23456e-4)}),
+        ("optimizer", {"names": ("sgd",), "sgd_head": (1.23456e-3, 1.23456e-3)}),
+        ("label_smoothing", {"low": 0.12344, "high": 0.12344}),
+        ("mixing", {"kinds": ("mixup",), "mixup": (0.11119, 0.11119)}),
+        ("freeze", {"low": 3}),
+    ],
+)
+def test_a_space_holds_what_it_draws(tiny: Pretrained, decision: str, options: dict[str, Any]) -> None:
+    space = Space(tiny, {"tail": tail.Range(high=3), decision: registry()[decision].options(**options)})
+    for seed in range(8):
+        candidate = space.sample(Random(seed))
+        params = space.params(candidate)
+        assert params is not None
+        assert space.sample(Fixed(params)) == candidate
+
+
+def test_a_tail_that_begins_beyond_the_usual_third_is_possible(tiny: Pretrained) -> None:
+    assert Space(tiny, {"tail": tail.Range(low=3)}).choices["tail"] == (3, 3)
+
+
+def test_norm_layers_alone_and_everything_frozen_do_not_meet(space: Space) -> None:
+    for seed in range(40):
+        choices = space.sample(Random(seed)).structure.choices
+        if choices["pattern"]["kind"] in ("norm", "bias"):
+            assert choices["freeze"] + choices["tail"] < 4
+
+
+def test_another_format_is_told_before_its_keys(space: Space) -> None:
+    data = space.baseline().to_json()
+    for given in (2, True, 1.0, "1"):
+        with pytest.raises(CandidateError, match="use the version that wrote it"):
+            Candidate.from_json({**data, "format": given, "extra": 1})

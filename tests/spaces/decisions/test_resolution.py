@@ -37,7 +37,7 @@ def test_where_no_other_size_runs_it_drops_out() -> None:
     chain = backbones.resolve("alexnet").describe((64, 64))
     found = decision.choices(chain, Range(scales=(0.25, 1.0)))
     assert isinstance(found, NotApplicable)
-    assert "no input size but 64x64 runs" in found.reason
+    assert "none of 16x16 pixels runs" in found.reason
 
 
 @pytest.mark.parametrize("data", [[64], "64", [64, "64"], [0, 64]])
