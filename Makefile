@@ -1,7 +1,8 @@
 # make quickstart   a finished search on real images in minutes
 # make test         style, types, import contracts, tests with coverage
 # make chaos        break everything while a study runs, count what is lost (minutes)
-# make test-all     the same with every backbone (slow)
+# make test-all     the same with every backbone of torchvision (slow)
+# make test-families  one network of every family of timm (an hour)
 # make bench        ratios of speed, measured side by side: make bench DATA=folder-of-images EPOCHS=3
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ SOURCES := search spaces tests
 DATA ?= data
 EPOCHS ?= 3
 
-.PHONY: chaos quickstart test test-all bench lint clean
+.PHONY: chaos quickstart test test-all test-families bench lint clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/ftsearch run studies/quickstart.yaml
@@ -22,7 +23,10 @@ test: $(VENV)/.installed-test lint
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" --cov --cov-report=term:skip-covered
 
 test-all: $(VENV)/.installed-test lint
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not families" --cov --cov-report=term:skip-covered
+
+test-families: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q -m families
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python tests/benchmarks/trial_cost.py --data $(DATA) --epochs $(EPOCHS) --json trial_cost.json

@@ -71,6 +71,7 @@ def test_a_chain_computes_what_its_network_computes(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.families
 @pytest.mark.timeout(3600)
 def test_nine_of_ten_families_are_cut_exactly() -> None:
     failed: dict[str, str] = {}
