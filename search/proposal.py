@@ -170,7 +170,7 @@ def cost_of(laboratory: Laboratory, candidate: Candidate) -> CostFeatures:
     with torch.device("meta"):
         head = laboratory.task.head(features_of(chain), len(laboratory.dataset.classes), choice)
     facts = probe.describe(chain)
-    last = facts[-1].out_shape if facts else (3, *chain.input_size)
+    last = facts[-1].out_shape if facts else chain.input_shape
     frozen = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
     prefix = 2 * sum(unit.macs for unit in facts[:frozen])
     suffix = 2 * (sum(unit.macs for unit in facts[frozen:]) + probe.run(head, last).macs)

@@ -268,11 +268,8 @@ def _kind(nodes: Sequence[fx.Node], network: nn.Module) -> str:
 
 def is_norm_layer(module: nn.Module) -> bool:
     """Return whether ``module`` is one normalisation layer, of PyTorch or of a library's own."""
-    return isinstance(module, _NORMS) or _is_norm(module)
-
-
-def _is_norm(module: nn.Module) -> bool:
-    return "Norm" in type(module).__name__ and not any(True for _ in module.children())
+    named = "Norm" in type(module).__name__ and not any(True for _ in module.children())
+    return isinstance(module, _NORMS) or named
 
 
 def _is_pool(module: nn.Module) -> bool:

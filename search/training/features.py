@@ -70,7 +70,7 @@ class Prefix:
 
 
 def _macs(network: Network) -> tuple[int, ...]:
-    shape: tuple[int, ...] = (3, *network.chain.input_size)
+    shape = network.chain.input_shape
     total = [0]
     for module in network.units[: network.prefix_units]:
         found = probe.run(module, shape)
