@@ -21,7 +21,8 @@ class TrainingOptions:
             see ``views`` fixed augmented views of every image otherwise, whether those are kept or not.
         views: nothing takes as many as cost at most about 1 % of the study.
         features: what kept outputs are stored as; ``auto`` is as they are computed.
-        precision: ``auto`` is bf16 (else fp16) autocast on CUDA and float32 on the CPU.
+        precision: ``auto`` is bf16 (else fp16) autocast on CUDA, bf16 on a CPU that multiplies bf16 matrices in
+            hardware (Intel AMX), and float32 on any other.
     """
 
     epochs: int = 5
