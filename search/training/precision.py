@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from spaces.heads import Maps
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -34,8 +36,10 @@ class Precision:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
 
-    def place(self, images: Tensor) -> Tensor:
-        """Return ``images`` ``(N, C, H, W)`` in the memory layout that the device likes."""
+    def place(self, images: Tensor | Maps) -> Any:
+        """Return ``images`` ``(N, C, H, W)``, or several such maps, in the memory layout that the device likes."""
+        if isinstance(images, Maps):
+            return Maps(tuple(self.place(tensor) for tensor in images))
         if not self.channels_last or images.ndim != 4:
             return images
         return images.contiguous(memory_format=torch.channels_last)
