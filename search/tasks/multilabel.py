@@ -75,7 +75,10 @@ class MultilabelMeter(Meter):
         precision, recall = hits / said.clamp(min=1), hits / there.clamp(min=1)
         f1 = 2 * hits / (said + there).clamp(min=1)
         rows = torch.stack([precision, recall, f1, there], dim=1).tolist()
-        results = tuple(ClassResult(name, *row[:3], int(row[3])) for name, row in zip(self._classes, rows, strict=True))
+        results = tuple(
+            ClassResult(name, row[0], row[1], row[2], int(row[3]))
+            for name, row in zip(self._classes, rows, strict=True)
+        )
         found = self._precisions(outputs, targets)
         measured = tuple(
             Measured(result.name, {"average_precision": found[place]} if place in found else {}, result.support)

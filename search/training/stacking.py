@@ -179,7 +179,7 @@ class Stack(Generic[S]):
             for name, value in self.parameters.items()
         }
 
-    def front(self, features: Any) -> Tensor:
+    def front(self, features: Any) -> Any:
         """Return what the layers in front of the first one that learns make of ``features``."""
         for layer in self._front:
             features = layer(features)
