@@ -95,6 +95,8 @@ def _decisions(screen: Console, laboratory: Laboratory) -> None:
     screen.print(table)
     for name, reason in laboratory.space.dropped.items():
         screen.print(f"{name} drops out: {reason}", style="yellow", markup=False)
+    for line in laboratory.task.advice():
+        screen.print(line, markup=False)
 
 
 def _starts(screen: Console, laboratory: Laboratory) -> None:

@@ -86,6 +86,10 @@ class Task(ABC):
         """Return what ``bind`` found in the data and prediction needs later, as plain data; goes into checkpoints."""
         return {}
 
+    def advice(self) -> Sequence[str]:
+        """Return what the study's data say about its decisions, a line each; ``ftsearch plan`` shows them."""
+        return ()
+
     # Data
 
     def input_size(self, chosen: Any, asked: tuple[int, int] | None, backbone: Backbone) -> tuple[int, int]:

@@ -1,0 +1,216 @@
+"""Images with boxes: what formats of detection yield, and the checks that all of them make."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from search.data import splits
+from search.data.assembly import Cut, Listed, OnError, gather, in_parallel
+from search.data.images import FileImage
+from search.data.sample import Dataset, Split
+from search.errors import DataError
+
+_SLACK = 1.5
+"""Pixels that a box may reach over the border of its image: formats count from 0 or from 1."""
+_TURNED = (5, 6, 7, 8)
+"""EXIF orientations whose upright image has its sides swapped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A true box; its sides are shares of the upright image, the origin at the top left.
+
+    Attributes:
+        label: index of the class among ``Dataset.classes``.
+        is_crowd: a region of many objects, as COCO marks them: neither trained on nor counted in evaluation.
+    """
+
+    label: int
+    left: float
+    top: float
+    right: float
+    bottom: float
+    is_crowd: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Boxed:
+    """Target of one image: ``width`` and ``height`` in pixels, and its boxes; an image without any is background."""
+
+    width: int
+    height: int
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A box as an annotation has it, in pixels of the upright image; ``place`` names it in errors (file and line)."""
+
+    place: str
+    label: str
+    corners: tuple[float, float, float, float]
+    is_crowd: bool = False
+
+
+@dataclass(slots=True)
+class Faults:
+    """What is wrong with annotations: refused together, or listed as left out."""
+
+    name: str
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, line: str) -> None:
+        self.lines.append(line)
+
+    def settle(self, on_error: OnError) -> tuple[str, ...]:
+        """Return a line for each fault.
+
+        Raises:
+            DataError: there are some and ``on_error`` is ``refuse``.
+        """
+        if self.lines and on_error == "refuse":
+            more = f" ({len(self.lines) - 1} more faults)" if len(self.lines) > 1 else ""
+            raise DataError(
+                f"{self.name}: {self.lines[0]}{more}; correct it, or set `on_error: skip` under `data:` "
+                "to leave such out"
+            )
+        return tuple(self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One image file as a format lists it.
+
+    Attributes:
+        place: names the annotation in errors.
+        boxes: in pixels, or ``in_shares`` of the image's sides.
+        size: width and height as the annotation says; None where it says nothing.
+    """
+
+    path: Path
+    place: str
+    split: Split | None
+    boxes: Sequence[Drawn]
+    size: tuple[int, int] | None = None
+    in_shares: bool = False
+
+
+def dataset(
+    name: str, found: Sequence[Found], cut: Cut, on_error: OnError, classes: Sequence[str] | None, faults: Faults
+) -> Dataset:
+    """Return the data set of annotated images: boxes checked, images decoded once, split where no split is given.
+
+    ``classes`` are the names that labels may have, in order; those that no box has are left out. None: whatever
+    names there are, sorted. With ``on_error: skip`` a faulty box is left out, one that reaches out of its image is
+    cut off at the border, and an image that is missing or of another size than its annotation says is left out;
+    each is a line in ``Dataset.skipped``.
+
+    Raises:
+        DataError: nothing is found; faults under ``refuse``; a class without a training box.
+    """
+    if not found:
+        raise DataError(f"{name}: no annotated image found")
+    sizes = in_parallel(lambda item: _upright_size(item.path), found)
+    listed = []
+    for item, size in zip(found, sizes, strict=True):
+        if isinstance(size, str):
+            faults.add(f"{item.place}: {size}")
+            continue
+        if item.size is not None and item.size != size:
+            faults.add(
+                f"{item.place}: says {item.size[0]}x{item.size[1]} pixels, but {item.path.name} (upright) has "
+                f"{size[0]}x{size[1]}"
+            )
+            continue
+        drawn = [_scaled(box, size) for box in item.boxes] if item.in_shares else item.boxes
+        boxes = [kept for box in drawn if (kept := _checked(box, size, classes, faults)) is not None]
+        listed.append(Listed(FileImage(item.path), (size, tuple(boxes)), item.split))
+    lines = faults.settle(on_error)
+    used = {box.label for one in listed for box in one.label[1]}
+    names = tuple(label for label in classes if label in used) if classes is not None else tuple(sorted(used))
+    if not names:
+        raise DataError(f"{name}: no image has a box")
+    index = {label: place for place, label in enumerate(names)}
+    made = gather(
+        name,
+        listed,
+        on_error,
+        names=names,
+        encode=partial(_encoded, index),
+        written=_written,
+        divide=partial(_divide, len(names), cut),
+        test_share=cut.test_share,
+    )
+    _check_training(made)
+    return replace(made, skipped=(*lines, *made.skipped))
+
+
+def _scaled(box: Drawn, size: tuple[int, int]) -> Drawn:
+    left, top, right, bottom = box.corners
+    return replace(box, corners=(left * size[0], top * size[1], right * size[0], bottom * size[1]))
+
+
+def _upright_size(path: Path) -> tuple[int, int] | str:
+    """Return width and height of the image file as it is shown, or why there is none."""
+    if not path.is_file():
+        return f"its image {path} does not exist"
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            return (height, width) if image.getexif().get(0x0112) in _TURNED else (width, height)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return f"its image {path} cannot be read: {error}"
+
+
+def _checked(box: Drawn, size: tuple[int, int], classes: Sequence[str] | None, faults: Faults) -> Drawn | None:
+    """Return ``box`` in shares of its image; None for one that cannot be used. Faults are noted."""
+    left, top, right, bottom = box.corners
+    shown = f"({left:g}, {top:g}, {right:g}, {bottom:g})"
+    if not all(math.isfinite(side) for side in box.corners):
+        faults.add(f"{box.place}: the box {shown} has a side that is no number")
+        return None
+    if classes is not None and box.label not in classes:
+        known = ", ".join(classes[:8]) + (", ..." if len(classes) > 8 else "")
+        faults.add(f"{box.place}: unknown class {box.label!r}; expected one of {known}")
+        return None
+    if right <= left or bottom <= top:
+        faults.add(f"{box.place}: the box {shown} of class {box.label!r} has no area")
+        return None
+    width, height = size
+    if left < -_SLACK or top < -_SLACK or right > width + _SLACK or bottom > height + _SLACK:
+        faults.add(
+            f"{box.place}: the box {shown} of class {box.label!r} reaches out of its image of {width}x{height} pixels"
+        )
+    left, right = (min(max(side / width, 0.0), 1.0) for side in (left, right))
+    top, bottom = (min(max(side / height, 0.0), 1.0) for side in (top, bottom))
+    if right <= left or bottom <= top:
+        return None
+    return replace(box, corners=(round(left, 6), round(top, 6), round(right, 6), round(bottom, 6)))
+
+
+def _encoded(index: dict[str, int], label: tuple[tuple[int, int], tuple[Drawn, ...]]) -> Boxed:
+    (width, height), boxes = label
+    return Boxed(width, height, tuple(Box(index[box.label], *box.corners, box.is_crowd) for box in boxes))
+
+
+def _written(target: Boxed) -> str:
+    boxes = (f"{box.label}:{box.left},{box.top},{box.right},{box.bottom},{box.is_crowd:d}" for box in target.boxes)
+    return ";".join(sorted(boxes))
+
+
+def _divide(classes: int, cut: Cut, targets: Sequence[Boxed], test_share: float) -> tuple[Split, ...]:
+    members = [sorted({box.label for box in target.boxes}) for target in targets]
+    return splits.cut_sets(members, classes, cut.val_share, test_share, cut.seed)
+
+
+def _check_training(found: Dataset) -> None:
+    trained = {box.label for sample in found.of(Split.TRAIN) for box in sample.target.boxes if not box.is_crowd}
+    for place, label in enumerate(found.classes):
+        if place not in trained:
+            raise DataError(f"{found.name}: no training image has a box of class {label!r}; every class needs some")

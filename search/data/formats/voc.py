@@ -1,0 +1,144 @@
+"""Boxes in Pascal VOC XML, one file an image (http://host.robots.ox.ac.uk/pascal/VOC/)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+from xml.etree import ElementTree
+
+from search.data.assembly import Cut, OnError
+from search.data.boxes import Drawn, Faults, Found, dataset
+from search.data.formats._base import Format
+from search.data.images import EXTENSIONS
+from search.data.sample import Dataset, Split
+from search.data.tabular import SPLITS
+from search.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """A folder of images and XML files.
+
+    Attributes:
+        path: with ``JPEGImages/``, ``Annotations/`` and ``ImageSets/Main/train.txt`` as in Pascal VOC, or with
+            XML files beside the images, in ``train/``, ``val/`` and ``test/`` or all in one.
+        classes: names that boxes may have; whatever names there are by default.
+        difficult: ``use`` boxes marked so like any other, or ``ignore`` them in training and evaluation.
+        val_share, test_share, seed: of the cut when no split is given.
+        on_error: ``refuse`` faulty boxes and broken images, or ``skip`` and list them.
+    """
+
+    path: str
+    classes: tuple[str, ...] = ()
+    difficult: Literal["use", "ignore"] = "use"
+    val_share: float = 0.2
+    test_share: float = 0.0
+    seed: int = 0
+    on_error: OnError = "refuse"
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        Cut(self.val_share, self.test_share, self.seed)
+
+
+class Voc(Format):
+    """One XML file an image; corners in pixels."""
+
+    name, options = "voc", Options
+
+    def read(self, options: Options, base: Path) -> Dataset:
+        root = base / Path(options.path).expanduser()
+        if not root.is_dir():
+            raise DataError(f"data folder {root} does not exist; `data.path` is relative to the study file")
+        faults = Faults(root.name)
+        listed = _in_sets(root, faults) if (root / "Annotations").is_dir() else _beside(root)
+        found = [item for xml, split in listed if (item := _read(xml, root, split, options, faults)) is not None]
+        cut = Cut(options.val_share, options.test_share, options.seed)
+        return dataset(root.name, found, cut, options.on_error, options.classes or None, faults)
+
+
+def _in_sets(root: Path, faults: Faults) -> list[tuple[Path, Split | None]]:
+    """Return the annotations that ``ImageSets/Main`` lists; all of them, without a split, where there are no lists."""
+    folder = root / "Annotations"
+    lists: dict[Split, list[str]] = {}
+    for file in sorted((root / "ImageSets" / "Main").glob("*.txt")):
+        split = SPLITS.get(file.stem.lower())
+        if split is not None:
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
+            lists[split] = [line.split()[0] for line in lines if line.strip()]
+    if Split.TRAIN not in lists:
+        return [(xml, None) for xml in sorted(folder.glob("*.xml"))]
+    found: list[tuple[Path, Split | None]] = []
+    seen: dict[str, Split] = {}
+    for split, names in lists.items():
+        for name in names:
+            if seen.setdefault(name, split) is not split:
+                raise DataError(f"{root}: {name} is listed in both {seen[name]} and {split}; keep it in one of them")
+            if (folder / f"{name}.xml").is_file():
+                found.append((folder / f"{name}.xml", split))
+            else:
+                faults.add(f"{split}.txt lists {name}, but {folder / name}.xml does not exist")
+    return found if Split.VAL in lists else [(xml, None if split is Split.TRAIN else split) for xml, split in found]
+
+
+def _beside(root: Path) -> list[tuple[Path, Split | None]]:
+    parts = {folder: SPLITS.get(folder.name.lower()) for folder in root.iterdir() if folder.is_dir()}
+    found: list[tuple[Path, Split | None]] = [
+        (xml, split) for folder, split in sorted(parts.items()) if split for xml in sorted(folder.rglob("*.xml"))
+    ]
+    if not any(split is Split.TRAIN for _, split in found):
+        found = [(xml, None) for xml in sorted(root.rglob("*.xml"))]
+    elif not any(split is Split.VAL for _, split in found):
+        found = [(xml, None if split is Split.TRAIN else split) for xml, split in found]
+    if not found:
+        raise DataError(f"{root}: no XML annotations; expected {root}/Annotations/*.xml, or XML files beside images")
+    return found
+
+
+def _read(xml: Path, root: Path, split: Split | None, options: Options, faults: Faults) -> Found | None:
+    try:
+        # Expat neither fetches external entities nor expands without bound since 2.4.1.
+        document = ElementTree.parse(xml).getroot()  # noqa: S314
+    except (ElementTree.ParseError, OSError, ValueError) as error:
+        faults.add(f"{xml}: not XML: {error}")
+        return None
+    boxes = []
+    for place, item in enumerate(document.findall("object"), 1):
+        box = _box(f"{xml.name}, object {place}", item, options, faults)
+        if box is not None:
+            boxes.append(box)
+    return Found(_image(xml, root, document.findtext("filename") or ""), str(xml), split, boxes)
+
+
+def _box(place: str, item: ElementTree.Element, options: Options, faults: Faults) -> Drawn | None:
+    label = (item.findtext("name") or "").strip()
+    try:
+        left, top, right, bottom = (
+            float(item.findtext(f"bndbox/{side}") or "") for side in ("xmin", "ymin", "xmax", "ymax")
+        )
+    except ValueError:
+        faults.add(f"{place}: needs a `bndbox` with the numbers xmin, ymin, xmax and ymax")
+        return None
+    if not label:
+        faults.add(f"{place}: has no `name`")
+        return None
+    is_crowd = options.difficult == "ignore" and (item.findtext("difficult") or "0").strip() == "1"
+    return Drawn(place, label, (left, top, right, bottom), is_crowd)
+
+
+def _image(xml: Path, root: Path, named: str) -> Path:
+    """Return the image of an annotation: the file it names, else the one that is called as it is."""
+    folders = [xml.parent, root / "JPEGImages", root / "images"]
+    names = [Path(named.replace("\\", "/")).name] if named else []
+    names += [xml.with_suffix(suffix).name for suffix in EXTENSIONS]
+    names += [xml.with_suffix(suffix.upper()).name for suffix in EXTENSIONS]
+    # The annotation's own name first: what it names inside is wrong wherever files were renamed later.
+    for name in (*names[1:], *names[:1]) if named else names:
+        for folder in folders:
+            if (folder / name).is_file():
+                return folder / name
+    return (root / "JPEGImages" if (root / "JPEGImages").is_dir() else xml.parent) / (named or f"{xml.stem}.jpg")
+
+
+format = Voc()  # noqa: A001  # the room's word for its plug-in

@@ -1,0 +1,1 @@
+"""Parts of detection: targets, anchors, detectors on taps, COCO's measures."""

@@ -1,0 +1,248 @@
+"""Detectors on a feature pyramid, put together from torchvision's own pieces."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import FCOS, RetinaNet
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor
+from torchvision.models.detection.fcos import FCOSHead
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.retinanet import RetinaNetHead
+from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.ops import MultiScaleRoIAlign
+
+from search.detection.pyramid import Pyramid
+from search.detection.targets import BoxRows
+
+_POOLED = 7
+DETECTIONS = 100
+"""Boxes kept of one image: as many as COCO counts."""
+Levels = OrderedDict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all detectors are told.
+
+    Attributes:
+        classes: how many there are.
+        size: height and width of the network's input in pixels: the scale of boxes and anchors.
+        sizes: of the anchors of each level in pixels; ``ratios`` height over width, the same on all levels.
+        width, depth: of the layers that look at a box (Faster R-CNN) or at the maps (number of layers, FCOS).
+        proposals: kept for the second stage of Faster R-CNN; ``samples`` of them are trained on.
+        least_score: boxes below it are not told.
+    """
+
+    classes: int
+    size: tuple[int, int]
+    sizes: tuple[tuple[float, ...], ...]
+    ratios: tuple[float, ...]
+    width: int
+    depth: int
+    proposals: int
+    samples: int
+    least_score: float = 0.05
+    overlap: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Boxes told of a batch of images: a list of ``boxes (K, 4)`` in shares of the input, ``scores`` and ``labels``."""
+
+    images: tuple[Mapping[str, Tensor], ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What a detector gives in training: its levels. The rest needs the true boxes and is done by its ``losses``."""
+
+    detector: Detector
+    levels: Levels
+
+
+class Detector(nn.Module):
+    """Pyramid and detector. In training it gives ``Pending``, else ``Found``."""
+
+    first_label = 0
+
+    def __init__(self, pyramid: Pyramid, taps: Sequence[int], setting: Setting, dropout: float) -> None:
+        super().__init__()
+        self.pyramid = pyramid
+        self.taps = tuple(taps)
+        self.setting = setting
+        self.drop = nn.Dropout2d(dropout) if dropout else nn.Identity()
+
+    def forward(self, maps: Sequence[Tensor]) -> Pending | Found:
+        levels = self._levels(maps)
+        if self.training:
+            return Pending(self, levels)
+        with torch.autocast(next(iter(levels.values())).device.type, enabled=False):
+            height, width = self.setting.size
+            told = self.detect(levels)
+            scale = told[0]["boxes"].new_tensor([width, height, width, height])
+            return Found(
+                tuple(
+                    {**one, "boxes": one["boxes"] / scale, "labels": one["labels"] - self.first_label} for one in told
+                )
+            )
+
+    def _levels(self, maps: Sequence[Tensor]) -> Levels:
+        # In float32 from here on: anchors, losses and NMS lose too much in half precision.
+        return OrderedDict((name, self.drop(level.float())) for name, level in self.pyramid(maps).items())
+
+    def losses(self, levels: Levels, targets: BoxRows) -> dict[str, Tensor]:
+        """Return the parts of the loss by name, each a mean over the batch."""
+        with torch.autocast(next(iter(levels.values())).device.type, enabled=False):
+            return self.measure(levels, targets.listed(self.setting.size, self.first_label))
+
+    @abstractmethod
+    def measure(self, levels: Levels, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Return the parts of the loss for true boxes in pixels."""
+
+    @abstractmethod
+    def detect(self, levels: Levels) -> list[dict[str, Tensor]]:
+        """Return the boxes of every image in pixels, with scores and labels."""
+
+    @abstractmethod
+    def counted(self, maps: Sequence[Tensor]) -> Any:
+        """Run the part whose cost does not depend on what is found, and as many proposals as are kept."""
+
+    def images(self, levels: Levels) -> ImageList:
+        """Return what torchvision reads sizes of images from; it holds no pixels."""
+        count = len(next(iter(levels.values())))
+        return ImageList(torch.empty((count, 3, *self.setting.size), device="meta"), [self.setting.size] * count)
+
+
+def _anchors(setting: Setting) -> AnchorGenerator:
+    return AnchorGenerator(setting.sizes, (setting.ratios,) * len(setting.sizes))
+
+
+class FasterRCNN(Detector):
+    """A region proposal network, then a head that looks at each proposal (https://arxiv.org/abs/1506.01497)."""
+
+    first_label = 1
+
+    def __init__(self, pyramid: Pyramid, taps: Sequence[int], setting: Setting, dropout: float, channels: int) -> None:
+        super().__init__(pyramid, taps, setting, dropout)
+        anchors = _anchors(setting)
+        each = anchors.num_anchors_per_location()[0]
+        kept = {"training": setting.proposals, "testing": setting.proposals}
+        self.rpn = RegionProposalNetwork(anchors, RPNHead(channels, each), 0.7, 0.3, 256, 0.5, kept, kept, 0.7)
+        pool = MultiScaleRoIAlign([str(place) for place in range(len(taps))], output_size=_POOLED, sampling_ratio=2)
+        box_head = FastRCNNConvFCHead((channels, _POOLED, _POOLED), (), [setting.width] * setting.depth)
+        top = FastRCNNPredictor(setting.width, setting.classes + 1)
+        self.roi_heads = RoIHeads(
+            *(pool, box_head, top, 0.5, 0.5, setting.samples, 0.25, None),
+            *(setting.least_score, setting.overlap, DETECTIONS),
+        )
+
+    def measure(self, levels: Levels, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        images = self.images(levels)
+        proposals, losses = self.rpn(images, levels, targets)
+        _, others = self.roi_heads(levels, proposals, images.image_sizes, targets)
+        return {**losses, **others}
+
+    def detect(self, levels: Levels) -> list[dict[str, Tensor]]:
+        images = self.images(levels)
+        proposals, _ = self.rpn(images, levels)
+        found: list[dict[str, Tensor]] = self.roi_heads(levels, proposals, images.image_sizes)[0]
+        return found
+
+    def counted(self, maps: Sequence[Tensor]) -> Any:
+        levels = self.pyramid(maps)
+        self.rpn.head(list(levels.values()))
+        first = next(iter(levels.values()))
+        regions = first.new_empty(self.setting.proposals, first.shape[1], _POOLED, _POOLED)
+        return self.roi_heads.box_predictor(self.roi_heads.box_head(regions))
+
+
+class Dense(Detector):
+    """Boxes told at every point of every level at once."""
+
+    model: RetinaNet | FCOS
+
+    def detect(self, levels: Levels) -> list[dict[str, Tensor]]:
+        maps = list(levels.values())
+        told = self.model.head(maps)
+        points = [level.shape[-2] * level.shape[-1] for level in maps]
+        each = told["cls_logits"].shape[1] // sum(points)
+        counts = [count * each for count in points]
+        images = self.images(levels)
+        anchors = [list(one.split(counts)) for one in self.model.anchor_generator(images, maps)]
+        parted = {name: list(value.split(counts, dim=1)) for name, value in told.items()}
+        found: list[dict[str, Tensor]] = self.model.postprocess_detections(parted, anchors, images.image_sizes)
+        return found
+
+    def counted(self, maps: Sequence[Tensor]) -> Any:
+        return self.model.head(list(self.pyramid(maps).values()))
+
+
+class _Stub(nn.Module):
+    """In place of a backbone, of which torchvision's detectors ask only the width."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.out_channels = channels
+
+
+class Retina(Dense):
+    """RetinaNet: focal loss over anchors (https://arxiv.org/abs/1708.02002)."""
+
+    def __init__(self, pyramid: Pyramid, taps: Sequence[int], setting: Setting, dropout: float, channels: int) -> None:
+        super().__init__(pyramid, taps, setting, dropout)
+        anchors = _anchors(setting)
+        head = RetinaNetHead(channels, anchors.num_anchors_per_location()[0], setting.classes)
+        self.model = RetinaNet(
+            _Stub(channels),
+            setting.classes,
+            anchor_generator=anchors,
+            head=head,
+            score_thresh=setting.least_score,
+            nms_thresh=setting.overlap,
+            detections_per_img=DETECTIONS,
+        )
+
+    def measure(self, levels: Levels, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        maps = list(levels.values())
+        anchors = self.model.anchor_generator(self.images(levels), maps)
+        losses: dict[str, Tensor] = self.model.compute_loss(targets, self.model.head(maps), anchors)
+        return losses
+
+
+class Fcos(Dense):
+    """FCOS: distances to the four sides at every point, no anchors (https://arxiv.org/abs/1904.01355)."""
+
+    def __init__(self, pyramid: Pyramid, taps: Sequence[int], setting: Setting, dropout: float, channels: int) -> None:
+        super().__init__(pyramid, taps, setting, dropout)
+        self.model = FCOS(
+            _Stub(channels),
+            setting.classes,
+            # One square a point, as large as the distance of points.
+            anchor_generator=AnchorGenerator(setting.sizes, ((1.0,),) * len(setting.sizes)),
+            head=FCOSHead(channels, 1, setting.classes, setting.depth),
+            score_thresh=setting.least_score,
+            nms_thresh=setting.overlap,
+            detections_per_img=DETECTIONS,
+        )
+
+    def measure(self, levels: Levels, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        maps = list(levels.values())
+        anchors = self.model.anchor_generator(self.images(levels), maps)
+        points = [level.shape[-2] * level.shape[-1] for level in maps]
+        losses: dict[str, Tensor] = self.model.compute_loss(targets, self.model.head(maps), anchors, points)
+        return losses
+
+
+KINDS: Mapping[str, type[FasterRCNN | Retina | Fcos]] = {"faster_rcnn": FasterRCNN, "retinanet": Retina, "fcos": Fcos}

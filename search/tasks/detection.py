@@ -1,0 +1,196 @@
+"""Boxes around objects of known classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from search.data.augment import Augmentation
+from search.data.batches import Batches
+from search.data.cache import Frame
+from search.data.feed import Feed
+from search.data.sample import Dataset, Sample, Split
+from search.data.supply import Request
+from search.detection.anchors import Statistics, box_sides, covered, statistics
+from search.detection.detectors import KINDS, Pending, Setting
+from search.detection.meter import CocoMeasures
+from search.detection.pyramid import Pyramid, chosen_taps, grid_of
+from search.detection.targets import BoxRows, frame_of, rows
+from search.records import Json
+from search.tasks._base import Meter, Task
+from spaces.backbones._base import Preprocessing, Pretrained
+from spaces.decisions import anchors as anchors_decision
+from spaces.decisions import box_head, detector, proposals, pyramid_levels, pyramid_width
+from spaces.heads import Features, HeadChoice, Tap
+
+_OCTAVE = (2**0, 2 ** (1 / 3), 2 ** (2 / 3))
+"""RetinaNet's three sizes a level."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How images are fitted and boxes are told.
+
+    Attributes:
+        resize: ``stretch`` the whole image to the input size, or ``letterbox`` it: sides in proportion, grey bars.
+        samples: proposals of an image that Faster R-CNN's second stage is trained on.
+        least_score: boxes with a lower score are not told.
+        overlap: of two boxes of a class that overlap by more, the surer one is told.
+        shown_score: boxes of the report's pictures have at least this score.
+    """
+
+    resize: Literal["stretch", "letterbox"] = "stretch"
+    samples: int = 256
+    least_score: float = 0.05
+    overlap: float = 0.5
+    shown_score: float = 0.5
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        if self.samples < 4:
+            raise ValueError(f"samples must be at least 4, got {self.samples}")
+        for name in ("least_score", "overlap", "shown_score"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} must be above 0 and below 1, got {getattr(self, name):g}")
+
+
+class DetectionMeter(CocoMeasures, Meter):
+    """COCO's measures, as the training loop takes them."""
+
+
+class Detection(Task):
+    """A feature pyramid on any chain and one of torchvision's detectors; COCO's mean average precision."""
+
+    name = "detection"
+    formats = ("coco", "voc", "yolo")
+    options = Options
+    directions: ClassVar[Mapping[str, bool]] = {"map": True, "map_50": True, "map_75": True, "mar_100": True}
+    leaves_out: ClassVar[Mapping[str, str]] = {
+        "head": "a detector stands on the pyramid: its decisions are detector, box_head, pyramid_levels, pyramid_width",
+        "mixing": "mixed images have no boxes of their own",
+        "label_smoothing": "torchvision's detectors take no smoothed labels",
+    }
+    chosen: Options = Options()
+    _size: tuple[int, int] = (0, 0)
+    _statistics: Statistics | None = None
+    _advice: tuple[str, ...] = ()
+
+    def bind(self, chosen: Options, dataset: Dataset, pretrained: Pretrained) -> Self:
+        bound = super().bind(chosen, dataset, pretrained)
+        bound._size = pretrained.chain.input_size
+        train = dataset.of(Split.TRAIN)
+        bound._statistics = statistics(train, bound._size, letterbox=chosen.resize == "letterbox")
+        bound._advice = _advice(train, bound._statistics, bound._size, letterbox=chosen.resize == "letterbox")
+        return bound
+
+    def facts(self) -> Mapping[str, Json]:
+        found = {} if self._statistics is None else {"boxes": self._statistics.to_json()}
+        return {"input_size": list(self._size), **found}
+
+    def advice(self) -> Sequence[str]:
+        return self._advice
+
+    def frame(self, split: Split, size: tuple[int, int], expected: Preprocessing) -> Frame:
+        return frame_of(self.chosen.resize, size, expected.interpolation)
+
+    def augmentation(self, preset: Augmentation) -> Augmentation:
+        """Leave out what turns images without their boxes."""
+        return replace(preset, operations=0)
+
+    def targets(self, samples: Sequence[Sample], frame: Frame) -> BoxRows:
+        return rows(samples, frame)
+
+    def batches(self, request: Request) -> Feed:
+        found = super().batches(request)
+        if self.chosen.resize == "letterbox" and isinstance(found, Batches):
+            # The array's own sides are in proportion already; crops need not undo a stretch.
+            found.pixels = replace(found.pixels, ratios=torch.ones_like(found.pixels.ratios))
+        return found
+
+    def kinds(self, target: Any) -> Sequence[int]:
+        return tuple(box.label for box in target.boxes if not box.is_crowd)
+
+    def head(
+        self, features: Features, classes: int, choice: HeadChoice, decided: Mapping[str, Any] | None = None
+    ) -> nn.Module:
+        values = dict(decided or {})
+        levels: pyramid_levels.Levels = values.get("pyramid_levels", pyramid_levels.PLAIN)
+        width: int = values.get("pyramid_width", pyramid_width.PLAIN)
+        kind: str = values.get("detector", detector.PLAIN)
+        box: box_head.BoxHead = values.get("box_head", box_head.PLAIN)
+        asked = values.get("resolution", (0, 0))
+        size = tuple(asked) if any(asked) else self._size
+        taps = chosen_taps(features, levels.finest)
+        first = 0 if features.class_token is None else features.class_token + 1
+        grids = [grid_of(tap, size, first) for tap in taps]
+        pyramid = Pyramid(taps, grids, width, levels.extra, first)
+        sizes, ratios = self._anchors(kind, values.get("anchors", anchors_decision.PLAIN), taps, levels.extra, size)
+        setting = Setting(
+            classes=classes,
+            size=size,
+            sizes=sizes,
+            ratios=ratios,
+            width=box.width,
+            depth=2 * box.depth if kind == "fcos" else box.depth,
+            proposals=values.get("proposals", proposals.PLAIN),
+            samples=self.chosen.samples,
+            least_score=self.chosen.least_score,
+            overlap=self.chosen.overlap,
+        )
+        return KINDS[kind](pyramid, [tap.unit for tap in taps], setting, choice.dropout, width)
+
+    def _anchors(
+        self, kind: str, wanted: anchors_decision.Anchors, taps: Sequence[Tap], extra: int, size: tuple[int, int]
+    ) -> tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]:
+        """Return anchor sizes in pixels by level, and their ratios."""
+        strides = _strides(taps, extra)
+        if kind == "fcos":
+            return tuple((float(stride),) for stride in strides), (1.0,)
+        octave = _OCTAVE if kind == "retinanet" else (1.0,)
+        if wanted.source == "data" and self._statistics is not None:
+            centres, ratios = self._statistics.suggested(len(strides), size)
+            middle = octave[len(octave) // 2]
+            return tuple(tuple(centre / middle * step * wanted.scale for step in octave) for centre in centres), ratios
+        factor = (4 if kind == "retinanet" else 8) * wanted.scale
+        sizes = tuple(tuple(factor * stride * step for step in octave) for stride in strides)
+        return sizes, anchors_decision.RATIOS[wanted.ratios]
+
+    def loss(self, outputs: Any, targets: Any, label_smoothing: float = 0.0) -> Tensor:
+        if not isinstance(outputs, Pending):
+            raise TypeError(f"expected what a detector gives in training, got {type(outputs).__name__}")
+        parts = outputs.detector.losses(outputs.levels, targets)
+        return torch.stack(list(parts.values())).sum()
+
+    def meter(self, classes: tuple[str, ...], device: Any) -> DetectionMeter:
+        return DetectionMeter(classes, self.chosen.shown_score)
+
+
+def _strides(taps: Sequence[Tap], extra: int) -> list[int]:
+    last = taps[-1].reduction
+    return [tap.reduction for tap in taps] + [last * 2**step for step in range(1, extra + 1)]
+
+
+def _advice(train: Sequence[Sample], found: Statistics, size: tuple[int, int], *, letterbox: bool) -> tuple[str, ...]:
+    """Return what the training boxes say about anchors: how well the usual ones and fitted ones cover them."""
+    sides = box_sides(train, size, letterbox=letterbox)
+    strides = (8, 16, 32, 64)
+    usual = covered(sides, [8.0 * stride for stride in strides], anchors_decision.RATIOS["three"])
+    sizes, ratios = found.suggested(len(strides), size)
+    fitted = covered(sides, sizes, ratios)
+    side = math.sqrt(size[0] * size[1])
+    low, middle, high = (share * side for share in found.sizes)
+    return (
+        f"{found.count} training boxes, {low:.0f} to {high:.0f} pixels large (5th to 95th percentile, square root of "
+        f"the area), median {middle:.0f}; height over width {found.ratios[0]:.2f} to {found.ratios[2]:.2f}",
+        f"anchors: the usual ones overlap {usual:.0%} of them by half or more, "
+        f"`source: data` ({', '.join(f'{one:.0f}' for one in sizes)} pixels; ratios "
+        f"{', '.join(f'{one:g}' for one in ratios)}) {fitted:.0%}",
+    )
+
+
+task = Detection()

@@ -1,0 +1,120 @@
+"""Width and depth of the layers that look at a box."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from spaces.candidate import Json
+from spaces.chain import Chain
+from spaces.decisions._base import (
+    Decision,
+    Scalar,
+    Stage,
+    Suggest,
+    check_choices,
+    check_number,
+    read_fields,
+    read_number,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BoxHead:
+    """``depth`` linear layers of ``width`` neurons in Faster R-CNN, twice ``depth`` convolutions in FCOS."""
+
+    width: int = 1024
+    depth: int = 2
+
+
+PLAIN = BoxHead()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Widths and depths that may be tried."""
+
+    widths: tuple[int, ...] = (256, 512, 1024)
+    depths: tuple[int, ...] = (1, 2, 3)
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_choices("box_head.widths", self.widths)
+        check_choices("box_head.depths", self.depths)
+        for width in self.widths:
+            check_number("box_head.widths", width, 8, 8192)
+        for depth in self.depths:
+            check_number("box_head.depths", depth, 1, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The range, and whether width and depth matter to the detector."""
+
+    within: Range
+    has_width: bool = True
+    has_depth: bool = True
+
+
+class BoxHeadLayers(Decision[BoxHead]):
+    """RetinaNet's own head has a fixed shape: there it drops out; FCOS has a depth only."""
+
+    name, stage, options = "box_head", Stage.HEAD, Range
+    tasks = ("detection",)
+
+    def choices(self, chain: Chain, within: Range) -> Choices:
+        return Choices(within)
+
+    def narrow(self, choices: Choices, chain: Chain) -> Choices:
+        kind = chain.facts.get("detector")
+        return replace(choices, has_width=kind in (None, "faster_rcnn"), has_depth=kind != "retinanet")
+
+    def baseline(self, chain: Chain) -> BoxHead:
+        return PLAIN
+
+    def extremes(self, choices: Choices, chain: Chain) -> tuple[BoxHead, BoxHead]:
+        within = choices.within
+        return BoxHead(min(within.widths), min(within.depths)), BoxHead(max(within.widths), max(within.depths))
+
+    def settle(self, value: BoxHead, chain: Chain) -> BoxHead:
+        seen = self.narrow(Choices(Range()), chain)
+        return BoxHead(value.width if seen.has_width else PLAIN.width, value.depth if seen.has_depth else PLAIN.depth)
+
+    def sample(self, suggest: Suggest, choices: Choices) -> BoxHead:
+        within = choices.within
+        width = int(suggest.choice("box_head.width", within.widths)) if choices.has_width else PLAIN.width
+        depth = int(suggest.choice("box_head.depth", within.depths)) if choices.has_depth else PLAIN.depth
+        return BoxHead(width, depth)
+
+    def params(self, value: BoxHead, choices: Choices) -> Mapping[str, Scalar] | None:
+        found: dict[str, Scalar] = {}
+        if choices.has_width:
+            found["box_head.width"] = value.width
+        if choices.has_depth:
+            found["box_head.depth"] = value.depth
+        fits_width = value.width in (choices.within.widths if choices.has_width else (PLAIN.width,))
+        fits_depth = value.depth in (choices.within.depths if choices.has_depth else (PLAIN.depth,))
+        return found if fits_width and fits_depth else None
+
+    def apply(self, chain: Chain, value: BoxHead) -> Chain:
+        return chain
+
+    def words(self, value: BoxHead, chain: Chain) -> str:
+        if value == PLAIN:
+            return ""
+        if chain.facts.get("detector") == "fcos":
+            return f"{2 * value.depth} convolutions a box"
+        return f"box head {' -> '.join([str(value.width)] * value.depth)}"
+
+    def dump(self, value: BoxHead) -> Json:
+        return {"width": value.width, "depth": value.depth}
+
+    def parse(self, data: Json) -> BoxHead:
+        value = read_fields(self.name, data, BoxHead)
+        read_number("box_head.width", value.width, whole=True, least=1)
+        read_number("box_head.depth", value.depth, whole=True, least=1, most=8)
+        return value
+
+
+decision = BoxHeadLayers()

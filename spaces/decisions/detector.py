@@ -1,0 +1,63 @@
+"""Which kind of detector stands on the feature pyramid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from spaces.candidate import Json
+from spaces.chain import Chain
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, read_choice
+
+KINDS = ("faster_rcnn", "retinanet", "fcos")
+PLAIN = "faster_rcnn"
+_WORDS = {"faster_rcnn": "Faster R-CNN", "retinanet": "RetinaNet", "fcos": "FCOS"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Detectors that may be tried: ``faster_rcnn``, ``retinanet``, ``fcos``."""
+
+    kinds: tuple[str, ...] = KINDS
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_choices("detector.kinds", self.kinds, KINDS)
+
+
+class Detector(Decision[str]):
+    """Two stages (Faster R-CNN), or one with anchors (RetinaNet) or without (FCOS).
+
+    The chain remembers the kind as its fact ``detector``, so that decisions which only some kinds have drop out.
+    """
+
+    name, stage, options, rank = "detector", Stage.HEAD, Range, -1
+    tasks = ("detection",)
+
+    def choices(self, chain: Chain, within: Range) -> Range:
+        return within
+
+    def baseline(self, chain: Chain) -> str:
+        return PLAIN
+
+    def sample(self, suggest: Suggest, choices: Range) -> str:
+        return str(suggest.choice(self.name, choices.kinds))
+
+    def params(self, value: str, choices: Range) -> Mapping[str, Scalar] | None:
+        return {self.name: value} if value in choices.kinds else None
+
+    def apply(self, chain: Chain, value: str) -> Chain:
+        return replace(chain, facts={**chain.facts, "detector": value})
+
+    def words(self, value: str, chain: Chain) -> str:
+        return _WORDS[value] if value != PLAIN else ""
+
+    def dump(self, value: str) -> Json:
+        return value
+
+    def parse(self, data: Json) -> str:
+        return str(read_choice(self.name, data, KINDS))
+
+
+decision = Detector()

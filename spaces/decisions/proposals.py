@@ -1,0 +1,79 @@
+"""How many proposals the second stage of a detector looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from spaces.candidate import Json
+from spaces.chain import Chain
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, check_number, read_number
+
+PLAIN = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Numbers of proposals that may be kept of one image."""
+
+    kept: tuple[int, ...] = (100, 300, 1000)
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_choices("proposals.kept", self.kept)
+        for count in self.kept:
+            check_number("proposals.kept", count, 1, 10000)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The range, and whether the detector has a second stage."""
+
+    within: Range
+    has_proposals: bool = True
+
+
+class Proposals(Decision[int]):
+    """Only Faster R-CNN has proposals: fewer cost less and may miss objects."""
+
+    name, stage, options = "proposals", Stage.HEAD, Range
+    tasks = ("detection",)
+
+    def choices(self, chain: Chain, within: Range) -> Choices:
+        return Choices(within)
+
+    def narrow(self, choices: Choices, chain: Chain) -> Choices:
+        return replace(choices, has_proposals=chain.facts.get("detector") in (None, "faster_rcnn"))
+
+    def baseline(self, chain: Chain) -> int:
+        return PLAIN
+
+    def settle(self, value: int, chain: Chain) -> int:
+        return value if chain.facts.get("detector") in (None, "faster_rcnn") else PLAIN
+
+    def extremes(self, choices: Choices, chain: Chain) -> tuple[int, int]:
+        return min(choices.within.kept), max(choices.within.kept)
+
+    def sample(self, suggest: Suggest, choices: Choices) -> int:
+        return int(suggest.choice(self.name, choices.within.kept)) if choices.has_proposals else PLAIN
+
+    def params(self, value: int, choices: Choices) -> Mapping[str, Scalar] | None:
+        if not choices.has_proposals:
+            return {} if value == PLAIN else None
+        return {self.name: value} if value in choices.within.kept else None
+
+    def apply(self, chain: Chain, value: int) -> Chain:
+        return chain
+
+    def words(self, value: int, chain: Chain) -> str:
+        return f"{value} proposals" if value != PLAIN else ""
+
+    def dump(self, value: int) -> Json:
+        return value
+
+    def parse(self, data: Json) -> int:
+        return int(read_number(self.name, data, whole=True, least=1, most=10000))
+
+
+decision = Proposals()

@@ -1,0 +1,115 @@
+"""Which levels the feature pyramid has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spaces import probe
+from spaces.candidate import Json
+from spaces.chain import Chain
+from spaces.decisions._base import (
+    Decision,
+    NotApplicable,
+    Scalar,
+    Stage,
+    Suggest,
+    check_choices,
+    check_number,
+    read_fields,
+    read_number,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Levels of a pyramid: from the maps at stride ``finest`` to the chain's last, and ``extra`` pooled ones behind."""
+
+    finest: int = 8
+    extra: int = 1
+
+
+PLAIN = Levels()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Pyramids that may be tried.
+
+    Attributes:
+        finest: strides (pixels of the input a step) at which the finest level may lie; those that the backbone
+            lacks are passed over.
+        extra: coarser levels behind the last unit, each half as large as the one before.
+    """
+
+    finest: tuple[int, ...] = (4, 8, 16)
+    extra: tuple[int, ...] = (0, 1)
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_choices("pyramid_levels.finest", self.finest)
+        check_choices("pyramid_levels.extra", self.extra)
+        for stride in self.finest:
+            check_number("pyramid_levels.finest", stride, 1, 128)
+        for count in self.extra:
+            check_number("pyramid_levels.extra", count, 0, 3)
+
+
+class PyramidLevels(Decision[Levels]):
+    """Fine levels find small objects and cost most; coarse ones see more of the image.
+
+    On a changed chain the pyramid begins at the first level that is at least as coarse.
+    """
+
+    name, stage, options = "pyramid_levels", Stage.HEAD, Range
+    tasks = ("detection",)
+
+    def choices(self, chain: Chain, within: Range) -> dict[str, Levels] | NotApplicable:
+        strides = {unit.reduction for unit in probe.describe(chain) if len(unit.out_shape) in (2, 3)}
+        if not strides:
+            return NotApplicable("the backbone has no feature maps")
+        finest = [stride for stride in within.finest if stride in strides]
+        finest = finest or [min(strides, key=lambda stride: (abs(stride - within.finest[0]), stride))]
+        named = {
+            _named(level): level for stride in finest for extra in within.extra for level in (Levels(stride, extra),)
+        }
+        return named if len(named) > 1 else NotApplicable("the backbone has maps at a single stride of those named")
+
+    def baseline(self, chain: Chain) -> Levels:
+        return PLAIN
+
+    def extremes(self, choices: dict[str, Levels], chain: Chain) -> tuple[Levels, Levels]:
+        ordered = sorted(choices.values(), key=lambda level: (-level.finest, level.extra))
+        return ordered[0], ordered[-1]
+
+    def sample(self, suggest: Suggest, choices: dict[str, Levels]) -> Levels:
+        return choices[str(suggest.choice(self.name, tuple(choices)))]
+
+    def params(self, value: Levels, choices: dict[str, Levels]) -> Mapping[str, Scalar] | None:
+        return {self.name: _named(value)} if value in choices.values() else None
+
+    def apply(self, chain: Chain, value: Levels) -> Chain:
+        return chain
+
+    def words(self, value: Levels, chain: Chain) -> str:
+        if value == PLAIN:
+            return ""
+        pooled = f", {value.extra} pooled behind" if value.extra else ", none pooled behind"
+        return f"pyramid from stride {value.finest}{pooled}"
+
+    def dump(self, value: Levels) -> Json:
+        return {"finest": value.finest, "extra": value.extra}
+
+    def parse(self, data: Json) -> Levels:
+        value = read_fields(self.name, data, Levels)
+        read_number("pyramid_levels.finest", value.finest, whole=True, least=1)
+        read_number("pyramid_levels.extra", value.extra, whole=True, most=3)
+        return value
+
+
+def _named(level: Levels) -> str:
+    return f"from stride {level.finest}" + (f" + {level.extra}" if level.extra else "")
+
+
+decision = PyramidLevels()

@@ -1,0 +1,69 @@
+"""How many channels the feature pyramid has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spaces.candidate import Json
+from spaces.chain import Chain
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, check_number, read_number
+from spaces.errors import CandidateError
+
+PLAIN = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Channels that may be tried, multiples of 32 (RetinaNet and FCOS normalise in 32 groups)."""
+
+    widths: tuple[int, ...] = (64, 128, 256)
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_choices("pyramid_width.widths", self.widths)
+        for width in self.widths:
+            check_number("pyramid_width.widths", width, 32, 2048)
+            if width % 32:
+                raise ValueError(f"pyramid_width.widths: must be multiples of 32, got {width}")
+
+
+class PyramidWidth(Decision[int]):
+    """Channels of every level, and of the layers that look at it."""
+
+    name, stage, options = "pyramid_width", Stage.HEAD, Range
+    tasks = ("detection",)
+
+    def choices(self, chain: Chain, within: Range) -> Range:
+        return within
+
+    def baseline(self, chain: Chain) -> int:
+        return PLAIN
+
+    def extremes(self, choices: Range, chain: Chain) -> tuple[int, int]:
+        return min(choices.widths), max(choices.widths)
+
+    def sample(self, suggest: Suggest, choices: Range) -> int:
+        return int(suggest.choice(self.name, choices.widths))
+
+    def params(self, value: int, choices: Range) -> Mapping[str, Scalar] | None:
+        return {self.name: value} if value in choices.widths else None
+
+    def apply(self, chain: Chain, value: int) -> Chain:
+        return chain
+
+    def words(self, value: int, chain: Chain) -> str:
+        return f"pyramid of {value} channels" if value != PLAIN else ""
+
+    def dump(self, value: int) -> Json:
+        return value
+
+    def parse(self, data: Json) -> int:
+        value = int(read_number(self.name, data, whole=True, least=32, most=2048))
+        if value % 32:
+            raise CandidateError(f"candidate: pyramid_width must be a multiple of 32, got {value}")
+        return value
+
+
+decision = PyramidWidth()
