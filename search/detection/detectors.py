@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -203,7 +204,9 @@ class Retina(Dense):
     def __init__(self, pyramid: Pyramid, taps: Sequence[int], setting: Setting, dropout: float, channels: int) -> None:
         super().__init__(pyramid, taps, setting, dropout)
         anchors = _anchors(setting)
-        head = RetinaNetHead(channels, anchors.num_anchors_per_location()[0], setting.classes)
+        # Normalised as in torchvision's second version: without it small batches diverge at usual learning rates.
+        norm = partial(nn.GroupNorm, 32)
+        head = RetinaNetHead(channels, anchors.num_anchors_per_location()[0], setting.classes, norm_layer=norm)
         self.model = RetinaNet(
             _Stub(channels),
             setting.classes,

@@ -16,7 +16,7 @@ PLAIN = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Channels that may be tried, multiples of 32 (RetinaNet and FCOS normalise in 32 groups)."""
+    """Channels that may be tried: multiples of 32, at least 64, since heads normalise in 32 groups."""
 
     widths: tuple[int, ...] = (64, 128, 256)
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -24,7 +24,7 @@ class Range:
     def __post_init__(self) -> None:
         check_choices("pyramid_width.widths", self.widths)
         for width in self.widths:
-            check_number("pyramid_width.widths", width, 32, 2048)
+            check_number("pyramid_width.widths", width, 64, 2048)
             if width % 32:
                 raise ValueError(f"pyramid_width.widths: must be multiples of 32, got {width}")
 
@@ -60,7 +60,7 @@ class PyramidWidth(Decision[int]):
         return value
 
     def parse(self, data: Json) -> int:
-        value = int(read_number(self.name, data, whole=True, least=32, most=2048))
+        value = int(read_number(self.name, data, whole=True, least=64, most=2048))
         if value % 32:
             raise CandidateError(f"candidate: pyramid_width must be a multiple of 32, got {value}")
         return value

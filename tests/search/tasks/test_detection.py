@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from search.data.augment import preset
+from search.data.sample import Split
+from search.errors import SpecError
+from search.laboratory import Laboratory, open_laboratory
+from search.records import Evaluation, Verdict
+from search.spec import parse_spec
+from search.tasks.detection import Options, task
+from search.training.fit import Outcome, fit
+from search.training.keeping import Budgets, FeatureStore
+from spaces.candidate import Candidate
+
+COLOURS = {"red": (250, 40, 40), "green": (40, 250, 40)}
+
+
+def draw(folder: Path, count: int = 6, side: int = 64) -> Path:
+    """Write images with one or two coloured rectangles each, and their annotations."""
+    random = np.random.default_rng(0)
+    images: list[dict[str, Any]] = []
+    boxes: list[dict[str, Any]] = []
+    for number in range(count):
+        pixels = random.integers(0, 60, (side, side, 3), dtype=np.uint8)
+        for place, name in enumerate(COLOURS):
+            if number % 3 == 2 - place:
+                continue
+            width, height = (int(value) for value in random.integers(16, 28, 2))
+            left = int(random.integers(0, side // 2 - width)) + place * side // 2 if width < side // 2 else place * 32
+            top = int(random.integers(0, side - height))
+            pixels[top : top + height, left : left + width] = COLOURS[name]
+            found = {"id": len(boxes) + 1, "image_id": number, "category_id": place, "iscrowd": 0}
+            boxes.append({**found, "bbox": [left, top, width, height], "area": width * height})
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "width": side, "height": side})
+    categories = [{"id": place, "name": name} for place, name in enumerate(COLOURS)]
+    data = {"images": images, "annotations": boxes, "categories": categories}
+    (folder / "boxes.json").write_text(json.dumps(data))
+    return folder / "boxes.json"
+
+
+STUDY = """\
+name: rectangles
+task: detection
+data: {{path: {path}, val_share: 0.34}}
+backbone: {backbone}
+weights: none
+input_size: 64
+space: {{freeze: {{}}, detector: {{}}}}
+training: {{epochs: {epochs}, batch_size: 4, augmentation: none, precision: float32}}
+search: {{trials: 1, seed: 3, pruner: none}}
+detection: {{samples: 32{more}}}
+"""
+SMALL = {"pyramid_width": 64, "box_head": {"width": 64, "depth": 1}, "proposals": 50}
+
+
+def opened(folder: Path, epochs: int = 60, more: str = "", backbone: str = "squeezenet1_1") -> Laboratory:
+    text = STUDY.format(path=draw(folder), epochs=epochs, more=more, backbone=backbone)
+    return open_laboratory(parse_spec(text, base=folder), "cpu")
+
+
+def changed(laboratory: Laboratory, structure: dict[str, Any], lr: float = 2e-3) -> Candidate:
+    candidate = laboratory.space.baseline()
+    recipe = {**candidate.recipe.choices}
+    recipe["optimizer"] = {**recipe["optimizer"], "name": "adamw", "lr_head": lr, "lr_backbone": lr}
+    own = {name: value for name, value in structure.items() if name in candidate.structure.choices}
+    return Candidate(
+        replace(candidate.structure, choices={**candidate.structure.choices, **own}),
+        replace(candidate.recipe, choices=recipe),
+    )
+
+
+def trained(laboratory: Laboratory, candidate: Candidate) -> Outcome:
+    network = laboratory.build(candidate, 0)
+    course = laboratory.course(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    return fit(network, replace(course, val=course.train))
+
+
+@pytest.mark.parametrize("kind", ["faster_rcnn", "retinanet", "fcos"])
+def test_every_detector_learns_a_few_images_by_heart(tmp_path: Path, kind: str) -> None:
+    laboratory = opened(tmp_path)
+    wanted = {**SMALL, "detector": kind, "anchors": {"source": "data", "scale": 1.0, "ratios": "three"}}
+    outcome = trained(laboratory, changed(laboratory, wanted))
+    assert max(record.metrics["map_50"] for record in outcome.epochs) > 0.9
+
+
+def test_cached_levels_teach_as_recomputed_ones_do(tmp_path: Path) -> None:
+    store = FeatureStore(torch.device("cpu"), tmp_path / "features", Budgets(0, 10**8, 10**8))
+    laboratory = replace(opened(tmp_path, epochs=2), store=store)
+    uncached = replace(laboratory, store=None, spec=_without_cache(laboratory))
+    for freeze in (3, 7, 9):  # before all taps, between them, and behind the last
+        wanted = {**SMALL, "detector": "fcos", "freeze": freeze, "pyramid_levels": {"finest": 4, "extra": 0}}
+        candidate = changed(laboratory, wanted, 1e-3)
+        one, two = (_run(found, candidate) for found in (laboratory, uncached))
+        for first, second in zip(one.epochs, two.epochs, strict=True):
+            assert first.train_loss == pytest.approx(second.train_loss, rel=1e-4)
+            assert first.metrics == pytest.approx(second.metrics, abs=1e-4)
+
+
+def _without_cache(laboratory: Laboratory) -> Any:
+    spec = laboratory.spec
+    return replace(spec, training=replace(spec.training, prefix_cache="off"))
+
+
+def _run(laboratory: Laboratory, candidate: Candidate) -> Outcome:
+    network = laboratory.build(candidate, 0)
+    assert network.taps
+    assert network.prefix_units
+    return fit(network, laboratory.course(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network))
+
+
+def test_every_level_and_head_builds_and_is_counted(tmp_path: Path) -> None:
+    laboratory = opened(tmp_path, backbone="mobilenet_v3_small")
+    costs = {}
+    for finest, extra in ((4, 1), (16, 0)):
+        for kind in ("faster_rcnn", "retinanet", "fcos"):
+            wanted = {**SMALL, "detector": kind, "pyramid_levels": {"finest": finest, "extra": extra}}
+            network = laboratory.build(changed(laboratory, wanted), 0)
+            costs[finest, kind] = laboratory.size(network).flops
+            images = torch.randn(2, 3, 64, 64)
+            network.eval()
+            with torch.no_grad():
+                assert len(network(images)) == 2
+    assert all(costs[4, kind] > costs[16, kind] for kind in ("faster_rcnn", "retinanet", "fcos"))
+
+
+@pytest.mark.parametrize(("backbone", "layout"), [("vit_b_32", "tokens"), ("swin_t", "last")])
+def test_tokens_and_maps_with_channels_last_are_laid_out(tmp_path: Path, backbone: str, layout: str) -> None:
+    laboratory = opened(tmp_path, backbone=backbone)
+    network = laboratory.build(changed(laboratory, {**SMALL, "detector": "fcos"}), 0)
+    assert set(network.head.pyramid.layouts) == {layout}  # type: ignore[union-attr]
+    loss = laboratory.task.loss(network(torch.randn(2, 3, 64, 64)), _targets(laboratory)[0:2])
+    loss.backward()
+    assert torch.isfinite(loss)
+
+
+def _targets(laboratory: Laboratory) -> Any:
+    return next(iter(laboratory.batches(Split.TRAIN).epoch(1)))[1]
+
+
+def test_images_without_a_box_are_learnt_from_too(tmp_path: Path) -> None:
+    laboratory = opened(tmp_path)
+    targets = replace(_targets(laboratory), labels=torch.full_like(_targets(laboratory).labels, -1))
+    for kind in ("faster_rcnn", "retinanet", "fcos"):
+        network = laboratory.build(changed(laboratory, {**SMALL, "detector": kind}), 0)
+        assert torch.isfinite(laboratory.task.loss(network(torch.randn(len(targets), 3, 64, 64)), targets))
+
+
+def test_anchors_follow_the_data_the_stride_and_the_scale(tmp_path: Path) -> None:
+    laboratory = opened(tmp_path, backbone="mobilenet_v3_small")
+    plain = laboratory.build(laboratory.space.baseline(), 0).head.setting  # type: ignore[union-attr]
+    assert plain.sizes == ((64.0,), (128.0,), (256.0,), (512.0,))
+    assert plain.ratios == (0.5, 1.0, 2.0)
+    data = {"anchors": {"source": "data", "scale": 0.5, "ratios": "three"}}
+    sizes = laboratory.build(changed(laboratory, data), 0).head.setting.sizes  # type: ignore[union-attr]
+    assert all(6 < size < 15 for level in sizes for size in level)
+
+
+def test_the_study_says_what_its_boxes_ask_for(tmp_path: Path) -> None:
+    laboratory = opened(tmp_path)
+    first, second = laboratory.task.advice()
+    assert "6 training boxes" in first
+    assert "`source: data`" in second
+    assert laboratory.task.facts()["boxes"]["count"] == 6
+    assert laboratory.record().dataset.counts["train"] == {"red": 3, "green": 3}
+
+
+def test_pictures_and_results_by_class_go_to_the_store(tmp_path: Path) -> None:
+    laboratory = opened(tmp_path, epochs=2, more=", shown_score: 0.06")
+    outcome = trained(laboratory, changed(laboratory, {**SMALL, "detector": "fcos"}))
+    found = outcome.evaluation
+    assert found is not None
+    assert [result.name for result in found.measured] == ["red", "green"]
+    assert [result.support for result in found.measured] == [3, 3]
+    assert "missed" in found.pictures[0].caption
+    assert {box.score is None for box in found.pictures[0].boxes} >= {True}
+    assert Evaluation.from_json(json.loads(json.dumps(asdict(found)))) == found
+
+
+def test_images_are_turned_only_with_their_boxes() -> None:
+    assert task.augmentation(preset("randaugment", flip=True)).operations == 0
+    assert task.augmentation(preset("light", flip=True)).flip == 0.5
+
+
+def test_letterboxed_crops_keep_their_proportions(tmp_path: Path) -> None:
+    laboratory = opened(tmp_path, more=", resize: letterbox")
+    pixels = laboratory.batches(Split.TRAIN).pixels  # type: ignore[attr-defined]
+    assert set(pixels.ratios.tolist()) == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("detection: {samples: 1}", "samples must be at least 4"),
+        ("detection: {overlap: 1}", "overlap must be above 0 and below 1"),
+        ("detection: {resize: crop}", "resize"),
+        ("objective: accuracy", "expected one of map, map_50, map_75, mar_100"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(text: str, message: str) -> None:
+    plain = "name: x\ntask: detection\ndata: {path: a.json}\nbackbone: resnet18\n"
+    with pytest.raises(SpecError, match=message):
+        parse_spec(plain + text)
+
+
+def test_decisions_that_make_no_sense_drop_out_with_their_reason(tmp_path: Path) -> None:
+    text = STUDY.format(path=draw(tmp_path), epochs=1, more="", backbone="squeezenet1_1")
+    spec = parse_spec(
+        text.replace("freeze: {}", "freeze: {}, head: {}, mixing: {}, label_smoothing: {}"), base=tmp_path
+    )
+    dropped = open_laboratory(spec, "cpu").space.dropped
+    assert set(dropped) == {"head", "mixing", "label_smoothing"}
+
+
+def test_decisions_of_other_tasks_are_refused_and_its_own_are_open() -> None:
+    plain = "name: x\ndata: {path: a.json}\nbackbone: resnet18\n"
+    with pytest.raises(SpecError, match="this decision is for detection"):
+        parse_spec(plain + "space: {detector: {}}")
+    spec = parse_spec(plain + "task: detection\n")
+    assert (spec.data_format, spec.objective) == ("coco", "map")
+    assert {"detector", "anchors", "box_head", "proposals", "pyramid_levels", "pyramid_width"} < set(spec.space)
+    assert "head" not in spec.space
+    assert isinstance(spec.task_options, Options)
