@@ -99,6 +99,7 @@ def _weights(model: str, cfg: Any) -> Weights:
         classes=tuple(cfg.label_names or ()),
         hub_id=cfg.hf_hub_id or "",
         hub_file=cfg.hf_hub_filename or ("pytorch_model.bin" if cfg.hf_hub_id else ""),
+        license=cfg.license or "",
     )
 
 
