@@ -204,14 +204,15 @@ def size(network: Network) -> NetworkSize:
         found = probe.run(unit.module, shape)
         macs, shape = macs + found.macs, found.out_shape
     macs += probe.run(network.head, shape).macs
-    states = [_state(unit) for unit in network.chain]
+    states = [unit_state(unit) for unit in network.chain]
     states += ["dropped"] * (network.chain.dropped)
     counts = [parameter.numel() for parameter in network.parameters()]
     trained = [parameter.numel() for parameter in network.parameters() if parameter.requires_grad]
     return NetworkSize(sum(counts), sum(trained), 2 * macs, tuple(states))
 
 
-def _state(unit: Unit) -> str:
+def unit_state(unit: Unit) -> str:
+    """Return in one word what was done with the unit: ``skipped``, ``edited``, ``frozen`` or ``trained``."""
     if unit.skipped:
         return "skipped"
     if unit.edits:
