@@ -9,6 +9,8 @@ import typer
 from search.cli._console import JsonOption, StorageOption
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from search.references import Pointed
@@ -115,7 +117,7 @@ def _print(screen: Console, pointed: list[Pointed], one: Anatomy, other: Anatomy
         _results(screen, tables.results(trials))
 
 
-def _results(screen: Console, rows: list[tuple[str, tuple[str, ...]]]) -> None:
+def _results(screen: Console, rows: Sequence[tuple[str, tuple[str, ...]]]) -> None:
     from rich.table import Table
 
     table = Table("result", "A", "B", box=None, pad_edge=False, header_style="bold")

@@ -46,8 +46,8 @@ def test_units_that_differ_stand_alone_in_their_order() -> None:
 def test_edits_are_named_in_their_unit() -> None:
     one, other = anatomy(candidate()), anatomy(candidate(kernel=[["conv1", 9]]))
     differing = [row for row in units_apart(one, other) if not row.is_same]
-    assert len(differing) == 1
-    assert "9x9" in differing[0].second
+    assert [row.units for row in differing] == [("conv1",), ("layer1.0",), ("layer1.1",)]
+    assert differing[0].second == "trained, 9x9 kernel, 64x16x16 out"
 
 
 def test_units_of_other_backbones_stand_beside_a_dash() -> None:
