@@ -14,37 +14,29 @@ import torch
 from torch import Tensor, nn
 
 from search import api, model_card, model_folder
-from search import spec as specs
-from search.artifacts import Shelf
-from search.data.assembly import in_parallel
-from search.data.sample import Dataset, Sample, Split
-from search.errors import ConflictError, NotFoundError, RunError, TrialError, UserError
+from search.errors import RunError, UserError
 from search.laboratory import versions
-from search.model_folder import Check, Frame, ModelFacts, Origin
+from search.model_folder import Check, ModelFacts, Origin
 from search.model_formats import model_format
 from search.model_formats._base import ModelFormat
-from search.predicting import Transform, outputs_of, rebuilt, transform_of
-from search.records import StudyRecord, TrialRecord
+from search.predicting import outputs_of, rebuilt, task_of
 from search.store import DEFAULT_URL
 from search.tasks._base import Task
-from search.training import checkpoint
-from search.training.checkpoint import Checkpoint
+from search.winner import BEST, Seen, Tell, Winner, chosen_trial, labels_of, look, winner_of
 from spaces import backbones
 from spaces.backbones._base import NO_WEIGHTS
 from spaces.candidate import Candidate
 from spaces.errors import SpaceError
-from spaces.plain import Plain
+from spaces.plain import blank
 
-BEST = "best"
 _BATCH = 32
 _COMPARED = 64
 _SAME = 1e-3
-"""A metric that is farther from the stored one than this is told to the user."""
+"""A metric that is farther from the stored one, relative to it and to 1, is told to the user."""
 _FOLDED = 1e-4
 """Allowed difference, relative to the largest output, when batch norms are folded: each of them rounds otherwise."""
 Calibrate = Callable[[Tensor, Tensor], float]
 """Validation logits and labels -> temperature."""
-Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +46,6 @@ class Exported:
     folder: Path
     facts: ModelFacts
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Winner:
-    """A network with what is known of it."""
-
-    study: StudyRecord
-    trial: TrialRecord
-    candidate: Candidate
-    task: Task
-    checkpoint: Checkpoint
-    frame: Frame
-    base_size: tuple[int, int]
-    network: Plain
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """The network's outputs for all validation images, and some of the images to compare files on."""
-
-    outputs: Tensor
-    labels: Tensor
-    compared: Tensor
-    expected: Tensor
 
 
 def export_study(
@@ -120,126 +88,33 @@ def export_study(
     trial = chosen_trial(record, candidate)
     folder = Path(output) if output is not None else Path("runs") / record.name / "model"
     model_folder.check_target(folder)
-    winner = _winner(record, trial, api.open_artifacts(record.name, storage=storage, artifacts=artifacts))
-    dataset = _dataset(record, data)
-    seen = _look(winner, dataset, compared, tell)
-    metrics = _metrics(winner, seen)
-    temperature = calibrate(seen.outputs, seen.labels) if calibrate is not None else 1.0
-    notes = [*_differences(metrics, winner)]
+    shelf = api.open_artifacts(record.name, storage=storage, artifacts=artifacts)
+    winner = winner_of(record, trial, shelf, data, tell)
+    seen = look(winner, compared, tell)
+    temperature = calibrate(seen.outputs, labels_of(winner, seen)) if calibrate is not None else 1.0
+    notes = [*_differences(seen.metrics, winner)]
     if fold_bn:
         count = winner.network.fold()
         notes += [] if count else ["no batch norm stands right behind a layer: nothing was folded"]
-    facts = replace(_facts(winner, metrics, len(seen.labels)), temperature=temperature, folded=fold_bn)
+    facts = replace(_facts(winner, seen), temperature=temperature, folded=fold_bn)
     with model_folder.replacing(folder) as place:
         facts = _write(winner, facts, chosen, seen, place, tell)
     return Exported(folder, facts, tuple(notes))
 
 
-def chosen_trial(record: StudyRecord, wanted: str) -> TrialRecord:
-    """Return the trial meant by ``best`` or a number, whose weights were kept.
-
-    Raises:
-        NotFoundError: no such trial, or none is complete.
-        UserError: it is no number, or the trial's weights were not kept.
-    """
-    kept = [trial.number for trial in record.ranking if trial.checkpoint]
-    there = f"trials with weights: {', '.join(map(str, kept))}" if kept else "no trial has any"
-    if wanted == BEST:
-        trial = record.best
-        if trial is None:
-            raise NotFoundError(f"the study {record.name!r} has no complete trial yet; run it with `ftsearch run`")
-    else:
-        number = int(wanted) if wanted.isdecimal() else None
-        if number is None:
-            raise UserError(f"--candidate: expected best or the number of a trial, got {wanted!r}")
-        trial = next((trial for trial in record.trials if trial.number == number), None)
-        if trial is None:
-            raise NotFoundError(f"the study {record.name!r} has no trial {number}; {there}")
-    if not trial.checkpoint:
-        raise UserError(
-            f"trial {trial.number} of {record.name!r} ({trial.state}) has no weights: only the best complete trials "
-            f"keep theirs (`keep_checkpoints`); {there}"
-        )
-    return trial
-
-
-def _winner(record: StudyRecord, trial: TrialRecord, shelf: Shelf) -> _Winner:
-    try:
-        found = checkpoint.get(shelf, str(trial.checkpoint))
-    except TrialError as error:
-        raise UserError(f"the weights of trial {trial.number} of {record.name!r} are gone: {error}") from error
-    facts = found.facts
-    candidate, task = Candidate.from_json(facts["candidate"]), specs.tasks()[str(facts["task"])]
-    expected = facts["preprocessing"]
-    frame = Frame(
-        size=tuple(expected["size"]),
-        resize=tuple(expected["resize"]),
-        mean=tuple(expected["mean"]),
-        std=tuple(expected["std"]),
-        interpolation=expected["interpolation"],
-    )
-    height, width = (record.identity or {}).get("input_size") or candidate.structure.input_size
-    network = rebuilt(candidate, task, len(facts["classes"]), (height, width), found.tensors)
-    return _Winner(record, trial, candidate, task, found, frame, (height, width), network)
-
-
-def _dataset(record: StudyRecord, data: Path | None) -> Dataset:
-    spec = api.stored_spec(record, data)
-    try:
-        dataset = specs.formats()[spec.data_format].read(spec.data, spec.base)
-    except UserError as error:
-        hint = "" if data is not None else "; say with --data where the study's data lies now"
-        raise UserError(f"{error}{hint}") from error
-    if dataset.fingerprint != record.dataset.fingerprint:
-        raise ConflictError(
-            f"the data is not what {record.name!r} was searched on (fingerprint {dataset.fingerprint[:12]}, the "
-            f"study's is {record.dataset.fingerprint[:12]}); bring it back, or say with --data where it lies"
-        )
-    return dataset
-
-
-def _look(winner: _Winner, dataset: Dataset, compared: int, tell: Tell) -> _Seen:
-    """Run the network on all validation images; of these keep ``compared``, evenly spread."""
-    samples = dataset.of(Split.VAL)
-    count = len(samples) if compared <= 0 else min(compared, len(samples))
-    places = {round(place * (len(samples) - 1) / max(count - 1, 1)) for place in range(count)}
-    outputs, kept = [], []
-    for start, inputs in _inputs(samples, transform_of(winner.frame)):
-        tell("running validation images", start + len(inputs), len(samples))
-        outputs.append(outputs_of(winner.network, inputs))
-        kept += [inputs[place - start] for place in range(start, start + len(inputs)) if place in places]
-    found = torch.cat(outputs)
-    labels = torch.tensor([sample.label for sample in samples])
-    return _Seen(found, labels, torch.stack(kept), found[sorted(places)])
-
-
-def _inputs(samples: Sequence[Sample], transform: Transform) -> Iterator[tuple[int, Tensor]]:
-    for start in range(0, len(samples), _BATCH):
-        group = samples[start : start + _BATCH]
-        yield start, torch.stack(in_parallel(partial(_read, transform), group))
-
-
-def _read(transform: Transform, sample: Sample) -> Tensor:
-    found: Tensor = transform(sample.image.open())
-    return found
-
-
-def _metrics(winner: _Winner, seen: _Seen) -> Mapping[str, float]:
-    meter = winner.task.meter(tuple(winner.checkpoint.facts["classes"]), torch.device("cpu"))
-    meter.update(seen.outputs, seen.labels)
-    return dict(meter.compute())
-
-
-def _differences(metrics: Mapping[str, float], winner: _Winner) -> Iterator[str]:
-    """Yield a line for every metric that is not what the search stored: trials on a GPU round otherwise."""
+def _differences(metrics: Mapping[str, float], winner: Winner) -> Iterator[str]:
+    """Yield a line for every metric that is not what the search stored: it may have computed in half precision."""
     stored = winner.checkpoint.facts["metrics"]
     device = winner.trial.extras.get("device", "another device")
     for name, value in metrics.items():
-        if name in stored and abs(value - stored[name]) > _SAME:
-            yield f"{name} is {value:.4f} here in float32 on the CPU, {stored[name]:.4f} in the search on {device}"
+        if name in stored and abs(value - stored[name]) > _SAME * max(1.0, abs(stored[name])):
+            yield (
+                f"{name} is {value:.4f} here in float32 on the CPU, {stored[name]:.4f} in the search on {device}, "
+                "where `training.precision: auto` may compute in half precision"
+            )
 
 
-def _facts(winner: _Winner, metrics: Mapping[str, float], images: int) -> ModelFacts:
+def _facts(winner: Winner, seen: Seen) -> ModelFacts:
     record, trial, found = winner.study, winner.trial, winner.checkpoint.facts
     size = trial.size
     return ModelFacts(
@@ -252,11 +127,11 @@ def _facts(winner: _Winner, metrics: Mapping[str, float], images: int) -> ModelF
         backbone=winner.candidate.structure.backbone,
         weights=_origin(winner),
         frame=winner.frame,
-        base_size=winner.base_size,
+        base_size=winner.pretrained.chain.input_size,
         objective=record.metric,
-        metrics=metrics,
+        metrics=seen.metrics,
         stored=dict(found["metrics"]),
-        images=images,
+        images=winner.feed.count,
         dataset=record.dataset.name,
         dataset_fingerprint=record.dataset.fingerprint,
         parameters=sum(parameter.numel() for parameter in winner.network.parameters()),
@@ -265,10 +140,13 @@ def _facts(winner: _Winner, metrics: Mapping[str, float], images: int) -> ModelF
         files={},
         checks=(),
         versions=versions(),
+        outputs=winner.task.outputs,
+        task_options=dict(found.get("task_options", {})),
+        task_facts=dict(found.get("task_facts", {})),
     )
 
 
-def _origin(winner: _Winner) -> Origin:
+def _origin(winner: Winner) -> Origin:
     weights: dict[str, Any] = winner.checkpoint.facts["weights"]
     name = str(weights["name"])
     if name == NO_WEIGHTS:
@@ -283,7 +161,7 @@ def _origin(winner: _Winner) -> Origin:
 
 
 def _write(
-    winner: _Winner, facts: ModelFacts, chosen: Mapping[str, ModelFormat], seen: _Seen, place: Path, tell: Tell
+    winner: Winner, facts: ModelFacts, chosen: Mapping[str, ModelFormat], seen: Seen, place: Path, tell: Tell
 ) -> ModelFacts:
     files = {name: known.file_name for name, known in chosen.items()}
     facts = replace(facts, files=files)
@@ -304,8 +182,11 @@ def _write(
     return facts
 
 
-def _again(winner: _Winner, facts: ModelFacts, state: Mapping[str, Tensor]) -> nn.Module:
-    return rebuilt(winner.candidate, winner.task, len(facts.classes), facts.base_size, state, folded=facts.folded)
+def _again(winner: Winner, facts: ModelFacts, state: Mapping[str, Tensor]) -> nn.Module:
+    """Return the network around ``state`` as ``load_model`` will make it, from what is kept with the model alone."""
+    task = task_of(facts.task, facts.task_options, facts.task_facts)
+    pretrained = blank(winner.candidate, facts.base_size)
+    return rebuilt(winner.candidate, pretrained, task, len(facts.classes), state, folded=facts.folded)
 
 
 def _example(images: Tensor) -> Tensor:
@@ -314,7 +195,7 @@ def _example(images: Tensor) -> Tensor:
     return two.clone()  # a view would take all images with it into the file
 
 
-def _compared(known: ModelFormat, opened: nn.Module, seen: _Seen, task: Task, facts: ModelFacts) -> Check:
+def _compared(known: ModelFormat, opened: nn.Module, seen: Seen, task: Task, facts: ModelFacts) -> Check:
     """Return how the file compares with the network, run on one image, then on batches of the others.
 
     Raises:
@@ -326,7 +207,8 @@ def _compared(known: ModelFormat, opened: nn.Module, seen: _Seen, task: Task, fa
     allowed = max(known.tolerance, _FOLDED if facts.folded else 0.0)
     difference = float((found - seen.expected).abs().max() / seen.expected.abs().max().clamp(min=1e-12))
     answers = [task.answers(outputs, facts.classes, 1) for outputs in (found, seen.expected)]
-    same = sum(one[0].label == other[0].label for one, other in zip(*answers, strict=True))
+    labels = ([answer.label for (answer,) in said] for said in answers)
+    same = sum(one == other for one, other in zip(*labels, strict=True))
     if not difference <= allowed:
         raise RunError(
             f"{known.file_name} does not compute what the network does: outputs differ by {difference:.1e} of the "

@@ -83,7 +83,11 @@ def _use(facts: ModelFacts, snippets: Sequence[tuple[str, str, str]]) -> str:
     return (
         "## Use\n\n```\nftsearch predict . IMAGE_OR_FOLDER\n```\n\n"
         + "\n".join(blocks)
-        + "\nOutputs are logits, one a class"
+        + (
+            "\nOutputs are numbers, in the data's unit"
+            if facts.outputs == "numbers"
+            else "\nOutputs are logits, one a class"
+        )
         + (f"; divide them by the temperature {facts.temperature:.4f} before softmax" if facts.temperature != 1 else "")
         + f". `sha256sum -c {SUMS}` checks the files; `{FACTS}` has all of this as data.\n"
     )
@@ -91,6 +95,8 @@ def _use(facts: ModelFacts, snippets: Sequence[tuple[str, str, str]]) -> str:
 
 def _preprocessing(facts: ModelFacts) -> str:
     frame = facts.frame
+    if frame is None:
+        return f"## Preprocessing\n\nAs ftsearch's task `{facts.task}` prepares its inputs.\n"
     height, width = frame.size
     return (
         "## Preprocessing\n\n"
@@ -133,7 +139,7 @@ def _checks(facts: ModelFacts) -> str:
 
 def _classes(facts: ModelFacts) -> str:
     listed = "\n".join(f"{place}. {name}" for place, name in enumerate(facts.classes))
-    return f"## Classes\n\n{listed}\n"
+    return f"## {facts.outputs.capitalize()}\n\n{listed}\n"
 
 
 def _short(name: str) -> str:

@@ -90,8 +90,11 @@ class ModelFacts:
         name: of the model, for people.
         trial: number of the trial it comes from; None for a refit.
         words: the candidate in one line.
-        metrics: on the validation images, computed by this model at export; ``stored`` as the search stored them.
-        images: how many validation images there were.
+        task_options: what the study file said under the task's name; ``task_facts`` what the task found in the data.
+        classes: names of the classes, or of the numbers that are predicted (``outputs``).
+        frame: how images are prepared; None where the task prepares its inputs in a way of its own.
+        metrics: on the validation samples, computed by this model at export; ``stored`` as the search stored them.
+        images: how many validation samples there were.
         base_size: input size of the study, from which the candidate's decisions start.
         temperature: outputs are divided by it before they become probabilities.
         folded: batch norms are folded into the layers in front of them.
@@ -107,7 +110,7 @@ class ModelFacts:
     words: str
     backbone: str
     weights: Origin
-    frame: Frame
+    frame: Frame | None
     base_size: tuple[int, int]
     objective: str
     metrics: Mapping[str, float]
@@ -121,6 +124,9 @@ class ModelFacts:
     files: Mapping[str, str]
     checks: tuple[Check, ...]
     versions: Mapping[str, str] = field(default_factory=dict)
+    outputs: str = "classes"
+    task_options: Mapping[str, Any] = field(default_factory=dict)
+    task_facts: Mapping[str, Any] = field(default_factory=dict)
     temperature: float = 1.0
     folded: bool = False
     format: int = FORMAT

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
@@ -22,9 +23,10 @@ from search.model_folder import Frame, ModelFacts
 from search.model_formats import model_format, model_formats
 from search.tasks._base import Answer, Task
 from search.training.precision import device_of
+from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
 from spaces.heads import Features, HeadChoice
-from spaces.plain import Plain, rebuild
+from spaces.plain import Plain, blank, rebuild
 
 _BATCH = 32
 Transform = Any
@@ -36,14 +38,16 @@ class Model(NamedTuple):
 
     Attributes:
         network: in eval mode. From safetensors a plain module that can be trained on, else what its format gives.
-        transform: torchvision's, as the network was validated with.
+        transform: torchvision's, as the network was validated with; None where the task takes no plain images.
         format: the format it was opened from.
+        task: says what the outputs mean, ``task.answers(outputs, facts.classes, 5)``.
     """
 
     network: nn.Module
     transform: Transform
     facts: ModelFacts
     format: str
+    task: Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +90,39 @@ def transform_of(frame: Frame) -> Transform:
     )
 
 
+def task_of(name: str, options: Mapping[str, Any], facts: Mapping[str, Any]) -> Task:
+    """Return the task of a finished model, with the options and facts that were kept with it.
+
+    Raises:
+        UserError: no such task here, or its options are of another version.
+    """
+    known = specs.tasks()
+    if name not in known:
+        raise UserError(f"the task {name!r} is not installed; known: {', '.join(known)}")
+    task = known[name]
+    try:
+        chosen = TypeAdapter(task.options).validate_python(dict(options)) if task.options else None
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in fault["loc"])
+        raise UserError(f"options of the task {name}: {place}: {fault['msg']}") from error
+    return task.restore(chosen, facts)
+
+
 def rebuilt(
-    candidate: Candidate,
-    task: Task,
-    classes: int,
-    base_size: tuple[int, int],
-    state: Mapping[str, Tensor],
-    *,
-    folded: bool = False,
+    candidate: Candidate, pretrained: Pretrained, task: Task, classes: int, state: Mapping[str, Tensor], *, folded: bool
 ) -> Plain:
     """Return the candidate's network with the weights ``state``, its batch norms ``folded`` if these are."""
     head = partial(_head, task, classes)
     if not folded:
-        return rebuild(candidate, head, base_size, state)
-    plain = rebuild(candidate, head, base_size)
+        return rebuild(candidate, pretrained, head, state, task.name)
+    plain = rebuild(candidate, pretrained, head, task=task.name)
     plain.fold()
     return plain.load_named(state)
 
 
-def _head(task: Task, classes: int, features: Features, choice: HeadChoice) -> nn.Module:
-    return task.head(features, classes, choice)
+def _head(task: Task, classes: int, features: Features, choice: HeadChoice, decided: Mapping[str, Any]) -> nn.Module:
+    return task.head(features, classes, choice, decided)
 
 
 def load_model(folder: str | Path, *, format: str | None = None, device: str = "cpu") -> Model:  # noqa: A002
@@ -128,28 +145,36 @@ def load_model(folder: str | Path, *, format: str | None = None, device: str = "
     if not there:
         raise UserError(f"{folder} has none of the formats {', '.join(known)}; export the model again")
     chosen = model_format(format or there[0])
-    if facts.task not in specs.tasks():
-        raise UserError(f"{folder} is of the task {facts.task!r}, which is not installed; install what brings it")
     network = chosen.open(folder / facts.files[chosen.name], partial(_rebuild, folder, facts))
     if chosen.moves:
         try:
             network = network.to(device_of(device))
         except ValueError as error:
             raise UserError(str(error)) from error
-    return Model(network, transform_of(facts.frame), facts, chosen.name)
+    task = task_of(facts.task, facts.task_options, facts.task_facts)
+    return Model(network, transform_of(facts.frame) if facts.frame else None, facts, chosen.name, task)
 
 
 def _rebuild(folder: Path, facts: ModelFacts, state: Mapping[str, Tensor]) -> nn.Module:
     candidate = Candidate.from_json(model_folder.read_candidate(folder))
-    task = specs.tasks()[facts.task]
-    return rebuilt(candidate, task, len(facts.classes), facts.base_size, state, folded=facts.folded)
+    task = task_of(facts.task, facts.task_options, facts.task_facts)
+    pretrained = blank(candidate, facts.base_size)
+    return rebuilt(candidate, pretrained, task, len(facts.classes), state, folded=facts.folded)
 
 
 @torch.inference_mode()
 def outputs_of(network: nn.Module, inputs: Tensor) -> Tensor:
-    """Return the network's outputs for ``inputs``, computed where its weights are, on the CPU in float32."""
+    """Return the network's outputs for ``inputs``, computed where its weights are, on the CPU in float32.
+
+    Raises:
+        UserError: they are not one tensor.
+    """
     weight = next(iter(network.parameters()), None)
-    outputs: Tensor = network(inputs if weight is None else inputs.to(weight.device))
+    outputs: Any = network(inputs if weight is None else inputs.to(weight.device))
+    if not isinstance(outputs, Tensor):
+        raise UserError(
+            f"expected one tensor from the network, got {type(outputs).__name__}: such models are not exported yet"
+        )
     return outputs.float().cpu()
 
 
@@ -170,8 +195,13 @@ def images_in(place: Path) -> list[Path]:
 
 
 def predict(model: Model, paths: Sequence[Path], most: int = 5) -> Iterator[Prediction]:
-    """Yield what ``model`` says of every image, in order; a broken one is said to be so, and the others go on."""
-    task = specs.tasks()[model.facts.task]
+    """Yield what ``model`` says of every image, in order; a broken one is said to be so, and the others go on.
+
+    Raises:
+        UserError: the model takes no plain images, or its task does not say how outputs are read.
+    """
+    if model.transform is None:
+        raise UserError(f"this model is of the task {model.facts.task}, which takes no plain images; see load_model")
     for start in range(0, len(paths), _BATCH):
         group = paths[start : start + _BATCH]
         found = in_parallel(partial(_read, model.transform), group)
@@ -179,7 +209,7 @@ def predict(model: Model, paths: Sequence[Path], most: int = 5) -> Iterator[Pred
         said: list[tuple[Answer, ...]] = []
         if inputs:
             outputs = outputs_of(model.network, torch.stack(inputs))
-            said = task.answers(outputs, model.facts.classes, most, model.facts.temperature)
+            said = model.task.answers(outputs, model.facts.classes, most, model.facts.temperature)
         answers = iter(said)
         for path, read in zip(group, found, strict=True):
             yield Prediction(path, broken=read) if isinstance(read, str) else Prediction(path, next(answers))

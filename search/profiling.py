@@ -85,7 +85,7 @@ def profile(pretrained: Pretrained, data: Photographs, precision: Precision, lay
     reader = _Reader(pretrained, places, precision)
     facts = probe.describe(chain)
     found = _rows(reader, _batches(pretrained, data, precision), data, precision)
-    labels = torch.tensor([sample.label for sample in data.samples]).numpy()
+    labels = torch.tensor([sample.target for sample in data.samples]).numpy()
     parts = as_floats(found.numpy())
     evidence, start = [], 0
     answers = parts[:, sum(reader.widths) :] if reader.classes else None
@@ -208,10 +208,10 @@ def _rows(reader: _Reader, batches: Batches, data: Photographs, precision: Preci
     facts: list[Any] = [_VERSION, "ranking", data.name, batches.size, batches.resize, batches.mean, batches.std]
     facts += [str(precision.device.type), str(precision.dtype), *reader.key]
     key = hash_of([json.dumps(facts)])
-    count = len(batches.pixels)
+    count = batches.count
     kept = store.find(key)
     if kept is None:
-        parts = batches.images(1, _BATCH)
+        parts = batches.every(1, _BATCH)
         first = next(parts)
         sample = reader(first[1])
 

@@ -107,6 +107,10 @@ def rank_backbones(
     if all_local or not names:
         tell("looking for weights on this machine", 0, 1)
         wanted |= {found.name: found for found in local_backbones()}
+    if specs.tasks()[spec.task].outputs != "classes":
+        raise UserError(
+            f"backbones are ranked by classes; the task {spec.task} predicts {specs.tasks()[spec.task].outputs}"
+        )
     dataset = specs.formats()[spec.data_format].read(spec.data, spec.base)
     samples = _chosen(dataset, images, spec.search.seed)
     data = Photographs(
@@ -219,9 +223,9 @@ def _chosen(dataset: Dataset, most: int, seed: int) -> tuple[Sample, ...]:
     by_class: dict[int, list[int]] = defaultdict(list)
     samples = dataset.of(Split.TRAIN)
     for place, sample in enumerate(samples):
-        if not isinstance(sample.label, int):
+        if not isinstance(sample.target, int):
             raise DataError(f"{dataset.name}: backbones are ranked by one class an image; this data has another form")
-        by_class[sample.label].append(place)
+        by_class[sample.target].append(place)
     share = min(most / len(samples), 1.0)
     kept: list[int] = []
     for label, places in sorted(by_class.items()):

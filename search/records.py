@@ -70,6 +70,66 @@ class ClassResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """Validation results of one class, or of one predicted number, at the best epoch, in a task's own measures.
+
+    Attributes:
+        values: measure -> value (``average_precision``, ``iou``, ``rmse`` ...), the most telling one first;
+            without those that are not defined for it.
+        support: validation samples (or boxes, or pixels) it was measured on.
+    """
+
+    name: str
+    values: Mapping[str, float]
+    support: int
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box in a picture; all four sides in shares of the original image, the origin at the top left.
+
+    Attributes:
+        score: confidence of a predicted one; None for a true one.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    label: str
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A validation sample worth looking at, with what was true and what was predicted.
+
+    Attributes:
+        place: in the validation split, counted from 0.
+        caption: one line: what is to be seen (``true 3.1, predicted 5.0``).
+        boxes: true ones, and predicted ones with a score.
+        true_mask, predicted_mask: PNG in base64, one grey value a class, over the part ``shown`` of the image;
+            empty where there is none.
+        shown: that part, as left, top, right, bottom in shares of the original image.
+        sample: what the data set calls it: a file's path where there is a file.
+    """
+
+    place: int
+    caption: str
+    boxes: tuple[Box, ...] = ()
+    true_mask: str = ""
+    predicted_mask: str = ""
+    shown: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    sample: str = ""
+
+    @classmethod
+    def from_json(cls, data: Json) -> Picture:
+        """Read what ``dataclasses.asdict`` and JSON made of one."""
+        boxes = tuple(Box(**box) for box in data["boxes"])
+        return cls(**{**data, "boxes": boxes, "shown": tuple(data["shown"])})
+
+
+@dataclass(frozen=True, slots=True)
 class Mistake:
     """A validation sample that was taken for another class.
 
@@ -93,24 +153,32 @@ class Evaluation:
     Attributes:
         classes: one result a class, in the data set's order.
         confusion: rows are true classes, columns predicted ones; counts.
+            Empty where a sample does not have exactly one class.
         mistakes: the most confident ones, the surest first.
+        measured: results per class or number in the task's own measures.
+        pictures: samples worth looking at, the worst first.
     """
 
-    classes: tuple[ClassResult, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    classes: tuple[ClassResult, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
     mistakes: tuple[Mistake, ...] = ()
+    measured: tuple[Measured, ...] = ()
+    pictures: tuple[Picture, ...] = ()
 
     @classmethod
     def from_json(cls, data: Json) -> Evaluation:
         """Read what ``dataclasses.asdict`` and JSON made of one."""
         classes = tuple(ClassResult(**result) for result in data["classes"])
         mistakes = tuple(Mistake(**mistake) for mistake in data.get("mistakes", ()))
-        return cls(classes, tuple(tuple(row) for row in data["confusion"]), mistakes)
+        measured = tuple(Measured(**result) for result in data.get("measured", ()))
+        pictures = tuple(Picture.from_json(picture) for picture in data.get("pictures", ()))
+        return cls(classes, tuple(tuple(row) for row in data["confusion"]), mistakes, measured, pictures)
 
     def named(self, samples: Sequence[str]) -> Evaluation:
-        """Return the same with ``samples``, the names of the validation split in order, put to the mistakes."""
+        """Return the same with ``samples``, the names of the validation split in order, put to what it names."""
         known = (replace(mistake, sample=samples[mistake.place]) for mistake in self.mistakes)
-        return replace(self, mistakes=tuple(known))
+        pictures = (replace(picture, sample=samples[picture.place]) for picture in self.pictures)
+        return replace(self, mistakes=tuple(known), pictures=tuple(pictures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +292,8 @@ class DatasetRecord:
         counts: split -> class -> number of samples.
         fingerprint: of contents, labels and splits.
         skipped: files left out under ``on_error: skip``, with the reason.
+        sizes: split -> number of samples; empty in studies of an older version, which had one class a sample.
+        inputs, outputs: what goes in (``images``, ``tokens``) and what ``classes`` are (``classes``, ``numbers``).
     """
 
     name: str
@@ -231,6 +301,13 @@ class DatasetRecord:
     counts: Mapping[str, Mapping[str, int]]
     fingerprint: str
     skipped: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    inputs: str = "images"
+    outputs: str = "classes"
+
+    def samples(self) -> dict[str, int]:
+        """Return how many samples each split has."""
+        return dict(self.sizes) or {split: sum(found.values()) for split, found in self.counts.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from search.study import SamplerOptions
 from search.tasks._base import Task
 from search.training.options import TrainingOptions
 from spaces import backbones, space
-from spaces.errors import SpaceError
+from spaces.errors import PluginError, SpaceError
 from spaces.plugins import load
 
 _FORBID: dict[str, str] = {"extra": "forbid"}
@@ -120,6 +120,7 @@ class StudySpec:
         space: decision name -> its range; decisions that are not here keep the plain recipe's value.
         keep_checkpoints: how many of the best trials keep their weights.
         faults: what is done about workers that die and trials that go wrong.
+        task_options: what stands under the task's own name; None for a task without options.
         text: the file as it was written; ``base`` is the folder that relative paths start from.
     """
 
@@ -136,6 +137,7 @@ class StudySpec:
     objective: str
     keep_checkpoints: int
     faults: FaultOptions = field(default_factory=FaultOptions)
+    task_options: Any = None
     text: str = ""
     base: Path = field(default_factory=Path.cwd)
 
@@ -145,8 +147,8 @@ class StudySpec:
 
     def to_json(self) -> dict[str, Json]:
         """Return the whole spec as plain data; ``from_data`` reads it back."""
-        data = {"format": self.data_format} | _plain(self.data)
-        search = _plain(self.search)
+        data = {"format": self.data_format} | plain(self.data)
+        search = plain(self.search)
         return {
             "name": self.name,
             "task": self.task,
@@ -154,12 +156,13 @@ class StudySpec:
             "backbone": self.backbone,
             "weights": self.weights,
             "input_size": list(self.input_size) if self.input_size else None,
-            "space": {name: _plain(within) for name, within in self.space.items()},
-            "training": _plain(self.training),
+            "space": {name: plain(within) for name, within in self.space.items()},
+            "training": plain(self.training),
             "search": search,
             "objective": self.objective,
             "keep_checkpoints": self.keep_checkpoints,
-            "faults": _plain(self.faults),
+            "faults": plain(self.faults),
+            **({self.task: plain(self.task_options)} if self.task_options is not None else {}),
         }
 
 
@@ -184,6 +187,11 @@ def document() -> type[BaseModel]:
         "keep_checkpoints": (Annotated[int, Field(ge=1)], 3),
         "faults": (FaultOptions, FaultOptions()),
     }
+    for name, task in tasks().items():
+        if name in fields:
+            raise PluginError(f"the task {name!r} has the name of a section of the study file; choose another")
+        if task.options is not None:
+            fields[name] = (task.options | None, None)
     return create_model("Study", __config__=config, **fields)
 
 
@@ -243,10 +251,12 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
         raise _FaultError(
             ("data", "format"), f"the task {task.name} reads {', '.join(task.formats)}, got {model.data.format!r}"
         )
+    _check_task(model, task)
     names = {} if model.space is None else {name: getattr(model.space, name) for name in type(model.space).model_fields}
     opened = {name: within for name, within in names.items() if within is not None}
     if model.space is None:
-        opened = {name: space.registry()[name].options() for name in DEFAULT_SPACE}
+        usual = [name for name in DEFAULT_SPACE if name not in task.leaves_out]
+        opened = {name: space.registry()[name].options() for name in usual}
     return StudySpec(
         name=model.name,
         task=model.task,
@@ -261,9 +271,21 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
         objective=objective,
         keep_checkpoints=model.keep_checkpoints,
         faults=model.faults,
+        task_options=getattr(model, task.name, None) or (task.options() if task.options else None),
         text=text,
         base=base or Path.cwd(),
     )
+
+
+def _check_task(model: Any, task: Task) -> None:
+    """Refuse options and decisions of other tasks."""
+    for name, other in tasks().items():
+        if other.options is not None and other is not task and getattr(model, name) is not None:
+            raise _FaultError((name,), f"these are options of the task {name}, this study's is {task.name}")
+    for name, decision in space.registry().items():
+        if model.space is not None and getattr(model.space, name) is not None and name not in space.registry(task.name):
+            words = ", ".join(decision.tasks)
+            raise _FaultError(("space", name), f"this decision is for {words}, this study's task is {task.name}")
 
 
 def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
@@ -283,7 +305,7 @@ def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
     if isinstance(data, str):
         data = {"path": data}
     if isinstance(data, dict) and "format" not in data and isinstance(data.get("path"), str):
-        data = {"format": "csv" if data["path"].lower().endswith((".csv", ".tsv")) else "image_folder"} | data
+        data = {"format": _format_of(data["path"], full.get("task", "classification"))} | data
     if data is not None:
         full["data"] = data
     if isinstance(full.get("space"), dict):
@@ -292,6 +314,13 @@ def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
             for name, within in full["space"].items()
         }
     return full
+
+
+def _format_of(path: str, task: Json) -> str:
+    """Return the format that ``path`` stands for: of those the task takes, the one its ending is of, else the first."""
+    known = tasks().get(task if isinstance(task, str) else "", tasks()["classification"]).formats
+    fitting = (name for name in known if formats()[name].suffixes and path.lower().endswith(formats()[name].suffixes))
+    return next(fitting, known[0])
 
 
 def _with_format(name: str, plugin: Format) -> type[Any]:
@@ -306,9 +335,10 @@ def _with_format(name: str, plugin: Format) -> type[Any]:
     )
 
 
-def _plain(options: Any) -> dict[str, Json]:
-    plain: dict[str, Json] = json.loads(json.dumps(asdict(options), default=str))
-    return plain
+def plain(options: Any) -> dict[str, Json]:
+    """Return a dataclass of options as plain data."""
+    found: dict[str, Json] = json.loads(json.dumps(asdict(options), default=str))
+    return found
 
 
 def _problems(error: ValidationError, raw: Mapping[str, Json]) -> Iterator[tuple[tuple[str, ...], str]]:

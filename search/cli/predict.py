@@ -35,12 +35,13 @@ def command(
     if as_csv and as_json:
         raise UserError("--json and --csv exclude each other; give one of them")
     paths = images_in(images)
-    found = list(predict(load_model(model, format=format_name, device=device), paths, top))
+    opened = load_model(model, format=format_name, device=device)
+    found = list(predict(opened, paths, top))
     broken = [prediction for prediction in found if prediction.broken]
     if len(broken) == len(found):
         more = f", nor any of the {len(found) - 1} others" if len(found) > 1 else ""
         raise DataError(f"cannot read the image {broken[0].path}: {broken[0].broken}{more}; give another")
-    _print(found, as_csv=as_csv, as_json=as_json)
+    _print(found, opened.facts.outputs, as_csv=as_csv, as_json=as_json)
     if broken:
         notes = console(stderr=True)
         for prediction in broken:
@@ -48,7 +49,7 @@ def command(
         notes.print(f"{len(broken)} of {len(found)} images could not be read and were skipped", soft_wrap=True)
 
 
-def _print(found: Iterable[Prediction], *, as_csv: bool, as_json: bool) -> None:
+def _print(found: Iterable[Prediction], outputs: str, *, as_csv: bool, as_json: bool) -> None:
     import csv
     import sys
 
@@ -65,12 +66,13 @@ def _print(found: Iterable[Prediction], *, as_csv: bool, as_json: bool) -> None:
         return
     if as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(("file", "rank", "class", "probability"))
+        writer.writerow(("file", "rank", *(("name", "value") if outputs == "numbers" else ("class", "probability"))))
         for prediction in whole:
             for rank, answer in enumerate(prediction.answers, 1):
                 writer.writerow((prediction.path, rank, answer.label, f"{answer.score:.6f}"))
         return
     screen = console()
     for prediction in whole:
-        said = ", ".join(f"{answer.label} {answer.score:.1%}" for answer in prediction.answers)
+        form = ".6g" if outputs == "numbers" else ".1%"
+        said = ", ".join(f"{answer.label} {answer.score:{form}}" for answer in prediction.answers)
         screen.print(f"{prediction.path}: {said}", markup=False, soft_wrap=True)

@@ -19,7 +19,7 @@ class Safetensors(ModelFormat):
 
     name, file_name, rank = "safetensors", "model.safetensors", 0
     moves = True
-    tolerance = 1e-6
+    tolerance = 1e-5
     needs = "ftsearch"
 
     def write(self, network: Plain, example: Tensor, path: Path, facts: Mapping[str, str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -86,7 +86,7 @@ class Classification(Task):
 
     name = "classification"
     formats = ("image_folder", "csv", "torchvision", "digits")
-    mixes = True
+    mixes = stacks = True
     hub_task = "image-classification"
     directions: ClassVar[Mapping[str, bool]] = {
         "accuracy": True,
@@ -95,7 +95,9 @@ class Classification(Task):
         "loss": False,
     }
 
-    def head(self, features: Features, classes: int, choice: HeadChoice) -> nn.Module:
+    def head(
+        self, features: Features, classes: int, choice: HeadChoice, decided: Mapping[str, Any] | None = None
+    ) -> nn.Module:
         return vector_head(features, classes, choice)
 
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
@@ -105,7 +107,7 @@ class Classification(Task):
         return ClassificationMeter(classes, device)
 
     def answers(
-        self, outputs: Tensor, classes: tuple[str, ...], most: int, temperature: float = 1.0
+        self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0
     ) -> list[tuple[Answer, ...]]:
         scores, places = (outputs.float() / temperature).softmax(dim=1).topk(min(most, len(classes)), dim=1)
         return [

@@ -18,14 +18,14 @@ from spaces.space import Space
 SIZE = (64, 64)
 
 
-def head(features: Features, choice: HeadChoice) -> nn.Module:
+def head(features: Features, choice: HeadChoice, decided: object) -> nn.Module:
     return vector_head(features, 3, choice)
 
 
 @pytest.fixture(scope="module")
 def network() -> Plain:
     space = Space(backbones.resolve("mobilenet_v2").pretrained("none", SIZE, seed=3), {})
-    return rebuild(space.baseline(), head, SIZE)
+    return rebuild(space.baseline(), space.pretrained, head)
 
 
 @pytest.mark.parametrize("name", list(model_formats()))
@@ -38,7 +38,7 @@ def test_a_file_computes_what_the_network_does(name: str, network: Plain, tmp_pa
 
     def again(state: object) -> nn.Module:
         space = Space(backbones.resolve("mobilenet_v2").pretrained("none", SIZE), {})
-        return rebuild(space.baseline(), head, SIZE, state)
+        return rebuild(space.baseline(), space.pretrained, head, state)
 
     opened = known.open(path, again)
     with torch.inference_mode():
@@ -64,6 +64,7 @@ def test_a_network_that_cannot_be_written_is_refused_in_one_line(name: str, netw
     class Stubborn(Plain):
         def __init__(self) -> None:
             nn.Module.__init__(self)
+            self.taps = ()
 
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
             raise ValueError("this network\nrefuses")

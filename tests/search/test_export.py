@@ -31,7 +31,8 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "study.yaml").write_text(
         "name: colours\ndata: {path: data, val_share: 0.25}\nbackbone: squeezenet1_1\nweights: none\ninput_size: 32\n"
         "space: {tail: {high: 3}, head: {}, resolution: {scales: [1.0, 1.5]}}\nkeep_checkpoints: 1\n"
-        "training: {epochs: 2, batch_size: 9, augmentation: none}\nsearch: {trials: 2, pruner: none}\n"
+        "training: {epochs: 2, batch_size: 9, augmentation: none, precision: float32}\n"
+        "search: {trials: 2, pruner: none}\n"
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
@@ -61,9 +62,10 @@ def test_every_format_predicts_what_the_search_measured(here: Path) -> None:
     samples = api.open_study("study.yaml").dataset.of(Split.VAL)
     for name in FORMATS:
         model = load_model(done.folder, format=name)
-        said = list(predict(model, [sample.image.path for sample in samples], 1))
+        said = list(predict(model, [sample.input.path for sample in samples], 1))
         hits = sum(
-            one.answers[0].label == model.facts.classes[sample.label] for one, sample in zip(said, samples, strict=True)
+            one.answers[0].label == model.facts.classes[sample.target]
+            for one, sample in zip(said, samples, strict=True)
         )
         assert hits / len(samples) == pytest.approx(best.value, abs=1e-6), name
 
@@ -169,3 +171,13 @@ def test_the_facts_say_where_the_model_comes_from(here: Path) -> None:
     assert facts.classes == ("blue", "green", "red")
     assert facts.dataset_fingerprint == api.load_study("colours").dataset.fingerprint
     assert facts.temperature == 1.0
+
+
+def test_a_search_in_half_precision_is_told_from_the_exported_model(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert export_study("colours").notes == ()
+    monkeypatch.setattr("search.export._SAME", -1.0)
+    (*_, loss) = export_study("colours").notes
+    assert loss.startswith("loss is ")
+    assert "may compute in half precision" in loss

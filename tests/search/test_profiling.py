@@ -44,7 +44,7 @@ def test_features_and_answers_are_those_of_the_network(photographs: Photographs)
         size=SIZE, resize=(resize, resize), mean=expected.mean, std=expected.std, interpolation=expected.interpolation
     )
     transform = transform_of(frame)
-    images = torch.stack([transform(sample.image.open()) for sample in photographs.samples])
+    images = torch.stack([transform(sample.input.open()) for sample in photographs.samples])
     with torch.inference_mode():
         last = pretrained.chain.forward(images).mean((2, 3))
         answers = pretrained.chain.logits(images).softmax(1)

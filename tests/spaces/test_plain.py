@@ -11,13 +11,13 @@ from spaces import build as building
 from spaces.candidate import Candidate
 from spaces.errors import WeightsError
 from spaces.heads import Features, HeadChoice, vector_head
-from spaces.plain import rebuild
+from spaces.plain import blank, rebuild
 from spaces.space import Random, Space, registry
 
 SIZE = (64, 64)
 
 
-def head(features: Features, choice: HeadChoice) -> nn.Module:
+def head(features: Features, choice: HeadChoice, decided: object = None) -> nn.Module:
     return vector_head(features, 3, choice)
 
 
@@ -46,14 +46,16 @@ def test_any_candidate_is_rebuilt_from_its_checkpoint(backbone: str) -> None:
         inputs = images[..., : candidate.structure.input_size[0], : candidate.structure.input_size[1]]
         with torch.inference_mode():
             expected = network(inputs)
-            found = rebuild(candidate, head, SIZE, network.original_state())
+            found = rebuild(candidate, blank(candidate, SIZE), head, network.original_state())
             assert torch.allclose(found(inputs), expected, atol=1e-4 * float(expected.abs().max())), candidate
             assert set(found.named_state()) <= set(network.original_state())
 
 
 def test_folding_keeps_what_the_whole_network_computes() -> None:
     space = Space(backbones.resolve("resnet18").pretrained("none", SIZE), {})
-    plain = rebuild(space.baseline(), head, SIZE, trained(space.baseline(), space).original_state())
+    plain = rebuild(
+        space.baseline(), blank(space.baseline(), SIZE), head, trained(space.baseline(), space).original_state()
+    )
     images = torch.randn(2, 3, *SIZE)
     with torch.inference_mode():
         before = plain(images)
@@ -66,9 +68,14 @@ def test_weights_of_another_candidate_are_refused() -> None:
     candidate = space.baseline()
     state = trained(candidate, space).original_state()
     with pytest.raises(WeightsError, match=r"head\.1\.weight has shape"):
-        rebuild(candidate, lambda features, choice: vector_head(features, 4, choice), SIZE, state)
+        rebuild(candidate, blank(candidate, SIZE), lambda features, choice, _: vector_head(features, 4, choice), state)
     with pytest.raises(WeightsError, match="is missing"):
-        rebuild(candidate, head, SIZE, {name: value for name, value in state.items() if "squeeze" not in name})
+        rebuild(
+            candidate,
+            blank(candidate, SIZE),
+            head,
+            {name: value for name, value in state.items() if "squeeze" not in name},
+        )
 
 
 def test_low_rank_updates_are_in_the_weights() -> None:
@@ -76,7 +83,7 @@ def test_low_rank_updates_are_in_the_weights() -> None:
     choices = dict(space.baseline().structure.choices) | {"lora": {"where": "all", "rank": 4, "scale": 1.0}}
     candidate = replace(space.baseline(), structure=replace(space.baseline().structure, choices=choices))
     network = trained(candidate, space)
-    plain = rebuild(candidate, head, SIZE, network.original_state())
+    plain = rebuild(candidate, blank(candidate, SIZE), head, network.original_state())
     images = torch.randn(2, 3, *SIZE)
     with torch.inference_mode():
         assert torch.allclose(plain(images), network(images), atol=1e-5)

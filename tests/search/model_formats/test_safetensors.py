@@ -16,7 +16,7 @@ from spaces.space import Space
 def test_keys_are_those_of_the_pretrained_network(tmp_path: Path) -> None:
     backbone = backbones.resolve("squeezenet1_1")
     space = Space(backbone.pretrained("none", (64, 64)), {})
-    plain = rebuild(space.baseline(), lambda features, choice: vector_head(features, 3, choice), (64, 64))
+    plain = rebuild(space.baseline(), space.pretrained, lambda features, choice, _: vector_head(features, 3, choice))
     model_format.write(plain, torch.zeros(2, 3, 64, 64), tmp_path / "model.safetensors", {"model.json": "{}"})
     with safe_open(tmp_path / "model.safetensors", "pt") as file:
         keys = set(file.keys())

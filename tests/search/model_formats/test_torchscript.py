@@ -15,7 +15,7 @@ from spaces.space import Space
 
 def test_the_file_runs_without_our_packages(tmp_path: Path) -> None:
     space = Space(backbones.resolve("squeezenet1_1").pretrained("none", (64, 64)), {})
-    plain = rebuild(space.baseline(), lambda features, choice: vector_head(features, 3, choice), (64, 64))
+    plain = rebuild(space.baseline(), space.pretrained, lambda features, choice, _: vector_head(features, 3, choice))
     model_format.write(plain, torch.zeros(2, 3, 64, 64), tmp_path / "model.torchscript", {"model.json": "{}"})
     program = (
         "import sys, torch\n"
