@@ -23,6 +23,7 @@ from search.engines import Order, Placement
 from search.errors import NotFoundError, UserError
 from search.laboratory import Laboratory, open_laboratory
 from search.leaving import PARENT_VARIABLE, Leaving, obeying_signals
+from search.predicting import load_model as load_model  # noqa: PLC0414  # part of this interface
 from search.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 from search.report import page
 from search.spec import StudySpec, from_data, load_spec, parse_spec
@@ -189,7 +190,7 @@ def join_study(
             stored = _awaited(engine, name, idle_exit_s, leaving)
             if stored is None:
                 return
-            spec = _stored_spec(stored, data)
+            spec = stored_spec(stored, data)
             if lease_s is not None:
                 spec = replace(spec, faults=replace(spec.faults, lease=lease_s))
             patience.seconds = spec.faults.database_timeout
@@ -267,7 +268,7 @@ def _default_place(name: str) -> Path:
     return (Path("runs") / name).absolute()
 
 
-def open_artifacts(name: str, *, storage: str = DEFAULT_URL) -> Shelf:
+def open_artifacts(name: str, *, storage: str = DEFAULT_URL, artifacts: str | None = None) -> Shelf:
     """Return where the checkpoints of the study ``name`` are kept: ``get`` gives the bytes of a trial's.
 
     Raises:
@@ -277,7 +278,7 @@ def open_artifacts(name: str, *, storage: str = DEFAULT_URL) -> Shelf:
     engine = connection.connect(storage)
     try:
         migrate.upgrade(engine)
-        return _placed(engine, name, str(_default_place(name)))[0]
+        return _placed(engine, name, str(_default_place(name)), artifacts)[0]
     finally:
         engine.dispose()
 
@@ -318,7 +319,8 @@ def _data_of(spec: StudySpec) -> Path | None:
     return None if path is None else (spec.base / Path(str(path)).expanduser()).absolute()
 
 
-def _stored_spec(stored: StudyRecord, data: Path | None) -> StudySpec:
+def stored_spec(stored: StudyRecord, data: Path | None = None) -> StudySpec:
+    """Return the study file of a study in the store; ``data`` is where its data lies when that is elsewhere here."""
     plain = dict(stored.spec["study"])
     if data is not None:
         plain["data"] = {**plain["data"], "path": str(data.absolute())}

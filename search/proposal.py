@@ -170,6 +170,7 @@ def cost_of(laboratory: Laboratory, candidate: Candidate) -> CostFeatures:
     choice = replace(values["head"], dropout=values["dropout"].head)
     with torch.device("meta"):
         head = laboratory.task.head(attachment(chain), len(laboratory.dataset.classes), choice, values)
+    head = head.to("meta")  # what a task knows of its data, such as the mean of its targets, lies on the CPU
     facts = probe.describe(chain)
     frozen = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
     prefix = 2 * sum(unit.macs for unit in facts[:frozen])

@@ -210,7 +210,12 @@ def differences(trials: Sequence[TrialRecord]) -> list[Difference]:
         cells = tuple(_cell(trial.params[name]) if name in trial.params else "–" for trial in trials)
         if len(set(cells)) > 1:
             found.append(Difference(name, cells))
-    results = (
+    return found + results(trials)
+
+
+def results(trials: Sequence[TrialRecord]) -> list[Difference]:
+    """Return what came out of ``trials``."""
+    rows = (
         ("state", [trial.state.value for trial in trials]),
         ("value", [theme.number(trial.value) for trial in trials]),
         ("best epoch", [str(trial.best_epoch or "–") for trial in trials]),
@@ -219,7 +224,7 @@ def differences(trials: Sequence[TrialRecord]) -> list[Difference]:
         ("FLOPs", [theme.count(trial.size.flops) if trial.size else "–" for trial in trials]),
         ("time", [theme.duration(trial.seconds) for trial in trials]),
     )
-    return found + [Difference(what, tuple(cells)) for what, cells in results]
+    return [Difference(what, tuple(cells)) for what, cells in rows]
 
 
 def difference_words(first: TrialRecord, second: TrialRecord) -> str:
