@@ -206,6 +206,65 @@ class PastTrial:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeat:
+    """A candidate of the search trained again with a fresh seed: no trial, seen by no sampler and no ranking.
+
+    Attributes:
+        trial: whose candidate it is.
+        seed: counted from 1; the same for all candidates, so that they can be compared in pairs.
+        fold: counted from 1, of ``folds``; 1 of 1 are the study's own training and validation images.
+        fraction: of the training images; 1 is all of them. ``images`` is how many that were, once it has run.
+        value: the objective at the best epoch.
+        failure: why there will be none.
+    """
+
+    trial: int
+    seed: int
+    fold: int = 1
+    folds: int = 1
+    fraction: float = 1.0
+    state: TrialState = TrialState.WAITING
+    value: float | None = None
+    images: int | None = None
+    seconds: float = 0.0
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refit:
+    """A candidate trained for use, and scored on the test images.
+
+    Attributes:
+        number: counted from 0 within the study's refits.
+        trial: whose candidate it is; None: of a file.
+        data: what it was trained on, ``train`` or ``train+val``.
+        ema: whether the weights are an exponential moving average; ``tta``: whether predictions are averaged over
+            views of an image.
+        test: metrics on the test images; empty when there are none, or before it has ended.
+        look: which look at the test images this was, counted from 1; only the first is an honest estimate.
+        checkpoint: its name in the study's artifacts.
+    """
+
+    number: int
+    trial: int | None
+    words: str
+    candidate: Json
+    data: str
+    epochs: int
+    ema: bool
+    tta: bool
+    state: TrialState
+    test: Mapping[str, float] = field(default_factory=dict)
+    look: int | None = None
+    evaluation: Evaluation | None = None
+    images: int | None = None
+    checkpoint: str | None = None
+    seconds: float = 0.0
+    ended: str = ""
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UnitRecord:
     """One unit of the pretrained chain, for figures and tables."""
 
@@ -244,6 +303,8 @@ class StudyRecord:
         metric: name of the objective; ``maximize`` its direction.
         target: how many trials the study shall have.
         trials: in order of number.
+        repeats: its candidates trained again with fresh seeds; ``refits``: trained for use.
+        parent: of a study that only holds such trainings, the one whose they are; empty for a search.
     """
 
     name: str
@@ -261,6 +322,9 @@ class StudyRecord:
     trials: tuple[TrialRecord, ...] = ()
     created_at: datetime | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    repeats: tuple[Repeat, ...] = ()
+    refits: tuple[Refit, ...] = ()
+    parent: str = ""
 
     def is_better(self, value: float, than: float) -> bool:
         return value > than if self.maximize else value < than

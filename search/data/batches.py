@@ -115,7 +115,8 @@ class Batches:
         return self.augmentation.draw(ratios, self.size, self.resize, self._generator(seed, turn, 1))
 
     def _take(self, chosen: Tensor, drawn: Drawn | None) -> Tensor:
-        images = gather(self._images, chosen, self.device)
+        rows = self.pixels.rows
+        images = gather(self._images, chosen if rows is None else rows[chosen], self.device)
         crops = images.float() if drawn is None else drawn.of(chosen).apply(images, self.size)
         return crops.sub_(self._mean).mul_(self._scale)
 

@@ -152,6 +152,7 @@ def earlier_best(engine: Engine, study: str, count: int) -> tuple[tuple[str, int
         others = connection.execute(
             select(StudyRow.id, StudyRow.name, StudyRow.maximize)
             .where(StudyRow.task == own.task, StudyRow.backbone == own.backbone, StudyRow.id != own.id)
+            .where(StudyRow.parent.is_(None))
             .order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
         ).all()
         ranked = [list(_best_of(connection, other, count)) for other in others]
