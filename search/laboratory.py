@@ -188,6 +188,8 @@ class Laboratory:
             on_epoch=on_epoch,
             leave=leave,
             folder=folder,
+            compiling=spec.training.compile,
+            backbone=spec.backbone,
         )
         if network is None or not network.prefix_units:
             return course
@@ -297,7 +299,7 @@ class Laboratory:
 def _told_apart(training: Mapping[str, Json]) -> dict[str, Json]:
     """Return the training options without those that came later and are not used: older studies go on."""
     plain = TrainingOptions()
-    later = ("prefix_cache", "views", "features")
+    later = ("prefix_cache", "views", "features", "compile")
     return {name: value for name, value in training.items() if name not in later or value != getattr(plain, name)}
 
 

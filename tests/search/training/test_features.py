@@ -95,7 +95,7 @@ def test_dropout_inside_the_prefix_stays_switched_off(tiny: Pretrained) -> None:
         space.apply(candidate), space.values(candidate), lambda found, choice: heads.vector_head(found, 3, choice), 0
     ).train()
     images = torch.randn(6, 3, 16, 16)
-    prefix = Prefix(network, choose(CPU))
+    prefix = Prefix(network, choose(CPU, "float32"))
     torch.testing.assert_close(prefix(images), network.prefix(images), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(prefix(images), prefix(images), rtol=0, atol=0)
 
