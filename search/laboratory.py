@@ -22,6 +22,7 @@ from search import spec as specs
 from search.data import augment, cache
 from search.data.assembly import cache_folder
 from search.data.batches import Batches, Views
+from search.data.looks import looks
 from search.data.sample import Dataset, Split
 from search.errors import UserError
 from search.records import DatasetRecord, EpochRecord, Json, Size, StudyRecord, UnitRecord, Verdict
@@ -368,7 +369,8 @@ def dataset_record(dataset: Dataset) -> DatasetRecord:
         for split in Split
         if any(sample.split is split for sample in dataset.samples)
     }
-    return DatasetRecord(dataset.name, dataset.classes, table, dataset.fingerprint, dataset.skipped)
+    seen = looks(dataset.of(Split.TRAIN))
+    return DatasetRecord(dataset.name, dataset.classes, table, dataset.fingerprint, dataset.skipped, seen)
 
 
 def versions() -> Mapping[str, str]:

@@ -8,12 +8,12 @@ refit_study("quickstart", candidate="best", ema=True)
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from search import api, engines
+from search.candidates import read_candidate
 from search.engines import Order, Placement
 from search.errors import NotFoundError, UserError
 from search.laboratory import open_laboratory
@@ -215,12 +215,12 @@ def _candidate(study: StudyRecord, wanted: str) -> tuple[int | None, Json, str]:
         UserError, SpaceError: there is none, or it is of another backbone or input size.
     """
     if wanted != "best" and not wanted.isdigit():
-        plain = _read(Path(wanted))
+        plain = read_candidate(Path(wanted))
         spec = from_data(study.spec["study"], text=study.spec_text, base=Path(study.spec["base"]))
         space = open_laboratory(spec, "cpu").space
         candidate = Candidate.from_json(plain)
         space.check(candidate)
-        return None, candidate.to_json(), space.words(candidate)
+        return None, plain, space.words(candidate)
     trial = study.best if wanted == "best" else next((one for one in study.trials if str(one.number) == wanted), None)
     if trial is None and wanted == "best":
         raise UserError(f"the study {study.name!r} has no complete trial yet; name a trial or a candidate's file")
@@ -229,20 +229,6 @@ def _candidate(study: StudyRecord, wanted: str) -> tuple[int | None, Json, str]:
     if trial.candidate is None:
         raise UserError(f"trial {trial.number} of {study.name!r} has no candidate: it ended before it was given one")
     return trial.number, trial.candidate, trial.words
-
-
-def _read(path: Path) -> Json:
-    try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"--candidate: expected best, the number of a trial or a candidate's JSON file; "
-            f"cannot read {path}: {error.strerror}"
-        ) from error
-    except ValueError as error:
-        raise UserError(f"--candidate: {path} is no JSON: {error}") from error
-    # What `ftsearch best --json` prints holds the candidate beside the trial's numbers.
-    return plain["candidate"] if isinstance(plain, dict) and "candidate" in plain else plain
 
 
 def _run(

@@ -283,6 +283,7 @@ class DatasetRecord:
         counts: split -> class -> number of samples.
         fingerprint: of contents, labels and splits.
         skipped: files left out under ``on_error: skip``, with the reason.
+        looks: brightness, contrast, saturation, detail, side (``search.data.looks``); empty where nobody has looked.
     """
 
     name: str
@@ -290,6 +291,7 @@ class DatasetRecord:
     counts: Mapping[str, Mapping[str, int]]
     fingerprint: str
     skipped: tuple[str, ...] = ()
+    looks: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

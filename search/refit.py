@@ -78,7 +78,7 @@ def run(bench: Bench, claim: Claim) -> TrialState:
 
 def _planned(course: Course, network: Network, key: Mapping[str, Json]) -> Course:
     """Return ``course`` as the refit's options say."""
-    course = replace(course, epochs=key["epochs"], val=None if key["data"] == JOINED else course.val)
+    course = replace(course, epochs=key["epochs"], validates=key["data"] != JOINED)
     if not key["ema"]:
         return course
     average = averaging.moving_average(network, course.epochs * course.steps_per_epoch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, make_dataclass
+from dataclasses import asdict, dataclass, field, make_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Union
@@ -14,9 +14,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.alias_generators import to_pascal
 
 from search import located, pruning
+from search.candidates import given
 from search.data.formats._base import Format
 from search.durations import Duration
-from search.errors import SpecError
+from search.errors import SpecError, UserError
 from search.faults import FaultOptions
 from search.records import Json
 from search.study import SamplerOptions
@@ -89,7 +90,8 @@ class SearchOptions:
         timeout: seconds after which no further trial starts; also ``2h``, ``30m``.
         budget: stops the study by its cost, whichever comes first.
         warm_start: how many of the best candidates of other studies in the same store, of the same task and
-            backbone, are tried right after the baseline; ``true`` means 5.
+            backbone, are tried right after the baseline; ``true`` means 5. Or a list of candidates' JSON files, as
+            ``ftsearch suggest`` writes them; what this study's space does not hold is passed over.
         parallel_heads: trials that freeze the whole backbone and that one worker trains at once, with one forward
             pass of the backbone for all. Such a trial claims so many, and those beside it differ from it in head
             and recipe only; 1 trains every trial alone.
@@ -101,14 +103,21 @@ class SearchOptions:
     trials: Annotated[int, Field(ge=1)] = 20
     timeout: Duration | None = None
     budget: Budget | None = None
-    warm_start: bool | Annotated[int, Field(ge=0)] = False
+    warm_start: bool | Annotated[int, Field(ge=0)] | tuple[str | dict[str, Any], ...] = False
     parallel_heads: Annotated[int, Field(ge=1)] = 1
     seed: Annotated[int, Field(ge=0)] = 0
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
     @property
     def warm_starts(self) -> int:
+        if isinstance(self.warm_start, tuple):
+            return len(self.warm_start)
         return WARM_STARTS if self.warm_start is True else int(self.warm_start)
+
+    @property
+    def candidates(self) -> tuple[Json, ...]:
+        """The candidates that were given, as plain data."""
+        return self.warm_start if isinstance(self.warm_start, tuple) else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +256,12 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
     opened = {name: within for name, within in names.items() if within is not None}
     if model.space is None:
         opened = {name: space.registry()[name].options() for name in DEFAULT_SPACE}
+    search = model.search
+    if search.candidates:
+        try:  # from here on they travel with the study: its workers may have no such files
+            search = replace(search, warm_start=given(search.candidates, base or Path.cwd()))
+        except UserError as error:
+            raise _FaultError(("search", "warm_start"), str(error)) from error
     return StudySpec(
         name=model.name,
         task=model.task,
@@ -257,7 +272,7 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
         input_size=model.input_size,
         space=opened,
         training=model.training,
-        search=model.search,
+        search=search,
         objective=objective,
         keep_checkpoints=model.keep_checkpoints,
         faults=model.faults,

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean, variance
 from typing import NamedTuple
-
-from scipy.special import stdtr, stdtrit
 
 from search.records import Refit, Repeat, StudyRecord, TrialState
 from search.report import theme
@@ -80,12 +78,9 @@ def _of_cut(study: StudyRecord, folds: int, fraction: float) -> list[Confirmed]:
     baseline = study.baseline.number if study.baseline is not None else None
     plain = {(run.seed, run.fold): run.value or 0.0 for run in runs.get(-1 if baseline is None else baseline, ())}
     tests = {
-        number: _compared([sign * ((run.value or 0.0) - plain[run.seed, run.fold]) for run in of
-                           if (run.seed, run.fold) in plain], folds)
-        for number, of in runs.items()
-        if number != baseline
-    }  # fmt: skip
-    tests = _adjusted(tests)
+        number: _compared(_differences(of, plain, sign), folds) for number, of in runs.items() if number != baseline
+    }
+    adjusted = _adjusted(tests)
     searched = {trial.number: trial.value for trial in study.trials}
     found = []
     for number, of in runs.items():
@@ -105,10 +100,16 @@ def _of_cut(study: StudyRecord, folds: int, fraction: float) -> list[Confirmed]:
                 # With other validation images, or fewer labels, more than luck has changed.
                 drop=sign * (seen - middle) if seen is not None and fraction == 1 else None,
                 images=mean(images) if images else None,
-                against=tests.get(number),
+                against=adjusted.get(number),
             )
         )
     return sorted(found, key=lambda row: (-sign * row.mean, row.number))
+
+
+def _differences(runs: Sequence[Repeat], plain: Mapping[tuple[int, int], float], sign: float) -> list[float]:
+    """Return how much better each run is than the plain recipe with the same seed and fold, where that has run."""
+    pairs = [(run.value or 0.0, plain.get((run.seed, run.fold))) for run in runs]
+    return [sign * (value - other) for value, other in pairs if other is not None]
 
 
 def _factor(count: int, folds: int) -> float:
@@ -124,6 +125,8 @@ def margin(values: Sequence[float], folds: int = 1) -> float | None:
     """Return half the 95 % interval of the mean of ``values``, by Student's t; None for a single one."""
     if len(values) < 2:
         return None
+    from scipy.special import stdtrit  # noqa: PLC0415  # pages of studies without confirmations need none of it
+
     spread = math.sqrt(variance(values) * _factor(len(values), folds))
     return float(stdtrit(len(values) - 1, 0.975)) * spread
 
@@ -131,6 +134,8 @@ def margin(values: Sequence[float], folds: int = 1) -> float | None:
 def _compared(differences: Sequence[float], folds: int) -> Comparison | None:
     if len(differences) < 2:
         return None
+    from scipy.special import stdtr  # noqa: PLC0415  # as above
+
     middle, half = mean(differences), margin(differences, folds) or 0.0
     spread = math.sqrt(variance(differences) * _factor(len(differences), folds))
     p = 2 * float(stdtr(len(differences) - 1, -abs(middle) / spread)) if spread else None

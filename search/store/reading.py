@@ -101,6 +101,7 @@ def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
             dataset["counts"],
             dataset["fingerprint"],
             tuple(dataset["skipped"]),
+            looks=dataset.get("looks", {}),
         ),
         target=row.target,
         spec=row.spec,

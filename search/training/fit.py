@@ -47,7 +47,7 @@ class Course:
         leave: asked before every step; true ends the training in the middle of the epoch.
         folder: where checkpoints for resuming go; None writes none.
         micro_batch: most samples that fitted in memory before; None when nobody has run out of it.
-        val: None validates nothing: the last epoch's weights are the best there are.
+        validates: false where nothing is left to validate on: the last epoch's weights are the best there are.
         average: a moving average of the network's weights, kept up by ``optimize``'s optimiser; validated, kept and
             returned in its place.
         forward: how the network runs on what ``train`` and ``val`` give: from its input, or from behind its prefix.
@@ -58,7 +58,7 @@ class Course:
     task: Task
     classes: tuple[str, ...]
     train: Epochs
-    val: Epochs | None
+    val: Epochs
     epochs: int
     objective: str
     maximize: bool
@@ -72,6 +72,7 @@ class Course:
     leave: Callable[[], bool] = lambda: False
     folder: Path | files.Rolling | None = None
     micro_batch: int | None = None
+    validates: bool = True
     average: AveragedModel | None = None
     forward: Forward = whole
     facts: Callable[[], Mapping[str, Json]] = dict
@@ -182,15 +183,15 @@ def _epoch(step: Step, course: Course, number: int, progress: _Progress) -> Epoc
         )
     judged = step.network if course.average is None else course.average.module
     meter = course.task.meter(course.classes, course.precision.device)
-    if course.val is not None:
+    if course.validates:
         val = _until(course.leave, course.val.epoch(1))
         validate(judged, val, meter, course.precision, step.memory, course.forward)
-    metrics = dict(meter.compute()) if course.val is not None else {}
+    metrics = dict(meter.compute()) if course.validates else {}
     rates = {str(group.get("name", index)): group["lr"] for index, group in enumerate(step.optimizer.param_groups)}
     record = EpochRecord(number, losses.total, metrics, rates, losses.terms, time.perf_counter() - begin)
     progress.epochs = (*progress.epochs, record)
-    if course.val is None or _is_better(record, progress.best, course):
-        progress.best, progress.evaluation = record, meter.evaluation() if course.val is not None else None
+    if not course.validates or _is_better(record, progress.best, course):
+        progress.best, progress.evaluation = record, meter.evaluation() if course.validates else None
         progress.weights = {name: value.detach().cpu().clone() for name, value in judged.state_dict().items()}
     return record
 

@@ -145,7 +145,7 @@ def test_numbers_without_sense_are_refused_and_leave_nothing_behind(url: str, tm
     with pytest.raises(NotFoundError, match="no trial 99"):
         proving.refit_study("colours", storage=url, candidate="99")
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(UserError, match="is no JSON"):
+    with pytest.raises(UserError, match=r"the candidate .*broken.json is no JSON"):
         proving.refit_study("colours", storage=url, candidate=str(tmp_path / "broken.json"))
     found = api.load_study("colours", storage=url)
     assert (found.repeats, found.refits) == ((), ())
