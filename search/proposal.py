@@ -17,9 +17,10 @@ from search.store.connection import Engine
 from search.store.history import History
 from search.study import Asked, Sampling
 from spaces import probe
+from spaces.build import head_macs
 from spaces.candidate import Candidate
 from spaces.chain import Trainable
-from spaces.decisions.head import features_of
+from spaces.decisions.head import attachment
 from spaces.errors import CandidateError
 
 logger = logging.getLogger(__name__)
@@ -178,12 +179,11 @@ def cost_of(laboratory: Laboratory, candidate: Candidate) -> CostFeatures:
     values = laboratory.space.values(candidate)
     choice = replace(values["head"], dropout=values["dropout"].head)
     with torch.device("meta"):
-        head = laboratory.task.head(features_of(chain), len(laboratory.dataset.classes), choice)
+        head = laboratory.task.head(attachment(chain), len(laboratory.dataset.classes), choice, values)
     facts = probe.describe(chain)
-    last = facts[-1].out_shape if facts else chain.input_shape
     frozen = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
     prefix = 2 * sum(unit.macs for unit in facts[:frozen])
-    suffix = 2 * (sum(unit.macs for unit in facts[frozen:]) + probe.run(head, last).macs)
+    suffix = 2 * (sum(unit.macs for unit in facts[frozen:]) + head_macs(head, chain))
     trained = sum(parameter.numel() for parameter in head.parameters()) + sum(
         fact.parameters for unit, fact in zip(chain, facts, strict=True) if unit.trainable is Trainable.ALL
     )

@@ -5,36 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
+from search.repeated import Refit, Repeat
+from search.states import TrialState, Verdict
+
+__all__ = [
+    "Box",
+    "ClassResult",
+    "DatasetRecord",
+    "EpochRecord",
+    "Evaluation",
+    "Failure",
+    "Json",
+    "Measured",
+    "Mistake",
+    "PastTrial",
+    "Picture",
+    "Refit",
+    "Repeat",
+    "Size",
+    "StudyRecord",
+    "TrialRecord",
+    "TrialState",
+    "UnitRecord",
+    "Verdict",
+]
 Json = Any
-
-
-class TrialState(StrEnum):
-    """Where a trial stands."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    COMPLETE = "complete"
-    PRUNED = "pruned"
-    FAILED = "failed"
-
-    @property
-    def is_finished(self) -> bool:
-        return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
-
-
-class Verdict(StrEnum):
-    """What ``on_epoch`` answers to the training loop."""
-
-    CONTINUE = "continue"
-    PRUNE = "prune"
-    """Too weak against the other trials: end now."""
-    STOP = "stop"
-    """Nothing changes any more: end now, with what has been reached."""
-    PAUSE = "pause"
-    """The worker has to leave: write the checkpoint and end; another worker goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +67,66 @@ class ClassResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """Validation results of one class, or of one predicted number, at the best epoch, in a task's own measures.
+
+    Attributes:
+        values: measure -> value (``average_precision``, ``iou``, ``rmse`` ...), the most telling one first;
+            without those that are not defined for it.
+        support: validation samples (or boxes, or pixels) it was measured on.
+    """
+
+    name: str
+    values: Mapping[str, float]
+    support: int
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box in a picture; all four sides in shares of the original image, the origin at the top left.
+
+    Attributes:
+        score: confidence of a predicted one; None for a true one.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    label: str
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A validation sample worth looking at, with what was true and what was predicted.
+
+    Attributes:
+        place: in the validation split, counted from 0.
+        caption: one line: what is to be seen (``true 3.1, predicted 5.0``).
+        boxes: true ones, and predicted ones with a score.
+        true_mask, predicted_mask: PNG in base64, one grey value a class, over the part ``shown`` of the image;
+            empty where there is none.
+        shown: that part, as left, top, right, bottom in shares of the original image.
+        sample: what the data set calls it: a file's path where there is a file.
+    """
+
+    place: int
+    caption: str
+    boxes: tuple[Box, ...] = ()
+    true_mask: str = ""
+    predicted_mask: str = ""
+    shown: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    sample: str = ""
+
+    @classmethod
+    def from_json(cls, data: Json) -> Picture:
+        """Read what ``dataclasses.asdict`` and JSON made of one."""
+        boxes = tuple(Box(**box) for box in data["boxes"])
+        return cls(**{**data, "boxes": boxes, "shown": tuple(data["shown"])})
+
+
+@dataclass(frozen=True, slots=True)
 class Mistake:
     """A validation sample that was taken for another class.
 
@@ -93,24 +150,32 @@ class Evaluation:
     Attributes:
         classes: one result a class, in the data set's order.
         confusion: rows are true classes, columns predicted ones; counts.
+            Empty where a sample does not have exactly one class.
         mistakes: the most confident ones, the surest first.
+        measured: results per class or number in the task's own measures.
+        pictures: samples worth looking at, the worst first.
     """
 
-    classes: tuple[ClassResult, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    classes: tuple[ClassResult, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
     mistakes: tuple[Mistake, ...] = ()
+    measured: tuple[Measured, ...] = ()
+    pictures: tuple[Picture, ...] = ()
 
     @classmethod
     def from_json(cls, data: Json) -> Evaluation:
         """Read what ``dataclasses.asdict`` and JSON made of one."""
         classes = tuple(ClassResult(**result) for result in data["classes"])
         mistakes = tuple(Mistake(**mistake) for mistake in data.get("mistakes", ()))
-        return cls(classes, tuple(tuple(row) for row in data["confusion"]), mistakes)
+        measured = tuple(Measured(**result) for result in data.get("measured", ()))
+        pictures = tuple(Picture.from_json(picture) for picture in data.get("pictures", ()))
+        return cls(classes, tuple(tuple(row) for row in data["confusion"]), mistakes, measured, pictures)
 
     def named(self, samples: Sequence[str]) -> Evaluation:
-        """Return the same with ``samples``, the names of the validation split in order, put to the mistakes."""
+        """Return the same with ``samples``, the names of the validation split in order, put to what it names."""
         known = (replace(mistake, sample=samples[mistake.place]) for mistake in self.mistakes)
-        return replace(self, mistakes=tuple(known))
+        pictures = (replace(picture, sample=samples[picture.place]) for picture in self.pictures)
+        return replace(self, mistakes=tuple(known), pictures=tuple(pictures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,65 +271,6 @@ class PastTrial:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
-    """A candidate of the search trained again with a fresh seed: no trial, seen by no sampler and no ranking.
-
-    Attributes:
-        trial: whose candidate it is.
-        seed: counted from 1; the same for all candidates, so that they can be compared in pairs.
-        fold: counted from 1, of ``folds``; 1 of 1 are the study's own training and validation images.
-        fraction: of the training images; 1 is all of them. ``images`` is how many that were, once it has run.
-        value: the objective at the best epoch.
-        failure: why there will be none.
-    """
-
-    trial: int
-    seed: int
-    fold: int = 1
-    folds: int = 1
-    fraction: float = 1.0
-    state: TrialState = TrialState.WAITING
-    value: float | None = None
-    images: int | None = None
-    seconds: float = 0.0
-    failure: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Refit:
-    """A candidate trained for use, and scored on the test images.
-
-    Attributes:
-        number: counted from 0 within the study's refits.
-        trial: whose candidate it is; None: of a file.
-        data: what it was trained on, ``train`` or ``train+val``.
-        ema: whether the weights are an exponential moving average; ``tta``: whether predictions are averaged over
-            views of an image.
-        test: metrics on the test images; empty when there are none, or before it has ended.
-        look: which look at the test images this was, counted from 1; only the first is an honest estimate.
-        checkpoint: its name in the study's artifacts.
-    """
-
-    number: int
-    trial: int | None
-    words: str
-    candidate: Json
-    data: str
-    epochs: int
-    ema: bool
-    tta: bool
-    state: TrialState
-    test: Mapping[str, float] = field(default_factory=dict)
-    look: int | None = None
-    evaluation: Evaluation | None = None
-    images: int | None = None
-    checkpoint: str | None = None
-    seconds: float = 0.0
-    ended: str = ""
-    finished_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class UnitRecord:
     """One unit of the pretrained chain, for figures and tables."""
 
@@ -283,6 +289,8 @@ class DatasetRecord:
         counts: split -> class -> number of samples.
         fingerprint: of contents, labels and splits.
         skipped: files left out under ``on_error: skip``, with the reason.
+        sizes: split -> number of samples; empty in studies of an older version, which had one class a sample.
+        inputs, outputs: what goes in (``images``, ``tokens``) and what ``classes`` are (``classes``, ``numbers``).
         looks: brightness, contrast, saturation, detail, side (``search.data.looks``); empty where nobody has looked.
     """
 
@@ -291,7 +299,14 @@ class DatasetRecord:
     counts: Mapping[str, Mapping[str, int]]
     fingerprint: str
     skipped: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    inputs: str = "images"
+    outputs: str = "classes"
     looks: Mapping[str, float] = field(default_factory=dict)
+
+    def samples(self) -> dict[str, int]:
+        """Return how many samples each split has."""
+        return dict(self.sizes) or {split: sum(found.values()) for split, found in self.counts.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,6 @@ import math
 from dataclasses import dataclass, replace
 
 from search.artifacts import resuming
-from search.data import cache
-from search.data.assembly import cache_folder
 from search.data.cache import Pixels
 from search.data.resampling import Resampled, pool_of
 from search.data.sample import Split
@@ -67,19 +65,21 @@ def resampled(laboratory: Laboratory, found: Resampled, candidate: Candidate, se
     own = replace(laboratory, spec=spec)
     if found.dataset is laboratory.dataset:
         return own
+    own = replace(own, dataset=found.dataset, decoded={})
     size = candidate.structure.input_size
-    train = _decoded(laboratory, Split.TRAIN, candidate, pooled=found.pooled)
-    val = _decoded(laboratory, Split.VAL, candidate, pooled=found.pooled) if found.val else train
-    decoded = {(Split.TRAIN, size): train.of(found.train), (Split.VAL, size): val.of(found.val)}
-    return replace(own, dataset=found.dataset, decoded=decoded)
+    for split, places in ((Split.TRAIN, found.train), (Split.VAL, found.val or ())):
+        kept = _decoded(laboratory, split if found.val else Split.TRAIN, candidate, pooled=found.pooled)
+        if isinstance(kept, Pixels):  # other kinds are prepared for every cut anew
+            own.decoded[split, size] = kept.of(places)
+    return own
 
 
-def _decoded(laboratory: Laboratory, split: Split, candidate: Candidate, *, pooled: bool) -> Pixels:
-    """Return the images that a cut takes its own from, decoded as ``split`` needs them."""
-    size = candidate.structure.input_size
-    if not pooled:
-        laboratory.batches(split, candidate=candidate)
-        return laboratory.decoded[split, size]
-    folder = cache_folder() / "decoded" if laboratory.spec.training.cache else None
-    name = f"{laboratory.dataset.fingerprint}-pool-{split}"
-    return cache.decode(pool_of(laboratory.dataset), laboratory.frame(split, size), name, folder)
+def _decoded(laboratory: Laboratory, split: Split, candidate: Candidate, *, pooled: bool) -> object:
+    """Return what a cut takes its own samples from, decoded as ``split`` needs them."""
+    if pooled:
+        dataset = laboratory.dataset
+        pool = tuple(replace(sample, split=split) for sample in pool_of(dataset))
+        named = replace(dataset, samples=pool, fingerprint=f"{dataset.fingerprint}-pool")
+        laboratory = replace(laboratory, dataset=named, decoded={})
+    laboratory.batches(split, candidate=candidate)
+    return laboratory.decoded.get((split, candidate.structure.input_size))

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import yaml
 
 from search.data.formats._base import Format
-from search.errors import DataError, UserError
+from search.errors import UserError
 from search.laboratory import dataset_record
 from search.nearness import Traits, distance, traits, traits_of
 from search.records import DatasetRecord, Json, StudyRecord, TrialRecord
 from search.report.confirmed import confirmed
-from search.spec import formats, tasks
+from search.spec import format_of, formats, tasks
 from search.store import reading
 from search.store.connection import Engine
 from spaces.candidate import Candidate
@@ -57,12 +57,14 @@ def describe(folder: Path, task: str) -> tuple[DatasetRecord, Traits, Format, Pa
     if task not in tasks():
         raise UserError(f"--task: expected one of {', '.join(tasks())}, got {task!r}")
     path = folder.absolute()
-    name = "csv" if path.suffix.lower() in (".csv", ".tsv") else "image_folder"
-    if name not in tasks()[task].formats:
-        raise DataError(f"the task {task} does not read {name}; it reads {', '.join(tasks()[task].formats)}")
+    name = format_of(str(path), task)
     kind = formats()[name]
-    dataset = kind.read(kind.options(str(path), on_error="skip"), Path.cwd())
-    record = dataset_record(dataset)
+    known = {"path": str(path), "on_error": "skip"}
+    wanted = {field.name: known[field.name] for field in fields(kind.options) if field.name in known}
+    if "path" not in wanted:
+        raise UserError(f"the task {task} reads {name}, which has no path; nothing is known of {path}")
+    dataset = kind.read(kind.options(**wanted), Path.cwd())
+    record = dataset_record(dataset, tasks()[task])
     return record, traits(task, record), kind, path
 
 

@@ -23,7 +23,7 @@ def looks(samples: Sequence[Sample]) -> Mapping[str, float]:
         return {}
     stride = max(len(samples) // _MOST, 1)
     try:
-        found = [_look(sample.image.open()) for sample in samples[::stride][:_MOST]]
+        found = [_look(sample.input.open()) for sample in samples[::stride][:_MOST]]
     except (OSError, ValueError, AttributeError):
         return {}
     return {name: round(median(look[name] for look in found), 4) for name in found[0]}

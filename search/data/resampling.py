@@ -104,7 +104,7 @@ def _cut(
 
 def _stratum(sample: Sample) -> int:
     """Return the class that a sample counts for; one for all where there is no single class."""
-    return sample.label if isinstance(sample.label, int) else 0
+    return sample.target if isinstance(sample.target, int) else 0
 
 
 def _mark(fingerprint: str, how: str) -> str:

@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from search.records import Json
-from search.training.epoch import Forward
+from search.training.epoch import Forward, Inputs
 from search.training.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Compiled:
     _moments: list[float] = field(default_factory=list)
     _state: Literal["plain", "warming", "trying", "settled"] = "plain"
 
-    def __call__(self, network: nn.Module, inputs: Tensor) -> Tensor:
+    def __call__(self, network: nn.Module, inputs: Inputs) -> Any:
         if not network.training or not torch.is_grad_enabled():
             self._moments.clear()  # validation stands between two steps
             return self.forward(network, inputs)
@@ -130,7 +130,9 @@ class Compiled:
                 self.facts["why"] = f"would gain {gain:.1f} s of {known.warm_up_s:.1f} s that it takes"
                 self._state = "settled"
                 return
-        options = {"mode": "reduce-overhead"} if self.mode == "graphs" and self.device.type == "cuda" else {}
+        options: dict[str, Any] = (
+            {"mode": "reduce-overhead"} if self.mode == "graphs" and self.device.type == "cuda" else {}
+        )
         self._run = torch.compile(self.forward, dynamic=False, backend=self.backend, **options)
         self.facts["used"] = True
         self._state = "warming"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +79,7 @@ class Course:
     compiling: Mode = "off"
     backbone: str = ""
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, outputs: Any, targets: Any) -> Tensor:
         """Return the task's mean loss of a batch, labels smoothed as the recipe says."""
         return self.task.loss(outputs, targets, self.label_smoothing)
 

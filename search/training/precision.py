@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from spaces.heads import Maps
+
 N = TypeVar("N", bound=nn.Module)
 
 
@@ -39,8 +41,10 @@ class Precision:
             return _on_cpu(self.dtype)
         return torch.autocast(self.device.type, dtype=self.dtype)
 
-    def place(self, images: Tensor) -> Tensor:
-        """Return ``images`` ``(N, C, H, W)`` in the memory layout that the device likes."""
+    def place(self, images: Tensor | Maps) -> Any:
+        """Return ``images`` ``(N, C, H, W)``, or several such maps, in the memory layout that the device likes."""
+        if isinstance(images, Maps):
+            return Maps(tuple(self.place(tensor) for tensor in images))
         if not self.channels_last or images.ndim != 4:
             return images
         return images.contiguous(memory_format=torch.channels_last)

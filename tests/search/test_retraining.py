@@ -47,7 +47,7 @@ def test_a_fold_validates_what_another_cut_would_decode_for_it(study_file: Path)
     torch.testing.assert_close(lazy, decoded)
     labels = torch.cat([targets for _, targets in retraining.resampled(laboratory, fold, candidate, seed=1)
                         .batches(Split.VAL, candidate=candidate).epoch(1)])  # fmt: skip
-    assert labels.tolist() == [sample.label for sample in fold.dataset.of(Split.VAL)]
+    assert labels.tolist() == [sample.target for sample in fold.dataset.of(Split.VAL)]
 
 
 def test_the_study_itself_shares_what_is_decoded(study_file: Path) -> None:
