@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search import engines, repeating
+from search import engines, few_labels, repeating
 from search.artifacts import Shelf, claim_place, clear, find_place, is_place, open_shelf
 from search.backend import Blobs, open_storage
 from search.engines import Order, Placement
@@ -375,9 +375,11 @@ def _spec(study: str | Path | Mapping[str, Any]) -> StudySpec:
 
 def _opened(spec: StudySpec, device: str) -> Laboratory:
     try:
-        return open_laboratory(spec, device)
+        laboratory = open_laboratory(spec, device)
     except ValueError as error:
         raise UserError(str(error)) from error
+    few_labels.check(laboratory)
+    return laboratory
 
 
 def _why_stopped(study: StudyRecord, spec: StudySpec, leaving: Leaving) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from search import few_labels
 from search.data import resampling
 from search.data.resampling import Resampled
 from search.data.sample import Dataset, Split
@@ -62,6 +63,7 @@ def run(bench: Bench, claim: Claim) -> TrialState:
     kept = rolling(bench, claim, repeats.CONFIRM)
     watch = Watch(bench, claim, spec.objective)
     course = laboratory.course(candidate, seed, watch.on_epoch, bench.leave, kept, network)
+    course = few_labels.adapted(laboratory, course, candidate, network)
     fitting = (spec.name, fitted.structure_key(claim.candidate), memory.kind_of(whole.precision.device))
     course = replace(course, micro_batch=fitted.recall(bench.engine, *fitting))
     outcome = fit(network, course)

@@ -303,7 +303,7 @@ class Laboratory:
 def _told_apart(training: Mapping[str, Json]) -> dict[str, Json]:
     """Return the training options without those that came later and are not used: older studies go on."""
     plain = TrainingOptions()
-    later = ("prefix_cache", "views", "features", "compile")
+    later = ("prefix_cache", "views", "features", "compile", "balance")
     return {name: value for name, value in training.items() if name not in later or value != getattr(plain, name)}
 
 

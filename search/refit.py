@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+from search import few_labels
 from search.data import resampling
 from search.data.sample import Split
 from search.laboratory import Laboratory, versions
@@ -50,6 +51,7 @@ def run(bench: Bench, claim: Claim) -> TrialState:
     watch = Watch(bench, claim, "" if joined else whole.spec.objective)
     kept = rolling(bench, claim, repeats.REFIT)
     course = laboratory.course(candidate, seed, watch.on_epoch, bench.leave, kept)
+    course = few_labels.adapted(laboratory, course, candidate, network)
     outcome = fit(network, _planned(course, network, key))
     if outcome.verdict is Verdict.PAUSE:
         writing.add_seconds(bench.engine, claim, time.monotonic() - start)

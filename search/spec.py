@@ -339,10 +339,13 @@ def format_of(path: str, task: Json) -> str:
 
 
 def _with_format(name: str, plugin: Format) -> type[Any]:
-    """Return the format's options with the field ``format`` that tells them apart in a study file."""
+    """Return the format's options with the field ``format`` that tells them apart in a study file.
+
+    ``unlabelled`` is a folder of images without labels, for ``space.pseudo``.
+    """
     return make_dataclass(
         f"{to_pascal(name)}Data",
-        [("format", Literal[name], field(kw_only=True))],
+        [("format", Literal[name], field(kw_only=True)), ("unlabelled", str | None, field(default=None, kw_only=True))],
         bases=(plugin.options,),
         frozen=True,
         slots=True,

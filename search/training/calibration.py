@@ -1,17 +1,13 @@
-"""Calibration: how far a classifier's confidence can be believed, and the temperature that mends it."""
+"""The temperature that mends a classifier's confidence."""
 
 from __future__ import annotations
 
 import math
 
-import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.functional.classification import binary_calibration_error
 
-BINS = 15
-"""Of equal width, as in https://arxiv.org/abs/1706.04599."""
 _RANGE = (0.05, 20.0)
 
 
@@ -43,16 +39,3 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     bounds = (math.log(_RANGE[0]), math.log(_RANGE[1]))
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     return math.exp(float(found.x))
-
-
-def expected_calibration_error(confidence: Tensor, correct: Tensor) -> float:
-    """Return the mean distance between confidence and accuracy over bins of confidence: 0 is honest, 1 the worst.
-
-    Args:
-        confidence: probability ``(N,)`` given to the predicted class.
-        correct: whether that was right, ``(N,)``.
-    """
-    if not len(confidence):
-        return 0.0
-    hits = correct.to(torch.int64)
-    return float(binary_calibration_error(confidence, hits, n_bins=BINS, norm="l1", validate_args=False))

@@ -17,6 +17,7 @@ from search.errors import TrialError
 from search.records import EpochRecord, Evaluation, Json, Verdict
 from search.tasks._base import Task
 from search.training import checkpoint as files
+from search.training.balance import weighted
 from search.training.compiling import Compiled, Mode
 from search.training.epoch import Batch, Forward, LeaveError, Penalties, Step, train, validate, whole
 from search.training.memory import MicroBatches
@@ -50,6 +51,7 @@ class Course:
         validates: false where nothing is left to validate on: the last epoch's weights are the best there are.
         average: a moving average of the network's weights, kept up by ``optimize``'s optimiser; validated, kept and
             returned in its place.
+        class_weights: what a sample of each class counts ``(classes,)``; None: all the same.
         forward: how the network runs on what ``train`` and ``val`` give: from its input, or from behind its prefix.
         facts: asked at the end for what else the trial's record shall say.
         compiling: whether training steps are compiled; ``backbone`` names what shares the experience with it.
@@ -72,6 +74,7 @@ class Course:
     leave: Callable[[], bool] = lambda: False
     folder: Path | files.Rolling | None = None
     micro_batch: int | None = None
+    class_weights: Tensor | None = None
     validates: bool = True
     average: AveragedModel | None = None
     forward: Forward = whole
@@ -80,7 +83,9 @@ class Course:
     backbone: str = ""
 
     def loss(self, outputs: Any, targets: Any) -> Tensor:
-        """Return the task's mean loss of a batch, labels smoothed as the recipe says."""
+        """Return the task's mean loss of a batch, labels smoothed and classes weighed as the recipe says."""
+        if self.class_weights is not None:
+            targets = weighted(targets, self.class_weights)
         return self.task.loss(outputs, targets, self.label_smoothing)
 
 

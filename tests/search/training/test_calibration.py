@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from torchmetrics.functional.classification import multiclass_calibration_error
 
-from search.training.calibration import expected_calibration_error, fit_temperature
+from search.reliability import expected_calibration_error
+from search.training.calibration import fit_temperature
 
 
 def drawn(count: int = 4000) -> tuple[torch.Tensor, torch.Tensor]:
@@ -34,14 +34,6 @@ def test_it_mends_calibration_and_keeps_predictions() -> None:
     assert error(sure) > 0.1
     assert error(sure / temperature) < 0.03
     assert torch.equal((sure / temperature).argmax(dim=1), sure.argmax(dim=1))
-
-
-def test_the_error_is_that_of_torchmetrics_over_classes() -> None:
-    logits, labels = drawn(500)
-    confidence, predicted = logits.softmax(dim=1).max(dim=1)
-    whole = multiclass_calibration_error(logits.softmax(dim=1), labels, num_classes=5, n_bins=15, norm="l1")
-    assert expected_calibration_error(confidence, predicted == labels) == pytest.approx(float(whole), abs=1e-6)
-    assert expected_calibration_error(torch.zeros(0), torch.zeros(0)) == 0.0
 
 
 def test_samples_that_are_all_right_or_all_wrong_have_a_temperature_too() -> None:
