@@ -24,7 +24,8 @@ class PseudoLabelled:
     class is at least ``threshold`` probable are learnt from, augmented, in this epoch. (Pseudo-Label, Lee 2013;
     threshold and augmentation as in FixMatch, https://arxiv.org/abs/2001.07685.) Targets are class probabilities,
     scaled so that the loss of a batch is the mean over its labelled images plus ``weight`` times the sum over the
-    others, divided by the same number: a pseudo-labelled image counts ``weight`` of a labelled one.
+    others, divided by the same number: a pseudo-labelled image counts ``weight`` of a labelled one. A batch takes at
+    most as many of them as it has labelled ones; where there are more, each epoch draws others.
 
     Attributes:
         labelled: batches with class indices or class probabilities.
