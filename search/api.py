@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search import engines
+from search import engines, few_labels, repeating
 from search.artifacts import Shelf, claim_place, clear, find_place, is_place, open_shelf
 from search.backend import Blobs, open_storage
 from search.engines import Order, Placement
@@ -27,7 +27,7 @@ from search.predicting import load_model as load_model  # noqa: PLC0414  # part 
 from search.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 from search.report import page
 from search.spec import StudySpec, from_data, load_spec, parse_spec
-from search.store import DEFAULT_URL, connection, migrate, reading, writing
+from search.store import DEFAULT_URL, connection, migrate, reading, repeats, writing
 from search.store.connection import Engine, Patience
 from search.store.reading import Progress
 from search.study import delete as optuna_delete
@@ -194,12 +194,12 @@ def join_study(
             if lease_s is not None:
                 spec = replace(spec, faults=replace(spec.faults, lease=lease_s))
             patience.seconds = spec.faults.database_timeout
-            place = writable(folder or Path("runs") / name)
-            shelf, key = _placed(engine, name, str(place.absolute()), artifacts)
+            place = writable(folder or Path("runs") / spec.name)
+            shelf, key = _placed(engine, spec.name, str(place.absolute()), artifacts)
             laboratory = _opened(spec, device)
             writing.check_same(engine, laboratory.record())
             watching = observer or Silent()
-            _work_here(laboratory, engine, storage, place, watching, leaving, shelf, key, proxy, idle_exit_s)
+            _work_here(laboratory, engine, storage, place, watching, leaving, shelf, key, proxy, idle_exit_s, name=name)
         finally:
             engine.dispose()
 
@@ -215,10 +215,17 @@ def _work_here(
     key: str,
     proxy: str | None,
     idle_exit_s: float = 0.0,
+    *,
+    name: str = "",
 ) -> None:
+    """Run the trials of the laboratory's study; if ``name`` is of its confirmations or refits, those instead."""
     opened = open_bench(laboratory, engine, storage, place, observer, leaving, shelf=shelf, key=key, proxy=proxy)
     with opened as bench:
-        work(bench, leaving, idle_exit_s=idle_exit_s)
+        again = repeats.parent_of(engine, name) if name else None
+        if again is not None:
+            repeating.work_for(bench, leaving, name, again[1], idle_exit_s)
+        else:
+            work(bench, leaving, idle_exit_s=idle_exit_s, aside=lambda: repeating.help_out(bench, leaving))
 
 
 def _awaited(engine: Engine, name: str, patience_s: float, leaving: Leaving) -> StudyRecord | None:
@@ -305,7 +312,8 @@ def delete_study(
             shelf = _found(place, str(_default_place(name)), artifacts)
         writing.request_stop(engine, name)
         if shelf is not None and place is not None:
-            clear(shelf, place[1], [kept for _, kept in reading.kept_checkpoints(engine, name)])
+            kept = [trial[1] for trial in reading.kept_checkpoints(engine, name)]
+            clear(shelf, place[1], [*kept, *repeats.checkpoints(engine, name)])
         optuna_storage = open_storage(connection.str_url(storage), connection.optuna_options(storage), connection.tune)
         optuna_delete(optuna_storage, name)
         writing.delete_study(engine, name)
@@ -369,9 +377,11 @@ def _spec(study: str | Path | Mapping[str, Any]) -> StudySpec:
 
 def _opened(spec: StudySpec, device: str) -> Laboratory:
     try:
-        return open_laboratory(spec, device)
+        laboratory = open_laboratory(spec, device)
     except ValueError as error:
         raise UserError(str(error)) from error
+    few_labels.check(laboratory)
+    return laboratory
 
 
 def _why_stopped(study: StudyRecord, spec: StudySpec, leaving: Leaving) -> str:

@@ -23,6 +23,7 @@ from search import spec as specs
 from search.data import augment, cache
 from search.data.assembly import cache_folder
 from search.data.feed import Feed, Views
+from search.data.looks import looks
 from search.data.sample import Dataset, Split
 from search.data.supply import Request
 from search.errors import UserError
@@ -302,7 +303,7 @@ class Laboratory:
 def _told_apart(training: Mapping[str, Json]) -> dict[str, Json]:
     """Return the training options without those that came later and are not used: older studies go on."""
     plain = TrainingOptions()
-    later = ("prefix_cache", "views", "features", "compile")
+    later = ("prefix_cache", "views", "features", "compile", "balance")
     return {name: value for name, value in training.items() if name not in later or value != getattr(plain, name)}
 
 
@@ -377,9 +378,9 @@ def dataset_record(dataset: Dataset, task: Task) -> DatasetRecord:
         if sizes[split]
     }
     whole = {split.value: sizes[split] for split in Split if sizes[split]}
-    return DatasetRecord(
-        dataset.name, dataset.classes, table, dataset.fingerprint, dataset.skipped, whole, task.reads, task.outputs
-    )
+    seen = looks(dataset.of(Split.TRAIN)) if task.reads == "images" else {}
+    known = (dataset.name, dataset.classes, table, dataset.fingerprint, dataset.skipped)
+    return DatasetRecord(*known, whole, task.reads, task.outputs, seen)
 
 
 def versions() -> Mapping[str, str]:

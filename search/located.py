@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
+
+_BOOL = "tag:yaml.org,2002:bool"
 
 
 class NotYamlError(ValueError):
@@ -31,8 +33,15 @@ def load(text: str) -> tuple[Any, Lines]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as people write it: ``1e-3`` is a number."""
+    """YAML as people write it: ``1e-3`` is a number, ``off`` and ``no`` are words (YAML 1.2)."""
 
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
+        first: [(tag, pattern) for tag, pattern in known if tag != _BOOL]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver(_BOOL, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")

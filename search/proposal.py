@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -22,10 +23,14 @@ from spaces.chain import Trainable
 from spaces.decisions.head import attachment
 from spaces.errors import CandidateError
 
+logger = logging.getLogger(__name__)
 FREE_BESIDE = ("head", "dropout", "penalty", "optimizer", "label_smoothing")
 """Decisions in which trials that are trained at once may differ: they share batches and backbone."""
 REDRAWS = 5
 """How often a candidate that has been tried already is drawn again; a small space may hold no other."""
+
+GIVEN = "study file"
+"""Stands for the study of a warm start that the study file itself names; its trial is its place there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +117,19 @@ class Proposer:
         return None
 
     def _fitting(self, number: int, count: int) -> Iterator[Proposal]:
-        """Yield the best candidates of other studies that this study's space holds, each once."""
-        space = self.laboratory.space
+        """Yield what this study's space holds of the candidates given, or of other studies' best, each once."""
+        space, spec = self.laboratory.space, self.laboratory.spec
         seen = {space.baseline().fingerprint}
-        for study, trial, data in histories.earlier_best(self.engine, self.laboratory.spec.name, count):
+        given = spec.search.candidates
+        offered: Iterable[tuple[str, int, Json]] = [(GIVEN, place, data) for place, data in enumerate(given)]
+        if not given:
+            offered = histories.earlier_best(self.engine, spec.name, count)
+        for study, trial, data in offered:
             try:
                 params = space.params(Candidate.from_json(data))
-            except CandidateError:
-                continue  # of decisions or a format that this version does not know
+            except CandidateError as error:
+                logger.warning("the warm start %s of %s is passed over: %s", trial, study, error)
+                continue  # of decisions, a format or a backbone that is not this study's
             if params is None:
                 continue
             asked = self.sampling.ask(number, params)

@@ -5,36 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
+from search.repeated import Refit, Repeat
+from search.states import TrialState, Verdict
+
+__all__ = [
+    "Box",
+    "ClassResult",
+    "DatasetRecord",
+    "EpochRecord",
+    "Evaluation",
+    "Failure",
+    "Json",
+    "Measured",
+    "Mistake",
+    "PastTrial",
+    "Picture",
+    "Refit",
+    "Repeat",
+    "Size",
+    "StudyRecord",
+    "TrialRecord",
+    "TrialState",
+    "UnitRecord",
+    "Verdict",
+]
 Json = Any
-
-
-class TrialState(StrEnum):
-    """Where a trial stands."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    COMPLETE = "complete"
-    PRUNED = "pruned"
-    FAILED = "failed"
-
-    @property
-    def is_finished(self) -> bool:
-        return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
-
-
-class Verdict(StrEnum):
-    """What ``on_epoch`` answers to the training loop."""
-
-    CONTINUE = "continue"
-    PRUNE = "prune"
-    """Too weak against the other trials: end now."""
-    STOP = "stop"
-    """Nothing changes any more: end now, with what has been reached."""
-    PAUSE = "pause"
-    """The worker has to leave: write the checkpoint and end; another worker goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +291,7 @@ class DatasetRecord:
         skipped: files left out under ``on_error: skip``, with the reason.
         sizes: split -> number of samples; empty in studies of an older version, which had one class a sample.
         inputs, outputs: what goes in (``images``, ``tokens``) and what ``classes`` are (``classes``, ``numbers``).
+        looks: brightness, contrast, saturation, detail, side (``search.data.looks``); empty where nobody has looked.
     """
 
     name: str
@@ -304,6 +302,7 @@ class DatasetRecord:
     sizes: Mapping[str, int] = field(default_factory=dict)
     inputs: str = "images"
     outputs: str = "classes"
+    looks: Mapping[str, float] = field(default_factory=dict)
 
     def samples(self) -> dict[str, int]:
         """Return how many samples each split has."""
@@ -321,6 +320,8 @@ class StudyRecord:
         metric: name of the objective; ``maximize`` its direction.
         target: how many trials the study shall have.
         trials: in order of number.
+        repeats: its candidates trained again with fresh seeds; ``refits``: trained for use.
+        parent: of a study that only holds such trainings, the one whose they are; empty for a search.
     """
 
     name: str
@@ -338,6 +339,9 @@ class StudyRecord:
     trials: tuple[TrialRecord, ...] = ()
     created_at: datetime | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    repeats: tuple[Repeat, ...] = ()
+    refits: tuple[Refit, ...] = ()
+    parent: str = ""
 
     def is_better(self, value: float, than: float) -> bool:
         return value > than if self.maximize else value < than

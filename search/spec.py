@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, make_dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, make_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Union
@@ -14,10 +13,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.alias_generators import to_pascal
 
 from search import located, pruning
+from search.candidates import given
 from search.data.formats._base import Format
 from search.durations import Duration
-from search.errors import SpecError
+from search.errors import SpecError, UserError
 from search.faults import FaultOptions
+from search.problems import problems
 from search.records import Json
 from search.study import SamplerOptions
 from search.tasks._base import Task
@@ -89,7 +90,8 @@ class SearchOptions:
         timeout: seconds after which no further trial starts; also ``2h``, ``30m``.
         budget: stops the study by its cost, whichever comes first.
         warm_start: how many of the best candidates of other studies in the same store, of the same task and
-            backbone, are tried right after the baseline; ``true`` means 5.
+            backbone, are tried right after the baseline; ``true`` means 5. Or a list of candidates' JSON files, as
+            ``ftsearch suggest`` writes them; what this study's space does not hold is passed over.
         parallel_heads: trials that freeze the whole backbone and that one worker trains at once, with one forward
             pass of the backbone for all. Such a trial claims so many, and those beside it differ from it in head
             and recipe only; 1 trains every trial alone.
@@ -101,14 +103,21 @@ class SearchOptions:
     trials: Annotated[int, Field(ge=1)] = 20
     timeout: Duration | None = None
     budget: Budget | None = None
-    warm_start: bool | Annotated[int, Field(ge=0)] = False
+    warm_start: bool | Annotated[int, Field(ge=0)] | tuple[str | dict[str, Any], ...] = False
     parallel_heads: Annotated[int, Field(ge=1)] = 1
     seed: Annotated[int, Field(ge=0)] = 0
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
     @property
     def warm_starts(self) -> int:
+        if isinstance(self.warm_start, tuple):
+            return len(self.warm_start)
         return WARM_STARTS if self.warm_start is True else int(self.warm_start)
+
+    @property
+    def candidates(self) -> tuple[Json, ...]:
+        """The candidates that were given, as plain data."""
+        return self.warm_start if isinstance(self.warm_start, tuple) else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +235,7 @@ def parse_spec(text: str, *, source: str = "study file", base: Path | None = Non
     try:
         spec = from_data(raw, text=text, base=base)
     except ValidationError as error:
-        faults += [(lines.of(loc), problem) for loc, problem in _problems(error, raw)]
+        faults += [(lines.of(loc), problem) for loc, problem in problems(error, _shorthand(raw), json_schema())]
     except _FaultError as error:
         faults.append((lines.of(error.key), f"{'.'.join(error.key)}: {error}"))
     if faults:
@@ -257,6 +266,12 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
     if model.space is None:
         usual = [name for name in DEFAULT_SPACE if name not in task.leaves_out]
         opened = {name: space.registry()[name].options() for name in usual}
+    search = model.search
+    if search.candidates:
+        try:  # from here on they travel with the study: its workers may have no such files
+            search = replace(search, warm_start=given(search.candidates, base or Path.cwd()))
+        except UserError as error:
+            raise _FaultError(("search", "warm_start"), str(error)) from error
     return StudySpec(
         name=model.name,
         task=model.task,
@@ -267,7 +282,7 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
         input_size=model.input_size,
         space=opened,
         training=model.training,
-        search=model.search,
+        search=search,
         objective=objective,
         keep_checkpoints=model.keep_checkpoints,
         faults=model.faults,
@@ -305,7 +320,7 @@ def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
     if isinstance(data, str):
         data = {"path": data}
     if isinstance(data, dict) and "format" not in data and isinstance(data.get("path"), str):
-        data = {"format": _format_of(data["path"], full.get("task", "classification"))} | data
+        data = {"format": format_of(data["path"], full.get("task", "classification"))} | data
     if data is not None:
         full["data"] = data
     if isinstance(full.get("space"), dict):
@@ -316,7 +331,7 @@ def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
     return full
 
 
-def _format_of(path: str, task: Json) -> str:
+def format_of(path: str, task: Json) -> str:
     """Return the format that ``path`` stands for: of those the task takes, the one its ending is of, else the first."""
     known = tasks().get(task if isinstance(task, str) else "", tasks()["classification"]).formats
     fitting = (name for name in known if formats()[name].suffixes and path.lower().endswith(formats()[name].suffixes))
@@ -324,10 +339,13 @@ def _format_of(path: str, task: Json) -> str:
 
 
 def _with_format(name: str, plugin: Format) -> type[Any]:
-    """Return the format's options with the field ``format`` that tells them apart in a study file."""
+    """Return the format's options with the field ``format`` that tells them apart in a study file.
+
+    ``unlabelled`` is a folder of images without labels, for ``space.pseudo``.
+    """
     return make_dataclass(
         f"{to_pascal(name)}Data",
-        [("format", Literal[name], field(kw_only=True))],
+        [("format", Literal[name], field(kw_only=True)), ("unlabelled", str | None, field(default=None, kw_only=True))],
         bases=(plugin.options,),
         frozen=True,
         slots=True,
@@ -339,61 +357,6 @@ def plain(options: Any) -> dict[str, Json]:
     """Return a dataclass of options as plain data."""
     found: dict[str, Json] = json.loads(json.dumps(asdict(options), default=str))
     return found
-
-
-def _problems(error: ValidationError, raw: Mapping[str, Json]) -> Iterator[tuple[tuple[str, ...], str]]:
-    for fault in error.errors(include_url=False):
-        loc = _keys_of(fault["loc"], _shorthand(raw))
-        name = ".".join(loc)
-        match fault["type"]:
-            case "extra_forbidden" | "unexpected_keyword_argument":
-                known = _known_keys(loc[:-1])
-                near = difflib.get_close_matches(loc[-1], known, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-                yield loc, f"{name}: unknown key; {hint}"
-            case "missing" | "missing_argument":
-                yield loc, f"{name}: this key is needed"
-            case "value_error":
-                yield loc, f"{name}: {fault['msg'].removeprefix('Value error, ')}"
-            case "union_tag_invalid":
-                context = fault["ctx"]
-                key = context["discriminator"].strip("'")
-                yield (*loc, key), f"{name}.{key}: expected one of {context['expected_tags']}, got {context['tag']!r}"
-            case _:
-                text = fault["msg"].replace("Input should be", "expected").replace("valid ", "")
-                yield loc, f"{name}: {text}, got {fault['input']!r}"
-
-
-def _keys_of(loc: tuple[int | str, ...], raw: Json) -> tuple[str, ...]:
-    """Return ``loc`` without the tags that pydantic puts in for unions: only what the file really has."""
-    keys: list[str] = []
-    here = raw
-    for position, part in enumerate(loc):
-        last = position == len(loc) - 1
-        if isinstance(here, dict) and (part in here or last):
-            keys.append(str(part))
-            here = here.get(part)
-        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
-            keys.append(str(part))
-            here = here[part]
-    return tuple(keys)
-
-
-def _known_keys(path: tuple[str, ...]) -> list[str]:
-    schema = json_schema()
-    nodes = [schema]
-    for part in path:
-        nodes = [child for node in nodes for child in _variants(node, schema)]
-        nodes = [node["properties"][part] for node in nodes if part in node.get("properties", {})]
-    found = [child for node in nodes for child in _variants(node, schema)]
-    return sorted({name for node in found for name in node.get("properties", {})})
-
-
-def _variants(node: dict[str, Json], schema: dict[str, Json]) -> list[dict[str, Json]]:
-    if "$ref" in node:
-        return [schema["$defs"][node["$ref"].rsplit("/", 1)[1]]]
-    options = node.get("anyOf", []) + node.get("oneOf", [])
-    return [leaf for option in options for leaf in _variants(option, schema)] if options else [node]
 
 
 def _reason(error: Exception) -> str:

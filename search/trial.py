@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from search import pruning
+from search import few_labels, pruning
 from search.artifacts import Shelf, resuming
 from search.data.sample import Split
 from search.errors import TrialError
@@ -115,6 +115,7 @@ def prepare(bench: Bench, claim: Claim, proposal: Proposal | None = None) -> Pre
     watch = Watch(bench, claim, laboratory.epochs(candidate))
     rolling = _resuming(bench, claim)
     course = laboratory.course(candidate, seed, watch.on_epoch, bench.leave, rolling, network)
+    course = few_labels.adapted(laboratory, course, candidate, network)
     course = replace(course, micro_batch=fitted.recall(bench.engine, laboratory.spec.name, *_memory(bench, candidate)))
     return Prepared(claim, candidate, optuna_number, network, course, watch, rolling)
 

@@ -130,6 +130,7 @@ def work(
     worker: str | None = None,
     idle_exit_s: float = 0.0,
     run: Callable[[Bench, Claim], TrialState] | None = None,
+    aside: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run trials of the bench's study until it has all it shall have, or until ``leaving``.
 
@@ -140,6 +141,7 @@ def work(
         worker: its name; host and process by default.
         idle_exit_s: seconds for which it waits for new trials once the study has all, or has been stopped.
         run: runs one trial; with companions that can be trained at once by default.
+        aside: does other work once no trial is left; returns whether there was any.
 
     Raises:
         RunError: so many trials have failed in a row that the fault lies elsewhere; names the common cause.
@@ -158,7 +160,7 @@ def work(
     why = "an error"
     try:
         with keeper.keeping():
-            why = _Shift(bench, leaving, keeper, idle_exit_s, run).go()
+            why = _Shift(bench, leaving, keeper, idle_exit_s, run, aside).go()
     except RunError as error:
         why = str(error)
         raise
@@ -199,6 +201,7 @@ class _Shift:
     keeper: Keeper
     idle_exit_s: float
     run: Callable[[Bench, Claim], TrialState] | None
+    aside: Callable[[], bool]
     _failures: list[Failure] = field(default_factory=list)
 
     def go(self) -> str:
@@ -215,6 +218,9 @@ class _Shift:
                 progress = reading.progress(self.bench.engine, study)
                 if not progress.unfinished or progress.stopping:
                     reconcile(self.bench)
+                    if not progress.stopping and self.aside():
+                        idle_since = time.monotonic()
+                        continue
                     if time.monotonic() - idle_since >= self.idle_exit_s:
                         return "the study has been stopped" if progress.stopping else "nothing left to do"
                 else:

@@ -33,6 +33,8 @@ class Feed(ABC):
         seed: of the order, and of what is varied.
         views: None varies every epoch anew.
         shuffle: a new order every epoch; the last batch is left out when a single sample would remain in it.
+        weights: how often each sample is drawn, against the others ``(N,)``; with them an epoch is as many draws, with
+            putting back, as there are samples. None takes each once.
     """
 
     batch_size: int
@@ -40,6 +42,7 @@ class Feed(ABC):
     seed: int
     views: Views | None
     shuffle: bool
+    weights: Tensor | None = None
 
     @property
     @abstractmethod
@@ -87,7 +90,10 @@ class Feed(ABC):
     def order(self, number: int) -> list[Tensor]:
         """Return the numbers of the samples of every batch of epoch ``number``."""
         order = torch.arange(self.count)
-        if self.shuffle:
+        if self.shuffle and self.weights is not None:
+            random = generator(self.seed, number, 0)
+            order = torch.multinomial(self.weights, self.count, replacement=True, generator=random)
+        elif self.shuffle:
             order = torch.randperm(self.count, generator=generator(self.seed, number, 0))
         return list(torch.split(order, self.batch_size))[: len(self)]
 

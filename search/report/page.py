@@ -20,7 +20,7 @@ from plotly.offline import get_plotlyjs
 
 from search.errors import UserError
 from search.records import StudyRecord
-from search.report import look, tables, theme
+from search.report import confirmed, look, tables, theme
 from search.report._script import SCRIPT
 from search.report.figures import figures, studies_figures
 from search.report.figures._base import Drawing
@@ -166,7 +166,8 @@ def _study(study: StudyRecord, place: int, drawn: Drawn, level: int) -> str:
         f"<details><summary>Contents</summary><ul class='contents'>{contents}"
         f"<li><a href='#{place}-ranking'>Ranking</a></li></ul></details>"
         f"{''.join(section(f'{place}/{part.name}', part, drawn, level + 1) for part in parts)}"
-        f"{_ranking(study, place, level + 1)}{_failures(study, level + 1)}{_repeat(study, level + 1)}"
+        f"{_confirmations(study, level + 1)}{_ranking(study, place, level + 1)}"
+        f"{_failures(study, level + 1)}{_repeat(study, level + 1)}"
     )
 
 
@@ -226,6 +227,19 @@ def _ranking(study: StudyRecord, place: int, level: int) -> str:
         f"<section id='{place}-ranking'><h{level}>Ranking</h{level}><p class='soft'>{escape(tables.states(study))}</p>"
         f"<div class='scroll' tabindex='0'><table><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>{more}</section>"
+    )
+
+
+def _confirmations(study: StudyRecord, level: int) -> str:
+    lines = confirmed.lines(study)
+    if not lines:
+        return ""
+    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in confirmed.HEAD)
+    rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
+    return (
+        f"<section><h{level}>Confirmation</h{level}><p class='soft'>{escape(confirmed.HOW_TO_READ)}</p>"
+        f"<div class='scroll' tabindex='0'><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        "</section>"
     )
 
 

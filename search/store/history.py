@@ -13,8 +13,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, or_, select
 
 from search.errors import NotFoundError
+from search.nearness import distance, traits_of
 from search.records import Json, PastTrial, TrialState
 from search.store.connection import reading, retried
+from search.store.reading import study_record
 from search.store.tables import EpochRow, StudyRow, TrialRow
 
 _COLUMNS = (
@@ -145,16 +147,19 @@ def earlier_best(engine: Engine, study: str, count: int) -> tuple[tuple[str, int
     """Return study, number and candidate of the best trials of other studies of the same task and backbone.
 
     The best of each study come first, one of every study in turn, as objectives of different data cannot be
-    compared; in all at most ``count`` of each study.
+    compared, the studies with the most similar data first; in all at most ``count`` of each study.
     """
     with reading(engine) as connection:
         own = connection.execute(select(StudyRow.__table__).where(StudyRow.name == study)).one()
         others = connection.execute(
-            select(StudyRow.id, StudyRow.name, StudyRow.maximize)
+            select(StudyRow.__table__)
             .where(StudyRow.task == own.task, StudyRow.backbone == own.backbone, StudyRow.id != own.id)
+            .where(StudyRow.parent.is_(None))
             .order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
         ).all()
-        ranked = [list(_best_of(connection, other, count)) for other in others]
+        here = traits_of(study_record(own, ()))
+        near = sorted(others, key=lambda other: distance(here, traits_of(study_record(other, ()))))
+        ranked = [list(_best_of(connection, other, count)) for other in near]
     return tuple(found[place] for place in range(count) for found in ranked if place < len(found))
 
 

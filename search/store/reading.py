@@ -24,6 +24,7 @@ from search.records import (
     TrialState,
     UnitRecord,
 )
+from search.store import repeats
 from search.store.connection import reading, retried
 from search.store.tables import EpochRow, StudyRow, TrialRow
 
@@ -80,7 +81,8 @@ def load_study(engine: Engine, name: str, *, epochs: bool = True, trials: bool =
             .order_by(TrialRow.number)
         ).all()
         curves = curves_where(connection, TrialRow.study_id == study.id) if epochs and trials else {}
-    return study_record(study, tuple(trial_record(row, curves.get(row.id, ())) for row in rows))
+        found = study_record(study, tuple(trial_record(row, curves.get(row.id, ())) for row in rows))
+        return repeats.attached(connection, found)
 
 
 def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
@@ -102,6 +104,7 @@ def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
             dataset.get("sizes", {}),
             dataset.get("inputs", "images"),
             dataset.get("outputs", "classes"),
+            looks=dataset.get("looks", {}),
         ),
         target=row.target,
         spec=row.spec,
@@ -111,6 +114,7 @@ def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
         trials=trials,
         created_at=aware(row.created_at),
         versions=row.versions,
+        parent=row.parent or "",
     )
 
 
@@ -123,7 +127,7 @@ def study_row(connection: Connection, name: str) -> Any:
     found = connection.execute(select(StudyRow.__table__).where(StudyRow.name == name)).one_or_none()
     if found is not None:
         return found
-    names = list(connection.execute(select(StudyRow.name)).scalars())
+    names = list(connection.execute(select(StudyRow.name).where(StudyRow.parent.is_(None))).scalars())
     near = difflib.get_close_matches(name, names, 1)
     hint = (
         f"did you mean {near[0]!r}?"
@@ -218,7 +222,9 @@ def list_studies(engine: Engine) -> tuple[Summary, ...]:
     """Return a line for every study, the newest first."""
     with reading(engine) as connection:
         rows = connection.execute(
-            select(StudyRow.__table__).order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
+            select(StudyRow.__table__)
+            .where(StudyRow.parent.is_(None))
+            .order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
         ).all()
         return tuple(
             Summary(row.name, row.task, row.backbone, row.metric, aware(row.created_at), _progress(connection, row))

@@ -95,6 +95,9 @@ class StudyRow(Base):
     stopping: Mapped[bool] = mapped_column(Boolean, default=False)
     # Where checkpoints are, `address` and the `key` that marks the place; None before the first worker came.
     artifacts: Mapped[Any] = mapped_column(Plain, nullable=True)
+    # Of a study that trains candidates of another one again (``store.repeats``): the other's name, and for what.
+    parent: Mapped[str | None] = mapped_column(String(64))
+    kind: Mapped[str | None] = mapped_column(String(16))
 
 
 class TrialRow(Base):

@@ -117,6 +117,21 @@ def test_candidates_outside_this_space_are_passed_over(proposer: Open) -> None:
     assert "origin" not in own.propose(1).extras
 
 
+def test_candidates_that_the_study_file_names_are_tried_before_all_others(proposer: Open) -> None:
+    earlier = proposer("earlier")
+    for number in range(4):
+        finish(earlier, number, 0.1 * number)
+    named = earlier.propose(9).candidate
+    other = replace(named, structure=replace(named.structure, backbone="torchvision:resnet18"))
+    own = proposer(warm_start=(other.to_json(), named.to_json()))
+    finish(own, 0, 0.5)
+    found = own.propose(1)
+    assert found.candidate == named
+    assert found.extras["origin"] == {"study": "study file", "trial": 1}
+    finish(own, 1, 0.5)
+    assert "origin" not in own.propose(2).extras
+
+
 def test_cost_aware_search_prefers_cheap_candidates_at_equal_promise(proposer: Open) -> None:
     costs = {}
     for name in ("tpe", "cost_aware"):

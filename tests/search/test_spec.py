@@ -8,6 +8,7 @@ import pytest
 from search.errors import SpecError
 from search.pruning import Halving, Hyperband
 from search.spec import DEFAULT_SPACE, formats, from_data, json_schema, load_spec, parse_spec, tasks
+from spaces.candidate import Candidate, Recipe, Structure
 from spaces.space import registry
 
 PLAIN = "name: x\ndata: {path: here}\nbackbone: resnet18\n"
@@ -53,6 +54,22 @@ def test_search_settings_are_read_and_checked() -> None:
     assert "search.budget.gpu_seconds" in faults(PLAIN + "search: {budget: {gpu_seconds: -1}}\n")[0]
     assert "did you mean 'gpu_seconds'" in faults(PLAIN + "search: {budget: {gpu_second: 1}}\n")[0]
     assert "warm_start" in faults(PLAIN + "search: {warm_start: -1}\n")[0]
+
+
+def test_candidates_to_begin_with_are_read_from_their_files_and_travel_with_the_study(tmp_path: Path) -> None:
+    plain = Candidate(Structure("torchvision:resnet18", "none", (32, 32), {"freeze": 2}), Recipe()).to_json()
+    (tmp_path / "one.json").write_text(json.dumps({"candidate": plain, "value": 0.5}))
+    path = tmp_path / "s.yaml"
+    path.write_text(PLAIN + "search: {warm_start: [one.json, one.json]}\n")
+    spec = load_spec(path)
+    assert spec.search.candidates == (plain, plain)
+    assert spec.search.warm_starts == 2
+    (tmp_path / "one.json").unlink()
+    assert from_data(json.loads(json.dumps(spec.to_json())), text=spec.text, base=spec.base) == spec
+    assert parse_spec(PLAIN + "search: {warm_start: 2}\n").search.candidates == ()
+    missing = faults(PLAIN + "search: {warm_start: [no.json]}\n")
+    assert "s.yaml:4: search.warm_start: cannot read the candidate" in missing[0]
+    assert "number 1 is no candidate" in faults(PLAIN + "search: {warm_start: [{a: 1}]}\n")[0]
 
 
 def test_short_forms_mean_what_they_say() -> None:
