@@ -290,6 +290,7 @@ class Laboratory:
             "space": plain["space"],
             "training": _told_apart(plain["training"]),
             "objective": self.spec.objective,
+            **{key: said for key, said in self.spec.goals.to_json().items() if said is not None},
             "seed": self.spec.search.seed,
         }
 

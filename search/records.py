@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from search import pareto
 
 Json = Any
 
@@ -35,6 +37,14 @@ class Verdict(StrEnum):
     """Nothing changes any more: end now, with what has been reached."""
     PAUSE = "pause"
     """The worker has to leave: write the checkpoint and end; another worker goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One of the things a study wants: a metric of its task, or a cost (``search.objectives``)."""
+
+    name: str
+    maximize: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +163,8 @@ class TrialRecord:
         ended: why it ended, one line (``ran all 5 epochs``, ``pruned after epoch 2: ...``).
         seconds: wall-clock of all attempts, building included.
         extras: further facts worth keeping, JSON (cache decision, device, batch that fitted ...).
+        objectives: every objective's value once it is complete, by name, in a study of several.
+        constraints: by how much of its bound each constraint is broken, by its text; at most 0 where it is kept.
     """
 
     number: int
@@ -179,6 +191,22 @@ class TrialRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     dataset_fingerprint: str = ""
     extras: Mapping[str, Json] = field(default_factory=dict)
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    constraints: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The constraints that it breaks, in words."""
+        return tuple(text for text, excess in self.constraints.items() if excess > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A candidate that was not trained because it breaks a constraint: what samplers learn from it."""
+
+    params: Mapping[str, Any]
+    distributions: Mapping[str, str]
+    constraints: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +219,10 @@ class PastTrial:
         fingerprint: of its candidate; empty while there is none.
         seconds: of all attempts that have ended; of the epochs so far while it runs.
         cost: ``CostFeatures`` as JSON, from its ``extras``; empty while the network has not been built.
+        known: what it costs as known before training, by name (``search.objectives``).
+        objectives, constraints: as in TrialRecord.
+        rejected: candidates that were drawn for it and broke a constraint.
+        marks: what the sampler wrote on the trial, a genetic algorithm's generation.
     """
 
     number: int
@@ -203,6 +235,15 @@ class PastTrial:
     seconds: float = 0.0
     failure_kind: str = ""
     cost: Mapping[str, float] = field(default_factory=dict)
+    known: Mapping[str, float] = field(default_factory=dict)
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    constraints: Mapping[str, float] = field(default_factory=dict)
+    rejected: tuple[Rejected, ...] = ()
+    marks: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def is_feasible(self) -> bool:
+        return all(excess <= 0 for excess in self.constraints.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,16 +308,35 @@ class StudyRecord:
 
     @property
     def ranking(self) -> tuple[TrialRecord, ...]:
-        """Complete trials with a value, the best first; ties go to the smaller number."""
-        done = [trial for trial in self.trials if trial.state is TrialState.COMPLETE and trial.value is not None]
+        """Complete trials with a value that break no constraint, the best first; ties go to the smaller number."""
         sign = -1.0 if self.maximize else 1.0
-        return tuple(sorted(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number)))
+        return tuple(sorted(self._done(), key=lambda trial: (sign * (trial.value or 0.0), trial.number)))
 
     @property
     def best(self) -> TrialRecord | None:
-        done = (trial for trial in self.trials if trial.state is TrialState.COMPLETE and trial.value is not None)
         sign = -1.0 if self.maximize else 1.0
-        return min(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+        return min(self._done(), key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+
+    def _done(self) -> Iterator[TrialRecord]:
+        for trial in self.trials:
+            if trial.state is TrialState.COMPLETE and trial.value is not None and not trial.broken:
+                yield trial
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """All objectives, the first one is ``metric``."""
+        stated = ((self.spec or {}).get("study") or {}).get("objectives") or ()
+        found = tuple(Objective(one["name"], one["direction"] == "maximize") for one in stated)
+        return found or (Objective(self.metric, self.maximize),)
+
+    @property
+    def front(self) -> tuple[TrialRecord, ...]:
+        """Complete trials that no other one beats in all objectives, the best in the first one first."""
+        wanted = self.objectives
+        names = [one.name for one in wanted[1:]]
+        ranked = [trial for trial in self.ranking if all(name in trial.objectives for name in names)]
+        points = [(trial.value or 0.0, *(trial.objectives[name] for name in names)) for trial in ranked]
+        return tuple(ranked[place] for place in pareto.front(points, [one.maximize for one in wanted]))
 
     @property
     def baseline(self) -> TrialRecord | None:
