@@ -26,7 +26,7 @@ def known(laboratory: Laboratory, candidate: Candidate, *, whole: bool = False) 
     network is built for what else the study weighs: bytes of its checkpoint, its latency.
     """
     goals = laboratory.spec.goals
-    if not goals.further and not goals.constraints.bounds and goals.latency is None:
+    if goals.is_single and goals.latency is None:
         return {}
     found = counted(laboratory, candidate)
     fits = all(excess <= 0 for excess in goals.constraints.excesses(found).values())

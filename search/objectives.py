@@ -159,6 +159,11 @@ class Goals:
     def further(self) -> tuple[Objective, ...]:
         return self.objectives[1:]
 
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one objective and nothing else to weigh."""
+        return not self.further and not self.constraints.bounds
+
     def weighs(self, name: str) -> bool:
         """Return whether ``name`` is an objective or bounded."""
         return name in self.constraints.names() or any(one.name == name for one in self.objectives)

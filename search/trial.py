@@ -231,7 +231,8 @@ def finish(bench: Bench, prepared: Prepared, outcome: Outcome, seconds: float) -
     last = outcome.epochs[-1]
     best = outcome.epochs[(outcome.best_epoch or last.epoch) - 1]
     value = best.metrics[spec.objective]
-    bench.history.refresh()
+    if not spec.goals.is_single:
+        bench.history.refresh()
     weighed = appraisal.outcome(spec.goals, _known(bench, claim), outcome.epochs, best, pruned=pruned)
     path = None
     if not pruned and weighed.is_feasible and _is_worth_keeping(bench, value, weighed):
