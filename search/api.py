@@ -18,10 +18,11 @@ from typing import Any
 
 from search import engines
 from search.artifacts import Shelf, claim_place, clear, find_place, is_place, open_shelf
+from search.backbone_choice import open_laboratories
 from search.backend import Blobs, open_storage
 from search.engines import Order, Placement
 from search.errors import NotFoundError, UserError
-from search.laboratory import Laboratory, open_laboratory
+from search.laboratory import Laboratory
 from search.leaving import PARENT_VARIABLE, Leaving, obeying_signals
 from search.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 from search.report import page
@@ -367,7 +368,7 @@ def _spec(study: str | Path | Mapping[str, Any]) -> StudySpec:
 
 def _opened(spec: StudySpec, device: str) -> Laboratory:
     try:
-        return open_laboratory(spec, device)
+        return open_laboratories(spec, device)
     except ValueError as error:
         raise UserError(str(error)) from error
 

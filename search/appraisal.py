@@ -8,15 +8,16 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from search.data.sample import Split
 from search.errors import TrialError
 from search.laboratory import Laboratory
 from search.objectives import Goals
 from search.records import EpochRecord
 from search.training import latency
 from spaces import probe
-from spaces.build import Network
+from spaces.build import head_macs
 from spaces.candidate import Candidate
-from spaces.decisions.head import features_of
+from spaces.decisions.head import attachment
 
 
 def known(laboratory: Laboratory, candidate: Candidate, *, whole: bool = False) -> dict[str, float]:
@@ -31,25 +32,25 @@ def known(laboratory: Laboratory, candidate: Candidate, *, whole: bool = False) 
     found = counted(laboratory, candidate)
     fits = all(excess <= 0 for excess in goals.constraints.excesses(found).values())
     if (fits or whole) and (goals.weighs("checkpoint_bytes") or goals.latency is not None):
-        found |= _measured(laboratory, goals, laboratory.build(candidate, 0))
+        found |= _measured(laboratory, goals, candidate)
     return found
 
 
 def counted(laboratory: Laboratory, candidate: Candidate) -> dict[str, float]:
     """Return parameters and FLOPs of ``candidate`` as ``Laboratory.size`` gives them, without building it."""
-    chain, values = laboratory.space.apply(candidate), laboratory.space.values(candidate)
+    own = laboratory.of(candidate)
+    chain, values = own.space.apply(candidate), own.space.values(candidate)
     choice = replace(values["head"], dropout=values["dropout"].head)
     with torch.device("meta"):
-        head = laboratory.task.head(features_of(chain), len(laboratory.dataset.classes), choice)
-    facts = probe.describe(chain)
-    last = facts[-1].out_shape if facts else chain.input_shape
-    macs = sum(unit.macs for unit in facts) + probe.run(head, last).macs
+        head = own.task.head(attachment(chain), len(own.dataset.classes), choice, values)
+    macs = sum(unit.macs for unit in probe.describe(chain)) + head_macs(head, chain)
     modules = [*(unit.module for unit in chain), head]
     weights = {id(parameter): parameter.numel() for module in modules for parameter in module.parameters()}
     return {"parameters": float(sum(weights.values())), "flops": 2.0 * macs}
 
 
-def _measured(laboratory: Laboratory, goals: Goals, network: Network) -> dict[str, float]:
+def _measured(laboratory: Laboratory, goals: Goals, candidate: Candidate) -> dict[str, float]:
+    network = laboratory.build(candidate, 0)
     found: dict[str, float] = {}
     if goals.weighs("checkpoint_bytes"):
         # Kept beside one another, two names of the same weights count twice.
@@ -58,9 +59,9 @@ def _measured(laboratory: Laboratory, goals: Goals, network: Network) -> dict[st
         )
     how = goals.latency
     if how is not None:
-        shape = (how.batch, *network.chain.input_shape)
-        images = torch.zeros(shape, device=laboratory.precision.device)
-        found["latency"] = latency.measure(network, images, laboratory.precision, warmup=how.warmup, runs=how.runs)
+        inputs = next(iter(laboratory.batches(Split.VAL, candidate=candidate).epoch(1)))[0]
+        inputs = inputs[torch.arange(how.batch, device=inputs.device) % len(inputs)]
+        found["latency"] = latency.measure(network, inputs, laboratory.precision, warmup=how.warmup, runs=how.runs)
     return found
 
 

@@ -74,7 +74,7 @@ class Companions:
         spec = bench.laboratory.spec
         # A trial that was interrupted goes on from its checkpoint, alone; fp16 needs a loss scale for each.
         is_first_attempt = first.claim.candidate is None
-        scaled = first.course.precision.scaler.is_enabled()
+        scaled = first.course.precision.scaler.is_enabled() or not bench.laboratory.task.stacks
         return spec.search.parallel_heads > 1 and is_first_attempt and not scaled and can_stack(first.network)
 
     def _beside(self, bench: Bench, first: Prepared, holding: ExitStack) -> Iterator[Prepared]:

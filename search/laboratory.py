@@ -13,6 +13,7 @@ from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,8 +22,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from search import spec as specs
 from search.data import augment, cache
 from search.data.assembly import cache_folder
-from search.data.batches import Batches, Views
+from search.data.feed import Feed, Views
 from search.data.sample import Dataset, Split
+from search.data.supply import Request
 from search.errors import UserError
 from search.records import DatasetRecord, EpochRecord, Json, Size, StudyRecord, UnitRecord, Verdict
 from search.spec import StudySpec
@@ -80,13 +82,18 @@ class Laboratory:
     input_size: tuple[int, int]
     store: FeatureStore | None = None
     progress: Callable[[str, int, int], None] = lambda *_: None
-    decoded: dict[tuple[Split, tuple[int, int]], cache.Pixels] = field(default_factory=dict, repr=False)
+    decoded: dict[tuple[Split, tuple[int, int]], Any] = field(default_factory=dict, repr=False)
+
+    def of(self, candidate: Candidate) -> Laboratory:
+        """Return the laboratory of the candidate's backbone: this one, where the study has no other."""
+        return self
 
     def build(self, candidate: Candidate, seed: int) -> building.Network:
         """Return the candidate's network on the laboratory's device, its head drawn from ``seed``."""
         classes = len(self.dataset.classes)
-        head = partial(_head, self.task, classes)
-        network = building.build(self.space.apply(candidate), self.space.values(candidate), head, seed)
+        values = self.space.values(candidate)
+        head = partial(self._head, classes, values)
+        network = building.build(self.space.apply(candidate), values, head, seed)
         return self.precision.place_network(network.to(self.precision.device))
 
     def size(self, network: building.Network) -> Size:
@@ -99,34 +106,31 @@ class Laboratory:
         share: float = self.space.values(candidate)["epochs"]
         return max(round(share * self.spec.training.epochs), 1)
 
-    def batches(self, split: Split, seed: int = 0, candidate: Candidate | None = None) -> Batches:
+    def batches(self, split: Split, seed: int = 0, candidate: Candidate | None = None) -> Feed:
         """Return the batches of a split: shuffled and augmented for training, as they are otherwise.
 
         Size, batch size, augmentation and mixing are those of ``candidate``, else those of the study file.
         """
-        training, expected = split is Split.TRAIN, self.pretrained.preprocessing
-        size = candidate.structure.input_size if candidate else self.input_size
         recipe = self._recipe(candidate)
-        frame = self.frame(split, size)
-        if (split, size) not in self.decoded:
-            samples = self.dataset.of(split)
-            folder = cache_folder() / "decoded" if self.spec.training.cache else None
-            name, tell = f"{self.dataset.fingerprint}-{split}", partial(self.progress, f"decoding {split} images")
-            self.decoded[split, size] = cache.decode(samples, frame, name, folder, progress=tell)
-        return Batches(
-            pixels=self.decoded[split, size],
-            batch_size=recipe.batch_size if training else recipe.batch_size * _EVALUATION_FACTOR,
-            device=self.precision.device,
-            size=size,
-            resize=frame.resize,
-            mean=expected.mean,
-            std=expected.std,
-            seed=seed,
-            augmentation=recipe.augmentation if training else None,
-            mix=recipe.mix if training else None,
-            classes=len(self.dataset.classes),
-            shuffle=training,
+        return self.task.batches(
+            Request(
+                dataset=self.dataset,
+                split=split,
+                size=candidate.structure.input_size if candidate else self.input_size,
+                expected=self.pretrained.preprocessing,
+                batch_size=recipe.batch_size * (1 if split is Split.TRAIN else _EVALUATION_FACTOR),
+                device=self.precision.device,
+                seed=seed,
+                augmentation=recipe.augmentation,
+                mix=recipe.mix,
+                folder=cache_folder() / "decoded" if self.spec.training.cache else None,
+                kept=self.decoded,
+                progress=self.progress,
+            )
         )
+
+    def _head(self, classes: int, values: Mapping[str, Any], features: Features, choice: HeadChoice) -> nn.Module:
+        return self.task.head(features, classes, choice, values)
 
     def _recipe(self, candidate: Candidate | None) -> _Recipe:
         options = self.spec.training
@@ -143,7 +147,7 @@ class Laboratory:
 
     def names(self, split: Split) -> tuple[str, ...]:
         """Return what the samples of a split are called, in the order of its batches when they are not shuffled."""
-        return tuple(sample.image.name for sample in self.dataset.of(split))
+        return tuple(sample.input.name for sample in self.dataset.of(split))
 
     def decode(self) -> None:
         """Decode training and validation images into the machine's cache, for other processes to find."""
@@ -152,9 +156,7 @@ class Laboratory:
 
     def frame(self, split: Split, size: tuple[int, int]) -> cache.Frame:
         """Return how images of a split are decoded for a network that takes ``size`` (height, width)."""
-        expected = self.pretrained.preprocessing
-        resize = (expected.resize_for(size[0]), expected.resize_for(size[1]))
-        return cache.Frame(size, resize, expected.interpolation, whole=split is Split.TRAIN)
+        return self.task.frame(split, size, self.pretrained.preprocessing)
 
     def course(
         self,
@@ -188,18 +190,20 @@ class Laboratory:
             on_epoch=on_epoch,
             leave=leave,
             folder=folder,
+            compiling=spec.training.compile,
+            backbone=spec.backbone,
         )
         if network is None or not network.prefix_units:
             return course
         return self._behind_prefix(course, network, train, val)
 
-    def _behind_prefix(self, course: Course, network: building.Network, train: Batches, val: Batches) -> Course:
+    def _behind_prefix(self, course: Course, network: building.Network, train: Feed, val: Feed) -> Course:
         options = self.spec.training
         prefix = features.Prefix(network, self.precision)
-        why = "mixed images are new in every step" if train.mix else ""
+        why = "mixed images are new in every step" if train.is_mixed else ""
         why = why or ("switched off" if options.prefix_cache == "off" else "")
-        if not why and train.augmentation is not None:
-            count = options.views_for(self.spec.search.trials) if train.augmentation.is_random else 1
+        if not why and train.variation != "None":
+            count = options.views_for(self.spec.search.trials) if train.is_random else 1
             train.views = Views(count, self.spec.search.seed)
         device = self.precision.device.type
         behind = []
@@ -239,6 +243,8 @@ class Laboratory:
     def checkpoint(self, candidate: Candidate, network: building.Network, outcome: Outcome) -> Checkpoint:
         """Return the weights of the best epoch under the pretrained network's key names, and what they belong to."""
         network.load_state_dict(outcome.weights)
+        chosen = {"task_options": specs.plain(self.task.chosen)} if self.task.options else {}
+        found = {"task_facts": dict(self.task.facts())} if self.task.facts() else {}
         expected, size = self.pretrained.preprocessing, candidate.structure.input_size
         facts: dict[str, Json] = {
             "candidate": candidate.to_json(),
@@ -255,6 +261,8 @@ class Laboratory:
             },
             "weights": {"name": self.pretrained.weights, "sha256": self.pretrained.checksum},
             "versions": dict(versions()),
+            **chosen,
+            **found,
         }
         return Checkpoint(network.original_state(), facts)
 
@@ -269,7 +277,7 @@ class Laboratory:
             maximize=spec.maximize,
             backbone=spec.backbone,
             weights=self.pretrained.weights,
-            dataset=dataset_record(self.dataset),
+            dataset=dataset_record(self.dataset, self.task),
             target=spec.search.trials,
             spec={"study": spec.to_json(), "base": str(spec.base)},
             spec_text=spec.text,
@@ -292,18 +300,15 @@ class Laboratory:
             "objective": self.spec.objective,
             **{key: said for key, said in self.spec.goals.to_json().items() if said is not None},
             "seed": self.spec.search.seed,
+            **({self.task.name: plain[self.task.name]} if self.task.options else {}),
         }
 
 
 def _told_apart(training: Mapping[str, Json]) -> dict[str, Json]:
     """Return the training options without those that came later and are not used: older studies go on."""
     plain = TrainingOptions()
-    later = ("prefix_cache", "views", "features")
+    later = ("prefix_cache", "views", "features", "compile")
     return {name: value for name, value in training.items() if name not in later or value != getattr(plain, name)}
-
-
-def _head(task: Task, classes: int, features: Features, choice: HeadChoice) -> nn.Module:
-    return task.head(features, classes, choice)
 
 
 def _optimize(
@@ -322,32 +327,40 @@ def _network(module: nn.Module) -> building.Network:
     return module
 
 
-def open_laboratory(spec: StudySpec, device: str = "auto") -> Laboratory:
-    """Return the laboratory of a study: data checked, weights in place, decisions found.
+def open_laboratory(spec: StudySpec, device: str = "auto", dataset: Dataset | None = None) -> Laboratory:
+    """Return the laboratory of a study: data checked unless given, weights in place, decisions found.
 
     Raises:
         UserError, SpaceError: something the study file names is missing, broken or does not fit.
     """
     host.keep_memory()
     task = specs.tasks()[spec.task]
-    if "mixing" in spec.space and not task.mixes:
-        raise UserError(f"space.mixing: inputs of the task {task.name} cannot be mixed; leave it out")
+    _check_decisions(spec, task)
     precision = choose(device_of(device), spec.training.precision)
     backbone = backbones.resolve(spec.backbone)
-    if backbone.reads != "images":
+    if backbone.reads != task.reads:
         raise UserError(
-            f"the task {task.name} reads images, but {backbone.name} reads {backbone.reads}; choose another"
+            f"the task {task.name} reads {task.reads}, but {backbone.name} reads {backbone.reads}; choose another"
         )
-    input_size = spec.input_size or backbone.usual_size
+    input_size = task.input_size(spec.task_options, spec.input_size, backbone)
     beside = spec.base / Path(spec.weights).expanduser()
     weights = str(beside) if beside.is_file() or "/" in spec.weights else spec.weights
-    dataset = specs.formats()[spec.data_format].read(spec.data, spec.base)
+    dataset = dataset or specs.formats()[spec.data_format].read(spec.data, spec.base)
     pretrained = backbone.pretrained(weights, input_size, seed=spec.search.seed)
     for unit in pretrained.chain:
         unit.module.requires_grad_(False)
-    space = Space(pretrained, spec.space)
+    task = task.bind(spec.task_options, dataset, pretrained)
+    space = Space(pretrained, spec.space, task.name)
     store = _store(spec, precision)
     return Laboratory(spec, task, dataset, pretrained, space, precision, input_size, store)
+
+
+def _check_decisions(spec: StudySpec, task: Task) -> None:
+    if "mixing" in spec.space and not task.mixes:
+        raise UserError(f"space.mixing: inputs of the task {task.name} cannot be mixed; leave it out")
+    for name in spec.space:
+        if name in task.leaves_out:
+            raise UserError(f"space.{name}: {task.leaves_out[name]}; leave it out for the task {task.name}")
 
 
 def _store(spec: StudySpec, precision: Precision) -> FeatureStore | None:
@@ -359,15 +372,19 @@ def _store(spec: StudySpec, precision: Precision) -> FeatureStore | None:
     return FeatureStore(precision.device, folder, budgets, layout[spec.training.features])
 
 
-def dataset_record(dataset: Dataset) -> DatasetRecord:
-    """Return the data set as the store keeps it."""
-    counts = Counter((sample.split, sample.label) for sample in dataset.samples)
+def dataset_record(dataset: Dataset, task: Task) -> DatasetRecord:
+    """Return the data set as the store keeps it; ``task`` says which classes a sample shows."""
+    counts = Counter((sample.split, kind) for sample in dataset.samples for kind in task.kinds(sample.target))
+    sizes = Counter(sample.split for sample in dataset.samples)
     table = {
         split.value: {name: counts[split, label] for label, name in enumerate(dataset.classes)}
         for split in Split
-        if any(sample.split is split for sample in dataset.samples)
+        if sizes[split]
     }
-    return DatasetRecord(dataset.name, dataset.classes, table, dataset.fingerprint, dataset.skipped)
+    whole = {split.value: sizes[split] for split in Split if sizes[split]}
+    return DatasetRecord(
+        dataset.name, dataset.classes, table, dataset.fingerprint, dataset.skipped, whole, task.reads, task.outputs
+    )
 
 
 def versions() -> Mapping[str, str]:

@@ -19,10 +19,12 @@ from search.store.connection import Engine
 from search.store.history import History
 from search.study import Asked, Sampling
 from spaces import probe
+from spaces.build import head_macs
 from spaces.candidate import Candidate
 from spaces.chain import Trainable
-from spaces.decisions.head import features_of
+from spaces.decisions.head import attachment
 from spaces.errors import CandidateError
+from spaces.several import decision_of, opening
 from spaces.space import Random
 
 FREE_BESIDE = ("head", "dropout", "penalty", "optimizer", "label_smoothing")
@@ -117,7 +119,7 @@ class Proposer:
         if params is None:
             return None
         self.history.refresh()
-        fixed = {name: value for name, value in params.items() if name.split(".")[0] not in FREE_BESIDE}
+        fixed = {name: value for name, value in params.items() if decision_of(name) not in FREE_BESIDE}
         shared = _shared(other)
         for attempt in range(REDRAWS):
             asked = self.sampling.ask(number, beside=fixed, attempt=attempt)
@@ -190,9 +192,9 @@ class Proposer:
         Draws that break a constraint do not count: they are told to the sampler, which learns to stay away.
         """
         rejected: list[Rejected] = []
-        left, drawn = count, 0
+        left, drawn, decided = count, 0, opening(self.laboratory.space, number) or None
         for attempt in range(count + REDRAWS + REJECTIONS):
-            asked = self.sampling.ask(number, attempt=attempt, rejected=rejected)
+            asked = self.sampling.ask(number, attempt=attempt, rejected=rejected, beside=decided)
             candidate = self.laboratory.space.sample(asked.suggest)
             known, excesses = self._appraised(candidate)
             if _breaks(excesses):
@@ -267,21 +269,25 @@ def _shared(candidate: Candidate) -> tuple[Json, ...]:
     """Return all that candidates which are trained at once have in common."""
     structure = candidate.structure
     every = {**structure.choices, **candidate.recipe.choices}
-    return structure.input_size, {name: value for name, value in every.items() if name not in FREE_BESIDE}
+    return (
+        structure.backbone,
+        structure.input_size,
+        {name: value for name, value in every.items() if name not in FREE_BESIDE},
+    )
 
 
 def cost_of(laboratory: Laboratory, candidate: Candidate) -> CostFeatures:
     """Return what training ``candidate`` costs, counted on fake tensors; nothing is built."""
+    laboratory = laboratory.of(candidate)
     chain = laboratory.space.apply(candidate)
     values = laboratory.space.values(candidate)
     choice = replace(values["head"], dropout=values["dropout"].head)
     with torch.device("meta"):
-        head = laboratory.task.head(features_of(chain), len(laboratory.dataset.classes), choice)
+        head = laboratory.task.head(attachment(chain), len(laboratory.dataset.classes), choice, values)
     facts = probe.describe(chain)
-    last = facts[-1].out_shape if facts else chain.input_shape
     frozen = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
     prefix = 2 * sum(unit.macs for unit in facts[:frozen])
-    suffix = 2 * (sum(unit.macs for unit in facts[frozen:]) + probe.run(head, last).macs)
+    suffix = 2 * (sum(unit.macs for unit in facts[frozen:]) + head_macs(head, chain))
     trained = sum(parameter.numel() for parameter in head.parameters()) + sum(
         fact.parameters for unit, fact in zip(chain, facts, strict=True) if unit.trainable is Trainable.ALL
     )

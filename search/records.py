@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from search import pareto
+from search.evaluation import Box, ClassResult, Evaluation, Json, Measured, Mistake, Picture
 
-Json = Any
+__all__ = [
+    "Box",
+    "ClassResult",
+    "DatasetRecord",
+    "EpochRecord",
+    "Evaluation",
+    "Failure",
+    "Json",
+    "Measured",
+    "Mistake",
+    "Objective",
+    "PastTrial",
+    "Picture",
+    "Rejected",
+    "Size",
+    "StudyRecord",
+    "TrialRecord",
+    "TrialState",
+    "UnitRecord",
+    "Verdict",
+]
 
 
 class TrialState(StrEnum):
@@ -66,61 +87,6 @@ class EpochRecord:
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     loss_terms: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class ClassResult:
-    """Validation results of one class at the best epoch."""
-
-    name: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """A validation sample that was taken for another class.
-
-    Attributes:
-        place: in the validation split, counted from 0.
-        true, predicted: names of classes; ``confidence`` is the probability given to ``predicted``.
-        sample: what the data set calls it: a file's path where there is a file.
-    """
-
-    place: int
-    true: str
-    predicted: str
-    confidence: float
-    sample: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Validation in detail at a trial's best epoch.
-
-    Attributes:
-        classes: one result a class, in the data set's order.
-        confusion: rows are true classes, columns predicted ones; counts.
-        mistakes: the most confident ones, the surest first.
-    """
-
-    classes: tuple[ClassResult, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    mistakes: tuple[Mistake, ...] = ()
-
-    @classmethod
-    def from_json(cls, data: Json) -> Evaluation:
-        """Read what ``dataclasses.asdict`` and JSON made of one."""
-        classes = tuple(ClassResult(**result) for result in data["classes"])
-        mistakes = tuple(Mistake(**mistake) for mistake in data.get("mistakes", ()))
-        return cls(classes, tuple(tuple(row) for row in data["confusion"]), mistakes)
-
-    def named(self, samples: Sequence[str]) -> Evaluation:
-        """Return the same with ``samples``, the names of the validation split in order, put to the mistakes."""
-        known = (replace(mistake, sample=samples[mistake.place]) for mistake in self.mistakes)
-        return replace(self, mistakes=tuple(known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +231,8 @@ class DatasetRecord:
         counts: split -> class -> number of samples.
         fingerprint: of contents, labels and splits.
         skipped: files left out under ``on_error: skip``, with the reason.
+        sizes: split -> number of samples; empty in studies of an older version, which had one class a sample.
+        inputs, outputs: what goes in (``images``, ``tokens``) and what ``classes`` are (``classes``, ``numbers``).
     """
 
     name: str
@@ -272,6 +240,13 @@ class DatasetRecord:
     counts: Mapping[str, Mapping[str, int]]
     fingerprint: str
     skipped: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    inputs: str = "images"
+    outputs: str = "classes"
+
+    def samples(self) -> dict[str, int]:
+        """Return how many samples each split has."""
+        return dict(self.sizes) or {split: sum(found.values()) for split, found in self.counts.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, make_dataclass
 from functools import cache
 from pathlib import Path
@@ -19,12 +18,13 @@ from search.durations import Duration
 from search.errors import SpecError
 from search.faults import FaultOptions
 from search.objectives import ChoiceError, Goals, LatencyOptions, ObjectiveOptions, Pruning, goals, written_out
+from search.problems import problems
 from search.records import Json
 from search.study import SamplerOptions
 from search.tasks._base import Task
 from search.training.options import TrainingOptions
 from spaces import backbones, space
-from spaces.errors import SpaceError
+from spaces.errors import PluginError, SpaceError
 from spaces.plugins import load
 
 _FORBID: dict[str, str] = {"extra": "forbid"}
@@ -47,6 +47,11 @@ def formats() -> dict[str, Format]:
 
 
 def _parse_backbone(value: Any) -> Any:
+    if isinstance(value, list):
+        found = tuple(_parse_backbone(one) for one in value)
+        if not found or len(set(map(str, found))) < len(found):
+            raise ValueError(f"expected a list of different backbones, got {value!r}")
+        return found
     if isinstance(value, str):
         try:
             return backbones.resolve(value).name
@@ -125,9 +130,11 @@ class StudySpec:
     Attributes:
         data: options of the data format named ``data_format``.
         space: decision name -> its range; decisions that are not here keep the plain recipe's value.
+        backbone: the first one where there are several, ``backbones``, among which the search chooses.
         objective: the first objective, a metric of the task; ``goals`` has all of them, and the constraints.
         keep_checkpoints: how many of the best trials keep their weights.
         faults: what is done about workers that die and trials that go wrong.
+        task_options: what stands under the task's own name; None for a task without options.
         text: the file as it was written; ``base`` is the folder that relative paths start from.
     """
 
@@ -145,6 +152,8 @@ class StudySpec:
     keep_checkpoints: int
     faults: FaultOptions = field(default_factory=FaultOptions)
     wanted: Goals | None = None
+    backbones: tuple[str, ...] = ()
+    task_options: Any = None
     text: str = ""
     base: Path = field(default_factory=Path.cwd)
 
@@ -158,22 +167,23 @@ class StudySpec:
 
     def to_json(self) -> dict[str, Json]:
         """Return the whole spec as plain data; ``from_data`` reads it back."""
-        data = {"format": self.data_format} | _plain(self.data)
-        search = _plain(self.search)
+        data = {"format": self.data_format} | plain(self.data)
+        search = plain(self.search)
         return {
             "name": self.name,
             "task": self.task,
             "data": data,
-            "backbone": self.backbone,
+            "backbone": list(self.backbones) or self.backbone,
             "weights": self.weights,
             "input_size": list(self.input_size) if self.input_size else None,
-            "space": {name: _plain(within) for name, within in self.space.items()},
-            "training": _plain(self.training),
+            "space": {name: plain(within) for name, within in self.space.items()},
+            "training": plain(self.training),
             "search": search,
             "objective": self.objective,
             **self.goals.to_json(),
             "keep_checkpoints": self.keep_checkpoints,
-            "faults": _plain(self.faults),
+            "faults": plain(self.faults),
+            **({self.task: plain(self.task_options)} if self.task_options is not None else {}),
         }
 
 
@@ -188,7 +198,7 @@ def document() -> type[BaseModel]:
         "name": (Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")], ...),
         "task": (Annotated[str, BeforeValidator(_parse_task)], "classification"),
         "data": (data, ...),
-        "backbone": (Annotated[str, BeforeValidator(_parse_backbone)], ...),
+        "backbone": (Annotated[str | tuple[str, ...], BeforeValidator(_parse_backbone)], ...),
         "weights": (str, "default"),
         "input_size": (InputSize | None, None),
         "space": (create_model("Space", __config__=config, **ranges) | None, None),
@@ -201,6 +211,11 @@ def document() -> type[BaseModel]:
         "keep_checkpoints": (Annotated[int, Field(ge=1)], 3),
         "faults": (FaultOptions, FaultOptions()),
     }
+    for name, task in tasks().items():
+        if name in fields:
+            raise PluginError(f"the task {name!r} has the name of a section of the study file; choose another")
+        if task.options is not None:
+            fields[name] = (task.options | None, None)
     return create_model("Study", __config__=config, **fields)
 
 
@@ -235,7 +250,7 @@ def parse_spec(text: str, *, source: str = "study file", base: Path | None = Non
     try:
         spec = from_data(raw, text=text, base=base)
     except ValidationError as error:
-        faults += [(lines.of(loc), problem) for loc, problem in _problems(error, raw)]
+        faults += [(lines.of(loc), problem) for loc, problem in problems(error, _shorthand(raw), json_schema())]
     except (_FaultError, ChoiceError) as error:
         faults.append((lines.of(error.key), f"{'.'.join(error.key)}: {error}"))
     if faults:
@@ -253,21 +268,25 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
     """Return the spec of plain data, as a YAML file or the store holds it."""
     model: Any = document().model_validate_json(json.dumps(_shorthand(raw), default=str), strict=True)
     task = tasks()[model.task]
+    several = (model.backbone,) if isinstance(model.backbone, str) else model.backbone
     wanted = goals(model.objective, model.objectives, model.constraints, model.latency, task.directions)
     if model.data.format not in task.formats:
         raise _FaultError(
             ("data", "format"), f"the task {task.name} reads {', '.join(task.formats)}, got {model.data.format!r}"
         )
+    _check_task(model, task)
     names = {} if model.space is None else {name: getattr(model.space, name) for name in type(model.space).model_fields}
     opened = {name: within for name, within in names.items() if within is not None}
     if model.space is None:
-        opened = {name: space.registry()[name].options() for name in DEFAULT_SPACE}
+        usual = [name for name in DEFAULT_SPACE if name not in task.leaves_out]
+        opened = {name: space.registry()[name].options() for name in usual}
     return StudySpec(
         name=model.name,
         task=model.task,
         data_format=model.data.format,
         data=model.data,
-        backbone=model.backbone,
+        backbone=several[0],
+        backbones=several if len(several) > 1 else (),
         weights=model.weights,
         input_size=model.input_size,
         space=opened,
@@ -277,9 +296,21 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
         wanted=wanted,
         keep_checkpoints=model.keep_checkpoints,
         faults=model.faults,
+        task_options=getattr(model, task.name, None) or (task.options() if task.options else None),
         text=text,
         base=base or Path.cwd(),
     )
+
+
+def _check_task(model: Any, task: Task) -> None:
+    """Refuse options and decisions of other tasks."""
+    for name, other in tasks().items():
+        if other.options is not None and other is not task and getattr(model, name) is not None:
+            raise _FaultError((name,), f"these are options of the task {name}, this study's is {task.name}")
+    for name, decision in space.registry().items():
+        if model.space is not None and getattr(model.space, name) is not None and name not in space.registry(task.name):
+            words = ", ".join(decision.tasks)
+            raise _FaultError(("space", name), f"this decision is for {words}, this study's task is {task.name}")
 
 
 def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
@@ -301,7 +332,7 @@ def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
     if isinstance(data, str):
         data = {"path": data}
     if isinstance(data, dict) and "format" not in data and isinstance(data.get("path"), str):
-        data = {"format": "csv" if data["path"].lower().endswith((".csv", ".tsv")) else "image_folder"} | data
+        data = {"format": _format_of(data["path"], full.get("task", "classification"))} | data
     if data is not None:
         full["data"] = data
     if isinstance(full.get("space"), dict):
@@ -310,6 +341,13 @@ def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
             for name, within in full["space"].items()
         }
     return full
+
+
+def _format_of(path: str, task: Json) -> str:
+    """Return the format that ``path`` stands for: of those the task takes, the one its ending is of, else the first."""
+    known = tasks().get(task if isinstance(task, str) else "", tasks()["classification"]).formats
+    fitting = (name for name in known if formats()[name].suffixes and path.lower().endswith(formats()[name].suffixes))
+    return next(fitting, known[0])
 
 
 def _with_format(name: str, plugin: Format) -> type[Any]:
@@ -324,64 +362,10 @@ def _with_format(name: str, plugin: Format) -> type[Any]:
     )
 
 
-def _plain(options: Any) -> dict[str, Json]:
-    plain: dict[str, Json] = json.loads(json.dumps(asdict(options), default=str))
-    return plain
-
-
-def _problems(error: ValidationError, raw: Mapping[str, Json]) -> Iterator[tuple[tuple[str, ...], str]]:
-    for fault in error.errors(include_url=False):
-        loc = _keys_of(fault["loc"], _shorthand(raw))
-        name = ".".join(loc)
-        match fault["type"]:
-            case "extra_forbidden" | "unexpected_keyword_argument":
-                known = _known_keys(loc[:-1])
-                near = difflib.get_close_matches(loc[-1], known, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-                yield loc, f"{name}: unknown key; {hint}"
-            case "missing" | "missing_argument":
-                yield loc, f"{name}: this key is needed"
-            case "value_error":
-                yield loc, f"{name}: {fault['msg'].removeprefix('Value error, ')}"
-            case "union_tag_invalid":
-                context = fault["ctx"]
-                key = context["discriminator"].strip("'")
-                yield (*loc, key), f"{name}.{key}: expected one of {context['expected_tags']}, got {context['tag']!r}"
-            case _:
-                text = fault["msg"].replace("Input should be", "expected").replace("valid ", "")
-                yield loc, f"{name}: {text}, got {fault['input']!r}"
-
-
-def _keys_of(loc: tuple[int | str, ...], raw: Json) -> tuple[str, ...]:
-    """Return ``loc`` without the tags that pydantic puts in for unions: only what the file really has."""
-    keys: list[str] = []
-    here = raw
-    for position, part in enumerate(loc):
-        last = position == len(loc) - 1
-        if isinstance(here, dict) and (part in here or last):
-            keys.append(str(part))
-            here = here.get(part)
-        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
-            keys.append(str(part))
-            here = here[part]
-    return tuple(keys)
-
-
-def _known_keys(path: tuple[str, ...]) -> list[str]:
-    schema = json_schema()
-    nodes = [schema]
-    for part in path:
-        nodes = [child for node in nodes for child in _variants(node, schema)]
-        nodes = [node["properties"][part] for node in nodes if part in node.get("properties", {})]
-    found = [child for node in nodes for child in _variants(node, schema)]
-    return sorted({name for node in found for name in node.get("properties", {})})
-
-
-def _variants(node: dict[str, Json], schema: dict[str, Json]) -> list[dict[str, Json]]:
-    if "$ref" in node:
-        return [schema["$defs"][node["$ref"].rsplit("/", 1)[1]]]
-    options = node.get("anyOf", []) + node.get("oneOf", [])
-    return [leaf for option in options for leaf in _variants(option, schema)] if options else [node]
+def plain(options: Any) -> dict[str, Json]:
+    """Return a dataclass of options as plain data."""
+    found: dict[str, Json] = json.loads(json.dumps(asdict(options), default=str))
+    return found
 
 
 def _reason(error: Exception) -> str:

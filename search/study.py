@@ -13,12 +13,6 @@ from typing import Any, Literal
 import optuna
 from optuna.distributions import distribution_to_json
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.importance import (
-    BaseImportanceEvaluator,
-    FanovaImportanceEvaluator,
-    PedAnovaImportanceEvaluator,
-    get_param_importances,
-)
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import StudyDirection
@@ -305,13 +299,18 @@ def importances(
     done = [trial for trial in trials if trial.state in ended and trial.value is not None and trial.params]
     if len(done) < 4 or len({trial.value for trial in done}) < 2:
         return {}
+    from optuna import importance  # noqa: PLC0415  # loads scikit-learn, a second that training can do without
+
     study = optuna.create_study(storage=InMemoryStorage(), direction="maximize" if maximize else "minimize")
     study.add_trials([_frozen(trial) for trial in done])
-    judge: BaseImportanceEvaluator
+    judge: importance.BaseImportanceEvaluator
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # experimental notes, and parameters that never varied
-        judge = PedAnovaImportanceEvaluator() if evaluator == "ped_anova" else FanovaImportanceEvaluator(seed=0)
-        shares = get_param_importances(study, evaluator=judge, normalize=False)
+        if evaluator == "ped_anova":
+            judge = importance.PedAnovaImportanceEvaluator()
+        else:
+            judge = importance.FanovaImportanceEvaluator(seed=0)
+        shares = importance.get_param_importances(study, evaluator=judge, normalize=False)
     weighed = {
         name: float(share) * sum(name in trial.params for trial in done) / len(done) for name, share in shares.items()
     }

@@ -17,7 +17,15 @@ from pathlib import Path
 from search import backend
 from search.artifacts import Folder, Shelf
 from search.companions import Companions
-from search.errors import ConstraintError, DatabaseError, LeaseLostError, NotFoundError, RunError, TrialError
+from search.errors import (
+    BackboneError,
+    ConstraintError,
+    DatabaseError,
+    LeaseLostError,
+    NotFoundError,
+    RunError,
+    TrialError,
+)
 from search.faults import CANDIDATES_FAULT, MACHINES_FAULT
 from search.keeper import Keeper
 from search.laboratory import Laboratory
@@ -269,8 +277,8 @@ class _Shift:
                 except KeyboardInterrupt:
                     leases.release(bench.engine, claim, "was interrupted")
                     raise
-                except ConstraintError:
-                    leases.release(bench.engine, claim, "found no candidate within the constraints")
+                except (BackboneError, ConstraintError) as error:
+                    leases.release(bench.engine, claim, f"found no candidate: {error}")
                     raise
                 except Exception as error:  # noqa: BLE001  # whatever ends a trial is recorded with it, and the study goes on
                     self._record(claim, error, time.monotonic() - begin)

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from spaces import adapters, probe
 from spaces.chain import Chain, Trainable, Unit, is_norm_layer
 from spaces.decisions.dropout import Shares
-from spaces.decisions.head import features_of
+from spaces.decisions.head import attachment
 from spaces.decisions.penalty import Penalty
-from spaces.heads import Features, HeadChoice
+from spaces.errors import SurgeryError
+from spaces.heads import Features, HeadChoice, Maps
 
 Head = Callable[[Features, HeadChoice], nn.Module]
 
@@ -57,6 +58,10 @@ class Network(nn.Module):
         self.head = head
         self.prefix_units = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
         """Leading units that are frozen; their output for an image never changes."""
+        self.taps = _taps(head, len(chain))
+        """Units whose outputs the head is given, in ascending order; none when it takes the last unit's alone."""
+        self.carried = _carried(self.taps, self.prefix_units)
+        """Units of the prefix whose outputs the rest of the network needs; at most one without taps."""
         count = max(len(chain) - 1, 1)
         self._skip_rates = [
             depth_drop * index / count if depth_drop and not unit.is_frozen and probe.residual(unit.module) else 0.0
@@ -65,22 +70,39 @@ class Network(nn.Module):
         self._learn()
         self.train()
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the head's output for ``images`` ``(N, 3, H, W)``."""
+    def forward(self, images: Tensor) -> Any:
+        """Return the head's output for ``images`` ``(N, 3, H, W)``, or for tokens ``(N, T)``."""
         return self.suffix(self.prefix(images))
 
-    def prefix(self, images: Tensor) -> Tensor:
-        """Return the output of the frozen leading units; the images themselves when there is none."""
+    def prefix(self, images: Tensor) -> Tensor | Maps:
+        """Return the outputs of the ``carried`` units, one tensor where that is one; the images without a prefix."""
         if not self.prefix_units:
             return images
+        outputs: list[Tensor] = []
         with torch.no_grad():
-            for unit in self.units[: self.prefix_units]:
+            for index, unit in enumerate(self.units[: self.carried[-1] + 1]):
                 images = unit(images)
-        return images
+                if index in self.carried:
+                    outputs.append(images)
+        return Maps(tuple(outputs)) if self.taps else images
 
-    def suffix(self, features: Tensor) -> Tensor:
+    def suffix(self, carried: Tensor | Maps) -> Any:
         """Return the head's output for what ``prefix`` gives."""
-        for index in range(self.prefix_units, len(self.units)):
+        given = carried.tensors if isinstance(carried, Maps) else (carried,)
+        if not self.taps:
+            return self.head(_hooked(self._through(given[0], {})))
+        # With a prefix every carried output is there; without one ``given`` is the network's input.
+        found = dict(zip(self.carried, given, strict=True)) if self.prefix_units else {}
+        self._through(given[-1], found)
+        return self.head(tuple(_hooked(found[unit]) for unit in self.taps))
+
+    def _through(self, features: Tensor, found: dict[int, Tensor]) -> Tensor:
+        """Return what the units behind the prefix make of ``features``; what is tapped on the way is put in ``found``.
+
+        Units behind the last tap are not run: nobody asks for what they give.
+        """
+        last = max(self.taps, default=len(self.units) - 1)
+        for index in range(self.prefix_units, last + 1):
             after = self.units[index](features)
             rate = self._skip_rates[index]
             if rate and self.training:
@@ -88,11 +110,9 @@ class Network(nn.Module):
                 mask = torch.empty(len(after), *[1] * (after.ndim - 1), device=after.device, dtype=after.dtype)
                 after = features + mask.bernoulli_(1 - rate).div_(1 - rate) * (after - features)
             features = after
-        if features.requires_grad and _is_channels_last(features):
-            # Pooling hands back a gradient laid out the other way, for which batch norm has only a slow path.
-            features.register_hook(lambda grad: grad.contiguous(memory_format=torch.channels_last))  # type: ignore[no-untyped-call]
-        output: Tensor = self.head(features)
-        return output
+            if index in self.taps:
+                found[index] = features
+        return features
 
     def train(self, mode: bool = True) -> Network:
         """Set the mode; units whose pretrained weights are kept stay in eval, so that their statistics never move."""
@@ -142,6 +162,33 @@ class Network(nn.Module):
             yield from _added(unit, module)
 
 
+def _taps(head: nn.Module, units: int) -> tuple[int, ...]:
+    taps = tuple(int(tap) for tap in getattr(head, "taps", ()))
+    if any(tap not in range(units) for tap in taps) or list(taps) != sorted(set(taps)):
+        raise SurgeryError(
+            f"a head's taps must be places of units, 0 to {units - 1}, each once and in order, got {taps}; "
+            "take them from `Features.taps`"
+        )
+    return taps
+
+
+def _carried(taps: tuple[int, ...], prefix_units: int) -> tuple[int, ...]:
+    """Return the units of the prefix whose outputs are needed behind it."""
+    if not prefix_units:
+        return ()
+    if not taps:
+        return (prefix_units - 1,)
+    goes_on = max(taps) >= prefix_units
+    return tuple(sorted({tap for tap in taps if tap < prefix_units} | ({prefix_units - 1} if goes_on else set())))
+
+
+def _hooked(features: Tensor) -> Tensor:
+    if features.requires_grad and _is_channels_last(features):
+        # Pooling hands back a gradient laid out the other way, for which batch norm has only a slow path.
+        features.register_hook(lambda grad: grad.contiguous(memory_format=torch.channels_last))  # type: ignore[no-untyped-call]
+    return features
+
+
 def _added(unit: Unit, module: nn.Module) -> Iterator[nn.Parameter]:
     for path in unit.extra:
         yield from module.get_submodule(path).parameters()
@@ -178,7 +225,7 @@ def build(chain: Chain, values: Mapping[str, Any], head: Head, seed: int) -> Net
     """
     shares: Shares = values["dropout"]
     choice: HeadChoice = replace(values["head"], dropout=shares.head)
-    features = features_of(chain)
+    features = attachment(chain)
     copied: dict[Trainable, dict[int, Any]] = {kind: {} for kind in Trainable}
     chain = replace(chain, units=tuple(_own(unit, copied[unit.trainable]) for unit in chain))
     with torch.random.fork_rng(devices=[]):
@@ -203,12 +250,19 @@ def size(network: Network) -> NetworkSize:
     for unit in network.chain:
         found = probe.run(unit.module, shape)
         macs, shape = macs + found.macs, found.out_shape
-    macs += probe.run(network.head, shape).macs
+    macs += head_macs(network.head, network.chain)
     states = [_state(unit) for unit in network.chain]
     states += ["dropped"] * (network.chain.dropped)
     counts = [parameter.numel() for parameter in network.parameters()]
     trained = [parameter.numel() for parameter in network.parameters() if parameter.requires_grad]
     return NetworkSize(sum(counts), sum(trained), 2 * macs, tuple(states))
+
+
+def head_macs(head: nn.Module, chain: Chain) -> int:
+    """Return the multiply-adds of ``head`` on ``chain``, for one sample."""
+    shapes = [unit.out_shape for unit in probe.describe(chain)] or [chain.input_shape]
+    taps = _taps(head, len(chain))
+    return probe.run_head(head, [shapes[tap] for tap in taps] if taps else shapes[-1:])
 
 
 def _state(unit: Unit) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,19 +16,66 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.G
 
 
 @dataclass(frozen=True, slots=True)
+class Tap:
+    """The output of one unit, which a head may ask for.
+
+    Attributes:
+        unit: the unit's place in the chain, counted from 0; ``name`` its module path.
+        reduction: height of the network's input over the height of this output.
+        shape: without the batch, as ``Features.shape``; ``channels_last`` likewise.
+    """
+
+    unit: int
+    name: str
+    reduction: int
+    shape: tuple[int, ...]
+    channels_last: bool = False
+
+    @property
+    def channels(self) -> int:
+        return self.shape[0] if len(self.shape) == 3 and not self.channels_last else self.shape[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """Outputs of several units for the same samples, in the order of the units; a batch of them as a tensor is one."""
+
+    tensors: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+    def __getitem__(self, piece: slice) -> Maps:
+        """Return those of the samples in ``piece``."""
+        return Maps(tuple(tensor[piece] for tensor in self.tensors))
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self.tensors)
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.tensors[0].shape
+
+
+@dataclass(frozen=True, slots=True)
 class Features:
     """What a head is attached to.
+
+    A head that needs more than the last unit's output has an attribute ``taps``, the places of units
+    (``Tap.unit``) in ascending order; it is then called with a tuple of their outputs instead of one tensor.
 
     Attributes:
         shape: ``(C, H, W)``, ``(H, W, C)`` when ``channels_last``, ``(tokens, C)`` or ``(C,)``; no batch.
         class_token: index of the class token among the tokens; None where there is none.
         masked: the last channel is no feature: it is 1 for real tokens and 0 for padding.
+        taps: the last unit's output at each reduction, the finest first; the last of them is what ``shape`` is of.
     """
 
     shape: tuple[int, ...]
     channels_last: bool = False
     class_token: int | None = None
     masked: bool = False
+    taps: tuple[Tap, ...] = ()
 
     @property
     def channels(self) -> int:

@@ -121,6 +121,36 @@ def run(module: nn.Module, in_shape: Shape, *, count: bool = True) -> _Run:
     return found
 
 
+def run_head(head: nn.Module, shapes: Sequence[Shape]) -> int:
+    """Return the multiply-adds of ``head`` for one sample; it is called as ``Network`` calls it.
+
+    ``shapes`` are those of what it is given: of each of its taps, else of the one tensor. A head whose forward
+    pass depends on what it finds (proposals, for example) offers the part that can be counted as ``counted``.
+
+    Raises:
+        ProbeError: the head does not accept the shapes.
+    """
+    if not is_tapped(head) and not hasattr(head, "counted"):
+        return run(head, shapes[-1]).macs
+    mode, counter = head.training, FlopCounterMode(display=False)
+    head.eval()
+    try:
+        with torch.no_grad(), _fake(head) as fake, counter:
+            given = tuple(_input(head, shape, fake) for shape in shapes)
+            getattr(head, "counted", head)(given if is_tapped(head) else given[-1])
+    except Exception as error:  # a head may refuse a shape in any way; the reason is passed on
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ProbeError(f"the head does not run on {', '.join(map(str, shapes))}: {reason}") from error
+    finally:
+        head.train(mode)
+    return counter.get_total_flops() // 2
+
+
+def is_tapped(head: nn.Module) -> bool:
+    """Return whether ``head`` asks for the outputs of chosen units."""
+    return bool(getattr(head, "taps", ()))
+
+
 def inherit(copied: nn.Module, module: nn.Module) -> None:
     """Let ``copied``, a copy of ``module``, be known as well as ``module`` is: it is not run again."""
     if module in _runs:

@@ -22,9 +22,11 @@ _REMEMBERED = 32
 """Edited chains that a space keeps: a candidate's are walked several times, and its edits cost a probe each."""
 
 
-def registry() -> dict[str, Decision[Any]]:
-    """Return every decision by name, in the order in which they are applied."""
+def registry(task: str | None = None) -> dict[str, Decision[Any]]:
+    """Return every decision by name, in the order in which they are applied; of one ``task``, those that it has."""
     found: dict[str, Decision[Any]] = load("spaces.decisions", "decision", "ftsearch.decisions")
+    if task is not None:
+        found = {name: decision for name, decision in found.items() if not decision.tasks or task in decision.tasks}
     return dict(sorted(found.items(), key=lambda item: (item[1].stage, item[1].rank, item[0])))
 
 
@@ -93,23 +95,25 @@ class Space:
     Attributes:
         choices: decision name -> its choices, for every decision that is open.
         dropped: decision name -> why it has no place on this backbone.
+        decisions: every decision that the task has, by name.
     """
 
-    def __init__(self, pretrained: Pretrained, ranges: Mapping[str, Any]) -> None:
-        """Open the decisions named in ``ranges``; the others keep the plain recipe's value.
+    def __init__(self, pretrained: Pretrained, ranges: Mapping[str, Any], task: str | None = None) -> None:
+        """Open the decisions named in ``ranges``; the others of the ``task`` keep the plain recipe's value.
 
         Raises:
             RangeError: a range asks for more than the backbone has, or names no decision.
         """
-        unknown = [name for name in ranges if name not in registry()]
+        self.decisions = registry(task)
+        unknown = [name for name in ranges if name not in self.decisions]
         if unknown:
-            raise RangeError(f"unknown decision {unknown[0]!r}; known: {', '.join(registry())}")
+            raise RangeError(f"unknown decision {unknown[0]!r}; known: {', '.join(self.decisions)}")
         self.pretrained = pretrained
         self.chain = with_stages(pretrained.chain)
         self.choices: dict[str, Any] = {}
         self.dropped: dict[str, str] = {}
         self._edited: OrderedDict[tuple[Chain, str, str], Chain] = OrderedDict()
-        for name, decision in registry().items():
+        for name, decision in self.decisions.items():
             if name in ranges:
                 found = decision.choices(self.chain, ranges[name])
                 if isinstance(found, NotApplicable):
@@ -124,7 +128,7 @@ class Space:
         """
         drawn: dict[str, Any] = {}
         chain = self.chain
-        for name, decision in registry().items():
+        for name, decision in self.decisions.items():
             drawn[name] = decision.baseline(self.chain)
             if name in self.choices:
                 drawn[name] = decision.sample(suggest, self._narrowed(name, chain))
@@ -134,18 +138,18 @@ class Space:
 
     def _narrowed(self, name: str, chain: Chain) -> Any:
         try:
-            return registry()[name].narrow(self.choices[name], chain)
+            return self.decisions[name].narrow(self.choices[name], chain)
         except ProbeError:
             return self.choices[name]
 
     def baseline(self) -> Candidate:
         """Return the plain recipe: a new classifier, everything trained with SGD, nothing changed."""
-        return self._candidate({name: decision.baseline(self.chain) for name, decision in registry().items()})
+        return self._candidate({name: decision.baseline(self.chain) for name, decision in self.decisions.items()})
 
     def extremes(self) -> tuple[Candidate, Candidate]:
         """Return the smallest and the largest candidate."""
         values: list[dict[str, Any]] = [{}, {}]
-        for name, decision in registry().items():
+        for name, decision in self.decisions.items():
             plain = (decision.baseline(self.chain),) * 2
             both = decision.extremes(self.choices[name], self.chain) if name in self.choices else plain
             for chosen, value in zip(values, both, strict=True):
@@ -160,7 +164,7 @@ class Space:
         seen: dict[str, dict[str, str]] = {name: {} for name in self.choices}
         for name, choices in self.choices.items():
             for seed in range(_DRAWS):
-                registry()[name].sample(Recorder(seed, seen[name]), choices)
+                self.decisions[name].sample(Recorder(seed, seen[name]), choices)
         return {parameter: text for found in seen.values() for parameter, text in sorted(found.items())}
 
     def params(self, candidate: Candidate) -> dict[str, Scalar] | None:
@@ -168,7 +172,7 @@ class Space:
         found: dict[str, Scalar] = {}
         chain = self.chain
         for name, value in self.values(candidate).items():
-            decision = registry()[name]
+            decision = self.decisions[name]
             if name in self.choices:
                 params = decision.params(value, self._narrowed(name, chain))
             else:
@@ -189,7 +193,7 @@ class Space:
             raise CandidateError(
                 f"the candidate is for {candidate.structure.backbone}, this study has {self.pretrained.backbone}"
             )
-        return read_values(candidate, self.chain)
+        return read_values(candidate, self.chain, self.decisions)
 
     def apply(self, candidate: Candidate) -> Chain:
         """Return the pretrained chain with every edit of ``candidate`` made; it shares what is not edited.
@@ -210,11 +214,11 @@ class Space:
         values = self.values(candidate)
         parts: list[str] = []
         chain = self.chain
-        for name, decision in registry().items():
+        for name, decision in self.decisions.items():
             changed = self._after(chain, decision, values[name])
             parts.append(decision.words(values[name], chain))
             chain = changed
-        plain = values == {name: decision.baseline(self.chain) for name, decision in registry().items()}
+        plain = values == {name: decision.baseline(self.chain) for name, decision in self.decisions.items()}
         scratch = " from scratch" if self.pretrained.weights == NO_WEIGHTS else ""
         label = f"{self.pretrained.label}{scratch}"
         text = ", ".join(filter(None, parts))
@@ -230,7 +234,7 @@ class Space:
 
     def _apply(self, values: Mapping[str, Any]) -> Chain:
         chain = self.chain
-        for name, decision in registry().items():
+        for name, decision in self.decisions.items():
             chain = self._after(chain, decision, values[name])
         return chain
 
@@ -248,7 +252,7 @@ class Space:
         return changed
 
     def _candidate(self, drawn: Mapping[str, Any]) -> Candidate:
-        decisions = registry()
+        decisions = self.decisions
         values = dict(drawn)
         revertible = [name for name in reversed(decisions) if decisions[name].stage < Stage.FREEZE]
         while True:
@@ -266,13 +270,13 @@ class Space:
     def _settled(self, drawn: Mapping[str, Any]) -> tuple[dict[str, Any], Chain]:
         chain = self.chain
         values: dict[str, Any] = {}
-        for name, decision in registry().items():
+        for name, decision in self.decisions.items():
             values[name] = decision.settle(drawn[name], chain)
             chain = self._after(chain, decision, values[name])
         return values, chain
 
     def _dumped(self, values: Mapping[str, Any], input_size: tuple[int, int]) -> Candidate:
-        decisions = registry()
+        decisions = self.decisions
         structure = {
             name: decisions[name].dump(value) for name, value in values.items() if is_structure(decisions[name])
         }
@@ -288,13 +292,16 @@ def is_structure(decision: Decision[Any]) -> bool:
     return decision.stage < Stage.RECIPE
 
 
-def read_values(candidate: Candidate, chain: Chain) -> dict[str, Any]:
-    """Return the typed value of every decision; one that the candidate does not name has the plain recipe's.
+def read_values(
+    candidate: Candidate, chain: Chain, decisions: Mapping[str, Decision[Any]] | None = None
+) -> dict[str, Any]:
+    """Return the typed value of every one of ``decisions``; one that the candidate does not name has the plain
+    recipe's. All that are installed by default.
 
     Raises:
         CandidateError: a decision that is not installed, or data that is not of its decision.
     """
-    decisions = registry()
+    decisions = registry() if decisions is None else decisions
     given = {**candidate.structure.choices, **candidate.recipe.choices}
     unknown = sorted(set(given) - set(decisions))
     if unknown:

@@ -1,12 +1,16 @@
-"""A package of somebody else adds a decision and a source of backbones: installed by pip, not a line changed here."""
+"""Packages of somebody else add a decision, backbones, a task: installed by pip, not a line changed here."""
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 PYPROJECT = """\
@@ -128,14 +132,30 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     package.mkdir()
     (package / "pyproject.toml").write_text(PYPROJECT)
     (package / "ftsearch_example.py").write_text(MODULE)
+    return installed(package, root / "site")
+
+
+def installed(package: Path, site: Path) -> Path:
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*command, "--target", str(root / "site"), str(package)], check=True, capture_output=True, text=True)
-    return root / "site"
+    subprocess.run([*command, "--target", str(site), str(package)], check=True, capture_output=True, text=True)
+    return site
 
 
 def ftsearch(site: Path, cwd: Path, *arguments: str) -> str:
+    done = called(site, cwd, *arguments)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout
+
+
+def refusal(site: Path, cwd: Path, *arguments: str) -> str:
+    done = called(site, cwd, *arguments)
+    assert done.returncode == 2, done.stderr + done.stdout
+    return done.stderr
+
+
+def called(site: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     places = os.pathsep.join([str(site), str(Path(__file__).parents[1])])
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", "search", *arguments],
         cwd=cwd,
         env=os.environ | {"PYTHONPATH": places, "COLUMNS": "200"},
@@ -143,8 +163,6 @@ def ftsearch(site: Path, cwd: Path, *arguments: str) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr + done.stdout
-    return done.stdout
 
 
 def test_a_decision_and_a_backbone_of_somebody_else_go_all_the_way(site: Path, folder: Path, tmp_path: Path) -> None:
@@ -158,3 +176,54 @@ def test_a_decision_and_a_backbone_of_somebody_else_go_all_the_way(site: Path, f
     assert "TwoBlocks from scratch, SiLU for ReLU" in ftsearch(site, tmp_path, "trials", "theirs")
     ftsearch(site, tmp_path, "report", "theirs", "-o", "report.html")
     assert "SiLU for ReLU" in (tmp_path / "report.html").read_text()
+
+
+AUDIO = """\
+name: tones
+task: audio
+data: {{path: {path}, val_share: 0.25}}
+backbone: squeezenet1_1
+weights: none
+input_size: 64
+space: {{head: {{hidden: 0}}, optimizer: {{names: [adamw]}}}}
+training: {{epochs: 12, batch_size: 8}}
+search: {{trials: 2, seed: 1, pruner: none}}
+audio: {{stretch: 0.9}}
+"""
+
+
+def tones(root: Path) -> Path:
+    """Write sounds of half a second: low, high, and rising tones with noise."""
+    seconds = np.arange(4000) / 8000
+    for kind, hertz in (("low", 400 + 0 * seconds), ("high", 2400 + 0 * seconds), ("rising", 300 + 3000 * seconds)):
+        for number in range(12):
+            random = np.random.default_rng(number)
+            phase = 2 * np.pi * np.cumsum(hertz * random.uniform(0.8, 1.2)) / 8000
+            sound = 0.6 * np.sin(phase) + 0.05 * random.normal(size=len(phase))
+            path = root / kind / f"{number}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with wave.open(str(path), "wb") as file:
+                file.setparams((1, 2, 8000, 0, "NONE", ""))
+                file.writeframes((sound.clip(-1, 1) * 32767).astype("<i2").tobytes())
+    return root
+
+
+def test_a_task_of_somebody_else_goes_all_the_way(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    root = tmp_path_factory.mktemp("audio")
+    package = Path(shutil.copytree(Path(__file__).parent / "audio_package", root / "package"))
+    assert len((package / "ftsearch_audio.py").read_text().splitlines()) < 150
+    site = installed(package, root / "site")
+    study = tmp_path / "study.yaml"
+    study.write_text(AUDIO.format(path=tones(tmp_path / "tones")))
+    plan = ftsearch(site, tmp_path, "plan", str(study))
+    assert "tones: 3 classes" in plan
+    ftsearch(site, tmp_path, "run", str(study))
+    best = json.loads(ftsearch(site, tmp_path, "best", "tones", "--json"))
+    assert best["value"] > 0.6
+    assert "audio" in ftsearch(site, tmp_path, "studies")
+    ftsearch(site, tmp_path, "report", "tones", "-o", "report.html")
+    assert "Confusion matrix of the winner" in (tmp_path / "report.html").read_text()
+    (tmp_path / "tones" / "low" / "0.wav").write_bytes(b"RIFF")
+    study.write_text(study.read_text().replace("name: tones", "name: broken"))
+    refused = refusal(site, tmp_path, "run", str(study))
+    assert "0.wav: no WAV file" in refused

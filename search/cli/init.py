@@ -78,7 +78,7 @@ def command(
     path = output or Path(f"{name}.yaml")
     if path.exists() and not force:
         raise UserError(f"{path} exists; name another file with -o, or overwrite it with --force")
-    counts = Counter(sample.label for sample in dataset.of(Split.TRAIN))
+    counts = Counter(sample.target for sample in dataset.of(Split.TRAIN))
     uneven = max(counts.values()) > 2 * min(counts.values())
     has_val = any((folder / part).is_dir() for part in ("val", "valid", "validation"))
     text = _TEMPLATE.format(

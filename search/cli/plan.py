@@ -43,24 +43,29 @@ def _data(screen: Console, laboratory: Laboratory) -> None:
     from search.laboratory import dataset_record
 
     dataset = laboratory.dataset
-    record = dataset_record(dataset)
-    table = _table("class", *record.counts)
+    record = dataset_record(dataset, laboratory.task)
+    table = _table("class" if record.outputs == "classes" else record.outputs, *record.counts)
     for name in dataset.classes[:_CLASSES]:
-        table.add_row(name, *(str(counts[name]) for counts in record.counts.values()))
+        counts = (counts[name] for counts in record.counts.values())
+        table.add_row(name, *(str(count) if record.outputs == "classes" else "" for count in counts))
     if len(dataset.classes) > _CLASSES:
         table.add_row(f"... {len(dataset.classes) - _CLASSES} more")
-    table.add_row("all", *(str(sum(counts.values())) for counts in record.counts.values()), style="bold")
+    table.add_row("all", *(str(count) for count in record.samples().values()), style="bold")
     screen.print(
-        f"[bold]Data[/bold]  {dataset.name}: {len(dataset.classes)} classes, fingerprint {dataset.fingerprint[:16]}"
+        f"[bold]Data[/bold]  {dataset.name}: {len(dataset.classes)} {record.outputs}, "
+        f"fingerprint {dataset.fingerprint[:16]}"
     )
     screen.print(table)
-    sizes = [sample.image.open().size for sample in dataset.of(Split.TRAIN)[:200]]
-    widths, heights = [size[0] for size in sizes], [size[1] for size in sizes]
     shown = "x".join(str(side) for side in laboratory.input_size)
-    screen.print(
-        f"images {min(widths)}-{max(widths)} wide, {min(heights)}-{max(heights)} high (of {len(sizes)}); "
-        f"input {shown} pixels"
-    )
+    if record.inputs == "images":
+        sizes = [sample.input.open().size for sample in dataset.of(Split.TRAIN)[:200]]
+        widths, heights = [size[0] for size in sizes], [size[1] for size in sizes]
+        screen.print(
+            f"images {min(widths)}-{max(widths)} wide, {min(heights)}-{max(heights)} high (of {len(sizes)}); "
+            f"input {shown} pixels"
+        )
+    else:
+        screen.print(f"{record.inputs}, up to {laboratory.input_size[1]} a sample")
     for line in dataset.skipped:
         screen.print(f"left out: {line}", style="yellow", markup=False)
 

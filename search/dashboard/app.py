@@ -26,7 +26,9 @@ _TICK_MS = 2000
 _INDEX = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>{%title%}</title>
 <link rel="icon" href="data:,"><link rel="preload" as="script"
- href="/_dash-component-suites/plotly/package_data/plotly.min.js">{%css%}<style>STYLE</style></head>
+ href="/_dash-component-suites/plotly/package_data/plotly.min.js">
+<link rel="preload" as="script" href="/_dash-component-suites/dash/dcc/async-graph.js">
+{%css%}<style>STYLE</style></head>
 <body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body></html>""".replace("STYLE", look.CSS + CSS)
 
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from search.data import splits
 from search.data.images import FileImage, StoredImage, why_broken
-from search.data.sample import Dataset, Sample, Split
+from search.data.sample import Dataset, Sample, Source, Split
 from search.errors import DataError
 
 T = TypeVar("T")
@@ -21,12 +21,19 @@ R = TypeVar("R")
 OnError = Literal["refuse", "skip"]
 
 
+class Stored(Source, Protocol):
+    """An input as a format lists it: one whose content can be told from any other's."""
+
+    def digest(self) -> bytes:
+        """Return a hash of the stored content."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An image with its class, and its split where the data set says one."""
+    """An input with its label as it is stored (the name of a class), and its split where the data set says one."""
 
-    image: FileImage | StoredImage
-    label: str
+    input: Stored
+    label: Any
     split: Split | None = None
 
 
@@ -75,15 +82,62 @@ def assemble(
     """
     if not listed:
         raise DataError(f"{name}: no images found")
-    digests = in_parallel(lambda item: item.image.digest(), listed)
-    listed, digests, skipped = _without_broken(name, list(listed), digests, on_error)
+    listed, digests, skipped = readable(name, listed, on_error)
     names = tuple(classes or sorted({item.label for item in listed}))
     _check_classes(name, names, listed)
     index = {label: place for place, label in enumerate(names)}
-    samples = [Sample(item.image, index[item.label], item.split or Split.TRAIN) for item in listed]
-    samples = _cut(samples, names, cut)
+    samples = [Sample(item.input, index[item.label], item.split or Split.TRAIN) for item in listed]
+    samples = _cut(
+        samples, lambda targets, share: splits.cut(targets, names, cut.val_share, share, cut.seed), cut.test_share
+    )
     _check_splits(name, names, samples)
-    return Dataset(name, names, tuple(samples), _fingerprint(samples, digests, names), skipped)
+    return Dataset(name, names, tuple(samples), _fingerprint(samples, digests, names, lambda t: names[t]), skipped)
+
+
+def gather(
+    name: str,
+    listed: Sequence[Listed],
+    on_error: OnError,
+    *,
+    names: Sequence[str],
+    encode: Callable[[Any], Any],
+    written: Callable[[Any], str],
+    divide: Callable[[Sequence[Any], float], Sequence[Split]],
+    test_share: float,
+) -> Dataset:
+    """Return the data set of ``listed`` inputs whose targets are no single class, every input checked to be readable.
+
+    Args:
+        names: of the classes, or of the numbers that are predicted.
+        encode: makes a sample's target of its label; ``written`` puts the target in words that identify it.
+        divide: cuts a validation part, and a test part of the given share, from training targets; asked when no
+            input says it is for validation. The share is ``test_share``, or 0 when there are test inputs already.
+
+    Raises:
+        DataError: inputs that cannot be read (unless ``on_error`` is ``skip``), no inputs, a part that is empty.
+    """
+    if not listed:
+        raise DataError(f"{name}: nothing found")
+    listed, digests, skipped = readable(name, listed, on_error)
+    samples = [Sample(item.input, encode(item.label), item.split or Split.TRAIN) for item in listed]
+    samples = _cut(samples, divide, test_share)
+    for split, what in ((Split.TRAIN, "training"), (Split.VAL, "validation")):
+        if not any(sample.split is split for sample in samples):
+            raise DataError(f"{name}: no {what} samples")
+    fingerprint = _fingerprint(samples, digests, names, written)
+    return Dataset(name, tuple(names), tuple(samples), fingerprint, skipped)
+
+
+def readable(
+    name: str, listed: Sequence[Listed], on_error: OnError
+) -> tuple[list[Listed], list[bytes], tuple[str, ...]]:
+    """Return what of ``listed`` can be read, the hash of each, and a line for each that is left out.
+
+    Raises:
+        DataError: something cannot be read and ``on_error`` is ``refuse``.
+    """
+    digests = in_parallel(lambda item: item.input.digest(), listed)
+    return _without_broken(name, list(listed), digests, on_error)
 
 
 def _without_broken(
@@ -92,20 +146,21 @@ def _without_broken(
     marker = cache_folder() / "checked" / hashlib.sha256(b"".join(sorted(digests))).hexdigest()
     if marker.exists():
         return listed, digests, ()
-    reasons = in_parallel(lambda item: why_broken(item.image), listed)
+    reasons = in_parallel(lambda item: why_broken(item.input), listed)
     broken = [(item, reason) for item, reason in zip(listed, reasons, strict=True) if reason]
     if not broken:
         _touch(marker)
         return listed, digests, ()
     if on_error == "refuse":
         item, reason = broken[0]
+        what = "the image " if isinstance(item.input, FileImage | StoredImage) else ""
         more = f" ({len(broken) - 1} more like it)" if len(broken) > 1 else ""
         raise DataError(
-            f"{name}: cannot read the image {item.image.name}: {reason}{more}; "
+            f"{name}: cannot read {what}{item.input.name}: {reason}{more}; "
             "remove or replace it, or set `on_error: skip` under `data:`"
         )
     kept = [place for place, reason in enumerate(reasons) if not reason]
-    lines = tuple(f"{item.image.name}: {reason}" for item, reason in broken)
+    lines = tuple(f"{item.input.name}: {reason}" for item, reason in broken)
     return [listed[place] for place in kept], [digests[place] for place in kept], lines
 
 
@@ -127,20 +182,22 @@ def _check_classes(name: str, names: Sequence[str], listed: Iterable[Listed]) ->
         raise DataError(f"{name}: class {empty[0]!r} has no image; add some or remove the class")
 
 
-def _cut(samples: list[Sample], names: Sequence[str], cut: Cut) -> list[Sample]:
+def _cut(
+    samples: list[Sample], divide: Callable[[Sequence[Any], float], Sequence[Split]], test_share: float
+) -> list[Sample]:
+    """Cut the training samples where none is for validation; ``divide`` takes their targets and the test share."""
     if any(sample.split is Split.VAL for sample in samples):
         return samples
     has_test = any(sample.split is Split.TEST for sample in samples)
     open_places = [place for place, sample in enumerate(samples) if sample.split is Split.TRAIN]
-    labels = [samples[place].label for place in open_places]
-    found = splits.cut(labels, names, cut.val_share, 0.0 if has_test else cut.test_share, cut.seed)
+    found = divide([samples[place].target for place in open_places], 0.0 if has_test else test_share)
     for place, split in zip(open_places, found, strict=True):
         samples[place] = replace(samples[place], split=split)
     return samples
 
 
 def _check_splits(name: str, names: Sequence[str], samples: Sequence[Sample]) -> None:
-    counts = Counter((sample.split, sample.label) for sample in samples)
+    counts = Counter((sample.split, sample.target) for sample in samples)
     for label, class_name in enumerate(names):
         if not counts[Split.TRAIN, label]:
             raise DataError(f"{name}: class {class_name!r} has no image to train on; every class needs some in train")
@@ -153,8 +210,11 @@ def _check_splits(name: str, names: Sequence[str], samples: Sequence[Sample]) ->
         )
 
 
-def _fingerprint(samples: Sequence[Sample], digests: Sequence[bytes], names: Sequence[str]) -> str:
+def _fingerprint(
+    samples: Sequence[Sample], digests: Sequence[bytes], names: Sequence[str], written: Callable[[Any], str]
+) -> str:
     lines = sorted(
-        f"{digest.hex()} {names[sample.label]} {sample.split}" for sample, digest in zip(samples, digests, strict=True)
+        f"{digest.hex()} {written(sample.target)} {sample.split}"
+        for sample, digest in zip(samples, digests, strict=True)
     )
     return hashlib.sha256("\n".join((*names, *lines)).encode()).hexdigest()

@@ -116,7 +116,9 @@ class Mix:
     alpha: float
 
     def apply(self, images: Tensor, labels: Tensor, classes: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return mixed ``images`` ``(N, C, H, W)`` and class probabilities ``(N, classes)`` for ``labels`` ``(N,)``.
+        """Return mixed ``images`` ``(N, C, H, W)`` and class probabilities ``(N, classes)`` for ``labels``.
+
+        These are class indices ``(N,)``, or class probabilities already.
 
         As torchvision's ``MixUp`` and ``CutMix`` do, every image is mixed with the one before it, and one share
         holds for the whole batch.
@@ -130,7 +132,7 @@ class Mix:
             images = images.clone()
             images[..., top:bottom, left:right] = rolled[..., top:bottom, left:right]
             share = 1 - (bottom - top) * (right - left) / (images.shape[-2] * images.shape[-1])
-        targets = F.one_hot(labels, classes).float()
+        targets = labels if labels.is_floating_point() else F.one_hot(labels, classes).float()
         return images, targets * share + targets.roll(1, 0) * (1 - share)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -10,27 +10,18 @@ from torch import Tensor
 
 from search.data.augment import Augmentation, Drawn, Mix
 from search.data.cache import Pixels
+from search.data.feed import Feed, Views, generator
+from search.data.targets import Geometry, Rows, Targets
+from search.records import Json
 
+__all__ = ["Batches", "Views", "gather", "place"]
 _SHARE = 0.3
 """Of the device's free memory that images may take."""
 
 
-@dataclass(frozen=True, slots=True)
-class Views:
-    """A fixed set of augmented views of every image, so that what is computed from one can be kept.
-
-    Attributes:
-        count: epochs take the views in turn, the first again after the last.
-        seed: of the whole study, so that its trials share them.
-    """
-
-    count: int
-    seed: int
-
-
 @dataclass(slots=True, kw_only=True)
-class Batches:
-    """All batches of a split, epoch by epoch.
+class Batches(Feed):
+    """All batches of a split of images, epoch by epoch.
 
     Attributes:
         size: height and width that the network takes.
@@ -39,6 +30,7 @@ class Batches:
         views: None draws every epoch's augmentation anew.
         mix: how images of a batch are mixed with one another; ``classes`` is how many there are.
         shuffle: a new order every epoch; the last batch is left out when a single image would remain in it.
+        framed: what else identifies how the images were decoded (``Frame.extra``).
     """
 
     pixels: Pixels
@@ -54,74 +46,80 @@ class Batches:
     mix: Mix | None = None
     classes: int = 0
     shuffle: bool = False
+    framed: tuple[Json, ...] = ()
     _images: Tensor = field(init=False, repr=False)
-    _labels: Tensor = field(init=False, repr=False)
+    _targets: Targets = field(init=False, repr=False)
     _mean: Tensor = field(init=False, repr=False)
     _scale: Tensor = field(init=False, repr=False)
+    _last: tuple[tuple[int, int], Drawn] | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         self._images = place(self.pixels.images, self.device)
-        self._labels = self.pixels.labels.to(self.device)
+        self._targets = self.pixels.targets.to(self.device)
         shape = (1, 3, 1, 1)
         self._mean = (torch.tensor(self.mean) * 255).reshape(shape).to(self.device)
         self._scale = (1 / (torch.tensor(self.std) * 255)).reshape(shape).to(self.device)
 
-    def __len__(self) -> int:
-        """Batches an epoch."""
-        count, rest = divmod(len(self.pixels), self.batch_size)
-        return max(count + (rest > 1 if self.shuffle else rest > 0), 1)
+    @property
+    def count(self) -> int:
+        return len(self.pixels)
 
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images ``(B, 3, h, w)``, normalised float32, and labels of epoch ``number``.
+    @property
+    def facts(self) -> Sequence[Json]:
+        return (self.size, self.resize, self.mean, self.std, *self.framed)
 
-        Labels are class indices ``(B,)``; after mixing, class probabilities ``(B, classes)``.
+    @property
+    def variation(self) -> str:
+        return repr(self.augmentation)
+
+    @property
+    def is_random(self) -> bool:
+        return self.augmentation is not None and self.augmentation.is_random
+
+    @property
+    def is_mixed(self) -> bool:
+        return self.mix is not None
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Targets]]:
+        """Yield images ``(B, 3, h, w)``, normalised float32, and targets of epoch ``number``.
+
+        Targets are the task's own, class indices ``(B,)`` for example; after mixing, class probabilities
+        ``(B, classes)``.
         """
+        random = generator(self.seed, number, 2)
+        for images, targets in Feed.epoch(self, number):
+            if self.mix is not None and isinstance(targets, Tensor):
+                yield self.mix.apply(images, targets, self.classes, random)
+            else:
+                yield images, targets
+
+    def inputs(self, chosen: Tensor, number: int) -> Tensor:
+        """Return the images ``(B, 3, h, w)`` with the numbers ``chosen``, normalised float32."""
         drawn = self._drawn(number)
-        generator = self._generator(self.seed, number, 2)
-        for chosen in self.order(number):
-            images, labels = self._take(chosen, drawn), self.labels(chosen)
-            if self.mix is not None:
-                images, labels = self.mix.apply(images, labels, self.classes, generator)
-            yield images, labels
-
-    def order(self, number: int) -> list[Tensor]:
-        """Return the numbers of the images of every batch of epoch ``number``."""
-        count = len(self.pixels)
-        order = torch.arange(count)
-        if self.shuffle:
-            order = torch.randperm(count, generator=self._generator(self.seed, number, 0))
-        return list(torch.split(order, self.batch_size))[: len(self)]
-
-    def labels(self, chosen: Tensor) -> Tensor:
-        """Return the class indices ``(B,)`` of the images with the numbers ``chosen``."""
-        return self._labels[chosen.to(self.device)]
-
-    def view(self, number: int) -> int:
-        """Return which of the fixed views epoch ``number`` takes, counted from 0."""
-        return (number - 1) % self.views.count if self.views else 0
-
-    def images(self, number: int, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
-        """Yield all images as epoch ``number`` sees them, unmixed and in order, with their places."""
-        drawn = self._drawn(number)
-        for start in range(0, len(self.pixels), batch_size):
-            part = slice(start, min(start + batch_size, len(self.pixels)))
-            yield part, self._take(torch.arange(part.start, part.stop), drawn)
-
-    def _drawn(self, number: int) -> Drawn | None:
-        if self.augmentation is None:
-            return None
-        seed, turn = (self.views.seed, self.view(number)) if self.views else (self.seed, number)
-        ratios = self.pixels.ratios * (self.resize[1] / self.resize[0])
-        return self.augmentation.draw(ratios, self.size, self.resize, self._generator(seed, turn, 1))
-
-    def _take(self, chosen: Tensor, drawn: Drawn | None) -> Tensor:
         images = gather(self._images, chosen, self.device)
         crops = images.float() if drawn is None else drawn.of(chosen).apply(images, self.size)
         return crops.sub_(self._mean).mul_(self._scale)
 
-    @staticmethod
-    def _generator(seed: int, turn: int, purpose: int) -> torch.Generator:
-        return torch.Generator().manual_seed(((seed * 9_176_263 + turn) * 4 + purpose) % 2**63)
+    def targets(self, chosen: Tensor, number: int) -> Targets:
+        """Return the targets of the images with the numbers ``chosen``, moved with them where they lie in the image."""
+        found = self._targets.index_select(0, chosen.to(self.device))
+        if isinstance(found, Tensor):
+            return found
+        drawn = self._drawn(number)
+        if drawn is None:
+            return found
+        part = drawn.of(chosen)
+        moved: Rows = found.follow(Geometry(part.boxes, part.flips, self.size))
+        return moved
+
+    def _drawn(self, number: int) -> Drawn | None:
+        if self.augmentation is None:
+            return None
+        turn = (self.views.seed, self.view(number)) if self.views else (self.seed, number)
+        if self._last is None or self._last[0] != turn:
+            ratios = self.pixels.ratios * (self.resize[1] / self.resize[0])
+            self._last = (turn, self.augmentation.draw(ratios, self.size, self.resize, generator(*turn, 1)))
+        return self._last[1]
 
 
 def place(images: Tensor, device: torch.device) -> Tensor:

@@ -20,6 +20,8 @@ from search.data import mapped
 from search.data.assembly import in_parallel
 from search.data.mapped import Shelf
 from search.data.sample import Sample
+from search.data.targets import Targets
+from search.records import Json
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
@@ -48,6 +50,28 @@ class Frame:
     def shape(self) -> tuple[int, int]:
         return self.resize if self.whole else self.size
 
+    @property
+    def key(self) -> list[Json]:
+        """What identifies the arrays that this frame makes of images; a subclass adds its own facts."""
+        return [self.size, self.resize, self.interpolation, self.whole]
+
+    @property
+    def extra(self) -> tuple[Json, ...]:
+        """What ``Batches.facts`` does not say of how images were framed; a subclass names what it does otherwise."""
+        return ()
+
+    def shown(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Return the part of an image of ``width`` times ``height`` pixels that the array shows.
+
+        As ``x0, y0, x1, y1`` in shares of the image: what lies in the image (boxes) is moved by it.
+        """
+        if self.whole:
+            return (0.0, 0.0, 1.0, 1.0)
+        scale = max(self.resize[0] / height, self.resize[1] / width)
+        across, down = max(int(width * scale), self.size[1]), max(int(height * scale), self.size[0])
+        left, top = round((across - self.size[1]) / 2), round((down - self.size[0]) / 2)
+        return (left / across, top / down, (left + self.size[1]) / across, (top + self.size[0]) / down)
+
     def render(self, image: Image.Image) -> NDArray[np.uint8]:
         """Return ``image`` as ``(3, H, W)``."""
         method = _RESAMPLING.get(self.interpolation, Image.Resampling.BILINEAR)
@@ -69,16 +93,16 @@ class Pixels:
 
     Attributes:
         images: ``(N, 3, H, W)`` uint8, possibly a memory map that must not be written to.
-        labels: ``(N,)`` int64.
+        targets: what is learnt of each: class indices ``(N,)`` int64, or whatever the task makes of its samples.
         ratios: ``(N,)`` float32, width over height of the original image divided by that of the canvas.
     """
 
     images: Tensor
-    labels: Tensor
+    targets: Targets
     ratios: Tensor
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
 
 
 def decode(
@@ -88,23 +112,24 @@ def decode(
     folder: Path | None,
     budget_bytes: int | None = None,
     progress: Progress | None = None,
+    targets: Targets | None = None,
 ) -> Pixels:
     """Return the images of ``samples`` in the given frame; from the cache in ``folder`` when it has them.
 
     ``fingerprint`` identifies content and order of ``samples``. However many processes ask at once, one
     decodes and the others wait. With no folder, or when it cannot be written, images stay in memory.
-    ``progress`` is told how many of how many are decoded.
+    ``progress`` is told how many of how many are decoded. ``targets`` go with the images as they are; by default
+    they are the samples' class indices.
     """
-    labels = torch.tensor([sample.label for sample in samples], dtype=torch.int64)
+    if targets is None:
+        targets = torch.tensor([sample.target for sample in samples], dtype=torch.int64)
     shape = (len(samples), 3, *frame.shape)
 
     def fill(images: NDArray[np.uint8]) -> mapped.Facts:
         return {"ratios": _render(samples, frame, images, progress).tolist()}
 
     if folder is not None:
-        facts = json.dumps(
-            [_VERSION, fingerprint, len(samples), frame.size, frame.resize, frame.interpolation, frame.whole]
-        )
+        facts = json.dumps([_VERSION, fingerprint, len(samples), *frame.key])
         name = hashlib.sha256(facts.encode()).hexdigest()[:32]
         try:
             found, meta = Shelf(folder, budget_bytes).make(name, shape, np.uint8, fill)
@@ -113,9 +138,9 @@ def decode(
                 "decoded images cannot be cached in %s (%s): keeping them in memory", folder, mapped.why(error)
             )
         else:
-            return Pixels(torch.from_numpy(found), labels, torch.tensor(meta["ratios"], dtype=torch.float32))
+            return Pixels(torch.from_numpy(found), targets, torch.tensor(meta["ratios"], dtype=torch.float32))
     images = np.empty(shape, dtype=np.uint8)
-    return Pixels(torch.from_numpy(images), labels, torch.tensor(fill(images)["ratios"], dtype=torch.float32))
+    return Pixels(torch.from_numpy(images), targets, torch.tensor(fill(images)["ratios"], dtype=torch.float32))
 
 
 def _render(
@@ -126,7 +151,7 @@ def _render(
     done = itertools.count(1)
 
     def put(place: int) -> None:
-        image = samples[place].image.open()
+        image = samples[place].input.open()
         images[place] = frame.render(image)
         ratios[place] = image.width / image.height / canvas
         number = next(done)

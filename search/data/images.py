@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from search.data.sample import Source
+
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jfif")
 
 
@@ -71,8 +73,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def why_broken(source: FileImage | StoredImage) -> str:
-    """Return why the image cannot be decoded; empty when it can."""
+def why_broken(source: Source) -> str:
+    """Return why the input cannot be read; empty when it can."""
     try:
         source.open()
     except UnidentifiedImageError:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
-
-from PIL.Image import Image
+from typing import Any, Protocol
 
 
 class Split(StrEnum):
@@ -17,15 +15,18 @@ class Split(StrEnum):
     TEST = "test"
 
 
-class ImageSource(Protocol):
-    """Where one image comes from; picklable, so that other processes can decode it."""
+class Source(Protocol):
+    """Where one input comes from; picklable, so that other processes can read it."""
 
     @property
     def name(self) -> str:
-        """What an error calls it: a path, or ``digits[17]``."""
+        """What an error calls it: a path, ``digits[17]``, or ``reviews.csv, line 3``."""
 
-    def open(self) -> Image:
-        """Return the decoded image, RGB. Raises OSError or ValueError when it cannot be read."""
+    def open(self) -> Any:
+        """Return what is stored: for an image a ``PIL.Image.Image`` in RGB, for a text its string.
+
+        Raises OSError or ValueError when it cannot be read.
+        """
 
     def digest(self) -> bytes:
         """Return a hash of the stored content."""
@@ -33,10 +34,15 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One labelled image; ``label`` is an index into the data set's classes."""
+    """One input and what is to be learnt of it.
 
-    image: ImageSource
-    label: int
+    Attributes:
+        target: what the task's formats say of a sample: the index of a class for classification, indices of
+            classes ``(0, 3)`` for several labels, numbers ``(1.5,)`` for regression; plain, hashable data.
+    """
+
+    input: Source
+    target: Any
     split: Split
 
 
@@ -45,7 +51,7 @@ class Dataset:
     """A labelled data set with its splits decided.
 
     Attributes:
-        classes: names, in label order.
+        classes: names of the classes in order of their indices; in regression of the numbers that are predicted.
         fingerprint: changes whenever contents, labels or splits change; hexadecimal.
         skipped: samples left out under ``on_error: skip``, one line each with the reason.
     """

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.data.sample import Split
 from search.errors import DataError
@@ -41,3 +42,73 @@ def cut(
                 result[indices[place]] = split
             start += count
     return tuple(result)
+
+
+def cut_sets(
+    members: Sequence[Sequence[int]], classes: int, val_share: float, test_share: float, seed: int
+) -> tuple[Split, ...]:
+    """Return a split for every sample, where sample ``n`` shows the classes ``members[n]``, any number of them.
+
+    Iterative stratification: the rarest class is dealt out first, each of its samples to the part that lacks it
+    most (Sechidis et al. 2011, https://doi.org/10.1007/978-3-642-23808-6_10). So every class has its share in each
+    part as far as its samples reach; a class with few of them stays in training.
+
+    Raises:
+        DataError: fewer samples than parts.
+    """
+    shares = [(split, share) for split, share in _parts(val_share, test_share) if share > 0]
+    if len(members) < len(shares):
+        raise DataError(f"{len(members)} samples cannot be cut into {len(shares)} parts; add some")
+    random = np.random.default_rng(seed)
+    weight = np.array([share for _, share in shares])
+    shows = np.zeros((len(members), classes), dtype=bool)
+    for place, kinds in enumerate(members):
+        shows[place, list(kinds)] = True
+    wanted, room = weight[:, None] * shows.sum(axis=0), weight * len(members)
+    is_open, result = np.ones(len(members), dtype=bool), np.zeros(len(members), dtype=np.int64)
+
+    def deal(place: int, lacking: NDArray[np.float64]) -> None:
+        most = np.flatnonzero(lacking >= lacking.max() - 1e-9)
+        roomiest = most[room[most] >= room[most].max() - 1e-9]
+        part = int(random.choice(roomiest))
+        result[place], is_open[place] = part, False
+        room[part] -= 1
+        wanted[part] -= shows[place]
+
+    while (counts := shows[is_open].sum(axis=0)).any():
+        kind = int(np.where(counts > 0, counts, len(members) + 1).argmin())
+        for place in random.permutation(np.flatnonzero(is_open & shows[:, kind])):
+            deal(int(place), wanted[:, kind])
+    for place in random.permutation(np.flatnonzero(is_open)):
+        deal(int(place), room)
+    for part in range(1, len(shares)):  # a share of less than one sample is still a part
+        if not (result == part).any():
+            result[int(random.choice(np.flatnonzero(result == 0)))] = part
+    return tuple(shares[part][0] for part in result)
+
+
+def cut_numbers(values: Sequence[float], val_share: float, test_share: float, seed: int) -> tuple[Split, ...]:
+    """Return a split for every sample with a number: each part has the same distribution of ``values``.
+
+    Systematic sampling: in the order of their values, samples are taken at equal distances from a random start.
+
+    Raises:
+        DataError: fewer samples than parts.
+    """
+    parts = [(split, share) for split, share in _parts(val_share, test_share)[1:] if share > 0]
+    if len(values) < len(parts) + 1:
+        raise DataError(f"{len(values)} samples cannot be cut into {len(parts) + 1} parts; add some")
+    random = np.random.default_rng(seed)
+    order = np.lexsort((random.random(len(values)), np.asarray(values, dtype=np.float64)))
+    result = [Split.TRAIN] * len(values)
+    for split, share in parts:
+        count = min(max(round(share * len(values)), 1), len(order) - 1)
+        taken = np.floor((np.arange(count) + random.random()) * len(order) / count).astype(np.int64)
+        for place in order[taken]:
+            result[int(place)] = split
+        order = np.delete(order, taken)
+    return tuple(result)
+
+
+def _parts(val_share: float, test_share: float) -> list[tuple[Split, float]]:
+    return [(Split.TRAIN, 1 - val_share - test_share), (Split.VAL, val_share), (Split.TEST, test_share)]

@@ -161,13 +161,16 @@ def _study(study: StudyRecord, place: int, drawn: _Drawn, level: int) -> str:
 
 
 def _subtitle(study: StudyRecord) -> str:
-    counts = {split: sum(found.values()) for split, found in study.dataset.counts.items()}
-    images = ", ".join(f"{count} {split}" for split, count in counts.items())
+    images = ", ".join(f"{count} {split}" for split, count in study.dataset.samples().items())
     when = f" · started {study.created_at:%Y-%m-%d %H:%M} UTC" if study.created_at else ""
     return escape(
         f"{study.task} · {study.backbone} ({study.weights}) · {study.dataset.name}: "
-        f"{len(study.dataset.classes)} classes, {images} images{when}"
+        f"{len(study.dataset.classes)} {study.dataset.outputs}, {images} {_inputs(study)}{when}"
     )
+
+
+def _inputs(study: StudyRecord) -> str:
+    return "images" if study.dataset.inputs == "images" else "samples"
 
 
 def _warning(study: StudyRecord) -> str:

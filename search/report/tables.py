@@ -94,7 +94,7 @@ def gain(study: StudyRecord) -> Gain | None:
     if best is None or baseline is None or best.value is None or baseline.value is None:
         return None
     difference = best.value - baseline.value if study.maximize else baseline.value - best.value
-    images = sum(study.dataset.counts.get("val", {}).values())
+    images = study.dataset.samples().get("val", 0)
     margin = None
     if study.metric in ("accuracy", "balanced_accuracy") and images:
         variance = sum(max(value * (1 - value), 1 / (4 * images)) / images for value in (best.value, baseline.value))
@@ -115,7 +115,7 @@ def gain_words(study: StudyRecord) -> str:
     margin = f" ± {found.margin:.4f}" if found.margin is not None else ""
     certainty = ""
     if found.margin is not None:
-        images = sum(study.dataset.counts.get("val", {}).values())
+        images = study.dataset.samples().get("val", 0)
         inside = "within" if found.difference <= found.margin else "beyond"
         certainty = f"; {inside} what {images} validation images can tell apart (95 %)"
     return (

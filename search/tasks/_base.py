@@ -1,14 +1,23 @@
-"""What every task is: it owns data formats, head, loss and metrics. Same verbs in all tasks."""
+"""What every task is: it owns data formats, inputs and targets, head, loss and metrics. Same verbs in all tasks."""
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 
-from search.records import Evaluation
+from search.data.augment import Augmentation
+from search.data.cache import Frame
+from search.data.feed import Feed
+from search.data.sample import Dataset, Sample, Split
+from search.data.supply import Request, image_batches
+from search.data.targets import Targets
+from search.records import Evaluation, Json
+from spaces.backbones._base import Backbone, Preprocessing, Pretrained
 from spaces.heads import Features, HeadChoice
 
 
@@ -16,41 +25,120 @@ class Meter(ABC):
     """Collects one validation pass on the device; no host synchronisation until ``compute``."""
 
     @abstractmethod
-    def update(self, outputs: Tensor, targets: Tensor) -> None:
-        """Take a batch: ``outputs`` ``(N, classes)`` logits, ``targets`` ``(N,)`` class indices."""
+    def update(self, outputs: Any, targets: Any) -> None:
+        """Take a batch: what the head gave in eval mode, and the targets that belong to it.
+
+        A tensor of outputs comes in float32; other kinds come as they are, in pieces where memory is short.
+        """
 
     @abstractmethod
     def compute(self) -> Mapping[str, float]:
-        """Return every metric of the task by name, ``loss`` among them."""
+        """Return every metric of the task by name, ``loss`` among them where it has one in validation."""
 
     @abstractmethod
     def evaluation(self) -> Evaluation:
-        """Return per-class results and the confusion matrix."""
+        """Return results per class or number, and samples worth looking at."""
 
 
 class Task(ABC):
     """What is learnt. A file of this room ends with ``task = ...()``.
 
+    The registry holds one of each; ``bind`` makes the one of a study, with its options and what its data say.
+
     Class attributes:
-        name: the file's name and the value of ``task:`` in a study file.
-        formats: names of the data formats it takes.
-        mixes: whether inputs may be mixed with one another: ``loss`` then takes class probabilities.
+        name: the file's name, the value of ``task:`` in a study file and the key of the task's options there.
+        formats: names of the data formats it takes; the first is what ``data: PATH`` means, unless the path's ending
+            is one of another's ``suffixes``.
+        reads: what its inputs are, as ``Backbone.reads`` says it: ``images`` or ``tokens``.
+        outputs: what ``Dataset.classes`` names: ``classes``, or ``numbers`` that are predicted.
+        options: a frozen dataclass with a default for every field that checks itself and forbids unknown keys.
+            None: there are none.
         directions: metric name -> True when larger is better; the first one is the default objective.
+        mixes: whether inputs may be mixed with one another: ``loss`` then takes class probabilities.
+        leaves_out: names of decisions that make no sense for it, with the reason in words for people.
+        stacks: whether heads made of plain layers may be trained at once: ``loss`` runs under ``torch.func.vmap``.
     """
 
     name: ClassVar[str]
     formats: ClassVar[tuple[str, ...]]
     directions: ClassVar[Mapping[str, bool]]
+    reads: ClassVar[str] = "images"
+    outputs: ClassVar[str] = "classes"
+    options: ClassVar[type[Any] | None] = None
     mixes: ClassVar[bool] = False
+    leaves_out: ClassVar[Mapping[str, str]] = {}
+    stacks: ClassVar[bool] = False
+    chosen: Any = None
+    """What the study file says under the task's name, an instance of ``options``; set by ``bind``."""
+
+    def bind(self, chosen: Any, dataset: Dataset, pretrained: Pretrained) -> Self:
+        """Return the task of one study. A task that needs more of its data (means, anchors, a tokenizer) overrides
+        this, calls it first, and sets it on what it returns.
+
+        Raises:
+            UserError: the options do not go with the data or the backbone; one line.
+        """
+        bound = copy.copy(self)
+        bound.chosen = chosen
+        return bound
+
+    def facts(self) -> Mapping[str, Json]:
+        """Return what ``bind`` found in the data and prediction needs later, as plain data; goes into checkpoints."""
+        return {}
+
+    # Data
+
+    def input_size(self, chosen: Any, asked: tuple[int, int] | None, backbone: Backbone) -> tuple[int, int]:
+        """Return height and width of the network's input; ``(1, T)`` for texts of T tokens."""
+        return asked or backbone.usual_size
+
+    def frame(self, split: Split, size: tuple[int, int], expected: Preprocessing) -> Frame:
+        """Return how images of a split are decoded for a network that takes ``size`` (height, width).
+
+        By default as image classification does: the whole image for training, its centre for validation.
+        """
+        resize = (expected.resize_for(size[0]), expected.resize_for(size[1]))
+        return Frame(size, resize, expected.interpolation, whole=split is Split.TRAIN)
+
+    def augmentation(self, preset: Augmentation) -> Augmentation:
+        """Return what of the study's augmentation this task takes."""
+        return preset
+
+    def targets(self, samples: Sequence[Sample], frame: Frame) -> Targets:
+        """Return the targets of ``samples`` as one batch, on the CPU; class indices ``(N,)`` by default.
+
+        Targets that lie in the image are given in coordinates of the decoded image (``frame.shown`` says which part
+        of the original that is) and move with every crop and flip by ``Rows.follow``.
+        """
+        return torch.tensor([sample.target for sample in samples], dtype=torch.int64)
+
+    def batches(self, request: Request) -> Feed:
+        """Return the batches of a split; by default decoded images with ``targets``, augmented on the device."""
+        frame = self.frame(request.split, request.size, request.expected)
+        return image_batches(request, frame, self.augmentation(request.augmentation), self.targets)
+
+    def kinds(self, target: Any) -> Sequence[int]:
+        """Return the indices of the classes that a sample shows, for counts; the target itself by default."""
+        return (target,)
+
+    # Network and results
 
     @abstractmethod
-    def head(self, features: Features, classes: int, choice: HeadChoice) -> nn.Module:
-        """Return a head that turns ``features`` into the task's outputs for ``classes`` classes."""
+    def head(
+        self, features: Features, classes: int, choice: HeadChoice, decided: Mapping[str, Any] | None = None
+    ) -> nn.Module:
+        """Return a head that turns ``features`` into the task's outputs for ``classes`` classes (or numbers).
+
+        ``choice`` is the decision ``head``; ``decided`` has the value of every decision of the candidate by name,
+        those that only this task has among them.
+        """
 
     @abstractmethod
-    def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """Return the mean loss of a batch. ``targets`` are class indices ``(N,)`` or, after mixup,
-        class probabilities ``(N, classes)``."""
+    def loss(self, outputs: Any, targets: Any, label_smoothing: float = 0.0) -> Tensor:
+        """Return the mean loss of a batch from what the head gave in training mode.
+
+        Class indices ``(N,)`` are class probabilities ``(N, classes)`` after mixup.
+        """
 
     @abstractmethod
     def meter(self, classes: tuple[str, ...], device: Any) -> Meter:

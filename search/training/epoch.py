@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from search.data.targets import Targets
 from search.tasks._base import Meter
 from search.training.memory import MicroBatches, share
 from search.training.precision import Precision
+from spaces.heads import Maps
 
-Batch = tuple[Tensor, Tensor]
-Loss = Callable[[Tensor, Tensor], Tensor]
+Inputs = Tensor | Maps
+Batch = tuple[Inputs, Targets]
+Loss = Callable[[Any, Any], Tensor]
+"""Of a network's outputs and the targets: a tensor each, or whatever the task's head gives and its formats hold."""
 Penalties = Callable[[], Mapping[str, Tensor]]
-Forward = Callable[[nn.Module, Tensor], Tensor]
+Forward = Callable[[nn.Module, Any], Any]
 
 
-def whole(network: nn.Module, inputs: Tensor) -> Tensor:
+def whole(network: nn.Module, inputs: Inputs) -> Any:
     """Return the output of ``network`` for ``inputs``."""
-    outputs: Tensor = network(inputs)
-    return outputs
+    return network(inputs)
 
 
 class LeaveError(Exception):
@@ -49,7 +53,7 @@ class Step:
     memory: MicroBatches
     forward: Forward = whole
 
-    def run(self, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def run(self, images: Inputs, targets: Targets) -> dict[str, Tensor]:
         """Take one step and return its loss terms, still on the device."""
         terms: dict[str, Tensor] = {}
         samples = images.shape[0]
@@ -107,13 +111,18 @@ def validate(
     """Run every batch through ``network`` in eval mode and return the filled ``meter``."""
     network.eval()
     for images, targets in batches:
+        pieces: list[tuple[slice, Any]] = []
 
-        def measure(slices: Iterator[slice], images: Tensor = images, targets: Tensor = targets) -> None:
-            outputs = []
+        def measure(slices: Iterator[slice], images: Inputs = images, pieces: list[Any] = pieces) -> None:
+            pieces.clear()
             for piece in slices:
                 with precision.autocast():
-                    outputs.append(forward(network, precision.place(images[piece])))
-            meter.update(torch.cat(outputs).float(), targets)
+                    pieces.append((piece, forward(network, precision.place(images[piece]))))
 
         memory.run(images.shape[0], measure)
+        if isinstance(pieces[0][1], Tensor):
+            meter.update(torch.cat([output for _, output in pieces]).float(), targets)
+        else:
+            for piece, output in pieces:
+                meter.update(output, targets[piece])
     return meter

@@ -19,13 +19,15 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from search.data.batches import Batches
+from search.data.feed import Feed
 from search.records import Json
+from search.training.epoch import Batch
 from search.training.keeping import Features, FeatureStore
 from search.training.memory import MicroBatches
 from search.training.precision import Precision
 from spaces import probe
 from spaces.build import Network
+from spaces.heads import Maps
 
 logger = logging.getLogger(__name__)
 _VERSION = 1
@@ -40,39 +42,50 @@ class Prefix:
     """
 
     def __init__(self, network: Network, precision: Precision) -> None:
-        modules = list(network.units[: network.prefix_units])
+        modules = list(network.units[: max(network.carried, default=-1) + 1])
+        self.carried = network.carried
+        """Units whose outputs are needed behind the prefix; ``tapped`` when the head asks for chosen ones."""
+        self.tapped = bool(network.taps)
         self._precision = precision
         self._memory = MicroBatches()
         self._modules = modules
         self.digests = tuple(_digest(module) for module in modules)
-        self.macs = _macs(network)
+        self.macs = _macs(network, len(modules))
         """Multiply-adds of one input up to each unit, from 0 for none."""
 
     def __len__(self) -> int:
         return len(self._modules)
 
+    def __call__(self, inputs: Tensor) -> Tensor | Maps:
+        """Return what the network's suffix takes, for the network's ``inputs``."""
+        found = self.outputs(inputs, 0, self.carried)
+        return found if self.tapped else found.tensors[0]
+
     @torch.no_grad()
-    def __call__(self, inputs: Tensor, start: int = 0) -> Tensor:
-        """Return the prefix's output for what its first ``start`` units give; in pieces when memory runs out."""
-        found: list[Tensor] = []
+    def outputs(self, inputs: Tensor, start: int, units: Sequence[int]) -> Maps:
+        """Return the outputs of ``units`` for what the first ``start`` units give; in pieces when memory runs out."""
+        found: list[Maps] = []
 
         def run(slices: Iterator[slice]) -> None:
             found.clear()
             for piece in slices:
                 values = self._precision.place(inputs[piece])
+                kept: list[Tensor] = []
                 with self._precision.autocast():
-                    for module in self._modules[start:]:
-                        values = module(values)
-                found.append(values)
+                    for index in range(start, units[-1] + 1):
+                        values = self._modules[index](values)
+                        if index in units:
+                            kept.append(values)
+                found.append(Maps(tuple(kept)))
 
         self._memory.run(len(inputs), run)
-        return found[0] if len(found) == 1 else torch.cat(found)
+        return Maps(tuple(torch.cat(column) for column in zip(*found, strict=True))) if len(found) > 1 else found[0]
 
 
-def _macs(network: Network) -> tuple[int, ...]:
+def _macs(network: Network, units: int) -> tuple[int, ...]:
     shape = network.chain.input_shape
     total = [0]
-    for module in network.units[: network.prefix_units]:
+    for module in network.units[:units]:
         found = probe.run(module, shape)
         total.append(total[-1] + found.macs)
         shape = found.out_shape
@@ -134,12 +147,15 @@ class Account:
 class FrozenBatches:
     """Batches as they come out of a frozen prefix.
 
+    Outputs of several units are kept one by one, each under the key of the prefix that ends there: so they are what
+    a shallower prefix of another trial is looked up as, and each is computed from the one in front of it.
+
     Attributes:
         facts: identify data and frame of ``batches``; plain data.
         store: where outputs are kept; None computes them anew every epoch.
     """
 
-    batches: Batches
+    batches: Feed
     prefix: Prefix
     facts: Sequence[Json]
     store: FeatureStore | None
@@ -148,101 +164,129 @@ class FrozenBatches:
     def __len__(self) -> int:
         return len(self.batches)
 
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the prefix's output for the images of every batch of epoch ``number``, and their labels."""
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Yield the prefix's output for the inputs of every batch of epoch ``number``, and their targets."""
         features = self._features(number)
         if features is None:
-            for images, labels in self.batches.epoch(number):
-                yield self.prefix(images), labels
+            for inputs, targets in self.batches.epoch(number):
+                yield self.prefix(inputs), targets
             return
         device = self.batches.device
         for chosen in self.batches.order(number):
-            yield features.take(chosen, device), self.batches.labels(chosen)
+            found = tuple(one.take(chosen, device) for one in features)
+            yield Maps(found) if self.prefix.tapped else found[0], self.batches.targets(chosen, number)
 
-    def _features(self, number: int) -> Features | None:
-        """Return the output for all images as epoch ``number`` views them; None when it is not worth keeping."""
-        if self.store is None or self.account.source != "cached":
+    def _features(self, number: int) -> tuple[Features, ...] | None:
+        """Return the outputs for all inputs as epoch ``number`` views them; None when it is not worth keeping."""
+        store = self.store
+        if store is None or self.account.source != "cached":
             return None
         keys = self._keys(self.batches.view(number))
-        found = self.store.find(keys[-1])
-        if found is not None:
-            self.account.bytes_an_image = found.bytes_an_image
-            self.account.reused += len(self.batches.pixels)
-            return found
+        found = [store.find(keys[unit + 1]) for unit in self.prefix.carried]
+        there = tuple(one for one in found if one is not None)
+        if len(there) == len(found):
+            self.account.bytes_an_image = sum(one.bytes_an_image for one in there)
+            self.account.reused += self.batches.count
+            return there
         begin = time.perf_counter()
-        made = self._make(number, keys)
+        made = self._make(store, number, keys)
         self.account.seconds += time.perf_counter() - begin
         return made
 
     def _keys(self, view: int) -> list[str]:
-        """Return the key of the images themselves, then of the output of every unit."""
+        """Return the key of the inputs themselves, then of the output of every unit."""
         batches = self.batches
-        seed = batches.views.seed if batches.views and batches.augmentation else None
-        facts = [_VERSION, *self.facts, batches.size, batches.resize, batches.mean, batches.std, seed, view]
-        facts += [repr(batches.augmentation), str(self.store.layout if self.store else None)]
+        seed = batches.views.seed if batches.views and batches.variation != "None" else None
+        facts = [_VERSION, *self.facts, *batches.facts, seed, view]
+        facts += [batches.variation, str(self.store.layout if self.store else None)]
         key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         keys = [key]
         for digest in self.prefix.digests:
             keys.append(hashlib.sha256(f"{keys[-1]}{digest}".encode()).hexdigest())
         return keys
 
-    def _make(self, number: int, keys: Sequence[str]) -> Features | None:
-        store = self.store
-        if store is None:
+    def _make(self, store: FeatureStore, number: int, keys: Sequence[str]) -> tuple[Features, ...] | None:
+        """Return the outputs of all carried units, computed where they are not there; None when it does not pay."""
+        if self.prefix.tapped and self._why_not(store, number):
             return None
-        start, below = self._nearest(store, keys)
-        parts = self._outputs(number, start, below)
+        made: list[Features] = []
+        for unit in self.prefix.carried:
+            found = store.find(keys[unit + 1]) or self._made(store, number, keys[: unit + 2])
+            if found is None:
+                return None
+            made.append(found)
+        return tuple(made)
+
+    def _why_not(self, store: FeatureStore, number: int) -> str:
+        """Judge by the first batches whether the outputs of all carried units together are worth keeping."""
+        parts = self._outputs(number, 0, None, self.prefix.carried)
         ready, took = _timed(parts)
-        first = ready[0][1]
-        done = self.prefix.macs[-1] - self.prefix.macs[start]
-        whole = took * (self.prefix.macs[-1] / done if done else 1.0)
-        count, account = len(self.batches.pixels), self.account
-        account.bytes_an_image = store.bytes_of(first)
-        account.why = store.why_not(count * account.views, first, whole)
+        return self._judged(store, ready[0][1], took)
+
+    def _judged(self, store: FeatureStore, sample: Tensor | Maps, seconds: float) -> str:
+        """Return why it does not pay to keep outputs like ``sample``, which take ``seconds`` an input; tell it."""
+        account = self.account
+        account.bytes_an_image = store.bytes_of(sample)
+        account.why = store.why_not(self.batches.count * account.views, sample, seconds)
         if account.why:
             account.source = "recomputed"
             logger.info("prefix of %d units is not cached: %s", len(self.prefix), account.why)
-            return None
+        return account.why
+
+    def _made(self, store: FeatureStore, number: int, keys: Sequence[str]) -> Features | None:
+        """Return the output of the unit that the last of ``keys`` is of, from the nearest one below that is there."""
+        unit, account = len(keys) - 2, self.account
+        start, below = self._nearest(store, keys)
+        parts = self._outputs(number, start, below, (unit,))
+        ready, took = _timed(parts)
+        first = ready[0][1].tensors[0]
+        if not self.prefix.tapped:
+            done = self.prefix.macs[-1] - self.prefix.macs[start]
+            if self._judged(store, first, took * (self.prefix.macs[-1] / done if done else 1.0)):
+                return None
 
         def fill(features: Features) -> None:
             for part, outputs in itertools.chain(ready, parts):
-                features.put(part, outputs)
-            account.computed += count
+                features.put(part, outputs.tensors[0])
+            account.computed += self.batches.count if unit == self.prefix.carried[-1] else 0
 
-        made = store.make(keys[-1], count, first, fill)
+        made = store.make(keys[-1], self.batches.count, first, fill)
         if made is None:
             account.source, account.why = "recomputed", "there is no room for it"
         return made
 
     def _nearest(self, store: FeatureStore, keys: Sequence[str]) -> tuple[int, Features | None]:
-        for start in range(len(self.prefix) - 1, 0, -1):
+        for start in range(len(keys) - 2, 0, -1):
             found = store.find(keys[start])
             if found is not None:
                 return start, found
         return 0, None
 
-    def _outputs(self, number: int, start: int, below: Features | None) -> Iterator[tuple[slice, Tensor]]:
+    def _outputs(
+        self, number: int, start: int, below: Features | None, units: Sequence[int]
+    ) -> Iterator[tuple[slice, Maps]]:
         batches = self.batches
         if below is None:
-            for part, images in batches.images(number, batches.batch_size):
-                yield part, self.prefix(images)
+            for part, inputs in batches.every(number, batches.batch_size):
+                yield part, self.prefix.outputs(inputs, 0, units)
             return
-        for chosen in torch.arange(len(batches.pixels)).split(batches.batch_size):  # type: ignore[no-untyped-call]
+        for chosen in torch.arange(batches.count).split(batches.batch_size):  # type: ignore[no-untyped-call]
             part = slice(int(chosen[0]), int(chosen[-1]) + 1)
-            yield part, self.prefix(below.take(chosen, batches.device), start)
+            yield part, self.prefix.outputs(below.take(chosen, batches.device), start, units)
 
 
-def _timed(parts: Iterator[tuple[slice, Tensor]]) -> tuple[list[tuple[slice, Tensor]], float]:
+def _timed(parts: Iterator[tuple[slice, Maps]]) -> tuple[list[tuple[slice, Maps]], float]:
     """Return the first two parts and the seconds that one image of the second took: the first warms up."""
-    ready: list[tuple[slice, Tensor]] = []
+    ready: list[tuple[slice, Maps]] = []
     seconds = 0.0
     for _ in range(2):
         begin = time.perf_counter()
         part = next(parts, None)
         if part is None:
             break
-        if part[1].is_cuda:
-            torch.cuda.synchronize(part[1].device)
+        first = part[1].tensors[0]
+        if first.is_cuda:
+            torch.cuda.synchronize(first.device)
         seconds = (time.perf_counter() - begin) / len(part[1])
         ready.append(part)
     return ready, seconds

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from search.errors import TrialError
 from search.records import EpochRecord, Evaluation, Json, Verdict
 from search.tasks._base import Task
 from search.training import checkpoint as files
+from search.training.compiling import Compiled, Mode
 from search.training.epoch import Batch, Forward, LeaveError, Penalties, Step, train, validate, whole
 from search.training.memory import MicroBatches
 from search.training.precision import Precision
@@ -47,6 +48,7 @@ class Course:
         micro_batch: most samples that fitted in memory before; None when nobody has run out of it.
         forward: how the network runs on what ``train`` and ``val`` give: from its input, or from behind its prefix.
         facts: asked at the end for what else the trial's record shall say.
+        compiling: whether training steps are compiled; ``backbone`` names what shares the experience with it.
     """
 
     task: Task
@@ -68,8 +70,10 @@ class Course:
     micro_batch: int | None = None
     forward: Forward = whole
     facts: Callable[[], Mapping[str, Json]] = dict
+    compiling: Mode = "off"
+    backbone: str = ""
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, outputs: Any, targets: Any) -> Tensor:
         """Return the task's mean loss of a batch, labels smoothed as the recipe says."""
         return self.task.loss(outputs, targets, self.label_smoothing)
 
@@ -114,6 +118,7 @@ def fit(network: nn.Module, course: Course) -> Outcome:
     """
     optimizer, schedule = course.optimize(network, course.steps_per_epoch * course.epochs)
     memory = MicroBatches(course.micro_batch)
+    forward = _forward(course)
     step = Step(
         network,
         course.loss,
@@ -122,7 +127,7 @@ def fit(network: nn.Module, course: Course) -> Outcome:
         schedule,
         course.precision,
         memory,
-        course.forward,
+        forward,
     )
     progress = _resume(network, optimizer, schedule, course)
     saved_at = time.monotonic()
@@ -149,8 +154,15 @@ def fit(network: nn.Module, course: Course) -> Outcome:
         progress.weights or {},
         progress.evaluation,
         memory.limit,
-        course.facts(),
+        {**course.facts(), **(forward.told() if isinstance(forward, Compiled) else {})},
     )
+
+
+def _forward(course: Course) -> Forward:
+    if course.compiling == "off":
+        return course.forward
+    steps, device = course.steps_per_epoch * course.epochs, course.precision.device
+    return Compiled(course.forward, steps, course.compiling, course.backbone, device)
 
 
 def _epoch(step: Step, course: Course, number: int, progress: _Progress) -> EpochRecord:

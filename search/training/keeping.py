@@ -19,6 +19,7 @@ from search.data import mapped
 from search.data.batches import gather
 from search.data.mapped import Array, Facts, Shelf
 from search.training.host import Budgets
+from spaces.heads import Maps
 
 logger = logging.getLogger(__name__)
 _NUMPY = {torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.uint16}
@@ -160,11 +161,12 @@ class FeatureStore:
             self._on_host.add(key, features)
         return features
 
-    def bytes_of(self, sample: Tensor) -> int:
+    def bytes_of(self, sample: Tensor | Maps) -> int:
         """Return the bytes that one image of the batch ``sample`` takes here."""
-        return sample[0].numel() * (self.layout or sample.dtype).itemsize
+        tensors = (sample,) if isinstance(sample, Tensor) else sample.tensors
+        return sum(tensor[0].numel() * (self.layout or tensor.dtype).itemsize for tensor in tensors)
 
-    def why_not(self, images: int, sample: Tensor, seconds_an_image: float) -> str:
+    def why_not(self, images: int, sample: Tensor | Maps, seconds_an_image: float) -> str:
         """Return why it does not pay to keep ``images`` outputs like ``sample``; empty when it does.
 
         It pays when reading an output takes less time than ``seconds_an_image``, measured where all would fit.

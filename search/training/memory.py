@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from search.errors import TrialError
+from spaces.heads import Maps
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +87,6 @@ def free() -> None:
         torch.cuda.empty_cache()
 
 
-def share(piece: Tensor, samples: int) -> float:
+def share(piece: Tensor | Maps, samples: int) -> float:
     """Return the weight of ``piece`` in the mean over a step of ``samples``."""
     return piece.shape[0] / samples

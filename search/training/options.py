@@ -21,7 +21,10 @@ class TrainingOptions:
             see ``views`` fixed augmented views of every image otherwise, whether those are kept or not.
         views: nothing takes as many as cost at most about 1 % of the study.
         features: what kept outputs are stored as; ``auto`` is as they are computed.
-        precision: ``auto`` is bf16 (else fp16) autocast on CUDA and float32 on the CPU.
+        precision: ``auto`` is bf16 (else fp16) autocast on CUDA, bf16 on a CPU that multiplies bf16 matrices in
+            hardware (Intel AMX), and float32 on any other.
+        compile: whether training steps go through ``torch.compile``: ``auto`` where timing a few steps says that the
+            trial earns back what compiling takes, ``graphs`` likewise with CUDA graphs, ``always`` at once.
     """
 
     epochs: int = 5
@@ -33,6 +36,7 @@ class TrainingOptions:
     views: int | None = None
     features: Literal["auto", "float32", "bf16", "fp16"] = "auto"
     precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
+    compile: Literal["off", "auto", "graphs", "always"] = "off"
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from spaces.build import Network
 from spaces.chain import is_norm_layer
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty
+from spaces.probe import is_tapped
 from spaces.signature import signature
 
 _BETAS, _EPS = (0.9, 0.999), 1e-8
@@ -104,7 +105,7 @@ class Layout:
 
 def layout_of(head: nn.Module) -> Layout | None:
     """Return the layers of ``head``; None for one that cannot be batched."""
-    if not isinstance(head, nn.Sequential):
+    if not isinstance(head, nn.Sequential) or is_tapped(head):
         return None
     front: list[nn.Module] = []
     layers: list[nn.Module] = []
@@ -178,7 +179,7 @@ class Stack(Generic[S]):
             for name, value in self.parameters.items()
         }
 
-    def front(self, features: Tensor) -> Tensor:
+    def front(self, features: Any) -> Any:
         """Return what the layers in front of the first one that learns make of ``features``."""
         for layer in self._front:
             features = layer(features)
@@ -216,7 +217,7 @@ class Stack(Generic[S]):
             ]
         return {place: torch.stack(masks) for place, masks in found.items()}
 
-    def step(self, inputs: Tensor, targets: Tensor, precision: Precision) -> dict[str, Tensor]:
+    def step(self, inputs: Tensor, targets: Any, precision: Precision) -> dict[str, Tensor]:
         """Take one step of every member; return their loss terms by name, ``(members,)`` each."""
         with precision.autocast():
             outputs = self.outputs(inputs, self.masks(len(targets)))

@@ -67,12 +67,14 @@ class Decision(ABC, Generic[V]):
         options: a frozen dataclass with defaults for every field: the range a study file may give.
             It checks itself in ``__post_init__`` (``ValueError``, one line) and forbids unknown keys
             by ``__pydantic_config__ = {"extra": "forbid"}``.
+        tasks: names of the tasks that have this decision (pyramid levels of detection); empty for all.
     """
 
     name: ClassVar[str]
     stage: ClassVar[Stage]
     rank: ClassVar[int] = 0
     options: ClassVar[type[Any]]
+    tasks: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def choices(self, chain: Chain, within: Any) -> Any | NotApplicable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from spaces import probe
@@ -22,7 +22,7 @@ from spaces.decisions._base import (
     read_number,
 )
 from spaces.errors import CandidateError
-from spaces.heads import ACTIVATIONS, MAP_POOLINGS, TOKEN_POOLINGS, Features, HeadChoice
+from spaces.heads import ACTIVATIONS, MAP_POOLINGS, TOKEN_POOLINGS, Features, HeadChoice, Tap
 
 _MOST_HIDDEN = 3
 
@@ -164,6 +164,17 @@ def features_of(chain: Chain) -> Features:
         int(str(token)) if is_tokens and token is not None else None,
         masked=is_tokens and bool(chain.facts.get("masked")),
     )
+
+
+def attachment(chain: Chain) -> Features:
+    """Return what ``features_of`` does, with every output that a head may tap: the last one at each reduction."""
+    last: dict[int, Tap] = {}
+    for place, unit in enumerate(probe.describe(chain)):
+        shape = unit.out_shape
+        if len(shape) in (2, 3):
+            flat = probe.is_channels_last(chain, shape)
+            last[unit.reduction] = Tap(place, unit.name, unit.reduction, shape, flat)
+    return replace(features_of(chain), taps=tuple(sorted(last.values(), key=lambda tap: tap.unit)))
 
 
 decision = Head()

@@ -177,7 +177,7 @@ def _tutorial_data(job: Job) -> tuple[Any, Any, int]:
         return train_set, ImageFolder(str(root / "val"), plain), len(train_set.classes)
     from search.data.sample import Split
 
-    kept = {sample.image.name for sample in laboratory(job).dataset.of(Split.VAL)}
+    kept = {sample.input.name for sample in laboratory(job).dataset.of(Split.VAL)}
     train_all, val_all = ImageFolder(str(root), varied), ImageFolder(str(root), plain)
     inside = [str(Path(path).absolute()) in kept for path, _ in train_all.samples]
     train_part = Subset(train_all, [place for place, is_val in enumerate(inside) if not is_val])

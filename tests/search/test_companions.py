@@ -92,6 +92,7 @@ def test_frozen_trials_are_trained_at_once_and_each_is_a_trial_of_its_own(
 
 
 def test_the_first_of_a_group_comes_out_as_alone(spec: StudySpec, tmp_path: Path) -> None:
+    spec = replace(spec, training=replace(spec.training, precision="float32"))
     alone = run(spec, tmp_path / "a", trials=2).trials[1]
     beside = run(spec, tmp_path / "b", trials=4, parallel_heads=3).trials[1]
     assert beside.candidate == alone.candidate

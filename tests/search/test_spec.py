@@ -162,3 +162,15 @@ def test_one_entry_means_what_the_single_objective_does() -> None:
 )
 def test_faults_of_objectives_and_constraints_are_told_with_their_line(text: str, line: str) -> None:
     assert faults(PLAIN + text)[0].startswith(line)
+
+
+def test_backbones_may_be_a_list() -> None:
+    spec = parse_spec(PLAIN.replace("resnet18", "[resnet18, mobilenet_v2]"))
+    assert spec.backbone == "torchvision:resnet18"
+    assert spec.backbones == ("torchvision:resnet18", "torchvision:mobilenet_v2")
+    assert from_data(json.loads(json.dumps(spec.to_json())), text=spec.text, base=spec.base) == spec
+    one = parse_spec(PLAIN.replace("resnet18", "[resnet18]"))
+    assert one.to_json() == parse_spec(PLAIN).to_json()
+    assert "different backbones" in faults(PLAIN.replace("resnet18", "[resnet18, torchvision:resnet18]"))[0]
+    assert "s.yaml:3: backbone" in faults(PLAIN.replace("resnet18", "[resnet18, resnet19]"))[0]
+    assert "s.yaml:3: backbone" in faults(PLAIN.replace("resnet18", "[]"))[0]

@@ -155,11 +155,10 @@ def _downloads(study: str, query: str) -> html.P:
 
 
 def _subtitle(study: StudyRecord) -> str:
-    counts = {split: sum(found.values()) for split, found in study.dataset.counts.items()}
-    images = ", ".join(f"{count} {split}" for split, count in counts.items())
+    images = ", ".join(f"{count} {split}" for split, count in study.dataset.samples().items())
     return (
         f"{study.task} · {study.backbone} ({study.weights}) · {study.dataset.name}: "
-        f"{len(study.dataset.classes)} classes, {images}"
+        f"{len(study.dataset.classes)} {study.dataset.outputs}, {images}"
     )
 
 

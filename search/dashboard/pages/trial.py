@@ -103,7 +103,7 @@ _MOST_CLASSES = 50
 
 
 def _confusion(trial: TrialRecord) -> list[Any]:
-    if trial.evaluation is None:
+    if trial.evaluation is None or not trial.evaluation.classes:
         return []
     worst = sorted(trial.evaluation.classes, key=lambda result: result.f1)[:_MOST_CLASSES]
     rows = [

@@ -6,17 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
-from search.data.sample import Dataset, Split
-
-SPLITS = {
-    "train": Split.TRAIN,
-    "training": Split.TRAIN,
-    "val": Split.VAL,
-    "valid": Split.VAL,
-    "validation": Split.VAL,
-    "test": Split.TEST,
-}
-"""Words by which people call the parts of their data."""
+from search.data.sample import Dataset
 
 
 class Format(ABC):
@@ -26,10 +16,12 @@ class Format(ABC):
         name: the file's name and the value of ``data.format`` in a study file.
         options: a frozen dataclass with what a study file says about it (path, split shares, seed ...),
             checked by itself; it forbids unknown keys.
+        suffixes: endings of the file that ``data.path`` names, in lower case, by which the format is known.
     """
 
     name: ClassVar[str]
     options: ClassVar[type[Any]]
+    suffixes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def read(self, options: Any, base: Path) -> Dataset:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from search.data.assembly import Cut, Listed, OnError, assemble
-from search.data.formats._base import SPLITS, Format
+from search.data.formats._base import Format
 from search.data.images import EXTENSIONS, FileImage
 from search.data.sample import Dataset, Split
+from search.data.tabular import SPLITS
 from search.errors import DataError
 
 

@@ -33,7 +33,7 @@ class Confusion(Figure):
 
     def rows(self, study: StudyRecord) -> Rows | None:
         best = study.best
-        if best is None or best.evaluation is None:
+        if best is None or best.evaluation is None or not best.evaluation.confusion:
             return None
         matrix = best.evaluation.confusion
         names = tuple(result.name for result in best.evaluation.classes)

@@ -80,10 +80,10 @@ def test_fixed_views_come_back_in_turn_whatever_the_trials_seed() -> None:
 
 def test_images_in_order_are_those_of_the_epoch() -> None:
     found = batches(pixels=noise(), shuffle=True, augmentation=STRONG)
-    whole = torch.cat([images for _, images in found.images(3, 4)])
+    whole = torch.cat([images for _, images in found.every(3, 4)])
     for (images, labels), chosen in zip(found.epoch(3), found.order(3), strict=True):
         torch.testing.assert_close(images, whole[chosen])
-        assert torch.equal(labels, found.labels(chosen))
+        assert torch.equal(labels, found.targets(chosen, 3))
 
 
 @pytest.mark.gpu

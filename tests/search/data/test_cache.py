@@ -37,7 +37,7 @@ def test_cached_images_are_those_decoded_in_memory(samples: tuple[Sample, ...], 
 
 def test_evaluation_is_cut_as_torchvision_cuts(samples: tuple[Sample, ...]) -> None:
     frame = Frame((14, 14), (16, 16), "bilinear", whole=False)
-    image = samples[0].image.open()
+    image = samples[0].input.open()
     expected = reference.center_crop(reference.resize(image, [16]), [14, 14])
     assert np.array_equal(frame.render(image), np.asarray(expected).transpose(2, 0, 1))
 

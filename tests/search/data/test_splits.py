@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search.data import splits
 from search.data.sample import Split
 from search.data.splits import cut
 from search.errors import DataError
@@ -36,3 +38,39 @@ def test_shares_are_kept_in_each_class() -> None:
 def test_a_class_that_is_too_small_to_cut_is_named() -> None:
     with pytest.raises(DataError, match="class 'b' has 1 images; at least 2"):
         cut([0, 0, 1], ["a", "b"], 0.2, 0.0, 0)
+
+
+def test_every_label_has_its_share_in_each_part() -> None:
+    random = np.random.default_rng(1)
+    rates = [0.5, 0.3, 0.1, 0.04]
+    members = [tuple(np.flatnonzero(random.random(4) < rates).tolist()) for _ in range(600)]
+    found = splits.cut_sets(members, 4, 0.2, 0.1, seed=3)
+    assert found == splits.cut_sets(members, 4, 0.2, 0.1, seed=3)
+    assert found != splits.cut_sets(members, 4, 0.2, 0.1, seed=4)
+    for split, share in ((Split.TRAIN, 0.7), (Split.VAL, 0.2), (Split.TEST, 0.1)):
+        assert found.count(split) == pytest.approx(600 * share, abs=3)
+        for kind in range(4):
+            shown = [place for place, kinds in enumerate(members) if kind in kinds]
+            there = sum(found[place] is split for place in shown)
+            assert there == pytest.approx(len(shown) * share, abs=2)
+
+
+def test_a_label_of_one_sample_stays_in_training_and_no_part_is_empty() -> None:
+    found = splits.cut_sets([(0,), (0,), (1,), (), ()], 2, 0.1, 0.1, seed=0)
+    assert found[2] is Split.TRAIN
+    assert set(found) == set(Split)
+    with pytest.raises(DataError, match="2 samples cannot be cut into 3 parts"):
+        splits.cut_sets([(0,), ()], 1, 0.2, 0.2, seed=0)
+
+
+def test_numbers_have_the_same_distribution_in_each_part() -> None:
+    values = np.random.default_rng(0).exponential(size=500).tolist()
+    found = splits.cut_numbers(values, 0.2, 0.1, seed=2)
+    assert (found.count(Split.VAL), found.count(Split.TEST)) == (100, 50)
+    for split in Split:
+        part = [value for value, is_in in zip(values, found, strict=True) if is_in is split]
+        for share in (0.1, 0.5, 0.9):
+            assert np.quantile(part, share) == pytest.approx(np.quantile(values, share), rel=0.2, abs=0.05)
+    assert found != splits.cut_numbers(values, 0.2, 0.1, seed=3)
+    with pytest.raises(DataError, match="1 samples cannot be cut into 2 parts"):
+        splits.cut_numbers([1.0], 0.5, 0.0, seed=0)

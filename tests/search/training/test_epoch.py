@@ -20,7 +20,7 @@ def step(network: nn.Module, penalty: float = 0.0) -> Step:
         lambda: {"l2": penalty * weight.square().sum()} if penalty else {},
         optimizer,
         ConstantLR(optimizer, factor=1.0),
-        choose(torch.device("cpu")),
+        choose(torch.device("cpu"), "float32"),
         MicroBatches(),
     )
 

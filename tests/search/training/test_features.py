@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from search.data.sample import Split
 from search.laboratory import Laboratory, open_laboratory
 from search.records import Verdict
 from search.spec import load_spec
+from search.tasks.classification import Classification
 from search.training.features import Prefix
 from search.training.fit import Course, Outcome, fit
 from search.training.host import Budgets
@@ -22,6 +23,7 @@ from search.training.precision import choose
 from spaces import build, heads
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate, Recipe
+from spaces.heads import Features, HeadChoice, Maps
 from spaces.space import Space
 
 AMPLE = Budgets(0, 1 << 30, 1 << 30)
@@ -95,7 +97,7 @@ def test_dropout_inside_the_prefix_stays_switched_off(tiny: Pretrained) -> None:
         space.apply(candidate), space.values(candidate), lambda found, choice: heads.vector_head(found, 3, choice), 0
     ).train()
     images = torch.randn(6, 3, 16, 16)
-    prefix = Prefix(network, choose(CPU))
+    prefix = Prefix(network, choose(CPU, "float32"))
     torch.testing.assert_close(prefix(images), network.prefix(images), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(prefix(images), prefix(images), rtol=0, atol=0)
 
@@ -112,13 +114,13 @@ def test_nothing_is_computed_twice(laboratory: Laboratory) -> None:
 def test_a_deeper_prefix_starts_from_a_shallower_one(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
     run(laboratory, frozen(laboratory, 4))
     starts: list[int] = []
-    call = Prefix.__call__
+    call = Prefix.outputs
 
-    def watched(self: Prefix, inputs: torch.Tensor, start: int = 0) -> torch.Tensor:
+    def watched(self: Prefix, inputs: torch.Tensor, start: int, units: Sequence[int]) -> Maps:
         starts.append(start)
-        return call(self, inputs, start)
+        return call(self, inputs, start, units)
 
-    monkeypatch.setattr(Prefix, "__call__", watched)
+    monkeypatch.setattr(Prefix, "outputs", watched)
     deeper = run(laboratory, frozen(laboratory, 7))
     assert set(starts) == {4}
     plain = run(laboratory, frozen(laboratory, 7), plain_views)
@@ -166,3 +168,69 @@ def test_images_are_seen_anew_where_nothing_is_frozen(laboratory: Laboratory) ->
     assert course.train.views is None  # type: ignore[attr-defined]
     assert laboratory.batches(Split.TRAIN).views is None
     assert course.facts() == {}
+
+
+class Pyramid(nn.Module):
+    """A head on the outputs of chosen units: the mean of each map, side by side."""
+
+    def __init__(self, features: Features, taps: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        known = {tap.unit: tap.channels for tap in features.taps}
+        self.taps = taps
+        self.out = nn.Linear(sum(known[tap] for tap in taps), classes)
+
+    def forward(self, maps: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        return self.out(torch.cat([one.mean((2, 3)) for one in maps], dim=1))
+
+
+class Tapping(Classification):
+    """Classification by a head on several units."""
+
+    def __init__(self, places: tuple[int, ...]) -> None:
+        self.places = places
+
+    def head(
+        self, features: Features, classes: int, choice: HeadChoice, decided: Mapping[str, object] | None = None
+    ) -> nn.Module:
+        return Pyramid(features, tuple(features.taps[place].unit for place in self.places), classes)
+
+
+@pytest.mark.parametrize(("depth", "places"), [(4, (1, 2, 3)), (6, (0, 1, 2)), (9, (1, 3)), (1, (2, 3)), (7, (0, 1))])
+def test_a_head_on_several_units_learns_from_kept_outputs_what_it_does_without(
+    laboratory: Laboratory, depth: int, places: tuple[int, ...]
+) -> None:
+    laboratory = replace(laboratory, task=Tapping(places))
+    candidate = frozen(laboratory, depth)
+    cached = run(laboratory, candidate)
+    assert cached.facts["prefix"]["train"]["source"] == "cached"
+    assert curve(cached) == pytest.approx(curve(run(laboratory, candidate, plain_views)), rel=1e-4)
+
+
+def test_outputs_of_several_units_are_those_of_shallower_prefixes(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tapping = replace(laboratory, task=Tapping((1, 2, 3)))
+    first = run(tapping, frozen(tapping, 9)).facts["prefix"]["train"]
+    # Every view once, though three outputs are kept; the third epoch finds the first view's.
+    assert (first["computed"], first["reused"]) == (2 * 27, 27)
+    starts: list[int] = []
+    call = Prefix.outputs
+
+    def watched(self: Prefix, inputs: torch.Tensor, start: int, units: Sequence[int]) -> Maps:
+        starts.append(start)
+        return call(self, inputs, start, units)
+
+    monkeypatch.setattr(Prefix, "outputs", watched)
+    again = run(laboratory, frozen(laboratory, 9)).facts["prefix"]["train"]
+    assert (again["computed"], again["reused"]) == (0, 3 * 27)
+    assert starts == []
+
+
+def test_outputs_that_are_too_large_together_are_computed_anew(laboratory: Laboratory, tmp_path: Path) -> None:
+    whole = run(replace(laboratory, task=Tapping((0, 1, 2, 3))), frozen(laboratory, 9))
+    size = whole.facts["prefix"]["train"]["bytes_an_image"] * 27 * 2
+    small = FeatureStore(CPU, tmp_path / "small", Budgets(0, size // 2, size // 2))
+    poor = run(replace(laboratory, task=Tapping((0, 1, 2, 3)), store=small), frozen(laboratory, 9))
+    assert poor.facts["prefix"]["train"]["source"] == "recomputed"
+    assert "more than the budgets allow" in poor.facts["prefix"]["train"]["why"]
+    assert curve(poor) == pytest.approx(curve(whole), rel=1e-4)

@@ -63,7 +63,7 @@ def course(**changes: object) -> Course:
         objective="accuracy",
         maximize=True,
         seed=3,
-        precision=choose(torch.device("cpu")),
+        precision=choose(torch.device("cpu"), "float32"),
         optimize=lambda network, steps: optimize(
             network, Optimizer("adamw", 0.01, 0.003, schedule="cosine"), Penalty(), steps
         ),  # type: ignore[arg-type]

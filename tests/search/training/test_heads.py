@@ -87,7 +87,7 @@ def course(recipe: Optimizer, penalty: Penalty, seed: int) -> Course:
         objective="accuracy",
         maximize=True,
         seed=seed,
-        precision=choose(torch.device("cpu")),
+        precision=choose(torch.device("cpu"), "float32"),
         optimize=lambda network, steps: optimize(network, recipe, penalty, steps),  # type: ignore[arg-type]
         steps_per_epoch=4,
         penalties=partial(build.penalties, penalty=penalty),  # type: ignore[arg-type]

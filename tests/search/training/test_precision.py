@@ -2,15 +2,59 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from search.training import precision
 
+CPU = torch.device("cpu")
 
-def test_the_cpu_computes_in_float32() -> None:
-    found = precision.choose(torch.device("cpu"))
-    assert found.dtype is None
+
+@pytest.mark.parametrize(("matrix_unit", "dtype"), [(False, None), (True, torch.bfloat16)])
+def test_the_cpu_computes_in_bf16_only_where_it_has_a_unit_for_it(
+    matrix_unit: bool, dtype: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "_has_matrix_unit", lambda: matrix_unit)
+    found = precision.choose(CPU)
+    assert found.dtype is dtype
     assert found.channels_last
     assert not found.scaler.is_enabled()
+    assert precision.choose(CPU, "float32").dtype is None
+
+
+@pytest.mark.parametrize(
+    ("layer", "inside"),
+    [
+        (nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8), torch.float32),
+        (nn.Conv2d(8, 8, 3, padding=1, groups=8), torch.bfloat16),
+        (nn.Conv2d(8, 8, 3, stride=2, padding=1), torch.bfloat16),
+    ],
+)
+def test_what_is_slow_in_bf16_runs_in_float32(layer: nn.Conv2d, inside: torch.dtype) -> None:
+    images = torch.randn(2, 8, 8, 8, requires_grad=True)
+    with precision.choose(CPU, "bf16").autocast():
+        outputs = layer(images)
+    assert outputs.dtype is torch.bfloat16
+    expected = layer(images)
+    torch.testing.assert_close(outputs.float(), expected, atol=0.05, rtol=0.05)
+    outputs.float().square().sum().backward()
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.dtype is torch.float32
+    last = outputs.grad_fn.name()  # type: ignore[union-attr]
+    assert ("Copy" in last) is (inside is torch.float32)  # the convolution's output was turned into bf16
+
+
+def test_a_network_with_activations_in_place_trains_in_bf16_as_in_float32() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU6(inplace=True), nn.Flatten(), nn.LazyLinear(3)
+    )
+    images, gradients = torch.randn(4, 3, 8, 8), []
+    for wanted in ("float32", "bf16"):
+        network.zero_grad()
+        with precision.choose(CPU, wanted).autocast():
+            network(images).float().square().mean().backward()
+        gradients.append(network[0].weight.grad.clone())
+    assert torch.nn.functional.cosine_similarity(*(part.flatten() for part in gradients), dim=0) > 0.999
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "mps:0", "cpu:x"])

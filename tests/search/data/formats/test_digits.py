@@ -12,4 +12,4 @@ def test_the_digits_are_there_with_all_three_splits() -> None:
     assert len(dataset.samples) == 1797
     assert dataset.classes == tuple("0123456789")
     assert all(dataset.of(split) for split in Split)
-    assert dataset.samples[0].image.open().size == (8, 8)
+    assert dataset.samples[0].input.open().size == (8, 8)

@@ -1,0 +1,80 @@
+"""From samples to batches of images: decoded once for all trials of a process, in the frame that the task wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from search.data import cache
+from search.data.augment import Augmentation, Mix
+from search.data.batches import Batches
+from search.data.sample import Dataset, Sample, Split
+from search.data.targets import Targets
+from spaces.backbones._base import Preprocessing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What batches are wanted.
+
+    Attributes:
+        size: height and width that the network takes; ``expected`` what its weights expect of images.
+        batch_size: samples a batch, those of validation included.
+        augmentation: that of training; validation takes none.
+        mix: how training samples are mixed; None for not at all.
+        folder: cache on disk for what is decoded; None keeps it in memory.
+        kept: what was decoded for earlier requests, by split and size; shared by all trials of a process.
+        progress: told how far the decoding is, ``(what, done, total)``.
+    """
+
+    dataset: Dataset
+    split: Split
+    size: tuple[int, int]
+    expected: Preprocessing
+    batch_size: int
+    device: torch.device
+    seed: int
+    augmentation: Augmentation
+    mix: Mix | None
+    folder: Path | None
+    kept: dict[tuple[Split, tuple[int, int]], Any]
+    progress: Callable[[str, int, int], None]
+
+    @property
+    def is_training(self) -> bool:
+        return self.split is Split.TRAIN
+
+
+def image_batches(
+    request: Request,
+    frame: cache.Frame,
+    augmentation: Augmentation,
+    targets: Callable[[Sequence[Sample], cache.Frame], Targets],
+) -> Batches:
+    """Return batches of images in ``frame``: shuffled and augmented for training, as they are otherwise."""
+    split, size, expected, training = request.split, request.size, request.expected, request.is_training
+    if (split, size) not in request.kept:
+        samples = request.dataset.of(split)
+        name, tell = f"{request.dataset.fingerprint}-{split}", partial(request.progress, f"decoding {split} images")
+        learnt = targets(samples, frame)
+        request.kept[split, size] = cache.decode(samples, frame, name, request.folder, progress=tell, targets=learnt)
+    return Batches(
+        pixels=request.kept[split, size],
+        batch_size=request.batch_size,
+        device=request.device,
+        size=size,
+        resize=frame.resize,
+        mean=expected.mean,
+        std=expected.std,
+        seed=request.seed,
+        augmentation=augmentation if training else None,
+        mix=request.mix if training else None,
+        classes=len(request.dataset.classes),
+        shuffle=training,
+        framed=frame.extra,
+    )

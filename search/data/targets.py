@@ -1,0 +1,86 @@
+"""What is learnt of each sample, for many samples at once: a tensor, or several that belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How the images of a batch were cut and mirrored, for targets that lie in the image.
+
+    Attributes:
+        crops: ``(centre x, centre y, width, height)`` in shares of the decoded image, ``(N, 4)``.
+        flips: 1 where the crop is mirrored from left to right, ``(N,)``.
+        size: height and width of the crops in pixels.
+    """
+
+    crops: Tensor
+    flips: Tensor
+    size: tuple[int, int]
+
+    def boxes(self, boxes: Tensor) -> Tensor:
+        """Return boxes ``(N, M, 4)``, corners ``x0, y0, x1, y1`` in shares of the decoded image, in shares of the crop.
+
+        What lies outside of the crop is cut off: a box that is outside altogether has no area left.
+        """
+        crops, flips = self.crops.to(boxes)[:, None], self.flips.to(boxes)[:, None, None]
+        corner = crops[..., :2] - crops[..., 2:] / 2
+        found = (boxes - corner.repeat(1, 1, 2)) / crops[..., 2:].repeat(1, 1, 2)
+        mirrored = torch.stack([1 - found[..., 2], found[..., 1], 1 - found[..., 0], found[..., 3]], dim=-1)
+        return (found * (1 - flips) + mirrored * flips).clamp(0, 1)
+
+    def masks(self, masks: Tensor) -> Tensor:
+        """Return the crops ``(N, h, w)`` of class masks ``(N, H, W)``, the nearest pixel each; the type stays."""
+        theta = torch.zeros(len(masks), 2, 3)
+        crops, flips = self.crops.cpu(), self.flips.cpu()
+        theta[:, 0, 0] = crops[:, 2] * (1.0 - 2.0 * flips)
+        theta[:, 1, 1] = crops[:, 3]
+        theta[:, :, 2] = 2 * crops[:, :2] - 1
+        grid = F.affine_grid(theta.to(masks.device), [len(masks), 1, *self.size], align_corners=False)
+        # Nearest neighbours of float32 are exact for numbers of classes, which are far below 2^24.
+        found = F.grid_sample(masks[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False)
+        return found.squeeze(1).to(masks.dtype)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Targets made of several tensors, each with the samples as its first axis.
+
+    A task's own kind is a frozen dataclass that derives from this one and whose fields are tensors, padded where
+    samples have different numbers of something: ``boxes (N, M, 4)`` with ``labels (N, M)``, -1 for padding.
+    """
+
+    def __len__(self) -> int:
+        return len(next(iter(self._tensors().values())))
+
+    def __getitem__(self, piece: slice) -> Self:
+        """Return those of the samples in ``piece``."""
+        return self._each(lambda tensor: tensor[piece])
+
+    def index_select(self, dim: int, index: Tensor) -> Self:
+        """Return those of the samples with the numbers ``index``; ``dim`` is 0, as of tensors."""
+        return self._each(lambda tensor: tensor.index_select(dim, index.to(tensor.device)))
+
+    def to(self, device: torch.device) -> Self:
+        return self._each(lambda tensor: tensor.to(device))
+
+    def follow(self, geometry: Geometry) -> Self:
+        """Return the targets of crops of the images; the same where they do not lie in the image."""
+        return self
+
+    def _tensors(self) -> dict[str, Tensor]:
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in named.items() if isinstance(value, Tensor)}
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return replace(self, **{name: change(tensor) for name, tensor in self._tensors().items()})
+
+
+Targets = Tensor | Rows

@@ -1,0 +1,181 @@
+"""Any number of labels an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics.functional.classification import binary_average_precision
+
+from search.data.cache import Frame
+from search.data.sample import Dataset, Sample, Split
+from search.records import ClassResult, Evaluation, Measured, Picture
+from search.tasks._base import Meter, Task
+from spaces.backbones._base import Pretrained
+from spaces.heads import Features, HeadChoice, vector_head
+
+_PICTURES = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How labels are learnt and told.
+
+    Attributes:
+        threshold: probability from which on a label is said to be there; average precision does without.
+        balance: weigh the presence of each label by how rare it is in training (at most 100 times); helps rare ones.
+    """
+
+    threshold: float = 0.5
+    balance: bool = False
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"threshold must be above 0 and below 1, got {self.threshold:g}")
+
+
+class MultilabelMeter(Meter):
+    """Probabilities and truth of a validation pass."""
+
+    def __init__(self, classes: tuple[str, ...], threshold: float, weight: Tensor | None) -> None:
+        self._classes = classes
+        self._threshold = threshold
+        self._weight = weight
+        self._outputs: list[Tensor] = []
+        self._targets: list[Tensor] = []
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        self._outputs.append(outputs)
+        self._targets.append(targets)
+
+    def compute(self) -> Mapping[str, float]:
+        outputs, targets = self._all()
+        hits, said, there = self._counts(outputs, targets)
+        used = (said + there) > 0
+        f1 = 2 * hits / (said + there).clamp(min=1)
+        right = ((outputs.sigmoid() >= self._threshold) == (targets > 0.5)).all(dim=1)
+        loss = _loss(outputs, targets, None if self._weight is None else self._weight.cpu())
+        precisions = list(self._precisions(outputs, targets).values())
+        return {
+            "map": sum(precisions) / len(precisions) if precisions else 0.0,
+            "macro_f1": float(f1[used].mean()) if used.any() else 0.0,
+            "micro_f1": float(2 * hits.sum() / (said.sum() + there.sum()).clamp(min=1)),
+            "subset_accuracy": float(right.double().mean()) if len(right) else 0.0,
+            "loss": float(loss.mean()) if loss.numel() else 0.0,
+        }
+
+    def evaluation(self) -> Evaluation:
+        outputs, targets = self._all()
+        hits, said, there = self._counts(outputs, targets)
+        precision, recall = hits / said.clamp(min=1), hits / there.clamp(min=1)
+        f1 = 2 * hits / (said + there).clamp(min=1)
+        rows = torch.stack([precision, recall, f1, there], dim=1).tolist()
+        results = tuple(
+            ClassResult(name, row[0], row[1], row[2], int(row[3]))
+            for name, row in zip(self._classes, rows, strict=True)
+        )
+        found = self._precisions(outputs, targets)
+        measured = tuple(
+            Measured(result.name, {"average_precision": found[place]} if place in found else {}, result.support)
+            for place, result in enumerate(results)
+        )
+        return Evaluation(results, measured=measured, pictures=self._pictures(outputs, targets))
+
+    def _all(self) -> tuple[Tensor, Tensor]:
+        if not self._outputs:
+            empty = torch.zeros(0, len(self._classes), dtype=torch.float64)
+            return empty, empty
+        return torch.cat(self._outputs).double().cpu(), torch.cat(self._targets).double().cpu()
+
+    def _counts(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        said, there = outputs.sigmoid() >= self._threshold, targets > 0.5
+        return (said & there).sum(dim=0).double(), said.sum(dim=0).double(), there.sum(dim=0).double()
+
+    def _precisions(self, outputs: Tensor, targets: Tensor) -> dict[int, float]:
+        """Return the average precision of each label that some sample has: it is not defined for others."""
+        scores, there = outputs.sigmoid(), (targets > 0.5).long()
+        return {
+            place: float(binary_average_precision(scores[:, place], there[:, place], validate_args=False))
+            for place in range(len(self._classes))
+            if there[:, place].any()
+        }
+
+    def _pictures(self, outputs: Tensor, targets: Tensor) -> tuple[Picture, ...]:
+        """Return the samples with a wrong label, those of the largest loss first."""
+        said, there = outputs.sigmoid() >= self._threshold, targets > 0.5
+        losses = torch.where((said != there).any(dim=1), _loss(outputs, targets, None).mean(dim=1), -1.0)
+        worst = losses.argsort(descending=True, stable=True)[:_PICTURES].tolist()
+        return tuple(
+            Picture(place, f"true: {self._words(there[place])}; predicted: {self._words(said[place])}")
+            for place in worst
+            if losses[place] >= 0
+        )
+
+    def _words(self, shown: Tensor) -> str:
+        return ", ".join(name for name, flag in zip(self._classes, shown.tolist(), strict=True) if flag) or "nothing"
+
+
+def _loss(outputs: Tensor, targets: Tensor, weight: Tensor | None) -> Tensor:
+    return F.binary_cross_entropy_with_logits(
+        outputs, targets, pos_weight=None if weight is None else weight.to(outputs), reduction="none"
+    )
+
+
+class Multilabel(Task):
+    """Binary cross-entropy a label; mean average precision, macro and micro F1, share of samples wholly right."""
+
+    name = "multilabel"
+    formats = ("csv_labels",)
+    options = Options
+    mixes = stacks = True
+    directions: ClassVar[Mapping[str, bool]] = {
+        "map": True,
+        "macro_f1": True,
+        "micro_f1": True,
+        "subset_accuracy": True,
+        "loss": False,
+    }
+    chosen: Options = Options()
+    _classes = 0
+    _weight: Tensor | None = None
+
+    def bind(self, chosen: Options, dataset: Dataset, pretrained: Pretrained) -> Self:
+        bound = super().bind(chosen, dataset, pretrained)
+        bound._classes = len(dataset.classes)
+        if chosen.balance:
+            train = bound._hot(dataset.of(Split.TRAIN))
+            there = train.sum(dim=0)
+            bound._weight = ((len(train) - there) / there.clamp(min=1)).clamp(min=1e-2, max=100)
+        return bound
+
+    def _hot(self, samples: Sequence[Sample]) -> Tensor:
+        found = torch.zeros(len(samples), self._classes)
+        for place, sample in enumerate(samples):
+            found[place, list(sample.target)] = 1.0
+        return found
+
+    def targets(self, samples: Sequence[Sample], frame: Frame) -> Tensor:
+        """Return ``(N, classes)`` float32, 1 where a sample has the label."""
+        return self._hot(samples)
+
+    def kinds(self, target: Any) -> Sequence[int]:
+        return tuple(target)
+
+    def head(
+        self, features: Features, classes: int, choice: HeadChoice, decided: Mapping[str, Any] | None = None
+    ) -> nn.Module:
+        return vector_head(features, classes, choice)
+
+    def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        return _loss(outputs, targets * (1 - label_smoothing) + label_smoothing / 2, self._weight).mean()
+
+    def meter(self, classes: tuple[str, ...], device: torch.device) -> MultilabelMeter:
+        return MultilabelMeter(classes, self.chosen.threshold, self._weight)
+
+
+task = Multilabel()
