@@ -18,6 +18,7 @@ from spaces import probe
 from spaces.build import head_macs
 from spaces.candidate import Candidate
 from spaces.decisions.head import attachment
+from spaces.space import Random
 
 
 def known(laboratory: Laboratory, candidate: Candidate, *, whole: bool = False) -> dict[str, float]:
@@ -63,6 +64,14 @@ def _measured(laboratory: Laboratory, goals: Goals, candidate: Candidate) -> dic
         inputs = inputs[torch.arange(how.batch, device=inputs.device) % len(inputs)]
         found["latency"] = latency.measure(network, inputs, laboratory.precision, warmup=how.warmup, runs=how.runs)
     return found
+
+
+def share_within(laboratory: Laboratory, draws: int = 32) -> float:
+    """Return the share of ``draws`` random candidates that keep the constraints on parameters and FLOPs."""
+    bounds = laboratory.spec.goals.constraints
+    drawn = (laboratory.space.sample(Random(seed)) for seed in range(draws))
+    kept = [all(excess <= 0 for excess in bounds.excesses(counted(laboratory, one)).values()) for one in drawn]
+    return sum(kept) / draws
 
 
 @dataclass(frozen=True, slots=True)

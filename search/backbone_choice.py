@@ -98,6 +98,13 @@ def open_laboratories(spec: StudySpec, device: str = "auto") -> Laboratory:
     return Laboratories(**{**same, "spec": spec, "space": space}, named=named)
 
 
+def each(laboratory: Laboratory) -> tuple[Laboratory, ...]:
+    """Return the laboratory of every backbone of a study; opens those that are not."""
+    if not isinstance(laboratory, Laboratories):
+        return (laboratory,)
+    return tuple(laboratory.named(name) for name in laboratory.spec.backbones)
+
+
 def _single(spec: StudySpec, name: str) -> StudySpec:
     return replace(spec, backbone=name, backbones=())
 

@@ -49,7 +49,10 @@ def test_a_study_of_two_backbones_runs_and_tries_each_in_turn(listed: Path, tmp_
 
 def test_a_backbone_that_a_range_does_not_fit_ends_the_run_by_name(listed: Path, tmp_path: Path) -> None:
     listed.write_text(
-        listed.read_text().replace("tail: {high: 3}", "tail: {high: 12}").replace("mnasnet0_5", "alexnet")
+        listed.read_text()
+        .replace("tail: {high: 3}", "tail: {high: 8}")
+        .replace("input_size: 32", "input_size: 64")
+        .replace("mnasnet0_5", "alexnet")
     )
     with pytest.raises(BackboneError, match=r"backbone torchvision:alexnet: .*tail"):
         api.run_study(listed, storage=f"sqlite:///{tmp_path}/store.db", device="cpu", folder=tmp_path / "runs")
