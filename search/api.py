@@ -350,7 +350,7 @@ def writable(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another worker of this folder may have been quicker
     except OSError as error:
         raise UserError(
             f"cannot write to the output folder {folder}: {error.strerror}; choose another folder"
