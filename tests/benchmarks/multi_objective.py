@@ -10,7 +10,7 @@ changes from seed to seed, so that none always runs on a cold machine.
 Prints how many candidates ended (complete or pruned) as a ratio to the run without pruning, and the hypervolume of the
 front of the complete trials. Its reference point is accuracy 0 at 1.1 times the largest number of parameters among all
 complete trials of the seed; 1 would be accuracy 1 with no parameters. Bars: at least 1.5 times as many candidates,
-mean hypervolume no smaller than without pruning.
+mean hypervolume no smaller than without pruning; passed when one of the two ways of pruning reaches both.
 """
 
 from __future__ import annotations
