@@ -18,10 +18,11 @@ from typing import Any
 
 from search import engines, few_labels, repeating
 from search.artifacts import Shelf, claim_place, clear, find_place, is_place, open_shelf
+from search.backbone_choice import open_laboratories
 from search.backend import Blobs, open_storage
 from search.engines import Order, Placement
 from search.errors import NotFoundError, UserError
-from search.laboratory import Laboratory, open_laboratory
+from search.laboratory import Laboratory
 from search.leaving import PARENT_VARIABLE, Leaving, obeying_signals
 from search.predicting import load_model as load_model  # noqa: PLC0414  # part of this interface
 from search.records import EpochRecord, StudyRecord, TrialRecord, TrialState
@@ -359,7 +360,7 @@ def writable(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another worker of this folder may have been quicker
     except OSError as error:
         raise UserError(
             f"cannot write to the output folder {folder}: {error.strerror}; choose another folder"
@@ -377,7 +378,7 @@ def _spec(study: str | Path | Mapping[str, Any]) -> StudySpec:
 
 def _opened(spec: StudySpec, device: str) -> Laboratory:
     try:
-        laboratory = open_laboratory(spec, device)
+        laboratory = open_laboratories(spec, device)
     except ValueError as error:
         raise UserError(str(error)) from error
     few_labels.check(laboratory)

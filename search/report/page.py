@@ -20,7 +20,7 @@ from plotly.offline import get_plotlyjs
 
 from search.errors import UserError
 from search.records import StudyRecord
-from search.report import confirmed, look, tables, theme
+from search.report import confirmed, front, look, tables, theme
 from search.report._script import SCRIPT
 from search.report.figures import figures, studies_figures
 from search.report.figures._base import Drawing
@@ -166,7 +166,7 @@ def _study(study: StudyRecord, place: int, drawn: Drawn, level: int) -> str:
         f"<details><summary>Contents</summary><ul class='contents'>{contents}"
         f"<li><a href='#{place}-ranking'>Ranking</a></li></ul></details>"
         f"{''.join(section(f'{place}/{part.name}', part, drawn, level + 1) for part in parts)}"
-        f"{_confirmations(study, level + 1)}{_ranking(study, place, level + 1)}"
+        f"{_front(study, level + 1)}{_confirmations(study, level + 1)}{_ranking(study, place, level + 1)}"
         f"{_failures(study, level + 1)}{_repeat(study, level + 1)}"
     )
 
@@ -212,13 +212,35 @@ def _findings(study: StudyRecord, level: int) -> str:
     return f"<section><h{level}>What the search learnt</h{level}><ul>{lines}</ul></section>" if lines else ""
 
 
+def _front(study: StudyRecord, level: int) -> str:
+    lines = front.rows(study)
+    if not lines:
+        return ""
+    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in front.columns(study))
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line[:-1])}<td class='words'>{escape(line[-1])}</td></tr>"
+        for line in lines[:_ROWS]
+    )
+    return (
+        f"<section><h{level}>{front.HEADING}</h{level}><p class='soft'>{escape(front.sentence(study))}</p>"
+        f"<div class='scroll' tabindex='0'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        "</section>"
+    )
+
+
 def _ranking(study: StudyRecord, place: int, level: int) -> str:
     lines = tables.ranking(study, _ROWS)
     best = study.best
     head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in tables.columns(study))
     rows = []
     for line in lines:
-        kind = "best" if best and line.number == str(best.number) else "plain" if line.state == "plain recipe" else ""
+        kind = (
+            "best"
+            if best and line.number == str(best.number)
+            else "plain"
+            if line.state.startswith("plain recipe")
+            else ""
+        )
         cells = "".join(f"<td>{escape(cell)}</td>" for cell in line[:-1])
         rows.append(f"<tr class='{kind}'>{cells}<td class='words'>{escape(line.words)}</td></tr>")
     further = len(study.trials) - len(lines)
