@@ -82,7 +82,8 @@ def test_bad_tables_are_answered_in_one_line(tmp_path: Path, text: str, options:
 
 
 def test_bad_rows_may_be_skipped_and_are_listed(tmp_path: Path) -> None:
-    text = f"text,label,split\n{GOOD.replace(chr(10), ',train' + chr(10))},pos,train\nx,,train\nfine,neg,dev\nso so,meh,dev\n"
+    train = GOOD.replace("\n", ",train\n")
+    text = f"text,label,split\n{train},pos,train\nx,,train\nfine,neg,dev\nso so,meh,dev\n"
     found = read(tmp_path, text, on_error="skip")
     assert len(found.samples) == 21
     assert [line.split(": ", 1)[1][:24] for line in found.skipped] == [
