@@ -23,7 +23,7 @@ data: {{path: "{data}", limit: {limit}}}
 backbone: {backbone}
 text: {{max_length: {length}}}
 space: {{freeze: {{}}}}
-training: {{epochs: {epochs}, batch_size: 32, precision: {precision}, prefix_cache: {cache}}}
+training: {{epochs: {epochs}, batch_size: 32, precision: {precision}, prefix_cache: "{cache}"}}
 search: {{trials: 10}}
 """
 

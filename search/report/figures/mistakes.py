@@ -106,7 +106,7 @@ def _block(mistake: Mistake) -> str:
     taken, true = (theme.wrapped(name, _WIDE) for name in (mistake.predicted, mistake.true))
     # A word longer than a line, a link for example, is broken.
     broken = re.sub(rf"(\S{{{_WIDE}}})", r"\1 ", text)
-    head = f"<b>{taken}</b> {mistake.confidence:.0%}, is <b>{true}</b>"
+    head = f"taken for <b>{taken}</b> ({mistake.confidence:.0%}), is <b>{true}</b>"
     return f"{head}<br>{theme.wrapped(broken, _WIDE)}<br>{theme.wrapped(Path(place).name, _WIDE)}"
 
 

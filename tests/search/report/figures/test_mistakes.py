@@ -60,6 +60,6 @@ def test_texts_are_written_out_and_escaped(study: StudyRecord) -> None:
     assert rows is not None
     assert rows.texts
     (written,) = figure.draw(rows).layout.annotations
-    assert written.text.startswith("<b>neg</b> 99%, is <b>pos</b><br>&lt;b>not&lt;/b> &amp; &lt;script>")
+    assert written.text.startswith("taken for <b>neg</b> (99%), is <b>pos</b><br>&lt;b>not&lt;/b> &amp; &lt;script>")
     assert written.text.endswith("dev.tsv, line 3")
     assert max(len(line) for line in written.text.replace("&lt;", "<").split("<br>")) <= 60
