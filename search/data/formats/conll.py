@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -54,12 +54,12 @@ class Conll(Format):
 
     def read(self, options: Options, base: Path) -> Dataset:
         path = base / Path(options.path).expanduser()
-        files: dict[Split | None, Path] = {None: path}
+        files: Sequence[tuple[Split | None, Path]] = [(None, path)]
         if path.is_dir():
-            files = {**textual.files_of(path, _SUFFIXES)}
+            files = list(textual.files_of(path, _SUFFIXES).items())
         sentences: list[Sentence] = []
         problems: list[str] = []
-        for split, file in files.items():
+        for split, file in files:
             for found in _sentences(file, split, options):
                 if isinstance(found, Sentence):
                     sentences.append(found)
