@@ -69,6 +69,7 @@ class Features:
         class_token: index of the class token among the tokens; None where there is none.
         masked: the last channel is no feature: it is 1 for real tokens and 0 for padding.
         taps: the last unit's output at each reduction, the finest first; the last of them is what ``shape`` is of.
+        input_size: height and width of the network's input; None where nobody said.
     """
 
     shape: tuple[int, ...]
@@ -76,6 +77,7 @@ class Features:
     class_token: int | None = None
     masked: bool = False
     taps: tuple[Tap, ...] = ()
+    input_size: tuple[int, int] | None = None
 
     @property
     def channels(self) -> int:
