@@ -255,8 +255,8 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
     names = {} if model.space is None else {name: getattr(model.space, name) for name in type(model.space).model_fields}
     opened = {name: within for name, within in names.items() if within is not None}
     if model.space is None:
-        own = {name: found for name, found in space.registry(task.name).items() if name in DEFAULT_SPACE or found.tasks}
-        opened = {name: found.options() for name, found in own.items() if name not in task.leaves_out}
+        usual = [*DEFAULT_SPACE, *(name for name, found in space.registry(task.name).items() if found.tasks)]
+        opened = {name: space.registry()[name].options() for name in usual if name not in task.leaves_out}
     return StudySpec(
         name=model.name,
         task=model.task,

@@ -23,7 +23,7 @@ _NAMED = 3
 
 
 class PixelMeter(Meter):
-    """Confusion matrix of pixels, loss, and the masks of the images with the lowest mean IoU; all on the device."""
+    """Confusion matrix of pixels, loss, and the images with the lowest mean IoU; all on the device."""
 
     def __init__(self, classes: tuple[str, ...], device: torch.device) -> None:
         self._classes = classes
@@ -34,6 +34,7 @@ class PixelMeter(Meter):
         self._seen = 0
         self._worst = torch.empty(0, device=device)
         self._places = torch.empty(0, dtype=torch.int64, device=device)
+        self._ious = torch.empty(0, count, device=device)
         self._masks: Tensor | None = None
 
     def update(self, outputs: Tensor, targets: Masks) -> None:
@@ -52,16 +53,18 @@ class PixelMeter(Meter):
         hits, there, said = _areas(true, predicted, void, len(self._classes))
         union = there + said - hits
         shown = union > 0
-        scores = (hits / union.clamp(min=1)).sum(dim=1) / shown.sum(dim=1).clamp(min=1)
+        ious = hits / union.clamp(min=1)
+        scores = ious.sum(dim=1) / shown.sum(dim=1).clamp(min=1)
         scores = scores.where(shown.any(dim=1), 2.0)
         places = torch.arange(self._seen, self._seen + len(true), device=true.device)
         self._seen += len(true)
-        # Small masks: uint8 up to 255 classes, with what is void in both.
+        # In 8 bits: pictures tell up to 255 classes apart, the others are shown as none.
         pair = torch.stack([_small(true.masked_fill(void, _NO_CLASS)), _small(predicted)], dim=1)
         scores, places = torch.cat([self._worst, scores]), torch.cat([self._places, places])
         pair = pair if self._masks is None else torch.cat([self._masks, pair])
+        ious = torch.cat([self._ious, ious.where(there > 0, 2.0)])
         order = scores.argsort(stable=True)[:PICTURES]
-        self._worst, self._places, self._masks = scores[order], places[order], pair[order]
+        self._worst, self._places, self._masks, self._ious = scores[order], places[order], pair[order], ious[order]
 
     def compute(self) -> Mapping[str, float]:
         matrix, _ = self._matrix()
@@ -98,24 +101,19 @@ class PixelMeter(Meter):
     def _pictures(self) -> tuple[Picture, ...]:
         if self._masks is None:
             return ()
-        found = []
-        rows = zip(self._worst.tolist(), self._places.tolist(), self._masks.cpu(), strict=True)
-        for score, place, (true, predicted) in rows:
-            if score <= 1:
-                caption = f"mean IoU {score:.3f}{self._words(true, predicted)}"
-                found.append(Picture(place, caption, true_mask=_png(true), predicted_mask=_png(predicted)))
-        return tuple(found)
+        rows = zip(self._worst.tolist(), self._places.tolist(), self._ious.tolist(), self._masks.cpu(), strict=True)
+        return tuple(
+            Picture(
+                place, f"mean IoU {score:.3f}{self._words(ious)}", true_mask=_png(true), predicted_mask=_png(predicted)
+            )
+            for score, place, ious, (true, predicted) in rows
+            if score <= 1
+        )
 
-    def _words(self, true: Tensor, predicted: Tensor) -> str:
-        """Return which classes went worst in an image."""
-        void = true == _NO_CLASS
-        areas = _areas(true.long().masked_fill(void, 0)[None], predicted.long()[None], void[None], _NO_CLASS + 1)
-        hits, there, said = (area[0, : len(self._classes)] for area in areas)
-        union = there + said - hits
-        iou = (hits / union.clamp(min=1)).tolist()
-        shown = [place for place in range(len(iou)) if there[place] > 0 and iou[place] < 1]
-        worst = sorted(shown, key=lambda place: iou[place])[:_NAMED]
-        return "".join(f"; {self._classes[place]} {iou[place]:.2f}" for place in worst)
+    def _words(self, ious: Sequence[float]) -> str:
+        """Return which of the classes that an image shows went worst; those that it does not show stand at 2."""
+        worst = sorted((place for place, iou in enumerate(ious) if iou < 1), key=lambda place: ious[place])[:_NAMED]
+        return "".join(f"; {self._classes[place]} {ious[place]:.2f}" for place in worst)
 
 
 def _areas(true: Tensor, predicted: Tensor, void: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -248,7 +248,7 @@ class DenseHead(nn.Module):
 
     def forward(self, outputs: tuple[Tensor, ...]) -> Tensor | Dense:
         maps = [grid(found) for grid, found in zip(self.grids, outputs, strict=True)]
-        logits = self.enlarge(self.decoder(tuple(maps[place] for place in self._chosen)), self.size)
+        logits: Tensor = self.enlarge(self.decoder(tuple(maps[place] for place in self._chosen)), self.size)
         if not self.training:
             return logits
         auxiliary = None

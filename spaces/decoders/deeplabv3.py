@@ -23,7 +23,7 @@ class _DeepLabV3(nn.Sequential):
         super().__init__(pyramid, layers(plan.width, plan.width, plan.depth), classifier(plan.width, plan))
 
     def forward(self, maps: tuple[Tensor, ...]) -> Tensor:
-        scores: Tensor = super().forward(maps[0])
+        scores: Tensor = super().forward(maps[0])  # type: ignore[no-untyped-call]
         return scores
 
 

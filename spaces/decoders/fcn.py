@@ -16,7 +16,7 @@ class _Fcn(nn.Sequential):
         super().__init__(layers(plan.channels[0], plan.width, plan.depth), classifier(width, plan))
 
     def forward(self, maps: tuple[Tensor, ...]) -> Tensor:
-        scores: Tensor = super().forward(maps[0])
+        scores: Tensor = super().forward(maps[0])  # type: ignore[no-untyped-call]
         return scores
 
 

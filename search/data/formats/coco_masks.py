@@ -22,7 +22,10 @@ from search.data.sample import Dataset, Split
 from search.errors import DataError
 from search.records import Json
 
-_NEEDED = "COCO outlines need pycocotools; install it with `pip install pycocotools` or `pip install 'ftsearch[coco]'`"
+_NEEDED = (
+    "COCO outlines need a package that is not installed; install it with `pip install faster-coco-eval` "
+    "or `pip install 'ftsearch[coco]'`"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class CocoMasks(Format):
 
     def read(self, options: Options, base: Path) -> Dataset:
         try:
-            import pycocotools.mask as _  # noqa: PLC0415  # an extra; whoever reads no COCO does without
+            import faster_coco_eval.core.mask as _  # noqa: PLC0415  # an extra: only COCO needs it
         except ImportError as error:
             raise DataError(_NEEDED) from error
         files = [(Split.TRAIN, options.path, options.root)]
@@ -201,7 +204,7 @@ def _read(table: _Table, names: tuple[str, ...], folder: Path, image: Mapping[st
 
 def _encoded(given: Json, width: int, height: int) -> tuple[bytes, int, str]:
     """Return an outline in compressed run lengths with its area, and what is wrong with it."""
-    from pycocotools import mask as coco  # noqa: PLC0415
+    from faster_coco_eval.core import mask as coco  # noqa: PLC0415
 
     if isinstance(given, list):
         fault = _polygon_fault(given)
@@ -215,6 +218,7 @@ def _encoded(given: Json, width: int, height: int) -> tuple[bytes, int, str]:
             one["counts"] = one["counts"].encode() if isinstance(one["counts"], str) else one["counts"]
             if isinstance(given["counts"], list) and sum(given["counts"]) != width * height:
                 return b"", 0, f"run lengths of {sum(given['counts'])} pixels for an image of {width * height}"
+            coco.decode(one)  # only this reads them to their end
         except (ValueError, TypeError) as error:
             return b"", 0, f"run lengths that cannot be read ({error})"
     else:
@@ -235,7 +239,7 @@ def _polygon_fault(given: Sequence[Json]) -> str:
 
 
 def _paint(width: int, height: int, shapes: Sequence[Shape], rest: int) -> Classes:
-    from pycocotools import mask as coco  # noqa: PLC0415
+    from faster_coco_eval.core import mask as coco  # noqa: PLC0415
 
     found = np.full((height, width), rest, dtype=np.int32)
     for shape in shapes:

@@ -121,7 +121,7 @@ def _divide(classes: int, cut: Cut, targets: Sequence[MaskFile], test_share: flo
 def _pairs(root: Path, options: Options) -> Iterator[_Pair]:
     if not root.is_dir():
         raise DataError(f"data folder {root} does not exist; `data.path` is relative to the study file")
-    parts = {
+    parts: dict[Path, Split | None] = {
         folder: SPLITS[folder.name.lower()]
         for folder in sorted(root.iterdir())
         if folder.is_dir() and folder.name.lower() in SPLITS and (folder / options.images).is_dir()
