@@ -64,15 +64,15 @@ class DecoderDecision(Decision[DecoderChoice]):
     tasks = ("segmentation",)
 
     def choices(self, chain: Chain, within: Range) -> Choices | NotApplicable:
-        shape = probe.output_shape(chain)
-        if len(shape) not in (2, 3):
-            return NotApplicable(f"the backbone ends in {shape}, which has no places")
-        if len(shape) == 2:
+        maps = [facts for facts in probe.describe(chain) if len(facts.out_shape) in (2, 3)]
+        if not maps:
+            return NotApplicable("no unit of the backbone gives feature maps or tokens of patches")
+        if len(maps[-1].out_shape) == 2:
             try:
-                grid_of(shape[0], chain.input_size)
+                grid_of(maps[-1].out_shape[0], chain.input_size)
             except SurgeryError as error:
                 return NotApplicable(str(error))
-        levels = len({facts.reduction for facts in probe.describe(chain) if len(facts.out_shape) in (2, 3)})
+        levels = len({facts.reduction for facts in maps})
         known = decoders()
         fitting = tuple(kind for kind in within.kinds if known[kind].least_taps <= levels)
         if not fitting:

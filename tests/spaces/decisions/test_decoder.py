@@ -52,3 +52,11 @@ def test_decoders_that_cannot_be_are_refused() -> None:
         Range(depths=(5,))
     with pytest.raises(CandidateError, match=r"decoder\.width must be a whole number of at least 1"):
         decision.parse({"kind": "fcn", "width": 0, "depth": 1})
+
+
+def test_a_backbone_that_ends_in_a_vector_has_its_maps_in_front_of_it() -> None:
+    found = backbones.resolve("mobilenet_v3_small").pretrained("none", (64, 64))
+    assert len(found.chain) > 10
+    choices = decision.choices(found.chain, Range())
+    assert isinstance(choices, Choices)
+    assert choices.kinds == Range().kinds

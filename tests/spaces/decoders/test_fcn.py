@@ -12,6 +12,7 @@ from spaces.decoders import decoders
 from spaces.decoders._base import UPSAMPLINGS, DecoderChoice, Dense, DenseHead, Enlarge, Grid, Plan, grid_of
 from spaces.errors import SurgeryError
 from spaces.heads import Features, Tap
+from spaces.space import Space
 
 KINDS = tuple(decoders())
 
@@ -107,3 +108,21 @@ def test_it_is_convolutions_on_the_last_maps_alone(tiny: Pretrained) -> None:
 def test_dropout_stands_in_front_of_the_last_layer() -> None:
     built = decoders()["fcn"].build(Plan((Tap(0, "x", 4, (8, 4, 4)),), 3, 16, 1, dropout=0.3))
     assert [module.p for module in built.modules() if isinstance(module, nn.Dropout2d)] == [0.3]
+
+
+def test_units_behind_the_maps_are_left_out_of_the_network() -> None:
+    pretrained = backbones.resolve("mobilenet_v3_small").pretrained("none", (64, 64))
+    space = Space(pretrained, {}, "segmentation")
+    candidate = space.baseline()
+    network = build.build(
+        space.apply(candidate),
+        space.values(candidate),
+        lambda features, choice: DenseHead(features, 3, decoders()["fcn"], DecoderChoice()),
+        0,
+    )
+    assert network.taps == (len(network.units) - 1,)
+    assert build.size(network).unit_states[-1] == "dropped"
+    assert network.eval()(torch.randn(1, 3, 64, 64)).shape == (1, 3, 64, 64)
+    assert network.original_state().keys() - {f"head.{name}" for name in network.head.state_dict()} < set(
+        pretrained.chain.state_dict()
+    )
