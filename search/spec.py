@@ -287,8 +287,8 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
     names = {} if model.space is None else {name: getattr(model.space, name) for name in type(model.space).model_fields}
     opened = {name: within for name, within in names.items() if within is not None}
     if model.space is None:
-        usual = [name for name in DEFAULT_SPACE if name not in task.leaves_out]
-        opened = {name: space.registry()[name].options() for name in usual}
+        usual = [*DEFAULT_SPACE, *(name for name, found in space.registry(task.name).items() if found.tasks)]
+        opened = {name: space.registry()[name].options() for name in usual if name not in task.leaves_out}
     search = model.search
     if search.candidates:
         try:  # from here on they travel with the study: its workers may have no such files

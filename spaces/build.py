@@ -226,12 +226,21 @@ def build(chain: Chain, values: Mapping[str, Any], head: Head, seed: int) -> Net
     shares: Shares = values["dropout"]
     choice: HeadChoice = replace(values["head"], dropout=shares.head)
     features = attachment(chain)
-    copied: dict[Trainable, dict[int, Any]] = {kind: {} for kind in Trainable}
-    chain = replace(chain, units=tuple(_own(unit, copied[unit.trainable]) for unit in chain))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         top = head(features, choice)
+    chain = _reached(chain, top)
+    copied: dict[Trainable, dict[int, Any]] = {kind: {} for kind in Trainable}
+    chain = replace(chain, units=tuple(_own(unit, copied[unit.trainable]) for unit in chain))
     return Network(chain, top, shares.depth)
+
+
+def _reached(chain: Chain, head: nn.Module) -> Chain:
+    """Return ``chain`` without the units behind the last one that ``head`` taps, such as a classifier's hidden layer:
+    nothing asks for what they give."""
+    taps = _taps(head, len(chain))
+    behind = len(chain) - taps[-1] - 1 if taps else 0
+    return replace(chain, units=chain.units[: len(chain) - behind], dropped=chain.dropped + behind) if behind else chain
 
 
 def _own(unit: Unit, copied: dict[int, Any]) -> Unit:

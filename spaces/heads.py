@@ -72,6 +72,7 @@ class Features:
         masked: the last channel is no feature: it is 1 for real tokens and 0 for padding.
         causal: a token has seen those in front of it only, so that the last one stands for the whole text.
         taps: the last unit's output at each reduction, the finest first; the last of them is what ``shape`` is of.
+        input_size: height and width of the network's input; None where nobody said.
     """
 
     shape: tuple[int, ...]
@@ -80,6 +81,7 @@ class Features:
     masked: bool = False
     causal: bool = False
     taps: tuple[Tap, ...] = ()
+    input_size: tuple[int, int] | None = None
 
     @property
     def channels(self) -> int:

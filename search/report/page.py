@@ -69,7 +69,9 @@ def drawings(studies: Sequence[StudyRecord]) -> Iterator[tuple[str, Drawing, go.
             yield f"studies/{comparing.name}", comparing, comparing.draw(comparing.rows(studies))
     for place, study in enumerate(studies):
         for figure in figures():
-            yield f"{place}/{figure.name}", figure, figure.draw(figure.rows(study))
+            rows = figure.rows(study)
+            if rows is not None or not figure.is_for_some:
+                yield f"{place}/{figure.name}", figure, figure.draw(rows)
 
 
 def render(studies: Sequence[StudyRecord], generated_at: datetime) -> str:
@@ -158,7 +160,7 @@ def _comparison(studies: Sequence[StudyRecord], drawn: Drawn) -> str:
 
 
 def _study(study: StudyRecord, place: int, drawn: Drawn, level: int) -> str:
-    top, parts = f"h{level}", figures()
+    top, parts = f"h{level}", [part for part in figures() if f"{place}/{part.name}" in drawn.html]
     contents = "".join(f"<li><a href='#{place}-{part.name}'>{escape(part.title)}</a></li>" for part in parts)
     return (
         f"<header><{top}>{escape(study.name)}</{top}><p class='soft'>{_subtitle(study)}</p></header>"

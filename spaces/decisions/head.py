@@ -180,7 +180,8 @@ def attachment(chain: Chain) -> Features:
         if len(shape) in (2, 3):
             flat = probe.is_channels_last(chain, shape)
             last[unit.reduction] = Tap(place, unit.name, unit.reduction, shape, flat)
-    return replace(features_of(chain), taps=tuple(sorted(last.values(), key=lambda tap: tap.unit)))
+    taps = tuple(sorted(last.values(), key=lambda tap: tap.unit))
+    return replace(features_of(chain), taps=taps, input_size=chain.input_size)
 
 
 decision = Head()

@@ -41,6 +41,7 @@ def page(study: StudyRecord, number: int) -> html.Div:
             *[parts.figure(kind) for kind in trials_figures()],
             *_parameters(trial),
             *_confusion(trial),
+            *_measured(trial),
             *_origin(trial),
         ]
     )
@@ -117,6 +118,21 @@ def _confusion(trial: TrialRecord) -> list[Any]:
         parts.table(("class", "precision", "recall", "F1", "validation images"), rows),
         note,
     ]
+
+
+def _measured(trial: TrialRecord) -> list[Any]:
+    if trial.evaluation is None or not trial.evaluation.measured:
+        return []
+    results = sorted(trial.evaluation.measured, key=lambda result: -result.support)[:_MOST_CLASSES]
+    names = list(dict.fromkeys(measure for result in results for measure in result.values))
+    rows = [
+        (result.name, *(theme.number(result.values.get(name)) for name in names), str(result.support))
+        for result in results
+    ]
+    more = len(trial.evaluation.measured) - len(results)
+    note = html.P(f"{more} rarer ones are not listed.", className="soft") if more else None
+    head = ("name", *(theme.metric_name(name) for name in names), "in validation")
+    return [html.H2("Results by class"), parts.table(head, rows), note]
 
 
 def _origin(trial: TrialRecord) -> list[Any]:

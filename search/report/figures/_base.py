@@ -46,6 +46,7 @@ class Drawing(ABC):
         name: the file's name.
         title: above the figure; ``how_to_read`` one line below it.
         order: figures of a page stand in this order.
+        is_for_some: only some tasks have what it shows; a report leaves it out where there is nothing.
     """
 
     name: ClassVar[str]
@@ -54,6 +55,7 @@ class Drawing(ABC):
     order: ClassVar[int]
     section: ClassVar[Section] = Section.PROGRESS
     needs: ClassVar[frozenset[Need]] = frozenset()
+    is_for_some: ClassVar[bool] = False
 
     @abstractmethod
     def draw(self, rows: Any) -> go.Figure:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 import plotly.graph_objects as go
-from PIL import Image, ImageOps
 
 from search.records import Mistake, StudyRecord
 from search.report import theme
 from search.report.figures._base import Figure, Need, Section
+from search.report.thumbnails import picture
 
-_SHOWN, _ACROSS, _PIXELS = 12, 4, 128
+_SHOWN, _ACROSS = 12, 4
 _WIDE, _LINE = 44, 18
 """Characters of a line of text, which a telephone's screen takes, and its height in pixels."""
 
@@ -108,22 +106,6 @@ def _block(mistake: Mistake) -> str:
     broken = re.sub(rf"(\S{{{_WIDE}}})", r"\1 ", text)
     head = f"taken for <b>{taken}</b> ({mistake.confidence:.0%}), is <b>{true}</b>"
     return f"{head}<br>{theme.wrapped(broken, _WIDE)}<br>{theme.wrapped(Path(place).name, _WIDE)}"
-
-
-def picture(path: str) -> str | None:
-    """Return the image file at ``path`` as a small JPEG in a data URI; None when there is none that can be decoded."""
-    try:
-        if not Path(path).is_file():
-            return None
-        with Image.open(path) as image:
-            image.draft("RGB", (2 * _PIXELS, 2 * _PIXELS))
-            small = ImageOps.exif_transpose(image).convert("RGB")
-            small.thumbnail((_PIXELS, _PIXELS))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None  # moved, broken or of a kind that Pillow does not know: the page says so in words
-    stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
 def _caption(mistake: Mistake) -> str:

@@ -1,4 +1,4 @@
-"""Recall of every class in chosen trials."""
+"""Recall of every class in chosen trials, or the task's own first measure of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from search.records import StudyRecord
+from search.records import Evaluation, StudyRecord
 from search.report import theme
 from search.report.figures._base import Need, Section, TrialsFigure
 
@@ -15,12 +15,13 @@ _MOST = 25
 
 
 class Rows(NamedTuple):
-    """Recall by class and trial; of many classes those that differ most."""
+    """Recall (or ``measure``) by class and trial; of many classes those that differ most."""
 
     classes: tuple[str, ...]
     numbers: tuple[int, ...]
     recalls: tuple[tuple[float, ...], ...]
     left_out: int
+    measure: str
 
 
 class SideClasses(TrialsFigure):
@@ -28,14 +29,19 @@ class SideClasses(TrialsFigure):
 
     name, title, order, section = "side_classes", "Classes", 304, Section.CLASSES
     needs = frozenset({Need.DETAILS})
-    how_to_read = "Recall of every class, a mark a trial; classes in which the trials differ most are on top."
+    how_to_read = "Every class, a mark a trial; classes in which the trials differ most are on top."
 
     def rows(self, study: StudyRecord, numbers: Sequence[int]) -> Rows | None:
-        found = {
-            trial.number: {result.name: result.recall for result in trial.evaluation.classes}
-            for trial in study.trials
-            if trial.number in set(numbers) and trial.evaluation and trial.evaluation.classes
-        }
+        chosen = {trial.number: trial.evaluation for trial in study.trials if trial.number in set(numbers)}
+        own = [
+            next(iter(result.values), "")
+            for one in chosen.values()
+            if one and not one.classes
+            for result in one.measured
+        ]
+        measure = next(filter(None, own), "recall")
+        found = {number: _results(one, measure) for number, one in chosen.items() if one is not None}
+        found = {number: results for number, results in found.items() if results}
         if not found:
             return None
         names = list(next(iter(found.values())))
@@ -43,7 +49,7 @@ class SideClasses(TrialsFigure):
         spread = {name: max(r[name] for r in found.values()) - min(r[name] for r in found.values()) for name in names}
         kept = sorted(names, key=lambda name: -spread[name])[:_MOST]
         recalls = tuple(tuple(found[number][name] for name in kept) for number in found)
-        return Rows(tuple(kept), tuple(found), recalls, len(names) - len(kept)) if kept else None
+        return Rows(tuple(kept), tuple(found), recalls, len(names) - len(kept), measure) if kept else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
@@ -57,13 +63,20 @@ class SideClasses(TrialsFigure):
                 mode="markers",
                 marker={"size": 11, "color": theme.series(place)["color"], "symbol": symbols[place % len(symbols)]},
                 name=f"trial {number}",
-                hovertemplate="%{y}: %{x:.1%}<extra></extra>",
+                hovertemplate=("%{y}: %{x:.1%}" if rows.measure == "recall" else "%{y}: %{x:.4g}") + "<extra></extra>",
             )
         note = f" ({rows.left_out} classes that differ less are left out)" if rows.left_out else ""
-        figure = theme.styled(figure, height=130 + 26 * len(rows.classes), x=f"recall{note}")
+        figure = theme.styled(figure, height=130 + 26 * len(rows.classes), x=f"{theme.metric_name(rows.measure)}{note}")
         figure.update_yaxes(type="category", autorange="reversed")
-        figure.update_xaxes(tickformat=".1~%")
+        if rows.measure == "recall":
+            figure.update_xaxes(tickformat=".1~%")
         return figure
+
+
+def _results(evaluation: Evaluation, measure: str) -> dict[str, float]:
+    if measure == "recall":
+        return {result.name: result.recall for result in evaluation.classes}
+    return {result.name: result.values[measure] for result in evaluation.measured if measure in result.values}
 
 
 figure = SideClasses()

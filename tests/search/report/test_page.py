@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from search.errors import UserError
-from search.records import StudyRecord
+from search.records import Evaluation, Measured, Picture, StudyRecord
 from search.report import page
 from search.report.figures import figures
 
@@ -104,17 +104,24 @@ def unpacked(text: str, name: str) -> str:
 def test_every_figure_is_in_the_file_with_its_views(study: StudyRecord) -> None:
     text = page.render((study,), NOW)
     drawn = json.loads(unpacked(text, "figures"))
-    assert set(drawn) == {f"0/{figure.name}" for figure in figures()}
+    assert set(drawn) == {f"0/{figure.name}" for figure in figures() if not figure.is_for_some}
     assert len(drawn["0/history"]["views"]) == 3
     assert not drawn["0/history"]["layout"].get("updatemenus")
     assert unpacked(text, "plotly").lstrip().startswith("/**")
+
+
+def test_what_only_some_tasks_have_is_there_when_it_is(study: StudyRecord) -> None:
+    found = Evaluation(measured=(Measured("ant", {"iou": 0.5}, 9),), pictures=(Picture(0, "a sample"),))
+    full = replace(study, trials=tuple(replace(trial, evaluation=found) for trial in study.trials))
+    drawn = json.loads(unpacked(page.render((full,), NOW), "figures"))
+    assert {"0/measured", "0/pictures"} <= set(drawn)
 
 
 def test_it_can_be_used_by_keyboard_and_read_aloud(study: StudyRecord) -> None:
     text = page.render((study,), NOW)
     assert "<html lang='en'>" in text
     assert "class='skip'" in text
-    for figure in figures():
+    for figure in (figure for figure in figures() if not figure.is_for_some):
         assert f"aria-label='{escape(f'{figure.title}. {figure.how_to_read}', quote=True)}'" in text
     levels = [int(level) for level in re.findall(r"<h(\d)", text)]
     assert levels[0] == 1

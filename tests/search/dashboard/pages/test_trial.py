@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from search.dashboard.pages import trial as page
 from search.dashboard.watch import Watch
-from search.records import Failure
+from search.records import Evaluation, Failure, Measured
 
 
 def test_a_trial_is_shown_whole(watch: Watch) -> None:
@@ -30,3 +30,13 @@ def test_a_failure_is_shown_with_its_traceback(watch: Watch) -> None:
 
 def test_a_number_that_is_not_there_is_told(watch: Watch) -> None:
     assert "No trial 999" in str(page.page(watch.study("drawn"), 999))
+
+
+def test_results_in_the_tasks_own_measures_are_a_table(watch: Watch) -> None:
+    study = watch.chosen("drawn", [3])
+    found = Evaluation(measured=(Measured("ant", {"average_precision": 0.5}, 9),))
+    trials = tuple(replace(trial, evaluation=found) for trial in study.trials)
+    text = str(page.page(replace(study, trials=trials), 3))
+    assert "Results by class" in text
+    assert "average precision" in text
+    assert "0.5000" in text

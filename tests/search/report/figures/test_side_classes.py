@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from search.records import ClassResult, Evaluation, StudyRecord
+from search.records import ClassResult, Evaluation, Measured, StudyRecord
 from search.report.figures.side_classes import figure
 
 
@@ -18,3 +18,11 @@ def test_classes_in_which_trials_differ_most_come_first(study: StudyRecord) -> N
     assert rows is not None
     assert rows.classes == ("c1", "c0")
     assert rows.recalls == ((0.9, 0.5), (0.2, 0.5))
+
+
+def test_without_recall_the_tasks_own_first_measure_is_shown(study: StudyRecord) -> None:
+    found = Evaluation(measured=(Measured("ant", {"iou": 0.5, "dice": 0.6}, 9), Measured("bee", {}, 0)))
+    rows = figure.rows(replace(study, trials=(replace(study.trials[0], evaluation=found),)), (0,))
+    assert rows is not None
+    assert (rows.measure, rows.classes, rows.recalls) == ("iou", ("ant",), ((0.5,),))
+    assert figure.draw(rows).layout.xaxis.title.text == "iou"

@@ -1,0 +1,53 @@
+"""The same validation samples as chosen trials see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from search.records import Picture, StudyRecord
+from search.report import theme
+from search.report.figures._base import Need, Section, TrialsFigure
+from search.report.figures._gallery import SHOWN, gallery
+
+
+class Rows(NamedTuple):
+    """Samples, each with the trial that it is of in its caption when there are several."""
+
+    pictures: tuple[Picture, ...]
+    classes: tuple[str, ...]
+
+
+class SidePictures(TrialsFigure):
+    """Where chosen trials err."""
+
+    name, title, order, section = "side_pictures", "Validation samples", 306, Section.CLASSES
+    needs = frozenset({Need.DETAILS})
+    how_to_read = (
+        "The samples that each trial does worst on, true beside predicted; dotted boxes have no counterpart that "
+        "overlaps by half or more."
+    )
+
+    def rows(self, study: StudyRecord, numbers: Sequence[int]) -> Rows | None:
+        wanted = set(numbers)
+        chosen = [trial for trial in study.trials if trial.number in wanted and trial.evaluation]
+        chosen = [trial for trial in chosen if trial.evaluation and trial.evaluation.pictures]
+        each = max(SHOWN // max(len(chosen), 1), 1)
+        found = [
+            replace(picture, caption=f"trial {trial.number}: {picture.caption}") if len(chosen) > 1 else picture
+            for trial in chosen[:SHOWN]
+            if trial.evaluation is not None
+            for picture in trial.evaluation.pictures[:each]
+        ]
+        return Rows(tuple(found), study.dataset.classes) if found else None
+
+    def draw(self, rows: Rows | None) -> go.Figure:
+        if rows is None:
+            return theme.sentence("None of these trials has samples recorded to look at.")
+        return gallery(rows.pictures, rows.classes)
+
+
+figure = SidePictures()
