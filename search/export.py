@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from search import api, model_card, model_folder
 from search.errors import RunError, UserError
 from search.laboratory import versions
-from search.model_folder import Check, ModelFacts, Origin
+from search.model_folder import FINAL, SELECTED, TRAINED, Check, ModelFacts, Origin
 from search.model_formats import model_format
 from search.model_formats._base import ModelFormat
 from search.predicting import outputs_of, rebuilt, task_of
+from search.records import Refit
 from search.store import DEFAULT_URL
 from search.tasks._base import Task
-from search.winner import BEST, Seen, Tell, Winner, chosen_trial, labels_of, look, winner_of
+from search.winner import BEST, REFIT, Seen, Tell, Winner, chosen_refit, chosen_trial, labels_of, look, winner_of
 from spaces import backbones
 from spaces.backbones._base import NO_WEIGHTS
 from spaces.candidate import Candidate
@@ -67,7 +68,7 @@ def export_study(
     A model that was in the folder stays as it is until the new one is whole.
 
     Args:
-        candidate: ``best``, or the number of a trial.
+        candidate: ``best``, the number of a trial, or ``refit`` for the newest finished refit.
         formats: any of ``search.model_formats``.
         output: the folder; ``runs/STUDY/model`` by default.
         fold_bn: fold batch norms into the layers in front of them.
@@ -85,11 +86,13 @@ def export_study(
     if not chosen:
         raise UserError("no format to export to; name at least one with --format")
     record = api.load_study(study, storage=storage)
-    trial = chosen_trial(record, candidate)
+    trial, refit = chosen_refit(record) if candidate == REFIT else (chosen_trial(record, candidate), None)
     folder = Path(output) if output is not None else Path("runs") / record.name / "model"
     model_folder.check_target(folder)
     shelf = api.open_artifacts(record.name, storage=storage, artifacts=artifacts)
-    winner = winner_of(record, trial, shelf, data, tell)
+    winner = replace(winner_of(record, trial, shelf, data, tell), refit=refit)
+    if refit is not None and calibrate is not None and refit.data != "train":
+        raise UserError("a temperature needs images that were not trained on; refit with `--on train` to have some")
     seen = look(winner, compared, tell)
     temperature = calibrate(seen.outputs, labels_of(winner, seen)) if calibrate is not None else 1.0
     notes = [*_differences(seen.metrics, winner)]
@@ -104,6 +107,8 @@ def export_study(
 
 def _differences(metrics: Mapping[str, float], winner: Winner) -> Iterator[str]:
     """Yield a line for every metric that is not what the search stored: it may have computed in half precision."""
+    if winner.refit is not None:
+        return  # it is measured on the test images, not on these
     stored = winner.checkpoint.facts["metrics"]
     device = winner.trial.extras.get("device", "another device")
     for name, value in metrics.items():
@@ -115,12 +120,13 @@ def _differences(metrics: Mapping[str, float], winner: Winner) -> Iterator[str]:
 
 
 def _facts(winner: Winner, seen: Seen) -> ModelFacts:
-    record, trial, found = winner.study, winner.trial, winner.checkpoint.facts
+    record, trial, found, refit = winner.study, winner.trial, winner.checkpoint.facts, winner.refit
     size = trial.size
+    tested = refit is not None and bool(refit.test)
     return ModelFacts(
-        name=f"{record.name}-trial-{trial.number}",
+        name=f"{record.name}-trial-{trial.number}" if refit is None else f"{record.name}-refit-{refit.number}",
         study=record.name,
-        trial=trial.number,
+        trial=trial.number if refit is None else None,
         task=winner.task.name,
         classes=tuple(found["classes"]),
         words=trial.words,
@@ -129,9 +135,10 @@ def _facts(winner: Winner, seen: Seen) -> ModelFacts:
         frame=winner.frame,
         base_size=winner.pretrained.chain.input_size,
         objective=record.metric,
-        metrics=seen.metrics,
-        stored=dict(found["metrics"]),
-        images=winner.feed.count,
+        metrics=dict(refit.test) if refit is not None and tested else seen.metrics,
+        stored={} if refit is not None else dict(found["metrics"]),
+        images=sum(record.dataset.counts.get("test", {}).values()) if tested else winner.feed.count,
+        measured_on=_measured_on(refit, tested=tested),
         dataset=record.dataset.name,
         dataset_fingerprint=record.dataset.fingerprint,
         parameters=sum(parameter.numel() for parameter in winner.network.parameters()),
@@ -144,6 +151,14 @@ def _facts(winner: Winner, seen: Seen) -> ModelFacts:
         task_options=dict(found.get("task_options", {})),
         task_facts=dict(found.get("task_facts", {})),
     )
+
+
+def _measured_on(refit: Refit | None, *, tested: bool) -> str:
+    if refit is None:
+        return SELECTED
+    if tested:
+        return FINAL if refit.look == 1 else f"{FINAL}, look {refit.look} at them"
+    return TRAINED if refit.data != "train" else SELECTED
 
 
 def _origin(winner: Winner) -> Origin:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from search.model_folder import FACTS, SUMS, ModelFacts
+from search.model_folder import FACTS, FINAL, SUMS, ModelFacts
 
 _SPDX = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0")
 _SCRATCH = "none"
@@ -47,9 +47,14 @@ def _front(facts: ModelFacts, hub_task: str) -> dict[str, Any]:
         front["base_model"] = facts.weights.source.rpartition("huggingface.co/")[2]
     front["metrics"] = list(facts.metrics)
     found = [{"type": name, "name": name, "value": round(value, 6)} for name, value in facts.metrics.items()]
+    split = "test" if facts.measured_on.startswith(FINAL) else "validation"
     result = {
         "task": {"type": hub_task or facts.task},
-        "dataset": {"name": _short(facts.dataset), "type": _short(facts.dataset), "split": "validation"},
+        "dataset": {
+            "name": _short(facts.dataset),
+            "type": _short(facts.dataset),
+            "split": split,
+        },
         "metrics": found,
     }
     return front | {"model-index": [{"name": facts.name, "results": [result]}]}
@@ -68,8 +73,7 @@ def _summary(facts: ModelFacts) -> str:
 def _results(facts: ModelFacts) -> str:
     lines = [f"| {name} | {value:.4f} | {_stored(facts.stored, name)} |" for name, value in facts.metrics.items()]
     return (
-        f"## Results\n\nOn the {facts.images} validation images of `{_short(facts.dataset)}`, which chose this "
-        "candidate among others: expect a little less on new images.\n\n"
+        f"## Results\n\nFrom `{_short(facts.dataset)}`: {facts.images} {facts.measured_on}.\n\n"
         "| metric | this model | stored by the search |\n| --- | --- | --- |\n" + "\n".join(lines) + "\n"
     )
 

@@ -82,6 +82,11 @@ class Check:
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
 
+SELECTED = "validation images, which chose this candidate among others: expect a little less on new images"
+FINAL = "test images, which no choice has seen"
+TRAINED = "validation images, which it was trained on too: this says little about new images"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
     """What a model is.
@@ -93,8 +98,8 @@ class ModelFacts:
         task_options: what the study file said under the task's name; ``task_facts`` what the task found in the data.
         classes: names of the classes, or of the numbers that are predicted (``outputs``).
         frame: how images are prepared; None where the task prepares its inputs in a way of its own.
-        metrics: on the validation samples, computed by this model at export; ``stored`` as the search stored them.
-        images: how many validation samples there were.
+        metrics: of this model on ``images`` samples; ``measured_on`` says which and how far they can be believed.
+            Of a trial they are computed at export; ``stored`` is as the search stored them.
         base_size: input size of the study, from which the candidate's decisions start.
         temperature: outputs are divided by it before they become probabilities.
         folded: batch norms are folded into the layers in front of them.
@@ -129,6 +134,7 @@ class ModelFacts:
     task_facts: Mapping[str, Any] = field(default_factory=dict)
     temperature: float = 1.0
     folded: bool = False
+    measured_on: str = SELECTED
     format: int = FORMAT
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 

@@ -23,7 +23,7 @@ from search.data.targets import Targets
 from search.errors import ConflictError, NotFoundError, TrialError, UserError
 from search.model_folder import Frame
 from search.predicting import outputs_of, rebuilt, transform_of
-from search.records import StudyRecord, TrialRecord
+from search.records import Refit, StudyRecord, TrialRecord
 from search.spec import StudySpec
 from search.tasks._base import Task
 from search.training import checkpoint
@@ -33,7 +33,7 @@ from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.candidate import Candidate
 from spaces.plain import Plain, blank
 
-BEST = "best"
+BEST, REFIT = "best", "refit"
 Tell = Callable[[str, int, int], None]
 _BATCH = 32
 _SAME_INPUT = 1e-4
@@ -42,7 +42,7 @@ _SAME_INPUT = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Winner:
-    """A network with what is known of it."""
+    """A network with what is known of it; ``trial`` is whose candidate it is when it comes from a ``refit``."""
 
     study: StudyRecord
     trial: TrialRecord
@@ -53,6 +53,7 @@ class Winner:
     network: Plain
     feed: Feed
     frame: Frame | None
+    refit: Refit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,21 @@ class Seen:
     metrics: Mapping[str, float]
     compared: Tensor
     expected: Tensor
+
+
+def chosen_refit(record: StudyRecord) -> tuple[TrialRecord, Refit]:
+    """Return the study's newest finished refit, and the trial whose candidate it trained, with the refit's weights.
+
+    Raises:
+        NotFoundError: none has finished.
+    """
+    done = [refit for refit in record.refits if refit.checkpoint]
+    if not done:
+        raise NotFoundError(f"the study {record.name!r} has no finished refit; make one with `ftsearch refit`")
+    refit = done[-1]
+    trial = next((trial for trial in record.trials if trial.number == refit.trial), TrialRecord(-1, refit.state))
+    trained = replace(trial, candidate=refit.candidate, words=refit.words, checkpoint=refit.checkpoint)
+    return trained, refit
 
 
 def chosen_trial(record: StudyRecord, wanted: str) -> TrialRecord:
@@ -82,7 +98,7 @@ def chosen_trial(record: StudyRecord, wanted: str) -> TrialRecord:
     else:
         number = int(wanted) if wanted.isdecimal() else None
         if number is None:
-            raise UserError(f"--candidate: expected best or the number of a trial, got {wanted!r}")
+            raise UserError(f"--candidate: expected best, refit or the number of a trial, got {wanted!r}")
         trial = next((trial for trial in record.trials if trial.number == number), None)
         if trial is None:
             raise NotFoundError(f"the study {record.name!r} has no trial {number}; {there}")
@@ -98,7 +114,8 @@ def _checkpoint(record: StudyRecord, trial: TrialRecord, shelf: Shelf) -> Checkp
     try:
         return checkpoint.get(shelf, str(trial.checkpoint))
     except TrialError as error:
-        raise UserError(f"the weights of trial {trial.number} of {record.name!r} are gone: {error}") from error
+        whose = f"trial {trial.number}" if str(trial.checkpoint).startswith("trial") else "the refit"
+        raise UserError(f"the weights of {whose} of {record.name!r} are gone: {error}") from error
 
 
 def winner_of(record: StudyRecord, trial: TrialRecord, shelf: Shelf, data: Path | None, tell: Tell) -> Winner:

@@ -15,7 +15,11 @@ SECTION, ORDER = "Use", 0
 def command(
     study: StudyArgument,
     candidate: Annotated[
-        str, typer.Option(metavar="best|TRIAL", help="The best trial, or the number of one whose weights were kept.")
+        str,
+        typer.Option(
+            metavar="best|TRIAL|refit",
+            help="The best trial, the number of one whose weights were kept, or the newest refit.",
+        ),
     ] = "best",
     formats: Annotated[
         list[str] | None,
@@ -37,6 +41,9 @@ def command(
         ),
     ] = None,
     fold_bn: Annotated[bool, typer.Option("--fold-bn", help="Fold batch norms into the layers before them.")] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Fit a temperature to the validation images, so that scores are honest.")
+    ] = False,
     merge_lora: Annotated[
         bool,
         typer.Option(
@@ -61,6 +68,7 @@ def command(
 
     from search.cli._console import console, open_store, print_json, storage_url, study_name
     from search.export import export_study
+    from search.training.calibration import fit_temperature
 
     open_store(storage).dispose()  # says so when there is none
     screen = console(stderr=as_json)
@@ -75,16 +83,21 @@ def command(
             data=data,
             artifacts=artifacts,
             compared=images,
+            calibrate=fit_temperature if calibrate else None,
             tell=lambda what, number, total: status.update(f"{what}: {number} of {total}"),
         )
     facts = done.facts
     if as_json:
         print_json({"folder": str(done.folder), "notes": list(done.notes), **asdict(facts)})
         return
-    screen.print(f"[bold]Trial {facts.trial}[/bold]: {facts.words}", soft_wrap=True)
+    title = "Refit" if facts.trial is None else f"Trial {facts.trial}"
+    screen.print(f"[bold]{title}[/bold]: {facts.words}", soft_wrap=True)
+    screen.print(f"On {facts.images} {facts.measured_on}:", soft_wrap=True)
     for name, value in facts.metrics.items():
         stored = f" (the search stored {facts.stored[name]:.4f})" if name in facts.stored else ""
-        screen.print(f"{name} {value:.4f} on {facts.images} validation images{stored}")
+        screen.print(f"{name} {value:.4f}{stored}")
+    if facts.temperature != 1:
+        screen.print(f"temperature {facts.temperature:.4f}, by which logits are divided before softmax")
     for check in facts.checks:
         screen.print(
             f"{check.file}: outputs differ by {check.difference:.1e} of the largest (allowed {check.allowed:.0e}), "

@@ -7,11 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from search import api
+from search import api, proving
 from search.api import load_model
-from search.errors import UserError
+from search.errors import NotFoundError, UserError
 from search.export import export_study
 from search.predicting import predict
+from search.training.calibration import fit_temperature
 from search.winner import chosen_trial, labels_of, look, winner_of
 
 STUDY = """\
@@ -86,3 +87,28 @@ def test_the_winner_gives_what_validation_measured(here: Path) -> None:
     assert len(labels_of(winner, seen)) == len(seen.outputs) == winner.feed.count
     assert winner.frame is not None
     assert winner.frame.size == (32, 32)
+
+
+def test_a_refit_is_exported_with_what_the_test_images_said(here: Path) -> None:
+    kinds, splits = ("red", "green", "blue"), ("train", "train", "val", "test")
+    rows = "".join(f"{place}.png,{kinds[place % 3]},{splits[place // 3 % 4]}\n" for place in range(24))
+    Path("table.csv").write_text("path,label,split\n" + rows)
+    Path("study.yaml").write_text(
+        STUDY.format(name="refitted", task="classification", data="table.csv").replace(", val_share: 0.25", "")
+    )
+    api.run_study("study.yaml", report=False)
+    with pytest.raises(NotFoundError, match="no finished refit; make one with `ftsearch refit`"):
+        export_study("refitted", candidate="refit")
+    _, refit = proving.refit_study("refitted", epochs=1)
+    done = export_study("refitted", candidate="refit", output="model")
+    assert done.facts.trial is None
+    assert done.facts.metrics == dict(refit.test)
+    assert done.facts.images == 6
+    assert "test images" in (done.folder / "README.md").read_text()
+    assert load_model(done.folder).facts.measured_on == "test images, which no choice has seen"
+    with pytest.raises(UserError, match="refit with `--on train`"):
+        export_study("refitted", candidate="refit", calibrate=fit_temperature)
+    proving.refit_study("refitted", on="train", epochs=1)
+    honest = export_study("refitted", candidate="refit", output="honest", calibrate=fit_temperature)
+    assert honest.facts.temperature != 1
+    assert "look 2 at them" in honest.facts.measured_on
