@@ -77,7 +77,9 @@ def shown(url: str | URL) -> str:
 
 
 def parse_url(url: str) -> URL:
-    """Return the SQLAlchemy URL of ``url``; ``postgresql://`` means psycopg 3, ``mysql://`` PyMySQL, a path that ends in ``.db`` SQLite.
+    """Return the SQLAlchemy URL of ``url``.
+
+    ``postgresql://`` means psycopg 3, ``mysql://`` PyMySQL, a path that ends in ``.db`` SQLite.
 
     Raises:
         StoreUrlError: it is no URL, or of a kind this store does not speak.
@@ -154,7 +156,8 @@ def connect(url: str, patience: Patience | None = None, *, wait: bool = False) -
         )
     except (NoSuchModuleError, ImportError) as error:
         raise StoreUrlError(
-            f"storage URL {shown(parsed)}: {error}; install ftsearch[postgres] for PostgreSQL, ftsearch[mysql] for MySQL"
+            f"storage URL {shown(parsed)}: {error}; "
+            "install ftsearch[postgres] for PostgreSQL, ftsearch[mysql] for MySQL"
         ) from error
     except OSError as error:
         raise StoreUrlError(f"cannot create the folder of {shown(parsed)}: {error.strerror}") from error

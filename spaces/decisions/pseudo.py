@@ -76,7 +76,11 @@ class PseudoDecision(Decision[Pseudo]):
             return {"pseudo.labels": OFF}
         inside = choices.threshold[0] <= value.threshold <= choices.threshold[1]
         inside = inside and choices.weight[0] <= value.weight <= choices.weight[1]
-        found = {"pseudo.labels": ON, "pseudo.threshold": value.threshold, "pseudo.weight": value.weight}
+        found: dict[str, Scalar] = {
+            "pseudo.labels": ON,
+            "pseudo.threshold": value.threshold,
+            "pseudo.weight": value.weight,
+        }
         return found if inside else None
 
     def apply(self, chain: Chain, value: Pseudo) -> Chain:
