@@ -18,11 +18,13 @@ from typing import Any
 
 from search import engines, few_labels, repeating
 from search.artifacts import Shelf, claim_place, clear, find_place, is_place, open_shelf
+from search.backbone_choice import open_laboratories
 from search.backend import Blobs, open_storage
 from search.engines import Order, Placement
 from search.errors import NotFoundError, UserError
-from search.laboratory import Laboratory, open_laboratory
+from search.laboratory import Laboratory
 from search.leaving import PARENT_VARIABLE, Leaving, obeying_signals
+from search.predicting import load_model as load_model  # noqa: PLC0414  # part of this interface
 from search.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 from search.report import page
 from search.spec import StudySpec, from_data, load_spec, parse_spec
@@ -189,7 +191,7 @@ def join_study(
             stored = _awaited(engine, name, idle_exit_s, leaving)
             if stored is None:
                 return
-            spec = _stored_spec(stored, data)
+            spec = stored_spec(stored, data)
             if lease_s is not None:
                 spec = replace(spec, faults=replace(spec.faults, lease=lease_s))
             patience.seconds = spec.faults.database_timeout
@@ -274,7 +276,7 @@ def _default_place(name: str) -> Path:
     return (Path("runs") / name).absolute()
 
 
-def open_artifacts(name: str, *, storage: str = DEFAULT_URL) -> Shelf:
+def open_artifacts(name: str, *, storage: str = DEFAULT_URL, artifacts: str | None = None) -> Shelf:
     """Return where the checkpoints of the study ``name`` are kept: ``get`` gives the bytes of a trial's.
 
     Raises:
@@ -284,7 +286,7 @@ def open_artifacts(name: str, *, storage: str = DEFAULT_URL) -> Shelf:
     engine = connection.connect(storage)
     try:
         migrate.upgrade(engine)
-        return _placed(engine, name, str(_default_place(name)))[0]
+        return _placed(engine, name, str(_default_place(name)), artifacts)[0]
     finally:
         engine.dispose()
 
@@ -326,7 +328,8 @@ def _data_of(spec: StudySpec) -> Path | None:
     return None if path is None else (spec.base / Path(str(path)).expanduser()).absolute()
 
 
-def _stored_spec(stored: StudyRecord, data: Path | None) -> StudySpec:
+def stored_spec(stored: StudyRecord, data: Path | None = None) -> StudySpec:
+    """Return the study file of a study in the store; ``data`` is where its data lies when that is elsewhere here."""
     plain = dict(stored.spec["study"])
     if data is not None:
         plain["data"] = {**plain["data"], "path": str(data.absolute())}
@@ -357,7 +360,7 @@ def writable(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another worker of this folder may have been quicker
     except OSError as error:
         raise UserError(
             f"cannot write to the output folder {folder}: {error.strerror}; choose another folder"
@@ -375,7 +378,7 @@ def _spec(study: str | Path | Mapping[str, Any]) -> StudySpec:
 
 def _opened(spec: StudySpec, device: str) -> Laboratory:
     try:
-        laboratory = open_laboratory(spec, device)
+        laboratory = open_laboratories(spec, device)
     except ValueError as error:
         raise UserError(str(error)) from error
     few_labels.check(laboratory)

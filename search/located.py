@@ -8,15 +8,21 @@ from typing import Any
 import yaml
 
 _BOOL = "tag:yaml.org,2002:bool"
+_UNQUOTED = re.compile(r":\s*(>=?\s*[0-9.][^#,}]*)")
+"""To YAML, ``accuracy: > 0.8`` begins a folded text."""
 
 
 class NotYamlError(ValueError):
     """The text is no YAML; ``line`` says where, counted from 1."""
 
-    def __init__(self, error: yaml.YAMLError) -> None:
+    def __init__(self, error: yaml.YAMLError, text: str = "") -> None:
         mark = getattr(error, "problem_mark", None)
         self.line = mark.line + 1 if mark else 1
-        super().__init__(str(getattr(error, "problem", None) or error).splitlines()[0])
+        problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+        here = text.splitlines()[self.line - 1 : self.line]
+        if here and (bound := _UNQUOTED.search(here[0])):
+            problem += f"; a value that begins with > must stand in quotes: '{bound[1].strip()}'"
+        super().__init__(problem)
 
 
 def load(text: str) -> tuple[Any, Lines]:
@@ -29,7 +35,7 @@ def load(text: str) -> tuple[Any, Lines]:
         node = yaml.compose(text, _Loader)
         return yaml.load(text, _Loader), Lines(node)  # noqa: S506  # _Loader is a SafeLoader
     except yaml.YAMLError as error:
-        raise NotYamlError(error) from error
+        raise NotYamlError(error, text) from error
 
 
 class _Loader(yaml.SafeLoader):

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from search import api, engines
+from search.backbone_choice import open_laboratories
 from search.candidates import read_candidate
 from search.engines import Order, Placement
 from search.errors import NotFoundError, UserError
-from search.laboratory import open_laboratory
 from search.leaving import Leaving, obeying_signals
 from search.records import Json, Refit, StudyRecord, TrialRecord
 from search.refit import DATA, JOINED
@@ -217,7 +217,7 @@ def _candidate(study: StudyRecord, wanted: str) -> tuple[int | None, Json, str]:
     if wanted != "best" and not wanted.isdigit():
         plain = read_candidate(Path(wanted))
         spec = from_data(study.spec["study"], text=study.spec_text, base=Path(study.spec["base"]))
-        space = open_laboratory(spec, "cpu").space
+        space = open_laboratories(spec, "cpu").space
         candidate = Candidate.from_json(plain)
         space.check(candidate)
         return None, plain, space.words(candidate)

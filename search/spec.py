@@ -18,6 +18,7 @@ from search.data.formats._base import Format
 from search.durations import Duration
 from search.errors import SpecError, UserError
 from search.faults import FaultOptions
+from search.objectives import ChoiceError, Goals, LatencyOptions, ObjectiveOptions, Pruning, goals, written_out
 from search.problems import problems
 from search.records import Json
 from search.study import SamplerOptions
@@ -28,6 +29,10 @@ from spaces.errors import PluginError, SpaceError
 from spaces.plugins import load
 
 _FORBID: dict[str, str] = {"extra": "forbid"}
+_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_CONSTRAINTS: dict[str, Json] = {
+    "anyOf": [{"type": "object", "additionalProperties": _TEXTS}, {"type": "array", "items": {"type": "string"}}]
+}
 DEFAULT_SPACE = ("freeze", "tail", "kernel", "stride", "head", "dropout", "penalty", "optimizer")
 """Decisions that are open when a study file does not name its own."""
 
@@ -43,6 +48,11 @@ def formats() -> dict[str, Format]:
 
 
 def _parse_backbone(value: Any) -> Any:
+    if isinstance(value, list):
+        found = tuple(_parse_backbone(one) for one in value)
+        if not found or len(set(map(str, found))) < len(found):
+            raise ValueError(f"expected a list of different backbones, got {value!r}")
+        return found
     if isinstance(value, str):
         try:
             return backbones.resolve(value).name
@@ -95,11 +105,13 @@ class SearchOptions:
         parallel_heads: trials that freeze the whole backbone and that one worker trains at once, with one forward
             pass of the backbone for all. Such a trial claims so many, and those beside it differ from it in head
             and recipe only; 1 trains every trial alone.
+        pruning: ``pareto_safe`` prunes no trial that is still on the front of what is known of it so far.
         seed: of the whole study; the same seed gives the same candidates and metrics on one CPU worker.
     """
 
     sampler: SamplerOptions = field(default_factory=SamplerOptions)
     pruner: Pruner = field(default_factory=pruning.Median)
+    pruning: Pruning = "primary"
     trials: Annotated[int, Field(ge=1)] = 20
     timeout: Duration | None = None
     budget: Budget | None = None
@@ -127,6 +139,8 @@ class StudySpec:
     Attributes:
         data: options of the data format named ``data_format``.
         space: decision name -> its range; decisions that are not here keep the plain recipe's value.
+        backbone: the first one where there are several, ``backbones``, among which the search chooses.
+        objective: the first objective, a metric of the task; ``goals`` has all of them, and the constraints.
         keep_checkpoints: how many of the best trials keep their weights.
         faults: what is done about workers that die and trials that go wrong.
         task_options: what stands under the task's own name; None for a task without options.
@@ -146,6 +160,8 @@ class StudySpec:
     objective: str
     keep_checkpoints: int
     faults: FaultOptions = field(default_factory=FaultOptions)
+    wanted: Goals | None = None
+    backbones: tuple[str, ...] = ()
     task_options: Any = None
     text: str = ""
     base: Path = field(default_factory=Path.cwd)
@@ -153,6 +169,10 @@ class StudySpec:
     @property
     def maximize(self) -> bool:
         return tasks()[self.task].directions[self.objective]
+
+    @property
+    def goals(self) -> Goals:
+        return self.wanted or goals(self.objective, None, None, None, tasks()[self.task].directions)
 
     def to_json(self) -> dict[str, Json]:
         """Return the whole spec as plain data; ``from_data`` reads it back."""
@@ -162,13 +182,14 @@ class StudySpec:
             "name": self.name,
             "task": self.task,
             "data": data,
-            "backbone": self.backbone,
+            "backbone": list(self.backbones) or self.backbone,
             "weights": self.weights,
             "input_size": list(self.input_size) if self.input_size else None,
             "space": {name: plain(within) for name, within in self.space.items()},
             "training": plain(self.training),
             "search": search,
             "objective": self.objective,
+            **self.goals.to_json(),
             "keep_checkpoints": self.keep_checkpoints,
             "faults": plain(self.faults),
             **({self.task: plain(self.task_options)} if self.task_options is not None else {}),
@@ -186,13 +207,16 @@ def document() -> type[BaseModel]:
         "name": (Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")], ...),
         "task": (Annotated[str, BeforeValidator(_parse_task)], "classification"),
         "data": (data, ...),
-        "backbone": (Annotated[str, BeforeValidator(_parse_backbone)], ...),
+        "backbone": (Annotated[str | tuple[str, ...], BeforeValidator(_parse_backbone)], ...),
         "weights": (str, "default"),
         "input_size": (InputSize | None, None),
         "space": (create_model("Space", __config__=config, **ranges) | None, None),
         "training": (TrainingOptions, TrainingOptions()),
         "search": (SearchOptions, SearchOptions()),
         "objective": (str | None, None),
+        "objectives": (tuple[ObjectiveOptions, ...] | None, None),
+        "constraints": (Annotated[Any, WithJsonSchema(_CONSTRAINTS)], None),
+        "latency": (LatencyOptions | None, None),
         "keep_checkpoints": (Annotated[int, Field(ge=1)], 3),
         "faults": (FaultOptions, FaultOptions()),
     }
@@ -236,7 +260,7 @@ def parse_spec(text: str, *, source: str = "study file", base: Path | None = Non
         spec = from_data(raw, text=text, base=base)
     except ValidationError as error:
         faults += [(lines.of(loc), problem) for loc, problem in problems(error, _shorthand(raw), json_schema())]
-    except _FaultError as error:
+    except (_FaultError, ChoiceError) as error:
         faults.append((lines.of(error.key), f"{'.'.join(error.key)}: {error}"))
     if faults:
         raise SpecError("\n".join(f"{source}:{line}: {problem}" for line, problem in sorted(faults)))
@@ -253,9 +277,8 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
     """Return the spec of plain data, as a YAML file or the store holds it."""
     model: Any = document().model_validate_json(json.dumps(_shorthand(raw), default=str), strict=True)
     task = tasks()[model.task]
-    objective = model.objective or next(iter(task.directions))
-    if objective not in task.directions:
-        raise _FaultError(("objective",), f"expected one of {', '.join(task.directions)}, got {objective!r}")
+    several = (model.backbone,) if isinstance(model.backbone, str) else model.backbone
+    wanted = goals(model.objective, model.objectives, model.constraints, model.latency, task.directions)
     if model.data.format not in task.formats:
         raise _FaultError(
             ("data", "format"), f"the task {task.name} reads {', '.join(task.formats)}, got {model.data.format!r}"
@@ -277,13 +300,15 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
         task=model.task,
         data_format=model.data.format,
         data=model.data,
-        backbone=model.backbone,
+        backbone=several[0],
+        backbones=several if len(several) > 1 else (),
         weights=model.weights,
         input_size=model.input_size,
         space=opened,
         training=model.training,
         search=search,
-        objective=objective,
+        objective=wanted.objectives[0].name,
+        wanted=wanted,
         keep_checkpoints=model.keep_checkpoints,
         faults=model.faults,
         task_options=getattr(model, task.name, None) or (task.options() if task.options else None),
@@ -309,6 +334,8 @@ def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
     size = full.get("input_size")
     if isinstance(size, int) and not isinstance(size, bool):
         full["input_size"] = [size, size]
+    if isinstance(full.get("objectives"), str | list):
+        full["objectives"] = written_out(full["objectives"])
     if isinstance(full.get("search"), dict):
         named = {
             key: {"name": full["search"][key]}

@@ -17,7 +17,15 @@ from pathlib import Path
 from search import backend
 from search.artifacts import Folder, Shelf
 from search.companions import Companions
-from search.errors import DatabaseError, LeaseLostError, NotFoundError, RunError, TrialError
+from search.errors import (
+    BackboneError,
+    ConstraintError,
+    DatabaseError,
+    LeaseLostError,
+    NotFoundError,
+    RunError,
+    TrialError,
+)
 from search.faults import CANDIDATES_FAULT, MACHINES_FAULT
 from search.keeper import Keeper
 from search.laboratory import Laboratory
@@ -84,6 +92,7 @@ def open_bench(
         maximize=spec.maximize,
         options=spec.search.sampler,
         seed=spec.search.seed,
+        further=spec.goals.further,
         history=lambda: history.trials,
     )
     curves = Curves(maximize=spec.maximize, epochs=spec.training.epochs)
@@ -116,9 +125,11 @@ def reconcile(bench: Bench) -> None:
         return
     known = reading.told(bench.engine, study)
     for number in open_there:
-        state, value = known.get(number, (None, None))
-        if state is not None and state.is_finished:
-            bench.sampling.tell(number, state if value is not None else TrialState.FAILED, value, None)
+        told = known.get(number)
+        if told is not None and told.state.is_finished:
+            state = told.state if told.value is not None else TrialState.FAILED
+            facts = {"objectives": told.objectives, "constraints": told.constraints}
+            bench.sampling.tell(number, state, told.value, None, **facts)
     is_over = not reading.progress(bench.engine, study).unfinished
     bench.sampling.close_orphans(known, 0.0 if is_over else _ORPHAN_S)
 
@@ -271,6 +282,9 @@ class _Shift:
                     logger.warning("trial %d: another worker has taken it over; leaving it to that one", claim.number)
                 except KeyboardInterrupt:
                     leases.release(bench.engine, claim, "was interrupted")
+                    raise
+                except (BackboneError, ConstraintError) as error:
+                    leases.release(bench.engine, claim, f"found no candidate: {error}")
                     raise
                 except Exception as error:  # noqa: BLE001  # whatever ends a trial is recorded with it, and the study goes on
                     self._record(claim, error, time.monotonic() - begin)

@@ -251,7 +251,7 @@ def size(network: Network) -> NetworkSize:
         found = probe.run(unit.module, shape)
         macs, shape = macs + found.macs, found.out_shape
     macs += head_macs(network.head, network.chain)
-    states = [_state(unit) for unit in network.chain]
+    states = [unit_state(unit) for unit in network.chain]
     states += ["dropped"] * (network.chain.dropped)
     counts = [parameter.numel() for parameter in network.parameters()]
     trained = [parameter.numel() for parameter in network.parameters() if parameter.requires_grad]
@@ -265,7 +265,8 @@ def head_macs(head: nn.Module, chain: Chain) -> int:
     return probe.run_head(head, [shapes[tap] for tap in taps] if taps else shapes[-1:])
 
 
-def _state(unit: Unit) -> str:
+def unit_state(unit: Unit) -> str:
+    """Return in one word what was done with the unit: ``skipped``, ``edited``, ``frozen`` or ``trained``."""
     if unit.skipped:
         return "skipped"
     if unit.edits:

@@ -59,6 +59,14 @@ class Feed(ABC):
         """What is varied from view to view, in a form that identifies it; ``None`` for nothing at all."""
         return "None"
 
+    def extent(self, chosen: Tensor) -> int | None:
+        """Return how long the second axis of the inputs with the numbers ``chosen`` is, where that differs.
+
+        The longest text of a batch has so many tokens; what lies behind them is nothing but padding. None where all
+        inputs have one shape.
+        """
+        return None
+
     @property
     def is_random(self) -> bool:
         """Whether two views of a sample can differ."""

@@ -45,6 +45,8 @@ _OUTLINE = (
     TrialRow.attempts,
     cast(TrialRow.params, Text).label("params"),
     cast(TrialRow.extras, Text).label("extras"),
+    cast(TrialRow.objectives, Text).label("objectives"),
+    cast(TrialRow.constraints, Text).label("constraints"),
 )
 
 
@@ -249,4 +251,6 @@ def _outlined(row: Any) -> TrialRecord:
         seconds=row.seconds,
         checkpoint=row.checkpoint,
         extras=_plain(row.extras),
+        objectives=_plain(row.objectives),
+        constraints=_plain(row.constraints),
     )

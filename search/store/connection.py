@@ -77,9 +77,8 @@ def shown(url: str | URL) -> str:
 
 
 def parse_url(url: str) -> URL:
-    """Return the SQLAlchemy URL of ``url``.
-
-    ``postgresql://`` means psycopg 3, ``mysql://`` PyMySQL, a path that ends in ``.db`` SQLite.
+    """Return the SQLAlchemy URL of ``url``; ``postgresql://`` means psycopg 3, ``mysql://`` PyMySQL, and a
+    path that ends in ``.db`` SQLite.
 
     Raises:
         StoreUrlError: it is no URL, or of a kind this store does not speak.

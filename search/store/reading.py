@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, case, false, func, select, true
+from sqlalchemy import Connection, Engine, and_, case, false, func, select, true
 
 from search.errors import NotFoundError
 from search.records import (
@@ -189,7 +189,14 @@ def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
         versions=row.versions or {},
         dataset_fingerprint=row.dataset_fingerprint,
         extras=row.extras or {},
+        objectives=row.objectives or {},
+        constraints=row.constraints or {},
     )
+
+
+def ranked() -> Any:
+    """Return the condition under which a complete trial counts: it has a value and breaks no constraint."""
+    return and_(TrialRow.value.is_not(None), TrialRow.feasible.is_not(False))
 
 
 def aware(moment: datetime | None) -> Any:
@@ -205,7 +212,8 @@ def progress(engine: Engine, name: str) -> Progress:
 
 
 def _progress(connection: Connection, study: Any) -> Progress:
-    best = func.max(TrialRow.value) if study.maximize else func.min(TrialRow.value)
+    valid = case((TrialRow.feasible.is_not(False), TrialRow.value))
+    best = func.max(valid) if study.maximize else func.min(valid)
     rows = connection.execute(
         select(TrialRow.state, func.count(), best).where(TrialRow.study_id == study.id).group_by(TrialRow.state)
     ).all()
@@ -241,7 +249,7 @@ def kept_checkpoints(engine: Engine, name: str) -> tuple[tuple[int, str], ...]:
         rows = connection.execute(
             select(TrialRow.number, TrialRow.checkpoint)
             .where(TrialRow.study_id == study.id, TrialRow.checkpoint.is_not(None))
-            .order_by(case((TrialRow.state == TrialState.COMPLETE, 0), else_=1), order, TrialRow.number)
+            .order_by(case((and_(TrialRow.state == TrialState.COMPLETE, ranked()), 0), else_=1), order, TrialRow.number)
         ).all()
     return tuple((row.number, row.checkpoint) for row in rows)
 
@@ -253,7 +261,7 @@ def best_values(engine: Engine, name: str, count: int) -> tuple[float, ...]:
         study = study_row(connection, name)
         order = TrialRow.value.desc() if study.maximize else TrialRow.value.asc()
         done = select(TrialRow.value).where(
-            TrialRow.study_id == study.id, TrialRow.state == TrialState.COMPLETE, TrialRow.value.is_not(None)
+            TrialRow.study_id == study.id, TrialRow.state == TrialState.COMPLETE, ranked()
         )
         return tuple(
             float(value)
@@ -294,14 +302,25 @@ def artifacts_of(engine: Engine, name: str) -> tuple[str, str] | None:
     return None if place is None else (place["address"], place["key"])
 
 
+class Told(NamedTuple):
+    """What Optuna is to be told of a trial."""
+
+    state: TrialState
+    value: float | None
+    objectives: Mapping[str, float]
+    constraints: Mapping[str, float]
+
+
 @retried
-def told(engine: Engine, name: str) -> dict[int, tuple[TrialState, float | None]]:
-    """Return state and objective of every trial that Optuna knows, by its number there."""
+def told(engine: Engine, name: str) -> dict[int, Told]:
+    """Return how every trial that Optuna knows stands, by its number there."""
+    columns = (TrialRow.optuna_number, TrialRow.state, TrialRow.value, TrialRow.objectives, TrialRow.constraints)
     with reading(engine) as connection:
         study = study_row(connection, name)
         rows = connection.execute(
-            select(TrialRow.optuna_number, TrialRow.state, TrialRow.value).where(
-                TrialRow.study_id == study.id, TrialRow.optuna_number.is_not(None)
-            )
+            select(*columns).where(TrialRow.study_id == study.id, TrialRow.optuna_number.is_not(None))
         ).all()
-    return {row.optuna_number: (TrialState(row.state), row.value) for row in rows}
+    return {
+        row.optuna_number: Told(TrialState(row.state), row.value, row.objectives or {}, row.constraints or {})
+        for row in rows
+    }

@@ -180,8 +180,13 @@ def finish_trial(
     seconds: float,
     checkpoint: str | None = None,
     extras: Mapping[str, Json] | None = None,
+    objectives: Mapping[str, float] | None = None,
+    constraints: Mapping[str, float] | None = None,
 ) -> None:
-    """Store how the trial ended and give up the claim; ``seconds`` and ``extras`` are added to what is there."""
+    """Store how the trial ended and give up the claim; ``seconds`` and ``extras`` are added to what is there.
+
+    ``constraints`` are excesses: one above 0 takes the trial out of the ranking.
+    """
     with writing(engine) as connection:
         query = select(TrialRow.seconds, TrialRow.extras).where(TrialRow.id == claim.trial_id)
         row = connection.execute(query).one_or_none()
@@ -196,6 +201,9 @@ def finish_trial(
             ended=ended,
             seconds=spent + seconds,
             checkpoint=checkpoint,
+            objectives=dict(objectives) if objectives else None,
+            constraints=dict(constraints) if constraints else None,
+            feasible=all(excess <= 0 for excess in constraints.values()) if constraints else None,
             extras={**known, **(extras or {})},
             finished_at=datetime.now(UTC),
             resume=None,

@@ -12,7 +12,7 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from search.records import ClassResult, Evaluation, Mistake
 from search.reliability import expected_calibration_error
-from search.tasks._base import Meter, Task
+from search.tasks._base import Answer, Meter, Task
 from spaces.heads import Features, HeadChoice, vector_head
 
 _MISTAKES = 24
@@ -98,6 +98,7 @@ class Classification(Task):
     name = "classification"
     formats = ("image_folder", "csv", "torchvision", "digits")
     mixes = stacks = True
+    hub_task = "image-classification"
     directions: ClassVar[Mapping[str, bool]] = {
         "accuracy": True,
         "balanced_accuracy": True,
@@ -116,6 +117,15 @@ class Classification(Task):
 
     def meter(self, classes: tuple[str, ...], device: torch.device) -> ClassificationMeter:
         return ClassificationMeter(classes, device)
+
+    def answers(
+        self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0
+    ) -> list[tuple[Answer, ...]]:
+        scores, places = (outputs.float() / temperature).softmax(dim=1).topk(min(most, len(classes)), dim=1)
+        return [
+            tuple(Answer(classes[place], score) for score, place in zip(*row, strict=True))
+            for row in zip(scores.tolist(), places.tolist(), strict=True)
+        ]
 
 
 task = Classification()

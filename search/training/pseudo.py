@@ -54,8 +54,8 @@ class PseudoLabelled:
         order = torch.randperm(len(rows), generator=generator(self.seed, number, _PURPOSE))
         pieces = order.tensor_split(len(self))
         for (images, targets), piece in zip(self.labelled.epoch(number), pieces, strict=False):
-            if not isinstance(targets, Tensor):
-                raise TypeError(f"expected class indices or probabilities, got {type(targets).__name__}")
+            if not isinstance(targets, Tensor) or not isinstance(images, Tensor):
+                raise TypeError(f"pseudo-labels need a class a sample, got targets {type(targets).__name__}")
             known = F.one_hot(targets, self.classes).float() if targets.ndim == 1 else targets
             chosen = piece[: len(images)]
             if not len(chosen):

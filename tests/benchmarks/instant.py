@@ -26,9 +26,10 @@ from search.artifacts import Folder
 from search.cost import CostFeatures
 from search.faults import FaultOptions
 from search.leaving import Leaving, obeying_signals
+from search.objectives import Goals
 from search.proposal import Proposal
 from search.pruning import Median, Off
-from search.records import DatasetRecord, EpochRecord, Size, StudyRecord, TrialState, Verdict
+from search.records import DatasetRecord, EpochRecord, Objective, Size, StudyRecord, TrialState, Verdict
 from search.store import connection, migrate, reading, writing
 from search.study import SamplerOptions
 from search.training.checkpoint import Checkpoint
@@ -160,9 +161,11 @@ def spec_of(study: StudyRecord, seconds: float = 0.0, lease: float = 60.0) -> An
             seed=7,
             sampler=SamplerOptions(name=plain["sampler"]),
             budget=None,
+            pruning="primary",
             pruner=Median() if plain["pruner"] == "median" else Off(),
         ),
         faults=FaultOptions(lease=lease, constant_epochs=0),
+        goals=Goals((Objective("accuracy", maximize=True),)),
     )
 
 

@@ -140,3 +140,54 @@ def test_the_schema_knows_every_plugin() -> None:
     for name in (*registry(), *formats()):
         assert f'"{name}"' in text
     assert tasks()
+
+
+SEVERAL = """\
+objectives: [accuracy, parameters, {name: latency, direction: minimize}]
+latency: {batch: 8}
+constraints: {parameters: < 3M, latency: < 5ms, accuracy: at least 80%}
+search: {pruning: pareto_safe, sampler: nsga2}
+"""
+
+
+def test_several_objectives_and_constraints_go_to_json_and_come_back() -> None:
+    spec = parse_spec(PLAIN + SEVERAL)
+    assert [one.name for one in spec.goals.further] == ["parameters", "latency"]
+    assert spec.goals.latency is not None
+    assert spec.goals.latency.batch == 8
+    assert (spec.objective, spec.search.pruning, spec.search.sampler.name) == ("accuracy", "pareto_safe", "nsga2")
+    assert from_data(json.loads(json.dumps(spec.to_json())), text=spec.text, base=spec.base) == spec
+
+
+def test_one_entry_means_what_the_single_objective_does() -> None:
+    single, listed = parse_spec(PLAIN + "objective: loss\n"), parse_spec(PLAIN + "objectives: [loss]\n")
+    assert single.to_json() == listed.to_json()
+    assert single.to_json()["objectives"] is None
+    assert not single.maximize
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("objectives: [accuracy, speed]\n", "s.yaml:4: objectives.1: expected one of accuracy, "),
+        ("constraints:\n  parameters: 3M\n", "s.yaml:5: constraints.parameters: expected a bound such as '< 3M'"),
+        ("constraints:\n  flops: ['> 2G', < 1G]\n", "s.yaml:5: constraints.flops: > 2G and < 1G exclude each other"),
+        ("latency: {batch: 0}\n", "s.yaml:4: latency: batch: must be at least 1, got 0"),
+        ("search: {pruning: safe}\n", "s.yaml:4: search.pruning: expected 'primary' or 'pareto_safe'"),
+        ("objectives:\n  - accuracy\n  - {nam: flops}\n", "s.yaml:6: objectives.1.nam: unknown key"),
+    ],
+)
+def test_faults_of_objectives_and_constraints_are_told_with_their_line(text: str, line: str) -> None:
+    assert faults(PLAIN + text)[0].startswith(line)
+
+
+def test_backbones_may_be_a_list() -> None:
+    spec = parse_spec(PLAIN.replace("resnet18", "[resnet18, mobilenet_v2]"))
+    assert spec.backbone == "torchvision:resnet18"
+    assert spec.backbones == ("torchvision:resnet18", "torchvision:mobilenet_v2")
+    assert from_data(json.loads(json.dumps(spec.to_json())), text=spec.text, base=spec.base) == spec
+    one = parse_spec(PLAIN.replace("resnet18", "[resnet18]"))
+    assert one.to_json() == parse_spec(PLAIN).to_json()
+    assert "different backbones" in faults(PLAIN.replace("resnet18", "[resnet18, torchvision:resnet18]"))[0]
+    assert "s.yaml:3: backbone" in faults(PLAIN.replace("resnet18", "[resnet18, resnet19]"))[0]
+    assert "s.yaml:3: backbone" in faults(PLAIN.replace("resnet18", "[]"))[0]

@@ -46,3 +46,20 @@ def test_pictures_are_small(tmp_path: Path) -> None:
     found = picture(str(tmp_path / "large.jpg"))
     assert found is not None
     assert len(base64.b64decode(found.split(",")[1])) < 10_000
+
+
+def test_texts_are_written_out_and_escaped(study: StudyRecord) -> None:
+    best = study.best
+    assert best is not None
+    assert best.evaluation is not None
+    text = "data/dev.tsv, line 3: <b>not</b> & <script>alert(1)</script> " + "x" * 100
+    mistake = Mistake(0, "pos", "neg", 0.987, text)
+    told = replace(best, evaluation=replace(best.evaluation, mistakes=(mistake,)))
+    trials = tuple(told if trial.number == best.number else trial for trial in study.trials)
+    rows = figure.rows(replace(study, trials=trials, dataset=replace(study.dataset, inputs="tokens")))
+    assert rows is not None
+    assert rows.texts
+    (written,) = figure.draw(rows).layout.annotations
+    assert written.text.startswith("taken for <b>neg</b> (99%), is <b>pos</b><br>&lt;b>not&lt;/b> &amp; &lt;script>")
+    assert written.text.endswith("dev.tsv, line 3")
+    assert max(len(line) for line in written.text.replace("&lt;", "<").split("<br>")) <= 60
