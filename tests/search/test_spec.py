@@ -119,7 +119,10 @@ serach: {trials: 3}
         (PLAIN + "search: {trials: true}", "integer"),
         (PLAIN + "search: {timeout: soon}", "expected a duration such as 2h"),
         (PLAIN + "search: {pruner: best}", "expected one of"),
-        (PLAIN + "objective: f7", "expected one of accuracy, balanced_accuracy, macro_f1, loss, got 'f7'"),
+        (
+            PLAIN + "objective: f7",
+            "expected one of accuracy, balanced_accuracy, macro_f1, loss, calibration_error, got 'f7'",
+        ),
         (PLAIN + "task: cooking", "expected one of classification"),
         (PLAIN + "input_size: 3", "8"),
         (PLAIN + "input_size: [32, 32, 3]", "at most 2 items"),
