@@ -16,17 +16,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search import engines
+from search import engines, few_labels, repeating
 from search.artifacts import Shelf, claim_place, clear, find_place, is_place, open_shelf
+from search.backbone_choice import open_laboratories
 from search.backend import Blobs, open_storage
 from search.engines import Order, Placement
 from search.errors import NotFoundError, UserError
-from search.laboratory import Laboratory, open_laboratory
+from search.laboratory import Laboratory
 from search.leaving import PARENT_VARIABLE, Leaving, obeying_signals
+from search.predicting import load_model as load_model  # noqa: PLC0414  # part of this interface
 from search.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 from search.report import page
 from search.spec import StudySpec, from_data, load_spec, parse_spec
-from search.store import DEFAULT_URL, connection, migrate, reading, writing
+from search.store import DEFAULT_URL, connection, migrate, reading, repeats, writing
 from search.store.connection import Engine, Patience
 from search.store.reading import Progress
 from search.study import delete as optuna_delete
@@ -189,16 +191,16 @@ def join_study(
             stored = _awaited(engine, name, idle_exit_s, leaving)
             if stored is None:
                 return
-            spec = _stored_spec(stored, data)
+            spec = stored_spec(stored, data)
             if lease_s is not None:
                 spec = replace(spec, faults=replace(spec.faults, lease=lease_s))
             patience.seconds = spec.faults.database_timeout
-            place = writable(folder or Path("runs") / name)
-            shelf, key = _placed(engine, name, str(place.absolute()), artifacts)
+            place = writable(folder or Path("runs") / spec.name)
+            shelf, key = _placed(engine, spec.name, str(place.absolute()), artifacts)
             laboratory = _opened(spec, device)
             writing.check_same(engine, laboratory.record())
             watching = observer or Silent()
-            _work_here(laboratory, engine, storage, place, watching, leaving, shelf, key, proxy, idle_exit_s)
+            _work_here(laboratory, engine, storage, place, watching, leaving, shelf, key, proxy, idle_exit_s, name=name)
         finally:
             engine.dispose()
 
@@ -214,10 +216,17 @@ def _work_here(
     key: str,
     proxy: str | None,
     idle_exit_s: float = 0.0,
+    *,
+    name: str = "",
 ) -> None:
+    """Run the trials of the laboratory's study; if ``name`` is of its confirmations or refits, those instead."""
     opened = open_bench(laboratory, engine, storage, place, observer, leaving, shelf=shelf, key=key, proxy=proxy)
     with opened as bench:
-        work(bench, leaving, idle_exit_s=idle_exit_s)
+        again = repeats.parent_of(engine, name) if name else None
+        if again is not None:
+            repeating.work_for(bench, leaving, name, again[1], idle_exit_s)
+        else:
+            work(bench, leaving, idle_exit_s=idle_exit_s, aside=lambda: repeating.help_out(bench, leaving))
 
 
 def _awaited(engine: Engine, name: str, patience_s: float, leaving: Leaving) -> StudyRecord | None:
@@ -267,7 +276,7 @@ def _default_place(name: str) -> Path:
     return (Path("runs") / name).absolute()
 
 
-def open_artifacts(name: str, *, storage: str = DEFAULT_URL) -> Shelf:
+def open_artifacts(name: str, *, storage: str = DEFAULT_URL, artifacts: str | None = None) -> Shelf:
     """Return where the checkpoints of the study ``name`` are kept: ``get`` gives the bytes of a trial's.
 
     Raises:
@@ -277,7 +286,7 @@ def open_artifacts(name: str, *, storage: str = DEFAULT_URL) -> Shelf:
     engine = connection.connect(storage)
     try:
         migrate.upgrade(engine)
-        return _placed(engine, name, str(_default_place(name)))[0]
+        return _placed(engine, name, str(_default_place(name)), artifacts)[0]
     finally:
         engine.dispose()
 
@@ -304,7 +313,8 @@ def delete_study(
             shelf = _found(place, str(_default_place(name)), artifacts)
         writing.request_stop(engine, name)
         if shelf is not None and place is not None:
-            clear(shelf, place[1], [kept for _, kept in reading.kept_checkpoints(engine, name)])
+            kept = [trial[1] for trial in reading.kept_checkpoints(engine, name)]
+            clear(shelf, place[1], [*kept, *repeats.checkpoints(engine, name)])
         optuna_storage = open_storage(connection.str_url(storage), connection.optuna_options(storage), connection.tune)
         optuna_delete(optuna_storage, name)
         writing.delete_study(engine, name)
@@ -318,7 +328,8 @@ def _data_of(spec: StudySpec) -> Path | None:
     return None if path is None else (spec.base / Path(str(path)).expanduser()).absolute()
 
 
-def _stored_spec(stored: StudyRecord, data: Path | None) -> StudySpec:
+def stored_spec(stored: StudyRecord, data: Path | None = None) -> StudySpec:
+    """Return the study file of a study in the store; ``data`` is where its data lies when that is elsewhere here."""
     plain = dict(stored.spec["study"])
     if data is not None:
         plain["data"] = {**plain["data"], "path": str(data.absolute())}
@@ -349,7 +360,7 @@ def writable(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another worker of this folder may have been quicker
     except OSError as error:
         raise UserError(
             f"cannot write to the output folder {folder}: {error.strerror}; choose another folder"
@@ -367,9 +378,11 @@ def _spec(study: str | Path | Mapping[str, Any]) -> StudySpec:
 
 def _opened(spec: StudySpec, device: str) -> Laboratory:
     try:
-        return open_laboratory(spec, device)
+        laboratory = open_laboratories(spec, device)
     except ValueError as error:
         raise UserError(str(error)) from error
+    few_labels.check(laboratory)
+    return laboratory
 
 
 def _why_stopped(study: StudyRecord, spec: StudySpec, leaving: Leaving) -> str:

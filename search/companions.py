@@ -21,6 +21,7 @@ from search.store.leases import Claim
 from search.training.epoch import whole
 from search.training.fit import Epochs, Outcome, fit
 from search.training.heads import Behind, can_stack, fit_heads
+from search.training.pseudo import PseudoLabelled
 from search.training.stacking import Member
 from search.trial import Bench, Prepared
 
@@ -75,6 +76,7 @@ class Companions:
         # A trial that was interrupted goes on from its checkpoint, alone; fp16 needs a loss scale for each.
         is_first_attempt = first.claim.candidate is None
         scaled = first.course.precision.scaler.is_enabled() or not bench.laboratory.task.stacks
+        scaled = scaled or first.course.class_weights is not None or isinstance(first.course.train, PseudoLabelled)
         return spec.search.parallel_heads > 1 and is_first_attempt and not scaled and can_stack(first.network)
 
     def _beside(self, bench: Bench, first: Prepared, holding: ExitStack) -> Iterator[Prepared]:

@@ -7,6 +7,8 @@ FinetuneError               everything below; the message is one line for people
  |   +- StoreUrlError       a storage URL that is malformed or leads nowhere
  |   +- ConflictError       the name is taken by a study of other data or another space
  |   +- NotFoundError       no such study or trial
+ |   +- BackboneError       one of several backbones cannot be had
+ |   +- ConstraintError     no candidate of the space keeps the constraints
  +- RunError                the input was right and yet it failed (exit 1)
      +- TrialError          a trial cannot go on: NaN, out of memory, disk full
      +- SchemaError         the database's schema is newer than this program
@@ -45,6 +47,14 @@ class ConflictError(UserError):
 
 class NotFoundError(UserError):
     """No study or trial of that name."""
+
+
+class BackboneError(UserError):
+    """One of a study's backbones cannot be opened, or a range does not fit it; finished trials are kept."""
+
+
+class ConstraintError(UserError):
+    """No candidate that was drawn keeps the study's constraints; finished trials are kept."""
 
 
 class RunError(FinetuneError):

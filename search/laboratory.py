@@ -23,6 +23,7 @@ from search import spec as specs
 from search.data import augment, cache
 from search.data.assembly import cache_folder
 from search.data.feed import Feed, Views
+from search.data.looks import looks
 from search.data.sample import Dataset, Split
 from search.data.supply import Request
 from search.errors import UserError
@@ -83,6 +84,10 @@ class Laboratory:
     store: FeatureStore | None = None
     progress: Callable[[str, int, int], None] = lambda *_: None
     decoded: dict[tuple[Split, tuple[int, int]], Any] = field(default_factory=dict, repr=False)
+
+    def of(self, candidate: Candidate) -> Laboratory:
+        """Return the laboratory of the candidate's backbone: this one, where the study has no other."""
+        return self
 
     def build(self, candidate: Candidate, seed: int) -> building.Network:
         """Return the candidate's network on the laboratory's device, its head drawn from ``seed``."""
@@ -294,6 +299,7 @@ class Laboratory:
             "space": plain["space"],
             "training": _told_apart(plain["training"]),
             "objective": self.spec.objective,
+            **{key: said for key, said in self.spec.goals.to_json().items() if said is not None},
             "seed": self.spec.search.seed,
             **({self.task.name: plain[self.task.name]} if self.task.options else {}),
         }
@@ -302,7 +308,7 @@ class Laboratory:
 def _told_apart(training: Mapping[str, Json]) -> dict[str, Json]:
     """Return the training options without those that came later and are not used: older studies go on."""
     plain = TrainingOptions()
-    later = ("prefix_cache", "views", "features", "compile")
+    later = ("prefix_cache", "views", "features", "compile", "balance")
     return {name: value for name, value in training.items() if name not in later or value != getattr(plain, name)}
 
 
@@ -322,8 +328,8 @@ def _network(module: nn.Module) -> building.Network:
     return module
 
 
-def open_laboratory(spec: StudySpec, device: str = "auto") -> Laboratory:
-    """Return the laboratory of a study: data checked, weights in place, decisions found.
+def open_laboratory(spec: StudySpec, device: str = "auto", dataset: Dataset | None = None) -> Laboratory:
+    """Return the laboratory of a study: data checked unless given, weights in place, decisions found.
 
     Raises:
         UserError, SpaceError: something the study file names is missing, broken or does not fit.
@@ -340,7 +346,7 @@ def open_laboratory(spec: StudySpec, device: str = "auto") -> Laboratory:
     input_size = task.input_size(spec.task_options, spec.input_size, backbone)
     beside = spec.base / Path(spec.weights).expanduser()
     weights = str(beside) if beside.is_file() or "/" in spec.weights else spec.weights
-    dataset = specs.formats()[spec.data_format].read(spec.data, spec.base)
+    dataset = dataset or specs.formats()[spec.data_format].read(spec.data, spec.base)
     pretrained = backbone.pretrained(weights, input_size, seed=spec.search.seed)
     for unit in pretrained.chain:
         unit.module.requires_grad_(False)
@@ -377,9 +383,9 @@ def dataset_record(dataset: Dataset, task: Task) -> DatasetRecord:
         if sizes[split]
     }
     whole = {split.value: sizes[split] for split in Split if sizes[split]}
-    return DatasetRecord(
-        dataset.name, dataset.classes, table, dataset.fingerprint, dataset.skipped, whole, task.reads, task.outputs
-    )
+    seen = looks(dataset.of(Split.TRAIN)) if task.reads == "images" else {}
+    known = (dataset.name, dataset.classes, table, dataset.fingerprint, dataset.skipped)
+    return DatasetRecord(*known, whole, task.reads, task.outputs, seen)
 
 
 def versions() -> Mapping[str, str]:

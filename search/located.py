@@ -7,14 +7,22 @@ from typing import Any
 
 import yaml
 
+_BOOL = "tag:yaml.org,2002:bool"
+_UNQUOTED = re.compile(r":\s*(>=?\s*[0-9.][^#,}]*)")
+"""To YAML, ``accuracy: > 0.8`` begins a folded text."""
+
 
 class NotYamlError(ValueError):
     """The text is no YAML; ``line`` says where, counted from 1."""
 
-    def __init__(self, error: yaml.YAMLError) -> None:
+    def __init__(self, error: yaml.YAMLError, text: str = "") -> None:
         mark = getattr(error, "problem_mark", None)
         self.line = mark.line + 1 if mark else 1
-        super().__init__(str(getattr(error, "problem", None) or error).splitlines()[0])
+        problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+        here = text.splitlines()[self.line - 1 : self.line]
+        if here and (bound := _UNQUOTED.search(here[0])):
+            problem += f"; a value that begins with > must stand in quotes: '{bound[1].strip()}'"
+        super().__init__(problem)
 
 
 def load(text: str) -> tuple[Any, Lines]:
@@ -27,12 +35,18 @@ def load(text: str) -> tuple[Any, Lines]:
         node = yaml.compose(text, _Loader)
         return yaml.load(text, _Loader), Lines(node)  # noqa: S506  # _Loader is a SafeLoader
     except yaml.YAMLError as error:
-        raise NotYamlError(error) from error
+        raise NotYamlError(error, text) from error
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as people write it: ``1e-3`` is a number."""
+    """YAML as people write it: ``1e-3`` is a number, ``off`` and ``no`` are words (YAML 1.2)."""
 
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag != _BOOL]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_BOOL, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import ClassVar, Literal
 
-from search.records import Verdict
+from search import pareto
+from search.records import Objective, PastTrial, TrialState, Verdict
 
 Curve = Sequence[float]
 _CONTINUE = (Verdict.CONTINUE, "")
@@ -177,6 +178,32 @@ class Hyperband(Pruner):
         }
         places = [((place + 0.5) / size, bracket) for bracket, size in sizes.items() for place in range(size)]
         return tuple(bracket for _, bracket in sorted(places))
+
+
+def is_off_front(
+    mine: Mapping[str, float], best: float, others: Iterable[PastTrial], objectives: Sequence[Objective]
+) -> bool:
+    """Return whether a complete trial beats one that runs in all that is known of it: costs, and its value so far.
+
+    Such a trial would have to improve to enter the front of ``objectives``. One that is cheaper in any of its known
+    costs than all that reach its value is on that front already and stays there, however little it learns from now on.
+    Objectives that are known only after training are left out.
+
+    Args:
+        mine: known costs of the trial that runs.
+        best: its best value of the first objective so far.
+    """
+    costs = [one for one in objectives[1:] if one.name in mine]
+    maximize = [objectives[0].maximize, *(one.maximize for one in costs)]
+    point = (best, *(mine[one.name] for one in costs))
+    for other in others:
+        if other.state is not TrialState.COMPLETE or other.value is None or not other.is_feasible:
+            continue
+        if all(one.name in other.objectives for one in costs):
+            theirs = (other.value, *(other.objectives[one.name] for one in costs))
+            if pareto.dominates(theirs, point, maximize):
+                return True
+    return False
 
 
 OPTIONS: dict[str, type[Median] | type[Halving] | type[Hyperband] | type[Off]] = {

@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-Json = Any
+from search import pareto
+from search.evaluation import Box, ClassResult, Evaluation, Json, Measured, Mistake, Picture
+from search.repeated import Refit, Repeat
+from search.states import TrialState, Verdict
+
+__all__ = [
+    "Box",
+    "ClassResult",
+    "DatasetRecord",
+    "EpochRecord",
+    "Evaluation",
+    "Failure",
+    "Json",
+    "Measured",
+    "Mistake",
+    "Objective",
+    "PastTrial",
+    "Picture",
+    "Refit",
+    "Rejected",
+    "Repeat",
+    "Size",
+    "StudyRecord",
+    "TrialRecord",
+    "TrialState",
+    "UnitRecord",
+    "Verdict",
+]
 
 
-class TrialState(StrEnum):
-    """Where a trial stands."""
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One of the things a study wants: a metric of its task, or a cost (``search.objectives``)."""
 
-    WAITING = "waiting"
-    RUNNING = "running"
-    COMPLETE = "complete"
-    PRUNED = "pruned"
-    FAILED = "failed"
-
-    @property
-    def is_finished(self) -> bool:
-        return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
-
-
-class Verdict(StrEnum):
-    """What ``on_epoch`` answers to the training loop."""
-
-    CONTINUE = "continue"
-    PRUNE = "prune"
-    """Too weak against the other trials: end now."""
-    STOP = "stop"
-    """Nothing changes any more: end now, with what has been reached."""
-    PAUSE = "pause"
-    """The worker has to leave: write the checkpoint and end; another worker goes on."""
+    name: str
+    maximize: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,129 +64,6 @@ class EpochRecord:
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     loss_terms: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class ClassResult:
-    """Validation results of one class at the best epoch."""
-
-    name: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Validation results of one class, or of one predicted number, at the best epoch, in a task's own measures.
-
-    Attributes:
-        values: measure -> value (``average_precision``, ``iou``, ``rmse`` ...), the most telling one first;
-            without those that are not defined for it.
-        support: validation samples (or boxes, or pixels) it was measured on.
-    """
-
-    name: str
-    values: Mapping[str, float]
-    support: int
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A box in a picture; all four sides in shares of the original image, the origin at the top left.
-
-    Attributes:
-        score: confidence of a predicted one; None for a true one.
-    """
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    label: str
-    score: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A validation sample worth looking at, with what was true and what was predicted.
-
-    Attributes:
-        place: in the validation split, counted from 0.
-        caption: one line: what is to be seen (``true 3.1, predicted 5.0``).
-        boxes: true ones, and predicted ones with a score.
-        true_mask, predicted_mask: PNG in base64, one grey value a class, over the part ``shown`` of the image;
-            empty where there is none.
-        shown: that part, as left, top, right, bottom in shares of the original image.
-        sample: what the data set calls it: a file's path where there is a file.
-    """
-
-    place: int
-    caption: str
-    boxes: tuple[Box, ...] = ()
-    true_mask: str = ""
-    predicted_mask: str = ""
-    shown: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
-    sample: str = ""
-
-    @classmethod
-    def from_json(cls, data: Json) -> Picture:
-        """Read what ``dataclasses.asdict`` and JSON made of one."""
-        boxes = tuple(Box(**box) for box in data["boxes"])
-        return cls(**{**data, "boxes": boxes, "shown": tuple(data["shown"])})
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """A validation sample that was taken for another class.
-
-    Attributes:
-        place: in the validation split, counted from 0.
-        true, predicted: names of classes; ``confidence`` is the probability given to ``predicted``.
-        sample: what the data set calls it: a file's path where there is a file.
-    """
-
-    place: int
-    true: str
-    predicted: str
-    confidence: float
-    sample: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Validation in detail at a trial's best epoch.
-
-    Attributes:
-        classes: one result a class, in the data set's order.
-        confusion: rows are true classes, columns predicted ones; counts.
-            Empty where a sample does not have exactly one class.
-        mistakes: the most confident ones, the surest first.
-        measured: results per class or number in the task's own measures.
-        pictures: samples worth looking at, the worst first.
-    """
-
-    classes: tuple[ClassResult, ...] = ()
-    confusion: tuple[tuple[int, ...], ...] = ()
-    mistakes: tuple[Mistake, ...] = ()
-    measured: tuple[Measured, ...] = ()
-    pictures: tuple[Picture, ...] = ()
-
-    @classmethod
-    def from_json(cls, data: Json) -> Evaluation:
-        """Read what ``dataclasses.asdict`` and JSON made of one."""
-        classes = tuple(ClassResult(**result) for result in data["classes"])
-        mistakes = tuple(Mistake(**mistake) for mistake in data.get("mistakes", ()))
-        measured = tuple(Measured(**result) for result in data.get("measured", ()))
-        pictures = tuple(Picture.from_json(picture) for picture in data.get("pictures", ()))
-        return cls(classes, tuple(tuple(row) for row in data["confusion"]), mistakes, measured, pictures)
-
-    def named(self, samples: Sequence[str]) -> Evaluation:
-        """Return the same with ``samples``, the names of the validation split in order, put to what it names."""
-        known = (replace(mistake, sample=samples[mistake.place]) for mistake in self.mistakes)
-        pictures = (replace(picture, sample=samples[picture.place]) for picture in self.pictures)
-        return replace(self, mistakes=tuple(known), pictures=tuple(pictures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +106,8 @@ class TrialRecord:
         ended: why it ended, one line (``ran all 5 epochs``, ``pruned after epoch 2: ...``).
         seconds: wall-clock of all attempts, building included.
         extras: further facts worth keeping, JSON (cache decision, device, batch that fitted ...).
+        objectives: every objective's value once it is complete, by name, in a study of several.
+        constraints: by how much of its bound each constraint is broken, by its text; at most 0 where it is kept.
     """
 
     number: int
@@ -247,6 +134,22 @@ class TrialRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     dataset_fingerprint: str = ""
     extras: Mapping[str, Json] = field(default_factory=dict)
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    constraints: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The constraints that it breaks, in words."""
+        return tuple(text for text, excess in self.constraints.items() if excess > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A candidate that was not trained because it breaks a constraint: what samplers learn from it."""
+
+    params: Mapping[str, Any]
+    distributions: Mapping[str, str]
+    constraints: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +162,10 @@ class PastTrial:
         fingerprint: of its candidate; empty while there is none.
         seconds: of all attempts that have ended; of the epochs so far while it runs.
         cost: ``CostFeatures`` as JSON, from its ``extras``; empty while the network has not been built.
+        known: what it costs as known before training, by name (``search.objectives``).
+        objectives, constraints: as in TrialRecord.
+        rejected: candidates that were drawn for it and broke a constraint.
+        marks: what the sampler wrote on the trial, a genetic algorithm's generation.
     """
 
     number: int
@@ -271,6 +178,15 @@ class PastTrial:
     seconds: float = 0.0
     failure_kind: str = ""
     cost: Mapping[str, float] = field(default_factory=dict)
+    known: Mapping[str, float] = field(default_factory=dict)
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    constraints: Mapping[str, float] = field(default_factory=dict)
+    rejected: tuple[Rejected, ...] = ()
+    marks: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def is_feasible(self) -> bool:
+        return all(excess <= 0 for excess in self.constraints.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +210,7 @@ class DatasetRecord:
         skipped: files left out under ``on_error: skip``, with the reason.
         sizes: split -> number of samples; empty in studies of an older version, which had one class a sample.
         inputs, outputs: what goes in (``images``, ``tokens``) and what ``classes`` are (``classes``, ``numbers``).
+        looks: brightness, contrast, saturation, detail, side (``search.data.looks``); empty where nobody has looked.
     """
 
     name: str
@@ -304,6 +221,7 @@ class DatasetRecord:
     sizes: Mapping[str, int] = field(default_factory=dict)
     inputs: str = "images"
     outputs: str = "classes"
+    looks: Mapping[str, float] = field(default_factory=dict)
 
     def samples(self) -> dict[str, int]:
         """Return how many samples each split has."""
@@ -321,6 +239,8 @@ class StudyRecord:
         metric: name of the objective; ``maximize`` its direction.
         target: how many trials the study shall have.
         trials: in order of number.
+        repeats: its candidates trained again with fresh seeds; ``refits``: trained for use.
+        parent: of a study that only holds such trainings, the one whose they are; empty for a search.
     """
 
     name: str
@@ -338,22 +258,44 @@ class StudyRecord:
     trials: tuple[TrialRecord, ...] = ()
     created_at: datetime | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    repeats: tuple[Repeat, ...] = ()
+    refits: tuple[Refit, ...] = ()
+    parent: str = ""
 
     def is_better(self, value: float, than: float) -> bool:
         return value > than if self.maximize else value < than
 
     @property
     def ranking(self) -> tuple[TrialRecord, ...]:
-        """Complete trials with a value, the best first; ties go to the smaller number."""
-        done = [trial for trial in self.trials if trial.state is TrialState.COMPLETE and trial.value is not None]
+        """Complete trials with a value that break no constraint, the best first; ties go to the smaller number."""
         sign = -1.0 if self.maximize else 1.0
-        return tuple(sorted(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number)))
+        return tuple(sorted(self._done(), key=lambda trial: (sign * (trial.value or 0.0), trial.number)))
 
     @property
     def best(self) -> TrialRecord | None:
-        done = (trial for trial in self.trials if trial.state is TrialState.COMPLETE and trial.value is not None)
         sign = -1.0 if self.maximize else 1.0
-        return min(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+        return min(self._done(), key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+
+    def _done(self) -> Iterator[TrialRecord]:
+        for trial in self.trials:
+            if trial.state is TrialState.COMPLETE and trial.value is not None and not trial.broken:
+                yield trial
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """All objectives, the first one is ``metric``."""
+        stated = ((self.spec or {}).get("study") or {}).get("objectives") or ()
+        found = tuple(Objective(one["name"], one["direction"] == "maximize") for one in stated)
+        return found or (Objective(self.metric, self.maximize),)
+
+    @property
+    def front(self) -> tuple[TrialRecord, ...]:
+        """Complete trials that no other one beats in all objectives, the best in the first one first."""
+        wanted = self.objectives
+        names = [one.name for one in wanted[1:]]
+        ranked = [trial for trial in self.ranking if all(name in trial.objectives for name in names)]
+        points = [(trial.value or 0.0, *(trial.objectives[name] for name in names)) for trial in ranked]
+        return tuple(ranked[place] for place in pareto.front(points, [one.maximize for one in wanted]))
 
     @property
     def baseline(self) -> TrialRecord | None:

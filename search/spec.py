@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, make_dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, make_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Union
@@ -14,10 +13,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.alias_generators import to_pascal
 
 from search import located, pruning
+from search.candidates import given
 from search.data.formats._base import Format
 from search.durations import Duration
-from search.errors import SpecError
+from search.errors import SpecError, UserError
 from search.faults import FaultOptions
+from search.objectives import ChoiceError, Goals, LatencyOptions, ObjectiveOptions, Pruning, goals, written_out
+from search.problems import problems
 from search.records import Json
 from search.study import SamplerOptions
 from search.tasks._base import Task
@@ -27,6 +29,10 @@ from spaces.errors import PluginError, SpaceError
 from spaces.plugins import load
 
 _FORBID: dict[str, str] = {"extra": "forbid"}
+_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_CONSTRAINTS: dict[str, Json] = {
+    "anyOf": [{"type": "object", "additionalProperties": _TEXTS}, {"type": "array", "items": {"type": "string"}}]
+}
 DEFAULT_SPACE = ("freeze", "tail", "kernel", "stride", "head", "dropout", "penalty", "optimizer")
 """Decisions that are open when a study file does not name its own."""
 
@@ -42,6 +48,11 @@ def formats() -> dict[str, Format]:
 
 
 def _parse_backbone(value: Any) -> Any:
+    if isinstance(value, list):
+        found = tuple(_parse_backbone(one) for one in value)
+        if not found or len(set(map(str, found))) < len(found):
+            raise ValueError(f"expected a list of different backbones, got {value!r}")
+        return found
     if isinstance(value, str):
         try:
             return backbones.resolve(value).name
@@ -89,26 +100,36 @@ class SearchOptions:
         timeout: seconds after which no further trial starts; also ``2h``, ``30m``.
         budget: stops the study by its cost, whichever comes first.
         warm_start: how many of the best candidates of other studies in the same store, of the same task and
-            backbone, are tried right after the baseline; ``true`` means 5.
+            backbone, are tried right after the baseline; ``true`` means 5. Or a list of candidates' JSON files, as
+            ``ftsearch suggest`` writes them; what this study's space does not hold is passed over.
         parallel_heads: trials that freeze the whole backbone and that one worker trains at once, with one forward
             pass of the backbone for all. Such a trial claims so many, and those beside it differ from it in head
             and recipe only; 1 trains every trial alone.
+        pruning: ``pareto_safe`` prunes no trial that is still on the front of what is known of it so far.
         seed: of the whole study; the same seed gives the same candidates and metrics on one CPU worker.
     """
 
     sampler: SamplerOptions = field(default_factory=SamplerOptions)
     pruner: Pruner = field(default_factory=pruning.Median)
+    pruning: Pruning = "primary"
     trials: Annotated[int, Field(ge=1)] = 20
     timeout: Duration | None = None
     budget: Budget | None = None
-    warm_start: bool | Annotated[int, Field(ge=0)] = False
+    warm_start: bool | Annotated[int, Field(ge=0)] | tuple[str | dict[str, Any], ...] = False
     parallel_heads: Annotated[int, Field(ge=1)] = 1
     seed: Annotated[int, Field(ge=0)] = 0
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
     @property
     def warm_starts(self) -> int:
+        if isinstance(self.warm_start, tuple):
+            return len(self.warm_start)
         return WARM_STARTS if self.warm_start is True else int(self.warm_start)
+
+    @property
+    def candidates(self) -> tuple[Json, ...]:
+        """The candidates that were given, as plain data."""
+        return self.warm_start if isinstance(self.warm_start, tuple) else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +139,8 @@ class StudySpec:
     Attributes:
         data: options of the data format named ``data_format``.
         space: decision name -> its range; decisions that are not here keep the plain recipe's value.
+        backbone: the first one where there are several, ``backbones``, among which the search chooses.
+        objective: the first objective, a metric of the task; ``goals`` has all of them, and the constraints.
         keep_checkpoints: how many of the best trials keep their weights.
         faults: what is done about workers that die and trials that go wrong.
         task_options: what stands under the task's own name; None for a task without options.
@@ -137,6 +160,8 @@ class StudySpec:
     objective: str
     keep_checkpoints: int
     faults: FaultOptions = field(default_factory=FaultOptions)
+    wanted: Goals | None = None
+    backbones: tuple[str, ...] = ()
     task_options: Any = None
     text: str = ""
     base: Path = field(default_factory=Path.cwd)
@@ -144,6 +169,10 @@ class StudySpec:
     @property
     def maximize(self) -> bool:
         return tasks()[self.task].directions[self.objective]
+
+    @property
+    def goals(self) -> Goals:
+        return self.wanted or goals(self.objective, None, None, None, tasks()[self.task].directions)
 
     def to_json(self) -> dict[str, Json]:
         """Return the whole spec as plain data; ``from_data`` reads it back."""
@@ -153,13 +182,14 @@ class StudySpec:
             "name": self.name,
             "task": self.task,
             "data": data,
-            "backbone": self.backbone,
+            "backbone": list(self.backbones) or self.backbone,
             "weights": self.weights,
             "input_size": list(self.input_size) if self.input_size else None,
             "space": {name: plain(within) for name, within in self.space.items()},
             "training": plain(self.training),
             "search": search,
             "objective": self.objective,
+            **self.goals.to_json(),
             "keep_checkpoints": self.keep_checkpoints,
             "faults": plain(self.faults),
             **({self.task: plain(self.task_options)} if self.task_options is not None else {}),
@@ -177,13 +207,16 @@ def document() -> type[BaseModel]:
         "name": (Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")], ...),
         "task": (Annotated[str, BeforeValidator(_parse_task)], "classification"),
         "data": (data, ...),
-        "backbone": (Annotated[str, BeforeValidator(_parse_backbone)], ...),
+        "backbone": (Annotated[str | tuple[str, ...], BeforeValidator(_parse_backbone)], ...),
         "weights": (str, "default"),
         "input_size": (InputSize | None, None),
         "space": (create_model("Space", __config__=config, **ranges) | None, None),
         "training": (TrainingOptions, TrainingOptions()),
         "search": (SearchOptions, SearchOptions()),
         "objective": (str | None, None),
+        "objectives": (tuple[ObjectiveOptions, ...] | None, None),
+        "constraints": (Annotated[Any, WithJsonSchema(_CONSTRAINTS)], None),
+        "latency": (LatencyOptions | None, None),
         "keep_checkpoints": (Annotated[int, Field(ge=1)], 3),
         "faults": (FaultOptions, FaultOptions()),
     }
@@ -226,8 +259,8 @@ def parse_spec(text: str, *, source: str = "study file", base: Path | None = Non
     try:
         spec = from_data(raw, text=text, base=base)
     except ValidationError as error:
-        faults += [(lines.of(loc), problem) for loc, problem in _problems(error, raw)]
-    except _FaultError as error:
+        faults += [(lines.of(loc), problem) for loc, problem in problems(error, _shorthand(raw), json_schema())]
+    except (_FaultError, ChoiceError) as error:
         faults.append((lines.of(error.key), f"{'.'.join(error.key)}: {error}"))
     if faults:
         raise SpecError("\n".join(f"{source}:{line}: {problem}" for line, problem in sorted(faults)))
@@ -244,9 +277,8 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
     """Return the spec of plain data, as a YAML file or the store holds it."""
     model: Any = document().model_validate_json(json.dumps(_shorthand(raw), default=str), strict=True)
     task = tasks()[model.task]
-    objective = model.objective or next(iter(task.directions))
-    if objective not in task.directions:
-        raise _FaultError(("objective",), f"expected one of {', '.join(task.directions)}, got {objective!r}")
+    several = (model.backbone,) if isinstance(model.backbone, str) else model.backbone
+    wanted = goals(model.objective, model.objectives, model.constraints, model.latency, task.directions)
     if model.data.format not in task.formats:
         raise _FaultError(
             ("data", "format"), f"the task {task.name} reads {', '.join(task.formats)}, got {model.data.format!r}"
@@ -255,20 +287,28 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
     names = {} if model.space is None else {name: getattr(model.space, name) for name in type(model.space).model_fields}
     opened = {name: within for name, within in names.items() if within is not None}
     if model.space is None:
-        usual = (*DEFAULT_SPACE, *(name for name, found in space.registry(task.name).items() if found.tasks))
+        usual = [*DEFAULT_SPACE, *(name for name, found in space.registry(task.name).items() if found.tasks)]
         opened = {name: space.registry()[name].options() for name in usual if name not in task.leaves_out}
+    search = model.search
+    if search.candidates:
+        try:  # from here on they travel with the study: its workers may have no such files
+            search = replace(search, warm_start=given(search.candidates, base or Path.cwd()))
+        except UserError as error:
+            raise _FaultError(("search", "warm_start"), str(error)) from error
     return StudySpec(
         name=model.name,
         task=model.task,
         data_format=model.data.format,
         data=model.data,
-        backbone=model.backbone,
+        backbone=several[0],
+        backbones=several if len(several) > 1 else (),
         weights=model.weights,
         input_size=model.input_size,
         space=opened,
         training=model.training,
-        search=model.search,
-        objective=objective,
+        search=search,
+        objective=wanted.objectives[0].name,
+        wanted=wanted,
         keep_checkpoints=model.keep_checkpoints,
         faults=model.faults,
         task_options=getattr(model, task.name, None) or (task.options() if task.options else None),
@@ -294,6 +334,8 @@ def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
     size = full.get("input_size")
     if isinstance(size, int) and not isinstance(size, bool):
         full["input_size"] = [size, size]
+    if isinstance(full.get("objectives"), str | list):
+        full["objectives"] = written_out(full["objectives"])
     if isinstance(full.get("search"), dict):
         named = {
             key: {"name": full["search"][key]}
@@ -305,7 +347,7 @@ def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
     if isinstance(data, str):
         data = {"path": data}
     if isinstance(data, dict) and "format" not in data and isinstance(data.get("path"), str):
-        data = {"format": _format_of(data["path"], full.get("task", "classification"))} | data
+        data = {"format": format_of(data["path"], full.get("task", "classification"))} | data
     if data is not None:
         full["data"] = data
     if isinstance(full.get("space"), dict):
@@ -316,7 +358,7 @@ def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
     return full
 
 
-def _format_of(path: str, task: Json) -> str:
+def format_of(path: str, task: Json) -> str:
     """Return the format that ``path`` stands for: of those the task takes, the one its ending is of, else the first."""
     known = tasks().get(task if isinstance(task, str) else "", tasks()["classification"]).formats
     fitting = (name for name in known if formats()[name].suffixes and path.lower().endswith(formats()[name].suffixes))
@@ -324,10 +366,13 @@ def _format_of(path: str, task: Json) -> str:
 
 
 def _with_format(name: str, plugin: Format) -> type[Any]:
-    """Return the format's options with the field ``format`` that tells them apart in a study file."""
+    """Return the format's options with the field ``format`` that tells them apart in a study file.
+
+    ``unlabelled`` is a folder of images without labels, for ``space.pseudo``.
+    """
     return make_dataclass(
         f"{to_pascal(name)}Data",
-        [("format", Literal[name], field(kw_only=True))],
+        [("format", Literal[name], field(kw_only=True)), ("unlabelled", str | None, field(default=None, kw_only=True))],
         bases=(plugin.options,),
         frozen=True,
         slots=True,
@@ -339,61 +384,6 @@ def plain(options: Any) -> dict[str, Json]:
     """Return a dataclass of options as plain data."""
     found: dict[str, Json] = json.loads(json.dumps(asdict(options), default=str))
     return found
-
-
-def _problems(error: ValidationError, raw: Mapping[str, Json]) -> Iterator[tuple[tuple[str, ...], str]]:
-    for fault in error.errors(include_url=False):
-        loc = _keys_of(fault["loc"], _shorthand(raw))
-        name = ".".join(loc)
-        match fault["type"]:
-            case "extra_forbidden" | "unexpected_keyword_argument":
-                known = _known_keys(loc[:-1])
-                near = difflib.get_close_matches(loc[-1], known, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-                yield loc, f"{name}: unknown key; {hint}"
-            case "missing" | "missing_argument":
-                yield loc, f"{name}: this key is needed"
-            case "value_error":
-                yield loc, f"{name}: {fault['msg'].removeprefix('Value error, ')}"
-            case "union_tag_invalid":
-                context = fault["ctx"]
-                key = context["discriminator"].strip("'")
-                yield (*loc, key), f"{name}.{key}: expected one of {context['expected_tags']}, got {context['tag']!r}"
-            case _:
-                text = fault["msg"].replace("Input should be", "expected").replace("valid ", "")
-                yield loc, f"{name}: {text}, got {fault['input']!r}"
-
-
-def _keys_of(loc: tuple[int | str, ...], raw: Json) -> tuple[str, ...]:
-    """Return ``loc`` without the tags that pydantic puts in for unions: only what the file really has."""
-    keys: list[str] = []
-    here = raw
-    for position, part in enumerate(loc):
-        last = position == len(loc) - 1
-        if isinstance(here, dict) and (part in here or last):
-            keys.append(str(part))
-            here = here.get(part)
-        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
-            keys.append(str(part))
-            here = here[part]
-    return tuple(keys)
-
-
-def _known_keys(path: tuple[str, ...]) -> list[str]:
-    schema = json_schema()
-    nodes = [schema]
-    for part in path:
-        nodes = [child for node in nodes for child in _variants(node, schema)]
-        nodes = [node["properties"][part] for node in nodes if part in node.get("properties", {})]
-    found = [child for node in nodes for child in _variants(node, schema)]
-    return sorted({name for node in found for name in node.get("properties", {})})
-
-
-def _variants(node: dict[str, Json], schema: dict[str, Json]) -> list[dict[str, Json]]:
-    if "$ref" in node:
-        return [schema["$defs"][node["$ref"].rsplit("/", 1)[1]]]
-    options = node.get("anyOf", []) + node.get("oneOf", [])
-    return [leaf for option in options for leaf in _variants(option, schema)] if options else [node]
 
 
 def _reason(error: Exception) -> str:

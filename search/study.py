@@ -13,15 +13,15 @@ from typing import Any, Literal
 import optuna
 from optuna.distributions import distribution_to_json
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial
 from optuna.trial import TrialState as OptunaState
 
 from search import sampling
-from search.records import PastTrial, TrialRecord, TrialState
-from search.sampling import SamplerOptions, View, WeighedTPE, bounded, distribution, teaches
+from search.records import Objective, PastTrial, Rejected, TrialRecord, TrialState
+from search.sampling import KEPT_REJECTED, SamplerOptions, View, WeighedTPE, bounded, distribution, teaches
 
 __all__ = ["SamplerOptions", "Sampling", "delete", "importances", "trial_seed"]
 
@@ -67,6 +67,12 @@ class Asked:
         return {name: distribution_to_json(space) for name, space in self._trial.distributions.items()}
 
     @property
+    def marks(self) -> Mapping[str, Any]:
+        """What the sampler wrote on the trial: its generation, of a genetic algorithm."""
+        found = self._trial.storage.get_trial_system_attrs(self._trial._trial_id)
+        return {name: value for name, value in found.items() if name.endswith(":generation")}
+
+    @property
     def improvement(self) -> float:
         """TPE's expected improvement of the values drawn so far, up to a factor that all proposals share.
 
@@ -88,6 +94,7 @@ class Sampling:
     opened, one more when it ends), so that Optuna's dashboard and API see the study, but not read.
 
     Args:
+        further: the objectives beside the first one.
         history: every trial of the study so far; the ones in Optuna's storage by default, which is slower.
     """
 
@@ -99,24 +106,28 @@ class Sampling:
         maximize: bool,
         options: SamplerOptions,
         seed: int,
+        further: Sequence[Objective] = (),
         history: Callable[[], Sequence[PastTrial]] | None = None,
     ) -> None:
-        self._direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
+        ups = [maximize, *(one.maximize for one in further)]
+        self._directions = [StudyDirection.MAXIMIZE if up else StudyDirection.MINIMIZE for up in ups]
         study = optuna.create_study(
             storage=storage,
             study_name=name,
-            direction=self._direction,
+            directions=self._directions,
             load_if_exists=True,
             sampler=RandomSampler(seed=seed),
         )
         self._storage = storage
         self._study_id = storage.get_study_id_from_name(study.study_name)
         self._maximize = maximize
+        self._further = tuple(further)
         self._options = options
         self._seed = seed
         self._history = history
         self._frozen: dict[int, FrozenTrial] = {}
         self._ids: dict[int, int] = {}
+        self._remembered: dict[str, Any] = {}
 
     def ask(
         self,
@@ -125,47 +136,90 @@ class Sampling:
         *,
         beside: Mapping[str, Any] | None = None,
         attempt: int = 0,
+        rejected: Sequence[Rejected] = (),
     ) -> Asked:
         """Return a proposal for our trial ``number``, the same one for the same ``attempt``.
 
         ``queued`` and ``beside`` give values that are already decided. The rest is drawn at random with the
-        former, and proposed by the sampler, given these values, with the latter.
+        former, and proposed by the sampler, given these values, with the latter. ``rejected`` are candidates that
+        have been drawn for this trial and break a constraint.
         """
         seed = trial_seed(self._seed, number) if not attempt else trial_seed(trial_seed(self._seed, number), attempt)
-        sampler = sampling.Fixed(queued, seed) if queued is not None else sampling.make(self._options, seed)
-        view = View(self._behind() if isinstance(sampler, TPESampler) else ())
+        learns = queued is None and self._options.name != "random"
+        behind, refused = (self._behind(), self._refused()) if learns else ([], [])
+        sampler = (
+            sampling.Fixed(queued, seed) if queued is not None else sampling.make(self._options, seed, len(refused))
+        )
+        refused += [sampling.refused(one, number) for one in rejected]
+        view = View([*behind, *refused] if learns else (), self._remembered)
         if beside is not None:
             sampler = sampling.given(beside, sampler)
-        study = optuna.create_study(storage=view, direction=self._direction, sampler=sampler)
+        study = optuna.create_study(storage=view, directions=self._directions, sampler=sampler)
         trial = study.ask()
         return Asked(OptunaSuggest(trial), trial, sampler)
 
     def open(self, asked: Asked) -> int:
         """Enter the proposal into Optuna's tables as a running trial and return its number there."""
         template = optuna.trial.create_trial(
-            state=OptunaState.RUNNING, params=asked._trial.params, distributions=asked._trial.distributions
+            state=OptunaState.RUNNING,
+            params=asked._trial.params,
+            distributions=asked._trial.distributions,
+            system_attrs=dict(asked.marks),
         )
         trial_id = self._storage.create_new_trial(self._study_id, template)
         number = self._storage.get_trial_number_from_id(trial_id)
         self._ids[number] = trial_id
         return number
 
-    def tell(self, number: int, state: TrialState, value: float | None, last_epoch: tuple[int, float] | None) -> None:
+    def reject(self, asked: Asked, constraints: Mapping[str, float]) -> Rejected:
+        """Enter a proposal that breaks a constraint into Optuna's tables, as a pruned trial that says so.
+
+        Returns:
+            What ``ask`` and the history take, so that the sampler learns to stay away.
+        """
+        template = optuna.trial.create_trial(
+            state=OptunaState.PRUNED,
+            params=asked._trial.params,
+            distributions=asked._trial.distributions,
+            system_attrs=sampling.constraint_attrs(constraints),
+        )
+        self._storage.create_new_trial(self._study_id, template)
+        return Rejected(asked.params, asked.distributions, dict(constraints))
+
+    def tell(
+        self,
+        number: int,
+        state: TrialState,
+        value: float | None,
+        last_epoch: tuple[int, float] | None,
+        *,
+        objectives: Mapping[str, float] | None = None,
+        constraints: Mapping[str, float] | None = None,
+    ) -> None:
         """Finish Optuna's trial ``number``; telling it twice changes nothing.
 
-        ``last_epoch`` (epoch, value) is what TPE learns from a pruned trial.
+        Args:
+            last_epoch: epoch and value, which is what TPE learns from a pruned trial of a single objective.
+            objectives: values of the further objectives, by name.
+            constraints: excesses, above 0 where a constraint is broken.
         """
         # The worker that opened the trial may have died: everything goes by its number.
         trial_id = self._ids.pop(number, None)
         if trial_id is None:
             trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-        is_number = value is not None and math.isfinite(value)
-        known = TrialState.FAILED if state is TrialState.COMPLETE and not is_number else state
+        told = PastTrial(number, state, value, objectives=objectives or {})
+        values = sampling.values(told, self._further)
+        known = state
+        if state is TrialState.COMPLETE and not all(math.isfinite(one) for one in values):
+            known = TrialState.FAILED
         try:
-            if known is TrialState.PRUNED and last_epoch is not None:
+            for name, excess in sampling.constraint_attrs(constraints or {}).items():
+                self._storage.set_trial_system_attr(trial_id, name, excess)
+            if known is TrialState.PRUNED and last_epoch is not None and not self._further:
                 self._storage.set_trial_intermediate_value(trial_id, *last_epoch)
-            values = [value] if known is TrialState.COMPLETE and value is not None else None
-            self._storage.set_trial_state_values(trial_id, _STATES[known], values)
+            self._storage.set_trial_state_values(
+                trial_id, _STATES[known], values if known is TrialState.COMPLETE else None
+            )
         except UpdateFinishedTrialError:
             return
 
@@ -190,20 +244,29 @@ class Sampling:
         for owner, release in ((self._storage, "close"), (getattr(self._storage, "engine", None), "dispose")):
             getattr(owner, release, lambda: None)()
 
-    def _behind(self) -> Sequence[FrozenTrial]:
-        """Return the history as TPE takes it, cut to what it can use."""
-        if self._history is None:
-            stored = self._storage.get_all_trials(self._study_id, deepcopy=False)
-            behind: Sequence[PastTrial] = [sampling.past(trial) for trial in stored]
-        else:
-            behind = self._history()
+    def _past(self) -> Sequence[PastTrial]:
+        if self._history is not None:
+            return self._history()
+        stored = self._storage.get_all_trials(self._study_id, deepcopy=False)
+        return [sampling.past(trial, self._further) for trial in stored]
+
+    def _behind(self) -> list[FrozenTrial]:
+        """Return the history as a sampler takes it: all of it, cut to what it can use for TPE."""
+        taught = [trial for trial in self._past() if teaches(trial)]
+        if not self._options.is_genetic:
+            taught = list(bounded(taught, maximize=self._maximize, further=self._further))
         found = []
-        for past in bounded([trial for trial in behind if teaches(trial)], maximize=self._maximize):
-            known = self._frozen.get(past.number) or sampling.frozen(past)
+        for past in taught:
+            known = self._frozen.get(past.number) or sampling.frozen(past, self._further)
             if past.state.is_finished:
                 self._frozen[past.number] = known
             found.append(known)
         return found
+
+    def _refused(self) -> list[FrozenTrial]:
+        """Return the newest of the candidates that earlier trials were not made of, as a sampler takes them."""
+        refused = [(one, past.number) for past in self._past() for one in past.rejected]
+        return [sampling.refused(one, number) for one, number in refused[-KEPT_REJECTED:]]
 
 
 def delete(storage: BaseStorage, name: str) -> None:

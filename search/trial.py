@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from search import pruning
+from search import appraisal, few_labels, pruning
 from search.artifacts import Shelf, resuming
 from search.data.sample import Split
 from search.errors import TrialError
 from search.laboratory import Laboratory, versions
-from search.proposal import Proposal, Proposer, cost_of
+from search.proposal import Proposal, Proposer
 from search.pruning import Curves
 from search.records import EpochRecord, TrialState, Verdict
 from search.store import fitted, reading, writing
@@ -115,6 +115,7 @@ def prepare(bench: Bench, claim: Claim, proposal: Proposal | None = None) -> Pre
     watch = Watch(bench, claim, laboratory.epochs(candidate))
     rolling = _resuming(bench, claim)
     course = laboratory.course(candidate, seed, watch.on_epoch, bench.leave, rolling, network)
+    course = few_labels.adapted(laboratory, course, candidate, network)
     course = replace(course, micro_batch=fitted.recall(bench.engine, laboratory.spec.name, *_memory(bench, candidate)))
     return Prepared(claim, candidate, optuna_number, network, course, watch, rolling)
 
@@ -156,7 +157,7 @@ def _again(bench: Bench, claim: Claim) -> Proposal | None:
     asked = bench.sampling.ask(claim.number, claim.params or {})
     if claim.params:
         bench.laboratory.space.sample(asked.suggest)
-    return Proposal(candidate, asked, cost_of(bench.laboratory, candidate), is_baseline=claim.number == 0)
+    return proposer(bench).made(candidate, asked, is_baseline=claim.number == 0)
 
 
 def proposer(bench: Bench) -> Proposer:
@@ -197,13 +198,24 @@ class Watch:
             bench.curves.put(changed, bench.history.curves[changed])
         if may_prune:
             verdict, self.reason = pruner.verdict(number, bench.curves)
-            if verdict is Verdict.PRUNE:
+            if verdict is Verdict.PRUNE and (spec.search.pruning == "primary" or self._is_off_front()):
                 return verdict
         last = list(bench.history.curves[number])[-same:] if may_stand else []
         if may_stand and len(set(last)) == 1:
             self.reason = f"{spec.objective} has been {last[0]:.4g} for {same} epochs"
             return Verdict.STOP
         return Verdict.CONTINUE
+
+    def _is_off_front(self) -> bool:
+        history, goals = self.bench.history, self.bench.laboratory.spec.goals
+        best = self.bench.curves.best(self.claim.number)
+        return pruning.is_off_front(_known(self.bench, self.claim), best, history.trials, goals.objectives)
+
+
+def _known(bench: Bench, claim: Claim) -> Mapping[str, float]:
+    """Return what the trial's candidate costs, as it was found before training; the store keeps it for resuming."""
+    past = bench.history.of(claim.number)
+    return past.known if past is not None else {}
 
 
 def finish(bench: Bench, prepared: Prepared, outcome: Outcome, seconds: float) -> TrialState:
@@ -220,8 +232,11 @@ def finish(bench: Bench, prepared: Prepared, outcome: Outcome, seconds: float) -
     last = outcome.epochs[-1]
     best = outcome.epochs[(outcome.best_epoch or last.epoch) - 1]
     value = best.metrics[spec.objective]
+    if not spec.goals.is_single:
+        bench.history.refresh()
+    weighed = appraisal.outcome(spec.goals, _known(bench, claim), outcome.epochs, best, pruned=pruned)
     path = None
-    if not pruned and _is_worth_keeping(bench, value):
+    if not pruned and weighed.is_feasible and _is_worth_keeping(bench, value, weighed):
         kept = laboratory.checkpoint(prepared.candidate, prepared.network, outcome)
         path = files.put(bench.shelf, f"trial-{number:05d}", kept)
     ended = f"ran all {last.epoch} epochs"
@@ -238,8 +253,11 @@ def finish(bench: Bench, prepared: Prepared, outcome: Outcome, seconds: float) -
         seconds=seconds,
         checkpoint=path,
         extras={"device": str(laboratory.precision.device), "micro_batch": outcome.micro_batch, **outcome.facts},
+        objectives=weighed.objectives,
+        constraints=weighed.constraints,
     )
-    bench.sampling.tell(prepared.optuna_number, state, value, (last.epoch, last.metrics[spec.objective]))
+    told = {"objectives": weighed.objectives, "constraints": weighed.constraints}
+    bench.sampling.tell(prepared.optuna_number, state, value, (last.epoch, last.metrics[spec.objective]), **told)
     prepared.rolling.remove()
     if path is not None:
         remove_surplus(bench)
@@ -257,15 +275,28 @@ def _resuming(bench: Bench, claim: Claim) -> files.Rolling:
     )
 
 
-def _is_worth_keeping(bench: Bench, value: float) -> bool:
+def _is_worth_keeping(bench: Bench, value: float, weighed: appraisal.Outcome) -> bool:
+    """Return whether a trial is among the best ``keep_checkpoints``, or on the front of several objectives."""
     spec = bench.laboratory.spec
     kept = reading.best_values(bench.engine, spec.name, spec.keep_checkpoints)
-    return len(kept) < spec.keep_checkpoints or (value > min(kept) if spec.maximize else value < max(kept))
+    if len(kept) < spec.keep_checkpoints or (value > min(kept) if spec.maximize else value < max(kept)):
+        return True
+    return bool(spec.goals.further) and not pruning.is_off_front(
+        weighed.objectives, value, bench.history.trials, spec.goals.objectives
+    )
 
 
 def remove_surplus(bench: Bench) -> None:
-    """Remove the checkpoints of all trials but the best ``keep_checkpoints``."""
-    spec = bench.laboratory.spec
-    for number, checkpoint in reading.kept_checkpoints(bench.engine, spec.name)[spec.keep_checkpoints :]:
+    """Remove the checkpoints of all trials but the best ``keep_checkpoints`` and those on the front."""
+    spec, goals = bench.laboratory.spec, bench.laboratory.spec.goals
+    surplus = reading.kept_checkpoints(bench.engine, spec.name)[spec.keep_checkpoints :]
+    if surplus and goals.further:
+        bench.history.refresh()
+    for number, checkpoint in surplus:
+        past = bench.history.of(number)
+        if goals.further and past is not None and past.objectives and past.value is not None and past.is_feasible:
+            trials, wanted = bench.history.trials, goals.objectives
+            if not pruning.is_off_front(past.objectives, past.value, trials, wanted):
+                continue
         writing.forget_checkpoint(bench.engine, spec.name, number)
         bench.shelf.remove(checkpoint)

@@ -17,7 +17,15 @@ from pathlib import Path
 from search import backend
 from search.artifacts import Folder, Shelf
 from search.companions import Companions
-from search.errors import DatabaseError, LeaseLostError, NotFoundError, RunError, TrialError
+from search.errors import (
+    BackboneError,
+    ConstraintError,
+    DatabaseError,
+    LeaseLostError,
+    NotFoundError,
+    RunError,
+    TrialError,
+)
 from search.faults import CANDIDATES_FAULT, MACHINES_FAULT
 from search.keeper import Keeper
 from search.laboratory import Laboratory
@@ -84,6 +92,7 @@ def open_bench(
         maximize=spec.maximize,
         options=spec.search.sampler,
         seed=spec.search.seed,
+        further=spec.goals.further,
         history=lambda: history.trials,
     )
     curves = Curves(maximize=spec.maximize, epochs=spec.training.epochs)
@@ -116,9 +125,11 @@ def reconcile(bench: Bench) -> None:
         return
     known = reading.told(bench.engine, study)
     for number in open_there:
-        state, value = known.get(number, (None, None))
-        if state is not None and state.is_finished:
-            bench.sampling.tell(number, state if value is not None else TrialState.FAILED, value, None)
+        told = known.get(number)
+        if told is not None and told.state.is_finished:
+            state = told.state if told.value is not None else TrialState.FAILED
+            facts = {"objectives": told.objectives, "constraints": told.constraints}
+            bench.sampling.tell(number, state, told.value, None, **facts)
     is_over = not reading.progress(bench.engine, study).unfinished
     bench.sampling.close_orphans(known, 0.0 if is_over else _ORPHAN_S)
 
@@ -130,6 +141,7 @@ def work(
     worker: str | None = None,
     idle_exit_s: float = 0.0,
     run: Callable[[Bench, Claim], TrialState] | None = None,
+    aside: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run trials of the bench's study until it has all it shall have, or until ``leaving``.
 
@@ -140,6 +152,7 @@ def work(
         worker: its name; host and process by default.
         idle_exit_s: seconds for which it waits for new trials once the study has all, or has been stopped.
         run: runs one trial; with companions that can be trained at once by default.
+        aside: does other work once no trial is left; returns whether there was any.
 
     Raises:
         RunError: so many trials have failed in a row that the fault lies elsewhere; names the common cause.
@@ -158,7 +171,7 @@ def work(
     why = "an error"
     try:
         with keeper.keeping():
-            why = _Shift(bench, leaving, keeper, idle_exit_s, run).go()
+            why = _Shift(bench, leaving, keeper, idle_exit_s, run, aside).go()
     except RunError as error:
         why = str(error)
         raise
@@ -199,6 +212,7 @@ class _Shift:
     keeper: Keeper
     idle_exit_s: float
     run: Callable[[Bench, Claim], TrialState] | None
+    aside: Callable[[], bool]
     _failures: list[Failure] = field(default_factory=list)
 
     def go(self) -> str:
@@ -215,6 +229,9 @@ class _Shift:
                 progress = reading.progress(self.bench.engine, study)
                 if not progress.unfinished or progress.stopping:
                     reconcile(self.bench)
+                    if not progress.stopping and self.aside():
+                        idle_since = time.monotonic()
+                        continue
                     if time.monotonic() - idle_since >= self.idle_exit_s:
                         return "the study has been stopped" if progress.stopping else "nothing left to do"
                 else:
@@ -265,6 +282,9 @@ class _Shift:
                     logger.warning("trial %d: another worker has taken it over; leaving it to that one", claim.number)
                 except KeyboardInterrupt:
                     leases.release(bench.engine, claim, "was interrupted")
+                    raise
+                except (BackboneError, ConstraintError) as error:
+                    leases.release(bench.engine, claim, f"found no candidate: {error}")
                     raise
                 except Exception as error:  # noqa: BLE001  # whatever ends a trial is recorded with it, and the study goes on
                     self._record(claim, error, time.monotonic() - begin)

@@ -111,12 +111,15 @@ def append(module: nn.Module, name: str, added: nn.Module) -> fx.GraphModule:
 def low_rank_targets(module: nn.Module, rank: int) -> tuple[tuple[str, str], ...]:
     """Return the weights that a low-rank update of ``rank`` makes smaller: path of the layer, name of its weight.
 
-    Linear layers, ungrouped 1x1 convolutions, and the joint input projection of ``nn.MultiheadAttention``.
+    Linear layers, GPT-2's among them, ungrouped 1x1 convolutions, and the joint input projection of
+    ``nn.MultiheadAttention``.
     """
     found: list[tuple[str, str]] = []
     for path, layer in module.named_modules():
         pointwise = isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.groups == 1
-        if isinstance(layer, nn.Linear) or pointwise:
+        # GPT-2 calls a linear layer with its weight the other way round so.
+        turned = type(layer).__name__ == "Conv1D" and type(layer).__module__.startswith("transformers.")
+        if isinstance(layer, nn.Linear) or pointwise or turned:
             found.append((path, "weight"))
         elif isinstance(layer, nn.MultiheadAttention) and layer.in_proj_weight is not None:
             found.append((path, "in_proj_weight"))

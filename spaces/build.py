@@ -226,12 +226,21 @@ def build(chain: Chain, values: Mapping[str, Any], head: Head, seed: int) -> Net
     shares: Shares = values["dropout"]
     choice: HeadChoice = replace(values["head"], dropout=shares.head)
     features = attachment(chain)
-    copied: dict[Trainable, dict[int, Any]] = {kind: {} for kind in Trainable}
-    chain = replace(chain, units=tuple(_own(unit, copied[unit.trainable]) for unit in chain))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         top = head(features, choice)
+    chain = _reached(chain, top)
+    copied: dict[Trainable, dict[int, Any]] = {kind: {} for kind in Trainable}
+    chain = replace(chain, units=tuple(_own(unit, copied[unit.trainable]) for unit in chain))
     return Network(chain, top, shares.depth)
+
+
+def _reached(chain: Chain, head: nn.Module) -> Chain:
+    """Return ``chain`` without the units behind the last one that ``head`` taps, such as a classifier's hidden layer:
+    nothing asks for what they give."""
+    taps = _taps(head, len(chain))
+    behind = len(chain) - taps[-1] - 1 if taps else 0
+    return replace(chain, units=chain.units[: len(chain) - behind], dropped=chain.dropped + behind) if behind else chain
 
 
 def _own(unit: Unit, copied: dict[int, Any]) -> Unit:
@@ -251,7 +260,7 @@ def size(network: Network) -> NetworkSize:
         found = probe.run(unit.module, shape)
         macs, shape = macs + found.macs, found.out_shape
     macs += head_macs(network.head, network.chain)
-    states = [_state(unit) for unit in network.chain]
+    states = [unit_state(unit) for unit in network.chain]
     states += ["dropped"] * (network.chain.dropped)
     counts = [parameter.numel() for parameter in network.parameters()]
     trained = [parameter.numel() for parameter in network.parameters() if parameter.requires_grad]
@@ -265,7 +274,8 @@ def head_macs(head: nn.Module, chain: Chain) -> int:
     return probe.run_head(head, [shapes[tap] for tap in taps] if taps else shapes[-1:])
 
 
-def _state(unit: Unit) -> str:
+def unit_state(unit: Unit) -> str:
+    """Return in one word what was done with the unit: ``skipped``, ``edited``, ``frozen`` or ``trained``."""
     if unit.skipped:
         return "skipped"
     if unit.edits:

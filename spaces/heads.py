@@ -12,6 +12,8 @@ from spaces.errors import SurgeryError
 
 MAP_POOLINGS = ("avg", "max", "avgmax", "gem")
 TOKEN_POOLINGS = ("cls", "mean", "attention")
+TEXT_POOLINGS = ("cls", "mean", "attention", "max", "last")
+"""Of texts, whose padding is known: ``cls`` where there is a class token, ``last`` where no token sees what follows."""
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
 
 
@@ -68,14 +70,18 @@ class Features:
         shape: ``(C, H, W)``, ``(H, W, C)`` when ``channels_last``, ``(tokens, C)`` or ``(C,)``; no batch.
         class_token: index of the class token among the tokens; None where there is none.
         masked: the last channel is no feature: it is 1 for real tokens and 0 for padding.
+        causal: a token has seen those in front of it only, so that the last one stands for the whole text.
         taps: the last unit's output at each reduction, the finest first; the last of them is what ``shape`` is of.
+        input_size: height and width of the network's input; None where nobody said.
     """
 
     shape: tuple[int, ...]
     channels_last: bool = False
     class_token: int | None = None
     masked: bool = False
+    causal: bool = False
     taps: tuple[Tap, ...] = ()
+    input_size: tuple[int, int] | None = None
 
     @property
     def channels(self) -> int:
@@ -91,6 +97,9 @@ class Features:
         """Ways in which these features can become one vector; empty when they are one already."""
         if len(self.shape) == 3:
             return MAP_POOLINGS
+        if len(self.shape) == 2 and self.masked:
+            first = ("last",) if self.causal else ("cls",) if self.class_token is not None else ()
+            return (*first, "mean", "attention", "max")
         if len(self.shape) == 2:
             return TOKEN_POOLINGS if self.class_token is not None else TOKEN_POOLINGS[1:]
         return ()
@@ -138,7 +147,7 @@ class MapPool(nn.Module):
 
 
 class TokenPool(nn.Module):
-    """Pools tokens ``(N, T, C)`` to ``(N, C)``: the class token, the mean, or a learnt weighted mean.
+    """Pools tokens ``(N, T, C)`` to ``(N, C)``: class token, last token, mean, maximum, or a learnt weighted mean.
 
     With ``masked`` the tokens are ``(N, T, C + 1)``; the last channel says which are real (1), and the others
     count for nothing.
@@ -161,6 +170,12 @@ class TokenPool(nn.Module):
             return (scores.softmax(dim=1) * tokens).sum(dim=1)
         if self.kind == "cls":
             return tokens[:, self.class_token or 0]
+        if self.kind == "last":
+            last = tokens.shape[1] - 1 if real is None else (real[..., 0] > 0).sum(dim=1).clamp(min=1) - 1
+            return tokens[torch.arange(len(tokens), device=tokens.device), last]
+        if self.kind == "max":
+            silent = tokens if real is None else tokens.masked_fill(real == 0, torch.finfo(tokens.dtype).min)
+            return silent.amax(dim=1)
         if real is None:
             return tokens.mean(dim=1)
         # In float32: the sum over a long text may be more than half precision holds.

@@ -211,18 +211,22 @@ class Space:
 
     def words(self, candidate: Candidate) -> str:
         """Return the candidate in one line for people."""
-        values = self.values(candidate)
-        parts: list[str] = []
-        chain = self.chain
-        for name, decision in self.decisions.items():
-            changed = self._after(chain, decision, values[name])
-            parts.append(decision.words(values[name], chain))
-            chain = changed
+        values, parts = self.values(candidate), self.words_of(candidate)
         plain = values == {name: decision.baseline(self.chain) for name, decision in self.decisions.items()}
         scratch = " from scratch" if self.pretrained.weights == NO_WEIGHTS else ""
         label = f"{self.pretrained.label}{scratch}"
-        text = ", ".join(filter(None, parts))
+        text = ", ".join(filter(None, parts.values()))
         return f"{label}, plain recipe: everything trained, {text}" if plain else f"{label}, {text}"
+
+    def words_of(self, candidate: Candidate) -> dict[str, str]:
+        """Return what each decision of the candidate is, in words; empty where it changes nothing."""
+        values = self.values(candidate)
+        found: dict[str, str] = {}
+        chain = self.chain
+        for name, decision in self.decisions.items():
+            found[name] = decision.words(values[name], chain)
+            chain = self._after(chain, decision, values[name])
+        return found
 
     def check(self, candidate: Candidate) -> None:
         """Check on fake tensors that the whole candidate runs.

@@ -256,6 +256,28 @@ def is_residual(module: nn.Module) -> bool:
     return False
 
 
+class _LayerTracer(_Patient):
+    """Looks into everything that is no layer."""
+
+    def __init__(self, opaque: Opaque, is_layer: Callable[[nn.Module], bool]) -> None:
+        super().__init__(opaque)
+        self._is_layer = is_layer
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return super().is_leaf_module(m, module_qualified_name) or self._is_layer(m)
+
+
+def trace_layers(module: nn.Module, is_layer: Callable[[nn.Module], bool]) -> fx.Graph:
+    """Return the graph of ``module`` down to PyTorch's layers and what ``is_layer`` says; its mode is eval then.
+
+    A block that cannot be looked into stays whole.
+
+    Raises:
+        ChainError: ``torch.fx`` cannot trace ``module`` itself.
+    """
+    return _traced(module.eval(), Opaque(), lambda _, opaque: _LayerTracer(opaque, is_layer))
+
+
 class _WeightlessTracer(_Patient):
     """Looks into blocks, down to layers and to whatever has no weights."""
 

@@ -27,6 +27,7 @@ def show(screen: Console, result: StudyResult, file: Path, storage: str | None) 
     screen.print()
     if study.trials:
         screen.print(ranking_table(study, _ROWS))
+    show_front(screen, study)
     if study.weights == "none":
         screen.print("Trained from scratch (weights: none).", style="yellow")
     screen.print(tables.states(study) + ".", highlight=False)
@@ -40,6 +41,27 @@ def show(screen: Console, result: StudyResult, file: Path, storage: str | None) 
         screen.print(f"[bold]Next:[/bold] ftsearch best {study.name}{where}", soft_wrap=True)
 
 
+def show_front(screen: Console, study: StudyRecord) -> None:
+    """Print the Pareto front of a study of several objectives; nothing for one of a single objective."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from search.report import front
+
+    lines = front.rows(study)
+    if not lines:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
+    for name in front.columns(study):
+        is_words = name == "candidate"
+        table.add_column(name, no_wrap=not is_words, justify="left" if is_words else "right", overflow="fold")
+    for line in lines[:_ROWS]:
+        table.add_row(*(Text(cell) for cell in line))
+    more = f" The first {_ROWS}:" if len(lines) > _ROWS else ""
+    screen.print(f"\n[bold]{front.HEADING}:[/bold] {front.sentence(study)}{more}", soft_wrap=True, highlight=False)
+    screen.print(table)
+
+
 def ranking_table(study: StudyRecord, rows: int | None = None) -> Table:
     """Return the ranking as a table for a terminal."""
     from rich.table import Table
@@ -50,6 +72,6 @@ def ranking_table(study: StudyRecord, rows: int | None = None) -> Table:
         table.add_column(name, no_wrap=True, justify="left" if name == "state" else "right")
     table.add_column("candidate", overflow="fold")
     for line in tables.ranking(study, rows):
-        style = "green" if line.rank == "1" else "yellow" if line.state == "plain recipe" else ""
+        style = "green" if line.rank == "1" else "yellow" if line.state.startswith("plain recipe") else ""
         table.add_row(*(Text(cell) for cell in line), style=style)
     return table

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def show(screen: Console) -> Iterator[Observer]:
-    """Return an observer that draws bars on a terminal and prints lines elsewhere."""
+def show(screen: Console, noun: str = "trial") -> Iterator[Observer]:
+    """Return an observer that draws bars on a terminal and prints lines elsewhere; ``noun`` is what it watches."""
     if not screen.is_terminal:
         log_to()
-        yield Lines(screen)
+        yield Lines(screen, noun)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -38,53 +38,58 @@ def show(screen: Console) -> Iterator[Observer]:
         TextColumn("{task.fields[note]}"),
     )
     with Bar(*columns, console=screen, speed_estimate_period=600) as progress:
-        yield Bars(progress)
+        yield Bars(progress, noun)
 
 
 class Lines:
     """One line an event, for logs and pipes."""
 
-    def __init__(self, screen: Console) -> None:
+    def __init__(self, screen: Console, noun: str = "trial") -> None:
         self._screen = screen
+        self._noun = noun
         self._metric = ""
 
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         self._metric = metric
-        self._screen.print(f"{progress.finished} of {progress.target} trials done", markup=False)
+        self._screen.print(f"{progress.finished} of {progress.target} {self._noun}s done", markup=False)
 
     def preparing(self, what: str, done: int, total: int) -> None:
         if done == total:
             self._screen.print(f"{what}: {total} done", markup=False)
 
     def trial_started(self, number: int, words: str, epochs: int) -> None:
-        self._screen.print(f"trial {number}: {words}", markup=False, soft_wrap=True)
+        self._screen.print(f"{self._noun} {number}: {words}", markup=False, soft_wrap=True)
 
     def epoch_done(self, number: int, epoch: EpochRecord) -> None:
-        metrics = f"{self._metric} {epoch.metrics.get(self._metric, float('nan')):.4f}"
+        value = epoch.metrics.get(self._metric)
+        metrics = "" if value is None else f"{self._metric} {value:.4f}, "
         self._screen.print(
-            f"trial {number}: epoch {epoch.epoch}, training loss {epoch.train_loss:.4f}, "
-            f"{metrics}, {epoch.seconds:.1f} s",
+            f"{self._noun} {number}: epoch {epoch.epoch}, training loss {epoch.train_loss:.4f}, "
+            f"{metrics}{epoch.seconds:.1f} s",
             markup=False,
             soft_wrap=True,
         )
 
     def trial_ended(self, number: int, state: TrialState, value: float | None, ended: str) -> None:
         best = f", best {value:.4f}" if value is not None else ""
-        self._screen.print(f"trial {number}: {state}{best} ({ended})", markup=False, soft_wrap=True)
+        self._screen.print(f"{self._noun} {number}: {state}{best} ({ended})", markup=False, soft_wrap=True)
 
 
 class Bars:
     """A bar for the study and one for the running trial."""
 
-    def __init__(self, bars: Bar) -> None:
+    def __init__(self, bars: Bar, noun: str = "trial") -> None:
         self._bars = bars
+        self._noun = noun
         self._metric = ""
         self._maximize = True
         self._counts: Counter[TrialState] = Counter()
         self._best: float | None = None
         self._trials: dict[int, TaskID] = {}
         self._preparing: dict[str, TaskID] = {}
-        self._study = bars.add_task("study", total=None, note="reading data and weights")
+        self._study = bars.add_task(
+            "study" if noun == "trial" else f"{noun}s", total=None, note="reading data and weights"
+        )
 
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         self._metric, self._maximize, self._best = metric, maximize, progress.best
@@ -100,7 +105,7 @@ class Bars:
 
     def trial_started(self, number: int, words: str, epochs: int) -> None:
         note = words if len(words) < 70 else words[:67] + "..."
-        self._trials[number] = self._bars.add_task(f"trial {number}", total=epochs or None, note=note)
+        self._trials[number] = self._bars.add_task(f"{self._noun} {number}", total=epochs or None, note=note)
 
     def epoch_done(self, number: int, epoch: EpochRecord) -> None:
         value = epoch.metrics.get(self._metric, float("nan"))

@@ -10,6 +10,7 @@ SECTION, ORDER = "Review", 2
 
 
 def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOption = False) -> None:
+    from search.cli import _outcome
     from search.cli._console import console, open_store, print_json, study_name
     from search.report import tables, theme
     from search.report.plain import plain
@@ -18,10 +19,13 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
     record = reading.load_study(open_store(storage), study_name(study), epochs=False)
     best = record.best
     if best is None:
-        typer.echo(f"Error: the study {record.name!r} has no complete trial yet ({tables.states(record)})", err=True)
+        broken = any(trial.broken for trial in record.trials)
+        kind = "no complete trial that keeps the constraints" if broken else "no complete trial"
+        typer.echo(f"Error: the study {record.name!r} has {kind} yet ({tables.states(record)})", err=True)
         raise typer.Exit(1)
     if as_json:
-        print_json(plain(best))
+        front = {"front": [plain(trial) for trial in record.front]} if len(record.objectives) > 1 else {}
+        print_json(plain(best) | front)
         return
     screen = console()
     screen.print(f"[bold]Trial {best.number}[/bold]: {best.words}", soft_wrap=True)
@@ -35,3 +39,4 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
         screen.print(
             f"Weights: {best.checkpoint} in the study's folder (runs/{record.name} unless it was set)", soft_wrap=True
         )
+    _outcome.show_front(screen, record)

@@ -43,7 +43,7 @@ def command(
     access.check(host, token or None)
     url = storage_url(storage)
     engine = readonly.connect(url)
-    page = app.build(engine, url, host=host, token=token or None)
+    page = app.build(engine, url, host=host, token=token or None, ahead=True)
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family)

@@ -25,16 +25,19 @@ def command(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     from search.api import open_study
+    from search.backbone_choice import each
     from search.cli._console import console, log_to
 
     screen = console()
     log_to(screen if screen.is_terminal else None)
     laboratory = open_study(study, device=device)
     _data(screen, laboratory)
-    _units(screen, laboratory)
-    _decisions(screen, laboratory)
-    _starts(screen, laboratory)
-    _costs(screen, laboratory)
+    for part in each(laboratory):
+        _units(screen, part)
+        _decisions(screen, part)
+        _starts(screen, part)
+        _costs(screen, part)
+    _goals(screen, laboratory)
     screen.print(f"\n[bold]Next:[/bold] ftsearch run {study}", soft_wrap=True)
 
 
@@ -160,6 +163,26 @@ def _costs(screen: Console, laboratory: Laboratory) -> None:
         f"{spec.search.trials} trials of up to {spec.training.epochs} epochs on {laboratory.precision.device}: "
         f"at most about {theme.duration(plain)} if every trial cost what the plain recipe does"
     )
+
+
+def _goals(screen: Console, laboratory: Laboratory) -> None:
+    """Say what is weighed against what, and how much of the space keeps the constraints."""
+    from search import appraisal
+
+    goals = laboratory.spec.goals
+    if goals.is_single:
+        return
+    names = ", ".join(f"{one.name} ({'more' if one.maximize else 'less'} is better)" for one in goals.objectives)
+    screen.print(f"\n[bold]Objectives[/bold]  {names}", soft_wrap=True, highlight=False)
+    if goals.latency is not None:
+        how = goals.latency
+        screen.print(f"latency: median of {how.runs} passes of {how.batch} on {laboratory.precision.device}")
+    if goals.constraints.bounds:
+        texts = ", ".join(str(one) for one in goals.constraints.bounds)
+        screen.print(f"[bold]Constraints[/bold]  {texts}", soft_wrap=True, highlight=False)
+    if goals.constraints.names() & {"parameters", "flops"}:
+        share = appraisal.share_within(laboratory)
+        screen.print(f"{share:.0%} of 32 random candidates keep those on parameters and FLOPs; others are not trained")
 
 
 def _table(*columns: str) -> Table:

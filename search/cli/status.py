@@ -97,7 +97,7 @@ def _page(engine: Engine, name: str) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    from search.report import tables, theme
+    from search.report import confirmed, tables, theme
     from search.store import reading, workers
 
     record = reading.load_study(engine, name, epochs=False)
@@ -110,6 +110,7 @@ def _page(engine: Engine, name: str) -> Group:
     ]
     if pace.trials_per_hour is not None:
         lines.append(Text(f"{pace.trials_per_hour:.3g} trials an hour"))
+    lines += [Text(line) for line in confirmed.sentences(record)]
     present = workers.present(engine, name)
     waiting = [trial for trial in record.trials if trial.state is TrialState.WAITING]
     lines += [Text(f"trial {one.number} waits for a worker, after {one.attempts} attempts") for one in waiting]

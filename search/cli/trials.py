@@ -38,3 +38,4 @@ def command(
         writer.writerows(found)
     else:
         console().print(_outcome.ranking_table(record))
+        _outcome.show_front(console(), record)

@@ -32,8 +32,12 @@ _INDEX = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">
 <body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body></html>""".replace("STYLE", look.CSS + CSS)
 
 
-def build(engine: Engine, store: str, *, host: str = "127.0.0.1", token: str | None = None) -> Dash:
+def build(
+    engine: Engine, store: str, *, host: str = "127.0.0.1", token: str | None = None, ahead: bool = False
+) -> Dash:
     """Return the dashboard over ``engine``, the store at the URL ``store``; serve its ``server``.
+
+    ``ahead`` begins to read the newest studies at once, so that the first visitor need not wait for that.
 
     Raises:
         UserError: ``host`` lets others in and there is no token.
@@ -52,7 +56,10 @@ def build(engine: Engine, store: str, *, host: str = "127.0.0.1", token: str | N
         add_log_handler=False,
         enable_mcp=False,
     )
-    pages = Pages(Watch(engine), shown(store))
+    watch = Watch(engine)
+    if ahead:
+        watch.warm_up()
+    pages = Pages(watch, shown(store))
     files.offer(server, pages.watch)
     app.layout = _layout
     _navigation(app, pages)

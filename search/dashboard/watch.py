@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from search.errors import FinetuneError
 from search.records import EpochRecord, StudyRecord, TrialRecord
 from search.report import gather, picks
 from search.report.figures._base import Need
@@ -14,6 +16,9 @@ from search.store import aggregates, reading
 from search.store.connection import Engine
 from search.store.reading import Summary
 
+logger = logging.getLogger(__name__)
+_AHEAD = 100_000
+"""Trials of the newest studies that are read when the dashboard starts."""
 _FRESH_S = 1.0
 """Two requests within this time share one look into the database."""
 
@@ -46,10 +51,26 @@ class Watch:
         self.engine = engine
         self._studies: dict[str, _Watched] = {}
         self._lock = threading.Lock()
+        self._first_looks: dict[str, threading.Lock] = {}
 
     def summaries(self) -> tuple[Summary, ...]:
         """Return a line for every study, the newest first."""
         return reading.list_studies(self.engine)
+
+    def warm_up(self) -> None:
+        """Read the newest studies before somebody asks for them, in a thread of its own."""
+        threading.Thread(target=self._read_ahead, name="dashboard-warm-up", daemon=True).start()
+
+    def _read_ahead(self) -> None:
+        left = _AHEAD
+        try:
+            for summary in self.summaries():
+                left -= sum(summary.progress.states.values())
+                if left < 0:
+                    return
+                self._current(summary.name)
+        except FinetuneError as error:
+            logger.warning("reading ahead: %s", error)  # whoever opens a page is told again
 
     def version(self, name: str) -> int:
         """Return a number that is another one whenever the study has changed since.
@@ -82,18 +103,27 @@ class Watch:
         with self._lock:
             found = self._studies.get(name)
         if found is None:
-            outline = aggregates.outline(self.engine, name)
-            with self._lock:
-                found = self._studies.setdefault(
-                    name, _Watched(replace(outline, trials=()), {trial.number: trial for trial in outline.trials})
-                )
-                found.looked_at = found.looked_at or time.monotonic()
-            return found
+            return self._first_look(name)
         with found.lock:
             if time.monotonic() - found.looked_at > _FRESH_S:
                 self._look(found)
                 found.looked_at = time.monotonic()
         return found
+
+    def _first_look(self, name: str) -> _Watched:
+        """Read a study in outline, once however many ask for it at the same time."""
+        with self._lock:
+            only = self._first_looks.setdefault(name, threading.Lock())
+        with only:
+            with self._lock:
+                found = self._studies.get(name)
+            if found is None:
+                outline = aggregates.outline(self.engine, name)
+                found = _Watched(replace(outline, trials=()), {trial.number: trial for trial in outline.trials})
+                found.looked_at = time.monotonic()
+                with self._lock:
+                    self._studies[name] = found
+            return found
 
     def _look(self, found: _Watched) -> None:
         last = max(found.trials, default=-1)

@@ -96,7 +96,8 @@ class Batches(Feed):
     def inputs(self, chosen: Tensor, number: int) -> Tensor:
         """Return the images ``(B, 3, h, w)`` with the numbers ``chosen``, normalised float32."""
         drawn = self._drawn(number)
-        images = gather(self._images, chosen, self.device)
+        rows = self.pixels.rows
+        images = gather(self._images, chosen if rows is None else rows[chosen], self.device)
         crops = images.float() if drawn is None else drawn.of(chosen).apply(images, self.size)
         return crops.sub_(self._mean).mul_(self._scale)
 

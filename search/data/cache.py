@@ -95,14 +95,22 @@ class Pixels:
         images: ``(N, 3, H, W)`` uint8, possibly a memory map that must not be written to.
         targets: what is learnt of each: class indices ``(N,)`` int64, or whatever the task makes of its samples.
         ratios: ``(N,)`` float32, width over height of the original image divided by that of the canvas.
+        rows: ``(N,)`` which of ``images`` are meant; None: all of them, in order.
     """
 
     images: Tensor
     targets: Targets
     ratios: Tensor
+    rows: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.ratios)
+
+    def of(self, places: Sequence[int]) -> Pixels:
+        """Return those at ``places``; nothing is copied."""
+        chosen = torch.tensor(places, dtype=torch.int64)
+        rows = chosen if self.rows is None else self.rows[chosen]
+        return Pixels(self.images, self.targets.index_select(0, chosen), self.ratios[chosen], rows)
 
 
 def decode(

@@ -33,6 +33,8 @@ class Feed(ABC):
         seed: of the order, and of what is varied.
         views: None varies every epoch anew.
         shuffle: a new order every epoch; the last batch is left out when a single sample would remain in it.
+        weights: how often each sample is drawn, against the others ``(N,)``; with them an epoch is as many draws, with
+            putting back, as there are samples. None takes each once.
     """
 
     batch_size: int
@@ -40,6 +42,7 @@ class Feed(ABC):
     seed: int
     views: Views | None
     shuffle: bool
+    weights: Tensor | None = None
 
     @property
     @abstractmethod
@@ -55,6 +58,14 @@ class Feed(ABC):
     def variation(self) -> str:
         """What is varied from view to view, in a form that identifies it; ``None`` for nothing at all."""
         return "None"
+
+    def extent(self, chosen: Tensor) -> int | None:
+        """Return how long the second axis of the inputs with the numbers ``chosen`` is, where that differs.
+
+        The longest text of a batch has so many tokens; what lies behind them is nothing but padding. None where all
+        inputs have one shape.
+        """
+        return None
 
     @property
     def is_random(self) -> bool:
@@ -87,7 +98,10 @@ class Feed(ABC):
     def order(self, number: int) -> list[Tensor]:
         """Return the numbers of the samples of every batch of epoch ``number``."""
         order = torch.arange(self.count)
-        if self.shuffle:
+        if self.shuffle and self.weights is not None:
+            random = generator(self.seed, number, 0)
+            order = torch.multinomial(self.weights, self.count, replacement=True, generator=random)
+        elif self.shuffle:
             order = torch.randperm(self.count, generator=generator(self.seed, number, 0))
         return list(torch.split(order, self.batch_size))[: len(self)]
 

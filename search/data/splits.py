@@ -31,7 +31,7 @@ def cut(
     for label, indices in sorted(members.items()):
         if len(indices) < len(wanted) + 1:
             raise DataError(
-                f"class {classes[label]!r} has {len(indices)} images; at least {len(wanted) + 1} are needed to cut "
+                f"class {classes[label]!r} has {len(indices)} samples; at least {len(wanted) + 1} are needed to cut "
                 f"{' and '.join(split.value for split, _ in wanted)} from it"
             )
         order = np.random.default_rng([seed, label]).permutation(len(indices))

@@ -17,6 +17,7 @@ SPLITS = {
     "val": Split.VAL,
     "valid": Split.VAL,
     "validation": Split.VAL,
+    "dev": Split.VAL,
     "test": Split.TEST,
 }
 """Words by which people call the parts of their data."""

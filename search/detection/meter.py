@@ -70,7 +70,7 @@ class CocoMeasures:
 
     def _pictures(self) -> tuple[Picture, ...]:
         """Return the images with the most mistakes among the boxes that are told with confidence."""
-        scored = []
+        scored: list[tuple[int, int, int, int, dict[str, Tensor], dict[str, Tensor], list[float]]] = []
         for place, (told, true, shown) in enumerate(zip(self._told, self._true, self._shown, strict=True)):
             sure = told["scores"] >= self._least_shown
             kept = {name: told[name][sure] for name in ("boxes", "scores", "labels")}
@@ -81,10 +81,10 @@ class CocoMeasures:
                 scored.append((missed + wrong, place, missed, wrong, kept, real, shown.cpu().tolist()))
         scored.sort(key=lambda row: (-row[0], row[1]))
         found = []
-        for _, place, missed, wrong, kept, real, shown in scored[:_PICTURES]:
+        for _, place, missed, wrong, kept, real, part in scored[:_PICTURES]:
             count = len(real["labels"])
             caption = f"{count} box{'es' if count != 1 else ''}, {missed} missed, {wrong} told that are not there"
-            boxes = (*self._boxes(real, shown), *self._boxes(kept, shown))
+            boxes = (*self._boxes(real, part), *self._boxes(kept, part))
             found.append(Picture(place, caption, boxes))
         return tuple(found)
 
@@ -92,17 +92,16 @@ class CocoMeasures:
         """Return boxes in shares of the original image."""
         across, down = shown[2] - shown[0], shown[3] - shown[1]
         scores = rows["scores"].tolist() if "scores" in rows else [None] * len(rows["labels"])
+
+        def inside(side: float) -> float:
+            return round(min(max(side, 0.0), 1.0), 4)
+
         return [
             Box(
-                *(
-                    round(min(max(side, 0.0), 1.0), 4)
-                    for side in (
-                        shown[0] + x0 * across,
-                        shown[1] + y0 * down,
-                        shown[0] + x1 * across,
-                        shown[1] + y1 * down,
-                    )
-                ),
+                inside(shown[0] + x0 * across),
+                inside(shown[1] + y0 * down),
+                inside(shown[0] + x1 * across),
+                inside(shown[1] + y1 * down),
                 label=self._classes[label],
                 score=None if score is None else round(score, 3),
             )
@@ -117,7 +116,7 @@ def _metric() -> Any:
         import faster_coco_eval  # noqa: F401, PLC0415  # torchmetrics' own message names another package
         from torchmetrics.detection import MeanAveragePrecision  # noqa: PLC0415
     except ImportError as error:
-        raise UserError("detection needs faster-coco-eval: pip install 'ftsearch[detection]'") from error
+        raise UserError("detection needs faster-coco-eval: pip install 'ftsearch[coco]'") from error
     metric = MeanAveragePrecision(
         backend="faster_coco_eval", extended_summary=True, max_detection_thresholds=[1, 10, DETECTIONS]
     )

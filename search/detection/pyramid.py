@@ -14,7 +14,7 @@ from spaces.errors import SurgeryError
 from spaces.heads import Features, Tap
 
 
-class Pooled(ExtraFPNBlock):
+class Pooled(ExtraFPNBlock):  # type: ignore[misc]  # torchvision has no types
     """Coarser levels behind the last one, each every second point of the one before, as Faster R-CNN has one."""
 
     def __init__(self, count: int) -> None:

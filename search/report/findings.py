@@ -5,15 +5,16 @@ from __future__ import annotations
 from search import study as sampling
 from search.records import StudyRecord, TrialRecord
 from search.report import picks, theme
+from search.report.confirmed import sentences
 from search.report.figures.importance import direction, from_best_to_worst
 
 
 def findings(study: StudyRecord) -> list[str]:
-    """Return up to three sentences: what mattered most, what the best trials share, what size bought."""
-    done = list(study.ranking)
+    """Return sentences: what fresh seeds say, what mattered most, what the best trials share, what size bought."""
+    done, fresh = list(study.ranking), sentences(study)
     if len(done) < 4:
-        return ["Too few complete trials to say more than which one was best."] if done else []
-    return [line for line in (_mattered(study), _shared(done), _smallest(study, done)) if line]
+        return [*fresh, "Too few complete trials to say more than which one was best."] if done else fresh
+    return fresh + [line for line in (_mattered(study), _shared(done), _smallest(study, done)) if line]
 
 
 def _mattered(study: StudyRecord) -> str:

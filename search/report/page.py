@@ -20,7 +20,7 @@ from plotly.offline import get_plotlyjs
 
 from search.errors import UserError
 from search.records import StudyRecord
-from search.report import look, tables, theme
+from search.report import confirmed, front, look, tables, theme
 from search.report._script import SCRIPT
 from search.report.figures import figures, studies_figures
 from search.report.figures._base import Drawing
@@ -36,7 +36,11 @@ def write(studies: Sequence[StudyRecord], path: Path) -> Path:
     Raises:
         UserError: the folder cannot be written to.
     """
-    text = render(studies, datetime.now(UTC))
+    return put(render(studies, datetime.now(UTC)), path)
+
+
+def put(text: str, path: Path) -> Path:
+    """Write a page to ``path`` and return it; raises as ``write``."""
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,13 +76,17 @@ def drawings(studies: Sequence[StudyRecord]) -> Iterator[tuple[str, Drawing, go.
 
 def render(studies: Sequence[StudyRecord], generated_at: datetime) -> str:
     """Return the report as one HTML document."""
-    drawn = _Drawn()
+    drawn = Drawn()
     for key, kind, drawing in drawings(studies):
         drawn.add(key, kind, drawing)
-    title = ", ".join(study.name for study in studies)
     several = len(studies) > 1
     body = _comparison(studies, drawn) if several else ""
     body += "".join(_study(study, place, drawn, 2 if several else 1) for place, study in enumerate(studies))
+    return document(", ".join(study.name for study in studies), body, drawn, generated_at)
+
+
+def document(title: str, body: str, drawn: Drawn, generated_at: datetime) -> str:
+    """Return a whole page around ``body``, with the drawings that stand in it."""
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
@@ -105,13 +113,14 @@ def _packed(text: str) -> str:
 
 
 @dataclass(slots=True)
-class _Drawn:
+class Drawn:
     """Drawings by key: as JSON for the script, as HTML for the page."""
 
     texts: dict[str, str] = field(default_factory=dict)
     html: dict[str, str] = field(default_factory=dict)
 
     def add(self, key: str, kind: Drawing, drawing: go.Figure) -> None:
+        """Take a drawing in under ``key``."""
         views = theme.without_menu(drawing)
         plain: dict[str, Any] = json.loads(drawing.to_json())
         plain["views"] = [change for _, change in views]
@@ -126,29 +135,31 @@ class _Drawn:
         )
 
     def to_json(self) -> str:
+        """Return all drawings for the script."""
         return "{" + ",".join(f"{json.dumps(key)}:{text}" for key, text in self.texts.items()) + "}"
 
 
-def _section(key: str, kind: Drawing, drawn: _Drawn, level: int) -> str:
+def section(key: str, kind: Drawing, drawn: Drawn, level: int) -> str:
+    """Return the part of a page around one drawing."""
     return (
         f"<section class='one' id='{escape(key.replace('/', '-'))}'><h{level}>{escape(kind.title)}</h{level}>"
         f"<p class='soft'>{escape(kind.how_to_read)}</p>{drawn.html[key]}</section>"
     )
 
 
-def _comparison(studies: Sequence[StudyRecord], drawn: _Drawn) -> str:
+def _comparison(studies: Sequence[StudyRecord], drawn: Drawn) -> str:
     rows = "".join(
         f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in tables.studies(studies)
     )
     head = "".join(f"<th scope='col'>{name}</th>" for name in tables.STUDIES)
-    parts = "".join(_section(f"studies/{figure.name}", figure, drawn, 2) for figure in studies_figures())
+    parts = "".join(section(f"studies/{figure.name}", figure, drawn, 2) for figure in studies_figures())
     return (
         f"<header><h1>{len(studies)} studies compared</h1></header><div class='scroll' tabindex='0'>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{parts}"
     )
 
 
-def _study(study: StudyRecord, place: int, drawn: _Drawn, level: int) -> str:
+def _study(study: StudyRecord, place: int, drawn: Drawn, level: int) -> str:
     top, parts = f"h{level}", [part for part in figures() if f"{place}/{part.name}" in drawn.html]
     contents = "".join(f"<li><a href='#{place}-{part.name}'>{escape(part.title)}</a></li>" for part in parts)
     return (
@@ -156,8 +167,9 @@ def _study(study: StudyRecord, place: int, drawn: _Drawn, level: int) -> str:
         f"{_warning(study)}{_winner(study)}{_tiles(study)}{_findings(study, level + 1)}"
         f"<details><summary>Contents</summary><ul class='contents'>{contents}"
         f"<li><a href='#{place}-ranking'>Ranking</a></li></ul></details>"
-        f"{''.join(_section(f'{place}/{part.name}', part, drawn, level + 1) for part in parts)}"
-        f"{_ranking(study, place, level + 1)}{_failures(study, level + 1)}{_repeat(study, level + 1)}"
+        f"{''.join(section(f'{place}/{part.name}', part, drawn, level + 1) for part in parts)}"
+        f"{_front(study, level + 1)}{_confirmations(study, level + 1)}{_ranking(study, place, level + 1)}"
+        f"{_failures(study, level + 1)}{_repeat(study, level + 1)}"
     )
 
 
@@ -202,13 +214,35 @@ def _findings(study: StudyRecord, level: int) -> str:
     return f"<section><h{level}>What the search learnt</h{level}><ul>{lines}</ul></section>" if lines else ""
 
 
+def _front(study: StudyRecord, level: int) -> str:
+    lines = front.rows(study)
+    if not lines:
+        return ""
+    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in front.columns(study))
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line[:-1])}<td class='words'>{escape(line[-1])}</td></tr>"
+        for line in lines[:_ROWS]
+    )
+    return (
+        f"<section><h{level}>{front.HEADING}</h{level}><p class='soft'>{escape(front.sentence(study))}</p>"
+        f"<div class='scroll' tabindex='0'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        "</section>"
+    )
+
+
 def _ranking(study: StudyRecord, place: int, level: int) -> str:
     lines = tables.ranking(study, _ROWS)
     best = study.best
     head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in tables.columns(study))
     rows = []
     for line in lines:
-        kind = "best" if best and line.number == str(best.number) else "plain" if line.state == "plain recipe" else ""
+        kind = (
+            "best"
+            if best and line.number == str(best.number)
+            else "plain"
+            if line.state.startswith("plain recipe")
+            else ""
+        )
         cells = "".join(f"<td>{escape(cell)}</td>" for cell in line[:-1])
         rows.append(f"<tr class='{kind}'>{cells}<td class='words'>{escape(line.words)}</td></tr>")
     further = len(study.trials) - len(lines)
@@ -217,6 +251,19 @@ def _ranking(study: StudyRecord, place: int, level: int) -> str:
         f"<section id='{place}-ranking'><h{level}>Ranking</h{level}><p class='soft'>{escape(tables.states(study))}</p>"
         f"<div class='scroll' tabindex='0'><table><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>{more}</section>"
+    )
+
+
+def _confirmations(study: StudyRecord, level: int) -> str:
+    lines = confirmed.lines(study)
+    if not lines:
+        return ""
+    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in confirmed.HEAD)
+    rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
+    return (
+        f"<section><h{level}>Confirmation</h{level}><p class='soft'>{escape(confirmed.HOW_TO_READ)}</p>"
+        f"<div class='scroll' tabindex='0'><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        "</section>"
     )
 
 

@@ -29,15 +29,24 @@ def plain(trial: TrialRecord) -> dict[str, Any]:
         "seed": trial.seed,
         "worker": trial.worker,
         "checkpoint": trial.checkpoint,
+        "latency_ms": trial.extras.get("latency_ms"),
+        "objectives": dict(trial.objectives),
+        "constraints": dict(trial.constraints),
     }
 
 
 def rows(study: StudyRecord) -> list[dict[str, Any]]:
     """Return a flat row a trial, a column a parameter."""
     names = sorted({name for trial in study.trials for name in trial.params})
+    front = {trial.number for trial in study.front}
+    several = study.objectives if len(study.objectives) > 1 else ()
+    nested = ("candidate", "params", "objectives", "constraints")
     found = []
     for trial in study.trials:
-        row = {key: value for key, value in plain(trial).items() if key not in ("candidate", "params")}
+        row = {key: value for key, value in plain(trial).items() if key not in nested}
+        row |= {f"objective.{one.name}": trial.objectives.get(one.name) for one in several}
+        row |= {"on_front": trial.number in front} if several else {}
+        row["broken"] = "; ".join(trial.broken)
         found.append(row | {name: trial.params.get(name) for name in names})
     return found
 

@@ -48,17 +48,19 @@ class Gain(NamedTuple):
 
 
 def ranking(study: StudyRecord, most: int | None = None, begin: int = 0) -> list[Line]:
-    """Return complete trials from best to worst, then pruned ones by value, then failed and unfinished ones.
+    """Return complete trials from best to worst, those that break a constraint, pruned, failed and unfinished ones.
 
     Of them at most ``most``, from the ``begin``-th on.
     """
     ranked = list(study.ranking)
     sign = -1.0 if study.maximize else 1.0
     pruned = [trial for trial in study.trials if trial.state is TrialState.PRUNED]
-    pruned.sort(key=lambda trial: (sign * (trial.value or 0.0), trial.number))
-    listed = {trial.number for trial in (*ranked, *pruned)}
+    broken = [trial for trial in study.trials if trial.state is TrialState.COMPLETE and trial.broken]
+    for found in (broken, pruned):
+        found.sort(key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+    listed = {trial.number for trial in (*ranked, *broken, *pruned)}
     rest = [trial for trial in study.trials if trial.number not in listed]
-    ordered = [*ranked, *pruned, *rest]
+    ordered = [*ranked, *broken, *pruned, *rest]
     end = len(ordered) if most is None else begin + most
     return [
         line(trial, str(place) if place <= len(ranked) else "")
@@ -69,10 +71,11 @@ def ranking(study: StudyRecord, most: int | None = None, begin: int = 0) -> list
 def line(trial: TrialRecord, rank: str = "") -> Line:
     """Return a trial's line in a ranking."""
     size = trial.size
+    state = "plain recipe" if trial.is_baseline and trial.state is TrialState.COMPLETE else trial.state.value
     return Line(
         rank,
         str(trial.number),
-        "plain recipe" if trial.is_baseline and trial.state is TrialState.COMPLETE else trial.state.value,
+        f"{state}, breaks {' and '.join(trial.broken)}" if trial.broken else state,
         theme.number(trial.value),
         theme.count(size.parameters) if size else "–",
         theme.count(size.flops) if size else "–",
@@ -103,6 +106,8 @@ def gain_words(study: StudyRecord) -> str:
     """Return the gain in one sentence."""
     found = gain(study)
     metric = theme.metric_name(study.metric)
+    if found is None and study.best is None and any(trial.broken for trial in study.trials):
+        return "No complete trial keeps the constraints yet."
     if found is None:
         return "The plain recipe has no result yet, so there is no gain to speak of."
     if found.best is found.baseline:
@@ -210,7 +215,12 @@ def differences(trials: Sequence[TrialRecord]) -> list[Difference]:
         cells = tuple(_cell(trial.params[name]) if name in trial.params else "–" for trial in trials)
         if len(set(cells)) > 1:
             found.append(Difference(name, cells))
-    results = (
+    return found + results(trials)
+
+
+def results(trials: Sequence[TrialRecord]) -> list[Difference]:
+    """Return what came out of ``trials``."""
+    rows = (
         ("state", [trial.state.value for trial in trials]),
         ("value", [theme.number(trial.value) for trial in trials]),
         ("best epoch", [str(trial.best_epoch or "–") for trial in trials]),
@@ -219,7 +229,7 @@ def differences(trials: Sequence[TrialRecord]) -> list[Difference]:
         ("FLOPs", [theme.count(trial.size.flops) if trial.size else "–" for trial in trials]),
         ("time", [theme.duration(trial.seconds) for trial in trials]),
     )
-    return found + [Difference(what, tuple(cells)) for what, cells in results]
+    return [Difference(what, tuple(cells)) for what, cells in rows]
 
 
 def difference_words(first: TrialRecord, second: TrialRecord) -> str:

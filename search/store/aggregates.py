@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Text, cast, func, select
 
 from search.records import EpochRecord, Failure, Size, StudyRecord, TrialRecord, TrialState
+from search.store import repeats
 from search.store.connection import reading, retried
 from search.store.reading import aware, curves_where, study_record, study_row, trial_record
 from search.store.tables import EpochRow, StudyRow, TrialRow, restored
@@ -44,6 +45,8 @@ _OUTLINE = (
     TrialRow.attempts,
     cast(TrialRow.params, Text).label("params"),
     cast(TrialRow.extras, Text).label("extras"),
+    cast(TrialRow.objectives, Text).label("objectives"),
+    cast(TrialRow.constraints, Text).label("constraints"),
 )
 
 
@@ -59,14 +62,14 @@ def outline(engine: Engine, name: str) -> StudyRecord:
         rows = connection.execute(
             select(*_OUTLINE).where(TrialRow.study_id == study.id).order_by(TrialRow.number)
         ).all()
-    return study_record(study, tuple(_outlined(row) for row in rows))
+        return repeats.attached(connection, study_record(study, tuple(_outlined(row) for row in rows)))
 
 
 @retried
 def head(engine: Engine, name: str) -> StudyRecord:
     """Return the study without its trials."""
     with reading(engine) as connection:
-        return study_record(study_row(connection, name), ())
+        return repeats.attached(connection, study_record(study_row(connection, name), ()))
 
 
 @retried
@@ -248,4 +251,6 @@ def _outlined(row: Any) -> TrialRecord:
         seconds=row.seconds,
         checkpoint=row.checkpoint,
         extras=_plain(row.extras),
+        objectives=_plain(row.objectives),
+        constraints=_plain(row.constraints),
     )

@@ -41,7 +41,12 @@ R = TypeVar("R")
 RETRY_S = 60.0
 """How long a call goes on trying while the database is gone or locked, where nobody says otherwise."""
 _BUSY_MS = 30_000
-_DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+_DRIVERS = {
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+}
 _READ = "ft_read"
 _PATIENCE = "ft_patience"
 
@@ -72,7 +77,8 @@ def shown(url: str | URL) -> str:
 
 
 def parse_url(url: str) -> URL:
-    """Return the SQLAlchemy URL of ``url``; ``postgresql://`` means psycopg 3, a path that ends in ``.db`` SQLite.
+    """Return the SQLAlchemy URL of ``url``; ``postgresql://`` means psycopg 3, ``mysql://`` PyMySQL, and a
+    path that ends in ``.db`` SQLite.
 
     Raises:
         StoreUrlError: it is no URL, or of a kind this store does not speak.
@@ -149,7 +155,8 @@ def connect(url: str, patience: Patience | None = None, *, wait: bool = False) -
         )
     except (NoSuchModuleError, ImportError) as error:
         raise StoreUrlError(
-            f"storage URL {shown(parsed)}: {error}; install ftsearch[postgres] for PostgreSQL"
+            f"storage URL {shown(parsed)}: {error}; "
+            "install ftsearch[postgres] for PostgreSQL, ftsearch[mysql] for MySQL"
         ) from error
     except OSError as error:
         raise StoreUrlError(f"cannot create the folder of {shown(parsed)}: {error.strerror}") from error

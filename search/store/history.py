@@ -13,8 +13,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, or_, select
 
 from search.errors import NotFoundError
-from search.records import Json, PastTrial, TrialState
+from search.nearness import distance, traits_of
+from search.records import Json, PastTrial, Rejected, TrialState
 from search.store.connection import reading, retried
+from search.store.reading import ranked, study_record
 from search.store.tables import EpochRow, StudyRow, TrialRow
 
 _COLUMNS = (
@@ -28,6 +30,8 @@ _COLUMNS = (
     TrialRow.seconds,
     TrialRow.failure_kind,
     TrialRow.extras,
+    TrialRow.objectives,
+    TrialRow.constraints,
 )
 
 _UNFINISHED = [state for state in TrialState if not state.is_finished]
@@ -69,6 +73,10 @@ class History:
     def trials(self) -> Sequence[PastTrial]:
         """Every trial as of the last refresh, in order of number."""
         return [self._trials[number] for number in sorted(self._trials)]
+
+    def of(self, number: int) -> PastTrial | None:
+        """Return trial ``number`` as of the last refresh; None where there is none yet."""
+        return self._trials.get(number)
 
     @property
     def curves(self) -> Mapping[int, tuple[float, ...]]:
@@ -117,7 +125,7 @@ class History:
 
 
 def _past(row: Any, epochs: Sequence[Any], curve: Sequence[float]) -> PastTrial:
-    state = TrialState(row.state)
+    state, extras = TrialState(row.state), row.extras or {}
     past = PastTrial(
         number=row.number,
         state=state,
@@ -128,7 +136,12 @@ def _past(row: Any, epochs: Sequence[Any], curve: Sequence[float]) -> PastTrial:
         fingerprint=fingerprint(row.candidate) if row.candidate else "",
         seconds=row.seconds,
         failure_kind=row.failure_kind or "",
-        cost=(row.extras or {}).get("cost", {}),
+        cost=extras.get("cost", {}),
+        known=extras.get("known", {}),
+        objectives=row.objectives or {},
+        constraints=row.constraints or {},
+        rejected=tuple(Rejected(**one) for one in extras.get("rejected", ())),
+        marks=extras.get("marks", {}),
     )
     spent = math.fsum(seconds for _, _, seconds in epochs)
     return past if state.is_finished else replace(past, seconds=max(past.seconds, spent))
@@ -145,24 +158,27 @@ def earlier_best(engine: Engine, study: str, count: int) -> tuple[tuple[str, int
     """Return study, number and candidate of the best trials of other studies of the same task and backbone.
 
     The best of each study come first, one of every study in turn, as objectives of different data cannot be
-    compared; in all at most ``count`` of each study.
+    compared, the studies with the most similar data first; in all at most ``count`` of each study.
     """
     with reading(engine) as connection:
         own = connection.execute(select(StudyRow.__table__).where(StudyRow.name == study)).one()
         others = connection.execute(
-            select(StudyRow.id, StudyRow.name, StudyRow.maximize)
+            select(StudyRow.__table__)
             .where(StudyRow.task == own.task, StudyRow.backbone == own.backbone, StudyRow.id != own.id)
+            .where(StudyRow.parent.is_(None))
             .order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
         ).all()
-        ranked = [list(_best_of(connection, other, count)) for other in others]
-    return tuple(found[place] for place in range(count) for found in ranked if place < len(found))
+        here = traits_of(study_record(own, ()))
+        near = sorted(others, key=lambda other: distance(here, traits_of(study_record(other, ()))))
+        best = [list(_best_of(connection, other, count)) for other in near]
+    return tuple(found[place] for place in range(count) for found in best if place < len(found))
 
 
 def _best_of(connection: Connection, study: Any, count: int) -> Iterable[tuple[str, int, Json]]:
     order = TrialRow.value.desc() if study.maximize else TrialRow.value.asc()
     rows = connection.execute(
         select(TrialRow.number, TrialRow.candidate)
-        .where(TrialRow.study_id == study.id, TrialRow.state == TrialState.COMPLETE, TrialRow.value.is_not(None))
+        .where(TrialRow.study_id == study.id, TrialRow.state == TrialState.COMPLETE, ranked())
         .order_by(order, TrialRow.number)
         .limit(count)
     )

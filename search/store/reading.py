@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, case, false, func, select, true
+from sqlalchemy import Connection, Engine, and_, case, false, func, select, true
 
 from search.errors import NotFoundError
 from search.records import (
@@ -24,6 +24,7 @@ from search.records import (
     TrialState,
     UnitRecord,
 )
+from search.store import repeats
 from search.store.connection import reading, retried
 from search.store.tables import EpochRow, StudyRow, TrialRow
 
@@ -80,7 +81,8 @@ def load_study(engine: Engine, name: str, *, epochs: bool = True, trials: bool =
             .order_by(TrialRow.number)
         ).all()
         curves = curves_where(connection, TrialRow.study_id == study.id) if epochs and trials else {}
-    return study_record(study, tuple(trial_record(row, curves.get(row.id, ())) for row in rows))
+        found = study_record(study, tuple(trial_record(row, curves.get(row.id, ())) for row in rows))
+        return repeats.attached(connection, found)
 
 
 def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
@@ -102,6 +104,7 @@ def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
             dataset.get("sizes", {}),
             dataset.get("inputs", "images"),
             dataset.get("outputs", "classes"),
+            looks=dataset.get("looks", {}),
         ),
         target=row.target,
         spec=row.spec,
@@ -111,6 +114,7 @@ def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
         trials=trials,
         created_at=aware(row.created_at),
         versions=row.versions,
+        parent=row.parent or "",
     )
 
 
@@ -123,7 +127,7 @@ def study_row(connection: Connection, name: str) -> Any:
     found = connection.execute(select(StudyRow.__table__).where(StudyRow.name == name)).one_or_none()
     if found is not None:
         return found
-    names = list(connection.execute(select(StudyRow.name)).scalars())
+    names = list(connection.execute(select(StudyRow.name).where(StudyRow.parent.is_(None))).scalars())
     near = difflib.get_close_matches(name, names, 1)
     hint = (
         f"did you mean {near[0]!r}?"
@@ -185,7 +189,14 @@ def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
         versions=row.versions or {},
         dataset_fingerprint=row.dataset_fingerprint,
         extras=row.extras or {},
+        objectives=row.objectives or {},
+        constraints=row.constraints or {},
     )
+
+
+def ranked() -> Any:
+    """Return the condition under which a complete trial counts: it has a value and breaks no constraint."""
+    return and_(TrialRow.value.is_not(None), TrialRow.feasible.is_not(False))
 
 
 def aware(moment: datetime | None) -> Any:
@@ -201,7 +212,8 @@ def progress(engine: Engine, name: str) -> Progress:
 
 
 def _progress(connection: Connection, study: Any) -> Progress:
-    best = func.max(TrialRow.value) if study.maximize else func.min(TrialRow.value)
+    valid = case((TrialRow.feasible.is_not(False), TrialRow.value))
+    best = func.max(valid) if study.maximize else func.min(valid)
     rows = connection.execute(
         select(TrialRow.state, func.count(), best).where(TrialRow.study_id == study.id).group_by(TrialRow.state)
     ).all()
@@ -218,7 +230,9 @@ def list_studies(engine: Engine) -> tuple[Summary, ...]:
     """Return a line for every study, the newest first."""
     with reading(engine) as connection:
         rows = connection.execute(
-            select(StudyRow.__table__).order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
+            select(StudyRow.__table__)
+            .where(StudyRow.parent.is_(None))
+            .order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
         ).all()
         return tuple(
             Summary(row.name, row.task, row.backbone, row.metric, aware(row.created_at), _progress(connection, row))
@@ -235,7 +249,7 @@ def kept_checkpoints(engine: Engine, name: str) -> tuple[tuple[int, str], ...]:
         rows = connection.execute(
             select(TrialRow.number, TrialRow.checkpoint)
             .where(TrialRow.study_id == study.id, TrialRow.checkpoint.is_not(None))
-            .order_by(case((TrialRow.state == TrialState.COMPLETE, 0), else_=1), order, TrialRow.number)
+            .order_by(case((and_(TrialRow.state == TrialState.COMPLETE, ranked()), 0), else_=1), order, TrialRow.number)
         ).all()
     return tuple((row.number, row.checkpoint) for row in rows)
 
@@ -247,7 +261,7 @@ def best_values(engine: Engine, name: str, count: int) -> tuple[float, ...]:
         study = study_row(connection, name)
         order = TrialRow.value.desc() if study.maximize else TrialRow.value.asc()
         done = select(TrialRow.value).where(
-            TrialRow.study_id == study.id, TrialRow.state == TrialState.COMPLETE, TrialRow.value.is_not(None)
+            TrialRow.study_id == study.id, TrialRow.state == TrialState.COMPLETE, ranked()
         )
         return tuple(
             float(value)
@@ -288,14 +302,25 @@ def artifacts_of(engine: Engine, name: str) -> tuple[str, str] | None:
     return None if place is None else (place["address"], place["key"])
 
 
+class Told(NamedTuple):
+    """What Optuna is to be told of a trial."""
+
+    state: TrialState
+    value: float | None
+    objectives: Mapping[str, float]
+    constraints: Mapping[str, float]
+
+
 @retried
-def told(engine: Engine, name: str) -> dict[int, tuple[TrialState, float | None]]:
-    """Return state and objective of every trial that Optuna knows, by its number there."""
+def told(engine: Engine, name: str) -> dict[int, Told]:
+    """Return how every trial that Optuna knows stands, by its number there."""
+    columns = (TrialRow.optuna_number, TrialRow.state, TrialRow.value, TrialRow.objectives, TrialRow.constraints)
     with reading(engine) as connection:
         study = study_row(connection, name)
         rows = connection.execute(
-            select(TrialRow.optuna_number, TrialRow.state, TrialRow.value).where(
-                TrialRow.study_id == study.id, TrialRow.optuna_number.is_not(None)
-            )
+            select(*columns).where(TrialRow.study_id == study.id, TrialRow.optuna_number.is_not(None))
         ).all()
-    return {row.optuna_number: (TrialState(row.state), row.value) for row in rows}
+    return {
+        row.optuna_number: Told(TrialState(row.state), row.value, row.objectives or {}, row.constraints or {})
+        for row in rows
+    }

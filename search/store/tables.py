@@ -95,6 +95,9 @@ class StudyRow(Base):
     stopping: Mapped[bool] = mapped_column(Boolean, default=False)
     # Where checkpoints are, `address` and the `key` that marks the place; None before the first worker came.
     artifacts: Mapped[Any] = mapped_column(Plain, nullable=True)
+    # Of a study that trains candidates of another one again (``store.repeats``): the other's name, and for what.
+    parent: Mapped[str | None] = mapped_column(String(64))
+    kind: Mapped[str | None] = mapped_column(String(16))
 
 
 class TrialRow(Base):
@@ -112,6 +115,11 @@ class TrialRow(Base):
     number: Mapped[int] = mapped_column(Integer)
     state: Mapped[str] = mapped_column(String(16))
     value: Mapped[float | None] = mapped_column(Float(53))
+    # Of a study with several objectives: every one's value by name, once the trial is complete.
+    objectives: Mapped[Any] = mapped_column(Plain, nullable=True)
+    # By how much of its bound each constraint is broken, by its text; not `feasible` where one is above 0.
+    constraints: Mapped[Any] = mapped_column(Plain, nullable=True)
+    feasible: Mapped[bool | None] = mapped_column(Boolean)
     optuna_number: Mapped[int | None] = mapped_column(Integer)
 
     params: Mapped[Any] = mapped_column(Plain, nullable=True)

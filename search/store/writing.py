@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Engine, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from search.errors import ConflictError, NotFoundError
@@ -180,8 +180,13 @@ def finish_trial(
     seconds: float,
     checkpoint: str | None = None,
     extras: Mapping[str, Json] | None = None,
+    objectives: Mapping[str, float] | None = None,
+    constraints: Mapping[str, float] | None = None,
 ) -> None:
-    """Store how the trial ended and give up the claim; ``seconds`` and ``extras`` are added to what is there."""
+    """Store how the trial ended and give up the claim; ``seconds`` and ``extras`` are added to what is there.
+
+    ``constraints`` are excesses: one above 0 takes the trial out of the ranking.
+    """
     with writing(engine) as connection:
         query = select(TrialRow.seconds, TrialRow.extras).where(TrialRow.id == claim.trial_id)
         row = connection.execute(query).one_or_none()
@@ -196,6 +201,9 @@ def finish_trial(
             ended=ended,
             seconds=spent + seconds,
             checkpoint=checkpoint,
+            objectives=dict(objectives) if objectives else None,
+            constraints=dict(constraints) if constraints else None,
+            feasible=all(excess <= 0 for excess in constraints.values()) if constraints else None,
             extras={**known, **(extras or {})},
             finished_at=datetime.now(UTC),
             resume=None,
@@ -247,7 +255,7 @@ def forget_checkpoint(engine: Engine, study: str, number: int) -> None:
 
 @retried
 def request_stop(engine: Engine, study: str) -> None:
-    """Let workers claim no further trial of ``study`` until it is run again.
+    """Let workers claim no further trial of ``study``, nor train its candidates again, until it is run again.
 
     Raises:
         NotFoundError: no such study.
@@ -255,6 +263,7 @@ def request_stop(engine: Engine, study: str) -> None:
     with writing(engine) as connection:
         if connection.execute(update(StudyRow).where(StudyRow.name == study).values(stopping=True)).rowcount != 1:
             raise NotFoundError(f"no study {study!r} in this store")
+        connection.execute(update(StudyRow).where(StudyRow.parent == study).values(stopping=True))
 
 
 @retried
@@ -324,11 +333,12 @@ def place_artifacts(engine: Engine, study: str, address: str, key: str) -> tuple
 
 @retried
 def delete_study(engine: Engine, study: str) -> None:
-    """Remove the study with its trials, epochs and workers; one that is not there is no error."""
-    owner = select(StudyRow.id).where(StudyRow.name == study).scalar_subquery()
-    trials = select(TrialRow.id).join(StudyRow, StudyRow.id == TrialRow.study_id).where(StudyRow.name == study)
+    """Remove the study with its trials, epochs, workers, confirmations and refits; none there is no error."""
+    is_own = or_(StudyRow.name == study, StudyRow.parent == study)
     with writing(engine) as connection:
+        owners = list(connection.execute(select(StudyRow.id).where(is_own)).scalars())
+        trials = select(TrialRow.id).where(TrialRow.study_id.in_(owners))
         connection.execute(delete(EpochRow).where(EpochRow.trial_id.in_(trials)))
         for table in (TrialRow, WorkerRow, FittedRow):
-            connection.execute(delete(table).where(table.study_id == owner))
-        connection.execute(delete(StudyRow).where(StudyRow.name == study))
+            connection.execute(delete(table).where(table.study_id.in_(owners)))
+        connection.execute(delete(StudyRow).where(StudyRow.id.in_(owners)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,17 @@ from search.data.feed import Feed
 from search.data.sample import Dataset, Sample, Split
 from search.data.supply import Request, image_batches
 from search.data.targets import Targets
+from search.errors import UserError
 from search.records import Evaluation, Json
 from spaces.backbones._base import Backbone, Preprocessing, Pretrained
 from spaces.heads import Features, HeadChoice
+
+
+class Answer(NamedTuple):
+    """One thing that a model says of an input: a class's name and its probability, or a number and its name."""
+
+    label: str
+    score: float
 
 
 class Meter(ABC):
@@ -57,6 +65,7 @@ class Task(ABC):
         mixes: whether inputs may be mixed with one another: ``loss`` then takes class probabilities.
         leaves_out: names of decisions that make no sense for it, with the reason in words for people.
         stacks: whether heads made of plain layers may be trained at once: ``loss`` runs under ``torch.func.vmap``.
+        hub_task: what model hubs call it, ``image-classification``; empty where they have no word for it.
     """
 
     name: ClassVar[str]
@@ -66,6 +75,7 @@ class Task(ABC):
     outputs: ClassVar[str] = "classes"
     options: ClassVar[type[Any] | None] = None
     mixes: ClassVar[bool] = False
+    hub_task: ClassVar[str] = ""
     leaves_out: ClassVar[Mapping[str, str]] = {}
     stacks: ClassVar[bool] = False
     chosen: Any = None
@@ -147,3 +157,28 @@ class Task(ABC):
     @abstractmethod
     def meter(self, classes: tuple[str, ...], device: Any) -> Meter:
         """Return an empty meter for one validation pass."""
+
+    # In use
+
+    def restore(self, chosen: Any, facts: Mapping[str, Json]) -> Self:
+        """Return the task of a finished model, without its data: ``bind``'s counterpart.
+
+        ``facts`` is what ``facts`` said when the model was trained. A task whose head needs some of it to be made
+        (other than what is saved with the weights) overrides this, calls it first, and sets it on what it returns.
+        """
+        restored = copy.copy(self)
+        restored.chosen = chosen
+        return restored
+
+    def answers(
+        self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0
+    ) -> list[tuple[Answer, ...]]:
+        """Return what a trained network's ``outputs`` say of each input, the surest first, at most ``most`` each.
+
+        Args:
+            temperature: by which outputs are divided before they become probabilities.
+
+        Raises:
+            UserError: this task's outputs cannot be put into words.
+        """
+        raise UserError(f"the task {self.name} does not say how its outputs are read; its file needs `answers`")

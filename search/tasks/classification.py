@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from search.records import ClassResult, Evaluation, Mistake
-from search.tasks._base import Meter, Task
+from search.reliability import expected_calibration_error
+from search.tasks._base import Answer, Meter, Task
 from spaces.heads import Features, HeadChoice, vector_head
 
 _MISTAKES = 24
@@ -26,6 +27,8 @@ class ClassificationMeter(Meter):
         self._confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64, device=device)
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
         self._seen = 0
+        self._sure: list[Tensor] = []
+        self._right: list[Tensor] = []
         # By column: confidence, place in the split, true class, predicted class; rows without a mistake stand at -1.
         self._mistakes = torch.full((_MISTAKES, 4), -1.0, dtype=torch.float64, device=device)
 
@@ -40,11 +43,18 @@ class ClassificationMeter(Meter):
         """Keep the most confident mistakes so far, on the device and without waiting for it."""
         confidence, predicted = outputs.softmax(dim=1).max(dim=1)
         places = torch.arange(self._seen, self._seen + len(targets), device=targets.device)
+        self._sure.append(confidence)
+        self._right.append(predicted == targets)
         wrong = torch.where(predicted == targets, torch.full_like(confidence, -1.0), confidence)
         rows = torch.stack([column.double() for column in (wrong, places, targets, predicted)], dim=1)
         merged = torch.cat([self._mistakes, rows])
         self._mistakes = merged[merged[:, 0].argsort(descending=True, stable=True)[:_MISTAKES]]
         self._seen += len(targets)
+
+    def _confidences(self) -> tuple[Tensor, Tensor]:
+        if not self._sure:
+            return torch.zeros(0), torch.zeros(0)
+        return torch.cat(self._sure).cpu(), torch.cat(self._right).cpu()
 
     def compute(self) -> Mapping[str, float]:
         matrix = self._confusion.double().cpu()
@@ -58,6 +68,7 @@ class ClassificationMeter(Meter):
             "balanced_accuracy": float(recall.mean()) if len(recall) else 0.0,
             "macro_f1": float(f1.mean()) if len(f1) else 0.0,
             "loss": float(self._loss.cpu() / total),
+            "calibration_error": expected_calibration_error(*self._confidences()),
         }
 
     def evaluation(self) -> Evaluation:
@@ -87,11 +98,13 @@ class Classification(Task):
     name = "classification"
     formats = ("image_folder", "csv", "torchvision", "digits")
     mixes = stacks = True
+    hub_task = "image-classification"
     directions: ClassVar[Mapping[str, bool]] = {
         "accuracy": True,
         "balanced_accuracy": True,
         "macro_f1": True,
         "loss": False,
+        "calibration_error": False,
     }
 
     def head(
@@ -104,6 +117,15 @@ class Classification(Task):
 
     def meter(self, classes: tuple[str, ...], device: torch.device) -> ClassificationMeter:
         return ClassificationMeter(classes, device)
+
+    def answers(
+        self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0
+    ) -> list[tuple[Answer, ...]]:
+        scores, places = (outputs.float() / temperature).softmax(dim=1).topk(min(most, len(classes)), dim=1)
+        return [
+            tuple(Answer(classes[place], score) for score, place in zip(*row, strict=True))
+            for row in zip(scores.tolist(), places.tolist(), strict=True)
+        ]
 
 
 task = Classification()

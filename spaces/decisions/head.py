@@ -22,9 +22,10 @@ from spaces.decisions._base import (
     read_number,
 )
 from spaces.errors import CandidateError
-from spaces.heads import ACTIVATIONS, MAP_POOLINGS, TOKEN_POOLINGS, Features, HeadChoice, Tap
+from spaces.heads import ACTIVATIONS, MAP_POOLINGS, TEXT_POOLINGS, TOKEN_POOLINGS, Features, HeadChoice, Tap
 
 _MOST_HIDDEN = 3
+_POOLINGS = tuple(dict.fromkeys((*MAP_POOLINGS, *TOKEN_POOLINGS, *TEXT_POOLINGS)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +34,9 @@ class Range:
 
     Attributes:
         hidden: hidden layers at most; ``widths`` how many neurons each may have.
-        pooling: of feature maps (``avg``, ``max``, ``avgmax``, ``gem``) or of tokens (``cls``, ``mean``,
-            ``attention``); those that do not fit the backbone are passed over. Nothing means a usual few.
+        pooling: of feature maps (``avg``, ``max``, ``avgmax``, ``gem``), of tokens (``cls``, ``mean``,
+            ``attention``) or of texts (``max`` too; ``cls`` is the last token of a decoder, also called ``last``);
+            those that do not fit the backbone are passed over. Nothing means a usual few.
     """
 
     hidden: int = 2
@@ -48,7 +50,7 @@ class Range:
         check_number("head.hidden", self.hidden, 0, _MOST_HIDDEN)
         check_choices("head.widths", self.widths)
         check_range("head.widths", min(self.widths), None, least=1)
-        check_choices("head.pooling", self.pooling, MAP_POOLINGS + TOKEN_POOLINGS)
+        check_choices("head.pooling", self.pooling, _POOLINGS)
         check_choices("head.norm", self.norm)
         check_choices("head.activation", self.activation, tuple(ACTIVATIONS))
 
@@ -135,7 +137,7 @@ class Head(Decision[HeadChoice]):
 
     def parse(self, data: Json) -> HeadChoice:
         value = read_fields(self.name, data, HeadChoice)
-        read_choice("head.pooling", value.pooling, MAP_POOLINGS + TOKEN_POOLINGS)
+        read_choice("head.pooling", value.pooling, _POOLINGS)
         if not isinstance(value.widths, tuple) or len(value.widths) > _MOST_HIDDEN:
             raise CandidateError(f"candidate: head.widths must be up to {_MOST_HIDDEN} numbers, got {value.widths!r}")
         for width in value.widths:
@@ -147,9 +149,12 @@ class Head(Decision[HeadChoice]):
 
 
 def _choices(chain: Chain, within: Range) -> Choices:
-    possible = features_of(chain).poolings
-    fitting = tuple(kind for kind in within.pooling if kind in possible) or possible[:1]
-    tokens = bool(possible) and possible[0] in TOKEN_POOLINGS
+    features = features_of(chain)
+    possible = features.poolings
+    # The token that stands for a whole text is a decoder's last one.
+    named = ["last" if features.causal and kind == "cls" else kind for kind in within.pooling]
+    fitting = tuple(dict.fromkeys(kind for kind in named if kind in possible)) or possible[:1]
+    tokens = bool(possible) and possible[0] in TEXT_POOLINGS
     return Choices(within, fitting, "head.token_pooling" if tokens else "head.pooling")
 
 
@@ -163,6 +168,7 @@ def features_of(chain: Chain) -> Features:
         probe.is_channels_last(chain, shape),
         int(str(token)) if is_tokens and token is not None else None,
         masked=is_tokens and bool(chain.facts.get("masked")),
+        causal=is_tokens and bool(chain.facts.get("causal")),
     )
 
 
@@ -174,7 +180,8 @@ def attachment(chain: Chain) -> Features:
         if len(shape) in (2, 3):
             flat = probe.is_channels_last(chain, shape)
             last[unit.reduction] = Tap(place, unit.name, unit.reduction, shape, flat)
-    return replace(features_of(chain), taps=tuple(sorted(last.values(), key=lambda tap: tap.unit)))
+    taps = tuple(sorted(last.values(), key=lambda tap: tap.unit))
+    return replace(features_of(chain), taps=taps, input_size=chain.input_size)
 
 
 decision = Head()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import getitem
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -17,6 +18,8 @@ from spaces.chain import Chain, Unit
 from spaces.errors import WeightsError
 
 IDS = torch.int64
+NO_PADDING = -1
+"""Stands for padding in the input of networks that have no token of their own for it."""
 _SILENT = 1e4  # exp(-1e4) is 0 in every precision, and half precision can hold it
 _OUTSIDE = ("position_ids", "token_type_ids")
 
@@ -31,6 +34,13 @@ def attention_bias(packed: Tensor) -> Tensor:
     return ((packed[..., -1] - 1) * _SILENT)[:, None, None, :]
 
 
+def causal_bias(packed: Tensor) -> Tensor:
+    """Return what is added to a decoder's attention scores, ``(N, 1, T, T)``: no token sees padding or what follows."""
+    tokens = packed.shape[1]
+    ahead = torch.ones(tokens, tokens, dtype=packed.dtype, device=packed.device).triu(1)
+    return attention_bias(packed) - ahead * _SILENT
+
+
 def packed_like(hidden: Tensor, packed: Tensor) -> Tensor:
     """Return ``hidden`` with the mask that ``packed`` carries as its last channel."""
     return torch.cat([hidden, packed[..., -1:].to(hidden.dtype)], dim=-1)
@@ -39,6 +49,16 @@ def packed_like(hidden: Tensor, packed: Tensor) -> Tensor:
 def pack(hidden: Tensor, ids: Tensor, padding: int) -> Tensor:
     """Return the hidden states of the token numbers ``ids`` ``(N, T)`` with their mask as last channel."""
     return torch.cat([hidden, (ids != padding).to(hidden.dtype)[..., None]], dim=-1)
+
+
+def tokens_of(ids: Tensor, vocabulary: int) -> Tensor:
+    """Return the numbers of tokens in ``ids``, where ``vocabulary`` was added to those of a second text."""
+    return ids % vocabulary
+
+
+def segments_of(ids: Tensor, vocabulary: int) -> Tensor:
+    """Return 0 for tokens of the first text and 1 for those of a second one, as BERT's segments are numbered."""
+    return ids // vocabulary
 
 
 Draw = Callable[[fx.Graph, fx.Node], fx.Node]
@@ -54,15 +74,31 @@ def unit(network: nn.Module, name: str, draw: Draw, dtype: torch.dtype = torch.f
 
 
 def embedding(network: nn.Module, paths: Sequence[str], padding: int) -> Unit:
-    """Return the first unit: token numbers ``(N, T)`` through the modules at ``paths``, with their mask."""
+    """Return the first unit: token numbers ``(N, T)`` through the modules at ``paths``, with their mask.
+
+    Where the network tells two texts apart (BERT's token types), the numbers of the second one's tokens have the
+    size of the vocabulary added: so one tensor carries both, and a single text is as it always was.
+    """
+    vocabulary = segments(network)
 
     def draw(graph: fx.Graph, ids: fx.Node) -> fx.Node:
-        node = ids
-        for path in paths:
+        if vocabulary:
+            tokens = graph.call_function(tokens_of, (ids, vocabulary))
+            types = graph.call_function(segments_of, (ids, vocabulary))
+            node = graph.call_module(paths[0], (tokens,), {"token_type_ids": types})
+        else:
+            node = graph.call_module(paths[0], (ids,))
+        for path in paths[1:]:
             node = graph.call_module(path, (node,))
         return graph.call_function(pack, (node, ids, padding))
 
     return unit(network, paths[0], draw, IDS)
+
+
+def segments(network: nn.Module) -> int:
+    """Return what is added to the numbers of a second text's tokens; 0 where the network does not tell texts apart."""
+    config: Any = network.config
+    return int(config.vocab_size) if getattr(config, "type_vocab_size", 1) > 1 else 0
 
 
 def layer(network: nn.Module, path: str, name: str = "", bias: Draw | None = None, *, in_tuple: bool = False) -> Unit:
@@ -81,8 +117,10 @@ def layer(network: nn.Module, path: str, name: str = "", bias: Draw | None = Non
     return unit(network, name or path, draw)
 
 
-def text_chain(units: Sequence[Unit], tokens: int, facts: Mapping[str, object] | None = None) -> Chain:
-    """Return the chain of a text encoder for texts of ``tokens`` tokens.
+def text_chain(
+    network: nn.Module, units: Sequence[Unit], tokens: int, padding: int, facts: Mapping[str, object] | None = None
+) -> Chain:
+    """Return the chain of a text network for texts of ``tokens`` tokens; ``padding`` is what fills up shorter ones.
 
     Its layers may be skipped though they are not residual to the end: each one's output is normalised, and so is
     its input.
@@ -90,6 +128,8 @@ def text_chain(units: Sequence[Unit], tokens: int, facts: Mapping[str, object] |
     known: dict[str, object] = {
         "masked": True,
         "class_token": 0,
+        "padding": padding,
+        "segments": segments(network),
         "skippable": frozenset(found.name for found in units[1:]),
         **(facts or {}),
     }

@@ -36,7 +36,7 @@ class Albert(Family):
         for place in range(config.num_hidden_layers):
             group = int(place / (config.num_hidden_layers / config.num_hidden_groups))
             units.append(_listed.layer(network, f"encoder.albert_layer_groups.{group}", f"encoder.layer.{place}"))
-        return _listed.text_chain(units, input_size[1], {"shared": True})
+        return _listed.text_chain(network, units, input_size[1], config.pad_token_id, {"shared": True})
 
 
 family = Albert()

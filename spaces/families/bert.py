@@ -30,7 +30,7 @@ class Bert(Family):
         count = len(encoder.get_submodule(layers))
         units = [_listed.layer(network, f"{layers}.{place}") for place in range(count)]
         first = _listed.embedding(network, ["embeddings"], encoder.config.pad_token_id)
-        return _listed.text_chain([first, *units], input_size[1])
+        return _listed.text_chain(network, [first, *units], input_size[1], encoder.config.pad_token_id)
 
 
 family = Bert()

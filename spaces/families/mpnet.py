@@ -44,7 +44,7 @@ class MPNet(Family):
             _listed.layer(network, f"encoder.layer.{place}", bias=bias, in_tuple=True)
             for place in range(config.num_hidden_layers)
         ]
-        return _listed.text_chain([first, *units], input_size[1], {"shared": True})
+        return _listed.text_chain(network, [first, *units], input_size[1], config.pad_token_id, {"shared": True})
 
 
 def distances(hidden: Tensor) -> Tensor:

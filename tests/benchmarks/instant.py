@@ -26,14 +26,16 @@ from search.artifacts import Folder
 from search.cost import CostFeatures
 from search.faults import FaultOptions
 from search.leaving import Leaving, obeying_signals
+from search.objectives import Goals
 from search.proposal import Proposal
 from search.pruning import Median, Off
-from search.records import DatasetRecord, EpochRecord, Size, StudyRecord, TrialState, Verdict
+from search.records import DatasetRecord, EpochRecord, Objective, Size, StudyRecord, TrialState, Verdict
 from search.store import connection, migrate, reading, writing
 from search.study import SamplerOptions
 from search.training.checkpoint import Checkpoint
 from search.training.fit import Outcome
 from spaces.candidate import Candidate, Recipe, Structure
+from spaces.decisions.pseudo import Pseudo
 
 KEY = "instant0"
 COST = CostFeatures(1e12, 1e8, 1e6, 0.5, 10.0)
@@ -48,6 +50,9 @@ class Space:
 
     def params(self, candidate: Candidate) -> dict[str, Any]:
         return {"depth": 0} | {f"x{place}": 0.5 for place in range(9)}
+
+    def values(self, candidate: Candidate) -> dict[str, Any]:
+        return {"pseudo": Pseudo()}
 
     def sample(self, suggest: Any) -> Candidate:
         depth = suggest.integer("depth", 0, 3)
@@ -81,7 +86,7 @@ class Laboratory:
     spec: Any
     seconds: float = 0.0
     space: Space = field(default_factory=Space)
-    dataset: Any = field(default_factory=lambda: SimpleNamespace(fingerprint="instant"))
+    dataset: Any = field(default_factory=lambda: SimpleNamespace(fingerprint="instant", classes=()))
     precision: Any = field(default_factory=lambda: SimpleNamespace(device=torch.device("cpu")))
 
     def build(self, candidate: Candidate, seed: int) -> None:
@@ -151,14 +156,16 @@ def spec_of(study: StudyRecord, seconds: float = 0.0, lease: float = 60.0) -> An
         objective="accuracy",
         maximize=True,
         keep_checkpoints=3,
-        training=SimpleNamespace(epochs=plain["epochs"]),
+        training=SimpleNamespace(epochs=plain["epochs"], balance="off"),
         search=SimpleNamespace(
             seed=7,
             sampler=SamplerOptions(name=plain["sampler"]),
             budget=None,
+            pruning="primary",
             pruner=Median() if plain["pruner"] == "median" else Off(),
         ),
         faults=FaultOptions(lease=lease, constant_epochs=0),
+        goals=Goals((Objective("accuracy", maximize=True),)),
     )
 
 

@@ -246,7 +246,7 @@ def floor(job: Job, depth: int) -> Ran:
             key = f"{name} {view}"
             start, below = _bottom.get((key, 0), (0, None))
             if below is None:
-                below = [place(images) for _, images in batches.images(view + 1, batches.batch_size)]
+                below = [place(images) for _, images in batches.every(view + 1, batches.batch_size)]
                 _bottom[key, 0] = (0, below)
             start = max((at for name_, at in _bottom if name_ == key and at <= depth), default=0)
             below = _bottom[key, start][1]
@@ -288,8 +288,8 @@ def floor(job: Job, depth: int) -> Ran:
 def _labels(batches: Any) -> list[Any]:
     import torch
 
-    count = len(batches.pixels)
-    return [batches.labels(part) for part in torch.arange(count).split(batches.batch_size)]
+    count = batches.count
+    return [batches.targets(part, 1) for part in torch.arange(count).split(batches.batch_size)]
 
 
 def _wait(opened: Any) -> None:

@@ -25,3 +25,14 @@ def test_what_is_no_yaml_says_where() -> None:
     with pytest.raises(located.NotYamlError) as caught:
         located.load("a: 1\nb: [\n")
     assert caught.value.line == 3
+
+
+def test_off_and_no_are_words_and_true_is_none() -> None:
+    data, _ = located.load("{a: off, b: no, c: on, d: yes, e: true, f: False}")
+    assert data == {"a": "off", "b": "no", "c": "on", "d": "yes", "e": True, "f": False}
+
+
+def test_a_bound_that_yaml_takes_for_a_folded_text_is_pointed_out() -> None:
+    with pytest.raises(located.NotYamlError, match=r"must stand in quotes: '> 0.8'") as caught:
+        located.load("constraints:\n  accuracy: > 0.8\n")
+    assert caught.value.line == 2

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from search import api
+from search import api, appraisal, proposal
+from search.errors import ConstraintError
 from search.laboratory import open_laboratory
+from search.objectives import COSTS, Goals, LatencyOptions, read_constraints
 from search.proposal import Proposer, cost_of
-from search.records import TrialState
+from search.records import Objective, TrialState
 from search.spec import load_spec
 from search.store import connection, leases, migrate, writing
 from search.study import SamplerOptions
@@ -31,11 +33,13 @@ def store(tmp_path: Path) -> str:
 def proposer(study_file: Path, tmp_path: Path, store: str) -> Iterator[Open]:
     engine = connection.connect(store)
 
-    def open_one(name: str = "colours", space: dict[str, object] | None = None, **search: object) -> Proposer:
+    def open_one(
+        name: str = "colours", space: dict[str, object] | None = None, wanted: Goals | None = None, **search: object
+    ) -> Proposer:
         spec = load_spec(study_file)
         options = replace(spec.search, trials=50, **search)  # type: ignore[arg-type]
         opened = spec.space if space is None else {key: spec.space[key] for key in space}
-        laboratory = open_laboratory(replace(spec, name=name, search=options, space=opened), "cpu")
+        laboratory = open_laboratory(replace(spec, name=name, search=options, space=opened, wanted=wanted), "cpu")
         writing.create_study(engine, laboratory.record())
         with open_bench(laboratory, engine, store, tmp_path / "out", api.Silent(), Leaving()) as bench:
             return Proposer(laboratory, bench.sampling, bench.history, engine)
@@ -117,6 +121,21 @@ def test_candidates_outside_this_space_are_passed_over(proposer: Open) -> None:
     assert "origin" not in own.propose(1).extras
 
 
+def test_candidates_that_the_study_file_names_are_tried_before_all_others(proposer: Open) -> None:
+    earlier = proposer("earlier")
+    for number in range(4):
+        finish(earlier, number, 0.1 * number)
+    named = earlier.propose(9).candidate
+    other = replace(named, structure=replace(named.structure, backbone="torchvision:resnet18"))
+    own = proposer(warm_start=(other.to_json(), named.to_json()))
+    finish(own, 0, 0.5)
+    found = own.propose(1)
+    assert found.candidate == named
+    assert found.extras["origin"] == {"study": "study file", "trial": 1}
+    finish(own, 1, 0.5)
+    assert "origin" not in own.propose(2).extras
+
+
 def test_cost_aware_search_prefers_cheap_candidates_at_equal_promise(proposer: Open) -> None:
     costs = {}
     for name in ("tpe", "cost_aware"):
@@ -139,3 +158,61 @@ def test_what_is_frozen_costs_less(proposer: Open) -> None:
     size = laboratory.size(laboratory.build(plain, 0))
     assert whole.forward_flops == size.flops
     assert whole.trained == size.trained
+
+
+def bounded(**bounds: str) -> Goals:
+    return Goals((Objective("accuracy", maximize=True),), read_constraints(bounds, tuple(COSTS)))
+
+
+def test_candidates_that_are_too_large_are_drawn_again_and_remembered(proposer: Open) -> None:
+    own = proposer(wanted=bounded(parameters="< 300k"))  # the plain recipe has 724k
+    finish(own, 0, 0.5)
+    proposals = []
+    for number in range(1, 6):
+        proposals.append(own.propose(number))
+        finish(own, number, 0.5)
+    assert all(found.known["parameters"] < 300e3 for found in proposals)
+    rejected = [one for found in proposals for one in found.rejected]
+    assert rejected
+    assert all(one.constraints["parameters < 300k"] > 0 for one in rejected)
+    own.history.refresh()
+    assert [one for trial in own.history.trials for one in trial.rejected] == rejected
+    assert len(own.history.trials) == 6
+
+
+def test_the_plain_recipe_runs_whatever_it_breaks(proposer: Open) -> None:
+    own = proposer(wanted=bounded(parameters="< 300k"))
+    found = own.propose(0)
+    assert found.is_baseline
+    assert found.known["parameters"] > 300e3
+
+
+def test_constraints_that_no_candidate_keeps_are_told_before_anything_is_trained(proposer: Open) -> None:
+    own = proposer(wanted=bounded(parameters="< 1k", flops="< 1T"))
+    with pytest.raises(ConstraintError, match=r"none of 66 candidates .* breaks parameters < 1k by [0-9.]+%"):
+        own.propose(0)
+
+
+def test_a_measured_constraint_that_no_candidate_keeps_ends_the_drawing(proposer: Open) -> None:
+    wanted = replace(bounded(latency="< 0.000001ms"), latency=LatencyOptions(warmup=0, runs=1))
+    own = proposer(space={"freeze": {}}, wanted=wanted)
+    finish(own, 0, 0.5)
+    with pytest.raises(ConstraintError, match=r"none of 64 candidates .* latency < 0\.000001ms"):
+        own.propose(1)
+
+
+def test_where_no_draw_fits_the_smallest_candidate_is_tried(proposer: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = proposer(wanted=bounded(parameters="< 800k"))
+    smallest = own.laboratory.space.extremes()[0]
+    least = appraisal.counted(own.laboratory, smallest)["parameters"]
+    tight = proposer("tight", wanted=bounded(parameters=f"<= {least:.0f}"), sampler=SamplerOptions(name="random"))
+    monkeypatch.setattr(proposal, "REJECTIONS", 2)
+    finish(tight, 0, 0.5)
+    assert tight.propose(1).known["parameters"] == least
+
+
+def test_companions_keep_the_constraints(proposer: Open) -> None:
+    own = proposer(space={"freeze": {}, "head": {}, "optimizer": {}}, wanted=bounded(parameters="< 740k"))
+    other = own.laboratory.space.baseline()
+    found = [own.propose_beside(number, other) for number in range(1, 5)]
+    assert all(one is None or one.known["parameters"] < 740e3 for one in found)

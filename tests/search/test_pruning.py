@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from search.pruning import Curves, Halving, Hyperband, Median, Off
-from search.records import Verdict
+from search.pruning import Curves, Halving, Hyperband, Median, Off, is_off_front
+from search.records import Objective, PastTrial, TrialState, Verdict
 
 OTHERS = {place: [value / 2, value] for place, value in enumerate((0.5, 0.6, 0.7, 0.8), 1)}
 OWN = 99
@@ -114,3 +114,40 @@ def test_hyperband_with_few_epochs_is_one_bracket() -> None:
 def test_settings_that_make_no_sense_are_refused(make: object) -> None:
     with pytest.raises(ValueError, match="must be at least"):
         make()  # type: ignore[operator]
+
+
+COSTS = [Objective("accuracy", maximize=True), Objective("parameters", maximize=False)]
+
+
+def ended(number: int, value: float, parameters: float, **changes: object) -> PastTrial:
+    objectives = {"accuracy": value, "parameters": parameters}
+    return PastTrial(number, TrialState.COMPLETE, value, objectives=objectives, **changes)  # type: ignore[arg-type]
+
+
+def test_a_trial_is_off_the_front_once_one_beats_it_in_all_that_is_known() -> None:
+    others = [ended(0, 0.9, 100), ended(1, 0.6, 40)]
+    assert is_off_front({"parameters": 50}, 0.5, others, COSTS)
+    assert is_off_front({"parameters": 40}, 0.5, others, COSTS)
+    assert not is_off_front({"parameters": 40}, 0.6, others, COSTS)
+    assert not is_off_front({"parameters": 50}, 0.7, others, COSTS)
+
+
+def test_the_cheapest_trial_is_never_off_the_front() -> None:
+    others = [ended(number, 0.9, 100 + number) for number in range(20)]
+    assert not is_off_front({"parameters": 99}, 0.0, others, COSTS)
+    assert is_off_front({"parameters": 101}, 0.0, others, COSTS)
+
+
+def test_trials_that_break_a_constraint_or_did_not_end_put_nobody_off_the_front() -> None:
+    others = [
+        ended(0, 0.9, 10, constraints={"latency < 1ms": 0.5}),
+        PastTrial(1, TrialState.PRUNED, 0.9),
+        PastTrial(2, TrialState.RUNNING, None),
+    ]
+    assert not is_off_front({"parameters": 50}, 0.1, others, COSTS)
+
+
+def test_of_one_objective_only_what_has_been_reached_so_far_counts() -> None:
+    others = [PastTrial(0, TrialState.COMPLETE, 0.9)]
+    assert is_off_front({}, 0.5, others, COSTS[:1])
+    assert not is_off_front({}, 0.95, others, COSTS[:1])

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution, distribution_to_json
 
 from search import sampling
-from search.records import PastTrial, TrialState
+from search.records import Objective, PastTrial, Rejected, TrialState
 from search.sampling import SamplerOptions, View, bounded, frozen, teaches
 
 X = {"x": distribution_to_json(FloatDistribution(0.0, 1.0))}
@@ -102,3 +103,71 @@ def test_options_that_make_no_sense_are_refused() -> None:
         SamplerOptions(startup=0)
     with pytest.raises(ValueError, match="proposals"):
         SamplerOptions(proposals=0)
+
+
+IDLE = ("a", "b", "c", "d", "e")
+BOTH = (Objective("size", maximize=False),)
+
+
+def weighed(count: int) -> list[PastTrial]:
+    """Trials that are the better and the larger the larger x is; the trade-off is worth it up to 0.5."""
+    behind = []
+    for trial in trials(count):
+        x = trial.params["x"]
+        values = {"value": min(x, 0.5), "size": max(x, 0.5)}
+        idle = dict.fromkeys(IDLE, 0.5)  # with a single parameter a genetic algorithm mutates it always
+        spaces = dict.fromkeys(("x", *IDLE), X["x"])
+        behind.append(
+            replace(trial, value=values["value"], objectives=values, params={"x": x, **idle}, distributions=spaces)
+        )
+    return behind
+
+
+def asked(behind: Sequence[PastTrial], name: str, seed: int, further: Sequence[Objective] = BOTH) -> float:
+    own = sampling.make(SamplerOptions(name=name, population=8), seed)  # type: ignore[arg-type]
+    view = View([frozen(trial, further) for trial in behind])
+    directions = ["maximize", *("maximize" if one.maximize else "minimize" for one in further)]
+    study = optuna.create_study(storage=view, directions=directions, sampler=own)
+    trial = study.ask()
+    drawn = [trial.suggest_float(name, 0.0, 1.0) for name in ("x", *IDLE)]
+    return drawn[0]
+
+
+@pytest.mark.parametrize("name", ["tpe", "cost_aware", "nsga2", "nsga3"])
+def test_samplers_learn_from_several_objectives(name: str) -> None:
+    near = [abs(asked(weighed(60), name, seed) - 0.5) < 0.2 for seed in range(24)]
+    assert sum(near) >= 15  # of random draws, about ten
+
+
+@pytest.mark.parametrize("name", ["tpe", "cost_aware", "nsga2", "nsga3"])
+def test_pruned_trials_do_not_disturb_samplers_of_several_objectives(name: str) -> None:
+    behind = weighed(30)
+    behind[3:12] = [replace(one, state=TrialState.PRUNED, objectives={}, last_epoch=(1, 0.1)) for one in behind[3:12]]
+    assert 0 <= asked(behind, name, 1) <= 1
+
+
+def test_what_breaks_a_constraint_is_stayed_away_from() -> None:
+    behind = [replace(one, constraints={"x < 0.3": one.params["x"] - 0.3}) for one in trials(60)]
+    near = sum(asked(behind, "tpe", seed, ()) < 0.4 for seed in range(20))
+    free = sum(asked(trials(60), "tpe", seed, ()) < 0.4 for seed in range(20))
+    assert near >= 14 > free
+
+
+def test_a_refused_candidate_says_what_it_breaks() -> None:
+    found = sampling.refused(Rejected({"x": 0.5}, X, {"parameters < 3M": 0.2}), 4)
+    assert found.state is optuna.trial.TrialState.PRUNED
+    assert found.constraints == {"parameters < 3M": 0.2}
+
+
+def test_a_long_history_of_several_objectives_keeps_its_front() -> None:
+    behind = weighed(3000)
+    cheap = min(behind, key=lambda one: (one.objectives["size"], -one.objectives["value"]))
+    kept = bounded(behind, maximize=True, further=BOTH)
+    assert len(kept) == sampling.KEPT
+    assert cheap in kept
+
+
+@pytest.mark.parametrize("options", [{"population": 1}, {"startup": 0}, {"proposals": 0}])
+def test_sampler_settings_that_make_no_sense_are_refused(options: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must be at least"):
+        SamplerOptions(**options)  # type: ignore[arg-type]

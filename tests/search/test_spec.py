@@ -8,6 +8,7 @@ import pytest
 from search.errors import SpecError
 from search.pruning import Halving, Hyperband
 from search.spec import DEFAULT_SPACE, formats, from_data, json_schema, load_spec, parse_spec, tasks
+from spaces.candidate import Candidate, Recipe, Structure
 from spaces.space import registry
 
 PLAIN = "name: x\ndata: {path: here}\nbackbone: resnet18\n"
@@ -53,6 +54,22 @@ def test_search_settings_are_read_and_checked() -> None:
     assert "search.budget.gpu_seconds" in faults(PLAIN + "search: {budget: {gpu_seconds: -1}}\n")[0]
     assert "did you mean 'gpu_seconds'" in faults(PLAIN + "search: {budget: {gpu_second: 1}}\n")[0]
     assert "warm_start" in faults(PLAIN + "search: {warm_start: -1}\n")[0]
+
+
+def test_candidates_to_begin_with_are_read_from_their_files_and_travel_with_the_study(tmp_path: Path) -> None:
+    plain = Candidate(Structure("torchvision:resnet18", "none", (32, 32), {"freeze": 2}), Recipe()).to_json()
+    (tmp_path / "one.json").write_text(json.dumps({"candidate": plain, "value": 0.5}))
+    path = tmp_path / "s.yaml"
+    path.write_text(PLAIN + "search: {warm_start: [one.json, one.json]}\n")
+    spec = load_spec(path)
+    assert spec.search.candidates == (plain, plain)
+    assert spec.search.warm_starts == 2
+    (tmp_path / "one.json").unlink()
+    assert from_data(json.loads(json.dumps(spec.to_json())), text=spec.text, base=spec.base) == spec
+    assert parse_spec(PLAIN + "search: {warm_start: 2}\n").search.candidates == ()
+    missing = faults(PLAIN + "search: {warm_start: [no.json]}\n")
+    assert "s.yaml:4: search.warm_start: cannot read the candidate" in missing[0]
+    assert "number 1 is no candidate" in faults(PLAIN + "search: {warm_start: [{a: 1}]}\n")[0]
 
 
 def test_short_forms_mean_what_they_say() -> None:
@@ -102,7 +119,10 @@ serach: {trials: 3}
         (PLAIN + "search: {trials: true}", "integer"),
         (PLAIN + "search: {timeout: soon}", "expected a duration such as 2h"),
         (PLAIN + "search: {pruner: best}", "expected one of"),
-        (PLAIN + "objective: f7", "expected one of accuracy, balanced_accuracy, macro_f1, loss, got 'f7'"),
+        (
+            PLAIN + "objective: f7",
+            "expected one of accuracy, balanced_accuracy, macro_f1, loss, calibration_error, got 'f7'",
+        ),
         (PLAIN + "task: cooking", "expected one of classification"),
         (PLAIN + "input_size: 3", "8"),
         (PLAIN + "input_size: [32, 32, 3]", "at most 2 items"),
@@ -123,3 +143,54 @@ def test_the_schema_knows_every_plugin() -> None:
     for name in (*registry(), *formats()):
         assert f'"{name}"' in text
     assert tasks()
+
+
+SEVERAL = """\
+objectives: [accuracy, parameters, {name: latency, direction: minimize}]
+latency: {batch: 8}
+constraints: {parameters: < 3M, latency: < 5ms, accuracy: at least 80%}
+search: {pruning: pareto_safe, sampler: nsga2}
+"""
+
+
+def test_several_objectives_and_constraints_go_to_json_and_come_back() -> None:
+    spec = parse_spec(PLAIN + SEVERAL)
+    assert [one.name for one in spec.goals.further] == ["parameters", "latency"]
+    assert spec.goals.latency is not None
+    assert spec.goals.latency.batch == 8
+    assert (spec.objective, spec.search.pruning, spec.search.sampler.name) == ("accuracy", "pareto_safe", "nsga2")
+    assert from_data(json.loads(json.dumps(spec.to_json())), text=spec.text, base=spec.base) == spec
+
+
+def test_one_entry_means_what_the_single_objective_does() -> None:
+    single, listed = parse_spec(PLAIN + "objective: loss\n"), parse_spec(PLAIN + "objectives: [loss]\n")
+    assert single.to_json() == listed.to_json()
+    assert single.to_json()["objectives"] is None
+    assert not single.maximize
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("objectives: [accuracy, speed]\n", "s.yaml:4: objectives.1: expected one of accuracy, "),
+        ("constraints:\n  parameters: 3M\n", "s.yaml:5: constraints.parameters: expected a bound such as '< 3M'"),
+        ("constraints:\n  flops: ['> 2G', < 1G]\n", "s.yaml:5: constraints.flops: > 2G and < 1G exclude each other"),
+        ("latency: {batch: 0}\n", "s.yaml:4: latency: batch: must be at least 1, got 0"),
+        ("search: {pruning: safe}\n", "s.yaml:4: search.pruning: expected 'primary' or 'pareto_safe'"),
+        ("objectives:\n  - accuracy\n  - {nam: flops}\n", "s.yaml:6: objectives.1.nam: unknown key"),
+    ],
+)
+def test_faults_of_objectives_and_constraints_are_told_with_their_line(text: str, line: str) -> None:
+    assert faults(PLAIN + text)[0].startswith(line)
+
+
+def test_backbones_may_be_a_list() -> None:
+    spec = parse_spec(PLAIN.replace("resnet18", "[resnet18, mobilenet_v2]"))
+    assert spec.backbone == "torchvision:resnet18"
+    assert spec.backbones == ("torchvision:resnet18", "torchvision:mobilenet_v2")
+    assert from_data(json.loads(json.dumps(spec.to_json())), text=spec.text, base=spec.base) == spec
+    one = parse_spec(PLAIN.replace("resnet18", "[resnet18]"))
+    assert one.to_json() == parse_spec(PLAIN).to_json()
+    assert "different backbones" in faults(PLAIN.replace("resnet18", "[resnet18, torchvision:resnet18]"))[0]
+    assert "s.yaml:3: backbone" in faults(PLAIN.replace("resnet18", "[resnet18, resnet19]"))[0]
+    assert "s.yaml:3: backbone" in faults(PLAIN.replace("resnet18", "[]"))[0]

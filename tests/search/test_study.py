@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from search.backend import open_storage
-from search.records import PastTrial, TrialRecord, TrialState
+from search.records import Objective, PastTrial, TrialRecord, TrialState
 from search.store.connection import tune
 from search.study import SamplerOptions, Sampling, delete, importances, trial_seed
 
@@ -131,3 +131,64 @@ def test_the_parameter_that_decides_is_the_important_one(tmp_path: Path) -> None
 def test_a_sampler_without_a_start_is_refused() -> None:
     with pytest.raises(ValueError, match="startup"):
         SamplerOptions(startup=0)
+
+
+def several(tmp_path: Path, name: str = "tpe") -> Sampling:
+    storage = open_storage(f"sqlite:///{tmp_path}/mo.db", {}, tune)
+    options = SamplerOptions(name=name, startup=3, population=3)  # type: ignore[arg-type]
+    further = [Objective("flops", maximize=False)]
+    return Sampling(storage, "study", maximize=True, options=options, seed=1, further=further)
+
+
+@pytest.mark.parametrize("name", ["tpe", "cost_aware", "nsga2", "nsga3", "random"])
+def test_several_objectives_are_told_and_learnt_from(tmp_path: Path, name: str) -> None:
+    own = several(tmp_path, name)
+    for number in range(12):
+        asked = own.ask(number)
+        x = asked.suggest.real("x", 0.0, 1.0)
+        opened = own.open(asked)
+        pruned = number % 4 == 3
+        own.tell(
+            opened,
+            TrialState.PRUNED if pruned else TrialState.COMPLETE,
+            x,
+            (1, x),
+            objectives={} if pruned else {"flops": x * x},
+            constraints={"flops < 1": x * x - 1},
+        )
+    own.close()
+    stored = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path}/mo.db")
+    assert [direction.name for direction in stored.directions] == ["MAXIMIZE", "MINIMIZE"]
+    for trial in stored.trials:
+        assert trial.constraints == {"flops < 1": pytest.approx(trial.params["x"] ** 2 - 1)}
+        assert trial.values == (
+            None if trial.number % 4 == 3 else pytest.approx([trial.params["x"], trial.params["x"] ** 2])
+        )
+    assert stored.best_trials
+    if name in ("nsga2", "nsga3"):
+        generations = [
+            value for trial in stored.trials for key, value in trial.system_attrs.items() if "generation" in key
+        ]
+        assert max(generations) >= 1
+
+
+def test_a_rejected_candidate_is_seen_in_optuna_and_is_no_trial_of_ours(tmp_path: Path) -> None:
+    own = several(tmp_path)
+    asked = own.ask(0)
+    asked.suggest.real("x", 0.0, 1.0)
+    rejected = own.reject(asked, {"flops < 1": 0.5})
+    assert rejected.constraints == {"flops < 1": 0.5}
+    assert 0 <= own.ask(0, attempt=1, rejected=[rejected]).suggest.real("x", 0.0, 1.0) <= 1
+    assert own.unfinished() == ()
+    own.close()
+    (trial,) = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path}/mo.db").trials
+    assert (trial.state.name, trial.constraints) == ("PRUNED", {"flops < 1": 0.5})
+
+
+def test_an_objective_that_is_no_number_is_no_result(tmp_path: Path) -> None:
+    own = several(tmp_path)
+    opened = own.open(own.ask(0))
+    own.tell(opened, TrialState.COMPLETE, 0.5, None, objectives={"flops": float("nan")})
+    own.close()
+    (trial,) = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path}/mo.db").trials
+    assert trial.state.name == "FAIL"

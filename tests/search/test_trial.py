@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from search import api, trial
+from search import api, pruning, trial
 from search.artifacts import Folder
 from search.errors import LeaseLostError
 from search.laboratory import open_laboratory
 from search.leaving import Leaving
-from search.records import EpochRecord, TrialState
+from search.records import EpochRecord, StudyRecord, TrialState, Verdict
 from search.spec import load_spec
 from search.store import connection, leases, migrate, reading, writing
 from search.worker import open_bench
@@ -78,3 +78,81 @@ def test_a_taken_over_trial_keeps_its_number_and_candidate(bench: trial.Bench) -
     after = reading.load_study(bench.engine, "colours").trials[0]
     assert after.candidate == before.candidate
     assert seen == [1, 2]
+
+
+@pytest.fixture
+def weighing(study_file: Path, tmp_path: Path) -> Iterator[trial.Bench]:
+    """A bench of a study that weighs accuracy against parameters, under a constraint that the plain recipe breaks."""
+    study_file.write_text(
+        study_file.read_text().replace("trials: 2", "trials: 6")
+        + "objectives: [accuracy, parameters, train_seconds]\nconstraints: {parameters: < 700k}\nkeep_checkpoints: 1\n"
+    )
+    url = f"sqlite:///{tmp_path}/several.db"
+    engine = connection.connect(url)
+    migrate.upgrade(engine)
+    laboratory = open_laboratory(load_spec(study_file), "cpu")
+    writing.create_study(engine, laboratory.record())
+    place = Folder(tmp_path / "out")
+    opened = open_bench(laboratory, engine, url, tmp_path, api.Silent(), Leaving(), shelf=place, key="0123456789abcdef")
+    with opened as found:
+        yield found
+    engine.dispose()
+
+
+def run_all(bench: trial.Bench, count: int) -> StudyRecord:
+    for _ in range(count):
+        claim = leases.claim(bench.engine, "colours", "w", 60)
+        assert claim is not None
+        trial.run(bench, claim)
+    return reading.load_study(bench.engine, "colours")
+
+
+def test_a_study_of_several_objectives_records_all_and_keeps_the_weights_of_its_front(weighing: trial.Bench) -> None:
+    study = run_all(weighing, 6)
+    assert [one.name for one in study.objectives] == ["accuracy", "parameters", "train_seconds"]
+    for one in study.trials:
+        assert one.size is not None
+        assert one.objectives["parameters"] == one.size.parameters == one.extras["known"]["parameters"]
+        assert one.objectives["train_seconds"] == pytest.approx(sum(epoch.seconds for epoch in one.epochs))
+        assert one.objectives["accuracy"] == one.value
+    assert study.trials[0].broken == ("parameters < 700k",)
+    assert study.trials[0].checkpoint is None
+    assert not any(one.broken for one in study.trials[1:])
+    kept = {one.number for one in study.trials if one.checkpoint}
+    best = study.best
+    assert best is not None
+    assert kept == {one.number for one in study.front} | {best.number}
+
+
+def test_pareto_safe_pruning_spares_what_is_on_the_front_so_far(weighing: trial.Bench) -> None:
+    class Always(pruning.Pruner):
+        def verdict(self, number: int, curves: pruning.Curves) -> tuple[Verdict, str]:
+            return Verdict.PRUNE, "always"
+
+    run_all(weighing, 2)
+    spec = weighing.laboratory.spec
+    search = replace(spec.search, pruner=Always(), pruning="pareto_safe")  # type: ignore[arg-type]
+    safe = replace(weighing, laboratory=replace(weighing.laboratory, spec=replace(spec, search=search)))
+    study = run_all(safe, 4)
+    for one in study.trials[2:]:
+        first, rivals = one.epochs[0].metrics["accuracy"], [study.trials[1]]
+        rivals += [other for other in study.trials[2 : one.number] if other.state is TrialState.COMPLETE]
+        costs = {"parameters": one.extras["known"]["parameters"]}
+        beaten = any(
+            other.value is not None
+            and (other.value, -other.objectives["parameters"]) != (first, -costs["parameters"])
+            and other.value >= first
+            and other.objectives["parameters"] <= costs["parameters"]
+            for other in rivals
+        )
+        assert (one.state is TrialState.PRUNED) is beaten
+
+
+def test_a_resumed_trial_keeps_what_it_cost_before_training(weighing: trial.Bench) -> None:
+    run_all(weighing, 1)
+    claim = leases.claim(weighing.engine, "colours", "w", 60)
+    assert claim is not None
+    assert trial.run(replace(weighing, leave=lambda: True), claim) is TrialState.WAITING
+    leases.release(weighing.engine, claim)
+    study = run_all(weighing, 1)
+    assert study.trials[1].objectives["parameters"] == study.trials[1].extras["known"]["parameters"]

@@ -11,7 +11,7 @@ import torch
 
 from search import api, worker
 from search.artifacts import Folder
-from search.errors import LeaseLostError, RunError, TrialError
+from search.errors import ConstraintError, LeaseLostError, RunError, TrialError
 from search.faults import FaultOptions
 from search.laboratory import open_laboratory
 from search.leaving import Leaving
@@ -206,3 +206,21 @@ def test_a_failed_trial_put_back_runs_again_with_its_candidate(bench: Bench) -> 
     worker.work(bench, Leaving(), run=run)
     assert states(bench) == ["complete"] * 4
     assert study_of(bench).trials[1].attempts == 2
+
+
+def test_constraints_that_nothing_keeps_end_the_worker_and_count_as_no_trial(bench: Bench) -> None:
+    def run(held: Bench, claim: Claim) -> TrialState:
+        if claim.number:
+            raise ConstraintError("none of 64 candidates drawn keeps the constraints")
+        return complete(held, claim)
+
+    with pytest.raises(ConstraintError, match="none of 64"):
+        worker.work(bench, Leaving(), run=run)
+    assert states(bench) == ["complete", "waiting"]
+
+
+def test_optuna_is_told_all_objectives_of_a_trial_whose_worker_died(bench: Bench) -> None:
+    complete(bench, claimed := leases.claim(bench.engine, "colours", "w", 60) or pytest.fail("none"))
+    told = reading.told(bench.engine, "colours")
+    assert told[0].value == 0.5
+    assert (told[0].objectives, told[0].constraints, claimed.number) == ({}, {}, 0)

@@ -11,7 +11,8 @@ from dash import dcc, html
 from search.dashboard import parts
 from search.dashboard.filters import Filters, range_text, read
 from search.records import StudyRecord, TrialState
-from search.report import tables, theme
+from search.report import confirmed, tables, theme
+from search.report import front as fronts
 from search.report.figures import figures
 from search.report.figures._base import Section
 from search.report.findings import findings
@@ -45,6 +46,8 @@ def page(study: StudyRecord, query: str, first: parts.Shown | None, picked: Coll
             _filters(study, conditions),
             parts.tabs(study.name, list(Section), section, conditions.to_query()),
             *[parts.figure(kind, first if place == 0 else None) for place, kind in enumerate(kinds)],
+            html.Div(front(kept), id="front"),
+            *_confirmations(study),
             html.H2("Ranking"),
             _picks(study.name, picked),
             html.Div(
@@ -82,6 +85,28 @@ def learnt(study: StudyRecord) -> list[Any]:
     """Return what the search learnt, in sentences."""
     lines = findings(study)
     return [html.H2("What the search learnt"), html.Ul([html.Li(line) for line in lines])] if lines else []
+
+
+def _confirmations(study: StudyRecord) -> list[Any]:
+    lines = confirmed.lines(study)
+    if not lines:
+        return []
+    note = html.P(confirmed.HOW_TO_READ, className="soft")
+    return [html.H2("Confirmation"), note, parts.table(confirmed.HEAD, lines)]
+
+
+def front(study: StudyRecord) -> list[Any]:
+    """Return the trials that none beats in all objectives; nothing for a study of a single one."""
+    lines = fronts.rows(study)
+    if not lines:
+        return []
+    head = fronts.columns(study)
+    rows = [(dcc.Link(line[0], href=parts.trial_path(study.name, int(line[0]))), *line[1:]) for line in lines]
+    return [
+        html.H2(fronts.HEADING),
+        html.P(fronts.sentence(study), className="soft"),
+        parts.table(head, rows[: parts.ROWS], ("",) * (len(head) - 1) + ("words",)),
+    ]
 
 
 def ranking(study: StudyRecord, place: int, order: str, picked: Collection[int]) -> list[Any]:

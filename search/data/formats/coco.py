@@ -120,7 +120,8 @@ def _loaded(file: Path) -> Mapping[str, Any]:
     ]
     if missing:
         raise DataError(f"{file}: no COCO annotations: it lacks the list {missing[0]!r}")
-    return data
+    found: dict[str, Any] = data
+    return found
 
 
 def _categories(file: Path, data: Mapping[str, Any]) -> dict[int, str]:

@@ -58,7 +58,9 @@ class Yolo(Format):
         if not names:
             raise DataError(f"{root}: no class names; expected data.yaml with `names`, classes.txt, or `data.classes`")
         faults = Faults(root.name)
-        images = [(image, split) for split, folders in parts.items() for image in _images(folders)]
+        images: list[tuple[Path, Split | None]] = [
+            (image, split) for split, folders in parts.items() for image in _images(folders)
+        ]
         if Split.VAL not in parts:
             images = [(image, None if split is Split.TRAIN else split) for image, split in images]
         found = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search.report.figures._base import Drawing, Figure, StudiesFigure, TrialsFigure
+from search.report.figures._base import Drawing, Figure, RankingFigure, StudiesFigure, TrialsFigure
 from spaces.plugins import load
 
 
@@ -19,6 +19,11 @@ def studies_figures() -> list[StudiesFigure]:
 def trials_figures() -> list[TrialsFigure]:
     """Return every figure that shows trials side by side."""
     return [figure for figure in _found() if isinstance(figure, TrialsFigure)]
+
+
+def ranking_figures() -> list[RankingFigure]:
+    """Return every figure of backbones that were scored without training."""
+    return [figure for figure in _found() if isinstance(figure, RankingFigure)]
 
 
 def _found() -> list[Drawing]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import plotly.graph_objects as go
 
 from search.records import StudyRecord
+from search.standing import Ranking
 
 
 class Section(StrEnum):
@@ -85,4 +86,12 @@ class TrialsFigure(Drawing):
 
     @abstractmethod
     def rows(self, study: StudyRecord, numbers: Sequence[int]) -> Any:
+        """Return the numbers that are drawn; None when there is nothing to draw."""
+
+
+class RankingFigure(Drawing):
+    """A figure of backbones that were scored without training."""
+
+    @abstractmethod
+    def rows(self, ranking: Ranking) -> Any:
         """Return the numbers that are drawn; None when there is nothing to draw."""

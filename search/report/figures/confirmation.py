@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from statistics import mean, stdev
 from typing import NamedTuple
 
 import plotly.graph_objects as go
 
 from search.records import StudyRecord
 from search.report import theme
+from search.report.confirmed import confirmed
 from search.report.figures._base import Figure, Section
-
-VALUES = "confirmed"
-"""Key of ``TrialRecord.extras``: the objective of each fresh seed, a list of numbers."""
-_T95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
-"""Student's t for a 95 % interval with 1, 2, ... degrees of freedom."""
 
 
 class Row(NamedTuple):
@@ -23,13 +17,14 @@ class Row(NamedTuple):
 
     number: int
     searched: float | None
+    folds: int
     values: tuple[float, ...]
     mean: float
     margin: float | None
 
 
 class Rows(NamedTuple):
-    """Confirmed candidates, the best mean first."""
+    """Confirmed candidates, the best mean first; those of folds after those of the study's own validation images."""
 
     metric: str
     candidates: tuple[Row, ...]
@@ -45,21 +40,16 @@ class Confirmation(Figure):
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
-        found = []
-        for trial in study.trials:
-            raw = trial.extras.get(VALUES)
-            values = (
-                tuple(float(value) for value in raw if theme.finite(value)) if isinstance(raw, list | tuple) else ()
-            )
-            if values:
-                found.append(Row(trial.number, trial.value, values, mean(values), _margin(values)))
-        found.sort(key=lambda row: -row.mean if study.maximize else row.mean)
+        found = [
+            Row(row.number, row.searched, row.folds, row.values, row.mean, row.margin)
+            for row in confirmed(study, fraction=1.0)
+        ]
         return Rows(study.metric, tuple(found)) if found else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("No candidate has been trained again with fresh seeds yet.")
-        labels = [f"trial {row.number}" for row in rows.candidates]
+        labels = [_label(row) for row in rows.candidates]
         figure = go.Figure(
             go.Scatter(
                 x=[row.mean for row in rows.candidates],
@@ -72,7 +62,7 @@ class Confirmation(Figure):
         )
         figure.add_scatter(
             x=[value for row in rows.candidates for value in row.values],
-            y=[f"trial {row.number}" for row in rows.candidates for _ in row.values],
+            y=[_label(row) for row in rows.candidates for _ in row.values],
             mode="markers",
             marker={"color": theme.SKY, "size": 7},
             name="one seed",
@@ -89,11 +79,8 @@ class Confirmation(Figure):
         return figure
 
 
-def _margin(values: tuple[float, ...]) -> float | None:
-    if len(values) < 2:
-        return None
-    degrees = len(values) - 1
-    return (_T95[degrees - 1] if degrees <= len(_T95) else 1.96) * stdev(values) / math.sqrt(len(values))
+def _label(row: Row) -> str:
+    return f"trial {row.number}" + (f", {row.folds} folds" if row.folds > 1 else "")
 
 
 figure = Confirmation()

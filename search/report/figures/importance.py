@@ -65,9 +65,7 @@ class Importance(Figure):
             shares = sampling.importances(judged, maximize=study.maximize, evaluator=evaluator)
             if not shares or sum(shares.values()) <= 0:
                 continue
-            rows = [
-                Row(name.split(".")[0], name, share, direction(name, done, study)) for name, share in shares.items()
-            ]
+            rows = [Row(_decision(name), name, share, direction(name, done, study)) for name, share in shares.items()]
             views[label] = tuple(sorted(rows, key=lambda row: -row.share))
             trials[label] = len(judged)
         if not views:
@@ -119,6 +117,11 @@ def from_best_to_worst(study: StudyRecord) -> list[TrialRecord]:
     sign = -1.0 if study.maximize else 1.0
     pruned = [trial for trial in study.trials if trial.state is TrialState.PRUNED and theme.finite(trial.value)]
     return [*study.ranking, *sorted(pruned, key=lambda trial: (sign * (trial.value or 0.0), trial.number))]
+
+
+def _decision(parameter: str) -> str:
+    """Return the decision of ``freeze``, ``optimizer.lr`` or, in a study of several backbones, ``freeze@resnet18``."""
+    return parameter.partition("@")[0].partition(".")[0]
 
 
 def direction(name: str, done: list[TrialRecord], study: StudyRecord) -> str:

@@ -1,7 +1,8 @@
-"""The most confident mistakes of the winner, as pictures."""
+"""The most confident mistakes of the winner, as pictures or as the texts they are."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from search.report.figures._base import Figure, Need, Section
 from search.report.thumbnails import picture
 
 _SHOWN, _ACROSS = 12, 4
+_WIDE, _LINE = 44, 18
+"""Characters of a line of text, which a telephone's screen takes, and its height in pixels."""
 
 
 class Rows(NamedTuple):
@@ -20,6 +23,7 @@ class Rows(NamedTuple):
 
     number: int
     mistakes: tuple[Mistake, ...]
+    texts: bool = False
 
 
 class Mistakes(Figure):
@@ -27,17 +31,19 @@ class Mistakes(Figure):
 
     name, title, order, section = "mistakes", "Most confident mistakes", 114, Section.CLASSES
     needs = frozenset({Need.DETAILS})
-    how_to_read = "Validation images the winner got wrong with the greatest confidence: look for wrong labels first."
+    how_to_read = "Validation samples the winner got wrong with the greatest confidence: look for wrong labels first."
 
     def rows(self, study: StudyRecord) -> Rows | None:
         best = study.best
         if best is None or best.evaluation is None or not best.evaluation.mistakes:
             return None
-        return Rows(best.number, best.evaluation.mistakes[:_SHOWN])
+        return Rows(best.number, best.evaluation.mistakes[:_SHOWN], study.dataset.inputs == "tokens")
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("No mistakes of the winner are recorded: it made none, or no trial is complete.")
+        if rows.texts:
+            return _written(rows.mistakes)
         pictures = [(mistake, found) for mistake in rows.mistakes if (found := picture(mistake.sample))]
         if not pictures:
             listed = "; ".join(_words(mistake) for mistake in rows.mistakes[:3])
@@ -73,6 +79,33 @@ class Mistakes(Figure):
         figure.update_xaxes(visible=False, range=[-0.05, across], fixedrange=True)
         figure.update_yaxes(visible=False, range=[-lines, 0.05], fixedrange=True)
         return figure
+
+
+def _written(mistakes: tuple[Mistake, ...]) -> go.Figure:
+    """Draw mistakes as text: what it was taken for, what it is, where it stands, how it begins."""
+    blocks = [_block(mistake) for mistake in mistakes]
+    tops = [sum(block.count("<br>") + 2 for block in blocks[:place]) for place in range(len(blocks))]
+    lines = sum(block.count("<br>") + 2 for block in blocks)
+    figure = go.Figure()
+    for block, top in zip(blocks, tops, strict=True):
+        # Annotations, since Plotly centres the lines of a scatter's text.
+        figure.add_annotation(
+            x=0, y=-top, text=block, showarrow=False, align="left", xanchor="left", yanchor="top", font={"size": 13}
+        )
+    figure = theme.styled(figure, height=30 + _LINE * lines)
+    figure.update_layout(margin={"l": 8, "r": 8, "t": 8, "b": 8})
+    figure.update_xaxes(visible=False, range=[0, 1], fixedrange=True)
+    figure.update_yaxes(visible=False, range=[-lines, 0], fixedrange=True)
+    return figure
+
+
+def _block(mistake: Mistake) -> str:
+    place, _, text = mistake.sample.partition(": ")
+    taken, true = (theme.wrapped(name, _WIDE) for name in (mistake.predicted, mistake.true))
+    # A word longer than a line, a link for example, is broken.
+    broken = re.sub(rf"(\S{{{_WIDE}}})", r"\1 ", text)
+    head = f"taken for <b>{taken}</b> ({mistake.confidence:.0%}), is <b>{true}</b>"
+    return f"{head}<br>{theme.wrapped(broken, _WIDE)}<br>{theme.wrapped(Path(place).name, _WIDE)}"
 
 
 def _caption(mistake: Mistake) -> str:

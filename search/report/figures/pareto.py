@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import plotly.graph_objects as go
@@ -13,12 +14,39 @@ from search.report.figures._base import Figure, Section
 
 LATENCY = "latency_ms"
 """Key of ``TrialRecord.extras``: measured milliseconds of one forward pass."""
-_COSTS: tuple[tuple[str, str, Callable[[TrialRecord], float | None]], ...] = (
-    ("parameters", "parameters", lambda trial: trial.size.parameters if trial.size else None),
-    ("FLOPs", "FLOPs of one forward pass", lambda trial: trial.size.flops if trial.size else None),
-    ("train seconds", "seconds of training", lambda trial: trial.seconds or None),
-    ("latency", "latency in ms", lambda trial: trial.extras.get(LATENCY)),
+
+
+class _Cost(NamedTuple):
+    """What a candidate is set against: how it is called and read; ``maximize`` where more of it is better."""
+
+    name: str
+    label: str
+    title: str
+    read: Callable[[TrialRecord], float | None]
+    maximize: bool = False
+
+
+_COSTS = (
+    _Cost("parameters", "parameters", "parameters", lambda trial: trial.size.parameters if trial.size else None),
+    _Cost("flops", "FLOPs", "FLOPs of one forward pass", lambda trial: trial.size.flops if trial.size else None),
+    _Cost("train_seconds", "train seconds", "seconds of training", lambda trial: trial.seconds or None),
+    _Cost("latency", "latency", "latency in ms", lambda trial: trial.extras.get(LATENCY)),
 )
+
+
+def _costs(study: StudyRecord) -> list[_Cost]:
+    """Return the study's further objectives first, then what else is recorded of every trial."""
+    usual = {cost.name: cost for cost in _COSTS}
+    further = []
+    for one in study.objectives[1:]:
+        title = theme.metric_name(one.name).replace("_", " ")
+        plain = _Cost(one.name, title, title, partial(_objective, one.name), one.maximize)
+        further.append(usual.pop(one.name, plain)._replace(maximize=one.maximize))
+    return [*further, *usual.values()]
+
+
+def _objective(name: str, trial: TrialRecord) -> float | None:
+    return trial.objectives.get(name)
 
 
 class Plane(NamedTuple):
@@ -54,12 +82,14 @@ class Pareto(Figure):
     def rows(self, study: StudyRecord) -> Rows | None:
         done = [trial for trial in study.ranking if theme.finite(trial.value)]
         planes = []
-        for label, title, cost in _COSTS:
+        for cost in _costs(study):
             known = [
-                (float(found), trial) for trial in done if (found := cost(trial)) is not None and theme.finite(found)
+                (float(found), trial)
+                for trial in done
+                if (found := cost.read(trial)) is not None and theme.finite(found)
             ]
             if known:
-                planes.append(_plane(label, title, known, study.maximize))
+                planes.append(_plane(cost, known, study.maximize))
         return Rows(study.metric, tuple(planes)) if planes else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
@@ -101,19 +131,20 @@ class Pareto(Figure):
         return theme.menu(figure, views)
 
 
-def _plane(label: str, title: str, known: Sequence[tuple[float, TrialRecord]], maximize: bool) -> Plane:
-    costs = tuple(cost for cost, _ in known)
+def _plane(cost: _Cost, known: Sequence[tuple[float, TrialRecord]], maximize: bool) -> Plane:
+    costs = tuple(found for found, _ in known)
     values = tuple(trial.value or 0.0 for _, trial in known)
-    front = front_of(costs, values, maximize=maximize)
+    losses = [-found for found in costs] if cost.maximize else costs
+    front = front_of(losses, values, maximize=maximize)
     return Plane(
-        label,
-        title,
+        cost.label,
+        cost.title,
         tuple(trial.number for _, trial in known),
         costs,
         values,
         tuple(trial.words for _, trial in known),
         front,
-        knee_of([costs[place] for place in front], [values[place] for place in front], front),
+        knee_of([losses[place] for place in front], [values[place] for place in front], front),
         next((place for place, (_, trial) in enumerate(known) if trial.is_baseline), None),
     )
 

@@ -34,13 +34,13 @@ class SideStructures(TrialsFigure):
             for trial in study.trials
             if trial.number in set(numbers) and trial.size and trial.size.unit_states
         }
-        if not found:
+        if not found or not study.units:  # units of several backbones cannot stand below one another
             return None
         return Rows(tuple(unit.name for unit in study.units), tuple(found), tuple(found.values()))
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
-            return theme.sentence("None of these trials has been built yet.")
+            return theme.sentence("None of these trials has been built yet, or the study has several backbones.")
         return strips([f"trial {number}" for number in rows.numbers], rows.units, rows.states, rows.numbers)
 
 

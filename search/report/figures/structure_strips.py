@@ -36,6 +36,8 @@ class StructureStrips(Figure):
 
     def rows(self, study: StudyRecord) -> Rows | None:
         ranked = [trial for trial in study.ranking if trial.size is not None and trial.size.unit_states]
+        if not study.units:  # several backbones: their units cannot stand below one another
+            return None
         chosen = ranked[:_MOST]
         chosen += [trial for trial in ranked[_MOST:] if trial.is_baseline]
         if not chosen:
@@ -51,7 +53,7 @@ class StructureStrips(Figure):
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
-            return theme.sentence("No trial is complete yet.")
+            return theme.sentence("No trial is complete yet, or trials have different backbones.")
         labels = [
             f"{'plain recipe' if number == rows.baseline else f'trial {number}'}  {theme.number(value)}"
             for number, value in zip(rows.numbers, rows.values, strict=True)

@@ -29,3 +29,12 @@ def test_a_decision_without_a_place_is_said(here: Path, ftsearch: Callable[..., 
     text = (here / "study.yaml").read_text().replace("space: {", "space: {kernel: {sizes: [3]}, ")
     (here / "study.yaml").write_text(text)
     assert "kernel drops out:" in ftsearch("plan", "study.yaml").out
+
+
+def test_objectives_constraints_and_every_backbone_are_shown(here: Path, ftsearch: Callable[..., Any]) -> None:
+    text = (here / "study.yaml").read_text().replace("squeezenet1_1", "[squeezenet1_1, mnasnet0_5]")
+    (here / "study.yaml").write_text(text + "objectives: [accuracy, latency]\nconstraints: {parameters: < 700k}\n")
+    done = ftsearch("plan", "study.yaml")
+    assert done.code == 0, done.err
+    for part in ("SqueezeNet", "MNASNet", "latency (less is better)", "parameters < 700k", "of 32 random candidates"):
+        assert part in done.out

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 from sqlalchemy import event
 
@@ -10,7 +12,7 @@ from search.records import EpochRecord, TrialState
 from search.report import picks
 from search.report.figures._base import Need
 from search.report.gather import gather
-from search.store import connection, leases, reading, writing
+from search.store import aggregates, connection, leases, reading, writing
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +98,19 @@ def test_chosen_trials_are_whole(watch: Watch) -> None:
 def test_an_unknown_study_is_told(watch: Watch) -> None:
     with pytest.raises(NotFoundError, match="did you mean 'drawn'"):
         watch.study("drwn")
+
+
+def test_what_is_read_ahead_is_not_read_again(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    inner = aggregates.outline
+    monkeypatch.setattr(aggregates, "outline", lambda engine, name: (looks.append(name), inner(engine, name))[1])
+    watch.warm_up()
+    askers = [threading.Thread(target=watch.study, args=("drawn",)) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    for thread in threading.enumerate():
+        if thread.name == "dashboard-warm-up":
+            thread.join()
+    assert looks.count("drawn") == 1

@@ -44,11 +44,11 @@ def test_a_missing_column_is_named(tmp_path: Path, text: str, message: str) -> N
 
 
 def test_an_empty_cell_a_missing_file_and_an_unknown_part_are_named_by_line(tmp_path: Path) -> None:
-    _, rows = read_rows(table(tmp_path, "a,split\n,dev\nno.png,\n"), ("a",))
+    _, rows = read_rows(table(tmp_path, "a,split\n,devel\nno.png,\n"), ("a",))
     first, second = rows
     with pytest.raises(DataError, match=r"line 2: the column 'a' is empty; every row needs a path"):
         first.image("a", tmp_path)
-    with pytest.raises(DataError, match=r"line 2: unknown split 'dev'; expected train, val or test"):
+    with pytest.raises(DataError, match=r"line 2: unknown split 'devel'; expected train, val or test"):
         first.split("split")
     with pytest.raises(DataError, match=r"line 3: no file .*no\.png; paths start at"):
         second.image("a", tmp_path)

@@ -22,6 +22,7 @@ from search.records import (
     TrialState,
     UnitRecord,
 )
+from search.standing import Layer, Ranking, Standing
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 UNITS = 8
@@ -116,3 +117,30 @@ def filling() -> ModuleType:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def ranking() -> Ranking:
+    """Three backbones; the middle one has no classes of its own, the large one's features fit best half-way."""
+
+    def standing(label: str, cost: int, score: float, scores: dict[str, float]) -> Standing:
+        layers = (
+            Layer("stem", 0.5, 8, {"logme": score + (0.1 if label == "large" else -0.1)}),
+            Layer("last", 1.0, 16, {"logme": score}),
+        )
+        size, accuracy = (64, 64), None if label == "middle" else 70.0
+        return Standing(
+            f"test:{label}", label, "W1", size, cost, 10 * cost, cost / 1e6, accuracy, {"logme": score} | scores, layers
+        )
+
+    standings = (
+        standing("large", 9_000_000, 0.9, {"leep": -0.1}),
+        standing("middle", 5_000_000, 0.1, {}),
+        standing("small", 1_000_000, 0.2, {"leep": -0.5}),
+    )
+    return Ranking(
+        *("flowers", "flowers", 100, 3, "cpu", {"logme": "LogME", "leep": "LEEP"}, standings),
+        left_out=(("test:none", "no weights here <sorry>"),),
+        tried={"test:large": 0.95, "test:middle": 0.8, "test:small": 0.85},
+        metric="accuracy",
+    )

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event
 
 from search.errors import NotFoundError
-from search.records import EpochRecord, Failure, StudyRecord, TrialState
+from search.records import DatasetRecord, EpochRecord, Failure, StudyRecord, TrialState
 from search.store import history, leases, writing
 from search.store.connection import Engine
 from search.store.history import History
@@ -149,3 +149,14 @@ def test_the_best_of_earlier_studies_come_one_of_each_in_turn(engine: Engine, re
     assert [(study, number) for study, number, _ in found] == [("new", 1), ("old", 1), ("new", 0), ("old", 0)]
     assert Candidate.from_json(found[0][2]) == candidate(1)
     assert len(history.earlier_best(engine, "now", 1)) == 2
+
+
+def test_studies_of_similar_data_come_first(engine: Engine, record: StudyRecord) -> None:
+    def dataset(images: int) -> DatasetRecord:
+        return DatasetRecord("d", ("a", "b"), {"train": {"a": images, "b": images}}, "ff")
+
+    for name, images in (("alike", 90), ("huge", 90_000)):
+        writing.create_study(engine, replace(record, name=name, dataset=dataset(images)))
+        finish(engine, begin(engine, name, 1), 0.5)
+    writing.create_study(engine, replace(record, name="now", dataset=dataset(100)))
+    assert [study for study, _, _ in history.earlier_best(engine, "now", 1)] == ["alike", "huge"]

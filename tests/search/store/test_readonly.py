@@ -17,9 +17,9 @@ def test_it_reads_and_the_database_itself_refuses_to_write(
     writing.create_study(engine, record)
     found = readonly.connect(url)
     assert reading.load_study(found, "s").name == "s"
-    with pytest.raises(DBAPIError, match=r"read-?only"), found.begin() as link:
+    with pytest.raises(DBAPIError, match=r"(?i)read[- ]?only"), found.begin() as link:
         link.execute(text("DELETE FROM ft_study"))
-    with pytest.raises(DBAPIError, match=r"read-?only"), found.begin() as link:
+    with pytest.raises(DBAPIError, match=r"(?i)read[- ]?only"), found.begin() as link:
         link.execute(text("CREATE TABLE evil (id INTEGER)"))
     assert reading.load_study(found, "s").name == "s"
     found.dispose()

@@ -156,3 +156,27 @@ def test_a_continued_study_takes_over_the_search_settings(engine: Engine, record
     writing.create_study(engine, replace(record, spec=again))
     stored = reading.load_study(engine, "s").spec
     assert stored == {"study": {"name": "s", "search": {"budget": {"gpu_seconds": 9.0}}}, "base": "/a"}
+
+
+def end(engine: Engine, value: float, constraints: dict[str, float] | None = None, checkpoint: str = "") -> None:
+    claim = leases.claim(engine, "s", "me", 60)
+    assert claim is not None
+    writing.finish_trial(
+        engine, claim, state=TrialState.COMPLETE, value=value, best_epoch=1, evaluation=None, ended="", seconds=1.0,
+        checkpoint=checkpoint or None, objectives={"accuracy": value, "flops": 5.0}, constraints=constraints,
+    )  # fmt: skip
+
+
+def test_a_trial_that_breaks_a_constraint_is_kept_and_ranks_nowhere(engine: Engine, record: StudyRecord) -> None:
+    writing.create_study(engine, record)
+    end(engine, 0.9, {"flops < 4": 0.25}, "too-large")
+    end(engine, 0.6, {"flops < 9": -0.4}, "good")
+    end(engine, 0.5)
+    study = reading.load_study(engine, "s")
+    assert [trial.number for trial in study.ranking] == [1, 2]
+    assert study.trials[0].broken == ("flops < 4",)
+    assert study.trials[1].objectives == {"accuracy": 0.6, "flops": 5.0}
+    assert study.trials[1].broken == study.trials[2].broken == ()
+    assert reading.progress(engine, "s").best == 0.6
+    assert reading.best_values(engine, "s", 5) == (0.6, 0.5)
+    assert [kept for _, kept in reading.kept_checkpoints(engine, "s")] == ["good", "too-large"]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from search.data.augment import preset
 from search.data.sample import Split
-from search.errors import SpecError
+from search.errors import SpecError, UserError
 from search.laboratory import Laboratory, open_laboratory
 from search.records import Evaluation, Verdict
 from search.spec import parse_spec
@@ -212,13 +212,15 @@ def test_what_makes_no_sense_is_refused(text: str, message: str) -> None:
         parse_spec(plain + text)
 
 
-def test_decisions_that_make_no_sense_drop_out_with_their_reason(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("decision", "reason"),
+    [("mixing", "inputs of the task detection cannot be mixed"), ("head", "head"), ("label_smoothing", "smooth")],
+)
+def test_decisions_that_make_no_sense_are_refused_with_their_reason(decision: str, reason: str, tmp_path: Path) -> None:
     text = STUDY.format(path=draw(tmp_path), epochs=1, more="", backbone="squeezenet1_1")
-    spec = parse_spec(
-        text.replace("freeze: {}", "freeze: {}, head: {}, mixing: {}, label_smoothing: {}"), base=tmp_path
-    )
-    dropped = open_laboratory(spec, "cpu").space.dropped
-    assert set(dropped) == {"head", "mixing", "label_smoothing"}
+    spec = parse_spec(text.replace("freeze: {}", f"freeze: {{}}, {decision}: {{}}"), base=tmp_path)
+    with pytest.raises(UserError, match=reason):
+        open_laboratory(spec, "cpu")
 
 
 def test_decisions_of_other_tasks_are_refused_and_its_own_are_open() -> None:

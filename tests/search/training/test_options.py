@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from search.spec import parse_spec
 from search.training.options import TrainingOptions
 
 
@@ -20,3 +21,11 @@ def test_views_are_what_the_study_can_afford(epochs: int, trials: int, views: in
 def test_no_views_are_refused() -> None:
     with pytest.raises(ValueError, match="views must be at least 1, got 0"):
         TrainingOptions(views=0)
+
+
+def test_what_is_off_may_be_said_so_in_a_study_file() -> None:
+    text = (
+        "name: x\ndata: {path: here}\nbackbone: resnet18\ntraining: {balance: off, prefix_cache: off, compile: off}\n"
+    )
+    training = parse_spec(text).training
+    assert (training.balance, training.prefix_cache, training.compile) == ("off", "off", "off")

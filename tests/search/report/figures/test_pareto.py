@@ -46,3 +46,18 @@ def test_the_knee_bends_most() -> None:
 def test_knee_and_plain_recipe_are_marked(study: StudyRecord) -> None:
     names = [trace.name for trace in figure.draw(figure.rows(study)).data]
     assert {"not beaten in both", "plain recipe"} <= set(names)
+
+
+def test_further_objectives_come_first_whatever_their_direction(study: StudyRecord) -> None:
+    stated = [{"name": "accuracy", "direction": "maximize"}, {"name": "macro_f1", "direction": "maximize"}]
+    stated.append({"name": "checkpoint_bytes", "direction": "minimize"})
+    trials = tuple(
+        replace(trial, objectives={"macro_f1": trial.number / 100, "checkpoint_bytes": 1e6 - trial.number})
+        for trial in study.trials
+    )
+    rows = figure.rows(replace(study, trials=trials, spec={"study": {"objectives": stated}}))
+    assert rows is not None
+    assert [plane.label for plane in rows.planes[:3]] == ["macro f1", "checkpoint bytes", "parameters"]
+    first = rows.planes[0]
+    assert max(first.costs) in {first.costs[place] for place in first.front}
+    assert first.values.index(max(first.values)) in first.front

@@ -1,0 +1,112 @@
+"""Train the best candidates and the plain recipe again with fresh seeds: is the winner real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.cli._console import JsonOption, StorageOption, StudyArgument
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from search.records import StudyRecord
+
+SECTION, ORDER = "Use", 1
+
+
+def command(
+    study: StudyArgument,
+    top: Annotated[int, typer.Option(help="Candidates besides the plain recipe, the best ones.")] = 3,
+    seeds: Annotated[int, typer.Option(help="Fresh seeds for each of them; more adds to what is there.")] = 5,
+    folds: Annotated[
+        int, typer.Option(help="Folds of training and validation images together; 1 keeps the study's own cut.")
+    ] = 1,
+    fractions: Annotated[
+        str, typer.Option(metavar="SHARES", help="Shares of the training images: 0.1,0.25,1 gives a learning curve.")
+    ] = "1",
+    retry: Annotated[bool, typer.Option("--retry", help="Try those again that failed.")] = False,
+    enqueue: Annotated[
+        bool, typer.Option("--enqueue", help="Train nothing here: the study's workers do, or will.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes.", show_default="one for every GPU, at least one")
+    ] = None,
+    per_gpu: Annotated[int, typer.Option(min=1, help="Workers that share a GPU.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    data: Annotated[
+        Path | None, typer.Option(help="Where the data set lies on this machine; the study's own path by default.")
+    ] = None,
+    artifacts: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Where the folder of the study's checkpoints is mounted here.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="What runs workers: local, ray or slurm.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of the Ray cluster; auto finds a running one.")] = None,
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    from search import proving
+    from search.cli import _progress
+    from search.cli._console import console, open_store, print_json, storage_url, study_name
+    from search.engines import Placement
+    from search.report import confirmed
+
+    shares = _shares(fractions)
+    open_store(storage).dispose()
+    screen = console(stderr=as_json)
+    with _progress.show(screen, "training") as observer:
+        record = proving.confirm_study(
+            study_name(study),
+            storage=storage_url(storage),
+            top=top,
+            seeds=seeds,
+            folds=folds,
+            fractions=shares,
+            retry=retry,
+            only_enter=enqueue,
+            workers=workers,
+            device=device,
+            data=data,
+            artifacts=artifacts,
+            observer=observer,
+            placement=Placement(engine, per_gpu, address),
+        )
+    if as_json:
+        print_json([row._asdict() for row in confirmed.confirmed(record)])
+    else:
+        _show(record, screen)
+    left = sum(not run.state.is_finished for run in record.repeats)
+    if left and enqueue:
+        screen.print(f"{left} trainings wait. Workers that are there take them; else: ftsearch worker {record.name}")
+    elif left:
+        screen.print(f"Stopped early; go on with: ftsearch confirm {record.name}", soft_wrap=True)
+    if not any(run.value is not None for run in record.repeats) and not left:
+        raise typer.Exit(1)
+
+
+def _show(record: StudyRecord, screen: Console) -> None:
+    from rich.table import Table
+
+    from search.report import confirmed
+
+    lines = confirmed.lines(record)
+    if lines:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in confirmed.HEAD:
+            table.add_column(name, no_wrap=True)
+        for line in lines:
+            table.add_row(*line)
+        screen.print(table)
+    for sentence in confirmed.sentences(record):
+        screen.print(sentence, markup=False, soft_wrap=True)
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    from search.errors import UserError
+
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise UserError(f"--fractions: expected numbers such as 0.1,0.25,1, got {text!r}") from error

@@ -1,0 +1,127 @@
+"""Compare two candidates in words: decision by decision, unit by unit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.cli._console import JsonOption, StorageOption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from search.references import Pointed
+    from spaces.anatomy import Anatomy
+
+SECTION, ORDER = "Review", 5
+
+
+def command(
+    first: Annotated[
+        str,
+        typer.Argument(
+            metavar="A",
+            help="STUDY:TRIAL, TRIAL (a number, best or baseline), a candidate's JSON file, a model's folder.",
+        ),
+    ],
+    second: Annotated[str, typer.Argument(metavar="B", help="Likewise; a bare TRIAL is of A's study.")],
+    study: Annotated[str, typer.Option(help="The study of bare TRIALs; the only one of the store by default.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Show the units that are treated alike, too.")] = False,
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    from search.cli._console import console, print_json
+    from spaces.anatomy import anatomy, decisions_apart, units_apart
+
+    pointed = _pointed((first, second), study, storage)
+    one, other = (anatomy(found.candidate, found.base_size) for found in pointed)
+    if as_json:
+        print_json(
+            {
+                "decisions": [
+                    dict(zip(("decision", "a", "b"), row, strict=True)) for row in decisions_apart(one, other)
+                ],
+                "units": [
+                    {"units": list(row.units), "a": row.first, "b": row.second}
+                    for row in units_apart(one, other, gather=False)
+                    if everything or not row.is_same
+                ],
+            }
+        )
+        return
+    _print(console(), pointed, one, other, everything=everything)
+
+
+def _pointed(texts: tuple[str, str], study: str, storage: str | None) -> list[Pointed]:
+    from search.cli._console import open_store, study_name
+    from search.references import is_file, read_file, read_trial, study_of
+
+    engine = None if all(is_file(text) for text in texts) else open_store(storage)
+    try:
+        default = study_name(study) if study else study_of(texts[0]) or study_of(texts[1])
+        if engine is not None and not default:
+            from search.store import reading
+
+            names = [found.name for found in reading.list_studies(engine)]
+            default = names[0] if len(names) == 1 else ""
+        return [
+            read_file(text) if is_file(text) or engine is None else read_trial(engine, text, default) for text in texts
+        ]
+    finally:
+        if engine is not None:
+            engine.dispose()
+
+
+def _print(screen: Console, pointed: list[Pointed], one: Anatomy, other: Anatomy, *, everything: bool) -> None:
+    from rich.table import Table
+
+    from search.report import tables, theme
+    from spaces.anatomy import decisions_apart, units_apart
+
+    for letter, found, shape in zip("AB", pointed, (one, other), strict=True):
+        value = f", {found.study.metric} {theme.number(found.trial.value)}" if found.study and found.trial else ""
+        size = "x".join(map(str, shape.input_size))
+        screen.print(
+            f"[bold]{letter}[/bold]  {found.label}: {shape.label} ({shape.weights}) at {size}{value}", soft_wrap=True
+        )
+    decisions = decisions_apart(one, other)
+    if not decisions and one.label == other.label:
+        screen.print("\nBoth are the same candidate.")
+    else:
+        table = Table("decision", "A", "B", box=None, pad_edge=False, header_style="bold", title_justify="left")
+        for row in decisions:
+            table.add_row(*row)
+        screen.print("\n[bold]Decisions that differ[/bold]")
+        screen.print(table)
+    table = Table("unit", "A", "B", box=None, pad_edge=False, header_style="bold")
+    for unit in units_apart(one, other, gather=not everything):
+        name = unit.units[0] if len(unit.units) == 1 else f"{unit.units[0]} to {unit.units[-1]}"
+        if not unit.is_same:
+            table.add_row(name, unit.first, unit.second, style="bold")
+        elif everything:
+            table.add_row(name, unit.first, "the same")
+        else:
+            table.add_row(f"{len(unit.units)} alike: {name}", "", "", style="dim")
+    for what, values in (
+        ("parameters", [one.parameters, other.parameters]),
+        ("FLOPs", [2 * one.macs, 2 * other.macs]),
+    ):
+        table.add_row(f"{what} without head", *map(theme.count, values))
+    screen.print("\n[bold]Units[/bold]")
+    screen.print(table)
+    trials = [found.trial for found in pointed if found.trial is not None]
+    if len(trials) == 2:
+        _results(screen, tables.results(trials))
+
+
+def _results(screen: Console, rows: Sequence[tuple[str, tuple[str, ...]]]) -> None:
+    from rich.table import Table
+
+    table = Table("result", "A", "B", box=None, pad_edge=False, header_style="bold")
+    for what, values in rows:
+        table.add_row(what, *values)
+    screen.print("\n[bold]Results[/bold]")
+    screen.print(table)

@@ -1,0 +1,109 @@
+"""Write a trained candidate to a folder: weights, graph formats, preprocessing, model card, checksums."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli._console import JsonOption, StorageOption, StudyArgument
+
+SECTION, ORDER = "Use", 0
+
+
+def command(
+    study: StudyArgument,
+    candidate: Annotated[
+        str,
+        typer.Option(
+            metavar="best|TRIAL|refit",
+            help="The best trial, the number of one whose weights were kept, or the newest refit.",
+        ),
+    ] = "best",
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="safetensors, pt2, onnx or torchscript; may be given several times.",
+            show_default="safetensors",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="The folder; a model in it is replaced.",
+            show_default="runs/STUDY/model",
+        ),
+    ] = None,
+    fold_bn: Annotated[bool, typer.Option("--fold-bn", help="Fold batch norms into the layers before them.")] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Fit a temperature to the validation images, so that scores are honest.")
+    ] = False,
+    merge_lora: Annotated[
+        bool,
+        typer.Option(
+            "--merge-lora", help="Add low-rank updates to their weights: always so, as checkpoints hold the sum."
+        ),
+    ] = True,
+    images: Annotated[
+        int, typer.Option(min=0, help="Validation images on which each file is compared; 0 takes all.")
+    ] = 64,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the study's data lies, when not where the study file says."),
+    ] = None,
+    artifacts: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where the study's checkpoints are mounted on this machine.")
+    ] = None,
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    del merge_lora
+    from dataclasses import asdict
+
+    from search.cli._console import console, open_store, print_json, storage_url, study_name
+    from search.export import export_study
+    from search.training.calibration import fit_temperature
+
+    open_store(storage).dispose()  # says so when there is none
+    screen = console(stderr=as_json)
+    with screen.status("reading the study") as status:
+        done = export_study(
+            study_name(study),
+            candidate=candidate,
+            formats=tuple(formats or ("safetensors",)),
+            output=output,
+            fold_bn=fold_bn,
+            storage=storage_url(storage),
+            data=data,
+            artifacts=artifacts,
+            compared=images,
+            calibrate=fit_temperature if calibrate else None,
+            tell=lambda what, number, total: status.update(f"{what}: {number} of {total}"),
+        )
+    facts = done.facts
+    if as_json:
+        print_json({"folder": str(done.folder), "notes": list(done.notes), **asdict(facts)})
+        return
+    title = "Refit" if facts.trial is None else f"Trial {facts.trial}"
+    screen.print(f"[bold]{title}[/bold]: {facts.words}", soft_wrap=True)
+    screen.print(f"On {facts.images} {facts.measured_on}:", soft_wrap=True)
+    for name, value in facts.metrics.items():
+        stored = f" (the search stored {facts.stored[name]:.4f})" if name in facts.stored else ""
+        screen.print(f"{name} {value:.4f}{stored}")
+    if facts.temperature != 1:
+        screen.print(f"temperature {facts.temperature:.4f}, by which logits are divided before softmax")
+    for check in facts.checks:
+        screen.print(
+            f"{check.file}: outputs differ by {check.difference:.1e} of the largest (allowed {check.allowed:.0e}), "
+            f"same answer for {check.agreeing} of {check.images} validation images"
+        )
+    for note in done.notes:
+        screen.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
+    screen.print(f"Model: {done.folder}", soft_wrap=True)
+    screen.print(f"[bold]Next:[/bold] ftsearch predict {done.folder} IMAGE_OR_FOLDER", soft_wrap=True)

@@ -1,0 +1,99 @@
+"""Score pretrained networks on a study's data without training them: which one to begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.cli._console import JsonOption, StorageOption
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from search.standing import Ranking
+
+SECTION, ORDER = "Search", 2
+
+
+def command(
+    study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file: its data and input size.")],
+    names: Annotated[
+        str, typer.Option("--backbones", metavar="NAME,...", help="resnet18,mobilenet_v2,timm:...; fetched if need be.")
+    ] = "",
+    all_local: Annotated[
+        bool, typer.Option("--all-local", help="All whose weights are on this machine; so by default.")
+    ] = False,
+    under: Annotated[
+        str, typer.Option(metavar="10M,1GF", help="At most so many parameters, FLOPs (end in F) or both.")
+    ] = "",
+    methods: Annotated[
+        str, typer.Option("--estimators", metavar="NAME,...", help="logme,hscore,linear_probe,knn,leep,nce; all.")
+    ] = "",
+    images: Annotated[int, typer.Option(min=4, help="Training images looked at, at most.")] = 1000,
+    layers: Annotated[int, typer.Option(min=1, help="Units of each network whose features are scored.")] = 6,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="runs/STUDY/ranking.html by default.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    from dataclasses import asdict
+
+    from search.cli._console import console, print_json, storage_url
+    from search.rank import parse_limits, rank_backbones
+    from search.report import ranking as report
+
+    notes = console(stderr=True)
+    with notes.status("reading the data") as status:
+        found = rank_backbones(
+            study,
+            names=_listed(names),
+            all_local=all_local,
+            under=parse_limits(under) if under else None,
+            methods=_listed(methods),
+            images=images,
+            layers=layers,
+            device=device,
+            storage=storage_url(storage),
+            tell=lambda what, number, total: status.update(f"{what} ({number} of {total})"),
+        )
+    if as_json:
+        agreements = [asdict(each) for each in (*found.agreements, *found.with_trials)]
+        print_json(asdict(found) | {"agreements": agreements})
+        return
+    screen = console()
+    _print(screen, found)
+    path = report.write(found, output or Path("runs") / found.study / "ranking.html")
+    screen.print(f"Page: {path}", soft_wrap=True)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part for part in (part.strip() for part in text.split(",")) if part)
+
+
+def _print(screen: Console, found: Ranking) -> None:
+    from rich.table import Table
+
+    from search.report import ranking as report
+    from search.standing import trust
+
+    screen.print(report.subtitle(found), soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, name in enumerate(report.columns(found)):
+        table.add_column(name, justify="left" if place < 2 else "right", overflow="fold")
+    for row in report.table(found):
+        table.add_row(*row)
+    screen.print(table)
+    layers = Table("backbone", "estimator", "features fit best behind", box=None, pad_edge=False, header_style="bold")
+    for row in report.best_layers(found):
+        layers.add_row(*row)
+    screen.print()
+    screen.print(layers)
+    screen.print()
+    for line in trust(found):
+        screen.print(line, soft_wrap=True)
+    for name, reason in found.left_out:
+        screen.print(f"left out: {name}: {reason}", style="yellow", markup=False, soft_wrap=True)

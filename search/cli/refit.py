@@ -1,0 +1,68 @@
+"""Train one candidate for use and score it once on the test images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli._console import JsonOption, StorageOption, StudyArgument
+
+SECTION, ORDER = "Use", 2
+
+
+def command(
+    study: StudyArgument,
+    candidate: Annotated[
+        str, typer.Option(metavar="best|TRIAL|FILE.json", help="The winner, a trial's number, or a candidate's file.")
+    ] = "best",
+    on: Annotated[str, typer.Option(metavar="train+val|train", help="Images it is trained on.")] = "train+val",
+    epochs: Annotated[int | None, typer.Option(help="Passes.", show_default="twice the study's")] = None,
+    ema: Annotated[bool, typer.Option("--ema", help="Keep a moving average of the weights.")] = False,
+    tta: Annotated[bool, typer.Option("--tta", help="Average test predictions over views of an image.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    data: Annotated[
+        Path | None, typer.Option(help="Where the data set lies on this machine; the study's own path by default.")
+    ] = None,
+    artifacts: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Where the folder of the study's checkpoints is mounted here.")
+    ] = None,
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    from dataclasses import asdict
+
+    from search import proving
+    from search.cli import _progress
+    from search.cli._console import console, open_store, print_json, storage_url, study_name
+    from search.errors import RunError
+    from search.records import TrialState
+    from search.report import confirmed
+
+    open_store(storage).dispose()
+    screen = console(stderr=as_json)
+    with _progress.show(screen, "refit") as observer:
+        record, refit = proving.refit_study(
+            study_name(study),
+            storage=storage_url(storage),
+            candidate=candidate,
+            on=on,
+            epochs=epochs,
+            ema=ema,
+            tta=tta,
+            device=device,
+            data=data,
+            artifacts=artifacts,
+            observer=observer,
+        )
+    if refit.state is TrialState.FAILED:
+        raise RunError(f"the refit failed: {refit.ended}")
+    if as_json:
+        print_json(asdict(refit))
+        return
+    if refit.state is not TrialState.COMPLETE:
+        screen.print("Stopped early; the same command goes on from its last checkpoint.", soft_wrap=True)
+        return
+    screen.print(confirmed.final(record, refit), markup=False, soft_wrap=True)
+    screen.print(f"Weights: {refit.checkpoint} among the study's checkpoints", markup=False, soft_wrap=True)

@@ -1,0 +1,67 @@
+"""Propose first candidates for a new data set from all studies in the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli._console import JsonOption, StorageOption
+
+SECTION, ORDER = "Search", 1
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="A folder per class, or a table of paths.")],
+    count: Annotated[int, typer.Option(help="Candidates at most.")] = 5,
+    task: Annotated[str, typer.Option(help="What is learnt.")] = "classification",
+    backbone: Annotated[str | None, typer.Option(help="Only of studies with this one.", show_default="any")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Write a study file that begins with them, and their JSON."),
+    ] = None,
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    from search import suggestion
+    from search.cli._console import console, open_store, print_json
+    from search.errors import UserError
+    from search.report import theme
+    from spaces import backbones
+
+    if count < 1:
+        raise UserError(f"--count must be at least 1, got {count}")
+    engine = open_store(storage)
+    dataset, traits, _, data = suggestion.describe(folder, task)
+    named = backbones.resolve(backbone).name if backbone else None
+    found = suggestion.suggest(engine, traits, count, backbone=named)
+    if as_json:
+        print_json([_plain(one) for one in found])
+    else:
+        screen = console()
+        screen.print(f"{dataset.name}: {traits.images} training images, {traits.classes} classes", markup=False)
+        for one in found:
+            gain = "" if one.gain is None else f", {theme.signed(one.gain)} against the plain recipe"
+            how = "confirmed" if one.confirmed else "seen once"
+            screen.print(
+                f"{one.study} trial {one.trial} (data {one.apart:.2f} apart; {theme.metric_name(one.metric)} "
+                f"{theme.number(one.value)} there{gain}, {how}): {one.words}",
+                markup=False,
+                soft_wrap=True,
+            )
+    if output is not None:
+        path = suggestion.write(output, found, data, engine)
+        console(stderr=as_json).print(
+            f"Wrote {path} and {len(found)} candidates. Next: ftsearch plan {path}", soft_wrap=True
+        )
+
+
+def _plain(one: object) -> dict[str, object]:
+    from dataclasses import asdict
+
+    from search.suggestion import Suggestion
+
+    if not isinstance(one, Suggestion):
+        raise TypeError(f"expected a Suggestion, got {type(one).__name__}")
+    return {**asdict(one), "candidate": one.candidate.to_json()}

@@ -1,0 +1,269 @@
+"""COCO JSON with outlines of objects, painted into one class a pixel."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from search.data import splits
+from search.data.assembly import Cut, Listed, OnError, gather, in_parallel
+from search.data.formats._base import Format
+from search.data.images import FileImage
+from search.data.masks import VOID, Classes, size_of
+from search.data.sample import Dataset, Split
+from search.errors import DataError
+from search.records import Json
+
+_NEEDED = (
+    "COCO outlines need a package that is not installed; install it with `pip install faster-coco-eval` "
+    "or `pip install 'ftsearch[coco]'`"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """A JSON file in COCO's form, with polygons or run-length masks as ``segmentation``.
+
+    Attributes:
+        path: of the file for training; ``val`` and ``test`` those of the other parts.
+        root: where ``file_name`` starts; by default the folder of each file. ``val_root`` and ``test_root`` likewise,
+            by default ``root``.
+        background: name of the class of pixels without an object; null lets them count for nothing.
+        val_share: cut from the training images when there is no ``val``; ``test_share`` likewise.
+        on_error: ``refuse`` wrong outlines, missing and broken images, or ``skip`` those images and list them.
+    """
+
+    path: str
+    val: str | None = None
+    test: str | None = None
+    root: str | None = None
+    val_root: str | None = None
+    test_root: str | None = None
+    background: str | None = "background"
+    val_share: float = 0.2
+    test_share: float = 0.0
+    seed: int = 0
+    on_error: OnError = "refuse"
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        Cut(self.val_share, self.test_share, self.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One object: its class, and its pixels in COCO's compressed run lengths."""
+
+    label: int
+    counts: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ShapesMask:
+    """The objects of one image, the largest first: smaller ones are painted over them."""
+
+    width: int
+    height: int
+    shapes: tuple[Shape, ...]
+    rest: int
+    pixels: tuple[tuple[int, int], ...]
+    digest: str
+
+    def open(self) -> Classes:
+        """Return the class of every pixel ``(H, W)``."""
+        return _paint(self.width, self.height, self.shapes, self.rest)
+
+
+class CocoMasks(Format):
+    """Instances of COCO as a map of classes; where objects overlap the smaller one is seen."""
+
+    name, options, suffixes = "coco_masks", Options, (".json",)
+
+    def read(self, options: Options, base: Path) -> Dataset:
+        try:
+            import faster_coco_eval.core.mask as _  # noqa: PLC0415  # an extra: only COCO needs it
+        except ImportError as error:
+            raise DataError(_NEEDED) from error
+        files = [(Split.TRAIN, options.path, options.root)]
+        files += [(Split.VAL, options.val, options.val_root or options.root)] if options.val else []
+        files += [(Split.TEST, options.test, options.test_root or options.root)] if options.test else []
+        tables = [_Table.load(base / Path(path).expanduser()) for _, path, _ in files]
+        names = _names(tables, options.background)
+        listed: list[Listed] = []
+        skipped: list[str] = []
+        for (split, _, root), table in zip(files, tables, strict=True):
+            folder = base / Path(root).expanduser() if root else table.path.parent
+            part = None if split is Split.TRAIN and not options.val else split
+            for image, found in zip(table.images, _all(table, names, folder), strict=True):
+                if isinstance(found, str):
+                    skipped.append(f"{table.path}: image {image.get('file_name', image.get('id'))!r}: {found}")
+                else:
+                    listed.append(Listed(FileImage(folder / image["file_name"]), found, part))
+        if skipped and options.on_error == "refuse":
+            more = f" ({len(skipped) - 1} more like it)" if len(skipped) > 1 else ""
+            raise DataError(f"{skipped[0]}{more}; repair it, or set `on_error: skip` under `data:`")
+        dataset = _gathered(tables[0].path.stem, listed, names, options)
+        return replace(dataset, skipped=(*skipped, *dataset.skipped))
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    path: Path
+    images: tuple[Mapping[str, Json], ...]
+    objects: Mapping[Json, tuple[Mapping[str, Json], ...]]
+    categories: Mapping[Json, str]
+
+    @classmethod
+    def load(cls, path: Path) -> _Table:
+        """Read the file at ``path``.
+
+        Raises:
+            DataError: missing, no JSON, not in COCO's form, outlines of an image that is not listed.
+        """
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise DataError(f"{path} does not exist; `data.path` is relative to the study file") from None
+        except (OSError, ValueError) as error:
+            raise DataError(f"cannot read {path}: {error}; expected COCO's JSON") from error
+        for key in ("images", "annotations", "categories"):
+            rows = data.get(key) if isinstance(data, dict) else None
+            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+                raise DataError(f"{path}: expected COCO's JSON, with a list of objects under {key!r}")
+        images = {_of(row, "id", path, "an image"): row for row in data["images"]}
+        objects: dict[Json, list[Mapping[str, Json]]] = {key: [] for key in images}
+        for row in data["annotations"]:
+            image = _of(row, "image_id", path, "an annotation")
+            if image not in objects:
+                raise DataError(f"{path}: annotation {row.get('id')} is of image {image!r}, which is not listed")
+            objects[image].append(row)
+        categories = {
+            _of(row, "id", path, "a category"): str(_of(row, "name", path, "a category")) for row in data["categories"]
+        }
+        return cls(path, tuple(images.values()), {key: tuple(rows) for key, rows in objects.items()}, categories)
+
+
+def _of(row: Mapping[str, Json], key: str, path: Path, what: str) -> Json:
+    if not isinstance(row.get(key), int | str):
+        raise DataError(f"{path}: {what} has no {key!r}: {json.dumps(row)[:80]}")
+    return row[key]
+
+
+def _names(tables: Sequence[_Table], background: str | None) -> tuple[str, ...]:
+    first = tables[0]
+    for other in tables[1:]:
+        if set(other.categories.values()) - set(first.categories.values()):
+            strange = sorted(set(other.categories.values()) - set(first.categories.values()))
+            raise DataError(f"{other.path}: the category {strange[0]!r} is not among those of {first.path}")
+    names = tuple(dict.fromkeys(first.categories.values()))
+    if background is not None and background in names:
+        raise DataError(f"{first.path}: a category is called {background!r} already; set `background:` to another name")
+    names = names if background is None else (background, *names)
+    if len(names) < 2:
+        raise DataError(f"{first.path}: segmentation needs at least two classes, got {', '.join(names) or 'none'}")
+    return names
+
+
+def _all(table: _Table, names: tuple[str, ...], folder: Path) -> list[ShapesMask | str]:
+    return in_parallel(partial(_read, table, names, folder), table.images)
+
+
+def _read(table: _Table, names: tuple[str, ...], folder: Path, image: Mapping[str, Json]) -> ShapesMask | str:
+    """Return the objects of an image, or in words what is wrong with them."""
+    width, height, file = image.get("width"), image.get("height"), image.get("file_name")
+    if not (isinstance(file, str) and isinstance(width, int) and isinstance(height, int) and min(width, height) > 0):
+        return "needs file_name, width and height"
+    if not (folder / file).is_file():
+        return f"there is no file {folder / file}"
+    size = size_of(folder / file)
+    if size is not None and size != (width, height):
+        return f"the file is {size[0]}x{size[1]} pixels, the table says {width}x{height}"
+    found: list[tuple[int, Shape]] = []
+    for row in table.objects[image["id"]]:
+        if row.get("category_id") not in table.categories:
+            return f"annotation {row.get('id')}: unknown category {row.get('category_id')!r}"
+        counts, area, fault = _encoded(row.get("segmentation"), width, height)
+        if fault:
+            return f"annotation {row.get('id')}: {fault}"
+        found.append((area, Shape(names.index(table.categories[row["category_id"]]), counts)))
+    shapes = tuple(shape for _, shape in sorted(found, key=lambda pair: -pair[0]))
+    rest = VOID if names[0] in table.categories.values() else 0
+    there, numbers = np.unique(_paint(width, height, shapes, rest), return_counts=True)
+    pixels = tuple((int(label), int(n)) for label, n in zip(there, numbers, strict=True) if label != VOID)
+    digest = hashlib.sha256(repr((width, height, shapes, rest)).encode()).hexdigest()
+    return ShapesMask(width, height, shapes, rest, pixels, digest)
+
+
+def _encoded(given: Json, width: int, height: int) -> tuple[bytes, int, str]:
+    """Return an outline in compressed run lengths with its area, and what is wrong with it."""
+    from faster_coco_eval.core import mask as coco  # noqa: PLC0415
+
+    if isinstance(given, list):
+        fault = _polygon_fault(given)
+        if fault:
+            return b"", 0, fault
+        parts = coco.frPyObjects([[float(number) for number in part] for part in given], height, width)
+        one = coco.merge(parts)
+    elif isinstance(given, dict) and given.get("size") == [height, width] and given.get("counts"):
+        try:
+            one = coco.frPyObjects(given, height, width) if isinstance(given["counts"], list) else dict(given)
+            one["counts"] = one["counts"].encode() if isinstance(one["counts"], str) else one["counts"]
+            if isinstance(given["counts"], list) and sum(given["counts"]) != width * height:
+                return b"", 0, f"run lengths of {sum(given['counts'])} pixels for an image of {width * height}"
+            coco.decode(one)  # only this reads them to their end
+        except (ValueError, TypeError) as error:
+            return b"", 0, f"run lengths that cannot be read ({error})"
+    else:
+        return b"", 0, f"segmentation must be polygons, or run lengths of size [{height}, {width}]"
+    area = int(coco.area(one))
+    return one["counts"], area, "" if area > 0 else "an outline without a pixel inside the image"
+
+
+def _polygon_fault(given: Sequence[Json]) -> str:
+    if not given:
+        return "segmentation is empty"
+    for part in given:
+        if not isinstance(part, list) or len(part) < 6 or len(part) % 2:
+            return "a polygon must be a list of x, y of at least three points"
+        if not all(isinstance(number, int | float) and math.isfinite(number) for number in part):
+            return "a polygon must be made of finite numbers"
+    return ""
+
+
+def _paint(width: int, height: int, shapes: Sequence[Shape], rest: int) -> Classes:
+    from faster_coco_eval.core import mask as coco  # noqa: PLC0415
+
+    found = np.full((height, width), rest, dtype=np.int32)
+    for shape in shapes:
+        found[coco.decode({"size": [height, width], "counts": shape.counts}).astype(bool)] = shape.label
+    return found
+
+
+def _gathered(name: str, listed: Sequence[Listed], names: tuple[str, ...], options: Options) -> Dataset:
+    cut = Cut(options.val_share, options.test_share, options.seed)
+
+    def divide(targets: Sequence[Any], test_share: float) -> tuple[Split, ...]:
+        shown = [[label for label, _ in target.pixels] for target in targets]
+        return splits.cut_sets(shown, len(names), cut.val_share, test_share, cut.seed)
+
+    return gather(
+        name,
+        listed,
+        options.on_error,
+        names=names,
+        encode=lambda mask: mask,
+        written=lambda mask: mask.digest,
+        divide=divide,
+        test_share=options.test_share,
+    )
+
+
+format = CocoMasks()  # noqa: A001  # the room's word for its plug-in

@@ -1,0 +1,109 @@
+"""CoNLL form: a word a line with its columns, an empty line behind every sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from search.data import tagged, texts, textual
+from search.data.assembly import OnError
+from search.data.formats._base import Format
+from search.data.sample import Dataset, Split
+from search.data.tagged import Sentence
+from search.errors import DataError
+
+_SUFFIXES = (".conll", ".txt", ".bio", ".iob", ".tsv", ".conllu")
+_DOCUMENT = "-DOCSTART-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """A file in CoNLL form, or a folder with ``train.conll``, ``dev.conll``, ``test.conll`` (``.txt``, ``.bio`` ...).
+
+    Columns stand apart by tabs where a file has some, else by blanks; lines that begin with ``# `` are comments where
+    they have no tag.
+
+    Attributes:
+        word_column, tag_column: places of the columns, counted from 0; negative ones from the end.
+        val_share: cut from the training sentences when there is no validation part; ``test_share`` likewise.
+        limit: take at most so many sentences of each part, drawn by ``seed``; nothing means all.
+    """
+
+    path: str
+    word_column: int = 0
+    tag_column: int = -1
+    val_share: float = 0.2
+    test_share: float = 0.0
+    seed: int = 0
+    limit: int | None = None
+    on_error: OnError = "refuse"
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        texts.check(self)
+        if self.word_column == self.tag_column:
+            raise ValueError(f"word_column and tag_column must be two columns, got {self.word_column} twice")
+
+
+class Conll(Format):
+    """As of the shared tasks, CoNLL-2003 among them (https://aclanthology.org/W03-0419)."""
+
+    name, options, suffixes = "conll", Options, _SUFFIXES
+
+    def read(self, options: Options, base: Path) -> Dataset:
+        path = base / Path(options.path).expanduser()
+        files: Sequence[tuple[Split | None, Path]] = [(None, path)]
+        if path.is_dir():
+            files = list(textual.files_of(path, _SUFFIXES).items())
+        sentences: list[Sentence] = []
+        problems: list[str] = []
+        for split, file in files:
+            for found in _sentences(file, split, options):
+                if isinstance(found, Sentence):
+                    sentences.append(found)
+                else:
+                    problems.append(found)
+        return tagged.tagged(path.stem, sentences, problems, options)
+
+
+def _sentences(file: Path, split: Split | None, options: Options) -> Iterator[Sentence | str]:
+    """Yield the sentences of ``file``, and for each that cannot be used a line that says why."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror}; `data.path` is relative to the study file") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    separator = "\t" if "\t" in text else None
+    start, fault = 0, ""
+    words: list[str] = []
+    tags: list[str] = []
+    for number, line in enumerate([*text.replace("\r\n", "\n").split("\n"), ""], 1):
+        fields = line.split(separator)
+        if not line.strip() or fields[0] == _DOCUMENT:
+            if words or fault:
+                yield fault or Sentence(f"{file}, line {start}", tuple(words), tuple(tags), split)
+            words, tags, fault = [], [], ""
+            continue
+        if line.startswith("# ") and len(fields) <= _widest(options):
+            continue
+        start = start if words or fault else number
+        if len(fields) <= _widest(options) or not _field(fields, options.tag_column):
+            fault = fault or f"{file}, line {number}: the word {fields[0]!r} has no tag in column {options.tag_column}"
+            continue
+        words.append(_field(fields, options.word_column) or "_")
+        tags.append(_field(fields, options.tag_column))
+
+
+def _field(fields: list[str], column: int) -> str:
+    return fields[column].strip()
+
+
+def _widest(options: Options) -> int:
+    """Return the most fields of a line that lacks one of the columns."""
+    return max(column if column >= 0 else -column - 1 for column in (options.word_column, options.tag_column, 1))
+
+
+format = Conll()  # noqa: A001  # the room's word for its plug-in

@@ -1,0 +1,184 @@
+"""Images beside mask images of the same names, with or without ``train``, ``val`` and ``test`` folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from search.data import masks, splits
+from search.data.assembly import Cut, Listed, OnError, gather
+from search.data.formats._base import Format
+from search.data.images import EXTENSIONS, FileImage
+from search.data.masks import MaskFile, Survey
+from search.data.sample import Dataset, Split
+from search.data.tabular import SPLITS
+from search.errors import DataError
+
+_NAMES = "classes.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Two folders with files of the same names: photographs, and masks whose values are the classes.
+
+    Attributes:
+        path: ``path/images/NAME.jpg`` and ``path/masks/NAME.png``; ``train``, ``val`` and ``test`` folders may stand
+            around the two or in both. Folders inside them are searched too.
+        images: the folder of images; ``masks`` that of masks.
+        image_suffix: what stands behind NAME in images' names (``_leftImg8bit``); ``mask_suffix`` in masks'.
+        classes: names of the values 0, 1, 2 ...; by default the lines of ``path/classes.txt``, or the values that
+            are found.
+        ignore: values that count for nothing.
+        val_share: cut from the training images when there is no ``val`` folder; ``test_share`` likewise.
+        on_error: ``refuse`` missing and wrong masks and broken images, or ``skip`` and list them.
+    """
+
+    path: str
+    images: str = "images"
+    masks: str = "masks"
+    image_suffix: str = ""
+    mask_suffix: str = ""
+    classes: tuple[str, ...] = ()
+    ignore: tuple[int, ...] = (255,)
+    val_share: float = 0.2
+    test_share: float = 0.0
+    seed: int = 0
+    on_error: OnError = "refuse"
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        Cut(self.val_share, self.test_share, self.seed)
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes: a name stands twice in {list(self.classes)}")
+        if self.images == self.masks and not self.mask_suffix:
+            raise ValueError("images and masks in one folder need a mask_suffix that tells them apart")
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    image: Path
+    mask: Path | None
+    expected: Path
+    split: Split | None
+
+
+class MaskFolder(Format):
+    """Palette or grey PNGs, one value a pixel; of a palette image the index counts, not the colour."""
+
+    name, options = "mask_folder", Options
+
+    def read(self, options: Options, base: Path) -> Dataset:
+        root = base / Path(options.path).expanduser()
+        pairs = list(_pairs(root, options))
+        if not pairs:
+            raise DataError(
+                f"{root}: no images found; expected {root / options.images}/NAME.jpg and "
+                f"{root / options.masks}/NAME{options.mask_suffix}.png, in train, val and test folders or without"
+            )
+        named = options.classes or _written(root / _NAMES)
+        there = [pair for pair in pairs if pair.mask is not None]
+        surveys = dict(zip(there, masks.survey([pair.mask for pair in there if pair.mask is not None]), strict=True))
+        found = {value for one in surveys.values() for value, _ in one.values}
+        values = [value for value in (range(len(named)) if named else sorted(found)) if value not in options.ignore]
+        names = tuple(named[value] if named else str(value) for value in values)
+        faults = {pair: _fault(pair, surveys.get(pair), values, options) for pair in pairs}
+        skipped = [f"{pair.image}: {fault}" for pair, fault in faults.items() if fault]
+        if skipped and options.on_error == "refuse":
+            more = f" ({len(skipped) - 1} more like it)" if len(skipped) > 1 else ""
+            raise DataError(f"{skipped[0]}{more}; repair it, or set `on_error: skip` under `data:`")
+        if len(values) < 2:
+            raise DataError(
+                f"{root}: the masks hold {len(values)} class(es) ({', '.join(names) or 'none'}) beside the values to "
+                f"ignore ({', '.join(map(str, options.ignore))}); segmentation needs at least two"
+            )
+        listed = [_listed(pair, surveys[pair], values) for pair in pairs if not faults[pair]]
+        dataset = _gathered(root.name, listed, names, options)
+        return replace(dataset, skipped=(*skipped, *dataset.skipped))
+
+
+def _gathered(name: str, listed: Sequence[Listed], names: tuple[str, ...], options: Options) -> Dataset:
+    cut = Cut(options.val_share, options.test_share, options.seed)
+    return gather(
+        name,
+        listed,
+        options.on_error,
+        names=names,
+        encode=lambda mask: mask,
+        written=lambda mask: f"{mask.digest} {mask.table}",
+        divide=partial(_divide, len(names), cut),
+        test_share=options.test_share,
+    )
+
+
+def _divide(classes: int, cut: Cut, targets: Sequence[MaskFile], test_share: float) -> tuple[Split, ...]:
+    shown = [[label for label, _ in target.pixels] for target in targets]
+    return splits.cut_sets(shown, classes, cut.val_share, test_share, cut.seed)
+
+
+def _pairs(root: Path, options: Options) -> Iterator[_Pair]:
+    if not root.is_dir():
+        raise DataError(f"data folder {root} does not exist; `data.path` is relative to the study file")
+    parts: dict[Path, Split | None] = {
+        folder: SPLITS[folder.name.lower()]
+        for folder in sorted(root.iterdir())
+        if folder.is_dir() and folder.name.lower() in SPLITS and (folder / options.images).is_dir()
+    }
+    for folder, split in (parts or {root: None}).items():
+        images, beside = folder / options.images, folder / options.masks
+        if images.is_dir() and not beside.is_dir():
+            raise DataError(f"{beside} does not exist; expected the masks of {images} in it, or say `masks: FOLDER`")
+        known = {path.relative_to(beside).with_suffix(""): path for path in _files(beside, masks.EXTENSIONS)}
+        for image in _files(images, EXTENSIONS):
+            if images == beside and image.stem.endswith(options.mask_suffix):
+                continue
+            place = image.relative_to(images)
+            wanted = place.with_name(f"{image.stem.removesuffix(options.image_suffix)}{options.mask_suffix}")
+            part = split or (SPLITS.get(place.parts[0].lower()) if len(place.parts) > 1 else None)
+            yield _Pair(image, known.get(wanted), beside / f"{wanted}.png", part)
+
+
+def _files(folder: Path, endings: Sequence[str]) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file())
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
+def _written(path: Path) -> tuple[str, ...]:
+    """Return the names in the file, one a line; none when there is no such file."""
+    if not path.is_file():
+        return ()
+    names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    if len(set(names)) < len(names):
+        raise DataError(f"{path}: a name stands there twice; expected the names of the values 0, 1, 2 ..., one a line")
+    return names
+
+
+def _fault(pair: _Pair, found: Survey | None, values: Sequence[int], options: Options) -> str:
+    if found is None:
+        return f"no mask; expected {pair.expected}"
+    if found.fault:
+        return f"cannot read the mask {pair.mask}: {found.fault}"
+    size = masks.size_of(pair.image)
+    if size is not None and size != (found.width, found.height):
+        return f"the image is {size[0]}x{size[1]} pixels, its mask {pair.mask} {found.width}x{found.height}"
+    strange = [value for value, _ in found.values if value not in values and value not in options.ignore]
+    if strange:
+        return (
+            f"the mask {pair.mask} has the value {strange[0]}, which is neither one of the {len(values)} classes "
+            "nor under `ignore`"
+        )
+    return ""
+
+
+def _listed(pair: _Pair, found: Survey, values: Sequence[int]) -> Listed:
+    table = tuple((value, label) for label, value in enumerate(values))
+    pixels = tuple((label, dict(found.values).get(value, 0)) for value, label in table)
+    target = MaskFile(pair.mask or pair.expected, table, tuple(row for row in pixels if row[1]), found.digest)
+    return Listed(FileImage(pair.image), target, pair.split)
+
+
+format = MaskFolder()  # noqa: A001  # the room's word for its plug-in

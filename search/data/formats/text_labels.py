@@ -1,0 +1,115 @@
+"""Tables of texts with any number of labels each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from search.data import splits, texts, textual
+from search.data.assembly import Cut
+from search.data.formats._base import Format
+from search.data.sample import Dataset, Split
+from search.data.tabular import Row
+from search.data.textual import Table, TableOptions
+from search.errors import DataError
+
+_YES, _NO = ("1", "1.0", "true", "yes"), ("", "0", "0.0", "false", "no")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options(TableOptions):
+    """A table with a header line, or a folder with one for each part.
+
+    Attributes:
+        label_column: holds a row's labels, parted by ``separator`` or as a JSON list; an empty one means none.
+        label_columns: instead, one column a class with 1 or 0, yes or no in it.
+    """
+
+    label_column: str | None = None
+    separator: str = ";"
+    label_columns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        texts.check(self)
+        if not self.separator:
+            raise ValueError("separator must be at least one character, got ''")
+        if len(set(self.label_columns)) < len(self.label_columns):
+            raise ValueError(f"label_columns: something stands twice in {list(self.label_columns)}")
+        if self.label_columns and self.label_column is not None:
+            raise ValueError("label_column and label_columns are two ways to say the same; leave one of them out")
+
+
+class TextLabels(Format):
+    """CSV, TSV or JSON lines: a text, perhaps a second one, and the names of all that is true of it."""
+
+    name, options, suffixes = "text_labels", Options, textual.SUFFIXES
+
+    def read(self, options: Options, base: Path) -> Dataset:
+        name, tables = textual.tables_of(options.path, base)
+        listed, problems = textual.read_texts(tables, options, partial(_labels, options))
+        texts.refuse(problems, options.on_error)
+        training = [item.label for item in listed if item.split in (None, Split.TRAIN)]
+        known = options.label_columns or texts.ordered_names([label for labels in training for label in labels])
+        if not known:
+            raise DataError(f"{name}: no training row has a label")
+        unseen = sorted(set(known) - {label for labels in training for label in labels})
+        if unseen:
+            raise DataError(f"{name}: no training row has the label {unseen[0]!r}; every label needs some in train")
+        strange = [
+            f"{texts.place_of(item)}: the label {label!r} is not among those of training"
+            for item in listed
+            for label in item.label
+            if label not in known
+        ]
+        index = {label: place for place, label in enumerate(known)}
+        return texts.collect(
+            name,
+            [item for item in listed if all(label in index for label in item.label)],
+            [*problems, *strange],
+            options,
+            names=known,
+            encode=lambda labels: tuple(sorted(index[label] for label in labels)),
+            written=lambda target: "+".join(known[place] for place in target),
+            divide=partial(_divide, len(known), Cut(options.val_share, options.test_share, options.seed)),
+        )
+
+
+def _labels(options: Options, table: Table) -> Callable[[Row], tuple[str, ...]]:
+    if options.label_columns:
+        for name in options.label_columns:
+            textual.column(table, name, (), "labels", "label_columns")
+        return partial(_marked, options.label_columns)
+    found = textual.column(table, options.label_column, textual.LABEL_NAMES, "labels", "label_column")
+    return partial(_listed, found, options.separator)
+
+
+def _listed(column: str, separator: str, row: Row) -> tuple[str, ...]:
+    word = row.values[column]
+    given = word.split(separator)
+    if word.startswith("["):
+        try:
+            given = [textual.plain_text(entry) for entry in json.loads(word)]
+        except ValueError as error:
+            raise DataError(f"{row.place}: the column {column!r} holds no valid JSON list: {error}") from error
+    return tuple(dict.fromkeys(name.strip() for name in given if name.strip()))
+
+
+def _marked(columns: Sequence[str], row: Row) -> tuple[str, ...]:
+    shown = []
+    for name in columns:
+        word = row.values[name].lower()
+        if word not in (*_YES, *_NO):
+            raise DataError(f"{row.place}: the column {name!r} must say 1 or 0, yes or no, got {word!r}")
+        if word in _YES:
+            shown.append(name)
+    return tuple(shown)
+
+
+def _divide(classes: int, cut: Cut, targets: Sequence[tuple[int, ...]], test_share: float) -> tuple[Split, ...]:
+    return splits.cut_sets(targets, classes, cut.val_share, test_share, cut.seed)
+
+
+format = TextLabels()  # noqa: A001  # the room's word for its plug-in

@@ -1,0 +1,249 @@
+"""Masks: a class for every pixel, read from image files, decoded once, moved with crops and flips of their images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from search.data import mapped
+from search.data.assembly import cache_folder, in_parallel
+from search.data.augment import Augmentation, Drawn
+from search.data.batches import place
+from search.data.cache import Frame
+from search.data.mapped import Shelf
+from search.data.sample import Sample
+from search.data.targets import Geometry, Rows
+from search.records import Json
+
+logger = logging.getLogger(__name__)
+Classes = NDArray[np.int32]
+EXTENSIONS = (".png", ".bmp", ".gif", ".tif", ".tiff")
+"""Of mask files: those that keep every value."""
+VOID = -1
+"""Class of pixels that count for nothing, as ``Mask.open`` gives it."""
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
+_VERSION = 1
+_PLAIN_MODES = ("1", "L", "P", "I")
+
+
+class Mask(Protocol):
+    """A sample's target in segmentation; plain, hashable data.
+
+    Attributes:
+        pixels: how many pixels each class has that is there, ``((class, count), ...)``.
+        digest: identifies what ``open`` gives.
+    """
+
+    @property
+    def pixels(self) -> tuple[tuple[int, int], ...]: ...
+
+    @property
+    def digest(self) -> str: ...
+
+    def open(self) -> Classes:
+        """Return the class of every pixel ``(H, W)``, ``VOID`` where it counts for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskFile:
+    """An image file with one value a pixel; ``table`` gives the class of each value, in pairs."""
+
+    path: Path
+    table: tuple[tuple[int, int], ...]
+    pixels: tuple[tuple[int, int], ...]
+    digest: str
+
+    def open(self) -> Classes:
+        values = read_values(self.path)
+        found = np.full(values.shape, VOID, dtype=np.int32)
+        for value, label in self.table:
+            found[values == value] = label
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a mask file holds.
+
+    Attributes:
+        values: ``((value, pixels), ...)``, sorted.
+        fault: why it cannot be read; empty when it can.
+    """
+
+    width: int = 0
+    height: int = 0
+    values: tuple[tuple[int, int], ...] = ()
+    digest: str = ""
+    fault: str = ""
+
+
+def read_values(path: Path) -> NDArray[np.int32]:
+    """Return the stored value of every pixel ``(H, W)``; of a palette image the index, not the colour.
+
+    Raises:
+        ValueError: several values a pixel. OSError: not an image, or a broken one.
+    """
+    with Image.open(path) as image:
+        image.load()
+        if image.mode in _PLAIN_MODES or image.mode.startswith("I;16"):
+            return np.asarray(image).astype(np.int32)
+        channels = np.asarray(image)
+        if channels.ndim == 3 and image.mode in ("RGB", "RGBA", "LA"):
+            colours = channels[..., :3] if image.mode != "LA" else channels[..., :1]
+            if (colours == colours[..., :1]).all():
+                return colours[..., 0].astype(np.int32)
+        raise ValueError(
+            f"a colour image ({image.mode}); expected a palette or grey image whose values are the classes"
+        )
+
+
+def survey(paths: Sequence[Path]) -> list[Survey]:
+    """Return what every one of the mask files holds; read once as long as none of them changes."""
+    digests = in_parallel(_digest, paths)
+    key = hashlib.sha256(json.dumps([_VERSION, digests]).encode()).hexdigest()
+    kept = cache_folder() / "checked" / f"masks-{key}.json"
+    try:
+        rows = json.loads(kept.read_text())
+        return [
+            Survey(row[0], row[1], tuple((v, n) for v, n in row[2]), digest)
+            for row, digest in zip(rows, digests, strict=True)
+        ]
+    except (OSError, ValueError):
+        found = [replace(one, digest=digest) for one, digest in zip(in_parallel(_survey, paths), digests, strict=True)]
+    if not any(one.fault for one in found):
+        _keep(kept, json.dumps([[one.width, one.height, one.values] for one in found]))
+    return found
+
+
+def _survey(path: Path) -> Survey:
+    try:
+        values = read_values(path)
+    except UnidentifiedImageError:
+        return Survey(fault="not an image, or of an unknown format")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return Survey(fault=str(error) or type(error).__name__)
+    there, counts = np.unique(values, return_counts=True)
+    pairs = tuple(zip(there.tolist(), counts.tolist(), strict=True))
+    return Survey(values.shape[1], values.shape[0], pairs)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _keep(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except OSError as error:
+        logger.debug("masks will be read again next time: %s", mapped.why(error))
+
+
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Return width and height of an image as it is meant to be seen; None when the file does not say them."""
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
+            return (image.height, image.width) if turned else image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None  # whoever decodes it says what is wrong
+
+
+@dataclass(frozen=True)
+class Masks(Rows):
+    """The masks of many samples ``(N, H, W)``, uint8 where that is enough for the classes, else int16.
+
+    Pixels that count for nothing have the largest value of the type, ``void_of``. Large sets stay in host memory and
+    give their batches to ``device``.
+    """
+
+    masks: Tensor
+    device: torch.device | None = None
+
+    def to(self, device: torch.device) -> Self:
+        return replace(self, masks=place(self.masks, device), device=device)
+
+    def index_select(self, dim: int, index: Tensor) -> Self:
+        chosen = self.masks.index_select(dim, index.to(self.masks.device))
+        return replace(self, masks=chosen.to(self.device or chosen.device))
+
+    def follow(self, geometry: Geometry) -> Self:
+        return replace(self, masks=geometry.masks(self.masks))
+
+
+def void_of(masks: Tensor) -> int:
+    """Return the value of ``masks`` that stands for no class."""
+    return int(torch.iinfo(masks.dtype).max)
+
+
+def decode(samples: Sequence[Sample], frame: Frame, classes: int, fingerprint: str, folder: Path | None) -> Masks:
+    """Return the masks of ``samples`` in a frame that shows whole images, each pixel the nearest one's class.
+
+    ``fingerprint`` identifies content and order of ``samples``; what was decoded before is in ``folder``, if given.
+    """
+    kind: type[Any] = np.uint8 if classes < np.iinfo(np.uint8).max else np.int16
+    shape = (len(samples), *frame.shape)
+
+    def fill(masks: NDArray[Any]) -> Mapping[str, Json]:
+        in_parallel(lambda number: _put(samples[number].target, masks, number), range(len(samples)))
+        return {}
+
+    if folder is not None:
+        facts = json.dumps(["masks", _VERSION, fingerprint, *shape, np.dtype(kind).name])
+        try:
+            found, _ = Shelf(folder).make(hashlib.sha256(facts.encode()).hexdigest()[:32], shape, kind, fill)
+            return Masks(torch.from_numpy(found))
+        except OSError as error:
+            logger.warning("masks cannot be cached in %s (%s): keeping them in memory", folder, mapped.why(error))
+    masks = np.empty(shape, dtype=kind)
+    fill(masks)
+    return Masks(torch.from_numpy(masks))
+
+
+def _put(mask: Mask, masks: NDArray[Any], number: int) -> None:
+    height, width = masks.shape[1:]
+    image = Image.fromarray(mask.open()).resize((width, height), Image.Resampling.NEAREST)
+    found = np.asarray(image)
+    masks[number] = np.where(found == VOID, np.iinfo(masks.dtype).max, found)
+
+
+@dataclass(frozen=True, slots=True)
+class WholeFrame(Frame):
+    """The whole image in validation too, squashed to the network's input: every pixel has its answer."""
+
+    @property
+    def extra(self) -> tuple[Json, ...]:
+        return ("whole",)
+
+
+@dataclass(frozen=True, slots=True)
+class WholeAugmentation(Augmentation):
+    """Random crops are stretched as validation stretches whole images; without crops the whole image is taken."""
+
+    def draw(self, ratios: Tensor, size: tuple[int, int], resize: tuple[int, int], generator: torch.Generator) -> Drawn:
+        drawn = Augmentation.draw(self, torch.ones_like(ratios), size, resize, generator)
+        if self.scale is not None:
+            return drawn
+        return replace(drawn, boxes=torch.tensor([0.5, 0.5, 1.0, 1.0]).repeat(len(ratios), 1))
+
+
+def whole(preset: Augmentation) -> WholeAugmentation:
+    """Return ``preset`` for images whose masks move with them: without operations that turn or shear them."""
+    return WholeAugmentation(preset.scale, preset.ratio, preset.flip, preset.jitter)

@@ -1,0 +1,69 @@
+"""Sentences of words that have a tag each: what all formats of them end in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from search.data import splits, texts
+from search.data.assembly import Cut, Listed
+from search.data.sample import Dataset, Split
+from search.data.texts import Words
+from search.errors import DataError
+
+OUTSIDE = "O"
+"""The tag of a word that belongs to no entity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Words and tags of one sentence; ``place`` is how an error calls it: ``train.conll, line 3``."""
+
+    place: str
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+    split: Split | None
+
+
+def tagged(name: str, sentences: Sequence[Sentence], problems: Sequence[str], options: texts.TextOptions) -> Dataset:
+    """Return the data set of ``sentences``; a sample's target is the tuple of its words' tags, as indices.
+
+    Raises:
+        DataError: as of ``texts.collect``; fewer than two tags; a tag that no training sentence has.
+    """
+    training = (sentence for sentence in sentences if sentence.split in (None, Split.TRAIN))
+    known = texts.ordered_names([tag for sentence in training for tag in sentence.tags])
+    if OUTSIDE in known:
+        known = (OUTSIDE, *(tag for tag in known if tag != OUTSIDE))
+    strange = [
+        f"{sentence.place}: the tag {tag!r} is not among those of training: {', '.join(known[:12])}"
+        for sentence in sentences
+        for tag in sorted(set(sentence.tags) - set(known))
+    ]
+    problems = [*problems, *strange]
+    texts.refuse(problems, options.on_error)
+    if len(known) < 2:
+        raise DataError(f"{name}: {len(known)} tags found ({', '.join(known) or 'none'}); at least two are needed")
+    index = {tag: place for place, tag in enumerate(known)}
+    listed = [
+        Listed(Words(sentence.place, sentence.words), sentence.tags, sentence.split)
+        for sentence in sentences
+        if all(tag in index for tag in sentence.tags)
+    ]
+    return texts.collect(
+        name,
+        listed,
+        problems,
+        options,
+        names=known,
+        encode=lambda tags: tuple(index[tag] for tag in tags),
+        written=lambda target: " ".join(known[place] for place in target),
+        divide=partial(_divide, len(known), Cut(options.val_share, options.test_share, options.seed)),
+    )
+
+
+def _divide(tags: int, cut: Cut, targets: Sequence[tuple[int, ...]], test_share: float) -> tuple[Split, ...]:
+    """Cut so that every tag has its share of sentences in each part."""
+    shown = [tuple(sorted(set(target))) for target in targets]
+    return splits.cut_sets(shown, tags, cut.val_share, test_share, cut.seed)

@@ -1,0 +1,172 @@
+"""Texts as inputs: one, or a pair of them, or words that have a tag each; and what all formats of texts end in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from search.data.assembly import Cut, Listed, OnError, gather
+from search.data.sample import Dataset, Split
+from search.errors import DataError
+
+_EXCERPT = 200
+"""Characters of a text that its name shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text, perhaps with a second one (premise and hypothesis, question and answer)."""
+
+    place: str
+    text: str
+    pair: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The place, ``reviews.csv, line 3``, and how the text begins: pages show a mistake by it."""
+        whole = self.text if self.pair is None else f"{self.text} | {self.pair}"
+        return f"{self.place}: {shortened(whole)}"
+
+    @property
+    def length(self) -> int:
+        return len(self.text) + len(self.pair or "")
+
+    def open(self) -> str:
+        return self.text if self.pair is None else f"{self.text}\n{self.pair}"
+
+    def digest(self) -> bytes:
+        return hashlib.sha256("\0".join(filter(None, (self.text, self.pair))).encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A sentence of words, each of which has a tag."""
+
+    place: str
+    words: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.place}: {shortened(' '.join(self.words))}"
+
+    @property
+    def length(self) -> int:
+        return sum(len(word) + 1 for word in self.words)
+
+    def open(self) -> str:
+        return " ".join(self.words)
+
+    def digest(self) -> bytes:
+        return hashlib.sha256("\0".join(self.words).encode()).digest()
+
+
+class TextOptions(Protocol):
+    """What the options of every format of texts say."""
+
+    @property
+    def val_share(self) -> float: ...
+    @property
+    def test_share(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def limit(self) -> int | None: ...
+    @property
+    def on_error(self) -> OnError: ...
+
+
+def shortened(text: str, most: int = _EXCERPT) -> str:
+    """Return how ``text`` begins, in one line of at most ``most`` characters."""
+    line = " ".join(text[: 4 * most].split())
+    return line if len(line) <= most and len(text) <= 4 * most else f"{line[: most - 1].rstrip()}…"
+
+
+def check(options: TextOptions) -> None:
+    """Check what all options of texts share.
+
+    Raises:
+        ValueError: a share or a limit without sense.
+    """
+    Cut(options.val_share, options.test_share, options.seed)
+    if options.limit is not None and options.limit < 2:
+        raise ValueError(f"limit must be at least 2 samples, got {options.limit}")
+
+
+def collect(
+    name: str,
+    listed: Sequence[Listed],
+    problems: Sequence[str],
+    options: TextOptions,
+    *,
+    names: Sequence[str],
+    encode: Callable[[Any], Any],
+    written: Callable[[Any], str],
+    divide: Callable[[Sequence[Any], float], Sequence[Split]],
+) -> Dataset:
+    """Return the data set of ``listed`` texts, the longest first, so that batches in order need little padding.
+
+    Args:
+        problems: one line for every row that cannot be used.
+        names, encode, written, divide: as of ``assembly.gather``.
+
+    Raises:
+        DataError: there are problems (unless ``on_error`` is ``skip``), or a part is empty.
+    """
+    refuse(problems, options.on_error)
+    ordered = sorted(limited(listed, options.limit, options.seed), key=lambda item: -_length(item))
+    found = gather(
+        name,
+        ordered,
+        options.on_error,
+        names=names,
+        encode=encode,
+        written=written,
+        divide=divide,
+        test_share=options.test_share,
+    )
+    return replace(found, skipped=(*problems, *found.skipped))
+
+
+def place_of(item: Listed) -> str:
+    """Return where a listed text stands, ``reviews.csv, line 3``."""
+    return item.input.place if isinstance(item.input, Text | Words) else item.input.name
+
+
+def _length(item: Listed) -> int:
+    text = item.input
+    return text.length if isinstance(text, Text | Words) else 0
+
+
+def refuse(problems: Sequence[str], on_error: OnError) -> None:
+    """Raise the first of ``problems``, where rows that cannot be used are not to be skipped.
+
+    Raises:
+        DataError: there is one.
+    """
+    if problems and on_error == "refuse":
+        more = f" ({len(problems) - 1} more rows that cannot be used)" if len(problems) > 1 else ""
+        raise DataError(f"{problems[0]}{more}; mend it, or set `on_error: skip` under `data:`")
+
+
+def limited(listed: Sequence[Listed], limit: int | None, seed: int) -> list[Listed]:
+    """Return at most ``limit`` samples of each part of the data, drawn by ``seed``, in the order they had."""
+    if limit is None:
+        return list(listed)
+    kept: list[int] = []
+    for number, split in enumerate(Split):
+        places = [place for place, item in enumerate(listed) if (item.split or Split.TRAIN) is split]
+        drawn = np.random.default_rng([seed, number]).permutation(len(places))[:limit]
+        kept += [places[place] for place in drawn]
+    return [listed[place] for place in sorted(kept)]
+
+
+def ordered_names(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the different ``labels`` in order: as numbers where all are whole numbers, else by the alphabet."""
+    found = set(labels)
+    if all(label.lstrip("-").isdigit() for label in found):
+        return tuple(sorted(found, key=int))
+    return tuple(sorted(found))

@@ -1,0 +1,300 @@
+"""Tables of texts: CSV, TSV and JSON lines, in one file or one for each part of the data."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from search.data import splits, texts
+from search.data.assembly import Cut, Listed, OnError
+from search.data.sample import Dataset, Split
+from search.data.tabular import SPLITS, Row
+from search.data.texts import Text
+from search.errors import DataError
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".ndjson")
+TEXT_NAMES = ("text", "sentence", "sentence1", "premise", "question1", "question", "review", "content", "comment")
+PAIRS = {"sentence1": "sentence2", "premise": "hypothesis", "question1": "question2", "text": "text_pair"}
+"""The second text's column where the first one's is called so."""
+LABEL_NAMES = ("label", "labels", "class", "category", "sentiment", "target", "intent", "score")
+_LONGEST = 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableOptions:
+    """A table with a header line, or a folder with one for each part: ``train.tsv``, ``dev.tsv``, ``test.tsv``.
+
+    ``.csv``, ``.tsv``, or ``.jsonl`` with one object a line.
+
+    Attributes:
+        text_column: found by its name where nothing is said (``text``, ``sentence``, ``review`` ...).
+        pair_column: of a second text; found where the first is ``sentence1``, ``premise`` or ``question1``.
+        split_column: may be missing from the file; a file of a folder is a part of its own.
+        val_share: cut from the training rows when there is no validation part; ``test_share`` likewise.
+        limit: take at most so many samples of each part, drawn by ``seed``; nothing means all.
+    """
+
+    path: str
+    text_column: str | None = None
+    pair_column: str | None = None
+    split_column: str = "split"
+    val_share: float = 0.2
+    test_share: float = 0.0
+    seed: int = 0
+    limit: int | None = None
+    on_error: OnError = "refuse"
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        texts.check(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of one part of the data; ``split`` is None where a column says it, or nothing does.
+
+    A row that cannot be read comes as the line that says why.
+    """
+
+    name: str
+    split: Split | None
+    columns: tuple[str, ...]
+    rows: Iterator[Row | str]
+
+
+Reader = Callable[[Table], Callable[[Row], Any]]
+"""Looks for the columns it needs, then reads the label of every row; both raise DataError."""
+
+
+def tables_of(given: str, base: Path) -> tuple[str, list[Table]]:
+    """Return the name of the data at a path and their tables.
+
+    Raises:
+        DataError: there is none, it cannot be read, two files are the same part.
+    """
+    path = base / Path(given).expanduser()
+    if path.is_dir():
+        files = files_of(path, SUFFIXES)
+        return path.name, [_table(file, split) for split, file in files.items()]
+    return path.stem, [_table(path, None)]
+
+
+def files_of(folder: Path, suffixes: Sequence[str]) -> dict[Split, Path]:
+    """Return the file of each part of the data in ``folder``: ``train.tsv``, ``dev.tsv`` ...
+
+    Raises:
+        DataError: none for training, or two for one part.
+    """
+    found: dict[Split, Path] = {}
+    for file in sorted(folder.iterdir()):
+        split = SPLITS.get(file.stem.lower())
+        if split is None or file.suffix.lower() not in suffixes:
+            continue
+        if split in found:
+            raise DataError(f"{folder} has both {found[split].name} and {file.name} for {split}; remove one of them")
+        found[split] = file
+    if Split.TRAIN not in found:
+        raise DataError(f"{folder} has no train file; expected train{suffixes[0]} ({', '.join(suffixes)}), dev, test")
+    return {split: found[split] for split in Split if split in found}
+
+
+def read_texts(tables: Sequence[Table], options: Any, reader: Reader) -> tuple[list[Listed], list[str]]:
+    """Return the texts of all ``tables`` with the labels that ``reader`` reads, and a line for each unusable row.
+
+    Raises:
+        DataError: a column that is needed is missing.
+    """
+    listed: list[Listed] = []
+    problems: list[str] = []
+    for table in tables:
+        try:
+            first = column(table, options.text_column, TEXT_NAMES, "texts", "text_column")
+            second = options.pair_column or PAIRS.get(first, "")
+            if options.pair_column:
+                column(table, second, (), "second texts", "pair_column")
+            label = reader(table)
+        except DataError as error:
+            if table.split is not Split.TEST:
+                raise
+            problems.append(str(error))  # the test part of a competition has no labels
+            continue
+        for row in table.rows:
+            if isinstance(row, str):
+                problems.append(row)
+                continue
+            try:
+                pair = row.text(second, "a second text") if second in table.columns else None
+                text = Text(row.place, row.text(first, "a text"), pair)
+                listed.append(Listed(text, label(row), table.split or row.split(options.split_column)))
+            except DataError as error:
+                problems.append(str(error))
+    return listed, problems
+
+
+def column(table: Table, given: str | None, known: Sequence[str], what: str, option: str) -> str:
+    """Return the column that holds ``what``: the ``given`` one, else the first of the ``known`` names that is there.
+
+    Raises:
+        DataError: there is none.
+    """
+    header = ", ".join(table.columns) or "nothing"
+    if given is not None:
+        if given not in table.columns:
+            raise DataError(f"{table.name}: no column {given!r}; the header has {header}")
+        return given
+    lower = {name.lower(): name for name in reversed(table.columns)}
+    found = next((lower[name] for name in known if name in lower), None)
+    if found is None:
+        raise DataError(f"{table.name}: no column with {what} found; the header has {header}; set `data.{option}`")
+    return found
+
+
+def _table(file: Path, split: Split | None) -> Table:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(
+            f"cannot read the table {file}: {error.strerror}; `data.path` is relative to the study file"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"the table {file} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    if file.suffix.lower() in (".jsonl", ".json", ".ndjson"):
+        return _json_table(file, text, split)
+    lines = _tabbed(text) if file.suffix.lower() == ".tsv" else _separated(file, text)
+    columns = tuple(name.strip() for name in next(lines, (0, []))[1])
+    if len(set(columns)) < len(columns):
+        raise DataError(f"{file}: a column stands twice in the header {', '.join(columns)}; rename one of them")
+    return Table(str(file), split, columns, _rows(file, columns, lines))
+
+
+Lines = Iterator[tuple[int, list[str]]]
+
+
+def _rows(file: Path, columns: tuple[str, ...], lines: Lines) -> Iterator[Row | str]:
+    for number, fields in lines:
+        place = f"{file}, line {number}"
+        if not any(field.strip() for field in fields):
+            continue
+        if len(fields) != len(columns):
+            yield f"{place}: {len(fields)} fields where the header has {len(columns)}; quote a text that holds some"
+        else:
+            yield Row(place, {name: field.strip() for name, field in zip(columns, fields, strict=True)})
+
+
+def _separated(file: Path, text: str) -> Lines:
+    csv.field_size_limit(_LONGEST)
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        for fields in reader:
+            yield reader.line_num, fields
+    except csv.Error as error:
+        raise DataError(f"{file}, line {reader.line_num}: {error}; expected comma-separated values") from error
+
+
+def _tabbed(text: str) -> Lines:
+    """Read tab-separated lines, quoted or not: most data sets of texts do without, and have quotation marks in them.
+
+    They are taken as quoted where that reads without fault and no line is joined with the next that is complete.
+    """
+    # Not splitlines(), which also parts a text at characters such as U+2028.
+    plain = [line.split("\t") for line in text.replace("\r\n", "\n").rstrip("\n").split("\n")]
+    csv.field_size_limit(_LONGEST)
+    try:
+        quoted = list(csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True))
+    except csv.Error:
+        return iter(enumerate(plain, 1))
+    width = len(plain[0]) if plain else 0
+    complete = all(len(fields) == width for fields in plain if any(fields))
+    whole = all(len(fields) == width for fields in quoted if any(fields))
+    return iter(enumerate(quoted if whole and not (complete and len(quoted) < len(plain)) else plain, 1))
+
+
+def _json_table(file: Path, text: str, split: Split | None) -> Table:
+    if text.lstrip().startswith("["):
+        try:
+            entries: list[tuple[str, Any]] = [
+                (f"{file}, entry {n}", entry) for n, entry in enumerate(json.loads(text), 1)
+            ]
+        except ValueError as error:
+            raise DataError(f"{file} is no valid JSON: {error}") from error
+    else:
+        entries = [(f"{file}, line {n}", line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+    rows = [_json_row(place, entry) for place, entry in entries]
+    columns = dict.fromkeys(name for row in rows if isinstance(row, Row) for name in row.values)
+    full = (Row(row.place, dict.fromkeys(columns, "") | row.values) if isinstance(row, Row) else row for row in rows)
+    return Table(str(file), split, tuple(columns), full)
+
+
+def _json_row(place: str, entry: Any) -> Row | str:
+    if isinstance(entry, str):
+        try:
+            entry = json.loads(entry)
+        except ValueError as error:
+            return f"{place}: no valid JSON: {error}"
+    if not isinstance(entry, dict):
+        return f"{place}: expected a JSON object with a text and its label, got {texts.shortened(repr(entry), 60)}"
+    return Row(place, {str(name): plain_text(value) for name, value in entry.items()})
+
+
+def plain_text(value: Any) -> str:
+    """Return a value of a table as a CSV file would have it; lists as JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return value.strip() if isinstance(value, str) else json.dumps(value)
+
+
+def labels(given: str | None, table: Table) -> Callable[[Row], str]:
+    """Return what reads the label of a row of ``table``."""
+    found = column(table, given, LABEL_NAMES, "labels", "label_column")
+    return lambda row: row.text(found, "a label")
+
+
+def classes_of(
+    name: str,
+    listed: Sequence[Listed],
+    problems: Sequence[str],
+    options: texts.TextOptions,
+    order: Sequence[str] | None = None,
+) -> Dataset:
+    """Return the data set of texts with one label each; ``order`` is that of the classes, where the data have one.
+
+    Raises:
+        DataError: as of ``texts.collect``; fewer than two classes; a label that no training row has.
+    """
+    known = texts.ordered_names([item.label for item in listed if item.split in (None, Split.TRAIN)])
+    if order:
+        known = tuple(label for label in order if label in known)
+    strange = [
+        f"{texts.place_of(item)}: the label {item.label!r} is not among those of training: {', '.join(known[:12])}"
+        for item in listed
+        if item.label not in known
+    ]
+    problems = [*problems, *strange]
+    texts.refuse(problems, options.on_error)
+    if len(known) < 2:
+        found = f"only the class {known[0]!r}" if known else "no class"
+        raise DataError(f"{name}: {found} found; classification needs at least two classes")
+    index = {label: place for place, label in enumerate(known)}
+    cut = Cut(options.val_share, options.test_share, options.seed)
+    return texts.collect(
+        name,
+        [item for item in listed if item.label in index],
+        problems,
+        options,
+        names=known,
+        encode=lambda label: index[label],
+        written=lambda target: known[target],
+        divide=partial(_divide, known, cut),
+    )
+
+
+def _divide(names: Sequence[str], cut: Cut, targets: Sequence[int], test_share: float) -> tuple[Split, ...]:
+    return splits.cut(targets, names, cut.val_share, test_share, cut.seed)

@@ -1,0 +1,132 @@
+"""What validation found out in detail: results by class, mistakes, pictures worth looking at. Part of the records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class ClassResult:
+    """Validation results of one class at the best epoch."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Validation results of one class, or of one predicted number, at the best epoch, in a task's own measures.
+
+    Attributes:
+        values: measure -> value (``average_precision``, ``iou``, ``rmse`` ...), the most telling one first;
+            without those that are not defined for it.
+        support: validation samples (or boxes, or pixels) it was measured on.
+    """
+
+    name: str
+    values: Mapping[str, float]
+    support: int
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box in a picture; all four sides in shares of the original image, the origin at the top left.
+
+    Attributes:
+        score: confidence of a predicted one; None for a true one.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    label: str
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A validation sample worth looking at, with what was true and what was predicted.
+
+    Attributes:
+        place: in the validation split, counted from 0.
+        caption: one line: what is to be seen (``true 3.1, predicted 5.0``).
+        boxes: true ones, and predicted ones with a score.
+        true_mask, predicted_mask: PNG in base64, one grey value a class, over the part ``shown`` of the image;
+            empty where there is none.
+        shown: that part, as left, top, right, bottom in shares of the original image.
+        sample: what the data set calls it: a file's path where there is a file.
+    """
+
+    place: int
+    caption: str
+    boxes: tuple[Box, ...] = ()
+    true_mask: str = ""
+    predicted_mask: str = ""
+    shown: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    sample: str = ""
+
+    @classmethod
+    def from_json(cls, data: Json) -> Picture:
+        """Read what ``dataclasses.asdict`` and JSON made of one."""
+        boxes = tuple(Box(**box) for box in data["boxes"])
+        return cls(**{**data, "boxes": boxes, "shown": tuple(data["shown"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A validation sample that was taken for another class.
+
+    Attributes:
+        place: in the validation split, counted from 0.
+        true, predicted: names of classes; ``confidence`` is the probability given to ``predicted``.
+        sample: what the data set calls it: a file's path where there is a file.
+    """
+
+    place: int
+    true: str
+    predicted: str
+    confidence: float
+    sample: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Validation in detail at a trial's best epoch.
+
+    Attributes:
+        classes: one result a class, in the data set's order.
+        confusion: rows are true classes, columns predicted ones; counts.
+            Empty where a sample does not have exactly one class.
+        mistakes: the most confident ones, the surest first.
+        measured: results per class or number in the task's own measures.
+        pictures: samples worth looking at, the worst first.
+    """
+
+    classes: tuple[ClassResult, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+    measured: tuple[Measured, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: Json) -> Evaluation:
+        """Read what ``dataclasses.asdict`` and JSON made of one."""
+        classes = tuple(ClassResult(**result) for result in data["classes"])
+        mistakes = tuple(Mistake(**mistake) for mistake in data.get("mistakes", ()))
+        measured = tuple(Measured(**result) for result in data.get("measured", ()))
+        pictures = tuple(Picture.from_json(picture) for picture in data.get("pictures", ()))
+        return cls(classes, tuple(tuple(row) for row in data["confusion"]), mistakes, measured, pictures)
+
+    def named(self, samples: Sequence[str]) -> Evaluation:
+        """Return the same with ``samples``, the names of the validation split in order, put to what it names."""
+        known = (replace(mistake, sample=samples[mistake.place]) for mistake in self.mistakes)
+        pictures = (replace(picture, sample=samples[picture.place]) for picture in self.pictures)
+        return replace(self, mistakes=tuple(known), pictures=tuple(pictures))

@@ -1,0 +1,243 @@
+"""The winner of a search as a folder that can be used, handed on and checked without the study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from search import api, model_card, model_folder
+from search.errors import RunError, UserError
+from search.laboratory import versions
+from search.model_folder import FINAL, SELECTED, TRAINED, Check, ModelFacts, Origin
+from search.model_formats import model_format
+from search.model_formats._base import ModelFormat
+from search.predicting import outputs_of, rebuilt, task_of
+from search.records import Refit
+from search.store import DEFAULT_URL
+from search.tasks._base import Task
+from search.winner import BEST, REFIT, Seen, Tell, Winner, chosen_refit, chosen_trial, labels_of, look, winner_of
+from spaces import backbones
+from spaces.backbones._base import NO_WEIGHTS
+from spaces.candidate import Candidate
+from spaces.errors import SpaceError
+from spaces.plain import blank
+
+_BATCH = 32
+_COMPARED = 64
+_SAME = 1e-3
+"""A metric that is farther from the stored one, relative to it and to 1, is told to the user."""
+_FOLDED = 1e-4
+"""Allowed difference, relative to the largest output, when batch norms are folded: each of them rounds otherwise."""
+Calibrate = Callable[[Tensor, Tensor], float]
+"""Validation logits and labels -> temperature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export left behind; ``notes`` is what a user should know of it, a line each."""
+
+    folder: Path
+    facts: ModelFacts
+    notes: tuple[str, ...] = ()
+
+
+def export_study(
+    study: str,
+    *,
+    candidate: str = BEST,
+    formats: Sequence[str] = ("safetensors",),
+    output: str | Path | None = None,
+    fold_bn: bool = False,
+    storage: str = DEFAULT_URL,
+    data: Path | None = None,
+    artifacts: str | None = None,
+    calibrate: Calibrate | None = None,
+    compared: int = _COMPARED,
+    tell: Tell = lambda *_: None,
+) -> Exported:
+    """Write a trained candidate to a folder and return what was written; every file is opened again and compared.
+
+    A model that was in the folder stays as it is until the new one is whole.
+
+    Args:
+        candidate: ``best``, the number of a trial, or ``refit`` for the newest finished refit.
+        formats: any of ``search.model_formats``.
+        output: the folder; ``runs/STUDY/model`` by default.
+        fold_bn: fold batch norms into the layers in front of them.
+        data: where the data lies when it is not where the study file says.
+        artifacts: where the folder of the study's checkpoints is mounted on this machine.
+        calibrate: fits the temperature to validation logits and labels; None leaves it at 1.
+        compared: validation images on which each file is compared; 0 takes all.
+        tell: told how far it is, ``(what, done, total)``.
+
+    Raises:
+        UserError: no such study, trial, checkpoint or format; other data; the folder holds something else.
+        RunError: the network cannot be written in a format, or a file does not compute what the network does.
+    """
+    chosen = {name: model_format(name) for name in dict.fromkeys(formats)}
+    if not chosen:
+        raise UserError("no format to export to; name at least one with --format")
+    record = api.load_study(study, storage=storage)
+    trial, refit = chosen_refit(record) if candidate == REFIT else (chosen_trial(record, candidate), None)
+    folder = Path(output) if output is not None else Path("runs") / record.name / "model"
+    model_folder.check_target(folder)
+    shelf = api.open_artifacts(record.name, storage=storage, artifacts=artifacts)
+    winner = replace(winner_of(record, trial, shelf, data, tell), refit=refit)
+    if refit is not None and calibrate is not None and refit.data != "train":
+        raise UserError("a temperature needs images that were not trained on; refit with `--on train` to have some")
+    seen = look(winner, compared, tell)
+    temperature = calibrate(seen.outputs, labels_of(winner, seen)) if calibrate is not None else 1.0
+    notes = [*_differences(seen.metrics, winner)]
+    if fold_bn:
+        count = winner.network.fold()
+        notes += [] if count else ["no batch norm stands right behind a layer: nothing was folded"]
+    facts = replace(_facts(winner, seen), temperature=temperature, folded=fold_bn)
+    with model_folder.replacing(folder) as place:
+        facts = _write(winner, facts, chosen, seen, place, tell)
+    return Exported(folder, facts, tuple(notes))
+
+
+def _differences(metrics: Mapping[str, float], winner: Winner) -> Iterator[str]:
+    """Yield a line for every metric that is not what the search stored: it may have computed in half precision."""
+    if winner.refit is not None:
+        return  # it is measured on the test images, not on these
+    stored = winner.checkpoint.facts["metrics"]
+    device = winner.trial.extras.get("device", "another device")
+    for name, value in metrics.items():
+        if name in stored and abs(value - stored[name]) > _SAME * max(1.0, abs(stored[name])):
+            yield (
+                f"{name} is {value:.4f} here in float32 on the CPU, {stored[name]:.4f} in the search on {device}, "
+                "where `training.precision: auto` may compute in half precision"
+            )
+
+
+def _facts(winner: Winner, seen: Seen) -> ModelFacts:
+    record, trial, found, refit = winner.study, winner.trial, winner.checkpoint.facts, winner.refit
+    size = trial.size
+    tested = refit is not None and bool(refit.test)
+    return ModelFacts(
+        name=f"{record.name}-trial-{trial.number}" if refit is None else f"{record.name}-refit-{refit.number}",
+        study=record.name,
+        trial=trial.number if refit is None else None,
+        task=winner.task.name,
+        classes=tuple(found["classes"]),
+        words=trial.words,
+        backbone=winner.candidate.structure.backbone,
+        weights=_origin(winner),
+        frame=winner.frame,
+        base_size=winner.pretrained.chain.input_size,
+        objective=record.metric,
+        metrics=dict(refit.test) if refit is not None and tested else seen.metrics,
+        stored={} if refit is not None else dict(found["metrics"]),
+        images=sum(record.dataset.counts.get("test", {}).values()) if tested else winner.feed.count,
+        measured_on=_measured_on(refit, tested=tested),
+        dataset=record.dataset.name,
+        dataset_fingerprint=record.dataset.fingerprint,
+        parameters=sum(parameter.numel() for parameter in winner.network.parameters()),
+        flops=size.flops if size else 0,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        files={},
+        checks=(),
+        versions=versions(),
+        outputs=winner.task.outputs,
+        task_options=dict(found.get("task_options", {})),
+        task_facts=dict(found.get("task_facts", {})),
+    )
+
+
+def _measured_on(refit: Refit | None, *, tested: bool) -> str:
+    if refit is None:
+        return SELECTED
+    if tested:
+        return FINAL if refit.look == 1 else f"{FINAL}, look {refit.look} at them"
+    return TRAINED if refit.data != "train" else SELECTED
+
+
+def _origin(winner: Winner) -> Origin:
+    weights: dict[str, Any] = winner.checkpoint.facts["weights"]
+    name = str(weights["name"])
+    if name == NO_WEIGHTS:
+        return Origin(name=name)
+    try:
+        known = backbones.resolve(winner.candidate.structure.backbone).weights
+    except SpaceError:  # its source was there when the network was rebuilt; only the card is poorer
+        known = ()
+    published = next((found for found in known if found.name == name), None)
+    license_name, source = (published.license, published.origin) if published else ("", "")
+    return Origin(name=name, sha256=str(weights["sha256"]), license=license_name, source=source)
+
+
+def _write(
+    winner: Winner, facts: ModelFacts, chosen: Mapping[str, ModelFormat], seen: Seen, place: Path, tell: Tell
+) -> ModelFacts:
+    files = {name: known.file_name for name, known in chosen.items()}
+    facts = replace(facts, files=files)
+    checks: list[Check] = []
+    text = {model_folder.FACTS: facts.to_json(), model_folder.CANDIDATE: _json(winner.candidate)}
+    for number, (name, known) in enumerate(chosen.items(), 1):
+        tell(f"writing {name}", number, len(chosen))
+        path = place / known.file_name
+        known.write(winner.network, _example(seen.compared), path, text)
+        rebuild = partial(_again, winner, facts)
+        checks.append(_compared(known, known.open(path, rebuild), seen, winner.task, facts))
+    facts = replace(facts, checks=tuple(checks))
+    (place / model_folder.FACTS).write_text(facts.to_json(), "utf-8")
+    (place / model_folder.CANDIDATE).write_text(_json(winner.candidate), "utf-8")
+    shape = ", ".join(map(str, winner.network.input_shape))
+    snippets = [(known.file_name, known.needs, known.snippet({"shape": shape})) for known in chosen.values()]
+    (place / model_folder.CARD).write_text(model_card.card(facts, winner.task.hub_task, snippets), "utf-8")
+    return facts
+
+
+def _again(winner: Winner, facts: ModelFacts, state: Mapping[str, Tensor]) -> nn.Module:
+    """Return the network around ``state`` as ``load_model`` will make it, from what is kept with the model alone."""
+    task = task_of(facts.task, facts.task_options, facts.task_facts)
+    pretrained = blank(winner.candidate, facts.base_size)
+    return rebuilt(winner.candidate, pretrained, task, len(facts.classes), state, folded=facts.folded)
+
+
+def _example(images: Tensor) -> Tensor:
+    """Return two inputs: from one alone an exporter takes it that there is never more."""
+    two = images[:2] if len(images) > 1 else images.repeat(2, *[1] * (images.ndim - 1))
+    return two.clone()  # a view would take all images with it into the file
+
+
+def _compared(known: ModelFormat, opened: nn.Module, seen: Seen, task: Task, facts: ModelFacts) -> Check:
+    """Return how the file compares with the network, run on one image, then on batches of the others.
+
+    Raises:
+        RunError: they differ by more than rounding.
+    """
+    images = seen.compared
+    parts = [images[:1], *images[1:].split(_BATCH)] if len(images) > 1 else [images]  # type: ignore[no-untyped-call]
+    found = torch.cat([outputs_of(opened, part) for part in parts])
+    allowed = max(known.tolerance, _FOLDED if facts.folded else 0.0)
+    difference = float((found - seen.expected).abs().max() / seen.expected.abs().max().clamp(min=1e-12))
+    answers = [task.answers(outputs, facts.classes, 1) for outputs in (found, seen.expected)]
+    labels = ([answer.label for (answer,) in said] for said in answers)
+    same = sum(one == other for one, other in zip(*labels, strict=True))
+    if not difference <= allowed:
+        raise RunError(
+            f"{known.file_name} does not compute what the network does: outputs differ by {difference:.1e} of the "
+            f"largest, {allowed:.0e} is allowed; nothing was written; leave the format {known.name} out and report this"
+        )
+    return Check(
+        format=known.name,
+        file=known.file_name,
+        images=len(images),
+        difference=difference,
+        allowed=allowed,
+        agreeing=same,
+    )
+
+
+def _json(candidate: Candidate) -> str:
+    return json.dumps(candidate.to_json(), indent=2, ensure_ascii=False) + "\n"

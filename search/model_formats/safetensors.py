@@ -1,0 +1,46 @@
+"""Weights alone, under the pretrained network's key names; the network is made anew from ``candidate.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from search.errors import UserError
+from search.model_formats._base import ModelFormat, Rebuild
+from spaces.plain import Plain
+
+
+class Safetensors(ModelFormat):
+    """https://huggingface.co/docs/safetensors: no code in the file, read without a copy."""
+
+    name, file_name, rank = "safetensors", "model.safetensors", 0
+    moves = True
+    tolerance = 1e-5
+    needs = "ftsearch"
+
+    def write(self, network: Plain, example: Tensor, path: Path, facts: Mapping[str, str]) -> None:
+        # Cloned: the format refuses tensors that share memory, as tied weights do.
+        state = {name: value.detach().clone().contiguous() for name, value in network.named_state().items()}
+        save_file(state, path, metadata={"format": "pt", **facts})
+
+    def open(self, path: Path, rebuild: Rebuild) -> nn.Module:
+        try:
+            return rebuild(load_file(path))
+        except SafetensorError as error:
+            raise UserError(f"cannot read {path}: {error}; export the model again") from error
+
+    def snippet(self, facts: Mapping[str, str]) -> str:
+        return (
+            "from PIL import Image\n"
+            "from search.api import load_model\n\n"
+            'model = load_model(".")\n'
+            'image = model.transform(Image.open("image.jpg").convert("RGB"))\n'
+            "outputs = model.network(image[None])          # a plain torch.nn.Module\n"
+        )
+
+
+model_format = Safetensors()

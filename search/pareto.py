@@ -1,0 +1,58 @@
+"""Points of which none is better in everything: dominance, fronts, and the volume a front covers; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Point = Sequence[float]
+"""One value an objective, in the order of ``maximize``."""
+
+
+def dominates(one: Point, other: Point, maximize: Sequence[bool]) -> bool:
+    """Return whether ``one`` is as good as ``other`` in every objective and better in one."""
+    mine, theirs = _losses(one, maximize), _losses(other, maximize)
+    return mine != theirs and all(left <= right for left, right in zip(mine, theirs, strict=True))
+
+
+def front(points: Sequence[Point], maximize: Sequence[bool]) -> tuple[int, ...]:
+    """Return the places of the points that no other one dominates, in order; of equal points the first one.
+
+    Points are visited from the best in the first objective on, so that only a front point can dominate another one:
+    as many comparisons as points times front points.
+    """
+    losses = [_losses(point, maximize) for point in points]
+    found: list[int] = []
+    for place in sorted(range(len(losses)), key=lambda place: (losses[place], place)):
+        mine = losses[place]
+        if not any(all(left <= right for left, right in zip(losses[kept], mine, strict=True)) for kept in found):
+            found.append(place)
+    return tuple(sorted(found))
+
+
+def hypervolume(points: Sequence[Point], reference: Point, maximize: Sequence[bool]) -> float:
+    """Return the volume between ``reference`` and the points that are better than it in every objective.
+
+    The usual measure of a front (Zitzler and Thiele 1998, https://doi.org/10.1007/BFb0056872), exact, by slicing
+    along the last objective; meant for fronts of up to some hundred points in two to four objectives.
+    """
+    corner = _losses(reference, maximize)
+    losses = [_losses(point, maximize) for point in points]
+    inside = [mine for mine in losses if all(one < limit for one, limit in zip(mine, corner, strict=True))]
+    return _volume(inside, corner)
+
+
+def _losses(point: Point, maximize: Sequence[bool]) -> tuple[float, ...]:
+    """Return the point as something of which less is better."""
+    return tuple(-value if up else value for value, up in zip(point, maximize, strict=True))
+
+
+def _volume(points: Sequence[tuple[float, ...]], corner: tuple[float, ...]) -> float:
+    if not points:
+        return 0.0
+    if len(corner) == 1:
+        return corner[0] - min(point[0] for point in points)
+    depths = sorted({point[-1] for point in points})
+    total = 0.0
+    for depth, end in zip(depths, [*depths[1:], corner[-1]], strict=True):
+        total += (end - depth) * _volume([point[:-1] for point in points if point[-1] <= depth], corner[:-1])
+    return total

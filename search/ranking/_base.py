@@ -1,0 +1,65 @@
+"""What every estimator of transferability is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a pretrained network makes of labelled inputs.
+
+    Attributes:
+        features: one vector an input, ``(N, D)``.
+        labels: class indices ``(N,)``, every one of ``0..classes - 1`` at least twice.
+        probabilities: of the classes that the network was pretrained on, ``(N, Z)``; None where it has none.
+    """
+
+    features: Floats
+    labels: Ints
+    probabilities: Floats | None = None
+
+    @property
+    def classes(self) -> int:
+        return int(self.labels.max()) + 1
+
+    @property
+    def one_hot(self) -> Floats:
+        """Return the labels as ``(N, classes)`` of 0 and 1."""
+        return np.eye(self.classes)[self.labels]
+
+
+class Estimator(ABC):
+    """A number that is larger for a network whose features suit the labels better. Ends with ``estimator = ...()``.
+
+    Class attributes:
+        name: the file's name; ``title`` for people.
+        source: where the method comes from.
+        rank: tables list estimators in this order.
+        reads_classes: it needs ``probabilities`` and has nothing to say of networks without classes.
+        of_layers: quick enough, and meaningful, for the features of every layer.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    source: ClassVar[str]
+    rank: ClassVar[int]
+    reads_classes: ClassVar[bool] = False
+    of_layers: ClassVar[bool] = True
+
+    @abstractmethod
+    def score(self, evidence: Evidence) -> float:
+        """Return the score; larger is better."""
+
+
+def as_floats(values: Any) -> Floats:
+    """Return ``values`` as an array of float64."""
+    return np.asarray(values, dtype=np.float64)

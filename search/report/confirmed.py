@@ -1,0 +1,279 @@
+"""What fresh seeds say of a search's candidates: means, intervals, tests against the plain recipe, and the luck."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import mean, variance
+from typing import NamedTuple
+
+from search.records import Refit, Repeat, StudyRecord, TrialState
+from search.report import theme
+
+
+class Comparison(NamedTuple):
+    """A candidate against the plain recipe, seed by seed and fold by fold.
+
+    Attributes:
+        difference: mean of the pairs' differences, positive when the candidate is better; ``margin`` half its 95 %
+            interval.
+        p: of the paired t-test, two-sided; ``adjusted`` after Holm for all candidates that were compared. None where
+            all pairs differ by the same: validation images are too few to tell anything by seeds.
+    """
+
+    pairs: int
+    difference: float
+    margin: float
+    p: float | None
+    adjusted: float | None
+
+
+class Confirmed(NamedTuple):
+    """One candidate's fresh trainings on one cut of the data.
+
+    Attributes:
+        margin: half the 95 % interval of the mean; None for a single training.
+        searched: what the search saw.
+        drop: how much worse the mean is than that: what the search's choice of the luckiest adds; negative if better.
+        images: it was trained on, on average.
+        against: None for the plain recipe itself, and where fewer than two pairs have been trained.
+    """
+
+    number: int
+    is_baseline: bool
+    folds: int
+    fraction: float
+    values: tuple[float, ...]
+    mean: float
+    margin: float | None
+    searched: float | None
+    drop: float | None
+    images: float | None
+    against: Comparison | None
+
+
+def confirmed(study: StudyRecord, *, folds: int | None = None, fraction: float | None = None) -> list[Confirmed]:
+    """Return every candidate that has been trained again, the best mean first; cuts of the data one after the other.
+
+    Args:
+        folds, fraction: only these cuts.
+    """
+    cuts = sorted(
+        {
+            (run.folds, run.fraction)
+            for run in study.repeats
+            if run.value is not None and folds in (None, run.folds) and fraction in (None, run.fraction)
+        },
+        key=lambda cut: (-cut[1], cut[0]),
+    )
+    return [row for cut in cuts for row in _of_cut(study, *cut)]
+
+
+def _of_cut(study: StudyRecord, folds: int, fraction: float) -> list[Confirmed]:
+    sign = 1.0 if study.maximize else -1.0
+    runs: dict[int, list[Repeat]] = {}
+    for run in study.repeats:
+        if (run.folds, run.fraction) == (folds, fraction) and theme.finite(run.value):
+            runs.setdefault(run.trial, []).append(run)
+    baseline = study.baseline.number if study.baseline is not None else None
+    plain = {(run.seed, run.fold): run.value or 0.0 for run in runs.get(-1 if baseline is None else baseline, ())}
+    tests = {
+        number: _compared(_differences(of, plain, sign), folds) for number, of in runs.items() if number != baseline
+    }
+    adjusted = _adjusted(tests)
+    searched = {trial.number: trial.value for trial in study.trials}
+    found = []
+    for number, of in runs.items():
+        values = tuple(run.value or 0.0 for run in of)
+        middle, seen = mean(values), searched.get(number)
+        images = [run.images for run in of if run.images is not None]
+        found.append(
+            Confirmed(
+                number=number,
+                is_baseline=number == baseline,
+                folds=folds,
+                fraction=fraction,
+                values=values,
+                mean=middle,
+                margin=margin(values, folds),
+                searched=seen,
+                # With other validation images, or fewer labels, more than luck has changed.
+                drop=sign * (seen - middle) if seen is not None and fraction == 1 else None,
+                images=mean(images) if images else None,
+                against=adjusted.get(number),
+            )
+        )
+    return sorted(found, key=lambda row: (-sign * row.mean, row.number))
+
+
+def _differences(runs: Sequence[Repeat], plain: Mapping[tuple[int, int], float], sign: float) -> list[float]:
+    """Return how much better each run is than the plain recipe with the same seed and fold, where that has run."""
+    pairs = [(run.value or 0.0, plain.get((run.seed, run.fold))) for run in runs]
+    return [sign * (value - other) for value, other in pairs if other is not None]
+
+
+def _factor(count: int, folds: int) -> float:
+    """Return by what the variance of ``count`` values is multiplied for the variance of their mean.
+
+    Folds share training images, so that their values are not independent: Nadeau and Bengio's correction
+    (https://doi.org/10.1023/A:1024068626366) adds the ratio of validation to training images.
+    """
+    return 1 / count + (1 / (folds - 1) if folds > 1 else 0.0)
+
+
+def margin(values: Sequence[float], folds: int = 1) -> float | None:
+    """Return half the 95 % interval of the mean of ``values``, by Student's t; None for a single one."""
+    if len(values) < 2:
+        return None
+    from scipy.special import stdtrit  # noqa: PLC0415  # pages of studies without confirmations need none of it
+
+    spread = math.sqrt(variance(values) * _factor(len(values), folds))
+    return float(stdtrit(len(values) - 1, 0.975)) * spread
+
+
+def _compared(differences: Sequence[float], folds: int) -> Comparison | None:
+    if len(differences) < 2:
+        return None
+    from scipy.special import stdtr  # noqa: PLC0415  # as above
+
+    middle, half = mean(differences), margin(differences, folds) or 0.0
+    spread = math.sqrt(variance(differences) * _factor(len(differences), folds))
+    p = 2 * float(stdtr(len(differences) - 1, -abs(middle) / spread)) if spread else None
+    return Comparison(len(differences), middle, half, p, p)
+
+
+def _adjusted(tests: dict[int, Comparison | None]) -> dict[int, Comparison]:
+    """Return the comparisons that could be made, their p adjusted by Holm (https://www.jstor.org/stable/4615733)."""
+    found = {number: test for number, test in tests.items() if test is not None}
+    known = sorted((test.p, number) for number, test in found.items() if test.p is not None)
+    least = 0.0
+    for place, (p, number) in enumerate(known):
+        least = min(max(least, (len(known) - place) * p), 1.0)
+        found[number] = found[number]._replace(adjusted=least)
+    return found
+
+
+HEAD = ("trial", "data", "trainings", "confirmed", "in the search", "drop", "against the plain recipe", "p (Holm)")
+"""Columns of ``lines``."""
+HOW_TO_READ = (
+    "Every candidate was trained again with the same fresh seeds. ± is half the 95 % interval of a mean: it says how "
+    "much seeds and folds vary, not how well so many validation images stand for all there are."
+)
+
+
+def lines(study: StudyRecord) -> list[tuple[str, ...]]:
+    """Return a line for every candidate that has been trained again, cells in the order of ``HEAD``."""
+    return [_line(row) for row in confirmed(study)]
+
+
+def _line(row: Confirmed) -> tuple[str, ...]:
+    against = row.against
+    return (
+        f"{row.number} (plain recipe)" if row.is_baseline else str(row.number),
+        _data(row),
+        str(len(row.values)),
+        theme.number(row.mean) + (f" ± {row.margin:.4f}" if row.margin is not None else ""),
+        theme.number(row.searched),
+        theme.number(row.drop),
+        f"{theme.signed(against.difference)} ± {against.margin:.4f}" if against else "–",
+        _p(against.adjusted) if against is not None and against.adjusted is not None else "–",
+    )
+
+
+def _data(row: Confirmed) -> str:
+    parts = [f"{row.folds} folds"] if row.folds > 1 else []
+    parts += [f"{row.fraction:.3g} of the labels"] if row.fraction < 1 else []
+    return ", ".join(parts) or "as searched"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def sentences(study: StudyRecord) -> list[str]:
+    """Return what the fresh trainings and the test images say of the winner; empty before there are any."""
+    found = [line for line in (_verdict(study), _luck(study), _progress(study)) if line]
+    return found + _final(study)
+
+
+def _whole(study: StudyRecord) -> list[Confirmed]:
+    """Return the rows of the cut that says most of the winner: all labels, most trainings."""
+    rows = confirmed(study, fraction=1.0)
+    most = max(rows, key=lambda row: (len(row.values), row.folds), default=None)
+    return [row for row in rows if most is not None and row.folds == most.folds]
+
+
+def _verdict(study: StudyRecord) -> str:
+    rows = _whole(study)
+    if not rows:
+        return ""
+    best, plain = rows[0], next((row for row in rows if row.is_baseline), None)
+    how = f"{len(best.values)} fresh trainings" + (f" over {best.folds} folds" if best.folds > 1 else "")
+    name = "the plain recipe" if best.is_baseline else f"trial {best.number}"
+    text = f"With {how} {name} is best: {theme.metric_name(study.metric)} {_mean(best)}"
+    if best.is_baseline or plain is None:
+        return text + ("; no candidate of the search beats it." if best.is_baseline and len(rows) > 1 else ".")
+    text += f" against {_mean(plain)} of the plain recipe"
+    if best.against is None:
+        return text + "; one pair of trainings cannot be tested."
+    adjusted, pairs = best.against.adjusted, best.against.pairs
+    if adjusted is None:
+        return (
+            f"{text}: {theme.signed(best.against.difference)} in each of {pairs} pairs, too coarse a measure to test."
+        )
+    certain = "real" if adjusted < 0.05 else "no more than chance may give"
+    return (
+        f"{text}: {theme.signed(best.against.difference)} ± {best.against.margin:.4f}, {certain} "
+        f"(paired t-test over {pairs} pairs, p {_equals(adjusted)} after Holm)."
+    )
+
+
+def _equals(p: float) -> str:
+    return _p(p) if p < 0.001 else f"= {_p(p)}"
+
+
+def _mean(row: Confirmed) -> str:
+    return theme.number(row.mean) + (f" ± {row.margin:.4f}" if row.margin is not None else "")
+
+
+def _luck(study: StudyRecord) -> str:
+    winner = study.best
+    row = next((row for row in _whole(study) if winner is not None and row.number == winner.number), None)
+    if row is None or row.drop is None or row.searched is None:
+        return ""
+    other = " and on other validation images" if row.folds > 1 else ""
+    what = (
+        f"The search saw {theme.number(row.searched)} for its winner, trial {row.number}; with fresh seeds{other} it "
+    )
+    if row.drop <= 0:
+        return f"{what}is no worse ({theme.number(row.mean)}): no selection bias to be seen."
+    return (
+        f"{what}has {theme.number(row.mean)}: {row.drop:.4f} of it was luck that the search chose by (selection bias)."
+    )
+
+
+def _progress(study: StudyRecord) -> str:
+    left = sum(not run.state.is_finished for run in study.repeats)
+    failed = [run for run in study.repeats if run.state is TrialState.FAILED]
+    count = len(study.repeats)
+    parts = [f"{left} of {count} fresh trainings are still to come"] if left else []
+    parts += [f"{len(failed)} of {count} fresh trainings failed, the first with: {failed[0].failure}"] if failed else []
+    return "; ".join(parts) + "." * bool(parts)
+
+
+def _final(study: StudyRecord) -> list[str]:
+    return [final(study, refit) for refit in study.refits if refit.state is TrialState.COMPLETE]
+
+
+def final(study: StudyRecord, refit: Refit) -> str:
+    """Return what came of a refit that has ended: the first look at the test images is the final number."""
+    name = "a candidate from a file" if refit.trial is None else f"trial {refit.trial}"
+    what = f"Refit {refit.number} ({name}, {refit.epochs} epochs on {refit.data}"
+    what += f"{', averaged weights' * refit.ema}{', averaged views' * refit.tta})"
+    value = refit.test.get(study.metric)
+    if value is None:
+        return f"{what}: the data set has no test images, so there is no final number."
+    score = f"{theme.metric_name(study.metric)} {theme.number(value)} on the test images"
+    if refit.look == 1:
+        return f"{what}: {score}. This is the final number."
+    return f"{what}: {score}, but this was look {refit.look} at them: choosing by it makes it too good to be true."

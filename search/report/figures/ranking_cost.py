@@ -1,0 +1,102 @@
+"""How well backbones suit the data against what they cost, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from search.report import theme
+from search.report.figures._base import RankingFigure, Section
+from search.standing import Ranking, Standing
+
+_COSTS: tuple[tuple[str, Callable[[Standing], float]], ...] = (
+    ("FLOPs", lambda standing: float(standing.flops)),
+    ("parameters", lambda standing: float(standing.parameters)),
+    ("latency in ms", lambda standing: standing.latency_ms),
+)
+
+
+class Plane(NamedTuple):
+    """One estimator against one cost; ``front`` are places that no other backbone beats in both."""
+
+    score: str
+    cost: str
+    names: tuple[str, ...]
+    costs: tuple[float, ...]
+    scores: tuple[float, ...]
+    front: tuple[int, ...]
+
+
+class RankingCost(RankingFigure):
+    """Scores against FLOPs, parameters and latency."""
+
+    name, title, order, section = "ranking_cost", "Score against cost", 400, Section.COST
+    how_to_read = "Each point is a backbone, not trained yet; the line joins those that no other beats in both."
+
+    def rows(self, ranking: Ranking) -> tuple[Plane, ...] | None:
+        planes = []
+        for name, title in ranking.titles.items():
+            scored = [standing for standing in ranking.standings if theme.finite(standing.scores.get(name))]
+            for cost, read in _COSTS if scored else ():
+                costs, scores = tuple(map(read, scored)), tuple(standing.scores[name] for standing in scored)
+                names = tuple(standing.label for standing in scored)
+                planes.append(Plane(title, cost, names, costs, scores, _front(costs, scores)))
+        return tuple(planes) or None
+
+    def draw(self, rows: tuple[Plane, ...] | None) -> go.Figure:
+        if rows is None:
+            return theme.sentence("No backbone could be scored.")
+        figure, sets = go.Figure(), []
+        for place, plane in enumerate(rows):
+            sets += [place, place]
+            figure.add_scatter(
+                x=[plane.costs[point] for point in plane.front],
+                y=[plane.scores[point] for point in plane.front],
+                mode="lines",
+                line={"color": theme.GREEN, "shape": "hv", "width": 2},
+                hoverinfo="skip",
+                name="not beaten in both",
+                visible=place == 0,
+            )
+            figure.add_scatter(
+                x=plane.costs,
+                y=plane.scores,
+                text=plane.names,
+                mode="markers+text" if len(plane.names) <= 20 else "markers",
+                textposition="top center",
+                marker={"color": theme.BLUE, "size": 10},
+                hovertemplate=f"%{{text}}: {plane.score} %{{y:.4f}}, %{{x:.4s}} {plane.cost}<extra></extra>",
+                name="backbone",
+                visible=place == 0,
+            )
+        figure = theme.styled(figure, x=rows[0].cost, y=rows[0].score)
+        figure.update_xaxes(type="log")
+        figure.update_traces(cliponaxis=False)
+        views = [
+            (
+                f"{plane.score} against {plane.cost}",
+                theme.visible_only(sets, place),
+                {
+                    "xaxis.title.text": plane.cost,
+                    "yaxis.title.text": plane.score,
+                    "xaxis.autorange": True,
+                    "yaxis.autorange": True,
+                },
+            )
+            for place, plane in enumerate(rows)
+        ]
+        return theme.menu(figure, views)
+
+
+def _front(costs: tuple[float, ...], scores: tuple[float, ...]) -> tuple[int, ...]:
+    best, front = float("-inf"), []
+    for place in sorted(range(len(costs)), key=lambda place: (costs[place], -scores[place])):
+        if scores[place] > best:
+            best = scores[place]
+            front.append(place)
+    return tuple(front)
+
+
+figure = RankingCost()

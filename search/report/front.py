@@ -1,0 +1,57 @@
+"""The Pareto front of a study with several objectives as rows of text, for pages and terminals alike."""
+
+from __future__ import annotations
+
+from search.objectives import COSTS
+from search.records import Objective, StudyRecord, TrialRecord
+from search.report import theme
+
+HEADING = "Pareto front"
+_NAMES = {"flops": "FLOPs", "train_seconds": "train seconds", "checkpoint_bytes": "checkpoint"}
+
+
+def columns(study: StudyRecord) -> tuple[str, ...]:
+    """Return the headings of the front's table; empty for a study of one objective."""
+    wanted = study.objectives
+    return ("trial", *(name(one) for one in wanted), "candidate") if len(wanted) > 1 else ()
+
+
+def rows(study: StudyRecord) -> list[tuple[str, ...]]:
+    """Return a line for every trial that no other one beats in all objectives, in the order of ``columns``."""
+    if not columns(study):
+        return []
+    return [(str(trial.number), *(_cell(one, trial) for one in study.objectives), trial.words) for trial in study.front]
+
+
+def sentence(study: StudyRecord) -> str:
+    """Return how many trials are on the front, in one sentence."""
+    counted = len(study.front)
+    *others, last = (f"{name(one)} ({'more' if one.maximize else 'less'} is better)" for one in study.objectives)
+    return (
+        f"{counted} of {len(study.ranking)} complete trials are beaten by no other in all of {', '.join(others)} "
+        f"and {last}."
+    )
+
+
+def name(objective: Objective) -> str:
+    """Return how an objective is called in tables."""
+    return _NAMES.get(objective.name, objective.name if objective.name in COSTS else theme.metric_name(objective.name))
+
+
+def cell(quantity: str, value: float) -> str:
+    """Return a metric or cost for people."""
+    match quantity:
+        case "parameters" | "flops":
+            return theme.count(value)
+        case "latency":
+            return f"{value:.3g} ms"
+        case "train_seconds":
+            return theme.duration(value)
+        case "checkpoint_bytes":
+            return f"{theme.count(value)}B"
+    return theme.number(value)
+
+
+def _cell(objective: Objective, trial: TrialRecord) -> str:
+    value = trial.objectives.get(objective.name, trial.value)
+    return "–" if value is None else cell(objective.name, value)

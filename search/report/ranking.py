@@ -1,0 +1,115 @@
+"""The page of backbones that were scored without training, and its table for terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+
+from search.report import page, theme
+from search.report.figures import ranking_figures
+from search.standing import Ranking, Standing, mean_ranks, trust
+
+_NONE = "–"
+
+
+def columns(ranking: Ranking) -> tuple[str, ...]:
+    """Return the heads of the table."""
+    fixed = ("backbone", "weights", "mean rank")
+    costs = ("parameters", "FLOPs", "latency", "ImageNet")
+    tried = (f"best {theme.metric_name(ranking.metric)} here",) if ranking.tried else ()
+    return (*fixed, *ranking.titles.values(), *costs, *tried)
+
+
+def table(ranking: Ranking) -> list[tuple[str, ...]]:
+    """Return one row a backbone, the best first."""
+    ranks = mean_ranks(ranking.standings, list(ranking.titles))
+    return [_row(ranking, standing, rank) for standing, rank in zip(ranking.standings, ranks, strict=True)]
+
+
+def _row(ranking: Ranking, standing: Standing, rank: float) -> tuple[str, ...]:
+    scores = (theme.number(standing.scores.get(name), 3) for name in ranking.titles)
+    accuracy = _NONE if standing.accuracy is None else f"{standing.accuracy:.1f} %"
+    costs = (theme.count(standing.parameters), theme.count(standing.flops), f"{standing.latency_ms:.1f} ms", accuracy)
+    tried = (theme.number(ranking.tried.get(standing.backbone)),) if ranking.tried else ()
+    return (standing.backbone, Path(standing.weights).name, f"{rank:.1f}", *scores, *costs, *tried)
+
+
+def best_layers(ranking: Ranking) -> list[tuple[str, str, str]]:
+    """Return of each backbone behind which unit the features score best, an estimator at a time, in words.
+
+    Rows: backbone, estimator, words. What it means for a search: units behind that one are worth dropping or tuning.
+    """
+    found = []
+    for standing in ranking.standings:
+        for name, title in ranking.titles.items():
+            layers = [layer for layer in standing.layers if theme.finite(layer.scores.get(name))]
+            if len(layers) < 2:
+                continue
+            best = max(layers, key=lambda layer: (layer.scores[name], layer.depth))
+            last = layers[-1]
+            words = f"{best.unit} ({best.depth:.0%} of the depth): {best.scores[name]:.3f}"
+            words += ", the last one" if best is last else f", the last unit {last.scores[name]:.3f}"
+            found.append((standing.backbone, title, words))
+    return found
+
+
+def write(ranking: Ranking, path: Path) -> Path:
+    """Write the page to ``path`` and return it.
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
+    return page.put(render(ranking, datetime.now(UTC)), path)
+
+
+def render(ranking: Ranking, generated_at: datetime) -> str:
+    """Return the page as one HTML document."""
+    drawn = page.Drawn()
+    kinds = ranking_figures()
+    for kind in kinds:
+        drawn.add(f"ranking/{kind.name}", kind, kind.draw(kind.rows(ranking)))
+    title = f"Backbones for {ranking.study}"
+    parts = "".join(page.section(f"ranking/{kind.name}", kind, drawn, 2) for kind in kinds)
+    lines = "".join(f"<li>{escape(line)}</li>" for line in trust(ranking))
+    body = (
+        f"<header><h1>{escape(title)}</h1><p class='soft'>{escape(subtitle(ranking))}</p></header>"
+        f"{_html_table(columns(ranking), table(ranking))}"
+        f"<section><h2>How far to trust this</h2><ul>{lines}</ul></section>{parts}"
+        f"<section><h2>Best layers</h2>{_html_table(('backbone', 'estimator', 'best behind'), best_layers(ranking))}"
+        f"</section>{_agreements(ranking)}{_left_out(ranking)}"
+    )
+    return page.document(title, body, drawn, generated_at)
+
+
+def subtitle(ranking: Ranking) -> str:
+    """Return in one line what was scored on what."""
+    return (
+        f"{len(ranking.standings)} backbones on {ranking.images} training images of {ranking.dataset} "
+        f"({ranking.classes} classes), nothing trained; latency of one image on {ranking.device}; scores are larger "
+        "for better; parameters and FLOPs (two a multiply-add) are without the classifier"
+    )
+
+
+def _agreements(ranking: Ranking) -> str:
+    rows = [
+        (each.first, each.second, f"{each.tau:.2f}", str(each.count))
+        for each in (*ranking.agreements, *ranking.with_trials)
+    ]
+    if not rows:
+        return ""
+    found = _html_table(("between", "and", "Kendall's tau", "backbones"), rows)
+    return f"<section><h2>Agreement</h2>{found}</section>"
+
+
+def _left_out(ranking: Ranking) -> str:
+    if not ranking.left_out:
+        return ""
+    return f"<section><h2>Left out</h2>{_html_table(('backbone', 'reason'), list(ranking.left_out))}</section>"
+
+
+def _html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<div class='scroll' tabindex='0'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

@@ -1,0 +1,31 @@
+"""Where trials stand, and what the training loop is told."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class TrialState(StrEnum):
+    """Where a trial stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+    @property
+    def is_finished(self) -> bool:
+        return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
+
+
+class Verdict(StrEnum):
+    """What ``on_epoch`` answers to the training loop."""
+
+    CONTINUE = "continue"
+    PRUNE = "prune"
+    """Too weak against the other trials: end now."""
+    STOP = "stop"
+    """Nothing changes any more: end now, with what has been reached."""
+    PAUSE = "pause"
+    """The worker has to leave: write the checkpoint and end; another worker goes on."""

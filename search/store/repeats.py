@@ -1,0 +1,267 @@
+"""Trainings outside of a search: confirmations and refits. Their rows belong to a study of their own.
+
+Such a study hangs on the search whose candidates it trains (``parent``), so that leases, epochs and workers are the
+ones that trials have, while samplers, rankings and counts of the search never see them. What shall be trained is
+entered beforehand, each training once: asking again for what is there adds nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, func, insert, select, update
+
+from search.errors import NotFoundError
+from search.records import Evaluation, Json, Refit, Repeat, StudyRecord, TrialState
+from search.store import leases
+from search.store.connection import reading, retried, writing
+from search.store.leases import Claim, change, end
+from search.store.tables import StudyRow, TrialRow
+
+CONFIRM, REFIT = "confirm", "refit"
+KINDS = (CONFIRM, REFIT)
+_NAME = 64
+_OPEN = (TrialState.WAITING, TrialState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One training that shall be there.
+
+    Attributes:
+        key: what tells it from others of its kind, plain data; stored as the row's ``params``.
+    """
+
+    key: Mapping[str, Json]
+    candidate: Json
+    words: str
+    seed: int
+    is_baseline: bool = False
+
+
+def name_of(study: str, kind: str) -> str:
+    """Return the name of the study that holds the trainings of ``kind``; no study file can have such a name."""
+    name = f"{study}+{kind}"
+    if len(name) <= _NAME:
+        return name
+    return f"{study[:40]}.{hashlib.sha256(study.encode()).hexdigest()[:8]}+{kind}"
+
+
+@retried
+def add(engine: Engine, study: str, kind: str, wanted: Sequence[Wanted]) -> int:
+    """Enter the trainings that are ``wanted`` and not there yet; return how many are new.
+
+    A stop that was asked for is taken back. Two processes that ask for the same at once enter it once.
+
+    Raises:
+        NotFoundError: no such study.
+    """
+    with writing(engine) as connection:
+        parent = connection.execute(
+            select(StudyRow.__table__).where(StudyRow.name == study).with_for_update()
+        ).one_or_none()
+        if parent is None:
+            raise NotFoundError(f"no study {study!r} in this store")
+        own = _opened(connection, parent, kind)
+        rows = connection.execute(select(TrialRow.params).where(TrialRow.study_id == own)).scalars()
+        known = {_text(params) for params in rows}
+        new = [one for one in wanted if _text(one.key) not in known]
+        last = connection.execute(select(func.max(TrialRow.number)).where(TrialRow.study_id == own)).scalar_one()
+        begin = 0 if last is None else last + 1
+        if new:
+            connection.execute(insert(TrialRow), [_row(own, begin + place, one) for place, one in enumerate(new)])
+        values = {"target": begin + len(new), "stopping": False, "spec": parent.spec}
+        connection.execute(update(StudyRow).where(StudyRow.id == own).values(**values))
+        return len(new)
+
+
+def _opened(connection: Connection, parent: Any, kind: str) -> int:
+    """Return the id of the study that holds the trainings of ``kind``, made if it is not there."""
+    name = name_of(parent.name, kind)
+    found = connection.execute(select(StudyRow.id).where(StudyRow.name == name)).scalar_one_or_none()
+    if found is not None:
+        return found
+    values = {column.name: getattr(parent, column.name) for column in StudyRow.__table__.columns if column.name != "id"}
+    own = {"name": name, "parent": parent.name, "kind": kind, "target": 0, "artifacts": None, "stopping": False}
+    result = connection.execute(insert(StudyRow).values(**values | own | {"created_at": datetime.now(UTC)}))
+    (key,) = result.inserted_primary_key or (0,)
+    return int(key)
+
+
+def _row(study_id: int, number: int, one: Wanted) -> dict[str, Any]:
+    return {
+        "study_id": study_id,
+        "number": number,
+        "state": TrialState.WAITING,
+        "params": dict(one.key),
+        "candidate": one.candidate,
+        "words": one.words,
+        "seed": one.seed,
+        "is_baseline": one.is_baseline,
+    }
+
+
+def _text(key: Mapping[str, Json]) -> str:
+    return json.dumps(dict(key), sort_keys=True)
+
+
+@retried
+def number_of(engine: Engine, name: str, key: Mapping[str, Json]) -> int:
+    """Return the number of the training with this ``key`` among those called ``name``.
+
+    Raises:
+        NotFoundError: it has not been entered.
+    """
+    with reading(engine) as connection:
+        rows = connection.execute(
+            select(TrialRow.number, TrialRow.params)
+            .join(StudyRow, StudyRow.id == TrialRow.study_id)
+            .where(StudyRow.name == name)
+        ).all()
+    found = next((row.number for row in rows if _text(row.params) == _text(key)), None)
+    if found is None:
+        raise NotFoundError(f"no such training in {name!r}")
+    return int(found)
+
+
+@retried
+def with_work(engine: Engine, study: str) -> tuple[tuple[str, str], ...]:
+    """Return kind and name of those of the study's trainings that somebody could take up now, or soon."""
+    with reading(engine) as connection:
+        rows = connection.execute(
+            select(StudyRow.kind, StudyRow.name)
+            .where(StudyRow.parent == study, StudyRow.stopping.is_(False))
+            .order_by(StudyRow.id)
+        ).all()
+    return tuple((str(row.kind), row.name) for row in rows if leases.is_work_left(engine, row.name))
+
+
+@retried
+def parent_of(engine: Engine, name: str) -> tuple[str, str] | None:
+    """Return study and kind of the trainings called ``name``; None when that is a search, or not there."""
+    with reading(engine) as connection:
+        row = connection.execute(select(StudyRow.parent, StudyRow.kind).where(StudyRow.name == name)).one_or_none()
+    return None if row is None or row.parent is None else (row.parent, str(row.kind))
+
+
+@retried
+def checkpoints(engine: Engine, study: str) -> tuple[str, ...]:
+    """Return the names of the checkpoints of the study's refits."""
+    owners = select(StudyRow.id).where(StudyRow.parent == study)
+    kept = select(TrialRow.checkpoint).where(TrialRow.study_id.in_(owners), TrialRow.checkpoint.is_not(None))
+    with reading(engine) as connection:
+        return tuple(name for name in connection.execute(kept).scalars() if name is not None)
+
+
+@retried
+def begin(engine: Engine, claim: Claim, versions: Mapping[str, str], fingerprint: str) -> int:
+    """Store that the claimed training begins, with what; return its seed."""
+    with writing(engine) as connection:
+        row = connection.execute(select(TrialRow.started_at, TrialRow.seed).where(TrialRow.id == claim.trial_id)).one()
+        values = {"started_at": row.started_at or datetime.now(UTC), "versions": dict(versions)}
+        change(connection, claim, **values, dataset_fingerprint=fingerprint)
+        return int(row.seed or 0)
+
+
+@retried
+def finish_refit(
+    engine: Engine,
+    claim: Claim,
+    *,
+    test: Mapping[str, float],
+    evaluation: Evaluation | None,
+    checkpoint: str,
+    ended: str,
+    seconds: float,
+    extras: Mapping[str, Json],
+) -> int | None:
+    """Store what came of a refit and give up the claim; return which look at the test images it was, None for none.
+
+    Looks are counted under the lock of the refits' study, so no two can be the first.
+    """
+    with writing(engine) as connection:
+        row = connection.execute(
+            select(TrialRow.study_id, TrialRow.seconds, TrialRow.extras).where(TrialRow.id == claim.trial_id)
+        ).one()
+        connection.execute(select(StudyRow.id).where(StudyRow.id == row.study_id).with_for_update()).one()
+        known = dict(row.extras or {})
+        look = known.get("look") or (_looks(connection, row.study_id) + 1 if test else None)
+        end(
+            connection,
+            claim,
+            TrialState.COMPLETE,
+            value=None,
+            evaluation=asdict(evaluation) if evaluation else None,
+            checkpoint=checkpoint,
+            ended=ended,
+            seconds=row.seconds + seconds,
+            extras={**known, **extras, "test": dict(test), "look": look},
+            finished_at=datetime.now(UTC),
+            resume=None,
+        )
+        return look
+
+
+def _looks(connection: Connection, study_id: int) -> int:
+    rows = connection.execute(select(TrialRow.extras).where(TrialRow.study_id == study_id)).scalars()
+    return max((int((extras or {}).get("look") or 0) for extras in rows), default=0)
+
+
+def attached(connection: Connection, study: StudyRecord) -> StudyRecord:
+    """Return ``study`` with its confirmations and refits."""
+    ids = {
+        row.kind: row.id
+        for row in connection.execute(select(StudyRow.id, StudyRow.kind).where(StudyRow.parent == study.name)).all()
+    }
+    if not ids:
+        return study
+    return replace(study, repeats=_repeats(connection, ids.get(CONFIRM)), refits=_refits(connection, ids.get(REFIT)))
+
+
+def _repeats(connection: Connection, study_id: int | None) -> tuple[Repeat, ...]:
+    columns = (TrialRow.params, TrialRow.state, TrialRow.value, TrialRow.seconds, TrialRow.extras, TrialRow.ended)
+    rows = connection.execute(select(*columns).where(TrialRow.study_id == study_id).order_by(TrialRow.number)).all()
+    return tuple(
+        Repeat(
+            **row.params,
+            state=TrialState(row.state),
+            value=row.value,
+            images=(row.extras or {}).get("images"),
+            seconds=row.seconds,
+            failure=row.ended if row.state == TrialState.FAILED else "",
+        )
+        for row in rows
+    )
+
+
+def _refits(connection: Connection, study_id: int | None) -> tuple[Refit, ...]:
+    rows = connection.execute(
+        select(TrialRow.__table__).where(TrialRow.study_id == study_id).order_by(TrialRow.number)
+    ).all()
+    return tuple(
+        Refit(
+            number=row.number,
+            trial=row.params["trial"],
+            words=row.words,
+            candidate=row.candidate,
+            data=row.params["data"],
+            epochs=row.params["epochs"],
+            ema=row.params["ema"],
+            tta=row.params["tta"],
+            state=TrialState(row.state),
+            test=(row.extras or {}).get("test") or {},
+            look=(row.extras or {}).get("look"),
+            evaluation=Evaluation.from_json(row.evaluation) if row.evaluation else None,
+            images=(row.extras or {}).get("images"),
+            checkpoint=row.checkpoint,
+            seconds=row.seconds,
+            ended=row.ended,
+            finished_at=row.finished_at.replace(tzinfo=UTC) if row.finished_at else None,
+        )
+        for row in rows
+    )

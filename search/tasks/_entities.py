@@ -1,0 +1,79 @@
+"""Entities in tagged sentences, and how many of them are found: what CoNLL's shared tasks measure.
+
+The rules are those of ``conlleval`` (https://aclanthology.org/W03-0419), as seqeval applies them by default: a
+chunk begins and ends where tags say so or where the type changes, in IOB1, IOB2, IOE and IOBES alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+OUTSIDE = "O"
+_SCHEME = re.compile(r"[BIESLU]-.+")
+_SAME = {"L": "E", "U": "S"}
+"""BILOU's words for IOBES's."""
+
+Entity = tuple[str, int, int]
+"""Type, first and last word."""
+
+
+def has_scheme(tags: Iterable[str]) -> bool:
+    """Return whether ``tags`` mark entities of several words; parts of speech, say, do not."""
+    return all(tag == OUTSIDE or _SCHEME.fullmatch(tag) for tag in tags)
+
+
+def entities(tags: Sequence[str], *, scheme: bool = True) -> set[Entity]:
+    """Return the entities that ``tags`` mark in one sentence; without a ``scheme`` every tagged word is one."""
+    if not scheme:
+        return {(tag, place, place) for place, tag in enumerate(tags) if tag != OUTSIDE}
+    found: set[Entity] = set()
+    before, kind, start = OUTSIDE, "", 0
+    for place, tag in enumerate([*tags, OUTSIDE]):
+        mark, _, own = tag.partition("-")
+        mark = _SAME.get(mark, mark)
+        if before != OUTSIDE and _ends(before, mark, same=own == kind):
+            found.add((kind, start, place - 1))
+        if mark != OUTSIDE and _starts(before, mark, same=own == kind):
+            start = place
+        before, kind = mark, own
+    return found
+
+
+def _ends(before: str, mark: str, *, same: bool) -> bool:
+    return before in "ES" or mark in "BSO" or not same
+
+
+def _starts(before: str, mark: str, *, same: bool) -> bool:
+    return mark in "BS" or before in "ESO" or not same
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How well entities of a type, or of all, are found: exact borders and type count, nothing else."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+def scores(true: Sequence[set[Entity]], said: Sequence[set[Entity]]) -> tuple[Score, dict[str, Score]]:
+    """Return the score over all entities, and that of each type; ``true`` and ``said`` are sentence by sentence."""
+    hits: Counter[str] = Counter()
+    there: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    for real, claimed in zip(true, said, strict=True):
+        there.update(kind for kind, _, _ in real)
+        found.update(kind for kind, _, _ in claimed)
+        hits.update(kind for kind, _, _ in real & claimed)
+    kinds = sorted({*there, *found})
+    whole = _score(hits.total(), found.total(), there.total())
+    return whole, {kind: _score(hits[kind], found[kind], there[kind]) for kind in kinds}
+
+
+def _score(hits: int, found: int, there: int) -> Score:
+    precision, recall = hits / found if found else 0.0, hits / there if there else 0.0
+    return Score(precision, recall, 2 * hits / (found + there) if found + there else 0.0, there)

@@ -1,0 +1,142 @@
+"""What tasks on texts share: the backbone's tokenizer, and batches of tokens."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self
+
+from search.data.feed import Feed
+from search.data.sample import Dataset, Sample, Split
+from search.data.supply import Request
+from search.data.texts import Text, Words
+from search.data.tokens import Encoded, TokenBatches, encoded
+from search.errors import UserError
+from search.records import Json
+from search.tasks._base import Task
+from spaces import backbones
+from spaces.backbones._base import Backbone, Pretrained
+
+logger = logging.getLogger(__name__)
+SHORTEST = 8
+"""Tokens: a pair of texts needs some beside the three that part them."""
+_MANY = 0.05
+"""Share of training texts that may be cut without a word."""
+AUGMENTED = {"augmentation": "texts are not augmented"}
+
+Truncation = Literal["end", "start"]
+
+
+def check_length(max_length: int) -> None:
+    """Check the most tokens of a text.
+
+    Raises:
+        ValueError: too few.
+    """
+    if max_length < SHORTEST:
+        raise ValueError(f"max_length must be at least {SHORTEST} tokens, got {max_length}")
+
+
+class Texts(Task):
+    """A task whose inputs are texts; its options have ``max_length`` and ``truncation``."""
+
+    reads = "tokens"
+    leaves_out: ClassVar[Mapping[str, str]] = AUGMENTED
+    words: ClassVar[bool] = False
+    """Whether a sample is a list of words."""
+    _tokenizer: Any = None
+    _backbone: str = ""
+    _padding: int = 0
+    _segments: int = 0
+
+    def bind(self, chosen: Any, dataset: Dataset, pretrained: Pretrained) -> Self:
+        """Return the task with the tokenizer that belongs to the backbone.
+
+        Raises:
+            UserError: the backbone brings none.
+            BackboneError: it cannot be read.
+        """
+        bound = super().bind(chosen, dataset, pretrained)
+        backbone: Any = backbones.resolve(pretrained.backbone)
+        facts = pretrained.chain.facts
+        if not hasattr(backbone, "tokenizer") or "padding" not in facts:
+            raise UserError(f"{pretrained.backbone} brings no tokenizer; choose a backbone of transformers:")
+        bound._tokenizer = backbone.tokenizer(words=self.words)
+        bound._tokenizer.truncation_side = "right" if chosen.truncation == "end" else "left"
+        bound._backbone = pretrained.backbone
+        bound._padding, bound._segments = int(str(facts["padding"])), int(str(facts["segments"]))
+        return bound
+
+    def facts(self) -> Mapping[str, Json]:
+        own = {"tokenizer": self._backbone, "padding": self._padding, "segments": self._segments}
+        return {**super().facts(), **own}
+
+    def input_size(self, chosen: Any, asked: tuple[int, int] | None, backbone: Backbone) -> tuple[int, int]:
+        """Return ``(1, T)`` for texts of at most T tokens.
+
+        Raises:
+            UserError: the study file gives the size of an image.
+        """
+        if asked is not None:
+            raise UserError(f"input_size is of images; for texts set `{self.name}: {{max_length: {asked[1]}}}`")
+        return (1, int(chosen.max_length))
+
+    def batches(self, request: Request) -> Feed:
+        """Return the batches of a split: texts of like length together, padded to the longest of each batch."""
+        split, size = request.split, request.size
+        if (split, size) not in request.kept:
+            request.kept[split, size] = self.encode(request.dataset.of(split), size[1], request)
+        return TokenBatches(
+            texts=request.kept[split, size],
+            batch_size=request.batch_size,
+            device=request.device,
+            seed=request.seed,
+            shuffle=request.is_training,
+        )
+
+    def encode(self, samples: Sequence[Sample], most: int, request: Request) -> Encoded:
+        """Return the texts of ``samples`` as tokens, ``most`` of each, with their targets."""
+        what = f"tokenizing {request.split} texts"
+        request.progress(what, 0, len(samples))
+        rows, _, cut = self.numbered([sample.input for sample in samples], most)
+        request.progress(what, len(samples), len(samples))
+        self._tell(cut, len(samples), most, request.split)
+        frame = self.frame(request.split, request.size, request.expected)
+        return encoded(rows, self._padding, self.targets(samples, frame))
+
+    def numbered(self, inputs: Sequence[Any], most: int) -> tuple[list[list[int]], list[list[int | None]], int]:
+        """Return the numbers of the tokens of every text, the word each is of, and how many texts had to be cut."""
+        words = [text.words for text in inputs if isinstance(text, Words)]
+        texts = [text for text in inputs if isinstance(text, Text)]
+        if len(words) not in (0, len(inputs)) or len(words) + len(texts) < len(inputs):
+            raise UserError(f"the task {self.name} takes texts, or lists of words, not both or images")
+        pairs = [text.pair or "" for text in texts] if any(text.pair is not None for text in texts) else None
+        if not inputs:
+            return [], [], 0
+        found = self._tokenizer(
+            [list(given) for given in words] if words else [text.text for text in texts],
+            pairs,
+            is_split_into_words=bool(words),
+            truncation=True,
+            max_length=most,
+            return_attention_mask=False,
+            return_token_type_ids=bool(self._segments),
+            return_overflowing_tokens=False,
+        )
+        cut = sum(bool(encoding.overflowing) for encoding in found.encodings)
+        rows = [list(ids) or [max(self._padding, 0)] for ids in found["input_ids"]]
+        if self._segments and pairs is not None:
+            types = found["token_type_ids"]
+            rows = [
+                [token + self._segments * kind for token, kind in zip(row, kinds, strict=True)]
+                for row, kinds in zip(rows, types, strict=True)
+            ]
+        places = [list(encoding.word_ids) for encoding in found.encodings] if words else []
+        return rows, places, cut
+
+    def _tell(self, cut: int, count: int, most: int, split: Split) -> None:
+        if split is Split.TRAIN and cut > _MANY * count and most == self.chosen.max_length:
+            logger.warning(
+                "%d of %d training texts have more than %d tokens and are cut; raise `%s.max_length`",
+                *(cut, count, most, self.name),
+            )

@@ -1,0 +1,97 @@
+"""One label a text, or a pair of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from search.data.sample import Dataset, Split
+from search.tasks._texts import Texts, Truncation, check_length
+from search.tasks.classification import ClassificationMeter
+from spaces.backbones._base import Pretrained
+from spaces.heads import Features, HeadChoice, vector_head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How texts are read and labels are learnt.
+
+    Attributes:
+        max_length: most tokens of a text, or of both together; what is longer is cut. Batches are padded to their own
+            longest text, so a large number costs nothing where texts are short.
+        truncation: at which end a text is cut: ``end``, or ``start`` for texts that come to the point last.
+        balance: weigh each class by how rare it is in training.
+    """
+
+    max_length: int = 128
+    truncation: Truncation = "end"
+    balance: bool = False
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_length(self.max_length)
+
+
+class TextMeter(ClassificationMeter):
+    """As for images, with Matthews' correlation, which GLUE measures CoLA by (https://arxiv.org/abs/1804.07461)."""
+
+    def compute(self) -> Mapping[str, float]:
+        return {**super().compute(), "matthews": matthews(self._confusion.double().cpu())}
+
+
+def matthews(confusion: Tensor) -> float:
+    """Return the Matthews correlation of a confusion matrix, of several classes too; 0 where it is not defined.
+
+    Gorodkin's R_K (https://doi.org/10.1016/j.compbiolchem.2004.09.006), as scikit-learn computes it.
+    """
+    true, said = confusion.sum(dim=1), confusion.sum(dim=0)
+    total = confusion.sum()
+    agreement = confusion.diag().sum() * total - true @ said
+    spread = (total.square() - said @ said) * (total.square() - true @ true)
+    return float(agreement / spread.sqrt()) if spread > 0 else 0.0
+
+
+class TextClassification(Texts):
+    """Cross-entropy over classes; accuracy, macro F1, Matthews correlation, balanced accuracy."""
+
+    name = "text"
+    formats = ("text_table", "hf_text")
+    options = Options
+    stacks = True
+    directions: ClassVar[Mapping[str, bool]] = {
+        "accuracy": True,
+        "macro_f1": True,
+        "matthews": True,
+        "balanced_accuracy": True,
+        "loss": False,
+    }
+    chosen: Options = Options()
+    _weight: Tensor | None = None
+
+    def bind(self, chosen: Options, dataset: Dataset, pretrained: Pretrained) -> Self:
+        bound = super().bind(chosen, dataset, pretrained)
+        if chosen.balance:
+            labels = torch.tensor([sample.target for sample in dataset.of(Split.TRAIN)])
+            counts = torch.bincount(labels, minlength=len(dataset.classes)).clamp(min=1)
+            bound._weight = len(labels) / (len(dataset.classes) * counts.float())
+        return bound
+
+    def head(
+        self, features: Features, classes: int, choice: HeadChoice, decided: Mapping[str, Any] | None = None
+    ) -> nn.Module:
+        return vector_head(features, classes, choice)
+
+    def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        weight = None if self._weight is None else self._weight.to(outputs)
+        return F.cross_entropy(outputs, targets, weight, label_smoothing=label_smoothing)
+
+    def meter(self, classes: tuple[str, ...], device: torch.device) -> TextMeter:
+        return TextMeter(classes, device)
+
+
+task = TextClassification()

@@ -1,0 +1,38 @@
+"""Any number of labels a text, or a pair of texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from search.tasks import multilabel
+from search.tasks._texts import Texts, Truncation, check_length
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options(multilabel.Options):
+    """How texts are read, and how labels are learnt and told (as of the task ``multilabel``).
+
+    Attributes:
+        max_length: most tokens of a text, or of both together; what is longer is cut.
+        truncation: at which end: ``end`` or ``start``.
+    """
+
+    max_length: int = 128
+    truncation: Truncation = "end"
+
+    def __post_init__(self) -> None:
+        multilabel.Options.__post_init__(self)
+        check_length(self.max_length)
+
+
+class TextMultilabel(Texts, multilabel.Multilabel):
+    """Binary cross-entropy a label; mean average precision, macro and micro F1, share of samples wholly right."""
+
+    name = "text_multilabel"
+    formats = ("text_labels",)
+    options = Options
+    mixes = False
+    chosen: Options = Options()
+
+
+task = TextMultilabel()

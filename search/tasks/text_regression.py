@@ -1,0 +1,41 @@
+"""Numbers that are predicted from a text, or a pair of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from search.tasks import regression
+from search.tasks._texts import AUGMENTED, Texts, Truncation, check_length
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options(regression.Options):
+    """How texts are read, and how numbers are learnt (as of the task ``regression``).
+
+    Attributes:
+        max_length: most tokens of a text, or of both together; what is longer is cut.
+        truncation: at which end: ``end`` or ``start``.
+    """
+
+    max_length: int = 128
+    truncation: Truncation = "end"
+
+    def __post_init__(self) -> None:
+        regression.Options.__post_init__(self)
+        check_length(self.max_length)
+
+
+class TextRegression(Texts, regression.Regression):
+    """Squared, absolute or Huber error; root mean squared error, mean absolute error, R2, over all numbers alike."""
+
+    name = "text_regression"
+    formats = ("text_numbers",)
+    options = Options
+    mixes = False
+    leaves_out: ClassVar[Mapping[str, str]] = {**AUGMENTED, **regression.Regression.leaves_out}
+    chosen: Options = Options()
+
+
+task = TextRegression()

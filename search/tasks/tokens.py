@@ -1,0 +1,193 @@
+"""One tag a word: named entities, parts of speech."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from search.data.cache import Frame
+from search.data.sample import Dataset, Sample
+from search.data.supply import Request
+from search.data.tokens import IGNORED, Encoded, encoded
+from search.errors import UserError
+from search.records import Evaluation, Measured, Mistake
+from search.tasks._base import Meter
+from search.tasks._entities import entities, has_scheme, scores
+from search.tasks._texts import Texts, Truncation, check_length
+from search.tasks.classification import ClassificationMeter
+from spaces.backbones._base import Pretrained
+from spaces.heads import Features, HeadChoice, mlp
+
+_MISTAKES = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How sentences are read.
+
+    Attributes:
+        max_length: most tokens of a sentence; words behind them are neither learnt nor measured, and a warning says so.
+        truncation: at which end a sentence is cut: ``end`` or ``start``.
+    """
+
+    max_length: int = 128
+    truncation: Truncation = "end"
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_length(self.max_length)
+
+
+class RealTokens(nn.Module):
+    """``(N, T, C + 1)`` without the last channel, which marks padding: ``(N, T, C)``."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return tokens[..., :-1]
+
+
+class TokensMeter(Meter):
+    """Tags of a validation pass: word by word, and as entities."""
+
+    def __init__(self, classes: tuple[str, ...], device: torch.device) -> None:
+        self._classes = classes
+        self._scheme = has_scheme(classes)
+        self._words = ClassificationMeter(classes, device)
+        self._said: list[Tensor] = []
+        self._sure: list[Tensor] = []
+        self._true: list[Tensor] = []
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        """Take outputs ``(B, T, tags)`` and tags ``(B, T)``, where a token without one has -100."""
+        sure, said = outputs.softmax(dim=-1).max(dim=-1)
+        self._said.append(said.to(torch.int16))
+        self._sure.append(sure)
+        self._true.append(targets.to(torch.int16))
+        known = targets != IGNORED
+        self._words.update(outputs[known], targets[known])
+
+    def compute(self) -> Mapping[str, float]:
+        whole, _ = scores(*self._entities())
+        words = self._words.compute()
+        return {
+            "entity_f1": whole.f1,
+            "entity_precision": whole.precision,
+            "entity_recall": whole.recall,
+            **{name: words[name] for name in ("accuracy", "macro_f1", "loss")},
+        }
+
+    def evaluation(self) -> Evaluation:
+        """Return results of each tag, of each type of entity, and sentences with a wrong tag, the surest first."""
+        _, kinds = scores(*self._entities())
+        measured = tuple(
+            Measured(kind, {"precision": one.precision, "recall": one.recall, "f1": one.f1}, one.support)
+            for kind, one in kinds.items()
+        )
+        words = self._words.evaluation()
+        return Evaluation(words.classes, words.confusion, self._mistakes(), measured)
+
+    def _sentences(self, column: Sequence[Tensor]) -> list[list[int]]:
+        """Return what ``column`` has for the words of every sentence, where tokens without a tag are left out."""
+        found = []
+        for values, true in zip(column, self._true, strict=True):
+            rows, known = values.cpu(), (true != IGNORED).cpu()
+            found += [row[mask].tolist() for row, mask in zip(rows, known, strict=True)]
+        return found
+
+    def _entities(self) -> tuple[list[Any], list[Any]]:
+        true, said = (
+            [
+                entities([self._classes[tag] for tag in sentence], scheme=self._scheme)
+                for sentence in self._sentences(column)
+            ]
+            for column in (self._true, self._said)
+        )
+        return true, said
+
+    def _mistakes(self) -> tuple[Mistake, ...]:
+        """Return the surest wrong tag of each sentence that has one, the surest of all first."""
+        columns = (self._sentences(self._true), self._sentences(self._said), self._sentences(self._sure))
+        found: list[Mistake] = []
+        for place, words in enumerate(zip(*columns, strict=True)):
+            wrong = [(sure, true, said) for true, said, sure in zip(*words, strict=True) if true != said]
+            if wrong:
+                sure, true, said = max(wrong)
+                found.append(Mistake(place, self._classes[true], self._classes[said], round(sure, 4)))
+        return tuple(sorted(found, key=lambda mistake: -mistake.confidence)[:_MISTAKES])
+
+
+class Tokens(Texts):
+    """Cross-entropy over the first token of each word; entity F1, precision and recall, accuracy, macro F1 of tags."""
+
+    name = "tokens"
+    formats = ("conll", "hf_tokens")
+    options = Options
+    words = True
+    directions: ClassVar[Mapping[str, bool]] = {
+        "entity_f1": True,
+        "entity_precision": True,
+        "entity_recall": True,
+        "accuracy": True,
+        "macro_f1": True,
+        "loss": False,
+    }
+    chosen: Options = Options()
+
+    def bind(self, chosen: Options, dataset: Dataset, pretrained: Pretrained) -> Self:
+        bound = super().bind(chosen, dataset, pretrained)
+        if pretrained.chain.facts.get("causal"):
+            raise UserError(
+                f"{pretrained.backbone} reads from left to right: a word's tag cannot depend on what follows; "
+                "choose an encoder (BERT, RoBERTa ...) for the task tokens"
+            )
+        return bound
+
+    def encode(self, samples: Sequence[Sample], most: int, request: Request) -> Encoded:
+        """Return sentences as tokens; a word's tag stands at its first token."""
+        rows, places, cut = self.numbered([sample.input for sample in samples], most)
+        self._tell(cut, len(samples), most, request.split)
+        classes = [_first_tokens(words, sample.target) for words, sample in zip(places, samples, strict=True)]
+        return encoded(rows, self._padding, classes=classes)
+
+    def targets(self, samples: Sequence[Sample], frame: Frame) -> Tensor:
+        raise UserError("tags belong to tokens; `encode` gives both")
+
+    def kinds(self, target: Any) -> Sequence[int]:
+        return tuple(target)
+
+    def head(
+        self, features: Features, classes: int, choice: HeadChoice, decided: Mapping[str, Any] | None = None
+    ) -> nn.Module:
+        """Return an MLP over every token; pooling plays no part."""
+        front = (RealTokens(),) if features.masked else ()
+        return nn.Sequential(*front, *mlp(features.channels, classes, choice))
+
+    def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        # The sum over the count, which is 0 where a piece of a batch has only words that were cut off.
+        total = F.cross_entropy(
+            outputs.flatten(0, 1),
+            targets.flatten(),
+            ignore_index=IGNORED,
+            reduction="sum",
+            label_smoothing=label_smoothing,
+        )
+        return total / (targets != IGNORED).sum().clamp(min=1)
+
+    def meter(self, classes: tuple[str, ...], device: torch.device) -> TokensMeter:
+        return TokensMeter(classes, device)
+
+
+def _first_tokens(words: Sequence[int | None], tags: Sequence[int]) -> list[int]:
+    """Return the tag of a word at its first token, and -100 at all others."""
+    found, before = [], None
+    for word in words:
+        found.append(tags[word] if word is not None and word != before else IGNORED)
+        before = word
+    return found
+
+
+task = Tokens()

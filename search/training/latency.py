@@ -1,0 +1,43 @@
+"""How long a network takes for one batch, measured on its device."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+
+from search.training.precision import Precision
+
+
+def measure(network: nn.Module, images: Tensor, precision: Precision, *, warmup: int, runs: int) -> float:
+    """Return the milliseconds of one forward pass of ``images`` ``(N, C, H, W)``: the median of ``runs``.
+
+    The network runs as in validation: evaluation mode, autocast and memory layout of ``precision``. Before each reading
+    of the clock the device is waited for, so that a pass is counted whole. What else the device does meanwhile counts
+    too: with several workers on one device latencies are those of a busy device.
+
+    Args:
+        warmup: passes before the first one that counts; the first ones choose kernels and allocate memory.
+    """
+    device, was_training = precision.device, network.training
+    images = precision.place(images.to(device))
+    network.eval()
+    seconds = []
+    try:
+        with torch.inference_mode(), precision.autocast():
+            for _ in range(warmup + runs):
+                _wait(device)
+                begin = time.perf_counter()
+                network(images)
+                _wait(device)
+                seconds.append(time.perf_counter() - begin)
+    finally:
+        network.train(was_training)
+    return 1000 * median(seconds[warmup:])
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,68 @@
+"""A second, shallow classifier of pixels behind the last stage but one, for training only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spaces.candidate import Json
+from spaces.chain import Chain
+from spaces.decisions._base import (
+    Decision,
+    Scalar,
+    Stage,
+    Suggest,
+    check_choices,
+    check_number,
+    read_number,
+)
+
+_MOST = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Weights that its loss may have beside the decoder's; 0 is none."""
+
+    weights: tuple[float, ...] = (0.0, 0.2, 0.4)
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_choices("auxiliary_loss.weights", self.weights)
+        for weight in self.weights:
+            check_number("auxiliary_loss.weights", weight, 0, _MOST)
+
+
+class AuxiliaryLoss(Decision[float]):
+    """Supervision in the middle of the backbone, 0.4 times the loss in https://arxiv.org/abs/1612.01105."""
+
+    name, stage, options = "auxiliary_loss", Stage.RECIPE, Range
+    tasks = ("segmentation",)
+
+    def choices(self, chain: Chain, within: Range) -> Range:
+        return within
+
+    def baseline(self, chain: Chain) -> float:
+        return 0.0
+
+    def sample(self, suggest: Suggest, choices: Range) -> float:
+        return float(suggest.choice("auxiliary_loss.weight", choices.weights))
+
+    def params(self, value: float, choices: Range) -> Mapping[str, Scalar] | None:
+        return {"auxiliary_loss.weight": value} if value in choices.weights else None
+
+    def apply(self, chain: Chain, value: float) -> Chain:
+        return chain
+
+    def words(self, value: float, chain: Chain) -> str:
+        return f"auxiliary loss x {value:g}" if value else ""
+
+    def dump(self, value: float) -> Json:
+        return value
+
+    def parse(self, data: Json) -> float:
+        return float(read_number(self.name, data, most=_MOST))
+
+
+decision = AuxiliaryLoss()

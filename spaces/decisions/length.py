@@ -1,0 +1,84 @@
+"""How many tokens of a text the network is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from spaces.candidate import Json
+from spaces.chain import Chain
+from spaces.decisions._base import (
+    Decision,
+    NotApplicable,
+    Scalar,
+    Stage,
+    Suggest,
+    check_choices,
+    check_range,
+    read_number,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Most tokens that may be tried; those from the study's own ``max_length`` on stand for it."""
+
+    tokens: tuple[int, ...] = (32, 64, 128)
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        check_choices("length.tokens", self.tokens)
+        check_range("length.tokens", min(self.tokens), None, least=8)
+
+
+class Length(Decision[int]):
+    """Longer texts are cut. A text of fewer tokens costs what its own tokens cost: batches are padded to their longest.
+
+    0 stands for the study's own length.
+    """
+
+    name, stage, options = "length", Stage.CUT, Range
+    tasks = ("text", "tokens", "text_multilabel", "text_regression")
+
+    def choices(self, chain: Chain, within: Range) -> dict[int, int] | NotApplicable:
+        """Return the value of every number of tokens that may be chosen."""
+        if chain.kind != "tokens":
+            return NotApplicable("the input is no text")
+        own = chain.input_size[1]
+        found = {min(tokens, own): tokens if tokens < own else 0 for tokens in sorted(within.tokens)}
+        if not any(found.values()):
+            return NotApplicable(f"no length below the study's own, {own} tokens, is named")
+        return found
+
+    def baseline(self, chain: Chain) -> int:
+        return 0
+
+    def extremes(self, choices: dict[int, int], chain: Chain) -> tuple[int, int]:
+        return choices[min(choices)], choices[max(choices)]
+
+    def sample(self, suggest: Suggest, choices: dict[int, int]) -> int:
+        return choices[int(suggest.choice(self.name, tuple(choices)))]
+
+    def params(self, value: int, choices: dict[int, int]) -> Mapping[str, Scalar] | None:
+        return next(({self.name: tokens} for tokens, found in choices.items() if found == value), None)
+
+    def keeps_function(self, value: int, chain: Chain) -> bool:
+        return value in (0, chain.input_size[1])
+
+    def apply(self, chain: Chain, value: int) -> Chain:
+        if value in (0, chain.input_size[1]) or chain.kind != "tokens":
+            return chain
+        return replace(chain, input_size=(1, value))
+
+    def words(self, value: int, chain: Chain) -> str:
+        return f"{value} tokens at most" if value else ""
+
+    def dump(self, value: int) -> Json:
+        return value
+
+    def parse(self, data: Json) -> int:
+        return int(read_number(self.name, data, whole=True))
+
+
+decision = Length()

@@ -1,0 +1,12 @@
+"""What turns feature maps into an answer for every pixel, one decoder a file."""
+
+from __future__ import annotations
+
+from spaces.decoders._base import Decoder
+from spaces.plugins import load
+
+
+def decoders() -> dict[str, Decoder]:
+    """Return every decoder by name."""
+    found: dict[str, Decoder] = load("spaces.decoders", "decoder", "ftsearch.decoders")
+    return found

@@ -1,0 +1,72 @@
+"""GPT-2 of Hugging Face: a decoder, in which no token sees those behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from operator import add
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from spaces.chain import Chain
+from spaces.families import _listed
+from spaces.families._base import Family
+
+
+class Gpt2(Family):
+    """``GPT2Model`` (https://openai.com/index/better-language-models), DistilGPT2 too.
+
+    It has no token for padding: -1 stands for it in the input. Only the last token has seen the whole text
+    (fact ``causal``). The norm behind the last layer belongs to that layer's unit, and goes with it.
+    """
+
+    name = "gpt2"
+
+    def matches(self, network: nn.Module) -> bool:
+        return _listed.comes_from(network, "GPT2Model")
+
+    def adapt(self, network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        # Older checkpoints carry the causal mask of every layer.
+        found = _listed.stripped(network, state)
+        return {name: value for name, value in found.items() if not name.endswith((".attn.bias", ".attn.masked_bias"))}
+
+    def chain(self, network: nn.Module, input_size: tuple[int, int]) -> Chain:
+        count = len(network.get_submodule("h"))  # type: ignore[arg-type]  # a ModuleList
+        units = [_listed.unit(network, "wte", _embed, _listed.IDS)]
+        units += [_listed.unit(network, f"h.{place}", _block(f"h.{place}")) for place in range(count - 1)]
+        units.append(_listed.unit(network, f"h.{count - 1}", _block(f"h.{count - 1}", "ln_f")))
+        facts: dict[str, Any] = {"causal": True, "class_token": None}
+        return _listed.text_chain(network, units, input_size[1], _listed.NO_PADDING, facts)
+
+
+def _embed(graph: fx.Graph, ids: fx.Node) -> fx.Node:
+    words = graph.call_module("wte", (graph.call_function(without_padding, (ids,)),))
+    places = graph.call_module("wpe", (graph.call_function(places_of, (ids,)),))
+    hidden = graph.call_module("drop", (graph.call_function(add, (words, places)),))
+    return graph.call_function(_listed.pack, (hidden, ids, _listed.NO_PADDING))
+
+
+def _block(path: str, norm: str = "") -> _listed.Draw:
+    def draw(graph: fx.Graph, packed: fx.Node) -> fx.Node:
+        hidden = graph.call_function(_listed.hidden_of, (packed,))
+        bias = graph.call_function(_listed.causal_bias, (packed,))
+        # The second argument is a cache of earlier tokens, which only text generation has.
+        found = graph.call_module(path, (hidden, None, bias))
+        found = graph.call_module(norm, (found,)) if norm else found
+        return graph.call_function(_listed.packed_like, (found, packed))
+
+    return draw
+
+
+def without_padding(ids: Tensor) -> Tensor:
+    """Return ``ids`` with some token's number in place of padding, which the embedding can look up."""
+    return ids.clamp(min=0)
+
+
+def places_of(ids: Tensor) -> Tensor:
+    """Return the place of every token in its text, ``(1, T)``."""
+    return torch.arange(ids.shape[1], device=ids.device)[None]
+
+
+family = Gpt2()

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def test_it_says_that_there_are_no_test_images(here: Path, ftsearch: Callable[..., Any]) -> None:
+    done = ftsearch("refit", "study.yaml", "--epochs", 1)
+    assert done.code == 0, done.err
+    assert "the data set has no test images, so there is no final number." in done.out
+    assert "Weights: refit-00000-" in done.out
+    again = ftsearch("refit", "colours", "--epochs", 1, "--json").data
+    assert (again["number"], again["test"], again["look"]) == (0, {}, None)
+
+
+def test_wrong_candidates_are_one_line(here: Path, ftsearch: Callable[..., Any]) -> None:
+    (here / "no.json").write_text('{"candidate": 3}')
+    for arguments, message in (
+        (("--candidate", "77"), "no trial 77 in the study 'colours'; it has 6, from 0 on"),
+        (("--candidate", "missing.json"), "cannot read the candidate missing.json"),
+        (("--candidate", "no.json"), "no.json is no candidate: candidate must be a mapping"),
+        (("--on", "test"), "--on: expected train+val or train, got 'test'"),
+        (("--epochs", 0), "--epochs must be at least 1, got 0"),
+    ):
+        done = ftsearch("refit", "colours", *arguments)
+        assert done.code == 2
+        assert message in done.err
+        assert len(done.err.strip().splitlines()) == 1

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from search.data.assembly import Listed
+from search.data.sample import Split
+from search.data.texts import Text, Words, limited, ordered_names, place_of, refuse, shortened
+from search.errors import DataError
+
+
+def test_the_name_of_a_text_shows_where_it_stands_and_how_it_begins() -> None:
+    text = Text("a.tsv, line 3", "it  was\nfine " * 100)
+    assert text.name.startswith("a.tsv, line 3: it was fine it was")
+    assert text.name.endswith("…")
+    assert len(text.name) <= 220
+    assert Text("a", "one", "two").name == "a: one | two"
+    assert Words("b, line 1", ("I", "am")).name == "b, line 1: I am"
+    assert shortened("short") == "short"
+
+
+def test_other_contents_have_other_hashes() -> None:
+    pairs = [Text("a", "x", "y"), Text("a", "xy"), Text("a", "x"), Text("a", "y", "x")]
+    assert len({text.digest() for text in pairs}) == 4
+    assert Text("a", "x").digest() == Text("b", "x").digest()
+    assert Words("a", ("x", "y")).digest() != Words("a", ("xy",)).digest()
+    assert Text("a", "x", "y").open() == "x\ny"
+
+
+def test_a_limit_draws_from_each_part_and_keeps_the_order() -> None:
+    listed = [Listed(Text(str(n), "t"), "l", split) for split in (Split.TRAIN, Split.VAL, None) for n in range(10)]
+    found = limited(listed, 4, 0)
+    assert sum(item.split is Split.VAL for item in found) == 4
+    assert sum(item.split is not Split.VAL for item in found) == 4  # no split yet: to be cut from training
+    assert found == [item for item in listed if item in found]
+    assert limited(listed, 4, 1) != found
+    assert limited(listed, None, 0) == listed
+
+
+def test_labels_that_are_numbers_stand_in_their_order() -> None:
+    assert ordered_names(["10", "9", "-1", "9"]) == ("-1", "9", "10")
+    assert ordered_names(["b", "10", "9"]) == ("10", "9", "b")
+
+
+def test_the_first_unusable_row_is_named_with_how_many_there_are() -> None:
+    with pytest.raises(DataError, match=r"row 1 is bad \(2 more rows that cannot be used\); mend it, or set `on_error"):
+        refuse(["row 1 is bad", "x", "y"], "refuse")
+    refuse(["row 1 is bad"], "skip")
+    refuse([], "refuse")
+
+
+def test_a_place_is_known_of_every_text() -> None:
+    assert place_of(Listed(Text("a, line 1", "x"), 0)) == "a, line 1"

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from search.data import textual
+from search.data.sample import Split
+from search.data.tabular import Row
+from search.errors import DataError
+
+
+def rows(path: Path) -> list[dict[str, str] | str]:
+    _, tables = textual.tables_of(str(path), Path())
+    return [row.values if isinstance(row, Row) else row for table in tables for row in table.rows]
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
+
+
+def test_tabs_part_unquoted_text_with_quotation_marks_in_it(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", 'text\tlabel\n"so it goes\t1\nhe said " no " .\t0\n" well "\t1\n')
+    assert [row["text"] for row in rows(path)] == ['"so it goes', 'he said " no " .', '" well "']  # type: ignore[index]
+
+
+def test_a_quotation_mark_that_another_line_closes_joins_no_lines(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", 'text\tlabel\n"so it goes\t1\nit ends "\t0\n')
+    assert len(rows(path)) == 2
+
+
+def test_quoted_tabs_are_read_as_pandas_writes_them(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", 'text\tlabel\n"a\ttab and ""quotes"""\t1\n"two\nlines"\t0\n')
+    assert [row["text"] for row in rows(path)] == ['a\ttab and "quotes"', "two\nlines"]  # type: ignore[index]
+
+
+def test_unusual_line_separators_inside_a_text_part_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", "text\tlabel\nfirst\u2028second\t1\r\n\nthird\t0\n")
+    assert rows(path) == [{"text": "first\u2028second", "label": "1"}, {"text": "third", "label": "0"}]
+
+
+def test_json_lines_keep_what_is_in_them(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, "a.jsonl", '{"text": "a, b", "label": 1}\n\n{"text": "c", "label": null, "tags": ["x"]}\n[1]\n{'
+    )
+    assert rows(path)[:2] == [
+        {"text": "a, b", "label": "1", "tags": ""},
+        {"text": "c", "label": "", "tags": '["x"]'},
+    ]
+    assert "line 4: expected a JSON object" in str(rows(path)[2])
+    assert "line 5: no valid JSON" in str(rows(path)[3])
+    assert rows(write(tmp_path, "b.json", '[{"text": "x", "score": 2.5}]')) == [{"text": "x", "score": "2.5"}]
+
+
+def test_a_row_with_too_many_fields_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", 'text,label\nhello, world,1\n"hello, world",0\n')
+    assert "a.csv, line 2: 3 fields where the header has 2" in str(rows(path)[0])
+    assert rows(path)[1] == {"text": "hello, world", "label": "0"}
+
+
+def test_files_of_a_folder_are_its_parts(tmp_path: Path) -> None:
+    for name in ("train.tsv", "dev.tsv", "test.tsv", "notes.txt"):
+        write(tmp_path, name, "text\tlabel\nx\t1\n")
+    name, tables = textual.tables_of(str(tmp_path), Path())
+    assert name == tmp_path.name
+    assert [table.split for table in tables] == [Split.TRAIN, Split.VAL, Split.TEST]
+    write(tmp_path, "valid.csv", "text,label\nx,1\n")
+    with pytest.raises(DataError, match=r"has both dev.tsv and valid.csv for val; remove one"):
+        textual.tables_of(str(tmp_path), Path())
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.csv", b"\xff\xfe", "is not UTF-8 text"),
+        ("a.csv", b"text,text\n", "a column stands twice in the header text, text"),
+        ("a.json", b"[{]", "is no valid JSON"),
+    ],
+)
+def test_tables_that_cannot_be_read(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError, match=message):
+        rows(tmp_path / name)
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot read the table .*none.csv"):
+        rows(tmp_path / "none.csv")
+    with pytest.raises(DataError, match=r"has no train file; expected train.csv \(.csv, .tsv"):
+        rows(tmp_path)

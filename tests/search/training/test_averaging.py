@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from search.training import averaging
+
+
+def test_the_average_follows_the_weights_from_their_first_step_on() -> None:
+    network = nn.Linear(2, 1)
+
+    def optimize(module: nn.Module, steps: int) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        optimizer = torch.optim.SGD(module.parameters(), lr=1.0)
+        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)
+
+    average = averaging.moving_average(network, steps=200)
+    optimizer, _ = averaging.keeping_up(optimize, average)(network, 200)
+    expected = None
+    for _ in range(5):
+        optimizer.zero_grad()
+        network(torch.ones(3, 2)).mean().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        now = network.weight.detach().clone()
+        expected = now if expected is None else 0.95 * expected + 0.05 * now
+    torch.testing.assert_close(average.module.weight, expected)
+    assert not torch.allclose(average.module.weight, network.weight)
+
+
+def test_views_average_probabilities_and_give_them_as_logits() -> None:
+    class Left(nn.Module):
+        """Sees whether the left half is brighter than the right one."""
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            half = images.shape[-1] // 2
+            lead = (images[..., :half].mean(dim=(1, 2, 3)) - images[..., half:].mean(dim=(1, 2, 3))) * 10
+            return torch.stack([lead, -lead], dim=1)
+
+    images = torch.zeros(4, 3, 16, 16)
+    images[..., :8] = 1.0
+    single = Left()(images).softmax(dim=1)
+    assert single[0, 0] > 0.99
+    mirrored = averaging.ViewsAveraged(Left(), flip=True)(images)
+    torch.testing.assert_close(mirrored.exp(), torch.full((4, 2), 0.5))
+    torch.testing.assert_close(mirrored.softmax(dim=1), mirrored.exp())
+    plain = averaging.ViewsAveraged(Left(), flip=False)(images).exp()
+    assert plain[0, 0] > 0.95
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 9)])
+def test_views_have_the_size_of_the_image(size: tuple[int, int]) -> None:
+    seen: list[torch.Size] = []
+
+    class Seeing(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(images.shape[-2:])
+            return images.mean(dim=(2, 3))
+
+    averaging.ViewsAveraged(Seeing(), flip=True)(torch.rand(2, 3, *size))
+    assert seen == [torch.Size(size)] * 10
