@@ -17,10 +17,6 @@ MOST = 12
 
 def page(studies: Sequence[Summary], store: str) -> html.Div:
     """Return the page; ``store`` is the database's address without its password."""
-    if not studies:
-        return html.Div(
-            [html.H1("Studies"), html.P(f"The store {store} holds no study yet: ftsearch run STUDY.yaml makes one.")]
-        )
     several = len(studies) > 1
     note = f"The figures compare the {MOST} newest studies." if len(studies) > MOST else ""
     return html.Div(
@@ -35,7 +31,9 @@ def page(studies: Sequence[Summary], store: str) -> html.Div:
 
 
 def facts(studies: Sequence[Summary]) -> html.Div:
-    """Return the table of studies, which changes while trials run."""
+    """Return the table of studies, which changes while trials run; a sentence while there is none."""
+    if not studies:
+        return html.Div(html.P("This store holds no study yet: ftsearch run STUDY.yaml makes one."))
     head = ("study", "metric", "best", "gain", "trials", "running", "backbone", "task", "started (UTC)")
     return parts.table(head, [_row(study) for study in studies])
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from search.dashboard.app import address_of
 from search.records import EpochRecord, Failure, TrialState
-from search.store import connection, leases, reading, writing
+from search.store import connection, leases, migrate, reading, writing
 
 TOKEN = "correct-horse-battery"
 
@@ -170,6 +173,28 @@ def test_a_new_point_appears_without_losing_the_zoom_and_opens_its_trial(
     page.get_by_role("heading", name=f"Trial {number}").wait_for()
     page.get_by_text("<script>window.evil = 1</script>").first.wait_for()
     assert page.evaluate("window.evil") is None
+    assert page.faults == []
+
+
+def test_a_search_is_watched_from_its_start_to_its_end(
+    page: Any, study_file: Path, tmp_path: Path, command: Callable[..., str]
+) -> None:
+    url = f"sqlite:///{tmp_path}/live/store.db"
+    engine = connection.connect(url)
+    migrate.upgrade(engine)
+    engine.dispose()
+    page.goto(command(url))
+    study_file.write_text(study_file.read_text().replace("trials: 2", "trials: 5"))
+    run = [sys.executable, "-m", "search", "run", str(study_file), "--storage", url]
+    with subprocess.Popen(run, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as search:
+        page.get_by_role("link", name="colours").first.click()
+        drawn(page, "history", 2)
+        assert points(page) < 6
+        drawn(page, "history", 5)
+        assert search.wait(120) == 0
+    page.get_by_text("5 of 5 trials").first.wait_for()
+    page.get_by_role("link", name="4", exact=True).first.click()
+    page.get_by_role("heading", name="Trial 4").wait_for()
     assert page.faults == []
 
 
