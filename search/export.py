@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from search import api, model_card, model_folder
+from search import spec as specs
 from search.errors import RunError, UserError
 from search.laboratory import versions
 from search.model_folder import FINAL, SELECTED, TRAINED, Check, ModelFacts, Origin
@@ -86,6 +87,7 @@ def export_study(
     if not chosen:
         raise UserError("no format to export to; name at least one with --format")
     record = api.load_study(study, storage=storage)
+    _check_task(record.task)
     trial, refit = chosen_refit(record) if candidate == REFIT else (chosen_trial(record, candidate), None)
     folder = Path(output) if output is not None else Path("runs") / record.name / "model"
     model_folder.check_target(folder)
@@ -103,6 +105,17 @@ def export_study(
     with model_folder.replacing(folder) as place:
         facts = _write(winner, facts, chosen, seen, place, tell)
     return Exported(folder, facts, tuple(notes))
+
+
+def _check_task(name: str) -> None:
+    task = specs.tasks().get(name)
+    if task is None:
+        raise UserError(f"the task {name!r} is not installed here, so that its model cannot be made again")
+    if task.reads != "images" or type(task).answers is Task.answers:
+        raise UserError(
+            f"models of the task {name} cannot be exported yet; their weights are the checkpoints under the study's "
+            "folder, safetensors with the candidate in their head"
+        )
 
 
 def _differences(metrics: Mapping[str, float], winner: Winner) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Break everything while a study runs, then count what was lost: `make chaos`.
 
-    python tests/benchmarks/chaos.py [--seed 0] [--trials 24] [--workers 3]
+    python tests/benchmarks/chaos.py [--seed 0] [--trials 80] [--workers 3]
 
 Real workers train a tiny network against a real PostgreSQL. They are killed, told to leave, put to sleep for longer
 than their lease and woken up again; the server is restarted twice, a checkpoint meets a full disk, one candidate's loss
@@ -45,7 +45,7 @@ keep_checkpoints: 5
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--trials", type=int, default=24)
+    parser.add_argument("--trials", type=int, default=80)
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=9.0, help="give up after this long")
     parser.add_argument("--work", nargs=2, metavar=("STORAGE", "FOLDER"), help=argparse.SUPPRESS)

@@ -12,6 +12,7 @@ from search.api import load_model
 from search.errors import NotFoundError, UserError
 from search.export import export_study
 from search.predicting import predict
+from search.records import DatasetRecord, StudyRecord
 from search.training.calibration import fit_temperature
 from search.winner import chosen_trial, labels_of, look, winner_of
 
@@ -112,3 +113,11 @@ def test_a_refit_is_exported_with_what_the_test_images_said(here: Path) -> None:
     honest = export_study("refitted", candidate="refit", output="honest", calibrate=fit_temperature)
     assert honest.facts.temperature != 1
     assert "look 2 at them" in honest.facts.measured_on
+
+
+@pytest.mark.parametrize("task", ["text", "segmentation", "detection"])
+def test_tasks_whose_models_cannot_be_exported_are_refused(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = StudyRecord("s", task, "x", True, "b", "w", DatasetRecord("d", ("a", "b"), {}, "f"), 1, {}, identity={})
+    monkeypatch.setattr(api, "load_study", lambda *_, **__: record)
+    with pytest.raises(UserError, match=f"models of the task {task} cannot be exported yet"):
+        export_study("s")
