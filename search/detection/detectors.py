@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -126,8 +127,56 @@ class Detector(nn.Module):
         return ImageList(torch.empty((count, 3, *self.setting.size), device="meta"), [self.setting.size] * count)
 
 
-def _anchors(setting: Setting) -> AnchorGenerator:
-    return AnchorGenerator(setting.sizes, (setting.ratios,) * len(setting.sizes))
+def stride_of(side: int, cells: int) -> float:
+    """Return how many pixels of an input of ``side`` pixels lie between two of ``cells`` points of a map.
+
+    Networks halve their maps and round up, so that 240 pixels become 8 points 32 pixels apart, not 30. Patches of
+    other sizes (14 pixels in some vision transformers) divide the input exactly.
+    """
+    halved = 2 ** round(math.log2(side / cells))
+    return float(halved) if cells <= math.ceil(side / halved) else side / cells
+
+
+class Anchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no types
+    """Anchors at the points of the maps. torchvision's own count on inputs whose sides its transform has padded."""
+
+    def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
+        height, width = image_list.tensors.shape[-2:]
+        device = feature_maps[0].device
+        grids = [list(level.shape[-2:]) for level in feature_maps]
+        strides = [
+            [torch.tensor(stride_of(side, cells), device=device) for side, cells in ((height, rows), (width, columns))]
+            for rows, columns in grids
+        ]
+        self.set_cell_anchors(torch.float32, device)
+        found = torch.cat(self.grid_anchors(grids, strides))
+        return [found] * len(image_list.image_sizes)
+
+
+class RegionLevels:
+    """Which level a region is pooled from: 224 pixels at stride 16, half of that at half the stride (FPN, eq. 1)."""
+
+    def __init__(self, strides: Sequence[float]) -> None:
+        self._logs = torch.tensor(strides).log2()
+
+    def __call__(self, regions: list[Tensor]) -> Tensor:
+        """Return the place of the level for each of the regions ``(N, 4)`` of all images, in pixels."""
+        sides = (torch.cat(regions)[:, 2:] - torch.cat(regions)[:, :2]).clamp(min=1e-3)
+        wanted = torch.floor(4 + (sides.prod(dim=1).sqrt() / 224).log2() + 1e-6)
+        return (wanted[:, None] - self._logs.to(wanted)[None]).abs().argmin(dim=1)
+
+
+def _pool(pyramid: Pyramid, setting: Setting) -> MultiScaleRoIAlign:
+    """Return the pooling of regions from the pyramid's tapped levels, at their true scales."""
+    pool = MultiScaleRoIAlign([str(place) for place in range(len(pyramid.grids))], _POOLED, sampling_ratio=2)
+    strides = [stride_of(setting.size[0], rows) for rows, _ in pyramid.grids]
+    pool.scales = [1 / stride for stride in strides]
+    pool.map_levels = RegionLevels(strides)
+    return pool
+
+
+def _anchors(setting: Setting) -> Anchors:
+    return Anchors(setting.sizes, (setting.ratios,) * len(setting.sizes))
 
 
 class FasterRCNN(Detector):
@@ -141,11 +190,10 @@ class FasterRCNN(Detector):
         each = anchors.num_anchors_per_location()[0]
         kept = {"training": setting.proposals, "testing": setting.proposals}
         self.rpn = RegionProposalNetwork(anchors, RPNHead(channels, each), 0.7, 0.3, 256, 0.5, kept, kept, 0.7)
-        pool = MultiScaleRoIAlign([str(place) for place in range(len(taps))], output_size=_POOLED, sampling_ratio=2)
         box_head = FastRCNNConvFCHead((channels, _POOLED, _POOLED), (), [setting.width] * setting.depth)
         top = FastRCNNPredictor(setting.width, setting.classes + 1)
         self.roi_heads = RoIHeads(
-            *(pool, box_head, top, 0.5, 0.5, setting.samples, 0.25, None),
+            *(_pool(pyramid, setting), box_head, top, 0.5, 0.5, setting.samples, 0.25, None),
             *(setting.least_score, setting.overlap, DETECTIONS),
         )
 
@@ -233,7 +281,7 @@ class Fcos(Dense):
             _Stub(channels),
             setting.classes,
             # One square a point, as large as the distance of points.
-            anchor_generator=AnchorGenerator(setting.sizes, ((1.0,),) * len(setting.sizes)),
+            anchor_generator=Anchors(setting.sizes, ((1.0,),) * len(setting.sizes)),
             head=FCOSHead(channels, 1, setting.classes, setting.depth),
             score_thresh=setting.least_score,
             nms_thresh=setting.overlap,

@@ -92,6 +92,13 @@ class Detection(Task):
         found = {} if self._statistics is None else {"boxes": self._statistics.to_json()}
         return {"input_size": list(self._size), **found}
 
+    def restore(self, chosen: Options, facts: Mapping[str, Json]) -> Self:
+        restored = super().restore(chosen, facts)
+        height, width = facts["input_size"]
+        restored._size = (height, width)
+        restored._statistics = Statistics.from_json(facts["boxes"]) if "boxes" in facts else None
+        return restored
+
     def advice(self) -> Sequence[str]:
         return self._advice
 

@@ -186,10 +186,10 @@ def _mask(text: str) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
 
 
 def class_colour(place: int) -> str:
-    """Return the colour of a class as ``#rrggbb``: eight that all tell apart, then lighter and darker ones."""
+    """Return the colour of a class as ``#rrggbb``: eight that all tell apart, then darker and lighter ones."""
     base = _rgb(theme.SERIES[place % len(theme.SERIES)])
     turn = place // len(theme.SERIES) % 3
-    towards, amount = ((0, 0.0), (255, 0.5), (0, 0.45))[turn]
+    towards, amount = ((0, 0.0), (0, 0.45), (255, 0.5))[turn]
     red, green, blue = (round(value + (towards - value) * amount) for value in base)
     return f"#{red:02x}{green:02x}{blue:02x}"
 

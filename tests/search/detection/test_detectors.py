@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch.nn import functional as F
+from torchvision.models.detection.image_list import ImageList
+from torchvision.ops.poolers import initLevelMapper
 
-from search.detection.detectors import KINDS, Found, Pending, Setting
+from search.detection.detectors import KINDS, Anchors, Found, Pending, RegionLevels, Setting, stride_of
 from search.detection.pyramid import Pyramid
 from search.detection.targets import BoxRows
 from spaces import probe
@@ -68,12 +69,35 @@ def test_what_it_costs_is_counted_with_the_proposals_that_are_kept(kind: str) ->
     assert probe.run_head(made(kind, depth=3), shapes) > few or kind == "retinanet"
 
 
-def test_an_object_as_large_as_an_anchor_is_found_where_it_is() -> None:
-    """One step away from its anchor the regression has nothing to do: IoU tells that boxes are in the right frame."""
-    detector = made("retinanet").eval()
-    levels = detector._levels(maps())  # type: ignore[operator]
-    anchors = detector.model.anchor_generator(detector.images(levels), list(levels.values()))[0]  # type: ignore[union-attr,operator]
-    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
-    assert F.relu(centres - torch.tensor([96.0, 64.0])).max() == 0
-    assert centres[:, 0].max() > 80
-    assert centres[:, 1].max() > 50
+@pytest.mark.parametrize(
+    ("side", "cells", "stride"),
+    [(256, 8, 32), (240, 8, 32), (240, 4, 64), (75, 10, 8), (64, 13, 4), (224, 16, 14), (96, 8, 12), (224, 1, 256)],
+)
+def test_points_of_a_map_are_as_far_apart_as_the_network_halves(side: int, cells: int, stride: float) -> None:
+    assert stride_of(side, cells) == stride
+
+
+def test_anchors_stand_where_the_points_of_a_map_do() -> None:
+    images = ImageList(torch.empty((1, 3, 240, 320), device="meta"), [(240, 320)])
+    (found,) = Anchors(((32.0,),), ((1.0,),))(images, [torch.zeros(1, 4, 8, 10)])
+    centres = (found[:, :2] + found[:, 2:]) / 2
+    assert centres.reshape(8, 10, 2)[:, 0, 1].tolist() == [32.0 * row for row in range(8)]
+    assert centres.reshape(8, 10, 2)[0, :, 0].tolist() == [32.0 * column for column in range(10)]
+
+
+def test_regions_are_pooled_from_the_level_of_their_size_whatever_levels_there_are() -> None:
+    regions = [torch.tensor([[0, 0, side, side] for side in (10.0, 111, 113, 224, 449, 2000)])]
+    assert RegionLevels((8.0, 16.0, 32.0))(regions).tolist() == [0, 0, 0, 1, 2, 2]
+    assert RegionLevels((4.0, 32.0))(regions).tolist() == [0, 0, 0, 1, 1, 1]
+    # Where levels are consecutive this is what torchvision does.
+    assert RegionLevels((8.0, 16.0, 32.0))(regions).tolist() == initLevelMapper(3, 5)(regions).tolist()
+
+
+def test_regions_are_pooled_from_where_they_are() -> None:
+    """The map holds the column's number, so that what is pooled is the place of the region's centre."""
+    detector = made("faster_rcnn")
+    columns = torch.arange(12.0).expand(1, 1, 8, 12).contiguous()
+    pool = detector.roi_heads.box_roi_pool  # type: ignore[union-attr]
+    levels = {"0": columns, "1": columns[..., ::2, ::2].contiguous()}
+    found = pool(levels, [torch.tensor([[16.0, 16.0, 48.0, 48.0]])], [(64, 96)])  # type: ignore[operator]
+    assert found.mean().item() == pytest.approx(32 / 8 - 0.0, abs=0.51)

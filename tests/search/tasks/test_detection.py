@@ -174,6 +174,17 @@ def test_the_study_says_what_its_boxes_ask_for(tmp_path: Path) -> None:
     assert laboratory.record().dataset.counts["train"] == {"red": 3, "green": 3}
 
 
+def test_a_finished_model_is_made_again_without_its_data(tmp_path: Path) -> None:
+    laboratory = opened(tmp_path)
+    data = {**SMALL, "anchors": {"source": "data", "scale": 1.0, "ratios": "three"}}
+    candidate = changed(laboratory, data)
+    network = laboratory.build(candidate, 0)
+    facts = json.loads(json.dumps(dict(laboratory.task.facts())))
+    again = replace(laboratory, task=task.restore(laboratory.task.chosen, facts)).build(candidate, 0)
+    assert again.head.setting == network.head.setting  # type: ignore[union-attr]
+    again.load_state_dict(network.state_dict())
+
+
 def test_pictures_and_results_by_class_go_to_the_store(tmp_path: Path) -> None:
     laboratory = opened(tmp_path, epochs=2, more=", shown_score: 0.06")
     outcome = trained(laboratory, changed(laboratory, {**SMALL, "detector": "fcos"}))
