@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any, Literal
 
 import optuna
-from optuna.distributions import distribution_to_json
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution, distribution_to_json
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage, InMemoryStorage
@@ -302,7 +302,8 @@ def importances(
     from optuna import importance  # noqa: PLC0415  # loads scikit-learn, a second that training can do without
 
     study = optuna.create_study(storage=InMemoryStorage(), direction="maximize" if maximize else "minimize")
-    study.add_trials([_frozen(trial) for trial in done])
+    spaces = _joined(done)
+    study.add_trials([_frozen(trial, spaces) for trial in done])
     judge: importance.BaseImportanceEvaluator
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # experimental notes, and parameters that never varied
@@ -319,9 +320,39 @@ def importances(
     return {name: share / total for name, share in ordered} if total > 0 else {}
 
 
-def _frozen(trial: TrialRecord) -> FrozenTrial:
+def _joined(trials: Sequence[TrialRecord]) -> dict[str, BaseDistribution]:
+    """Return one range a parameter that holds all of its values.
+
+    A range may depend on other decisions (a shorter network has fewer units to freeze), and who reads a large study
+    looks up each range once.
+    """
+    found: dict[str, BaseDistribution] = {}
+    for trial in trials:
+        for name, value in trial.params.items():
+            text = trial.distributions.get(name)
+            if text is None and name not in found:
+                continue
+            known = found.get(name) or distribution(str(text))
+            found[name] = _widened(_widened(known, value), *_ends(text))
+    return found
+
+
+def _ends(text: str | None) -> tuple[float, ...]:
+    own = distribution(text) if text is not None else None
+    return (own.low, own.high) if isinstance(own, IntDistribution | FloatDistribution) else ()
+
+
+def _widened(known: BaseDistribution, *values: Any) -> BaseDistribution:
+    if not isinstance(known, IntDistribution | FloatDistribution):
+        return known
+    low, high = min(known.low, *values, known.low), max(known.high, *values, known.high)
+    if (low, high) == (known.low, known.high):
+        return known
+    return type(known)(low, high, log=known.log, step=known.step)  # type: ignore[arg-type]
+
+
+def _frozen(trial: TrialRecord, spaces: Mapping[str, BaseDistribution]) -> FrozenTrial:
+    params = {name: value for name, value in trial.params.items() if name in spaces}
     return optuna.trial.create_trial(
-        params=dict(trial.params),
-        distributions={name: distribution(text) for name, text in trial.distributions.items()},
-        value=trial.value,
+        params=params, distributions={name: spaces[name] for name in params}, value=trial.value
     )

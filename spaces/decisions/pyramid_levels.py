@@ -77,7 +77,10 @@ class PyramidLevels(Decision[Levels]):
         return named if len(named) > 1 else NotApplicable("the backbone has maps at a single stride of those named")
 
     def baseline(self, chain: Chain) -> Levels:
-        return PLAIN
+        """Return the usual pyramid; on a backbone without maps so coarse, the one from its coarsest map."""
+        strides = {unit.reduction for unit in probe.describe(chain) if len(unit.out_shape) in (2, 3)}
+        coarse = [stride for stride in strides if stride >= PLAIN.finest]
+        return Levels(min(coarse) if coarse else max(strides, default=PLAIN.finest), PLAIN.extra)
 
     def extremes(self, choices: dict[str, Levels], chain: Chain) -> tuple[Levels, Levels]:
         ordered = sorted(choices.values(), key=lambda level: (-level.finest, level.extra))
@@ -93,7 +96,7 @@ class PyramidLevels(Decision[Levels]):
         return chain
 
     def words(self, value: Levels, chain: Chain) -> str:
-        if value == PLAIN:
+        if value in (PLAIN, self.baseline(chain)):
             return ""
         pooled = f", {value.extra} pooled behind" if value.extra else ", none pooled behind"
         return f"pyramid from stride {value.finest}{pooled}"

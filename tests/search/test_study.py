@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
+from optuna.distributions import FloatDistribution, IntDistribution, distribution_to_json
 
 from search.backend import open_storage
 from search.records import Objective, PastTrial, TrialRecord, TrialState
@@ -192,3 +194,19 @@ def test_an_objective_that_is_no_number_is_no_result(tmp_path: Path) -> None:
     own.close()
     (trial,) = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path}/mo.db").trials
     assert trial.state.name == "FAIL"
+
+
+def test_ranges_that_depend_on_other_decisions_are_joined() -> None:
+    ranges = [distribution_to_json(IntDistribution(0, high)) for high in (8, 9)]
+    trials = tuple(
+        TrialRecord(
+            number, TrialState.COMPLETE, value=depth / 10, params={"freeze": depth, "rate": 0.1 * (number % 3 + 1)},
+            distributions={"freeze": ranges[depth > 8], "rate": distribution_to_json(FloatDistribution(0.01, 1.0))},
+        )
+        for number, depth in enumerate((9, 1, 4, 8, 2, 9))
+    )  # fmt: skip
+    found = importances(trials)
+    assert next(iter(found)) == "freeze"
+    # As the dashboard has it: each range looked up once, from whichever trial came first.
+    short = tuple(replace(trial, distributions={**trial.distributions, "freeze": ranges[0]}) for trial in trials)
+    assert importances(short) == pytest.approx(found)
