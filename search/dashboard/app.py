@@ -230,6 +230,8 @@ def _choosing(app: Dash) -> None:
             return no_update
         picked = set((before or {}).get(address.study, []))
         kind = ctx.triggered_id["type"]
+        if kind == "pick" and len(ctx.triggered) > 1:
+            return no_update  # a new table reports all its boxes, as they were before the visitor's last tick
         if kind == "clear":
             picked = set() if ctx.triggered[0]["value"] else picked
         elif kind == "figure":
