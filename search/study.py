@@ -23,7 +23,7 @@ from search import sampling
 from search.records import Objective, PastTrial, Rejected, TrialRecord, TrialState
 from search.sampling import KEPT_REJECTED, SamplerOptions, View, WeighedTPE, bounded, distribution, teaches
 
-__all__ = ["SamplerOptions", "Sampling", "delete", "importances", "trial_seed"]
+__all__ = ["SamplerOptions", "Sampling", "delete", "importances", "prepare_importances", "trial_seed"]
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -280,6 +280,12 @@ def delete(storage: BaseStorage, name: str) -> None:
 def trial_seed(seed: int, number: int) -> int:
     """Return the seed of trial ``number``: 31 bits, independent for neighbouring numbers."""
     return int.from_bytes(sha256(f"{seed}:{number}".encode()).digest()[:4]) >> 1
+
+
+def prepare_importances() -> None:
+    """Load what ``importances`` needs: in a program with threads before these start, since Plotly looks at modules
+    (pandas) that another thread is still loading."""
+    from optuna import importance  # noqa: F401, PLC0415
 
 
 def importances(

@@ -19,6 +19,7 @@ from search.errors import FinetuneError
 from search.report import look, theme
 from search.report.figures._base import Section
 from search.store.connection import Engine, shown
+from search.study import prepare_importances
 
 logger = logging.getLogger(__name__)
 _TICK_MS = 2000
@@ -56,6 +57,7 @@ def build(
         add_log_handler=False,
         enable_mcp=False,
     )
+    prepare_importances()
     watch = Watch(engine)
     if ahead:
         watch.warm_up()
@@ -230,15 +232,15 @@ def _choosing(app: Dash) -> None:
             return no_update
         picked = set((before or {}).get(address.study, []))
         kind = ctx.triggered_id["type"]
-        if kind == "pick" and len(ctx.triggered) > 1:
-            return no_update  # a new table reports all its boxes, as they were before the visitor's last tick
         if kind == "clear":
             picked = set() if ctx.triggered[0]["value"] else picked
         elif kind == "figure":
             picked |= _selected(ctx.triggered[0]["value"])
         else:
-            for own, value in zip(ids, values, strict=True):
-                (picked.add if value else picked.discard)(own["number"])
+            ticked = {own["number"] for own, value in zip(ids, values, strict=True) if value}
+            # A redrawn table reports all its boxes, as they were before the visitor's last tick: that takes none back.
+            redrawn = len(ctx.triggered) > 1
+            picked = picked | ticked if redrawn else picked - {own["number"] for own in ids} | ticked
         chosen = sorted(picked)[: compare.MOST]
         if chosen == (before or {}).get(address.study, []):
             return no_update
