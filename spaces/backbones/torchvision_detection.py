@@ -124,7 +124,7 @@ class _Trunk(nn.Module):
 
     def __init__(self, network: Any) -> None:
         super().__init__()
-        self.backbone = nn.Module()
+        self.backbone: Any = nn.Module()
         self.backbone.body = nn.Sequential(OrderedDict(network.backbone.body.items()))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ def _resize_classes(network: Any, state: Mapping[str, Tensor]) -> None:
         network.roi_heads.box_predictor = FastRCNNPredictor(predictor.cls_score.in_features, outputs)
     else:
         head = network.head.classification_head
-        old: nn.Conv2d = head.cls_logits
+        old = head.cls_logits
         head.cls_logits = nn.Conv2d(old.in_channels, outputs, old.kernel_size, padding=old.padding)
         head.num_classes = outputs // _anchors_of_a_point(network)
 
