@@ -13,6 +13,7 @@ from torch import nn
 from torchvision import models
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
+from search.data.sample import Split
 from search.detection.inheritance import fitting_classes, words
 from search.laboratory import Laboratory, open_laboratory
 from search.spec import parse_spec
@@ -178,3 +179,14 @@ def test_without_weights_everything_starts_fresh(coco: tuple[Laboratory, Any]) -
     own = pretrained_detector(coco[0].pretrained.chain.facts)
     assert own is not None
     assert "start fresh" in words(replace(own, weights={}), NAMES)
+
+
+@pytest.mark.parametrize("name", [SMALL, "fasterrcnn_resnet50_fpn_v2", "retinanet_resnet50_fpn_v2"])
+def test_a_detector_that_was_taken_over_learns(tmp_path: Path, name: str) -> None:
+    laboratory = opened(tmp_path, name, "none")
+    network = laboratory.build(laboratory.space.baseline(), 0)
+    images, targets = next(iter(laboratory.batches(Split.TRAIN).epoch(1)))
+    loss = laboratory.task.loss(network(images), targets)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(parameter.grad is not None for parameter in network.parameters() if parameter.requires_grad)
