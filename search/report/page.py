@@ -177,16 +177,12 @@ def _study(study: StudyRecord, place: int, drawn: Drawn, level: int) -> str:
 
 
 def _subtitle(study: StudyRecord) -> str:
-    images = ", ".join(f"{count} {split}" for split, count in study.dataset.samples().items())
+    samples = ", ".join(f"{count} {split}" for split, count in study.dataset.samples().items())
     when = f" · started {study.created_at:%Y-%m-%d %H:%M} UTC" if study.created_at else ""
     return escape(
         f"{study.task} · {study.backbone} ({study.weights}) · {study.dataset.name}: "
-        f"{len(study.dataset.classes)} {study.dataset.outputs}, {images} {_inputs(study)}{when}"
+        f"{len(study.dataset.classes)} {study.dataset.outputs}, {samples} {study.dataset.noun}{when}"
     )
-
-
-def _inputs(study: StudyRecord) -> str:
-    return "images" if study.dataset.inputs == "images" else "samples"
 
 
 def _warning(study: StudyRecord) -> str:
@@ -298,7 +294,8 @@ def _failures(study: StudyRecord, level: int) -> str:
 def _repeat(study: StudyRecord, level: int) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in study.versions.items())
     skipped = "".join(f"<li>{escape(line)}</li>" for line in study.dataset.skipped)
-    broken = f"<details><summary>Images left out</summary><ul>{skipped}</ul></details>" if skipped else ""
+    what = study.dataset.noun.capitalize()
+    broken = f"<details><summary>{what} left out</summary><ul>{skipped}</ul></details>" if skipped else ""
     return (
         f"<section><h{level}>To repeat this</h{level}>"
         f"<p class='soft'>{escape(versions)}; data fingerprint {escape(study.dataset.fingerprint[:16])}</p>{broken}"

@@ -118,9 +118,13 @@ def visible_only(sets: Sequence[int], chosen: int) -> dict[str, list[bool]]:
     return {"visible": [found in (chosen, -1) for found in sets]}
 
 
+_WRITTEN = {"map": "mAP", "map_50": "mAP50", "map_75": "mAP75", "mar_100": "mAR100", "miou": "mIoU"}
+"""Metrics whose names have capitals of their own."""
+
+
 def metric_name(metric: str) -> str:
-    """Return a metric's name for people: ``balanced accuracy``."""
-    return metric.replace("_", " ")
+    """Return a metric's name for people: ``balanced accuracy``, ``mAP50``."""
+    return _WRITTEN.get(metric) or metric.replace("_", " ")
 
 
 def number(value: float | None, digits: int = 4) -> str:

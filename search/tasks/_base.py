@@ -58,6 +58,7 @@ class Task(ABC):
         formats: names of the data formats it takes; the first is what ``data: PATH`` means, unless the path's ending
             is one of another's ``suffixes``.
         reads: what its inputs are, as ``Backbone.reads`` says it: ``images`` or ``tokens``.
+        noun: what people call its inputs, in the plural: ``images``, ``texts``.
         outputs: what ``Dataset.classes`` names: ``classes``, or ``numbers`` that are predicted.
         options: a frozen dataclass with a default for every field that checks itself and forbids unknown keys.
             None: there are none.
@@ -72,6 +73,7 @@ class Task(ABC):
     formats: ClassVar[tuple[str, ...]]
     directions: ClassVar[Mapping[str, bool]]
     reads: ClassVar[str] = "images"
+    noun: ClassVar[str] = "images"
     outputs: ClassVar[str] = "classes"
     options: ClassVar[type[Any] | None] = None
     mixes: ClassVar[bool] = False

@@ -40,7 +40,7 @@ def check_length(max_length: int) -> None:
 class Texts(Task):
     """A task whose inputs are texts; its options have ``max_length`` and ``truncation``."""
 
-    reads = "tokens"
+    reads, noun = "tokens", "texts"
     leaves_out: ClassVar[Mapping[str, str]] = AUGMENTED
     words: ClassVar[bool] = False
     """Whether a sample is a list of words."""

@@ -18,6 +18,7 @@ from search.data.sample import Dataset, Sample, Split
 from search.data.supply import Request
 from search.detection.anchors import Statistics, box_sides, covered, statistics
 from search.detection.detectors import KINDS, Pending, Setting
+from search.detection.inheritance import take_over, words
 from search.detection.meter import CocoMeasures
 from search.detection.pyramid import Pyramid, chosen_taps, grid_of
 from search.detection.targets import BoxRows, frame_of, rows
@@ -26,6 +27,7 @@ from search.tasks._base import Meter, Task
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.decisions import anchors as anchors_decision
 from spaces.decisions import box_head, detector, proposals, pyramid_levels, pyramid_width
+from spaces.detector import PLAIN_STYLE, pretrained_detector
 from spaces.heads import Features, HeadChoice, Tap
 
 _OCTAVE = (2**0, 2 ** (1 / 3), 2 ** (2 / 3))
@@ -79,6 +81,8 @@ class Detection(Task):
     _size: tuple[int, int] = (0, 0)
     _statistics: Statistics | None = None
     _advice: tuple[str, ...] = ()
+    _classes: tuple[str, ...] = ()
+    """Names, which a pretrained detector may know; a finished model has its weights from its file."""
 
     def bind(self, chosen: Options, dataset: Dataset, pretrained: Pretrained) -> Self:
         bound = super().bind(chosen, dataset, pretrained)
@@ -86,6 +90,9 @@ class Detection(Task):
         train = dataset.of(Split.TRAIN)
         bound._statistics = statistics(train, bound._size, letterbox=chosen.resize == "letterbox")
         bound._advice = _advice(train, bound._statistics, bound._size, letterbox=chosen.resize == "letterbox")
+        bound._classes = dataset.classes
+        if own := pretrained_detector(pretrained.chain.facts):
+            bound._advice += (words(own, dataset.classes),)
         return bound
 
     def facts(self) -> Mapping[str, Json]:
@@ -132,11 +139,18 @@ class Detection(Task):
         box: box_head.BoxHead = values.get("box_head", box_head.PLAIN)
         asked = values.get("resolution", (0, 0))
         size = tuple(asked) if any(asked) else self._size
-        taps = chosen_taps(features, levels.finest)
+        own = features.detector
+        style = own.style if own else PLAIN_STYLE
+        taps = chosen_taps(features, levels.finest, levels.extra)
         first = 0 if features.class_token is None else features.class_token + 1
         grids = [grid_of(tap, size, first) for tap in taps]
-        pyramid = Pyramid(taps, grids, width, levels.extra, first)
-        sizes, ratios = self._anchors(kind, values.get("anchors", anchors_decision.PLAIN), taps, levels.extra, size)
+        pyramid = Pyramid(taps, grids, width, levels.extra, first, style)
+        wanted: anchors_decision.Anchors = values.get("anchors", anchors_decision.PLAIN)
+        if wanted.source == "usual" and own and own.kind == kind and own.stands_on(taps, levels.extra):
+            sizes = tuple(tuple(one * wanted.scale for one in level) for level in own.sizes)
+            ratios = anchors_decision.RATIOS[wanted.ratios if kind != "fcos" else "one"]
+        else:
+            sizes, ratios = self._anchors(kind, wanted, taps, levels.extra, size)
         setting = Setting(
             classes=classes,
             size=size,
@@ -148,8 +162,12 @@ class Detection(Task):
             samples=self.chosen.samples,
             least_score=self.chosen.least_score,
             overlap=self.chosen.overlap,
+            style=style,
         )
-        return KINDS[kind](pyramid, [tap.unit for tap in taps], setting, choice.dropout, width)
+        made = KINDS[kind](pyramid, [tap.unit for tap in taps], setting, choice.dropout, width)
+        if own and len(self._classes) == classes:
+            take_over(made, taps, own, self._classes)
+        return made
 
     def _anchors(
         self, kind: str, wanted: anchors_decision.Anchors, taps: Sequence[Tap], extra: int, size: tuple[int, int]

@@ -123,7 +123,7 @@ class TokensMeter(Meter):
 class Tokens(Texts):
     """Cross-entropy over the first token of each word; entity F1, precision and recall, accuracy, macro F1 of tags."""
 
-    name = "tokens"
+    name, noun = "tokens", "sentences"
     formats = ("conll", "hf_tokens")
     options = Options
     words = True
