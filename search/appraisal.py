@@ -127,5 +127,4 @@ def outcome(
     for name, value in objectives.items():
         if not math.isfinite(value):
             raise TrialError(f"{name} is {value} at the best epoch {best.epoch}", "nan")
-    broken = {} if quantised is None else {INTEGERS: float(lacks)}
-    return Outcome(objectives, goals.constraints.excesses(facts) | broken)
+    return Outcome(objectives, goals.constraints.excesses(facts) | ({INTEGERS: 1.0} if lacks else {}))

@@ -215,6 +215,8 @@ def _candidate(study: StudyRecord, wanted: str) -> tuple[int | None, Json, str]:
         UserError, SpaceError: there is none, or it is of another backbone or input size.
     """
     if wanted != "best" and not wanted.isdigit():
+        if not wanted.endswith(".json") and not Path(wanted).exists():
+            raise UserError(f"--candidate: expected best, the number of a trial or a candidate's file, got {wanted!r}")
         plain = read_candidate(Path(wanted))
         spec = from_data(study.spec["study"], text=study.spec_text, base=Path(study.spec["base"]))
         space = open_laboratories(spec, "cpu").space

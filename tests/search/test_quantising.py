@@ -96,7 +96,7 @@ def test_a_trained_network_keeps_most_of_its_accuracy(study_file: Path, tmp_path
         assert trial.state is TrialState.COMPLETE
         assert trial.value is not None
         assert abs(trial.objectives["quantised"] - trial.value) <= 0.34
-        assert trial.constraints == {"int8 quantisation": 0.0}
+        assert not trial.constraints
         known = trial.extras["quantised"]
         assert known["value"] == trial.objectives["quantised"]
         assert 0 < known["seconds"] < trial.seconds
