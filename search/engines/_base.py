@@ -152,9 +152,10 @@ def start_worker(
 def wait_for(process: subprocess.Popen[bytes]) -> tuple[int, str]:
     """Pass on what ``process`` says, until it ends; return its exit code and the error it ended with."""
     last: deque[bytes] = deque(maxlen=_LAST)
-    for line in process.stderr or ():
-        os.write(2, line)
-        last.append(line)
+    with process:
+        for line in process.stderr or ():
+            os.write(2, line)
+            last.append(line)
     return process.wait(), last_error(b"".join(last).decode(errors="replace"))
 
 

@@ -88,7 +88,7 @@ def test_what_cannot_be_exported_or_quantised_says_why_in_a_line(
         raise AttributeError("no such\nnode")
 
     monkeypatch.setattr(int8, "_quantise", fail)
-    with pytest.raises(int8.NotQuantisableError, match="^it cannot be quantised: no such$"):
+    with pytest.raises(int8.NotQuantisableError, match=r"^it cannot be quantised: no such$"):
         int8.write(Odd(nn.Flatten()), [torch.zeros(2, 3, 4, 4)], tmp_path)
     monkeypatch.setattr(Onnx, "write", refuse)
     with pytest.raises(int8.NotQuantisableError, match="cannot be written as onnx: it refuses"):
