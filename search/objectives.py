@@ -272,8 +272,8 @@ def goals(
             raise ChoiceError(("objectives", str(place)), f"{name!r} is given twice")
     made = Goals(found, bounds, latency, quantised)
     if refusal and made.weighs(QUANTISED):
-        place = ("objectives", str(names.index(QUANTISED))) if QUANTISED in names else ("constraints", QUANTISED)
-        raise ChoiceError((QUANTISED,) if quantised is not None else place, refusal)
+        listed = ("objectives", str(names.index(QUANTISED))) if QUANTISED in names else ("constraints", QUANTISED)
+        raise ChoiceError((QUANTISED,) if quantised is not None else listed, refusal)
     return replace(
         made,
         latency=latency or (LatencyOptions() if made.weighs("latency") else None),

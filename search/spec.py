@@ -343,7 +343,7 @@ def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
         full["input_size"] = [size, size]
     if isinstance(full.get("objectives"), str | list):
         full["objectives"] = objectives.written_out(full["objectives"])
-    if isinstance(full.get(QUANTISED), str):
+    if not isinstance(full.get(QUANTISED), dict | None):
         full[QUANTISED] = {"dtype": full[QUANTISED]}
     if isinstance(full.get("search"), dict):
         named = {
