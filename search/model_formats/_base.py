@@ -81,6 +81,7 @@ def refused(name: str) -> Iterator[None]:
             warnings.simplefilter("ignore")  # of the exporters' own insides
             yield
     except Exception as error:  # exporters run the network's code, which may fail in any way
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = lines[0] if lines else type(error).__name__
+        cause = error.__cause__ or error  # exporters tell their own steps first
+        lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+        reason = lines[0] if lines else type(cause).__name__
         raise RunError(f"this network cannot be written as {name}: {reason}; leave that format out") from error

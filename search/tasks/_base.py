@@ -67,6 +67,7 @@ class Task(ABC):
         leaves_out: names of decisions that make no sense for it, with the reason in words for people.
         stacks: whether heads made of plain layers may be trained at once: ``loss`` runs under ``torch.func.vmap``.
         hub_task: what model hubs call it, ``image-classification``; empty where they have no word for it.
+        quantises: whether a study may ask what its networks lose in int8: they take images and give one tensor.
     """
 
     name: ClassVar[str]
@@ -80,6 +81,7 @@ class Task(ABC):
     hub_task: ClassVar[str] = ""
     leaves_out: ClassVar[Mapping[str, str]] = {}
     stacks: ClassVar[bool] = False
+    quantises: ClassVar[bool] = False
     chosen: Any = None
     """What the study file says under the task's name, an instance of ``options``; set by ``bind``."""
 

@@ -41,6 +41,7 @@ class Texts(Task):
     """A task whose inputs are texts; its options have ``max_length`` and ``truncation``."""
 
     reads, noun = "tokens", "texts"
+    quantises = False
     leaves_out: ClassVar[Mapping[str, str]] = AUGMENTED
     words: ClassVar[bool] = False
     """Whether a sample is a list of words."""

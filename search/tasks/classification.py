@@ -97,7 +97,7 @@ class Classification(Task):
 
     name = "classification"
     formats = ("image_folder", "csv", "torchvision", "digits")
-    mixes = stacks = True
+    mixes = stacks = quantises = True
     hub_task = "image-classification"
     directions: ClassVar[Mapping[str, bool]] = {
         "accuracy": True,

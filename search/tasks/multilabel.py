@@ -132,7 +132,7 @@ class Multilabel(Task):
     name = "multilabel"
     formats = ("csv_labels",)
     options = Options
-    mixes = stacks = True
+    mixes = stacks = quantises = True
     hub_task = "image-classification"
     directions: ClassVar[Mapping[str, bool]] = {
         "map": True,

@@ -112,7 +112,7 @@ class Regression(Task):
     formats = ("csv_numbers",)
     outputs = "numbers"
     options = Options
-    mixes = True
+    mixes = quantises = True
     leaves_out: ClassVar[Mapping[str, str]] = {"label_smoothing": "numbers are no labels that could be smoothed"}
     directions: ClassVar[Mapping[str, bool]] = {"rmse": False, "mae": False, "r2": True, "loss": False}
     chosen: Options = Options()

@@ -54,6 +54,7 @@ class Segmentation(Task):
     name = "segmentation"
     formats = ("mask_folder", "coco_masks")
     options = Options
+    quantises = True
     directions: ClassVar[Mapping[str, bool]] = {
         "miou": True,
         "dice": True,
