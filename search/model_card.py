@@ -131,13 +131,14 @@ def _preprocessing(facts: ModelFacts) -> str:
 
 
 def _origin(facts: ModelFacts) -> str:
-    weights = facts.weights
+    weights, source = facts.weights, facts.weights.source
+    source = _short(source) if source.startswith("/") else source
     if weights.name == _SCRATCH:
         text = f"Trained from scratch on the architecture `{_named(facts.backbone)}`; no pretrained weights.\n"
     else:
         text = (
             f"Pretrained weights `{_short(weights.name)}` of `{_named(facts.backbone)}`"
-            + (f", from {weights.source}" if weights.source else "")
+            + (f", from {source}" if source else "")
             + (f", SHA-256 `{weights.sha256}`" if weights.sha256 else "")
             + ". Licence: "
             + (f"{weights.license}. " if weights.license else "none named by the publisher. ")

@@ -24,6 +24,8 @@ from search.errors import UserError
 FORMAT = 1
 """Version of ``model.json``; raised when its meaning changes."""
 FACTS, CANDIDATE, CARD, SUMS = "model.json", "candidate.json", "README.md", "SHA256SUMS"
+Fit = Literal["crop", "stretch", "letterbox"]
+FITS: Mapping[str, Fit] = {"crop": "crop", "stretch": "stretch", "letterbox": "letterbox"}
 _FORBID: dict[str, str] = {"extra": "forbid"}
 
 
@@ -45,7 +47,7 @@ class Frame:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: str
-    fit: Literal["crop", "stretch", "letterbox"] = "crop"
+    fit: Fit = "crop"
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
 

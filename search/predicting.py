@@ -137,13 +137,13 @@ def load_model(folder: str | Path, *, format: str | None = None, device: str = "
     if not there:
         raise UserError(f"{folder} has none of the formats {', '.join(known)}; export the model again")
     chosen = model_format(format or there[0])
+    task = task_of(facts.task, facts.task_options, facts.task_facts).fetch(folder)
     network = chosen.open(folder / facts.files[chosen.name], partial(_rebuild, folder, facts))
     if chosen.moves:
         try:
             network = network.to(device_of(device))
         except ValueError as error:
             raise UserError(str(error)) from error
-    task = task_of(facts.task, facts.task_options, facts.task_facts).fetch(folder)
     inputs = inputs_of(facts, task)
     return Model(network, inputs.transform if inputs else None, facts, chosen.name, task, inputs)
 

@@ -21,7 +21,7 @@ from search.data.sample import Dataset, Split
 from search.data.supply import Request
 from search.data.texts import Text
 from search.errors import ConflictError, NotFoundError, TrialError, UserError
-from search.model_folder import Frame, TextFrame
+from search.model_folder import FITS, Frame, TextFrame
 from search.model_inputs import transform_of
 from search.predicting import outputs_of, rebuilt
 from search.records import Refit, StudyRecord, TrialRecord
@@ -215,8 +215,8 @@ def _frame(
         return None
     expected = facts["preprocessing"]
     height, width = expected["size"]
-    fit = task.frame(Split.VAL, (height, width), preprocessing).fit
-    if fit not in ("crop", "stretch", "letterbox"):
+    fit = FITS.get(task.frame(Split.VAL, (height, width), preprocessing).fit)
+    if fit is None:
         return None  # a frame of somebody else
     frame = Frame(
         fit=fit,

@@ -209,4 +209,5 @@ def _gathered(rows: Tensor, places: Tensor) -> Tensor:
 
 def _listed(maps: Tensor, width: int) -> Tensor:
     """Return what a head says at the points of a level, ``(N, A * width, h, w)``, anchor by anchor."""
-    return maps.unflatten(1, (-1, width)).permute(0, 3, 4, 1, 2).flatten(1, 3)
+    apart = torch.unflatten(maps, 1, (-1, width))
+    return apart.permute(0, 3, 4, 1, 2).flatten(1, 3)

@@ -95,12 +95,14 @@ class Texts(Task):
         network.config.save_pretrained(place)
 
     def fetch(self, folder: Path) -> Self:
-        fetched = copy.copy(self)
+        fetched, place = copy.copy(self), folder / TOKENIZER
+        if not (place / "config.json").is_file():  # its name would be looked for on the hub
+            raise UserError(f"{place} is missing or lacks config.json; export the model again")
         try:
-            backbone: Any = backbones.resolve(f"transformers:{folder / TOKENIZER}")
+            backbone: Any = backbones.resolve(f"transformers:{place}")
             fetched._tokenizer = backbone.tokenizer(words=self.words)
         except SpaceError as error:
-            raise UserError(f"{folder / TOKENIZER} cannot be read: {error}") from error
+            raise UserError(f"{place} cannot be read: {error}") from error
         fetched._cut_at(self.chosen.truncation)
         return fetched
 

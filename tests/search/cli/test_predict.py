@@ -183,7 +183,7 @@ def test_masks_are_written_in_the_size_of_the_original(stated: Any, ftsearch: Ca
     stated("segmentation")
     done = ftsearch("predict", "m", "in", "--masks", "masks", "--pictures", "pictures")
     assert done.code == 0, done.err
-    assert done.out.startswith("in/a.png: sky 5")
+    assert done.out.startswith("in/a.png: road 56.0%, sky 44.0%")
     with Image.open("masks/a.png") as mask, Image.open("pictures/a.jpg") as picture:
         assert mask.size == picture.size == (100, 40)
         assert mask.mode == "P"
@@ -201,7 +201,7 @@ def test_tags_are_printed_as_entities_and_word_by_word(stated: Any, ftsearch: Ca
     stated("tokens")
     done = ftsearch("predict", "m", "t.txt")
     assert done.code == 0, done.err
-    assert done.out.splitlines()[0].startswith("t.txt, line 1: one Two Three four five: Two Three X 99.9%")
+    assert done.out.splitlines()[0].startswith("t.txt, line 1: one Two Three four five: Two Three X 100.0%")
     assert done.out.splitlines()[1] == "t.txt, line 2: alone: nothing"
     assert "1 of 2 sentences are too long: their last words have no tag" in done.err
     rows = list(csv.DictReader(io.StringIO(ftsearch("predict", "m", "t.txt", "--csv").out)))
