@@ -27,7 +27,9 @@ from search.report.figures._base import Drawing
 from search.report.findings import findings
 
 _ROWS = 200
-"""Rows of the ranking that are printed; the rest is one command away."""
+"""Rows of the ranking that a page has; the rest is one command away."""
+_OPEN = 40
+"""Rows that stand open; the others are folded, so that what follows is not miles away."""
 
 
 def write(studies: Sequence[StudyRecord], path: Path) -> Path:
@@ -129,9 +131,10 @@ class Drawn:
         choice = f"<label class='view'>View <select>{options}</select></label>" if len(views) > 1 else ""
         label = escape(f"{kind.title}. {kind.how_to_read}", quote=True)
         height = drawing.layout.height or 380
+        width = f";min-width:{kind.least_width}px" if kind.least_width else ""
         self.html[key] = (
-            f"<figure>{choice}<div class='plot' role='img' aria-label='{label}' data-figure='{escape(key)}' "
-            f"style='height:{height}px'></div></figure>"
+            f"<figure>{choice}<div class='wide'><div class='plot' role='img' aria-label='{label}' "
+            f"data-figure='{escape(key)}' style='height:{height}px{width}'></div></div></figure>"
         )
 
     def to_json(self) -> str:
@@ -247,10 +250,19 @@ def _ranking(study: StudyRecord, place: int, level: int) -> str:
         rows.append(f"<tr class='{kind}'>{cells}<td class='words'>{escape(line.words)}</td></tr>")
     further = len(study.trials) - len(lines)
     more = f"<p class='soft'>{further} further trials: ftsearch trials {escape(study.name)}</p>" if further > 0 else ""
+    table, folded = _table(head, rows[:_OPEN]), rows[_OPEN:]
+    if folded:
+        table += f"<details><summary>{len(folded)} more</summary>{_table(head, folded)}</details>"
     return (
         f"<section id='{place}-ranking'><h{level}>Ranking</h{level}><p class='soft'>{escape(tables.states(study))}</p>"
+        f"{table}{more}</section>"
+    )
+
+
+def _table(head: str, rows: Sequence[str]) -> str:
+    return (
         f"<div class='scroll' tabindex='0'><table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>{more}</section>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
