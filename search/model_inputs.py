@@ -25,7 +25,7 @@ from search.model_folder import Frame, ModelFacts, TextFrame
 from search.tasks._base import Task
 from search.tasks._said import Given
 from search.tasks._texts import Texts
-from search.text_files import SUFFIXES, Unreadable, texts_in
+from search.text_files import SUFFIXES, Unreadable, suffixes, texts_in
 
 Transform = Any
 """Takes a PIL image in RGB, gives ``(3, H, W)`` float32; or takes a text, gives numbers of tokens ``(T,)``."""
@@ -176,9 +176,8 @@ class TextInputs(Inputs):
     def listed(self, place: Path, text_column: str = "", pair_column: str = "") -> list[Item]:
         if place.is_dir() or place.suffix.lower() in EXTENSIONS:
             what = "a folder" if place.is_dir() else "an image"
-            raise DataError(
-                f"{place} is {what}, but this model reads texts; give a file of them ({', '.join(SUFFIXES)})"
-            )
+            known = ", ".join(suffixes(self._frame))
+            raise DataError(f"{place} is {what}, but this model reads texts; give a file of them ({known})")
         return list(texts_in(place, self._frame, text_column, pair_column))
 
     def given(self, original: Original) -> Given:

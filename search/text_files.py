@@ -44,9 +44,9 @@ def texts_in(file: Path, frame: TextFrame, text_column: str = "", pair_column: s
     """
     suffix = file.suffix.lower()
     if not file.is_file():
-        raise DataError(f"no file of texts at {file}; expected {', '.join(SUFFIXES)}")
-    if suffix not in SUFFIXES or (suffix in _CONLL and not frame.words):
-        known = ", ".join(SUFFIXES if frame.words else (*_LINES, *textual.SUFFIXES))
+        raise DataError(f"no file of texts at {file}; expected {', '.join(suffixes(frame))}")
+    if suffix not in suffixes(frame):
+        known = ", ".join(suffixes(frame))
         raise DataError(f"{file} is no file of texts that is known; expected one that ends in {known}")
     if suffix in _LINES:
         found = list(_lines(file, frame))
@@ -57,6 +57,11 @@ def texts_in(file: Path, frame: TextFrame, text_column: str = "", pair_column: s
     if not found:
         raise DataError(f"{file} holds no text")
     return found
+
+
+def suffixes(frame: TextFrame) -> tuple[str, ...]:
+    """Return how files end that a model reads."""
+    return SUFFIXES if frame.words else (*_LINES, *textual.SUFFIXES)
 
 
 def _content(file: Path) -> str:
