@@ -53,7 +53,7 @@ def drawn(image: Image.Image, said: Said, classes: Sequence[str]) -> Image.Image
     """Return ``image`` in RGB with what is ``said`` of it over it: boxes with class and score, or a mask in colours."""
     pixels: Tensor = pil_to_tensor(image)
     if said.mask is not None:
-        there = torch.unique(said.mask).tolist()  # type: ignore[no-untyped-call]
+        there = torch.unique(said.mask).tolist()
         layers = torch.stack([said.mask == label for label in there])
         colours = [rgb(class_colour(label)) for label in there]
         pixels = draw_segmentation_masks(pixels, layers, alpha=_OPACITY, colors=colours)
