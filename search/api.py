@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search import engines, few_labels, repeating
+from search import engines, few_labels, quantising, repeating
 from search.artifacts import Shelf, claim_place, clear, find_place, is_place, open_shelf
 from search.backbone_choice import open_laboratories
 from search.backend import Blobs, open_storage
@@ -382,6 +382,7 @@ def _opened(spec: StudySpec, device: str) -> Laboratory:
     except ValueError as error:
         raise UserError(str(error)) from error
     few_labels.check(laboratory)
+    quantising.check(laboratory)
     return laboratory
 
 

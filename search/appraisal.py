@@ -11,7 +11,8 @@ import torch
 from search.data.sample import Split
 from search.errors import TrialError
 from search.laboratory import Laboratory
-from search.objectives import Goals
+from search.objectives import QUANTISED, Goals
+from search.quantising import Quantised
 from search.records import EpochRecord
 from search.training import latency
 from spaces import probe
@@ -19,6 +20,9 @@ from spaces.build import head_macs
 from spaces.candidate import Candidate
 from spaces.decisions.head import attachment
 from spaces.space import Random
+
+INTEGERS = "int8 quantisation"
+"""The constraint that a trial breaks whose network cannot be quantised although the study asks for it."""
 
 
 def known(laboratory: Laboratory, candidate: Candidate, *, whole: bool = False) -> dict[str, float]:
@@ -92,7 +96,13 @@ class Outcome:
 
 
 def outcome(
-    goals: Goals, costs: Mapping[str, float], epochs: Sequence[EpochRecord], best: EpochRecord, *, pruned: bool
+    goals: Goals,
+    costs: Mapping[str, float],
+    epochs: Sequence[EpochRecord],
+    best: EpochRecord,
+    *,
+    pruned: bool,
+    quantised: Quantised | None = None,
 ) -> Outcome:
     """Return objectives and constraints of a trial that has ended.
 
@@ -100,6 +110,8 @@ def outcome(
 
     Args:
         costs: what ``known`` gave.
+        quantised: what came of the trial in integers; None where nobody asks. Without a value the trial breaks a
+            constraint, ``INTEGERS``, and has no such objective.
 
     Raises:
         TrialError: an objective is no finite number.
@@ -107,8 +119,12 @@ def outcome(
     facts = dict(costs)
     if not pruned:
         facts |= {**best.metrics, "train_seconds": math.fsum(record.seconds for record in epochs)}
-    objectives = {one.name: facts[one.name] for one in goals.objectives} if goals.further and not pruned else {}
+    lacks = quantised is not None and quantised.value is None
+    if quantised is not None and quantised.value is not None:
+        facts[QUANTISED] = quantised.value
+    wanted = [one.name for one in goals.objectives if not (lacks and one.name == QUANTISED)]
+    objectives = {name: facts[name] for name in wanted} if goals.further and not pruned else {}
     for name, value in objectives.items():
         if not math.isfinite(value):
             raise TrialError(f"{name} is {value} at the best epoch {best.epoch}", "nan")
-    return Outcome(objectives, goals.constraints.excesses(facts))
+    return Outcome(objectives, goals.constraints.excesses(facts) | ({INTEGERS: 1.0} if lacks else {}))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from search.records import Json, Objective
@@ -22,6 +23,8 @@ KNOWN_BEFORE = ("parameters", "flops", "checkpoint_bytes", "latency")
 """Costs that are known before a candidate is trained."""
 MEASURED = ("latency", "train_seconds")
 """Costs that differ from run to run."""
+QUANTISED = "quantised"
+"""The first objective again, of the network in int8: an objective, or bounded, like a metric."""
 _FORBID: dict[str, str] = {"extra": "forbid"}
 _DIRECTIONS = {"maximize": True, "maximise": True, "max": True, "minimize": False, "minimise": False, "min": False}
 _BOUND = re.compile(r"(<=|>=|<|>|at most|at least)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([A-Za-zµ%]*)")
@@ -61,7 +64,8 @@ class ObjectiveOptions:
 
     def __post_init__(self) -> None:
         if self.direction is not None and self.direction not in _DIRECTIONS:
-            raise ValueError(f"direction: expected maximize or minimize, got {self.direction!r}")
+            right = "int8" if self.name == QUANTISED else "maximize or minimize"
+            raise ValueError(f"{self.name}: expected {right}, got {self.direction!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,24 @@ class LatencyOptions:
         for name, least in (("batch", 1), ("warmup", 0), ("runs", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: must be at least {least}, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantisedOptions:
+    """How a trained network is turned to integers (``search.int8``) before the first objective is measured again.
+
+    Attributes:
+        dtype: of the weights.
+        images: training images that tell the ranges of activations.
+    """
+
+    dtype: Literal["int8"] = "int8"
+    images: int = 128
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
+
+    def __post_init__(self) -> None:
+        if self.images < 1:
+            raise ValueError(f"images: must be at least 1, got {self.images}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +171,13 @@ class Goals:
     Attributes:
         objectives: the first one is the primary metric: of the task, the one that pruning and ranking go by.
         latency: how latency is measured; None where nobody asks for it.
+        quantised: how networks are quantised; None where nobody asks what that costs.
     """
 
     objectives: tuple[Objective, ...]
     constraints: Constraints = field(default_factory=Constraints)
     latency: LatencyOptions | None = None
+    quantised: QuantisedOptions | None = None
 
     @property
     def further(self) -> tuple[Objective, ...]:
@@ -173,26 +197,38 @@ class Goals:
         several = [
             {"name": one.name, "direction": "maximize" if one.maximize else "minimize"} for one in self.objectives
         ]
-        how = self.latency
+        how, form = self.latency, self.quantised
         return {
             "objectives": several if self.further else None,
             "constraints": self.constraints.to_json(),
             "latency": None if how is None else {"batch": how.batch, "warmup": how.warmup, "runs": how.runs},
+            QUANTISED: None if form is None else {"dtype": form.dtype, "images": form.images},
         }
 
 
 def written_out(given: str | list[Json]) -> list[Json]:
-    """Return the short forms of a study file's objectives, ``accuracy`` and ``{accuracy: maximize}``, written out."""
+    """Return the short forms of a study file's objectives written out.
+
+    ``accuracy``, ``{accuracy: maximize}``, and ``{quantised: int8}`` for ``quantised``.
+    """
     found: list[Json] = []
     for one in [given] if isinstance(given, str) else given:
-        if isinstance(one, str):
-            found.append({"name": one})
-        elif isinstance(one, Mapping) and len(one) == 1 and next(iter(one.values())) in tuple(_DIRECTIONS):
+        if isinstance(one, str) or one == {QUANTISED: "int8"}:
+            found.append({"name": one if isinstance(one, str) else QUANTISED})
+        elif isinstance(one, Mapping) and _is_short(one):
             ((name, direction),) = one.items()
             found.append({"name": name, "direction": direction})
         else:
             found.append(one)
     return found
+
+
+def _is_short(one: Mapping[str, Json]) -> bool:
+    """Return whether ``one`` is a name with its direction, perhaps misspelt, and not a key ``name`` that is."""
+    (name, direction), *more = one.items() if one else [("name", None)]
+    if more or name == "name" or not isinstance(direction, str):
+        return False
+    return name in (*COSTS, QUANTISED) or bool(difflib.get_close_matches(direction, _DIRECTIONS, 1))
 
 
 def goals(
@@ -201,6 +237,8 @@ def goals(
     constraints: Json,
     latency: LatencyOptions | None,
     directions: Mapping[str, bool],
+    quantised: QuantisedOptions | None = None,
+    refusal: str = "",
 ) -> Goals:
     """Return what a study file asks for.
 
@@ -208,6 +246,8 @@ def goals(
         objective: the single objective's name; the first of ``objectives`` when there are both.
         constraints: quantity -> bound or bounds, or a list of ``parameters < 3M``; None for none.
         directions: metrics of the task -> whether larger is better, the default objective first.
+        quantised: makes ``quantised`` the last objective, unless it is one or bounded already.
+        refusal: why networks of this task cannot be quantised; empty where they can.
 
     Raises:
         ChoiceError: something is unknown, given twice, contradictory or no bound.
@@ -222,19 +262,28 @@ def goals(
         raise ChoiceError(
             ("objective",), f"{objective!r} is not the first of objectives; leave out objective or put it first there"
         )
-    found = tuple(_objective(place, one, directions) for place, one in enumerate(wanted))
+    bounds = read_constraints(constraints, (*directions, *COSTS, QUANTISED))
+    if quantised is not None and QUANTISED not in {*bounds.names(), *(one.name for one in wanted)}:
+        wanted.append(ObjectiveOptions(name=QUANTISED))
+    found = tuple(_objective(place, one, directions, first) for place, one in enumerate(wanted))
     names = [one.name for one in found]
     for place, name in enumerate(names):
         if name in names[:place]:
             raise ChoiceError(("objectives", str(place)), f"{name!r} is given twice")
-    bounds = read_constraints(constraints, (*directions, *COSTS))
-    made = Goals(found, bounds, latency)
-    return Goals(found, bounds, LatencyOptions()) if latency is None and made.weighs("latency") else made
+    made = Goals(found, bounds, latency, quantised)
+    if refusal and made.weighs(QUANTISED):
+        listed = ("objectives", str(names.index(QUANTISED))) if QUANTISED in names else ("constraints", QUANTISED)
+        raise ChoiceError((QUANTISED,) if quantised is not None else listed, refusal)
+    return replace(
+        made,
+        latency=latency or (LatencyOptions() if made.weighs("latency") else None),
+        quantised=quantised or (QuantisedOptions() if made.weighs(QUANTISED) else None),
+    )
 
 
-def _objective(place: int, wanted: ObjectiveOptions, directions: Mapping[str, bool]) -> Objective:
+def _objective(place: int, wanted: ObjectiveOptions, directions: Mapping[str, bool], first: str) -> Objective:
     key, name = ("objectives", str(place)), wanted.name
-    known = {**directions, **dict.fromkeys(COSTS, False)}
+    known = {**directions, **dict.fromkeys(COSTS, False), QUANTISED: directions.get(first, True)}
     if name not in known:
         raise ChoiceError(key, f"expected one of {', '.join(known)}, got {name!r}")
     if place == 0 and name not in directions:
@@ -244,8 +293,8 @@ def _objective(place: int, wanted: ObjectiveOptions, directions: Mapping[str, bo
             f"a metric of the task ({', '.join(directions)}), got {name!r}; put it behind one",
         )
     maximize = known[name] if wanted.direction is None else _DIRECTIONS[wanted.direction]
-    if name in directions and maximize is not directions[name]:
-        right = "maximize" if directions[name] else "minimize"
+    if (name in directions or name == QUANTISED) and maximize is not known[name]:
+        right = "maximize" if known[name] else "minimize"
         raise ChoiceError(key, f"the direction of {name} is {right}, got {wanted.direction!r}; leave it out")
     return Objective(name, maximize)
 

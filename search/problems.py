@@ -9,6 +9,9 @@ from pydantic import ValidationError
 
 from search.records import Json
 
+_WORDS = {"a valid array": "a list", "an object": "a mapping", "a valid integer": "an integer", "valid ": ""}
+"""Pydantic speaks of JSON, a study file is YAML."""
+
 
 def problems(
     error: ValidationError, raw: Mapping[str, Json], schema: Mapping[str, Json]
@@ -35,7 +38,9 @@ def problems(
                 key = context["discriminator"].strip("'")
                 yield (*loc, key), f"{name}.{key}: expected one of {context['expected_tags']}, got {context['tag']!r}"
             case _:
-                text = fault["msg"].replace("Input should be", "expected").replace("valid ", "")
+                text = fault["msg"].replace("Input should be", "expected")
+                for theirs, ours in _WORDS.items():
+                    text = text.replace(theirs, ours)
                 yield loc, f"{name}: {text}, got {fault['input']!r}"
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
@@ -19,7 +17,7 @@ from search.data.assembly import cache_folder
 from search.data.batches import Batches
 from search.data.sample import Sample
 from search.ranking._base import Evidence, as_floats
-from search.training import features, host
+from search.training import features, host, latency
 from search.training.keeping import Features, FeatureStore
 from search.training.memory import MicroBatches
 from search.training.precision import Precision
@@ -158,30 +156,15 @@ class _Reader:
             columns.append(self._classifier(values).float().softmax(dim=1))
         return torch.cat(columns, dim=1)
 
-    @torch.inference_mode()
     def latency_ms(self) -> float:
-        """Return the milliseconds of one image through the units: the median of warm runs."""
-        precision = self._precision
-        image = precision.place(torch.zeros((1, *self._shape), device=precision.device))
-        seconds = []
-        for _ in range(_WARM + _RUNS):
-            _wait(precision.device)
-            begin = time.perf_counter()
-            with precision.autocast():
-                self._network(image)
-            _wait(precision.device)
-            seconds.append(time.perf_counter() - begin)
-        return 1e3 * median(seconds[_WARM:])
+        """Return the milliseconds of one image through the units."""
+        image = torch.zeros((1, *self._shape))
+        return latency.measure(self._network, image, self._precision, warmup=_WARM, runs=_RUNS)
 
 
 def hash_of(texts: Sequence[str]) -> str:
     """Return a hash of ``texts`` in their order."""
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _batches(pretrained: Pretrained, data: Photographs, precision: Precision) -> Batches:

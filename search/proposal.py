@@ -268,11 +268,15 @@ def _breaks(excesses: Mapping[str, float]) -> bool:
 
 def _none_fits(tried: Sequence[Mapping[str, float]]) -> ConstraintError:
     nearest = min(tried, key=lambda excesses: sum(excess for excess in excesses.values() if excess > 0))
-    broken = " and ".join(f"{text} by {excess:.1%}" for text, excess in nearest.items() if excess > 0)
+    broken = " and ".join(f"{text} by {_times(excess)}" for text, excess in nearest.items() if excess > 0)
     return ConstraintError(
         f"none of {len(tried)} candidates drawn keeps the constraints; the nearest one breaks {broken}. Loosen "
         "`constraints`, open decisions that reach them (tail, skip, width, resolution), or take another backbone"
     )
+
+
+def _times(excess: float) -> str:
+    return f"{excess:.1%}" if excess < 10 else f"{excess + 1:,.0f} times"
 
 
 def _shared(candidate: Candidate) -> tuple[Json, ...]:

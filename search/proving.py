@@ -25,6 +25,7 @@ from search.spec import from_data
 from search.store import DEFAULT_URL, connection, migrate, reading, repeats, writing
 from search.store.connection import Engine
 from search.store.repeats import CONFIRM, REFIT, Wanted
+from search.training.precision import device_of
 from search.trial import Observer
 from spaces.candidate import Candidate
 
@@ -68,6 +69,7 @@ def confirm_study(
     """
     _check(top=top, seeds=seeds, folds=folds)
     shares = _fractions(fractions)
+    _check_place(device, placement or Placement())
     engine = connection.connect(storage)
     try:
         migrate.upgrade(engine)
@@ -118,6 +120,7 @@ def refit_study(
         raise UserError(f"--on: expected {' or '.join(DATA)}, got {on!r}")
     if epochs is not None:
         _check(epochs=epochs)
+    _check_place(device, Placement())
     engine = connection.connect(storage)
     try:
         migrate.upgrade(engine)
@@ -143,6 +146,15 @@ def _check(**numbers: int) -> None:
     for name, number in numbers.items():
         if number < 1:
             raise UserError(f"--{name} must be at least 1, got {number}")
+
+
+def _check_place(device: str, where: Placement) -> None:
+    """Refuse a device or engine that is not there before anything is entered that others would train."""
+    if engines.engine_of(where.engine).name == "local":
+        try:
+            device_of(device)
+        except ValueError as error:
+            raise UserError(str(error)) from error
 
 
 def _fractions(given: Sequence[float]) -> tuple[float, ...]:
@@ -215,6 +227,8 @@ def _candidate(study: StudyRecord, wanted: str) -> tuple[int | None, Json, str]:
         UserError, SpaceError: there is none, or it is of another backbone or input size.
     """
     if wanted != "best" and not wanted.isdigit():
+        if not wanted.endswith(".json") and not Path(wanted).exists():
+            raise UserError(f"--candidate: expected best, the number of a trial or a candidate's file, got {wanted!r}")
         plain = read_candidate(Path(wanted))
         spec = from_data(study.spec["study"], text=study.spec_text, base=Path(study.spec["base"]))
         space = open_laboratories(spec, "cpu").space

@@ -12,13 +12,13 @@ from typing import Annotated, Any, ClassVar, Literal, Union
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 from pydantic.alias_generators import to_pascal
 
-from search import located, pruning
+from search import located, objectives, pruning
 from search.candidates import given
 from search.data.formats._base import Format
 from search.durations import Duration
 from search.errors import SpecError, UserError
 from search.faults import FaultOptions
-from search.objectives import ChoiceError, Goals, LatencyOptions, ObjectiveOptions, Pruning, goals, written_out
+from search.objectives import QUANTISED, ChoiceError, Goals, Pruning, goals
 from search.problems import problems
 from search.records import Json
 from search.study import SamplerOptions
@@ -214,9 +214,10 @@ def document() -> type[BaseModel]:
         "training": (TrainingOptions, TrainingOptions()),
         "search": (SearchOptions, SearchOptions()),
         "objective": (str | None, None),
-        "objectives": (tuple[ObjectiveOptions, ...] | None, None),
+        "objectives": (tuple[objectives.ObjectiveOptions, ...] | None, None),
         "constraints": (Annotated[Any, WithJsonSchema(_CONSTRAINTS)], None),
-        "latency": (LatencyOptions | None, None),
+        "latency": (objectives.LatencyOptions | None, None),
+        QUANTISED: (objectives.QuantisedOptions | None, None),
         "keep_checkpoints": (Annotated[int, Field(ge=1)], 3),
         "faults": (FaultOptions, FaultOptions()),
     }
@@ -278,7 +279,8 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
     model: Any = document().model_validate_json(json.dumps(_shorthand(raw), default=str), strict=True)
     task = tasks()[model.task]
     several = (model.backbone,) if isinstance(model.backbone, str) else model.backbone
-    wanted = goals(model.objective, model.objectives, model.constraints, model.latency, task.directions)
+    asked = (model.objective, model.objectives, model.constraints, model.latency, task.directions, model.quantised)
+    wanted = goals(*asked, "" if task.quantises else _refusal(task))
     if model.data.format not in task.formats:
         raise _FaultError(
             ("data", "format"), f"the task {task.name} reads {', '.join(task.formats)}, got {model.data.format!r}"
@@ -317,6 +319,11 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
     )
 
 
+def _refusal(task: Task) -> str:
+    able = ", ".join(name for name, other in tasks().items() if other.quantises)
+    return f"networks are quantised for the tasks {able}; this study's is {task.name}"
+
+
 def _check_task(model: Any, task: Task) -> None:
     """Refuse options and decisions of other tasks."""
     for name, other in tasks().items():
@@ -335,7 +342,9 @@ def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
     if isinstance(size, int) and not isinstance(size, bool):
         full["input_size"] = [size, size]
     if isinstance(full.get("objectives"), str | list):
-        full["objectives"] = written_out(full["objectives"])
+        full["objectives"] = objectives.written_out(full["objectives"])
+    if not isinstance(full.get(QUANTISED), dict | None):
+        full[QUANTISED] = {"dtype": full[QUANTISED]}
     if isinstance(full.get("search"), dict):
         named = {
             key: {"name": full["search"][key]}

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from search.data.formats._base import Format
-from search.errors import UserError
+from search.errors import DataError, UserError
 from search.laboratory import dataset_record
 from search.nearness import Traits, distance, traits, traits_of
 from search.records import DatasetRecord, Json, StudyRecord, TrialRecord
@@ -57,6 +57,8 @@ def describe(folder: Path, task: str) -> tuple[DatasetRecord, Traits, Format, Pa
     if task not in tasks():
         raise UserError(f"--task: expected one of {', '.join(tasks())}, got {task!r}")
     path = folder.absolute()
+    if not path.exists():
+        raise DataError(f"there is no folder and no table {path}; give the one that holds the new data")
     name = format_of(str(path), task)
     kind = formats()[name]
     known = {"path": str(path), "on_error": "skip"}

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from search import appraisal, few_labels, pruning
+from search import appraisal, few_labels, pruning, quantising
 from search.artifacts import Shelf, resuming
 from search.data.sample import Split
 from search.errors import TrialError
 from search.laboratory import Laboratory, versions
+from search.objectives import QUANTISED
 from search.proposal import Proposal, Proposer
 from search.pruning import Curves
 from search.records import EpochRecord, TrialState, Verdict
@@ -232,9 +233,12 @@ def finish(bench: Bench, prepared: Prepared, outcome: Outcome, seconds: float) -
     last = outcome.epochs[-1]
     best = outcome.epochs[(outcome.best_epoch or last.epoch) - 1]
     value = best.metrics[spec.objective]
+    integers = None if pruned else _in_integers(bench, prepared, outcome)
     if not spec.goals.is_single:
         bench.history.refresh()
-    weighed = appraisal.outcome(spec.goals, _known(bench, claim), outcome.epochs, best, pruned=pruned)
+    weighed = appraisal.outcome(
+        spec.goals, _known(bench, claim), outcome.epochs, best, pruned=pruned, quantised=integers
+    )
     path = None
     if not pruned and weighed.is_feasible and _is_worth_keeping(bench, value, weighed):
         kept = laboratory.checkpoint(prepared.candidate, prepared.network, outcome)
@@ -242,6 +246,11 @@ def finish(bench: Bench, prepared: Prepared, outcome: Outcome, seconds: float) -
     ended = f"ran all {last.epoch} epochs"
     if pruned or outcome.verdict is Verdict.STOP:
         ended = f"{'pruned' if pruned else 'ended'} after epoch {last.epoch}: {prepared.watch.reason}"
+    extras = {"device": str(laboratory.precision.device), "micro_batch": outcome.micro_batch, **outcome.facts}
+    if integers is not None:
+        extras[QUANTISED] = integers.to_json()
+        seconds += integers.seconds
+        ended += f"; no {QUANTISED} value: {integers.reason}" if integers.reason else ""
     writing.finish_trial(
         bench.engine,
         claim,
@@ -252,7 +261,7 @@ def finish(bench: Bench, prepared: Prepared, outcome: Outcome, seconds: float) -
         ended=ended,
         seconds=seconds,
         checkpoint=path,
-        extras={"device": str(laboratory.precision.device), "micro_batch": outcome.micro_batch, **outcome.facts},
+        extras=extras,
         objectives=weighed.objectives,
         constraints=weighed.constraints,
     )
@@ -263,6 +272,14 @@ def finish(bench: Bench, prepared: Prepared, outcome: Outcome, seconds: float) -
         remove_surplus(bench)
     bench.observer.trial_ended(number, state, value, ended)
     return state
+
+
+def _in_integers(bench: Bench, prepared: Prepared, outcome: Outcome) -> quantising.Quantised | None:
+    """Return what the best epoch's weights are worth in integers; None where the study does not ask."""
+    if bench.laboratory.spec.goals.quantised is None:
+        return None
+    prepared.network.load_state_dict(outcome.weights)
+    return quantising.measure(bench.laboratory, prepared.candidate, prepared.network.original_state())
 
 
 def _resuming(bench: Bench, claim: Claim) -> files.Rolling:

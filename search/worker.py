@@ -25,6 +25,7 @@ from search.errors import (
     NotFoundError,
     RunError,
     TrialError,
+    UserError,
 )
 from search.faults import CANDIDATES_FAULT, MACHINES_FAULT
 from search.keeper import Keeper
@@ -172,7 +173,7 @@ def work(
     try:
         with keeper.keeping():
             why = _Shift(bench, leaving, keeper, idle_exit_s, run, aside).go()
-    except RunError as error:
+    except (RunError, UserError) as error:
         why = str(error)
         raise
     except KeyboardInterrupt:

@@ -168,15 +168,25 @@ def _costs(screen: Console, laboratory: Laboratory) -> None:
 def _goals(screen: Console, laboratory: Laboratory) -> None:
     """Say what is weighed against what, and how much of the space keeps the constraints."""
     from search import appraisal
+    from search.report import front
 
     goals = laboratory.spec.goals
     if goals.is_single:
         return
-    names = ", ".join(f"{one.name} ({'more' if one.maximize else 'less'} is better)" for one in goals.objectives)
+    names = ", ".join(
+        f"{front.name(one, laboratory.spec.objective)} ({'more' if one.maximize else 'less'} is better)"
+        for one in goals.objectives
+    )
     screen.print(f"\n[bold]Objectives[/bold]  {names}", soft_wrap=True, highlight=False)
     if goals.latency is not None:
         how = goals.latency
         screen.print(f"latency: median of {how.runs} passes of {how.batch} on {laboratory.precision.device}")
+    if goals.quantised is not None:
+        screen.print(
+            f"int8: of every trial that is not pruned, by ONNX Runtime on the CPU; {goals.quantised.images} training "
+            "images tell the ranges of activations",
+            soft_wrap=True,
+        )
     if goals.constraints.bounds:
         texts = ", ".join(str(one) for one in goals.constraints.bounds)
         screen.print(f"[bold]Constraints[/bold]  {texts}", soft_wrap=True, highlight=False)

@@ -48,7 +48,7 @@ def run_workers(order: Order, count: int, engine: connection.Engine, observer: O
     ``observer`` is told what the store says. An engine that is detached is only started.
 
     Raises:
-        UserError: no such engine, or it is not installed.
+        UserError: no such engine, or it is not installed; or every worker refused its input, in the words of one.
         RunError: every worker ended with an error.
     """
     place = engine_of(order.placement.engine)(order)
@@ -75,6 +75,8 @@ def run_workers(order: Order, count: int, engine: connection.Engine, observer: O
         _tell(engine, order.study, observer, told)
     finally:
         place.kill()
+    if fault := place.fault():
+        raise UserError(fault)
     complaint = place.complaint()
     if complaint:
         raise RunError(complaint)

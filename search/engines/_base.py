@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,11 @@ from typing import ClassVar
 from search.leaving import PARENT_VARIABLE
 
 STORAGE_VARIABLE = "FTSEARCH_STORAGE"
+WRONG_INPUT = 2
+"""Exit code of a worker whose input is wrong: another try would end the same."""
+_ERROR = "Error: "
+_LAST = 50
+"""Lines of a worker's output that may belong to the error it ended with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +133,36 @@ class Engine(ABC):
     def complaint(self) -> str:
         """Return why every worker has failed, in a line; empty when at least one has not."""
 
+    def fault(self) -> str:
+        """Return what is wrong with the input, as the workers say it; empty unless all of them refused it."""
+        return ""
 
-def start_worker(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+
+def start_worker(
+    arguments: Sequence[str], environment: Mapping[str, str], *, listening: bool = False
+) -> subprocess.Popen[bytes]:
     """Start Python with ``arguments`` in a process of its own, so that no trial can spoil this one.
 
-    It hands its trial back when this process dies.
+    It hands its trial back when this process dies. What it says goes through ``wait_for`` when ``listening``.
     """
-    return subprocess.Popen([sys.executable, *arguments], env=as_child(environment))  # noqa: S603  # our own interpreter and arguments
+    said = subprocess.PIPE if listening else None
+    return subprocess.Popen([sys.executable, *arguments], env=as_child(environment), stderr=said)  # noqa: S603  # our own interpreter and arguments
+
+
+def wait_for(process: subprocess.Popen[bytes]) -> tuple[int, str]:
+    """Pass on what ``process`` says, until it ends; return its exit code and the error it ended with."""
+    last: deque[bytes] = deque(maxlen=_LAST)
+    with process:
+        for line in process.stderr or ():
+            os.write(2, line)
+            last.append(line)
+    return process.wait(), last_error(b"".join(last).decode(errors="replace"))
+
+
+def last_error(text: str) -> str:
+    """Return the error that a worker's output ``text`` ends with, without ``Error:``; empty without one."""
+    _, found, message = f"\n{text}".rpartition(f"\n{_ERROR}")
+    return message.strip() if found else ""
 
 
 def run_worker(arguments: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -9,12 +9,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.engines._base import Engine, Order, as_child
+from search.engines._base import WRONG_INPUT, Engine, Order, as_child, last_error
 
 logger = logging.getLogger(__name__)
 _RESTARTS = 3
 """How often a worker that died is started again."""
-_INPUT_IS_WRONG = 2
 _STOP_S = 30.0
 
 
@@ -74,7 +73,7 @@ class Local(Engine):
         code = place.process.poll() if place.process is not None else None
         if code is None:
             return True
-        if code in (0, _INPUT_IS_WRONG) or self._stopping or place.starts > _RESTARTS:
+        if code in (0, WRONG_INPUT) or self._stopping or place.starts > _RESTARTS:
             return False
         logger.warning("worker %d died (%s); starting it again, see %s", place.number, code, self.log(place.number))
         self._launch(place)
@@ -109,6 +108,10 @@ class Local(Engine):
             return ""
         last = self.log(0).read_text(errors="replace").strip().splitlines()[-1:]
         return f"all {len(failed)} workers failed; see {logs} ({''.join(last)})"
+
+    def fault(self) -> str:
+        codes = {place.process.returncode for place in self._places if place.process is not None}
+        return last_error(self.log(0).read_text(errors="replace")) if codes == {WRONG_INPUT} else ""
 
 
 def devices_for(device: str, count: int) -> list[str]:

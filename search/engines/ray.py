@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
-from search.engines._base import Engine, Order, start_worker
+from search.engines._base import WRONG_INPUT, Engine, Order, start_worker, wait_for
 from search.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,8 @@ class Ray(Engine):
         super().__init__(order)
         self._actors: list[Any] = []
         self._calls: list[Any] = []
-        self._codes: list[int | None] = []
+        self._ended: list[tuple[int, str] | None] = []
+        """Exit code and last error of every worker that has ended."""
         self._ray: Any = None
 
     def start(self, count: int) -> None:
@@ -49,18 +50,18 @@ class Ray(Engine):
         environment = self.order.environment() | {"PYTHONPATH": path}
         self._actors = [actor.remote() for _ in range(count)]
         self._calls = [one.run.remote(self.order.arguments(device), environment) for one in self._actors]
-        self._codes = [None] * count
+        self._ended = [None] * count
 
     def alive(self) -> int:
         done, _ = self._ray.wait(self._calls, num_returns=len(self._calls), timeout=0)
         for number, call in enumerate(self._calls):
-            if call in done and self._codes[number] is None:
-                self._codes[number] = _code_of(self._ray, call)
-        return sum(code is None for code in self._codes)
+            if call in done and self._ended[number] is None:
+                self._ended[number] = _end_of(self._ray, call)
+        return sum(end is None for end in self._ended)
 
     def stop(self) -> None:
-        for actor, code in zip(self._actors, self._codes, strict=True):
-            if code is None:
+        for actor, end in zip(self._actors, self._ended, strict=True):
+            if end is None:
                 actor.stop.remote()
         self._ray.wait(self._calls, num_returns=len(self._calls), timeout=_STOP_S)
 
@@ -69,10 +70,23 @@ class Ray(Engine):
             self._ray.kill(actor)
 
     def complaint(self) -> str:
-        codes = [code for code in self._codes if code is not None]
-        if codes and all(codes) and len(codes) == len(self._codes):
-            return f"all {len(codes)} workers failed (exit codes {sorted(set(codes))}); their logs are in Ray's session"
+        codes = self._codes()
+        if codes and all(codes):
+            words = next((words for _, words in filter(None, self._ended) if words), "they said nothing")
+            return (
+                f"all {len(codes)} workers failed (exit codes {sorted(set(codes))}: {words}); "
+                "their logs are in Ray's session"
+            )
         return ""
+
+    def fault(self) -> str:
+        words = [words for _, words in filter(None, self._ended)]
+        return next(filter(None, words), "") if set(self._codes()) == {WRONG_INPUT} else ""
+
+    def _codes(self) -> list[int]:
+        """Return the exit codes of all workers; none as long as one of them runs."""
+        codes = [code for code, _ in filter(None, self._ended)]
+        return codes if len(codes) == len(self._ended) else []
 
 
 class _Worker:
@@ -81,9 +95,9 @@ class _Worker:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
-    def run(self, arguments: list[str], environment: dict[str, str]) -> int:
-        self._process = start_worker(arguments, environment)
-        return self._process.wait()
+    def run(self, arguments: list[str], environment: dict[str, str]) -> tuple[int, str]:
+        self._process = start_worker(arguments, environment, listening=True)
+        return wait_for(self._process)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -102,12 +116,13 @@ def _gpus(ray: Any) -> float:
     return float(ray.cluster_resources().get("GPU", 0))
 
 
-def _code_of(ray: Any, call: Any) -> int:
+def _end_of(ray: Any, call: Any) -> tuple[int, str]:
     try:
-        return int(ray.get(call))
+        code, words = ray.get(call)
     except ray.exceptions.RayError as error:
         logger.warning("a worker's actor is gone: %s", error)
-        return 1
+        return 1, ""
+    return int(code), str(words)
 
 
 engine = Ray

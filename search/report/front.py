@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search.objectives import COSTS
+from search.objectives import COSTS, QUANTISED
 from search.records import Objective, StudyRecord, TrialRecord
 from search.report import theme
 
@@ -13,7 +13,7 @@ _NAMES = {"flops": "FLOPs", "train_seconds": "train seconds", "checkpoint_bytes"
 def columns(study: StudyRecord) -> tuple[str, ...]:
     """Return the headings of the front's table; empty for a study of one objective."""
     wanted = study.objectives
-    return ("trial", *(name(one) for one in wanted), "candidate") if len(wanted) > 1 else ()
+    return ("trial", *(name(one, study.metric) for one in wanted), "candidate") if len(wanted) > 1 else ()
 
 
 def rows(study: StudyRecord) -> list[tuple[str, ...]]:
@@ -26,15 +26,19 @@ def rows(study: StudyRecord) -> list[tuple[str, ...]]:
 def sentence(study: StudyRecord) -> str:
     """Return how many trials are on the front, in one sentence."""
     counted = len(study.front)
-    *others, last = (f"{name(one)} ({'more' if one.maximize else 'less'} is better)" for one in study.objectives)
+    *others, last = (
+        f"{name(one, study.metric)} ({'more' if one.maximize else 'less'} is better)" for one in study.objectives
+    )
     return (
         f"{counted} of {len(study.ranking)} complete trials are beaten by no other in all of {', '.join(others)} "
         f"and {last}."
     )
 
 
-def name(objective: Objective) -> str:
-    """Return how an objective is called in tables."""
+def name(objective: Objective, metric: str) -> str:
+    """Return how an objective is called in tables; ``metric`` is its study's first one."""
+    if objective.name == QUANTISED:
+        return f"int8 {theme.metric_name(metric)}"
     return _NAMES.get(objective.name, objective.name if objective.name in COSTS else theme.metric_name(objective.name))
 
 

@@ -125,8 +125,9 @@ def tutorial(
 ) -> None:
     """Train one candidate as the tutorial does, telling ``report`` the validation accuracy of every epoch."""
     chosen = Candidate.from_json(candidate)
-    network = own.build(chosen, 0)
     device = own.precision.device
+    # Laid out as torchvision makes it: channels first, which a tutorial does not change.
+    network = own.build(chosen, 0).to(device, memory_format=torch.contiguous_format)
     train, val = loaders(own, data, workers)
     course = own.course(chosen, 0, lambda _: None, lambda: False, None)  # type: ignore[arg-type,return-value]
     optimizer, schedule = course.optimize(network, len(train) * epochs)

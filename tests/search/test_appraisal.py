@@ -10,6 +10,7 @@ from search import appraisal
 from search.errors import TrialError
 from search.laboratory import Laboratory, open_laboratory
 from search.objectives import COSTS, Goals, LatencyOptions, read_constraints
+from search.quantising import Quantised
 from search.records import EpochRecord, Objective
 from search.spec import load_spec
 from spaces.space import Random
@@ -22,7 +23,7 @@ def down(*names: str) -> tuple[Objective, ...]:
 
 
 def bounded(*objectives: str, **bounds: str) -> Goals:
-    return Goals(down(*objectives), read_constraints(bounds or None, (*COSTS, "accuracy")))
+    return Goals(down(*objectives), read_constraints(bounds or None, (*COSTS, "accuracy", "quantised")))
 
 
 @pytest.fixture
@@ -83,6 +84,19 @@ def test_a_pruned_trial_is_held_to_what_was_known_before() -> None:
 
 def test_a_single_objective_needs_no_values_beside_it() -> None:
     assert appraisal.outcome(bounded(), {}, EPOCHS, EPOCHS[1], pruned=False) == appraisal.Outcome()
+
+
+def test_a_network_that_cannot_be_quantised_breaks_a_constraint_and_keeps_its_other_values() -> None:
+    goals = bounded("quantised", "parameters", quantised="at least 0.7")
+    good = Quantised(0.75, "", 1.0, 8, 1000)
+    found = appraisal.outcome(goals, {"parameters": 4.0}, EPOCHS, EPOCHS[1], pruned=False, quantised=good)
+    assert found.objectives == {"accuracy": 0.8, "quantised": 0.75, "parameters": 4.0}
+    assert found.is_feasible
+    none = Quantised(None, "no layer fits", 1.0, 8)
+    found = appraisal.outcome(goals, {"parameters": 4.0}, EPOCHS, EPOCHS[1], pruned=False, quantised=none)
+    assert found.objectives == {"accuracy": 0.8, "parameters": 4.0}
+    assert found.constraints == {"int8 quantisation": 1.0}
+    assert not found.is_feasible
 
 
 def test_an_objective_that_is_no_number_fails_the_trial_by_name() -> None:

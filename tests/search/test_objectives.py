@@ -11,6 +11,7 @@ from search.objectives import (
     Goals,
     LatencyOptions,
     ObjectiveOptions,
+    QuantisedOptions,
     goals,
     read_constraints,
     written_out,
@@ -29,7 +30,7 @@ def wanted(*names: str, constraints: Any = None, latency: LatencyOptions | None 
 def test_without_a_word_the_tasks_first_metric_is_the_only_objective() -> None:
     assert wanted().objectives == (Objective("accuracy", maximize=True),)
     assert not wanted().further
-    assert wanted().to_json() == {"objectives": None, "constraints": None, "latency": None}
+    assert wanted().to_json() == {"objectives": None, "constraints": None, "latency": None, "quantised": None}
 
 
 def test_directions_are_known_and_costs_may_be_turned() -> None:
@@ -45,9 +46,49 @@ def test_latency_is_measured_at_batch_one_where_it_is_weighed_and_nobody_says_ho
     assert wanted("accuracy", "latency", latency=LatencyOptions(batch=8)).latency == LatencyOptions(batch=8)
 
 
+def test_the_objective_in_integers_goes_the_way_of_the_first_one() -> None:
+    said = wanted("accuracy", {"quantised": "int8"})  # type: ignore[arg-type]
+    assert said == wanted("accuracy", "quantised")
+    assert said.further == (Objective("quantised", maximize=True),)
+    assert said.quantised == QuantisedOptions(images=128)
+    assert wanted("loss", "quantised").further == (Objective("quantised", maximize=False),)
+    assert wanted("accuracy", constraints={"quantised": "at least 90%"}).quantised == QuantisedOptions()
+
+
+def test_how_it_is_quantised_asks_for_it_too() -> None:
+    how = QuantisedOptions(images=16)
+    assert goals("loss", None, None, None, DIRECTIONS, how).further == (Objective("quantised", maximize=False),)
+    several = [ObjectiveOptions(name=name) for name in ("accuracy", "quantised", "flops")]
+    listed = goals(None, several, None, None, DIRECTIONS, how)
+    assert [one.name for one in listed.further] == ["quantised", "flops"]
+    assert (listed.quantised, listed.to_json()["quantised"]) == (how, {"dtype": "int8", "images": 16})
+    bounded = goals(None, None, {"quantised": "> 0.5"}, None, DIRECTIONS, how)
+    assert (bounded.further, bounded.quantised) == ((), how)
+
+
+@pytest.mark.parametrize(
+    ("names", "constraints", "how", "key"),
+    [
+        (("accuracy", "quantised"), None, None, "objectives.1"),
+        (("accuracy",), {"quantised": "> 0.5"}, None, "constraints.quantised"),
+        (("accuracy",), None, QuantisedOptions(), "quantised"),
+    ],
+)
+def test_a_task_that_is_not_quantised_says_so_where_it_is_asked(
+    names: Any, constraints: Any, how: QuantisedOptions | None, key: str
+) -> None:
+    objectives = [ObjectiveOptions(name=name) for name in names]
+    with pytest.raises(ChoiceError, match="not for boxes") as caught:
+        goals(None, objectives, constraints, None, DIRECTIONS, how, "not for boxes")
+    assert ".".join(caught.value.key) == key
+    assert goals(None, [ObjectiveOptions(name="accuracy")], None, None, DIRECTIONS, None, "not for boxes")
+
+
 @pytest.mark.parametrize(
     ("names", "key", "line"),
     [
+        (("quantised",), "objectives.0", "must be a metric of the task"),
+        (("accuracy", {"quantised": "minimize"}), "objectives.1", "direction of quantised is maximize"),
         (("parameters",), "objectives.0", "must be a metric of the task"),
         (("accuracy", "speed"), "objectives.1", "got 'speed'"),
         (("accuracy", "accuracy"), "objectives.1", "given twice"),
@@ -128,6 +169,29 @@ def test_constraints_that_make_no_sense_are_refused_by_key(given: Any, key: str,
 
 def test_bounds_that_meet_in_one_value_do_not_exclude_each_other() -> None:
     assert len(read_constraints({"flops": [">= 1G", "<= 1G"]}, KNOWN).bounds) == 2
+
+
+@pytest.mark.parametrize(
+    ("short", "line"),
+    [
+        ({"quantised": "int4"}, "quantised: expected int8, got 'int4'"),
+        ({"flops": "up"}, "flops: expected maximize or minimize, got 'up'"),
+        ({"accuracy": "maximal"}, "accuracy: expected maximize or minimize, got 'maximal'"),
+    ],
+)
+def test_a_misspelt_direction_is_told_with_its_objective(short: Any, line: str) -> None:
+    with pytest.raises(ValueError, match=line):
+        ObjectiveOptions(**written_out([short])[0])
+
+
+def test_what_is_no_short_form_is_left_as_it_is() -> None:
+    odd: list[Any] = [{"nam": "flops"}, {}, {"name": "flops"}, 7, {"flops": 1}]
+    assert written_out(odd) == odd
+
+
+def test_a_calibration_without_images_is_refused() -> None:
+    with pytest.raises(ValueError, match="images: must be at least 1, got 0"):
+        QuantisedOptions(images=0)
 
 
 @pytest.mark.parametrize("options", [{"batch": 0}, {"runs": 0}, {"warmup": -1}])

@@ -27,5 +27,5 @@ def test_an_unknown_key_is_told_its_neighbour_and_a_wrong_value_what_was_expecte
     assert told({"zzz": 1})[0][1] == "zzz: unknown key; known keys: training"
     ((place, text),) = told({"training": {"epochs": "many"}})
     assert place == ("training", "epochs")
-    assert "training.epochs: expected a" in text
+    assert "training.epochs: expected an integer" in text
     assert "got 'many'" in text

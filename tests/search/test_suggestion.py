@@ -121,7 +121,7 @@ def test_a_study_written_from_suggestions_begins_with_them(
 
 
 def test_data_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="does not exist"):
+    with pytest.raises(DataError, match=r"there is no folder and no table .*nowhere; give"):
         suggestion.describe(tmp_path / "nowhere", "classification")
     with pytest.raises(UserError, match="--task: expected one of"):
         suggestion.describe(tmp_path, "cooking")

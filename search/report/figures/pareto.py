@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from search.objectives import QUANTISED
 from search.records import StudyRecord, TrialRecord
 from search.report import theme
 from search.report.figures._base import Figure, Section
@@ -39,7 +40,7 @@ def _costs(study: StudyRecord) -> list[_Cost]:
     usual = {cost.name: cost for cost in _COSTS}
     further = []
     for one in study.objectives[1:]:
-        title = theme.metric_name(one.name).replace("_", " ")
+        title = theme.metric_name(one.name if one.name != QUANTISED else f"int8 {study.metric}")
         plain = _Cost(one.name, title, title, partial(_objective, one.name), one.maximize)
         further.append(usual.pop(one.name, plain)._replace(maximize=one.maximize))
     return [*further, *usual.values()]

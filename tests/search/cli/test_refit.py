@@ -20,6 +20,7 @@ def test_wrong_candidates_are_one_line(here: Path, ftsearch: Callable[..., Any])
         (("--candidate", "77"), "no trial 77 in the study 'colours'; it has 6, from 0 on"),
         (("--candidate", "missing.json"), "cannot read the candidate missing.json"),
         (("--candidate", "no.json"), "no.json is no candidate: candidate must be a mapping"),
+        (("--candidate", "worst"), "expected best, the number of a trial or a candidate's file, got 'worst'"),
         (("--on", "test"), "--on: expected train+val or train, got 'test'"),
         (("--epochs", 0), "--epochs must be at least 1, got 0"),
     ):

@@ -23,7 +23,7 @@ def test_it_proposes_candidates_and_writes_a_study_that_begins_with_them(
 def test_wrong_input_is_one_line(here: Path, ftsearch: Callable[..., Any]) -> None:
     for arguments, message in (
         (("data", "--count", 0), "--count must be at least 1, got 0"),
-        (("nowhere",), "does not exist"),
+        (("nowhere",), "there is no folder and no table"),
         (("data", "--backbone", "resnet18"), "with the backbone torchvision:resnet18"),
         (("data", "--task", "cooking"), "--task: expected one of"),
         (("data", "--storage", "sqlite:///none.db"), "no store at none.db"),

@@ -6,14 +6,17 @@ from pathlib import Path
 import pytest
 
 from search import api, engines
+from search.cli import main
 from search.engines import Order, local
+from search.engines._base import last_error
 from search.engines.local import Local
 from search.errors import RunError, UserError
 from search.leaving import Leaving
 from search.store import connection
+from search.store.reading import Progress
 
 
-def test_workers_that_all_fail_are_told_with_their_log(
+def test_what_all_workers_refuse_is_told_in_their_words(
     study_file: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -22,9 +25,47 @@ def test_workers_that_all_fail_are_told_with_their_log(
     folder.rename(tmp_path / "moved")
     engine = connection.connect(url)
     order = Order("colours", url, tmp_path / "runs" / "colours", "cpu")
-    with pytest.raises(RunError, match=r"all 2 workers failed.*does not exist"):
+    with pytest.raises(UserError, match=r"^[^\n]*does not exist[^\n]*$"):
         engines.run_workers(order, 2, engine, api.Silent(), Leaving())
     assert "does not exist" in (order.folder / "worker-0.log").read_text()
+    engine.dispose()
+
+
+def test_constraints_that_nothing_keeps_end_two_workers_as_they_end_one(
+    study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study_file.write_text(study_file.read_text() + "constraints: {parameters: < 10}\n")
+    said = []
+    for count in ("1", "2"):
+        code = main(
+            ["run", str(study_file), "--workers", count, "--device", "cpu", "--storage", f"sqlite:///{count}.db"]
+        )
+        assert code == 2
+        said.append(capsys.readouterr().err.strip().splitlines()[-1])
+    assert said[0] == said[1]
+    assert said[0].startswith("Error: none of ")
+
+
+def test_the_last_error_is_found_behind_other_words() -> None:
+    assert last_error("reading\nError: old\nmore\nError: s.yaml:1: no\ns.yaml:2: neither\n") == (
+        "s.yaml:1: no\ns.yaml:2: neither"
+    )
+    assert last_error("Error: alone\n") == "alone"
+    assert not last_error("Killed\n")
+
+
+def test_workers_that_all_die_are_told_with_their_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "fails"
+    program.write_text("#!/bin/sh\necho the disk burns >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(local, "_RESTARTS", 0)
+    monkeypatch.setattr(engines, "_tell", lambda *_: None)
+    monkeypatch.setattr(engines.reading, "progress", lambda *_: Progress(1, {}, None, None, False))
+    engine = connection.connect(f"sqlite:///{tmp_path}/store.db")
+    with pytest.raises(RunError, match=r"all 2 workers failed; see .*worker-\*\.log \(the disk burns\)"):
+        engines.run_workers(Order("s", "sqlite:///x.db", tmp_path, "cpu"), 2, engine, api.Silent(), Leaving())
     engine.dispose()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search.engines import Order, Placement
-from search.engines.ray import Ray
+from search.engines.ray import Ray, _Worker
 from search.errors import UserError
 
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "ray_cluster.py"
@@ -17,6 +17,20 @@ def test_without_ray_it_is_told_what_to_install(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"install ftsearch\[ray\]"):
         Ray(Order("s", "sqlite:///s.db", tmp_path, "cpu", Placement("ray"))).start(1)
+
+
+def test_what_all_actors_refuse_is_told_in_their_words(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    program = "import sys; sys.stderr.write('on the way\\nError: no candidate fits\\n'); sys.exit(2)"
+    place = Ray(Order("s", "sqlite:///s.db", tmp_path, "cpu", Placement("ray")))
+    place._ended = [_Worker().run(["-c", program], {}), None]
+    assert place._ended[0] == (2, "no candidate fits")
+    assert "on the way" in capfd.readouterr().err
+    assert (place.fault(), place.complaint()) == ("", "")
+    place._ended[1] = (2, "no candidate fits")
+    assert place.fault() == "no candidate fits"
+    place._ended[1] = (1, "")
+    assert not place.fault()
+    assert "exit codes [1, 2]: no candidate fits" in place.complaint()
 
 
 @pytest.mark.slow

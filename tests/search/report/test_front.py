@@ -45,4 +45,9 @@ def test_costs_are_shown_in_their_units() -> None:
     cells = [("parameters", 2.5e6), ("latency", 3.14159), ("train_seconds", 200), ("checkpoint_bytes", 9.9e6)]
     assert [front.cell(*one) for one in cells] == ["2.5 M", "3.14 ms", "3 min 20 s", "9.9 MB"]
     assert front.cell("accuracy", 0.5) == "0.5000"
-    assert front.name(Objective("checkpoint_bytes", maximize=False)) == "checkpoint"
+    assert front.name(Objective("checkpoint_bytes", maximize=False), "accuracy") == "checkpoint"
+
+
+def test_what_is_measured_in_integers_is_called_by_the_metric() -> None:
+    assert front.name(Objective("quantised", maximize=True), "balanced_accuracy") == "int8 balanced accuracy"
+    assert front.cell("quantised", 0.9876) == "0.9876"
