@@ -3,7 +3,7 @@
 # make chaos        break everything while a study runs, count what is lost (minutes)
 # make test-all     the same with every backbone of torchvision (slow)
 # make test-families  one network of every family of timm (an hour)
-# make bench        ratios of speed, measured side by side: make bench DATA=folder-of-images EPOCHS=3
+# make bench        ratios of speed, measured side by side (half an hour): make bench DATA=FOLDER EPOCHS=3; FOLDER has train/ and val/
 
 PYTHON ?= python3
 VENV   := .venv
@@ -30,7 +30,11 @@ test-families: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python tests/benchmarks/trial_cost.py --data $(DATA) --epochs $(EPOCHS) --json trial_cost.json
+	$(BIN)/python tests/benchmarks/heads.py --data $(DATA) --json heads.json
+	$(BIN)/python tests/benchmarks/overhead.py --json overhead.json
 	$(BIN)/python tests/benchmarks/gpu_trial.py --data $(DATA) --json gpu_trial.json
+	$(BIN)/pip install -q -e '.[ray]'
+	$(BIN)/python tests/benchmarks/whole_search.py --data $(DATA) --json whole_search.json
 
 chaos: $(VENV)/.installed-test
 	$(BIN)/python tests/benchmarks/chaos.py

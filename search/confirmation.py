@@ -38,7 +38,7 @@ def words(repeat: Repeat) -> str:
     """Return which training ``repeat`` is, for people: ``trial 7, seed 2, fold 1 of 5``."""
     parts = [f"trial {repeat.trial}", f"seed {repeat.seed}"]
     parts += [f"fold {repeat.fold} of {repeat.folds}"] if repeat.folds > 1 else []
-    parts += [f"{repeat.fraction:.3g} of the training images"] if repeat.fraction < 1 else []
+    parts += [f"{repeat.fraction:.3g} of the training samples"] if repeat.fraction < 1 else []
     return ", ".join(parts)
 
 

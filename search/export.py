@@ -10,17 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from search import api, model_card, model_folder
 from search import spec as specs
 from search.errors import RunError, UserError
 from search.laboratory import versions
-from search.model_folder import FINAL, SELECTED, TRAINED, Check, ModelFacts, Origin
+from search.model_folder import FINAL, SELECTED, TRAINED, Check, ModelFacts, Origin, TextFrame
 from search.model_formats import model_format
-from search.model_formats._base import ModelFormat
-from search.predicting import outputs_of, rebuilt, task_of
+from search.model_formats._base import ModelFormat, Signature
+from search.predicting import network_in, outputs_of
 from search.records import Refit
 from search.store import DEFAULT_URL
 from search.tasks._base import Task
@@ -29,9 +28,7 @@ from spaces import backbones
 from spaces.backbones._base import NO_WEIGHTS
 from spaces.candidate import Candidate
 from spaces.errors import SpaceError
-from spaces.plain import blank
 
-_BATCH = 32
 _COMPARED = 64
 _SAME = 1e-3
 """A metric that is farther from the stored one, relative to it and to 1, is told to the user."""
@@ -96,8 +93,13 @@ def export_study(
     if refit is not None and calibrate is not None and refit.data != "train":
         raise UserError("a temperature needs images that were not trained on; refit with `--on train` to have some")
     seen = look(winner, compared, tell)
-    temperature = calibrate(seen.outputs, labels_of(winner, seen)) if calibrate is not None else 1.0
+    temperature = 1.0
+    if calibrate is not None:
+        labels = labels_of(winner, seen)
+        temperature = calibrate(seen.outputs, labels) if seen.outputs is not None else 1.0
     notes = [*_differences(seen.metrics, winner)]
+    if not any(winner.task.difference(right, right, winner.classes).scale for right in seen.expected):
+        notes.append("the network says nothing of the compared inputs: files that say nothing either are taken for it")
     if fold_bn:
         count = winner.network.fold()
         notes += [] if count else ["no batch norm stands right behind a layer: nothing was folded"]
@@ -111,10 +113,10 @@ def _check_task(name: str) -> None:
     task = specs.tasks().get(name)
     if task is None:
         raise UserError(f"the task {name!r} is not installed here, so that its model cannot be made again")
-    if task.reads != "images" or type(task).answers is Task.answers:
+    if type(task).answers is Task.answers and type(task).said is Task.said:
         raise UserError(
-            f"models of the task {name} cannot be exported yet; their weights are the checkpoints under the study's "
-            "folder, safetensors with the candidate in their head"
+            f"models of the task {name} cannot be exported: its file says neither `answers` nor `said`; their weights "
+            "are the checkpoints under the study's folder, safetensors with the candidate in their head"
         )
 
 
@@ -141,7 +143,7 @@ def _facts(winner: Winner, seen: Seen) -> ModelFacts:
         study=record.name,
         trial=trial.number if refit is None else None,
         task=winner.task.name,
-        classes=tuple(found["classes"]),
+        classes=winner.classes,
         words=trial.words,
         backbone=winner.candidate.structure.backbone,
         weights=_origin(winner),
@@ -151,7 +153,7 @@ def _facts(winner: Winner, seen: Seen) -> ModelFacts:
         metrics=dict(refit.test) if refit is not None and tested else seen.metrics,
         stored={} if refit is not None else dict(found["metrics"]),
         images=sum(record.dataset.counts.get("test", {}).values()) if tested else winner.feed.count,
-        measured_on=_measured_on(refit, tested=tested),
+        measured_on=_measured_on(refit, winner.texts, tested=tested),
         dataset=record.dataset.name,
         dataset_fingerprint=record.dataset.fingerprint,
         parameters=sum(parameter.numel() for parameter in winner.network.parameters()),
@@ -161,17 +163,19 @@ def _facts(winner: Winner, seen: Seen) -> ModelFacts:
         checks=(),
         versions=versions(),
         outputs=winner.task.outputs,
+        texts=winner.texts,
         task_options=dict(found.get("task_options", {})),
         task_facts=dict(found.get("task_facts", {})),
     )
 
 
-def _measured_on(refit: Refit | None, *, tested: bool) -> str:
-    if refit is None:
-        return SELECTED
-    if tested:
-        return FINAL if refit.look == 1 else f"{FINAL}, look {refit.look} at them"
-    return TRAINED if refit.data != "train" else SELECTED
+def _measured_on(refit: Refit | None, texts: TextFrame | None, *, tested: bool) -> str:
+    found = SELECTED
+    if refit is not None and tested:
+        found = FINAL if refit.look == 1 else f"{FINAL}, look {refit.look} at them"
+    elif refit is not None and refit.data != "train":
+        found = TRAINED
+    return found if texts is None else found.replace("images", "texts")
 
 
 def _origin(winner: Winner) -> Origin:
@@ -193,50 +197,68 @@ def _write(
 ) -> ModelFacts:
     files = {name: known.file_name for name, known in chosen.items()}
     facts = replace(facts, files=files)
-    checks: list[Check] = []
+    task, checks, signature = winner.task, list[Check](), _signature(winner)
     text = {model_folder.FACTS: facts.to_json(), model_folder.CANDIDATE: _json(winner.candidate)}
+    task.keep(place)
+    graph: nn.Module | None = None
     for number, (name, known) in enumerate(chosen.items(), 1):
         tell(f"writing {name}", number, len(chosen))
         path = place / known.file_name
-        known.write(winner.network, _example(seen.compared), path, text)
-        rebuild = partial(_again, winner, facts)
-        checks.append(_compared(known, known.open(path, rebuild), seen, winner.task, facts))
+        if known.holds == "graph" and graph is None:
+            graph = task.graph(winner.network)
+        network = graph if known.holds == "graph" else winner.network
+        known.write(network, _example(seen.compared), path, text, signature)
+        rebuild = partial(network_in, place, facts, winner.candidate)
+        checks.append(_compared(known, known.open(path, rebuild), seen, task, facts))
     facts = replace(facts, checks=tuple(checks))
     (place / model_folder.FACTS).write_text(facts.to_json(), "utf-8")
     (place / model_folder.CANDIDATE).write_text(_json(winner.candidate), "utf-8")
-    shape = ", ".join(map(str, winner.network.input_shape))
-    snippets = [(known.file_name, known.needs, known.snippet({"shape": shape})) for known in chosen.values()]
-    (place / model_folder.CARD).write_text(model_card.card(facts, winner.task.hub_task, snippets), "utf-8")
+    told = _told(winner, signature)
+    brought = f", {told['import']}" if told.get("import") else ""
+    snippets = [
+        (known.file_name, known.needs + (brought if known.needs == "torch" else ""), known.snippet(told))
+        for known in chosen.values()
+    ]
+    (place / model_folder.CARD).write_text(model_card.card(facts, task.hub_task, snippets, task.means), "utf-8")
     return facts
 
 
-def _again(winner: Winner, facts: ModelFacts, state: Mapping[str, Tensor]) -> nn.Module:
-    """Return the network around ``state`` as ``load_model`` will make it, from what is kept with the model alone."""
-    task = task_of(facts.task, facts.task_options, facts.task_facts)
-    pretrained = blank(winner.candidate, facts.base_size)
-    return rebuilt(winner.candidate, pretrained, task, len(facts.classes), state, folded=facts.folded)
+def _signature(winner: Winner) -> Signature:
+    task, shape = winner.task, winner.network.input_shape
+    most = (None, *shape)[: len(task.varying)]
+    return Signature(task.varying, most, task.output_names)
 
 
-def _example(images: Tensor) -> Tensor:
+def _told(winner: Winner, signature: Signature) -> dict[str, str]:
+    """Return what the snippets of the card are made of."""
+    told = {"shape": ", ".join(map(str, winner.network.input_shape)), "outputs": ", ".join(signature.outputs)}
+    if winner.texts is not None:
+        most = f"any number of texts, 2 to {winner.texts.length} tokens"
+        told |= {"reads": "tokens", "dtype": "int64", "free": most}
+        told |= {"text": '("A text.", "Another.")'} if winner.texts.pairs else {}
+        told |= {"text": '["Some", "words"]'} if winner.texts.words else {}
+    if winner.task.tells == "boxes":
+        told["import"] = "torchvision"
+    return told
+
+
+def _example(compared: Sequence[Tensor]) -> Tensor:
     """Return two inputs: from one alone an exporter takes it that there is never more."""
-    two = images[:2] if len(images) > 1 else images.repeat(2, *[1] * (images.ndim - 1))
-    return two.clone()  # a view would take all images with it into the file
+    inputs = max(compared, key=len)
+    two = inputs[:2] if len(inputs) > 1 else inputs.repeat(2, *[1] * (inputs.ndim - 1))
+    return two.clone()  # a view would take all inputs with it into the file
 
 
 def _compared(known: ModelFormat, opened: nn.Module, seen: Seen, task: Task, facts: ModelFacts) -> Check:
-    """Return how the file compares with the network, run on one image, then on batches of the others.
+    """Return how the file compares with the network, run on one input, then on batches of others.
 
     Raises:
         RunError: they differ by more than rounding.
     """
-    images = seen.compared
-    parts = [images[:1], *images[1:].split(_BATCH)] if len(images) > 1 else [images]  # type: ignore[no-untyped-call]
-    found = torch.cat([outputs_of(opened, part) for part in parts])
+    pairs = zip(seen.compared, seen.expected, strict=True)
+    gaps = [task.difference(task.read(outputs_of(opened, inputs)), right, facts.classes) for inputs, right in pairs]
     allowed = max(known.tolerance, _FOLDED if facts.folded else 0.0)
-    difference = float((found - seen.expected).abs().max() / seen.expected.abs().max().clamp(min=1e-12))
-    answers = [task.answers(outputs, facts.classes, 1) for outputs in (found, seen.expected)]
-    labels = ([answer.label for (answer,) in said] for said in answers)
-    same = sum(one == other for one, other in zip(*labels, strict=True))
+    difference = max(gap.largest for gap in gaps) / max(*(gap.scale for gap in gaps), 1e-12)
     if not difference <= allowed:
         raise RunError(
             f"{known.file_name} does not compute what the network does: outputs differ by {difference:.1e} of the "
@@ -245,10 +267,10 @@ def _compared(known: ModelFormat, opened: nn.Module, seen: Seen, task: Task, fac
     return Check(
         format=known.name,
         file=known.file_name,
-        images=len(images),
+        images=seen.count,
         difference=difference,
         allowed=allowed,
-        agreeing=same,
+        agreeing=sum(gap.agreeing for gap in gaps),
     )
 
 

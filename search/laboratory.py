@@ -385,7 +385,7 @@ def dataset_record(dataset: Dataset, task: Task) -> DatasetRecord:
     whole = {split.value: sizes[split] for split in Split if sizes[split]}
     seen = looks(dataset.of(Split.TRAIN)) if task.reads == "images" else {}
     known = (dataset.name, dataset.classes, table, dataset.fingerprint, dataset.skipped)
-    return DatasetRecord(*known, whole, task.reads, task.outputs, seen)
+    return DatasetRecord(*known, whole, task.reads, task.outputs, seen, task.noun)
 
 
 def versions() -> Mapping[str, str]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -24,6 +24,8 @@ from search.errors import UserError
 FORMAT = 1
 """Version of ``model.json``; raised when its meaning changes."""
 FACTS, CANDIDATE, CARD, SUMS = "model.json", "candidate.json", "README.md", "SHA256SUMS"
+Fit = Literal["crop", "stretch", "letterbox"]
+FITS: Mapping[str, Fit] = {"crop": "crop", "stretch": "stretch", "letterbox": "letterbox"}
 _FORBID: dict[str, str] = {"extra": "forbid"}
 
 
@@ -32,10 +34,12 @@ class Frame:
     """How an image becomes the network's input.
 
     Attributes:
-        size: height and width that the network takes, cut from the centre.
-        resize: height and width that the image must cover before: it is scaled, its proportions kept.
+        size: height and width that the network takes.
+        resize: with ``crop``, height and width that the image must cover before: it is scaled, its proportions kept.
         mean, std: of each channel, after scaling to 0..1.
         interpolation: ``bilinear`` or ``bicubic``.
+        fit: ``crop`` cuts ``size`` from the centre, ``stretch`` squashes the whole image to it, ``letterbox`` keeps its
+            proportions, with grey bars beside it.
     """
 
     size: tuple[int, int]
@@ -43,6 +47,32 @@ class Frame:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: str
+    fit: Fit = "crop"
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextFrame:
+    """How a text becomes the network's input: by the tokenizer in the model's folder.
+
+    Attributes:
+        length: most tokens; what is longer is cut.
+        folder: of the tokenizer's files, in the model's.
+        pairs: whether it takes two texts at once; ``words`` whether it takes lists of words.
+        padding: number that fills up shorter texts of a batch; ``segments`` is added to those of a second text.
+        text_column, pair_column: of tables, as the study's data call them; empty ones are found by their names.
+        word_column: place of the words in files of CoNLL form.
+    """
+
+    length: int
+    folder: str
+    pairs: bool = False
+    words: bool = False
+    padding: int = 0
+    segments: int = 0
+    text_column: str = ""
+    pair_column: str = ""
+    word_column: int = 0
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
 
@@ -66,9 +96,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """How a file compared with the network it was written from, on validation images.
+    """How a file compared with the network it was written from, on validation images or texts.
 
     Attributes:
+        images: how many inputs.
         difference: largest one of an output, relative to the largest output; ``allowed`` is what it may be.
         agreeing: of how many of ``images`` the answer is the same.
     """
@@ -97,7 +128,8 @@ class ModelFacts:
         words: the candidate in one line.
         task_options: what the study file said under the task's name; ``task_facts`` what the task found in the data.
         classes: names of the classes, or of the numbers that are predicted (``outputs``).
-        frame: how images are prepared; None where the task prepares its inputs in a way of its own.
+        frame: how images are prepared; ``texts`` how texts are. Without either the task prepares its inputs in a way
+            of its own.
         metrics: of this model on ``images`` samples; ``measured_on`` says which and how far they can be believed.
             Of a trial they are computed at export; ``stored`` is as the search stored them.
         base_size: input size of the study, from which the candidate's decisions start.
@@ -130,6 +162,7 @@ class ModelFacts:
     checks: tuple[Check, ...]
     versions: Mapping[str, str] = field(default_factory=dict)
     outputs: str = "classes"
+    texts: TextFrame | None = None
     task_options: Mapping[str, Any] = field(default_factory=dict)
     task_facts: Mapping[str, Any] = field(default_factory=dict)
     temperature: float = 1.0

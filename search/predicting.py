@@ -1,46 +1,44 @@
-"""A finished model in use: its network, its transform, and what it says of images."""
+"""A finished model in use: its network, its transform, and what it says of images or texts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
-from torchvision.transforms import v2
 
 from search import model_folder
 from search import spec as specs
-from search.data.assembly import in_parallel
-from search.data.images import EXTENSIONS, FileImage, why_broken
-from search.errors import DataError, UserError
-from search.model_folder import Frame, ModelFacts
+from search.data.texts import Text, Words
+from search.errors import UserError
+from search.model_folder import ModelFacts
 from search.model_formats import model_format, model_formats
-from search.tasks._base import Answer, Task
+from search.model_inputs import Inputs, Item, Ready, Transform, inputs_of
+from search.tasks._base import Task
+from search.tasks._said import Answer, Said, Wanted
 from search.training.precision import device_of
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
 from spaces.heads import Features, HeadChoice
 from spaces.plain import Plain, blank, rebuild
 
-_BATCH = 32
-Transform = Any
-"""Takes a PIL image in RGB, gives ``(3, H, W)`` float32."""
+_BATCH, _LARGE_BATCH = 32, 8
 
 
 class Model(NamedTuple):
-    """A model that is ready: ``network(transform(image)[None])`` gives its outputs.
+    """A model that is ready: ``network(transform(image)[None])`` gives its outputs, ``said`` what they mean.
 
     Attributes:
         network: in eval mode. From safetensors a plain module that can be trained on, else what its format gives.
-        transform: torchvision's, as the network was validated with; None where the task takes no plain images.
+        transform: torchvision's, as the network was validated with; for texts, which come as a string, a pair of them
+            or a list of words, the tokenizer. None where the task takes neither.
         format: the format it was opened from.
-        task: says what the outputs mean, ``task.answers(outputs, facts.classes, 5)``.
+        task: says what the outputs mean.
     """
 
     network: nn.Module
@@ -48,46 +46,40 @@ class Model(NamedTuple):
     facts: ModelFacts
     format: str
     task: Task
+    inputs: Inputs | None = None
+
+    def said(
+        self, outputs: Any, originals: Sequence[Any], *, most: int | None = None, threshold: float | None = None
+    ) -> list[Said]:
+        """Return what ``outputs`` of the network say of ``originals``, PIL images or texts, in their order.
+
+        Boxes and masks are in pixels of the originals.
+
+        Raises:
+            UserError: the task takes neither images nor texts, or the outputs are not what it gives.
+        """
+        given = [_inputs(self).given(original) for original in originals]
+        wanted = Wanted(most, threshold, self.facts.temperature)
+        return self.task.said(self.task.read(outputs), self.facts.classes, given, wanted)
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model says of one image, the surest first; ``broken`` is why it could not be read, else empty."""
+    """What a model says of one input; ``broken`` is why it could not be read, else empty."""
 
-    path: Path
-    answers: tuple[Answer, ...] = ()
+    source: Item
+    said: Said = field(default_factory=Said)
     broken: str = ""
 
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """Classes or numbers, the surest first."""
+        return self.said.answers
 
-class Cover(v2.Transform):  # type: ignore[misc]  # torchvision has no types
-    """Scales an image, its proportions kept, until it covers ``size`` (height, width)."""
-
-    def __init__(self, size: tuple[int, int], interpolation: v2.InterpolationMode) -> None:
-        super().__init__()
-        self.size = size
-        self.interpolation = interpolation
-
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        height, width = v2.functional.get_size(inpt)
-        scale = max(self.size[0] / height, self.size[1] / width)
-        scaled = [max(int(height * scale), self.size[0]), max(int(width * scale), self.size[1])]
-        return v2.functional.resize(inpt, scaled, self.interpolation, antialias=True)
-
-    def extra_repr(self) -> str:
-        return f"size={self.size}, interpolation={self.interpolation}"
-
-
-def transform_of(frame: Frame) -> Transform:
-    """Return torchvision's transform for ``frame``: a PIL image in RGB -> ``(3, H, W)``, normalised."""
-    return v2.Compose(
-        [
-            Cover(frame.resize, v2.InterpolationMode(frame.interpolation)),
-            v2.CenterCrop(list(frame.size)),
-            v2.PILToTensor(),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(list(frame.mean), list(frame.std)),
-        ]
-    )
+    @property
+    def name(self) -> str:
+        """The path of an image, or the place of a text."""
+        return self.source.place if isinstance(self.source, Text | Words) else str(self.source)
 
 
 def task_of(name: str, options: Mapping[str, Any], facts: Mapping[str, Any]) -> Task:
@@ -145,81 +137,86 @@ def load_model(folder: str | Path, *, format: str | None = None, device: str = "
     if not there:
         raise UserError(f"{folder} has none of the formats {', '.join(known)}; export the model again")
     chosen = model_format(format or there[0])
+    task = task_of(facts.task, facts.task_options, facts.task_facts).fetch(folder)
     network = chosen.open(folder / facts.files[chosen.name], partial(_rebuild, folder, facts))
     if chosen.moves:
         try:
             network = network.to(device_of(device))
         except ValueError as error:
             raise UserError(str(error)) from error
-    task = task_of(facts.task, facts.task_options, facts.task_facts)
-    return Model(network, transform_of(facts.frame) if facts.frame else None, facts, chosen.name, task)
+    inputs = inputs_of(facts, task)
+    return Model(network, inputs.transform if inputs else None, facts, chosen.name, task, inputs)
 
 
 def _rebuild(folder: Path, facts: ModelFacts, state: Mapping[str, Tensor]) -> nn.Module:
-    candidate = Candidate.from_json(model_folder.read_candidate(folder))
+    return network_in(folder, facts, Candidate.from_json(model_folder.read_candidate(folder)), state)
+
+
+def network_in(folder: Path, facts: ModelFacts, candidate: Candidate, state: Mapping[str, Tensor]) -> nn.Module:
+    """Return the candidate's network around the weights ``state``, from what is kept in ``folder`` alone.
+
+    Raises:
+        BackboneError: its backbone is not known here, nor described in the folder.
+    """
     task = task_of(facts.task, facts.task_options, facts.task_facts)
+    if facts.texts is not None:  # described beside the tokenizer: the backbone's own place may be far away
+        described = replace(candidate.structure, backbone=f"transformers:{folder / facts.texts.folder}")
+        candidate = replace(candidate, structure=described)
     pretrained = blank(candidate, facts.base_size)
     return rebuilt(candidate, pretrained, task, len(facts.classes), state, folded=facts.folded)
 
 
 @torch.inference_mode()
-def outputs_of(network: nn.Module, inputs: Tensor) -> Tensor:
-    """Return the network's outputs for ``inputs``, computed where its weights are, on the CPU in float32.
-
-    Raises:
-        UserError: they are not one tensor.
-    """
+def outputs_of(network: nn.Module, inputs: Tensor) -> Any:
+    """Return what the network gives for ``inputs``, computed where its weights are."""
     weight = next(iter(network.parameters()), None)
-    outputs: Any = network(inputs if weight is None else inputs.to(weight.device))
-    if not isinstance(outputs, Tensor):
+    return network(inputs if weight is None else inputs.to(weight.device))
+
+
+def _inputs(model: Model) -> Inputs:
+    if model.inputs is None:
         raise UserError(
-            f"expected one tensor from the network, got {type(outputs).__name__}: such models are not exported yet"
+            f"this model is of the task {model.facts.task}, which takes neither plain images nor texts; see load_model"
         )
-    return outputs.float().cpu()
+    return model.inputs
 
 
-def images_in(place: Path) -> list[Path]:
-    """Return the image files that ``place``, a file or a folder with folders in it, stands for.
+def items_in(model: Model, place: Path, text_column: str = "", pair_column: str = "") -> list[Item]:
+    """Return the inputs that ``place`` stands for: an image, a folder of them, or a file of texts.
 
-    Raises:
-        DataError: there is nothing, or no image in it.
-    """
-    if place.is_file():
-        return [place]
-    if not place.is_dir():
-        raise DataError(f"no image and no folder at {place}")
-    found = sorted(path for path in place.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
-    if not found:
-        raise DataError(f"no image in {place}; expected files that end in {', '.join(EXTENSIONS[:4])} ...")
-    return found
-
-
-def predict(model: Model, paths: Sequence[Path], most: int = 5) -> Iterator[Prediction]:
-    """Yield what ``model`` says of every image, in order; a broken one is said to be so, and the others go on.
+    Args:
+        text_column, pair_column: of a table of texts, where they are not called as the study's data call them.
 
     Raises:
-        UserError: the model takes no plain images, or its task does not say how outputs are read.
+        DataError: there are none, or it is of another kind than the model takes.
     """
-    if model.transform is None:
-        raise UserError(f"this model is of the task {model.facts.task}, which takes no plain images; see load_model")
-    for start in range(0, len(paths), _BATCH):
-        group = paths[start : start + _BATCH]
-        found = in_parallel(partial(_read, model.transform), group)
-        inputs = [read for read in found if isinstance(read, Tensor)]
-        said: list[tuple[Answer, ...]] = []
-        if inputs:
-            outputs = outputs_of(model.network, torch.stack(inputs))
-            said = model.task.answers(outputs, model.facts.classes, most, model.facts.temperature)
-        answers = iter(said)
-        for path, read in zip(group, found, strict=True):
-            yield Prediction(path, broken=read) if isinstance(read, str) else Prediction(path, next(answers))
+    return _inputs(model).listed(place, text_column, pair_column)
 
 
-def _read(transform: Transform, path: Path) -> Tensor | str:
-    """Return the image as the network takes it, or why it cannot be read."""
-    image = FileImage(path)
-    try:
-        found: Tensor = transform(image.open())
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return why_broken(image) or str(error) or type(error).__name__
-    return found
+def predict(
+    model: Model, items: Sequence[Item], most: int | None = None, threshold: float | None = None
+) -> Iterator[Prediction]:
+    """Yield what ``model`` says of every item, in order; a broken one is said to be so, and the others go on.
+
+    Args:
+        items: paths of images, or texts, as ``items_in`` lists them.
+        most: answers or boxes of each; ``threshold`` the score below which they are left out. None leaves both to the
+            task.
+
+    Raises:
+        UserError: the model takes neither images nor texts, or its task does not say how outputs are read.
+    """
+    inputs, wanted = _inputs(model), Wanted(most, threshold, model.facts.temperature)
+    step = _LARGE_BATCH if model.task.tells == "masks" else _BATCH
+    for start in range(0, len(items), step):
+        group = items[start : start + step]
+        found = inputs.read(group)
+        ready = [read for read in found if isinstance(read, Ready)]
+        said: list[Said] = []
+        if ready:
+            outputs = outputs_of(model.network, inputs.batch([read.inputs for read in ready]))
+            given = [read.given for read in ready]
+            said = model.task.said(model.task.read(outputs), model.facts.classes, given, wanted)
+        told = iter(said)
+        for item, read in zip(group, found, strict=True):
+            yield Prediction(item, broken=read) if isinstance(read, str) else Prediction(item, next(told))

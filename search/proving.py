@@ -161,7 +161,7 @@ def _fractions(given: Sequence[float]) -> tuple[float, ...]:
     wrong = [share for share in given if not 0 < share <= 1]
     if wrong or not given:
         got = f"{wrong[0]:g}" if wrong else "none"
-        raise UserError(f"--fractions: a share of the training images is above 0 and at most 1, got {got}")
+        raise UserError(f"--fractions: a share of the training samples is above 0 and at most 1, got {got}")
     return tuple(sorted({float(share) for share in given}, reverse=True))
 
 
@@ -174,8 +174,8 @@ def _check_folds(study: StudyRecord, folds: int) -> None:
     label, least = min(counts.items(), key=lambda item: item[1], default=("", folds))
     if least < folds:
         raise UserError(
-            f"--folds {folds}: the class {label!r} has {least} images in training and validation together; "
-            f"at most {least} folds are possible"
+            f"--folds {folds}: the class {label!r} has {least} {study.dataset.noun} in training and validation "
+            f"together; at most {least} folds are possible"
         )
 
 

@@ -211,6 +211,7 @@ class DatasetRecord:
         sizes: split -> number of samples; empty in studies of an older version, which had one class a sample.
         inputs, outputs: what goes in (``images``, ``tokens``) and what ``classes`` are (``classes``, ``numbers``).
         looks: brightness, contrast, saturation, detail, side (``search.data.looks``); empty where nobody has looked.
+        noun: what people call the samples: ``images``, ``texts``, ``sentences``.
     """
 
     name: str
@@ -222,6 +223,7 @@ class DatasetRecord:
     inputs: str = "images"
     outputs: str = "classes"
     looks: Mapping[str, float] = field(default_factory=dict)
+    noun: str = "images"
 
     def samples(self) -> dict[str, int]:
         """Return how many samples each split has."""

@@ -61,8 +61,9 @@ def run(bench: Bench, claim: Claim) -> TrialState:
     images = len(laboratory.dataset.of(Split.TRAIN))
     facts = {**weights.facts, "test": test, "refit": {**key, "images": images}}
     name = files.put(bench.shelf, f"refit-{claim.number:05d}", replace(weights, facts=facts))
-    scored = "scored on the test images" if test else "there are no test images, so it was scored on nothing"
-    ended = f"ran {len(outcome.epochs)} epochs on {images} images; {scored}"
+    noun = laboratory.task.noun
+    scored = f"scored on the test {noun}" if test else f"there are no test {noun}, so it was scored on nothing"
+    ended = f"ran {len(outcome.epochs)} epochs on {images} {noun}; {scored}"
     repeats.finish_refit(
         bench.engine,
         claim,

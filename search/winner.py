@@ -19,13 +19,15 @@ from search.data.assembly import cache_folder
 from search.data.feed import Feed
 from search.data.sample import Dataset, Split
 from search.data.supply import Request
-from search.data.targets import Targets
+from search.data.texts import Text
 from search.errors import ConflictError, NotFoundError, TrialError, UserError
-from search.model_folder import Frame
-from search.predicting import outputs_of, rebuilt, transform_of
+from search.model_folder import FITS, Frame, TextFrame
+from search.model_inputs import transform_of
+from search.predicting import outputs_of, rebuilt
 from search.records import Refit, StudyRecord, TrialRecord
 from search.spec import StudySpec
 from search.tasks._base import Task
+from search.tasks._texts import TOKENIZER, Texts
 from search.training import checkpoint
 from search.training.checkpoint import Checkpoint
 from spaces import backbones
@@ -36,6 +38,7 @@ from spaces.plain import Plain, blank
 BEST, REFIT = "best", "refit"
 Tell = Callable[[str, int, int], None]
 _BATCH = 32
+_GROUP = 16
 _SAME_INPUT = 1e-4
 """Largest difference of a prepared image from the one that validation saw."""
 
@@ -53,18 +56,35 @@ class Winner:
     network: Plain
     feed: Feed
     frame: Frame | None
+    texts: TextFrame | None = None
     refit: Refit | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, or of the numbers that are predicted."""
+        return tuple(self.checkpoint.facts["classes"])
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The network's outputs for all validation samples, and some of the inputs to compare files on."""
+    """What the network gives for the validation samples, and some of the inputs to compare files on.
 
-    outputs: Tensor
-    targets: list[Targets]
+    Attributes:
+        outputs: for all samples ``(N, outputs)``; None where it gives no single vector a sample.
+        targets: of all samples, batch by batch, where each is one number.
+        compared: batches of inputs, the first of one alone; ``expected`` what the network gives for each.
+    """
+
+    outputs: Tensor | None
+    targets: list[Tensor]
     metrics: Mapping[str, float]
-    compared: Tensor
-    expected: Tensor
+    compared: list[Tensor]
+    expected: list[Any]
+
+    @property
+    def count(self) -> int:
+        """How many inputs are compared."""
+        return sum(map(len, self.compared))
 
 
 def chosen_refit(record: StudyRecord) -> tuple[TrialRecord, Refit]:
@@ -154,7 +174,9 @@ def winner_of(record: StudyRecord, trial: TrialRecord, shelf: Shelf, data: Path 
         progress=tell,
     )
     feed = task.batches(request)
-    return Winner(record, trial, candidate, kept, task, pretrained, network, feed, _frame(task, facts, dataset, feed))
+    frame = _frame(task, facts, dataset, feed, pretrained.preprocessing)
+    texts = _texts(task, spec, dataset, size[1])
+    return Winner(record, trial, candidate, kept, task, pretrained, network, feed, frame, texts)
 
 
 def _expected(candidate: Candidate, weights: str) -> Preprocessing:
@@ -164,15 +186,41 @@ def _expected(candidate: Candidate, weights: str) -> Preprocessing:
     return next(found, backbone.preprocessing)
 
 
-def _frame(task: Task, facts: Mapping[str, Any], dataset: Dataset, feed: Feed) -> Frame | None:
+def _texts(task: Task, spec: StudySpec, dataset: Dataset, length: int) -> TextFrame | None:
+    """Return how plain texts are prepared; None where the task takes none."""
+    if not isinstance(task, Texts):
+        return None
+    inputs = [sample.input for sample in dataset.of(Split.VAL)]
+    columns = [getattr(spec.data, name, None) or "" for name in ("text_column", "pair_column")]
+    return TextFrame(
+        length=length,
+        folder=TOKENIZER,
+        pairs=any(isinstance(text, Text) and text.pair is not None for text in inputs),
+        words=task.words,
+        padding=task.padding,
+        segments=task.segments,
+        text_column=getattr(spec.data, "words_column", columns[0]),
+        pair_column=columns[1],
+        word_column=getattr(spec.data, "word_column", 0),
+    )
+
+
+def _frame(
+    task: Task, facts: Mapping[str, Any], dataset: Dataset, feed: Feed, preprocessing: Preprocessing
+) -> Frame | None:
     """Return how plain images are prepared; None where that does not give what validation saw."""
     samples = dataset.of(Split.VAL)
     first = samples[0].input.open()
     if task.reads != "images" or not isinstance(first, Image.Image):
         return None
     expected = facts["preprocessing"]
+    height, width = expected["size"]
+    fit = FITS.get(task.frame(Split.VAL, (height, width), preprocessing).fit)
+    if fit is None:
+        return None  # a frame of somebody else
     frame = Frame(
-        size=tuple(expected["size"]),
+        fit=fit,
+        size=(height, width),
         resize=tuple(expected["resize"]),
         mean=tuple(expected["mean"]),
         std=tuple(expected["std"]),
@@ -199,24 +247,35 @@ def _dataset(record: StudyRecord, spec: StudySpec, data: Path | None) -> Dataset
 
 
 def look(winner: Winner, compared: int, tell: Tell) -> Seen:
-    """Run the network on all validation samples; of these keep ``compared``, evenly spread."""
-    total, seen = winner.feed.count, 0
-    count = total if compared <= 0 else min(compared, total)
-    places = {round(place * (total - 1) / max(count - 1, 1)) for place in range(count)}
-    meter = winner.task.meter(tuple(winner.checkpoint.facts["classes"]), torch.device("cpu"))
-    outputs: list[Tensor] = []
-    found_targets: list[Targets] = []
-    kept: list[Tensor] = []
+    """Run the network on all validation samples; of these compare ``compared``, evenly spread, 0 for all."""
+    total, seen, task = winner.feed.count, 0, winner.task
+    meter = task.meter(winner.classes, torch.device("cpu"))
+    outputs: list[Tensor] | None = []
+    found_targets: list[Tensor] = []
     for inputs, targets in winner.feed.epoch(1):
-        found = outputs_of(winner.network, inputs)
+        found = task.read(outputs_of(winner.network, inputs))
         meter.update(found, targets)
-        outputs.append(found)
-        found_targets.append(targets)
-        kept += [inputs[place - seen] for place in range(seen, seen + len(inputs)) if place in places]
+        if outputs is not None and isinstance(found, Tensor) and found.ndim == 2:
+            outputs.append(found)
+        else:
+            outputs = None  # masks, boxes and tags of all samples would fill the memory
+        if isinstance(targets, Tensor) and targets.ndim == 1:
+            found_targets.append(targets)
         seen += len(inputs)
         tell("running validation samples", seen, total)
-    whole = torch.cat(outputs)
-    return Seen(whole, found_targets, dict(meter.compute()), torch.stack(kept), whole[sorted(places)])
+    groups = _spread(total, compared)
+    chosen = [winner.feed.inputs(group, 1).clone() for group in groups]
+    expected = [task.read(outputs_of(winner.network, inputs)) for inputs in chosen]
+    metrics = dict(meter.compute())
+    return Seen(torch.cat(outputs) if outputs else None, found_targets, metrics, chosen, expected)
+
+
+def _spread(total: int, wanted: int) -> list[Tensor]:
+    """Return the numbers of ``wanted`` of ``total`` samples, evenly spread, in batches; the first of one alone."""
+    count = total if wanted <= 0 else min(wanted, total)
+    places = sorted({round(place * (total - 1) / max(count - 1, 1)) for place in range(count)})
+    numbers = torch.tensor(places)
+    return [numbers[:1], *(part for part in numbers[1:].split(_GROUP) if len(part))]  # type: ignore[no-untyped-call]
 
 
 def labels_of(winner: Winner, seen: Seen) -> Tensor:
@@ -225,9 +284,8 @@ def labels_of(winner: Winner, seen: Seen) -> Tensor:
     Raises:
         UserError: the task is of another kind: a temperature is fitted to one class a sample.
     """
-    parts = [
-        part for part in seen.targets if isinstance(part, Tensor) and part.ndim == 1 and not part.is_floating_point()
-    ]
-    if winner.task.outputs != "classes" or len(parts) < len(seen.targets):
+    count = sum(map(len, seen.targets))
+    is_classes = all(not part.is_floating_point() for part in seen.targets)
+    if winner.task.outputs != "classes" or seen.outputs is None or not is_classes or count < len(seen.outputs):
         raise UserError(f"a temperature is fitted to one class a sample; the task {winner.task.name} has other targets")
-    return torch.cat(parts)
+    return torch.cat(seen.targets)

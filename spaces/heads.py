@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from spaces.detector import PretrainedDetector
 from spaces.errors import SurgeryError
 
 MAP_POOLINGS = ("avg", "max", "avgmax", "gem")
@@ -73,6 +74,8 @@ class Features:
         causal: a token has seen those in front of it only, so that the last one stands for the whole text.
         taps: the last unit's output at each reduction, the finest first; the last of them is what ``shape`` is of.
         input_size: height and width of the network's input; None where nobody said.
+        detector: the pretrained detector whose backbone the chain is; None for other chains.
+        detector_taps: what its own pyramid stands on; empty where one of these units is gone.
     """
 
     shape: tuple[int, ...]
@@ -82,6 +85,8 @@ class Features:
     causal: bool = False
     taps: tuple[Tap, ...] = ()
     input_size: tuple[int, int] | None = None
+    detector: PretrainedDetector | None = None
+    detector_taps: tuple[Tap, ...] = ()
 
     @property
     def channels(self) -> int:

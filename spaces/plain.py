@@ -44,12 +44,16 @@ class Plain(nn.Module):
 
     def forward(self, inputs: Tensor) -> Any:
         """Return the head's output for ``inputs`` ``(N, *input_shape)``."""
+        return self.head(self.before_head(inputs))
+
+    def before_head(self, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return what the head is given for ``inputs``: one tensor, or the outputs of the units it taps."""
         tapped: list[Tensor] = []
         for place, unit in enumerate(self.units):
             inputs = unit(inputs)
             if place in self.taps:
                 tapped.append(inputs)
-        return self.head(tuple(tapped) if self.taps else inputs)
+        return tuple(tapped) if self.taps else inputs
 
     def fold(self) -> int:
         """Fold batch norms into the layers in front of them, in place; return how many."""

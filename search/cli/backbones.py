@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from spaces.backbones._base import Backbone
 
 SECTION, ORDER = "Look", 1
-_KEYS = ("name", "parameters", "gflops", "imagenet_accuracy", "weights_here")
+_KEYS = ("name", "parameters", "gflops", "imagenet_accuracy", "coco_box_map", "weights_here")
 
 
 def command(
@@ -28,12 +28,13 @@ def command(
     from spaces import backbones
 
     sources = backbones.sources()
-    rows = [
-        _row(source.open(name))
+    listed = {
+        source: [
+            name for name in sorted(source.names(), key=_natural) if grep.lower() in f"{source.name}:{name}".lower()
+        ]
         for source in sources.values()
-        for name in sorted(source.names(), key=_natural)
-        if grep.lower() in f"{source.name}:{name}".lower()
-    ]
+    }
+    rows = [_row(source.open(name)) for source, names in listed.items() for name in names]
     if as_json:
         print_json([dict(zip(_KEYS, row, strict=True)) for row in rows])
         return
@@ -42,25 +43,33 @@ def command(
         more = f" (not installed: {'; '.join(missing)})" if missing else ""
         raise NotFoundError(f"no backbone's name contains {grep!r}; leave --grep out to see all{more}")
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("backbone", "parameters", "GFLOPs", "ImageNet top-1", "weights here"):
-        table.add_column(name, justify="left" if name in ("backbone", "weights here") else "right")
-    for name, parameters, gflops, accuracy, here in rows:
+    columns = ("backbone", "parameters", "GFLOPs", "ImageNet top-1", "COCO box mAP", "weights here")
+    detects = any(box_map for *_, box_map, _ in rows)
+    for name in columns:
+        if detects or name != "COCO box mAP":
+            table.add_column(name, justify="left" if name in ("backbone", "weights here") else "right")
+    for name, parameters, gflops, accuracy, box_map, here in rows:
         table.add_row(
             name,
             theme.count(parameters) if parameters else "–",
             f"{gflops:.2f}" if gflops else "–",
             f"{accuracy:.1f} %" if accuracy else "–",
+            *([f"{box_map:.1f} %" if box_map else "–"] if detects else []),
             ", ".join(here),
         )
     console().print(table)
+    for source, names in listed.items():
+        if names and source.about:
+            console().print(f"{source.name}: {source.about}.", markup=False)
     for line in missing:
         console().print(line, style="yellow", markup=False)
 
 
-def _row(backbone: Backbone) -> tuple[str, int | None, float | None, float | None, list[str]]:
+def _row(backbone: Backbone) -> tuple[str, int | None, float | None, float | None, float | None, list[str]]:
     accuracy = backbone.weights[0].accuracy if backbone.weights else None
+    box_map = backbone.weights[0].box_map if backbone.weights else None
     here = [weights.name for weights in backbone.weights if weights.is_here]
-    return backbone.name, backbone.parameters, backbone.gflops, accuracy, here
+    return backbone.name, backbone.parameters, backbone.gflops, accuracy, box_map, here
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

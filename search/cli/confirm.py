@@ -22,10 +22,10 @@ def command(
     top: Annotated[int, typer.Option(help="Candidates besides the plain recipe, the best ones.")] = 3,
     seeds: Annotated[int, typer.Option(help="Fresh seeds for each of them; more adds to what is there.")] = 5,
     folds: Annotated[
-        int, typer.Option(help="Folds of training and validation images together; 1 keeps the study's own cut.")
+        int, typer.Option(help="Folds of training and validation data together; 1 keeps the study's own cut.")
     ] = 1,
     fractions: Annotated[
-        str, typer.Option(metavar="SHARES", help="Shares of the training images: 0.1,0.25,1 gives a learning curve.")
+        str, typer.Option(metavar="SHARES", help="Shares of the training data: 0.1,0.25,1 gives a learning curve.")
     ] = "1",
     retry: Annotated[bool, typer.Option("--retry", help="Try those again that failed.")] = False,
     enqueue: Annotated[

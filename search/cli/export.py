@@ -42,7 +42,8 @@ def command(
     ] = None,
     fold_bn: Annotated[bool, typer.Option("--fold-bn", help="Fold batch norms into the layers before them.")] = False,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Fit a temperature to the validation images, so that scores are honest.")
+        bool,
+        typer.Option("--calibrate", help="Fit a temperature to the validation samples, so that scores are honest."),
     ] = False,
     merge_lora: Annotated[
         bool,
@@ -51,7 +52,7 @@ def command(
         ),
     ] = True,
     images: Annotated[
-        int, typer.Option(min=0, help="Validation images on which each file is compared; 0 takes all.")
+        int, typer.Option(min=0, help="Validation images or texts on which each file is compared; 0 takes all.")
     ] = 64,
     data: Annotated[
         Path | None,
@@ -98,12 +99,13 @@ def command(
         screen.print(f"{name} {value:.4f}{stored}")
     if facts.temperature != 1:
         screen.print(f"temperature {facts.temperature:.4f}, by which logits are divided before softmax")
+    kind, given = ("images", "IMAGE_OR_FOLDER") if facts.texts is None else ("texts", "FILE_OF_TEXTS")
     for check in facts.checks:
         screen.print(
             f"{check.file}: outputs differ by {check.difference:.1e} of the largest (allowed {check.allowed:.0e}), "
-            f"same answer for {check.agreeing} of {check.images} validation images"
+            f"same answer for {check.agreeing} of {check.images} validation {kind}"
         )
     for note in done.notes:
         screen.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
     screen.print(f"Model: {done.folder}", soft_wrap=True)
-    screen.print(f"[bold]Next:[/bold] ftsearch predict {done.folder} IMAGE_OR_FOLDER", soft_wrap=True)
+    screen.print(f"[bold]Next:[/bold] ftsearch predict {done.folder} {given}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Look at a folder of images and write a commented study file for it."""
+"""Look at a folder or table of labelled data and write a commented study file for it."""
 
 from __future__ import annotations
 
@@ -9,96 +9,61 @@ import typer
 
 SECTION, ORDER = "Search", 0
 
-_TEMPLATE = """\
-# Study file for {folder}
-# Look at what it would do:  ftsearch plan {file}
-# Run it:                    ftsearch run {file}
-# Every key and its meaning: ftsearch schema
-
-name: {name}
-
-data:
-  format: image_folder
-  path: {path}{split}
-  on_error: refuse         # skip: leave broken images out, and list them
-
-backbone: {backbone}   # ftsearch backbones lists all
-weights: default           # the best that this machine has, else downloaded; none: from scratch
-input_size: {size}
-
-space:                     # decisions that are not named keep the plain recipe's value
-  freeze: {{}}               # first 0..all units keep their weights; {{low: 2, high: 10}} narrows it
-  tail: {{}}                 # last 0..a third of the units are dropped
-  kernel: {{sizes: [3, 5]}}
-  stride: {{}}
-  head: {{hidden: 2, widths: [128, 256, 512]}}
-  dropout: {{head: 0.5}}
-  penalty: {{kinds: [none, l1, l2]}}
-  optimizer: {{}}
-
-training:
-  epochs: {epochs}
-  batch_size: 32
-  augmentation: light      # none, light, medium, strong
-  flip: true               # false for digits, letters, anything that is not the same when mirrored
-
-search:
-  trials: 30
-  # timeout: 2h
-  pruner: median           # median, halving, none
-  seed: 0
-
-objective: {objective}      # accuracy, balanced_accuracy, macro_f1, loss
-"""
-
 
 def command(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DATA_DIR", help="A folder per class, or train/ and val/ with such folders.")
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="A folder per class, images beside masks, COCO, VOC or YOLO boxes, a table of texts, CoNLL ...",
+        ),
     ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE.yaml", help="FOLDER.yaml here by default.")
+        Path | None, typer.Option("-o", "--output", metavar="FILE.yaml", help="DATA.yaml here by default.")
     ] = None,
-    backbone: Annotated[str, typer.Option(help="The pretrained network.")] = "mobilenet_v2",
+    task: Annotated[
+        str | None, typer.Option(metavar="TASK", help="What is to be learnt, where the data may be for several tasks.")
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="The pretrained network.", show_default="mobilenet_v2 for images, all-minilm-l6-v2 for texts"
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the study file if it exists.")] = False,
 ) -> None:
     import re
-    from collections import Counter
 
+    from search import drafting
     from search.cli._console import console
-    from search.data.formats.image_folder import Options
-    from search.data.formats.image_folder import format as image_folder
     from search.data.sample import Split
     from search.errors import UserError
+    from search.recognition import recognise
+    from search.spec import formats, tasks
     from spaces import backbones
 
-    dataset = image_folder.read(Options(str(folder.absolute()), on_error="skip"), Path.cwd())
-    found = backbones.resolve(backbone)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.absolute().name).strip("-.") or "study"
+    if task is not None and task not in tasks():
+        raise UserError(f"--task: expected one of {', '.join(tasks())}, got {task!r}")
+    found = recognise(data, task)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", data.absolute().stem).strip("-.") or "study"
     path = output or Path(f"{name}.yaml")
     if path.exists() and not force:
         raise UserError(f"{path} exists; name another file with -o, or overwrite it with --force")
-    counts = Counter(sample.target for sample in dataset.of(Split.TRAIN))
-    uneven = max(counts.values()) > 2 * min(counts.values())
-    has_val = any((folder / part).is_dir() for part in ("val", "valid", "validation"))
-    text = _TEMPLATE.format(
-        folder=folder,
-        file=path,
-        name=name,
-        path=folder.absolute(),
-        split="" if has_val else "\n  val_share: 0.2           # cut from the images, the same share of every class",
-        backbone=backbone,
-        size=found.preprocessing.crop,
-        epochs=5 if len(dataset.of(Split.TRAIN)) > 1000 else 8,
-        objective="balanced_accuracy" if uneven else "accuracy",
-    )
+    kind = formats()[found.format]
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in found.options.items()}
+    dataset = kind.read(kind.options(path=str(data.absolute()), on_error="skip", **given), Path.cwd())
+    network = backbones.resolve(backbone or drafting.backbone_for(found.task))
+    if network.reads != tasks()[found.task].reads:
+        raise UserError(f"the task {found.task} does not read {network.reads}, as {network.name} does; choose another")
+    text = drafting.draft(found, data, dataset, network, file=path, name=name)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; name another file with -o") from error
     screen = console()
-    sizes = ", ".join(f"{sum(sample.split is split for sample in dataset.samples)} {split}" for split in Split)
-    screen.print(f"{dataset.name}: {len(dataset.classes)} classes ({sizes} images)", soft_wrap=True)
+    sizes = ", ".join(f"{count} {split}" for split in Split if (count := len(dataset.of(split))))
+    what = f"{found.task}, {len(dataset.classes)} {tasks()[found.task].outputs} ({sizes} {tasks()[found.task].noun})"
+    screen.print(f"{dataset.name}: {found.why}: {what}", markup=False, soft_wrap=True)
     for line in dataset.skipped:
         screen.print(f"cannot be read: {line}", style="yellow", markup=False, soft_wrap=True)
     screen.print(f"Wrote {path}. [bold]Next:[/bold] ftsearch plan {path}", soft_wrap=True)

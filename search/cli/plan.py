@@ -68,7 +68,7 @@ def _data(screen: Console, laboratory: Laboratory) -> None:
             f"input {shown} pixels"
         )
     else:
-        screen.print(f"{record.inputs}, up to {laboratory.input_size[1]} a sample")
+        screen.print(f"{record.noun}, up to {laboratory.input_size[1]} {record.inputs} each")
     for line in dataset.skipped:
         screen.print(f"left out: {line}", style="yellow", markup=False)
 
@@ -130,7 +130,7 @@ def _starts(screen: Console, laboratory: Laboratory) -> None:
     measured = "" if len(rows) == len(changes) else f", {len(rows)} of {len(changes)} changes measured"
     screen.print(
         "\n[bold]Starting points[/bold]  how far one change moves the pretrained network's features "
-        f"({len(images)} validation images{measured}; 0 % is the same function)"
+        f"({len(images)} validation {laboratory.task.noun}{measured}; 0 % is the same function)"
     )
     table = _table("decision", "moves by", "change")
     for name, moved, words in sorted(rows, key=lambda row: (row[0], row[1])):

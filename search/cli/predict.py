@@ -1,4 +1,4 @@
-"""Say what an exported model sees in images."""
+"""Say what an exported model sees in images, or reads in texts."""
 
 from __future__ import annotations
 
@@ -10,69 +10,100 @@ import typer
 from search.cli._console import JsonOption
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from search.predicting import Prediction
+    from search.predicting import Model
 
 SECTION, ORDER = "Use", 1
 
 
 def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Folder that `ftsearch export` wrote.")],
-    images: Annotated[Path, typer.Argument(metavar="IMAGE_OR_FOLDER", help="An image, or a folder with images in it.")],
-    top: Annotated[int, typer.Option(min=1, help="Classes an image, the surest first.")] = 5,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print as CSV, a row a class.")] = False,
+    place: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IMAGE_OR_FOLDER",
+            help="An image, or a folder with images in it; of texts a file: .txt (one a line), .csv, .tsv, .jsonl, "
+            "or .conll for a model of words.",
+        ),
+    ],
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help="Classes of each, or boxes, the surest first.", show_default="5 classes, all boxes"),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="Least score of what is told.", show_default="0.5 for boxes, else everything"
+        ),
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the images with their boxes or masks drawn over them.")
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write masks of the images' own size: PNGs with a palette, class by value."),
+    ] = None,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print as CSV, a row a class, a box, or a word of a sentence.")
+    ] = False,
     as_json: JsonOption = False,
+    text_column: Annotated[
+        str, typer.Option(metavar="NAME", help="Of a table of texts.", show_default="as the study's data call it")
+    ] = "",
+    pair_column: Annotated[
+        str, typer.Option(metavar="NAME", help="Of the second texts.", show_default="as the study's data call it")
+    ] = "",
     format_name: Annotated[
         str | None, typer.Option("--format", metavar="FORMAT", help="File of the model to use: safetensors, pt2, ...")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
+    from search.cli import _prediction
     from search.cli._console import console
     from search.errors import DataError, UserError
-    from search.predicting import images_in, load_model, predict
+    from search.predicting import items_in, load_model, predict
 
     if as_csv and as_json:
         raise UserError("--json and --csv exclude each other; give one of them")
-    paths = images_in(images)
     opened = load_model(model, format=format_name, device=device)
-    found = list(predict(opened, paths, top))
+    _check(opened, pictures, masks, threshold)
+    items = items_in(opened, place, text_column, pair_column)
+    written = _prediction.writer(opened, items, place, pictures, masks)
+    found = [written(prediction) for prediction in predict(opened, items, top, threshold)]
     broken = [prediction for prediction in found if prediction.broken]
+    kind = opened.inputs.kind if opened.inputs else "inputs"
     if len(broken) == len(found):
+        what = f"the image {broken[0].name}: {broken[0].broken}" if kind == "images" else f"texts: {broken[0].broken}"
         more = f", nor any of the {len(found) - 1} others" if len(found) > 1 else ""
-        raise DataError(f"cannot read the image {broken[0].path}: {broken[0].broken}{more}; give another")
-    _print(found, opened.facts.outputs, as_csv=as_csv, as_json=as_json)
+        raise DataError(f"cannot read {what}{more}; give another")
+    _prediction.show(opened, found, as_csv=as_csv, as_json=as_json)
+    notes = console(stderr=True)
+    for prediction in broken:
+        said = f"{prediction.name}: {prediction.broken}" if kind == "images" else prediction.broken
+        notes.print(f"skipped {said}", markup=False, soft_wrap=True)
     if broken:
-        notes = console(stderr=True)
-        for prediction in broken:
-            notes.print(f"skipped {prediction.path}: {prediction.broken}", markup=False, soft_wrap=True)
-        notes.print(f"{len(broken)} of {len(found)} images could not be read and were skipped", soft_wrap=True)
+        notes.print(f"{len(broken)} of {len(found)} {kind} could not be read and were skipped", soft_wrap=True)
+    if cut := sum(None in prediction.said.tags for prediction in found):
+        notes.print(f"{cut} of {len(found)} sentences are too long: their last words have no tag", soft_wrap=True)
+    for what, folder in (("Masks", masks), ("Pictures", pictures)):
+        if folder is not None:
+            notes.print(f"{what}: {folder}", markup=False, soft_wrap=True)
 
 
-def _print(found: Iterable[Prediction], outputs: str, *, as_csv: bool, as_json: bool) -> None:
-    import csv
-    import sys
+def _check(model: Model, pictures: Path | None, masks: Path | None, threshold: float | None) -> None:
+    """Refuse options that the model has no use for.
 
-    from search.cli._console import console, print_json
+    Raises:
+        UserError: there is one.
+    """
+    from search.errors import UserError
 
-    whole = [prediction for prediction in found if not prediction.broken]
-    if as_json:
-        print_json(
-            [
-                {"file": str(prediction.path), "answers": [answer._asdict() for answer in prediction.answers]}
-                for prediction in whole
-            ]
-        )
-        return
-    if as_csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(("file", "rank", *(("name", "value") if outputs == "numbers" else ("class", "probability"))))
-        for prediction in whole:
-            for rank, answer in enumerate(prediction.answers, 1):
-                writer.writerow((prediction.path, rank, answer.label, f"{answer.score:.6f}"))
-        return
-    screen = console()
-    for prediction in whole:
-        form = ".6g" if outputs == "numbers" else ".1%"
-        said = ", ".join(f"{answer.label} {answer.score:{form}}" for answer in prediction.answers)
-        screen.print(f"{prediction.path}: {said}", markup=False, soft_wrap=True)
+    task = f"this model is of the task {model.facts.task}"
+    if masks is not None and model.task.tells != "masks":
+        raise UserError(f"--masks is for models that tell the class of every pixel; {task}")
+    if pictures is not None and model.task.tells not in ("boxes", "masks"):
+        raise UserError(f"--pictures is for models that tell boxes or masks; {task}")
+    if threshold is not None and (model.facts.outputs == "numbers" or model.task.tells == "masks"):
+        raise UserError(f"--threshold is of scores; {task}, which tells none")
+    least = getattr(model.task.chosen, "least_score", 0.0)
+    if threshold is not None and threshold < least:
+        raise UserError(f"--threshold: this model tells nothing below {least:g} (`least_score`), got {threshold:g}")

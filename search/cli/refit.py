@@ -17,7 +17,9 @@ def command(
     candidate: Annotated[
         str, typer.Option(metavar="best|TRIAL|FILE.json", help="The winner, a trial's number, or a candidate's file.")
     ] = "best",
-    on: Annotated[str, typer.Option(metavar="train+val|train", help="Images it is trained on.")] = "train+val",
+    on: Annotated[
+        str, typer.Option(metavar="train+val|train", help="Parts of the data it is trained on.")
+    ] = "train+val",
     epochs: Annotated[int | None, typer.Option(help="Passes.", show_default="twice the study's")] = None,
     ema: Annotated[bool, typer.Option("--ema", help="Keep a moving average of the weights.")] = False,
     tta: Annotated[bool, typer.Option("--tta", help="Average test predictions over views of an image.")] = False,

@@ -40,7 +40,7 @@ def command(
         print_json([_plain(one) for one in found])
     else:
         screen = console()
-        screen.print(f"{dataset.name}: {traits.images} training images, {traits.classes} classes", markup=False)
+        screen.print(f"{dataset.name}: {traits.images} training {dataset.noun}, {traits.classes} classes", markup=False)
         for one in found:
             gain = "" if one.gain is None else f", {theme.signed(one.gain)} against the plain recipe"
             how = "confirmed" if one.confirmed else "seen once"

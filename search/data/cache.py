@@ -51,6 +51,11 @@ class Frame:
         return self.resize if self.whole else self.size
 
     @property
+    def fit(self) -> str:
+        """How an image is fitted into the array: ``crop``, ``stretch``, or what a subclass calls it."""
+        return "stretch" if self.whole else "crop"
+
+    @property
     def key(self) -> list[Json]:
         """What identifies the arrays that this frame makes of images; a subclass adds its own facts."""
         return [self.size, self.resize, self.interpolation, self.whole]

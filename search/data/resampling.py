@@ -50,7 +50,7 @@ def fold(dataset: Dataset, number: int, folds: int, seed: int) -> Resampled:
     if least < folds:
         name = dataset.classes[label] if label < len(dataset.classes) else str(label)
         raise UserError(
-            f"--folds {folds}: the class {name!r} has {least} images in training and validation together; "
+            f"--folds {folds}: the class {name!r} has {least} samples in training and validation together; "
             f"at most {least} folds are possible"
         )
     cuts = StratifiedKFold(folds, shuffle=True, random_state=seed).split(strata, strata)

@@ -24,6 +24,7 @@ from torchvision.ops import MultiScaleRoIAlign
 
 from search.detection.pyramid import Pyramid
 from search.detection.targets import BoxRows
+from spaces.detector import PLAIN_STYLE, Style
 
 _POOLED = 7
 DETECTIONS = 100
@@ -42,6 +43,7 @@ class Setting:
         width, depth: of the layers that look at a box (Faster R-CNN) or at the maps (number of layers, FCOS).
         proposals: kept for the second stage of Faster R-CNN; ``samples`` of them are trained on.
         least_score: boxes below it are not told.
+        style: in what a pretrained detector differs from one made anew.
     """
 
     classes: int
@@ -54,6 +56,7 @@ class Setting:
     samples: int
     least_score: float = 0.05
     overlap: float = 0.5
+    style: Style = PLAIN_STYLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +192,13 @@ class FasterRCNN(Detector):
         anchors = _anchors(setting)
         each = anchors.num_anchors_per_location()[0]
         kept = {"training": setting.proposals, "testing": setting.proposals}
-        self.rpn = RegionProposalNetwork(anchors, RPNHead(channels, each), 0.7, 0.3, 256, 0.5, kept, kept, 0.7)
-        box_head = FastRCNNConvFCHead((channels, _POOLED, _POOLED), (), [setting.width] * setting.depth)
+        style = setting.style
+        told = RPNHead(channels, each, style.rpn_depth)
+        shares = (0.7, 0.3, 256, 0.5, kept, kept, 0.7)
+        self.rpn = RegionProposalNetwork(anchors, told, *shares, score_thresh=style.least_proposal)
+        shape = (channels, _POOLED, _POOLED)
+        linear = [setting.width] * setting.depth
+        box_head = FastRCNNConvFCHead(shape, style.box_convolutions, linear, norm_layer=nn.BatchNorm2d)
         top = FastRCNNPredictor(setting.width, setting.classes + 1)
         self.roi_heads = RoIHeads(
             *(_pool(pyramid, setting), box_head, top, 0.5, 0.5, setting.samples, 0.25, None),
@@ -253,8 +261,9 @@ class Retina(Dense):
         super().__init__(pyramid, taps, setting, dropout)
         anchors = _anchors(setting)
         # Normalised as in torchvision's second version: without it small batches diverge at usual learning rates.
-        norm = partial(nn.GroupNorm, 32)
+        norm = partial(nn.GroupNorm, 32) if setting.style.head_norm else None
         head = RetinaNetHead(channels, anchors.num_anchors_per_location()[0], setting.classes, norm_layer=norm)
+        head.regression_head._loss_type = setting.style.box_loss
         self.model = RetinaNet(
             _Stub(channels),
             setting.classes,

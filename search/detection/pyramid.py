@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import FeaturePyramidNetwork
-from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
+from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelP6P7
 
+from spaces.detector import PLAIN_STYLE, Style
 from spaces.errors import SurgeryError
 from spaces.heads import Features, Tap
+
+_CONVOLVED = 2
+"""Levels that torchvision's convolutions behind the last level make, P6 and P7."""
 
 
 class Pooled(ExtraFPNBlock):  # type: ignore[misc]  # torchvision has no types
@@ -35,14 +39,21 @@ class Pyramid(nn.Module):
     """
 
     def __init__(
-        self, taps: Sequence[Tap], grids: Sequence[tuple[int, int]], width: int, extra: int, first: int
+        self,
+        taps: Sequence[Tap],
+        grids: Sequence[tuple[int, int]],
+        width: int,
+        extra: int,
+        first: int,
+        style: Style = PLAIN_STYLE,
     ) -> None:
         """Make one.
 
         Args:
             taps: units whose outputs it is given; ``grids`` height and width of each.
-            width: channels of every level; ``extra`` pooled levels behind the last tap.
+            width: channels of every level; ``extra`` levels behind the last tap.
             first: tokens in front of those that stand for patches.
+            style: of a pretrained detector; its convolved extra levels are two, any other number is pooled.
         """
         super().__init__()
         self.grids, self.first = tuple(grids), first
@@ -50,8 +61,9 @@ class Pyramid(nn.Module):
             "tokens" if len(tap.shape) == 2 else "last" if tap.channels_last else "first" for tap in taps
         )
         self.levels = len(taps) + extra
-        blocks = Pooled(extra) if extra else None
-        self.fpn = FeaturePyramidNetwork([tap.channels for tap in taps], width, extra_blocks=blocks)
+        blocks = _behind(style.extra, extra, width, taps[-1].channels)
+        norm = nn.BatchNorm2d if style.pyramid_norm else None
+        self.fpn = FeaturePyramidNetwork([tap.channels for tap in taps], width, extra_blocks=blocks, norm_layer=norm)
 
     def forward(self, maps: Sequence[Tensor]) -> OrderedDict[str, Tensor]:
         """Return the levels ``(N, width, h, w)`` by name."""
@@ -69,12 +81,24 @@ class Pyramid(nn.Module):
         return tokens.transpose(1, 2).reshape(len(found), -1, height, width)
 
 
-def chosen_taps(features: Features, finest: int) -> tuple[Tap, ...]:
+def _behind(style: str, extra: int, width: int, channels: int) -> ExtraFPNBlock | None:
+    """Return what makes the levels behind the last tap, which has ``channels``."""
+    if style != "pool" and extra == _CONVOLVED:
+        return LastLevelP6P7(width if style == "level" else channels, width)
+    return Pooled(extra) if extra else None
+
+
+def chosen_taps(features: Features, finest: int, extra: int = 0) -> tuple[Tap, ...]:
     """Return the taps from the reduction ``finest`` on; the coarsest alone where none is as coarse.
+
+    A pyramid that begins and ends as the pretrained detector's own stands on the same units.
 
     Raises:
         SurgeryError: the chain ends in a vector.
     """
+    own = features.detector
+    if own is not None and features.detector_taps and (finest, extra) == (own.finest, own.extra):
+        return features.detector_taps
     maps = [tap for tap in features.taps if len(tap.shape) in (2, 3)]
     if not maps:
         raise SurgeryError(f"boxes need feature maps or tokens, but the chain ends in shape {features.shape}")

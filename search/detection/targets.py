@@ -98,6 +98,10 @@ class Letterboxed(Frame):
     """The whole image, its sides in proportion, with grey bars where it does not fill the network's input."""
 
     @property
+    def fit(self) -> str:
+        return "letterbox"
+
+    @property
     def key(self) -> list[Json]:
         return [*Frame.key.fget(self), "letterbox"]  # type: ignore[attr-defined]  # slots leave super() without a cell
 

@@ -6,16 +6,40 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
+from torch.export import Dim
 
 from search.errors import RunError
-from spaces.plain import Plain
 
 Rebuild = Callable[[Mapping[str, Tensor]], nn.Module]
 """Makes the network anew around weights by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """How a network is called.
+
+    Attributes:
+        varying: axes of its input whose length is free, by name, from the first on; ``most`` the largest of each, None
+            for any.
+        outputs: names of the tensors it gives; one alone comes as it is, several as a tuple.
+    """
+
+    varying: tuple[str, ...] = ("batch",)
+    most: tuple[int | None, ...] = (None,)
+    outputs: tuple[str, ...] = ("outputs",)
+
+    def shapes(self) -> tuple[dict[int, Any]]:
+        """Return it as ``torch.export`` is told of it."""
+        axes = zip(self.varying, self.most, strict=True)
+        return ({place: Dim(name, max=most) for place, (name, most) in enumerate(axes)},)
+
+
+PLAIN = Signature()
 
 
 class ModelFormat(ABC):
@@ -25,6 +49,7 @@ class ModelFormat(ABC):
         name: the file's name and the value of ``--format``.
         file_name: in the model's folder.
         rank: the lowest of those that are there is opened when none is asked for.
+        holds: ``graph``, or ``weights`` alone.
         moves: whether the opened network can be moved to another device.
         tolerance: largest difference of an output that is rounding, relative to the largest output.
         needs: what a program must import to use the file, for its README.
@@ -33,6 +58,7 @@ class ModelFormat(ABC):
     name: ClassVar[str]
     file_name: ClassVar[str]
     rank: ClassVar[int]
+    holds: ClassVar[str] = "graph"
     moves: ClassVar[bool] = False
     tolerance: ClassVar[float] = 1e-4
     needs: ClassVar[str]
@@ -42,12 +68,16 @@ class ModelFormat(ABC):
         return ""
 
     @abstractmethod
-    def write(self, network: Plain, example: Tensor, path: Path, facts: Mapping[str, str]) -> None:
+    def write(
+        self, network: Any, example: Tensor, path: Path, facts: Mapping[str, str], signature: Signature = PLAIN
+    ) -> None:
         """Write ``network``, in eval mode on the CPU, to ``path``.
 
         Args:
+            network: a ``spaces.plain.Plain`` for a format that holds weights, else any module of tensors.
             example: inputs ``(N, *shape)`` with ``N`` above 1; any other number must run afterwards.
             facts: further texts to keep inside of the file, by name.
+            signature: how the network is called.
 
         Raises:
             RunError: the network cannot be written in this format; names the reason.
@@ -65,7 +95,9 @@ class ModelFormat(ABC):
     def snippet(self, facts: Mapping[str, str]) -> str:
         """Return a few lines of Python that run the file without ftsearch where that is possible.
 
-        ``facts`` has ``shape``, the input's shape without the batch, as ``3, 224, 224``.
+        ``facts`` has ``shape``, the input's shape without the batch, as ``3, 224, 224``; where they are not the usual
+        ones also ``dtype`` of the input, the names of ``outputs`` as ``boxes, scores, labels``, ``free`` (what may be
+        of any length), ``import`` (a module that brings operators), and ``reads``: ``images`` or ``tokens``.
         """
 
 
@@ -85,3 +117,15 @@ def refused(name: str) -> Iterator[None]:
         lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
         reason = lines[0] if lines else type(cause).__name__
         raise RunError(f"this network cannot be written as {name}: {reason}; leave that format out") from error
+
+
+def torch_snippet(opening: str, facts: Mapping[str, str]) -> str:
+    """Return lines of Python that open a file by ``opening`` and run it with torch."""
+    needed = f"import {facts['import']}  # brings operators of the file\n" if facts.get("import") else ""
+    kind = f", dtype=torch.{facts['dtype']}" if facts.get("dtype") else ""
+    return (
+        f"import torch\n{needed}\n"
+        f"network = {opening}\n"
+        f"{facts.get('outputs', 'outputs')} = network(torch.zeros(1, {facts['shape']}{kind}))   "
+        f"# {facts.get('free', 'any batch size')}\n"
+    )

@@ -13,13 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim
 
 from search.errors import UserError
-from search.model_formats._base import ModelFormat, Rebuild, refused
-from spaces.plain import Plain
+from search.model_formats._base import PLAIN, ModelFormat, Rebuild, Signature, refused
 
-_INPUT, _OUTPUT = "inputs", "outputs"
+_INPUT = "inputs"
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 _LARGEST = 2**31 - 2**24
 """Bytes: a single ONNX file cannot hold more; weights go beside it then."""
@@ -34,7 +32,9 @@ class Onnx(ModelFormat):
     def requirement(self) -> str:
         return "" if all(find_spec(package) for package in _PACKAGES) else "pip install ftsearch[onnx]"
 
-    def write(self, network: Plain, example: Tensor, path: Path, facts: Mapping[str, str]) -> None:
+    def write(
+        self, network: nn.Module, example: Tensor, path: Path, facts: Mapping[str, str], signature: Signature = PLAIN
+    ) -> None:
         size = sum(value.nbytes for value in network.state_dict().values())
         with refused(self.name), _quiet(), torch.no_grad():
             program: Any = torch.onnx.export(
@@ -42,8 +42,8 @@ class Onnx(ModelFormat):
                 (example,),
                 dynamo=True,
                 input_names=[_INPUT],
-                output_names=[_OUTPUT],
-                dynamic_shapes=({0: Dim("batch")},),
+                output_names=list(signature.outputs),
+                dynamic_shapes=signature.shapes(),
                 verbose=False,
             )
             program.model.metadata_props.update(facts)
@@ -55,11 +55,12 @@ class Onnx(ModelFormat):
         return Session(path)
 
     def snippet(self, facts: Mapping[str, str]) -> str:
+        outputs, kind = facts.get("outputs", "outputs"), facts.get("dtype", "float32")
         return (
             "import numpy as np\nimport onnxruntime\n\n"
             f'session = onnxruntime.InferenceSession("{self.file_name}")\n'
-            f"inputs = np.zeros((1, {facts['shape']}), dtype=np.float32)   # any batch size\n"
-            f'(outputs,) = session.run(["{_OUTPUT}"], {{"{_INPUT}": inputs}})\n'
+            f"inputs = np.zeros((1, {facts['shape']}), dtype=np.{kind})   # {facts.get('free', 'any batch size')}\n"
+            f'{outputs if "," in outputs else f"({outputs},)"} = session.run(None, {{"{_INPUT}": inputs}})\n'
         )
 
 
@@ -81,10 +82,11 @@ class Session(nn.Module):
         except Exception as error:  # the runtime has a class of its own for each of its error codes
             raise UserError(f"cannot read {path}: {str(error).splitlines()[0]}; export the model again") from error
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the outputs for ``inputs``."""
-        (outputs,) = self._session.run([_OUTPUT], {_INPUT: inputs.detach().cpu().contiguous().numpy()})
-        return torch.from_numpy(outputs)
+    def forward(self, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return the output for ``inputs``; several as a tuple."""
+        found = self._session.run(None, {_INPUT: inputs.detach().cpu().contiguous().numpy()})
+        outputs = tuple(torch.from_numpy(output) for output in found)
+        return outputs[0] if len(outputs) == 1 else outputs
 
 
 @contextmanager

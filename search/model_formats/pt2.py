@@ -7,11 +7,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim
 
 from search.errors import UserError
-from search.model_formats._base import ModelFormat, Rebuild, refused
-from spaces.plain import Plain
+from search.model_formats._base import PLAIN, ModelFormat, Rebuild, Signature, refused, torch_snippet
 
 
 class Pt2(ModelFormat):
@@ -20,9 +18,11 @@ class Pt2(ModelFormat):
     name, file_name, rank = "pt2", "model.pt2", 1
     needs = "torch"
 
-    def write(self, network: Plain, example: Tensor, path: Path, facts: Mapping[str, str]) -> None:
+    def write(
+        self, network: nn.Module, example: Tensor, path: Path, facts: Mapping[str, str], signature: Signature = PLAIN
+    ) -> None:
         with refused(self.name), torch.no_grad():
-            program = torch.export.export(network, (example,), dynamic_shapes=({0: Dim("batch")},))
+            program = torch.export.export(network, (example,), dynamic_shapes=signature.shapes())
             torch.export.save(program, path, extra_files=dict(facts))
 
     def open(self, path: Path, rebuild: Rebuild) -> nn.Module:
@@ -34,11 +34,7 @@ class Pt2(ModelFormat):
         return network
 
     def snippet(self, facts: Mapping[str, str]) -> str:
-        return (
-            "import torch\n\n"
-            f'network = torch.export.load("{self.file_name}").module()\n'
-            f"outputs = network(torch.zeros(1, {facts['shape']}))   # any batch size\n"
-        )
+        return torch_snippet(f'torch.export.load("{self.file_name}").module()', facts)
 
 
 model_format = Pt2()

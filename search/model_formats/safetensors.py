@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from search.errors import UserError
-from search.model_formats._base import ModelFormat, Rebuild
+from search.model_formats._base import PLAIN, ModelFormat, Rebuild, Signature
 from spaces.plain import Plain
 
 
@@ -18,11 +18,14 @@ class Safetensors(ModelFormat):
     """https://huggingface.co/docs/safetensors: no code in the file, read without a copy."""
 
     name, file_name, rank = "safetensors", "model.safetensors", 0
+    holds = "weights"
     moves = True
     tolerance = 1e-5
     needs = "ftsearch"
 
-    def write(self, network: Plain, example: Tensor, path: Path, facts: Mapping[str, str]) -> None:
+    def write(
+        self, network: Plain, example: Tensor, path: Path, facts: Mapping[str, str], signature: Signature = PLAIN
+    ) -> None:
         # Cloned: the format refuses tensors that share memory, as tied weights do.
         state = {name: value.detach().clone().contiguous() for name, value in network.named_state().items()}
         save_file(state, path, metadata={"format": "pt", **facts})
@@ -34,12 +37,15 @@ class Safetensors(ModelFormat):
             raise UserError(f"cannot read {path}: {error}; export the model again") from error
 
     def snippet(self, facts: Mapping[str, str]) -> str:
+        is_text = facts.get("reads") == "tokens"
+        given = facts.get("text", '"A text."') if is_text else 'Image.open("image.jpg").convert("RGB")'
         return (
-            "from PIL import Image\n"
-            "from search.api import load_model\n\n"
-            'model = load_model(".")\n'
-            'image = model.transform(Image.open("image.jpg").convert("RGB"))\n'
-            "outputs = model.network(image[None])          # a plain torch.nn.Module\n"
+            ("" if is_text else "from PIL import Image\n")
+            + "from search.api import load_model\n\n"
+            + 'model = load_model(".")\n'
+            + f"given = {given}\n"
+            + "outputs = model.network(model.transform(given)[None])   # a plain torch.nn.Module\n"
+            + "(said,) = model.said(outputs, [given])\n"
         )
 
 

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from search.errors import UserError
-from search.model_formats._base import ModelFormat, Rebuild, refused
-from spaces.plain import Plain
+from search.model_formats._base import PLAIN, ModelFormat, Rebuild, Signature, refused, torch_snippet
 
 
 class TorchScript(ModelFormat):
@@ -21,7 +20,9 @@ class TorchScript(ModelFormat):
     moves = True
     needs = "torch"
 
-    def write(self, network: Plain, example: Tensor, path: Path, facts: Mapping[str, str]) -> None:
+    def write(
+        self, network: nn.Module, example: Tensor, path: Path, facts: Mapping[str, str], signature: Signature = PLAIN
+    ) -> None:
         with refused(self.name), torch.no_grad():
             traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
             torch.jit.save(traced, path, _extra_files={name: text.encode() for name, text in facts.items()})
@@ -36,11 +37,7 @@ class TorchScript(ModelFormat):
         return network.eval()
 
     def snippet(self, facts: Mapping[str, str]) -> str:
-        return (
-            "import torch\n\n"
-            f'network = torch.jit.load("{self.file_name}")\n'
-            f"outputs = network(torch.zeros(1, {facts['shape']}))   # any batch size\n"
-        )
+        return torch_snippet(f'torch.jit.load("{self.file_name}")', facts)
 
 
 model_format = TorchScript()

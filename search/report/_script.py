@@ -20,7 +20,7 @@ SCRIPT = """
       const name = plot.dataset.figure.replace('/', '-');
       await Plotly.newPlot(plot, figure.data, figure.layout,
         {responsive: true, displaylogo: false, toImageButtonOptions: {filename: name, scale: 2}});
-      const choice = plot.parentElement.querySelector('select');
+      const choice = plot.closest('figure').querySelector('select');
       if (choice) choice.addEventListener('change', () => {
         const [traces, layout] = figure.views[choice.value];
         Plotly.update(plot, traces, layout);

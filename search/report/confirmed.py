@@ -157,7 +157,7 @@ HEAD = ("trial", "data", "trainings", "confirmed", "in the search", "drop", "aga
 """Columns of ``lines``."""
 HOW_TO_READ = (
     "Every candidate was trained again with the same fresh seeds. ± is half the 95 % interval of a mean: it says how "
-    "much seeds and folds vary, not how well so many validation images stand for all there are."
+    "much seeds and folds vary, not how well so many validation samples stand for all there are."
 )
 
 
@@ -241,7 +241,7 @@ def _luck(study: StudyRecord) -> str:
     row = next((row for row in _whole(study) if winner is not None and row.number == winner.number), None)
     if row is None or row.drop is None or row.searched is None:
         return ""
-    other = " and on other validation images" if row.folds > 1 else ""
+    other = f" and on other validation {study.dataset.noun}" if row.folds > 1 else ""
     what = (
         f"The search saw {theme.number(row.searched)} for its winner, trial {row.number}; with fresh seeds{other} it "
     )
@@ -266,14 +266,14 @@ def _final(study: StudyRecord) -> list[str]:
 
 
 def final(study: StudyRecord, refit: Refit) -> str:
-    """Return what came of a refit that has ended: the first look at the test images is the final number."""
+    """Return what came of a refit that has ended: the first look at the test samples is the final number."""
     name = "a candidate from a file" if refit.trial is None else f"trial {refit.trial}"
     what = f"Refit {refit.number} ({name}, {refit.epochs} epochs on {refit.data}"
     what += f"{', averaged weights' * refit.ema}{', averaged views' * refit.tta})"
     value = refit.test.get(study.metric)
     if value is None:
-        return f"{what}: the data set has no test images, so there is no final number."
-    score = f"{theme.metric_name(study.metric)} {theme.number(value)} on the test images"
+        return f"{what}: the data set has no test {study.dataset.noun}, so there is no final number."
+    score = f"{theme.metric_name(study.metric)} {theme.number(value)} on the test {study.dataset.noun}"
     if refit.look == 1:
         return f"{what}: {score}. This is the final number."
     return f"{what}: {score}, but this was look {refit.look} at them: choosing by it makes it too good to be true."

@@ -27,7 +27,7 @@ a:focus-visible, button:focus-visible, select:focus-visible, input:focus-visible
 .tile b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .tile span { color: var(--soft); font-size: .85rem; }
 .warn { border-left: 4px solid var(--warn); background: var(--card); padding: 10px 14px; border-radius: 6px; }
-figure { margin: 0; } .plot { width: 100%; min-height: 140px; }
+figure { margin: 0; } .plot { width: 100%; min-height: 140px; } .wide { overflow-x: auto; overflow-y: hidden; }
 .view { display: inline-block; margin: 6px 0; font-size: .9rem; color: var(--soft); }
 select, input, button, .button { font: inherit; color: var(--ink); background: var(--card); border: 1px solid var(--line);
   border-radius: 6px; padding: 4px 10px; max-width: 100%; }

@@ -27,7 +27,9 @@ from search.report.figures._base import Drawing
 from search.report.findings import findings
 
 _ROWS = 200
-"""Rows of the ranking that are printed; the rest is one command away."""
+"""Rows of the ranking that a page has; the rest is one command away."""
+_OPEN = 40
+"""Rows that stand open; the others are folded, so that what follows is not miles away."""
 
 
 def write(studies: Sequence[StudyRecord], path: Path) -> Path:
@@ -129,9 +131,10 @@ class Drawn:
         choice = f"<label class='view'>View <select>{options}</select></label>" if len(views) > 1 else ""
         label = escape(f"{kind.title}. {kind.how_to_read}", quote=True)
         height = drawing.layout.height or 380
+        width = f";min-width:{kind.least_width}px" if kind.least_width else ""
         self.html[key] = (
-            f"<figure>{choice}<div class='plot' role='img' aria-label='{label}' data-figure='{escape(key)}' "
-            f"style='height:{height}px'></div></figure>"
+            f"<figure>{choice}<div class='wide'><div class='plot' role='img' aria-label='{label}' "
+            f"data-figure='{escape(key)}' style='height:{height}px{width}'></div></div></figure>"
         )
 
     def to_json(self) -> str:
@@ -174,16 +177,12 @@ def _study(study: StudyRecord, place: int, drawn: Drawn, level: int) -> str:
 
 
 def _subtitle(study: StudyRecord) -> str:
-    images = ", ".join(f"{count} {split}" for split, count in study.dataset.samples().items())
+    samples = ", ".join(f"{count} {split}" for split, count in study.dataset.samples().items())
     when = f" · started {study.created_at:%Y-%m-%d %H:%M} UTC" if study.created_at else ""
     return escape(
         f"{study.task} · {study.backbone} ({study.weights}) · {study.dataset.name}: "
-        f"{len(study.dataset.classes)} {study.dataset.outputs}, {images} {_inputs(study)}{when}"
+        f"{len(study.dataset.classes)} {study.dataset.outputs}, {samples} {study.dataset.noun}{when}"
     )
-
-
-def _inputs(study: StudyRecord) -> str:
-    return "images" if study.dataset.inputs == "images" else "samples"
 
 
 def _warning(study: StudyRecord) -> str:
@@ -247,10 +246,19 @@ def _ranking(study: StudyRecord, place: int, level: int) -> str:
         rows.append(f"<tr class='{kind}'>{cells}<td class='words'>{escape(line.words)}</td></tr>")
     further = len(study.trials) - len(lines)
     more = f"<p class='soft'>{further} further trials: ftsearch trials {escape(study.name)}</p>" if further > 0 else ""
+    table, folded = _table(head, rows[:_OPEN]), rows[_OPEN:]
+    if folded:
+        table += f"<details><summary>{len(folded)} more</summary>{_table(head, folded)}</details>"
     return (
         f"<section id='{place}-ranking'><h{level}>Ranking</h{level}><p class='soft'>{escape(tables.states(study))}</p>"
+        f"{table}{more}</section>"
+    )
+
+
+def _table(head: str, rows: Sequence[str]) -> str:
+    return (
         f"<div class='scroll' tabindex='0'><table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>{more}</section>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
@@ -286,7 +294,8 @@ def _failures(study: StudyRecord, level: int) -> str:
 def _repeat(study: StudyRecord, level: int) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in study.versions.items())
     skipped = "".join(f"<li>{escape(line)}</li>" for line in study.dataset.skipped)
-    broken = f"<details><summary>Images left out</summary><ul>{skipped}</ul></details>" if skipped else ""
+    what = study.dataset.noun.capitalize()
+    broken = f"<details><summary>{what} left out</summary><ul>{skipped}</ul></details>" if skipped else ""
     return (
         f"<section><h{level}>To repeat this</h{level}>"
         f"<p class='soft'>{escape(versions)}; data fingerprint {escape(study.dataset.fingerprint[:16])}</p>{broken}"

@@ -87,17 +87,17 @@ def line(trial: TrialRecord, rank: str = "") -> Line:
 def gain(study: StudyRecord) -> Gain | None:
     """Return the winner's lead over the plain recipe; None while one of them is missing.
 
-    The margin treats each validation image as an independent draw (normal approximation of two proportions);
+    The margin treats each validation sample as an independent draw (normal approximation of two proportions);
     it says how far the validation set's size alone could move the difference.
     """
     best, baseline = study.best, study.baseline
     if best is None or baseline is None or best.value is None or baseline.value is None:
         return None
     difference = best.value - baseline.value if study.maximize else baseline.value - best.value
-    images = study.dataset.samples().get("val", 0)
+    count = study.dataset.samples().get("val", 0)
     margin = None
-    if study.metric in ("accuracy", "balanced_accuracy") and images:
-        variance = sum(max(value * (1 - value), 1 / (4 * images)) / images for value in (best.value, baseline.value))
+    if study.metric in ("accuracy", "balanced_accuracy") and count:
+        variance = sum(max(value * (1 - value), 1 / (4 * count)) / count for value in (best.value, baseline.value))
         margin = 1.96 * math.sqrt(variance)
     return Gain(best, baseline, difference, margin)
 
@@ -115,9 +115,9 @@ def gain_words(study: StudyRecord) -> str:
     margin = f" ± {found.margin:.4f}" if found.margin is not None else ""
     certainty = ""
     if found.margin is not None:
-        images = study.dataset.samples().get("val", 0)
+        count = study.dataset.samples().get("val", 0)
         inside = "within" if found.difference <= found.margin else "beyond"
-        certainty = f"; {inside} what {images} validation images can tell apart (95 %)"
+        certainty = f"; {inside} what {count} validation {study.dataset.noun} can tell apart (95 %)"
     return (
         f"{metric} {theme.number(found.best.value)} against {theme.number(found.baseline.value)} of the plain recipe: "
         f"{theme.signed(found.difference)}{margin}{certainty}."
@@ -175,7 +175,7 @@ def warnings(study: StudyRecord) -> list[str]:
             "This study trains from scratch (weights: none): nothing here says how well a pretrained network does."
         )
     if study.dataset.skipped:
-        notes.append(f"{len(study.dataset.skipped)} broken images were left out.")
+        notes.append(f"{len(study.dataset.skipped)} broken {study.dataset.noun} were left out.")
     return notes
 
 

@@ -118,9 +118,13 @@ def visible_only(sets: Sequence[int], chosen: int) -> dict[str, list[bool]]:
     return {"visible": [found in (chosen, -1) for found in sets]}
 
 
+_WRITTEN = {"map": "mAP", "map_50": "mAP50", "map_75": "mAP75", "mar_100": "mAR100", "miou": "mIoU"}
+"""Metrics whose names have capitals of their own."""
+
+
 def metric_name(metric: str) -> str:
-    """Return a metric's name for people: ``balanced accuracy``."""
-    return metric.replace("_", " ")
+    """Return a metric's name for people: ``balanced accuracy``, ``mAP50``."""
+    return _WRITTEN.get(metric) or metric.replace("_", " ")
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -204,3 +208,17 @@ def finite(value: float | None) -> bool:
 def thinned_items(values: Sequence[T], most: int) -> list[T]:
     """Return at most ``most`` of ``values``, evenly spread, first and last included."""
     return [values[place] for place in thinned(range(len(values)), most)]
+
+
+def class_colour(place: int) -> str:
+    """Return the colour of a class as ``#rrggbb``: eight that all tell apart, then darker and lighter ones."""
+    base = rgb(SERIES[place % len(SERIES)])
+    turn = place // len(SERIES) % 3
+    towards, amount = ((0, 0.0), (0, 0.45), (255, 0.5))[turn]
+    red, green, blue = (round(value + (towards - value) * amount) for value in base)
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Return the parts of ``#rrggbb``, 0 to 255."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)

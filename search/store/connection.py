@@ -132,7 +132,10 @@ def _options(backend: str) -> dict[str, Any]:
     """Return options of an engine: one connection kept, one more at need."""
     if backend == "sqlite":
         return {"connect_args": {"timeout": _BUSY_MS / 1000}}
-    return {"pool_size": 1, "max_overflow": 1, "pool_pre_ping": True, "pool_recycle": 1800}
+    pool = {"pool_size": 1, "max_overflow": 1, "pool_pre_ping": True, "pool_recycle": 1800}
+    # What PostgreSQL does by itself. MySQL's own default locks the gaps between rows too: claims then wait for each
+    # other's trials, and deadlock.
+    return pool | ({"isolation_level": "READ COMMITTED"} if backend == "mysql" else {})
 
 
 def connect(url: str, patience: Patience | None = None, *, wait: bool = False) -> Engine:

@@ -105,6 +105,7 @@ def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
             dataset.get("inputs", "images"),
             dataset.get("outputs", "classes"),
             looks=dataset.get("looks", {}),
+            noun=dataset.get("noun") or ("images" if dataset.get("inputs", "images") == "images" else "texts"),
         ),
         target=row.target,
         spec=row.spec,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +19,9 @@ from search.data.supply import Request, image_batches
 from search.data.targets import Targets
 from search.errors import UserError
 from search.records import Evaluation, Json
+from search.tasks._said import Answer, Difference, Given, Said, Wanted
 from spaces.backbones._base import Backbone, Preprocessing, Pretrained
 from spaces.heads import Features, HeadChoice
-
-
-class Answer(NamedTuple):
-    """One thing that a model says of an input: a class's name and its probability, or a number and its name."""
-
-    label: str
-    score: float
 
 
 class Meter(ABC):
@@ -58,6 +53,7 @@ class Task(ABC):
         formats: names of the data formats it takes; the first is what ``data: PATH`` means, unless the path's ending
             is one of another's ``suffixes``.
         reads: what its inputs are, as ``Backbone.reads`` says it: ``images`` or ``tokens``.
+        noun: what people call its inputs, in the plural: ``images``, ``texts``.
         outputs: what ``Dataset.classes`` names: ``classes``, or ``numbers`` that are predicted.
         options: a frozen dataclass with a default for every field that checks itself and forbids unknown keys.
             None: there are none.
@@ -67,12 +63,18 @@ class Task(ABC):
         stacks: whether heads made of plain layers may be trained at once: ``loss`` runs under ``torch.func.vmap``.
         hub_task: what model hubs call it, ``image-classification``; empty where they have no word for it.
         quantises: whether a study may ask what its networks lose in int8: they take images and give one tensor.
+        tells: what a finished model says of an input: ``answers`` (classes or numbers), ``boxes``, ``masks`` or
+            ``tags``.
+        means: what a network's outputs are, for its model card.
+        output_names: of the tensors that a file with the network's graph gives; ``varying`` the axes of its input
+            whose length is free, from the first on.
     """
 
     name: ClassVar[str]
     formats: ClassVar[tuple[str, ...]]
     directions: ClassVar[Mapping[str, bool]]
     reads: ClassVar[str] = "images"
+    noun: ClassVar[str] = "images"
     outputs: ClassVar[str] = "classes"
     options: ClassVar[type[Any] | None] = None
     mixes: ClassVar[bool] = False
@@ -80,6 +82,10 @@ class Task(ABC):
     leaves_out: ClassVar[Mapping[str, str]] = {}
     stacks: ClassVar[bool] = False
     quantises: ClassVar[bool] = False
+    tells: ClassVar[str] = "answers"
+    means: ClassVar[str] = "logits, one a class"
+    output_names: ClassVar[tuple[str, ...]] = ("outputs",)
+    varying: ClassVar[tuple[str, ...]] = ("batch",)
     chosen: Any = None
     """What the study file says under the task's name, an instance of ``options``; set by ``bind``."""
 
@@ -171,6 +177,59 @@ class Task(ABC):
         restored = copy.copy(self)
         restored.chosen = chosen
         return restored
+
+    def keep(self, folder: Path) -> None:  # noqa: B027  # most tasks have nothing to keep
+        """Write to ``folder`` what prediction needs beside weights and facts; nothing by default."""
+
+    def fetch(self, folder: Path) -> Self:
+        """Return the task with what ``keep`` wrote to ``folder``: its counterpart.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        return self
+
+    def graph(self, network: nn.Module) -> nn.Module:
+        """Return a module that computes what ``network`` does with tensors alone: one in, ``output_names`` out.
+
+        ``network`` is a ``spaces.plain.Plain`` on the CPU in eval mode, which is changed in nothing. By default it is
+        such a module itself.
+
+        Raises:
+            RunError: there is no such module.
+        """
+        return network
+
+    def read(self, outputs: Any) -> Any:
+        """Return what ``network`` or ``graph`` gave as the meter and ``said`` take it: on the CPU, in float32.
+
+        Raises:
+            UserError: it is something else.
+        """
+        if not isinstance(outputs, Tensor):
+            raise UserError(
+                f"expected one tensor from the network, got {type(outputs).__name__}: the task {self.name} needs `read`"
+            )
+        return outputs.float().cpu()
+
+    def said(self, outputs: Any, classes: tuple[str, ...], given: Sequence[Given], wanted: Wanted) -> list[Said]:
+        """Return what ``outputs``, as ``read`` gives them, say of each of the inputs ``given``.
+
+        Raises:
+            UserError: this task's outputs cannot be put into words.
+        """
+        most = wanted.most or 5
+        rows = self.answers(outputs, classes, most, wanted.temperature)
+        least = wanted.threshold
+        if least is not None:
+            rows = [tuple(answer for answer in row if answer.score >= least) for row in rows]
+        return [Said(answers=row) for row in rows]
+
+    def difference(self, found: Any, expected: Any, classes: tuple[str, ...]) -> Difference:
+        """Return how far ``found`` is from ``expected``: outputs of the same inputs, as ``read`` gives them."""
+        rows = [self.answers(outputs, classes, 1) for outputs in (found, expected)]
+        same = sum(one[0].label == other[0].label for one, other in zip(*rows, strict=True))
+        return Difference(float((found - expected).abs().max()), float(expected.abs().max()), same)
 
     def answers(
         self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
+
+import torch
 
 from search.data.feed import Feed
 from search.data.sample import Dataset, Sample, Split
@@ -16,12 +20,15 @@ from search.records import Json
 from search.tasks._base import Task
 from spaces import backbones
 from spaces.backbones._base import Backbone, Pretrained
+from spaces.errors import SpaceError
 
 logger = logging.getLogger(__name__)
 SHORTEST = 8
 """Tokens: a pair of texts needs some beside the three that part them."""
 _MANY = 0.05
 """Share of training texts that may be cut without a word."""
+TOKENIZER = "tokenizer"
+"""Folder in a finished model: the tokenizer's files, and ``config.json``, which describes the backbone."""
 AUGMENTED = {"augmentation": "texts are not augmented"}
 
 Truncation = Literal["end", "start"]
@@ -40,8 +47,10 @@ def check_length(max_length: int) -> None:
 class Texts(Task):
     """A task whose inputs are texts; its options have ``max_length`` and ``truncation``."""
 
-    reads = "tokens"
+    reads, noun = "tokens", "texts"
     quantises = False
+    hub_task = "text-classification"
+    varying = ("batch", "length")
     leaves_out: ClassVar[Mapping[str, str]] = AUGMENTED
     words: ClassVar[bool] = False
     """Whether a sample is a list of words."""
@@ -63,7 +72,7 @@ class Texts(Task):
         if not hasattr(backbone, "tokenizer") or "padding" not in facts:
             raise UserError(f"{pretrained.backbone} brings no tokenizer; choose a backbone of transformers:")
         bound._tokenizer = backbone.tokenizer(words=self.words)
-        bound._tokenizer.truncation_side = "right" if chosen.truncation == "end" else "left"
+        bound._cut_at(chosen.truncation)
         bound._backbone = pretrained.backbone
         bound._padding, bound._segments = int(str(facts["padding"])), int(str(facts["segments"]))
         return bound
@@ -71,6 +80,45 @@ class Texts(Task):
     def facts(self) -> Mapping[str, Json]:
         own = {"tokenizer": self._backbone, "padding": self._padding, "segments": self._segments}
         return {**super().facts(), **own}
+
+    def restore(self, chosen: Any, facts: Mapping[str, Json]) -> Self:
+        restored = super().restore(chosen, facts)
+        restored._backbone = str(facts["tokenizer"])
+        restored._padding, restored._segments = int(facts["padding"]), int(facts["segments"])
+        return restored
+
+    def keep(self, folder: Path) -> None:
+        """Write the tokenizer, and the description of the backbone, so that a model needs no other place."""
+        place = folder / TOKENIZER
+        self._tokenizer.save_pretrained(place)
+        with torch.device("meta"):  # of the network only the description is wanted
+            network: Any = backbones.resolve(self._backbone).build((1, SHORTEST))
+        network.config.save_pretrained(place)
+
+    def fetch(self, folder: Path) -> Self:
+        fetched, place = copy.copy(self), folder / TOKENIZER
+        if not (place / "config.json").is_file():  # its name would be looked for on the hub
+            raise UserError(f"{place} is missing or lacks config.json; export the model again")
+        try:
+            backbone: Any = backbones.resolve(f"transformers:{place}")
+            fetched._tokenizer = backbone.tokenizer(words=self.words)
+        except SpaceError as error:
+            raise UserError(f"{place} cannot be read: {error}") from error
+        fetched._cut_at(self.chosen.truncation)
+        return fetched
+
+    def _cut_at(self, end: Truncation) -> None:
+        self._tokenizer.truncation_side = "right" if end == "end" else "left"
+
+    @property
+    def padding(self) -> int:
+        """The number that fills up shorter texts of a batch."""
+        return self._padding
+
+    @property
+    def segments(self) -> int:
+        """What is added to the numbers of a second text's tokens; 0 where the network does not tell texts apart."""
+        return self._segments
 
     def input_size(self, chosen: Any, asked: tuple[int, int] | None, backbone: Backbone) -> tuple[int, int]:
         """Return ``(1, T)`` for texts of at most T tokens.

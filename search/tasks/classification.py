@@ -12,7 +12,8 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from search.records import ClassResult, Evaluation, Mistake
 from search.reliability import expected_calibration_error
-from search.tasks._base import Answer, Meter, Task
+from search.tasks._base import Meter, Task
+from search.tasks._said import Answer
 from spaces.heads import Features, HeadChoice, vector_head
 
 _MISTAKES = 24
@@ -121,11 +122,16 @@ class Classification(Task):
     def answers(
         self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0
     ) -> list[tuple[Answer, ...]]:
-        scores, places = (outputs.float() / temperature).softmax(dim=1).topk(min(most, len(classes)), dim=1)
-        return [
-            tuple(Answer(classes[place], score) for score, place in zip(*row, strict=True))
-            for row in zip(scores.tolist(), places.tolist(), strict=True)
-        ]
+        return likeliest(outputs, classes, most, temperature)
+
+
+def likeliest(outputs: Tensor, classes: tuple[str, ...], most: int, temperature: float) -> list[tuple[Answer, ...]]:
+    """Return the classes of the largest outputs ``(N, classes)`` of every input, each with its probability."""
+    scores, places = (outputs.float() / temperature).softmax(dim=1).topk(min(most, len(classes)), dim=1)
+    return [
+        tuple(Answer(classes[place], score) for score, place in zip(*row, strict=True))
+        for row in zip(scores.tolist(), places.tolist(), strict=True)
+    ]
 
 
 task = Classification()

@@ -17,19 +17,27 @@ from search.data.feed import Feed
 from search.data.sample import Dataset, Sample, Split
 from search.data.supply import Request
 from search.detection.anchors import Statistics, box_sides, covered, statistics
-from search.detection.detectors import KINDS, Pending, Setting
+from search.detection.detectors import KINDS, Found, Pending, Setting
+from search.detection.fixed import fixed
+from search.detection.inheritance import take_over, words
 from search.detection.meter import CocoMeasures
 from search.detection.pyramid import Pyramid, chosen_taps, grid_of
+from search.detection.results import apart, found_in, in_pixels
 from search.detection.targets import BoxRows, frame_of, rows
 from search.records import Json
 from search.tasks._base import Meter, Task
+from search.tasks._said import Box, Difference, Given, Said, Wanted
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.decisions import anchors as anchors_decision
 from spaces.decisions import box_head, detector, proposals, pyramid_levels, pyramid_width
+from spaces.detector import PLAIN_STYLE, pretrained_detector
 from spaces.heads import Features, HeadChoice, Tap
 
 _OCTAVE = (2**0, 2 ** (1 / 3), 2 ** (2 / 3))
 """RetinaNet's three sizes a level."""
+_LOST = 0.01
+"""Share of boxes that another runtime may tell and this one not: two that overlap, as sure as each other but for
+rounding, of which either is left out for the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +49,7 @@ class Options:
         samples: proposals of an image that Faster R-CNN's second stage is trained on.
         least_score: boxes with a lower score are not told.
         overlap: of two boxes of a class that overlap by more, the surer one is told.
-        shown_score: boxes of the report's pictures have at least this score.
+        shown_score: boxes of the report's pictures, and of predictions, have at least this score.
     """
 
     resize: Literal["stretch", "letterbox"] = "stretch"
@@ -69,6 +77,14 @@ class Detection(Task):
     name = "detection"
     formats = ("coco", "voc", "yolo")
     options = Options
+    hub_task = "object-detection"
+    tells = "boxes"
+    means = (
+        "boxes with their corners x0, y0, x1, y1 in shares of the input's width and height, scores and numbers of "
+        "classes; files with a graph have the same number of places for every image, the surest first, and score 0 "
+        "where there is no box"
+    )
+    output_names = ("boxes", "scores", "labels")
     directions: ClassVar[Mapping[str, bool]] = {"map": True, "map_50": True, "map_75": True, "mar_100": True}
     leaves_out: ClassVar[Mapping[str, str]] = {
         "head": "a detector stands on the pyramid: its decisions are detector, box_head, pyramid_levels, pyramid_width",
@@ -79,6 +95,8 @@ class Detection(Task):
     _size: tuple[int, int] = (0, 0)
     _statistics: Statistics | None = None
     _advice: tuple[str, ...] = ()
+    _classes: tuple[str, ...] = ()
+    """Names, which a pretrained detector may know; a finished model has its weights from its file."""
 
     def bind(self, chosen: Options, dataset: Dataset, pretrained: Pretrained) -> Self:
         bound = super().bind(chosen, dataset, pretrained)
@@ -86,6 +104,9 @@ class Detection(Task):
         train = dataset.of(Split.TRAIN)
         bound._statistics = statistics(train, bound._size, letterbox=chosen.resize == "letterbox")
         bound._advice = _advice(train, bound._statistics, bound._size, letterbox=chosen.resize == "letterbox")
+        bound._classes = dataset.classes
+        if own := pretrained_detector(pretrained.chain.facts):
+            bound._advice += (words(own, dataset.classes),)
         return bound
 
     def facts(self) -> Mapping[str, Json]:
@@ -132,11 +153,18 @@ class Detection(Task):
         box: box_head.BoxHead = values.get("box_head", box_head.PLAIN)
         asked = values.get("resolution", (0, 0))
         size = tuple(asked) if any(asked) else self._size
-        taps = chosen_taps(features, levels.finest)
+        own = features.detector
+        style = own.style if own else PLAIN_STYLE
+        taps = chosen_taps(features, levels.finest, levels.extra)
         first = 0 if features.class_token is None else features.class_token + 1
         grids = [grid_of(tap, size, first) for tap in taps]
-        pyramid = Pyramid(taps, grids, width, levels.extra, first)
-        sizes, ratios = self._anchors(kind, values.get("anchors", anchors_decision.PLAIN), taps, levels.extra, size)
+        pyramid = Pyramid(taps, grids, width, levels.extra, first, style)
+        wanted: anchors_decision.Anchors = values.get("anchors", anchors_decision.PLAIN)
+        if wanted.source == "usual" and own and own.kind == kind and own.stands_on(taps, levels.extra):
+            sizes = tuple(tuple(one * wanted.scale for one in level) for level in own.sizes)
+            ratios = anchors_decision.RATIOS[wanted.ratios if kind != "fcos" else "one"]
+        else:
+            sizes, ratios = self._anchors(kind, wanted, taps, levels.extra, size)
         setting = Setting(
             classes=classes,
             size=size,
@@ -148,8 +176,12 @@ class Detection(Task):
             samples=self.chosen.samples,
             least_score=self.chosen.least_score,
             overlap=self.chosen.overlap,
+            style=style,
         )
-        return KINDS[kind](pyramid, [tap.unit for tap in taps], setting, choice.dropout, width)
+        made = KINDS[kind](pyramid, [tap.unit for tap in taps], setting, choice.dropout, width)
+        if own and len(self._classes) == classes:
+            take_over(made, taps, own, self._classes)
+        return made
 
     def _anchors(
         self, kind: str, wanted: anchors_decision.Anchors, taps: Sequence[Tap], extra: int, size: tuple[int, int]
@@ -175,6 +207,32 @@ class Detection(Task):
 
     def meter(self, classes: tuple[str, ...], device: Any) -> DetectionMeter:
         return DetectionMeter(classes, self.chosen.shown_score)
+
+    def graph(self, network: nn.Module) -> nn.Module:
+        """Return the detector with fixed shapes: boxes in shares of the input, scores (0 for no box), labels."""
+        return fixed(network)
+
+    def read(self, outputs: Any) -> Found:
+        return found_in(outputs)
+
+    def said(self, outputs: Found, classes: tuple[str, ...], given: Sequence[Given], wanted: Wanted) -> list[Said]:
+        least = self.chosen.shown_score if wanted.threshold is None else wanted.threshold
+        found = []
+        for one, image in zip(outputs.images, given, strict=True):
+            order = one["scores"].argsort(descending=True, stable=True)
+            kept = order[one["scores"][order] >= least][: wanted.most]
+            sides = in_pixels(one["boxes"][kept], image.shown, image.width, image.height).tolist()
+            rows = zip(one["labels"][kept].tolist(), one["scores"][kept].tolist(), sides, strict=True)
+            found.append(Said(boxes=tuple(Box(classes[label], score, *box) for label, score, box in rows)))
+        return found
+
+    def difference(self, found: Found, expected: Found, classes: tuple[str, ...]) -> Difference:
+        gaps = [apart(one, other) for one, other in zip(found.images, expected.images, strict=True)]
+        lost = sum(gap.lost for gap in gaps)
+        most = max(1, round(_LOST * sum(len(one["scores"]) for one in expected.images)))
+        largest = max((gap.largest for gap in gaps), default=0.0) if lost <= most else 1.0
+        scale = float(any(len(one["scores"]) for one in expected.images))
+        return Difference(largest, scale, sum(gap.lost == 0 for gap in gaps))
 
 
 def _strides(taps: Sequence[Tap], extra: int) -> list[int]:

@@ -14,7 +14,8 @@ from torchmetrics.functional.classification import binary_average_precision
 from search.data.cache import Frame
 from search.data.sample import Dataset, Sample, Split
 from search.records import ClassResult, Evaluation, Measured, Picture
-from search.tasks._base import Answer, Meter, Task
+from search.tasks._base import Meter, Task
+from search.tasks._said import Answer
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, vector_head
 
@@ -134,6 +135,7 @@ class Multilabel(Task):
     options = Options
     mixes = stacks = quantises = True
     hub_task = "image-classification"
+    means = "logits, one a label, each with a probability of its own (sigmoid)"
     directions: ClassVar[Mapping[str, bool]] = {
         "map": True,
         "macro_f1": True,

@@ -14,7 +14,8 @@ from search.data.cache import Frame
 from search.data.sample import Dataset, Sample, Split
 from search.errors import DataError
 from search.records import Evaluation, Json, Measured, Picture
-from search.tasks._base import Answer, Meter, Task
+from search.tasks._base import Meter, Task
+from search.tasks._said import Answer
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, vector_head
 
@@ -111,6 +112,7 @@ class Regression(Task):
     name = "regression"
     formats = ("csv_numbers",)
     outputs = "numbers"
+    means = "numbers, in the data's unit"
     options = Options
     mixes = quantises = True
     leaves_out: ClassVar[Mapping[str, str]] = {"label_smoothing": "numbers are no labels that could be smoothed"}

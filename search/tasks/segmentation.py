@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from search.data import masks
 from search.data.augment import Augmentation
@@ -20,6 +21,7 @@ from search.errors import UserError
 from search.tasks._base import Task
 from search.tasks._pixel_losses import pixel_loss
 from search.tasks._pixel_meter import PixelMeter
+from search.tasks._said import Answer, Difference, Given, Said, Wanted
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.decoders import decoders
 from spaces.decoders._base import DecoderChoice, Dense, DenseHead
@@ -27,6 +29,9 @@ from spaces.heads import Features, HeadChoice
 
 _ROUGH, _FINE = 0.02, 50.0
 """Bounds of the weights of classes under ``balance``, as multiples of the median one."""
+_FEW = 1e-3
+_AT_ONCE = 2**25
+"""Scores of pixels that are enlarged together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,9 @@ class Segmentation(Task):
     formats = ("mask_folder", "coco_masks")
     options = Options
     quantises = True
+    hub_task = "image-segmentation"
+    tells = "masks"
+    means = "logits of every pixel of the input, (images, classes, height, width)"
     directions: ClassVar[Mapping[str, bool]] = {
         "miou": True,
         "dice": True,
@@ -133,9 +141,42 @@ class Segmentation(Task):
     def meter(self, classes: tuple[str, ...], device: torch.device) -> PixelMeter:
         return PixelMeter(classes, device)
 
+    def said(self, outputs: Tensor, classes: tuple[str, ...], given: Sequence[Given], wanted: Wanted) -> list[Said]:
+        found = []
+        for logits, image in zip(outputs, given, strict=True):
+            mask = mask_of(logits, (image.height, image.width))
+            counts = torch.bincount(mask.flatten().int(), minlength=len(classes))
+            order = counts.argsort(descending=True, stable=True)
+            shares = [Answer(classes[label], int(counts[label]) / mask.numel()) for label in order if counts[label]]
+            found.append(Said(answers=tuple(shares[: wanted.most]), mask=mask))
+        return found
+
+    def difference(self, found: Tensor, expected: Tensor, classes: tuple[str, ...]) -> Difference:
+        """Return it; masks agree that differ in no more than one pixel of a thousand."""
+        differing = (found.argmax(dim=1) != expected.argmax(dim=1)).flatten(1).float().mean(dim=1)
+        same = int((differing <= _FEW).sum())
+        return Difference(float((found - expected).abs().max()), float(expected.abs().max()), same)
+
 
 def _classes_of(samples: Sequence[Sample]) -> int:
     return 1 + max((label for sample in samples for label, _ in sample.target.pixels), default=0)
+
+
+def mask_of(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the likeliest class of every pixel of an image of ``size`` (height, width): ``(H, W)``.
+
+    The scores ``(classes, h, w)`` are enlarged bilinearly, a few classes at a time: those of a large photograph would
+    fill the memory. uint8, or int32 above 255 classes.
+    """
+    kind = torch.uint8 if len(logits) <= 255 else torch.int32
+    best, mask = torch.full(size, -torch.inf), torch.zeros(size, dtype=kind)
+    step = max(_AT_ONCE // (size[0] * size[1]), 1)
+    for start in range(0, len(logits), step):
+        part = F.interpolate(logits[None, start : start + step], size=size, mode="bilinear", align_corners=False)[0]
+        score, place = part.max(dim=0)
+        mask = torch.where(score > best, (place + start).to(kind), mask)
+        best = torch.maximum(best, score)
+    return mask
 
 
 def _median_weights(samples: Sequence[Sample], classes: int) -> Tensor:

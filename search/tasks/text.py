@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search.data.sample import Dataset, Split
+from search.tasks._said import Answer
 from search.tasks._texts import Texts, Truncation, check_length
-from search.tasks.classification import ClassificationMeter
+from search.tasks.classification import ClassificationMeter, likeliest
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, vector_head
 
@@ -92,6 +93,11 @@ class TextClassification(Texts):
 
     def meter(self, classes: tuple[str, ...], device: torch.device) -> TextMeter:
         return TextMeter(classes, device)
+
+    def answers(
+        self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0
+    ) -> list[tuple[Answer, ...]]:
+        return likeliest(outputs, classes, most, temperature)
 
 
 task = TextClassification()

@@ -33,6 +33,7 @@ class TextRegression(Texts, regression.Regression):
     name = "text_regression"
     formats = ("text_numbers",)
     options = Options
+    hub_task = ""
     mixes = False
     leaves_out: ClassVar[Mapping[str, str]] = {**AUGMENTED, **regression.Regression.leaves_out}
     chosen: Options = Options()

@@ -17,7 +17,8 @@ from search.data.tokens import IGNORED, Encoded, encoded
 from search.errors import UserError
 from search.records import Evaluation, Measured, Mistake
 from search.tasks._base import Meter
-from search.tasks._entities import entities, has_scheme, scores
+from search.tasks._entities import OUTSIDE, entities, has_scheme, scores
+from search.tasks._said import Answer, Difference, Given, Said, Span, Wanted
 from search.tasks._texts import Texts, Truncation, check_length
 from search.tasks.classification import ClassificationMeter
 from spaces.backbones._base import Pretrained
@@ -123,9 +124,12 @@ class TokensMeter(Meter):
 class Tokens(Texts):
     """Cross-entropy over the first token of each word; entity F1, precision and recall, accuracy, macro F1 of tags."""
 
-    name = "tokens"
+    name, noun = "tokens", "sentences"
     formats = ("conll", "hf_tokens")
     options = Options
+    hub_task = "token-classification"
+    tells = "tags"
+    means = "logits of every token, (sentences, tokens, tags); the first token of a word tells its tag"
     words = True
     directions: ClassVar[Mapping[str, bool]] = {
         "entity_f1": True,
@@ -179,6 +183,33 @@ class Tokens(Texts):
 
     def meter(self, classes: tuple[str, ...], device: torch.device) -> TokensMeter:
         return TokensMeter(classes, device)
+
+    def said(self, outputs: Tensor, classes: tuple[str, ...], given: Sequence[Given], wanted: Wanted) -> list[Said]:
+        """Return the tag of every word, and the entities that they mark, those below the threshold left out."""
+        scores, places = (outputs / wanted.temperature).softmax(dim=-1).max(dim=-1)
+        scheme, least = has_scheme(classes), wanted.threshold or 0.0
+        found = []
+        for sentence, sure, tags in zip(given, scores.tolist(), places.tolist(), strict=True):
+            first = {word: place for place, word in reversed([*enumerate(sentence.places)]) if word is not None}
+            said = tuple(
+                Answer(classes[tags[first[word]]], sure[first[word]]) if word in first else None
+                for word in range(len(sentence.words))
+            )
+            marked = entities([OUTSIDE if one is None else one.label for one in said], scheme=scheme)
+            spans = [_span(kind, start, end, said, sentence.words) for kind, start, end in marked]
+            kept = sorted((span for span in spans if span.score >= least), key=lambda span: span.first)
+            found.append(Said(tags=said, spans=tuple(kept)))
+        return found
+
+    def difference(self, found: Tensor, expected: Tensor, classes: tuple[str, ...]) -> Difference:
+        same = int((found.argmax(dim=-1) == expected.argmax(dim=-1)).all(dim=1).sum())
+        return Difference(float((found - expected).abs().max()), float(expected.abs().max()), same)
+
+
+def _span(kind: str, first: int, last: int, tags: Sequence[Answer | None], words: Sequence[str]) -> Span:
+    """Return the entity of the words ``first`` to ``last``, as sure as the least sure of its tags."""
+    score = min(tag.score for tag in tags[first : last + 1] if tag is not None)
+    return Span(kind, score, first, last, " ".join(words[first : last + 1]))
 
 
 def _first_tokens(words: Sequence[int | None], tags: Sequence[int]) -> list[int]:

@@ -50,6 +50,7 @@ class Weights:
     Attributes:
         url: where it is downloaded from; empty where only Hugging Face's hub has it.
         accuracy: top-1 on ImageNet-1k in percent; None where it is not published.
+        box_map: COCO's mean average precision of boxes in percent, of a detector's weights.
         path: where the file is, when that is known beforehand.
         hub_id: repository on Hugging Face's hub that has the file under ``hub_file``; empty without one.
         license: under which they were published, an SPDX name or a page; empty where the publisher names none.
@@ -65,6 +66,7 @@ class Weights:
     hub_file: str = ""
     path: str = ""
     license: str = ""
+    box_map: float | None = None
 
     @property
     def origin(self) -> str:
@@ -164,7 +166,7 @@ class Backbone(ABC):
         """
         with _EmptyOnMeta():
             network = self._sized(self.build(input_size), input_size)
-        return _cut(network.to("meta"), input_size)
+        return self.chain(network.to("meta"), input_size, has_weights=False)
 
     def pretrained(self, wanted: str, input_size: tuple[int, int], *, seed: int = 0) -> Pretrained:
         """Return the chain with weights in place: ``default``, a name of ``weights``, a file's path, or ``none``.
@@ -202,6 +204,10 @@ class Backbone(ABC):
         """Return the path of the final layer, whose number of classes may differ from the weights'."""
         return _classifier_path(network)
 
+    def chain(self, network: nn.Module, input_size: tuple[int, int], *, has_weights: bool) -> Chain:
+        """Return ``network``, made by ``build``, as a chain; ``has_weights`` says whether its weights are trained."""
+        return _cut(network, input_size)
+
     def _file(self, wanted: str) -> tuple[Path, str, Preprocessing]:
         named = {weights.name: weights for weights in self.weights}
         if wanted == "default":
@@ -223,7 +229,7 @@ class Backbone(ABC):
     def _finish(
         self, network: nn.Module, input_size: tuple[int, int], name: str, checksum: str, preprocessing: Preprocessing
     ) -> Pretrained:
-        chain = _cut(network.eval(), input_size)
+        chain = self.chain(network.eval(), input_size, has_weights=name != NO_WEIGHTS)
         return Pretrained(self.name, self.label, name, checksum, preprocessing, chain)
 
     @staticmethod
@@ -241,9 +247,11 @@ class Source(ABC):
         name: the file's name and the part of a backbone's name before the colon.
         rank: sources of a lower rank are asked first for a name without its source.
         is_open: it may know more networks than it can tell of, such as those on a hub; ``open`` finds out.
+        about: what its networks are, where that does not go without saying; a line for people.
     """
 
     name: ClassVar[str]
+    about: ClassVar[str] = ""
     rank: ClassVar[int] = 1
     is_open: ClassVar[bool] = False
 

@@ -18,6 +18,7 @@ from spaces.decisions._base import (
     read_fields,
     read_number,
 )
+from spaces.detector import pretrained_detector
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,12 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The range, and whether width and depth matter to the detector."""
+    """The range, whether width and depth matter to the detector, and what they are where they do not."""
 
     within: Range
     has_width: bool = True
     has_depth: bool = True
+    plain: BoxHead = PLAIN
 
 
 class BoxHeadLayers(Decision[BoxHead]):
@@ -64,27 +66,29 @@ class BoxHeadLayers(Decision[BoxHead]):
     tasks = ("detection",)
 
     def choices(self, chain: Chain, within: Range) -> Choices:
-        return Choices(within)
+        return Choices(within, plain=self.baseline(chain))
 
     def narrow(self, choices: Choices, chain: Chain) -> Choices:
         kind = chain.facts.get("detector")
         return replace(choices, has_width=kind in (None, "faster_rcnn"), has_depth=kind != "retinanet")
 
     def baseline(self, chain: Chain) -> BoxHead:
-        return PLAIN
+        """Return the pretrained detector's own, where the chain is the backbone of one with a box head."""
+        own = pretrained_detector(chain.facts)
+        return BoxHead(own.linear[-1], len(own.linear)) if own and own.linear else PLAIN
 
     def extremes(self, choices: Choices, chain: Chain) -> tuple[BoxHead, BoxHead]:
         within = choices.within
         return BoxHead(min(within.widths), min(within.depths)), BoxHead(max(within.widths), max(within.depths))
 
     def settle(self, value: BoxHead, chain: Chain) -> BoxHead:
-        seen = self.narrow(Choices(Range()), chain)
-        return BoxHead(value.width if seen.has_width else PLAIN.width, value.depth if seen.has_depth else PLAIN.depth)
+        seen, plain = self.narrow(Choices(Range()), chain), self.baseline(chain)
+        return BoxHead(value.width if seen.has_width else plain.width, value.depth if seen.has_depth else plain.depth)
 
     def sample(self, suggest: Suggest, choices: Choices) -> BoxHead:
-        within = choices.within
-        width = int(suggest.choice("box_head.width", within.widths)) if choices.has_width else PLAIN.width
-        depth = int(suggest.choice("box_head.depth", within.depths)) if choices.has_depth else PLAIN.depth
+        within, plain = choices.within, choices.plain
+        width = int(suggest.choice("box_head.width", within.widths)) if choices.has_width else plain.width
+        depth = int(suggest.choice("box_head.depth", within.depths)) if choices.has_depth else plain.depth
         return BoxHead(width, depth)
 
     def params(self, value: BoxHead, choices: Choices) -> Mapping[str, Scalar] | None:
@@ -93,15 +97,15 @@ class BoxHeadLayers(Decision[BoxHead]):
             found["box_head.width"] = value.width
         if choices.has_depth:
             found["box_head.depth"] = value.depth
-        fits_width = value.width in (choices.within.widths if choices.has_width else (PLAIN.width,))
-        fits_depth = value.depth in (choices.within.depths if choices.has_depth else (PLAIN.depth,))
+        fits_width = value.width in (choices.within.widths if choices.has_width else (choices.plain.width,))
+        fits_depth = value.depth in (choices.within.depths if choices.has_depth else (choices.plain.depth,))
         return found if fits_width and fits_depth else None
 
     def apply(self, chain: Chain, value: BoxHead) -> Chain:
         return chain
 
     def words(self, value: BoxHead, chain: Chain) -> str:
-        if value == PLAIN:
+        if value == PLAIN or chain.facts.get("detector") == "retinanet":
             return ""
         if chain.facts.get("detector") == "fcos":
             return f"{2 * value.depth} convolutions a box"

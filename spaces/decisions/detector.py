@@ -9,6 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, read_choice
+from spaces.detector import pretrained_detector
 
 KINDS = ("faster_rcnn", "retinanet", "fcos")
 PLAIN = "faster_rcnn"
@@ -39,7 +40,9 @@ class Detector(Decision[str]):
         return within
 
     def baseline(self, chain: Chain) -> str:
-        return PLAIN
+        """Return the pretrained detector's kind, where the chain is the backbone of one."""
+        own = pretrained_detector(chain.facts)
+        return own.kind if own else PLAIN
 
     def sample(self, suggest: Suggest, choices: Range) -> str:
         return str(suggest.choice(self.name, choices.kinds))

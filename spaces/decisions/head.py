@@ -21,6 +21,7 @@ from spaces.decisions._base import (
     read_fields,
     read_number,
 )
+from spaces.detector import pretrained_detector
 from spaces.errors import CandidateError
 from spaces.heads import ACTIVATIONS, MAP_POOLINGS, TEXT_POOLINGS, TOKEN_POOLINGS, Features, HeadChoice, Tap
 
@@ -173,15 +174,22 @@ def features_of(chain: Chain) -> Features:
 
 
 def attachment(chain: Chain) -> Features:
-    """Return what ``features_of`` does, with every output that a head may tap: the last one at each reduction."""
-    last: dict[int, Tap] = {}
+    """Return what ``features_of`` does, with every output that a head may tap: the last one at each reduction.
+
+    On a detector's backbone also the outputs that the detector's own pyramid stands on.
+    """
+    found: dict[str, Tap] = {}
     for place, unit in enumerate(probe.describe(chain)):
         shape = unit.out_shape
         if len(shape) in (2, 3):
             flat = probe.is_channels_last(chain, shape)
-            last[unit.reduction] = Tap(place, unit.name, unit.reduction, shape, flat)
+            found[unit.name] = Tap(place, unit.name, unit.reduction, shape, flat)
+    last = {tap.reduction: tap for tap in found.values()}
     taps = tuple(sorted(last.values(), key=lambda tap: tap.unit))
-    return replace(features_of(chain), taps=taps, input_size=chain.input_size)
+    detector = pretrained_detector(chain.facts)
+    names = detector.taps if detector else ()
+    own = tuple(found[name] for name in names) if all(name in found for name in names) else ()
+    return replace(features_of(chain), taps=taps, input_size=chain.input_size, detector=detector, detector_taps=own)
 
 
 decision = Head()

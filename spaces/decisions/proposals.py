@@ -9,6 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, check_number, read_number
+from spaces.detector import pretrained_detector
 
 PLAIN = 1000
 
@@ -28,10 +29,11 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The range, and whether the detector has a second stage."""
+    """The range, whether the detector has a second stage, and the value where it has none."""
 
     within: Range
     has_proposals: bool = True
+    plain: int = PLAIN
 
 
 class Proposals(Decision[int]):
@@ -41,33 +43,36 @@ class Proposals(Decision[int]):
     tasks = ("detection",)
 
     def choices(self, chain: Chain, within: Range) -> Choices:
-        return Choices(within)
+        return Choices(within, plain=self.baseline(chain))
 
     def narrow(self, choices: Choices, chain: Chain) -> Choices:
         return replace(choices, has_proposals=chain.facts.get("detector") in (None, "faster_rcnn"))
 
     def baseline(self, chain: Chain) -> int:
-        return PLAIN
+        """Return as many as the pretrained detector keeps, where the chain is the backbone of one with proposals."""
+        own = pretrained_detector(chain.facts)
+        return own.proposals if own and own.kind == "faster_rcnn" else PLAIN
 
     def settle(self, value: int, chain: Chain) -> int:
-        return value if chain.facts.get("detector") in (None, "faster_rcnn") else PLAIN
+        return value if chain.facts.get("detector") in (None, "faster_rcnn") else self.baseline(chain)
 
     def extremes(self, choices: Choices, chain: Chain) -> tuple[int, int]:
         return min(choices.within.kept), max(choices.within.kept)
 
     def sample(self, suggest: Suggest, choices: Choices) -> int:
-        return int(suggest.choice(self.name, choices.within.kept)) if choices.has_proposals else PLAIN
+        return int(suggest.choice(self.name, choices.within.kept)) if choices.has_proposals else choices.plain
 
     def params(self, value: int, choices: Choices) -> Mapping[str, Scalar] | None:
         if not choices.has_proposals:
-            return {} if value == PLAIN else None
+            return {} if value == choices.plain else None
         return {self.name: value} if value in choices.within.kept else None
 
     def apply(self, chain: Chain, value: int) -> Chain:
         return chain
 
     def words(self, value: int, chain: Chain) -> str:
-        return f"{value} proposals" if value != PLAIN else ""
+        has_proposals = chain.facts.get("detector") in (None, "faster_rcnn")
+        return f"{value} proposals" if value != PLAIN and has_proposals else ""
 
     def dump(self, value: int) -> Json:
         return value

@@ -20,6 +20,7 @@ from spaces.decisions._base import (
     read_fields,
     read_number,
 )
+from spaces.detector import pretrained_detector
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ class Range:
 class PyramidLevels(Decision[Levels]):
     """Fine levels find small objects and cost most; coarse ones see more of the image.
 
-    On a changed chain the pyramid begins at the first level that is at least as coarse.
+    On a changed chain the pyramid begins at the first level that is at least as coarse. A pretrained detector's own
+    pyramid can always be chosen.
     """
 
     name, stage, options = "pyramid_levels", Stage.HEAD, Range
@@ -74,10 +76,17 @@ class PyramidLevels(Decision[Levels]):
         named = {
             _named(level): level for stride in finest for extra in within.extra for level in (Levels(stride, extra),)
         }
+        own = _own(chain)
+        named |= {_named(level): level for level in own}
         return named if len(named) > 1 else NotApplicable("the backbone has maps at a single stride of those named")
 
     def baseline(self, chain: Chain) -> Levels:
-        """Return the usual pyramid; on a backbone without maps so coarse, the one from its coarsest map."""
+        """Return the usual pyramid; on a backbone without maps so coarse, the one from its coarsest map.
+
+        On a pretrained detector's backbone it is the detector's own.
+        """
+        for own in _own(chain):
+            return own
         strides = {unit.reduction for unit in probe.describe(chain) if len(unit.out_shape) in (2, 3)}
         coarse = [stride for stride in strides if stride >= PLAIN.finest]
         return Levels(min(coarse) if coarse else max(strides, default=PLAIN.finest), PLAIN.extra)
@@ -109,6 +118,12 @@ class PyramidLevels(Decision[Levels]):
         read_number("pyramid_levels.finest", value.finest, whole=True, least=1)
         read_number("pyramid_levels.extra", value.extra, whole=True, most=3)
         return value
+
+
+def _own(chain: Chain) -> tuple[Levels, ...]:
+    """Return the pyramid of the pretrained detector whose backbone the chain is; none for other chains."""
+    own = pretrained_detector(chain.facts)
+    return (Levels(own.finest, own.extra),) if own else ()
 
 
 def _named(level: Levels) -> str:

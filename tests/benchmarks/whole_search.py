@@ -4,7 +4,7 @@
 
 FOLDER holds ``train`` and ``val``, a folder per class in each. ftsearch runs its seeded study through the ordinary
 ``search.api.run_study`` with an empty cache; its candidates, in its order, are then what the other two try: the same
-trials on the same data, each pruned by its own tool's rule (Optuna's MedianPruner, Ray's ASHA, our median).
+trials on the same data, pruned by Optuna's MedianPruner, Ray's ASHA, and our successive halving with ASHA's factors.
 
 The loop of the other two is the tutorial's (https://pytorch.org/tutorials/beginner/transfer_learning_tutorial.html):
 ImageFolder, RandomResizedCrop and flip, a DataLoader with worker processes, the network in training mode, frozen
@@ -16,8 +16,10 @@ accuracies at equal time. Bar: at least 5 times sooner than either.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import logging
+import math
 import multiprocessing
 import os
 import shutil
@@ -44,6 +46,8 @@ from search.spec import from_data
 from spaces.candidate import Candidate
 
 BAR = 5.0
+HALVING = {"name": "halving", "first": 1, "factor": 4}
+"""Ours and Ray's ASHA: the first rung after an epoch, one of four passes."""
 BATCH = 32
 T = TypeVar("T")
 
@@ -82,7 +86,7 @@ def study_of(data: Path, backbone: str, trials: int, epochs: int) -> dict[str, A
         "space": {"freeze": {}, "head": {"hidden": 1}, "dropout": {}, "penalty": {}, "optimizer": {}},
         "training": {"epochs": epochs, "batch_size": BATCH},
         # Drawn at random, so that the same candidates can be given to all three whatever comes out.
-        "search": {"trials": trials, "sampler": "random", "pruner": "median", "seed": 0},
+        "search": {"trials": trials, "sampler": "random", "pruner": HALVING, "seed": 0},
     }
 
 
@@ -121,8 +125,9 @@ def tutorial(
 ) -> None:
     """Train one candidate as the tutorial does, telling ``report`` the validation accuracy of every epoch."""
     chosen = Candidate.from_json(candidate)
-    network = own.build(chosen, 0)
     device = own.precision.device
+    # Laid out as torchvision makes it: channels first, which a tutorial does not change.
+    network = own.build(chosen, 0).to(device, memory_format=torch.contiguous_format)
     train, val = loaders(own, data, workers)
     course = own.course(chosen, 0, lambda _: None, lambda: False, None)  # type: ignore[arg-type,return-value]
     optimizer, schedule = course.optimize(network, len(train) * epochs)
@@ -205,7 +210,8 @@ def _with_ray(study: dict[str, Any], data: Path, candidates: Sequence[Json], epo
     from ray.tune.schedulers import ASHAScheduler
 
     timeline = Timeline("Ray Tune")
-    paths = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]))
+    here = Path(__file__)
+    paths = os.pathsep.join([*map(str, (here.parent, here.parents[2])), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {"PYTHONPATH": paths, "FTSEARCH_CACHE": os.environ["FTSEARCH_CACHE"]}
     gpus = torch.cuda.device_count()
     ray.init(
@@ -213,6 +219,8 @@ def _with_ray(study: dict[str, Any], data: Path, candidates: Sequence[Json], epo
         runtime_env={"env_vars": environment}, _temp_dir=str(folder / "ray"),
     )  # fmt: skip
     try:
+        # By this file's own name: Ray's processes know no ``__main__`` of ours.
+        trial = importlib.import_module(here.stem)._ray_trial
         config = {
             "study": study,
             "data": str(data.absolute()),
@@ -222,7 +230,7 @@ def _with_ray(study: dict[str, Any], data: Path, candidates: Sequence[Json], epo
         }
         began, begin = time.time(), time.monotonic()
         results = tune.Tuner(
-            tune.with_resources(_ray_trial, {"cpu": 1, "gpu": 0.5 if gpus else 0}),
+            tune.with_resources(trial, {"cpu": 1, "gpu": 0.5 if gpus else 0}),
             param_space=config,
             tune_config=tune.TuneConfig(
                 metric="accuracy", mode="max", scheduler=ASHAScheduler(max_t=epochs, grace_period=1)
@@ -249,7 +257,8 @@ def summary(timelines: Sequence[Timeline]) -> dict[str, Any]:
     """Return seconds to accuracies, ratios and bests at equal time."""
     own, others = timelines[0], timelines[1:]
     common = min(timeline.best() for timeline in timelines)
-    levels = sorted({round(common - step, 4) for step in (0.1, 0.05, 0.02, 0.01, 0.0) if common - step > 0})
+    steps = (0.1, 0.05, 0.02, 0.01, 0.0)
+    levels = sorted({math.floor(1e4 * (common - step)) / 1e4 for step in steps if common > step})
     rows = []
     for level in levels:
         seconds = {timeline.name: timeline.reached(level) for timeline in timelines}

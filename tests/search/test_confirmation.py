@@ -11,7 +11,7 @@ from search.spec import load_spec
 
 def test_a_repeat_is_named_by_what_is_fresh_in_it() -> None:
     assert confirmation.words(Repeat(7, 2)) == "trial 7, seed 2"
-    assert confirmation.words(Repeat(7, 2, 1, 5, 0.25)) == "trial 7, seed 2, fold 1 of 5, 0.25 of the training images"
+    assert confirmation.words(Repeat(7, 2, 1, 5, 0.25)) == "trial 7, seed 2, fold 1 of 5, 0.25 of the training samples"
 
 
 def test_folds_are_the_studys_and_labels_the_seeds(study_file: Path) -> None:

@@ -1,41 +1,94 @@
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
-from PIL import Image
+from torch import nn
 
-from search.data.cache import Frame as CacheFrame
-from search.errors import DataError
-from search.model_folder import Frame
-from search.predicting import images_in, transform_of
-
-
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-@pytest.mark.parametrize("size", [(64, 64), (48, 80)])
-def test_the_transform_gives_what_validation_saw(size: tuple[int, int], interpolation: str) -> None:
-    resize = (round(size[0] * 256 / 224), round(size[1] * 256 / 224))
-    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    frame = Frame(size=size, resize=resize, mean=mean, std=std, interpolation=interpolation)
-    transform = transform_of(frame)
-    search = CacheFrame(size, resize, interpolation, whole=False)
-    random = np.random.default_rng(0)
-    for width, height in ((300, 200), (199, 333), (73, 73), (40, 31), (640, 481), (91, 1000)):
-        image = Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
-        pixels = torch.from_numpy(search.render(image)).float()
-        shape = (3, 1, 1)
-        expected = (pixels - torch.tensor(mean).reshape(shape) * 255) / (torch.tensor(std).reshape(shape) * 255)
-        assert torch.allclose(transform(image), expected, atol=1e-5), (width, height)
+from search.data.texts import Text
+from search.errors import UserError
+from search.model_inputs import Ready
+from search.predicting import Model, Prediction, items_in, outputs_of, predict, task_of
+from search.tasks._said import Given
 
 
-def test_a_folder_stands_for_all_images_below_it(tmp_path) -> None:
-    (tmp_path / "a").mkdir()
-    for name in ("b.JPG", "a/c.png", "notes.txt"):
-        (tmp_path / name).touch()
-    assert [path.name for path in images_in(tmp_path)] == ["c.png", "b.JPG"]
-    assert images_in(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
-    with pytest.raises(DataError, match="no image and no folder"):
-        images_in(tmp_path / "nowhere")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no image in"):
-        images_in(tmp_path / "empty")
+class Halves(nn.Module):
+    """Says 0 to images whose first number is below 0.5, else 1."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        first = inputs.flatten(1)[:, 0]
+        return torch.stack([0.5 - first, first - 0.5], dim=1) * 20
+
+
+class Numbers:
+    """Inputs that are numbers already; `broken` cannot be read."""
+
+    kind = "images"
+
+    def listed(self, place: Path, text_column: str = "", pair_column: str = "") -> list[Any]:
+        return [place]
+
+    def given(self, original: Any) -> Given:
+        return Given()
+
+    def read(self, items: Any) -> list[Any]:
+        return [
+            "no number" if item == Path("broken") else Ready(torch.tensor([float(str(item))]), Given())
+            for item in items
+        ]
+
+    def batch(self, inputs: Any) -> torch.Tensor:
+        return torch.stack(list(inputs))
+
+
+class Facts:
+    task, classes, temperature = "classification", ("low", "high"), 1.0
+
+
+def model(**changes: Any) -> Model:
+    made: dict[str, Any] = {"network": Halves(), "transform": None, "facts": Facts(), "format": "pt2"}
+    return Model(**{**made, "task": task_of("classification", {}, {}), "inputs": Numbers(), **changes})
+
+
+def test_broken_inputs_are_said_to_be_so_and_the_others_keep_their_order() -> None:
+    items = [Path(str(number / 100 + 0.001)) for number in range(80)]
+    items[40] = Path("broken")
+    found = list(predict(model(), items, 1))
+    assert [one.broken for one in found] == [*[""] * 40, "no number", *[""] * 39]
+    assert [one.answers[0].label for one in found if not one.broken] == ["low"] * 49 + ["high"] * 30
+
+
+def test_answers_below_the_threshold_are_left_out() -> None:
+    (sure,) = predict(model(), [Path("0.9")], threshold=0.6)
+    assert [answer.label for answer in sure.answers] == ["high"]
+    (unsure,) = predict(model(), [Path("0.5")], threshold=0.6)
+    assert unsure.answers == ()
+
+
+def test_a_model_whose_task_prepares_its_inputs_alone_is_refused() -> None:
+    odd = model(inputs=None)
+    for call in (
+        lambda: list(predict(odd, [])),
+        lambda: items_in(odd, Path()),
+        lambda: odd.said(torch.zeros(1, 2), [1]),
+    ):
+        with pytest.raises(UserError, match="of the task classification, which takes neither plain images nor texts"):
+            call()
+
+
+def test_a_prediction_is_named_by_its_place() -> None:
+    assert Prediction(Path("a.png")).name == "a.png"
+    assert Prediction(Text("t.txt, line 3", "words")).name == "t.txt, line 3"
+
+
+def test_outputs_are_computed_without_gradients() -> None:
+    assert not outputs_of(nn.Linear(2, 2), torch.ones(1, 2)).requires_grad
+
+
+def test_options_of_another_version_are_refused() -> None:
+    with pytest.raises(UserError, match="the task 'smell' is not installed"):
+        task_of("smell", {}, {})
+    with pytest.raises(UserError, match="options of the task detection: overlap"):
+        task_of("detection", {"overlap": "much"}, {"input_size": [64, 64]})

@@ -8,11 +8,13 @@ import torch
 from PIL import Image
 
 from search import api, proving
+from search import spec as specs
 from search.api import load_model
 from search.errors import NotFoundError, UserError
 from search.export import export_study
 from search.predicting import predict
 from search.records import DatasetRecord, StudyRecord
+from search.tasks._base import Task
 from search.training.calibration import fit_temperature
 from search.winner import chosen_trial, labels_of, look, winner_of
 
@@ -82,9 +84,12 @@ def test_the_winner_gives_what_validation_measured(here: Path) -> None:
     told: list[tuple[int, int]] = []
     seen = look(winner, 3, lambda _, done, total: told.append((done, total)))
     assert told[-1] == (winner.feed.count, winner.feed.count)
-    assert len(seen.compared) == len(seen.expected) == 3
+    assert [len(inputs) for inputs in seen.compared] == [1, 2]
+    assert seen.count == 3
     with torch.inference_mode():
-        assert torch.allclose(winner.network(seen.compared), seen.expected, atol=1e-5)
+        for inputs, expected in zip(seen.compared, seen.expected, strict=True):
+            assert torch.allclose(winner.network(inputs), expected, atol=1e-5)
+    assert seen.outputs is not None
     assert len(labels_of(winner, seen)) == len(seen.outputs) == winner.feed.count
     assert winner.frame is not None
     assert winner.frame.size == (32, 32)
@@ -115,9 +120,15 @@ def test_a_refit_is_exported_with_what_the_test_images_said(here: Path) -> None:
     assert "look 2 at them" in honest.facts.measured_on
 
 
-@pytest.mark.parametrize("task", ["text", "segmentation", "detection"])
-def test_tasks_whose_models_cannot_be_exported_are_refused(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = StudyRecord("s", task, "x", True, "b", "w", DatasetRecord("d", ("a", "b"), {}, "f"), 1, {}, identity={})
+def test_a_task_that_does_not_say_how_its_outputs_are_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mute(Task):
+        name = "mute"
+        head = loss = meter = None  # type: ignore[assignment]
+
+    record = StudyRecord("s", "mute", "x", True, "b", "w", DatasetRecord("d", ("a", "b"), {}, "f"), 1, {}, identity={})
     monkeypatch.setattr(api, "load_study", lambda *_, **__: record)
-    with pytest.raises(UserError, match=f"models of the task {task} cannot be exported yet"):
+    with pytest.raises(UserError, match="the task 'mute' is not installed here"):
+        export_study("s")
+    monkeypatch.setattr(specs, "tasks", lambda: {"mute": Mute()})
+    with pytest.raises(UserError, match="models of the task mute cannot be exported: its file says neither `answers`"):
         export_study("s")

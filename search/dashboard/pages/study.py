@@ -164,10 +164,10 @@ def _downloads(study: str, query: str) -> html.P:
 
 
 def _subtitle(study: StudyRecord) -> str:
-    images = ", ".join(f"{count} {split}" for split, count in study.dataset.samples().items())
+    samples = ", ".join(f"{count} {split}" for split, count in study.dataset.samples().items())
     return (
         f"{study.task} · {study.backbone} ({study.weights}) · {study.dataset.name}: "
-        f"{len(study.dataset.classes)} {study.dataset.outputs}, {images}"
+        f"{len(study.dataset.classes)} {study.dataset.outputs}, {samples} {study.dataset.noun}"
     )
 
 

@@ -40,7 +40,7 @@ def page(study: StudyRecord, number: int) -> html.Div:
             ),
             *[parts.figure(kind) for kind in trials_figures()],
             *_parameters(trial),
-            *_confusion(trial),
+            *_confusion(study, trial),
             *_measured(trial),
             *_origin(trial),
         ]
@@ -103,7 +103,7 @@ def _text(value: object) -> str:
 _MOST_CLASSES = 50
 
 
-def _confusion(trial: TrialRecord) -> list[Any]:
+def _confusion(study: StudyRecord, trial: TrialRecord) -> list[Any]:
     if trial.evaluation is None or not trial.evaluation.classes:
         return []
     worst = sorted(trial.evaluation.classes, key=lambda result: result.f1)[:_MOST_CLASSES]
@@ -115,7 +115,7 @@ def _confusion(trial: TrialRecord) -> list[Any]:
     note = html.P(f"{more} classes with a better F1 are not listed.", className="soft") if more else None
     return [
         html.H2("Classes, the worst first"),
-        parts.table(("class", "precision", "recall", "F1", "validation images"), rows),
+        parts.table(("class", "precision", "recall", "F1", f"validation {study.dataset.noun}"), rows),
         note,
     ]
 

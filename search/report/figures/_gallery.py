@@ -15,6 +15,7 @@ from PIL import Image
 
 from search.records import Box, Picture
 from search.report import theme
+from search.report.theme import class_colour, rgb
 from search.report.thumbnails import data_uri, thumbnail
 
 SHOWN = 8
@@ -167,7 +168,7 @@ def _overlaid(image: Image.Image | None, mask: str, shown: tuple[float, float, f
     left, top = round(shown[0] * image.width), round(shown[1] * image.height)
     size = (max(round(shown[2] * image.width) - left, 1), max(round(shown[3] * image.height) - top, 1))
     sized = np.asarray(Image.fromarray(classes).resize(size, Image.Resampling.NEAREST))
-    palette = np.array([_rgb(class_colour(place)) for place in range(255)] + [(0, 0, 0)], dtype=np.uint8)
+    palette = np.array([rgb(class_colour(place)) for place in range(255)] + [(0, 0, 0)], dtype=np.uint8)
     paint = Image.fromarray(palette[sized])
     amount = Image.fromarray(np.where(sized == 255, 0, int(255 * _OPACITY)).astype(np.uint8))
     whole = image.copy()
@@ -183,19 +184,6 @@ def _mask(text: str) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
             return np.asarray(image.convert("L"))
     except (OSError, ValueError, binascii.Error):
         return None  # what a store of another version holds is not worth a page
-
-
-def class_colour(place: int) -> str:
-    """Return the colour of a class as ``#rrggbb``: eight that all tell apart, then darker and lighter ones."""
-    base = _rgb(theme.SERIES[place % len(theme.SERIES)])
-    turn = place // len(theme.SERIES) % 3
-    towards, amount = ((0, 0.0), (0, 0.45), (255, 0.5))[turn]
-    red, green, blue = (round(value + (towards - value) * amount) for value in base)
-    return f"#{red:02x}{green:02x}{blue:02x}"
-
-
-def _rgb(colour: str) -> tuple[int, int, int]:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
 def _said(picture: Picture, width: int, *, is_lost: bool = False) -> str:

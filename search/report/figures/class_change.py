@@ -30,6 +30,7 @@ class Rows(NamedTuple):
     number: int
     classes: tuple[Row, ...]
     left_out: int
+    noun: str
 
 
 class ClassChange(Figure):
@@ -38,7 +39,7 @@ class ClassChange(Figure):
     name, title, order, section = "class_change", "Change by class against the plain recipe", 112, Section.CLASSES
     needs = frozenset({Need.DETAILS})
     how_to_read = (
-        "Recall (share of a class's validation images that is found), winner minus plain recipe; "
+        "Recall (share of a class's validation samples that is found), winner minus plain recipe; "
         "a line that crosses zero may be chance (95 %)."
     )
 
@@ -56,7 +57,7 @@ class ClassChange(Figure):
         ]
         kept = sorted(found, key=lambda row: -abs(row.after - row.before))[:_MOST]
         kept.sort(key=lambda row: (row.after - row.before, row.name))
-        return Rows(best.number, tuple(kept), len(found) - len(kept)) if kept else None
+        return Rows(best.number, tuple(kept), len(found) - len(kept), study.dataset.noun) if kept else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
@@ -69,7 +70,7 @@ class ClassChange(Figure):
                 orientation="h",
                 marker={"color": [theme.GREEN if change >= 0 else theme.RED for change in changes]},
                 error_x={"type": "data", "array": [row.margin for row in rows.classes], "color": theme.GREY},
-                text=[f"{row.before:.2f} to {row.after:.2f} of {row.support} images" for row in rows.classes],
+                text=[f"{row.before:.2f} to {row.after:.2f} of {row.support} {rows.noun}" for row in rows.classes],
                 textposition="none",
                 hovertemplate="%{y}: %{text}<extra></extra>",
             )

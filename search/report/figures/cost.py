@@ -36,6 +36,7 @@ class Cost(Figure):
 
     name, title, order, section = "cost", "Where the device time went", 82, Section.COST
     needs = frozenset({Need.EPOCHS})
+    least_width = 560
     how_to_read = (
         "Minutes of all trials together. Open bars were not spent: epochs that pruned trials did not run, at each "
         "trial's own pace, and prefixes whose output was reused."

@@ -52,6 +52,7 @@ class Importance(Figure):
 
     name, title, order, section = "importance", "Which decisions mattered", 50, Section.DECISIONS
     needs = frozenset({Need.SPACES})
+    least_width = 640
     how_to_read = (
         "Share of the variation between trials that a parameter explains, by two ways of judging; the note says what "
         "was better. Where the two disagree, believe neither."

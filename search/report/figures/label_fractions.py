@@ -22,19 +22,21 @@ class Point(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """A curve a candidate, the one with most labels' best first; points from few images to many."""
+    """A curve a candidate, the one with most labels' best first; points from few samples to many."""
 
     metric: str
     curves: tuple[tuple[int, bool, tuple[Point, ...]], ...]
+    noun: str
 
 
 class LabelFractions(Figure):
     """Whether more labels would pay."""
 
     name, title, order, section = "label_fractions", "With fewer labels", 27, Section.PROGRESS
+    is_for_some = True
     how_to_read = (
         "Every point is a mean over fresh seeds, each with its own draw of the labels, with its 95 % interval. A curve "
-        "that still rises at its right end would gain from more labelled images."
+        "that still rises at its right end would gain from more labelled samples."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
@@ -46,7 +48,7 @@ class LabelFractions(Figure):
         if len({point.fraction for points in found.values() for point in points}) < 2:
             return None
         curves = ((number, number in plain, tuple(reversed(points))) for number, points in found.items())
-        return Rows(study.metric, tuple(curves))
+        return Rows(study.metric, tuple(curves), study.dataset.noun)
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
@@ -61,7 +63,7 @@ class LabelFractions(Figure):
                 line=theme.series(place),
                 name="plain recipe" if is_plain else f"trial {number}",
             )
-        figure = theme.styled(figure, x="training images", y=theme.metric_name(rows.metric))
+        figure = theme.styled(figure, x=f"training {rows.noun}", y=theme.metric_name(rows.metric))
         figure.update_xaxes(type="log")
         return figure
 

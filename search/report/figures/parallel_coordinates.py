@@ -35,6 +35,7 @@ class ParallelCoordinates(Figure):
 
     name, title, order, section = "parallel_coordinates", "Combinations of decisions", 56, Section.DECISIONS
     needs = frozenset({Need.SPACES})
+    least_width = 820
     how_to_read = (
         "One line a trial across its decisions, the objective at the right; strong lines are the best tenth. "
         "A gap means that the trial has no such parameter."

@@ -180,7 +180,7 @@ def _curve(forest: Any, background: np.ndarray, place: int, column: _Column) -> 
 
 def _axis(curve: Curve, rows: Rows) -> dict[str, Any]:
     kind = "log" if curve.is_log else "linear" if curve.is_number else "category"
-    note = f"{curve.parameter} (forest of {rows.trials} trials, explains {max(rows.fit, 0):.0%} of unseen variation)"
+    note = f"{curve.parameter}<br><sub>{rows.trials} trials; explains {max(rows.fit, 0):.0%} of unseen variation</sub>"
     return {"xaxis.title.text": note, "xaxis.type": kind, "xaxis.autorange": True}
 
 

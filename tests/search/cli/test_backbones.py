@@ -34,3 +34,14 @@ def test_what_is_not_installed_is_told(ftsearch: Callable[..., Any], monkeypatch
     monkeypatch.setattr(type(backbones.sources()["timm"]), "requirement", lambda self: "pip install ftsearch[timm]")
     done = ftsearch("backbones", "--grep", "torchvision:alexnet")
     assert "pip install ftsearch[timm]" in done.out
+
+
+def test_detectors_are_told_from_classifiers(ftsearch: Callable[..., Any]) -> None:
+    done = ftsearch("backbones", "--grep", "retinanet")
+    assert "COCO box mAP" in done.out
+    assert "36.4 %" in done.out
+    assert "torchvision_detection: detectors trained on COCO; the chain is the backbone" in done.out
+    assert "COCO" not in ftsearch("backbones", "--grep", "alexnet").out
+    (row,) = ftsearch("backbones", "--grep", "fcos", "--json").data
+    assert row["coco_box_map"] == 39.2
+    assert row["imagenet_accuracy"] is None

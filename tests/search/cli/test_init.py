@@ -22,4 +22,18 @@ def test_init_of_a_folder_without_classes_is_refused(here: Path, ftsearch: Calla
     (here / "empty").mkdir()
     done = ftsearch("init", "empty")
     assert done.code == 2
-    assert "no class folders" in done.err
+    assert "no data of a known kind" in done.err
+
+
+def test_init_knows_texts_and_takes_a_task(here: Path, ftsearch: Callable[..., Any]) -> None:
+    rows = [f"{word} number {number},{place}" for number in range(8) for place, word in enumerate(("good", "bad"))]
+    (here / "reviews.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    done = ftsearch("init", "reviews.csv", "--backbone", "all-minilm-l6-v2")
+    if done.code:
+        assert "transformers" in done.err
+        return
+    assert "text, 2 classes (12 train, 4 val texts)" in done.out
+    assert "task: text\n" in (here / "reviews.yaml").read_text()
+    assert "does not read" in ftsearch("init", "reviews.csv", "--force", "--backbone", "alexnet").err
+    assert "but reviews.csv" in ftsearch("init", "reviews.csv", "--task", "tokens").err
+    assert "expected one of classification" in ftsearch("init", "reviews.csv", "--task", "tagging").err

@@ -41,7 +41,7 @@ def test_every_sample_is_validated_once_and_every_class_in_every_fold() -> None:
 
 
 def test_more_folds_than_a_class_has_images_are_refused() -> None:
-    with pytest.raises(UserError, match=r"--folds 6: the class 'a' has 5 images in training and validation together"):
+    with pytest.raises(UserError, match=r"--folds 6: the class 'a' has 5 samples in training and validation together"):
         resampling.fold(dataset(), 1, 6, seed=0)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from search.errors import UserError
-from search.records import Evaluation, Measured, Picture, StudyRecord
+from search.records import Evaluation, Measured, Picture, StudyRecord, TrialState
 from search.report import page
 from search.report.figures import figures
 
@@ -132,3 +132,19 @@ def test_failures_of_a_large_study_do_not_fill_the_page(study: StudyRecord) -> N
     failed = next(trial for trial in study.trials if trial.failure)
     many = tuple(replace(failed, number=number) for number in range(500))
     assert "300 further failures" in body_of(replace(study, trials=many))
+
+
+def test_a_long_ranking_is_folded_and_the_study_file_stays_near(study: StudyRecord) -> None:
+    done = next(trial for trial in study.trials if trial.state is TrialState.COMPLETE and not trial.is_baseline)
+    text = body_of(replace(study, trials=tuple(replace(done, number=number) for number in range(120))))
+    assert "<summary>80 more</summary>" in text
+    assert text.index("<td>39</td>") < text.index("<summary>80 more</summary>") < text.index("<td>100</td>")
+    assert "more</summary>" not in body_of(study)
+
+
+def test_figures_with_long_labels_keep_their_width_on_a_narrow_page(study: StudyRecord) -> None:
+    text = page.render((study,), NOW)
+    wide = {figure.name for figure in figures() if figure.least_width}
+    assert "parallel_coordinates" in wide
+    for name in wide:
+        assert re.search(rf"data-figure='0/{name}' style='height:\d+px;min-width:\d+px'", text)

@@ -27,6 +27,12 @@ def test_the_gain_has_a_margin_from_the_number_of_images(study: StudyRecord) -> 
     assert "30 validation images" in tables.gain_words(study)
 
 
+def test_samples_are_called_what_they_are(study: StudyRecord) -> None:
+    texts = replace(study, dataset=replace(study.dataset, noun="texts", skipped=("line 3: empty",)))
+    assert "30 validation texts" in tables.gain_words(texts)
+    assert tables.warnings(texts)[-1] == "1 broken texts were left out."
+
+
 def test_without_a_baseline_there_is_no_gain(study: StudyRecord) -> None:
     assert tables.gain(replace(study, trials=())) is None
     assert "no gain" in tables.gain_words(replace(study, trials=()))

@@ -62,3 +62,8 @@ def test_a_menu_is_taken_off_and_its_view_shown() -> None:
 
 def test_lines_stay_apart_when_colours_run_out() -> None:
     assert len({tuple(theme.series(place).items()) for place in range(32)}) == 32
+
+
+def test_metrics_are_written_as_their_field_does() -> None:
+    names = ("balanced_accuracy", "map", "map_50", "miou")
+    assert [theme.metric_name(name) for name in names] == ["balanced accuracy", "mAP", "mAP50", "mIoU"]

@@ -27,6 +27,13 @@ def filled(engine: Engine, record: StudyRecord) -> Engine:
     return engine
 
 
+def test_samples_of_older_studies_are_called_images_or_texts(engine: Engine, record: StudyRecord) -> None:
+    for inputs, noun in (("images", "images"), ("tokens", "texts")):
+        dataset = replace(record.dataset, inputs=inputs, noun="")
+        writing.create_study(engine, replace(record, name=inputs, dataset=dataset))
+        assert reading.load_study(engine, inputs).dataset.noun == noun
+
+
 def test_progress_counts_without_reading_trials(filled: Engine) -> None:
     progress = reading.progress(filled, "s")
     assert (progress.target, progress.finished, progress.unfinished) == (6, 4, 1)

@@ -12,10 +12,12 @@ from PIL import Image
 
 from search.data.augment import preset
 from search.data.sample import Split
+from search.detection.detectors import Found
 from search.errors import SpecError, UserError
 from search.laboratory import Laboratory, open_laboratory
 from search.records import Evaluation, Verdict
 from search.spec import parse_spec
+from search.tasks._said import Given, Wanted
 from search.tasks.detection import Options, task
 from search.training.fit import Outcome, fit
 from search.training.keeping import Budgets, FeatureStore
@@ -243,3 +245,32 @@ def test_decisions_of_other_tasks_are_refused_and_its_own_are_open() -> None:
     assert {"detector", "anchors", "box_head", "proposals", "pyramid_levels", "pyramid_width"} < set(spec.space)
     assert "head" not in spec.space
     assert isinstance(spec.task_options, Options)
+
+
+def told(*rows: tuple[list[float], float, int]) -> Found:
+    boxes, scores, labels = zip(*rows, strict=True)
+    image = {"boxes": torch.tensor(boxes), "scores": torch.tensor(scores), "labels": torch.tensor(labels)}
+    return Found((image,))
+
+
+def test_boxes_are_told_in_pixels_of_the_original_the_surest_first() -> None:
+    found = told(([0.0, 0.25, 0.5, 0.75], 0.6, 1), ([0.5, 0.3, 1.0, 1.0], 0.9, 0), ([0.0, 0.0, 1.0, 1.0], 0.2, 0))
+    letterboxed = Given(200, 100, (0.0, -0.5, 1.0, 1.5))  # a wide image between bars above and below
+    (said,) = task.said(found, ("a", "b"), [letterboxed], Wanted())
+    assert [(box.label, round(box.score, 3)) for box in said.boxes] == [("a", 0.9), ("b", 0.6)]
+    assert said.boxes[1][2:] == pytest.approx((0, 0, 100, 100))
+    assert said.boxes[0][2:] == pytest.approx((100, 10, 200, 100), abs=1e-4)
+    (all_of_them,) = task.said(found, ("a", "b"), [letterboxed], Wanted(threshold=0.1))
+    assert len(all_of_them.boxes) == 3
+    (one,) = task.said(found, ("a", "b"), [letterboxed], Wanted(most=1))
+    assert one.boxes == said.boxes[:1]
+
+
+def test_a_file_may_miss_one_box_of_a_hundred_and_no_more() -> None:
+    corners = [(number % 15 / 16, number // 15 / 11) for number in range(150)]
+    rows = [([left, top, left + 0.05, top + 0.05], 0.5, 0) for left, top in corners]
+    assert task.difference(told(*rows), told(*rows), ("a",)) == (0.0, 1.0, 1)
+    assert task.difference(told(*rows[:148]), told(*rows), ("a",)) == (0.0, 1.0, 0)
+    assert task.difference(told(*rows[:100]), told(*rows), ("a",)).largest == 1.0
+    none = Found(({name: value[:0] for name, value in told(*rows).images[0].items()},))
+    assert task.difference(none, none, ("a",)) == (0.0, 0.0, 1)

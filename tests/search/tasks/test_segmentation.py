@@ -24,7 +24,8 @@ from search.records import Evaluation, Verdict
 from search.spec import from_data, parse_spec
 from search.tasks._pixel_losses import pixel_loss
 from search.tasks._pixel_meter import PixelMeter
-from search.tasks.segmentation import Options, Segmentation, task
+from search.tasks._said import Given, Wanted
+from search.tasks.segmentation import Options, Segmentation, mask_of, task
 from search.training.fit import Outcome, fit
 from spaces import build
 from spaces.backbones._base import Pretrained
@@ -317,3 +318,32 @@ def test_a_head_without_decisions_is_the_plain_one(tiny: Pretrained) -> None:
     head = task.head(attachment(tiny.chain), 3, HeadChoice())
     assert isinstance(head, DenseHead)
     assert head.auxiliary is None
+
+
+def test_masks_of_large_images_are_told_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = torch.randn(7, 5, 6, generator=torch.Generator().manual_seed(0))
+    whole = mask_of(logits, (40, 33))
+    expected = F.interpolate(logits[None], size=(40, 33), mode="bilinear", align_corners=False)[0].argmax(dim=0)
+    assert torch.equal(whole.long(), expected)
+    monkeypatch.setattr("search.tasks.segmentation._AT_ONCE", 2 * 40 * 33)
+    assert torch.equal(mask_of(logits, (40, 33)), whole)
+    assert mask_of(torch.zeros(300, 2, 2), (3, 3)).dtype == torch.int32
+
+
+def test_shares_of_classes_are_told_the_largest_first() -> None:
+    logits = torch.zeros(1, 3, 4, 4)
+    logits[0, 2, 1:] = 5.0
+    (said,) = task.said(logits, ("a", "b", "c"), [Given(4, 4)], Wanted())
+    assert said.answers == (("c", 0.75), ("a", 0.25))
+    (first,) = task.said(logits, ("a", "b", "c"), [Given(4, 4)], Wanted(most=1))
+    assert first.answers == (("c", 0.75),)
+
+
+def test_masks_agree_that_differ_in_a_pixel_of_a_thousand() -> None:
+    expected = torch.zeros(1, 2, 50, 50)
+    expected[:, 0] = 1.0
+    few, many = expected.clone(), expected.clone()
+    few[0, 1, 0, :2] = 1.5
+    many[0, 1, 0, :3] = 1.5
+    assert task.difference(few, expected, ("a", "b")) == (1.5, 1.0, 1)
+    assert task.difference(many, expected, ("a", "b")).agreeing == 0

@@ -11,6 +11,7 @@ from search.data.sample import Split
 from search.data.tokens import IGNORED
 from search.errors import UserError
 from search.tasks._entities import entities, has_scheme, scores
+from search.tasks._said import Given, Wanted
 from search.tasks.tokens import TokensMeter, task
 
 spec = importlib.util.spec_from_file_location("texts_of_tests", Path(__file__).with_name("test_text.py"))
@@ -129,3 +130,16 @@ def test_padding_and_cut_words_count_for_nothing_in_the_loss() -> None:
     wanted = torch.nn.functional.cross_entropy(outputs.flatten(0, 1)[[0, 3, 4]], torch.tensor([1, 2, 3]))
     torch.testing.assert_close(task.loss(outputs, targets), wanted)
     assert task.loss(outputs, torch.full_like(targets, IGNORED)) == 0.0
+
+
+def test_a_word_is_tagged_by_its_first_token_and_an_entity_is_as_sure_as_its_least_sure_word() -> None:
+    logits = torch.tensor([[[0.0, 9, 0], [0, 3, 0], [0, 0, 2], [9, 0, 0], [9, 0, 0]]])
+    sentence = Given(words=("New", "York", "is", "cut"), places=(None, 0, 1, 1, 2))
+    (said,) = task.said(logits, ("O", "B-LOC", "I-LOC"), [sentence], Wanted())
+    assert [tag and tag.label for tag in said.tags] == ["B-LOC", "I-LOC", "O", None]
+    (span,) = said.spans
+    assert (span.label, span.first, span.last, span.text) == ("LOC", 0, 1, "New York")
+    assert span.score == pytest.approx(float(logits[0, 2].softmax(0)[2]))
+    (unsure,) = task.said(logits, ("O", "B-LOC", "I-LOC"), [sentence], Wanted(threshold=0.9))
+    assert unsure.spans == ()
+    assert unsure.tags == said.tags

@@ -1,0 +1,127 @@
+"""What a model says, on the screen, as CSV, as JSON, and as pictures beside it."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from search.cli._console import console, print_json
+from search.data.texts import Text, Words
+from search.model_inputs import Item
+from search.predicting import Model, Prediction
+
+Written = Callable[[Prediction], Prediction]
+
+
+def writer(model: Model, items: Sequence[Item], root: Path, pictures: Path | None, masks: Path | None) -> Written:
+    """Return what writes a prediction's picture and mask, where a folder is given for them, and lets go of the mask.
+
+    Raises:
+        UserError: an image that is read would be written over.
+    """
+    if pictures is None and masks is None:
+        return _without_mask
+    from search import pictures as drawing  # colours of figures, which take their time to load
+
+    paths = [item for item in items if isinstance(item, Path)]
+    drawn = drawing.places(pictures, paths, root, ".jpg") if pictures is not None else {}
+    kept = drawing.places(masks, paths, root, ".png") if masks is not None else {}
+
+    def write(prediction: Prediction) -> Prediction:
+        source, said = prediction.source, prediction.said
+        if isinstance(source, Path) and not prediction.broken:
+            if source in drawn:
+                drawing.write_picture(drawn[source], source, said, model.facts.classes)
+            if source in kept and said.mask is not None:
+                drawing.write_mask(kept[source], said.mask)
+        return _without_mask(prediction)
+
+    return write
+
+
+def _without_mask(prediction: Prediction) -> Prediction:
+    return replace(prediction, said=replace(prediction.said, mask=None))
+
+
+def show(model: Model, found: Sequence[Prediction], *, as_csv: bool, as_json: bool) -> None:
+    """Print what is said of every input that could be read."""
+    whole = [prediction for prediction in found if not prediction.broken]
+    tells, is_number = model.task.tells, model.facts.outputs == "numbers"
+    if as_json:
+        print_json([_plain(prediction, tells) for prediction in whole])
+    elif as_csv:
+        lines = csv.writer(sys.stdout, lineterminator="\n")
+        place = ("place", "text") if model.facts.texts is not None else ("file",)
+        lines.writerow((*place, *_columns(tells, is_number=is_number)))
+        for prediction in whole:
+            lines.writerows((*_place(prediction), *row) for row in _rows(prediction, tells))
+    else:
+        screen = console()
+        for prediction in whole:
+            name = prediction.source.name if isinstance(prediction.source, Text | Words) else prediction.name
+            screen.print(f"{name}: {_words(prediction, tells, is_number=is_number)}", markup=False, soft_wrap=True)
+
+
+def _place(prediction: Prediction) -> tuple[str, ...]:
+    source = prediction.source
+    return (prediction.name, source.open()) if isinstance(source, Text | Words) else (prediction.name,)
+
+
+def _columns(tells: str, *, is_number: bool) -> tuple[str, ...]:
+    if tells == "boxes":
+        return ("class", "score", "left", "top", "right", "bottom")
+    if tells == "masks":
+        return ("class", "share")
+    if tells == "tags":
+        return ("number", "word", "tag", "probability")
+    return ("rank", "name", "value") if is_number else ("rank", "class", "probability")
+
+
+def _rows(prediction: Prediction, tells: str) -> Iterator[tuple[Any, ...]]:
+    said = prediction.said
+    if tells == "boxes":
+        for label, score, *sides in said.boxes:
+            yield (label, f"{score:.6f}", *(f"{side:.1f}" for side in sides))
+    elif tells == "masks":
+        for label, share in said.answers:
+            yield label, f"{share:.6f}"
+    elif tells == "tags" and isinstance(prediction.source, Words):
+        for number, (word, tag) in enumerate(zip(prediction.source.words, said.tags, strict=True), 1):
+            yield (number, word, *(("", "") if tag is None else (tag.label, f"{tag.score:.6f}")))
+    else:
+        for rank, (label, score) in enumerate(said.answers, 1):
+            yield rank, label, f"{score:.6f}"
+
+
+def _words(prediction: Prediction, tells: str, *, is_number: bool) -> str:
+    said = prediction.said
+    if tells == "boxes":
+        boxes = [
+            f"{box.label} {box.score:.1%} at {box.left:.0f},{box.top:.0f}-{box.right:.0f},{box.bottom:.0f}"
+            for box in said.boxes
+        ]
+        return "; ".join(boxes) or "no box"
+    if tells == "tags":
+        return ", ".join(f"{span.text} {span.label} {span.score:.1%}" for span in said.spans) or "nothing"
+    form = ".6g" if is_number else ".1%"
+    return ", ".join(f"{answer.label} {answer.score:{form}}" for answer in said.answers) or "nothing"
+
+
+def _plain(prediction: Prediction, tells: str) -> dict[str, Any]:
+    """Return a prediction as JSON has it."""
+    source, said = prediction.source, prediction.said
+    found: dict[str, Any] = {"file": prediction.name}
+    if isinstance(source, Text):
+        found = {"place": source.place, "text": source.text} | ({"pair": source.pair} if source.pair else {})
+    elif isinstance(source, Words):
+        found = {"place": source.place, "words": list(source.words)}
+    if tells == "boxes":
+        return found | {"boxes": [box._asdict() for box in said.boxes]}
+    if tells == "tags":
+        tags = [tag and tag._asdict() for tag in said.tags]
+        return found | {"tags": tags, "spans": [span._asdict() for span in said.spans]}
+    return found | {"answers": [answer._asdict() for answer in said.answers]}

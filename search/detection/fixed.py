@@ -1,0 +1,213 @@
+"""Detectors as plain tensor programs of fixed shapes, which files with a network's graph can hold.
+
+torchvision's detectors give as many boxes as they find, image by image. Here every image has the same number of
+places, those without a box have score 0, and a whole batch is computed at once; the boxes are the same.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import nms, roi_align
+
+from search.detection.detectors import DETECTIONS, Dense, Detector, FasterRCNN, Levels
+from search.errors import RunError
+
+_NOTHING = -1.0
+"""Score of places without a box."""
+_SMALLEST = 1e-2
+"""Pixels: narrower boxes are not told, as in torchvision's second stage."""
+
+
+def fixed(network: Any) -> nn.Module:
+    """Return ``network``, a ``spaces.plain.Plain`` that ends in a detector, as a module of fixed shapes.
+
+    It takes ``(N, 3, H, W)`` and gives ``boxes (N, K, 4)``, corners ``x0, y0, x1, y1`` in shares of the input,
+    ``scores (N, K)``, the surest first and 0 for places without a box, and ``labels (N, K)`` int64 from 0.
+
+    Raises:
+        RunError: there is none for this detector.
+    """
+    head = network.head
+    if isinstance(head, FasterRCNN):
+        return FixedTwoStage(network)
+    if isinstance(head, Dense):
+        return FixedDense(network)
+    raise RunError(f"a {type(head).__name__} has no graph of fixed shapes; export it as safetensors")
+
+
+class Fixed(nn.Module):
+    """A network that ends in a detector, with the anchors of its input size."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+        self.detector: Any = network.head
+        detector: Detector = network.head
+        with torch.no_grad():
+            levels = detector._levels(network.before_head(torch.zeros(1, *network.input_shape)))
+            anchors = self.generator()(detector.images(levels), list(levels.values()))[0]
+        points = [level.shape[-2] * level.shape[-1] for level in levels.values()]
+        self.counts = [count * (len(anchors) // sum(points)) for count in points]
+        for place, part in enumerate(anchors.split(self.counts)):
+            self.register_buffer(f"anchors_{place}", part.clone(), persistent=False)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return boxes, scores and labels of ``inputs``."""
+        boxes, scores, labels = self.found(self.detector._levels(self.network.before_head(inputs)))
+        height, width = self.detector.setting.size
+        return boxes / boxes.new_tensor([width, height, width, height]), scores, labels
+
+    @abstractmethod
+    def generator(self) -> nn.Module:
+        """Return what makes the detector's anchors."""
+
+    @abstractmethod
+    def found(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
+        """Return boxes in pixels, scores and labels."""
+
+    def anchors(self, place: int) -> Tensor:
+        """Return the anchors ``(A, 4)`` of a level in pixels."""
+        found: Tensor = getattr(self, f"anchors_{place}")
+        return found
+
+    def clipped(self, boxes: Tensor) -> Tensor:
+        """Return ``boxes`` ``(..., 4)`` cut at the border of the input."""
+        height, width = self.detector.setting.size
+        across, down = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
+        return torch.stack([across, down], dim=-1).flatten(-2)
+
+    def told(
+        self, boxes: Tensor, scores: Tensor, kinds: Tensor, overlap: float, most: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the ``most`` surest boxes of every image of which none of its kind overlaps a surer one.
+
+        Args:
+            boxes: ``(N, M, 4)`` inside of the input, in pixels; ``scores`` ``(N, M)``, below 0 for none.
+            kinds: ``(N, M)`` numbers; boxes of different ones do not meet.
+
+        Returns:
+            boxes ``(N, most, 4)``, scores, and kinds, the surest first; scores below 0 for places without a box.
+        """
+        height, width = self.detector.setting.size
+        # Boxes of other images are moved to the side and those of other kinds down, so that they never overlap.
+        image = torch.ones_like(scores).cumsum(dim=0) - 1
+        right, down = image * (width + 1), kinds.to(scores) * (height + 1)
+        apart = (boxes + torch.stack([right, down, right, down], dim=-1)).flatten(0, 1)
+        flat = scores.flatten()
+        valid = torch.nonzero(flat >= 0).squeeze(1)
+        kept = valid[nms(apart[valid], flat[valid], overlap)]
+        marked = torch.zeros_like(flat).index_fill(0, kept, 1.0).reshape(scores.shape)
+        sure, places = torch.where(marked > 0, scores, _NOTHING).topk(most, dim=1)
+        return _gathered(boxes, places), sure, kinds.gather(1, places)
+
+
+class FixedDense(Fixed):
+    """RetinaNet and FCOS: boxes at every point of every level."""
+
+    def generator(self) -> nn.Module:
+        found: nn.Module = self.detector.model.anchor_generator
+        return found
+
+    def found(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
+        model = self.detector.model
+        told = model.head(list(levels.values()))
+        scores = told["cls_logits"].sigmoid()
+        if "bbox_ctrness" in told:
+            scores = (scores * told["bbox_ctrness"].sigmoid()).sqrt()
+        parts = zip(scores.split(self.counts, dim=1), told["bbox_regression"].split(self.counts, dim=1), strict=True)
+        found = [self._level(place, *part) for place, part in enumerate(parts)]
+        boxes, sure, labels = (torch.cat([part[number] for part in found], dim=1) for number in range(3))
+        most = min(model.detections_per_img, sum(self._kept(count) for count in self.counts))
+        boxes, sure, labels = self.told(boxes, sure, labels, model.nms_thresh, most)
+        return boxes, sure.clamp(min=0), labels
+
+    def _kept(self, anchors: int) -> int:
+        """Return how many boxes of a level are looked at."""
+        return min(int(self.detector.model.topk_candidates), anchors * int(self.detector.setting.classes))
+
+    def _level(self, place: int, scores: Tensor, coded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        model, classes = self.detector.model, self.detector.setting.classes
+        sure, places = scores.flatten(1).topk(self._kept(self.counts[place]), dim=1)
+        anchors = torch.div(places, classes, rounding_mode="floor")
+        near = self.anchors(place)[anchors]
+        codes = _gathered(coded, anchors)
+        decode = getattr(model.box_coder, "decode_single", model.box_coder.decode)  # FCOS's coder has but one
+        boxes = decode(codes.reshape(-1, 4), near.reshape(-1, 4)).reshape(near.shape)
+        return self.clipped(boxes), torch.where(sure > model.score_thresh, sure, _NOTHING), places % classes
+
+
+class FixedTwoStage(Fixed):
+    """Faster R-CNN: proposals, then a look at each."""
+
+    def generator(self) -> nn.Module:
+        found: nn.Module = self.detector.rpn.anchor_generator
+        return found
+
+    def found(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
+        maps = list(levels.values())
+        regions, sure = self._proposals(maps)
+        heads, classes = self.detector.roi_heads, int(self.detector.setting.classes)
+        logits, coded = heads.box_predictor(heads.box_head(self._pooled(maps, regions)))
+        boxes = heads.box_coder.decode_single(coded, regions.reshape(-1, 4))
+        # Class 0 is the background.
+        boxes = self.clipped(boxes.reshape(-1, regions.shape[1], classes + 1, 4)[:, :, 1:].flatten(1, 2))
+        scores = logits.softmax(dim=-1).reshape(-1, regions.shape[1], classes + 1)[:, :, 1:]
+        sides = boxes[..., 2:] - boxes[..., :2]
+        is_told = (scores > heads.score_thresh) & (sure >= 0)[..., None]
+        is_told = is_told.flatten(1) & (sides >= _SMALLEST).all(dim=-1)
+        labels = torch.arange(classes, device=boxes.device).repeat(regions.shape[1]).expand_as(is_told)
+        most = min(DETECTIONS, regions.shape[1] * classes)
+        found = self.told(boxes, torch.where(is_told, scores.flatten(1), _NOTHING), labels, heads.nms_thresh, most)
+        return found[0], found[1].clamp(min=0), found[2]
+
+    def _proposals(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return regions ``(N, R, 4)`` in pixels, and how sure they are of an object, below 0 for places without."""
+        rpn, (objects, deltas) = self.detector.rpn, self.detector.rpn.head(list(maps))
+        boxes, sure, levels = [], [], []
+        kept = [min(int(rpn.pre_nms_top_n()), count) for count in self.counts]
+        for place, most in enumerate(kept):
+            scores = _listed(objects[place], 1).squeeze(-1)
+            best, places = scores.topk(most, dim=1)
+            near, codes = self.anchors(place)[places], _gathered(_listed(deltas[place], 4), places)
+            decoded = rpn.box_coder.decode_single(codes.reshape(-1, 4), near.reshape(-1, 4)).reshape(near.shape)
+            boxes.append(self.clipped(decoded))
+            sure.append(best.sigmoid())
+            levels.append(torch.full_like(places, place))
+        found, scores = torch.cat(boxes, dim=1), torch.cat(sure, dim=1)
+        large = ((found[..., 2:] - found[..., :2]) >= rpn.min_size).all(dim=-1)
+        scores = torch.where(large & (scores >= rpn.score_thresh), scores, _NOTHING)
+        most = min(int(rpn.post_nms_top_n()), sum(kept))
+        regions, certain, _ = self.told(found, scores, torch.cat(levels, dim=1), rpn.nms_thresh, most)
+        return regions, certain
+
+    def _pooled(self, maps: Sequence[Tensor], regions: Tensor) -> Tensor:
+        """Return what lies in the regions ``(N, R, 4)``, each from its own level: ``(N * R, C, h, w)``."""
+        pool = self.detector.roi_heads.box_roi_pool
+        flat = regions.reshape(-1, 4)
+        level = pool.map_levels([flat])
+        image = (torch.ones_like(regions[..., :1]).cumsum(dim=0) - 1).reshape(-1, 1)
+        rows = torch.cat([image, flat], dim=1)
+        total: Tensor | None = None
+        for place, scale in enumerate(pool.scales):
+            found = roi_align(maps[place], rows, pool.output_size, scale, pool.sampling_ratio)
+            found = found * (level == place).to(found)[:, None, None, None]
+            total = found if total is None else total + found
+        if total is None:
+            raise RunError("the detector pools from no level")
+        return total
+
+
+def _gathered(rows: Tensor, places: Tensor) -> Tensor:
+    """Return the rows ``(N, k, 4)`` of ``(N, M, 4)`` at ``places`` ``(N, k)``."""
+    return rows.gather(1, places[..., None].expand(-1, -1, rows.shape[-1]))
+
+
+def _listed(maps: Tensor, width: int) -> Tensor:
+    """Return what a head says at the points of a level, ``(N, A * width, h, w)``, anchor by anchor."""
+    apart = torch.unflatten(maps, 1, (-1, width))
+    return apart.permute(0, 3, 4, 1, 2).flatten(1, 3)

@@ -1,0 +1,211 @@
+"""What a detector takes over from the pretrained one whose backbone it stands on."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from search.detection.detectors import Detector, FasterRCNN
+from spaces.detector import PretrainedDetector
+from spaces.heads import Tap
+
+_NO_CLASS = ("__background__", "n/a")
+_RENAMED = (
+    (re.compile(r"^backbone\.fpn\."), "pyramid.fpn."),
+    (re.compile(r"^head\."), "model.head."),
+    # torchvision's first version names the two linear layers that the second has in a row.
+    (re.compile(r"^roi_heads\.box_head\.fc6\."), "roi_heads.box_head.1."),
+    (re.compile(r"^roi_heads\.box_head\.fc7\."), "roi_heads.box_head.3."),
+)
+_BLOCKS = ("pyramid.fpn.inner_blocks", "pyramid.fpn.layer_blocks")
+_NAMES = {"faster_rcnn": "Faster R-CNN", "retinanet": "RetinaNet", "fcos": "FCOS"}
+_CLASS_OUTPUTS = {
+    "faster_rcnn": "roi_heads.box_predictor.cls_score.bias",
+    "retinanet": "head.classification_head.cls_logits.bias",
+    "fcos": "head.classification_head.cls_logits.bias",
+}
+_TOWERS = ("model.head.classification_head", "model.head.regression_head")
+
+
+def take_over(detector: Detector, taps: Sequence[Tap], own: PretrainedDetector, classes: Sequence[str]) -> list[str]:
+    """Put into ``detector``, in place, what fits of the pretrained one; return the names of parts taken whole.
+
+    A part is taken as far as its layers have the same shapes, from the first on, and only behind a part that was
+    taken: a head makes no sense of another pyramid. Outputs of classes are taken for those that both know by name
+    (of a file whose classes are not known by name: for all, where there are as many); the others stay fresh.
+
+    Args:
+        taps: what ``detector`` stands on.
+        own: the pretrained detector; of another kind only the pyramid fits.
+        classes: names of the data's classes.
+    """
+    if not own.weights:
+        return []
+    given = {_renamed(name): value for name, value in own.weights.items()}
+    parts = _Parts(detector, given)
+    levels = _levels(taps, own)
+    if not parts.take_levels(levels):
+        return []
+    taken = ["pyramid"]
+    parts.take("pyramid.fpn.extra_blocks")
+    if isinstance(detector, FasterRCNN):
+        return taken + _two_stages(parts, own, classes)
+    return taken + _one_stage(parts, own, classes)
+
+
+def words(own: PretrainedDetector, classes: Sequence[str]) -> str:
+    """Return in a line for people what candidates may take over."""
+    name = _NAMES[own.kind]
+    shape = f"{own.width} channels from stride {own.finest}, {own.extra} levels behind the last map"
+    if not own.weights:
+        return f"the backbone is one of {name}, without weights: pyramid and heads start fresh"
+    outputs = len(own.weights[_CLASS_OUTPUTS[own.kind]]) // (1 if own.kind == "faster_rcnn" else _own_anchors(own))
+    known = fitting_classes(outputs, own.classes, classes, background=own.kind == "faster_rcnn")
+    listed = ", ".join(classes[place] for place in known)
+    told = f"outputs that it has: {listed}" if known else "it knows none of the classes: their outputs start fresh"
+    if known and len(known) < len(classes):
+        told += f"; those of the other {len(classes) - len(known)} classes start fresh"
+    return f"a pyramid of {shape}, and heads of {name} start from the pretrained detector's; {told}"
+
+
+def fitting_classes(outputs: int, own: Sequence[str], classes: Sequence[str], *, background: bool) -> dict[int, int]:
+    """Return for each of ``classes`` (by place) the place of its output among the pretrained detector's.
+
+    Args:
+        outputs: how many outputs the pretrained detector has.
+        own: what they stand for; empty where that is not known. Then all are taken if there are as many, or one more
+            for the background, which comes first.
+        background: whether one of the outputs always is the background.
+    """
+    if own:
+        places = {_plain(name): place for place, name in enumerate(own) if name.lower() not in _NO_CLASS}
+        return {place: places[_plain(name)] for place, name in enumerate(classes) if _plain(name) in places}
+    if outputs == len(classes) + 1:
+        return {place: place + 1 for place in range(len(classes))}
+    if outputs == len(classes) and not background:
+        return {place: place for place in range(len(classes))}
+    return {}
+
+
+class _Parts:
+    """A detector's tensors beside those that may be taken."""
+
+    def __init__(self, detector: nn.Module, given: Mapping[str, Tensor]) -> None:
+        self._own = detector.state_dict()
+        self._given = given
+
+    def take(self, stem: str) -> bool:
+        """Take the layers under ``stem`` up to the first that does not fit; return whether all were taken."""
+        own = [name for name in self._own if name.startswith(f"{stem}.")]
+        for name in own:
+            if name not in self._given or self._given[name].shape != self._own[name].shape:
+                return False
+            self._own[name].copy_(self._given[name])
+        return len(own) == sum(name.startswith(f"{stem}.") for name in self._given)
+
+    def take_levels(self, levels: Mapping[int, int]) -> bool:
+        """Take the pyramid's convolutions of levels, own place -> given place; return whether any fitted."""
+        taken = False
+        for place, source in levels.items():
+            for stem in _BLOCKS:
+                mine, theirs = _under(f"{stem}.{place}.", self._own), _under(f"{stem}.{source}.", self._given)
+                if mine.keys() == theirs.keys() and all(mine[name].shape == theirs[name].shape for name in mine):
+                    for name, value in mine.items():
+                        value.copy_(theirs[name])
+                    taken = True
+        return taken
+
+    def take_rows(self, stem: str, rows: Mapping[int, int], shape: tuple[int, int, int]) -> bool:
+        """Take rows of outputs, own place -> given place; return whether they fitted.
+
+        ``shape`` is how the detector's own outputs are laid out: groups of rows of numbers.
+        """
+        groups, _, each = shape
+        for name in (f"{stem}.weight", f"{stem}.bias"):
+            mine, theirs = self._own[name], self._given[name]
+            if mine.shape[1:] != theirs.shape[1:] or len(mine) != math.prod(shape) or len(theirs) % (groups * each):
+                return False
+            mine, theirs = (found.view(groups, -1, each, *found.shape[1:]) for found in (mine, theirs))
+            for own, source in rows.items():
+                mine[:, own] = theirs[:, source]
+        return True
+
+    def outputs(self, stem: str) -> int:
+        """Return how many outputs there are to take."""
+        return len(self._given[f"{stem}.bias"])
+
+
+def _two_stages(parts: _Parts, own: PretrainedDetector, classes: Sequence[str]) -> list[str]:
+    taken = []
+    if parts.take("rpn.head.conv"):
+        parts.take("rpn.head.cls_logits")
+        parts.take("rpn.head.bbox_pred")
+        taken.append("region proposals")
+    if parts.take("roi_heads.box_head"):
+        taken.append("box head")
+        stem = "roi_heads.box_predictor"
+        found = fitting_classes(parts.outputs(f"{stem}.cls_score"), own.classes, classes, background=True)
+        rows = {0: 0} | {place + 1: source for place, source in found.items()}
+        parts.take_rows(f"{stem}.cls_score", rows, (1, len(classes) + 1, 1))
+        parts.take_rows(f"{stem}.bbox_pred", rows, (1, len(classes) + 1, 4))
+        taken += _known(found, classes)
+    return taken
+
+
+def _one_stage(parts: _Parts, own: PretrainedDetector, classes: Sequence[str]) -> list[str]:
+    taken = []
+    classification, regression = _TOWERS
+    if parts.take(f"{regression}.conv"):
+        for layer in ("bbox_reg", "bbox_ctrness"):
+            parts.take(f"{regression}.{layer}")
+        taken.append("box layers")
+    if parts.take(f"{classification}.conv"):
+        taken.append("class layers")
+        stem = f"{classification}.cls_logits"
+        anchors = _own_anchors(own)
+        found = fitting_classes(parts.outputs(stem) // anchors, own.classes, classes, background=False)
+        if parts.take_rows(stem, found, (anchors, len(classes), 1)):
+            taken += _known(found, classes)
+    return taken
+
+
+def _own_anchors(own: PretrainedDetector) -> int:
+    """Return how many anchors a one-stage detector has at a point: its sizes in three shapes; FCOS has one."""
+    return 1 if own.kind == "fcos" else 3 * len(own.sizes[0])
+
+
+def _known(found: Mapping[int, int], classes: Sequence[str]) -> list[str]:
+    if not found:
+        return []
+    names = [classes[place] for place in found]
+    return [f"classes {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"]
+
+
+def _levels(taps: Sequence[Tap], own: PretrainedDetector) -> dict[int, int]:
+    """Return the pretrained pyramid's level for each tap that has one: of the same unit, else of the same stride."""
+    strides = {own.finest * 2**place: place for place in range(len(own.taps))}
+    found: dict[int, int] = {}
+    for place, tap in enumerate(taps):
+        if tap.name in own.taps:
+            found[place] = own.taps.index(tap.name)
+        elif tap.reduction in strides:
+            found[place] = strides[tap.reduction]
+    return found
+
+
+def _under(stem: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with ``stem``, by what is behind it."""
+    return {name.removeprefix(stem): value for name, value in tensors.items() if name.startswith(stem)}
+
+
+def _renamed(name: str) -> str:
+    for pattern, new in _RENAMED:
+        name = pattern.sub(new, name)
+    return name
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("_", " ").replace("-", " ")

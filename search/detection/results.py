@@ -1,0 +1,70 @@
+"""What a detector told: from any file it came from, compared box by box, and in pixels of the original image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from search.detection.detectors import Found
+from search.errors import UserError
+
+_NEAR = 0.01
+"""Largest difference of a side (in shares of the input) or a score with which two boxes are taken for the same."""
+
+
+class Apart(NamedTuple):
+    """How the boxes of an image compare with others: the ``largest`` difference, and how many have no counterpart."""
+
+    largest: float
+    lost: int
+
+
+def found_in(outputs: Any) -> Found:
+    """Return what a detector or its graph of fixed shapes gave, on the CPU in float32.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if isinstance(outputs, Found):
+        return Found(tuple({name: _plain(value) for name, value in one.items()} for one in outputs.images))
+    if not isinstance(outputs, tuple | list) or len(outputs) != 3:
+        raise UserError(f"expected boxes, scores and labels from a detector, got {type(outputs).__name__}")
+    found = []
+    for boxes, scores, labels in zip(*map(_plain, outputs), strict=True):
+        there = scores > 0
+        found.append({"boxes": boxes[there], "scores": scores[there], "labels": labels[there]})
+    return Found(tuple(found))
+
+
+def _plain(value: Tensor) -> Tensor:
+    value = value.detach().cpu()
+    return value.float() if value.is_floating_point() else value
+
+
+def in_pixels(boxes: Tensor, shown: tuple[float, float, float, float], width: int, height: int) -> Tensor:
+    """Return boxes ``(K, 4)`` in shares of the network's input as pixels of the image, cut at its border.
+
+    ``shown`` is the part of the image that the input shows, in shares of the image.
+    """
+    left, top, right, bottom = shown
+    start, size = boxes.new_tensor([left, top, left, top]), boxes.new_tensor([right - left, bottom - top] * 2)
+    sides = (start + boxes * size) * boxes.new_tensor([width, height, width, height])
+    return torch.minimum(sides.clamp(min=0), sides.new_tensor([width, height, width, height]))
+
+
+def apart(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Apart:
+    """Return how the boxes ``found`` in an image compare with those ``expected``, in shares and probabilities."""
+    count, total = len(found["scores"]), len(expected["scores"])
+    if not count or not total:
+        return Apart(0.0, max(count, total))
+    gaps = (expected["boxes"][:, None] - found["boxes"][None]).abs().amax(dim=-1)
+    gaps = torch.maximum(gaps, (expected["scores"][:, None] - found["scores"][None]).abs())
+    gaps = gaps.masked_fill(expected["labels"][:, None] != found["labels"][None], 1.0)
+    nearest = gaps.amin(dim=1)
+    same = nearest <= _NEAR
+    partners = int((gaps.amin(dim=0) <= _NEAR).sum())
+    largest = float(nearest[same].max()) if bool(same.any()) else 0.0
+    return Apart(largest, max(total - int(same.sum()), count - partners))

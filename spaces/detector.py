@@ -1,0 +1,86 @@
+"""What a pretrained detector has besides its backbone: how pyramid and heads are made, and their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+FACT = "pretrained_detector"
+"""Name of a chain's fact that is a ``PretrainedDetector``: the chain is a detector's backbone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """In what detectors of one kind differ besides what decisions choose; the defaults are of one that is made anew.
+
+    Attributes:
+        extra: how levels behind the last tap are made: every second point of the last level (``pool``), or two
+            convolutions on the last ``level`` or on the last tapped ``map``.
+        pyramid_norm: whether batch norms stand behind the pyramid's convolutions.
+        rpn_depth: convolutions of the region proposal network.
+        box_convolutions: channels of 3x3 convolutions with batch norm in front of the box head's linear layers.
+        head_norm: whether RetinaNet's heads have group norms.
+        box_loss: of RetinaNet: ``l1`` or ``giou``.
+        least_proposal: proposals of a lower score are left out.
+    """
+
+    extra: Literal["pool", "level", "map"] = "pool"
+    pyramid_norm: bool = False
+    rpn_depth: int = 1
+    box_convolutions: tuple[int, ...] = ()
+    head_norm: bool = True
+    box_loss: str = "l1"
+    least_proposal: float = 0.0
+
+
+PLAIN_STYLE = Style()
+
+
+class Named(Protocol):
+    """A unit of a chain, or its output."""
+
+    @property
+    def name(self) -> str:
+        """The unit's name."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PretrainedDetector:
+    """A detector whose backbone is a chain.
+
+    Attributes:
+        kind: ``faster_rcnn``, ``retinanet`` or ``fcos``.
+        taps: names of the units that its pyramid stands on, the finest first.
+        finest: stride of the first of them in pixels of the input; ``extra`` levels behind the last.
+        width: channels of every level.
+        sizes: of the anchors of each level in pixels.
+        linear: widths of the box head's linear layers; empty for one stage.
+        proposals: kept for the second stage.
+        weights: of all but the backbone under their names in torchvision; empty where there are none.
+        classes: what each of the class outputs in ``weights`` stands for; empty where that is not known.
+    """
+
+    kind: str
+    taps: tuple[str, ...]
+    finest: int
+    extra: int
+    width: int
+    sizes: tuple[tuple[float, ...], ...]
+    style: Style
+    linear: tuple[int, ...] = ()
+    proposals: int = 1000
+    weights: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+    classes: tuple[str, ...] = ()
+
+    def stands_on(self, taps: Sequence[Named], extra: int) -> bool:
+        """Return whether a pyramid on the units ``taps`` with ``extra`` levels behind is the detector's own."""
+        return (tuple(tap.name for tap in taps), extra) == (self.taps, self.extra)
+
+
+def pretrained_detector(facts: Mapping[str, object]) -> PretrainedDetector | None:
+    """Return the detector whose backbone a chain with these ``facts`` is; None for any other chain."""
+    found = facts.get(FACT)
+    return found if isinstance(found, PretrainedDetector) else None

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from search.detection.detectors import KINDS, Setting
+from search.detection.fixed import fixed
+from search.detection.pyramid import Pyramid
+from search.detection.results import apart, found_in
+from search.errors import RunError
+from search.model_formats import model_format
+from search.model_formats._base import Signature
+from spaces.heads import Tap
+
+TAPS = (Tap(0, "a", 8, (8, 8, 12)), Tap(1, "b", 16, (16, 4, 6)))
+OUTPUTS = Signature(outputs=("boxes", "scores", "labels"))
+
+
+class Detecting(nn.Module):
+    """Two convolutions that are tapped, and a detector with random weights that tells many boxes."""
+
+    input_shape = (3, 64, 96)
+
+    def __init__(self, kind: str, classes: int = 3, proposals: int = 60) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem = nn.Conv2d(3, 8, 8, stride=8)
+        self.next = nn.Conv2d(8, 16, 2, stride=2)
+        sizes = ((8.0,), (16.0,), (32.0,)) if kind == "fcos" else ((16.0,), (32.0,), (64.0,))
+        setting = Setting(
+            classes=classes,
+            size=(64, 96),
+            sizes=sizes,
+            ratios=(0.5, 1.0, 2.0),
+            width=32,
+            depth=2,
+            proposals=proposals,
+            samples=16,
+            least_score=0.001,
+        )
+        self.head = KINDS[kind](Pyramid(TAPS, ((8, 12), (4, 6)), 64, 1, 0), (0, 1), setting, 0.0, 64)
+        for parameter in self.head.parameters():
+            if parameter.ndim > 1:
+                nn.init.normal_(parameter, std=0.08)
+        self.eval()
+
+    def before_head(self, inputs: Tensor) -> Sequence[Tensor]:
+        first = self.stem(inputs)
+        return first, self.next(first.relu())
+
+    def forward(self, inputs: Tensor) -> object:
+        return self.head(self.before_head(inputs))
+
+
+def images(count: int) -> Tensor:
+    return torch.randn(count, 3, 64, 96, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("classes", [1, 3])
+def test_the_boxes_are_those_of_torchvisions_detector(kind: str, classes: int) -> None:
+    network = Detecting(kind, classes)
+    with torch.inference_mode():
+        expected = found_in(network(images(5)))
+        boxes, scores, labels = fixed(network)(images(5))
+    assert boxes.shape == (5, scores.shape[1], 4)
+    assert (scores.diff(dim=1) <= 0).all()
+    assert labels.dtype == torch.int64
+    told = found_in((boxes, scores, labels))
+    assert sum(len(one["scores"]) for one in expected.images) > 50
+    for one, other in zip(told.images, expected.images, strict=True):
+        found = apart(one, other)
+        assert len(one["scores"]) == len(other["scores"])
+        assert found.lost == 0
+        assert found.largest < 1e-4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["pt2", "torchscript", "onnx"])
+def test_files_with_a_graph_hold_it_for_any_number_of_images(kind: str, name: str, tmp_path: Path) -> None:
+    network, known = Detecting(kind), model_format(name)
+    path = tmp_path / known.file_name
+    known.write(fixed(network), images(2), path, {}, OUTPUTS)
+    opened = known.open(path, lambda _: nn.Identity())
+    with torch.inference_mode():
+        for count in (1, 5):
+            told, expected = found_in(opened(images(count))), found_in(network(images(count)))
+            gaps = [apart(one, other) for one, other in zip(told.images, expected.images, strict=True)]
+            assert sum(gap.lost for gap in gaps) <= 0.01 * sum(len(one["scores"]) for one in expected.images)
+            assert max(gap.largest for gap in gaps) < 1e-3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_image_without_objects_has_score_0_everywhere(kind: str) -> None:
+    network = Detecting(kind)
+    for name, parameter in network.named_parameters():
+        if "cls_logits" in name or "cls_score" in name:
+            nn.init.constant_(parameter, 0.0)
+            if parameter.ndim == 1:
+                nn.init.constant_(parameter, -30.0)
+            if name.endswith("cls_score.bias"):
+                parameter.data[0] = 30.0  # the background
+    graph = fixed(network)
+    with torch.inference_mode():
+        assert graph(images(2))[1].max() == 0
+        assert all(len(one["scores"]) == 0 for one in found_in(graph(images(2))).images)
+
+
+def test_another_detector_is_refused() -> None:
+    network = nn.Module()
+    network.head = nn.Linear(1, 1)
+    with pytest.raises(RunError, match="a Linear has no graph of fixed shapes; export it as safetensors"):
+        fixed(network)

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from torchvision import models
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+
+from search.data.sample import Split
+from search.detection.inheritance import fitting_classes, words
+from search.laboratory import Laboratory, open_laboratory
+from search.spec import parse_spec
+from spaces.build import Network
+from spaces.candidate import Candidate
+from spaces.detector import pretrained_detector
+
+SMALL = "fasterrcnn_mobilenet_v3_large_320_fpn"
+SIDE = 128
+NAMES = ("person", "cat", "rocket")
+
+
+def detector(name: str, outputs: int) -> nn.Module:
+    """Return one of torchvision's detectors with random weights that find something: norms have seen data."""
+    torch.manual_seed(3)
+    network: nn.Module = models.get_model(name, weights=None, weights_backbone=None, num_classes=outputs)
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.running_mean.normal_(0, 0.1)  # type: ignore[union-attr]
+                layer.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
+        for path in ("roi_heads.box_predictor.cls_score", "head.classification_head.cls_logits"):
+            if path in dict(network.named_modules()):
+                network.get_submodule(path).weight.normal_(0, 0.05)  # type: ignore[operator, union-attr]
+    return network.eval()
+
+
+def opened(folder: Path, name: str, weights: str) -> Laboratory:
+    images, boxes = [], []
+    for number in range(4):
+        Image.fromarray(np.full((SIDE, SIDE, 3), 40 * number, np.uint8)).save(folder / f"{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "width": SIDE, "height": SIDE})
+        for place in range(len(NAMES)):
+            own = {"id": len(boxes) + 1, "image_id": number, "category_id": place, "iscrowd": 0}
+            boxes.append({**own, "bbox": [20 * place, 10, 30, 40], "area": 1200})
+    categories = [{"id": place, "name": label} for place, label in enumerate(NAMES)]
+    (folder / "boxes.json").write_text(json.dumps({"images": images, "annotations": boxes, "categories": categories}))
+    text = (
+        f"name: x\ntask: detection\ndata: {{path: boxes.json, val_share: 0.5}}\nbackbone: {name}\n"
+        f"weights: {weights}\ninput_size: {SIDE}\nspace: {{freeze: {{}}}}\n"
+        "training: {augmentation: none, precision: float32}\ndetection: {least_score: 0.001}\n"
+    )
+    return open_laboratory(parse_spec(text, base=folder), "cpu")
+
+
+def changed(laboratory: Laboratory, **structure: Any) -> Network:
+    plain = laboratory.space.baseline()
+    choices = {**plain.structure.choices, **structure}
+    return laboratory.build(Candidate(replace(plain.structure, choices=choices), plain.recipe), 0).eval()
+
+
+def as_ours(network: Any) -> Any:
+    """Give torchvision's network the thresholds of a study, and images as they are."""
+    network.transform = GeneralizedRCNNTransform(SIDE, SIDE, [0.0] * 3, [1.0] * 3)
+    told = network.roi_heads if hasattr(network, "roi_heads") else network
+    told.score_thresh, told.nms_thresh = 0.001, 0.5
+    told.detections_per_img = 100
+    return network
+
+
+def check_same(folder: Path, name: str, outputs: int) -> None:
+    """The plain recipe on a detector's weights tells exactly torchvision's boxes, scores and classes."""
+    network = as_ours(detector(name, outputs))
+    torch.save(network.state_dict(), folder / "weights.pth")
+    ours = changed(opened(folder, name, "./weights.pth"))
+    images = torch.rand(2, 3, SIDE, SIDE)
+    with torch.no_grad():
+        expected, found = network(list(images)), ours(images).images
+    first = 1 if outputs == len(NAMES) + 1 else 0
+    for theirs, mine in zip(expected, found, strict=True):
+        assert len(theirs["scores"]) > 5
+        kept = theirs["labels"] >= first  # torchvision's one-stage detectors may tell the unused output 0
+        torch.testing.assert_close(mine["scores"], theirs["scores"][kept][: len(mine["scores"])], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(mine["boxes"] * SIDE, theirs["boxes"][kept], atol=1e-2, rtol=1e-4)
+        assert torch.equal(mine["labels"] + first, theirs["labels"][kept])
+
+
+@pytest.mark.parametrize(("name", "outputs"), [(SMALL, 4), ("retinanet_resnet50_fpn_v2", 3), ("fcos_resnet50_fpn", 3)])
+def test_nothing_changed_is_torchvisions_own_detector(tmp_path: Path, name: str, outputs: int) -> None:
+    check_same(tmp_path, name, outputs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "outputs"),
+    [
+        *(("fasterrcnn_resnet50_fpn", 4), ("fasterrcnn_resnet50_fpn_v2", 4), ("retinanet_resnet50_fpn", 3)),
+        ("fasterrcnn_mobilenet_v3_large_fpn", 4),
+    ],
+)
+def test_so_are_the_others(tmp_path: Path, name: str, outputs: int) -> None:
+    check_same(tmp_path, name, outputs)
+
+
+@pytest.fixture(scope="module")
+def coco(tmp_path_factory: pytest.TempPathFactory) -> tuple[Laboratory, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("coco")
+    network = detector(SMALL, 91)
+    torch.save(network.state_dict(), folder / "weights.pth")
+    return opened(folder, SMALL, "./weights.pth"), network.state_dict()
+
+
+def test_outputs_of_classes_are_taken_by_name_and_the_others_are_fresh(coco: tuple[Laboratory, Any]) -> None:
+    laboratory, theirs = coco
+    mine = changed(laboratory).head.state_dict()
+    scores, boxes = (f"roi_heads.box_predictor.{layer}.weight" for layer in ("cls_score", "bbox_pred"))
+    for own, given in ((0, 0), (1, 1), (2, 17)):  # background, person, cat
+        assert torch.equal(mine[scores][own], theirs[scores][given])
+        assert torch.equal(mine[boxes][4 * own : 4 * own + 4], theirs[boxes][4 * given : 4 * given + 4])
+    assert not (mine[scores][3][None] == theirs[scores]).all(dim=1).any()
+    assert "person, cat" in laboratory.task.advice()[-1]
+    assert "other 1 classes start fresh" in laboratory.task.advice()[-1]
+
+
+def test_what_does_not_fit_starts_fresh_and_what_does_is_taken(coco: tuple[Laboratory, Any]) -> None:
+    laboratory, theirs = coco
+    linear, rpn = "roi_heads.box_head.1.weight", "rpn.head.conv.0.0.weight"
+    inner = "fpn.inner_blocks.0.0.weight"
+    narrow = changed(laboratory, box_head={"width": 256, "depth": 2}).head.state_dict()
+    assert torch.equal(narrow[rpn], theirs[rpn])
+    assert torch.equal(narrow[f"pyramid.{inner}"], theirs[f"backbone.{inner}"])
+    assert narrow[linear].shape[0] == 256
+    fewer = changed(laboratory, anchors={"source": "usual", "scale": 1.0, "ratios": "one"}).head.state_dict()
+    assert torch.equal(fewer[linear], theirs["roi_heads.box_head.fc6.weight"])
+    assert fewer["rpn.head.cls_logits.weight"].shape[0] == 5
+    other = changed(laboratory, pyramid_width=64).head.state_dict()
+    scores = "roi_heads.box_predictor.cls_score.weight"  # of the same shape, but behind another pyramid
+    assert not torch.equal(other[scores][0], theirs[scores][0])
+    dense = changed(laboratory, detector="fcos").head.state_dict()
+    assert torch.equal(dense[f"pyramid.{inner}"], theirs[f"backbone.{inner}"])
+
+
+def test_a_finer_pyramid_takes_the_levels_that_both_have(coco: tuple[Laboratory, Any]) -> None:
+    laboratory, theirs = coco
+    mine = changed(laboratory, pyramid_levels={"finest": 8, "extra": 1}).head
+    names = [name for name, _ in mine.pyramid.fpn.named_parameters() if name.startswith("inner_blocks.2.")]  # type: ignore[union-attr]
+    assert names
+    own = {name: value for name, value in mine.pyramid.fpn.state_dict().items() if name in names}  # type: ignore[union-attr]
+    for name, value in own.items():  # 8, 16, 32: the last stands on the unit that the detector's second level has
+        assert torch.equal(value, theirs[f"backbone.fpn.{name.replace('inner_blocks.2', 'inner_blocks.1')}"])
+
+
+def test_a_trained_model_is_made_again_from_its_own_weights_alone(coco: tuple[Laboratory, Any]) -> None:
+    laboratory, _ = coco
+    network = changed(laboratory)
+    facts = json.loads(json.dumps(dict(laboratory.task.facts())))
+    again = replace(laboratory, task=laboratory.task.restore(laboratory.task.chosen, facts))
+    plain = again.build(laboratory.space.baseline(), 1)
+    plain.load_state_dict(network.state_dict())
+
+
+def test_classes_are_matched_by_name_or_taken_as_they_are() -> None:
+    own = ("__background__", "person", "traffic light", "N/A")
+    found = fitting_classes(4, own, ("Traffic_Light", "N/A", "person"), background=True)
+    assert found == {0: 2, 2: 1}
+    assert fitting_classes(3, (), ("a", "b"), background=True) == {0: 1, 1: 2}
+    assert fitting_classes(2, (), ("a", "b"), background=False) == {0: 0, 1: 1}
+    assert fitting_classes(2, (), ("a", "b"), background=True) == {}
+    assert fitting_classes(9, (), ("a", "b"), background=False) == {}
+
+
+def test_without_weights_everything_starts_fresh(coco: tuple[Laboratory, Any]) -> None:
+    own = pretrained_detector(coco[0].pretrained.chain.facts)
+    assert own is not None
+    assert "start fresh" in words(replace(own, weights={}), NAMES)
+
+
+@pytest.mark.parametrize("name", [SMALL, "fasterrcnn_resnet50_fpn_v2", "retinanet_resnet50_fpn_v2"])
+def test_a_detector_that_was_taken_over_learns(tmp_path: Path, name: str) -> None:
+    laboratory = opened(tmp_path, name, "none")
+    network = laboratory.build(laboratory.space.baseline(), 0)
+    images, targets = next(iter(laboratory.batches(Split.TRAIN).epoch(1)))
+    loss = laboratory.task.loss(network(images), targets)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(parameter.grad is not None for parameter in network.parameters() if parameter.requires_grad)
