@@ -88,7 +88,7 @@ def _is_sparse_depthwise(
     dilation: int | tuple[int, ...] = 1,
     groups: int = 1,
 ) -> bool:
-    """Return whether a convolution works channel by channel and leaves out points, of its input or within its kernel."""
+    """Return whether a convolution works channel by channel and steps over points, by stride or dilation."""
     steps = [step for given in (stride, dilation) for step in ((given,) if isinstance(given, int) else given)]
     return groups > 1 and groups == weight.shape[0] and any(step > 1 for step in steps)
 
