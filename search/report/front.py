@@ -42,6 +42,18 @@ def name(objective: Objective, metric: str) -> str:
     return _NAMES.get(objective.name, objective.name if objective.name in COSTS else theme.metric_name(objective.name))
 
 
+def further(study: StudyRecord, trial: TrialRecord) -> list[tuple[str, str]]:
+    """Return what the trial has reached of the objectives beside the first, each with its name, as text.
+
+    Parameters and FLOPs are left out: every page shows them of every trial.
+    """
+    return [
+        (_cell(one, trial), name(one, study.metric))
+        for one in study.objectives[1:]
+        if one.name in trial.objectives and one.name not in ("parameters", "flops")
+    ]
+
+
 def cell(quantity: str, value: float) -> str:
     """Return a metric or cost for people."""
     match quantity:

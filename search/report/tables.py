@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from search.objectives import QUANTISED
 from search.records import StudyRecord, TrialRecord, TrialState
-from search.report import picks, theme
+from search.report import front, picks, theme
 
 
 class Line(NamedTuple):
@@ -229,8 +230,21 @@ def results(trials: Sequence[TrialRecord]) -> list[Difference]:
         ("trained parameters", [theme.count(trial.size.trained) if trial.size else "–" for trial in trials]),
         ("FLOPs", [theme.count(trial.size.flops) if trial.size else "–" for trial in trials]),
         ("time", [theme.duration(trial.seconds) for trial in trials]),
+        *_further(trials),
     )
     return [Difference(what, tuple(cells)) for what, cells in rows]
+
+
+def _further(trials: Sequence[TrialRecord]) -> list[tuple[str, list[str]]]:
+    """Return a row for every objective that is in none of the others."""
+    names = dict.fromkeys(name for trial in trials for name in trial.objectives if name not in ("parameters", "flops"))
+    found = []
+    for name in names:
+        values = [trial.objectives.get(name) for trial in trials]
+        if any(value not in (None, trial.value) for value, trial in zip(values, trials, strict=True)):
+            label = "int8 value" if name == QUANTISED else theme.metric_name(name)
+            found.append((label, ["–" if value is None else front.cell(name, value) for value in values]))
+    return found
 
 
 def difference_words(first: TrialRecord, second: TrialRecord) -> str:

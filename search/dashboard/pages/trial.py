@@ -9,7 +9,7 @@ from dash import dcc, html
 
 from search.dashboard import parts
 from search.records import StudyRecord, TrialRecord
-from search.report import theme
+from search.report import front, theme
 from search.report.figures import trials_figures
 
 
@@ -66,6 +66,7 @@ def facts(study: StudyRecord, trial: TrialRecord) -> list[Any]:
     if trial.size is not None:
         cells.insert(2, (theme.count(trial.size.parameters), f"parameters, {theme.count(trial.size.trained)} trained"))
         cells.insert(3, (theme.count(trial.size.flops), "FLOPs of one forward pass"))
+    cells += front.further(study, trial)
     shown: list[Any] = [
         html.Section(notes, className="winner"),
         html.Div(

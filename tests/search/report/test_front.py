@@ -48,6 +48,14 @@ def test_costs_are_shown_in_their_units() -> None:
     assert front.name(Objective("checkpoint_bytes", maximize=False), "accuracy") == "checkpoint"
 
 
+def test_a_trials_further_objectives_are_told_once(study: StudyRecord) -> None:
+    own = weighed(study)
+    trial = own.front[0]
+    assert front.further(own, trial) == [(front.cell("latency", trial.objectives["latency"]), "latency")]
+    assert front.further(study, trial) == []
+    assert front.further(own, replace(trial, objectives={})) == []
+
+
 def test_what_is_measured_in_integers_is_called_by_the_metric() -> None:
     assert front.name(Objective("quantised", maximize=True), "balanced_accuracy") == "int8 balanced accuracy"
     assert front.cell("quantised", 0.9876) == "0.9876"

@@ -63,6 +63,16 @@ def test_differences_are_listed_and_told(study: StudyRecord) -> None:
     assert "the same parameters" in tables.difference_words(first, replace(first, number=9))
 
 
+def test_results_show_objectives_that_no_other_row_has(study: StudyRecord) -> None:
+    trials = [replace(trial, objectives={}) for trial in study.ranking[:2]]
+    plain = tables.results(trials)
+    values = [{study.metric: trial.value, "flops": 9.0, "latency": 2.0, "quantised": 0.5} for trial in trials]
+    values[1].pop("quantised")
+    own = tables.results([replace(trial, objectives=of) for trial, of in zip(trials, values, strict=True)])
+    assert own[: len(plain)] == plain
+    assert own[len(plain) :] == [("latency", ("2 ms", "2 ms")), ("int8 value", ("0.5000", "–"))]
+
+
 def test_studies_have_a_line_each(study: StudyRecord) -> None:
     (line,) = tables.studies((study,))
     assert len(line) == len(tables.STUDIES)
