@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,8 +12,7 @@ from search.data import splits
 from search.data.assembly import Cut, Listed, OnError, gather
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
-from search.data.tabular import Row, read_rows
-from search.errors import DataError
+from search.data.tabular import read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class CsvNumbers(Format):
         listed = [
             Listed(
                 row.image(options.path_column, root),
-                tuple(_number(row, column) for column in options.target_columns),
+                tuple(row.number(column) for column in options.target_columns),
                 row.split(options.split_column),
             )
             for row in rows
@@ -73,17 +71,6 @@ class CsvNumbers(Format):
             divide=partial(_divide, Cut(options.val_share, options.test_share, options.seed)),
             test_share=options.test_share,
         )
-
-
-def _number(row: Row, column: str) -> float:
-    text = row.text(column, f"a number in {column!r}")
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise DataError(f"{row.place}: the column {column!r} must hold a finite number, got {text!r}")
-    return number
 
 
 def _divide(cut: Cut, targets: Sequence[tuple[float, ...]], test_share: float) -> tuple[Split, ...]:
