@@ -75,11 +75,15 @@ def recognise(path: Path, task: str | None = None) -> Recognised:
 
 
 def _columns_seen(path: Path) -> str:
-    """Return which columns a table has, and which ones are looked for; empty where ``path`` is no table.
+    """Return which columns a table has, and which ones are looked for; of a folder, which tables are in it.
 
     Raises:
         DataError: the table cannot be read.
     """
+    if path.is_dir():
+        tables = [file.name for file in sorted(path.iterdir()) if file.suffix.lower() in textual.SUFFIXES]
+        shown = ", ".join(tables[:4]) + (" ..." if len(tables) > 4 else "")
+        return f"; there are tables in it ({shown}): name one of them, as {path / tables[0]}" if tables else ""
     if not path.is_file() or path.suffix.lower() not in (".csv", ".tsv"):
         return ""
     columns, _ = tabular.read_rows(path, ())

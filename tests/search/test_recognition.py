@@ -127,6 +127,8 @@ def test_a_table_that_is_not_known_says_its_columns_and_one_that_cannot_be_read_
     write(tmp_path / "a.csv", "path;label\n1.png;cat\n")
     with pytest.raises(UserError, match=r"path;label; its columns seem to be parted by semicolons.*known are"):
         recognise(tmp_path / "a.csv")
+    with pytest.raises(UserError, match=r"there are tables in it \(a\.csv\): name one of them, as .*a\.csv$"):
+        recognise(tmp_path)
     write(tmp_path / "b.csv", "path,colour\n1.png,red\n")
     with pytest.raises(UserError, match=r"header has path, colour; known are columns of images \(path, image, "):
         recognise(tmp_path / "b.csv")
