@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from search.data.images import FileImage, is_there
 from search.data.sample import Split
 from search.errors import DataError
 
+T = TypeVar("T")
 SPLITS = {
     "train": Split.TRAIN,
     "training": Split.TRAIN,
@@ -31,10 +33,11 @@ _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row; ``place`` is how an error calls it: ``labels.csv, line 3``."""
+    """One row; ``place`` is how an error calls it: ``labels.csv, line 3``. A ``fault`` is why it cannot be used."""
 
     place: str
     values: dict[str, str]
+    fault: str = ""
 
     def split(self, column: str) -> Split | None:
         """Return the part of the data that ``column`` names; None where it is empty or missing.
@@ -51,8 +54,10 @@ class Row:
         """Return what stands in ``column``; ``what`` says what every row needs.
 
         Raises:
-            DataError: nothing does.
+            DataError: nothing does, or the row has a fault.
         """
+        if self.fault:
+            raise DataError(f"{self.place}: {self.fault}")
         if not self.values[column]:
             raise DataError(f"{self.place}: the column {column!r} is empty; every row needs {what}")
         return self.values[column]
@@ -89,6 +94,24 @@ class Row:
                 f"{self.place}: no file {_short(path)}; paths start at {root} (set `data.root` to change that)"
             )
         return FileImage(path)
+
+
+def usable(rows: Iterable[Row], read: Callable[[Row], T]) -> tuple[list[T], list[str]]:
+    """Return what ``read`` makes of the rows that can be used, and a line for each of the others.
+
+    Raises:
+        DataError: no row can be used.
+    """
+    found: list[T] = []
+    problems: list[str] = []
+    for row in rows:
+        try:
+            found.append(read(row))
+        except DataError as error:
+            problems.append(str(error))
+    if problems and not found:
+        raise DataError(f"{problems[0]}; no row of the table can be used ({len(problems)} in all)")
+    return found, problems
 
 
 def lines_of(file: Path) -> list[str]:
@@ -163,11 +186,10 @@ def _rows(table: Path, reader: csv.DictReader[str]) -> Iterator[Row]:
         for values in reader:
             place = f"{table}, line {reader.line_num}"
             extra: object = values.pop(None, None)  # what DictReader has no name for
+            fault = ""
             if isinstance(extra, list) and any(extra):
-                raise DataError(
-                    f"{place}: {len(columns) + len(extra)} fields where the header has {len(columns)}; quote a value "
-                    "that holds the separator"
-                )
-            yield Row(place, {key: (value or "").strip() for key, value in values.items()})
+                found = len(columns) + len(extra)
+                fault = f"{found} fields where the header has {len(columns)}; quote a value that holds the separator"
+            yield Row(place, {key: (value or "").strip() for key, value in values.items()}, fault)
     except csv.Error as error:
         raise DataError(f"{table}, line {reader.line_num}: {error}; expected a row of values") from error

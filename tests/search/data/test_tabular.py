@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from search.data.sample import Split
-from search.data.tabular import lines_of, read_rows
+from search.data.tabular import lines_of, read_rows, usable
 from search.errors import DataError
 
 
@@ -84,7 +84,16 @@ def test_a_row_with_more_fields_than_the_header_is_refused_and_not_cut(tmp_path:
     _, rows = read_rows(table(tmp_path, "a,b\n1,2,\n1,New York, NY\n"), ("a", "b"))
     assert next(rows).values == {"a": "1", "b": "2"}
     with pytest.raises(DataError, match="line 3: 3 fields where the header has 2; quote a value that holds"):
-        next(rows)
+        next(rows).text("a", "a number")
+
+
+def test_rows_that_cannot_be_used_are_told_and_the_others_kept(tmp_path: Path) -> None:
+    _, rows = read_rows(table(tmp_path, "a\n1\nx\n2,3\n4\n"), ("a",))
+    found, problems = usable(rows, lambda row: row.number("a"))
+    assert found == [1.0, 4.0]
+    with pytest.raises(DataError, match=r"line 2: .* got 'x'; no row of the table can be used \(2 in all\)"):
+        usable(read_rows(table(tmp_path, "a\nx\ny\n"), ("a",))[1], lambda row: row.number("a"))
+    assert [line.split(", ", 1)[1].split(":")[0] for line in problems] == ["line 3", "line 4"]
 
 
 def test_a_path_that_no_file_system_takes_is_no_file(tmp_path: Path) -> None:
