@@ -332,6 +332,8 @@ def stored_spec(stored: StudyRecord, data: Path | None = None) -> StudySpec:
     """Return the study file of a study in the store; ``data`` is where its data lies when that is elsewhere here."""
     plain = dict(stored.spec["study"])
     if data is not None:
+        if "path" not in plain["data"]:
+            raise UserError(f"--data: data of the format {plain['data']['format']} lie in no folder; leave it out")
         plain["data"] = {**plain["data"], "path": str(data.absolute())}
     return from_data(plain, text=stored.spec_text, base=Path(stored.spec["base"]))
 

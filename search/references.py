@@ -73,6 +73,8 @@ def read_trial(engine: Engine, text: str, study: str = "") -> Pointed:
     """
     name, _, wanted = text.rpartition(":")
     name = name or study
+    if not wanted:
+        raise UserError(f"expected STUDY:TRIAL, TRIAL (a number, {BEST} or {BASELINE}) or a file, got {text!r}")
     if not name:
         raise UserError(f"of which study is trial {text}? write STUDY:{text}, or name it with --study")
     record = reading.load_study(engine, name, epochs=False)

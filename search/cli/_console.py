@@ -112,7 +112,8 @@ def study_name(study: str) -> str:
         try:
             data = yaml.safe_load(Path(study).read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError) as error:
-            raise UserError(f"cannot read the study file {study}: {error}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"cannot read the study file {study}: {reason}") from error
         if not isinstance(data, dict) or not isinstance(data.get("name"), str):
             raise UserError(f"{study} has no 'name'; give the study's name or a study file")
         return str(data["name"])

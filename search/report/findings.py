@@ -57,8 +57,9 @@ def _smallest(study: StudyRecord, done: list[TrialRecord]) -> str:
     smallest = min(enough, key=lambda trial: trial.size.parameters if trial.size else 0, default=None)
     if smallest is None or smallest.size is None or smallest is baseline:
         return ""
+    how = "better than" if study.is_better(smallest.value or 0.0, baseline.value) else "as good as"
     return (
-        f"Trial {smallest.number} is as good as the plain recipe with {theme.count(smallest.size.parameters)} "
+        f"Trial {smallest.number} is {how} the plain recipe with {theme.count(smallest.size.parameters)} "
         f"parameters instead of {theme.count(baseline.size.parameters)} "
         f"({theme.metric_name(study.metric)} {theme.number(smallest.value)})."
     )

@@ -294,8 +294,7 @@ def _failures(study: StudyRecord, level: int) -> str:
 def _repeat(study: StudyRecord, level: int) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in study.versions.items())
     skipped = "".join(f"<li>{escape(line)}</li>" for line in study.dataset.skipped)
-    what = study.dataset.noun.capitalize()
-    broken = f"<details><summary>{what} left out</summary><ul>{skipped}</ul></details>" if skipped else ""
+    broken = f"<details><summary>What was left out</summary><ul>{skipped}</ul></details>" if skipped else ""
     return (
         f"<section><h{level}>To repeat this</h{level}>"
         f"<p class='soft'>{escape(versions)}; data fingerprint {escape(study.dataset.fingerprint[:16])}</p>{broken}"

@@ -175,7 +175,8 @@ def warnings(study: StudyRecord) -> list[str]:
             "This study trains from scratch (weights: none): nothing here says how well a pretrained network does."
         )
     if study.dataset.skipped:
-        notes.append(f"{len(study.dataset.skipped)} broken {study.dataset.noun} were left out.")
+        what = "images or annotations" if study.dataset.inputs == "images" else study.dataset.noun
+        notes.append(f"Left out because they are broken: {len(study.dataset.skipped)} {what}.")
     return notes
 
 

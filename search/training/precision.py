@@ -57,9 +57,10 @@ class Precision:
 
 
 class _Detours(TorchFunctionMode):
-    """Lead around the operations that are many times slower in bf16 than in float32 on a CPU (torch 2.11 to 2.14).
+    """Lead around what is many times slower in bf16 than in float32 on a CPU, or wrong there (torch 2.11 to 2.14).
 
-    The backward pass of a depthwise convolution with a stride (5 times slower), and activations in place (3 times).
+    The backward pass of a depthwise convolution with a stride (5 times slower) or with dilation (the gradient of its
+    weights holds what happened to lie in memory), and activations in place (3 times slower).
     """
 
     def __torch_function__(
@@ -72,22 +73,23 @@ class _Detours(TorchFunctionMode):
         named = dict(kwargs or {})
         if func is F.hardtanh and named.get("inplace"):
             named["inplace"] = False
-        elif func is torch.conv2d and torch.is_grad_enabled() and _is_strided_depthwise(*args, **named):
+        elif func is torch.conv2d and torch.is_grad_enabled() and _is_sparse_depthwise(*args, **named):
             with torch.autocast("cpu", enabled=False):
                 return func(args[0].float(), *args[1:], **named).to(torch.get_autocast_dtype("cpu"))
         return func(*args, **named)
 
 
-def _is_strided_depthwise(
+def _is_sparse_depthwise(
     _input: Tensor,
     weight: Tensor,
     _bias: Tensor | None = None,
     stride: int | tuple[int, ...] = 1,
     _padding: object = 0,
-    _dilation: object = 1,
+    dilation: int | tuple[int, ...] = 1,
     groups: int = 1,
 ) -> bool:
-    steps = (stride,) if isinstance(stride, int) else stride
+    """Return whether a convolution works channel by channel and steps over points, by stride or dilation."""
+    steps = [step for given in (stride, dilation) for step in ((given,) if isinstance(given, int) else given)]
     return groups > 1 and groups == weight.shape[0] and any(step > 1 for step in steps)
 
 

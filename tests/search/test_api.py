@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from search import api, artifacts, worker
 from search.errors import ConflictError, DataError, NotFoundError, RunError, SpecError, StoreUrlError, UserError
-from search.records import EpochRecord, StudyRecord, TrialState
+from search.records import DatasetRecord, EpochRecord, StudyRecord, TrialState
+from search.spec import parse_spec
 from search.store import DEFAULT_URL, connection, reading
 from search.training import checkpoint as files
 from spaces.errors import SpaceError
@@ -241,6 +243,16 @@ def test_a_folder_that_cannot_be_written_is_refused(study_file: Path) -> None:
 def test_a_device_that_is_not_there_is_refused(study_file: Path) -> None:
     with pytest.raises(UserError, match="CUDA devices"):
         api.run_study(study_file, device="cuda:77")
+
+
+def test_data_that_lie_in_no_folder_cannot_lie_elsewhere(tmp_path: Path) -> None:
+    spec = parse_spec("name: s\ndata: {format: digits}\nbackbone: squeezenet1_1\n")
+    dataset = DatasetRecord("digits", ("0", "1"), {}, "f")
+    record = StudyRecord("s", "classification", "accuracy", True, spec.backbone, "none", dataset, 1)
+    record = replace(record, spec={"study": spec.to_json(), "base": str(tmp_path)}, spec_text=spec.text)
+    assert api.stored_spec(record).data_format == "digits"
+    with pytest.raises(UserError, match="--data: data of the format digits lie in no folder; leave it out"):
+        api.stored_spec(record, tmp_path)
 
 
 def test_a_study_may_be_given_as_data(folder: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from search.errors import UserError
-from search.references import is_file, read_file, study_of
+from search.references import is_file, read_file, read_trial, study_of
+from search.store import connection
 from spaces.candidate import Candidate, Recipe, Structure
 
 CANDIDATE = Candidate(Structure("torchvision:resnet18", "none", (64, 64), {}), Recipe({}))
@@ -40,3 +41,11 @@ def test_a_file_without_a_candidate_is_refused_in_one_line(tmp_path: Path, text:
     assert "\n" not in str(refused.value)
     with pytest.raises(UserError, match="cannot read the candidate"):
         read_file(str(tmp_path / "nowhere.json"))
+
+
+@pytest.mark.parametrize("text", ["", ":", "colours:"])
+def test_a_trial_without_a_number_is_refused_with_what_was_expected(text: str, tmp_path: Path) -> None:
+    engine = connection.connect(f"sqlite:///{tmp_path}/store.db")
+    with pytest.raises(UserError, match=r"expected STUDY:TRIAL, TRIAL \(a number, best or baseline\) or a file, got '"):
+        read_trial(engine, text, "colours")
+    engine.dispose()

@@ -17,3 +17,9 @@ def test_trials_are_listed_as_table_csv_and_json(here: Path, ftsearch: Callable[
 
 def test_json_and_csv_exclude_each_other(here: Path, ftsearch: Callable[..., Any]) -> None:
     assert ftsearch("trials", "colours", "--json", "--csv").code == 2
+
+
+def test_a_study_file_that_is_not_there_is_named_once(here: Path, ftsearch: Callable[..., Any]) -> None:
+    done = ftsearch("trials", "missing.yaml")
+    assert done.code == 2
+    assert done.err.strip() == "Error: cannot read the study file missing.yaml: No such file or directory"

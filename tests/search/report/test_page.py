@@ -71,7 +71,7 @@ def test_training_from_scratch_and_left_out_images_are_said(study: StudyRecord) 
     dataset = replace(study.dataset, skipped=("a.jpg: truncated",))
     body = body_of(replace(study, weights="none", dataset=dataset))
     assert "trains from scratch" in body
-    assert "1 broken images were left out" in body
+    assert "Left out because they are broken: 1 images or annotations." in body
 
 
 @pytest.mark.parametrize("trials", [0, 1])

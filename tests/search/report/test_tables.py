@@ -28,9 +28,10 @@ def test_the_gain_has_a_margin_from_the_number_of_images(study: StudyRecord) -> 
 
 
 def test_samples_are_called_what_they_are(study: StudyRecord) -> None:
-    texts = replace(study, dataset=replace(study.dataset, noun="texts", skipped=("line 3: empty",)))
+    dataset = replace(study.dataset, inputs="tokens", noun="texts", skipped=("line 3: empty",))
+    texts = replace(study, dataset=dataset)
     assert "30 validation texts" in tables.gain_words(texts)
-    assert tables.warnings(texts)[-1] == "1 broken texts were left out."
+    assert tables.warnings(texts)[-1] == "Left out because they are broken: 1 texts."
 
 
 def test_without_a_baseline_there_is_no_gain(study: StudyRecord) -> None:

@@ -43,6 +43,22 @@ def test_what_is_slow_in_bf16_runs_in_float32(layer: nn.Conv2d, inside: torch.dt
     assert ("Copy" in last) is (inside is torch.float32)  # the convolution's output was turned into bf16
 
 
+def test_weights_of_a_dilated_depthwise_convolution_learn_from_nothing_but_their_inputs() -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(24, 24, 3, padding=2, dilation=2, groups=24, bias=False).to(memory_format=torch.channels_last)
+    images = torch.randn(8, 24, 24, 32).contiguous(memory_format=torch.channels_last)
+    layer(images).square().sum().backward()
+    expected = layer.weight.grad
+    for _ in range(3):
+        spoilt = [torch.full((2**power,), float("nan"), dtype=torch.bfloat16) for power in range(10, 24)]
+        del spoilt  # memory that the next tensors are laid in
+        layer.weight.grad = None
+        with precision.choose(torch.device("cpu"), "bf16").autocast():
+            outputs = layer(images)
+        outputs.float().square().sum().backward()
+        torch.testing.assert_close(layer.weight.grad, expected, rtol=0.05, atol=0.05 * float(expected.abs().max()))
+
+
 def test_a_network_with_activations_in_place_trains_in_bf16_as_in_float32() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(
