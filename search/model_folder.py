@@ -186,7 +186,7 @@ def read(folder: Path) -> ModelFacts:
     if not path.is_file():
         what = "no such folder" if not folder.exists() else f"it holds no {FACTS}"
         raise UserError(f"{folder} is no model: {what}; make one with `ftsearch export STUDY -o {folder}`")
-    _verify(folder)
+    listed = _verify(folder)
     try:
         data = json.loads(path.read_text("utf-8"))
         version = data.get("format") if isinstance(data, dict) else None
@@ -195,13 +195,19 @@ def read(folder: Path) -> ModelFacts:
                 f"{path} is of format {version!r}, this version of ftsearch reads format {FORMAT}; "
                 "use the version that wrote it"
             )
-        return TypeAdapter(ModelFacts).validate_python(data)
+        facts = TypeAdapter(ModelFacts).validate_python(data)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in fault["loc"])
         raise UserError(f"{path}: {place}: {fault['msg']}; export the model again") from error
     except (ValueError, OSError) as error:
         raise UserError(f"cannot read {path}: {error}; export the model again") from error
+    strange = [name for name in facts.files.values() if name not in listed or Path(name).name != name]
+    if strange:
+        raise UserError(
+            f"{path}: files: {strange[0]} is not among the files of {folder / SUMS}; export the model again"
+        )
+    return facts
 
 
 def read_candidate(folder: Path) -> Any:
@@ -217,7 +223,8 @@ def read_candidate(folder: Path) -> Any:
         raise UserError(f"cannot read {path}: {error}; export the model again") from error
 
 
-def _verify(folder: Path) -> None:
+def _verify(folder: Path) -> dict[str, str]:
+    """Return the checksums of the folder's files, which they have."""
     path = folder / SUMS
     try:
         lines = path.read_text("utf-8").splitlines()
@@ -236,6 +243,7 @@ def _verify(folder: Path) -> None:
                 f"{folder / name} is damaged or was changed: its SHA-256 begins with {found[:16]}, {SUMS} says "
                 f"{expected[:16]}; export the model again"
             )
+    return listed
 
 
 def seal(folder: Path) -> None:

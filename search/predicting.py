@@ -86,7 +86,7 @@ def task_of(name: str, options: Mapping[str, Any], facts: Mapping[str, Any]) -> 
     """Return the task of a finished model, with the options and facts that were kept with it.
 
     Raises:
-        UserError: no such task here, or its options are of another version.
+        UserError: no such task here, or its options or facts are of another version.
     """
     known = specs.tasks()
     if name not in known:
@@ -98,7 +98,13 @@ def task_of(name: str, options: Mapping[str, Any], facts: Mapping[str, Any]) -> 
         fault = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in fault["loc"])
         raise UserError(f"options of the task {name}: {place}: {fault['msg']}") from error
-    return task.restore(chosen, facts)
+    try:
+        return task.restore(chosen, facts)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"the task {name} cannot be restored: what was kept of it is incomplete or of another form ({error!r}); "
+            "export the model again"
+        ) from error
 
 
 def rebuilt(

@@ -33,6 +33,9 @@ def problems(
                 yield loc, f"{name}: this key is needed"
             case "value_error":
                 yield loc, f"{name}: {fault['msg'].removeprefix('Value error, ')}"
+            case "string_pattern_mismatch" if name == "name":
+                expected = "letters of ASCII, digits, '.', '_' and '-', at most 64, the first a letter or a digit"
+                yield loc, f"{name}: expected {expected}, got {fault['input']!r}"
             case "union_tag_invalid":
                 context = fault["ctx"]
                 key = context["discriminator"].strip("'")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -71,7 +71,26 @@ def recognise(path: Path, task: str | None = None) -> Recognised:
         seen = ", ".join(f"{one.why} ({one.task})" for one in found)
         other = found[0].task
         raise UserError(f"{path} holds no data that are known for the task {task}, but {seen}; try --task {other}")
-    raise UserError(f"{path} holds no data of a known kind; expected {KINDS}")
+    raise UserError(f"{path} holds no data of a known kind; expected {KINDS}{_columns_seen(path)}")
+
+
+def _columns_seen(path: Path) -> str:
+    """Return which columns a table has, and which ones are looked for; of a folder, which tables are in it.
+
+    Raises:
+        DataError: the table cannot be read.
+    """
+    if path.is_dir():
+        tables = [file.name for file in sorted(path.iterdir()) if file.suffix.lower() in textual.SUFFIXES]
+        shown = ", ".join(tables[:4]) + (" ..." if len(tables) > 4 else "")
+        return f"; there are tables in it ({shown}): name one of them, as {path / tables[0]}" if tables else ""
+    if not path.is_file() or path.suffix.lower() not in (".csv", ".tsv"):
+        return ""
+    columns, _ = tabular.read_rows(path, ())
+    hint = tabular.separated_otherwise(columns, "\t" if path.suffix.lower() == ".tsv" else ",")
+    kinds = (("images", _IMAGE_COLUMNS), ("texts", textual.TEXT_NAMES), ("labels", textual.LABEL_NAMES))
+    known = ", ".join(f"of {what} ({', '.join(names[:3])} ...)" for what, names in kinds)
+    return f"; the header has {', '.join(columns) or 'nothing'}{hint}; known are columns {known}"
 
 
 def _recognised(path: Path) -> list[Recognised]:
@@ -181,6 +200,8 @@ def _table(path: Path) -> list[Recognised]:
     text = _column(columns, textual.TEXT_NAMES)
     image = _column(columns, _IMAGE_COLUMNS) if text is None else None
     column = text or image
+    if image is not None and label is None:
+        return _numbers(path, image, [name for name in columns if name not in (image, "split")], rows)
     if column is None or label is None:
         return []
     values = [row.get(label, "") for row in rows]
@@ -195,6 +216,20 @@ def _table(path: Path) -> list[Recognised]:
         options["label_column"] = label
     what = ("a label", "labels", "numbers")[kind]
     return [Recognised(task, format_, f"{path.name} with a column {column!r} and {what} in {label!r}", options)]
+
+
+def _numbers(path: Path, image: str, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> list[Recognised]:
+    """Return what a table of images is for whose other columns are called after what they say of each."""
+    values = [row.get(column, "") for column in columns for row in rows]
+    if not values or not all(values) or not _are_numbers(values):
+        return []
+    options: dict[str, Json] = {} if image == "path" else {"path_column": image}
+    shown = ", ".join(map(repr, columns[:4])) + (" ..." if len(columns) > 4 else "")
+    if len(columns) > 1 and set(values) <= {"0", "1"}:
+        why = f"{path.name} with a column {image!r} and 1 or 0 in {shown}"
+        return [Recognised("multilabel", "csv_labels", why, options | {"label_columns": list(columns)})]
+    why = f"{path.name} with a column {image!r} and numbers in {shown}"
+    return [Recognised("regression", "csv_numbers", why, options | {"target_columns": list(columns)})]
 
 
 def _tagged(path: Path) -> list[Recognised]:
@@ -220,8 +255,8 @@ def _rows(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
 
 def _objects(path: Path) -> Iterator[dict[str, str]]:
     """Yield the first objects of a JSON list, or of a file with one a line; lists of labels parted by semicolons."""
-    text = path.read_text(encoding="utf-8-sig")
     try:
+        text = path.read_text(encoding="utf-8-sig")
         entries = json.loads(text) if text.lstrip().startswith("[") else map(json.loads, text.splitlines())
         for entry in islice(entries, _LOOKED_AT):
             if isinstance(entry, dict):
@@ -229,8 +264,8 @@ def _objects(path: Path) -> Iterator[dict[str, str]]:
                     str(key): ";".join(map(str, value)) + ";" if isinstance(value, list) else str(value)
                     for key, value in entry.items()
                 }
-    except ValueError:
-        return  # no JSON: nothing is known of it
+    except (ValueError, RecursionError):
+        return  # no JSON, or no text at all: nothing is known of it
 
 
 def _column(columns: Sequence[str], known: Sequence[str]) -> str | None:

@@ -135,7 +135,10 @@ def _checkpoint(record: StudyRecord, trial: TrialRecord, shelf: Shelf) -> Checkp
         return checkpoint.get(shelf, str(trial.checkpoint))
     except TrialError as error:
         whose = f"trial {trial.number}" if str(trial.checkpoint).startswith("trial") else "the refit"
-        raise UserError(f"the weights of {whose} of {record.name!r} are gone: {error}") from error
+        raise UserError(
+            f"the weights of {whose} of {record.name!r} are gone: {error}; name another with --candidate, or train it "
+            f"again with `ftsearch refit {record.name}`"
+        ) from error
 
 
 def winner_of(record: StudyRecord, trial: TrialRecord, shelf: Shelf, data: Path | None, tell: Tell) -> Winner:

@@ -98,6 +98,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (FinetuneError, SpaceError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return getattr(error, "exit_code", 2)
+    except MemoryError as error:
+        print(f"Error: out of memory: {error or 'no more to be had'}; use a smaller input_size", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130

@@ -12,7 +12,7 @@ from PIL import Image
 
 from search.data import splits
 from search.data.assembly import Cut, Listed, OnError, gather, in_parallel
-from search.data.images import FileImage
+from search.data.images import FileImage, is_there
 from search.data.sample import Dataset, Split
 from search.errors import DataError
 
@@ -158,7 +158,7 @@ def _scaled(box: Drawn, size: tuple[int, int]) -> Drawn:
 
 def _upright_size(path: Path) -> tuple[int, int] | str:
     """Return width and height of the image file as it is shown, or why there is none."""
-    if not path.is_file():
+    if not is_there(path):
         return f"its image {path} does not exist"
     try:
         with Image.open(path) as image:

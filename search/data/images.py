@@ -56,6 +56,14 @@ class StoredImage:
         return hashlib.sha256(f"{image.mode}{image.size}".encode() + image.tobytes()).digest()
 
 
+def is_there(path: Path) -> bool:
+    """Return whether ``path`` is a file; False too for a name that no file system takes, as tables may hold one."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return ``image`` in 8-bit RGB; 16-bit and float pictures keep their whole range of brightness."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):

@@ -31,8 +31,9 @@ def cut(
     for label, indices in sorted(members.items()):
         if len(indices) < len(wanted) + 1:
             raise DataError(
-                f"class {classes[label]!r} has {len(indices)} samples; at least {len(wanted) + 1} are needed to cut "
-                f"{' and '.join(split.value for split, _ in wanted)} from it"
+                f"class {classes[label]!r} has {len(indices)} sample{'s' * (len(indices) > 1)}; at least "
+                f"{len(wanted) + 1} are needed to cut {' and '.join(split.value for split, _ in wanted)} from it: add "
+                "some, or leave the class out"
             )
         order = np.random.default_rng([seed, label]).permutation(len(indices))
         start = 0

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from search.data.images import FileImage
+from search.data.images import FileImage, is_there
 from search.data.sample import Split
 from search.errors import DataError
 
+T = TypeVar("T")
 SPLITS = {
     "train": Split.TRAIN,
     "training": Split.TRAIN,
@@ -21,14 +24,20 @@ SPLITS = {
     "test": Split.TEST,
 }
 """Words by which people call the parts of their data."""
+LONGEST = 2**30
+"""Characters that a field of a table may have."""
+_SHOWN = 300
+_LARGEST = 1e18  # its square, of which a loss is the mean, still is a number of 32 bits
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row; ``place`` is how an error calls it: ``labels.csv, line 3``."""
+    """One row; ``place`` is how an error calls it: ``labels.csv, line 3``. A ``fault`` is why it cannot be used."""
 
     place: str
     values: dict[str, str]
+    fault: str = ""
 
     def split(self, column: str) -> Split | None:
         """Return the part of the data that ``column`` names; None where it is empty or missing.
@@ -45,11 +54,33 @@ class Row:
         """Return what stands in ``column``; ``what`` says what every row needs.
 
         Raises:
-            DataError: nothing does.
+            DataError: nothing does, or the row has a fault.
         """
+        if self.fault:
+            raise DataError(f"{self.place}: {self.fault}")
         if not self.values[column]:
             raise DataError(f"{self.place}: the column {column!r} is empty; every row needs {what}")
         return self.values[column]
+
+    def number(self, column: str) -> float:
+        """Return the number that stands in ``column``.
+
+        Raises:
+            DataError: there is none, it is not finite, or larger than networks can compute with.
+        """
+        text = self.text(column, f"a number in {column!r}")
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise DataError(f"{self.place}: the column {column!r} must hold a finite number, got {text!r}")
+        if abs(number) > _LARGEST:
+            raise DataError(
+                f"{self.place}: the column {column!r} must hold numbers up to {_LARGEST:g}, got {text!r}; networks "
+                "compute with 32 bits: give it in another unit"
+            )
+        return number
 
     def image(self, column: str, root: Path) -> FileImage:
         """Return the image file that ``column`` names, relative to ``root``.
@@ -58,9 +89,59 @@ class Row:
             DataError: there is none.
         """
         path = root / self.text(column, "a path")
-        if not path.is_file():
-            raise DataError(f"{self.place}: no file {path}; paths start at {root} (set `data.root` to change that)")
+        if not is_there(path):
+            raise DataError(
+                f"{self.place}: no file {_short(path)}; paths start at {root} (set `data.root` to change that)"
+            )
         return FileImage(path)
+
+
+def usable(rows: Iterable[Row], read: Callable[[Row], T]) -> tuple[list[T], list[str]]:
+    """Return what ``read`` makes of the rows that can be used, and a line for each of the others.
+
+    Raises:
+        DataError: no row can be used.
+    """
+    found: list[T] = []
+    problems: list[str] = []
+    for row in rows:
+        try:
+            found.append(read(row))
+        except DataError as error:
+            problems.append(str(error))
+    if problems and not found:
+        raise DataError(f"{problems[0]}; no row of the table can be used ({len(problems)} in all)")
+    return found, problems
+
+
+def lines_of(file: Path) -> list[str]:
+    """Return what stands in the lines of a text file, those without anything left out.
+
+    Raises:
+        DataError: it cannot be read, or is no UTF-8 text.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror}; expected a text file, a name a line") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def separated_otherwise(columns: Sequence[str], separator: str = ",") -> str:
+    """Return what to do about a header of one column that another separator than ``separator`` seems to part."""
+    found = [mark for mark in _OTHER_SEPARATORS if mark != separator and len(columns) == 1 and mark in columns[0]]
+    if not found:
+        return ""
+    return (
+        f"; its columns seem to be parted by {_OTHER_SEPARATORS[found[0]]}: save it with commas, or with tabs as .tsv"
+    )
+
+
+def _short(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def read_rows(table: Path, needed: Sequence[str]) -> tuple[tuple[str, ...], Iterator[Row]]:
@@ -77,19 +158,38 @@ def read_rows(table: Path, needed: Sequence[str]) -> tuple[tuple[str, ...], Iter
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"the table {table} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    csv.field_size_limit(LONGEST)
     # Lines keep their ends: a quoted field may hold some of its own.
-    reader = csv.DictReader(
-        text.splitlines(keepends=True), delimiter="\t" if table.suffix.lower() == ".tsv" else ",", restval=""
-    )
-    columns = tuple(column.strip() for column in reader.fieldnames or ())
+    separator = "\t" if table.suffix.lower() == ".tsv" else ","
+    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=separator, restval="")
+    columns = tuple(column.strip() for column in _header(table, reader))
     reader.fieldnames = list(columns)
     for column in needed:
         if column not in columns:
-            raise DataError(f"{table}: no column {column!r}; the header has {', '.join(columns) or 'nothing'}")
+            hint = separated_otherwise(columns, separator)
+            raise DataError(f"{table}: no column {column!r}; the header has {', '.join(columns) or 'nothing'}{hint}")
+        if columns.count(column) > 1:
+            raise DataError(f"{table}: the column {column!r} stands twice in the header; rename one of them")
     return columns, _rows(table, reader)
 
 
+def _header(table: Path, reader: csv.DictReader[str]) -> Sequence[str]:
+    try:
+        return reader.fieldnames or ()
+    except csv.Error as error:
+        raise DataError(f"{table}, line 1: {error}; expected a header with the names of the columns") from error
+
+
 def _rows(table: Path, reader: csv.DictReader[str]) -> Iterator[Row]:
-    for values in reader:
-        named = {key: (value or "").strip() for key, value in values.items() if isinstance(key, str)}
-        yield Row(f"{table}, line {reader.line_num}", named)
+    columns = reader.fieldnames or ()
+    try:
+        for values in reader:
+            place = f"{table}, line {reader.line_num}"
+            extra: object = values.pop(None, None)  # what DictReader has no name for
+            fault = ""
+            if isinstance(extra, list) and any(extra):
+                found = len(columns) + len(extra)
+                fault = f"{found} fields where the header has {len(columns)}; quote a value that holds the separator"
+            yield Row(place, {key: (value or "").strip() for key, value in values.items()}, fault)
+    except csv.Error as error:
+        raise DataError(f"{table}, line {reader.line_num}: {error}; expected a row of values") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from search.data.assembly import Cut, Listed, OnError, gather
 from search.data.sample import Dataset, Split
 from search.errors import DataError
 
+_WHOLE = re.compile(r"-?[0-9]+")
 _EXCERPT = 200
 """Characters of a text that its name shows."""
 
@@ -167,6 +169,6 @@ def limited(listed: Sequence[Listed], limit: int | None, seed: int) -> list[List
 def ordered_names(labels: Sequence[str]) -> tuple[str, ...]:
     """Return the different ``labels`` in order: as numbers where all are whole numbers, else by the alphabet."""
     found = set(labels)
-    if all(label.lstrip("-").isdigit() for label in found):
+    if all(_WHOLE.fullmatch(label) for label in found):
         return tuple(sorted(found, key=int))
     return tuple(sorted(found))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any, ClassVar
 from search.data import splits, texts
 from search.data.assembly import Cut, Listed, OnError
 from search.data.sample import Dataset, Split
-from search.data.tabular import SPLITS, Row
+from search.data.tabular import LONGEST, SPLITS, Row, separated_otherwise
 from search.data.texts import Text
 from search.errors import DataError
 
@@ -23,7 +24,6 @@ TEXT_NAMES = ("text", "sentence", "sentence1", "premise", "question1", "question
 PAIRS = {"sentence1": "sentence2", "premise": "hypothesis", "question1": "question2", "text": "text_pair"}
 """The second text's column where the first one's is called so."""
 LABEL_NAMES = ("label", "labels", "class", "category", "sentiment", "target", "intent", "score")
-_LONGEST = 2**30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +68,7 @@ class Table:
     rows: Iterator[Row | str]
 
 
+_HALVES = re.compile("[\ud800-\udfff]")
 Reader = Callable[[Table], Callable[[Row], Any]]
 """Looks for the columns it needs, then reads the label of every row; both raise DataError."""
 
@@ -151,7 +152,10 @@ def column(table: Table, given: str | None, known: Sequence[str], what: str, opt
     lower = {name.lower(): name for name in reversed(table.columns)}
     found = next((lower[name] for name in known if name in lower), None)
     if found is None:
-        raise DataError(f"{table.name}: no column with {what} found; the header has {header}; set `data.{option}`")
+        hint = separated_otherwise(table.columns, "\t" if table.name.lower().endswith(".tsv") else ",")
+        raise DataError(
+            f"{table.name}: no column with {what} found; the header has {header}{hint}; set `data.{option}`"
+        )
     return found
 
 
@@ -188,7 +192,7 @@ def _rows(file: Path, columns: tuple[str, ...], lines: Lines) -> Iterator[Row | 
 
 
 def _separated(file: Path, text: str) -> Lines:
-    csv.field_size_limit(_LONGEST)
+    csv.field_size_limit(LONGEST)
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
         for fields in reader:
@@ -204,7 +208,7 @@ def _tabbed(text: str) -> Lines:
     """
     # Not splitlines(), which also parts a text at characters such as U+2028.
     plain = [line.split("\t") for line in text.replace("\r\n", "\n").rstrip("\n").split("\n")]
-    csv.field_size_limit(_LONGEST)
+    csv.field_size_limit(LONGEST)
     try:
         quoted = list(csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True))
     except csv.Error:
@@ -221,7 +225,7 @@ def _json_table(file: Path, text: str, split: Split | None) -> Table:
             entries: list[tuple[str, Any]] = [
                 (f"{file}, entry {n}", entry) for n, entry in enumerate(json.loads(text), 1)
             ]
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{file} is no valid JSON: {error}") from error
     else:
         entries = [(f"{file}, line {n}", line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
@@ -235,11 +239,14 @@ def _json_row(place: str, entry: Any) -> Row | str:
     if isinstance(entry, str):
         try:
             entry = json.loads(entry)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return f"{place}: no valid JSON: {error}"
     if not isinstance(entry, dict):
         return f"{place}: expected a JSON object with a text and its label, got {texts.shortened(repr(entry), 60)}"
-    return Row(place, {str(name): plain_text(value) for name, value in entry.items()})
+    values = {str(name): plain_text(value) for name, value in entry.items()}
+    if any(_HALVES.search(value) for value in values.values()):
+        return f"{place}: holds half of a surrogate pair such as \\ud83d alone, which stands for no character"
+    return Row(place, values)
 
 
 def plain_text(value: Any) -> str:

@@ -29,7 +29,8 @@ def engine_of(name: str) -> type[Engine]:
     found: dict[str, type[Engine]] = load("search.engines", "engine", "ftsearch.engines")
     if name not in found:
         near = difflib.get_close_matches(name, found, 1)
-        raise UserError(f"--engine: expected one of {', '.join(found)}, got {name!r}" + f"; {near[0]}?" * bool(near))
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UserError(f"--engine: expected one of {', '.join(found)}, got {name!r}{hint}")
     return found[name]
 
 

@@ -208,7 +208,9 @@ def _verdict(study: StudyRecord) -> str:
     if not rows:
         return ""
     best, plain = rows[0], next((row for row in rows if row.is_baseline), None)
-    how = f"{len(best.values)} fresh trainings" + (f" over {best.folds} folds" if best.folds > 1 else "")
+    how = f"{len(best.values)} fresh training{'s' * (len(best.values) > 1)}" + (
+        f" over {best.folds} folds" if best.folds > 1 else ""
+    )
     name = "the plain recipe" if best.is_baseline else f"trial {best.number}"
     text = f"With {how} {name} is best: {theme.metric_name(study.metric)} {_mean(best)}"
     if best.is_baseline or plain is None:

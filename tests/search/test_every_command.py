@@ -53,3 +53,13 @@ def test_another_package_named_spaces_is_told_from_ours(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "another package named 'spaces'" in done.stderr
+
+
+def test_memory_that_runs_out_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def app(**_: object) -> None:
+        raise MemoryError("Unable to allocate 447. GiB")
+
+    monkeypatch.setattr(cli, "build_app", lambda: app)
+    assert cli.main(["plan", "a.yaml"]) == 1
+    said = capsys.readouterr().err
+    assert said == "Error: out of memory: Unable to allocate 447. GiB; use a smaller input_size\n"

@@ -126,7 +126,9 @@ def test_weights_that_were_removed_or_damaged_are_named(here: Path) -> None:
     (kept,) = here.glob("runs/colours/trial-*.safetensors")
     content = kept.read_bytes()
     kept.write_bytes(content[:-8] + bytes(8))
-    with pytest.raises(UserError, match=r"weights of trial \d of 'colours' are gone: .* is damaged"):
+    with pytest.raises(
+        UserError, match=r"weights of trial \d of 'colours' are gone: .* is damaged.*; name another with --candidate"
+    ):
         export_study("colours")
     kept.unlink()
     with pytest.raises(UserError, match=r"weights of trial \d of 'colours' are gone: .*No such file"):

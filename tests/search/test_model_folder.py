@@ -56,7 +56,7 @@ def test_what_was_written_is_read_and_other_programs_can_check_it(tmp_path: Path
 def test_a_new_model_replaces_an_older_one_and_leaves_nothing_of_it(tmp_path: Path) -> None:
     folder = written(tmp_path / "model")
     with model_folder.replacing(folder) as place:
-        (place / model_folder.FACTS).write_text(replace(FACTS, name="newer").to_json(), "utf-8")
+        (place / model_folder.FACTS).write_text(replace(FACTS, name="newer", files={}).to_json(), "utf-8")
         (place / model_folder.CANDIDATE).write_text("{}", "utf-8")
     assert model_folder.read(folder).name == "newer"
     assert sorted(path.name for path in folder.iterdir()) == ["SHA256SUMS", "candidate.json", "model.json"]
@@ -151,3 +151,15 @@ def test_facts_of_another_form_are_refused(tmp_path: Path, change: dict[str, obj
         (place / model_folder.CANDIDATE).write_text("{}", "utf-8")
     with pytest.raises(UserError, match=message):
         model_folder.read(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["../secret.onnx", "other.onnx"])
+def test_a_file_that_no_checksum_vouches_for_is_refused(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "model"
+    (tmp_path / "secret.onnx").write_bytes(b"not ours")
+    with model_folder.replacing(folder) as place:
+        (place / model_folder.FACTS).write_text(replace(FACTS, files={"onnx": name}).to_json(), "utf-8")
+        (place / model_folder.CANDIDATE).write_text("{}", "utf-8")
+        (place / "model.onnx").write_bytes(b"weights")
+    with pytest.raises(UserError, match=rf"model\.json: files: {name} is not among the files of .*SHA256SUMS"):
+        model_folder.read(folder)

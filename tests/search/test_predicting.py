@@ -92,3 +92,7 @@ def test_options_of_another_version_are_refused() -> None:
         task_of("smell", {}, {})
     with pytest.raises(UserError, match="options of the task detection: overlap"):
         task_of("detection", {"overlap": "much"}, {"input_size": [64, 64]})
+    with pytest.raises(
+        UserError, match=r"the task detection cannot be restored: .*'input_size'.*; export the model again"
+    ):
+        task_of("detection", {}, {})

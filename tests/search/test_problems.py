@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from search.problems import problems
 
@@ -29,3 +29,14 @@ def test_an_unknown_key_is_told_its_neighbour_and_a_wrong_value_what_was_expecte
     assert place == ("training", "epochs")
     assert "training.epochs: expected an integer" in text
     assert "got 'many'" in text
+
+
+def test_a_name_of_another_form_is_told_in_words_and_not_by_a_regular_expression() -> None:
+    class Named(BaseModel):
+        name: str = Field(pattern="^[A-Z]$")
+
+    with pytest.raises(ValidationError) as caught:
+        Named.model_validate({"name": "a/b"})
+    ((place, text),) = problems(caught.value, {"name": "a/b"}, Named.model_json_schema())
+    assert place == ("name",)
+    assert text.endswith("at most 64, the first a letter or a digit, got 'a/b'")

@@ -100,6 +100,8 @@ def test_parts_inside_images_and_masks_are_told_too(tmp_path: Path) -> None:
         ("a.csv", "path,label\n1.png,cat\n", ("classification", "csv")),
         ("a.csv", "path,labels\n1.png,cat;dog\n", ("multilabel", "csv_labels")),
         ("a.csv", "path,target\n1.png,0.5\n", ("regression", "csv_numbers")),
+        ("a.csv", "path,weight,age,split\n1.png,0.5,3,train\n", ("regression", "csv_numbers")),
+        ("a.csv", "image,cat,dog\n1.png,1,0\n2.png,0,1\n", ("multilabel", "csv_labels")),
         ("a.conll", CONLL, ("tokens", "conll")),
         ("a.txt", CONLL, ("tokens", "conll")),
     ],
@@ -112,6 +114,32 @@ def test_a_table_is_told_by_its_columns_and_labels(tmp_path: Path, name: str, te
 def test_columns_of_other_names_go_into_the_study_file(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", "filename,class\n1.png,cat\n")
     assert recognise(tmp_path / "a.csv").options == {"path_column": "filename", "label_column": "class"}
+
+
+def test_columns_that_are_called_after_what_they_say_are_the_targets(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", "img,weight,age,split\n1.png,0.5,3,train\n")
+    assert recognise(tmp_path / "a.csv").options == {"path_column": "img", "target_columns": ["weight", "age"]}
+    write(tmp_path / "b.csv", "path,cat,dog\n1.png,1,0\n")
+    assert recognise(tmp_path / "b.csv").options == {"label_columns": ["cat", "dog"]}
+
+
+def test_a_table_that_is_not_known_says_its_columns_and_one_that_cannot_be_read_why(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", "path;label\n1.png;cat\n")
+    with pytest.raises(UserError, match=r"path;label; its columns seem to be parted by semicolons.*known are"):
+        recognise(tmp_path / "a.csv")
+    with pytest.raises(UserError, match=r"there are tables in it \(a\.csv\): name one of them, as .*a\.csv$"):
+        recognise(tmp_path)
+    write(tmp_path / "b.csv", "path,colour\n1.png,red\n")
+    with pytest.raises(UserError, match=r"header has path, colour; known are columns of images \(path, image, "):
+        recognise(tmp_path / "b.csv")
+    (tmp_path / "c.csv").write_bytes("text,label\né,1\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"c\.csv is not UTF-8 text"):
+        recognise(tmp_path / "c.csv")
+    (tmp_path / "d.jsonl").write_bytes(b"\xff\xfe")
+    (tmp_path / "e.json").write_text("[" * 100_000)
+    for name in ("d.jsonl", "e.json"):
+        with pytest.raises(UserError, match="no data of a known kind"):
+            recognise(tmp_path / name)
 
 
 def test_a_folder_of_tables_is_told_by_its_training_part(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from search.data.assembly import Cut, OnError
 from search.data.boxes import Drawn, Faults, Found, dataset
 from search.data.formats._base import Format
+from search.data.images import is_there
 from search.data.sample import Dataset, Split
 from search.data.tabular import SPLITS
 from search.errors import DataError
@@ -129,7 +130,7 @@ def _categories(file: Path, data: Mapping[str, Any]) -> dict[int, str]:
     for place, category in enumerate(data["categories"]):
         try:
             number, name = int(category["id"]), str(category["name"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{file}: categories[{place}] needs an `id` and a `name`, got {category!r}") from error
         if found.setdefault(number, name) != name:
             raise DataError(f"{file}: the category id {number} is both {found[number]!r} and {name!r}")
@@ -155,9 +156,11 @@ def _listed(
     for place, image in enumerate(data["images"]):
         try:
             number, name = image["id"], str(image["file_name"])
+            hash(number)
             size = (int(image["width"]), int(image["height"])) if image.get("width") and image.get("height") else None
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"{file}: images[{place}] needs an `id` and a `file_name`, got {image!r}") from error
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+            wanted = "an `id`, a `file_name`, and a `width` and `height` in pixels if any"
+            raise DataError(f"{file}: images[{place}] needs {wanted}; got {image!r}") from error
         if number in seen:
             raise DataError(f"{file}: images[{place}] has the id {number!r} of another image")
         seen.add(number)
@@ -174,7 +177,7 @@ def _box(file: Path, place: int, annotation: Any, categories: Mapping[int, str],
     try:
         left, top, width, height = (float(side) for side in annotation["bbox"])
         number = annotation["category_id"]
-        hash(annotation["image_id"])
+        hash((annotation["image_id"], number))
     except (KeyError, TypeError, ValueError):
         faults.add(f"{where}: needs an `image_id`, a `category_id` and a `bbox` of [x, y, width, height] in pixels")
         return None
@@ -190,7 +193,7 @@ def _root(file: Path, first: str) -> Path:
         *(file.parent, file.parent / "images", above / part, above / "images" / part, above / "images"),
         *(above, file.parent / part, file.parent / "images" / part),
     ]
-    return next((folder for folder in places if (folder / first).is_file()), file.parent)
+    return next((folder for folder in places if is_there(folder / first)), file.parent)
 
 
 format = Coco()  # noqa: A001  # the room's word for its plug-in

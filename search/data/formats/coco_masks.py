@@ -16,7 +16,7 @@ import numpy as np
 from search.data import splits
 from search.data.assembly import Cut, Listed, OnError, gather, in_parallel
 from search.data.formats._base import Format
-from search.data.images import FileImage
+from search.data.images import FileImage, is_there
 from search.data.masks import VOID, Classes, size_of
 from search.data.sample import Dataset, Split
 from search.errors import DataError
@@ -129,26 +129,34 @@ class _Table:
             DataError: missing, no JSON, not in COCO's form, outlines of an image that is not listed.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = json.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise DataError(f"{path} does not exist; `data.path` is relative to the study file") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"cannot read {path}: {error}; expected COCO's JSON") from error
         for key in ("images", "annotations", "categories"):
             rows = data.get(key) if isinstance(data, dict) else None
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
                 raise DataError(f"{path}: expected COCO's JSON, with a list of objects under {key!r}")
-        images = {_of(row, "id", path, "an image"): row for row in data["images"]}
+        images = _by_id(data["images"], path, "an image")
         objects: dict[Json, list[Mapping[str, Json]]] = {key: [] for key in images}
         for row in data["annotations"]:
             image = _of(row, "image_id", path, "an annotation")
             if image not in objects:
                 raise DataError(f"{path}: annotation {row.get('id')} is of image {image!r}, which is not listed")
             objects[image].append(row)
-        categories = {
-            _of(row, "id", path, "a category"): str(_of(row, "name", path, "a category")) for row in data["categories"]
-        }
+        named = _by_id(data["categories"], path, "a category")
+        categories = {key: str(_of(row, "name", path, "a category")) for key, row in named.items()}
         return cls(path, tuple(images.values()), {key: tuple(rows) for key, rows in objects.items()}, categories)
+
+
+def _by_id(rows: Sequence[Mapping[str, Json]], path: Path, what: str) -> dict[Json, Mapping[str, Json]]:
+    found: dict[Json, Mapping[str, Json]] = {}
+    for row in rows:
+        key = _of(row, "id", path, what)
+        if found.setdefault(key, row) != row:
+            raise DataError(f"{path}: {what} has the id {key!r} of another one; ids must differ")
+    return found
 
 
 def _of(row: Mapping[str, Json], key: str, path: Path, what: str) -> Json:
@@ -181,14 +189,14 @@ def _read(table: _Table, names: tuple[str, ...], folder: Path, image: Mapping[st
     width, height, file = image.get("width"), image.get("height"), image.get("file_name")
     if not (isinstance(file, str) and isinstance(width, int) and isinstance(height, int) and min(width, height) > 0):
         return "needs file_name, width and height"
-    if not (folder / file).is_file():
+    if not is_there(folder / file):
         return f"there is no file {folder / file}"
     size = size_of(folder / file)
     if size is not None and size != (width, height):
         return f"the file is {size[0]}x{size[1]} pixels, the table says {width}x{height}"
     found: list[tuple[int, Shape]] = []
     for row in table.objects[image["id"]]:
-        if row.get("category_id") not in table.categories:
+        if not isinstance(row.get("category_id"), int | str) or row["category_id"] not in table.categories:
             return f"annotation {row.get('id')}: unknown category {row.get('category_id')!r}"
         counts, area, fault = _encoded(row.get("segmentation"), width, height)
         if fault:
@@ -213,6 +221,8 @@ def _encoded(given: Json, width: int, height: int) -> tuple[bytes, int, str]:
         parts = coco.frPyObjects([[float(number) for number in part] for part in given], height, width)
         one = coco.merge(parts)
     elif isinstance(given, dict) and given.get("size") == [height, width] and given.get("counts"):
+        if not _are_counts(given["counts"]):
+            return b"", 0, "run lengths must be whole numbers from 0 on, or text as COCO packs them"
         try:
             one = coco.frPyObjects(given, height, width) if isinstance(given["counts"], list) else dict(given)
             one["counts"] = one["counts"].encode() if isinstance(one["counts"], str) else one["counts"]
@@ -225,6 +235,13 @@ def _encoded(given: Json, width: int, height: int) -> tuple[bytes, int, str]:
         return b"", 0, f"segmentation must be polygons, or run lengths of size [{height}, {width}]"
     area = int(coco.area(one))
     return one["counts"], area, "" if area > 0 else "an outline without a pixel inside the image"
+
+
+def _are_counts(given: Json) -> bool:
+    """Return whether run lengths are of a form that faster-coco-eval takes; it ends in a RuntimeError for others."""
+    if isinstance(given, list):
+        return all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in given)
+    return isinstance(given, str)
 
 
 def _polygon_fault(given: Sequence[Json]) -> str:

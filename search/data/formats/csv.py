@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from search.data.assembly import Cut, Listed, OnError, assemble
 from search.data.formats._base import Format
 from search.data.sample import Dataset
-from search.data.tabular import Row, read_rows
+from search.data.tabular import Row, read_rows, usable
+from search.data.texts import refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,13 @@ class Csv(Format):
         root = base / Path(options.root).expanduser() if options.root else table.parent
         cut = Cut(options.val_share, options.test_share, options.seed)
         _, rows = read_rows(table, (options.path_column, options.label_column))
-        return assemble(table.stem, [_listed(row, root, options) for row in rows], cut, options.on_error)
+        listed, problems = usable(rows, partial(_listed, root, options))
+        refuse(problems, options.on_error)
+        found = assemble(table.stem, listed, cut, options.on_error)
+        return replace(found, skipped=(*problems, *found.skipped))
 
 
-def _listed(row: Row, root: Path, options: Options) -> Listed:
+def _listed(root: Path, options: Options, row: Row) -> Listed:
     for column in (options.path_column, options.label_column):
         row.text(column, "a path and a label")
     image = row.image(options.path_column, root)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -12,7 +12,8 @@ from search.data import splits
 from search.data.assembly import Cut, Listed, OnError, gather
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
-from search.data.tabular import Row, read_rows
+from search.data.tabular import Row, read_rows, usable
+from search.data.texts import refuse
 from search.errors import DataError
 
 _YES, _NO = ("1", "1.0", "true", "yes"), ("", "0", "0.0", "false", "no")
@@ -60,10 +61,8 @@ class CsvLabels(Format):
         table = base / Path(options.path).expanduser()
         root = base / Path(options.root).expanduser() if options.root else table.parent
         _, rows = read_rows(table, (options.path_column, *(options.label_columns or (options.label_column,))))
-        listed = [
-            Listed(row.image(options.path_column, root), _labels(row, options), row.split(options.split_column))
-            for row in rows
-        ]
+        listed, problems = usable(rows, partial(_listed, root, options))
+        refuse(problems, options.on_error)
         names = options.label_columns or tuple(sorted({name for item in listed for name in item.label}))
         if listed and not names:
             raise DataError(f"{table}: no row has a label in the column {options.label_column!r}")
@@ -80,7 +79,11 @@ class CsvLabels(Format):
             test_share=options.test_share,
         )
         _check(found)
-        return found
+        return replace(found, skipped=(*problems, *found.skipped))
+
+
+def _listed(root: Path, options: Options, row: Row) -> Listed:
+    return Listed(row.image(options.path_column, root), _labels(row, options), row.split(options.split_column))
 
 
 def _labels(row: Row, options: Options) -> tuple[str, ...]:

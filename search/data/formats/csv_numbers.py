@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -13,8 +12,8 @@ from search.data import splits
 from search.data.assembly import Cut, Listed, OnError, gather
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
-from search.data.tabular import Row, read_rows
-from search.errors import DataError
+from search.data.tabular import Row, read_rows, usable
+from search.data.texts import refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +54,9 @@ class CsvNumbers(Format):
         table = base / Path(options.path).expanduser()
         root = base / Path(options.root).expanduser() if options.root else table.parent
         _, rows = read_rows(table, (options.path_column, *options.target_columns))
-        listed = [
-            Listed(
-                row.image(options.path_column, root),
-                tuple(_number(row, column) for column in options.target_columns),
-                row.split(options.split_column),
-            )
-            for row in rows
-        ]
-        return gather(
+        listed, problems = usable(rows, partial(_listed, root, options))
+        refuse(problems, options.on_error)
+        found = gather(
             table.stem,
             listed,
             options.on_error,
@@ -73,17 +66,12 @@ class CsvNumbers(Format):
             divide=partial(_divide, Cut(options.val_share, options.test_share, options.seed)),
             test_share=options.test_share,
         )
+        return replace(found, skipped=(*problems, *found.skipped))
 
 
-def _number(row: Row, column: str) -> float:
-    text = row.text(column, f"a number in {column!r}")
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise DataError(f"{row.place}: the column {column!r} must hold a finite number, got {text!r}")
-    return number
+def _listed(root: Path, options: Options, row: Row) -> Listed:
+    numbers = tuple(row.number(column) for column in options.target_columns)
+    return Listed(row.image(options.path_column, root), numbers, row.split(options.split_column))
 
 
 def _divide(cut: Cut, targets: Sequence[tuple[float, ...]], test_share: float) -> tuple[Split, ...]:

@@ -14,7 +14,7 @@ from search.data.formats._base import Format
 from search.data.images import EXTENSIONS, FileImage
 from search.data.masks import MaskFile, Survey
 from search.data.sample import Dataset, Split
-from search.data.tabular import SPLITS
+from search.data.tabular import SPLITS, lines_of
 from search.errors import DataError
 
 _NAMES = "classes.txt"
@@ -94,6 +94,8 @@ class MaskFolder(Format):
                 f"{root}: the masks hold {len(values)} class(es) ({', '.join(names) or 'none'}) beside the values to "
                 f"ignore ({', '.join(map(str, options.ignore))}); segmentation needs at least two"
             )
+        if len(skipped) == len(pairs):
+            raise DataError(f"{root}: none of the {len(pairs)} images can be used; the first: {skipped[0]}")
         listed = [_listed(pair, surveys[pair], values) for pair in pairs if not faults[pair]]
         dataset = _gathered(root.name, listed, names, options)
         return replace(dataset, skipped=(*skipped, *dataset.skipped))
@@ -151,7 +153,7 @@ def _written(path: Path) -> tuple[str, ...]:
     """Return the names in the file, one a line; none when there is no such file."""
     if not path.is_file():
         return ()
-    names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    names = tuple(lines_of(path))
     if len(set(names)) < len(names):
         raise DataError(f"{path}: a name stands there twice; expected the names of the values 0, 1, 2 ..., one a line")
     return names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,6 @@ from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
 from search.data.tabular import Row
 from search.data.textual import Table, TableOptions
-from search.errors import DataError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,18 +54,7 @@ class TextNumbers(Format):
 def _numbers(columns: Sequence[str], table: Table) -> Callable[[Row], tuple[float, ...]]:
     for name in columns:
         textual.column(table, name, (), "numbers", "target_columns")
-    return lambda row: tuple(_number(row, name) for name in columns)
-
-
-def _number(row: Row, column: str) -> float:
-    text = row.text(column, f"a number in {column!r}")
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise DataError(f"{row.place}: the column {column!r} must hold a finite number, got {text!r}")
-    return number
+    return lambda row: tuple(row.number(name) for name in columns)
 
 
 def _divide(cut: Cut, targets: Sequence[tuple[float, ...]], test_share: float) -> tuple[Split, ...]:

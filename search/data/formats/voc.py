@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 from search.data.assembly import Cut, OnError
 from search.data.boxes import Drawn, Faults, Found, dataset
 from search.data.formats._base import Format
-from search.data.images import EXTENSIONS
+from search.data.images import EXTENSIONS, is_there
 from search.data.sample import Dataset, Split
-from search.data.tabular import SPLITS
+from search.data.tabular import SPLITS, lines_of
 from search.errors import DataError
 
 
@@ -65,8 +65,7 @@ def _in_sets(root: Path, faults: Faults) -> list[tuple[Path, Split | None]]:
     for file in sorted((root / "ImageSets" / "Main").glob("*.txt")):
         split = SPLITS.get(file.stem.lower())
         if split is not None:
-            lines = file.read_text(encoding="utf-8-sig").splitlines()
-            lists[split] = [line.split()[0] for line in lines if line.strip()]
+            lists[split] = [line.split()[0] for line in lines_of(file)]
     if Split.TRAIN not in lists:
         return [(xml, None) for xml in sorted(folder.glob("*.xml"))]
     found: list[tuple[Path, Split | None]] = []
@@ -103,6 +102,9 @@ def _read(xml: Path, root: Path, split: Split | None, options: Options, faults: 
     except (ElementTree.ParseError, OSError, ValueError) as error:
         faults.add(f"{xml}: not XML: {error}")
         return None
+    if document.tag != "annotation":
+        faults.add(f"{xml}: begins with <{document.tag}>; expected <annotation>, as Pascal VOC has it")
+        return None
     boxes = []
     for place, item in enumerate(document.findall("object"), 1):
         box = _box(f"{xml.name}, object {place}", item, options, faults)
@@ -136,7 +138,7 @@ def _image(xml: Path, root: Path, named: str) -> Path:
     # The annotation's own name first: what it names inside is wrong wherever files were renamed later.
     for name in (*names[1:], *names[:1]) if named else names:
         for folder in folders:
-            if (folder / name).is_file():
+            if is_there(folder / name):
                 return folder / name
     return (root / "JPEGImages" if (root / "JPEGImages").is_dir() else xml.parent) / (named or f"{xml.stem}.jpg")
 

@@ -14,7 +14,7 @@ from search.data.boxes import Drawn, Faults, Found, dataset
 from search.data.formats._base import Format
 from search.data.images import EXTENSIONS
 from search.data.sample import Dataset, Split
-from search.data.tabular import SPLITS
+from search.data.tabular import SPLITS, lines_of
 from search.errors import DataError
 
 
@@ -61,6 +61,9 @@ class Yolo(Format):
         images: list[tuple[Path, Split | None]] = [
             (image, split) for split, folders in parts.items() for image in _images(folders)
         ]
+        for split, folders in parts.items():
+            if split is not Split.TEST and not any(part is split for _, part in images):
+                raise DataError(f"{root}: no {split} image in {', '.join(map(str, folders))}; put some there")
         if Split.VAL not in parts:
             images = [(image, None if split is Split.TRAIN else split) for image, split in images]
         found = [
@@ -80,17 +83,19 @@ def _from_yaml(file: Path) -> tuple[tuple[str, ...], dict[Split, list[Path]]]:
     """Return class names, and folders or lists of images by split."""
     try:
         data: Any = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise DataError(f"{file}: not YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(data, dict) or not data.get("train"):
         raise DataError(f"{file}: needs `train:` with a folder of images, and `names:` with the classes")
     names = data.get("names", ())
     if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
+        if set(names) != set(range(len(names))):
             raise DataError(f"{file}: the keys of `names` must be 0 to {len(names) - 1}, got {list(names)}")
         names = [names[place] for place in range(len(names))]
     if not isinstance(names, list | tuple):
         raise DataError(f"{file}: `names` must be a list of class names, got {names!r}")
+    if len(set(map(str, names))) < len(names):
+        raise DataError(f"{file}: a class stands twice under `names`, {names!r}; rename one of them")
     base = file.parent / str(data["path"]) if data.get("path") else file.parent
     parts: dict[Split, list[Path]] = {}
     for key, split in SPLITS.items():
@@ -112,15 +117,14 @@ def _place(file: Path, base: Path, name: str) -> Path:
 
 def _from_folders(root: Path) -> tuple[tuple[str, ...], dict[Split, list[Path]]]:
     listed = root / "classes.txt"
-    names = tuple(listed.read_text(encoding="utf-8-sig").split("\n")) if listed.is_file() else ()
+    names = tuple(lines_of(listed)) if listed.is_file() else ()
     images = root / "images" if (root / "images").is_dir() else root
     parts: dict[Split, list[Path]] = {}
     for folder in sorted(entry for entry in images.iterdir() if entry.is_dir()):
         split = SPLITS.get(folder.name.lower())
         if split is not None:
             parts.setdefault(split, []).append(folder)
-    clean = tuple(name.strip() for name in names if name.strip())
-    return clean, parts if Split.TRAIN in parts else {Split.TRAIN: [images]}
+    return names, parts if Split.TRAIN in parts else {Split.TRAIN: [images]}
 
 
 def _images(folders: Sequence[Path]) -> list[Path]:
@@ -130,8 +134,7 @@ def _images(folders: Sequence[Path]) -> list[Path]:
             files = (file for file in entry.rglob("*") if file.suffix.lower() in EXTENSIONS)
             found += sorted(file for file in files if not file.name.startswith("."))
         else:
-            lines = entry.read_text(encoding="utf-8-sig").splitlines()
-            found += [entry.parent / line.strip() for line in lines if line.strip()]
+            found += [entry.parent / line for line in lines_of(entry)]
     return found
 
 

@@ -28,7 +28,7 @@ def test_work_can_be_left_to_workers(here: Path, ftsearch: Callable[..., Any]) -
     assert "2 trainings wait. Workers that are there take them; else: ftsearch worker colours" in done.out
     assert "2 of 2 fresh trainings are still to come." in ftsearch("status", "colours").out
     assert ftsearch("worker", "colours").code == 0
-    assert "fresh trainings" in ftsearch("status", "colours").out
+    assert "With 1 fresh training " in ftsearch("status", "colours").out
     done = ftsearch("confirm", "colours", "--top", 1, "--seeds", 1, "--enqueue")
     assert "wait" not in done.out
 

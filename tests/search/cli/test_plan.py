@@ -38,3 +38,11 @@ def test_objectives_constraints_and_every_backbone_are_shown(here: Path, ftsearc
     assert done.code == 0, done.err
     for part in ("SqueezeNet", "MNASNet", "latency (less is better)", "parameters < 700k", "of 32 random candidates"):
         assert part in done.out
+
+
+def test_images_that_are_in_training_and_validation_are_told(here: Path, ftsearch: Callable[..., Any]) -> None:
+    for folder in sorted((here / "data").iterdir()):
+        first, *others = sorted(folder.iterdir())
+        for other in others:
+            other.write_bytes(first.read_bytes())
+    assert "images are in train too, so values will be too good" in ftsearch("plan", "study.yaml").out

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.data.images import FileImage, StoredImage, to_rgb, why_broken
+from search.data.images import FileImage, StoredImage, is_there, to_rgb, why_broken
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I", "F", "I;16"])
@@ -46,3 +46,9 @@ def test_equal_content_has_equal_digests() -> None:
     images = [Image.new("L", (2, 2), value) for value in (1, 1, 2)]
     digests = [StoredImage("d", place, images.__getitem__).digest() for place in range(3)]
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_name_that_no_file_system_takes_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    assert is_there(tmp_path / "a.png")
+    assert not any(is_there(tmp_path / name) for name in ("b.png", "x" * 5000, "a\0.png"))

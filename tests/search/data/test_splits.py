@@ -36,7 +36,7 @@ def test_shares_are_kept_in_each_class() -> None:
 
 
 def test_a_class_that_is_too_small_to_cut_is_named() -> None:
-    with pytest.raises(DataError, match="class 'b' has 1 samples; at least 2"):
+    with pytest.raises(DataError, match="class 'b' has 1 sample; at least 2"):
         cut([0, 0, 1], ["a", "b"], 0.2, 0.0, 0)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from search.data.sample import Split
-from search.data.tabular import read_rows
+from search.data.tabular import lines_of, read_rows, usable
 from search.errors import DataError
 
 
@@ -60,3 +60,68 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes("a\nM\xfcnchen\n".encode("latin-1"))
     with pytest.raises(DataError, match="is not UTF-8 text"):
         read_rows(tmp_path / "latin.csv", ())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "hint"),
+    [
+        ("t.csv", "path;label\na;b\n", "semicolons"),
+        ("t.csv", "path\tlabel\na\tb\n", "tabs"),
+        ("t.tsv", "path,label\na,b\n", "commas"),
+    ],
+)
+def test_another_separator_is_told(tmp_path: Path, name: str, text: str, hint: str) -> None:
+    with pytest.raises(DataError, match=rf"no column 'path'; .*; its columns seem to be parted by {hint}: save it"):
+        read_rows(table(tmp_path, text, name), ("path",))
+
+
+def test_a_column_that_is_needed_stands_once(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the column 'b' stands twice in the header; rename one of them"):
+        read_rows(table(tmp_path, "a,b,b\n1,2,3\n"), ("a", "b"))
+
+
+def test_a_row_with_more_fields_than_the_header_is_refused_and_not_cut(tmp_path: Path) -> None:
+    _, rows = read_rows(table(tmp_path, "a,b\n1,2,\n1,New York, NY\n"), ("a", "b"))
+    assert next(rows).values == {"a": "1", "b": "2"}
+    with pytest.raises(DataError, match="line 3: 3 fields where the header has 2; quote a value that holds"):
+        next(rows).text("a", "a number")
+
+
+def test_rows_that_cannot_be_used_are_told_and_the_others_kept(tmp_path: Path) -> None:
+    _, rows = read_rows(table(tmp_path, "a\n1\nx\n2,3\n4\n"), ("a",))
+    found, problems = usable(rows, lambda row: row.number("a"))
+    assert found == [1.0, 4.0]
+    with pytest.raises(DataError, match=r"line 2: .* got 'x'; no row of the table can be used \(2 in all\)"):
+        usable(read_rows(table(tmp_path, "a\nx\ny\n"), ("a",))[1], lambda row: row.number("a"))
+    assert [line.split(", ", 1)[1].split(":")[0] for line in problems] == ["line 3", "line 4"]
+
+
+def test_a_path_that_no_file_system_takes_is_no_file(tmp_path: Path) -> None:
+    _, rows = read_rows(table(tmp_path, f"a\n{'x' * 200_000}\n"), ("a",))
+    with pytest.raises(DataError, match=r"line 2: no file .*x…; paths start at"):
+        next(rows).image("a", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nan", "must hold a finite number, got 'nan'"),
+        ("1,5", "must hold a finite number, got '1,5'"),
+        ("-1e30", r"must hold numbers up to 1e\+18, got '-1e30'; networks compute with 32 bits"),
+    ],
+)
+def test_numbers_are_those_that_can_be_learnt(tmp_path: Path, text: str, message: str) -> None:
+    _, rows = read_rows(table(tmp_path, f'a\n2.5\n"{text}"\n'), ("a",))
+    assert next(rows).number("a") == 2.5
+    with pytest.raises(DataError, match=message):
+        next(rows).number("a")
+
+
+def test_lines_of_a_list_are_read_without_blanks(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_bytes(b"\xef\xbb\xbfant\r\n\r\n wasp \r\n")
+    assert lines_of(tmp_path / "names.txt") == ["ant", "wasp"]
+    (tmp_path / "names.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=r"names\.txt is not UTF-8 text: invalid start byte at byte 0; save it as"):
+        lines_of(tmp_path / "names.txt")
+    with pytest.raises(DataError, match=r"cannot read .*: Is a directory; expected a text file"):
+        lines_of(tmp_path)

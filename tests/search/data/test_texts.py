@@ -39,6 +39,8 @@ def test_a_limit_draws_from_each_part_and_keeps_the_order() -> None:
 def test_labels_that_are_numbers_stand_in_their_order() -> None:
     assert ordered_names(["10", "9", "-1", "9"]) == ("-1", "9", "10")
     assert ordered_names(["b", "10", "9"]) == ("10", "9", "b")
+    assert ordered_names(["²", "1"]) == ("1", "²")
+    assert ordered_names(["--1", "1"]) == ("--1", "1")
 
 
 def test_the_first_unusable_row_is_named_with_how_many_there_are() -> None:

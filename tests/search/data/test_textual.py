@@ -76,6 +76,7 @@ def test_files_of_a_folder_are_its_parts(tmp_path: Path) -> None:
         ("a.csv", b"\xff\xfe", "is not UTF-8 text"),
         ("a.csv", b"text,text\n", "a column stands twice in the header text, text"),
         ("a.json", b"[{]", "is no valid JSON"),
+        ("a.json", b"[" * 100_000, "is no valid JSON: maximum recursion depth"),
     ],
 )
 def test_tables_that_cannot_be_read(tmp_path: Path, name: str, data: bytes, message: str) -> None:
@@ -89,3 +90,17 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         rows(tmp_path / "none.csv")
     with pytest.raises(DataError, match=r"has no train file; expected train.csv \(.csv, .tsv"):
         rows(tmp_path)
+
+
+def test_half_a_character_and_endless_nesting_are_rows_that_cannot_be_used(tmp_path: Path) -> None:
+    lines = ['{"text": "fine", "label": 1}', '{"text": "\\ud83d", "label": 1}', '{"text": ' + "[" * 100_000]
+    good, half, nested = rows(write(tmp_path, "a.jsonl", "\n".join(lines)))
+    assert good == {"text": "fine", "label": "1"}
+    assert "a.jsonl, line 2: holds half of a surrogate pair" in str(half)
+    assert "a.jsonl, line 3: no valid JSON: maximum recursion depth" in str(nested)
+
+
+def test_a_table_with_another_separator_is_told_so(tmp_path: Path) -> None:
+    _, (found,) = textual.tables_of(str(write(tmp_path, "a.csv", "text;label\nx;1\n")), Path())
+    with pytest.raises(DataError, match=r"no column with texts found; .*; its columns seem to be parted by semicolons"):
+        textual.column(found, None, textual.TEXT_NAMES, "texts", "text_column")

@@ -108,5 +108,7 @@ def test_workers_go_to_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_engine_that_is_not_there_is_refused_with_those_that_are() -> None:
-    with pytest.raises(UserError, match=r"expected one of local, ray, slurm, got 'rey'; ray\?"):
+    with pytest.raises(UserError, match=r"expected one of local, ray, slurm, got 'rey'; did you mean ray\?"):
         engines.engine_of("rey")
+    with pytest.raises(UserError, match=r"expected one of local, ray, slurm, got 'kubernetes'$"):
+        engines.engine_of("kubernetes")

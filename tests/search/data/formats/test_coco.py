@@ -124,7 +124,7 @@ def test_faults_are_named_or_left_out_and_listed(single: Path, change: Any, mess
         ("[]", "it lacks the list 'images'"),
         ('{"images": [], "annotations": []}', "it lacks the list 'categories'"),
         ('{"images": [], "annotations": [], "categories": [{"id": "x"}]}', "needs an `id` and a `name`"),
-        ('{"images": [{}], "annotations": [], "categories": []}', r"images\[0\] needs an `id` and a `file_name`"),
+        ('{"images": [{}], "annotations": [], "categories": []}', r"images\[0\] needs an `id`, a `file_name`"),
         ('{"images": [], "annotations": [], "categories": []}', "no annotated image"),
     ],
 )
@@ -137,3 +137,18 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str, message: str)
 def test_a_folder_of_another_format_is_refused_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="`format: voc`"):
         format.read(Options(str(tmp_path)), Path.cwd())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data["annotations"][0].update(category_id=[3]), r"annotations\[0\]: needs an `image_id`"),
+        (lambda data: data["images"][0].update(id=[1]), r"images\[0\] needs an `id`, a `file_name`"),
+        (lambda data: data["images"][0].update(width=float("inf")), r"images\[0\] needs .*`width` and `height`"),
+        (lambda data: data["categories"][0].update(id=float("inf")), r"categories\[0\] needs an `id` and a `name`"),
+        (lambda data: data["images"][0].update(file_name="a" * 5000), "does not exist"),
+    ],
+)
+def test_values_of_another_kind_are_told(single: Path, change: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        format.read(Options(changed(single, change)), Path.cwd())

@@ -72,3 +72,14 @@ def test_a_table_that_is_missing_empty_or_no_text_is_refused(folder: Path) -> No
     (folder / "binary.csv").write_bytes(b"path,label\n\xff\xfe")
     with pytest.raises(DataError, match="not UTF-8"):
         read(folder / "binary.csv")
+
+
+def test_rows_that_cannot_be_used_are_left_out_and_listed_where_the_user_says_so(folder: Path) -> None:
+    path = table(folder, rows(folder) + "\nabsent.png,red\nred/00.png,red, dark\nred/01.png,\n")
+    with pytest.raises(
+        DataError, match=r"absent\.png.*\(2 more rows that cannot be used\); mend it, or set `on_error: sk"
+    ):
+        read(path)
+    found = read(path, on_error="skip")
+    assert len(found.samples) == 36
+    assert [line.split(": ")[0].rsplit(" ", 1)[1] for line in found.skipped] == ["38", "39", "40"]

@@ -88,3 +88,13 @@ def test_options_without_sense_are_refused() -> None:
         Options("t.csv", separator="")
     with pytest.raises(ValueError, match="something stands twice"):
         Options("t.csv", label_columns=("a", "a"))
+
+
+def test_rows_that_cannot_be_used_are_left_out_and_listed_where_the_user_says_so(folder: Path) -> None:
+    path = table(folder, [*ROWS, "none.png,warm,train", "red/01.png,warm,later"])
+    with pytest.raises(DataError, match=r"line 6: no file .*none\.png.*; mend it, or set `on_error: skip`"):
+        format.read(Options(path), Path.cwd())
+    found = format.read(Options(path, on_error="skip"), Path.cwd())
+    assert len(found.samples) == 4
+    assert "line 6: no file" in found.skipped[0]
+    assert "unknown split 'later'" in found.skipped[1]

@@ -154,3 +154,18 @@ def test_folders_without_use_are_refused_in_one_line(tmp_path: Path, prepare: An
 def test_a_name_given_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="a name stands twice"):
         Options("x", classes=("a", "a"))
+
+
+def test_class_names_that_are_no_text_are_told(tmp_path: Path) -> None:
+    pair(tmp_path, "a", [[0, 1]])
+    (tmp_path / "classes.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=r"classes\.txt is not UTF-8 text"):
+        read(tmp_path)
+
+
+def test_nothing_that_can_be_used_says_why(tmp_path: Path) -> None:
+    for number in range(3):
+        pair(tmp_path, str(number), [[0, 1, 2]])
+    (tmp_path / "classes.txt").write_text("sky\nroad\n")
+    with pytest.raises(DataError, match=r"none of the 3 images can be used; the first: .* has the value 2"):
+        read(tmp_path, on_error="skip")

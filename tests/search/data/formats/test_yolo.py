@@ -93,3 +93,26 @@ def test_a_description_that_is_none_is_refused(root: Path, text: str, message: s
     (root / "data.yaml").write_text(text)
     with pytest.raises(DataError, match=message):
         format.read(Options(str(root)), Path.cwd())
+
+
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        ("train: images/train\nnames: {0: wasp, ant: 1}\n", r"the keys of `names` must be 0 to 1, got \[0, 'ant'\]"),
+        ("train: images/train\nnames: [wasp, wasp]\n", "a class stands twice under `names`"),
+        ("train: images/train\nval: labels\nnames: [wasp, ant]\n", "no val image in .*labels; put some there"),
+        ("train: list.txt\nnames: [wasp, ant]\n", r"list\.txt is not UTF-8 text"),
+    ],
+)
+def test_a_wrong_description_is_told(root: Path, description: str, message: str) -> None:
+    (root / "list.txt").write_bytes(b"\xff\xfe")
+    (root / "data.yaml").write_text(description)
+    with pytest.raises(DataError, match=message):
+        format.read(Options(str(root)), Path.cwd())
+
+
+def test_class_names_that_are_no_text_are_told(root: Path) -> None:
+    (root / "data.yaml").unlink()
+    (root / "classes.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=r"classes\.txt is not UTF-8 text"):
+        format.read(Options(str(root)), Path.cwd())
