@@ -43,8 +43,10 @@ def test_constraints_that_nothing_keeps_end_two_workers_as_they_end_one(
         )
         assert code == 2
         said.append(capsys.readouterr().err.strip().splitlines()[-1])
-    assert said[0] == said[1]
-    assert said[0].startswith("Error: none of ")
+    # How near the nearest one came depends on which of the two workers drew for which trial.
+    one, two = (line.partition(" by ")[0] for line in said)
+    assert one == two
+    assert one.startswith("Error: none of ")
 
 
 def test_the_last_error_is_found_behind_other_words() -> None:
