@@ -1,7 +1,7 @@
 """A finished model as a folder: what it is, its files, and their checksums. No torch.
 
 ``model.json`` says what the model is, ``candidate.json`` how its network is made, ``README.md`` is its card, and
-``SHA256SUMS`` (as ``sha256sum -c`` reads it) guards every file.
+``SHA256SUMS`` (as ``sha256sum -c`` reads it) guards every file but the card, which is for people to add to.
 """
 
 from __future__ import annotations
@@ -247,9 +247,9 @@ def _verify(folder: Path) -> dict[str, str]:
 
 
 def seal(folder: Path) -> None:
-    """Write the checksums of all files in ``folder`` and bring everything to the disk."""
+    """Write the checksums of all files in ``folder`` but the card, and bring everything to the disk."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    lines = [f"{_sha256(folder / name)}  {name}\n" for name in names if name != SUMS]
+    lines = [f"{_sha256(folder / name)}  {name}\n" for name in names if name not in (SUMS, CARD)]
     (folder / SUMS).write_text("".join(lines), "utf-8")
     for path in (*folder.rglob("*"), folder):
         path.chmod(0o755 if path.is_dir() else 0o644)  # some writers make files that only their owner can read
@@ -276,7 +276,7 @@ def check_target(folder: Path) -> None:
     if FACTS not in names or SUMS not in names:
         raise UserError(f"{folder} holds other files ({_few(names)}); name a new folder with -o")
     listed = {line.split("  ", 1)[-1].split("/", 1)[0] for line in (folder / SUMS).read_text("utf-8").splitlines()}
-    foreign = names - listed - {SUMS}
+    foreign = names - listed - {SUMS, CARD}
     if foreign:
         raise UserError(f"{folder} holds files that are not the model's ({_few(foreign)}); name a new folder with -o")
 

@@ -163,3 +163,11 @@ def test_a_file_that_no_checksum_vouches_for_is_refused(tmp_path: Path, name: st
         (place / "model.onnx").write_bytes(b"weights")
     with pytest.raises(UserError, match=rf"model\.json: files: {name} is not among the files of .*SHA256SUMS"):
         model_folder.read(folder)
+
+
+def test_the_card_may_be_added_to(tmp_path: Path) -> None:
+    folder = written(tmp_path / "model")
+    (folder / model_folder.CARD).write_text("for the farm")
+    assert model_folder.read(folder) == FACTS
+    assert model_folder.CARD not in (folder / "SHA256SUMS").read_text()
+    assert model_folder.read(written(folder)) == FACTS
