@@ -9,7 +9,7 @@ import torch
 from search.data.images import FileImage
 from search.data.sample import Sample, Split
 from search.model_folder import Frame
-from search.predicting import transform_of
+from search.model_inputs import transform_of
 from search.profiling import Photographs, layer_places, profile
 from search.training import features
 from search.training.precision import choose
