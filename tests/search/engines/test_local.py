@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -43,10 +44,11 @@ def test_constraints_that_nothing_keeps_end_two_workers_as_they_end_one(
         )
         assert code == 2
         said.append(capsys.readouterr().err.strip().splitlines()[-1])
-    # How near the nearest one came depends on which of the two workers drew for which trial.
-    one, two = (line.partition(" by ")[0] for line in said)
-    assert one == two
-    assert one.startswith("Error: none of ")
+    for line in said:  # how many were drawn, and how near they came, depends on which worker drew for which trial
+        assert re.fullmatch(
+            r"Error: none of \d+ candidates drawn keeps the constraints; the nearest one breaks parameters < 10 by .*",
+            line,
+        )
 
 
 def test_the_last_error_is_found_behind_other_words() -> None:
