@@ -286,6 +286,7 @@ def prepare_importances() -> None:
     """Load what ``importances`` needs: in a program with threads before these start, since Plotly looks at modules
     (pandas) that another thread is still loading."""
     from optuna import importance  # noqa: F401, PLC0415
+    from sklearn import ensemble  # noqa: F401, PLC0415  # the forests; this is what loads pandas
 
 
 def importances(
