@@ -9,13 +9,13 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from search.data import tabular, textual
+from search.data import tabular, tagged, textual
 from search.data.images import EXTENSIONS
 from search.errors import DataError, UserError
 from search.records import Json
 
 _IMAGE_COLUMNS = ("path", "image", "image_path", "file", "file_name", "filename", "filepath", "img")
-_CONLL = (".conll", ".bio", ".iob", ".conllu", ".txt")
+_CONLL = (*tagged.SUFFIXES, ".txt")
 _MASK_FOLDERS = (
     *(("images", "masks"), ("images", "labels"), ("images", "annotations")),
     ("JPEGImages", "SegmentationClass"),
@@ -87,7 +87,7 @@ def _columns_seen(path: Path) -> str:
     if not path.is_file() or path.suffix.lower() not in (".csv", ".tsv"):
         return ""
     columns, _ = tabular.read_rows(path, ())
-    hint = tabular.separated_otherwise(columns, "\t" if path.suffix.lower() == ".tsv" else ",")
+    hint = tabular.separated_otherwise(path, columns)
     kinds = (("images", _IMAGE_COLUMNS), ("texts", textual.TEXT_NAMES), ("labels", textual.LABEL_NAMES))
     known = ", ".join(f"of {what} ({', '.join(names[:3])} ...)" for what, names in kinds)
     return f"; the header has {', '.join(columns) or 'nothing'}{hint}; known are columns {known}"
@@ -196,9 +196,9 @@ def _table(path: Path) -> list[Recognised]:
         columns, rows = _rows(path)
     except DataError:
         return []
-    label = _column(columns, textual.LABEL_NAMES)
-    text = _column(columns, textual.TEXT_NAMES)
-    image = _column(columns, _IMAGE_COLUMNS) if text is None else None
+    label = tabular.column_of(columns, textual.LABEL_NAMES)
+    text = tabular.column_of(columns, textual.TEXT_NAMES)
+    image = tabular.column_of(columns, _IMAGE_COLUMNS) if text is None else None
     column = text or image
     if image is not None and label is None:
         return _numbers(path, image, [name for name in columns if name not in (image, "split")], rows)
@@ -234,7 +234,7 @@ def _numbers(path: Path, image: str, columns: Sequence[str], rows: Sequence[Mapp
 
 def _tagged(path: Path) -> list[Recognised]:
     """Return whether a file has a word and a tag a line, and empty lines between sentences."""
-    lines = [line for line in _head(path).splitlines() if line.strip() and not line.startswith("-DOCSTART-")]
+    lines = [line for line in _head(path).splitlines() if line.strip() and not line.startswith(tagged.DOCUMENT)]
     words = [line.split() for line in lines[:_LOOKED_AT]]
     if not words or not all(len(line) > 1 for line in words if not line[0].startswith("#")):
         return []
@@ -266,11 +266,6 @@ def _objects(path: Path) -> Iterator[dict[str, str]]:
                 }
     except (ValueError, RecursionError):
         return  # no JSON, or no text at all: nothing is known of it
-
-
-def _column(columns: Sequence[str], known: Sequence[str]) -> str | None:
-    lower = {column.lower(): column for column in reversed(columns)}
-    return next((lower[name] for name in known if name in lower), None)
 
 
 def _are_measures(values: Sequence[str]) -> bool:

@@ -8,15 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.data import textual
+from search.data import tabular, tagged, textual
 from search.data.texts import Text, Words
 from search.errors import DataError
 from search.model_folder import TextFrame
 
-_LINES, _CONLL = (".txt", ".text"), (".conll", ".bio", ".iob", ".conllu")
-SUFFIXES = (*_LINES, *textual.SUFFIXES, *_CONLL)
+_LINES = (".txt", ".text")
+SUFFIXES = (*_LINES, *textual.SUFFIXES, *tagged.SUFFIXES)
 _WORD_NAMES = ("tokens", "words")
-_DOCUMENT = "-DOCSTART-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def texts_in(file: Path, frame: TextFrame, text_column: str = "", pair_column: s
         raise DataError(f"{file} is no file of texts that is known; expected one that ends in {known}")
     if suffix in _LINES:
         found = list(_lines(file, frame))
-    elif suffix in _CONLL:
+    elif suffix in tagged.SUFFIXES:
         found = list(_sentences(file, frame.word_column))
     else:
         found = list(_rows(file, frame, text_column, pair_column))
@@ -99,7 +98,7 @@ def _sentences(file: Path, column: int) -> Iterator[Found]:
     start = 0
     for number, line in enumerate(lines, 1):
         fields = line.split(separator)
-        if not line.strip() or fields[0] == _DOCUMENT:
+        if not line.strip() or fields[0] == tagged.DOCUMENT:
             if words:
                 yield Words(f"{file}, line {start}", tuple(words))
             words = []
@@ -140,9 +139,8 @@ def _column(table: textual.Table, given: str, usual: Sequence[str], what: str, o
     Raises:
         DataError: there is none.
     """
-    lower = {name.lower(): name for name in reversed(table.columns)}
     wanted = [given] if given else [name for name in usual if name]
-    found = next((lower[name.lower()] for name in wanted if name.lower() in lower), None)
+    found = tabular.column_of(table.columns, wanted)
     if found is None:
         tried = f"no column {given!r}" if given else f"no column with {what} ({', '.join(wanted[:4])})"
         header = ", ".join(table.columns) or "nothing"

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from search.data.assembly import OnError
 from search.data.images import FileImage, is_there
 from search.data.sample import Split
+from search.data.texts import refuse
 from search.errors import DataError
 
 T = TypeVar("T")
@@ -96,11 +98,11 @@ class Row:
         return FileImage(path)
 
 
-def usable(rows: Iterable[Row], read: Callable[[Row], T]) -> tuple[list[T], list[str]]:
+def usable(rows: Iterable[Row], read: Callable[[Row], T], on_error: OnError = "skip") -> tuple[list[T], list[str]]:
     """Return what ``read`` makes of the rows that can be used, and a line for each of the others.
 
     Raises:
-        DataError: no row can be used.
+        DataError: no row can be used, or one cannot and they are not to be skipped.
     """
     found: list[T] = []
     problems: list[str] = []
@@ -111,6 +113,7 @@ def usable(rows: Iterable[Row], read: Callable[[Row], T]) -> tuple[list[T], list
             problems.append(str(error))
     if problems and not found:
         raise DataError(f"{problems[0]}; no row of the table can be used ({len(problems)} in all)")
+    refuse(problems, on_error)
     return found, problems
 
 
@@ -129,9 +132,21 @@ def lines_of(file: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def separated_otherwise(columns: Sequence[str], separator: str = ",") -> str:
-    """Return what to do about a header of one column that another separator than ``separator`` seems to part."""
-    found = [mark for mark in _OTHER_SEPARATORS if mark != separator and len(columns) == 1 and mark in columns[0]]
+def column_of(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    """Return the first of ``names`` that is a column, as the header writes it: its case does not matter."""
+    lower = {column.lower(): column for column in reversed(columns)}
+    return next((lower[name.lower()] for name in names if name.lower() in lower), None)
+
+
+def separator_of(table: str | Path) -> str:
+    """Return what stands between the fields of a table with this name."""
+    return "\t" if str(table).lower().endswith(".tsv") else ","
+
+
+def separated_otherwise(table: str | Path, columns: Sequence[str]) -> str:
+    """Return what to do about a header of one column that another separator than the table's seems to part."""
+    own = separator_of(table)
+    found = [mark for mark in _OTHER_SEPARATORS if mark != own and len(columns) == 1 and mark in columns[0]]
     if not found:
         return ""
     return (
@@ -160,13 +175,12 @@ def read_rows(table: Path, needed: Sequence[str]) -> tuple[tuple[str, ...], Iter
         raise DataError(f"the table {table} is not UTF-8 text: {error.reason} at byte {error.start}") from error
     csv.field_size_limit(LONGEST)
     # Lines keep their ends: a quoted field may hold some of its own.
-    separator = "\t" if table.suffix.lower() == ".tsv" else ","
-    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=separator, restval="")
+    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=separator_of(table), restval="")
     columns = tuple(column.strip() for column in _header(table, reader))
     reader.fieldnames = list(columns)
     for column in needed:
         if column not in columns:
-            hint = separated_otherwise(columns, separator)
+            hint = separated_otherwise(table, columns)
             raise DataError(f"{table}: no column {column!r}; the header has {', '.join(columns) or 'nothing'}{hint}")
         if columns.count(column) > 1:
             raise DataError(f"{table}: the column {column!r} stands twice in the header; rename one of them")

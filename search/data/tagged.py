@@ -12,6 +12,10 @@ from search.data.sample import Dataset, Split
 from search.data.texts import Words
 from search.errors import DataError
 
+SUFFIXES = (".conll", ".bio", ".iob", ".conllu")
+"""How files in CoNLL form end that are nothing else."""
+DOCUMENT = "-DOCSTART-"
+"""Stands in CoNLL's place of a word where a document begins."""
 OUTSIDE = "O"
 """The tag of a word that belongs to no entity."""
 

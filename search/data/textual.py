@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from search.data import splits, texts
 from search.data.assembly import Cut, Listed, OnError
 from search.data.sample import Dataset, Split
-from search.data.tabular import LONGEST, SPLITS, Row, separated_otherwise
+from search.data.tabular import LONGEST, SPLITS, Row, column_of, separated_otherwise
 from search.data.texts import Text
 from search.errors import DataError
 
@@ -149,10 +149,9 @@ def column(table: Table, given: str | None, known: Sequence[str], what: str, opt
         if given not in table.columns:
             raise DataError(f"{table.name}: no column {given!r}; the header has {header}")
         return given
-    lower = {name.lower(): name for name in reversed(table.columns)}
-    found = next((lower[name] for name in known if name in lower), None)
+    found = column_of(table.columns, known)
     if found is None:
-        hint = separated_otherwise(table.columns, "\t" if table.name.lower().endswith(".tsv") else ",")
+        hint = separated_otherwise(table.name, table.columns)
         raise DataError(
             f"{table.name}: no column with {what} found; the header has {header}{hint}; set `data.{option}`"
         )

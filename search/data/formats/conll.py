@@ -15,7 +15,6 @@ from search.data.tagged import Sentence
 from search.errors import DataError
 
 _SUFFIXES = (".conll", ".txt", ".bio", ".iob", ".tsv", ".conllu")
-_DOCUMENT = "-DOCSTART-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +81,7 @@ def _sentences(file: Path, split: Split | None, options: Options) -> Iterator[Se
     tags: list[str] = []
     for number, line in enumerate([*text.replace("\r\n", "\n").split("\n"), ""], 1):
         fields = line.split(separator)
-        if not line.strip() or fields[0] == _DOCUMENT:
+        if not line.strip() or fields[0] == tagged.DOCUMENT:
             if words or fault:
                 yield fault or Sentence(f"{file}, line {start}", tuple(words), tuple(tags), split)
             words, tags, fault = [], [], ""

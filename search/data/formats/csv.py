@@ -11,7 +11,6 @@ from search.data.assembly import Cut, Listed, OnError, assemble
 from search.data.formats._base import Format
 from search.data.sample import Dataset
 from search.data.tabular import Row, read_rows, usable
-from search.data.texts import refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,7 @@ class Csv(Format):
         root = base / Path(options.root).expanduser() if options.root else table.parent
         cut = Cut(options.val_share, options.test_share, options.seed)
         _, rows = read_rows(table, (options.path_column, options.label_column))
-        listed, problems = usable(rows, partial(_listed, root, options))
-        refuse(problems, options.on_error)
+        listed, problems = usable(rows, partial(_listed, root, options), options.on_error)
         found = assemble(table.stem, listed, cut, options.on_error)
         return replace(found, skipped=(*problems, *found.skipped))
 

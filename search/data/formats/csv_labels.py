@@ -13,7 +13,6 @@ from search.data.assembly import Cut, Listed, OnError, gather
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
 from search.data.tabular import Row, read_rows, usable
-from search.data.texts import refuse
 from search.errors import DataError
 
 _YES, _NO = ("1", "1.0", "true", "yes"), ("", "0", "0.0", "false", "no")
@@ -61,8 +60,7 @@ class CsvLabels(Format):
         table = base / Path(options.path).expanduser()
         root = base / Path(options.root).expanduser() if options.root else table.parent
         _, rows = read_rows(table, (options.path_column, *(options.label_columns or (options.label_column,))))
-        listed, problems = usable(rows, partial(_listed, root, options))
-        refuse(problems, options.on_error)
+        listed, problems = usable(rows, partial(_listed, root, options), options.on_error)
         names = options.label_columns or tuple(sorted({name for item in listed for name in item.label}))
         if listed and not names:
             raise DataError(f"{table}: no row has a label in the column {options.label_column!r}")

@@ -13,7 +13,6 @@ from search.data.assembly import Cut, Listed, OnError, gather
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
 from search.data.tabular import Row, read_rows, usable
-from search.data.texts import refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +53,7 @@ class CsvNumbers(Format):
         table = base / Path(options.path).expanduser()
         root = base / Path(options.root).expanduser() if options.root else table.parent
         _, rows = read_rows(table, (options.path_column, *options.target_columns))
-        listed, problems = usable(rows, partial(_listed, root, options))
-        refuse(problems, options.on_error)
+        listed, problems = usable(rows, partial(_listed, root, options), options.on_error)
         found = gather(
             table.stem,
             listed,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from search.data.sample import Split
-from search.data.tabular import lines_of, read_rows, usable
+from search.data.tabular import column_of, lines_of, read_rows, separator_of, usable
 from search.errors import DataError
 
 
@@ -125,3 +125,9 @@ def test_lines_of_a_list_are_read_without_blanks(tmp_path: Path) -> None:
         lines_of(tmp_path / "names.txt")
     with pytest.raises(DataError, match=r"cannot read .*: Is a directory; expected a text file"):
         lines_of(tmp_path)
+
+
+def test_columns_are_found_whatever_their_case_and_separators_by_the_name(tmp_path: Path) -> None:
+    assert column_of(("Path", "LABEL", "label"), ("class", "Label")) == "LABEL"
+    assert column_of(("Path",), ("label",)) is None
+    assert [separator_of(name) for name in ("a.csv", "A.TSV", tmp_path / "b.tsv")] == [",", "\t", "\t"]
