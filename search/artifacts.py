@@ -65,7 +65,7 @@ class Folder(Shelf):
         path = self.path(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, content)
+            write_whole(path, content)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             reason = "the disk is full" if full else error.strerror or str(error)
@@ -256,7 +256,12 @@ def _mark(key: str) -> str:
     return f"artifacts-{key}"
 
 
-def _replace(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Put ``content`` at ``path``, whose folder exists: all of it or, with an ``OSError``, nothing.
+
+    Args:
+        mode: permissions of the file; the owner's alone by default.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=_PARTIAL, suffix=path.suffix)
     temporary = Path(name)
     try:
@@ -264,6 +269,8 @@ def _replace(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if mode is not None:
+            temporary.chmod(mode)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +14,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
+from search.artifacts import write_whole
 from search.data.images import FileImage
 from search.errors import UserError
 from search.report.theme import class_colour, rgb
@@ -113,13 +112,6 @@ def _save(place: Path, image: Image.Image, kind: str, quality: int) -> None:
     image.save(content, format=kind, **({"quality": quality} if quality else {"optimize": True}))
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=place.parent, prefix=".partial-", suffix=place.suffix)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content.getvalue())
-            Path(name).chmod(0o644)
-            Path(name).replace(place)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        write_whole(place, content.getvalue(), 0o644)
     except OSError as error:
         raise UserError(f"cannot write {place}: {error.strerror}; name another folder") from error

@@ -10,6 +10,10 @@ HEADING = "Pareto front"
 _NAMES = {"flops": "FLOPs", "train_seconds": "train seconds", "checkpoint_bytes": "checkpoint"}
 
 
+EVERYWHERE = ("parameters", "flops")
+"""Objectives that every page shows of every trial, whether the study weighs them or not."""
+
+
 def columns(study: StudyRecord) -> tuple[str, ...]:
     """Return the headings of the front's table; empty for a study of one objective."""
     wanted = study.objectives
@@ -43,14 +47,11 @@ def name(objective: Objective, metric: str) -> str:
 
 
 def further(study: StudyRecord, trial: TrialRecord) -> list[tuple[str, str]]:
-    """Return what the trial has reached of the objectives beside the first, each with its name, as text.
-
-    Parameters and FLOPs are left out: every page shows them of every trial.
-    """
+    """Return what the trial has reached of the objectives beside the first and those shown ``EVERYWHERE``, as text."""
     return [
         (_cell(one, trial), name(one, study.metric))
         for one in study.objectives[1:]
-        if one.name in trial.objectives and one.name not in ("parameters", "flops")
+        if one.name in trial.objectives and one.name not in EVERYWHERE
     ]
 
 

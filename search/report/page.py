@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +16,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from search.artifacts import write_whole
 from search.errors import UserError
 from search.records import StudyRecord
 from search.report import confirmed, front, look, tables, theme
@@ -43,20 +42,10 @@ def write(studies: Sequence[StudyRecord], path: Path) -> Path:
 
 def put(text: str, path: Path) -> Path:
     """Write a page to ``path`` and return it; raises as ``write``."""
-    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".report-", suffix=".html")
-        temporary = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        write_whole(path, text.encode(), 0o644)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise UserError(f"cannot write the report to {path}: {error.strerror}; name another file with -o") from error
     return path
 
@@ -150,16 +139,31 @@ def section(key: str, kind: Drawing, drawn: Drawn, level: int) -> str:
     )
 
 
-def _comparison(studies: Sequence[StudyRecord], drawn: Drawn) -> str:
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in tables.studies(studies)
-    )
-    head = "".join(f"<th scope='col'>{name}</th>" for name in tables.STUDIES)
-    parts = "".join(section(f"studies/{figure.name}", figure, drawn, 2) for figure in studies_figures())
+def table(heads: Sequence[str], rows: Sequence[str]) -> str:
+    """Return a table that scrolls sideways; ``rows`` are HTML already."""
+    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in heads)
     return (
-        f"<header><h1>{len(studies)} studies compared</h1></header><div class='scroll' tabindex='0'>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{parts}"
+        f"<div class='scroll' tabindex='0'><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def plain_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a table of texts."""
+    return table(heads, [f"<tr>{_cells(line)}</tr>" for line in lines])
+
+
+def _cells(line: Sequence[str], *, worded: bool = False) -> str:
+    """Return the cells of a row; the last one of a ``worded`` row is a long text."""
+    plain = line[:-1] if worded else line
+    last = f"<td class='words'>{escape(line[-1])}</td>" if worded else ""
+    return "".join(f"<td>{escape(cell)}</td>" for cell in plain) + last
+
+
+def _comparison(studies: Sequence[StudyRecord], drawn: Drawn) -> str:
+    parts = "".join(section(f"studies/{figure.name}", figure, drawn, 2) for figure in studies_figures())
+    found = plain_table(tables.STUDIES, tables.studies(studies))
+    return f"<header><h1>{len(studies)} studies compared</h1></header>{found}{parts}"
 
 
 def _study(study: StudyRecord, place: int, drawn: Drawn, level: int) -> str:
@@ -177,12 +181,8 @@ def _study(study: StudyRecord, place: int, drawn: Drawn, level: int) -> str:
 
 
 def _subtitle(study: StudyRecord) -> str:
-    samples = ", ".join(f"{count} {split}" for split, count in study.dataset.samples().items())
     when = f" · started {study.created_at:%Y-%m-%d %H:%M} UTC" if study.created_at else ""
-    return escape(
-        f"{study.task} · {study.backbone} ({study.weights}) · {study.dataset.name}: "
-        f"{len(study.dataset.classes)} {study.dataset.outputs}, {samples} {study.dataset.noun}{when}"
-    )
+    return escape(tables.subtitle(study) + when)
 
 
 def _warning(study: StudyRecord) -> str:
@@ -217,22 +217,16 @@ def _front(study: StudyRecord, level: int) -> str:
     lines = front.rows(study)
     if not lines:
         return ""
-    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in front.columns(study))
-    body = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line[:-1])}<td class='words'>{escape(line[-1])}</td></tr>"
-        for line in lines[:_ROWS]
-    )
+    rows = [f"<tr>{_cells(line, worded=True)}</tr>" for line in lines[:_ROWS]]
     return (
         f"<section><h{level}>{front.HEADING}</h{level}><p class='soft'>{escape(front.sentence(study))}</p>"
-        f"<div class='scroll' tabindex='0'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-        "</section>"
+        f"{table(front.columns(study), rows)}</section>"
     )
 
 
 def _ranking(study: StudyRecord, place: int, level: int) -> str:
     lines = tables.ranking(study, _ROWS)
     best = study.best
-    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in tables.columns(study))
     rows = []
     for line in lines:
         kind = (
@@ -242,23 +236,16 @@ def _ranking(study: StudyRecord, place: int, level: int) -> str:
             if line.state.startswith("plain recipe")
             else ""
         )
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in line[:-1])
-        rows.append(f"<tr class='{kind}'>{cells}<td class='words'>{escape(line.words)}</td></tr>")
+        rows.append(f"<tr class='{kind}'>{_cells(line, worded=True)}</tr>")
     further = len(study.trials) - len(lines)
     more = f"<p class='soft'>{further} further trials: ftsearch trials {escape(study.name)}</p>" if further > 0 else ""
-    table, folded = _table(head, rows[:_OPEN]), rows[_OPEN:]
+    heads, folded = tables.columns(study), rows[_OPEN:]
+    shown = table(heads, rows[:_OPEN])
     if folded:
-        table += f"<details><summary>{len(folded)} more</summary>{_table(head, folded)}</details>"
+        shown += f"<details><summary>{len(folded)} more</summary>{table(heads, folded)}</details>"
     return (
         f"<section id='{place}-ranking'><h{level}>Ranking</h{level}><p class='soft'>{escape(tables.states(study))}</p>"
-        f"{table}{more}</section>"
-    )
-
-
-def _table(head: str, rows: Sequence[str]) -> str:
-    return (
-        f"<div class='scroll' tabindex='0'><table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        f"{shown}{more}</section>"
     )
 
 
@@ -266,12 +253,9 @@ def _confirmations(study: StudyRecord, level: int) -> str:
     lines = confirmed.lines(study)
     if not lines:
         return ""
-    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in confirmed.HEAD)
-    rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
     return (
         f"<section><h{level}>Confirmation</h{level}><p class='soft'>{escape(confirmed.HOW_TO_READ)}</p>"
-        f"<div class='scroll' tabindex='0'><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-        "</section>"
+        f"{plain_table(confirmed.HEAD, lines)}</section>"
     )
 
 
@@ -279,16 +263,9 @@ def _failures(study: StudyRecord, level: int) -> str:
     failed = tables.failures(study)
     if not failed:
         return ""
-    rows = "".join(
-        f"<tr><td>{escape(kind)}</td><td>{escape(number)}</td><td class='words'>{escape(message)}</td></tr>"
-        for kind, number, message in failed[:_ROWS]
-    )
+    rows = [f"<tr>{_cells(line, worded=True)}</tr>" for line in failed[:_ROWS]]
     more = f"<p class='soft'>{len(failed) - _ROWS} further failures are not listed.</p>" if len(failed) > _ROWS else ""
-    return (
-        f"<section><h{level}>Failures</h{level}><div class='scroll' tabindex='0'><table><thead><tr>"
-        "<th scope='col'>kind</th><th scope='col'>trial</th><th scope='col'>reason</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table></div>{more}</section>"
-    )
+    return f"<section><h{level}>Failures</h{level}>{table(('kind', 'trial', 'reason'), rows)}{more}</section>"
 
 
 def _repeat(study: StudyRecord, level: int) -> str:

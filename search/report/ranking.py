@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -73,11 +72,12 @@ def render(ranking: Ranking, generated_at: datetime) -> str:
     title = f"Backbones for {ranking.study}"
     parts = "".join(page.section(f"ranking/{kind.name}", kind, drawn, 2) for kind in kinds)
     lines = "".join(f"<li>{escape(line)}</li>" for line in trust(ranking))
+    layers = page.plain_table(("backbone", "estimator", "best behind"), best_layers(ranking))
     body = (
         f"<header><h1>{escape(title)}</h1><p class='soft'>{escape(subtitle(ranking))}</p></header>"
-        f"{_html_table(columns(ranking), table(ranking))}"
+        f"{page.plain_table(columns(ranking), table(ranking))}"
         f"<section><h2>How far to trust this</h2><ul>{lines}</ul></section>{parts}"
-        f"<section><h2>Best layers</h2>{_html_table(('backbone', 'estimator', 'best behind'), best_layers(ranking))}"
+        f"<section><h2>Best layers</h2>{layers}"
         f"</section>{_agreements(ranking)}{_left_out(ranking)}"
     )
     return page.document(title, body, drawn, generated_at)
@@ -99,17 +99,11 @@ def _agreements(ranking: Ranking) -> str:
     ]
     if not rows:
         return ""
-    found = _html_table(("between", "and", "Kendall's tau", "backbones"), rows)
+    found = page.plain_table(("between", "and", "Kendall's tau", "backbones"), rows)
     return f"<section><h2>Agreement</h2>{found}</section>"
 
 
 def _left_out(ranking: Ranking) -> str:
     if not ranking.left_out:
         return ""
-    return f"<section><h2>Left out</h2>{_html_table(('backbone', 'reason'), list(ranking.left_out))}</section>"
-
-
-def _html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<div class='scroll' tabindex='0'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    return f"<section><h2>Left out</h2>{page.plain_table(('backbone', 'reason'), list(ranking.left_out))}</section>"

@@ -103,6 +103,15 @@ def gain(study: StudyRecord) -> Gain | None:
     return Gain(best, baseline, difference, margin)
 
 
+def subtitle(study: StudyRecord) -> str:
+    """Return in one line what was searched on what."""
+    samples = ", ".join(f"{count} {split}" for split, count in study.dataset.samples().items())
+    return (
+        f"{study.task} · {study.backbone} ({study.weights}) · {study.dataset.name}: "
+        f"{len(study.dataset.classes)} {study.dataset.outputs}, {samples} {study.dataset.noun}"
+    )
+
+
 def gain_words(study: StudyRecord) -> str:
     """Return the gain in one sentence."""
     found = gain(study)
@@ -237,7 +246,7 @@ def results(trials: Sequence[TrialRecord]) -> list[Difference]:
 
 def _further(trials: Sequence[TrialRecord]) -> list[tuple[str, list[str]]]:
     """Return a row for every objective that is in none of the others."""
-    names = dict.fromkeys(name for trial in trials for name in trial.objectives if name not in ("parameters", "flops"))
+    names = dict.fromkeys(name for trial in trials for name in trial.objectives if name not in front.EVERYWHERE)
     found = []
     for name in names:
         values = [trial.objectives.get(name) for trial in trials]

@@ -39,7 +39,7 @@ def page(study: StudyRecord, query: str, first: parts.Shown | None, picked: Coll
     return html.Div(
         [
             html.H1(study.name),
-            html.P(_subtitle(study), className="soft"),
+            html.P(tables.subtitle(study), className="soft"),
             *notes,
             html.Div(facts(kept), id="facts"),
             html.Div(id="learnt"),
@@ -161,14 +161,6 @@ def _downloads(study: str, query: str) -> html.P:
         filtered = "" if file == "report.html" else query
         links += [html.A(label, href=parts.download_path(study, file, filtered)), " · "]
     return html.P(links[:-1])
-
-
-def _subtitle(study: StudyRecord) -> str:
-    samples = ", ".join(f"{count} {split}" for split, count in study.dataset.samples().items())
-    return (
-        f"{study.task} · {study.backbone} ({study.weights}) · {study.dataset.name}: "
-        f"{len(study.dataset.classes)} {study.dataset.outputs}, {samples} {study.dataset.noun}"
-    )
 
 
 def _filters(study: StudyRecord, conditions: Filters) -> html.Details:
