@@ -18,7 +18,7 @@ from search.errors import RunError, UserError
 from search.laboratory import versions
 from search.model_folder import FINAL, SELECTED, TRAINED, Check, ModelFacts, Origin, TextFrame
 from search.model_formats import model_format
-from search.model_formats._base import ModelFormat, Signature
+from search.model_formats._base import ModelFormat, Signature, example_of
 from search.predicting import network_in, outputs_of
 from search.records import Refit
 from search.store import DEFAULT_URL
@@ -207,7 +207,7 @@ def _write(
         if known.holds == "graph" and graph is None:
             graph = task.graph(winner.network)
         network = graph if known.holds == "graph" else winner.network
-        known.write(network, _example(seen.compared), path, text, signature)
+        known.write(network, example_of(max(seen.compared, key=len)), path, text, signature)
         rebuild = partial(network_in, place, facts, winner.candidate)
         checks.append(_compared(known, known.open(path, rebuild), seen, task, facts))
     facts = replace(facts, checks=tuple(checks))
@@ -240,13 +240,6 @@ def _told(winner: Winner, signature: Signature) -> dict[str, str]:
     if winner.task.tells == "boxes":
         told["import"] = "torchvision"
     return told
-
-
-def _example(compared: Sequence[Tensor]) -> Tensor:
-    """Return two inputs: from one alone an exporter takes it that there is never more."""
-    inputs = max(compared, key=len)
-    two = inputs[:2] if len(inputs) > 1 else inputs.repeat(2, *[1] * (inputs.ndim - 1))
-    return two.clone()  # a view would take all inputs with it into the file
 
 
 def _compared(known: ModelFormat, opened: nn.Module, seen: Seen, task: Task, facts: ModelFacts) -> Check:

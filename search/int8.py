@@ -22,6 +22,7 @@ from torch import Tensor
 
 from search.errors import FinetuneError
 from search.model_formats import model_format
+from search.model_formats._base import example_of
 from spaces.plain import Plain
 
 FORMAT = "onnx"
@@ -47,10 +48,8 @@ def write(network: Plain, batches: Sequence[Tensor], folder: Path) -> Path:
     exporter = model_format(FORMAT)
     whole, ready, found = (folder / name for name in ("float.onnx", "ready.onnx", "int8.onnx"))
     network.fold()
-    example = batches[0][:2]
-    example = (example if len(example) > 1 else example.repeat(2, *[1] * (example.ndim - 1))).clone()
     try:
-        exporter.write(network, example, whole, {})
+        exporter.write(network, example_of(batches[0]), whole, {})
     except FinetuneError as error:
         raise NotQuantisableError(str(error)) from error
     with _refused("it cannot be quantised"), _quiet():

@@ -95,16 +95,12 @@ def _stored(stored: Mapping[str, float], name: str) -> str:
 def _use(facts: ModelFacts, snippets: Sequence[tuple[str, str, str]], means: str) -> str:
     blocks = [f"`{file}` (needs {needs}):\n\n```python\n{code}```\n" for file, needs, code in snippets]
     return (
-        f"## Use\n\n```\nftsearch predict . {_given(facts)}\n```\n\n"
+        f"## Use\n\n```\nftsearch predict . {facts.place}\n```\n\n"
         + "\n".join(blocks)
         + f"\nOutputs are {means}"
         + (f"; divide them by the temperature {facts.temperature:.4f} before softmax" if facts.temperature != 1 else "")
         + f". `sha256sum -c {SUMS}` checks the files; `{FACTS}` has all of this as data.\n"
     )
-
-
-def _given(facts: ModelFacts) -> str:
-    return "IMAGE_OR_FOLDER" if facts.texts is None else "FILE_OF_TEXTS"
 
 
 def _text_preprocessing(texts: TextFrame) -> str:
@@ -150,15 +146,14 @@ def _origin(facts: ModelFacts) -> str:
 
 
 def _checks(facts: ModelFacts) -> str:
-    kind = "images" if facts.texts is None else "texts"
     lines = [
         f"| `{check.file}` | {check.images} | {check.difference:.1e} | {check.allowed:.0e} | "
         f"{check.agreeing} of {check.images} |"
         for check in facts.checks
     ]
     return (
-        f"## Files\n\nEach was opened again and compared with the trained network on validation {kind}.\n\n"
-        f"| file | {kind} | largest relative difference | allowed | same answer |\n"
+        f"## Files\n\nEach was opened again and compared with the trained network on validation {facts.kind}.\n\n"
+        f"| file | {facts.kind} | largest relative difference | allowed | same answer |\n"
         "| --- | --- | --- | --- | --- |\n" + "\n".join(lines) + "\n"
     )
 

@@ -171,6 +171,16 @@ class ModelFacts:
     format: int = FORMAT
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
+    @property
+    def kind(self) -> str:
+        """What its inputs are called: ``images`` or ``texts``."""
+        return "images" if self.texts is None else "texts"
+
+    @property
+    def place(self) -> str:
+        """What ``ftsearch predict`` is given, as its help calls it."""
+        return "IMAGE_OR_FOLDER" if self.texts is None else "FILE_OF_TEXTS"
+
     def to_json(self) -> str:
         """Return it as the text of ``model.json``."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -133,9 +132,11 @@ class Images(Inputs):
 
     def __init__(self, frame: Frame) -> None:
         self.transform = transform_of(frame)
-        whole = frame_of(frame.fit, frame.size, frame.interpolation)
-        crop = cache.Frame(frame.size, frame.resize, frame.interpolation, whole=False)
-        self._frame = crop if frame.fit == "crop" else whole
+        self._frame = (
+            cache.Frame(frame.size, frame.resize, frame.interpolation, whole=False)
+            if frame.fit == "crop"
+            else frame_of(frame.fit, frame.size, frame.interpolation)
+        )
 
     def listed(self, place: Path, text_column: str = "", pair_column: str = "") -> list[Item]:
         if text_column or pair_column:
@@ -171,7 +172,7 @@ class TextInputs(Inputs):
 
     def __init__(self, task: Texts, frame: TextFrame) -> None:
         self._task, self._frame = task, frame
-        self.transform = partial(_tokens, self)
+        self.transform = self._tokens
 
     def listed(self, place: Path, text_column: str = "", pair_column: str = "") -> list[Item]:
         if place.is_dir() or place.suffix.lower() in EXTENSIONS:
@@ -210,6 +211,11 @@ class TextInputs(Inputs):
         ready = iter(self._ready(texts))
         return [next(ready) if isinstance(item, Text | Words) else str(item) for item in items]
 
+    def _tokens(self, original: Any) -> Tensor:
+        """Return the numbers of the tokens of a text, a pair ``(text, second)`` or a list of words: ``(T,)`` int64."""
+        ((found, _),) = self._ready([self.text(original)])
+        return found
+
     def _ready(self, texts: Sequence[Text | Words]) -> list[Ready]:
         rows, places, _ = self._task.numbered(texts, self._frame.length)
         words = places or [[]] * len(rows)
@@ -223,12 +229,6 @@ class TextInputs(Inputs):
 
     def batch(self, inputs: Sequence[Tensor]) -> Tensor:
         return pad_sequence(list(inputs), batch_first=True, padding_value=self._frame.padding)
-
-
-def _tokens(inputs: TextInputs, original: Any) -> Tensor:
-    """Return the numbers of the tokens of a text, a pair ``(text, second)`` or a list of words: ``(T,)`` int64."""
-    ((found, _),) = inputs._ready([inputs.text(original)])
-    return found
 
 
 def inputs_of(facts: ModelFacts, task: Task) -> Inputs | None:

@@ -99,13 +99,12 @@ def command(
         screen.print(f"{name} {value:.4f}{stored}")
     if facts.temperature != 1:
         screen.print(f"temperature {facts.temperature:.4f}, by which logits are divided before softmax")
-    kind, given = ("images", "IMAGE_OR_FOLDER") if facts.texts is None else ("texts", "FILE_OF_TEXTS")
     for check in facts.checks:
         screen.print(
             f"{check.file}: outputs differ by {check.difference:.1e} of the largest (allowed {check.allowed:.0e}), "
-            f"same answer for {check.agreeing} of {check.images} validation {kind}"
+            f"same answer for {check.agreeing} of {check.images} validation {facts.kind}"
         )
     for note in done.notes:
         screen.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
     screen.print(f"Model: {done.folder}", soft_wrap=True)
-    screen.print(f"[bold]Next:[/bold] ftsearch predict {done.folder} {given}", soft_wrap=True)
+    screen.print(f"[bold]Next:[/bold] ftsearch predict {done.folder} {facts.place}", soft_wrap=True)

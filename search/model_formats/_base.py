@@ -119,6 +119,12 @@ def refused(name: str) -> Iterator[None]:
         raise RunError(f"this network cannot be written as {name}: {reason}; leave that format out") from error
 
 
+def example_of(inputs: Tensor) -> Tensor:
+    """Return two of ``inputs`` ``(N, *shape)``: from one alone an exporter takes it that there is never more."""
+    two = inputs[:2] if len(inputs) > 1 else inputs.repeat(2, *[1] * (inputs.ndim - 1))
+    return two.clone()  # a view would take all inputs with it into the file
+
+
 def torch_snippet(opening: str, facts: Mapping[str, str]) -> str:
     """Return lines of Python that open a file by ``opening`` and run it with torch."""
     needed = f"import {facts['import']}  # brings operators of the file\n" if facts.get("import") else ""
