@@ -76,8 +76,8 @@ class _Training:
     pruner: str = "median"
 
 
-_TRAINING = {"detection": _Training(12, 8, "{name: halving, first: 4, factor: 3}")}
-_TRAINING["segmentation"] = _Training(20, 16, "{name: halving, first: 4, factor: 3}")
+_HALVING = "{name: halving, first: 4, factor: 3}"
+_TRAINING = {"detection": _Training(12, 8, _HALVING), "segmentation": _Training(20, 16, _HALVING)}
 
 
 def backbone_for(task: str) -> str:
@@ -94,6 +94,8 @@ def draft(found: Recognised, data: Path, dataset: Dataset, backbone: Backbone, *
     """
     task = tasks()[found.task]
     train = dataset.of(Split.TRAIN)
+    usual = _Training(5 if len(train) > 1000 else 8, 32) if task.reads == "images" else _Training(3, 32)
+    chosen = _TRAINING.get(task.name, usual)
     parts = [
         f"# Study file for {data}\n# Look at what it would do:  ftsearch plan {file}\n"
         f"# Run it:                    ftsearch run {file}\n# Every key and its meaning: ftsearch schema",
@@ -104,12 +106,12 @@ def draft(found: Recognised, data: Path, dataset: Dataset, backbone: Backbone, *
         + " " * (_COLUMN - 6)
         + "# decisions that are not named keep the plain recipe's value\n"
         + _space(task),
-        _training(task, len(train)),
+        _training(task, chosen),
         "search:\n"
         + _lines(
             ("trials", "30", "the first one is always the plain recipe"),
             ("# timeout", "2h", ""),
-            ("pruner", _TRAINING.get(task.name, _Training(0, 0)).pruner, "median, halving, none"),
+            ("pruner", chosen.pruner, "median, halving, none"),
             ("seed", "0", ""),
             indent=2,
         ),
@@ -157,9 +159,7 @@ def _space(task: Task) -> str:
     return _lines(*(row for row in known if row[0] not in task.leaves_out), indent=2)
 
 
-def _training(task: Task, samples: int) -> str:
-    usual = _Training(5 if samples > 1000 else 8, 32) if task.reads == "images" else _Training(3, 32)
-    chosen = _TRAINING.get(task.name, usual)
+def _training(task: Task, chosen: _Training) -> str:
     rows = [("epochs", str(chosen.epochs), ""), ("batch_size", str(chosen.batch_size), "")]
     if task.reads == "images":
         rows.append(("augmentation", "light", "none, light, medium, strong"))

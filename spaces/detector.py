@@ -60,7 +60,8 @@ class PretrainedDetector:
         linear: widths of the box head's linear layers; empty for one stage.
         proposals: kept for the second stage.
         weights: of all but the backbone under their names in torchvision; empty where there are none.
-        classes: what each of the class outputs in ``weights`` stands for; empty where that is not known.
+        outputs: how many classes ``weights`` tell apart, the background of two stages among them.
+        classes: what each of these outputs stands for; empty where that is not known.
     """
 
     kind: str
@@ -73,6 +74,7 @@ class PretrainedDetector:
     linear: tuple[int, ...] = ()
     proposals: int = 1000
     weights: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+    outputs: int = 0
     classes: tuple[str, ...] = ()
 
     def stands_on(self, taps: Sequence[Named], extra: int) -> bool:

@@ -22,11 +22,6 @@ _RENAMED = (
 )
 _BLOCKS = ("pyramid.fpn.inner_blocks", "pyramid.fpn.layer_blocks")
 _NAMES = {"faster_rcnn": "Faster R-CNN", "retinanet": "RetinaNet", "fcos": "FCOS"}
-_CLASS_OUTPUTS = {
-    "faster_rcnn": "roi_heads.box_predictor.cls_score.bias",
-    "retinanet": "head.classification_head.cls_logits.bias",
-    "fcos": "head.classification_head.cls_logits.bias",
-}
 _TOWERS = ("model.head.classification_head", "model.head.regression_head")
 
 
@@ -62,8 +57,7 @@ def words(own: PretrainedDetector, classes: Sequence[str]) -> str:
     shape = f"{own.width} channels from stride {own.finest}, {own.extra} levels behind the last map"
     if not own.weights:
         return f"the backbone is one of {name}, without weights: pyramid and heads start fresh"
-    outputs = len(own.weights[_CLASS_OUTPUTS[own.kind]]) // (1 if own.kind == "faster_rcnn" else _own_anchors(own))
-    known = fitting_classes(outputs, own.classes, classes, background=own.kind == "faster_rcnn")
+    known = fitting_classes(own.outputs, own.classes, classes, background=own.kind == "faster_rcnn")
     listed = ", ".join(classes[place] for place in known)
     told = f"outputs that it has: {listed}" if known else "it knows none of the classes: their outputs start fresh"
     if known and len(known) < len(classes):
@@ -133,10 +127,6 @@ class _Parts:
                 mine[:, own] = theirs[:, source]
         return True
 
-    def outputs(self, stem: str) -> int:
-        """Return how many outputs there are to take."""
-        return len(self._given[f"{stem}.bias"])
-
 
 def _two_stages(parts: _Parts, own: PretrainedDetector, classes: Sequence[str]) -> list[str]:
     taken = []
@@ -147,7 +137,7 @@ def _two_stages(parts: _Parts, own: PretrainedDetector, classes: Sequence[str]) 
     if parts.take("roi_heads.box_head"):
         taken.append("box head")
         stem = "roi_heads.box_predictor"
-        found = fitting_classes(parts.outputs(f"{stem}.cls_score"), own.classes, classes, background=True)
+        found = fitting_classes(own.outputs, own.classes, classes, background=True)
         rows = {0: 0} | {place + 1: source for place, source in found.items()}
         parts.take_rows(f"{stem}.cls_score", rows, (1, len(classes) + 1, 1))
         parts.take_rows(f"{stem}.bbox_pred", rows, (1, len(classes) + 1, 4))
@@ -164,10 +154,8 @@ def _one_stage(parts: _Parts, own: PretrainedDetector, classes: Sequence[str]) -
         taken.append("box layers")
     if parts.take(f"{classification}.conv"):
         taken.append("class layers")
-        stem = f"{classification}.cls_logits"
-        anchors = _own_anchors(own)
-        found = fitting_classes(parts.outputs(stem) // anchors, own.classes, classes, background=False)
-        if parts.take_rows(stem, found, (anchors, len(classes), 1)):
+        found = fitting_classes(own.outputs, own.classes, classes, background=False)
+        if parts.take_rows(f"{classification}.cls_logits", found, (_own_anchors(own), len(classes), 1)):
             taken += _known(found, classes)
     return taken
 

@@ -97,9 +97,9 @@ class DetectorBackbone(Backbone):
         found = _found(network, [unit.name for unit in chain])
         if has_weights:
             own = {name: value for name, value in network.state_dict().items() if not name.startswith(f"{_PATH}.")}
-            rows = own[f"{_class_layer(network)}.bias"].numel() // _anchors_of_a_point(network)
-            known = self._categories if rows == len(self._categories) else ()
-            found = replace(found, weights=own, classes=known)
+            outputs = own[f"{_class_layer(network)}.bias"].numel() // _anchors_of_a_point(network)
+            known = self._categories if outputs == len(self._categories) else ()
+            found = replace(found, weights=own, outputs=outputs, classes=known)
         return replace(chain, facts={**chain.facts, FACT: found})
 
 

@@ -46,7 +46,7 @@ class Proposals(Decision[int]):
         return Choices(within, plain=self.baseline(chain))
 
     def narrow(self, choices: Choices, chain: Chain) -> Choices:
-        return replace(choices, has_proposals=chain.facts.get("detector") in (None, "faster_rcnn"))
+        return replace(choices, has_proposals=_has_proposals(chain))
 
     def baseline(self, chain: Chain) -> int:
         """Return as many as the pretrained detector keeps, where the chain is the backbone of one with proposals."""
@@ -54,7 +54,7 @@ class Proposals(Decision[int]):
         return own.proposals if own and own.kind == "faster_rcnn" else PLAIN
 
     def settle(self, value: int, chain: Chain) -> int:
-        return value if chain.facts.get("detector") in (None, "faster_rcnn") else self.baseline(chain)
+        return value if _has_proposals(chain) else self.baseline(chain)
 
     def extremes(self, choices: Choices, chain: Chain) -> tuple[int, int]:
         return min(choices.within.kept), max(choices.within.kept)
@@ -71,14 +71,18 @@ class Proposals(Decision[int]):
         return chain
 
     def words(self, value: int, chain: Chain) -> str:
-        has_proposals = chain.facts.get("detector") in (None, "faster_rcnn")
-        return f"{value} proposals" if value != PLAIN and has_proposals else ""
+        return f"{value} proposals" if value != PLAIN and _has_proposals(chain) else ""
 
     def dump(self, value: int) -> Json:
         return value
 
     def parse(self, data: Json) -> int:
         return int(read_number(self.name, data, whole=True, least=1, most=10000))
+
+
+def _has_proposals(chain: Chain) -> bool:
+    """Return whether the detector chosen for ``chain`` has a second stage; true as long as none is chosen."""
+    return chain.facts.get("detector") in (None, "faster_rcnn")
 
 
 decision = Proposals()
