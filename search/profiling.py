@@ -159,7 +159,7 @@ class _Reader:
     def latency_ms(self) -> float:
         """Return the milliseconds of one image through the units."""
         image = torch.zeros((1, *self._shape))
-        return latency.measure(self._network, image, self._precision, warmup=_WARM, runs=_RUNS)
+        return latency.measure(self._network, image, self._precision, warmup=_WARM, runs=_RUNS).median
 
 
 def hash_of(texts: Sequence[str]) -> str:
