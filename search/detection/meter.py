@@ -104,11 +104,7 @@ class CocoMeasures:
     def _boxes(self, rows: Mapping[str, Tensor]) -> list[Box]:
         scores = rows["scores"].tolist() if "scores" in rows else [None] * len(rows["labels"])
         return [
-            Box(
-                *(round(side, 4) for side in sides),
-                label=self._classes[label],
-                score=None if score is None else round(score, 3),
-            )
+            Box(*(round(side, 4) for side in sides), self._classes[label], None if score is None else round(score, 3))
             for sides, label, score in zip(rows["boxes"].tolist(), rows["labels"].tolist(), scores, strict=True)
         ]
 
