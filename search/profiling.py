@@ -28,7 +28,7 @@ from spaces.chain import Chain, Trainable
 from spaces.decisions.head import features_of
 from spaces.heads import pool
 
-_VERSION = 1
+_VERSION = 2
 _BATCH = 32
 _WARM, _RUNS = 3, 15
 
