@@ -103,9 +103,11 @@ class CocoMeasures:
 
     def _boxes(self, rows: Mapping[str, Tensor]) -> list[Box]:
         scores = rows["scores"].tolist() if "scores" in rows else [None] * len(rows["labels"])
+        labels = [self._classes[label] for label in rows["labels"].tolist()]
+        sides = [[round(side, 4) for side in one] for one in rows["boxes"].tolist()]
         return [
-            Box(*(round(side, 4) for side in sides), self._classes[label], None if score is None else round(score, 3))
-            for sides, label, score in zip(rows["boxes"].tolist(), rows["labels"].tolist(), scores, strict=True)
+            Box(left, top, right, bottom, label, None if score is None else round(score, 3))
+            for (left, top, right, bottom), label, score in zip(sides, labels, scores, strict=True)
         ]
 
 
