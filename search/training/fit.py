@@ -196,7 +196,7 @@ def _epoch(step: Step, course: Course, number: int, progress: _Progress) -> Epoc
     record = EpochRecord(number, losses.total, metrics, rates, losses.terms, time.perf_counter() - begin)
     progress.epochs = (*progress.epochs, record)
     if not course.validates or _is_better(record, progress.best, course):
-        progress.best, progress.evaluation = record, meter.evaluation() if course.validates else None
+        progress.best, progress.evaluation = record, meter.judged(course.objective) if course.validates else None
         progress.weights = {name: value.detach().cpu().clone() for name, value in judged.state_dict().items()}
     return record
 

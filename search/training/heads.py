@@ -107,7 +107,7 @@ class _Run(Seat):
         record = EpochRecord(number, total, dict(self.meter.compute()), rates, dict(self.sums), seconds)
         self.epochs = (*self.epochs, record)
         if self._is_better(record):
-            self.best, self.evaluation = record, self.meter.evaluation()
+            self.best, self.evaluation = record, self.meter.judged(course.objective)
             self.weights = stack.weights(place)
         try:
             self.verdict = course.on_epoch(record)
