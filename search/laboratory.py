@@ -25,6 +25,7 @@ from search.data.assembly import cache_folder
 from search.data.feed import Feed, Views
 from search.data.image_loader import Request
 from search.data.image_statistics import image_statistics
+from search.data.overlap import overlaps
 from search.data.sample import Dataset, Split
 from search.errors import UserError
 from search.records import DatasetRecord, EpochRecord, Json, Size, StudyRecord, UnitRecord, Verdict
@@ -385,7 +386,7 @@ def dataset_record(dataset: Dataset, task: Task) -> DatasetRecord:
     whole = {split.value: sizes[split] for split in Split if sizes[split]}
     seen = image_statistics(dataset.of(Split.TRAIN)) if task.reads == "images" else {}
     known = (dataset.name, dataset.classes, table, dataset.fingerprint, dataset.skipped)
-    return DatasetRecord(*known, whole, task.reads, task.outputs, seen, task.noun)
+    return DatasetRecord(*known, whole, task.reads, task.outputs, seen, task.noun, overlaps(dataset.samples))
 
 
 def versions() -> Mapping[str, str]:

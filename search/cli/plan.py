@@ -42,7 +42,6 @@ def command(
 
 
 def _data(screen: Console, laboratory: Laboratory) -> None:
-    from search.data.overlap import overlaps
     from search.data.sample import Split
     from search.laboratory import dataset_record
 
@@ -72,8 +71,8 @@ def _data(screen: Console, laboratory: Laboratory) -> None:
         screen.print(f"{record.noun}, up to {laboratory.input_size[1]} {record.inputs} each")
     for line in dataset.skipped:
         screen.print(f"left out: {line}", style="yellow", markup=False)
-    for line in overlaps(dataset.samples, record.noun):
-        screen.print(line, style="yellow", markup=False, soft_wrap=True)
+    for overlap in record.overlaps:
+        screen.print(overlap.words(record.noun), style="yellow", markup=False, soft_wrap=True)
 
 
 def _units(screen: Console, laboratory: Laboratory) -> None:

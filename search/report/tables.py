@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from typing import NamedTuple
 from search.objectives import QUANTISED
 from search.records import StudyRecord, TrialRecord, TrialState
 from search.report import front, picks, theme
+from search.report.headline import headline
 
 
 class Line(NamedTuple):
@@ -32,20 +32,6 @@ STUDIES = ("study", "data set", "backbone", "metric", "best", "plain recipe", "g
 def columns(study: StudyRecord) -> tuple[str, ...]:
     """Return the headings of a ranking."""
     return ("rank", "trial", "state", theme.metric_name(study.metric), "parameters", "FLOPs", "time", "candidate")
-
-
-class Gain(NamedTuple):
-    """What the search gained over the plain recipe.
-
-    Attributes:
-        difference: positive when the winner is better; ``margin`` half its 95 % interval, None where the metric
-            is no share of validation images.
-    """
-
-    best: TrialRecord
-    baseline: TrialRecord
-    difference: float
-    margin: float | None
 
 
 def ranking(study: StudyRecord, most: int | None = None, begin: int = 0) -> list[Line]:
@@ -85,52 +71,12 @@ def line(trial: TrialRecord, rank: str = "") -> Line:
     )
 
 
-def gain(study: StudyRecord) -> Gain | None:
-    """Return the winner's lead over the plain recipe; None while one of them is missing.
-
-    The margin treats each validation sample as an independent draw (normal approximation of two proportions);
-    it says how far the validation set's size alone could move the difference.
-    """
-    best, baseline = study.best, study.baseline
-    if best is None or baseline is None or best.value is None or baseline.value is None:
-        return None
-    difference = best.value - baseline.value if study.maximize else baseline.value - best.value
-    count = study.dataset.samples().get("val", 0)
-    margin = None
-    if study.metric in ("accuracy", "balanced_accuracy") and count:
-        variance = sum(max(value * (1 - value), 1 / (4 * count)) / count for value in (best.value, baseline.value))
-        margin = 1.96 * math.sqrt(variance)
-    return Gain(best, baseline, difference, margin)
-
-
 def subtitle(study: StudyRecord) -> str:
     """Return in one line what was searched on what."""
     samples = ", ".join(f"{count} {split}" for split, count in study.dataset.samples().items())
     return (
         f"{study.task} · {study.backbone} ({study.weights}) · {study.dataset.name}: "
         f"{len(study.dataset.classes)} {study.dataset.outputs}, {samples} {study.dataset.noun}"
-    )
-
-
-def gain_words(study: StudyRecord) -> str:
-    """Return the gain in one sentence."""
-    found = gain(study)
-    metric = theme.metric_name(study.metric)
-    if found is None and study.best is None and any(trial.broken for trial in study.trials):
-        return "No complete trial keeps the constraints yet."
-    if found is None:
-        return "The plain recipe has no result yet, so there is no gain to speak of."
-    if found.best is found.baseline:
-        return f"No candidate beat the plain recipe ({metric} {theme.number(found.baseline.value)})."
-    margin = f" ± {found.margin:.4f}" if found.margin is not None else ""
-    certainty = ""
-    if found.margin is not None:
-        count = study.dataset.samples().get("val", 0)
-        inside = "within" if found.difference <= found.margin else "beyond"
-        certainty = f"; {inside} what {count} validation {study.dataset.noun} can tell apart (95 %)"
-    return (
-        f"{metric} {theme.number(found.best.value)} against {theme.number(found.baseline.value)} of the plain recipe: "
-        f"{theme.signed(found.difference)}{margin}{certainty}."
     )
 
 
@@ -187,6 +133,7 @@ def warnings(study: StudyRecord) -> list[str]:
     if study.dataset.skipped:
         what = "images or annotations" if study.dataset.inputs == "images" else study.dataset.noun
         notes.append(f"Left out because they are broken: {len(study.dataset.skipped)} {what}.")
+    notes += [found.words(study.dataset.noun) for found in study.dataset.overlaps]
     return notes
 
 
@@ -196,8 +143,7 @@ def studies(records: Sequence[StudyRecord]) -> list[tuple[str, ...]]:
 
 
 def _study(study: StudyRecord) -> tuple[str, ...]:
-    best, baseline, lead = study.best, study.baseline, gain(study)
-    margin = f" ± {lead.margin:.4f}" if lead is not None and lead.margin is not None else ""
+    best, baseline, found = study.best, study.baseline, headline(study)
     return (
         study.name,
         study.dataset.name,
@@ -205,7 +151,7 @@ def _study(study: StudyRecord) -> tuple[str, ...]:
         theme.metric_name(study.metric),
         theme.number(best.value if best else None),
         theme.number(baseline.value if baseline else None),
-        theme.signed(lead.difference) + margin if lead is not None else "–",
+        ", ".join(part for part in (found.gain, found.badge) if part) or "–" if found is not None else "–",
         f"{len(study.trials)} of {study.target}",
         theme.duration(sum(trial.seconds for trial in study.trials)),
     )

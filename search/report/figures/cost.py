@@ -69,8 +69,8 @@ class Cost(Figure):
                 textposition="outside",
                 cliponaxis=False,
                 marker={
-                    "color": ["rgba(0,158,115,0.15)" if bar.saved else theme.BLUE for bar in shown],
-                    "line": {"color": [theme.GREEN if bar.saved else theme.BLUE for bar in shown], "width": 2},
+                    "color": ["rgba(86,180,233,0.15)" if bar.saved else theme.BLUE for bar in shown],
+                    "line": {"color": [theme.SKY if bar.saved else theme.BLUE for bar in shown], "width": 2},
                 },
                 hovertemplate="%{y}: %{x:.1f} min<extra></extra>",
                 visible=place == 0,

@@ -91,7 +91,7 @@ class ParallelCoordinates(Figure):
             return theme.sentence("Fewer than two trials have parameters and a value.")
         figure = go.Figure()
         groups = (("other trials", 0.0, 0.5, theme.GREY, 0.4, 1.0), ("better half", 0.5, 0.9, theme.BLUE, 0.6, 1.0))
-        for label, low, high, colour, opacity, width in (*groups, ("best tenth", 0.9, 1.01, theme.ORANGE, 0.95, 2.2)):
+        for label, low, high, colour, opacity, width in (*groups, ("best tenth", 0.9, 1.01, theme.PURPLE, 0.95, 2.2)):
             x: list[float | None] = []
             y: list[float | None] = []
             numbers: list[int | None] = []

@@ -56,7 +56,8 @@ def test_it_opens_with_the_winner_the_gain_and_what_was_learnt(study: StudyRecor
     body = body_of(study)
     assert study.best is not None
     assert body.index(study.best.words) < body.index("What the search learnt") < body.index("Ranking")
-    assert "of the plain recipe" in body
+    assert body.index("points</b><span class='badge chance'>may be chance</span>") < body.index(study.best.words)
+    assert "<div class='strip' role='img' aria-label='8 units: " in body
 
 
 def test_text_from_the_store_is_escaped(study: StudyRecord) -> None:
