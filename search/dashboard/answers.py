@@ -117,7 +117,7 @@ class Pages:
         """Return what the search learnt, once for every state of the study."""
         key = (address, self.pulse(address))
         if self._learnt is None or self._learnt[0] != key:
-            found = read(address.query).apply(self.watch.study(address.study, (Need.SPACES, Need.DETAILS)))
+            found = read(address.query).apply(self.watch.study(address.study, (Need.SPACES, Need.DETAILS, Need.EPOCHS)))
             self._learnt = (key, study.learnt(found))
         return self._learnt[1]
 

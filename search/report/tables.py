@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from search.objectives import QUANTISED
 from search.records import StudyRecord, TrialRecord, TrialState
-from search.report import front, picks, theme
+from search.report import front, parameters, picks, theme
 from search.report.headline import headline
 
 
@@ -93,11 +93,19 @@ def cost(study: StudyRecord) -> str:
     planned = ((study.spec or {}).get("study") or {}).get("training", {}).get("epochs")
     text = f"{theme.duration(spent)} of training in all trials"
     if planned:
-        run = sum(picks.epochs_run(trial) for trial in study.trials)
-        possible = planned * sum(trial.state.is_finished for trial in study.trials)
-        if possible > run:
-            text += f"; {possible - run} of {possible} epochs were saved by ending weak trials early"
+        ended = [trial for trial in study.trials if trial.state is TrialState.PRUNED]
+        saved = sum(max(budget(trial, planned) - picks.epochs_run(trial), 0) for trial in ended)
+        done = (TrialState.COMPLETE, TrialState.PRUNED)
+        possible = sum(budget(trial, planned) for trial in study.trials if trial.state in done)
+        if saved:
+            text += f"; {saved} of {possible} epochs were saved by ending weak trials early"
     return text
+
+
+def budget(trial: TrialRecord, planned: int) -> int:
+    """Return how many epochs the trial was to run: its own share of those ``planned`` where epochs are searched."""
+    share = next((value for name, value in trial.params.items() if name.partition("@")[0] == "epochs.share"), 1.0)
+    return max(round(planned * float(share)), 1)
 
 
 def failures(study: StudyRecord) -> list[tuple[str, str, str]]:
@@ -169,9 +177,9 @@ def differences(trials: Sequence[TrialRecord]) -> list[Difference]:
     names = sorted({name for trial in trials for name in trial.params})
     found = []
     for name in names:
-        cells = tuple(_cell(trial.params[name]) if name in trial.params else "–" for trial in trials)
+        cells = tuple(parameters.value(trial.params[name]) if name in trial.params else "–" for trial in trials)
         if len(set(cells)) > 1:
-            found.append(Difference(name, cells))
+            found.append(Difference(parameters.label(name), cells))
     return found + results(trials)
 
 
@@ -209,16 +217,13 @@ def difference_words(first: TrialRecord, second: TrialRecord) -> str:
         before, after = first.params.get(name), second.params.get(name)
         if before == after:
             continue
+        label = parameters.label(name)
         if name not in second.params:
-            changes.append(f"no {name} ({_cell(before)})")
+            changes.append(f"no {label} ({parameters.value(before)})")
         elif name not in first.params:
-            changes.append(f"{name} {_cell(after)}")
+            changes.append(f"{label} {parameters.value(after)}")
         else:
-            changes.append(f"{name} {_cell(after)} instead of {_cell(before)}")
+            changes.append(f"{label} {parameters.value(after)} instead of {parameters.value(before)}")
     if not changes:
         return f"Trial {second.number} has the same parameters as trial {first.number}."
     return f"Trial {second.number} against trial {first.number}: {', '.join(changes)}."
-
-
-def _cell(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -215,6 +215,12 @@ def wrapped(text: str, width: int = 60) -> str:
     return "<br>".join(line.replace("&", "&amp;").replace("<", "&lt;") for line in lines)
 
 
+def log_ticks(values: Sequence[float]) -> str | int:
+    """Return Plotly's ``dtick`` of a log axis: at 1, 2 and 5 of each decade, of many decades at 1 alone."""
+    decades = math.log10(max(values) / min(values)) if min(values) > 0 else 9.0
+    return "D2" if decades < 3 else 1
+
+
 def thinned(values: Sequence[int], most: int) -> list[int]:
     """Return at most ``most`` of ``values``, evenly spread, first and last included."""
     if len(values) <= most:

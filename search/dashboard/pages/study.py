@@ -11,7 +11,7 @@ from dash import dcc, html
 from search.dashboard import parts
 from search.dashboard.filters import Filters, range_text, read
 from search.records import StudyRecord, TrialState
-from search.report import confirmed, tables, theme
+from search.report import confirmed, parameters, tables, theme
 from search.report import front as fronts
 from search.report import headline as headlines
 from search.report.figures import figures
@@ -227,4 +227,4 @@ def _parameter(name: str, values: Sequence[Any], conditions: Filters) -> html.Di
         if not 2 <= len(words) <= _WORDS_MOST:
             return None
         entry = dcc.Dropdown(words, list(conditions.words.get(name, ())), id=own, multi=True)
-    return html.Div([html.Span(name, className="soft"), entry])
+    return html.Div([html.Span(parameters.label(name), className="soft", title=name), entry])

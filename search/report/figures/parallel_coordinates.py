@@ -6,12 +6,15 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from search import study as sampling
 from search.records import StudyRecord
-from search.report import picks, theme
+from search.report import parameters, picks, theme
 from search.report.figures._base import Figure, Need, Section
 from search.report.figures._scales import Scale, scale_of
 
 _TRIALS, _AXES = 400, 12
+_JUDGED = 200
+"""Trials from which it is judged which decisions matter most: their axes come first."""
 
 
 class Rows(NamedTuple):
@@ -37,8 +40,8 @@ class ParallelCoordinates(Figure):
     needs = frozenset({Need.SPACES})
     least_width = 820
     how_to_read = (
-        "One line a trial across its decisions, the objective at the right; strong lines are the best tenth. "
-        "A gap means that the trial has no such parameter."
+        "One line a trial across its decisions, the most important first, the objective at the right; strong lines are "
+        "the best tenth. A gap means that the trial has no such parameter."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
@@ -63,8 +66,10 @@ class ParallelCoordinates(Figure):
             )
             for name in names
         ]
+        shares = sampling.importances(picks.with_values(study, _JUDGED), maximize=study.maximize)
         having = {name: sum(name in trial.params for trial in chosen) for name in names}
-        kept = sorted((scale for scale in scales if scale), key=lambda scale: -having[scale.name])[:_AXES]
+        order = {name: (-shares.get(name, 0.0), -having[name]) for name in names}
+        kept = sorted((scale for scale in scales if scale), key=lambda scale: order[scale.name])[:_AXES]
         if not kept:
             return None
         values = tuple(float(trial.value or 0.0) for trial in chosen)
@@ -120,13 +125,17 @@ class ParallelCoordinates(Figure):
         figure = theme.styled(figure, height=440, x=note)
         figure.update_xaxes(
             tickvals=list(range(len(rows.axes))),
-            ticktext=[scale.name for scale in rows.axes],
+            ticktext=[*map(_axis_name, rows.axes)],
             range=[-0.5, len(rows.axes) - 0.6],
             showgrid=False,
             tickangle=-25,
         )
         figure.update_yaxes(visible=False, range=[-0.06, 1.06])
         return figure
+
+
+def _axis_name(scale: Scale) -> str:
+    return theme.wrapped(parameters.label(scale.name), 18)
 
 
 figure = ParallelCoordinates()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from search.records import Overlap, StudyRecord
+from search.records import Overlap, StudyRecord, TrialState
 from search.report import tables
 
 
@@ -35,14 +35,14 @@ def test_states_cost_and_failures_are_counted(study: StudyRecord) -> None:
 def test_differences_are_listed_and_told(study: StudyRecord) -> None:
     first, second = study.trials[0], replace(study.trials[1], params={"freeze": 3, "new": 0.123456})
     found = {row.what: row.values for row in tables.differences((first, second))}
-    assert found["freeze"] == ("0", "3")
+    assert found["units frozen"] == ("0", "3")
     assert found["new"] == ("–", "0.123")
-    assert found["tail"] == ("0", "–")
+    assert found["units dropped at the end"] == ("0", "–")
     words = tables.difference_words(first, second)
     assert words.startswith("Trial 1 against trial 0: ")
-    assert "freeze 3 instead of 0" in words
+    assert "units frozen 3 instead of 0" in words
     assert "new 0.123" in words
-    assert "no tail (0)" in words
+    assert "no units dropped at the end (0)" in words
     assert "the same parameters" in tables.difference_words(first, replace(first, number=9))
 
 
@@ -73,3 +73,19 @@ def test_a_page_begins_with_what_was_found(study: StudyRecord) -> None:
 def test_ten_thousand_trials_are_ranked_quickly(study: StudyRecord) -> None:
     many = tuple(replace(study.trials[1 + number % 20], number=number) for number in range(10_000))
     assert len(tables.ranking(replace(study, trials=many), 50)) == 50
+
+
+def test_epochs_are_saved_by_ending_weak_trials_and_by_nothing_else(study: StudyRecord) -> None:
+    pruned = [trial for trial in study.trials if trial.state is TrialState.PRUNED]
+    ended = [trial for trial in study.trials if trial.state in (TrialState.PRUNED, TrialState.COMPLETE)]
+    saved = sum(5 - len(trial.epochs) for trial in pruned)
+    assert f"; {saved} of {5 * len(ended)} epochs were saved" in tables.cost(study)
+    unpruned = tuple(trial for trial in study.trials if trial.state is not TrialState.PRUNED)
+    assert any(trial.state is TrialState.FAILED for trial in unpruned)
+    assert "saved" not in tables.cost(replace(study, trials=unpruned))
+
+
+def test_a_trial_saves_of_its_own_epochs(study: StudyRecord) -> None:
+    short = replace(study.trials[4], params={"epochs.share": 0.6})
+    assert tables.budget(short, 5) == 3
+    assert "; 1 of 3 epochs were saved" in tables.cost(replace(study, trials=(short,)))

@@ -141,7 +141,7 @@ def test_every_pooling_overfits_a_few_texts(tmp_path: Path, kind: str, pooling: 
 def test_the_plain_recipe_is_that_of_the_field_and_sizes_are_told(tmp_path: Path) -> None:
     laboratory = opened(tmp_path, "text", reviews(tmp_path))
     plain = laboratory.space.baseline()
-    assert "AdamW lr 5e-05, cosine" in laboratory.space.words(plain)
+    assert "AdamW lr 5e-5, cosine" in laboratory.space.words(plain)
     assert plain.structure.input_size == (1, 32)
     assert laboratory.record().dataset.inputs == "tokens"
     assert laboratory.record().dataset.samples() == {"train": 12, "val": 4}
