@@ -59,8 +59,10 @@ class Objective:
     end: float
     epochs: int = field(init=False)
     steps: int = field(init=False)
+    depth: int = field(init=False)
 
     def __post_init__(self) -> None:
+        self.depth = len(blocks_of(self.task.network(), self.task.design()))
         self.steps = max(1, len(self.task.train) // BATCH)
         begin = spent()
         fit(self.task, FIRST, self.task.train, Steps(1))
@@ -68,11 +70,10 @@ class Objective:
         self.epochs = min(MOST_EPOCHS, max(1, round((self.end - begin) / TRIALS / epoch_s)))
 
     def __call__(self, trial: optuna.Trial) -> float:
-        depth = len(blocks_of(self.task.network(), self.task.design()))
         values = {
             "rate": trial.suggest_float("rate", 1e-3, 1e-1, log=True),
             "decay": trial.suggest_float("decay", 1e-6, 1e-2, log=True),
-            "frozen": trial.suggest_int("frozen", 0, depth),
+            "frozen": trial.suggest_int("frozen", 0, self.depth),
         }
         accuracies: list[float] = []
 
