@@ -18,7 +18,7 @@ from peers._task import Task
 from peers._training import train
 from torch import nn
 
-BASE_LR, DECAY, MULT = 4e-3, 0.01, 100
+BASE_LR, DECAY, MULT = 1e-2, 0.01, 100
 HEAD_SHARE = 0.15
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm)
 
