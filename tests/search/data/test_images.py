@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.data.images import FileImage, StoredImage, is_there, to_rgb, why_broken
+from search.data.decoding import to_rgb
+from search.data.images import FileImage, StoredImage, is_there, why_broken
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I", "F", "I;16"])
