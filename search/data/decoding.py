@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ BUDGET = 1 << 30
 """Bytes that all decoding threads of a process may take together."""
 LARGE = 1 << 26
 """Pixels beyond which a picture is reduced while it is decoded: 8192x8192, far above what networks take."""
+_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -38,6 +40,16 @@ _DEPTHS = (8, 10, 12, 14, 16, 24, 32)
 # the latter cost nothing.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """Return the formats that are decoded, whatever a file is called, as ``Image.open`` takes them.
+
+    Only such as this process decodes itself: EPS, a program in PostScript, would be run by Ghostscript.
+    """
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 class Memory:
@@ -75,7 +87,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     """
     try:
         # Not by its name: of files that Pillow maps into memory it forgets to turn what lies on its side.
-        with path.open("rb") as file, Image.open(file) as image:
+        with path.open("rb") as file, Image.open(file, formats=formats()) as image:
             yield image
     except UnidentifiedImageError as error:
         raise ValueError("not an image, or of an unknown format") from error

@@ -118,7 +118,7 @@ def test_of_a_long_narrow_image_only_the_centre_is_scaled(monkeypatch: pytest.Mo
                 part = np.asarray(cache.centre(image, (40, 44), (32, 36), method), dtype=int)
             assert whole.shape == (32, 36, 3)
             # Pillow takes the corners of a part as 32-bit numbers.
-            assert np.abs(part - whole).mean() < 0.3
+            assert np.abs(part - whole).mean() < 0.5
             assert np.abs(part - whole).max() < 8
 
 
