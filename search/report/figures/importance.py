@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from search import study as sampling
 from search.records import StudyRecord, TrialRecord
-from search.report import effects, picks, theme
+from search.report import effects, parameters, picks, theme
 from search.report.figures._base import Figure, Need, Section
 
 
