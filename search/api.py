@@ -16,24 +16,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search import engines, few_labels, quantising, repeating
 from search.artifacts import Shelf, claim_place, clear, find_place, is_place, open_shelf
-from search.backbone_choice import open_laboratories
-from search.backend import Blobs, open_storage
-from search.engines import Order, Placement
 from search.errors import NotFoundError, UserError
-from search.laboratory import Laboratory
-from search.leaving import PARENT_VARIABLE, Leaving, obeying_signals
-from search.predicting import load_model as load_model  # noqa: PLC0414  # part of this interface
-from search.records import EpochRecord, StudyRecord, TrialRecord, TrialState
+from search.model.predict import load_model as load_model  # noqa: PLC0414  # part of this interface
+from search.records.study import EpochRecord, StudyRecord, TrialRecord, TrialState
 from search.report import page
-from search.spec import StudySpec, from_data, load_spec, parse_spec
+from search.runtime import few_labels, int8_accuracy
+from search.runtime.several_backbones import open_laboratories
+from search.runtime.study_runtime import Laboratory
+from search.sampling.optuna_storage import Blobs, open_storage
+from search.sampling.optuna_study import delete as optuna_delete
+from search.spec.load import StudySpec, from_data, load_spec, parse_spec
 from search.store import DEFAULT_URL, connection, migrate, reading, repeats, writing
 from search.store.connection import Engine, Patience
 from search.store.reading import Progress
-from search.study import delete as optuna_delete
-from search.trial import Observer
-from search.worker import open_bench, work
+from search.trials.trial import Observer
+from search.workers import launchers, retraining
+from search.workers.launchers import Order, Placement
+from search.workers.shutdown import PARENT_VARIABLE, Leaving, obeying_signals
+from search.workers.worker import open_bench, work
 
 
 class Silent:
@@ -131,14 +132,14 @@ def run_study(
         watching.study_opened(spec.objective, maximize=spec.maximize, progress=progress)
         leaving.deadline = time.monotonic() + seconds if seconds else None
         where = placement or Placement()
-        count = workers or engines.default_count(where, device)
+        count = workers or launchers.default_count(where, device)
         with obeying_signals(leaving):
             if count == 1 and where.engine == "local":
                 _work_here(laboratory, engine, storage, place, watching, leaving, shelf, key, where.proxy)
             else:
                 laboratory.decode()
                 order = Order(spec.name, storage, place, device, where, data=_data_of(spec))
-                engines.run_workers(order, count, engine, watching, leaving)
+                launchers.run_workers(order, count, engine, watching, leaving)
         record = reading.load_study(engine, spec.name)
         path = page.write((record,), place / "report.html") if report else None
         return StudyResult(record, path, _why_stopped(record, spec, leaving))
@@ -224,9 +225,9 @@ def _work_here(
     with opened as bench:
         again = repeats.parent_of(engine, name) if name else None
         if again is not None:
-            repeating.work_for(bench, leaving, name, again[1], idle_exit_s)
+            retraining.work_for(bench, leaving, name, again[1], idle_exit_s)
         else:
-            work(bench, leaving, idle_exit_s=idle_exit_s, aside=lambda: repeating.help_out(bench, leaving))
+            work(bench, leaving, idle_exit_s=idle_exit_s, aside=lambda: retraining.help_out(bench, leaving))
 
 
 def _awaited(engine: Engine, name: str, patience_s: float, leaving: Leaving) -> StudyRecord | None:
@@ -384,7 +385,7 @@ def _opened(spec: StudySpec, device: str) -> Laboratory:
     except ValueError as error:
         raise UserError(str(error)) from error
     few_labels.check(laboratory)
-    quantising.check(laboratory)
+    int8_accuracy.check(laboratory)
     return laboratory
 
 

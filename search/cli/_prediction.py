@@ -11,8 +11,8 @@ from typing import Any
 
 from search.cli._console import console, print_json
 from search.data.texts import Text, Words
-from search.model_inputs import Item
-from search.predicting import Model, Prediction
+from search.model.inputs import Item
+from search.model.predict import Model, Prediction
 
 Written = Callable[[Prediction], Prediction]
 
@@ -25,7 +25,7 @@ def writer(model: Model, items: Sequence[Item], root: Path, pictures: Path | Non
     """
     if pictures is None and masks is None:
         return _without_mask
-    from search import pictures as drawing  # colours of figures, which take their time to load
+    from search.model import drawing  # colours of figures, which take their time to load
 
     paths = [item for item in items if isinstance(item, Path)]
     drawn = drawing.places(pictures, paths, root, ".jpg") if pictures is not None else {}

@@ -12,7 +12,7 @@ from search.cli._console import JsonOption, StorageOption, StudyArgument
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from search.records import StudyRecord
+    from search.records.study import StudyRecord
 
 SECTION, ORDER = "Use", 1
 
@@ -47,17 +47,17 @@ def command(
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    from search import proving
     from search.cli import _progress
     from search.cli._console import console, open_store, print_json, storage_url, study_name
-    from search.engines import Placement
+    from search.lifecycle import confirm
     from search.report import confirmed
+    from search.workers.launchers import Placement
 
     shares = _shares(fractions)
     open_store(storage).dispose()
     screen = console(stderr=as_json)
     with _progress.show(screen, "training") as observer:
-        record = proving.confirm_study(
+        record = confirm.confirm_study(
             study_name(study),
             storage=storage_url(storage),
             top=top,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from search.laboratory import Laboratory
+    from search.runtime.study_runtime import Laboratory
 
 SECTION, ORDER = "Search", 1
 _CLASSES = 20
@@ -25,8 +25,8 @@ def command(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     from search.api import open_study
-    from search.backbone_choice import each
     from search.cli._console import console, log_to
+    from search.runtime.several_backbones import each
 
     screen = console()
     log_to(screen if screen.is_terminal else None)
@@ -44,7 +44,7 @@ def command(
 def _data(screen: Console, laboratory: Laboratory) -> None:
     from search.data.overlap import overlaps
     from search.data.sample import Split
-    from search.laboratory import dataset_record
+    from search.runtime.study_runtime import dataset_record
 
     dataset = laboratory.dataset
     record = dataset_record(dataset, laboratory.task)
@@ -78,7 +78,7 @@ def _data(screen: Console, laboratory: Laboratory) -> None:
 
 def _units(screen: Console, laboratory: Laboratory) -> None:
     from search.report import theme
-    from spaces import probe
+    from spaces.chains import probe
 
     pretrained = laboratory.pretrained
     facts = probe.describe(pretrained.chain)
@@ -110,8 +110,8 @@ def _starts(screen: Console, laboratory: Laboratory) -> None:
     import time
 
     from search.data.sample import Split
-    from spaces import compare
-    from spaces.space import registry
+    from spaces.networks import compare
+    from spaces.networks.space import registry
 
     space = laboratory.space
     changes = [
@@ -170,8 +170,8 @@ def _costs(screen: Console, laboratory: Laboratory) -> None:
 
 def _goals(screen: Console, laboratory: Laboratory) -> None:
     """Say what is weighed against what, and how much of the space keeps the constraints."""
-    from search import appraisal
     from search.report import front
+    from search.runtime import objective_values
 
     goals = laboratory.spec.goals
     if goals.is_single:
@@ -194,7 +194,7 @@ def _goals(screen: Console, laboratory: Laboratory) -> None:
         texts = ", ".join(str(one) for one in goals.constraints.bounds)
         screen.print(f"[bold]Constraints[/bold]  {texts}", soft_wrap=True, highlight=False)
     if goals.constraints.names() & {"parameters", "flops"}:
-        share = appraisal.share_within(laboratory)
+        share = objective_values.share_within(laboratory)
         screen.print(f"{share:.0%} of 32 random candidates keep those on parameters and FLOPs; others are not trained")
 
 

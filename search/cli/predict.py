@@ -10,7 +10,7 @@ import typer
 from search.cli._console import JsonOption
 
 if TYPE_CHECKING:
-    from search.predicting import Model
+    from search.model.predict import Model
 
 SECTION, ORDER = "Use", 1
 
@@ -60,7 +60,7 @@ def command(
     from search.cli import _prediction
     from search.cli._console import console
     from search.errors import DataError, UserError
-    from search.predicting import items_in, load_model, predict
+    from search.model.predict import items_in, load_model, predict
 
     if as_csv and as_json:
         raise UserError("--json and --csv exclude each other; give one of them")

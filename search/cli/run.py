@@ -49,7 +49,7 @@ def command(
     from search import api
     from search.cli import _outcome, _progress
     from search.cli._console import console, seconds_of, storage_url
-    from search.engines import Placement
+    from search.workers.launchers import Placement
 
     placement = Placement(engine, per_gpu, address, optuna, _pairs(engine_option or []))
     screen = console()

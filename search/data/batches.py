@@ -12,7 +12,7 @@ from search.data.augment import Augmentation, Drawn, Mix
 from search.data.cache import Pixels
 from search.data.feed import Feed, Views, generator
 from search.data.targets import Geometry, Rows, Targets
-from search.records import Json
+from search.records.study import Json
 
 __all__ = ["Batches", "Views", "gather", "place"]
 _SHARE = 0.3

@@ -21,7 +21,7 @@ from search.data.assembly import in_parallel
 from search.data.mapped import Shelf
 from search.data.sample import Sample
 from search.data.targets import Targets
-from search.records import Json
+from search.records.study import Json
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from search.data.targets import Targets
-from search.records import Json
+from search.records.study import Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from search.data.feed import Feed, Views, generator
 from search.data.targets import Targets
-from search.records import Json
+from search.records.study import Json
 
 IGNORED = -100
 """In place of a class where a token has none: padding, and all but the first token of a word."""

@@ -12,7 +12,7 @@ from torchvision.ops import box_iou
 from search.detection.detectors import DETECTIONS, Found
 from search.detection.targets import PADDING, BoxRows
 from search.errors import UserError
-from search.records import Box, Evaluation, Measured, Picture
+from search.records.study import Box, Evaluation, Measured, Picture
 
 _PICTURES = 24
 _OVERLAP = 0.5

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from search import study as sampling
-from search.records import StudyRecord, TrialRecord
+from search.records.study import StudyRecord, TrialRecord
 from search.report import picks, theme
 from search.report.confirmed import sentences
 from search.report.figures.importance import direction, from_best_to_worst
+from search.sampling import optuna_study as sampling
 
 
 def findings(study: StudyRecord) -> list[str]:

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
+from search.records.backbone_ranking import Ranking, Standing, mean_ranks, trust
 from search.report import page, theme
 from search.report.figures import ranking_figures
-from search.standing import Ranking, Standing, mean_ranks, trust
 
 _NONE = "–"
 

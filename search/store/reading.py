@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, and_, case, false, func, select, true
 
 from search.errors import NotFoundError
-from search.records import (
+from search.records.study import (
     DatasetRecord,
     EpochRecord,
     Evaluation,

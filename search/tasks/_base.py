@@ -18,7 +18,7 @@ from search.data.sample import Dataset, Sample, Split
 from search.data.supply import Request, image_batches
 from search.data.targets import Targets
 from search.errors import UserError
-from search.records import Evaluation, Json
+from search.records.study import Evaluation, Json
 from search.tasks._said import Answer, Difference, Given, Said, Wanted
 from spaces.backbones._base import Backbone, Preprocessing, Pretrained
 from spaces.heads import Features, HeadChoice
@@ -192,7 +192,7 @@ class Task(ABC):
     def graph(self, network: nn.Module) -> nn.Module:
         """Return a module that computes what ``network`` does with tensors alone: one in, ``output_names`` out.
 
-        ``network`` is a ``spaces.plain.Plain`` on the CPU in eval mode, which is changed in nothing. By default it is
+        ``network`` is a ``spaces.networks.plain.Plain`` on the CPU in eval mode, which is changed in nothing. By default it is
         such a module itself.
 
         Raises:

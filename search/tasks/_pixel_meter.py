@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from search.data.masks import Masks, void_of
-from search.records import ClassResult, Evaluation, Measured, Picture
+from search.records.study import ClassResult, Evaluation, Measured, Picture
 from search.tasks._base import Meter
 
 PICTURES = 12

@@ -16,7 +16,7 @@ from search.data.supply import Request
 from search.data.texts import Text, Words
 from search.data.tokens import Encoded, TokenBatches, encoded
 from search.errors import UserError
-from search.records import Json
+from search.records.study import Json
 from search.tasks._base import Task
 from spaces import backbones
 from spaces.backbones._base import Backbone, Pretrained

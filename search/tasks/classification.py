@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from search.records import ClassResult, Evaluation, Mistake
-from search.reliability import expected_calibration_error
+from search.records.study import ClassResult, Evaluation, Mistake
 from search.tasks._base import Meter, Task
+from search.tasks._calibration import expected_calibration_error
 from search.tasks._said import Answer
 from spaces.heads import Features, HeadChoice, vector_head
 

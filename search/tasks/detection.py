@@ -24,7 +24,7 @@ from search.detection.meter import CocoMeasures
 from search.detection.pyramid import Pyramid, chosen_taps, grid_of
 from search.detection.results import apart, found_in, in_pixels
 from search.detection.targets import BoxRows, frame_of, rows
-from search.records import Json
+from search.records.study import Json
 from search.tasks._base import Meter, Task
 from search.tasks._said import Box, Difference, Given, Said, Wanted
 from spaces.backbones._base import Preprocessing, Pretrained

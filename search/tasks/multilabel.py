@@ -13,7 +13,7 @@ from torchmetrics.functional.classification import binary_average_precision
 
 from search.data.cache import Frame
 from search.data.sample import Dataset, Sample, Split
-from search.records import ClassResult, Evaluation, Measured, Picture
+from search.records.study import ClassResult, Evaluation, Measured, Picture
 from search.tasks._base import Meter, Task
 from search.tasks._said import Answer
 from spaces.backbones._base import Pretrained

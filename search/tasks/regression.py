@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from search.data.cache import Frame
 from search.data.sample import Dataset, Sample, Split
 from search.errors import DataError
-from search.records import Evaluation, Json, Measured, Picture
+from search.records.study import Evaluation, Json, Measured, Picture
 from search.tasks._base import Meter, Task
 from search.tasks._said import Answer
 from spaces.backbones._base import Pretrained

@@ -15,7 +15,7 @@ from search.data.sample import Dataset, Sample
 from search.data.supply import Request
 from search.data.tokens import IGNORED, Encoded, encoded
 from search.errors import UserError
-from search.records import Evaluation, Measured, Mistake
+from search.records.study import Evaluation, Measured, Mistake
 from search.tasks._base import Meter
 from search.tasks._entities import OUTSIDE, entities, has_scheme, scores
 from search.tasks._said import Answer, Difference, Given, Said, Span, Wanted

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from search.artifacts import Folder, Shelf
 from search.errors import TrialError
-from search.records import Json
+from search.records.study import Json
 
 logger = logging.getLogger(__name__)
 

@@ -20,14 +20,14 @@ import torch
 from torch import Tensor, nn
 
 from search.data.feed import Feed
-from search.records import Json
+from search.records.study import Json
 from search.training.epoch import Batch
 from search.training.keeping import Features, FeatureStore
 from search.training.memory import MicroBatches
 from search.training.precision import Precision
-from spaces import probe
-from spaces.build import Network
+from spaces.chains import probe
 from spaces.heads import Maps
+from spaces.networks.build import Network
 
 logger = logging.getLogger(__name__)
 _VERSION = 1

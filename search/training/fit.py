@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from search.errors import TrialError
-from search.records import EpochRecord, Evaluation, Json, Verdict
+from search.records.study import EpochRecord, Evaluation, Json, Verdict
 from search.tasks._base import Task
 from search.training import checkpoint as files
 from search.training.balance import weighted

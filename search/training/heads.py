@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from search.errors import FinetuneError, TrialError
-from search.records import EpochRecord, Evaluation, Verdict
+from search.records.study import EpochRecord, Evaluation, Verdict
 from search.tasks._base import Meter
 from search.training.epoch import Batch
 from search.training.fit import Epochs, Outcome
 from search.training.precision import Precision
 from search.training.stacking import Member, Seat, Stack, can_stack
-from spaces.build import Network
+from spaces.networks.build import Network
 
 __all__ = ["Behind", "Member", "can_stack", "fit_heads"]
 

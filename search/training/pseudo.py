@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search.data.feed import Feed, generator
-from search.records import Json
+from search.records.study import Json
 from search.training.precision import Precision
 
 _PURPOSE = 3

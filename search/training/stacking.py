@@ -19,12 +19,12 @@ from torch.func import functional_call, vmap
 from search.training.fit import Course
 from search.training.optimizers import schedule
 from search.training.precision import Precision
-from spaces.build import Network
-from spaces.chain import is_norm_layer
+from spaces.chains.chain import is_norm_layer
+from spaces.chains.probe import is_tapped
+from spaces.chains.signature import signature
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty
-from spaces.probe import is_tapped
-from spaces.signature import signature
+from spaces.networks.build import Network
 
 _BETAS, _EPS = (0.9, 0.999), 1e-8
 _OTHER_IN_TRAINING = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)

@@ -65,8 +65,9 @@ def work(storage: str, folder: str) -> int:
 
     import torch
 
-    from search import api, artifacts, companions, trial
+    from search import api, artifacts
     from search.training import fit as fitting
+    from search.trials import parallel_heads, trial
 
     torch.set_num_threads(1)
     fitting.CHECKPOINT_EVERY_S = 0.0
@@ -111,11 +112,11 @@ def work(storage: str, folder: str) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
         plain_sync(handle)
 
-    from search.study import trial_seed
+    from search.sampling.optuna_study import trial_seed
 
     seed = int(os.environ["CHAOS_SEED"])
     numbers = {trial_seed(seed, number): number for number in range(1000)}
-    companions.fit = trial.fit = fit
+    parallel_heads.fit = trial.fit = fit
     artifacts.os.fsync = sync
     api.join_study("chaos", storage=storage, device="cpu", folder=Path(folder))
     return 0

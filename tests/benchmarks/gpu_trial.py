@@ -70,7 +70,7 @@ def ours(job: Any, depth: int) -> tuple[Callable[[Any, Any], Any], Callable[[], 
     """Return our training step, our batches, and the network."""
     import trial_cost
 
-    from search.records import Verdict
+    from search.records.study import Verdict
     from search.training.epoch import Step
     from search.training.memory import MicroBatches
 

@@ -26,13 +26,13 @@ from typing import Any
 import torch
 
 from search.errors import FinetuneError
-from search.laboratory import Laboratory, open_laboratory
-from search.records import Verdict
-from search.spec import from_data
+from search.records.study import Verdict
+from search.runtime.study_runtime import Laboratory, open_laboratory
+from search.spec.load import from_data
 from search.training.epoch import Batch
 from search.training.fit import Course, Epochs, Outcome, fit
 from search.training.heads import Behind, Member, fit_heads
-from spaces.space import Random
+from spaces.networks.space import Random
 
 SEED = 0
 

@@ -20,20 +20,21 @@ from typing import Any
 
 import torch
 
-from search import trial, worker
 from search.api import Silent
 from search.artifacts import Folder
-from search.cost import CostFeatures
-from search.faults import FaultOptions
-from search.leaving import Leaving, obeying_signals
-from search.objectives import Goals
-from search.proposal import Proposal
-from search.pruning import Median, Off
-from search.records import DatasetRecord, EpochRecord, Objective, Size, StudyRecord, TrialState, Verdict
+from search.records.objectives import Goals
+from search.records.study import DatasetRecord, EpochRecord, Objective, Size, StudyRecord, TrialState, Verdict
+from search.sampling.cost_model import CostFeatures
+from search.sampling.optuna_study import SamplerOptions
+from search.sampling.pruners import Median, Off
+from search.spec.faults import FaultOptions
 from search.store import connection, migrate, reading, writing
-from search.study import SamplerOptions
 from search.training.checkpoint import Checkpoint
 from search.training.fit import Outcome
+from search.trials import trial
+from search.trials.proposal import Proposal
+from search.workers import worker
+from search.workers.shutdown import Leaving, obeying_signals
 from spaces.candidate import Candidate, Recipe, Structure
 from spaces.decisions.pseudo import Pseudo
 

@@ -26,8 +26,8 @@ from statistics import mean
 from typing import Any, NamedTuple
 
 from search import api
-from search.pareto import hypervolume
-from search.records import StudyRecord, TrialState
+from search.records.pareto import hypervolume
+from search.records.study import StudyRecord, TrialState
 
 BAR = 1.5
 _BEYOND = 1.1

@@ -38,18 +38,19 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState as OptunaState
 from sqlalchemy import insert, select
 
-from search import laboratory as laboratories
-from search import trial, worker
 from search.api import Silent
-from search.laboratory import Laboratory, open_laboratory
-from search.leaving import Leaving
-from search.records import EpochRecord, TrialState, Verdict
-from search.spec import from_data
+from search.records.study import EpochRecord, TrialState, Verdict
+from search.runtime import study_runtime as laboratories
+from search.runtime.study_runtime import Laboratory, open_laboratory
+from search.sampling.optuna_study import OptunaSuggest
+from search.spec.load import from_data
 from search.store import connection, leases, migrate, reading, writing
 from search.store.tables import EpochRow, StudyRow, TrialRow
-from search.study import OptunaSuggest
 from search.training.fit import Course, Outcome
-from spaces.build import Network
+from search.trials import trial
+from search.workers import worker
+from search.workers.shutdown import Leaving
+from spaces.networks.build import Network
 
 BARS_MS = {100: 150.0, 10_000: 300.0}
 EPOCHS = 5

@@ -38,8 +38,8 @@ def main() -> None:
 
 def compare(given: argparse.Namespace) -> None:
     from search.data.sample import Split
-    from search.laboratory import open_laboratory
-    from search.spec import load_spec
+    from search.runtime.study_runtime import open_laboratory
+    from search.spec.load import load_spec
     from search.training import host
     from search.training.keeping import FeatureStore
 
@@ -73,8 +73,8 @@ def compare(given: argparse.Namespace) -> None:
 
 
 def candidate(laboratory: Any, depth: int, rate: float, changes: dict[str, Any]) -> Any:
-    from search.records import Json
-    from spaces.space import is_structure
+    from search.records.study import Json
+    from spaces.networks.space import is_structure
 
     plain = laboratory.space.baseline()
     wanted: dict[str, Json] = {"freeze": depth, **changes}
@@ -90,7 +90,7 @@ def candidate(laboratory: Any, depth: int, rate: float, changes: dict[str, Any])
 
 def train(laboratory: Any, chosen: Any, *, cached: bool) -> tuple[float, str]:
     """Return the best objective, and what became of the prefix."""
-    from search.records import Verdict
+    from search.records.study import Verdict
     from search.training.fit import fit
 
     network = laboratory.build(chosen, 0)

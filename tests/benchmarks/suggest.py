@@ -18,14 +18,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
-from search import api, suggestion
-from search.laboratory import open_laboratory
-from search.nearness import traits_of
-from search.records import StudyRecord, Verdict
-from search.retraining import fresh_seed
-from search.spec import from_data
+from search import api
+from search.new_study import suggest
+from search.records.dataset_similarity import traits_of
+from search.records.study import StudyRecord, Verdict
+from search.runtime.study_runtime import open_laboratory
+from search.spec.load import from_data
 from search.store import connection, migrate, reading
 from search.training.fit import fit
+from search.trials.resampled import fresh_seed
 from spaces.candidate import Candidate
 
 
@@ -69,7 +70,7 @@ def compare(url: str, count: int) -> None:
         if len(done) < count:
             continue
         own = traits_of(study)
-        found = suggestion.suggest(engine, own, count, backbone=study.backbone, leave_out=[study.name])
+        found = suggest.suggest(engine, own, count, backbone=study.backbone, leave_out=[study.name])
         suggested = max(sign * value for value in trained(study, [one.candidate for one in found]))
         drawn, best, worst = expected_best(done, count), max(*done, suggested), min(done)
         spread = max(best - worst, 1e-9)

@@ -30,9 +30,9 @@ search: {{trials: 10}}
 
 def run(given: argparse.Namespace, cache: str) -> list[tuple[float, float, str]]:
     """Return seconds, accuracy and what became of the prefix, for each depth."""
-    from search.laboratory import open_laboratory
-    from search.records import Verdict
-    from search.spec import parse_spec
+    from search.records.study import Verdict
+    from search.runtime.study_runtime import open_laboratory
+    from search.spec.load import parse_spec
     from search.training.fit import fit
 
     values: dict[str, Any] = {**vars(given), "data": given.data.absolute(), "cache": cache}

@@ -74,7 +74,7 @@ class Watch:
 
 
 def study(job: Job) -> Any:
-    from search.spec import from_data
+    from search.spec.load import from_data
 
     return from_data(
         {
@@ -92,7 +92,7 @@ def study(job: Job) -> Any:
 
 @cache
 def laboratory(job: Job) -> Any:
-    from search.laboratory import open_laboratory
+    from search.runtime.study_runtime import open_laboratory
 
     return open_laboratory(study(job), "auto")
 
@@ -101,7 +101,7 @@ def opening(job: Job) -> tuple[float, float]:
     """Return the wall-clock and processor seconds that opening the study and decoding its images take."""
     import torchvision  # noqa: F401  # both loops need it: importing is not part of either
 
-    from search import laboratory as _  # noqa: F401
+    from search.runtime import study_runtime as _  # noqa: F401
 
     watch = Watch()
     laboratory(job).decode()
@@ -209,7 +209,7 @@ def _tutorial_model(job: Job, depth: int, classes: int) -> Any:
 
 
 def ours(job: Job, depth: int) -> Ran:
-    from search.records import Verdict
+    from search.records.study import Verdict
     from search.training.fit import fit
 
     watch = Watch()

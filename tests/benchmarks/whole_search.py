@@ -40,9 +40,9 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from search import api
-from search.laboratory import Laboratory, open_laboratory
-from search.records import EpochRecord, Json
-from search.spec import from_data
+from search.records.study import EpochRecord, Json
+from search.runtime.study_runtime import Laboratory, open_laboratory
+from search.spec.load import from_data
 from spaces.candidate import Candidate
 
 BAR = 5.0

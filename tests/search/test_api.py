@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from search import api, artifacts, worker
+from search import api, artifacts
 from search.errors import ConflictError, DataError, NotFoundError, RunError, SpecError, StoreUrlError, UserError
-from search.records import DatasetRecord, EpochRecord, StudyRecord, TrialState
-from search.spec import parse_spec
+from search.records.study import DatasetRecord, EpochRecord, StudyRecord, TrialState
+from search.spec.load import parse_spec
 from search.store import DEFAULT_URL, connection, reading
 from search.training import checkpoint as files
+from search.workers import worker
 from spaces.errors import SpaceError
 
 

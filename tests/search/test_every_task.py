@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from search.spec import formats, tasks
+from search.spec.load import formats, tasks
 from search.tasks._base import Task
 
 

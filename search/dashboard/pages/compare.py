@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 from dash import dcc, html
 
 from search.dashboard import parts
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.report import tables
 from search.report.figures import trials_figures
 

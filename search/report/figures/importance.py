@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 
 import plotly.graph_objects as go
 
-from search import study as sampling
-from search.records import StudyRecord, TrialRecord, TrialState
+from search.records.study import StudyRecord, TrialRecord, TrialState
 from search.report import picks, theme
 from search.report.figures._base import Figure, Need, Section
+from search.sampling import optuna_study as sampling
 
 
 class Row(NamedTuple):

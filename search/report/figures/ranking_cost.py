@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from search.records.backbone_ranking import Ranking, Standing
 from search.report import theme
 from search.report.figures._base import RankingFigure, Section
-from search.standing import Ranking, Standing
 
 _COSTS: tuple[tuple[str, Callable[[Standing], float]], ...] = (
     ("FLOPs", lambda standing: float(standing.flops)),

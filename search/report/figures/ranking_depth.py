@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from search.records.backbone_ranking import Ranking
 from search.report import theme
 from search.report.figures._base import RankingFigure, Section
-from search.standing import Ranking
 
 _MOST = 12
 """Backbones whose lines are drawn, the best: more cannot be told apart."""

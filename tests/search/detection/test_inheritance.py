@@ -15,11 +15,11 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from search.data.sample import Split
 from search.detection.inheritance import fitting_classes, words
-from search.laboratory import Laboratory, open_laboratory
-from search.spec import parse_spec
-from spaces.build import Network
+from search.runtime.study_runtime import Laboratory, open_laboratory
+from search.spec.load import parse_spec
 from spaces.candidate import Candidate
 from spaces.detector import pretrained_detector
+from spaces.networks.build import Network
 
 SMALL = "fasterrcnn_mobilenet_v3_large_320_fpn"
 SIDE = 128

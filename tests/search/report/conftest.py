@@ -10,7 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from search.records import (
+from search.records.backbone_ranking import Layer, Ranking, Standing
+from search.records.study import (
     ClassResult,
     DatasetRecord,
     EpochRecord,
@@ -22,7 +23,6 @@ from search.records import (
     TrialState,
     UnitRecord,
 )
-from search.standing import Layer, Ranking, Standing
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 UNITS = 8

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from search.errors import UserError
-from search.records import Evaluation, Measured, Picture, StudyRecord, TrialState
+from search.records.study import Evaluation, Measured, Picture, StudyRecord, TrialState
 from search.report import page
 from search.report.figures import figures
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import math
 
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.report.plain import finite, plain, rows
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from search.records.backbone_ranking import Ranking
 from search.report import ranking as report
 from search.report import theme
 from search.report.figures import ranking_figures
 from search.report.figures._base import RankingFigure
-from search.standing import Ranking
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from search.errors import NotFoundError
-from search.records import EpochRecord, StudyRecord, TrialState
+from search.records.study import EpochRecord, StudyRecord, TrialState
 from search.store import leases, reading, writing
 from search.store.connection import Engine
 

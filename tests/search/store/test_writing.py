@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from search.errors import ConflictError, NotFoundError
-from search.records import ClassResult, EpochRecord, Evaluation, Failure, Size, StudyRecord, TrialState
+from search.records.study import ClassResult, EpochRecord, Evaluation, Failure, Size, StudyRecord, TrialState
 from search.store import connection, leases, reading, writing
 from search.store.connection import Engine
 

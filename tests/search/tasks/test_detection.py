@@ -14,9 +14,9 @@ from search.data.augment import preset
 from search.data.sample import Split
 from search.detection.detectors import Found
 from search.errors import SpecError, UserError
-from search.laboratory import Laboratory, open_laboratory
-from search.records import Evaluation, Verdict
-from search.spec import parse_spec
+from search.records.study import Evaluation, Verdict
+from search.runtime.study_runtime import Laboratory, open_laboratory
+from search.spec.load import parse_spec
 from search.tasks._said import Given, Wanted
 from search.tasks.detection import Options, task
 from search.training.fit import Outcome, fit

@@ -11,9 +11,9 @@ from sklearn import metrics
 
 from search.data.sample import Dataset, Sample, Split
 from search.errors import SpecError
-from search.laboratory import open_laboratory
-from search.records import Evaluation, Verdict
-from search.spec import from_data, parse_spec
+from search.records.study import Evaluation, Verdict
+from search.runtime.study_runtime import open_laboratory
+from search.spec.load import from_data, parse_spec
 from search.tasks.multilabel import Multilabel, MultilabelMeter, Options, task
 from search.training.fit import fit
 from spaces.backbones._base import Pretrained

@@ -11,9 +11,9 @@ from sklearn import metrics
 
 from search.data.sample import Dataset, Sample, Split
 from search.errors import DataError, UserError
-from search.laboratory import Laboratory, open_laboratory
-from search.records import Verdict
-from search.spec import parse_spec
+from search.records.study import Verdict
+from search.runtime.study_runtime import Laboratory, open_laboratory
+from search.spec.load import parse_spec
 from search.tasks.regression import Options, Regression, RegressionMeter
 from search.training.fit import fit
 from spaces.backbones._base import Pretrained

@@ -19,21 +19,21 @@ from torchmetrics.functional.classification import multiclass_f1_score, multicla
 from search.data.masks import Masks, WholeFrame, void_of
 from search.data.sample import Dataset, Sample, Split
 from search.errors import SpecError
-from search.laboratory import Laboratory, open_laboratory
-from search.records import Evaluation, Verdict
-from search.spec import from_data, parse_spec
+from search.records.study import Evaluation, Verdict
+from search.runtime.study_runtime import Laboratory, open_laboratory
+from search.spec.load import from_data, parse_spec
 from search.tasks._pixel_losses import pixel_loss
 from search.tasks._pixel_meter import PixelMeter
 from search.tasks._said import Given, Wanted
 from search.tasks.segmentation import Options, Segmentation, mask_of, task
 from search.training.fit import Outcome, fit
-from spaces import build
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate, Recipe
 from spaces.decisions.segmentation_loss import KINDS
 from spaces.decoders import decoders
 from spaces.decoders._base import UPSAMPLINGS, DecoderChoice, DenseHead
-from spaces.space import Space
+from spaces.networks import build
+from spaces.networks.space import Space
 
 COLOURS = torch.tensor([[0.1, 0.1, 0.1], [0.9, 0.1, 0.1], [0.1, 0.9, 0.1]])
 CPU = torch.device("cpu")

@@ -11,9 +11,9 @@ from sklearn import metrics
 
 from search.data.sample import Split
 from search.errors import FinetuneError
-from search.laboratory import Laboratory, open_laboratory
-from search.records import Verdict
-from search.spec import parse_spec
+from search.records.study import Verdict
+from search.runtime.study_runtime import Laboratory, open_laboratory
+from search.spec.load import parse_spec
 from search.tasks.text import TextMeter, matthews
 from search.training.fit import Outcome, fit
 from spaces.candidate import Candidate

@@ -11,20 +11,21 @@ import torch
 from torch import nn
 
 from search.data.sample import Split
-from search.laboratory import Laboratory, open_laboratory
-from search.records import Verdict
-from search.spec import load_spec
+from search.records.study import Verdict
+from search.runtime.study_runtime import Laboratory, open_laboratory
+from search.spec.load import load_spec
 from search.tasks.classification import Classification
 from search.training.features import Prefix
 from search.training.fit import Course, Outcome, fit
 from search.training.host import Budgets
 from search.training.keeping import FeatureStore
 from search.training.precision import choose
-from spaces import build, heads
+from spaces import heads
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate, Recipe
 from spaces.heads import Features, HeadChoice, Maps
-from spaces.space import Space
+from spaces.networks import build
+from spaces.networks.space import Space
 
 AMPLE = Budgets(0, 1 << 30, 1 << 30)
 CPU = torch.device("cpu")

@@ -8,18 +8,19 @@ import pytest
 import torch
 
 from search.errors import TrialError
-from search.records import EpochRecord, Verdict
+from search.records.study import EpochRecord, Verdict
 from search.tasks.classification import task
 from search.training import fit as fitting
 from search.training.fit import Course, fit
 from search.training.optimizers import optimize
 from search.training.precision import choose
-from spaces import build, heads
+from spaces import heads
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty
-from spaces.space import Space
+from spaces.networks import build
+from spaces.networks.space import Space
 
 CLASSES = ("a", "b", "c")
 

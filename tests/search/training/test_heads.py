@@ -11,20 +11,21 @@ import torch
 from torch import Tensor
 
 from search.errors import LeaseLostError, TrialError
-from search.records import EpochRecord, Verdict
+from search.records.study import EpochRecord, Verdict
 from search.tasks.classification import task
 from search.training.fit import Course, Outcome, fit
 from search.training.heads import Behind, fit_heads
 from search.training.optimizers import optimize
 from search.training.precision import choose
 from search.training.stacking import Member
-from spaces import build, heads
+from spaces import heads
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty
 from spaces.heads import HeadChoice
-from spaces.space import Space
+from spaces.networks import build
+from spaces.networks.space import Space
 
 CLASSES = ("a", "b", "c")
 EPOCHS = 4

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from search.records import Box, Evaluation, Picture, StudyRecord
+from search.records.study import Box, Evaluation, Picture, StudyRecord
 from search.report.figures._gallery import class_colour, matched
 from search.report.figures.pictures import figure
 

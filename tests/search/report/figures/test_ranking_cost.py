@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from search.records.backbone_ranking import Ranking
 from search.report.figures.ranking_cost import figure
-from search.standing import Ranking
 
 
 def test_the_front_is_what_no_other_backbone_beats_in_both(ranking: Ranking) -> None:

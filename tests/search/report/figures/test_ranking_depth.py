@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from search.records.backbone_ranking import Ranking
 from search.report.figures.ranking_depth import figure
-from search.standing import Ranking
 
 
 def test_lines_run_from_the_first_layer_to_the_last_and_mark_the_best(ranking: Ranking) -> None:
