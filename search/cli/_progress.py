@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from search.store.reading import Progress
-    from search.trials.trial import Observer
+    from search.trials.observer import Observer
 
 
 @contextmanager

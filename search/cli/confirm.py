@@ -42,7 +42,9 @@ def command(
     artifacts: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Where the folder of the study's checkpoints is mounted here.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="What runs workers: local, ray or slurm.")] = "local",
+    launcher: Annotated[
+        str, typer.Option("--launcher", "--engine", help="What runs workers: local, ray or slurm.")
+    ] = "local",
     address: Annotated[str | None, typer.Option(help="Of the Ray cluster; auto finds a running one.")] = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -71,7 +73,7 @@ def command(
             data=data,
             artifacts=artifacts,
             observer=observer,
-            placement=Placement(engine, per_gpu, address),
+            placement=Placement(launcher, per_gpu, address),
         )
     if as_json:
         print_json([row._asdict() for row in confirmed.confirmed(record)])

@@ -35,11 +35,12 @@ def command(
     import re
 
     from search.cli._console import console
+    from search.data.formats import formats
     from search.data.sample import Split
     from search.errors import UserError
     from search.new_study import template
     from search.new_study.detect import recognise
-    from search.spec.load import formats, tasks
+    from search.tasks import tasks
     from spaces import backbones
 
     if task is not None and task not in tasks():

@@ -78,11 +78,11 @@ def command(
     _prediction.show(opened, found, as_csv=as_csv, as_json=as_json)
     notes = console(stderr=True)
     for prediction in broken:
-        said = f"{prediction.name}: {prediction.broken}" if kind == "images" else prediction.broken
-        notes.print(f"skipped {said}", markup=False, soft_wrap=True)
+        predicted = f"{prediction.name}: {prediction.broken}" if kind == "images" else prediction.broken
+        notes.print(f"skipped {predicted}", markup=False, soft_wrap=True)
     if broken:
         notes.print(f"{len(broken)} of {len(found)} {kind} could not be read and were skipped", soft_wrap=True)
-    if cut := sum(None in prediction.said.tags for prediction in found):
+    if cut := sum(None in prediction.predicted.tags for prediction in found):
         notes.print(f"{cut} of {len(found)} sentences are too long: their last words have no tag", soft_wrap=True)
     for what, folder in (("Masks", masks), ("Pictures", pictures)):
         if folder is not None:

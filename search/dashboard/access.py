@@ -36,24 +36,24 @@ def check(host: str, token: str | None) -> None:
 
 def guard(server: Flask, *, host: str, token: str | None, script_hashes: Sequence[str]) -> None:
     """Let ``server`` answer only those who may look, and send security headers with every answer."""
-    keeper = _Keeper(token) if token is not None else None
+    heartbeat = _Keeper(token) if token is not None else None
 
     @server.before_request
     def _ask() -> Response | None:
-        if keeper is None:
+        if heartbeat is None:
             # Another site's name that points at this machine must not read what is shown here (DNS rebinding).
             name = _host_name(request)
             return None if name in (*LOOPBACK, host) else make_response("This name is not served here.\n", 403)
         if request.path == "/login":
             return None
-        if keeper.knows(request):
+        if heartbeat.knows(request):
             return None
         if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
             return make_response(redirect(f"/login?next={quote(_local(request.full_path.rstrip('?')))}"))
         return make_response("The token is missing.\n", 401)
 
-    if keeper is not None:
-        server.add_url_rule("/login", "login", keeper.login, methods=["GET", "POST"])
+    if heartbeat is not None:
+        server.add_url_rule("/login", "login", heartbeat.login, methods=["GET", "POST"])
 
     scripts = " ".join(("'self'", *script_hashes))
     policy = (

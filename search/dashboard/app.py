@@ -18,7 +18,7 @@ from search.dashboard.watch import Watch
 from search.errors import FinetuneError
 from search.report import look, theme
 from search.report.figures._base import Section
-from search.sampling.optuna_study import prepare_importances
+from search.sampling.importance import prepare_importances
 from search.store.connection import Engine, shown
 
 logger = logging.getLogger(__name__)

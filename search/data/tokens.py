@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from search.data.feed import Feed, Views, generator
+from search.data.loader import Loader, Views, generator
 from search.data.targets import Targets
 from search.records.study import Json
 
@@ -69,7 +69,7 @@ def _padded(rows: Sequence[Sequence[int]], filling: int, dtype: torch.dtype) -> 
 
 
 @dataclass(slots=True, kw_only=True)
-class TokenBatches(Feed):
+class TokenBatches(Loader):
     """All batches of a split of texts, epoch by epoch.
 
     Attributes:

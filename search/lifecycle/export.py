@@ -12,19 +12,20 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from search import api
 from search.errors import RunError, UserError
+from search.lifecycle.artifact_places import open_artifacts
+from search.lifecycle.open import load_study
 from search.lifecycle.trained_candidate import (
     BEST,
     REFIT,
     Seen,
     Tell,
-    Winner,
+    TrainedCandidate,
     chosen_refit,
     chosen_trial,
     labels_of,
+    load_trained,
     look,
-    winner_of,
 )
 from search.model import card
 from search.model import folder as model_folder
@@ -33,9 +34,9 @@ from search.model.formats import model_format
 from search.model.formats._base import ModelFormat, Signature, example_of
 from search.model.predict import network_in, outputs_of
 from search.records.study import Refit
-from search.runtime.study_runtime import versions
-from search.spec import load as specs
+from search.runtime.versions import versions
 from search.store import DEFAULT_URL
+from search.tasks import tasks
 from search.tasks._base import Task
 from spaces import backbones
 from spaces.backbones._base import NO_WEIGHTS
@@ -96,49 +97,49 @@ def export_study(
     chosen = {name: model_format(name) for name in dict.fromkeys(formats)}
     if not chosen:
         raise UserError("no format to export to; name at least one with --format")
-    record = api.load_study(study, storage=storage)
+    record = load_study(study, storage=storage)
     _check_task(record.task)
     trial, refit = chosen_refit(record) if candidate == REFIT else (chosen_trial(record, candidate), None)
     folder = Path(output) if output is not None else Path("runs") / record.name / "model"
     model_folder.check_target(folder)
-    shelf = api.open_artifacts(record.name, storage=storage, artifacts=artifacts)
-    winner = replace(winner_of(record, trial, shelf, data, tell), refit=refit)
+    artifact_store = open_artifacts(record.name, storage=storage, artifacts=artifacts)
+    trained = replace(load_trained(record, trial, artifact_store, data, tell), refit=refit)
     if refit is not None and calibrate is not None and refit.data != "train":
         raise UserError("a temperature needs images that were not trained on; refit with `--on train` to have some")
-    seen = look(winner, compared, tell)
+    seen = look(trained, compared, tell)
     temperature = 1.0
     if calibrate is not None:
-        labels = labels_of(winner, seen)
+        labels = labels_of(trained, seen)
         temperature = calibrate(seen.outputs, labels) if seen.outputs is not None else 1.0
-    notes = [*_differences(seen.metrics, winner)]
-    if not any(winner.task.difference(right, right, winner.classes).scale for right in seen.expected):
+    notes = [*_differences(seen.metrics, trained)]
+    if not any(trained.task.difference(right, right, trained.classes).scale for right in seen.expected):
         notes.append("the network says nothing of the compared inputs: files that say nothing either are taken for it")
     if fold_bn:
-        count = winner.network.fold()
+        count = trained.network.fold()
         notes += [] if count else ["no batch norm stands right behind a layer: nothing was folded"]
-    facts = replace(_facts(winner, seen), temperature=temperature, folded=fold_bn)
+    facts = replace(_facts(trained, seen), temperature=temperature, folded=fold_bn)
     with model_folder.replacing(folder) as place:
-        facts = _write(winner, facts, chosen, seen, place, tell)
+        facts = _write(trained, facts, chosen, seen, place, tell)
     return Exported(folder, facts, tuple(notes))
 
 
 def _check_task(name: str) -> None:
-    task = specs.tasks().get(name)
+    task = tasks().get(name)
     if task is None:
         raise UserError(f"the task {name!r} is not installed here, so that its model cannot be made again")
-    if type(task).answers is Task.answers and type(task).said is Task.said:
+    if type(task).answers is Task.answers and type(task).predicted is Task.predicted:
         raise UserError(
             f"models of the task {name} cannot be exported: its file says neither `answers` nor `said`; their weights "
             "are the checkpoints under the study's folder, safetensors with the candidate in their head"
         )
 
 
-def _differences(metrics: Mapping[str, float], winner: Winner) -> Iterator[str]:
+def _differences(metrics: Mapping[str, float], trained: TrainedCandidate) -> Iterator[str]:
     """Yield a line for every metric that is not what the search stored: it may have computed in half precision."""
-    if winner.refit is not None:
+    if trained.refit is not None:
         return  # it is measured on the test images, not on these
-    stored = winner.checkpoint.facts["metrics"]
-    device = winner.trial.extras.get("device", "another device")
+    stored = trained.checkpoint.facts["metrics"]
+    device = trained.trial.extras.get("device", "another device")
     for name, value in metrics.items():
         if name in stored and abs(value - stored[name]) > _SAME * max(1.0, abs(stored[name])):
             yield (
@@ -147,36 +148,36 @@ def _differences(metrics: Mapping[str, float], winner: Winner) -> Iterator[str]:
             )
 
 
-def _facts(winner: Winner, seen: Seen) -> ModelFacts:
-    record, trial, found, refit = winner.study, winner.trial, winner.checkpoint.facts, winner.refit
+def _facts(trained: TrainedCandidate, seen: Seen) -> ModelFacts:
+    record, trial, found, refit = trained.study, trained.trial, trained.checkpoint.facts, trained.refit
     size = trial.size
     tested = refit is not None and bool(refit.test)
     return ModelFacts(
         name=f"{record.name}-trial-{trial.number}" if refit is None else f"{record.name}-refit-{refit.number}",
         study=record.name,
         trial=trial.number if refit is None else None,
-        task=winner.task.name,
-        classes=winner.classes,
+        task=trained.task.name,
+        classes=trained.classes,
         words=trial.words,
-        backbone=winner.candidate.structure.backbone,
-        weights=_origin(winner),
-        frame=winner.frame,
-        base_size=winner.pretrained.chain.input_size,
+        backbone=trained.candidate.structure.backbone,
+        weights=_origin(trained),
+        frame=trained.frame,
+        base_size=trained.pretrained.chain.input_size,
         objective=record.metric,
         metrics=dict(refit.test) if refit is not None and tested else seen.metrics,
         stored={} if refit is not None else dict(found["metrics"]),
-        images=sum(record.dataset.counts.get("test", {}).values()) if tested else winner.feed.count,
-        measured_on=_measured_on(refit, winner.texts, tested=tested),
+        images=sum(record.dataset.counts.get("test", {}).values()) if tested else trained.loader.count,
+        measured_on=_measured_on(refit, trained.texts, tested=tested),
         dataset=record.dataset.name,
         dataset_fingerprint=record.dataset.fingerprint,
-        parameters=sum(parameter.numel() for parameter in winner.network.parameters()),
+        parameters=sum(parameter.numel() for parameter in trained.network.parameters()),
         flops=size.flops if size else 0,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         files={},
         checks=(),
         versions=versions(),
-        outputs=winner.task.outputs,
-        texts=winner.texts,
+        outputs=trained.task.outputs,
+        texts=trained.texts,
         task_options=dict(found.get("task_options", {})),
         task_facts=dict(found.get("task_facts", {})),
     )
@@ -191,13 +192,13 @@ def _measured_on(refit: Refit | None, texts: TextFrame | None, *, tested: bool) 
     return found if texts is None else found.replace("images", "texts")
 
 
-def _origin(winner: Winner) -> Origin:
-    weights: dict[str, Any] = winner.checkpoint.facts["weights"]
+def _origin(trained: TrainedCandidate) -> Origin:
+    weights: dict[str, Any] = trained.checkpoint.facts["weights"]
     name = str(weights["name"])
     if name == NO_WEIGHTS:
         return Origin(name=name)
     try:
-        known = backbones.resolve(winner.candidate.structure.backbone).weights
+        known = backbones.resolve(trained.candidate.structure.backbone).weights
     except SpaceError:  # its source was there when the network was rebuilt; only the card is poorer
         known = ()
     published = next((found for found in known if found.name == name), None)
@@ -206,27 +207,27 @@ def _origin(winner: Winner) -> Origin:
 
 
 def _write(
-    winner: Winner, facts: ModelFacts, chosen: Mapping[str, ModelFormat], seen: Seen, place: Path, tell: Tell
+    trained: TrainedCandidate, facts: ModelFacts, chosen: Mapping[str, ModelFormat], seen: Seen, place: Path, tell: Tell
 ) -> ModelFacts:
     files = {name: known.file_name for name, known in chosen.items()}
     facts = replace(facts, files=files)
-    task, checks, signature = winner.task, list[Check](), _signature(winner)
-    text = {model_folder.FACTS: facts.to_json(), model_folder.CANDIDATE: _json(winner.candidate)}
+    task, checks, signature = trained.task, list[Check](), _signature(trained)
+    text = {model_folder.FACTS: facts.to_json(), model_folder.CANDIDATE: _json(trained.candidate)}
     task.keep(place)
     graph: nn.Module | None = None
     for number, (name, known) in enumerate(chosen.items(), 1):
         tell(f"writing {name}", number, len(chosen))
         path = place / known.file_name
         if known.holds == "graph" and graph is None:
-            graph = task.graph(winner.network)
-        network = graph if known.holds == "graph" else winner.network
+            graph = task.graph(trained.network)
+        network = graph if known.holds == "graph" else trained.network
         known.write(network, example_of(max(seen.compared, key=len)), path, text, signature)
-        rebuild = partial(network_in, place, facts, winner.candidate)
+        rebuild = partial(network_in, place, facts, trained.candidate)
         checks.append(_compared(known, known.open(path, rebuild), seen, task, facts))
     facts = replace(facts, checks=tuple(checks))
     (place / model_folder.FACTS).write_text(facts.to_json(), "utf-8")
-    (place / model_folder.CANDIDATE).write_text(_json(winner.candidate), "utf-8")
-    told = _told(winner, signature)
+    (place / model_folder.CANDIDATE).write_text(_json(trained.candidate), "utf-8")
+    told = _told(trained, signature)
     brought = f", {told['import']}" if told.get("import") else ""
     snippets = [
         (known.file_name, known.needs + (brought if known.needs == "torch" else ""), known.snippet(told))
@@ -236,21 +237,21 @@ def _write(
     return facts
 
 
-def _signature(winner: Winner) -> Signature:
-    task, shape = winner.task, winner.network.input_shape
+def _signature(trained: TrainedCandidate) -> Signature:
+    task, shape = trained.task, trained.network.input_shape
     most = (None, *shape)[: len(task.varying)]
     return Signature(task.varying, most, task.output_names)
 
 
-def _told(winner: Winner, signature: Signature) -> dict[str, str]:
+def _told(trained: TrainedCandidate, signature: Signature) -> dict[str, str]:
     """Return what the snippets of the card are made of."""
-    told = {"shape": ", ".join(map(str, winner.network.input_shape)), "outputs": ", ".join(signature.outputs)}
-    if winner.texts is not None:
-        most = f"any number of texts, 2 to {winner.texts.length} tokens"
+    told = {"shape": ", ".join(map(str, trained.network.input_shape)), "outputs": ", ".join(signature.outputs)}
+    if trained.texts is not None:
+        most = f"any number of texts, 2 to {trained.texts.length} tokens"
         told |= {"reads": "tokens", "dtype": "int64", "free": most}
-        told |= {"text": '("A text.", "Another.")'} if winner.texts.pairs else {}
-        told |= {"text": '["Some", "words"]'} if winner.texts.words else {}
-    if winner.task.tells == "boxes":
+        told |= {"text": '("A text.", "Another.")'} if trained.texts.pairs else {}
+        told |= {"text": '["Some", "words"]'} if trained.texts.words else {}
+    if trained.task.tells == "boxes":
         told["import"] = "torchvision"
     return told
 

@@ -11,21 +11,22 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from search import api
-from search.artifacts import Shelf
+from search.artifacts import ArtifactStore
 from search.data import augment
 from search.data.assembly import cache_folder
-from search.data.feed import Feed
+from search.data.formats import formats
+from search.data.loader import Loader
 from search.data.sample import Dataset, Split
 from search.data.supply import Request
 from search.data.texts import Text
 from search.errors import ConflictError, NotFoundError, TrialError, UserError
+from search.lifecycle.open import stored_spec
 from search.model.folder import FITS, Frame, TextFrame
 from search.model.inputs import transform_of
 from search.model.predict import outputs_of, rebuilt
 from search.records.study import Refit, StudyRecord, TrialRecord
-from search.spec import load as specs
-from search.spec.load import StudySpec
+from search.spec.study_spec import StudySpec
+from search.tasks import tasks
 from search.tasks._base import Task
 from search.tasks._texts import TOKENIZER, Texts
 from search.training import checkpoint
@@ -44,7 +45,7 @@ _SAME_INPUT = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Winner:
+class TrainedCandidate:
     """A network with what is known of it; ``trial`` is whose candidate it is when it comes from a ``refit``."""
 
     study: StudyRecord
@@ -54,7 +55,7 @@ class Winner:
     task: Task
     pretrained: Pretrained
     network: Plain
-    feed: Feed
+    loader: Loader
     frame: Frame | None
     texts: TextFrame | None = None
     refit: Refit | None = None
@@ -130,9 +131,9 @@ def chosen_trial(record: StudyRecord, wanted: str) -> TrialRecord:
     return trial
 
 
-def _checkpoint(record: StudyRecord, trial: TrialRecord, shelf: Shelf) -> Checkpoint:
+def _checkpoint(record: StudyRecord, trial: TrialRecord, artifact_store: ArtifactStore) -> Checkpoint:
     try:
-        return checkpoint.get(shelf, str(trial.checkpoint))
+        return checkpoint.get(artifact_store, str(trial.checkpoint))
     except TrialError as error:
         whose = f"trial {trial.number}" if str(trial.checkpoint).startswith("trial") else "the refit"
         raise UserError(
@@ -141,7 +142,9 @@ def _checkpoint(record: StudyRecord, trial: TrialRecord, shelf: Shelf) -> Checkp
         ) from error
 
 
-def winner_of(record: StudyRecord, trial: TrialRecord, shelf: Shelf, data: Path | None, tell: Tell) -> Winner:
+def load_trained(
+    record: StudyRecord, trial: TrialRecord, artifact_store: ArtifactStore, data: Path | None, tell: Tell
+) -> TrainedCandidate:
     """Return the network of ``trial`` with its weights, and the validation samples of its study.
 
     Args:
@@ -152,15 +155,15 @@ def winner_of(record: StudyRecord, trial: TrialRecord, shelf: Shelf, data: Path 
         UserError: the checkpoint is gone or damaged, or the data.
         ConflictError: the data is not the study's.
     """
-    kept = _checkpoint(record, trial, shelf)
-    facts, spec = kept.facts, api.stored_spec(record, data)
+    kept = _checkpoint(record, trial, artifact_store)
+    facts, spec = kept.facts, stored_spec(record, data)
     dataset = _dataset(record, spec, data)
     candidate = Candidate.from_json(facts["candidate"])
     size = candidate.structure.input_size
     height, width = (record.identity or {}).get("input_size") or size
     bare = blank(candidate, (height, width))
     pretrained = replace(bare, preprocessing=_expected(candidate, str(facts["weights"]["name"])))
-    task = specs.tasks()[spec.task].bind(spec.task_options, dataset, pretrained)
+    task = tasks()[spec.task].bind(spec.task_options, dataset, pretrained)
     network = rebuilt(candidate, pretrained, task, len(dataset.classes), kept.tensors, folded=False)
     request = Request(
         dataset=dataset,
@@ -176,10 +179,10 @@ def winner_of(record: StudyRecord, trial: TrialRecord, shelf: Shelf, data: Path 
         kept={},
         progress=tell,
     )
-    feed = task.batches(request)
-    frame = _frame(task, facts, dataset, feed, pretrained.preprocessing)
+    loader = task.batches(request)
+    frame = _frame(task, facts, dataset, loader, pretrained.preprocessing)
     texts = _texts(task, spec, dataset, size[1])
-    return Winner(record, trial, candidate, kept, task, pretrained, network, feed, frame, texts)
+    return TrainedCandidate(record, trial, candidate, kept, task, pretrained, network, loader, frame, texts)
 
 
 def _expected(candidate: Candidate, weights: str) -> Preprocessing:
@@ -209,7 +212,7 @@ def _texts(task: Task, spec: StudySpec, dataset: Dataset, length: int) -> TextFr
 
 
 def _frame(
-    task: Task, facts: Mapping[str, Any], dataset: Dataset, feed: Feed, preprocessing: Preprocessing
+    task: Task, facts: Mapping[str, Any], dataset: Dataset, loader: Loader, preprocessing: Preprocessing
 ) -> Frame | None:
     """Return how plain images are prepared; None where that does not give what validation saw."""
     samples = dataset.of(Split.VAL)
@@ -229,7 +232,7 @@ def _frame(
         std=tuple(expected["std"]),
         interpolation=expected["interpolation"],
     )
-    seen = feed.inputs(torch.arange(1), 1)[0]
+    seen = loader.inputs(torch.arange(1), 1)[0]
     found = transform_of(frame)(first)
     alike = found.shape == seen.shape and float((found - seen).abs().max()) < _SAME_INPUT
     return frame if alike else None
@@ -237,7 +240,7 @@ def _frame(
 
 def _dataset(record: StudyRecord, spec: StudySpec, data: Path | None) -> Dataset:
     try:
-        dataset = specs.formats()[spec.data_format].read(spec.data, spec.base)
+        dataset = formats()[spec.data_format].read(spec.data, spec.base)
     except UserError as error:
         hint = "" if data is not None else "; say with --data where the study's data lies now"
         raise UserError(f"{error}{hint}") from error
@@ -249,15 +252,15 @@ def _dataset(record: StudyRecord, spec: StudySpec, data: Path | None) -> Dataset
     return dataset
 
 
-def look(winner: Winner, compared: int, tell: Tell) -> Seen:
+def look(trained: TrainedCandidate, compared: int, tell: Tell) -> Seen:
     """Run the network on all validation samples; of these compare ``compared``, evenly spread, 0 for all."""
-    total, seen, task = winner.feed.count, 0, winner.task
-    meter = task.meter(winner.classes, torch.device("cpu"))
+    total, seen, task = trained.loader.count, 0, trained.task
+    evaluator = task.evaluator(trained.classes, torch.device("cpu"))
     outputs: list[Tensor] | None = []
     found_targets: list[Tensor] = []
-    for inputs, targets in winner.feed.epoch(1):
-        found = task.read(outputs_of(winner.network, inputs))
-        meter.update(found, targets)
+    for inputs, targets in trained.loader.epoch(1):
+        found = task.read(outputs_of(trained.network, inputs))
+        evaluator.update(found, targets)
         if outputs is not None and isinstance(found, Tensor) and found.ndim == 2:
             outputs.append(found)
         else:
@@ -267,9 +270,9 @@ def look(winner: Winner, compared: int, tell: Tell) -> Seen:
         seen += len(inputs)
         tell("running validation samples", seen, total)
     groups = _spread(total, compared)
-    chosen = [winner.feed.inputs(group, 1).clone() for group in groups]
-    expected = [task.read(outputs_of(winner.network, inputs)) for inputs in chosen]
-    metrics = dict(meter.compute())
+    chosen = [trained.loader.inputs(group, 1).clone() for group in groups]
+    expected = [task.read(outputs_of(trained.network, inputs)) for inputs in chosen]
+    metrics = dict(evaluator.compute())
     return Seen(torch.cat(outputs) if outputs else None, found_targets, metrics, chosen, expected)
 
 
@@ -281,7 +284,7 @@ def _spread(total: int, wanted: int) -> list[Tensor]:
     return [numbers[:1], *(part for part in numbers[1:].split(_GROUP) if len(part))]  # type: ignore[no-untyped-call]
 
 
-def labels_of(winner: Winner, seen: Seen) -> Tensor:
+def labels_of(trained: TrainedCandidate, seen: Seen) -> Tensor:
     """Return the class of every validation sample.
 
     Raises:
@@ -289,6 +292,8 @@ def labels_of(winner: Winner, seen: Seen) -> Tensor:
     """
     count = sum(map(len, seen.targets))
     is_classes = all(not part.is_floating_point() for part in seen.targets)
-    if winner.task.outputs != "classes" or seen.outputs is None or not is_classes or count < len(seen.outputs):
-        raise UserError(f"a temperature is fitted to one class a sample; the task {winner.task.name} has other targets")
+    if trained.task.outputs != "classes" or seen.outputs is None or not is_classes or count < len(seen.outputs):
+        raise UserError(
+            f"a temperature is fitted to one class a sample; the task {trained.task.name} has other targets"
+        )
     return torch.cat(seen.targets)

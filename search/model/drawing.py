@@ -18,7 +18,7 @@ from search.artifacts import write_whole
 from search.data.images import FileImage
 from search.errors import UserError
 from search.report.theme import class_colour, rgb
-from search.tasks._said import Box, Said
+from search.tasks._prediction import Box, Prediction
 
 _OPACITY = 0.55
 _THIN = 250
@@ -48,16 +48,16 @@ def places(folder: Path, sources: Sequence[Path], root: Path, suffix: str) -> di
     return found
 
 
-def drawn(image: Image.Image, said: Said, classes: Sequence[str]) -> Image.Image:
-    """Return ``image`` in RGB with what is ``said`` of it over it: boxes with class and score, or a mask in colours."""
+def drawn(image: Image.Image, predicted: Prediction, classes: Sequence[str]) -> Image.Image:
+    """Return ``image`` in RGB with the prediction drawn over it: boxes with class and score, or a coloured mask."""
     pixels: Tensor = pil_to_tensor(image)
-    if said.mask is not None:
-        there = torch.unique(said.mask).tolist()
-        layers = torch.stack([said.mask == label for label in there])
+    if predicted.mask is not None:
+        there = torch.unique(predicted.mask).tolist()
+        layers = torch.stack([predicted.mask == label for label in there])
         colours = [rgb(class_colour(label)) for label in there]
         pixels = draw_segmentation_masks(pixels, layers, alpha=_OPACITY, colors=colours)
-    if said.boxes:
-        pixels = _with_boxes(pixels, said.boxes, classes)
+    if predicted.boxes:
+        pixels = _with_boxes(pixels, predicted.boxes, classes)
     found: Image.Image = to_pil_image(pixels)
     return found
 
@@ -84,13 +84,13 @@ def _is_bright(colour: tuple[int, int, int]) -> bool:
     return 0.299 * red + 0.587 * green + 0.114 * blue > 140
 
 
-def write_picture(place: Path, source: Path, said: Said, classes: Sequence[str]) -> None:
-    """Write the image at ``source`` with what is ``said`` of it to ``place``, a JPEG.
+def write_picture(place: Path, source: Path, predicted: Prediction, classes: Sequence[str]) -> None:
+    """Write the image at ``source`` with what is ``predicted`` of it to ``place``, a JPEG.
 
     Raises:
         UserError: ``place`` cannot be written.
     """
-    _save(place, drawn(FileImage(source).open(), said, classes), "JPEG", quality=_QUALITY)
+    _save(place, drawn(FileImage(source).open(), predicted, classes), "JPEG", quality=_QUALITY)
 
 
 def write_mask(place: Path, mask: Tensor) -> None:

@@ -23,7 +23,7 @@ from search.errors import DataError, UserError
 from search.model.folder import Frame, ModelFacts, TextFrame
 from search.model.text_files import SUFFIXES, Unreadable, suffixes, texts_in
 from search.tasks._base import Task
-from search.tasks._said import Given
+from search.tasks._prediction import InputInfo
 from search.tasks._texts import Texts
 
 Transform = Any
@@ -36,7 +36,7 @@ class Ready(NamedTuple):
     """An input as the network takes it, and the way back."""
 
     inputs: Tensor
-    given: Given
+    given: InputInfo
 
 
 class Inputs(ABC):
@@ -59,7 +59,7 @@ class Inputs(ABC):
         """
 
     @abstractmethod
-    def given(self, original: Original) -> Given:
+    def given(self, original: Original) -> InputInfo:
         """Return what is known of an input beside its numbers.
 
         Raises:
@@ -145,10 +145,10 @@ class Images(Inputs):
             raise DataError(f"{place} is a file of texts, but this model reads images; give an image or a folder")
         return list(images_in(place))
 
-    def given(self, original: Original) -> Given:
+    def given(self, original: Original) -> InputInfo:
         if not isinstance(original, Image.Image):
             raise UserError(f"expected a PIL image, got {type(original).__name__}")
-        return Given(original.width, original.height, self._frame.shown(original.width, original.height))
+        return InputInfo(original.width, original.height, self._frame.shown(original.width, original.height))
 
     def read(self, items: Sequence[Item]) -> list[Ready | str]:
         return in_parallel(self._read, items)
@@ -181,7 +181,7 @@ class TextInputs(Inputs):
             raise DataError(f"{place} is {what}, but this model reads texts; give a file of them ({known})")
         return list(texts_in(place, self._frame, text_column, pair_column))
 
-    def given(self, original: Original) -> Given:
+    def given(self, original: Original) -> InputInfo:
         ((_, given),) = self._ready([self.text(original)])
         return given
 
@@ -222,7 +222,7 @@ class TextInputs(Inputs):
         return [
             Ready(
                 torch.tensor(row, dtype=torch.int64),
-                Given(words=text.words if isinstance(text, Words) else (), places=tuple(found)),
+                InputInfo(words=text.words if isinstance(text, Words) else (), places=tuple(found)),
             )
             for row, found, text in zip(rows, words, texts, strict=True)
         ]

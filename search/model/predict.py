@@ -18,9 +18,9 @@ from search.model import folder as model_folder
 from search.model.folder import ModelFacts
 from search.model.formats import model_format, model_formats
 from search.model.inputs import Inputs, Item, Ready, Transform, inputs_of
-from search.spec import load as specs
+from search.tasks import tasks
 from search.tasks._base import Task
-from search.tasks._said import Answer, Said, Wanted
+from search.tasks._prediction import Prediction, PredictOptions, ScoredLabel
 from search.training.precision import device_of
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
@@ -31,7 +31,7 @@ _BATCH, _LARGE_BATCH = 32, 8
 
 
 class Model(NamedTuple):
-    """A model that is ready: ``network(transform(image)[None])`` gives its outputs, ``said`` what they mean.
+    """A model that is ready: ``network(transform(image)[None])`` gives its outputs, ``predicted`` what they mean.
 
     Attributes:
         network: in eval mode. From safetensors a plain module that can be trained on, else what its format gives.
@@ -48,9 +48,9 @@ class Model(NamedTuple):
     task: Task
     inputs: Inputs | None = None
 
-    def said(
+    def predicted(
         self, outputs: Any, originals: Sequence[Any], *, most: int | None = None, threshold: float | None = None
-    ) -> list[Said]:
+    ) -> list[Prediction]:
         """Return what ``outputs`` of the network say of ``originals``, PIL images or texts, in their order.
 
         Boxes and masks are in pixels of the originals.
@@ -59,22 +59,22 @@ class Model(NamedTuple):
             UserError: the task takes neither images nor texts, or the outputs are not what it gives.
         """
         given = [_inputs(self).given(original) for original in originals]
-        wanted = Wanted(most, threshold, self.facts.temperature)
-        return self.task.said(self.task.read(outputs), self.facts.classes, given, wanted)
+        wanted = PredictOptions(most, threshold, self.facts.temperature)
+        return self.task.predicted(self.task.read(outputs), self.facts.classes, given, wanted)
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class PredictedItem:
     """What a model says of one input; ``broken`` is why it could not be read, else empty."""
 
     source: Item
-    said: Said = field(default_factory=Said)
+    predicted: Prediction = field(default_factory=Prediction)
     broken: str = ""
 
     @property
-    def answers(self) -> tuple[Answer, ...]:
+    def answers(self) -> tuple[ScoredLabel, ...]:
         """Classes or numbers, the surest first."""
-        return self.said.answers
+        return self.predicted.answers
 
     @property
     def name(self) -> str:
@@ -88,7 +88,7 @@ def task_of(name: str, options: Mapping[str, Any], facts: Mapping[str, Any]) -> 
     Raises:
         UserError: no such task here, or its options or facts are of another version.
     """
-    known = specs.tasks()
+    known = tasks()
     if name not in known:
         raise UserError(f"the task {name!r} is not installed; known: {', '.join(known)}")
     task = known[name]
@@ -201,7 +201,7 @@ def items_in(model: Model, place: Path, text_column: str = "", pair_column: str 
 
 def predict(
     model: Model, items: Sequence[Item], most: int | None = None, threshold: float | None = None
-) -> Iterator[Prediction]:
+) -> Iterator[PredictedItem]:
     """Yield what ``model`` says of every item, in order; a broken one is said to be so, and the others go on.
 
     Args:
@@ -212,17 +212,17 @@ def predict(
     Raises:
         UserError: the model takes neither images nor texts, or its task does not say how outputs are read.
     """
-    inputs, wanted = _inputs(model), Wanted(most, threshold, model.facts.temperature)
+    inputs, wanted = _inputs(model), PredictOptions(most, threshold, model.facts.temperature)
     step = _LARGE_BATCH if model.task.tells == "masks" else _BATCH
     for start in range(0, len(items), step):
         group = items[start : start + step]
         found = inputs.read(group)
         ready = [read for read in found if isinstance(read, Ready)]
-        said: list[Said] = []
+        predicted: list[Prediction] = []
         if ready:
             outputs = outputs_of(model.network, inputs.batch([read.inputs for read in ready]))
             given = [read.given for read in ready]
-            said = model.task.said(model.task.read(outputs), model.facts.classes, given, wanted)
-        told = iter(said)
+            predicted = model.task.predicted(model.task.read(outputs), model.facts.classes, given, wanted)
+        told = iter(predicted)
         for item, read in zip(group, found, strict=True):
-            yield Prediction(item, broken=read) if isinstance(read, str) else Prediction(item, next(told))
+            yield PredictedItem(item, broken=read) if isinstance(read, str) else PredictedItem(item, next(told))

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import yaml
 
+from search.data.formats import formats
 from search.data.formats._base import Format
 from search.errors import DataError, UserError
 from search.records.dataset_similarity import Traits, distance, traits, traits_of
 from search.records.study import DatasetRecord, Json, StudyRecord, TrialRecord
 from search.report.confirmed import confirmed
-from search.runtime.study_runtime import dataset_record
-from search.spec.load import format_of, formats, tasks
+from search.runtime.study_record import dataset_record
+from search.spec.load import format_of
 from search.store import reading
 from search.store.connection import Engine
+from search.tasks import tasks
 from spaces.candidate import Candidate
 from spaces.errors import CandidateError
 

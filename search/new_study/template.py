@@ -14,7 +14,7 @@ import yaml
 from search.data.sample import Dataset, Sample, Split
 from search.new_study.detect import Recognised
 from search.records.study import Json
-from search.spec.load import tasks
+from search.tasks import tasks
 from search.tasks._base import Task
 from spaces.backbones._base import Backbone
 

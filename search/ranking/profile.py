@@ -17,8 +17,8 @@ from search.data.assembly import cache_folder
 from search.data.batches import Batches
 from search.data.sample import Sample
 from search.ranking.estimators._base import Evidence, as_floats
-from search.training import features, host, latency
-from search.training.keeping import Features, FeatureStore
+from search.training import features, latency, memory_budget
+from search.training.feature_store import Features, FeatureStore
 from search.training.memory import MicroBatches
 from search.training.precision import Precision
 from spaces.backbones._base import NO_WEIGHTS, Pretrained
@@ -187,7 +187,7 @@ def _batches(pretrained: Pretrained, data: Photographs, precision: Precision) ->
 def _rows(reader: _Reader, batches: Batches, data: Photographs, precision: Precision) -> Tensor:
     """Return the reader's rows for all images, from the feature cache if it has them."""
     folder = data.folder / "features" if data.folder else None
-    store = FeatureStore(precision.device, folder, host.budgets(precision.device, folder), torch.float32)
+    store = FeatureStore(precision.device, folder, memory_budget.budgets(precision.device, folder), torch.float32)
     facts: list[Any] = [_VERSION, "ranking", data.name, batches.size, batches.resize, batches.mean, batches.std]
     facts += [str(precision.device.type), str(precision.dtype), *reader.key]
     key = hash_of([json.dumps(facts)])

@@ -10,16 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from search.data.formats import formats
 from search.data.sample import Dataset, Sample, Split
 from search.errors import DataError, NotFoundError, UserError
 from search.ranking.estimators import estimators
 from search.ranking.estimators._base import Estimator
 from search.ranking.profile import Photographs, Profile, kept_in, profile
-from search.records.backbone_ranking import Layer, Ranking, Standing, ordered
-from search.spec import load as specs
-from search.spec.load import StudySpec, load_spec
+from search.records.backbone_ranking import BackboneScore, Layer, Ranking, ordered
+from search.spec.load import load_spec
+from search.spec.study_spec import StudySpec
 from search.store import DEFAULT_URL, connection, migrate, reading
-from search.training import host
+from search.tasks import tasks
+from search.training import memory_budget
 from search.training.precision import Precision, choose, device_of
 from spaces import backbones
 from spaces.backbones._base import NO_WEIGHTS, Backbone
@@ -98,7 +100,7 @@ def rank_backbones(
     chosen = estimators(methods)
     wanted = {found.name: found for found in map(backbones.resolve, names)}
     spec = load_spec(study)
-    host.keep_memory()
+    memory_budget.keep_memory()
     try:
         precision = choose(device_of(device), spec.training.precision)
     except ValueError as error:
@@ -108,16 +110,14 @@ def rank_backbones(
     if all_local or not names:
         tell("looking for weights on this machine", 0, 1)
         wanted |= {found.name: found for found in local_backbones()}
-    if specs.tasks()[spec.task].outputs != "classes":
-        raise UserError(
-            f"backbones are ranked by classes; the task {spec.task} predicts {specs.tasks()[spec.task].outputs}"
-        )
-    dataset = specs.formats()[spec.data_format].read(spec.data, spec.base)
+    if tasks()[spec.task].outputs != "classes":
+        raise UserError(f"backbones are ranked by classes; the task {spec.task} predicts {tasks()[spec.task].outputs}")
+    dataset = formats()[spec.data_format].read(spec.data, spec.base)
     samples = _chosen(dataset, images, spec.search.seed)
     data = Photographs(
         samples, f"{dataset.fingerprint}-train-{len(samples)}-{spec.search.seed}", kept_in(kept=spec.training.cache)
     )
-    standings: list[Standing] = []
+    backbone_scores: list[BackboneScore] = []
     left_out: list[tuple[str, str]] = []
     for number, backbone in enumerate(wanted.values(), 1):
         tell(f"scoring {backbone.name}", number, len(wanted))
@@ -126,8 +126,8 @@ def rank_backbones(
         except (WeightsError, ProbeError, ChainError, BackboneError, _LeftOutError) as error:
             left_out.append((backbone.name, str(error)))
         else:
-            standings.append(found)
-    if not standings:
+            backbone_scores.append(found)
+    if not backbone_scores:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out[:3])
         raise UserError(f"no backbone could be scored ({reasons}); name others with --backbones")
     tried = trials_of(dataset.fingerprint, spec.objective, maximize=spec.maximize, storage=storage)
@@ -138,7 +138,7 @@ def rank_backbones(
         classes=len(dataset.classes),
         device=str(precision.device),
         titles={name: method.title for name, method in chosen.items()},
-        standings=ordered(standings, list(chosen)),
+        backbone_scores=ordered(backbone_scores, list(chosen)),
         left_out=tuple(left_out),
         tried=tried,
         metric=spec.objective,
@@ -171,7 +171,7 @@ def _standing(
     chosen: dict[str, Estimator],
     layers: int,
     limits: Limits,
-) -> Standing:
+) -> BackboneScore:
     begin = time.monotonic()
     if backbone.reads != "images":
         raise _LeftOutError(f"it reads {backbone.reads}")
@@ -185,7 +185,7 @@ def _standing(
     pretrained = backbone.pretrained(own, size)
     found = profile(pretrained, data, precision, layers)
     accuracy = next((weights.accuracy for weights in backbone.weights if weights.name == pretrained.weights), None)
-    return Standing(
+    return BackboneScore(
         backbone=backbone.name,
         label=backbone.label,
         weights=pretrained.weights,

@@ -29,7 +29,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BackboneScore:
     """One backbone on the data.
 
     Attributes:
@@ -82,7 +82,7 @@ class Ranking:
     classes: int
     device: str
     titles: Mapping[str, str]
-    standings: tuple[Standing, ...]
+    backbone_scores: tuple[BackboneScore, ...]
     left_out: tuple[tuple[str, str], ...] = ()
     tried: Mapping[str, float] = field(default_factory=dict)
     metric: str = ""
@@ -106,7 +106,11 @@ class Ranking:
         return tuple(each for each in found if each is not None)
 
     def _column(self, name: str) -> dict[str, float]:
-        return {standing.backbone: standing.scores[name] for standing in self.standings if name in standing.scores}
+        return {
+            backbone_score.backbone: backbone_score.scores[name]
+            for backbone_score in self.backbone_scores
+            if name in backbone_score.scores
+        }
 
 
 def agreement(first: str, scores: Mapping[str, float], second: str, others: Mapping[str, float]) -> Agreement | None:
@@ -120,13 +124,13 @@ def agreement(first: str, scores: Mapping[str, float], second: str, others: Mapp
     return None if math.isnan(tau) else Agreement(first, second, tau, len(both))
 
 
-def mean_ranks(standings: Sequence[Standing], estimators: Sequence[str]) -> list[float]:
+def mean_ranks(backbone_scores: Sequence[BackboneScore], estimators: Sequence[str]) -> list[float]:
     """Return the mean place of each standing, 1 the best, over the estimators that score all of them.
 
     Equal scores share their places.
     """
-    whole = [name for name in estimators if all(name in standing.scores for standing in standings)]
-    columns = [[standing.scores[name] for standing in standings] for name in whole]
+    whole = [name for name in estimators if all(name in backbone_score.scores for backbone_score in backbone_scores)]
+    columns = [[backbone_score.scores[name] for backbone_score in backbone_scores] for name in whole]
     return [
         fmean(
             [
@@ -135,31 +139,34 @@ def mean_ranks(standings: Sequence[Standing], estimators: Sequence[str]) -> list
             ]
             or [1.0]
         )
-        for place in range(len(standings))
+        for place in range(len(backbone_scores))
     ]
 
 
-def ordered(standings: Sequence[Standing], estimators: Sequence[str]) -> tuple[Standing, ...]:
-    """Return ``standings`` with the best mean rank first; of equals the smaller network."""
-    ranks = mean_ranks(standings, estimators)
-    places = sorted(range(len(standings)), key=lambda place: (ranks[place], standings[place].parameters))
-    return tuple(standings[place] for place in places)
+def ordered(backbone_scores: Sequence[BackboneScore], estimators: Sequence[str]) -> tuple[BackboneScore, ...]:
+    """Return ``backbone_scores`` with the best mean rank first; of equals the smaller network."""
+    ranks = mean_ranks(backbone_scores, estimators)
+    places = sorted(range(len(backbone_scores)), key=lambda place: (ranks[place], backbone_scores[place].parameters))
+    return tuple(backbone_scores[place] for place in places)
 
 
 def trust(ranking: Ranking) -> list[str]:
     """Return how far the scores can be trusted here, a line each."""
     lines: list[str] = []
     pairs = ranking.agreements
-    if len(ranking.standings) < FEWEST:
-        lines.append(f"With {len(ranking.standings)} backbones nothing can be said of how well the estimators agree.")
+    if len(ranking.backbone_scores) < FEWEST:
+        lines.append(
+            f"With {len(ranking.backbone_scores)} backbones nothing can be said of how well the estimators agree."
+        )
     elif pairs:
         mean = fmean(pair.tau for pair in pairs)
         worst = min(pairs, key=lambda pair: pair.tau)
         lines.append(
             f"{_word(mean)}: Kendall's tau is {mean:.2f} on average over {len(pairs)} pairs of estimators and "
-            f"{len(ranking.standings)} backbones, lowest between {worst.first} and {worst.second} ({worst.tau:.2f})."
+            f"{len(ranking.backbone_scores)} backbones, lowest between {worst.first} and {worst.second} "
+            f"({worst.tau:.2f})."
         )
-    tried = [standing for standing in ranking.standings if standing.backbone in ranking.tried]
+    tried = [one for one in ranking.backbone_scores if one.backbone in ranking.tried]
     judged = ranking.with_trials
     if judged:
         best = max(judged, key=lambda pair: pair.tau)

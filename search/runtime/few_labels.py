@@ -11,16 +11,16 @@ from typing import Any
 import torch
 
 from search.data.assembly import in_parallel
-from search.data.feed import Feed
 from search.data.images import EXTENSIONS, FileImage, why_broken
+from search.data.loader import Loader
 from search.data.sample import Dataset, Sample, Split
 from search.errors import DataError, UserError
-from search.runtime.study_runtime import Laboratory
-from search.spec.load import StudySpec
+from search.runtime.study_runtime import StudyRuntime
+from search.spec.study_spec import StudySpec
 from search.training.balance import class_weights
 from search.training.epoch import whole
-from search.training.features import FrozenBatches
-from search.training.fit import Course
+from search.training.features import FrozenLoader
+from search.training.fit import TrainingPlan
 from search.training.pseudo import PseudoLabelled
 from spaces.candidate import Candidate
 from spaces.decisions.pseudo import Pseudo
@@ -35,7 +35,7 @@ class Unlabelled:
     decoded: dict[Any, Any] = field(default_factory=dict, repr=False)
 
 
-def check(laboratory: Laboratory) -> None:
+def check(runtime: StudyRuntime) -> None:
     """Check that the study's data have what its recipe asks for.
 
     Raises:
@@ -43,7 +43,7 @@ def check(laboratory: Laboratory) -> None:
             ``data.unlabelled``.
         DataError: that folder is missing, has no image or a broken one.
     """
-    spec, task = laboratory.spec, laboratory.task
+    spec, task = runtime.spec, runtime.task
     if spec.training.balance != "off" and not task.mixes:
         raise UserError(f"training.balance: samples of the task {task.name} have not one class each; leave it out")
     if "pseudo" in spec.space:
@@ -54,48 +54,48 @@ def check(laboratory: Laboratory) -> None:
         unlabelled(spec)
 
 
-def adapted(laboratory: Laboratory, course: Course, candidate: Candidate, network: Network) -> Course:
-    """Return ``course``, of ``network``, with classes balanced and unlabelled images beside the labelled ones."""
-    balance, classes = laboratory.spec.training.balance, len(laboratory.dataset.classes)
+def adapted(runtime: StudyRuntime, plan: TrainingPlan, candidate: Candidate, network: Network) -> TrainingPlan:
+    """Return ``plan``, of ``network``, with classes balanced and unlabelled images beside the labelled ones."""
+    balance, classes = runtime.spec.training.balance, len(runtime.dataset.classes)
     if balance != "off":
-        labels = torch.tensor([sample.target for sample in laboratory.dataset.of(Split.TRAIN)])
+        labels = torch.tensor([sample.target for sample in runtime.dataset.of(Split.TRAIN)])
         weights = class_weights(labels, classes)
         if balance == "sampling":
-            _feed(course).weights = weights[labels]
+            _feed(plan).weights = weights[labels]
         else:
-            course = replace(course, class_weights=weights.to(laboratory.precision.device))
-    pseudo: Pseudo = laboratory.space.values(candidate)["pseudo"]
-    return course if not pseudo.weight else _with_pseudo(laboratory, course, candidate, network, pseudo)
+            plan = replace(plan, class_weights=weights.to(runtime.precision.device))
+    pseudo: Pseudo = runtime.space.values(candidate)["pseudo"]
+    return plan if not pseudo.weight else _with_pseudo(runtime, plan, candidate, network, pseudo)
 
 
 def _with_pseudo(
-    laboratory: Laboratory, course: Course, candidate: Candidate, network: Network, pseudo: Pseudo
-) -> Course:
-    found = unlabelled(laboratory.spec)
-    beside = replace(laboratory, dataset=found.dataset, decoded=found.decoded)
-    labelled, val = _feed(course), course.val
+    runtime: StudyRuntime, plan: TrainingPlan, candidate: Candidate, network: Network, pseudo: Pseudo
+) -> TrainingPlan:
+    found = unlabelled(runtime.spec)
+    beside = replace(runtime, dataset=found.dataset, decoded=found.decoded)
+    labelled, val = _feed(plan), plan.val
     labelled.views = None  # the frozen units are run anew: every epoch may vary every image anew
     train = PseudoLabelled(
         labelled=labelled,
         plain=beside.batches(Split.VAL, candidate=candidate),
-        varied=beside.batches(Split.TRAIN, course.seed, candidate),
+        varied=beside.batches(Split.TRAIN, plan.seed, candidate),
         network=network,
-        precision=laboratory.precision,
-        classes=len(laboratory.dataset.classes),
+        precision=runtime.precision,
+        classes=len(runtime.dataset.classes),
         threshold=pseudo.threshold,
         weight=pseudo.weight,
-        seed=course.seed,
+        seed=plan.seed,
     )
-    val = val.batches if isinstance(val, FrozenBatches) else val
-    return replace(course, train=train, val=val, forward=whole, facts=train.facts)
+    val = val.batches if isinstance(val, FrozenLoader) else val
+    return replace(plan, train=train, val=val, forward=whole, facts=train.facts)
 
 
-def _feed(course: Course) -> Feed:
-    train = course.train
-    feed = train.batches if isinstance(train, FrozenBatches) else train
-    if not isinstance(feed, Feed):
-        raise TypeError(f"expected batches of samples, got {type(feed).__name__}")
-    return feed
+def _feed(plan: TrainingPlan) -> Loader:
+    train = plan.train
+    loader = train.batches if isinstance(train, FrozenLoader) else train
+    if not isinstance(loader, Loader):
+        raise TypeError(f"expected batches of samples, got {type(loader).__name__}")
+    return loader
 
 
 def unlabelled(spec: StudySpec) -> Unlabelled:

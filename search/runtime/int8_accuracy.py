@@ -21,7 +21,7 @@ from search.errors import UserError
 from search.model import int8
 from search.model.formats import model_format
 from search.records.study import Json
-from search.runtime.study_runtime import Laboratory
+from search.runtime.study_runtime import StudyRuntime
 from spaces.candidate import Candidate
 from spaces.heads import Features, HeadChoice
 from spaces.networks.plain import Plain, blank, rebuild
@@ -58,29 +58,29 @@ class Quantised:
         }
 
 
-def check(laboratory: Laboratory) -> None:
+def check(runtime: StudyRuntime) -> None:
     """Check that what the study's quantisation needs is there.
 
     Raises:
         UserError: packages are not installed.
     """
-    if laboratory.spec.goals.quantised is not None:
+    if runtime.spec.goals.quantised is not None:
         try:
             model_format(int8.FORMAT)
         except UserError as error:
             raise UserError(f"quantised: {error}") from error
 
 
-def measure(laboratory: Laboratory, candidate: Candidate, state: Mapping[str, Tensor]) -> Quantised | None:
+def measure(runtime: StudyRuntime, candidate: Candidate, state: Mapping[str, Tensor]) -> Quantised | None:
     """Return what ``candidate`` with the weights ``state`` (``Network.original_state``) is worth in integers.
 
     The network is the one that would be exported, calibrated on training images as validation prepares them and run on
     all validation images, on the CPU. None where the study does not ask.
     """
-    options = laboratory.spec.goals.quantised
+    options = runtime.spec.goals.quantised
     if options is None:
         return None
-    begin, own = time.perf_counter(), laboratory.of(candidate)
+    begin, own = time.perf_counter(), runtime.of(candidate)
     images = min(options.images, len(own.dataset.of(Split.TRAIN)))
     value, reason, size = None, "", 0
     try:
@@ -95,7 +95,7 @@ def measure(laboratory: Laboratory, candidate: Candidate, state: Mapping[str, Te
     return Quantised(value, reason, time.perf_counter() - begin, images, size)
 
 
-def _plain(own: Laboratory, candidate: Candidate, state: Mapping[str, Tensor]) -> Plain:
+def _plain(own: StudyRuntime, candidate: Candidate, state: Mapping[str, Tensor]) -> Plain:
     """Return the network as an export makes it: updates merged, units that nothing reads left out."""
 
     def head(features: Features, choice: HeadChoice, decided: Mapping[str, Any]) -> nn.Module:
@@ -104,14 +104,14 @@ def _plain(own: Laboratory, candidate: Candidate, state: Mapping[str, Tensor]) -
     return rebuild(candidate, blank(candidate, own.input_size), head, state, own.task.name)
 
 
-def _calibration(own: Laboratory, candidate: Candidate, count: int) -> list[Tensor]:
+def _calibration(own: StudyRuntime, candidate: Candidate, count: int) -> list[Tensor]:
     """Return ``count`` training images, drawn by the study's seed, in batches, as validation prepares its own."""
     samples, seed = own.dataset.of(Split.TRAIN), own.spec.search.seed
     drawn = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))[:count].sort().values
     chosen = tuple(replace(samples[place], split=Split.VAL) for place in drawn.tolist())
     known = own.dataset
     dataset = Dataset(known.name, known.classes, chosen, f"{known.fingerprint}-{count}-of-train-{seed}")
-    feed = own.task.batches(
+    loader = own.task.batches(
         Request(
             dataset=dataset,
             split=Split.VAL,
@@ -127,13 +127,13 @@ def _calibration(own: Laboratory, candidate: Candidate, count: int) -> list[Tens
             progress=lambda *_: None,
         )
     )
-    return [images for images, _ in feed.epoch(1)]
+    return [images for images, _ in loader.epoch(1)]
 
 
-def _value(own: Laboratory, candidate: Candidate, network: int8.Session) -> float:
+def _value(own: StudyRuntime, candidate: Candidate, network: int8.Session) -> float:
     """Return the study's first objective of ``network`` on the validation data."""
     cpu = torch.device("cpu")
-    meter = own.task.meter(own.dataset.classes, cpu)
+    evaluator = own.task.evaluator(own.dataset.classes, cpu)
     for images, targets in own.batches(Split.VAL, candidate=candidate).epoch(1):
-        meter.update(network(images), targets.to(cpu))
-    return float(meter.compute()[own.spec.objective])
+        evaluator.update(network(images), targets.to(cpu))
+    return float(evaluator.compute()[own.spec.objective])

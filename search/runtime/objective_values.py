@@ -13,7 +13,7 @@ from search.errors import TrialError
 from search.records.objectives import QUANTISED, Goals
 from search.records.study import EpochRecord
 from search.runtime.int8_accuracy import Quantised
-from search.runtime.study_runtime import Laboratory
+from search.runtime.study_runtime import StudyRuntime
 from search.training import latency
 from spaces.candidate import Candidate
 from spaces.chains import probe
@@ -25,25 +25,25 @@ INTEGERS = "int8 quantisation"
 """The constraint that a trial breaks whose network cannot be quantised although the study asks for it."""
 
 
-def known(laboratory: Laboratory, candidate: Candidate, *, whole: bool = False) -> dict[str, float]:
-    """Return what ``candidate`` costs, by the names of ``search.records.objectives.KNOWN_BEFORE``; empty if nobody asks.
+def known(runtime: StudyRuntime, candidate: Candidate, *, whole: bool = False) -> dict[str, float]:
+    """Return what ``candidate`` costs, by the names in ``KNOWN_BEFORE``; empty if nobody asks.
 
     Parameters and FLOPs are counted on fake tensors. Only where they keep the constraints, or for ``whole``, the
     network is built for what else the study weighs: bytes of its checkpoint, its latency.
     """
-    goals = laboratory.spec.goals
+    goals = runtime.spec.goals
     if goals.is_single and goals.latency is None:
         return {}
-    found = counted(laboratory, candidate)
+    found = counted(runtime, candidate)
     fits = all(excess <= 0 for excess in goals.constraints.excesses(found).values())
     if (fits or whole) and (goals.weighs("checkpoint_bytes") or goals.latency is not None):
-        found |= _measured(laboratory, goals, candidate)
+        found |= _measured(runtime, goals, candidate)
     return found
 
 
-def counted(laboratory: Laboratory, candidate: Candidate) -> dict[str, float]:
-    """Return parameters and FLOPs of ``candidate`` as ``Laboratory.size`` gives them, without building it."""
-    own = laboratory.of(candidate)
+def counted(runtime: StudyRuntime, candidate: Candidate) -> dict[str, float]:
+    """Return parameters and FLOPs of ``candidate`` as ``StudyRuntime.size`` gives them, without building it."""
+    own = runtime.of(candidate)
     chain, values = own.space.apply(candidate), own.space.values(candidate)
     choice = replace(values["head"], dropout=values["dropout"].head)
     with torch.device("meta"):
@@ -54,8 +54,8 @@ def counted(laboratory: Laboratory, candidate: Candidate) -> dict[str, float]:
     return {"parameters": float(sum(weights.values())), "flops": 2.0 * macs}
 
 
-def _measured(laboratory: Laboratory, goals: Goals, candidate: Candidate) -> dict[str, float]:
-    network = laboratory.build(candidate, 0)
+def _measured(runtime: StudyRuntime, goals: Goals, candidate: Candidate) -> dict[str, float]:
+    network = runtime.build(candidate, 0)
     found: dict[str, float] = {}
     if goals.weighs("checkpoint_bytes"):
         # Kept beside one another, two names of the same weights count twice.
@@ -64,17 +64,17 @@ def _measured(laboratory: Laboratory, goals: Goals, candidate: Candidate) -> dic
         )
     how = goals.latency
     if how is not None:
-        inputs = next(iter(laboratory.batches(Split.VAL, candidate=candidate).epoch(1)))[0]
+        inputs = next(iter(runtime.batches(Split.VAL, candidate=candidate).epoch(1)))[0]
         inputs = inputs[torch.arange(how.batch, device=inputs.device) % len(inputs)]
-        found["latency"] = latency.measure(network, inputs, laboratory.precision, warmup=how.warmup, runs=how.runs)
+        found["latency"] = latency.measure(network, inputs, runtime.precision, warmup=how.warmup, runs=how.runs)
     return found
 
 
-def share_within(laboratory: Laboratory, draws: int = 32) -> float:
+def share_within(runtime: StudyRuntime, draws: int = 32) -> float:
     """Return the share of ``draws`` random candidates that keep the constraints on parameters and FLOPs."""
-    bounds = laboratory.spec.goals.constraints
-    drawn = (laboratory.space.sample(Random(seed)) for seed in range(draws))
-    kept = [all(excess <= 0 for excess in bounds.excesses(counted(laboratory, one)).values()) for one in drawn]
+    bounds = runtime.spec.goals.constraints
+    drawn = (runtime.space.sample(Random(seed)) for seed in range(draws))
+    kept = [all(excess <= 0 for excess in bounds.excesses(counted(runtime, one)).values()) for one in drawn]
     return sum(kept) / draws
 
 

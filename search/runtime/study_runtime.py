@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import platform
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -21,28 +18,27 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from search.data import augment, cache
 from search.data.assembly import cache_folder
-from search.data.feed import Feed, Views
-from search.data.looks import looks
+from search.data.formats import formats
+from search.data.loader import Loader, Views
 from search.data.sample import Dataset, Split
 from search.data.supply import Request
 from search.errors import UserError
-from search.records.study import DatasetRecord, EpochRecord, Json, Size, StudyRecord, UnitRecord, Verdict
-from search.spec import load as specs
-from search.spec.load import StudySpec
+from search.records.study import EpochRecord, Json, Size, Verdict
+from search.runtime.versions import versions
+from search.spec.study_spec import StudySpec, plain
+from search.tasks import tasks
 from search.tasks._base import Task
-from search.training import features, host
+from search.training import features, memory_budget
 from search.training.checkpoint import Checkpoint, Rolling
 from search.training.epoch import Penalties, Step
-from search.training.fit import Course, Outcome
-from search.training.keeping import FeatureStore
+from search.training.feature_store import FeatureStore
+from search.training.fit import Outcome, TrainingPlan
 from search.training.memory import MicroBatches
 from search.training.optimizers import optimize
-from search.training.options import TrainingOptions
 from search.training.precision import Precision, choose, device_of
 from spaces import backbones
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
-from spaces.chains import probe
 from spaces.decisions._base import AS_STUDY
 from spaces.decisions.mixing import Mixing
 from spaces.decisions.optimizer import Optimizer
@@ -51,7 +47,6 @@ from spaces.heads import Features, HeadChoice
 from spaces.networks import build as building
 from spaces.networks.space import Space
 
-PACKAGES = ("ftsearch", "torch", "torchvision", "optuna", "sqlalchemy", "numpy", "pillow")
 _EVALUATION_FACTOR = 4
 """Validation batches are larger than training ones: they keep nothing for a backward pass."""
 
@@ -66,7 +61,7 @@ class _Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Laboratory:
+class StudyRuntime:
     """One study, ready to run trials on one device.
 
     Attributes:
@@ -86,12 +81,12 @@ class Laboratory:
     progress: Callable[[str, int, int], None] = lambda *_: None
     decoded: dict[tuple[Split, tuple[int, int]], Any] = field(default_factory=dict, repr=False)
 
-    def of(self, candidate: Candidate) -> Laboratory:
-        """Return the laboratory of the candidate's backbone: this one, where the study has no other."""
+    def of(self, candidate: Candidate) -> StudyRuntime:
+        """Return the runtime of the candidate's backbone: this one, where the study has no other."""
         return self
 
     def build(self, candidate: Candidate, seed: int) -> building.Network:
-        """Return the candidate's network on the laboratory's device, its head drawn from ``seed``."""
+        """Return the candidate's network on the runtime's device, its head drawn from ``seed``."""
         classes = len(self.dataset.classes)
         values = self.space.values(candidate)
         head = partial(self._head, classes, values)
@@ -108,7 +103,7 @@ class Laboratory:
         share: float = self.space.values(candidate)["epochs"]
         return max(round(share * self.spec.training.epochs), 1)
 
-    def batches(self, split: Split, seed: int = 0, candidate: Candidate | None = None) -> Feed:
+    def batches(self, split: Split, seed: int = 0, candidate: Candidate | None = None) -> Loader:
         """Return the batches of a split: shuffled and augmented for training, as they are otherwise.
 
         Size, batch size, augmentation and mixing are those of ``candidate``, else those of the study file.
@@ -160,7 +155,7 @@ class Laboratory:
         """Return how images of a split are decoded for a network that takes ``size`` (height, width)."""
         return self.task.frame(split, size, self.pretrained.preprocessing)
 
-    def course(
+    def plan(
         self,
         candidate: Candidate,
         seed: int,
@@ -168,14 +163,14 @@ class Laboratory:
         leave: Callable[[], bool],
         folder: Rolling | None,
         network: building.Network | None = None,
-    ) -> Course:
+    ) -> TrainingPlan:
         """Return how ``candidate`` is trained; with its ``network``, frozen leading units are run only once.
 
         What ``network`` gets is then the output of its prefix, for a fixed set of views shared by all trials.
         """
         spec, values = self.spec, self.space.values(candidate)
         train, val = self.batches(Split.TRAIN, seed, candidate), self.batches(Split.VAL, candidate=candidate)
-        course = Course(
+        plan = TrainingPlan(
             task=self.task,
             classes=self.dataset.classes,
             train=train,
@@ -196,10 +191,10 @@ class Laboratory:
             backbone=spec.backbone,
         )
         if network is None or not network.prefix_units:
-            return course
-        return self._behind_prefix(course, network, train, val)
+            return plan
+        return self._behind_prefix(plan, network, train, val)
 
-    def _behind_prefix(self, course: Course, network: building.Network, train: Feed, val: Feed) -> Course:
+    def _behind_prefix(self, plan: TrainingPlan, network: building.Network, train: Loader, val: Loader) -> TrainingPlan:
         options = self.spec.training
         prefix = features.Prefix(network, self.precision)
         why = "mixed images are new in every step" if train.is_mixed else ""
@@ -215,11 +210,11 @@ class Laboratory:
             account = features.Account(len(prefix), batches.views.count if batches.views else 1, why=why)
             account.source = "recomputed" if why else "cached"
             behind.append(
-                features.FrozenBatches(batches=batches, prefix=prefix, facts=facts, store=self.store, account=account)
+                features.FrozenLoader(batches=batches, prefix=prefix, facts=facts, store=self.store, account=account)
             )
         accounts = [batches.account for batches in behind]
         return replace(
-            course,
+            plan,
             train=behind[0],
             val=behind[1],
             forward=lambda module, inputs: _network(module).suffix(inputs),
@@ -229,23 +224,21 @@ class Laboratory:
     def measure(self, candidate: Candidate, steps: int = 3) -> float:
         """Return the seconds of one training epoch of ``candidate``, estimated from the median of a few steps."""
         network = self.build(candidate, 0)
-        course = self.course(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None)
-        optimizer, schedule = course.optimize(network, course.steps_per_epoch)
-        step = Step(
-            network, course.loss, course.penalties(network), optimizer, schedule, course.precision, MicroBatches()
-        )
+        plan = self.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None)
+        optimizer, schedule = plan.optimize(network, plan.steps_per_epoch)
+        step = Step(network, plan.loss, plan.penalties(network), optimizer, schedule, plan.precision, MicroBatches())
         network.train()
         seconds = []
-        for images, targets in islice(itertools.cycle(course.train.epoch(1)), steps + 1):
+        for images, targets in islice(itertools.cycle(plan.train.epoch(1)), steps + 1):
             begin = time.perf_counter()
             step.run(images, targets)["task"].item()
             seconds.append(time.perf_counter() - begin)
-        return median(seconds[1:]) * course.steps_per_epoch
+        return median(seconds[1:]) * plan.steps_per_epoch
 
     def checkpoint(self, candidate: Candidate, network: building.Network, outcome: Outcome) -> Checkpoint:
         """Return the weights of the best epoch under the pretrained network's key names, and what they belong to."""
         network.load_state_dict(outcome.weights)
-        chosen = {"task_options": specs.plain(self.task.chosen)} if self.task.options else {}
+        chosen = {"task_options": plain(self.task.chosen)} if self.task.options else {}
         found = {"task_facts": dict(self.task.facts())} if self.task.facts() else {}
         expected, size = self.pretrained.preprocessing, candidate.structure.input_size
         facts: dict[str, Json] = {
@@ -268,50 +261,6 @@ class Laboratory:
         }
         return Checkpoint(network.original_state(), facts)
 
-    def record(self) -> StudyRecord:
-        """Return the study as the store keeps it, without trials."""
-        spec = self.spec
-        facts = probe.describe(self.pretrained.chain)
-        return StudyRecord(
-            name=spec.name,
-            task=spec.task,
-            metric=spec.objective,
-            maximize=spec.maximize,
-            backbone=spec.backbone,
-            weights=self.pretrained.weights,
-            dataset=dataset_record(self.dataset, self.task),
-            target=spec.search.trials,
-            spec={"study": spec.to_json(), "base": str(spec.base)},
-            spec_text=spec.text,
-            identity=self._identity(),
-            units=tuple(UnitRecord(unit.name, unit.parameters, 2 * unit.macs, unit.reduction) for unit in facts),
-            versions=versions(),
-        )
-
-    def _identity(self) -> dict[str, Json]:
-        """Return what makes two studies the same search; not where the data lies."""
-        plain = self.spec.to_json()
-        return {
-            "task": self.spec.task,
-            "data": {"fingerprint": self.dataset.fingerprint, "classes": list(self.dataset.classes)},
-            "backbone": self.spec.backbone,
-            "weights": self.pretrained.checksum or self.pretrained.weights,
-            "input_size": list(self.input_size),
-            "space": plain["space"],
-            "training": _told_apart(plain["training"]),
-            "objective": self.spec.objective,
-            **{key: said for key, said in self.spec.goals.to_json().items() if said is not None},
-            "seed": self.spec.search.seed,
-            **({self.task.name: plain[self.task.name]} if self.task.options else {}),
-        }
-
-
-def _told_apart(training: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the training options without those that came later and are not used: older studies go on."""
-    plain = TrainingOptions()
-    later = ("prefix_cache", "views", "features", "compile", "balance")
-    return {name: value for name, value in training.items() if name not in later or value != getattr(plain, name)}
-
 
 def _optimize(
     recipe: Optimizer, penalty: Penalty, network: nn.Module, steps: int
@@ -329,14 +278,14 @@ def _network(module: nn.Module) -> building.Network:
     return module
 
 
-def open_laboratory(spec: StudySpec, device: str = "auto", dataset: Dataset | None = None) -> Laboratory:
-    """Return the laboratory of a study: data checked unless given, weights in place, decisions found.
+def open_runtime(spec: StudySpec, device: str = "auto", dataset: Dataset | None = None) -> StudyRuntime:
+    """Return the runtime of a study: data checked unless given, weights in place, decisions found.
 
     Raises:
         UserError, SpaceError: something the study file names is missing, broken or does not fit.
     """
-    host.keep_memory()
-    task = specs.tasks()[spec.task]
+    memory_budget.keep_memory()
+    task = tasks()[spec.task]
     _check_decisions(spec, task)
     precision = choose(device_of(device), spec.training.precision)
     backbone = backbones.resolve(spec.backbone)
@@ -347,14 +296,14 @@ def open_laboratory(spec: StudySpec, device: str = "auto", dataset: Dataset | No
     input_size = task.input_size(spec.task_options, spec.input_size, backbone)
     beside = spec.base / Path(spec.weights).expanduser()
     weights = str(beside) if beside.is_file() or "/" in spec.weights else spec.weights
-    dataset = dataset or specs.formats()[spec.data_format].read(spec.data, spec.base)
+    dataset = dataset or formats()[spec.data_format].read(spec.data, spec.base)
     pretrained = backbone.pretrained(weights, input_size, seed=spec.search.seed)
     for unit in pretrained.chain:
         unit.module.requires_grad_(False)
     task = task.bind(spec.task_options, dataset, pretrained)
     space = Space(pretrained, spec.space, task.name)
     store = _store(spec, precision)
-    return Laboratory(spec, task, dataset, pretrained, space, precision, input_size, store)
+    return StudyRuntime(spec, task, dataset, pretrained, space, precision, input_size, store)
 
 
 def _check_decisions(spec: StudySpec, task: Task) -> None:
@@ -370,31 +319,5 @@ def _store(spec: StudySpec, precision: Precision) -> FeatureStore | None:
         return None
     folder = cache_folder() / "features" if spec.training.cache else None
     layout = {"auto": None, "float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    budgets = host.budgets(precision.device, folder)
+    budgets = memory_budget.budgets(precision.device, folder)
     return FeatureStore(precision.device, folder, budgets, layout[spec.training.features])
-
-
-def dataset_record(dataset: Dataset, task: Task) -> DatasetRecord:
-    """Return the data set as the store keeps it; ``task`` says which classes a sample shows."""
-    counts = Counter((sample.split, kind) for sample in dataset.samples for kind in task.kinds(sample.target))
-    sizes = Counter(sample.split for sample in dataset.samples)
-    table = {
-        split.value: {name: counts[split, label] for label, name in enumerate(dataset.classes)}
-        for split in Split
-        if sizes[split]
-    }
-    whole = {split.value: sizes[split] for split in Split if sizes[split]}
-    seen = looks(dataset.of(Split.TRAIN)) if task.reads == "images" else {}
-    known = (dataset.name, dataset.classes, table, dataset.fingerprint, dataset.skipped)
-    return DatasetRecord(*known, whole, task.reads, task.outputs, seen, task.noun)
-
-
-def versions() -> Mapping[str, str]:
-    """Return the versions of what results depend on."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, BinaryIO
+from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -128,27 +128,3 @@ def serve(
         raise UserError(f"{error}; install ftsearch[grpc]") from error
     except RuntimeError as error:
         raise UserError(f"cannot listen on {host}:{port}: {error}; choose another --port") from error
-
-
-class Blobs:
-    """A bucket through Optuna's ``Boto3ArtifactStore``, and the names in it, which Optuna does not list."""
-
-    def __init__(self, bucket: str) -> None:
-        try:
-            self._store = optuna.artifacts.Boto3ArtifactStore(bucket)
-        except ImportError as error:
-            raise UserError(f"s3://{bucket}: {error}; install ftsearch[s3]") from error
-        self._bucket = bucket
-
-    def open_reader(self, artifact_id: str) -> BinaryIO:
-        return self._store.open_reader(artifact_id)
-
-    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
-        self._store.write(artifact_id, content_body)
-
-    def remove(self, artifact_id: str) -> None:
-        self._store.remove(artifact_id)
-
-    def names(self, prefix: str) -> Iterable[str]:
-        pages = self._store.client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-        return [found["Key"] for page in pages for found in page.get("Contents", ())]

@@ -4,237 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, make_dataclass, replace
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Union
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
-from pydantic.alias_generators import to_pascal
+from pydantic import ValidationError
 
-from search.data.formats._base import Format
+from search.data.formats import formats
 from search.errors import SpecError, UserError
 from search.records import objectives
-from search.records.objectives import QUANTISED, ChoiceError, Goals, Pruning, goals
+from search.records.objectives import QUANTISED, ChoiceError, goals
 from search.records.study import Json
-from search.sampling import pruners
-from search.sampling.optuna_study import SamplerOptions
 from search.spec import yaml_lines
 from search.spec.candidates import given
-from search.spec.durations import Duration
-from search.spec.faults import FaultOptions
+from search.spec.document import document, json_schema
 from search.spec.messages import problems
+from search.spec.study_spec import StudySpec
+from search.tasks import tasks
 from search.tasks._base import Task
-from search.training.options import TrainingOptions
-from spaces import backbones
-from spaces.errors import PluginError, SpaceError
 from spaces.networks import space
-from spaces.plugins import load
 
-_FORBID: dict[str, str] = {"extra": "forbid"}
-_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-_CONSTRAINTS: dict[str, Json] = {
-    "anyOf": [{"type": "object", "additionalProperties": _TEXTS}, {"type": "array", "items": {"type": "string"}}]
-}
 DEFAULT_SPACE = ("freeze", "tail", "kernel", "stride", "head", "dropout", "penalty", "optimizer")
 """Decisions that are open when a study file does not name its own."""
-
-
-def tasks() -> dict[str, Task]:
-    """Return every task by name."""
-    return load("search.tasks", "task", "ftsearch.tasks")
-
-
-def formats() -> dict[str, Format]:
-    """Return every data format by name."""
-    return load("search.data.formats", "format", "ftsearch.formats")
-
-
-def _parse_backbone(value: Any) -> Any:
-    if isinstance(value, list):
-        found = tuple(_parse_backbone(one) for one in value)
-        if not found or len(set(map(str, found))) < len(found):
-            raise ValueError(f"expected a list of different backbones, got {value!r}")
-        return found
-    if isinstance(value, str):
-        try:
-            return backbones.resolve(value).name
-        except SpaceError as error:
-            raise ValueError(str(error)) from error
-    return value
-
-
-def _parse_task(value: Any) -> Any:
-    if isinstance(value, str) and value not in tasks():
-        raise ValueError(f"expected one of {', '.join(tasks())}, got {value!r}")
-    return value
-
-
-InputSize = Annotated[
-    tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]],
-    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}, "maxItems": 2}]}),
-]
-Pruner = Annotated[pruners.Median | pruners.Halving | pruners.Hyperband | pruners.Off, Field(discriminator="name")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """What a study may cost, in all its workers and runs together.
-
-    Attributes:
-        gpu_seconds: measured seconds of all its trials, failed ones too, on whatever device they ran; also
-            ``2h``, ``30m``. No trial starts once they are used up; those that run are finished.
-    """
-
-    gpu_seconds: Duration | None = None
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
-
-
-WARM_STARTS = 5
-"""Candidates of earlier studies that ``warm_start: true`` tries."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchOptions:
-    """How long and by what rules a study searches.
-
-    Attributes:
-        trials: how many trials the study has in the end, the baseline included.
-        timeout: seconds after which no further trial starts; also ``2h``, ``30m``.
-        budget: stops the study by its cost, whichever comes first.
-        warm_start: how many of the best candidates of other studies in the same store, of the same task and
-            backbone, are tried right after the baseline; ``true`` means 5. Or a list of candidates' JSON files, as
-            ``ftsearch suggest`` writes them; what this study's space does not hold is passed over.
-        parallel_heads: trials that freeze the whole backbone and that one worker trains at once, with one forward
-            pass of the backbone for all. Such a trial claims so many, and those beside it differ from it in head
-            and recipe only; 1 trains every trial alone.
-        pruning: ``pareto_safe`` prunes no trial that is still on the front of what is known of it so far.
-        seed: of the whole study; the same seed gives the same candidates and metrics on one CPU worker.
-    """
-
-    sampler: SamplerOptions = field(default_factory=SamplerOptions)
-    pruner: Pruner = field(default_factory=pruners.Median)
-    pruners: Pruning = "primary"
-    trials: Annotated[int, Field(ge=1)] = 20
-    timeout: Duration | None = None
-    budget: Budget | None = None
-    warm_start: bool | Annotated[int, Field(ge=0)] | tuple[str | dict[str, Any], ...] = False
-    parallel_heads: Annotated[int, Field(ge=1)] = 1
-    seed: Annotated[int, Field(ge=0)] = 0
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
-
-    @property
-    def warm_starts(self) -> int:
-        if isinstance(self.warm_start, tuple):
-            return len(self.warm_start)
-        return WARM_STARTS if self.warm_start is True else int(self.warm_start)
-
-    @property
-    def candidates(self) -> tuple[Json, ...]:
-        """The candidates that were given, as plain data."""
-        return self.warm_start if isinstance(self.warm_start, tuple) else ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudySpec:
-    """A study file, checked.
-
-    Attributes:
-        data: options of the data format named ``data_format``.
-        space: decision name -> its range; decisions that are not here keep the plain recipe's value.
-        backbone: the first one where there are several, ``backbones``, among which the search chooses.
-        objective: the first objective, a metric of the task; ``goals`` has all of them, and the constraints.
-        keep_checkpoints: how many of the best trials keep their weights.
-        faults: what is done about workers that die and trials that go wrong.
-        task_options: what stands under the task's own name; None for a task without options.
-        text: the file as it was written; ``base`` is the folder that relative paths start from.
-    """
-
-    name: str
-    task: str
-    data_format: str
-    data: Any
-    backbone: str
-    weights: str
-    input_size: tuple[int, int] | None
-    space: Mapping[str, Any]
-    training: TrainingOptions
-    search: SearchOptions
-    objective: str
-    keep_checkpoints: int
-    faults: FaultOptions = field(default_factory=FaultOptions)
-    wanted: Goals | None = None
-    backbones: tuple[str, ...] = ()
-    task_options: Any = None
-    text: str = ""
-    base: Path = field(default_factory=Path.cwd)
-
-    @property
-    def maximize(self) -> bool:
-        return tasks()[self.task].directions[self.objective]
-
-    @property
-    def goals(self) -> Goals:
-        return self.wanted or goals(self.objective, None, None, None, tasks()[self.task].directions)
-
-    def to_json(self) -> dict[str, Json]:
-        """Return the whole spec as plain data; ``from_data`` reads it back."""
-        data = {"format": self.data_format} | plain(self.data)
-        search = plain(self.search)
-        return {
-            "name": self.name,
-            "task": self.task,
-            "data": data,
-            "backbone": list(self.backbones) or self.backbone,
-            "weights": self.weights,
-            "input_size": list(self.input_size) if self.input_size else None,
-            "space": {name: plain(within) for name, within in self.space.items()},
-            "training": plain(self.training),
-            "search": search,
-            "objective": self.objective,
-            **self.goals.to_json(),
-            "keep_checkpoints": self.keep_checkpoints,
-            "faults": plain(self.faults),
-            **({self.task: plain(self.task_options)} if self.task_options is not None else {}),
-        }
-
-
-@cache
-def document() -> type[BaseModel]:
-    """Return the pydantic model of a study file, made from every plug-in that is installed."""
-    kinds = tuple(_with_format(name, kind) for name, kind in formats().items())
-    data: Any = Annotated[Union[kinds], Field(discriminator="format")]  # noqa: UP007
-    ranges: dict[str, Any] = {name: (decision.options | None, None) for name, decision in space.registry().items()}
-    config = ConfigDict(extra="forbid", frozen=True)
-    fields: dict[str, Any] = {
-        "name": (Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")], ...),
-        "task": (Annotated[str, BeforeValidator(_parse_task)], "classification"),
-        "data": (data, ...),
-        "backbone": (Annotated[str | tuple[str, ...], BeforeValidator(_parse_backbone)], ...),
-        "weights": (str, "default"),
-        "input_size": (InputSize | None, None),
-        "space": (create_model("Space", __config__=config, **ranges) | None, None),
-        "training": (TrainingOptions, TrainingOptions()),
-        "search": (SearchOptions, SearchOptions()),
-        "objective": (str | None, None),
-        "objectives": (tuple[objectives.ObjectiveOptions, ...] | None, None),
-        "constraints": (Annotated[Any, WithJsonSchema(_CONSTRAINTS)], None),
-        "latency": (objectives.LatencyOptions | None, None),
-        QUANTISED: (objectives.QuantisedOptions | None, None),
-        "keep_checkpoints": (Annotated[int, Field(ge=1)], 3),
-        "faults": (FaultOptions, FaultOptions()),
-    }
-    for name, task in tasks().items():
-        if name in fields:
-            raise PluginError(f"the task {name!r} has the name of a section of the study file; choose another")
-        if task.options is not None:
-            fields[name] = (task.options | None, None)
-    return create_model("Study", __config__=config, **fields)
-
-
-def json_schema() -> dict[str, Json]:
-    """Return the JSON schema of a study file, for editors that complete and check YAML."""
-    return document().model_json_schema()
 
 
 def load_spec(path: Path | str) -> StudySpec:
@@ -295,9 +86,9 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
         usual = [*DEFAULT_SPACE, *(name for name, found in space.registry(task.name).items() if found.tasks)]
         opened = {name: space.registry()[name].options() for name in usual if name not in task.leaves_out}
     search = model.search
-    if search.spec.candidates:
+    if search.candidates:
         try:  # from here on they travel with the study: its workers may have no such files
-            search = replace(search, warm_start=given(search.spec.candidates, base or Path.cwd()))
+            search = replace(search, warm_start=given(search.candidates, base or Path.cwd()))
         except UserError as error:
             raise _FaultError(("search", "warm_start"), str(error)) from error
     return StudySpec(
@@ -375,27 +166,6 @@ def format_of(path: str, task: Json) -> str:
     known = tasks().get(task if isinstance(task, str) else "", tasks()["classification"]).formats
     fitting = (name for name in known if formats()[name].suffixes and path.lower().endswith(formats()[name].suffixes))
     return next(fitting, known[0])
-
-
-def _with_format(name: str, plugin: Format) -> type[Any]:
-    """Return the format's options with the field ``format`` that tells them apart in a study file.
-
-    ``unlabelled`` is a folder of images without labels, for ``space.pseudo``.
-    """
-    return make_dataclass(
-        f"{to_pascal(name)}Data",
-        [("format", Literal[name], field(kw_only=True)), ("unlabelled", str | None, field(default=None, kw_only=True))],
-        bases=(plugin.options,),
-        frozen=True,
-        slots=True,
-        namespace={"__pydantic_config__": _FORBID, "__doc__": plugin.options.__doc__},
-    )
-
-
-def plain(options: Any) -> dict[str, Json]:
-    """Return a dataclass of options as plain data."""
-    found: dict[str, Json] = json.loads(json.dumps(asdict(options), default=str))
-    return found
 
 
 def _reason(error: Exception) -> str:

@@ -272,7 +272,7 @@ def best_values(engine: Engine, name: str, count: int) -> tuple[float, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BackboneScore:
     """Where one trial stands."""
 
     number: int
@@ -283,7 +283,7 @@ class Standing:
 
 
 @retried
-def trial_states(engine: Engine, name: str) -> tuple[Standing, ...]:
+def trial_states(engine: Engine, name: str) -> tuple[BackboneScore, ...]:
     """Return where every trial stands, in order of number, without curves and candidates."""
     with reading(engine) as connection:
         study = study_row(connection, name)
@@ -292,7 +292,7 @@ def trial_states(engine: Engine, name: str) -> tuple[Standing, ...]:
             .where(TrialRow.study_id == study.id)
             .order_by(TrialRow.number)
         ).all()
-    return tuple(Standing(row.number, TrialState(row.state), row.value, row.words, row.ended) for row in rows)
+    return tuple(BackboneScore(row.number, TrialState(row.state), row.value, row.words, row.ended) for row in rows)
 
 
 @retried

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from search.data.feed import Feed, generator
+from search.data.loader import Loader, generator
 from search.records.study import Json
 from search.training.precision import Precision
 
@@ -33,9 +33,9 @@ class PseudoLabelled:
         used: how many were sure enough, epoch by epoch, for the trial's record.
     """
 
-    labelled: Feed
-    plain: Feed
-    varied: Feed
+    labelled: Loader
+    plain: Loader
+    varied: Loader
     network: nn.Module
     precision: Precision
     classes: int

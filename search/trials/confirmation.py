@@ -10,13 +10,13 @@ from search.data.resampling import Resampled
 from search.data.sample import Dataset, Split
 from search.records.study import Repeat, TrialState, Verdict
 from search.runtime import few_labels
-from search.runtime.study_runtime import versions
+from search.runtime.versions import versions
 from search.store import fitted, repeats, writing
 from search.store.leases import Claim
 from search.training import memory
 from search.training.fit import fit
+from search.trials.context import TrialContext
 from search.trials.resampled import Watch, resampled, rolling
-from search.trials.trial import Bench
 from spaces.candidate import Candidate
 
 
@@ -42,7 +42,7 @@ def words(repeat: Repeat) -> str:
     return ", ".join(parts)
 
 
-def run(bench: Bench, claim: Claim) -> TrialState:
+def run(context: TrialContext, claim: Claim) -> TrialState:
     """Run the claimed training and return the state it is left in; ``WAITING`` when it has to be handed back.
 
     It is trained as the search trained it: same recipe, epochs, kept features; only seed and data are fresh.
@@ -52,30 +52,30 @@ def run(bench: Bench, claim: Claim) -> TrialState:
         LeaseLostError: another worker has taken it over; nothing more was written.
     """
     start = time.monotonic()
-    whole, spec = bench.laboratory, bench.laboratory.spec
+    whole, spec = context.runtime, context.runtime.spec
     repeat, candidate = Repeat(**claim.params), Candidate.from_json(claim.candidate)
-    seed = repeats.begin(bench.engine, claim, versions(), whole.dataset.fingerprint)
+    seed = repeats.begin(context.engine, claim, versions(), whole.dataset.fingerprint)
     found = cut(whole.dataset, repeat, study_seed=spec.search.seed, seed=seed)
-    laboratory = resampled(whole, found, candidate, seed)
-    network = laboratory.build(candidate, seed)
-    writing.record_size(bench.engine, claim, laboratory.size(network))
-    bench.observer.trial_started(claim.number, words(repeat), laboratory.epochs(candidate))
-    kept = rolling(bench, claim, repeats.CONFIRM)
-    watch = Watch(bench, claim, spec.objective)
-    course = laboratory.course(candidate, seed, watch.on_epoch, bench.leave, kept, network)
-    course = few_labels.adapted(laboratory, course, candidate, network)
+    runtime = resampled(whole, found, candidate, seed)
+    network = runtime.build(candidate, seed)
+    writing.record_size(context.engine, claim, runtime.size(network))
+    context.observer.trial_started(claim.number, words(repeat), runtime.epochs(candidate))
+    kept = rolling(context, claim, repeats.CONFIRM)
+    watch = Watch(context, claim, spec.objective)
+    plan = runtime.plan(candidate, seed, watch.on_epoch, context.leave, kept, network)
+    plan = few_labels.adapted(runtime, plan, candidate, network)
     fitting = (spec.name, fitted.structure_key(claim.candidate), memory.kind_of(whole.precision.device))
-    course = replace(course, micro_batch=fitted.recall(bench.engine, *fitting))
-    outcome = fit(network, course)
-    if outcome.micro_batch is not None and outcome.micro_batch != course.micro_batch:
-        fitted.remember(bench.engine, *fitting, outcome.micro_batch)
+    plan = replace(plan, micro_batch=fitted.recall(context.engine, *fitting))
+    outcome = fit(network, plan)
+    if outcome.micro_batch is not None and outcome.micro_batch != plan.micro_batch:
+        fitted.remember(context.engine, *fitting, outcome.micro_batch)
     if outcome.verdict is Verdict.PAUSE:
-        writing.add_seconds(bench.engine, claim, time.monotonic() - start)
+        writing.add_seconds(context.engine, claim, time.monotonic() - start)
         return TrialState.WAITING
     best = outcome.epochs[(outcome.best_epoch or len(outcome.epochs)) - 1]
     value = best.metrics[spec.objective]
     writing.finish_trial(
-        bench.engine,
+        context.engine,
         claim,
         state=TrialState.COMPLETE,
         value=value,
@@ -84,12 +84,12 @@ def run(bench: Bench, claim: Claim) -> TrialState:
         ended=f"ran all {len(outcome.epochs)} epochs",
         seconds=time.monotonic() - start,
         extras={
-            "images": len(laboratory.dataset.of(Split.TRAIN)),
+            "images": len(runtime.dataset.of(Split.TRAIN)),
             "last": outcome.epochs[-1].metrics[spec.objective],
             "device": str(whole.precision.device),
             **outcome.facts,
         },
     )
     kept.remove()
-    bench.observer.trial_ended(claim.number, TrialState.COMPLETE, value, words(repeat))
+    context.observer.trial_ended(claim.number, TrialState.COMPLETE, value, words(repeat))
     return TrialState.COMPLETE

@@ -13,7 +13,7 @@ from search.data.sample import Split
 from search.errors import ConstraintError
 from search.records.study import Json, Rejected, TrialState
 from search.runtime import objective_values
-from search.runtime.study_runtime import Laboratory
+from search.runtime.study_runtime import StudyRuntime
 from search.sampling.cost_model import CostFeatures, SecondsModel, training_flops
 from search.sampling.optuna_study import Asked, Sampling
 from search.store import history as histories
@@ -78,7 +78,7 @@ class Proposal:
 class Proposer:
     """Proposes the candidates of one study; ``history`` is what it has behind it."""
 
-    laboratory: Laboratory
+    runtime: StudyRuntime
     sampling: Sampling
     history: History
     engine: Engine
@@ -110,9 +110,9 @@ class Proposer:
         rejected: Sequence[Rejected] = (),
     ) -> Proposal:
         """Return the proposal of ``candidate``; ``known`` is found out unless it is given."""
-        laboratory = self.laboratory
-        found = objective_values.known(laboratory, candidate, whole=True) if known is None else known
-        cost = cost_of(laboratory, candidate)
+        runtime = self.runtime
+        found = objective_values.known(runtime, candidate, whole=True) if known is None else known
+        cost = cost_of(runtime, candidate)
         return Proposal(candidate, asked, cost, is_baseline, origin or {}, found, tuple(rejected[-REMEMBERED:]))
 
     def propose_beside(self, number: int, other: Candidate) -> Proposal | None:
@@ -120,7 +120,7 @@ class Proposer:
 
         The sampler proposes what may differ, given the rest. None where this study's space holds no other one.
         """
-        params = self.laboratory.space.params(other)
+        params = self.runtime.space.params(other)
         if params is None:
             return None
         self.history.refresh()
@@ -128,7 +128,7 @@ class Proposer:
         shared = _shared(other)
         for attempt in range(REDRAWS):
             asked = self.sampling.ask(number, beside=fixed, attempt=attempt)
-            drawn = self.laboratory.space.sample(asked.suggest)
+            drawn = self.runtime.space.sample(asked.suggest)
             if _shared(drawn) == shared and drawn.fingerprint not in self.history.fingerprints:
                 known, excesses = self._appraised(drawn)
                 if not _breaks(excesses):
@@ -137,10 +137,10 @@ class Proposer:
 
     def is_warm(self, number: int) -> bool:
         """Return whether trial ``number`` is the baseline or may be a warm start."""
-        return number <= self.laboratory.spec.search.warm_starts
+        return number <= self.runtime.spec.search.warm_starts
 
     def _baseline(self) -> Proposal:
-        space = self.laboratory.space
+        space = self.runtime.space
         candidate = space.baseline()
         params = space.params(candidate)
         asked = self.sampling.ask(0, params or {})
@@ -149,7 +149,7 @@ class Proposer:
         return self.made(candidate, asked, is_baseline=True)
 
     def _warm(self, number: int) -> Proposal | None:
-        spec = self.laboratory.spec
+        spec = self.runtime.spec
         if number > spec.search.warm_starts:
             return None
         tried = self.history.fingerprints
@@ -162,7 +162,7 @@ class Proposer:
 
     def _fitting(self, number: int, count: int) -> Iterator[Proposal]:
         """Yield what this study's space holds of the candidates given, or of other studies' best, each once."""
-        space, spec = self.laboratory.space, self.laboratory.spec
+        space, spec = self.runtime.space, self.runtime.spec
         seen = {space.baseline().fingerprint}
         given = spec.search.candidates
         offered: Iterable[tuple[str, int, Json]] = [(GIVEN, place, data) for place, data in enumerate(given)]
@@ -185,7 +185,7 @@ class Proposer:
                     yield self.made(candidate, asked, origin={"study": study, "trial": trial}, known=known)
 
     def _sampled(self, number: int) -> Proposal:
-        options = self.laboratory.spec.search.sampler
+        options = self.runtime.spec.search.sampler
         ended = (TrialState.COMPLETE, TrialState.PRUNED)
         learnt = sum(trial.state in ended for trial in self.history.trials) >= options.startup
         if options.name != "cost_aware" or not learnt:
@@ -202,10 +202,10 @@ class Proposer:
         Draws that break a constraint do not count: they are told to the sampler, which learns to stay away.
         """
         rejected: list[Rejected] = []
-        left, drawn, decided = count, 0, opening(self.laboratory.space, number) or None
+        left, drawn, decided = count, 0, opening(self.runtime.space, number) or None
         for attempt in range(count + REDRAWS + REJECTIONS):
             asked = self.sampling.ask(number, attempt=attempt, rejected=rejected, beside=decided)
-            candidate = self.laboratory.space.sample(asked.suggest)
+            candidate = self.runtime.space.sample(asked.suggest)
             known, excesses = self._appraised(candidate)
             if _breaks(excesses):
                 rejected.append(self.sampling.reject(asked, excesses))
@@ -224,8 +224,8 @@ class Proposer:
 
     def _appraised(self, candidate: Candidate) -> tuple[Mapping[str, float], Mapping[str, float]]:
         """Return what ``candidate`` costs and the excess of every constraint on that."""
-        known = objective_values.known(self.laboratory, candidate)
-        return known, self.laboratory.spec.goals.constraints.excesses(known)
+        known = objective_values.known(self.runtime, candidate)
+        return known, self.runtime.spec.goals.constraints.excesses(known)
 
     def _last_resort(self, number: int, rejected: Sequence[Rejected]) -> Proposal:
         """Return the smallest or largest candidate, where draws have found none within the constraints.
@@ -233,7 +233,7 @@ class Proposer:
         Raises:
             ConstraintError: these break them too, or have been tried.
         """
-        space = self.laboratory.space
+        space = self.runtime.space
         for candidate in space.extremes():
             params = space.params(candidate)
             if params is None or candidate.fingerprint in self.history.fingerprints:
@@ -250,13 +250,13 @@ class Proposer:
         Raises:
             ConstraintError: not one of ``REJECTIONS`` random candidates, nor the smallest or the largest one.
         """
-        space, bounds = self.laboratory.space, self.laboratory.spec.goals.constraints
+        space, bounds = self.runtime.space, self.runtime.spec.goals.constraints
         if not bounds.names() & {"parameters", "flops"}:
             return
         found = []
         draws = (space.sample(Random(seed)) for seed in range(REJECTIONS))
         for candidate in itertools.chain(space.extremes(), draws):
-            found.append(bounds.excesses(objective_values.counted(self.laboratory, candidate)))
+            found.append(bounds.excesses(objective_values.counted(self.runtime, candidate)))
             if not _breaks(found[-1]):
                 return
         raise _none_fits(found)
@@ -290,14 +290,14 @@ def _shared(candidate: Candidate) -> tuple[Json, ...]:
     )
 
 
-def cost_of(laboratory: Laboratory, candidate: Candidate) -> CostFeatures:
+def cost_of(runtime: StudyRuntime, candidate: Candidate) -> CostFeatures:
     """Return what training ``candidate`` costs, counted on fake tensors; nothing is built."""
-    laboratory = laboratory.of(candidate)
-    chain = laboratory.space.apply(candidate)
-    values = laboratory.space.values(candidate)
+    runtime = runtime.of(candidate)
+    chain = runtime.space.apply(candidate)
+    values = runtime.space.values(candidate)
     choice = replace(values["head"], dropout=values["dropout"].head)
     with torch.device("meta"):
-        head = laboratory.task.head(attachment(chain), len(laboratory.dataset.classes), choice, values)
+        head = runtime.task.head(attachment(chain), len(runtime.dataset.classes), choice, values)
     head = head.to("meta")  # what a task knows of its data, such as the mean of its targets, lies on the CPU
     facts = probe.describe(chain)
     frozen = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
@@ -306,7 +306,7 @@ def cost_of(laboratory: Laboratory, candidate: Candidate) -> CostFeatures:
     trained = sum(parameter.numel() for parameter in head.parameters()) + sum(
         fact.parameters for unit, fact in zip(chain, facts, strict=True) if unit.trainable is Trainable.ALL
     )
-    epochs = laboratory.epochs(candidate)
-    samples = {split: len(laboratory.dataset.of(split)) for split in (Split.TRAIN, Split.VAL)}
+    epochs = runtime.epochs(candidate)
+    samples = {split: len(runtime.dataset.of(split)) for split in (Split.TRAIN, Split.VAL)}
     total = training_flops(prefix, suffix, train=samples[Split.TRAIN], val=samples[Split.VAL], epochs=epochs)
     return CostFeatures(total, prefix + suffix, trained, prefix / max(prefix + suffix, 1), epochs)

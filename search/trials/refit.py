@@ -10,16 +10,17 @@ from search.data import resampling
 from search.data.sample import Split
 from search.records.study import Evaluation, Json, TrialState, Verdict
 from search.runtime import few_labels
-from search.runtime.study_runtime import Laboratory, versions
+from search.runtime.study_runtime import StudyRuntime
+from search.runtime.versions import versions
 from search.store import repeats, writing
 from search.store.leases import Claim
 from search.training import averaging
 from search.training import checkpoint as files
 from search.training.epoch import validate
-from search.training.fit import Course, fit
+from search.training.fit import TrainingPlan, fit
 from search.training.memory import MicroBatches
+from search.trials.context import TrialContext
 from search.trials.resampled import Watch, resampled, rolling
-from search.trials.trial import Bench
 from spaces.candidate import Candidate
 from spaces.networks.build import Network
 
@@ -28,7 +29,7 @@ DATA = (JOINED, TRAIN)
 """What a refit may be trained on."""
 
 
-def run(bench: Bench, claim: Claim) -> TrialState:
+def run(context: TrialContext, claim: Claim) -> TrialState:
     """Run the claimed refit and return the state it is left in; ``WAITING`` when it has to be handed back.
 
     Nothing is cached: every epoch augments every image anew, through all units. On ``train`` the best epoch by
@@ -40,32 +41,32 @@ def run(bench: Bench, claim: Claim) -> TrialState:
         LeaseLostError: another worker has taken it over; nothing more was written.
     """
     start = time.monotonic()
-    whole, key, candidate = bench.laboratory, claim.params, Candidate.from_json(claim.candidate)
-    seed = repeats.begin(bench.engine, claim, versions(), whole.dataset.fingerprint)
+    whole, key, candidate = context.runtime, claim.params, Candidate.from_json(claim.candidate)
+    seed = repeats.begin(context.engine, claim, versions(), whole.dataset.fingerprint)
     joined = key["data"] == JOINED
     found = resampling.joined(whole.dataset) if joined else resampling.unchanged(whole.dataset)
-    laboratory = resampled(whole, found, candidate, seed)
-    network = laboratory.build(candidate, seed)
-    writing.record_size(bench.engine, claim, laboratory.size(network))
-    bench.observer.trial_started(claim.number, f"refit on {key['data']}", key["epochs"])
-    watch = Watch(bench, claim, "" if joined else whole.spec.objective)
-    kept = rolling(bench, claim, repeats.REFIT)
-    course = laboratory.course(candidate, seed, watch.on_epoch, bench.leave, kept)
-    course = few_labels.adapted(laboratory, course, candidate, network)
-    outcome = fit(network, _planned(course, network, key))
+    runtime = resampled(whole, found, candidate, seed)
+    network = runtime.build(candidate, seed)
+    writing.record_size(context.engine, claim, runtime.size(network))
+    context.observer.trial_started(claim.number, f"refit on {key['data']}", key["epochs"])
+    watch = Watch(context, claim, "" if joined else whole.spec.objective)
+    kept = rolling(context, claim, repeats.REFIT)
+    plan = runtime.plan(candidate, seed, watch.on_epoch, context.leave, kept)
+    plan = few_labels.adapted(runtime, plan, candidate, network)
+    outcome = fit(network, _planned(plan, network, key))
     if outcome.verdict is Verdict.PAUSE:
-        writing.add_seconds(bench.engine, claim, time.monotonic() - start)
+        writing.add_seconds(context.engine, claim, time.monotonic() - start)
         return TrialState.WAITING
-    weights = laboratory.checkpoint(candidate, network, outcome)
+    weights = runtime.checkpoint(candidate, network, outcome)
     test, evaluation = _scored(whole, candidate, network, tta=key["tta"], most=outcome.micro_batch)
-    images = len(laboratory.dataset.of(Split.TRAIN))
+    images = len(runtime.dataset.of(Split.TRAIN))
     facts = {**weights.facts, "test": test, "refit": {**key, "images": images}}
-    name = files.put(bench.shelf, f"refit-{claim.number:05d}", replace(weights, facts=facts))
-    noun = laboratory.task.noun
+    name = files.put(context.artifact_store, f"refit-{claim.number:05d}", replace(weights, facts=facts))
+    noun = runtime.task.noun
     scored = f"scored on the test {noun}" if test else f"there are no test {noun}, so it was scored on nothing"
     ended = f"ran {len(outcome.epochs)} epochs on {images} {noun}; {scored}"
     repeats.finish_refit(
-        bench.engine,
+        context.engine,
         claim,
         test=test,
         evaluation=evaluation,
@@ -75,27 +76,27 @@ def run(bench: Bench, claim: Claim) -> TrialState:
         extras={"images": images, "best_epoch": outcome.best_epoch, "device": str(whole.precision.device)},
     )
     kept.remove()
-    bench.observer.trial_ended(claim.number, TrialState.COMPLETE, test.get(whole.spec.objective), ended)
+    context.observer.trial_ended(claim.number, TrialState.COMPLETE, test.get(whole.spec.objective), ended)
     return TrialState.COMPLETE
 
 
-def _planned(course: Course, network: Network, key: Mapping[str, Json]) -> Course:
-    """Return ``course`` as the refit's options say."""
-    course = replace(course, epochs=key["epochs"], validates=key["data"] != JOINED)
+def _planned(plan: TrainingPlan, network: Network, key: Mapping[str, Json]) -> TrainingPlan:
+    """Return ``plan`` as the refit's options say."""
+    plan = replace(plan, epochs=key["epochs"], validates=key["data"] != JOINED)
     if not key["ema"]:
-        return course
-    average = averaging.moving_average(network, course.epochs * course.steps_per_epoch)
-    return replace(course, average=average, optimize=averaging.keeping_up(course.optimize, average))
+        return plan
+    average = averaging.moving_average(network, plan.epochs * plan.steps_per_epoch)
+    return replace(plan, average=average, optimize=averaging.keeping_up(plan.optimize, average))
 
 
 def _scored(
-    laboratory: Laboratory, candidate: Candidate, network: Network, *, tta: bool, most: int | None
+    runtime: StudyRuntime, candidate: Candidate, network: Network, *, tta: bool, most: int | None
 ) -> tuple[dict[str, float], Evaluation | None]:
     """Return metrics and details on the test images; nothing when there are none."""
-    if not laboratory.dataset.of(Split.TEST):
+    if not runtime.dataset.of(Split.TEST):
         return {}, None
-    judged = averaging.ViewsAveraged(network, flip=laboratory.spec.training.flip) if tta else network
-    meter = laboratory.task.meter(laboratory.dataset.classes, laboratory.precision.device)
-    batches = laboratory.batches(Split.TEST, candidate=candidate)
-    validate(judged, batches.epoch(1), meter, laboratory.precision, MicroBatches(most))
-    return dict(meter.compute()), meter.evaluation().named(laboratory.names(Split.TEST))
+    judged = averaging.ViewsAveraged(network, flip=runtime.spec.training.flip) if tta else network
+    evaluator = runtime.task.evaluator(runtime.dataset.classes, runtime.precision.device)
+    batches = runtime.batches(Split.TEST, candidate=candidate)
+    validate(judged, batches.epoch(1), evaluator, runtime.precision, MicroBatches(most))
+    return dict(evaluator.compute()), evaluator.evaluation().named(runtime.names(Split.TEST))

@@ -12,11 +12,11 @@ from search.data.resampling import Resampled, pool_of
 from search.data.sample import Split
 from search.errors import TrialError
 from search.records.study import EpochRecord, Verdict
-from search.runtime.study_runtime import Laboratory
+from search.runtime.study_runtime import StudyRuntime
 from search.store import writing
 from search.store.leases import Claim
 from search.training import checkpoint as files
-from search.trials.trial import Bench
+from search.trials.context import TrialContext
 from spaces.candidate import Candidate
 
 
@@ -33,53 +33,53 @@ class Watch:
         objective: must be a number after every epoch; empty where nothing is validated.
     """
 
-    bench: Bench
+    context: TrialContext
     claim: Claim
     objective: str
 
     def on_epoch(self, record: EpochRecord) -> Verdict:
-        bench = self.bench
-        writing.record_epochs(bench.engine, self.claim, (record,))
-        bench.observer.epoch_done(self.claim.number, record)
+        context = self.context
+        writing.record_epochs(context.engine, self.claim, (record,))
+        context.observer.epoch_done(self.claim.number, record)
         if self.objective and not math.isfinite(record.metrics[self.objective]):
             raise TrialError(f"{self.objective} is {record.metrics[self.objective]} after epoch {record.epoch}", "nan")
-        return Verdict.PAUSE if bench.leave() or bench.pause() else Verdict.CONTINUE
+        return Verdict.PAUSE if context.leave() or context.pause() else Verdict.CONTINUE
 
 
-def rolling(bench: Bench, claim: Claim, kind: str) -> files.Rolling:
+def rolling(context: TrialContext, claim: Claim, kind: str) -> files.Rolling:
     """Return where the checkpoints for resuming lie: beside those of the study's trials, under names of their own."""
     return files.Rolling(
-        bench.shelf,
-        f"{resuming(bench.key)}{kind}-{claim.number:05d}/",
+        context.artifact_store,
+        f"{resuming(context.key)}{kind}-{claim.number:05d}/",
         claim.resume,
-        lambda names: writing.record_resume(bench.engine, claim, names),
+        lambda names: writing.record_resume(context.engine, claim, names),
     )
 
 
-def resampled(laboratory: Laboratory, found: Resampled, candidate: Candidate, seed: int) -> Laboratory:
-    """Return ``laboratory`` with the data cut as ``found``; its images are not decoded again for every cut.
+def resampled(runtime: StudyRuntime, found: Resampled, candidate: Candidate, seed: int) -> StudyRuntime:
+    """Return ``runtime`` with the data cut as ``found``; its images are not decoded again for every cut.
 
     Views of images that are shared by a study's trials are drawn from ``seed`` here: a fresh one shall be fresh in all.
     """
-    spec = replace(laboratory.spec, search=replace(laboratory.spec.search, seed=seed))
-    own = replace(laboratory, spec=spec)
-    if found.dataset is laboratory.dataset:
+    spec = replace(runtime.spec, search=replace(runtime.spec.search, seed=seed))
+    own = replace(runtime, spec=spec)
+    if found.dataset is runtime.dataset:
         return own
     own = replace(own, dataset=found.dataset, decoded={})
     size = candidate.structure.input_size
     for split, places in ((Split.TRAIN, found.train), (Split.VAL, found.val or ())):
-        kept = _decoded(laboratory, split if found.val else Split.TRAIN, candidate, pooled=found.pooled)
+        kept = _decoded(runtime, split if found.val else Split.TRAIN, candidate, pooled=found.pooled)
         if isinstance(kept, Pixels):  # other kinds are prepared for every cut anew
             own.decoded[split, size] = kept.of(places)
     return own
 
 
-def _decoded(laboratory: Laboratory, split: Split, candidate: Candidate, *, pooled: bool) -> object:
+def _decoded(runtime: StudyRuntime, split: Split, candidate: Candidate, *, pooled: bool) -> object:
     """Return what a cut takes its own samples from, decoded as ``split`` needs them."""
     if pooled:
-        dataset = laboratory.dataset
+        dataset = runtime.dataset
         pool = tuple(replace(sample, split=split) for sample in pool_of(dataset))
         named = replace(dataset, samples=pool, fingerprint=f"{dataset.fingerprint}-pool")
-        laboratory = replace(laboratory, dataset=named, decoded={})
-    laboratory.batches(split, candidate=candidate)
-    return laboratory.decoded.get((split, candidate.structure.input_size))
+        runtime = replace(runtime, dataset=named, decoded={})
+    runtime.batches(split, candidate=candidate)
+    return runtime.decoded.get((split, candidate.structure.input_size))

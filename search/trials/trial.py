@@ -2,81 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Protocol
 
-from search.artifacts import Shelf, resuming
+from search.artifacts import resuming
 from search.data.sample import Split
-from search.errors import TrialError
 from search.records.objectives import QUANTISED
-from search.records.study import EpochRecord, TrialState, Verdict
+from search.records.study import TrialState, Verdict
 from search.runtime import few_labels, int8_accuracy, objective_values
-from search.runtime.study_runtime import Laboratory, versions
-from search.sampling import pruners
-from search.sampling.optuna_study import Sampling, trial_seed
-from search.sampling.pruners import Curves
-from search.store import fitted, reading, writing
-from search.store.connection import Engine
-from search.store.history import History
+from search.runtime.versions import versions
+from search.sampling.optuna_study import trial_seed
+from search.store import fitted, writing
 from search.store.leases import Claim
-from search.store.reading import Progress
 from search.training import checkpoint as files
 from search.training import memory
-from search.training.fit import Course, Outcome, fit
+from search.training.fit import Outcome, TrainingPlan, fit
+from search.trials.context import TrialContext
+from search.trials.keep_best import is_worth_keeping, remove_surplus
 from search.trials.proposal import Proposal, Proposer
+from search.trials.watch import Watch, known_costs
 from spaces.candidate import Candidate
 from spaces.networks.build import Network
 
 
-class Observer(Protocol):
-    """Somebody who watches trials run: a progress bar, a log, a test."""
-
-    def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
-        """The study is in the store; ``progress`` is how far it was when this run began."""
-
-    def preparing(self, what: str, done: int, total: int) -> None:
-        """Images are being decoded, once for all trials: ``done`` of ``total``; ``what`` says which."""
-
-    def trial_started(self, number: int, words: str, epochs: int) -> None:
-        """A trial begins to train."""
-
-    def epoch_done(self, number: int, epoch: EpochRecord) -> None:
-        """An epoch has ended and is in the store."""
-
-    def trial_ended(self, number: int, state: TrialState, value: float | None, ended: str) -> None:
-        """A trial has ended, or was handed back (``WAITING``)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """Where trials run: what they share, the store, the sampler, who watches.
-
-    Attributes:
-        history: what the study has behind it, kept up to date; ``curves`` is its part that pruners see.
-        folder: where logs and pages go, one folder a study.
-        leave: true once the worker has been told to go.
-        shelf: where checkpoints go; ``key`` tells those of one study from another's.
-        pause: true once it shall leave when the running epoch has ended.
-    """
-
-    laboratory: Laboratory
-    engine: Engine
-    sampling: Sampling
-    history: History
-    curves: Curves
-    folder: Path
-    observer: Observer
-    leave: Callable[[], bool]
-    shelf: Shelf
-    key: str
-    pause: Callable[[], bool] = lambda: False
-
-
-def run(bench: Bench, claim: Claim) -> TrialState:
+def run(context: TrialContext, claim: Claim) -> TrialState:
     """Run the claimed trial and return the state it is left in; ``WAITING`` when it has to be handed back.
 
     Raises:
@@ -84,13 +33,13 @@ def run(bench: Bench, claim: Claim) -> TrialState:
         LeaseLostError: another worker has taken it over; nothing more was written.
     """
     begin = time.monotonic()
-    return train(bench, prepare(bench, claim), begin)
+    return train(context, prepare(context, claim), begin)
 
 
-def train(bench: Bench, prepared: Prepared, begin: float) -> TrialState:
+def train(context: TrialContext, prepared: Prepared, begin: float) -> TrialState:
     """Train what is prepared, alone, and store what came of it; its seconds count from ``begin`` (monotonic)."""
-    outcome = fit(prepared.network, prepared.course)
-    return finish(bench, prepared, outcome, time.monotonic() - begin)
+    outcome = fit(prepared.network, prepared.plan)
+    return finish(context, prepared, outcome, time.monotonic() - begin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,164 +50,111 @@ class Prepared:
     candidate: Candidate
     optuna_number: int
     network: Network
-    course: Course
+    plan: TrainingPlan
     watch: Watch
     rolling: files.Rolling
 
 
-def prepare(bench: Bench, claim: Claim, proposal: Proposal | None = None) -> Prepared:
+def prepare(context: TrialContext, claim: Claim, proposal: Proposal | None = None) -> Prepared:
     """Return the claimed trial ready to train: the candidate a former attempt left, ``proposal``, or a new one."""
-    laboratory, number = bench.laboratory, claim.number
-    candidate, optuna_number = _candidate(bench, claim, proposal)
-    seed = trial_seed(laboratory.spec.search.seed, number)
-    network = laboratory.build(candidate, seed)
-    writing.record_size(bench.engine, claim, laboratory.size(network))
-    bench.observer.trial_started(number, laboratory.space.words(candidate), laboratory.epochs(candidate))
-    watch = Watch(bench, claim, laboratory.epochs(candidate))
-    rolling = _resuming(bench, claim)
-    course = laboratory.course(candidate, seed, watch.on_epoch, bench.leave, rolling, network)
-    course = few_labels.adapted(laboratory, course, candidate, network)
-    course = replace(course, micro_batch=fitted.recall(bench.engine, laboratory.spec.name, *_memory(bench, candidate)))
-    return Prepared(claim, candidate, optuna_number, network, course, watch, rolling)
+    runtime, number = context.runtime, claim.number
+    candidate, optuna_number = _candidate(context, claim, proposal)
+    seed = trial_seed(runtime.spec.search.seed, number)
+    network = runtime.build(candidate, seed)
+    writing.record_size(context.engine, claim, runtime.size(network))
+    context.observer.trial_started(number, runtime.space.words(candidate), runtime.epochs(candidate))
+    watch = Watch(context, claim, runtime.epochs(candidate))
+    rolling = _resuming(context, claim)
+    plan = runtime.plan(candidate, seed, watch.on_epoch, context.leave, rolling, network)
+    plan = few_labels.adapted(runtime, plan, candidate, network)
+    plan = replace(plan, micro_batch=fitted.recall(context.engine, runtime.spec.name, *_memory(context, candidate)))
+    return Prepared(claim, candidate, optuna_number, network, plan, watch, rolling)
 
 
-def _memory(bench: Bench, candidate: Candidate) -> tuple[str, str]:
+def _memory(context: TrialContext, candidate: Candidate) -> tuple[str, str]:
     """Return the structure and the kind of device under which it is remembered how much fitted."""
-    return fitted.structure_key(candidate.to_json()), memory.kind_of(bench.laboratory.precision.device)
+    return fitted.structure_key(candidate.to_json()), memory.kind_of(context.runtime.precision.device)
 
 
-def _candidate(bench: Bench, claim: Claim, proposal: Proposal | None) -> tuple[Candidate, int]:
+def _candidate(context: TrialContext, claim: Claim, proposal: Proposal | None) -> tuple[Candidate, int]:
     """Return the claim's candidate, and its number in Optuna."""
     if claim.candidate is not None and claim.optuna_number is not None:
         return Candidate.from_json(claim.candidate), claim.optuna_number
-    laboratory = bench.laboratory
-    proposal = proposal or _again(bench, claim) or proposer(bench).propose(claim.number)
-    optuna_number = bench.sampling.open(proposal.asked)
+    runtime = context.runtime
+    proposal = proposal or _again(context, claim) or proposer(context).propose(claim.number)
+    optuna_number = context.sampling.open(proposal.asked)
     writing.record_candidate(
-        bench.engine,
+        context.engine,
         claim,
         optuna_number=optuna_number,
         params=proposal.asked.params,
         distributions=proposal.asked.distributions,
         candidate=proposal.candidate.to_json(),
-        words=laboratory.space.words(proposal.candidate),
+        words=runtime.space.words(proposal.candidate),
         is_baseline=proposal.is_baseline,
-        seed=trial_seed(laboratory.spec.search.seed, claim.number),
+        seed=trial_seed(runtime.spec.search.seed, claim.number),
         versions=versions(),
-        dataset_fingerprint=laboratory.dataset.fingerprint,
+        dataset_fingerprint=runtime.dataset.fingerprint,
         extras=proposal.extras,
     )
     return proposal.candidate, optuna_number
 
 
-def _again(bench: Bench, claim: Claim) -> Proposal | None:
+def _again(context: TrialContext, claim: Claim) -> Proposal | None:
     """Return the candidate of a failed trial that was put back by hand: Optuna's trial of it has ended for good."""
     if claim.candidate is None:
         return None
     candidate = Candidate.from_json(claim.candidate)
-    asked = bench.sampling.ask(claim.number, claim.params or {})
+    asked = context.sampling.ask(claim.number, claim.params or {})
     if claim.params:
-        bench.laboratory.space.sample(asked.suggest)
-    return proposer(bench).made(candidate, asked, is_baseline=claim.number == 0)
+        context.runtime.space.sample(asked.suggest)
+    return proposer(context).made(candidate, asked, is_baseline=claim.number == 0)
 
 
-def proposer(bench: Bench) -> Proposer:
+def proposer(context: TrialContext) -> Proposer:
     """Return what proposes the candidates of the bench's study."""
-    return Proposer(bench.laboratory, bench.sampling, bench.history, bench.engine)
+    return Proposer(context.runtime, context.sampling, context.history, context.engine)
 
 
-@dataclass(slots=True)
-class Watch:
-    """Takes every epoch to the store and asks the pruner."""
-
-    bench: Bench
-    claim: Claim
-    epochs: int
-    reason: str = ""
-
-    def on_epoch(self, record: EpochRecord) -> Verdict:
-        bench, spec = self.bench, self.bench.laboratory.spec
-        writing.record_epochs(bench.engine, self.claim, (record,))
-        bench.observer.epoch_done(self.claim.number, record)
-        value = record.metrics[spec.objective]
-        if not math.isfinite(value):
-            raise TrialError(f"{spec.objective} is {value} after epoch {record.epoch}", "nan")
-        if record.epoch < self.epochs:
-            verdict = self._judged(record.epoch)
-            if verdict is not Verdict.CONTINUE:
-                return verdict
-        return Verdict.PAUSE if bench.leave() or bench.pause() else Verdict.CONTINUE
-
-    def _judged(self, epoch: int) -> Verdict:
-        """Return whether the trial ends here: weaker than the others, or nothing changes any more."""
-        bench, spec, number = self.bench, self.bench.laboratory.spec, self.claim.number
-        pruner, same = spec.search.pruner, spec.faults.constant_epochs
-        may_prune, may_stand = number > 0 and not isinstance(pruner, pruners.Off), 0 < same <= epoch
-        if not may_prune and not may_stand:
-            return Verdict.CONTINUE
-        for changed in bench.history.refresh():
-            bench.curves.put(changed, bench.history.curves[changed])
-        if may_prune:
-            verdict, self.reason = pruner.verdict(number, bench.curves)
-            if verdict is Verdict.PRUNE and (spec.search.pruning == "primary" or self._is_off_front()):
-                return verdict
-        last = list(bench.history.curves[number])[-same:] if may_stand else []
-        if may_stand and len(set(last)) == 1:
-            self.reason = f"{spec.objective} has been {last[0]:.4g} for {same} epochs"
-            return Verdict.STOP
-        return Verdict.CONTINUE
-
-    def _is_off_front(self) -> bool:
-        history, goals = self.bench.history, self.bench.laboratory.spec.goals
-        best = self.bench.curves.best(self.claim.number)
-        return pruners.is_off_front(_known(self.bench, self.claim), best, history.trials, goals.objectives)
-
-
-def _known(bench: Bench, claim: Claim) -> Mapping[str, float]:
-    """Return what the trial's candidate costs, as it was found before training; the store keeps it for resuming."""
-    past = bench.history.of(claim.number)
-    return past.known if past is not None else {}
-
-
-def finish(bench: Bench, prepared: Prepared, outcome: Outcome, seconds: float) -> TrialState:
+def finish(context: TrialContext, prepared: Prepared, outcome: Outcome, seconds: float) -> TrialState:
     """Store what came of a trial and return the state it is left in; ``WAITING`` when it has to be handed back."""
-    laboratory, claim = bench.laboratory, prepared.claim
-    number, spec = claim.number, laboratory.spec
-    if outcome.micro_batch is not None and outcome.micro_batch != prepared.course.micro_batch:
-        fitted.remember(bench.engine, spec.name, *_memory(bench, prepared.candidate), outcome.micro_batch)
+    runtime, claim = context.runtime, prepared.claim
+    number, spec = claim.number, runtime.spec
+    if outcome.micro_batch is not None and outcome.micro_batch != prepared.plan.micro_batch:
+        fitted.remember(context.engine, spec.name, *_memory(context, prepared.candidate), outcome.micro_batch)
     if outcome.verdict is Verdict.PAUSE:
-        writing.add_seconds(bench.engine, claim, seconds)
+        writing.add_seconds(context.engine, claim, seconds)
         return TrialState.WAITING
     pruned = outcome.verdict is Verdict.PRUNE
     state = TrialState.PRUNED if pruned else TrialState.COMPLETE
     last = outcome.epochs[-1]
     best = outcome.epochs[(outcome.best_epoch or last.epoch) - 1]
     value = best.metrics[spec.objective]
-    integers = None if pruned else _in_integers(bench, prepared, outcome)
+    integers = None if pruned else _in_integers(context, prepared, outcome)
     if not spec.goals.is_single:
-        bench.history.refresh()
+        context.history.refresh()
     weighed = objective_values.outcome(
-        spec.goals, _known(bench, claim), outcome.epochs, best, pruned=pruned, quantised=integers
+        spec.goals, known_costs(context, claim), outcome.epochs, best, pruned=pruned, quantised=integers
     )
     path = None
-    if not pruned and weighed.is_feasible and _is_worth_keeping(bench, value, weighed):
-        kept = laboratory.checkpoint(prepared.candidate, prepared.network, outcome)
-        path = files.put(bench.shelf, f"trial-{number:05d}", kept)
+    if not pruned and weighed.is_feasible and is_worth_keeping(context, value, weighed):
+        kept = runtime.checkpoint(prepared.candidate, prepared.network, outcome)
+        path = files.put(context.artifact_store, f"trial-{number:05d}", kept)
     ended = f"ran all {last.epoch} epochs"
     if pruned or outcome.verdict is Verdict.STOP:
         ended = f"{'pruned' if pruned else 'ended'} after epoch {last.epoch}: {prepared.watch.reason}"
-    extras = {"device": str(laboratory.precision.device), "micro_batch": outcome.micro_batch, **outcome.facts}
+    extras = {"device": str(runtime.precision.device), "micro_batch": outcome.micro_batch, **outcome.facts}
     if integers is not None:
         extras[QUANTISED] = integers.to_json()
         seconds += integers.seconds
         ended += f"; no {QUANTISED} value: {integers.reason}" if integers.reason else ""
     writing.finish_trial(
-        bench.engine,
+        context.engine,
         claim,
         state=state,
         value=value,
         best_epoch=best.epoch,
-        evaluation=outcome.evaluation.named(laboratory.names(Split.VAL)) if outcome.evaluation else None,
+        evaluation=outcome.evaluation.named(runtime.names(Split.VAL)) if outcome.evaluation else None,
         ended=ended,
         seconds=seconds,
         checkpoint=path,
@@ -267,54 +163,27 @@ def finish(bench: Bench, prepared: Prepared, outcome: Outcome, seconds: float) -
         constraints=weighed.constraints,
     )
     told = {"objectives": weighed.objectives, "constraints": weighed.constraints}
-    bench.sampling.tell(prepared.optuna_number, state, value, (last.epoch, last.metrics[spec.objective]), **told)
+    context.sampling.tell(prepared.optuna_number, state, value, (last.epoch, last.metrics[spec.objective]), **told)
     prepared.rolling.remove()
     if path is not None:
-        remove_surplus(bench)
-    bench.observer.trial_ended(number, state, value, ended)
+        remove_surplus(context)
+    context.observer.trial_ended(number, state, value, ended)
     return state
 
 
-def _in_integers(bench: Bench, prepared: Prepared, outcome: Outcome) -> int8_accuracy.Quantised | None:
+def _in_integers(context: TrialContext, prepared: Prepared, outcome: Outcome) -> int8_accuracy.Quantised | None:
     """Return what the best epoch's weights are worth in integers; None where the study does not ask."""
-    if bench.laboratory.spec.goals.quantised is None:
+    if context.runtime.spec.goals.quantised is None:
         return None
     prepared.network.load_state_dict(outcome.weights)
-    return int8_accuracy.measure(bench.laboratory, prepared.candidate, prepared.network.original_state())
+    return int8_accuracy.measure(context.runtime, prepared.candidate, prepared.network.original_state())
 
 
-def _resuming(bench: Bench, claim: Claim) -> files.Rolling:
+def _resuming(context: TrialContext, claim: Claim) -> files.Rolling:
     """Return where the trial's checkpoints for resuming lie; the store knows their names."""
     return files.Rolling(
-        bench.shelf,
-        resuming(bench.key, claim.number),
+        context.artifact_store,
+        resuming(context.key, claim.number),
         claim.resume,
-        lambda names: writing.record_resume(bench.engine, claim, names),
+        lambda names: writing.record_resume(context.engine, claim, names),
     )
-
-
-def _is_worth_keeping(bench: Bench, value: float, weighed: objective_values.Outcome) -> bool:
-    """Return whether a trial is among the best ``keep_checkpoints``, or on the front of several objectives."""
-    spec = bench.laboratory.spec
-    kept = reading.best_values(bench.engine, spec.name, spec.keep_checkpoints)
-    if len(kept) < spec.keep_checkpoints or (value > min(kept) if spec.maximize else value < max(kept)):
-        return True
-    return bool(spec.goals.further) and not pruners.is_off_front(
-        weighed.objectives, value, bench.history.trials, spec.goals.objectives
-    )
-
-
-def remove_surplus(bench: Bench) -> None:
-    """Remove the checkpoints of all trials but the best ``keep_checkpoints`` and those on the front."""
-    spec, goals = bench.laboratory.spec, bench.laboratory.spec.goals
-    surplus = reading.kept_checkpoints(bench.engine, spec.name)[spec.keep_checkpoints :]
-    if surplus and goals.further:
-        bench.history.refresh()
-    for number, checkpoint in surplus:
-        past = bench.history.of(number)
-        if goals.further and past is not None and past.objectives and past.value is not None and past.is_feasible:
-            trials, wanted = bench.history.trials, goals.objectives
-            if not pruners.is_off_front(past.objectives, past.value, trials, wanted):
-                continue
-        writing.forget_checkpoint(bench.engine, spec.name, number)
-        bench.shelf.remove(checkpoint)

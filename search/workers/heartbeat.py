@@ -13,20 +13,20 @@ from search.spec.faults import FaultOptions
 from search.store import leases
 from search.store.connection import Engine
 from search.store.leases import Claim
-from search.workers.shutdown import Leaving
+from search.workers.shutdown import StopSignal
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Keeper:
+class Heartbeat:
     """Says every quarter of a lease that its worker is alive, renews its leases, and hears when the study stops."""
 
     engine: Engine
     study: str
     worker: str
     faults: FaultOptions
-    leaving: Leaving
+    stop_signal: StopSignal
     _held: dict[int, Claim] = field(default_factory=dict)
     _lost: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -72,6 +72,6 @@ class Keeper:
             held = tuple(self._held.values())
         found = leases.beat(self.engine, self.study, self.worker, held, self.faults.lease)
         self._lost.update(claim.token for claim in held if claim.trial_id in found.lost)
-        if found.stopping and not self.leaving.pause_reason:
-            self.leaving.pause_reason = "the study has been stopped"
+        if found.stopping and not self.stop_signal.pause_reason:
+            self.stop_signal.pause_reason = "the study has been stopped"
         leases.reap(self.engine, self.study, self.faults.max_retries)

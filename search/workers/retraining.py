@@ -16,10 +16,10 @@ from search.store import repeats
 from search.store.history import History
 from search.store.leases import Claim
 from search.trials import confirmation, refit
-from search.trials.trial import Bench
-from search.workers.worker import Leaving, work
+from search.trials.context import TrialContext
+from search.workers.worker import StopSignal, work
 
-RUNS: Mapping[str, Callable[[Bench, Claim], TrialState]] = {
+RUNS: Mapping[str, Callable[[TrialContext, Claim], TrialState]] = {
     repeats.CONFIRM: confirmation.run,
     repeats.REFIT: refit.run,
 }
@@ -39,29 +39,29 @@ class NoSampling(Sampling):
         """Nothing to close."""
 
 
-def work_for(bench: Bench, leaving: Leaving, name: str, kind: str, idle_exit_s: float = 0.0) -> None:
-    """Run the trainings called ``name``, of ``bench``'s study and of this ``kind``, until all are done.
+def work_for(context: TrialContext, stop_signal: StopSignal, name: str, kind: str, idle_exit_s: float = 0.0) -> None:
+    """Run the trainings called ``name``, of ``context``'s study and of this ``kind``, until all are done.
 
     Raises:
         RunError: so many have failed in a row that the fault lies elsewhere.
     """
-    spec = bench.laboratory.spec
+    spec = context.runtime.spec
     # The search's budget is not theirs, and what fails or fits in memory is remembered under their own name.
     own = replace(spec, name=name, search=replace(spec.search, budget=None))
-    bench = replace(
-        bench,
-        laboratory=replace(bench.laboratory, spec=own),
+    context = replace(
+        context,
+        runtime=replace(context.runtime, spec=own),
         sampling=NoSampling(),
-        history=History(bench.engine, name, spec.objective),
+        history=History(context.engine, name, spec.objective),
         curves=Curves(maximize=spec.maximize, epochs=spec.training.epochs),
     )
-    work(bench, leaving, idle_exit_s=idle_exit_s, run=RUNS[kind])
+    work(context, stop_signal, idle_exit_s=idle_exit_s, run=RUNS[kind])
 
 
-def help_out(bench: Bench, leaving: Leaving) -> bool:
+def help_out(context: TrialContext, stop_signal: StopSignal) -> bool:
     """Run what waits of the study's confirmations and refits; return whether there was any."""
-    found = repeats.with_work(bench.engine, bench.laboratory.spec.name)
+    found = repeats.with_work(context.engine, context.runtime.spec.name)
     for kind, name in found:
-        if not leaving() and not leaving.is_time_up:
-            work_for(bench, leaving, name, kind)
+        if not stop_signal() and not stop_signal.is_time_up:
+            work_for(context, stop_signal, name, kind)
     return bool(found)

@@ -16,7 +16,7 @@ PARENT_VARIABLE = "FTSEARCH_PARENT"
 """Process number of whoever started this worker; it leaves when that one is gone."""
 
 
-class Leaving:
+class StopSignal:
     """Whether this worker has been told to go: by a signal, by a deadline, or because its parent has died."""
 
     def __init__(self, *, deadline: float | None = None, parent: int | None = None) -> None:
@@ -45,14 +45,14 @@ class Leaving:
 
 
 @contextmanager
-def obeying_signals(leaving: Leaving) -> Iterator[None]:
+def obeying_signals(stop_signal: StopSignal) -> Iterator[None]:
     """Let SIGTERM and the first Ctrl-C end the work in good order; the second Ctrl-C ends it at once."""
 
     def tell(number: int, _: FrameType | None) -> None:
-        if leaving.reason:
+        if stop_signal.reason:
             raise KeyboardInterrupt
-        leaving.reason = f"stopped by {signal.Signals(number).name}"
-        logger.warning("%s: finishing the step; once more to leave at once", leaving.reason)
+        stop_signal.reason = f"stopped by {signal.Signals(number).name}"
+        logger.warning("%s: finishing the step; once more to leave at once", stop_signal.reason)
 
     if threading.current_thread() is not threading.main_thread():
         yield

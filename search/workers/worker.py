@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from search.artifacts import Folder, Shelf
+from search.artifacts import ArtifactStore, Folder
 from search.errors import (
     BackboneError,
     ConstraintError,
@@ -26,7 +26,7 @@ from search.errors import (
     UserError,
 )
 from search.records.study import Failure, TrialState
-from search.runtime.study_runtime import Laboratory
+from search.runtime.study_runtime import StudyRuntime
 from search.sampling import optuna_storage
 from search.sampling.optuna_study import Sampling
 from search.sampling.pruners import Curves
@@ -36,12 +36,13 @@ from search.store.connection import Engine, insist, optuna_options, patience_of,
 from search.store.history import History
 from search.store.leases import Claim
 from search.training import memory
+from search.trials.context import TrialContext
+from search.trials.observer import Observer
 from search.trials.parallel_heads import Companions
-from search.trials.trial import Bench, Observer
-from search.workers.heartbeat import Keeper
-from search.workers.shutdown import PARENT_VARIABLE, Leaving, obeying_signals
+from search.workers.heartbeat import Heartbeat
+from search.workers.shutdown import PARENT_VARIABLE, StopSignal, obeying_signals
 
-__all__ = ["PARENT_VARIABLE", "Leaving", "obeying_signals", "open_bench", "reconcile", "work", "worker_name"]
+__all__ = ["PARENT_VARIABLE", "StopSignal", "obeying_signals", "open_context", "reconcile", "work", "worker_name"]
 
 logger = logging.getLogger(__name__)
 POLL_S = 1.0
@@ -51,19 +52,19 @@ _ORPHAN_S = 600.0
 
 
 @contextmanager
-def open_bench(
-    laboratory: Laboratory,
+def open_context(
+    runtime: StudyRuntime,
     engine: Engine,
     url: str,
     folder: Path,
     observer: Observer,
-    leaving: Leaving,
+    stop_signal: StopSignal,
     *,
-    shelf: Shelf | None = None,
+    artifact_store: ArtifactStore | None = None,
     key: str = "0" * 8,
     proxy: str | None = None,
-) -> Iterator[Bench]:
-    """Return the bench of one worker: the laboratory, the store at ``url``, and Optuna's storage in it.
+) -> Iterator[TrialContext]:
+    """Return the bench of one worker: the runtime, the store at ``url``, and Optuna's storage in it.
 
     Trials that Optuna still holds open although ours have ended (their worker died in between) are told to it.
 
@@ -71,7 +72,7 @@ def open_bench(
         shelf: where checkpoints go, ``folder`` by default; ``key`` marks those of this study.
         proxy: ``grpc://HOST:PORT`` of a proxy through which Optuna's storage is reached instead.
     """
-    spec = laboratory.spec
+    spec = runtime.spec
     patience = patience_of(engine)
 
     def insisting(call: Callable[[], object], name: str) -> object:
@@ -97,54 +98,54 @@ def open_bench(
         history=lambda: history.trials,
     )
     curves = Curves(maximize=spec.maximize, epochs=spec.training.epochs)
-    place = shelf or Folder(folder)
-    bench = Bench(
-        laboratory,
+    place = artifact_store or Folder(folder)
+    context = TrialContext(
+        runtime,
         engine,
         sampling,
         history,
         curves,
         folder,
         observer,
-        leaving,
+        stop_signal,
         place,
         key,
-        pause=leaving.pausing,
+        pause=stop_signal.pausing,
     )
     try:
-        reconcile(bench)
-        yield bench
+        reconcile(context)
+        yield context
     finally:
         sampling.close()
 
 
-def reconcile(bench: Bench) -> None:
+def reconcile(context: TrialContext) -> None:
     """Tell Optuna what it missed: trials that ended while their worker died, and trials that nobody knows."""
-    study = bench.laboratory.spec.name
-    open_there = bench.sampling.unfinished()
+    study = context.runtime.spec.name
+    open_there = context.sampling.unfinished()
     if not open_there:
         return
-    known = reading.told(bench.engine, study)
+    known = reading.told(context.engine, study)
     for number in open_there:
         told = known.get(number)
         if told is not None and told.state.is_finished:
             state = told.state if told.value is not None else TrialState.FAILED
             facts = {"objectives": told.objectives, "constraints": told.constraints}
-            bench.sampling.tell(number, state, told.value, None, **facts)
-    is_over = not reading.progress(bench.engine, study).unfinished
-    bench.sampling.close_orphans(known, 0.0 if is_over else _ORPHAN_S)
+            context.sampling.tell(number, state, told.value, None, **facts)
+    is_over = not reading.progress(context.engine, study).unfinished
+    context.sampling.close_orphans(known, 0.0 if is_over else _ORPHAN_S)
 
 
 def work(
-    bench: Bench,
-    leaving: Leaving,
+    context: TrialContext,
+    stop_signal: StopSignal,
     *,
     worker: str | None = None,
     idle_exit_s: float = 0.0,
-    run: Callable[[Bench, Claim], TrialState] | None = None,
+    run: Callable[[TrialContext, Claim], TrialState] | None = None,
     aside: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Run trials of the bench's study until it has all it shall have, or until ``leaving``.
+    """Run trials of the bench's study until it has all it shall have, or until ``stop_signal``.
 
     A trial that fails is recorded with its reason and the next one is claimed. Trials that other workers
     hold are waited for, and taken over when their lease runs out.
@@ -159,20 +160,20 @@ def work(
         RunError: so many trials have failed in a row that the fault lies elsewhere; names the common cause.
     """
     name = worker or worker_name()
-    study, faults = bench.laboratory.spec.name, bench.laboratory.spec.faults
+    study, faults = context.runtime.spec.name, context.runtime.spec.faults
     workers.enter(
-        bench.engine,
+        context.engine,
         study,
         name,
         host=socket.gethostname(),
         process=os.getpid(),
-        device=str(bench.laboratory.precision.device),
+        device=str(context.runtime.precision.device),
     )
-    keeper = Keeper(bench.engine, study, name, faults, leaving)
+    heartbeat = Heartbeat(context.engine, study, name, faults, stop_signal)
     why = "an error"
     try:
-        with keeper.keeping():
-            why = _Shift(bench, leaving, keeper, idle_exit_s, run, aside).go()
+        with heartbeat.keeping():
+            why = _Shift(context, stop_signal, heartbeat, idle_exit_s, run, aside).go()
     except (RunError, UserError) as error:
         why = str(error)
         raise
@@ -180,23 +181,23 @@ def work(
         why = "interrupted"
         raise
     finally:
-        _sign_off(bench, study, name, why)
+        _sign_off(context, study, name, why)
 
 
-def _sign_off(bench: Bench, study: str, name: str, why: str) -> None:
+def _sign_off(context: TrialContext, study: str, name: str, why: str) -> None:
     try:
-        workers.leave(bench.engine, study, name, why)
+        workers.leave(context.engine, study, name, why)
     except RunError as error:
         logger.warning("leaving without saying so in the store: %s", error)
 
 
-def is_budget_spent(bench: Bench) -> bool:
+def is_budget_spent(context: TrialContext) -> bool:
     """Return whether the trials in the store, of all workers, have used the study's ``budget``."""
-    budget = bench.laboratory.spec.search.budget
+    budget = context.runtime.spec.search.budget
     if budget is None or budget.gpu_seconds is None:
         return False
-    bench.history.refresh()
-    return bench.history.seconds >= budget.gpu_seconds
+    context.history.refresh()
+    return context.history.seconds >= budget.gpu_seconds
 
 
 def worker_name() -> str:
@@ -208,28 +209,28 @@ def worker_name() -> str:
 class _Shift:
     """What a worker does from its first claim to its last."""
 
-    bench: Bench
-    leaving: Leaving
-    keeper: Keeper
+    context: TrialContext
+    stop_signal: StopSignal
+    heartbeat: Heartbeat
     idle_exit_s: float
-    run: Callable[[Bench, Claim], TrialState] | None
+    run: Callable[[TrialContext, Claim], TrialState] | None
     aside: Callable[[], bool]
     _failures: list[Failure] = field(default_factory=list)
 
     def go(self) -> str:
         """Work, and return why that ended."""
-        study = self.keeper.study
+        study = self.heartbeat.study
         idle_since, pause = time.monotonic(), POLL_S
         try:
             while not self._is_to_leave():
-                claim = self._claim() if leases.is_work_left(self.bench.engine, study) else None
+                claim = self._claim() if leases.is_work_left(self.context.engine, study) else None
                 if claim is not None:
                     self._work_on(claim)
                     idle_since, pause = time.monotonic(), POLL_S
                     continue
-                progress = reading.progress(self.bench.engine, study)
+                progress = reading.progress(self.context.engine, study)
                 if not progress.unfinished or progress.stopping:
-                    reconcile(self.bench)
+                    reconcile(self.context)
                     if not progress.stopping and self.aside():
                         idle_since = time.monotonic()
                         continue
@@ -242,50 +243,55 @@ class _Shift:
         except NotFoundError:
             return "the study has been deleted"
         except DatabaseError as error:
-            if not self.leaving.reason:
+            if not self.stop_signal.reason:
                 raise
             logger.warning("leaving without the database's knowledge, the lease will run out: %s", error)
-        return self.leaving.reason or self.leaving.pause_reason or "the time or the budget is up"
+        return self.stop_signal.reason or self.stop_signal.pause_reason or "the time or the budget is up"
 
     def _claim(self) -> Claim | None:
-        faults, keeper = self.keeper.faults, self.keeper
-        return leases.claim(self.bench.engine, keeper.study, keeper.worker, faults.lease, faults.max_retries)
+        faults, heartbeat = self.heartbeat.faults, self.heartbeat
+        return leases.claim(self.context.engine, heartbeat.study, heartbeat.worker, faults.lease, faults.max_retries)
 
     def _companions(self) -> Companions:
         return Companions(
-            lambda: None if is_budget_spent(self.bench) or self.leaving.pausing() else self._claim(),
-            hold=self.keeper.holding,
+            lambda: None if is_budget_spent(self.context) or self.stop_signal.pausing() else self._claim(),
+            hold=self.heartbeat.holding,
             fail=lambda other, error: self._record(other, error, 0.0),
             release=lambda other: self._ended(other, TrialState.WAITING),
         )
 
     def _is_to_leave(self) -> bool:
-        if self.idle_exit_s and self.leaving.pause_reason and not self.leaving.reason:
-            self.leaving.pause_reason = ""  # a stopped study may be run again while this worker still waits
-        return self.leaving() or self.leaving.pausing() or self.leaving.is_time_up or is_budget_spent(self.bench)
+        if self.idle_exit_s and self.stop_signal.pause_reason and not self.stop_signal.reason:
+            self.stop_signal.pause_reason = ""  # a stopped study may be run again while this worker still waits
+        return (
+            self.stop_signal()
+            or self.stop_signal.pausing()
+            or self.stop_signal.is_time_up
+            or is_budget_spent(self.context)
+        )
 
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds * random.uniform(0.75, 1.25)
-        while time.monotonic() < end and not self.leaving():
+        while time.monotonic() < end and not self.stop_signal():
             time.sleep(0.2)
 
     def _work_on(self, claim: Claim) -> None:
-        bench, keeper = self.bench, self.keeper
-        held = replace(bench, leave=lambda: bench.leave() or keeper.is_lost(claim))
+        context, heartbeat = self.context, self.heartbeat
+        held = replace(context, leave=lambda: context.leave() or heartbeat.is_lost(claim))
         failed: Exception | None = None
         begin = time.monotonic()
         try:
-            with keeper.holding(claim):
+            with heartbeat.holding(claim):
                 try:
                     state = (self.run or self._companions().run)(held, claim)
                     self._ended(claim, state)
                 except (LeaseLostError, NotFoundError):
                     logger.warning("trial %d: another worker has taken it over; leaving it to that one", claim.number)
                 except KeyboardInterrupt:
-                    leases.release(bench.engine, claim, "was interrupted")
+                    leases.release(context.engine, claim, "was interrupted")
                     raise
                 except (BackboneError, ConstraintError) as error:
-                    leases.release(bench.engine, claim, f"found no candidate: {error}")
+                    leases.release(context.engine, claim, f"found no candidate: {error}")
                     raise
                 except Exception as error:  # noqa: BLE001  # whatever ends a trial is recorded with it, and the study goes on
                     self._record(claim, error, time.monotonic() - begin)
@@ -297,27 +303,27 @@ class _Shift:
 
     def _ended(self, claim: Claim, state: TrialState) -> None:
         self._failures.clear()
-        if state is TrialState.WAITING and not self.keeper.is_lost(claim):
-            leases.release(self.bench.engine, claim)
-            self.bench.observer.trial_ended(claim.number, state, None, "handed back to the queue")
+        if state is TrialState.WAITING and not self.heartbeat.is_lost(claim):
+            leases.release(self.context.engine, claim)
+            self.context.observer.trial_ended(claim.number, state, None, "handed back to the queue")
 
     def _record(self, claim: Claim, error: Exception, seconds: float) -> None:
-        bench = self.bench
+        context = self.context
         failure = failure_of(error)
         self._failures.append(failure)
         logger.warning("trial %d failed (%s): %s", claim.number, failure.kind, failure.message)
         if failure.kind in MACHINES_FAULT:
-            if not leases.put_off(bench.engine, claim, failure, self.keeper.faults.max_retries):
-                bench.observer.trial_ended(claim.number, TrialState.WAITING, None, f"put back: {failure.message}")
+            if not leases.put_off(context.engine, claim, failure, self.heartbeat.faults.max_retries):
+                context.observer.trial_ended(claim.number, TrialState.WAITING, None, f"put back: {failure.message}")
                 return
             number = claim.optuna_number
         else:
-            number = writing.fail_trial(bench.engine, claim, failure, seconds)
+            number = writing.fail_trial(context.engine, claim, failure, seconds)
         if number is not None:
             # A pruned trial without values counts as one of the worst for TPE, a failed one not at all.
             told = TrialState.PRUNED if failure.kind in CANDIDATES_FAULT else TrialState.FAILED
-            bench.sampling.tell(number, told, None, None)
-        bench.observer.trial_ended(claim.number, TrialState.FAILED, None, failure.message)
+            context.sampling.tell(number, told, None, None)
+        context.observer.trial_ended(claim.number, TrialState.FAILED, None, failure.message)
 
     def _recover(self, error: Exception) -> None:
         """Let nothing of a failed trial reach the next one; leave when that cannot be had.
@@ -333,7 +339,7 @@ class _Shift:
             raise RunError(f"the device can be used no more by this process ({error}); start the worker again")
         if self._failures[-1].kind in MACHINES_FAULT:
             self._wait(min(POLL_S * len(self._failures), 30.0))  # a full disk, a flaky share: it may pass
-        count, limit = len(self._failures), self.keeper.faults.max_failures
+        count, limit = len(self._failures), self.heartbeat.faults.max_failures
         if 0 < limit <= count:
             (kind, message), times = Counter((one.kind, one.message) for one in self._failures).most_common(1)[0]
             raise RunError(

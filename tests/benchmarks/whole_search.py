@@ -39,10 +39,11 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from search import api
+from search.api import run_study
 from search.records.study import EpochRecord, Json
-from search.runtime.study_runtime import Laboratory, open_laboratory
+from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import from_data
+from search.trials.observer import Silent
 from spaces.candidate import Candidate
 
 BAR = 5.0
@@ -68,7 +69,7 @@ class Timeline:
         return max((value for moment, value in self.points if moment <= seconds), default=0.0)
 
 
-class Watch(api.Silent):
+class Watch(Silent):
     """Notes every epoch of our study."""
 
     def __init__(self, timeline: Timeline) -> None:
@@ -95,7 +96,7 @@ def ours(study: dict[str, Any], folder: Path) -> tuple[Timeline, list[Json]]:
     timeline = Timeline("ftsearch")
     os.environ["FTSEARCH_CACHE"] = str(folder / "cache")
     begin = time.monotonic()
-    found = api.run_study(
+    found = run_study(
         study, storage=f"sqlite:///{folder}/store.db", folder=folder, observer=Watch(timeline), report=False
     ).study
     timeline.seconds = time.monotonic() - begin
@@ -106,7 +107,7 @@ def ours(study: dict[str, Any], folder: Path) -> tuple[Timeline, list[Json]]:
     return timeline, [trial.candidate for trial in found.trials]
 
 
-def loaders(own: Laboratory, data: Path, workers: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
+def loaders(own: StudyRuntime, data: Path, workers: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
     expected = own.pretrained.preprocessing
     size = own.input_size[0]
     end = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(expected.mean, expected.std)]
@@ -121,7 +122,7 @@ def loaders(own: Laboratory, data: Path, workers: int) -> tuple[DataLoader[Any],
 
 
 def tutorial(
-    own: Laboratory, data: Path, candidate: Json, epochs: int, workers: int, report: Callable[[int, float], None]
+    own: StudyRuntime, data: Path, candidate: Json, epochs: int, workers: int, report: Callable[[int, float], None]
 ) -> None:
     """Train one candidate as the tutorial does, telling ``report`` the validation accuracy of every epoch."""
     chosen = Candidate.from_json(candidate)
@@ -129,9 +130,9 @@ def tutorial(
     # Laid out as torchvision makes it: channels first, which a tutorial does not change.
     network = own.build(chosen, 0).to(device, memory_format=torch.contiguous_format)
     train, val = loaders(own, data, workers)
-    course = own.course(chosen, 0, lambda _: None, lambda: False, None)  # type: ignore[arg-type,return-value]
-    optimizer, schedule = course.optimize(network, len(train) * epochs)
-    penalties = course.penalties(network)
+    plan = own.plan(chosen, 0, lambda _: None, lambda: False, None)  # type: ignore[arg-type,return-value]
+    optimizer, schedule = plan.optimize(network, len(train) * epochs)
+    penalties = plan.penalties(network)
     criterion = torch.nn.CrossEntropyLoss()
     for epoch in range(1, epochs + 1):
         torch.nn.Module.train(network)
@@ -158,7 +159,7 @@ def in_own_process(function: Callable[..., T], *arguments: object) -> T:
 
 
 def with_optuna(study_file: dict[str, Any], data: Path, candidates: Sequence[Json], epochs: int) -> Timeline:
-    own = open_laboratory(from_data(study_file), "auto")
+    own = open_runtime(from_data(study_file), "auto")
     timeline = Timeline("Optuna")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
@@ -189,7 +190,7 @@ def _ray_trial(config: dict[str, Any]) -> None:
     from ray import tune
 
     torch.set_num_threads(1)
-    own = open_laboratory(from_data(config["study"]), "auto")
+    own = open_runtime(from_data(config["study"]), "auto")
 
     def report(epoch: int, accuracy: float) -> None:
         tune.report({"accuracy": accuracy, "moment": time.time()})

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from search.records.study import StudyRecord, TrialRecord, TrialState
 from search.report import picks, theme
 from search.report.figures._base import Figure, Need, Section
-from search.sampling import optuna_study as sampling
+from search.sampling.importance import importances
 
 
 class Row(NamedTuple):
@@ -63,7 +63,7 @@ class Importance(Figure):
         views, trials = {}, {}
         for label, evaluator, most in _JUDGES:
             judged = picks.with_values(study, most)
-            shares = sampling.importances(judged, maximize=study.maximize, evaluator=evaluator)
+            shares = importances(judged, maximize=study.maximize, evaluator=evaluator)
             if not shares or sum(shares.values()) <= 0:
                 continue
             rows = [Row(_decision(name), name, share, direction(name, done, study)) for name, share in shares.items()]

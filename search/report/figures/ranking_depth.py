@@ -43,12 +43,12 @@ class RankingDepth(RankingFigure):
         found = []
         for name, title in ranking.titles.items():
             lines = []
-            for standing in ranking.standings[:_MOST]:
-                layers = [layer for layer in standing.layers if theme.finite(layer.scores.get(name))]
+            for backbone_score in ranking.backbone_scores[:_MOST]:
+                layers = [layer for layer in backbone_score.layers if theme.finite(layer.scores.get(name))]
                 if layers:
                     lines.append(
                         Line(
-                            standing.label,
+                            backbone_score.label,
                             tuple(layer.depth for layer in layers),
                             tuple(layer.unit for layer in layers),
                             tuple(layer.scores[name] for layer in layers),

@@ -8,29 +8,29 @@ import time
 from search.errors import RunError, UserError
 from search.records.study import TrialState
 from search.store import connection, reading
-from search.trials.trial import Observer
-from search.workers.launchers._base import Engine, Order, Placement
-from search.workers.shutdown import Leaving
+from search.trials.observer import Observer
+from search.workers.launchers._base import Launcher, LaunchPlan, Placement
+from search.workers.shutdown import StopSignal
 from spaces.plugins import load
 
-__all__ = ["Engine", "Order", "Placement", "default_count", "engine_of", "run_workers"]
+__all__ = ["LaunchPlan", "Launcher", "Placement", "default_count", "launcher_of", "run_workers"]
 
 _POLL_S = 0.5
 _LINGER_S = 30.0
 """How long workers may take to leave once the study has all its trials."""
 
 
-def engine_of(name: str) -> type[Engine]:
-    """Return the engine called ``name``.
+def launcher_of(name: str) -> type[Launcher]:
+    """Return the launcher called ``name``.
 
     Raises:
         UserError: there is none.
     """
-    found: dict[str, type[Engine]] = load("search.workers.launchers", "engine", "ftsearch.engines")
+    found: dict[str, type[Launcher]] = load("search.workers.launchers", "launcher", "ftsearch.engines")
     if name not in found:
         near = difflib.get_close_matches(name, found, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(f"--engine: expected one of {', '.join(found)}, got {name!r}{hint}")
+        raise UserError(f"--launcher: expected one of {', '.join(found)}, got {name!r}{hint}")
     return found[name]
 
 
@@ -43,16 +43,18 @@ def default_count(placement: Placement, device: str) -> int:
     return placement.per_gpu if device.startswith("cuda") else 1
 
 
-def run_workers(order: Order, count: int, engine: connection.Engine, observer: Observer, leaving: Leaving) -> None:
-    """Run ``count`` workers until the study has all its trials, or until ``leaving``.
+def run_workers(
+    launch_plan: LaunchPlan, count: int, engine: connection.Engine, observer: Observer, stop_signal: StopSignal
+) -> None:
+    """Run ``count`` workers until the study has all its trials, or until ``stop_signal``.
 
-    ``observer`` is told what the store says. An engine that is detached is only started.
+    ``observer`` is told what the store says. A launcher that is detached is only started.
 
     Raises:
-        UserError: no such engine, or it is not installed; or every worker refused its input, in the words of one.
+        UserError: no such launcher, or it is not installed; or every worker refused its input, in the words of one.
         RunError: every worker ended with an error.
     """
-    place = engine_of(order.placement.engine)(order)
+    place = launcher_of(launch_plan.placement.launcher)(launch_plan)
     if place.is_detached:
         place.start(count)
         return
@@ -61,19 +63,19 @@ def run_workers(order: Order, count: int, engine: connection.Engine, observer: O
         place.start(count)
         done_at = None
         while place.alive():
-            _tell(engine, order.study, observer, told)
-            progress = reading.progress(engine, order.study)
+            _tell(engine, launch_plan.study, observer, told)
+            progress = reading.progress(engine, launch_plan.study)
             if progress.finished < progress.target:
                 done_at = None
             elif done_at is None:
                 done_at = time.monotonic()
             lingers = done_at is not None and time.monotonic() - done_at > _LINGER_S
-            if leaving() or leaving.is_time_up or lingers:
+            if stop_signal() or stop_signal.is_time_up or lingers:
                 place.stop()
             if lingers:
                 break  # a worker whose node is gone for good, or that hangs: the study has all its trials
             time.sleep(_POLL_S)
-        _tell(engine, order.study, observer, told)
+        _tell(engine, launch_plan.study, observer, told)
     finally:
         place.kill()
     if fault := place.fault():

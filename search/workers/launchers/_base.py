@@ -1,4 +1,4 @@
-"""What every engine does: place workers somewhere and watch over them."""
+"""What every launcher does: place workers somewhere and watch over them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Placement:
     """Where workers run.
 
     Attributes:
-        engine: name of the engine: ``local``, ``ray``, ``slurm``.
+        launcher: name of the launcher: ``local``, ``ray``, ``slurm``.
         per_gpu: workers that share one GPU.
-        address: of the cluster (``--engine ray``); ``auto`` finds a running one.
+        address: of the cluster (``--launcher ray``); ``auto`` finds a running one.
         proxy: ``grpc://HOST:PORT`` through which workers reach Optuna's part of the store.
-        options: further settings of the engine, such as Slurm's partition.
+        options: further settings of the launcher, such as Slurm's partition.
     """
 
-    engine: str = "local"
+    launcher: str = "local"
     per_gpu: int = 1
     address: str | None = None
     proxy: str | None = None
@@ -43,7 +43,7 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class LaunchPlan:
     """What all workers of a run are told.
 
     Attributes:
@@ -95,26 +95,26 @@ def as_child(environment: Mapping[str, str]) -> dict[str, str]:
     return os.environ | environment | {PARENT_VARIABLE: str(os.getpid())}
 
 
-class Engine(ABC):
-    """A place where workers run. A file of this room defines one and ends with ``engine = ...``, the class.
+class Launcher(ABC):
+    """A place where workers run. A file of this room defines one and ends with ``launcher = ...``, the class.
 
     Class attributes:
-        name: the file's name and the value of ``--engine``.
+        name: the file's name and the value of ``--launcher``.
         is_detached: workers go on when the command that started them ends; it does not wait for them.
     """
 
     name: ClassVar[str]
     is_detached: ClassVar[bool] = False
 
-    def __init__(self, order: Order) -> None:
-        self.order = order
+    def __init__(self, launch_plan: LaunchPlan) -> None:
+        self.launch_plan = launch_plan
 
     @abstractmethod
     def start(self, count: int) -> None:
         """Start ``count`` workers.
 
         Raises:
-            UserError: the engine is not installed, or its cluster cannot be reached.
+            UserError: the launcher is not installed, or its cluster cannot be reached.
         """
 
     @abstractmethod
@@ -127,7 +127,7 @@ class Engine(ABC):
 
     @abstractmethod
     def kill(self) -> None:
-        """End all of them at once and give back what the engine holds."""
+        """End all of them at once and give back what the launcher holds."""
 
     @abstractmethod
     def complaint(self) -> str:

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.workers.launchers._base import WRONG_INPUT, Engine, Order, as_child, last_error
+from search.workers.launchers._base import WRONG_INPUT, Launcher, LaunchPlan, as_child, last_error
 
 logger = logging.getLogger(__name__)
 _RESTARTS = 3
@@ -25,7 +25,7 @@ class _Place:
     starts: int = 0
 
 
-class Local(Engine):
+class Local(Launcher):
     """Child processes that run ``ftsearch worker``; they leave when this process dies.
 
     With ``--device auto`` workers go to the machine's GPUs in turn. One that dies (the system's out-of-memory
@@ -34,13 +34,13 @@ class Local(Engine):
 
     name = "local"
 
-    def __init__(self, order: Order) -> None:
-        super().__init__(order)
+    def __init__(self, launch_plan: LaunchPlan) -> None:
+        super().__init__(launch_plan)
         self._places: list[_Place] = []
         self._stopping = False
 
     def start(self, count: int) -> None:
-        devices = devices_for(self.order.device, count)
+        devices = devices_for(self.launch_plan.device, count)
         self._places = [_Place(number, device) for number, device in enumerate(devices)]
         for place in self._places:
             self._launch(place)
@@ -49,8 +49,8 @@ class Local(Engine):
         threads = threads_for(len(self._places))
         with self.log(place.number).open("ab") as log:
             place.process = subprocess.Popen(  # noqa: S603  # our own interpreter and arguments
-                [sys.executable, *self.order.arguments(place.device)],
-                env=as_child(self.order.environment(threads)),
+                [sys.executable, *self.launch_plan.arguments(place.device)],
+                env=as_child(self.launch_plan.environment(threads)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -60,7 +60,7 @@ class Local(Engine):
 
     def log(self, number: int) -> Path:
         """Return the log file of a worker."""
-        return self.order.folder / f"worker-{number}.log"
+        return self.launch_plan.folder / f"worker-{number}.log"
 
     @property
     def processes(self) -> tuple[subprocess.Popen[bytes], ...]:
@@ -102,7 +102,7 @@ class Local(Engine):
         failed = [place for place in self._places if place.process is not None and place.process.returncode != 0]
         if not failed:
             return ""
-        logs = self.order.folder / "worker-*.log"
+        logs = self.launch_plan.folder / "worker-*.log"
         if len(failed) < len(self._places):
             logger.warning("%d of %d workers failed; see %s", len(failed), len(self._places), logs)
             return ""
@@ -130,4 +130,4 @@ def threads_for(count: int) -> int:
     return max(len(os.sched_getaffinity(0)) // count, 1) if hasattr(os, "sched_getaffinity") else 1
 
 
-engine = Local
+launcher = Local

@@ -9,13 +9,13 @@ import sys
 from typing import Any
 
 from search.errors import UserError
-from search.workers.launchers._base import WRONG_INPUT, Engine, Order, start_worker, wait_for
+from search.workers.launchers._base import WRONG_INPUT, Launcher, LaunchPlan, start_worker, wait_for
 
 logger = logging.getLogger(__name__)
 _STOP_S = 30.0
 
 
-class Ray(Engine):
+class Ray(Launcher):
     """Actors that run ``ftsearch worker``. What is done is in the store, so an actor needs no state.
 
     Ray starts an actor again on another node when its own is gone, and its call with it
@@ -24,8 +24,8 @@ class Ray(Engine):
 
     name = "ray"
 
-    def __init__(self, order: Order) -> None:
-        super().__init__(order)
+    def __init__(self, launch_plan: LaunchPlan) -> None:
+        super().__init__(launch_plan)
         self._actors: list[Any] = []
         self._calls: list[Any] = []
         self._ended: list[tuple[int, str] | None] = []
@@ -36,20 +36,24 @@ class Ray(Engine):
         ray = self._ray = _installed()
         if not ray.is_initialized():
             try:
-                ray.init(address=self.order.placement.address, log_to_driver=False, logging_level=logging.WARNING)
+                ray.init(address=self.launch_plan.placement.address, log_to_driver=False, logging_level=logging.WARNING)
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise UserError(
-                    f"cannot join the Ray cluster at {self.order.placement.address}: {error}; start one with "
+                    f"cannot join the Ray cluster at {self.launch_plan.placement.address}: {error}; start one with "
                     "`ray start --head`, or leave --address out for one on this machine"
                 ) from error
-        share = {} if self.order.device == "cpu" or not _gpus(ray) else {"num_gpus": 1 / self.order.placement.per_gpu}
+        share = (
+            {}
+            if self.launch_plan.device == "cpu" or not _gpus(ray)
+            else {"num_gpus": 1 / self.launch_plan.placement.per_gpu}
+        )
         # Where it runs is Ray's business: a GPU is given by the environment, never by number.
-        device = "auto" if self.order.device.startswith("cuda") else self.order.device
+        device = "auto" if self.launch_plan.device.startswith("cuda") else self.launch_plan.device
         actor = ray.remote(_Worker).options(num_cpus=1, max_restarts=-1, max_task_retries=-1, **share)
         path = os.pathsep.join(sys.path)
-        environment = self.order.environment() | {"PYTHONPATH": path}
+        environment = self.launch_plan.environment() | {"PYTHONPATH": path}
         self._actors = [actor.remote() for _ in range(count)]
-        self._calls = [one.run.remote(self.order.arguments(device), environment) for one in self._actors]
+        self._calls = [one.run.remote(self.launch_plan.arguments(device), environment) for one in self._actors]
         self._ended = [None] * count
 
     def alive(self) -> int:
@@ -108,7 +112,7 @@ def _installed() -> Any:
     try:
         import ray  # noqa: PLC0415  # an extra
     except ImportError as error:
-        raise UserError("--engine ray: Ray is not installed; install ftsearch[ray]") from error
+        raise UserError("--launcher ray: Ray is not installed; install ftsearch[ray]") from error
     return ray
 
 
@@ -125,4 +129,4 @@ def _end_of(ray: Any, call: Any) -> tuple[int, str]:
     return int(code), str(words)
 
 
-engine = Ray
+launcher = Ray

@@ -12,8 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from search import api
-from search.api import load_model
+from search.api import load_model, load_study, open_study, run_study
 from search.data.sample import Split
 from search.errors import UserError
 from search.lifecycle.export import Exported, export_study
@@ -28,7 +27,9 @@ GRAPHS = tuple(name for name, known in model_formats().items() if known.holds ==
 
 def shared(name: str) -> Any:
     """Return another test's module, for the data that it draws."""
-    spec = importlib.util.spec_from_file_location(f"{name}_of_tests", Path(__file__).parent / "tasks" / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(
+        f"{name}_of_tests", Path(__file__).parents[1] / "tasks" / f"{name}.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -42,7 +43,7 @@ def ran(root: Path, study: str) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.setenv("FTSEARCH_CACHE", str(root / "cache"))
-        api.run_study("study.yaml", report=False)
+        run_study("study.yaml", report=False)
     return root
 
 
@@ -99,7 +100,7 @@ def test_boxes(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     ran(tmp_path, BOXES.format(kind=kind))
     monkeypatch.chdir(tmp_path)
     done = export_study("boxes", formats=FORMATS if kind == "retinanet" else ("safetensors", "pt2"), output="model")
-    best = api.load_study("boxes").best
+    best = load_study("boxes").best
     assert best is not None
     assert done.facts.metrics["map"] == pytest.approx(best.value, abs=1e-5)
     assert done.facts.frame is not None
@@ -108,21 +109,23 @@ def test_boxes(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     told = {}
     for name in done.facts.files:
         model = load_model("model", format=name)
-        (said,) = predict(model, [Path("wide.png")], threshold=0.02)
-        assert said.said.boxes, name
-        assert all(0 <= box.left < box.right <= 150 and 0 <= box.top < box.bottom <= 100 for box in said.said.boxes)
-        scores = [box.score for box in said.said.boxes]
+        (predicted,) = predict(model, [Path("wide.png")], threshold=0.02)
+        assert predicted.predicted.boxes, name
+        assert all(
+            0 <= box.left < box.right <= 150 and 0 <= box.top < box.bottom <= 100 for box in predicted.predicted.boxes
+        )
+        scores = [box.score for box in predicted.predicted.boxes]
         assert scores == sorted(scores, reverse=True)
-        told[name] = said.said.boxes
+        told[name] = predicted.predicted.boxes
     for boxes in told.values():
         assert boxes[0].label == told["safetensors"][0].label
         assert boxes[0][1:] == pytest.approx(told["safetensors"][0][1:], rel=1e-3, abs=1e-2)
     model = load_model("model")
     image = Image.open("wide.png").convert("RGB")
     outputs = outputs_of(model.network, model.transform(image)[None])
-    (again,) = model.said(outputs, [image], threshold=0.02)
+    (again,) = model.predicted(outputs, [image], threshold=0.02)
     assert again.boxes[0][1:] == pytest.approx(told["safetensors"][0][1:], rel=1e-4)
-    (few,) = model.said(outputs, [image], most=2, threshold=0.02)
+    (few,) = model.predicted(outputs, [image], most=2, threshold=0.02)
     assert few.boxes == again.boxes[:2]
 
 
@@ -131,24 +134,24 @@ def test_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran(tmp_path, MASKS)
     monkeypatch.chdir(tmp_path)
     done = export_study("masks", formats=FORMATS, output="model")
-    best = api.load_study("masks").best
+    best = load_study("masks").best
     assert best is not None
     assert done.facts.metrics["miou"] == pytest.approx(best.value, abs=1e-5)
     assert {check.format for check in done.facts.checks} == set(FORMATS)
     Image.open("data/images/00.png").resize((200, 133)).save("large.png")
     model = load_model("model")
-    (said,) = predict(model, [Path("large.png")])
-    mask = said.said.mask
+    (predicted,) = predict(model, [Path("large.png")])
+    mask = predicted.predicted.mask
     assert mask is not None
     assert mask.shape == (133, 200)
     assert mask.dtype == torch.uint8
-    assert sum(answer.score for answer in said.answers) == pytest.approx(1)
-    for answer in said.answers:
+    assert sum(answer.score for answer in predicted.answers) == pytest.approx(1)
+    for answer in predicted.answers:
         assert answer.score == pytest.approx(float((mask == model.facts.classes.index(answer.label)).float().mean()))
     for name in GRAPHS:
         (other,) = predict(load_model("model", format=name), [Path("large.png")])
-        assert other.said.mask is not None
-        assert float((other.said.mask != mask).float().mean()) < 0.01
+        assert other.predicted.mask is not None
+        assert float((other.predicted.mask != mask).float().mean()) < 0.01
 
 
 @pytest.fixture(scope="module")
@@ -160,19 +163,19 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_texts(reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(reviews)
     done = export_study("texts", formats=FORMATS, output="model", calibrate=fit_temperature)
-    best = api.load_study("texts").best
+    best = load_study("texts").best
     assert best is not None
     assert done.facts.metrics["accuracy"] == pytest.approx(best.value, abs=1e-6)
     assert "validation texts" in done.facts.measured_on
-    samples = api.open_study("study.yaml").dataset.of(Split.VAL)
+    samples = open_study("study.yaml").dataset.of(Split.VAL)
     hits = {}
     (reviews / "network").rename(reviews / "away")  # the model needs its folder alone
     try:
         place = moved(done, reviews, tmp_path / "elsewhere")
         for name in FORMATS:
             model = load_model(place, format=name)
-            said = list(predict(model, [sample.input for sample in samples], 1))
-            told = [model.facts.classes.index(one.answers[0].label) for one in said]
+            predicted = list(predict(model, [sample.input for sample in samples], 1))
+            told = [model.facts.classes.index(one.answers[0].label) for one in predicted]
             hits[name] = np.mean([one == sample.target for one, sample in zip(told, samples, strict=True)])
         assert list(hits.values()) == pytest.approx([best.value] * len(FORMATS), abs=1e-6)
         model = load_model(place)
@@ -182,7 +185,7 @@ def test_texts(reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert model.inputs is not None
         together = model.network(model.inputs.batch(rows))
         assert torch.allclose(alone[0], together[0], atol=1e-5)
-        (one,) = model.said(alone, ["good film"])
+        (one,) = model.predicted(alone, ["good film"])
         assert {answer.label for answer in one.answers} == {"pos", "neg"}
         alone.sum().backward()  # a plain module that can be trained on
         assert all(parameter.grad is not None for parameter in model.network.parameters())
@@ -231,7 +234,7 @@ def test_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "new.tsv").write_text("hypothesis\tpremise\ngood film\ta is good\nbad film\tb is good\n")
     first, second = predict(model, items_in(model, tmp_path / "new.tsv"), 1)
     plain = load_model("model")
-    (right,) = plain.said(
+    (right,) = plain.predicted(
         plain.network(plain.transform(("a is good", "good film"))[None]), [("a is good", "good film")]
     )
     assert first.answers[0].label == right.answers[0].label
@@ -243,18 +246,18 @@ def test_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts_study(tmp_path, "tokens", shared("test_tokens").sentences(tmp_path))
     monkeypatch.chdir(tmp_path)
     done = export_study("texts", formats=FORMATS, output="model")
-    best = api.load_study("texts").best
+    best = load_study("texts").best
     assert best is not None
     assert done.facts.metrics["entity_f1"] == pytest.approx(best.value, abs=1e-6)
     for name in FORMATS:
         model = load_model("model", format=name)
         (tmp_path / "new.txt").write_text(f"a good film is bad\n{'a ' * 40}\n")
         short, long = predict(model, items_in(model, tmp_path / "new.txt"))
-        assert [tag is not None for tag in short.said.tags] == [True] * 5
-        assert len(long.said.tags) == 40
-        assert long.said.tags[-1] is None
-        assert all(0 < tag.score <= 1 for tag in short.said.tags if tag is not None)
-        for span in short.said.spans:
+        assert [tag is not None for tag in short.predicted.tags] == [True] * 5
+        assert len(long.predicted.tags) == 40
+        assert long.predicted.tags[-1] is None
+        assert all(0 < tag.score <= 1 for tag in short.predicted.tags if tag is not None)
+        for span in short.predicted.spans:
             assert span.text.split() == ["a", "good", "film", "is", "bad"][span.first : span.last + 1]
 
 
@@ -267,13 +270,13 @@ def test_labels_and_numbers_of_texts(task: str, tmp_path: Path, monkeypatch: pyt
     texts_study(tmp_path, task, "{path: t.csv, val_share: 0.25}")
     monkeypatch.chdir(tmp_path)
     done = export_study("texts", formats=("safetensors", "pt2"), output="model")
-    best = api.load_study("texts").best
+    best = load_study("texts").best
     assert best is not None
     metric = next(iter(done.facts.metrics))
     assert done.facts.metrics[metric] == pytest.approx(done.facts.stored[metric], rel=1e-4)
-    (said,) = predict(load_model("model", format="pt2"), items_in(load_model("model"), Path("t.csv"))[:1])
+    (predicted,) = predict(load_model("model", format="pt2"), items_in(load_model("model"), Path("t.csv"))[:1])
     if task == "text_regression":
-        assert -500 < said.answers[0].score < 1000
+        assert -500 < predicted.answers[0].score < 1000
         assert "Outputs are numbers, in the data's unit" in (Path("model") / "README.md").read_text()
     else:
-        assert {answer.label for answer in said.answers} == {"cold", "new", "warm"}
+        assert {answer.label for answer in predicted.answers} == {"cold", "new", "warm"}

@@ -7,8 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from search import api
-from search.api import load_model
+from search.api import load_model, load_study, open_study, run_study
 from search.data.sample import Split
 from search.errors import ConflictError, NotFoundError, RunError, UserError
 from search.lifecycle.export import export_study
@@ -38,7 +37,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.setenv("FTSEARCH_CACHE", str(root / "cache"))
-        api.run_study("study.yaml", report=False)
+        run_study("study.yaml", report=False)
     return root
 
 
@@ -52,7 +51,7 @@ def here(ended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_format_predicts_what_the_search_measured(here: Path) -> None:
     done = export_study("colours", formats=FORMATS, fold_bn=True)
-    best = api.load_study("colours").best
+    best = load_study("colours").best
     assert best is not None
     assert done.folder == Path("runs/colours/model")
     assert done.notes == ("no batch norm stands right behind a layer: nothing was folded",)
@@ -60,13 +59,13 @@ def test_every_format_predicts_what_the_search_measured(here: Path) -> None:
     assert done.facts.metrics["accuracy"] == pytest.approx(best.value, abs=1e-6)
     assert {check.format for check in done.facts.checks} == set(FORMATS)
     assert all(check.agreeing == check.images == 9 for check in done.facts.checks)
-    samples = api.open_study("study.yaml").dataset.of(Split.VAL)
+    samples = open_study("study.yaml").dataset.of(Split.VAL)
     for name in FORMATS:
         model = load_model(done.folder, format=name)
-        said = list(predict(model, [sample.input.path for sample in samples], 1))
+        predicted = list(predict(model, [sample.input.path for sample in samples], 1))
         hits = sum(
             one.answers[0].label == model.facts.classes[sample.target]
-            for one, sample in zip(said, samples, strict=True)
+            for one, sample in zip(predicted, samples, strict=True)
         )
         assert hits / len(samples) == pytest.approx(best.value, abs=1e-6), name
 
@@ -112,7 +111,7 @@ class _Zeros(torch.nn.Module):
 
 
 def test_a_trial_without_weights_is_refused_with_those_that_have_some(here: Path) -> None:
-    study = api.load_study("colours")
+    study = load_study("colours")
     assert study.best is not None
     other = 1 - study.best.number
     with pytest.raises(UserError, match=rf"trial {other} .* has no weights.*trials with weights: {study.best.number}"):
@@ -172,7 +171,7 @@ def test_the_facts_say_where_the_model_comes_from(here: Path) -> None:
     assert facts.weights.name == "none"
     assert facts.base_size == (32, 32)
     assert facts.classes == ("blue", "green", "red")
-    assert facts.dataset_fingerprint == api.load_study("colours").dataset.fingerprint
+    assert facts.dataset_fingerprint == load_study("colours").dataset.fingerprint
     assert facts.temperature == 1.0
 
 

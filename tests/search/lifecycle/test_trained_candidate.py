@@ -8,11 +8,10 @@ import torch
 from PIL import Image
 
 from search import api
-from search.api import load_model
+from search.api import load_model, load_study, open_artifacts, refit_study, run_study
 from search.errors import NotFoundError, UserError
-from search.lifecycle import confirm
 from search.lifecycle.export import export_study
-from search.lifecycle.trained_candidate import chosen_trial, labels_of, look, winner_of
+from search.lifecycle.trained_candidate import chosen_trial, labels_of, load_trained, look
 from search.model.predict import predict
 from search.records.study import DatasetRecord, StudyRecord
 from search.spec import load as specs
@@ -47,7 +46,7 @@ def ended(task: str, table: str) -> str:
     """Run a study of one trial on the table and return its name."""
     Path("table.csv").write_text(table)
     Path("study.yaml").write_text(STUDY.format(name=task, task=task, data="table.csv"))
-    api.run_study("study.yaml", report=False)
+    run_study("study.yaml", report=False)
     return task
 
 
@@ -78,22 +77,22 @@ def test_numbers_are_exported_and_predicted_in_their_unit(here: Path) -> None:
 
 def test_the_winner_gives_what_validation_measured(here: Path) -> None:
     table = "path,label\n" + "".join(f"{place}.png,{'rgb'[place % 3]}\n" for place in range(24))
-    record = api.load_study(ended("classification", table))
-    winner = winner_of(
-        record, chosen_trial(record, "best"), api.open_artifacts("classification"), None, lambda *_: None
+    record = load_study(ended("classification", table))
+    trained = load_trained(
+        record, chosen_trial(record, "best"), open_artifacts("classification"), None, lambda *_: None
     )
     told: list[tuple[int, int]] = []
-    seen = look(winner, 3, lambda _, done, total: told.append((done, total)))
-    assert told[-1] == (winner.feed.count, winner.feed.count)
+    seen = look(trained, 3, lambda _, done, total: told.append((done, total)))
+    assert told[-1] == (trained.loader.count, trained.loader.count)
     assert [len(inputs) for inputs in seen.compared] == [1, 2]
     assert seen.count == 3
     with torch.inference_mode():
         for inputs, expected in zip(seen.compared, seen.expected, strict=True):
-            assert torch.allclose(winner.network(inputs), expected, atol=1e-5)
+            assert torch.allclose(trained.network(inputs), expected, atol=1e-5)
     assert seen.outputs is not None
-    assert len(labels_of(winner, seen)) == len(seen.outputs) == winner.feed.count
-    assert winner.frame is not None
-    assert winner.frame.size == (32, 32)
+    assert len(labels_of(trained, seen)) == len(seen.outputs) == trained.loader.count
+    assert trained.frame is not None
+    assert trained.frame.size == (32, 32)
 
 
 def test_a_refit_is_exported_with_what_the_test_images_said(here: Path) -> None:
@@ -103,10 +102,10 @@ def test_a_refit_is_exported_with_what_the_test_images_said(here: Path) -> None:
     Path("study.yaml").write_text(
         STUDY.format(name="refitted", task="classification", data="table.csv").replace(", val_share: 0.25", "")
     )
-    api.run_study("study.yaml", report=False)
+    run_study("study.yaml", report=False)
     with pytest.raises(NotFoundError, match="no finished refit; make one with `ftsearch refit`"):
         export_study("refitted", candidate="refit")
-    _, refit = confirm.refit_study("refitted", epochs=1)
+    _, refit = refit_study("refitted", epochs=1)
     done = export_study("refitted", candidate="refit", output="model")
     assert done.facts.trial is None
     assert done.facts.metrics == dict(refit.test)
@@ -115,7 +114,7 @@ def test_a_refit_is_exported_with_what_the_test_images_said(here: Path) -> None:
     assert load_model(done.folder).facts.measured_on == "test images, which no choice has seen"
     with pytest.raises(UserError, match="refit with `--on train`"):
         export_study("refitted", candidate="refit", calibrate=fit_temperature)
-    confirm.refit_study("refitted", on="train", epochs=1)
+    refit_study("refitted", on="train", epochs=1)
     honest = export_study("refitted", candidate="refit", output="honest", calibrate=fit_temperature)
     assert honest.facts.temperature != 1
     assert "look 2 at them" in honest.facts.measured_on
@@ -124,7 +123,7 @@ def test_a_refit_is_exported_with_what_the_test_images_said(here: Path) -> None:
 def test_a_task_that_does_not_say_how_its_outputs_are_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     class Mute(Task):
         name = "mute"
-        head = loss = meter = None  # type: ignore[assignment]
+        head = loss = evaluator = None  # type: ignore[assignment]
 
     record = StudyRecord("s", "mute", "x", True, "b", "w", DatasetRecord("d", ("a", "b"), {}, "f"), 1, {}, identity={})
     monkeypatch.setattr(api, "load_study", lambda *_, **__: record)

@@ -11,7 +11,7 @@ import yaml
 from search.model.card import card
 from search.model.folder import ModelFacts, Origin
 
-_SPEC = importlib.util.spec_from_file_location("facts_of_a_model", Path(__file__).with_name("test_model_folder.py"))
+_SPEC = importlib.util.spec_from_file_location("facts_of_a_model", Path(__file__).with_name("test_folder.py"))
 assert _SPEC is not None
 assert _SPEC.loader is not None
 _MODULE = importlib.util.module_from_spec(_SPEC)

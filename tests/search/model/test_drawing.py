@@ -10,14 +10,14 @@ from PIL import Image
 from search.errors import UserError
 from search.model.drawing import drawn, places, write_mask, write_picture
 from search.report.theme import class_colour, rgb
-from search.tasks._said import Box, Said
+from search.tasks._prediction import Box, Prediction
 
 CLASSES = ("cat", "dog")
 
 
 def test_boxes_are_drawn_in_the_colour_of_their_class_where_they_are() -> None:
     boxes = (Box("dog", 0.9, 40, 50, 80, 90), Box("cat", 0.4, 100, 20, 150, 60))
-    pixels = np.asarray(drawn(Image.new("RGB", (160, 120)), Said(boxes=boxes), CLASSES))
+    pixels = np.asarray(drawn(Image.new("RGB", (160, 120)), Prediction(boxes=boxes), CLASSES))
     assert tuple(pixels[90, 60]) == rgb(class_colour(1))
     assert tuple(pixels[60, 125]) == rgb(class_colour(0))
     assert not pixels[70, 60].any()
@@ -26,13 +26,13 @@ def test_boxes_are_drawn_in_the_colour_of_their_class_where_they_are() -> None:
 
 def test_an_image_without_boxes_stays_as_it_is() -> None:
     image = Image.new("RGB", (30, 20), (1, 2, 3))
-    assert np.array_equal(np.asarray(drawn(image, Said(), CLASSES)), np.asarray(image))
+    assert np.array_equal(np.asarray(drawn(image, Prediction(), CLASSES)), np.asarray(image))
 
 
 def test_a_mask_shines_through() -> None:
     mask = torch.zeros(20, 30, dtype=torch.uint8)
     mask[:, 15:] = 1
-    pixels = np.asarray(drawn(Image.new("RGB", (30, 20), (255, 255, 255)), Said(mask=mask), CLASSES)).astype(int)
+    pixels = np.asarray(drawn(Image.new("RGB", (30, 20), (255, 255, 255)), Prediction(mask=mask), CLASSES)).astype(int)
     for column, label in ((3, 0), (20, 1)):
         expected = np.array(rgb(class_colour(label))) * 0.55 + 255 * 0.45
         assert abs(pixels[10, column] - expected).max() <= 1
@@ -53,7 +53,9 @@ def test_a_written_mask_has_classes_as_values_and_a_palette(tmp_path: Path) -> N
 
 def test_a_picture_is_a_jpeg_of_the_same_size(tmp_path: Path) -> None:
     Image.new("RGB", (160, 120)).save(tmp_path / "a.png")
-    write_picture(tmp_path / "out" / "a.jpg", tmp_path / "a.png", Said(boxes=(Box("cat", 1, 9, 9, 99, 99),)), CLASSES)
+    write_picture(
+        tmp_path / "out" / "a.jpg", tmp_path / "a.png", Prediction(boxes=(Box("cat", 1, 9, 9, 99, 99),)), CLASSES
+    )
     with Image.open(tmp_path / "out" / "a.jpg") as image:
         assert (image.format, image.size) == ("JPEG", (160, 120))
 

@@ -108,7 +108,7 @@ def test_nothing_is_printed_and_no_log_handler_is_left(
     root = logging.getLogger()
     before = (list(root.handlers), list(root.filters))
     int8.write(network("squeezenet1_1"), batches(1), tmp_path)
-    said = capfd.readouterr()
-    assert (said.out, said.err) == ("", "")
+    predicted = capfd.readouterr()
+    assert (predicted.out, predicted.err) == ("", "")
     assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert (list(root.handlers), list(root.filters)) == before

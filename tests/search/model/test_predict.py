@@ -10,8 +10,8 @@ from torch import nn
 from search.data.texts import Text
 from search.errors import UserError
 from search.model.inputs import Ready
-from search.model.predict import Model, Prediction, items_in, outputs_of, predict, task_of
-from search.tasks._said import Given
+from search.model.predict import Model, PredictedItem, items_in, outputs_of, predict, task_of
+from search.tasks._prediction import InputInfo
 
 
 class Halves(nn.Module):
@@ -30,12 +30,12 @@ class Numbers:
     def listed(self, place: Path, text_column: str = "", pair_column: str = "") -> list[Any]:
         return [place]
 
-    def given(self, original: Any) -> Given:
-        return Given()
+    def given(self, original: Any) -> InputInfo:
+        return InputInfo()
 
     def read(self, items: Any) -> list[Any]:
         return [
-            "no number" if item == Path("broken") else Ready(torch.tensor([float(str(item))]), Given())
+            "no number" if item == Path("broken") else Ready(torch.tensor([float(str(item))]), InputInfo())
             for item in items
         ]
 
@@ -72,15 +72,15 @@ def test_a_model_whose_task_prepares_its_inputs_alone_is_refused() -> None:
     for call in (
         lambda: list(predict(odd, [])),
         lambda: items_in(odd, Path()),
-        lambda: odd.said(torch.zeros(1, 2), [1]),
+        lambda: odd.predicted(torch.zeros(1, 2), [1]),
     ):
         with pytest.raises(UserError, match="of the task classification, which takes neither plain images nor texts"):
             call()
 
 
 def test_a_prediction_is_named_by_its_place() -> None:
-    assert Prediction(Path("a.png")).name == "a.png"
-    assert Prediction(Text("t.txt, line 3", "words")).name == "t.txt, line 3"
+    assert PredictedItem(Path("a.png")).name == "a.png"
+    assert PredictedItem(Text("t.txt, line 3", "words")).name == "t.txt, line 3"
 
 
 def test_outputs_are_computed_without_gradients() -> None:

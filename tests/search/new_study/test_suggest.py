@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from search import api
+from search.api import run_study
 from search.errors import DataError, UserError
 from search.new_study import suggest
 from search.records.dataset_similarity import Traits
@@ -106,7 +106,7 @@ def test_a_study_written_from_suggestions_begins_with_them(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     url = f"sqlite:///{tmp_path}/store.db"
-    api.run_study(study_file, storage=url, report=False, trials=4)
+    run_study(study_file, storage=url, report=False, trials=4)
     record, own, _, data = suggest.describe(folder, "classification")
     assert own.looks == record.looks != {}
     offers = suggest.suggest(engine, own)
@@ -114,7 +114,7 @@ def test_a_study_written_from_suggestions_begins_with_them(
     path = suggest.write(tmp_path / "new", offers, data, engine)
     spec = load_spec(path)
     assert (spec.name, len(spec.search.candidates)) == ("new", len(offers))
-    result = api.run_study(path, storage=url, report=False, trials=2)
+    result = run_study(path, storage=url, report=False, trials=2)
     assert result.study.trials[1].candidate == offers[0].candidate.to_json()
     assert result.study.trials[1].extras["origin"]["study"] == "study file"
     with pytest.raises(UserError, match=r"study.yaml exists; name another folder with -o"):

@@ -10,7 +10,8 @@ from PIL import Image
 from search.data.sample import Dataset, Sample, Split
 from search.new_study.detect import Recognised
 from search.new_study.template import backbone_for, draft
-from search.spec.load import parse_spec, tasks
+from search.spec.load import parse_spec
+from search.tasks import tasks
 from spaces import backbones
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from search import api
+from search.api import run_study
 from search.errors import DataError, UserError
 from search.ranking import rank
 from search.ranking.rank import Limits, parse_limits, rank_backbones, trials_of
@@ -36,20 +36,20 @@ def weighted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_backbone_is_scored_by_every_estimator(study_file: Path, weighted: Path) -> None:
     found = rank_backbones(study_file, names=[SMALL], layers=3, storage="sqlite:///nowhere.db")
-    (standing,) = found.standings
-    assert set(standing.scores) == set(found.titles) == {"logme", "hscore", "linear_probe", "knn", "leep", "nce"}
-    assert standing.size == (32, 32)
-    assert standing.accuracy == 58.178
-    assert standing.parameters == 722_496
-    assert [set(layer.scores) for layer in standing.layers] == [{"logme", "hscore", "knn"}] * 3
-    assert standing.layers[-1].scores["knn"] == standing.scores["knn"]
+    (backbone_score,) = found.backbone_scores
+    assert set(backbone_score.scores) == set(found.titles) == {"logme", "hscore", "linear_probe", "knn", "leep", "nce"}
+    assert backbone_score.size == (32, 32)
+    assert backbone_score.accuracy == 58.178
+    assert backbone_score.parameters == 722_496
+    assert [set(layer.scores) for layer in backbone_score.layers] == [{"logme", "hscore", "knn"}] * 3
+    assert backbone_score.layers[-1].scores["knn"] == backbone_score.scores["knn"]
     assert found.images == 27
     assert found.tried == {}
 
 
 def test_backbones_without_weights_are_left_out_by_name(study_file: Path, weighted: Path) -> None:
     found = rank_backbones(study_file, names=[SMALL, "resnet18"], methods=["knn"], storage="sqlite:///nowhere.db")
-    assert [standing.backbone for standing in found.standings] == ["torchvision:squeezenet1_1"]
+    assert [backbone_score.backbone for backbone_score in found.backbone_scores] == ["torchvision:squeezenet1_1"]
     ((name, reason),) = found.left_out
     assert name == "torchvision:resnet18"
     assert "not found" in reason
@@ -69,7 +69,7 @@ def test_by_default_the_studys_own_and_all_that_are_here(
 ) -> None:
     monkeypatch.setattr(rank, "local_backbones", lambda: iter([backbones.resolve(SMALL)]))
     found = rank_backbones(study_file, methods=["knn"], storage="sqlite:///nowhere.db")
-    assert [standing.backbone for standing in found.standings] == ["torchvision:squeezenet1_1"]
+    assert [backbone_score.backbone for backbone_score in found.backbone_scores] == ["torchvision:squeezenet1_1"]
 
 
 def test_local_backbones_are_those_whose_weights_are_here(weighted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_few_images_are_every_classs_share(study_file: Path, weighted: Path) -> 
 
 def test_trials_on_the_same_data_are_found(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    done = api.run_study(study_file, report=False)
+    done = run_study(study_file, report=False)
     assert done.best is not None
     fingerprint, storage = done.study.dataset.fingerprint, "sqlite:///runs/ftsearch.db"
     found = trials_of(fingerprint, "accuracy", maximize=True, storage=storage)

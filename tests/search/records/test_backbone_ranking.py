@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from search.records.backbone_ranking import Ranking, Standing, agreement, mean_ranks, ordered, trust
+from search.records.backbone_ranking import BackboneScore, Ranking, agreement, mean_ranks, ordered, trust
 
 
-def standing(name: str, parameters: int = 1, **scores: float) -> Standing:
-    return Standing(name, name, "W", (64, 64), parameters, 2, 3.0, None, scores)
+def backbone_score(name: str, parameters: int = 1, **scores: float) -> BackboneScore:
+    return BackboneScore(name, name, "W", (64, 64), parameters, 2, 3.0, None, scores)
 
 
-def ranking(*standings: Standing, tried: dict[str, float] | None = None) -> Ranking:
+def ranking(*backbone_scores: BackboneScore, tried: dict[str, float] | None = None) -> Ranking:
     titles = {"one": "One", "two": "Two"}
-    return Ranking("s", "d", 10, 2, "cpu", titles, standings, tried=tried or {}, metric="accuracy")
+    return Ranking("s", "d", 10, 2, "cpu", titles, backbone_scores, tried=tried or {}, metric="accuracy")
 
 
 def test_orders_agree_from_reversed_to_the_same() -> None:
@@ -29,28 +29,33 @@ def test_orders_agree_from_reversed_to_the_same() -> None:
 
 
 def test_mean_ranks_share_places_and_pass_over_what_does_not_score_all() -> None:
-    standings = (standing("a", one=1.0, two=5.0), standing("b", one=1.0), standing("c", one=0.5, two=9.0))
-    assert mean_ranks(standings, ["one", "two"]) == [1.5, 1.5, 3.0]
-    assert mean_ranks(standings, ["two"]) == [1.0, 1.0, 1.0]
+    backbone_scores = (
+        backbone_score("a", one=1.0, two=5.0),
+        backbone_score("b", one=1.0),
+        backbone_score("c", one=0.5, two=9.0),
+    )
+    assert mean_ranks(backbone_scores, ["one", "two"]) == [1.5, 1.5, 3.0]
+    assert mean_ranks(backbone_scores, ["two"]) == [1.0, 1.0, 1.0]
 
 
 def test_of_equals_the_smaller_network_stands_first() -> None:
     found = ordered(
-        (standing("big", 9, one=1.0), standing("small", 1, one=1.0), standing("best", 99, one=2.0)), ["one"]
+        (backbone_score("big", 9, one=1.0), backbone_score("small", 1, one=1.0), backbone_score("best", 99, one=2.0)),
+        ["one"],
     )
     assert [each.backbone for each in found] == ["best", "small", "big"]
 
 
 def test_trust_is_told_from_agreement() -> None:
-    three = [standing(name, one=place, two=place) for place, name in enumerate("abc")]
+    three = [backbone_score(name, one=place, two=place) for place, name in enumerate("abc")]
     assert "agree well" in trust(ranking(*three))[0]
-    against = [standing(name, one=place, two=-place) for place, name in enumerate("abc")]
+    against = [backbone_score(name, one=place, two=-place) for place, name in enumerate("abc")]
     assert "disagree, so trust none" in trust(ranking(*against))[0]
     assert "nothing can be said" in trust(ranking(*three[:2]))[0]
 
 
 def test_trials_in_the_store_judge_the_scores() -> None:
-    three = [standing(name, one=place, two=-place) for place, name in enumerate("abc")]
+    three = [backbone_score(name, one=place, two=-place) for place, name in enumerate("abc")]
     found = ranking(*three, tried={"a": 0.7, "b": 0.8, "c": 0.9})
     assert [(each.first, round(each.tau)) for each in found.with_trials] == [("One", 1), ("Two", -1)]
     assert "One orders them best" in trust(found)[1]

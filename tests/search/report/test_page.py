@@ -48,7 +48,7 @@ def test_a_report_is_one_small_file_that_needs_no_network(study: StudyRecord, tm
     assert path.stat().st_size < 6_000_000
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=", text)
     parser = Balanced()
-    parser.feed(text)
+    parser.loader(text)
     assert parser.open == []
 
 

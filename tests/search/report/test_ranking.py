@@ -39,8 +39,10 @@ def test_the_page_holds_everything_and_escapes_it(ranking: Ranking, tmp_path: Pa
 
 
 def test_a_page_of_one_backbone_and_of_none_can_be_read(ranking: Ranking) -> None:
-    for standings in (ranking.standings[:1], ()):
-        assert "How far to trust" in report.render(replace(ranking, standings=standings, tried={}, left_out=()), NOW)
+    for backbone_scores in (ranking.backbone_scores[:1], ()):
+        assert "How far to trust" in report.render(
+            replace(ranking, backbone_scores=backbone_scores, tried={}, left_out=()), NOW
+        )
 
 
 @pytest.mark.parametrize("figure", ranking_figures(), ids=lambda figure: figure.name)

@@ -9,13 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from search import api
+from search.api import open_study, run_study
 from search.errors import DataError, UserError
 from search.records.study import Verdict
 from search.runtime import few_labels
-from search.runtime.study_runtime import Laboratory, open_laboratory
+from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import load_spec
-from search.training.fit import Course, fit
+from search.training.fit import TrainingPlan, fit
 from search.training.pseudo import PseudoLabelled
 from spaces.candidate import Candidate
 from spaces.networks.build import Network
@@ -35,49 +35,47 @@ def uneven(folder: Path, study_file: Path) -> Path:
     return study_file
 
 
-def balanced(path: Path, how: str) -> Laboratory:
+def balanced(path: Path, how: str) -> StudyRuntime:
     spec = load_spec(path)
-    return open_laboratory(replace(spec, training=replace(spec.training, balance=how)), "cpu")  # type: ignore[arg-type]
+    return open_runtime(replace(spec, training=replace(spec.training, balance=how)), "cpu")  # type: ignore[arg-type]
 
 
-def course_of(laboratory: Laboratory, candidate: Candidate) -> tuple[Network, Course]:
-    network = laboratory.build(candidate, 1)
-    course = laboratory.course(candidate, 1, lambda _: Verdict.CONTINUE, lambda: False, None, network)
-    return network, few_labels.adapted(laboratory, course, candidate, network)
+def course_of(runtime: StudyRuntime, candidate: Candidate) -> tuple[Network, TrainingPlan]:
+    network = runtime.build(candidate, 1)
+    plan = runtime.plan(candidate, 1, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    return network, few_labels.adapted(runtime, plan, candidate, network)
 
 
 def test_sampling_draws_every_class_as_often(uneven: Path) -> None:
-    laboratory = balanced(uneven, "sampling")
-    _, course = course_of(laboratory, laboratory.space.baseline())
+    runtime = balanced(uneven, "sampling")
+    _, plan = course_of(runtime, runtime.space.baseline())
     seen: Counter[int] = Counter()
     for number in range(1, 61):
-        for _, targets in course.train.epoch(number):
+        for _, targets in plan.train.epoch(number):
             seen.update(targets.tolist())
     shares = [seen[label] / sum(seen.values()) for label in range(3)]
     assert shares == pytest.approx([1 / 3] * 3, abs=0.04)
     assert sum(seen.values()) == 60 * 21
-    first, again = (torch.cat([targets for _, targets in course.train.epoch(5)]) for _ in range(2))
+    first, again = (torch.cat([targets for _, targets in plan.train.epoch(5)]) for _ in range(2))
     assert torch.equal(first, again)
 
 
 def test_the_loss_weighs_small_classes_more_and_trains(uneven: Path) -> None:
-    laboratory = balanced(uneven, "loss")
-    network, course = course_of(laboratory, laboratory.space.baseline())
-    assert course.class_weights is not None
-    assert course.class_weights.tolist() == pytest.approx([21 / 27, 21 / 27, 21 / 9])
+    runtime = balanced(uneven, "loss")
+    network, plan = course_of(runtime, runtime.space.baseline())
+    assert plan.class_weights is not None
+    assert plan.class_weights.tolist() == pytest.approx([21 / 27, 21 / 27, 21 / 9])
     logits = torch.zeros(2, 3)
-    assert course.loss(logits, torch.tensor([2, 2])) == pytest.approx(
-        3 * float(course.loss(logits, torch.tensor([0, 0])))
-    )
-    assert fit(network, replace(course, epochs=1)).best_epoch == 1
+    assert plan.loss(logits, torch.tensor([2, 2])) == pytest.approx(3 * float(plan.loss(logits, torch.tensor([0, 0]))))
+    assert fit(network, replace(plan, epochs=1)).best_epoch == 1
 
 
 def test_without_the_option_nothing_changes(uneven: Path) -> None:
-    laboratory = balanced(uneven, "off")
-    candidate = laboratory.space.baseline()
-    network = laboratory.build(candidate, 1)
-    course = laboratory.course(candidate, 1, lambda _: Verdict.CONTINUE, lambda: False, None, network)
-    assert few_labels.adapted(laboratory, course, candidate, network) is course
+    runtime = balanced(uneven, "off")
+    candidate = runtime.space.baseline()
+    network = runtime.build(candidate, 1)
+    plan = runtime.plan(candidate, 1, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    assert few_labels.adapted(runtime, plan, candidate, network) is plan
 
 
 def with_pseudo(path: Path, *, unlabelled: str = "loose") -> Path:
@@ -87,25 +85,25 @@ def with_pseudo(path: Path, *, unlabelled: str = "loose") -> Path:
 
 
 def test_a_candidate_with_pseudo_labels_learns_from_unlabelled_images(uneven: Path) -> None:
-    laboratory = open_laboratory(load_spec(with_pseudo(uneven)), "cpu")
-    few_labels.check(laboratory)
-    plain = laboratory.space.baseline()
+    runtime = open_runtime(load_spec(with_pseudo(uneven)), "cpu")
+    few_labels.check(runtime)
+    plain = runtime.space.baseline()
     choices = {**plain.recipe.choices, "pseudo": {"threshold": 0.01, "weight": 0.5}}
     for depth in (0, 4):
         structure = replace(plain.structure, choices={**plain.structure.choices, "freeze": depth})
         candidate = replace(plain, structure=structure, recipe=replace(plain.recipe, choices=choices))
-        assert laboratory.space.params(candidate) is not None
-        network, course = course_of(laboratory, candidate)
-        assert isinstance(course.train, PseudoLabelled)
-        outcome = fit(network, course)
+        assert runtime.space.params(candidate) is not None
+        network, plan = course_of(runtime, candidate)
+        assert isinstance(plan.train, PseudoLabelled)
+        outcome = fit(network, plan)
         assert outcome.facts["pseudo"] == {"unlabelled": 15, "used": [0, 15]}
-        again, course = course_of(laboratory, candidate)
-        assert fit(again, course).epochs[-1].metrics == outcome.epochs[-1].metrics
+        again, plan = course_of(runtime, candidate)
+        assert fit(again, plan).epochs[-1].metrics == outcome.epochs[-1].metrics
 
 
 def test_a_study_may_search_whether_they_help(uneven: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    result = api.run_study(with_pseudo(uneven), storage=f"sqlite:///{tmp_path}/s.db", report=False, trials=6)
+    result = run_study(with_pseudo(uneven), storage=f"sqlite:///{tmp_path}/s.db", report=False, trials=6)
     assert not [trial.failure for trial in result.study.trials if trial.failure]
     used = ["pseudo" in trial.extras for trial in result.study.trials]
     assert used == [trial.params.get("pseudo.labels") == "on" for trial in result.study.trials]
@@ -127,16 +125,16 @@ def test_what_is_missing_is_told_before_any_training(uneven: Path) -> None:
             (place / "one.png").write_bytes(b"no image")
         uneven.write_text(text)
         with pytest.raises(DataError, match=message):
-            api.open_study(with_pseudo(uneven, unlabelled=unlabelled))
+            open_study(with_pseudo(uneven, unlabelled=unlabelled))
     uneven.write_text(text.replace("  optimizer: {}", "  optimizer: {}\n  pseudo: {}"))
     with pytest.raises(
         UserError, match=r"space.pseudo: there are no images to label; name their folder with data.unlabelled"
     ):
-        api.open_study(uneven)
+        open_study(uneven)
 
 
 def test_a_task_without_classes_takes_neither(uneven: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    laboratory = balanced(uneven, "loss")
-    monkeypatch.setattr(type(laboratory.task), "mixes", False)
+    runtime = balanced(uneven, "loss")
+    monkeypatch.setattr(type(runtime.task), "mixes", False)
     with pytest.raises(UserError, match=r"training.balance: samples of the task classification have not one class"):
-        few_labels.check(laboratory)
+        few_labels.check(runtime)

@@ -11,7 +11,7 @@ from search.records.objectives import COSTS, Goals, LatencyOptions, read_constra
 from search.records.study import EpochRecord, Objective
 from search.runtime import objective_values
 from search.runtime.int8_accuracy import Quantised
-from search.runtime.study_runtime import Laboratory, open_laboratory
+from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import load_spec
 from spaces.networks.space import Random
 
@@ -27,39 +27,39 @@ def bounded(*objectives: str, **bounds: str) -> Goals:
 
 
 @pytest.fixture
-def laboratory(study_file: Path) -> Laboratory:
-    return open_laboratory(load_spec(study_file), "cpu")
+def runtime(study_file: Path) -> StudyRuntime:
+    return open_runtime(load_spec(study_file), "cpu")
 
 
-def weighing(laboratory: Laboratory, wanted: Goals) -> Laboratory:
-    return replace(laboratory, spec=replace(laboratory.spec, wanted=wanted))
+def weighing(runtime: StudyRuntime, wanted: Goals) -> StudyRuntime:
+    return replace(runtime, spec=replace(runtime.spec, wanted=wanted))
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_what_is_counted_without_building_is_what_the_built_network_has(laboratory: Laboratory, seed: int) -> None:
-    candidate = laboratory.space.sample(Random(seed))
-    size = laboratory.size(laboratory.build(candidate, 0))
-    assert objective_values.counted(laboratory, candidate) == {"parameters": size.parameters, "flops": size.flops}
+def test_what_is_counted_without_building_is_what_the_built_network_has(runtime: StudyRuntime, seed: int) -> None:
+    candidate = runtime.space.sample(Random(seed))
+    size = runtime.size(runtime.build(candidate, 0))
+    assert objective_values.counted(runtime, candidate) == {"parameters": size.parameters, "flops": size.flops}
 
 
-def test_nothing_is_found_out_that_nobody_weighs(laboratory: Laboratory) -> None:
-    assert objective_values.known(laboratory, laboratory.space.baseline()) == {}
+def test_nothing_is_found_out_that_nobody_weighs(runtime: StudyRuntime) -> None:
+    assert objective_values.known(runtime, runtime.space.baseline()) == {}
 
 
-def test_bytes_and_latency_are_those_of_the_built_network(laboratory: Laboratory) -> None:
+def test_bytes_and_latency_are_those_of_the_built_network(runtime: StudyRuntime) -> None:
     wanted = replace(bounded("checkpoint_bytes", "latency"), latency=LatencyOptions(batch=2, warmup=0, runs=1))
-    found = objective_values.known(weighing(laboratory, wanted), laboratory.space.baseline())
+    found = objective_values.known(weighing(runtime, wanted), runtime.space.baseline())
     assert set(found) == {"parameters", "flops", "checkpoint_bytes", "latency"}
     assert found["checkpoint_bytes"] >= 4 * found["parameters"]
     assert found["latency"] > 0
 
 
-def test_a_network_that_is_too_large_is_not_built(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = weighing(laboratory, bounded("latency", parameters="< 10"))
+def test_a_network_that_is_too_large_is_not_built(runtime: StudyRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = weighing(runtime, bounded("latency", parameters="< 10"))
     own = weighing(own, replace(own.spec.goals, latency=LatencyOptions(warmup=0, runs=1)))
     baseline = own.space.baseline()
     assert "latency" in objective_values.known(own, baseline, whole=True)
-    monkeypatch.setattr(Laboratory, "build", lambda *_: pytest.fail("it was built"))
+    monkeypatch.setattr(StudyRuntime, "build", lambda *_: pytest.fail("it was built"))
     assert set(objective_values.known(own, baseline)) == {"parameters", "flops"}
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from search import api
+from search.api import load_study, run_study
 from search.errors import BackboneError
 from search.records.study import TrialState
-from search.runtime.several_backbones import Laboratories, open_laboratories
+from search.runtime.several_backbones import StudyRuntimes, open_runtimes
+from search.runtime.study_record import study_record
 from search.spec.load import load_spec
 
 
@@ -20,22 +21,22 @@ def listed(study_file: Path) -> Path:
 
 
 def test_only_the_first_backbone_is_opened_before_a_trial_needs_another(listed: Path) -> None:
-    laboratory = open_laboratories(load_spec(listed), "cpu")
-    assert isinstance(laboratory, Laboratories)
-    assert laboratory.pretrained.backbone == "torchvision:squeezenet1_1"
-    record = laboratory.record()
+    runtime = open_runtimes(load_spec(listed), "cpu")
+    assert isinstance(runtime, StudyRuntimes)
+    assert runtime.pretrained.backbone == "torchvision:squeezenet1_1"
+    record = study_record(runtime)
     assert record.backbone == "torchvision:squeezenet1_1, torchvision:mnasnet0_5"
     assert record.identity["backbone"] == ["torchvision:squeezenet1_1", "torchvision:mnasnet0_5"]
-    opened = laboratory.named("torchvision:mnasnet0_5")
+    opened = runtime.named("torchvision:mnasnet0_5")
     assert opened.pretrained.backbone == "torchvision:mnasnet0_5"
-    assert opened.store is laboratory.store
-    assert opened.dataset is laboratory.dataset
-    assert laboratory.named("torchvision:mnasnet0_5") is opened
+    assert opened.store is runtime.store
+    assert opened.dataset is runtime.dataset
+    assert runtime.named("torchvision:mnasnet0_5") is opened
 
 
 def test_a_study_of_two_backbones_runs_and_tries_each_in_turn(listed: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
-    study = api.run_study(listed, storage=url, device="cpu", folder=tmp_path / "runs").study
+    study = run_study(listed, storage=url, device="cpu", folder=tmp_path / "runs").study
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 5
     tried = [trial.candidate["structure"]["backbone"] for trial in study.trials]
     assert tried[:2] == ["torchvision:squeezenet1_1", "torchvision:mnasnet0_5"]
@@ -43,7 +44,7 @@ def test_a_study_of_two_backbones_runs_and_tries_each_in_turn(listed: Path, tmp_
         assert trial.params["backbone"] == backbone
         assert all(name == "backbone" or name.endswith(f"@{backbone}") for name in trial.params)
     assert study.best is not None
-    again = api.run_study(listed, storage=url, trials=6, device="cpu", folder=tmp_path / "runs").study
+    again = run_study(listed, storage=url, trials=6, device="cpu", folder=tmp_path / "runs").study
     assert len(again.trials) == 6
 
 
@@ -55,10 +56,10 @@ def test_a_backbone_that_a_range_does_not_fit_ends_the_run_by_name(listed: Path,
         .replace("mnasnet0_5", "alexnet")
     )
     with pytest.raises(BackboneError, match=r"backbone torchvision:alexnet: .*tail"):
-        api.run_study(listed, storage=f"sqlite:///{tmp_path}/store.db", device="cpu", folder=tmp_path / "runs")
-    study = api.load_study("colours", storage=f"sqlite:///{tmp_path}/store.db")
+        run_study(listed, storage=f"sqlite:///{tmp_path}/store.db", device="cpu", folder=tmp_path / "runs")
+    study = load_study("colours", storage=f"sqlite:///{tmp_path}/store.db")
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.WAITING]
 
 
 def test_one_backbone_opens_an_ordinary_laboratory(study_file: Path) -> None:
-    assert not isinstance(open_laboratories(load_spec(study_file), "cpu"), Laboratories)
+    assert not isinstance(open_runtimes(load_spec(study_file), "cpu"), StudyRuntimes)

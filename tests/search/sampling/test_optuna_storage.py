@@ -3,7 +3,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,31 +95,3 @@ def test_nobody_at_the_address_is_told(tmp_path: Path) -> None:
 def test_a_malformed_address_is_refused(address: str) -> None:
     with pytest.raises(UserError, match=r"expected grpc://HOST:PORT"):
         optuna_storage.parse_address(address)
-
-
-def test_checkpoints_in_a_bucket_come_back_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    moto = pytest.importorskip("moto")
-    import boto3
-
-    from search import artifacts
-    from search.errors import TrialError
-
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with moto.mock_aws(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # botocore's own
-        boto3.client("s3").create_bucket(Bucket="kept")
-        shelf = artifacts.open_shelf("s3://kept/studies/flowers", optuna_storage.Blobs)
-        artifacts.claim_place(shelf, "k" * 32)
-        for name in ("trial-1.x", "resume-kkkkkkkk-00001/epoch-1.x", "resume-kkkkkkkk-00002/epoch-1.x"):
-            shelf.put(name, b"weights")
-        assert shelf.get("trial-1.x") == b"weights"
-        shelf.remove_all("resume-kkkkkkkk-00001/")
-        with pytest.raises(TrialError, match="cannot read the checkpoint s3://kept/studies/flowers/resume"):
-            shelf.get("resume-kkkkkkkk-00001/epoch-1.x")
-        artifacts.find_place(shelf, "k" * 32)
-        artifacts.clear(shelf, "k" * 32, ["trial-1.x"])
-        assert not boto3.client("s3").list_objects_v2(Bucket="kept").get("Contents")
-        with pytest.raises(UserError, match="cannot keep checkpoints in s3://absent"):
-            artifacts.claim_place(artifacts.open_shelf("s3://absent/x", optuna_storage.Blobs), "k")

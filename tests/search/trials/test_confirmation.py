@@ -4,7 +4,7 @@ from pathlib import Path
 
 from search.data.sample import Split
 from search.records.study import Repeat
-from search.runtime.study_runtime import open_laboratory
+from search.runtime.study_runtime import open_runtime
 from search.spec.load import load_spec
 from search.trials import confirmation
 
@@ -15,7 +15,7 @@ def test_a_repeat_is_named_by_what_is_fresh_in_it() -> None:
 
 
 def test_folds_are_the_studys_and_labels_the_seeds(study_file: Path) -> None:
-    dataset = open_laboratory(load_spec(study_file), "cpu").dataset
+    dataset = open_runtime(load_spec(study_file), "cpu").dataset
     one, other = (confirmation.cut(dataset, Repeat(0, 1, 1, 3), study_seed=3, seed=seed) for seed in (1, 2))
     assert one == other
     one, other = (confirmation.cut(dataset, Repeat(0, 1, fraction=0.5), study_seed=3, seed=seed) for seed in (1, 2))

@@ -12,42 +12,44 @@ import optuna
 import pytest
 import torch
 
-from search import api
 from search.errors import FinetuneError
 from search.records.study import EpochRecord, StudyRecord, TrialRecord, TrialState
-from search.runtime.study_runtime import open_laboratory
-from search.spec.load import StudySpec, load_spec
+from search.runtime.study_record import study_record
+from search.runtime.study_runtime import open_runtime
+from search.spec.load import load_spec
+from search.spec.study_spec import StudySpec
 from search.store import connection, leases, migrate, reading, writing
 from search.store.leases import Claim
 from search.training.fit import Outcome
 from search.trials import parallel_heads
+from search.trials.observer import Silent
 from search.trials.parallel_heads import Companions
 from search.trials.proposal import FREE_BESIDE
-from search.workers.worker import Leaving, open_bench, work
+from search.workers.worker import StopSignal, open_context, work
 
 
 @pytest.fixture
 def spec(study_file: Path) -> StudySpec:
     """A study in which every candidate but the plain recipe freezes all units."""
     found = load_spec(study_file)
-    units = len(open_laboratory(found, "cpu").space.chain)
+    units = len(open_runtime(found, "cpu").space.chain)
     text = study_file.read_text().replace("freeze: {}", f"freeze: {{low: {units}}}").replace("  tail: {high: 3}\n", "")
     study_file.write_text(text)
     return load_spec(study_file)
 
 
-def run(spec: StudySpec, folder: Path, *, leaving: Leaving | None = None, **search: Any) -> StudyRecord:
+def run(spec: StudySpec, folder: Path, *, stop_signal: StopSignal | None = None, **search: Any) -> StudyRecord:
     """Run a study in this process and return it."""
     own = replace(spec, search=replace(spec.search, **search))
     folder.mkdir(exist_ok=True)
     url = f"sqlite:///{folder}/store.db"
     engine = connection.connect(url)
     migrate.upgrade(engine)
-    laboratory = open_laboratory(own, "cpu")
-    writing.create_study(engine, laboratory.record())
-    told = leaving or Leaving()
-    with open_bench(laboratory, engine, url, folder / "out", api.Silent(), told) as bench:
-        work(bench, told, worker="w")
+    runtime = open_runtime(own, "cpu")
+    writing.create_study(engine, study_record(runtime))
+    told = stop_signal or StopSignal()
+    with open_context(runtime, engine, url, folder / "out", Silent(), told) as context:
+        work(context, told, worker="w")
     study = reading.load_study(engine, own.name)
     engine.dispose()
     return study
@@ -104,11 +106,11 @@ def test_the_first_of_a_group_comes_out_as_alone(spec: StudySpec, tmp_path: Path
 
 def test_the_checkpoint_of_one_trained_beside_others_is_whole(spec: StudySpec, tmp_path: Path) -> None:
     study = run(replace(spec, keep_checkpoints=9), tmp_path / "a", trials=4, parallel_heads=3)
-    laboratory = open_laboratory(spec, "cpu")
+    runtime = open_runtime(spec, "cpu")
     for trial in study.trials[1:]:
         assert trial.checkpoint is not None
         assert (tmp_path / "a" / "out" / trial.checkpoint).exists()
-    assert laboratory.space.chain.units
+    assert runtime.space.chain.units
 
 
 def test_weak_heads_are_pruned_and_the_others_go_on(spec: StudySpec, tmp_path: Path, groups: list[int]) -> None:
@@ -136,17 +138,17 @@ def test_without_the_option_every_trial_is_alone(spec: StudySpec, tmp_path: Path
 def test_told_to_leave_all_are_handed_back_and_taken_up_again(
     spec: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leaving = Leaving()
+    stop_signal = StopSignal()
     inner = writing.record_epochs
 
     def recording(engine: Any, claim: Claim, epochs: tuple[EpochRecord, ...]) -> None:
         inner(engine, claim, epochs)
         if claim.number == 2:
-            leaving.reason = "told to"
+            stop_signal.reason = "told to"
 
     with monkeypatch.context() as patch:
         patch.setattr(writing, "record_epochs", recording)
-        study = run(spec, tmp_path / "a", leaving=leaving, trials=4, parallel_heads=3)
+        study = run(spec, tmp_path / "a", stop_signal=stop_signal, trials=4, parallel_heads=3)
     assert [trial.state for trial in study.trials[1:]] == [TrialState.WAITING] * 3
     again = run(spec, tmp_path / "a", trials=4, parallel_heads=3)
     assert [trial.state for trial in again.trials] == [TrialState.COMPLETE] * 4
@@ -187,8 +189,8 @@ def test_a_trial_of_another_kind_is_handed_back(spec: StudySpec, tmp_path: Path)
     engine = connection.connect(f"sqlite:///{tmp_path}/store.db")
     migrate.upgrade(engine)
     own = replace(spec, search=replace(spec.search, trials=9, parallel_heads=4))
-    laboratory = open_laboratory(own, "cpu")
-    writing.create_study(engine, laboratory.record())
+    runtime = open_runtime(own, "cpu")
+    writing.create_study(engine, study_record(runtime))
     released: list[int] = []
 
     def hold(_: Claim) -> AbstractContextManager[object]:
@@ -199,7 +201,7 @@ def test_a_trial_of_another_kind_is_handed_back(spec: StudySpec, tmp_path: Path)
         leases.release(engine, claim)
 
     claiming: Callable[[], Claim | None] = lambda: leases.claim(engine, own.name, "w", 60)  # noqa: E731
-    with open_bench(laboratory, engine, f"sqlite:///{tmp_path}/store.db", tmp_path, api.Silent(), Leaving()) as bench:
+    with open_context(runtime, engine, f"sqlite:///{tmp_path}/store.db", tmp_path, Silent(), StopSignal()) as context:
         group = Companions(claiming, hold, lambda *_: None, release)
         for _ in range(2):
             claim = claiming()
@@ -209,9 +211,9 @@ def test_a_trial_of_another_kind_is_handed_back(spec: StudySpec, tmp_path: Path)
                 assert waiting is not None
                 writing.record_candidate(
                     engine, waiting, optuna_number=77, params={}, distributions={}, words="", is_baseline=False,
-                    candidate=laboratory.space.baseline().to_json(), seed=0, versions={}, dataset_fingerprint="",
+                    candidate=runtime.space.baseline().to_json(), seed=0, versions={}, dataset_fingerprint="",
                 )  # fmt: skip
                 leases.release(engine, waiting)
-            assert group.run(bench, claim) is TrialState.COMPLETE
+            assert group.run(context, claim) is TrialState.COMPLETE
     assert released == [2]
     engine.dispose()

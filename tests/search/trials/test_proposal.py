@@ -6,18 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from search import api
 from search.errors import ConstraintError
 from search.records.objectives import COSTS, Goals, LatencyOptions, read_constraints
 from search.records.study import Objective, TrialState
 from search.runtime import objective_values
-from search.runtime.study_runtime import open_laboratory
+from search.runtime.study_record import study_record
+from search.runtime.study_runtime import open_runtime
 from search.sampling.optuna_study import SamplerOptions
 from search.spec.load import load_spec
 from search.store import connection, leases, migrate, writing
 from search.trials import proposal
+from search.trials.observer import Silent
 from search.trials.proposal import Proposer, cost_of
-from search.workers.worker import Leaving, open_bench
+from search.workers.worker import StopSignal, open_context
 
 Open = Callable[..., Proposer]
 
@@ -41,10 +42,10 @@ def proposer(study_file: Path, tmp_path: Path, store: str) -> Iterator[Open]:
         spec = load_spec(study_file)
         options = replace(spec.search, trials=50, **search)  # type: ignore[arg-type]
         opened = spec.space if space is None else {key: spec.space[key] for key in space}
-        laboratory = open_laboratory(replace(spec, name=name, search=options, space=opened, wanted=wanted), "cpu")
-        writing.create_study(engine, laboratory.record())
-        with open_bench(laboratory, engine, store, tmp_path / "out", api.Silent(), Leaving()) as bench:
-            return Proposer(laboratory, bench.sampling, bench.history, engine)
+        runtime = open_runtime(replace(spec, name=name, search=options, space=opened, wanted=wanted), "cpu")
+        writing.create_study(engine, study_record(runtime))
+        with open_context(runtime, engine, store, tmp_path / "out", Silent(), StopSignal()) as context:
+            return Proposer(runtime, context.sampling, context.history, engine)
 
     yield open_one
     engine.dispose()
@@ -53,7 +54,7 @@ def proposer(study_file: Path, tmp_path: Path, store: str) -> Iterator[Open]:
 def finish(own: Proposer, number: int, value: float) -> str:
     """Let a trial of the proposed candidate end with ``value``; return the candidate's fingerprint."""
     proposal = own.propose(number)
-    claim = leases.claim(own.engine, own.laboratory.spec.name, "w", 60)
+    claim = leases.claim(own.engine, own.runtime.spec.name, "w", 60)
     assert claim is not None
     assert claim.number == number
     writing.record_candidate(
@@ -72,7 +73,7 @@ def test_the_first_is_the_plain_recipe(proposer: Open) -> None:
     own = proposer(warm_start=3)
     found = own.propose(0)
     assert found.is_baseline
-    assert found.candidate == own.laboratory.space.baseline()
+    assert found.candidate == own.runtime.space.baseline()
 
 
 def test_the_same_trial_is_proposed_the_same_candidate(proposer: Open) -> None:
@@ -89,7 +90,7 @@ def test_what_was_tried_is_drawn_again(proposer: Open) -> None:
 def test_a_space_that_has_been_tried_out_goes_on_with_repetitions(proposer: Open) -> None:
     own = proposer(space={"freeze": {}}, sampler=SamplerOptions(name="random"))
     seen = [finish(own, number, 0.5) for number in range(30)]
-    assert 8 < len(set(seen)) <= own.laboratory.space.choices["freeze"][1] + 1
+    assert 8 < len(set(seen)) <= own.runtime.space.choices["freeze"][1] + 1
 
 
 def test_the_best_of_an_earlier_study_are_tried_first(proposer: Open) -> None:
@@ -100,7 +101,7 @@ def test_the_best_of_an_earlier_study_are_tried_first(proposer: Open) -> None:
     first, second = own.propose(1), own.propose(2)
     assert [first.candidate.fingerprint, second.candidate.fingerprint] == fingerprints[:2:-1]
     assert first.extras["origin"] == {"study": "earlier", "trial": 4}
-    assert first.asked.params == own.laboratory.space.params(first.candidate)
+    assert first.asked.params == own.runtime.space.params(first.candidate)
     third = own.propose(3)
     assert "origin" not in third.extras
 
@@ -110,7 +111,7 @@ def test_a_warm_start_is_never_tried_twice_nor_is_the_plain_recipe(proposer: Ope
     finish(earlier, 0, 0.9)
     best = finish(earlier, 1, 0.8)
     own = proposer(warm_start=3)
-    assert finish(own, 0, 0.5) == own.laboratory.space.baseline().fingerprint
+    assert finish(own, 0, 0.5) == own.runtime.space.baseline().fingerprint
     assert finish(own, 1, 0.5) == best
     assert "origin" not in own.propose(2).extras
 
@@ -150,14 +151,14 @@ def test_cost_aware_search_prefers_cheap_candidates_at_equal_promise(proposer: O
 
 
 def test_what_is_frozen_costs_less(proposer: Open) -> None:
-    laboratory = proposer().laboratory
-    plain = laboratory.space.baseline()
+    runtime = proposer().runtime
+    plain = runtime.space.baseline()
     frozen = replace(plain, structure=replace(plain.structure, choices={**plain.structure.choices, "freeze": 8}))
-    whole, less = cost_of(laboratory, plain), cost_of(laboratory, frozen)
+    whole, less = cost_of(runtime, plain), cost_of(runtime, frozen)
     assert whole.frozen_share == 0
     assert 0 < less.frozen_share < 1
     assert less.training_flops < whole.training_flops
-    size = laboratory.size(laboratory.build(plain, 0))
+    size = runtime.size(runtime.build(plain, 0))
     assert whole.forward_flops == size.flops
     assert whole.trained == size.trained
 
@@ -205,8 +206,8 @@ def test_a_measured_constraint_that_no_candidate_keeps_ends_the_drawing(proposer
 
 def test_where_no_draw_fits_the_smallest_candidate_is_tried(proposer: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     own = proposer(wanted=bounded(parameters="< 800k"))
-    smallest = own.laboratory.space.extremes()[0]
-    least = objective_values.counted(own.laboratory, smallest)["parameters"]
+    smallest = own.runtime.space.extremes()[0]
+    least = objective_values.counted(own.runtime, smallest)["parameters"]
     tight = proposer("tight", wanted=bounded(parameters=f"<= {least:.0f}"), sampler=SamplerOptions(name="random"))
     monkeypatch.setattr(proposal, "REJECTIONS", 2)
     finish(tight, 0, 0.5)
@@ -215,6 +216,6 @@ def test_where_no_draw_fits_the_smallest_candidate_is_tried(proposer: Open, monk
 
 def test_companions_keep_the_constraints(proposer: Open) -> None:
     own = proposer(space={"freeze": {}, "head": {}, "optimizer": {}}, wanted=bounded(parameters="< 740k"))
-    other = own.laboratory.space.baseline()
+    other = own.runtime.space.baseline()
     found = [own.propose_beside(number, other) for number in range(1, 5)]
     assert all(one is None or one.known["parameters"] < 740e3 for one in found)

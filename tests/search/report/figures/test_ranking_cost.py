@@ -26,5 +26,5 @@ def test_a_backbone_without_classes_is_left_out_of_what_reads_them(ranking: Rank
 
 
 def test_without_backbones_it_says_so(ranking: Ranking) -> None:
-    assert figure.rows(replace(ranking, standings=())) is None
+    assert figure.rows(replace(ranking, backbone_scores=())) is None
     assert len(figure.draw(None).layout.annotations) == 1

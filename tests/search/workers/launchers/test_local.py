@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from search import api
+from search.api import run_study
 from search.cli import main
 from search.errors import RunError, UserError
 from search.store import connection
 from search.store.reading import Progress
+from search.trials.observer import Silent
 from search.workers import launchers
-from search.workers.launchers import Order, local
+from search.workers.launchers import LaunchPlan, local
 from search.workers.launchers._base import last_error
 from search.workers.launchers.local import Local
-from search.workers.shutdown import Leaving
+from search.workers.shutdown import StopSignal
 
 
 def test_what_all_workers_refuse_is_told_in_their_words(
@@ -23,13 +24,13 @@ def test_what_all_workers_refuse_is_told_in_their_words(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     url = f"sqlite:///{tmp_path}/store.db"
-    api.run_study(study_file, trials=1, storage=url, report=False)
+    run_study(study_file, trials=1, storage=url, report=False)
     folder.rename(tmp_path / "moved")
     engine = connection.connect(url)
-    order = Order("colours", url, tmp_path / "runs" / "colours", "cpu")
+    launch_plan = LaunchPlan("colours", url, tmp_path / "runs" / "colours", "cpu")
     with pytest.raises(UserError, match=r"^[^\n]*does not exist[^\n]*$"):
-        launchers.run_workers(order, 2, engine, api.Silent(), Leaving())
-    assert "does not exist" in (order.folder / "worker-0.log").read_text()
+        launchers.run_workers(launch_plan, 2, engine, Silent(), StopSignal())
+    assert "does not exist" in (launch_plan.folder / "worker-0.log").read_text()
     engine.dispose()
 
 
@@ -70,12 +71,12 @@ def test_workers_that_all_die_are_told_with_their_log(tmp_path: Path, monkeypatc
     monkeypatch.setattr(launchers.reading, "progress", lambda *_: Progress(1, {}, None, None, False))
     engine = connection.connect(f"sqlite:///{tmp_path}/store.db")
     with pytest.raises(RunError, match=r"all 2 workers failed; see .*worker-\*\.log \(the disk burns\)"):
-        launchers.run_workers(Order("s", "sqlite:///x.db", tmp_path, "cpu"), 2, engine, api.Silent(), Leaving())
+        launchers.run_workers(LaunchPlan("s", "sqlite:///x.db", tmp_path, "cpu"), 2, engine, Silent(), StopSignal())
     engine.dispose()
 
 
 def test_the_storage_url_is_in_no_command_line(tmp_path: Path) -> None:
-    place = Local(Order("s", "postgresql://me:secret@127.0.0.1:1/x", tmp_path, "cpu"))
+    place = Local(LaunchPlan("s", "postgresql://me:secret@127.0.0.1:1/x", tmp_path, "cpu"))
     place.start(1)
     (child,) = place.processes
     assert "secret" not in " ".join(map(str, child.args))  # type: ignore[arg-type]
@@ -91,7 +92,7 @@ def test_a_worker_that_dies_is_started_again_but_not_for_ever(
     program.write_text("#!/bin/sh\nkill -9 $$\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
-    place = Local(Order("s", "sqlite:///x.db", tmp_path, "cpu"))
+    place = Local(LaunchPlan("s", "sqlite:///x.db", tmp_path, "cpu"))
     place.start(1)
     starts = set()
     while place.alive():
@@ -114,6 +115,6 @@ def test_workers_go_to_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_an_engine_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(UserError, match=r"expected one of local, ray, slurm, got 'rey'; did you mean ray\?"):
-        launchers.engine_of("rey")
+        launchers.launcher_of("rey")
     with pytest.raises(UserError, match=r"expected one of local, ray, slurm, got 'kubernetes'$"):
-        launchers.engine_of("kubernetes")
+        launchers.launcher_of("kubernetes")

@@ -7,21 +7,21 @@ from pathlib import Path
 import pytest
 
 from search.errors import UserError
-from search.workers.launchers import Order, Placement
+from search.workers.launchers import LaunchPlan, Placement
 from search.workers.launchers.ray import Ray, _Worker
 
-PROGRAM = Path(__file__).parents[2] / "benchmarks" / "ray_cluster.py"
+PROGRAM = Path(__file__).parents[3] / "benchmarks" / "ray_cluster.py"
 
 
 def test_without_ray_it_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"install ftsearch\[ray\]"):
-        Ray(Order("s", "sqlite:///s.db", tmp_path, "cpu", Placement("ray"))).start(1)
+        Ray(LaunchPlan("s", "sqlite:///s.db", tmp_path, "cpu", Placement("ray"))).start(1)
 
 
 def test_what_all_actors_refuse_is_told_in_their_words(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     program = "import sys; sys.stderr.write('on the way\\nError: no candidate fits\\n'); sys.exit(2)"
-    place = Ray(Order("s", "sqlite:///s.db", tmp_path, "cpu", Placement("ray")))
+    place = Ray(LaunchPlan("s", "sqlite:///s.db", tmp_path, "cpu", Placement("ray")))
     place._ended = [_Worker().run(["-c", program], {}), None]
     assert place._ended[0] == (2, "no candidate fits")
     assert "on the way" in capfd.readouterr().err

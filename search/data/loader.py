@@ -26,7 +26,7 @@ class Views:
     seed: int
 
 
-class Feed(ABC):
+class Loader(ABC):
     """Batches of a split, epoch by epoch.
 
     Attributes:

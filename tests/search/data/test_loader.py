@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from search.data.feed import Feed, Views
+from search.data.loader import Loader, Views
 
 
-class Numbers(Feed):
+class Numbers(Loader):
     """Ten samples, each its own number; an epoch adds ten times its view."""
 
     def __init__(self, *, shuffle: bool = False, batch_size: int = 4) -> None:
@@ -52,8 +52,8 @@ def test_a_last_batch_of_one_is_left_out_in_training_alone() -> None:
 
 
 def test_all_inputs_come_in_the_view_of_the_epoch() -> None:
-    feed = Numbers()
-    feed.views = Views(2, seed=1)
-    parts = list(feed.every(4, 4))
+    loader = Numbers()
+    loader.views = Views(2, seed=1)
+    parts = list(loader.every(4, 4))
     assert [part for part, _ in parts] == [slice(0, 4), slice(4, 8), slice(8, 10)]
     assert torch.cat([found for _, found in parts]).tolist() == list(range(10, 20))

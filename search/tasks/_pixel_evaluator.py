@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from search.data.masks import Masks, void_of
 from search.records.study import ClassResult, Evaluation, Measured, Picture
-from search.tasks._base import Meter
+from search.tasks._base import Evaluator
 
 PICTURES = 12
 _SIDE = 256
@@ -22,7 +22,7 @@ _NO_CLASS = 255
 _NAMED = 3
 
 
-class PixelMeter(Meter):
+class PixelMeter(Evaluator):
     """Confusion matrix of pixels, loss, and the images with the lowest mean IoU; all on the device."""
 
     def __init__(self, classes: tuple[str, ...], device: torch.device) -> None:

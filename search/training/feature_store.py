@@ -18,7 +18,7 @@ from torch import Tensor
 from search.data import mapped
 from search.data.batches import gather
 from search.data.mapped import Array, Facts, Shelf
-from search.training.host import Budgets
+from search.training.memory_budget import Budgets
 from spaces.heads import Maps
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 
-class Answer(NamedTuple):
+class ScoredLabel(NamedTuple):
     """One thing that a model says of an input: a class's name and its probability, or a number and its name."""
 
     label: str
@@ -37,7 +37,7 @@ class Span(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Prediction:
     """What is said of one input.
 
     Attributes:
@@ -48,14 +48,14 @@ class Said:
         spans: the entities that the tags mark.
     """
 
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[ScoredLabel, ...] = ()
     boxes: tuple[Box, ...] = ()
     mask: Tensor | None = None
-    tags: tuple[Answer | None, ...] = ()
+    tags: tuple[ScoredLabel | None, ...] = ()
     spans: tuple[Span, ...] = ()
 
 
-class Given(NamedTuple):
+class InputInfo(NamedTuple):
     """An input as it was before it was prepared: the way back to it.
 
     Attributes:
@@ -71,7 +71,7 @@ class Given(NamedTuple):
     places: tuple[int | None, ...] = ()
 
 
-class Wanted(NamedTuple):
+class PredictOptions(NamedTuple):
     """What is asked of a model.
 
     Attributes:

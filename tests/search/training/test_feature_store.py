@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from search.data import mapped
-from search.training import keeping
-from search.training.host import Budgets
-from search.training.keeping import Features, FeatureStore
+from search.training import feature_store
+from search.training.feature_store import Features, FeatureStore
+from search.training.memory_budget import Budgets
 
 CPU = torch.device("cpu")
 AMPLE = Budgets(0, 1 << 30, 1 << 30)
@@ -84,8 +84,8 @@ def test_what_is_slower_to_read_than_to_compute_is_not_kept(tmp_path: Path, monk
 
 
 def test_speeds_are_measured(tmp_path: Path) -> None:
-    assert keeping.copy_speed() > 1e6
-    assert keeping.disk_speed(tmp_path / "new") > 1e5
+    assert feature_store.copy_speed() > 1e6
+    assert feature_store.disk_speed(tmp_path / "new") > 1e5
     blocked = tmp_path / "file"
     blocked.touch()
-    assert keeping.disk_speed(blocked / "below") == 1.0
+    assert feature_store.disk_speed(blocked / "below") == 1.0

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from search.detection.detectors import Found
-from search.detection.meter import CocoMeasures
+from search.detection.evaluator import CocoMeasures
 from search.detection.targets import BoxRows
 
 CLASSES = ("ant", "bee", "cow", "never")
@@ -92,19 +92,21 @@ def reference(told: list[dict[str, Tensor]], rows: BoxRows) -> tuple[list[float]
 
 
 def filled(told: list[dict[str, Tensor]], rows: BoxRows) -> CocoMeasures:
-    meter = CocoMeasures(CLASSES, 0.5)
+    evaluator = CocoMeasures(CLASSES, 0.5)
     for part in (slice(0, 7), slice(7, len(rows))):
-        meter.update(Found(tuple(told[part])), rows[part])
-    return meter
+        evaluator.update(Found(tuple(told[part])), rows[part])
+    return evaluator
 
 
 def test_the_measures_are_those_of_pycocotools() -> None:
     told, rows = stored()
     whole, by_class = reference(told, rows)
-    meter = filled(told, rows)
+    evaluator = filled(told, rows)
     assert 0.05 < whole[0] < 0.95
-    assert [meter.compute()[name] for name in ("map", "map_50", "map_75", "mar_100")] == pytest.approx(whole, abs=1e-6)
-    measured = meter.evaluation().measured
+    assert [evaluator.compute()[name] for name in ("map", "map_50", "map_75", "mar_100")] == pytest.approx(
+        whole, abs=1e-6
+    )
+    measured = evaluator.evaluation().measured
     for place in range(3):
         assert list(measured[place].values.values()) == pytest.approx(by_class[place], abs=1e-6)
         assert measured[place].support == int(((rows.labels == place) & ~rows.crowd).sum())
@@ -117,9 +119,9 @@ def test_pictures_are_the_images_with_most_mistakes_in_places_of_the_original() 
     rows = BoxRows(boxes, torch.tensor([[0], [1]]), torch.zeros(2, 1, dtype=torch.bool), shown)
     right = {"boxes": boxes[1], "labels": torch.tensor([1]), "scores": torch.tensor([0.9])}
     wrong = {"boxes": boxes[0], "labels": torch.tensor([2]), "scores": torch.tensor([0.8])}
-    meter = CocoMeasures(CLASSES, 0.5)
-    meter.update(Found((wrong, right)), rows)
-    (picture,) = meter.evaluation().pictures
+    evaluator = CocoMeasures(CLASSES, 0.5)
+    evaluator.update(Found((wrong, right)), rows)
+    (picture,) = evaluator.evaluation().pictures
     assert (picture.place, picture.caption) == (0, "1 box, 1 missed, 1 told that are not there")
     true, told = picture.boxes
     assert (true.label, true.left, true.top, true.bottom, true.score) == ("ant", 0.1, 0.3, 0.7, None)
@@ -129,9 +131,9 @@ def test_pictures_are_the_images_with_most_mistakes_in_places_of_the_original() 
 def test_nothing_told_and_nothing_there_is_measured_too() -> None:
     _, rows = stored(4)
     nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64), "scores": torch.zeros(0)}
-    meter = CocoMeasures(CLASSES, 0.5)
-    meter.update(Found((nothing,) * 4), rows)
-    assert set(meter.compute().values()) == {0.0}
+    evaluator = CocoMeasures(CLASSES, 0.5)
+    evaluator.update(Found((nothing,) * 4), rows)
+    assert set(evaluator.compute().values()) == {0.0}
     empty = CocoMeasures(CLASSES, 0.5)
     empty.update(Found((nothing,) * 4), BoxRows(rows.boxes, torch.full_like(rows.labels, -1), rows.crowd, rows.shown))
     assert empty.compute()["map"] == 0.0
