@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from search.data import mapped
+from search.data import array_cache
+from search.data.array_cache import ArrayCache
 from search.data.assembly import in_parallel
-from search.data.mapped import Shelf
 from search.data.sample import Sample
 from search.data.targets import Targets
 from search.records.study import Json
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
-_VERSION = 2
+VERSION = 3
+"""Of how files become arrays, and of their order; part of the key of everything that is stored of images."""
 _TOLD_EVERY = 16
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -129,26 +130,26 @@ def decode(
 ) -> Pixels:
     """Return the images of ``samples`` in the given frame; from the cache in ``folder`` when it has them.
 
-    ``fingerprint`` identifies content and order of ``samples``. However many processes ask at once, one
-    decodes and the others wait. With no folder, or when it cannot be written, images stay in memory.
-    ``progress`` is told how many of how many are decoded. ``targets`` go with the images as they are; by default
-    they are the samples' class indices.
+    ``fingerprint`` identifies content and order of ``samples``, as that of a ``Dataset`` does. However many
+    processes ask at once, one decodes and the others wait. With no folder, or when it cannot be written, images stay
+    in memory. ``progress`` is told how many of how many are decoded. ``targets`` go with the images as they
+    are; by default they are the samples' class indices.
     """
     if targets is None:
         targets = torch.tensor([sample.target for sample in samples], dtype=torch.int64)
     shape = (len(samples), 3, *frame.shape)
 
-    def fill(images: NDArray[np.uint8]) -> mapped.Facts:
+    def fill(images: NDArray[np.uint8]) -> array_cache.Facts:
         return {"ratios": _render(samples, frame, images, progress).tolist()}
 
     if folder is not None:
-        facts = json.dumps([_VERSION, fingerprint, len(samples), *frame.key])
+        facts = json.dumps([VERSION, fingerprint, len(samples), *frame.key])
         name = hashlib.sha256(facts.encode()).hexdigest()[:32]
         try:
-            found, meta = Shelf(folder, budget_bytes).make(name, shape, np.uint8, fill)
+            found, meta = ArrayCache(folder, budget_bytes).make(name, shape, np.uint8, fill)
         except OSError as error:
             logger.warning(
-                "decoded images cannot be cached in %s (%s): keeping them in memory", folder, mapped.why(error)
+                "decoded images cannot be cached in %s (%s): keeping them in memory", folder, array_cache.why(error)
             )
         else:
             return Pixels(torch.from_numpy(found), targets, torch.tensor(meta["ratios"], dtype=torch.float32))

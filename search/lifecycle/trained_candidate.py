@@ -15,9 +15,9 @@ from search.artifacts import ArtifactStore
 from search.data import augment
 from search.data.assembly import cache_folder
 from search.data.formats import formats
+from search.data.image_loader import Request
 from search.data.loader import Loader
 from search.data.sample import Dataset, Split
-from search.data.supply import Request
 from search.data.texts import Text
 from search.errors import ConflictError, NotFoundError, TrialError, UserError
 from search.lifecycle.open import stored_spec

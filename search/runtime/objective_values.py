@@ -29,7 +29,8 @@ def known(runtime: StudyRuntime, candidate: Candidate, *, whole: bool = False) -
     """Return what ``candidate`` costs, by the names in ``KNOWN_BEFORE``; empty if nobody asks.
 
     Parameters and FLOPs are counted on fake tensors. Only where they keep the constraints, or for ``whole``, the
-    network is built for what else the study weighs: bytes of its checkpoint, its latency.
+    network is built for what else the study weighs: bytes of its checkpoint, its latency (``latency_lower`` and
+    ``latency_upper`` are its quartiles).
     """
     goals = runtime.spec.goals
     if goals.is_single and goals.latency is None:
@@ -66,7 +67,8 @@ def _measured(runtime: StudyRuntime, goals: Goals, candidate: Candidate) -> dict
     if how is not None:
         inputs = next(iter(runtime.batches(Split.VAL, candidate=candidate).epoch(1)))[0]
         inputs = inputs[torch.arange(how.batch, device=inputs.device) % len(inputs)]
-        found["latency"] = latency.measure(network, inputs, runtime.precision, warmup=how.warmup, runs=how.runs)
+        took = latency.measure(network, inputs, runtime.precision, warmup=how.warmup, runs=how.runs)
+        found |= {"latency": took.median, "latency_lower": took.lower, "latency_upper": took.upper}
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from search.data.looks import looks
+from search.data.image_statistics import image_statistics
 from search.data.sample import Dataset, Split
 from search.records.study import DatasetRecord, Json, StudyRecord, UnitRecord
 from search.runtime.study_runtime import StudyRuntime
@@ -73,6 +73,6 @@ def dataset_record(dataset: Dataset, task: Task) -> DatasetRecord:
         if sizes[split]
     }
     whole = {split.value: sizes[split] for split in Split if sizes[split]}
-    seen = looks(dataset.of(Split.TRAIN)) if task.reads == "images" else {}
+    seen = image_statistics(dataset.of(Split.TRAIN)) if task.reads == "images" else {}
     known = (dataset.name, dataset.classes, table, dataset.fingerprint, dataset.skipped)
     return DatasetRecord(*known, whole, task.reads, task.outputs, seen, task.noun)

@@ -19,9 +19,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from search.data import augment, cache
 from search.data.assembly import cache_folder
 from search.data.formats import formats
+from search.data.image_loader import Request
 from search.data.loader import Loader, Views
 from search.data.sample import Dataset, Split
-from search.data.supply import Request
 from search.errors import UserError
 from search.records.study import EpochRecord, Json, Size, Verdict
 from search.runtime.versions import versions

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from search.data.augment import Augmentation
 from search.data.cache import Frame
+from search.data.image_loader import Request, image_batches
 from search.data.loader import Loader
 from search.data.sample import Dataset, Sample, Split
-from search.data.supply import Request, image_batches
 from search.data.targets import Targets
 from search.errors import UserError
 from search.records.study import Evaluation, Json

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 
+from search.data.image_loader import Request
 from search.data.loader import Loader
 from search.data.sample import Dataset, Sample, Split
-from search.data.supply import Request
 from search.data.texts import Text, Words
 from search.data.tokens import Encoded, TokenBatches, encoded
 from search.errors import UserError

@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from search.data.augment import Augmentation
 from search.data.batches import Batches
 from search.data.cache import Frame
+from search.data.image_loader import Request
 from search.data.loader import Loader
 from search.data.sample import Dataset, Sample, Split
-from search.data.supply import Request
 from search.detection.anchors import Statistics, box_sides, covered, statistics
 from search.detection.detectors import KINDS, Found, Pending, Setting
 from search.detection.evaluator import CocoMeasures
 from search.detection.fixed import fixed
 from search.detection.inheritance import take_over, words
 from search.detection.pyramid import Pyramid, chosen_taps, grid_of
-from search.detection.results import apart, found_in, in_pixels
+from search.detection.results import apart, found_in, in_image
 from search.detection.targets import BoxRows, frame_of, rows
 from search.records.study import Json
 from search.tasks._base import Evaluator, Task
@@ -220,10 +220,12 @@ class Detection(Task):
     ) -> list[Prediction]:
         least = self.chosen.shown_score if wanted.threshold is None else wanted.threshold
         found = []
-        for one, image in zip(outputs.images, given, strict=True):
+        for told, image in zip(outputs.images, given, strict=True):
+            one = in_image(told, image.shown)
             order = one["scores"].argsort(descending=True, stable=True)
             kept = order[one["scores"][order] >= least][: wanted.most]
-            sides = in_pixels(one["boxes"][kept], image.shown, image.width, image.height).tolist()
+            pixels = one["boxes"].new_tensor([image.width, image.height] * 2)
+            sides = (one["boxes"][kept] * pixels).tolist()
             rows = zip(one["labels"][kept].tolist(), one["scores"][kept].tolist(), sides, strict=True)
             found.append(Prediction(boxes=tuple(Box(classes[label], score, *box) for label, score, box in rows)))
         return found

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 from search.data import masks
 from search.data.augment import Augmentation
 from search.data.cache import Frame
+from search.data.image_loader import Request, image_batches
 from search.data.loader import Loader
 from search.data.masks import Masks, WholeFrame
 from search.data.sample import Dataset, Sample, Split
-from search.data.supply import Request, image_batches
 from search.errors import UserError
 from search.tasks._base import Task
 from search.tasks._pixel_evaluator import PixelMeter

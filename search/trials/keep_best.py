@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from search.records.study import Size, rank_key
 from search.runtime import objective_values
 from search.sampling import pruners
 from search.store import reading, writing
 from search.trials.context import TrialContext
 
 
-def is_worth_keeping(context: TrialContext, value: float, weighed: objective_values.Outcome) -> bool:
-    """Return whether a trial is among the best ``keep_checkpoints``, or on the front of several objectives."""
+def is_worth_keeping(
+    context: TrialContext, number: int, size: Size, value: float, weighed: objective_values.Outcome
+) -> bool:
+    """Return whether trial ``number`` is among the best ``keep_checkpoints``, or on the front of several objectives."""
     spec = context.runtime.spec
-    kept = reading.best_values(context.engine, spec.name, spec.keep_checkpoints)
-    if len(kept) < spec.keep_checkpoints or (value > min(kept) if spec.maximize else value < max(kept)):
+    kept = reading.best_rank_keys(context.engine, spec.name, spec.keep_checkpoints)
+    mine = rank_key(spec.goals.objectives, value, weighed.objectives, size, number)
+    if len(kept) < spec.keep_checkpoints or mine < kept[-1]:
         return True
     return bool(spec.goals.further) and not pruners.is_off_front(
         weighed.objectives, value, context.history.trials, spec.goals.objectives

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from search.artifacts import resuming
 from search.data.sample import Split
 from search.records.objectives import QUANTISED
-from search.records.study import TrialState, Verdict
+from search.records.study import Size, TrialState, Verdict
 from search.runtime import few_labels, int8_accuracy, objective_values
 from search.runtime.versions import versions
 from search.sampling.optuna_study import trial_seed
@@ -53,6 +53,7 @@ class Prepared:
     plan: TrainingPlan
     watch: Watch
     rolling: files.Rolling
+    size: Size
 
 
 def prepare(context: TrialContext, claim: Claim, proposal: Proposal | None = None) -> Prepared:
@@ -61,14 +62,15 @@ def prepare(context: TrialContext, claim: Claim, proposal: Proposal | None = Non
     candidate, optuna_number = _candidate(context, claim, proposal)
     seed = trial_seed(runtime.spec.search.seed, number)
     network = runtime.build(candidate, seed)
-    writing.record_size(context.engine, claim, runtime.size(network))
+    size = runtime.size(network)
+    writing.record_size(context.engine, claim, size)
     context.observer.trial_started(number, runtime.space.words(candidate), runtime.epochs(candidate))
     watch = Watch(context, claim, runtime.epochs(candidate))
     rolling = _resuming(context, claim)
     plan = runtime.plan(candidate, seed, watch.on_epoch, context.leave, rolling, network)
     plan = few_labels.adapted(runtime, plan, candidate, network)
     plan = replace(plan, micro_batch=fitted.recall(context.engine, runtime.spec.name, *_memory(context, candidate)))
-    return Prepared(claim, candidate, optuna_number, network, plan, watch, rolling)
+    return Prepared(claim, candidate, optuna_number, network, plan, watch, rolling, size)
 
 
 def _memory(context: TrialContext, candidate: Candidate) -> tuple[str, str]:
@@ -137,7 +139,11 @@ def finish(context: TrialContext, prepared: Prepared, outcome: Outcome, seconds:
         spec.goals, known_costs(context, claim), outcome.epochs, best, pruned=pruned, quantised=integers
     )
     path = None
-    if not pruned and weighed.is_feasible and is_worth_keeping(context, value, weighed):
+    if (
+        not pruned
+        and weighed.is_feasible
+        and is_worth_keeping(context, prepared.claim.number, prepared.size, value, weighed)
+    ):
         kept = runtime.checkpoint(prepared.candidate, prepared.network, outcome)
         path = files.put(context.artifact_store, f"trial-{number:05d}", kept)
     ended = f"ran all {last.epoch} epochs"

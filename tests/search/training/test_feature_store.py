@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from search.data import mapped
+from search.data import array_cache
 from search.training import feature_store
 from search.training.feature_store import Features, FeatureStore
 from search.training.memory_budget import Budgets
@@ -54,7 +54,7 @@ def test_a_full_disk_leaves_them_in_memory(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(mapped.os, "posix_fallocate", full)
+    monkeypatch.setattr(array_cache.os, "posix_fallocate", full)
     store = FeatureStore(CPU, tmp_path, AMPLE)
     assert make(store, "a") is not None
     assert store.find("a") is not None
@@ -77,7 +77,7 @@ def test_the_least_recently_used_leave_memory_first() -> None:
 
 
 def test_what_is_slower_to_read_than_to_compute_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "copy_speed", lambda: 1e6)
+    monkeypatch.setattr(feature_store, "copy_speed", lambda: 1e6)
     store, sample = FeatureStore(CPU, tmp_path, AMPLE), torch.zeros(2, 250_000)
     assert store.why_not(10, sample, seconds_an_image=2.0) == ""
     assert "reading an image's 0.95 MB takes 1000.000 ms" in store.why_not(10, sample, seconds_an_image=0.5)
