@@ -17,6 +17,8 @@ from spaces.decisions._base import (
     check_number,
     read_number,
 )
+from spaces.decisions._learning import learns
+from spaces.decisions.head import attachment
 
 _MOST = 2.0
 
@@ -43,13 +45,24 @@ class AuxiliaryLoss(Decision[float]):
     def choices(self, chain: Chain, within: Range) -> Range:
         return within
 
+    def narrow(self, choices: Range, chain: Chain) -> Range | None:
+        """Return None where nothing in front of the second classifier learns: it would train itself alone."""
+        return choices if _teaches(chain) else None
+
+    def settle(self, value: float, chain: Chain) -> float:
+        return value if value and _teaches(chain) else 0.0
+
     def baseline(self, chain: Chain) -> float:
         return 0.0
 
-    def sample(self, suggest: Suggest, choices: Range) -> float:
+    def sample(self, suggest: Suggest, choices: Range | None) -> float:
+        if choices is None:
+            return 0.0
         return float(suggest.choice("auxiliary_loss.weight", choices.weights))
 
-    def params(self, value: float, choices: Range) -> Mapping[str, Scalar] | None:
+    def params(self, value: float, choices: Range | None) -> Mapping[str, Scalar] | None:
+        if choices is None:
+            return None if value else {}
         return {"auxiliary_loss.weight": value} if value in choices.weights else None
 
     def apply(self, chain: Chain, value: float) -> Chain:
@@ -63,6 +76,12 @@ class AuxiliaryLoss(Decision[float]):
 
     def parse(self, data: Json) -> float:
         return float(read_number(self.name, data, most=_MOST))
+
+
+def _teaches(chain: Chain) -> bool:
+    taps = attachment(chain).taps
+    last = taps[-2 if len(taps) > 1 else -1].unit if taps else -1
+    return any(learns(unit) for unit in chain.units[: last + 1])
 
 
 decision = AuxiliaryLoss()
