@@ -7,13 +7,14 @@ import random
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from spaces import probe
 from spaces.backbones._base import NO_WEIGHTS, Pretrained
 from spaces.candidate import Candidate, Recipe, Structure
 from spaces.chain import Chain
-from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, with_stages
+from spaces.decisions._base import TRAINING, Decision, NotApplicable, Scalar, Stage, Suggest, with_stages
 from spaces.errors import CandidateError, ProbeError, RangeError
 from spaces.plugins import load
 
@@ -100,8 +101,16 @@ class Space:
         decisions: every decision that the task has, by name.
     """
 
-    def __init__(self, pretrained: Pretrained, ranges: Mapping[str, Any], task: str | None = None) -> None:
+    def __init__(
+        self,
+        pretrained: Pretrained,
+        ranges: Mapping[str, Any],
+        task: str | None = None,
+        training: Mapping[str, Scalar] | None = None,
+    ) -> None:
         """Open the decisions named in ``ranges``; the others of the ``task`` keep the plain recipe's value.
+
+        ``training`` is what the study file says of recipe decisions, by name: a value that says the same is no change.
 
         Raises:
             RangeError: a range asks for more than the backbone has, or names no decision.
@@ -111,7 +120,8 @@ class Space:
         if unknown:
             raise RangeError(f"unknown decision {unknown[0]!r}; known: {', '.join(self.decisions)}")
         self.pretrained = pretrained
-        self.chain = with_stages(pretrained.chain)
+        chain = with_stages(pretrained.chain)
+        self.chain = replace(chain, facts={**chain.facts, TRAINING: dict(training or {})})
         self.choices: dict[str, Any] = {}
         self.dropped: dict[str, str] = {}
         self._edited: OrderedDict[tuple[Chain, str, str], Chain] = OrderedDict()

@@ -25,6 +25,8 @@ V = TypeVar("V")
 T = TypeVar("T")
 AS_STUDY = "study"
 """Value of a recipe decision that leaves the matter to the study file's ``training`` section."""
+TRAINING = "training"
+"""Fact of a chain: what the study file's ``training`` section says, by the name of the decision it stands for."""
 
 
 class Stage(IntEnum):
@@ -155,6 +157,12 @@ class Decision(ABC, Generic[V]):
     @abstractmethod
     def parse(self, data: Json) -> V:
         """Read what ``dump`` wrote. Raises CandidateError when the data is not of this decision."""
+
+
+def of_study(decision: str, chain: Chain) -> Any:
+    """Return what the study file's ``training`` section says of a recipe decision; None where there is no study."""
+    said = chain.facts.get(TRAINING)
+    return said.get(decision) if isinstance(said, Mapping) else None
 
 
 def with_stages(chain: Chain) -> Chain:

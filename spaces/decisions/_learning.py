@@ -44,7 +44,9 @@ def may_freeze(unit: Unit) -> bool:
     """Return whether freezing ``unit`` would change anything: parameters that learn, statistics that move."""
     if unit.trainable is Trainable.NONE:
         return False
-    return any(True for _ in learning(unit)) or any(isinstance(layer, _MOVED_BY_MODE) for layer in unit.module.modules())
+    return any(True for _ in learning(unit)) or any(
+        isinstance(layer, _MOVED_BY_MODE) for layer in unit.module.modules()
+    )
 
 
 def effect(chain: Chain) -> tuple[tuple[frozenset[int], bool], ...]:

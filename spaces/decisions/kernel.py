@@ -186,7 +186,8 @@ def _places(first: str, chain: Chain) -> list[int]:
     """
     stage = next((stage for stage, names in stages(chain).items() if first in names), first)
     members = units_at("kernel", stage, chain)
-    behind = {name for name in stages(chain)[stage][stages(chain)[stage].index(first) :]} if members else set()
+    names = stages(chain)[stage]
+    behind = set(names[names.index(first) :])
     return [place for place in members if chain.units[place].name in behind]
 
 

@@ -99,9 +99,7 @@ class LoRA(Decision[Updates]):
 
     def narrow(self, choices: Choices, chain: Chain) -> Choices:
         sole = {
-            rank: narrowest(
-                EVERYWHERE, [place for place, unit in enumerate(chain) if _targets(unit, rank)], chain
-            )
+            rank: narrowest(EVERYWHERE, [place for place, unit in enumerate(chain) if _targets(unit, rank)], chain)
             for rank in choices.within.ranks
         }
         return replace(choices, sole=sole)

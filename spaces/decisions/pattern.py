@@ -96,7 +96,7 @@ class Pattern(Decision[Learns]):
         return found | ({"pattern.stage": value.stage} if value.stage else {})
 
     def settle(self, value: Learns, chain: Chain) -> Learns:
-        """Return ``value``; all or the head alone where that comes to the same, all where a chosen stage was dropped."""
+        """Return ``value``; all or the head alone where that is the same, all where a chosen stage was dropped."""
         if value.kind == "stage" and not _at(value.stage, chain):
             return Learns()
         wanted = effect(self.apply(chain, value))

@@ -74,7 +74,10 @@ def transformer() -> nn.Module:
     return VisionTransformer(32, 8, num_layers=3, num_heads=2, hidden_dim=8, mlp_dim=16, num_classes=5)
 
 
-NETWORKS = {make.__name__: (make, size) for make, size in ((convolutional, 16), (classifier_of_two_layers, 16), (transformer, 32))}
+NETWORKS = {
+    make.__name__: (make, size)
+    for make, size in ((convolutional, 16), (classifier_of_two_layers, 16), (transformer, 32))
+}
 
 
 @cache
