@@ -228,6 +228,7 @@ def _frame(
         mean=tuple(expected["mean"]),
         std=tuple(expected["std"]),
         interpolation=expected["interpolation"],
+        levels=getattr(samples[0].input, "levels", None),
     )
     seen = feed.inputs(torch.arange(1), 1)[0]
     found = transform_of(frame)(first)
