@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from spaces import probe
 from spaces.candidate import Json
 from spaces.chain import Chain
 from spaces.decisions._base import (
@@ -18,7 +19,6 @@ from spaces.decisions._base import (
     read_number,
 )
 from spaces.decisions._learning import learns
-from spaces.decisions.head import attachment
 
 _MOST = 2.0
 
@@ -79,9 +79,11 @@ class AuxiliaryLoss(Decision[float]):
 
 
 def _teaches(chain: Chain) -> bool:
-    taps = attachment(chain).taps
-    last = taps[-2 if len(taps) > 1 else -1].unit if taps else -1
-    return any(learns(unit) for unit in chain.units[: last + 1])
+    """Return whether anything learns up to where the second classifier stands: the last stage of maps but one."""
+    maps = [(facts.reduction, place) for place, facts in enumerate(probe.describe(chain)) if len(facts.out_shape) > 1]
+    ends = sorted(dict(maps).values())
+    place = ends[-2 if len(ends) > 1 else -1] if ends else -1
+    return any(learns(unit) for unit in chain.units[: place + 1])
 
 
 decision = AuxiliaryLoss()
