@@ -231,6 +231,7 @@ def _frame(
         mean=tuple(expected["mean"]),
         std=tuple(expected["std"]),
         interpolation=expected["interpolation"],
+        levels=getattr(samples[0].input, "levels", None),
     )
     seen = loader.inputs(torch.arange(1), 1)[0]
     found = transform_of(frame)(first)

@@ -120,9 +120,12 @@ def _preprocessing(facts: ModelFacts) -> str:
     if frame is None:
         return f"## Preprocessing\n\nAs ftsearch's task `{facts.task}` prepares its inputs.\n"
     height, width = frame.size
+    deep = ""
+    if frame.levels is not None:
+        deep = " Images of more than 8 bits are scaled first: {:g} becomes 0, {:g} becomes 255.".format(*frame.levels)
     return (
         f"## Preprocessing\n\nRGB; {_FITS[frame.fit].format(frame.interpolation, *frame.resize, height, width)}; "
-        f"divided by 255; minus {list(frame.mean)}, divided by {list(frame.std)} (red, green, blue).\n"
+        f"divided by 255; minus {list(frame.mean)}, divided by {list(frame.std)} (red, green, blue).{deep}\n"
     )
 
 

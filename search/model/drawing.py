@@ -15,6 +15,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
 from search.artifacts import write_whole
+from search.data import decoding
 from search.data.images import FileImage
 from search.errors import UserError
 from search.report.theme import class_colour, rgb
@@ -90,7 +91,10 @@ def write_picture(place: Path, source: Path, predicted: Prediction, classes: Seq
     Raises:
         UserError: ``place`` cannot be written.
     """
-    _save(place, drawn(FileImage(source).open(), predicted, classes), "JPEG", quality=_QUALITY)
+    image, size = FileImage(source).open(), decoding.upright_size(source)
+    # What is said is in pixels of the file; a picture beyond all needs is read reduced.
+    image = image if image.size == size else image.resize(size)
+    _save(place, drawn(image, predicted, classes), "JPEG", quality=_QUALITY)
 
 
 def write_mask(place: Path, mask: Tensor) -> None:

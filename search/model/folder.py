@@ -40,6 +40,8 @@ class Frame:
         interpolation: ``bilinear`` or ``bicubic``.
         fit: ``crop`` cuts ``size`` from the centre, ``stretch`` squashes the whole image to it, ``letterbox`` keeps its
             proportions, with grey bars beside it.
+        levels: what is black and what is white in images of more than 8 bits a channel, as the training data had them;
+            None where they had no such images.
     """
 
     size: tuple[int, int]
@@ -48,6 +50,7 @@ class Frame:
     std: tuple[float, float, float]
     interpolation: str
     fit: Fit = "crop"
+    levels: tuple[float, float] | None = None
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
 
@@ -251,6 +254,8 @@ def _verify(folder: Path) -> dict[str, str]:
     if not {FACTS, CANDIDATE} <= set(listed):
         raise UserError(f"{path} does not list {FACTS} and {CANDIDATE}; export the model again")
     for name, expected in listed.items():
+        if not _is_inside(folder, name):
+            raise UserError(f"{path} lists {name!r}, which is no file of this folder; export the model again")
         try:
             found = _sha256(folder / name)
         except OSError as error:
@@ -261,6 +266,15 @@ def _verify(folder: Path) -> dict[str, str]:
                 f"{expected[:16]}; export the model again"
             )
     return listed
+
+
+def _is_inside(folder: Path, name: str) -> bool:
+    """Return whether ``name`` is missing or a regular file in ``folder``, and no device or link out of it."""
+    try:
+        path = (folder / name).resolve()
+        return path.is_relative_to(folder.resolve()) and (path.is_file() or not path.exists())
+    except (OSError, ValueError, RuntimeError):
+        return False
 
 
 def seal(folder: Path) -> None:

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torchvision.transforms import v2
 
-from search.data import cache
+from search.data import cache, decoding
 from search.data.assembly import in_parallel
-from search.data.images import EXTENSIONS, FileImage, why_broken
+from search.data.images import EXTENSIONS, FileImage
 from search.data.texts import Text, Words
 from search.detection.targets import frame_of
 from search.errors import DataError, UserError
@@ -75,49 +75,33 @@ class Inputs(ABC):
         """Return several inputs as one tensor."""
 
 
-class Cover(v2.Transform):  # type: ignore[misc]  # torchvision has no types
-    """Scales an image, its proportions kept, until it covers ``size`` (height, width)."""
+class Fitted(v2.Transform):  # type: ignore[misc]  # torchvision has no types
+    """Fits a PIL image in RGB into the network's input as validation did: cropped, stretched or with grey bars."""
 
-    def __init__(self, size: tuple[int, int], interpolation: v2.InterpolationMode) -> None:
+    def __init__(self, frame: cache.Frame) -> None:
         super().__init__()
-        self.size = size
-        self.interpolation = interpolation
-
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        height, width = v2.functional.get_size(inpt)
-        scale = max(self.size[0] / height, self.size[1] / width)
-        scaled = [max(int(height * scale), self.size[0]), max(int(width * scale), self.size[1])]
-        return v2.functional.resize(inpt, scaled, self.interpolation, antialias=True)
-
-    def extra_repr(self) -> str:
-        return f"size={self.size}, interpolation={self.interpolation}"
-
-
-class Letterbox(v2.Transform):  # type: ignore[misc]  # torchvision has no types
-    """Scales a PIL image, its proportions kept, until it fits into ``size`` (height, width), with grey bars beside."""
-
-    def __init__(self, size: tuple[int, int], interpolation: str) -> None:
-        super().__init__()
-        self.frame = frame_of("letterbox", size, interpolation)
+        self.frame = frame
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         return Image.fromarray(np.ascontiguousarray(self.frame.render(inpt).transpose(1, 2, 0)))
 
     def extra_repr(self) -> str:
-        return f"size={self.frame.size}, interpolation={self.frame.interpolation}"
+        fit = f"size={self.frame.size}, fit={self.frame.fit}, interpolation={self.frame.interpolation}"
+        return f"{fit}, resize={self.frame.resize}" if self.frame.fit == "crop" else fit
+
+
+def fitting(frame: Frame) -> cache.Frame:
+    """Return how validation fitted images into the arrays that it gave the network."""
+    if frame.fit == "crop":
+        return cache.Frame(frame.size, frame.resize, frame.interpolation, whole=False)
+    return frame_of(frame.fit, frame.size, frame.interpolation)
 
 
 def transform_of(frame: Frame) -> Transform:
     """Return torchvision's transform for ``frame``: a PIL image in RGB -> ``(3, H, W)``, normalised."""
-    mode = v2.InterpolationMode(frame.interpolation)
-    fitted: list[Any] = [Cover(frame.resize, mode), v2.CenterCrop(list(frame.size))]
-    if frame.fit == "stretch":
-        fitted = [v2.Resize(list(frame.size), mode, antialias=True)]
-    elif frame.fit == "letterbox":
-        fitted = [Letterbox(frame.size, frame.interpolation)]
     return v2.Compose(
         [
-            *fitted,
+            Fitted(fitting(frame)),
             v2.PILToTensor(),
             v2.ToDtype(torch.float32, scale=True),
             v2.Normalize(list(frame.mean), list(frame.std)),
@@ -132,11 +116,8 @@ class Images(Inputs):
 
     def __init__(self, frame: Frame) -> None:
         self.transform = transform_of(frame)
-        self._frame = (
-            cache.Frame(frame.size, frame.resize, frame.interpolation, whole=False)
-            if frame.fit == "crop"
-            else frame_of(frame.fit, frame.size, frame.interpolation)
-        )
+        self._frame = fitting(frame)
+        self._levels = frame.levels
 
     def listed(self, place: Path, text_column: str = "", pair_column: str = "") -> list[Item]:
         if text_column or pair_column:
@@ -148,18 +129,21 @@ class Images(Inputs):
     def given(self, original: Original) -> InputInfo:
         if not isinstance(original, Image.Image):
             raise UserError(f"expected a PIL image, got {type(original).__name__}")
-        return InputInfo(original.width, original.height, self._frame.shown(original.width, original.height))
+        return self._given(original.width, original.height)
+
+    def _given(self, width: int, height: int) -> InputInfo:
+        return InputInfo(width, height, self._frame.shown(width, height))
 
     def read(self, items: Sequence[Item]) -> list[Ready | str]:
         return in_parallel(self._read, items)
 
     def _read(self, item: Item) -> Ready | str:
-        image = FileImage(Path(str(item)))
+        image = FileImage(Path(str(item)), self._levels)
         try:
-            opened = image.open()
-            return Ready(self.transform(opened), self.given(opened))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            return why_broken(image) or str(error) or type(error).__name__
+            # Boxes and masks are given in pixels of the file, though a picture beyond all needs is read reduced.
+            return Ready(self.transform(image.open()), self._given(*decoding.upright_size(image.path)))
+        except (OSError, ValueError) as error:
+            return str(error) or type(error).__name__
 
     def batch(self, inputs: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(inputs))

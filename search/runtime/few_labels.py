@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from search.data.assembly import in_parallel
-from search.data.images import EXTENSIONS, FileImage, why_broken
+from search.data.assembly import Listed, OnError, readable
+from search.data.images import EXTENSIONS, FileImage
 from search.data.loader import Loader
 from search.data.sample import Dataset, Sample, Split
 from search.errors import DataError, UserError
@@ -108,25 +108,15 @@ def unlabelled(spec: StudySpec) -> Unlabelled:
 
 
 @lru_cache(maxsize=2)
-def _unlabelled(folder: Path, on_error: str) -> Unlabelled:
+def _unlabelled(folder: Path, on_error: OnError) -> Unlabelled:
     if not folder.is_dir():
         raise DataError(f"data.unlabelled: there is no folder {folder}; it is relative to the study file")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
     images = [FileImage(path) for path in paths if not path.name.startswith(".")]
-    broken = in_parallel(why_broken, images)
-    if on_error == "refuse":
-        for image, reason in zip(images, broken, strict=True):
-            if reason:
-                raise DataError(
-                    f"data.unlabelled: cannot read the image {image.name}: {reason}; "
-                    "remove it, or set `on_error: skip` under `data:`"
-                )
-    images = [image for image, reason in zip(images, broken, strict=True) if not reason]
     if not images:
         raise DataError(f"data.unlabelled: there is no image in {folder}; expected files such as .jpg or .png")
-    samples = tuple(Sample(image, 0, split) for split in (Split.TRAIN, Split.VAL) for image in images)
-    return Unlabelled(Dataset("unlabelled", ("?",), samples, _fingerprint(images)))
-
-
-def _fingerprint(images: list[FileImage]) -> str:
-    return hashlib.sha256(b"".join(in_parallel(FileImage.digest, images))).hexdigest()
+    listed, digests, _ = readable("data.unlabelled", [Listed(image, None) for image in images], on_error)
+    if not listed:
+        raise DataError(f"data.unlabelled: no image in {folder} can be read")
+    samples = tuple(Sample(item.input, 0, split) for split in (Split.TRAIN, Split.VAL) for item in listed)
+    return Unlabelled(Dataset("unlabelled", ("?",), samples, hashlib.sha256(b"".join(digests)).hexdigest()))

@@ -301,7 +301,8 @@ def open_runtime(spec: StudySpec, device: str = "auto", dataset: Dataset | None 
     for unit in pretrained.chain:
         unit.module.requires_grad_(False)
     task = task.bind(spec.task_options, dataset, pretrained)
-    space = Space(pretrained, spec.space, task.name)
+    training = {"augmentation": spec.training.augmentation, "batch_size": spec.training.batch_size}
+    space = Space(pretrained, spec.space, task.name, training)
     store = _store(spec, precision)
     return StudyRuntime(spec, task, dataset, pretrained, space, precision, input_size, store)
 

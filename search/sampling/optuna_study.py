@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -56,6 +56,8 @@ class Asked:
     suggest: OptunaSuggest
     _trial: Trial = field(repr=False)
     _sampler: BaseSampler = field(repr=False)
+    _drawn: Trial | None = field(default=None, repr=False)
+    """The trial that the sampler drew, where ``_trial`` holds what it settled to."""
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -68,7 +70,8 @@ class Asked:
     @property
     def marks(self) -> Mapping[str, Any]:
         """What the sampler wrote on the trial: its generation, of a genetic algorithm."""
-        found = self._trial.storage.get_trial_system_attrs(self._trial._trial_id)
+        drawn = self._drawn or self._trial
+        found = drawn.storage.get_trial_system_attrs(drawn._trial_id)
         return {name: value for name, value in found.items() if name.endswith(":generation")}
 
     @property
@@ -156,6 +159,13 @@ class Sampling:
         study = optuna.create_study(storage=view, directions=self._directions, sampler=sampler)
         trial = study.ask()
         return Asked(OptunaSuggest(trial), trial, sampler)
+
+    def settled(self, asked: Asked, number: int, params: Mapping[str, Any]) -> Asked:
+        """Return what was ``asked`` for trial ``number`` with the parameters that it settled to.
+
+        These alone are stored and learnt from: a value without an effect would teach the sampler noise.
+        """
+        return replace(self.ask(number, params), _sampler=asked._sampler, _drawn=asked._trial)
 
     def open(self, asked: Asked) -> int:
         """Enter the proposal into Optuna's tables as a running trial and return its number there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from search.artifacts import remove_checkpoint
 from search.records.study import Size, rank_key
 from search.runtime import objective_values
 from search.sampling import pruners
@@ -36,4 +37,4 @@ def remove_surplus(context: TrialContext) -> None:
             if not pruners.is_off_front(past.objectives, past.value, trials, wanted):
                 continue
         writing.forget_checkpoint(context.engine, spec.name, number)
-        context.artifact_store.remove(checkpoint)
+        remove_checkpoint(context.artifact_store, checkpoint)

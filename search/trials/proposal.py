@@ -129,8 +129,7 @@ class Proposer:
         fixed = {name: value for name, value in params.items() if decision_of(name) not in FREE_BESIDE}
         shared = _shared(other)
         for attempt in range(REDRAWS):
-            asked = self.sampling.ask(number, beside=fixed, attempt=attempt)
-            drawn = self.runtime.space.sample(asked.suggest)
+            drawn, asked = self._drawn(number, self.sampling.ask(number, beside=fixed, attempt=attempt))
             if _shared(drawn) == shared and drawn.fingerprint not in self.history.fingerprints:
                 known, excesses = self._appraised(drawn)
                 if not _breaks(excesses):
@@ -178,8 +177,7 @@ class Proposer:
                 continue  # of decisions, a format or a backbone that is not this study's
             if params is None:
                 continue
-            asked = self.sampling.ask(number, params)
-            candidate = space.sample(asked.suggest)
+            candidate, asked = self._drawn(number, self.sampling.ask(number, params))
             if candidate.fingerprint not in seen:
                 seen.add(candidate.fingerprint)
                 known, excesses = self._appraised(candidate)
@@ -206,8 +204,8 @@ class Proposer:
         rejected: list[Rejected] = []
         left, drawn, decided = count, 0, opening(self.runtime.space, number) or None
         for attempt in range(count + REDRAWS + REJECTIONS):
-            asked = self.sampling.ask(number, attempt=attempt, rejected=rejected, beside=decided)
-            candidate = self.runtime.space.sample(asked.suggest)
+            drawn_from = self.sampling.ask(number, attempt=attempt, rejected=rejected, beside=decided)
+            candidate, asked = self._drawn(number, drawn_from)
             known, excesses = self._appraised(candidate)
             if _breaks(excesses):
                 rejected.append(self.sampling.reject(asked, excesses))
@@ -223,6 +221,16 @@ class Proposer:
                 left -= 1
             if not left or drawn == count + REDRAWS:
                 return
+
+    def _drawn(self, number: int, asked: Asked) -> tuple[Candidate, Asked]:
+        """Return the candidate of ``asked``, and it with only those parameters that have an effect in the candidate."""
+        space = self.runtime.space
+        candidate = space.sample(asked.suggest)
+        params = space.params(candidate)
+        if params is None or params == asked.params:
+            return candidate, asked
+        settled = self.sampling.settled(asked, number, params)
+        return space.sample(settled.suggest), settled
 
     def _appraised(self, candidate: Candidate) -> tuple[Mapping[str, float], Mapping[str, float]]:
         """Return what ``candidate`` costs and the excess of every constraint on that."""

@@ -56,6 +56,9 @@ class Dropout(Decision[Shares]):
             return replace(choices, depth=0.0)
         return choices
 
+    def settle(self, value: Shares, chain: Chain) -> Shares:
+        return value if self.narrow(Range(depth=_MOST), chain).depth else replace(value, depth=0.0)
+
     def baseline(self, chain: Chain) -> Shares:
         return Shares()
 

@@ -66,6 +66,9 @@ class Length(Decision[int]):
     def keeps_function(self, value: int, chain: Chain) -> bool:
         return value in (0, chain.input_size[1])
 
+    def settle(self, value: int, chain: Chain) -> int:
+        return value if chain.kind == "tokens" and value < chain.input_size[1] else 0
+
     def apply(self, chain: Chain, value: int) -> Chain:
         if value in (0, chain.input_size[1]) or chain.kind != "tokens":
             return chain

@@ -80,6 +80,9 @@ class MixingDecision(Decision[Mixing]):
         inside = low <= value.alpha <= high
         return {"mixing.kind": value.kind, f"mixing.{value.kind}": value.alpha} if inside else None
 
+    def settle(self, value: Mixing, chain: Chain) -> Mixing:
+        return Mixing() if value.kind == "none" else value
+
     def apply(self, chain: Chain, value: Mixing) -> Chain:
         return chain
 

@@ -83,6 +83,9 @@ class PseudoDecision(Decision[Pseudo]):
         }
         return found if inside else None
 
+    def settle(self, value: Pseudo, chain: Chain) -> Pseudo:
+        return value if value.weight else Pseudo()
+
     def apply(self, chain: Chain, value: Pseudo) -> Chain:
         return chain
 

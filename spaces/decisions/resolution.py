@@ -91,6 +91,9 @@ class Resolution(Decision[tuple[int, int]]):
     def keeps_function(self, value: tuple[int, int], chain: Chain) -> bool:
         return value in ((0, 0), chain.input_size)
 
+    def settle(self, value: tuple[int, int], chain: Chain) -> tuple[int, int]:
+        return (0, 0) if value == chain.input_size else value
+
     def apply(self, chain: Chain, value: tuple[int, int]) -> Chain:
         if value in ((0, 0), chain.input_size):
             return chain

@@ -136,7 +136,10 @@ class Stride(Decision[Strides]):
     def settle(self, value: Strides, chain: Chain) -> Strides:
         left = {reduction.name for reduction in reductions(chain)} if value.off else set()
         off = tuple(name for name in value.off if name in left)
-        return Strides(off, value.dilated and bool(off))
+        settled = Strides(off, value.dilated and bool(off))
+        if settled.dilated and not any("dilated" in unit.edits for unit in self.apply(chain, settled)):
+            return Strides(off)  # nothing behind has a kernel that could reach farther
+        return settled
 
     def apply(self, chain: Chain, value: Strides) -> Chain:
         if not value.off:

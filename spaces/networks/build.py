@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from spaces.chains import probe
 from spaces.chains.chain import Chain, Trainable, Unit, is_norm_layer
+from spaces.decisions._learning import learning
 from spaces.decisions.dropout import Shares
 from spaces.decisions.head import attachment
 from spaces.decisions.penalty import Penalty
@@ -146,13 +147,9 @@ class Network(nn.Module):
 
     def _learn(self) -> None:
         for unit, module in zip(self.chain, self.units, strict=True):
-            for parameter in module.parameters():
-                parameter.requires_grad_(unit.trainable is Trainable.ALL)
-            if unit.trainable in (Trainable.NORM, Trainable.BIAS):
-                for parameter in _selected(module, unit.trainable):
-                    parameter.requires_grad_(True)
-            for parameter in adapters.adapted(module):
-                parameter.requires_grad_(False)
+            module.requires_grad_(False)
+            for parameter in learning(unit, module):
+                parameter.requires_grad_(True)
             for parameter in _added(unit, module):
                 parameter.requires_grad_(True)
 
@@ -201,15 +198,6 @@ def _is_channels_last(features: Tensor) -> bool:
         and not features.is_contiguous()
         and features.is_contiguous(memory_format=torch.channels_last)
     )
-
-
-def _selected(module: nn.Module, kind: Trainable) -> Iterator[nn.Parameter]:
-    if kind is Trainable.BIAS:
-        yield from (parameter for name, parameter in module.named_parameters() if name.rpartition(".")[2] == "bias")
-        return
-    for layer in module.modules():
-        if is_norm_layer(layer):
-            yield from layer.parameters(recurse=False)
 
 
 def build(chain: Chain, values: Mapping[str, Any], head: Head, seed: int) -> Network:

@@ -7,17 +7,20 @@ import random
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from spaces.backbones._base import NO_WEIGHTS, Pretrained
 from spaces.candidate import Candidate, Recipe, Structure
 from spaces.chains import probe
 from spaces.chains.chain import Chain
-from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, with_stages
+from spaces.decisions._base import TRAINING, Decision, NotApplicable, Scalar, Stage, Suggest, with_stages
 from spaces.errors import CandidateError, ProbeError, RangeError
 from spaces.plugins import load
 
 _DRAWS = 64
+_EDITS = (Stage.CUT, Stage.RESHAPE, Stage.INSERT)
+"""Stages of what may fail to run together."""
 _REMEMBERED = 32
 """Edited chains that a space keeps: a candidate's are walked several times, and its edits cost a probe each."""
 
@@ -98,8 +101,16 @@ class Space:
         decisions: every decision that the task has, by name.
     """
 
-    def __init__(self, pretrained: Pretrained, ranges: Mapping[str, Any], task: str | None = None) -> None:
+    def __init__(
+        self,
+        pretrained: Pretrained,
+        ranges: Mapping[str, Any],
+        task: str | None = None,
+        training: Mapping[str, Scalar] | None = None,
+    ) -> None:
         """Open the decisions named in ``ranges``; the others of the ``task`` keep the plain recipe's value.
+
+        ``training`` is what the study file says of recipe decisions, by name: a value that says the same is no change.
 
         Raises:
             RangeError: a range asks for more than the backbone has, or names no decision.
@@ -109,7 +120,8 @@ class Space:
         if unknown:
             raise RangeError(f"unknown decision {unknown[0]!r}; known: {', '.join(self.decisions)}")
         self.pretrained = pretrained
-        self.chain = with_stages(pretrained.chain)
+        chain = with_stages(pretrained.chain)
+        self.chain = replace(chain, facts={**chain.facts, TRAINING: dict(training or {})})
         self.choices: dict[str, Any] = {}
         self.dropped: dict[str, str] = {}
         self._edited: OrderedDict[tuple[Chain, str, str], Chain] = OrderedDict()
@@ -122,10 +134,7 @@ class Space:
                     self.choices[name] = found
 
     def sample(self, suggest: Suggest) -> Candidate:
-        """Return a candidate drawn through ``suggest``; it always builds.
-
-        Decisions that do not go together are taken back, the last one first, until what is left runs.
-        """
+        """Return a candidate drawn through ``suggest``; it is settled and always builds."""
         drawn: dict[str, Any] = {}
         chain = self.chain
         for name, decision in self.decisions.items():
@@ -134,7 +143,7 @@ class Space:
                 drawn[name] = decision.sample(suggest, self._narrowed(name, chain))
             with suppress(ProbeError):  # it is taken back below, whatever is asked for in between
                 chain = self._after(chain, decision, decision.settle(drawn[name], chain))
-        return self._candidate(drawn)
+        return self.candidate(drawn)
 
     def _narrowed(self, name: str, chain: Chain) -> Any:
         try:
@@ -144,7 +153,7 @@ class Space:
 
     def baseline(self) -> Candidate:
         """Return the plain recipe: a new classifier, everything trained with SGD, nothing changed."""
-        return self._candidate({name: decision.baseline(self.chain) for name, decision in self.decisions.items()})
+        return self.candidate({name: decision.baseline(self.chain) for name, decision in self.decisions.items()})
 
     def extremes(self) -> tuple[Candidate, Candidate]:
         """Return the smallest and the largest candidate."""
@@ -154,7 +163,7 @@ class Space:
             both = decision.extremes(self.choices[name], self.chain) if name in self.choices else plain
             for chosen, value in zip(values, both, strict=True):
                 chosen[name] = value
-        return self._candidate(values[0]), self._candidate(values[1])
+        return self.candidate(values[0]), self.candidate(values[1])
 
     def parameters(self) -> dict[str, str]:
         """Return every parameter that a candidate may have, with its range in words, in order of the decisions.
@@ -255,10 +264,12 @@ class Space:
                 self._edited.popitem(last=False)
         return changed
 
-    def _candidate(self, drawn: Mapping[str, Any]) -> Candidate:
+    def candidate(self, drawn: Mapping[str, Any]) -> Candidate:
+        """Return the candidate of the values ``drawn``, one for every decision, settled: what has no effect in it is
+        the plain recipe's. Changes that do not run together are taken back, the last one first."""
         decisions = self.decisions
         values = dict(drawn)
-        revertible = [name for name in reversed(decisions) if decisions[name].stage < Stage.FREEZE]
+        revertible = [name for name in reversed(decisions) if decisions[name].stage in _EDITS]
         while True:
             try:
                 settled, chain = self._settled(values)
@@ -272,6 +283,14 @@ class Space:
                 return self._dumped(settled, chain.input_size)
 
     def _settled(self, drawn: Mapping[str, Any]) -> tuple[dict[str, Any], Chain]:
+        values, chain = self._settled_in_turn(drawn)
+        for decision in self.decisions.values():
+            said = decision.reconcile(values, chain, self.choices)
+            if any(values[name] != value for name, value in said.items()):
+                values, chain = self._settled_in_turn({**values, **said})
+        return values, chain
+
+    def _settled_in_turn(self, drawn: Mapping[str, Any]) -> tuple[dict[str, Any], Chain]:
         chain = self.chain
         values: dict[str, Any] = {}
         for name, decision in self.decisions.items():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -171,3 +172,17 @@ def test_the_card_may_be_added_to(tmp_path: Path) -> None:
     assert model_folder.read(folder) == FACTS
     assert model_folder.CARD not in (folder / "SHA256SUMS").read_text()
     assert model_folder.read(written(folder)) == FACTS
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "../secret", "link", "pipe", "folder", "a\0b", "sub/../../secret"])
+@pytest.mark.timeout(20)
+def test_checksums_reach_no_file_outside_of_the_folder(tmp_path: Path, name: str) -> None:
+    folder = written(tmp_path / "model")
+    (tmp_path / "secret").write_text("secret")
+    (folder / "link").symlink_to("/dev/zero")
+    os.mkfifo(folder / "pipe")
+    (folder / "folder").mkdir()
+    with (folder / "SHA256SUMS").open("a") as file:
+        file.write(f"{'0' * 64}  {name}\n")
+    with pytest.raises(UserError, match=r"SHA256SUMS lists .*, which is no file of this folder; export"):
+        model_folder.read(folder)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
+from search.data import decoding
 from search.data.cache import Frame as CacheFrame
 from search.data.masks import WholeFrame
 from search.data.texts import Text
 from search.detection.targets import frame_of
 from search.errors import DataError, UserError
 from search.model.folder import Frame, TextFrame
-from search.model.inputs import Images, TextInputs, images_in, transform_of
+from search.model.inputs import Images, Ready, TextInputs, images_in, transform_of
 
 
 def frame(fit: str, size: tuple[int, int] = (48, 80), interpolation: str = "bilinear") -> Frame:
@@ -136,3 +138,26 @@ def test_texts_of_another_kind_are_refused(tmp_path: Path) -> None:
         inputs().listed(tmp_path)
     with pytest.raises(DataError, match=r"a.png is an image, but this model reads texts"):
         inputs().listed(tmp_path / "a.png")
+
+
+def test_deep_images_are_scaled_as_the_training_data_were(tmp_path: Path) -> None:
+    Image.fromarray(np.full((64, 64), 1000, dtype=np.uint16)).save(tmp_path / "a.png")
+    made = replace(frame("stretch", (8, 8)), mean=(0.0,) * 3, std=(1.0,) * 3, levels=(0.0, 4000.0))
+    (ready,) = Images(made).read([tmp_path / "a.png"])
+    assert isinstance(ready, Ready)
+    assert ready.inputs.unique().item() == pytest.approx(64 / 255)
+
+
+def test_boxes_of_a_picture_that_is_read_reduced_are_in_pixels_of_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "LARGE", 1000)
+    Image.new("RGB", (90, 60)).save(tmp_path / "a.png")
+    (ready,) = Images(frame("letterbox")).read([tmp_path / "a.png"])
+    assert isinstance(ready, Ready)
+    assert (ready.given.width, ready.given.height) == (90, 60)
+
+
+def test_a_picture_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"none")
+    assert Images(frame("crop")).read([tmp_path / "a.png"]) == ["not an image, or of an unknown format"]

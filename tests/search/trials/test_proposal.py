@@ -219,3 +219,17 @@ def test_companions_keep_the_constraints(proposer: Open) -> None:
     other = own.runtime.space.baseline()
     found = [own.propose_beside(number, other) for number in range(1, 5)]
     assert all(one is None or one.known["parameters"] < 740e3 for one in found)
+
+
+def test_only_parameters_with_an_effect_are_stored_and_learnt_from(proposer: Open) -> None:
+    own = proposer()
+    settled = 0
+    for number in range(1, 12):
+        found = own.propose(number)
+        space = own.runtime.space
+        assert found.asked.params == space.params(found.candidate)
+        assert set(found.asked.distributions) == set(found.asked.params)
+        frozen = found.candidate.structure.choices["freeze"] == len(space.apply(found.candidate))
+        assert not frozen or not any("lr_backbone" in name for name in found.asked.params)
+        settled += frozen
+    assert settled
