@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from search.data.assembly import in_parallel
 from search.data.sample import Sample, Split
-from search.records import Overlap
+from search.records.study import Overlap
 
 
 def overlaps(samples: Sequence[Sample]) -> tuple[Overlap, ...]:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from search import study as sampling
-from search.records import StudyRecord, TrialRecord
+from search.records.study import StudyRecord, TrialRecord
 from search.report import parameters, picks
+from search.sampling.importance import importances
 
 FEWEST = 5
 """Trials on either side of a comparison."""
@@ -116,7 +116,7 @@ def intervals(trials: Sequence[TrialRecord], *, maximize: bool) -> dict[str, tup
     rounds = 0
     for _ in range(_REPEATS):
         drawn = [chosen[place] for place in random.integers(0, len(chosen), len(chosen))] if chosen else []
-        shares = sampling.importances(drawn, maximize=maximize)
+        shares = importances(drawn, maximize=maximize)
         rounds += bool(shares)
         for name, share in shares.items():
             found[name].append(share)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from search import study as sampling
-from search.records import StudyRecord, TrialRecord
+from search.records.study import StudyRecord, TrialRecord
 from search.report import effects, parameters, picks, theme
 from search.report.confirmed import sentences
+from search.sampling.importance import importances
 
 FEWEST = 20
 """Complete trials below which a search has learnt nothing that another seed would not turn round."""
@@ -24,7 +24,7 @@ def findings(study: StudyRecord) -> list[str]:
 
 def _mattered(study: StudyRecord) -> str:
     done, judged = effects.comparable(study), picks.with_values(study, 1000)
-    shares = sampling.importances(judged, maximize=study.maximize)
+    shares = importances(judged, maximize=study.maximize)
     likely = effects.intervals(judged, maximize=study.maximize)
     top = [name for name, share in shares.items() if share >= 0.05 and likely.get(name, (0.0, 0.0))[0] >= 0.02][:3]
     if not top:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from statistics import NormalDist, variance
 from typing import NamedTuple
 
-from search.records import StudyRecord, TrialRecord, TrialState
+from search.records.study import StudyRecord, TrialRecord, TrialState
 from search.report import theme
 from search.report.confirmed import Confirmed, whole
 

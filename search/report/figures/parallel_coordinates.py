@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from search import study as sampling
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.report import parameters, picks, theme
 from search.report.figures._base import Figure, Need, Section
 from search.report.figures._scales import Scale, scale_of
+from search.sampling.importance import importances
 
 _TRIALS, _AXES = 400, 12
 _JUDGED = 200
@@ -66,7 +66,7 @@ class ParallelCoordinates(Figure):
             )
             for name in names
         ]
-        shares = sampling.importances(picks.with_values(study, _JUDGED), maximize=study.maximize)
+        shares = importances(picks.with_values(study, _JUDGED), maximize=study.maximize)
         having = {name: sum(name in trial.params for trial in chosen) for name in names}
         order = {name: (-shares.get(name, 0.0), -having[name]) for name in names}
         kept = sorted((scale for scale in scales if scale), key=lambda scale: order[scale.name])[:_AXES]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from search.data.overlap import overlaps
 from search.data.sample import Sample, Split
 from search.data.texts import Text
-from search.records import Overlap
+from search.records.study import Overlap
 
 
 def samples(*texts: tuple[str, Split]) -> Sequence[Sample]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.records import StudyRecord, TrialRecord, TrialState
+from search.records.study import StudyRecord, TrialRecord, TrialState
 from search.report import effects
 from search.report.effects import comparable, effect, intervals
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from search.records import Repeat, StudyRecord, TrialState
+from search.records.study import Repeat, StudyRecord, TrialState
 from search.report.confirmed import sentences
 from search.report.findings import FEWEST, findings
 

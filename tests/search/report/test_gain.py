@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from search.records import Evaluation, Overlap, Repeat, StudyRecord, TrialRecord, TrialState
+from search.records.study import Evaluation, Overlap, Repeat, StudyRecord, TrialRecord, TrialState
 from search.report.gain import Proof, gain, margin
 
 

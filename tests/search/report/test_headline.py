@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from search.records import Overlap, Repeat, Size, StudyRecord, TrialState
+from search.records.study import Overlap, Repeat, Size, StudyRecord, TrialState
 from search.report import headline as headlines
 from search.report.gain import Proof
 from search.report.headline import headline, sentence, winner_name

@@ -24,12 +24,12 @@ from search.tasks import (
     text,
     tokens,
 )
-from search.tasks._base import Meter
+from search.tasks._base import Evaluator
 
 CPU = torch.device("cpu")
 N, CLASSES = 23, ("a", "b", "c", "d")
 TAGS = ("O", "B-x", "I-x", "B-y")
-Feed = Callable[[list[int]], Meter]
+Feed = Callable[[list[int]], Evaluator]
 
 
 def random() -> torch.Generator:
@@ -42,8 +42,8 @@ def labels() -> tuple[Tensor, Tensor]:
 
 
 def feed(task: Any, outputs: Any, targets: Any, classes: tuple[str, ...] = CLASSES) -> Feed:
-    def filled(places: list[int]) -> Meter:
-        meter: Meter = task.meter(classes, CPU)
+    def filled(places: list[int]) -> Evaluator:
+        meter: Evaluator = task.evaluator(classes, CPU)
         for part in (places[:9], places[9:]):
             if part:
                 meter.update(outputs(part), targets(part))

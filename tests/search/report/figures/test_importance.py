@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.report import effects
 from search.report.figures.importance import figure
 
