@@ -14,11 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from search import spec as specs
 from search.data import cache, masks
 from search.data.boxes import Boxed
 from search.data.sample import Dataset, Split
 from search.errors import DataError
+from search.spec import load as specs
 
 COUNT, TRAINED = 24, 16
 SIZE = (16, 12)
