@@ -4,7 +4,7 @@ import pytest
 
 from search.report import parameters
 from spaces.backbones._base import Pretrained
-from spaces.space import Space, registry
+from spaces.networks.space import Space, registry
 
 
 @pytest.mark.parametrize(
