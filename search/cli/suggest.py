@@ -13,9 +13,13 @@ SECTION, ORDER = "Search", 1
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="A folder per class, or a table of paths.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DATA_DIR", help="As of `ftsearch init`: a folder per class, a table ...")
+    ],
     count: Annotated[int, typer.Option(help="Candidates at most.")] = 5,
-    task: Annotated[str, typer.Option(help="What is learnt.")] = "classification",
+    task: Annotated[
+        str | None, typer.Option(metavar="TASK", help="What is to be learnt, where the data may be for several tasks.")
+    ] = None,
     backbone: Annotated[str | None, typer.Option(help="Only of studies with this one.", show_default="any")] = None,
     output: Annotated[
         Path | None,
@@ -33,14 +37,16 @@ def command(
     if count < 1:
         raise UserError(f"--count must be at least 1, got {count}")
     engine = open_store(storage)
-    dataset, traits, _, data = suggest.describe(folder, task)
+    data = suggest.describe(folder, task)
+    dataset, traits = data.record, data.traits
     named = backbones.resolve(backbone).name if backbone else None
     found = suggest.suggest(engine, traits, count, backbone=named)
     if as_json:
         print_json([_plain(one) for one in found])
     else:
         screen = console()
-        screen.print(f"{dataset.name}: {traits.images} training {dataset.noun}, {traits.classes} classes", markup=False)
+        what = f"{data.recognised.task}, {traits.images} training {dataset.noun}, {traits.classes} {dataset.outputs}"
+        screen.print(f"{dataset.name}: {data.recognised.why}: {what}", markup=False, soft_wrap=True)
         for one in found:
             gain = "" if one.gain is None else f", {theme.signed(one.gain)} against the plain recipe"
             how = "confirmed" if one.confirmed else "seen once"
