@@ -23,9 +23,9 @@ from search import spec as specs
 from search.data import augment, cache
 from search.data.assembly import cache_folder
 from search.data.feed import Feed, Views
-from search.data.looks import looks
+from search.data.image_loader import Request
+from search.data.image_statistics import image_statistics
 from search.data.sample import Dataset, Split
-from search.data.supply import Request
 from search.errors import UserError
 from search.records import DatasetRecord, EpochRecord, Json, Size, StudyRecord, UnitRecord, Verdict
 from search.spec import StudySpec
@@ -383,7 +383,7 @@ def dataset_record(dataset: Dataset, task: Task) -> DatasetRecord:
         if sizes[split]
     }
     whole = {split.value: sizes[split] for split in Split if sizes[split]}
-    seen = looks(dataset.of(Split.TRAIN)) if task.reads == "images" else {}
+    seen = image_statistics(dataset.of(Split.TRAIN)) if task.reads == "images" else {}
     known = (dataset.name, dataset.classes, table, dataset.fingerprint, dataset.skipped)
     return DatasetRecord(*known, whole, task.reads, task.outputs, seen, task.noun)
 

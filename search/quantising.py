@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from search import int8
 from search.data import augment
 from search.data.assembly import cache_folder
+from search.data.image_loader import Request
 from search.data.sample import Dataset, Split
-from search.data.supply import Request
 from search.errors import UserError
 from search.laboratory import Laboratory
 from search.model_formats import model_format

@@ -9,13 +9,13 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from search.data import tabular, tagged, textual
+from search.data import conll_files, tabular, text_tables
 from search.data.images import EXTENSIONS
 from search.errors import DataError, UserError
 from search.records import Json
 
 _IMAGE_COLUMNS = ("path", "image", "image_path", "file", "file_name", "filename", "filepath", "img")
-_CONLL = (*tagged.SUFFIXES, ".txt")
+_CONLL = (*conll_files.SUFFIXES, ".txt")
 _MASK_FOLDERS = (
     *(("images", "masks"), ("images", "labels"), ("images", "annotations")),
     ("JPEGImages", "SegmentationClass"),
@@ -81,14 +81,14 @@ def _columns_seen(path: Path) -> str:
         DataError: the table cannot be read.
     """
     if path.is_dir():
-        tables = [file.name for file in sorted(path.iterdir()) if file.suffix.lower() in textual.SUFFIXES]
+        tables = [file.name for file in sorted(path.iterdir()) if file.suffix.lower() in text_tables.SUFFIXES]
         shown = ", ".join(tables[:4]) + (" ..." if len(tables) > 4 else "")
         return f"; there are tables in it ({shown}): name one of them, as {path / tables[0]}" if tables else ""
     if not path.is_file() or path.suffix.lower() not in (".csv", ".tsv"):
         return ""
     columns, _ = tabular.read_rows(path, ())
     hint = tabular.separated_otherwise(path, columns)
-    kinds = (("images", _IMAGE_COLUMNS), ("texts", textual.TEXT_NAMES), ("labels", textual.LABEL_NAMES))
+    kinds = (("images", _IMAGE_COLUMNS), ("texts", text_tables.TEXT_NAMES), ("labels", text_tables.LABEL_NAMES))
     known = ", ".join(f"of {what} ({', '.join(names[:3])} ...)" for what, names in kinds)
     return f"; the header has {', '.join(columns) or 'nothing'}{hint}; known are columns {known}"
 
@@ -109,7 +109,7 @@ def _file(path: Path) -> list[Recognised]:
         raise UserError(f"{path} is a single image; name the folder with all of them")
     if suffix == ".json" and (found := _coco_file(path)):
         return found
-    if suffix in textual.SUFFIXES:
+    if suffix in text_tables.SUFFIXES:
         return _table(path)
     return _tagged(path) if suffix in _CONLL else []
 
@@ -182,7 +182,7 @@ def _class_folders(folder: Path) -> list[Recognised]:
 
 def _texts(folder: Path) -> list[Recognised]:
     """Return what tables in the folder are for: a file a part of the data, or a single one."""
-    files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in (*textual.SUFFIXES, *_CONLL)]
+    files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in (*text_tables.SUFFIXES, *_CONLL)]
     parts = [file for file in files if tabular.SPLITS.get(file.stem.lower()) == "train"]
     for file in parts or files[:1]:
         if (found := _file(file)) and (parts or len(files) == 1):
@@ -196,8 +196,8 @@ def _table(path: Path) -> list[Recognised]:
         columns, rows = _rows(path)
     except DataError:
         return []
-    label = tabular.column_of(columns, textual.LABEL_NAMES)
-    text = tabular.column_of(columns, textual.TEXT_NAMES)
+    label = tabular.column_of(columns, text_tables.LABEL_NAMES)
+    text = tabular.column_of(columns, text_tables.TEXT_NAMES)
     image = tabular.column_of(columns, _IMAGE_COLUMNS) if text is None else None
     column = text or image
     if image is not None and label is None:
@@ -234,7 +234,7 @@ def _numbers(path: Path, image: str, columns: Sequence[str], rows: Sequence[Mapp
 
 def _tagged(path: Path) -> list[Recognised]:
     """Return whether a file has a word and a tag a line, and empty lines between sentences."""
-    lines = [line for line in _head(path).splitlines() if line.strip() and not line.startswith(tagged.DOCUMENT)]
+    lines = [line for line in _head(path).splitlines() if line.strip() and not line.startswith(conll_files.DOCUMENT)]
     words = [line.split() for line in lines[:_LOOKED_AT]]
     if not words or not all(len(line) > 1 for line in words if not line[0].startswith("#")):
         return []

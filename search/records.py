@@ -210,7 +210,7 @@ class DatasetRecord:
         skipped: files left out under ``on_error: skip``, with the reason.
         sizes: split -> number of samples; empty in studies of an older version, which had one class a sample.
         inputs, outputs: what goes in (``images``, ``tokens``) and what ``classes`` are (``classes``, ``numbers``).
-        looks: brightness, contrast, saturation, detail, side (``search.data.looks``); empty where nobody has looked.
+        looks: brightness, contrast, saturation, detail, side (``data.image_statistics``); empty where never taken.
         noun: what people call the samples: ``images``, ``texts``, ``sentences``.
     """
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.data import tabular, tagged, textual
+from search.data import conll_files, tabular, text_tables
 from search.data.texts import Text, Words
 from search.errors import DataError
 from search.model_folder import TextFrame
 
 _LINES = (".txt", ".text")
-SUFFIXES = (*_LINES, *textual.SUFFIXES, *tagged.SUFFIXES)
+SUFFIXES = (*_LINES, *text_tables.SUFFIXES, *conll_files.SUFFIXES)
 _WORD_NAMES = ("tokens", "words")
 
 
@@ -49,7 +49,7 @@ def texts_in(file: Path, frame: TextFrame, text_column: str = "", pair_column: s
         raise DataError(f"{file} is no file of texts that is known; expected one that ends in {known}")
     if suffix in _LINES:
         found = list(_lines(file, frame))
-    elif suffix in tagged.SUFFIXES:
+    elif suffix in conll_files.SUFFIXES:
         found = list(_sentences(file, frame.word_column))
     else:
         found = list(_rows(file, frame, text_column, pair_column))
@@ -60,7 +60,7 @@ def texts_in(file: Path, frame: TextFrame, text_column: str = "", pair_column: s
 
 def suffixes(frame: TextFrame) -> tuple[str, ...]:
     """Return how files end that a model reads."""
-    return SUFFIXES if frame.words else (*_LINES, *textual.SUFFIXES)
+    return SUFFIXES if frame.words else (*_LINES, *text_tables.SUFFIXES)
 
 
 def _content(file: Path) -> str:
@@ -98,7 +98,7 @@ def _sentences(file: Path, column: int) -> Iterator[Found]:
     start = 0
     for number, line in enumerate(lines, 1):
         fields = line.split(separator)
-        if not line.strip() or fields[0] == tagged.DOCUMENT:
+        if not line.strip() or fields[0] == conll_files.DOCUMENT:
             if words:
                 yield Words(f"{file}, line {start}", tuple(words))
             words = []
@@ -112,12 +112,12 @@ def _sentences(file: Path, column: int) -> Iterator[Found]:
 
 def _rows(file: Path, frame: TextFrame, text_column: str, pair_column: str) -> Iterator[Found]:
     _content(file)  # says what is wrong with it, as it is no part of a study
-    (table,) = textual.tables_of(str(file), Path())[1]
-    known = (*_WORD_NAMES, *textual.TEXT_NAMES) if frame.words else textual.TEXT_NAMES
+    (table,) = text_tables.tables_of(str(file), Path())[1]
+    known = (*_WORD_NAMES, *text_tables.TEXT_NAMES) if frame.words else text_tables.TEXT_NAMES
     first = _column(table, text_column, (frame.text_column, *known), "texts", "--text-column")
     second = ""
     if frame.pairs:
-        usual = (frame.pair_column, textual.PAIRS.get(first.lower(), ""))
+        usual = (frame.pair_column, text_tables.PAIRS.get(first.lower(), ""))
         second = _column(table, pair_column, usual, "second texts", "--pair-column")
     for row in table.rows:
         if isinstance(row, str):
@@ -133,7 +133,7 @@ def _rows(file: Path, frame: TextFrame, text_column: str, pair_column: str) -> I
             yield Unreadable(str(error))
 
 
-def _column(table: textual.Table, given: str, usual: Sequence[str], what: str, option: str) -> str:
+def _column(table: text_tables.Table, given: str, usual: Sequence[str], what: str, option: str) -> str:
     """Return the column of ``what``: the ``given`` one, else the first of the ``usual`` names that is there.
 
     Raises:

@@ -17,8 +17,8 @@ from search.artifacts import Shelf
 from search.data import augment
 from search.data.assembly import cache_folder
 from search.data.feed import Feed
+from search.data.image_loader import Request
 from search.data.sample import Dataset, Split
-from search.data.supply import Request
 from search.data.texts import Text
 from search.errors import ConflictError, NotFoundError, TrialError, UserError
 from search.model_folder import FITS, Frame, TextFrame

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from search.data import mapped
+from search.data import array_cache
+from search.data.array_cache import ArrayCache
 from search.data.assembly import in_parallel
-from search.data.mapped import Shelf
 from search.data.sample import Sample
 from search.data.targets import Targets
 from search.records import Json
@@ -138,17 +138,17 @@ def decode(
         targets = torch.tensor([sample.target for sample in samples], dtype=torch.int64)
     shape = (len(samples), 3, *frame.shape)
 
-    def fill(images: NDArray[np.uint8]) -> mapped.Facts:
+    def fill(images: NDArray[np.uint8]) -> array_cache.Facts:
         return {"ratios": _render(samples, frame, images, progress).tolist()}
 
     if folder is not None:
         facts = json.dumps([_VERSION, fingerprint, len(samples), *frame.key])
         name = hashlib.sha256(facts.encode()).hexdigest()[:32]
         try:
-            found, meta = Shelf(folder, budget_bytes).make(name, shape, np.uint8, fill)
+            found, meta = ArrayCache(folder, budget_bytes).make(name, shape, np.uint8, fill)
         except OSError as error:
             logger.warning(
-                "decoded images cannot be cached in %s (%s): keeping them in memory", folder, mapped.why(error)
+                "decoded images cannot be cached in %s (%s): keeping them in memory", folder, array_cache.why(error)
             )
         else:
             return Pixels(torch.from_numpy(found), targets, torch.tensor(meta["ratios"], dtype=torch.float32))

@@ -13,7 +13,7 @@ from search.data import texts
 from search.data.assembly import OnError
 from search.data.sample import Split
 from search.data.tabular import SPLITS, Row
-from search.data.textual import Table, plain_text
+from search.data.text_tables import Table, plain_text
 from search.errors import DataError
 
 

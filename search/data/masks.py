@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from search.data import mapped
+from search.data import array_cache
+from search.data.array_cache import ArrayCache
 from search.data.assembly import cache_folder, in_parallel
 from search.data.augment import Augmentation, Drawn
 from search.data.batches import place
 from search.data.cache import Frame
-from search.data.mapped import Shelf
 from search.data.sample import Sample
 from search.data.targets import Geometry, Rows
 from search.records import Json
@@ -153,7 +153,7 @@ def _keep(path: Path, text: str) -> None:
             file.write(text)
         Path(name).replace(path)
     except OSError as error:
-        logger.debug("masks will be read again next time: %s", mapped.why(error))
+        logger.debug("masks will be read again next time: %s", array_cache.why(error))
 
 
 def size_of(path: Path) -> tuple[int, int] | None:
@@ -208,10 +208,10 @@ def decode(samples: Sequence[Sample], frame: Frame, classes: int, fingerprint: s
     if folder is not None:
         facts = json.dumps(["masks", _VERSION, fingerprint, *shape, np.dtype(kind).name])
         try:
-            found, _ = Shelf(folder).make(hashlib.sha256(facts.encode()).hexdigest()[:32], shape, kind, fill)
+            found, _ = ArrayCache(folder).make(hashlib.sha256(facts.encode()).hexdigest()[:32], shape, kind, fill)
             return Masks(torch.from_numpy(found))
         except OSError as error:
-            logger.warning("masks cannot be cached in %s (%s): keeping them in memory", folder, mapped.why(error))
+            logger.warning("masks cannot be cached in %s (%s): keeping them in memory", folder, array_cache.why(error))
     masks = np.empty(shape, dtype=kind)
     fill(masks)
     return Masks(torch.from_numpy(masks))

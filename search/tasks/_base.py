@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from search.data.augment import Augmentation
 from search.data.cache import Frame
 from search.data.feed import Feed
+from search.data.image_loader import Request, image_batches
 from search.data.sample import Dataset, Sample, Split
-from search.data.supply import Request, image_batches
 from search.data.targets import Targets
 from search.errors import UserError
 from search.records import Evaluation, Json

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 
 from search.data.feed import Feed
+from search.data.image_loader import Request
 from search.data.sample import Dataset, Sample, Split
-from search.data.supply import Request
 from search.data.texts import Text, Words
 from search.data.tokens import Encoded, TokenBatches, encoded
 from search.errors import UserError

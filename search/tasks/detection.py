@@ -14,8 +14,8 @@ from search.data.augment import Augmentation
 from search.data.batches import Batches
 from search.data.cache import Frame
 from search.data.feed import Feed
+from search.data.image_loader import Request
 from search.data.sample import Dataset, Sample, Split
-from search.data.supply import Request
 from search.detection.anchors import Statistics, box_sides, covered, statistics
 from search.detection.detectors import KINDS, Found, Pending, Setting
 from search.detection.fixed import fixed

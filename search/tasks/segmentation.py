@@ -14,9 +14,9 @@ from search.data import masks
 from search.data.augment import Augmentation
 from search.data.cache import Frame
 from search.data.feed import Feed
+from search.data.image_loader import Request, image_batches
 from search.data.masks import Masks, WholeFrame
 from search.data.sample import Dataset, Sample, Split
-from search.data.supply import Request, image_batches
 from search.errors import UserError
 from search.tasks._base import Task
 from search.tasks._pixel_losses import pixel_loss

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search.data.cache import Frame
+from search.data.image_loader import Request
 from search.data.sample import Dataset, Sample
-from search.data.supply import Request
 from search.data.tokens import IGNORED, Encoded, encoded
 from search.errors import UserError
 from search.records import Evaluation, Measured, Mistake

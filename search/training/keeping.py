@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from search.data import mapped
+from search.data import array_cache
+from search.data.array_cache import Array, ArrayCache, Facts
 from search.data.batches import gather
-from search.data.mapped import Array, Facts, Shelf
 from search.training.host import Budgets
 from spaces.heads import Maps
 
@@ -111,7 +111,7 @@ class FeatureStore:
         self._budgets = budgets
         self._on_device = _Layer(budgets.device)
         self._on_host = _Layer(budgets.host)
-        self._shelf = Shelf(folder, budgets.disk) if folder is not None and budgets.disk else None
+        self._arrays = ArrayCache(folder, budgets.disk) if folder is not None and budgets.disk else None
 
     def find(self, key: str) -> Features | None:
         """Return the features called ``key`` from the fastest place that has them; None when none has."""
@@ -119,8 +119,8 @@ class FeatureStore:
         if found is not None:
             return found
         found = self._on_host.find(key)
-        if found is None and self._shelf is not None:
-            stored = self._shelf.find(key)
+        if found is None and self._arrays is not None:
+            stored = self._arrays.find(key)
             found = None if stored is None else self._kept(key, _features(*stored), on_disk=True)
         return found
 
@@ -134,18 +134,18 @@ class FeatureStore:
         layout = self.layout or sample.dtype
         facts = {"channels_last": flat, "stored": str(layout), "dtype": str(sample.dtype)}
         size = count * self.bytes_of(sample)
-        if self._shelf is not None and size <= self._budgets.disk:
+        if self._arrays is not None and size <= self._budgets.disk:
 
             def write(array: Array) -> Facts:
                 fill(_features(array, facts))
                 return facts
 
             try:
-                return self._kept(key, _features(*self._shelf.make(key, shape, _NUMPY[layout], write)), on_disk=True)
+                return self._kept(key, _features(*self._arrays.make(key, shape, _NUMPY[layout], write)), on_disk=True)
             except OSError as error:
-                reason = mapped.why(error)
-                logger.warning("features cannot be cached in %s (%s): memory only", self._shelf.folder, reason)
-                self._shelf = None
+                reason = array_cache.why(error)
+                logger.warning("features cannot be cached in %s (%s): memory only", self._arrays.folder, reason)
+                self._arrays = None
         if not (self._on_host.takes(size) or self._on_device.takes(size)):
             return None
         made = Features(torch.empty(shape, dtype=layout), flat, sample.dtype)
@@ -182,8 +182,8 @@ class FeatureStore:
             return ""
         if self._on_host.takes(whole):
             speed = copy_speed()
-        elif self._shelf is not None and whole <= self._budgets.disk:
-            speed = disk_speed(self._shelf.folder)
+        elif self._arrays is not None and whole <= self._budgets.disk:
+            speed = disk_speed(self._arrays.folder)
         else:
             return f"{whole / 2**20:.0f} MB are more than the budgets allow"
         reading = size / speed

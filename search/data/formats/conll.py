@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from search.data import tagged, texts, textual
+from search.data import conll_files, text_tables, texts
 from search.data.assembly import OnError
+from search.data.conll_files import Sentence
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
-from search.data.tagged import Sentence
 from search.errors import DataError
 
 _SUFFIXES = (".conll", ".txt", ".bio", ".iob", ".tsv", ".conllu")
@@ -55,7 +55,7 @@ class Conll(Format):
         path = base / Path(options.path).expanduser()
         files: Sequence[tuple[Split | None, Path]] = [(None, path)]
         if path.is_dir():
-            files = list(textual.files_of(path, _SUFFIXES).items())
+            files = list(text_tables.files_of(path, _SUFFIXES).items())
         sentences: list[Sentence] = []
         problems: list[str] = []
         for split, file in files:
@@ -64,7 +64,7 @@ class Conll(Format):
                     sentences.append(found)
                 else:
                     problems.append(found)
-        return tagged.tagged(path.stem, sentences, problems, options)
+        return conll_files.tagged_dataset(path.stem, sentences, problems, options)
 
 
 def _sentences(file: Path, split: Split | None, options: Options) -> Iterator[Sentence | str]:
@@ -81,7 +81,7 @@ def _sentences(file: Path, split: Split | None, options: Options) -> Iterator[Se
     tags: list[str] = []
     for number, line in enumerate([*text.replace("\r\n", "\n").split("\n"), ""], 1):
         fields = line.split(separator)
-        if not line.strip() or fields[0] == tagged.DOCUMENT:
+        if not line.strip() or fields[0] == conll_files.DOCUMENT:
             if words or fault:
                 yield fault or Sentence(f"{file}, line {start}", tuple(words), tuple(tags), split)
             words, tags, fault = [], [], ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from search.data import hub, textual
+from search.data import hub, text_tables
 from search.data.formats._base import Format
 from search.data.hub import HubOptions
 from search.data.sample import Dataset
@@ -34,8 +34,8 @@ class HfText(Format):
 
     def read(self, options: Options, base: Path) -> Dataset:
         tables = hub.tables_of(options, base)
-        listed, problems = textual.read_texts(tables, options, partial(textual.labels, options.label_column))
-        return textual.classes_of(options.dataset, listed, problems, options)
+        listed, problems = text_tables.read_texts(tables, options, partial(text_tables.labels, options.label_column))
+        return text_tables.classes_of(options.dataset, listed, problems, options)
 
 
 format = HfText()  # noqa: A001  # the room's word for its plug-in

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.data import hub, tagged
+from search.data import conll_files, hub
+from search.data.conll_files import Sentence
 from search.data.formats._base import Format
 from search.data.hub import HubOptions
 from search.data.sample import Dataset, Split
-from search.data.tagged import Sentence
 from search.errors import DataError
 
 
@@ -41,7 +41,7 @@ class HfTokens(Format):
                     sentences.append(found)
                 else:
                     problems.append(found)
-        return tagged.tagged(options.dataset, sentences, problems, options)
+        return conll_files.tagged_dataset(options.dataset, sentences, problems, options)
 
 
 def _sentences(name: str, split: Split, part: Any, options: Options) -> Iterator[Sentence | str]:

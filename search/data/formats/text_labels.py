@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from search.data import splits, texts, textual
+from search.data import splits, text_tables, texts
 from search.data.assembly import Cut
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
 from search.data.tabular import Row
-from search.data.textual import Table, TableOptions
+from search.data.text_tables import Table, TableOptions
 from search.errors import DataError
 
 _YES, _NO = ("1", "1.0", "true", "yes"), ("", "0", "0.0", "false", "no")
@@ -45,11 +45,11 @@ class Options(TableOptions):
 class TextLabels(Format):
     """CSV, TSV or JSON lines: a text, perhaps a second one, and the names of all that is true of it."""
 
-    name, options, suffixes = "text_labels", Options, textual.SUFFIXES
+    name, options, suffixes = "text_labels", Options, text_tables.SUFFIXES
 
     def read(self, options: Options, base: Path) -> Dataset:
-        name, tables = textual.tables_of(options.path, base)
-        listed, problems = textual.read_texts(tables, options, partial(_labels, options))
+        name, tables = text_tables.tables_of(options.path, base)
+        listed, problems = text_tables.read_texts(tables, options, partial(_labels, options))
         texts.refuse(problems, options.on_error)
         training = [item.label for item in listed if item.split in (None, Split.TRAIN)]
         known = options.label_columns or texts.ordered_names([label for labels in training for label in labels])
@@ -80,9 +80,9 @@ class TextLabels(Format):
 def _labels(options: Options, table: Table) -> Callable[[Row], tuple[str, ...]]:
     if options.label_columns:
         for name in options.label_columns:
-            textual.column(table, name, (), "labels", "label_columns")
+            text_tables.column(table, name, (), "labels", "label_columns")
         return partial(_marked, options.label_columns)
-    found = textual.column(table, options.label_column, textual.LABEL_NAMES, "labels", "label_column")
+    found = text_tables.column(table, options.label_column, text_tables.LABEL_NAMES, "labels", "label_column")
     return partial(_listed, found, options.separator)
 
 
@@ -91,7 +91,7 @@ def _listed(column: str, separator: str, row: Row) -> tuple[str, ...]:
     given = word.split(separator)
     if word.startswith("["):
         try:
-            given = [textual.plain_text(entry) for entry in json.loads(word)]
+            given = [text_tables.plain_text(entry) for entry in json.loads(word)]
         except ValueError as error:
             raise DataError(f"{row.place}: the column {column!r} holds no valid JSON list: {error}") from error
     return tuple(dict.fromkeys(name.strip() for name in given if name.strip()))

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from search.data import splits, texts, textual
+from search.data import splits, text_tables, texts
 from search.data.assembly import Cut
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
 from search.data.tabular import Row
-from search.data.textual import Table, TableOptions
+from search.data.text_tables import Table, TableOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +34,11 @@ class Options(TableOptions):
 class TextNumbers(Format):
     """CSV, TSV or JSON lines: a text, perhaps a second one, and a number in each of the target columns."""
 
-    name, options, suffixes = "text_numbers", Options, textual.SUFFIXES
+    name, options, suffixes = "text_numbers", Options, text_tables.SUFFIXES
 
     def read(self, options: Options, base: Path) -> Dataset:
-        name, tables = textual.tables_of(options.path, base)
-        listed, problems = textual.read_texts(tables, options, partial(_numbers, options.target_columns))
+        name, tables = text_tables.tables_of(options.path, base)
+        listed, problems = text_tables.read_texts(tables, options, partial(_numbers, options.target_columns))
         return texts.collect(
             name,
             listed,
@@ -53,7 +53,7 @@ class TextNumbers(Format):
 
 def _numbers(columns: Sequence[str], table: Table) -> Callable[[Row], tuple[float, ...]]:
     for name in columns:
-        textual.column(table, name, (), "numbers", "target_columns")
+        text_tables.column(table, name, (), "numbers", "target_columns")
     return lambda row: tuple(row.number(name) for name in columns)
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from search.data import textual
+from search.data import text_tables
 from search.data.formats._base import Format
 from search.data.sample import Dataset
-from search.data.textual import TableOptions
+from search.data.text_tables import TableOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +26,12 @@ class Options(TableOptions):
 class TextTable(Format):
     """CSV, TSV or JSON lines: a text, perhaps a second one, and the name of its class."""
 
-    name, options, suffixes = "text_table", Options, textual.SUFFIXES
+    name, options, suffixes = "text_table", Options, text_tables.SUFFIXES
 
     def read(self, options: Options, base: Path) -> Dataset:
-        name, tables = textual.tables_of(options.path, base)
-        listed, problems = textual.read_texts(tables, options, partial(textual.labels, options.label_column))
-        return textual.classes_of(name, listed, problems, options)
+        name, tables = text_tables.tables_of(options.path, base)
+        listed, problems = text_tables.read_texts(tables, options, partial(text_tables.labels, options.label_column))
+        return text_tables.classes_of(name, listed, problems, options)
 
 
 format = TextTable()  # noqa: A001  # the room's word for its plug-in

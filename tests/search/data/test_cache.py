@@ -10,7 +10,7 @@ import pytest
 import torch
 from torchvision.transforms import functional as reference
 
-from search.data import cache, mapped
+from search.data import array_cache, cache
 from search.data.cache import Frame, decode
 from search.data.formats.image_folder import Options
 from search.data.formats.image_folder import format as image_folder
@@ -65,7 +65,7 @@ def test_a_full_disk_keeps_images_in_memory(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(mapped.os, "posix_fallocate", full)
+    monkeypatch.setattr(array_cache.os, "posix_fallocate", full)
     assert len(decode(samples, EVALUATION, "x", tmp_path)) == 36
     assert "the disk is full" in caplog.text
     assert not list(tmp_path.glob("*.npy"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from search.data import mapped
+from search.data import array_cache
 from search.training import keeping
 from search.training.host import Budgets
 from search.training.keeping import Features, FeatureStore
@@ -54,7 +54,7 @@ def test_a_full_disk_leaves_them_in_memory(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(mapped.os, "posix_fallocate", full)
+    monkeypatch.setattr(array_cache.os, "posix_fallocate", full)
     store = FeatureStore(CPU, tmp_path, AMPLE)
     assert make(store, "a") is not None
     assert store.find("a") is not None

@@ -23,7 +23,7 @@ _BLOCK, _BLOCKS = 1 << 16, 64
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class ArrayCache:
     """A folder of arrays by name, shared by all processes of the machine.
 
     Attributes:

@@ -14,7 +14,7 @@ _MOST = 48
 _SIDE = 64
 
 
-def looks(samples: Sequence[Sample]) -> Mapping[str, float]:
+def image_statistics(samples: Sequence[Sample]) -> Mapping[str, float]:
     """Return brightness, contrast, saturation and detail as shares of 1, and the side of the images in pixels.
 
     Medians over at most 48 images, evenly spread. Empty where the samples are no images, or cannot be opened now.

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from search.data.image_statistics import image_statistics
 from search.data.images import FileImage
-from search.data.looks import looks
 from search.data.sample import Sample, Split
 
 
@@ -19,8 +19,8 @@ def sample(path: Path, pixels: np.ndarray) -> Sample:
 def test_numbers_are_what_the_eye_sees(tmp_path: Path) -> None:
     flat = np.full((20, 80, 3), 51)
     board = np.indices((64, 64)).sum(axis=0)[..., None] % 2 * np.array([255, 0, 0])
-    dull = looks([sample(tmp_path / "flat.png", flat)])
-    loud = looks([sample(tmp_path / "board.png", board)])
+    dull = image_statistics([sample(tmp_path / "flat.png", flat)])
+    loud = image_statistics([sample(tmp_path / "board.png", board)])
     assert dull == {"brightness": pytest.approx(0.2), "contrast": 0.0, "saturation": 0.0, "detail": 0.0, "side": 40.0}
     assert loud["detail"] > 0.5
     assert loud["saturation"] == pytest.approx(0.5, abs=0.01)
@@ -32,8 +32,8 @@ def test_a_few_of_many_are_looked_at_and_none_is_no_error(tmp_path: Path, monkey
     opened: list[int] = []
     plain = FileImage.open
     monkeypatch.setattr(FileImage, "open", lambda image: opened.append(1) or plain(image))
-    assert looks([one] * 1000)["side"] == 8.0
+    assert image_statistics([one] * 1000)["side"] == 8.0
     assert len(opened) == 48
-    assert looks([]) == {}
+    assert image_statistics([]) == {}
     (tmp_path / "a.png").unlink()
-    assert looks([one]) == {}
+    assert image_statistics([one]) == {}

@@ -30,7 +30,9 @@ class Sentence:
     split: Split | None
 
 
-def tagged(name: str, sentences: Sequence[Sentence], problems: Sequence[str], options: texts.TextOptions) -> Dataset:
+def tagged_dataset(
+    name: str, sentences: Sequence[Sentence], problems: Sequence[str], options: texts.TextOptions
+) -> Dataset:
     """Return the data set of ``sentences``; a sample's target is the tuple of its words' tags, as indices.
 
     Raises:

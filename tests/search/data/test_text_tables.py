@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from search.data import textual
+from search.data import text_tables
 from search.data.sample import Split
 from search.data.tabular import Row
 from search.errors import DataError
 
 
 def rows(path: Path) -> list[dict[str, str] | str]:
-    _, tables = textual.tables_of(str(path), Path())
+    _, tables = text_tables.tables_of(str(path), Path())
     return [row.values if isinstance(row, Row) else row for table in tables for row in table.rows]
 
 
@@ -62,12 +62,12 @@ def test_a_row_with_too_many_fields_is_named(tmp_path: Path) -> None:
 def test_files_of_a_folder_are_its_parts(tmp_path: Path) -> None:
     for name in ("train.tsv", "dev.tsv", "test.tsv", "notes.txt"):
         write(tmp_path, name, "text\tlabel\nx\t1\n")
-    name, tables = textual.tables_of(str(tmp_path), Path())
+    name, tables = text_tables.tables_of(str(tmp_path), Path())
     assert name == tmp_path.name
     assert [table.split for table in tables] == [Split.TRAIN, Split.VAL, Split.TEST]
     write(tmp_path, "valid.csv", "text,label\nx,1\n")
     with pytest.raises(DataError, match=r"has both dev.tsv and valid.csv for val; remove one"):
-        textual.tables_of(str(tmp_path), Path())
+        text_tables.tables_of(str(tmp_path), Path())
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,6 @@ def test_half_a_character_and_endless_nesting_are_rows_that_cannot_be_used(tmp_p
 
 
 def test_a_table_with_another_separator_is_told_so(tmp_path: Path) -> None:
-    _, (found,) = textual.tables_of(str(write(tmp_path, "a.csv", "text;label\nx;1\n")), Path())
+    _, (found,) = text_tables.tables_of(str(write(tmp_path, "a.csv", "text;label\nx;1\n")), Path())
     with pytest.raises(DataError, match=r"no column with texts found; .*; its columns seem to be parted by semicolons"):
-        textual.column(found, None, textual.TEXT_NAMES, "texts", "text_column")
+        text_tables.column(found, None, text_tables.TEXT_NAMES, "texts", "text_column")

@@ -12,8 +12,8 @@ from search.data import cache
 from search.data.augment import preset
 from search.data.formats.image_folder import Options
 from search.data.formats.image_folder import format as image_folder
+from search.data.image_loader import Request, image_batches
 from search.data.sample import Split
-from search.data.supply import Request, image_batches
 from spaces.backbones._base import Preprocessing
 
 

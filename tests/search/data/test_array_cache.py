@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.data import mapped
-from search.data.mapped import Array, Facts, Shelf
+from search.data import array_cache
+from search.data.array_cache import Array, ArrayCache, Facts
 
 
 def ones(array: Array) -> Facts:
@@ -17,10 +17,10 @@ def ones(array: Array) -> Facts:
 
 
 def test_an_array_comes_back_with_its_facts(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path / "new")
-    assert shelf.find("a") is None
-    made, facts = shelf.make("a", (3, 2), np.float32, ones)
-    found = shelf.find("a")
+    arrays = ArrayCache(tmp_path / "new")
+    assert arrays.find("a") is None
+    made, facts = arrays.make("a", (3, 2), np.float32, ones)
+    found = arrays.find("a")
     assert found is not None
     assert np.array_equal(found[0], np.ones((3, 2), np.float32))
     assert np.array_equal(made, found[0])
@@ -37,7 +37,7 @@ def test_threads_that_ask_at_once_write_once(tmp_path: Path) -> None:
 
     def ask() -> None:
         together.wait()
-        Shelf(tmp_path).make("a", (8,), np.uint8, fill)
+        ArrayCache(tmp_path).make("a", (8,), np.uint8, fill)
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
@@ -52,18 +52,18 @@ def test_what_fails_while_writing_leaves_nothing(tmp_path: Path) -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        Shelf(tmp_path).make("a", (8,), np.uint8, fail)
+        ArrayCache(tmp_path).make("a", (8,), np.uint8, fail)
     assert not list(tmp_path.glob("*.npy"))
 
 
 def test_room_is_made_before_something_new_is_written(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, budget_bytes=5000)
+    arrays = ArrayCache(tmp_path, budget_bytes=5000)
     for name in ("a", "b", "c"):
-        shelf.make(name, (2000,), np.uint8, ones)
-    assert sum(shelf.find(name) is not None for name in ("a", "b", "c")) == 2
-    assert shelf.find("c") is not None
+        arrays.make(name, (2000,), np.uint8, ones)
+    assert sum(arrays.find(name) is not None for name in ("a", "b", "c")) == 2
+    assert arrays.find("c") is not None
 
 
 def test_errors_are_said_in_words() -> None:
-    assert mapped.why(OSError(errno.ENOSPC, "No space left on device")) == "the disk is full"
-    assert mapped.why(OSError(errno.EACCES, "Permission denied")) == "Permission denied"
+    assert array_cache.why(OSError(errno.ENOSPC, "No space left on device")) == "the disk is full"
+    assert array_cache.why(OSError(errno.EACCES, "Permission denied")) == "Permission denied"
