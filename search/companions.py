@@ -77,7 +77,8 @@ class Companions:
         is_first_attempt = first.claim.candidate is None
         scaled = first.course.precision.scaler.is_enabled() or not bench.laboratory.task.stacks
         scaled = scaled or first.course.class_weights is not None or isinstance(first.course.train, PseudoLabelled)
-        return spec.search.parallel_heads > 1 and is_first_attempt and not scaled and can_stack(first.network)
+        alone = not is_first_attempt or scaled or first.course.is_solved
+        return spec.search.parallel_heads > 1 and not alone and can_stack(first.network)
 
     def _beside(self, bench: Bench, first: Prepared, holding: ExitStack) -> Iterator[Prepared]:
         """Yield up to ``parallel_heads - 1`` further trials, claimed, held and built."""
@@ -148,8 +149,9 @@ def _trained(bench: Bench, group: Sequence[Prepared]) -> Sequence[Outcome | Fine
 
 
 def _member(bench: Bench, prepared: Prepared) -> Member:
-    values = bench.laboratory.space.values(prepared.candidate)
-    return Member(prepared.network, prepared.course, values["optimizer"], values["penalty"])
+    laboratory, candidate = bench.laboratory.of(prepared.candidate), prepared.candidate
+    penalty = laboratory.space.values(candidate)["penalty"]
+    return Member(prepared.network, prepared.course, laboratory.optimizer(candidate), penalty)
 
 
 def _batches(bench: Bench, first: Prepared) -> tuple[Epochs, Epochs]:

@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from search import spec as specs
@@ -30,10 +30,13 @@ from search.errors import UserError
 from search.records import DatasetRecord, EpochRecord, Json, Size, StudyRecord, UnitRecord, Verdict
 from search.spec import StudySpec
 from search.tasks._base import Task
+from search.tasks._linear_probe import Solved
 from search.training import features, host
+from search.training.balance import class_weights
 from search.training.checkpoint import Checkpoint, Rolling
 from search.training.epoch import Penalties, Step
 from search.training.fit import Course, Outcome
+from search.training.head_start import HeadStart, in_order
 from search.training.keeping import FeatureStore
 from search.training.memory import MicroBatches
 from search.training.optimizers import optimize
@@ -44,10 +47,12 @@ from spaces import build as building
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
 from spaces.decisions._base import AS_STUDY
+from spaces.decisions.head import attachment
+from spaces.decisions.head_start import PROBE, is_linear_probe
 from spaces.decisions.mixing import Mixing
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty
-from spaces.heads import Features, HeadChoice
+from spaces.heads import Features, HeadChoice, last_layer
 from spaces.space import Space
 
 PACKAGES = ("ftsearch", "torch", "torchvision", "optuna", "sqlalchemy", "numpy", "pillow")
@@ -72,6 +77,7 @@ class Laboratory:
         store: outputs of frozen prefixes; None computes them anew.
         progress: told how far the decoding of a split is, ``(what, done, total)``.
         decoded: images of every split and input size that has been asked for; kept for all trials.
+        solved: last layers of heads by what they were solved on; likewise.
     """
 
     spec: StudySpec
@@ -84,6 +90,7 @@ class Laboratory:
     store: FeatureStore | None = None
     progress: Callable[[str, int, int], None] = lambda *_: None
     decoded: dict[tuple[Split, tuple[int, int]], Any] = field(default_factory=dict, repr=False)
+    solved: dict[tuple[str, str | None], Solved | None] = field(default_factory=dict, repr=False)
 
     def of(self, candidate: Candidate) -> Laboratory:
         """Return the laboratory of the candidate's backbone: this one, where the study has no other."""
@@ -104,15 +111,47 @@ class Laboratory:
 
     def epochs(self, candidate: Candidate) -> int:
         """Return how many epochs ``candidate`` is trained for, if nothing ends it early."""
+        if self.is_linear_probe(candidate):
+            return 1
         share: float = self.space.values(candidate)["epochs"]
         return max(round(share * self.spec.training.epochs), 1)
+
+    def is_linear_probe(self, candidate: Candidate) -> bool:
+        """Return whether solving the last layer is all the training that ``candidate`` has."""
+        values, chain = self.space.values(candidate), self.space.apply(candidate)
+        if not is_linear_probe(values, chain):
+            return False
+        with torch.device("meta"):
+            head = self._head(len(self.dataset.classes), values, attachment(chain), values["head"])
+        return last_layer(head) is not None
+
+    def optimizer(self, candidate: Candidate) -> Optimizer:
+        """Return how the candidate's parameters move: not at all where the last layer is solved and no other learns."""
+        recipe: Optimizer = self.space.values(candidate)["optimizer"]
+        return replace(recipe, lr_head=0.0) if self.is_linear_probe(candidate) else recipe
+
+    def class_weights(self) -> Tensor | None:
+        """Return what a sample of each class counts where the study balances them; None: all the same."""
+        if self.spec.training.balance == "off":
+            return None
+        labels = torch.tensor([sample.target for sample in self.dataset.of(Split.TRAIN)])
+        return class_weights(labels, len(self.dataset.classes))
 
     def batches(self, split: Split, seed: int = 0, candidate: Candidate | None = None) -> Feed:
         """Return the batches of a split: shuffled and augmented for training, as they are otherwise.
 
         Size, batch size, augmentation and mixing are those of ``candidate``, else those of the study file.
         """
+        return self._batches(split, seed, candidate, self._recipe(candidate))
+
+    def _in_order(self, candidate: Candidate) -> Feed:
+        """Return the training samples as validation would show them, in order."""
         recipe = self._recipe(candidate)
+        size = recipe.batch_size * _EVALUATION_FACTOR
+        plain = _Recipe(size, augment.Augmentation(), None)
+        return in_order(self._batches(Split.TRAIN, 0, candidate, plain))
+
+    def _batches(self, split: Split, seed: int, candidate: Candidate | None, recipe: _Recipe) -> Feed:
         return self.task.batches(
             Request(
                 dataset=self.dataset,
@@ -173,7 +212,9 @@ class Laboratory:
         What ``network`` gets is then the output of its prefix, for a fixed set of views shared by all trials.
         """
         spec, values = self.spec, self.space.values(candidate)
-        train, val = self.batches(Split.TRAIN, seed, candidate), self.batches(Split.VAL, candidate=candidate)
+        solved = self.is_linear_probe(candidate)
+        train = self._in_order(candidate) if solved else self.batches(Split.TRAIN, seed, candidate)
+        val = self.batches(Split.VAL, candidate=candidate)
         course = Course(
             task=self.task,
             classes=self.dataset.classes,
@@ -184,10 +225,12 @@ class Laboratory:
             maximize=spec.maximize,
             seed=seed,
             precision=replace(self.precision, scaler=choose(self.precision.device, spec.training.precision).scaler),
-            optimize=partial(_optimize, values["optimizer"], values["penalty"]),
+            optimize=partial(_optimize, self.optimizer(candidate), values["penalty"]),
             steps_per_epoch=len(train),
             penalties=partial(_penalties, values["penalty"]),
-            label_smoothing=values["label_smoothing"],
+            label_smoothing=0.0 if solved else values["label_smoothing"],
+            start=self._head_start(candidate) if values.get("head_start") == PROBE else None,
+            is_solved=solved,
             on_epoch=on_epoch,
             leave=leave,
             folder=folder,
@@ -198,24 +241,39 @@ class Laboratory:
             return course
         return self._behind_prefix(course, network, train, val)
 
+    def _head_start(self, candidate: Candidate) -> HeadStart:
+        samples = self._in_order(candidate)
+
+        def behind(network: building.Network) -> features.FrozenBatches:
+            prefix = features.Prefix(network, self.precision, start=True)
+            return self._frozen(samples, Split.TRAIN, prefix, "")
+
+        return HeadStart(
+            behind=behind,
+            solve=partial(self.task.solve, weights=self.class_weights()),
+            solved=self.solved,
+            precision=self.precision,
+        )
+
+    def _frozen(self, batches: Feed, split: Split, prefix: features.Prefix, why: str) -> features.FrozenBatches:
+        """Return what ``prefix`` makes of ``batches``; ``why`` says why it is not kept, if it is not."""
+        facts = [self.dataset.fingerprint, split, self.precision.device.type, str(self.precision.dtype)]
+        facts.append(self.pretrained.preprocessing.interpolation)
+        account = features.Account(len(prefix), batches.views.count if batches.views else 1, why=why)
+        account.source = "recomputed" if why else "cached"
+        return features.FrozenBatches(batches=batches, prefix=prefix, facts=facts, store=self.store, account=account)
+
     def _behind_prefix(self, course: Course, network: building.Network, train: Feed, val: Feed) -> Course:
         options = self.spec.training
         prefix = features.Prefix(network, self.precision)
         why = "mixed images are new in every step" if train.is_mixed else ""
         why = why or ("switched off" if options.prefix_cache == "off" else "")
-        if not why and train.variation != "None":
+        if not why and train.variation != "None" and not course.is_solved:
             count = options.views_for(self.spec.search.trials) if train.is_random else 1
             train.views = Views(count, self.spec.search.seed)
-        device = self.precision.device.type
-        behind = []
-        for split, batches in ((Split.TRAIN, train), (Split.VAL, val)):
-            facts = [self.dataset.fingerprint, split, device, str(self.precision.dtype)]
-            facts.append(self.pretrained.preprocessing.interpolation)
-            account = features.Account(len(prefix), batches.views.count if batches.views else 1, why=why)
-            account.source = "recomputed" if why else "cached"
-            behind.append(
-                features.FrozenBatches(batches=batches, prefix=prefix, facts=facts, store=self.store, account=account)
-            )
+        behind = [
+            self._frozen(batches, split, prefix, why) for split, batches in ((Split.TRAIN, train), (Split.VAL, val))
+        ]
         accounts = [batches.account for batches in behind]
         return replace(
             course,

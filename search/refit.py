@@ -81,7 +81,8 @@ def run(bench: Bench, claim: Claim) -> TrialState:
 
 def _planned(course: Course, network: Network, key: Mapping[str, Json]) -> Course:
     """Return ``course`` as the refit's options say."""
-    course = replace(course, epochs=key["epochs"], validates=key["data"] != JOINED)
+    epochs = course.epochs if course.is_solved else key["epochs"]
+    course = replace(course, epochs=epochs, validates=key["data"] != JOINED)
     if not key["ema"]:
         return course
     average = averaging.moving_average(network, course.epochs * course.steps_per_epoch)

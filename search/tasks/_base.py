@@ -19,6 +19,7 @@ from search.data.sample import Dataset, Sample, Split
 from search.data.targets import Targets
 from search.errors import UserError
 from search.records import Evaluation, Json
+from search.tasks._linear_probe import Solved
 from search.tasks._said import Answer, Difference, Given, Said, Wanted
 from spaces.backbones._base import Backbone, Preprocessing, Pretrained
 from spaces.heads import Features, HeadChoice
@@ -161,6 +162,19 @@ class Task(ABC):
 
         Class indices ``(N,)`` are class probabilities ``(N, classes)`` after mixup.
         """
+
+    def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
+        """Return the best weights of the head's last linear layer for ``features`` ``(N, D)`` in front of it.
+
+        None, as by default, where it is not one layer that can be solved. A task whose heads are to start so is named
+        by the decision ``head_start``.
+
+        Args:
+            targets: those of the N samples, as ``targets`` gives them.
+            outputs: of the layer.
+            weights: what a sample of each class counts ``(classes,)``; None: all the same.
+        """
+        return None
 
     @abstractmethod
     def meter(self, classes: tuple[str, ...], device: Any) -> Meter:

@@ -27,7 +27,7 @@ _FOLDS = 5
 _FOLDED = 1000
 """Samples up to which all folds are tried; of more, one part tells enough."""
 _PATIENCE = 2
-_STEPS, _ROUGH, _FINE = 500, 1e-3, 1e-5
+_STEPS, _ROUGH, _FINE = 500, 1e-4, 1e-6
 _LEAST = 1e-12
 _NEVER = -10.0
 """Bias of a class that no sample has."""

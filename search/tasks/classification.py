@@ -13,6 +13,7 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 from search.records import ClassResult, Evaluation, Mistake
 from search.reliability import expected_calibration_error
 from search.tasks._base import Meter, Task
+from search.tasks._linear_probe import Solved, solve_classes
 from search.tasks._said import Answer
 from spaces.heads import Features, HeadChoice, vector_head
 
@@ -115,6 +116,9 @@ class Classification(Task):
 
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
         return F.cross_entropy(outputs, targets, label_smoothing=label_smoothing)
+
+    def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
+        return solve_classes(features, targets, outputs, weights)
 
     def meter(self, classes: tuple[str, ...], device: torch.device) -> ClassificationMeter:
         return ClassificationMeter(classes, device)

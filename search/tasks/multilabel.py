@@ -15,6 +15,7 @@ from search.data.cache import Frame
 from search.data.sample import Dataset, Sample, Split
 from search.records import ClassResult, Evaluation, Measured, Picture
 from search.tasks._base import Meter, Task
+from search.tasks._linear_probe import Solved, solve_labels
 from search.tasks._said import Answer
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, vector_head
@@ -176,6 +177,9 @@ class Multilabel(Task):
 
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
         return _loss(outputs, targets * (1 - label_smoothing) + label_smoothing / 2, self._weight).mean()
+
+    def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
+        return solve_labels(features, targets, self._weight)
 
     def meter(self, classes: tuple[str, ...], device: torch.device) -> MultilabelMeter:
         return MultilabelMeter(classes, self.chosen.threshold, self._weight)

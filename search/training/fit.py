@@ -54,6 +54,9 @@ class Course:
         class_weights: what a sample of each class counts ``(classes,)``; None: all the same.
         forward: how the network runs on what ``train`` and ``val`` give: from its input, or from behind its prefix.
         facts: asked at the end for what else the trial's record shall say.
+        start: gives the network the weights it starts with, in place, and returns what the record shall say of that;
+            None leaves them as they are. ``is_solved``: that is all the training there is, and one epoch at a
+            learning rate of 0 takes its measure.
         compiling: whether training steps are compiled; ``backbone`` names what shares the experience with it.
     """
 
@@ -79,6 +82,8 @@ class Course:
     average: AveragedModel | None = None
     forward: Forward = whole
     facts: Callable[[], Mapping[str, Json]] = dict
+    start: Callable[[nn.Module], Mapping[str, Json]] | None = None
+    is_solved: bool = False
     compiling: Mode = "off"
     backbone: str = ""
 
@@ -116,6 +121,7 @@ class _Progress:
     best: EpochRecord | None = None
     weights: Mapping[str, Tensor] | None = None
     evaluation: Evaluation | None = None
+    started: Mapping[str, Json] = field(default_factory=dict)
 
 
 def fit(network: nn.Module, course: Course) -> Outcome:
@@ -141,6 +147,8 @@ def fit(network: nn.Module, course: Course) -> Outcome:
         forward,
     )
     progress = _resume(network, optimizer, schedule, course)
+    if course.start is not None and not progress.epochs:
+        progress.started = course.start(network)
     saved_at = time.monotonic()
     verdict = Verdict.CONTINUE
     for number in range(len(progress.epochs) + 1, course.epochs + 1):
@@ -166,7 +174,7 @@ def fit(network: nn.Module, course: Course) -> Outcome:
         progress.weights or {},
         progress.evaluation,
         memory.limit,
-        {**course.facts(), **(forward.told() if isinstance(forward, Compiled) else {})},
+        {**course.facts(), **progress.started, **(forward.told() if isinstance(forward, Compiled) else {})},
     )
 
 
@@ -243,6 +251,7 @@ def _checkpoint(
         "evaluation": asdict(progress.evaluation) if progress.evaluation else None,
         "optimizer": {"numbers": numbers, "groups": state["param_groups"]},
         "schedule": schedule.state_dict(),
+        "started": dict(progress.started),
     }
     return files.Checkpoint(tensors, facts)
 
@@ -264,4 +273,4 @@ def _resume(network: nn.Module, optimizer: Optimizer, schedule: Schedule, course
     epochs = tuple(EpochRecord(**record) for record in found.facts["epochs"])
     best = next((record for record in epochs if record.epoch == found.facts["best_epoch"]), None)
     evaluation = Evaluation.from_json(found.facts["evaluation"]) if found.facts["evaluation"] else None
-    return _Progress(epochs, best, found.part("best.") or None, evaluation)
+    return _Progress(epochs, best, found.part("best.") or None, evaluation, found.facts.get("started", {}))

@@ -13,13 +13,14 @@ from search.data.feed import Feed, Part, Views
 from search.records import Json
 from search.tasks._linear_probe import Solved
 from search.training.features import FrozenBatches
-from spaces.heads import last_layer
+from search.training.precision import Precision
 from spaces.build import Network
+from spaces.heads import last_layer
 from spaces.signature import signature
 
 MOST = 5000
 """Samples that a layer is solved on; more cost time and hardly move it."""
-Solve = Callable[[Tensor, Tensor], Solved | None]
+Solve = Callable[[Tensor, Tensor, int], Solved | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +29,14 @@ class HeadStart:
 
     Attributes:
         behind: gives samples as the network's units, as they are, turn them into features.
-        solve: the task's, for features ``(N, D)`` and targets; None where there is nothing to solve.
+        solve: the task's, for features ``(N, D)``, targets and the number of outputs; None where there is nothing to solve.
         solved: layers that were solved before, by what they were solved on; shared by the trials of a process.
     """
 
     behind: Callable[[Network], FrozenBatches]
     solve: Solve
     solved: dict[tuple[str, str | None], Solved | None]
-    autocast: Callable[[], torch.autocast]
+    precision: Precision
 
     def __call__(self, network: nn.Module) -> dict[str, Json]:
         """Set the weights of the last layer in place; return what the trial's record shall say of it."""
@@ -53,7 +54,7 @@ class HeadStart:
         key = (batches.key, like)
         found = self.solved.get(key) if like is not None else None
         if found is None:
-            found = self.solve(*self._rows(batches, front))
+            found = self.solve(*self._rows(batches, front), layer.out_features)
             if like is not None and found is not None:
                 self.solved[key] = found
         if found is None:
@@ -68,7 +69,7 @@ class HeadStart:
     def _rows(self, batches: FrozenBatches, front: nn.Module) -> tuple[Tensor, Tensor]:
         rows, targets = [], []
         for features, wanted in batches.epoch(1):
-            with self.autocast():
+            with self.precision.autocast():
                 rows.append(front(features).float())
             targets.append(wanted)
         return torch.cat(rows), torch.cat(targets)
