@@ -29,7 +29,8 @@ def known(laboratory: Laboratory, candidate: Candidate, *, whole: bool = False) 
     """Return what ``candidate`` costs, by the names of ``search.objectives.KNOWN_BEFORE``; empty if nobody asks.
 
     Parameters and FLOPs are counted on fake tensors. Only where they keep the constraints, or for ``whole``, the
-    network is built for what else the study weighs: bytes of its checkpoint, its latency.
+    network is built for what else the study weighs: bytes of its checkpoint, its latency (``latency_lower`` and
+    ``latency_upper`` are its quartiles).
     """
     goals = laboratory.spec.goals
     if goals.is_single and goals.latency is None:
@@ -66,7 +67,8 @@ def _measured(laboratory: Laboratory, goals: Goals, candidate: Candidate) -> dic
     if how is not None:
         inputs = next(iter(laboratory.batches(Split.VAL, candidate=candidate).epoch(1)))[0]
         inputs = inputs[torch.arange(how.batch, device=inputs.device) % len(inputs)]
-        found["latency"] = latency.measure(network, inputs, laboratory.precision, warmup=how.warmup, runs=how.runs)
+        took = latency.measure(network, inputs, laboratory.precision, warmup=how.warmup, runs=how.runs)
+        found |= {"latency": took.median, "latency_lower": took.lower, "latency_upper": took.upper}
     return found
 
 

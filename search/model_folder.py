@@ -212,12 +212,19 @@ def read(folder: Path) -> ModelFacts:
         raise UserError(f"{path}: {place}: {fault['msg']}; export the model again") from error
     except (ValueError, OSError) as error:
         raise UserError(f"cannot read {path}: {error}; export the model again") from error
-    strange = [name for name in facts.files.values() if name not in listed or Path(name).name != name]
+    if facts.texts is not None and not _is_own(facts.texts.folder):
+        raise UserError(f"{path}: texts.folder must name a folder of the model's own, got {facts.texts.folder!r}")
+    strange = [name for name in facts.files.values() if name not in listed or not _is_own(name)]
     if strange:
         raise UserError(
             f"{path}: files: {strange[0]} is not among the files of {folder / SUMS}; export the model again"
         )
     return facts
+
+
+def _is_own(name: str) -> bool:
+    """Return whether ``name`` is of something right in the model's folder."""
+    return name not in (".", "..") and Path(name).parts == (name,) and not Path(name).is_absolute()
 
 
 def read_candidate(folder: Path) -> Any:

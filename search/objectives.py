@@ -21,8 +21,6 @@ COSTS: dict[str, str] = {
 """What a candidate costs, by the name a study file gives; each is minimised unless the file says otherwise."""
 KNOWN_BEFORE = ("parameters", "flops", "checkpoint_bytes", "latency")
 """Costs that are known before a candidate is trained."""
-MEASURED = ("latency", "train_seconds")
-"""Costs that differ from run to run."""
 QUANTISED = "quantised"
 """The first objective again, of the network in int8: an objective, or bounded, like a metric."""
 _FORBID: dict[str, str] = {"extra": "forbid"}

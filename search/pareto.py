@@ -8,23 +8,33 @@ Point = Sequence[float]
 """One value an objective, in the order of ``maximize``."""
 
 
-def dominates(one: Point, other: Point, maximize: Sequence[bool]) -> bool:
-    """Return whether ``one`` is as good as ``other`` in every objective and better in one."""
+def dominates(one: Point, other: Point, maximize: Sequence[bool], tolerances: Sequence[float] = ()) -> bool:
+    """Return whether ``one`` is as good as ``other`` in every objective and better in one.
+
+    Args:
+        tolerances: the share of its value by which an objective varies between measurements of the same thing, one
+            an objective: values that are no further apart count as equal. None by default.
+    """
     mine, theirs = _losses(one, maximize), _losses(other, maximize)
-    return mine != theirs and all(left <= right for left, right in zip(mine, theirs, strict=True))
+    slacks = tolerances or (0.0,) * len(mine)
+    rows = list(zip(mine, theirs, slacks, strict=True))
+    return all(_as_good(*row) for row in rows) and any(not _as_good(right, left, slack) for left, right, slack in rows)
 
 
-def front(points: Sequence[Point], maximize: Sequence[bool]) -> tuple[int, ...]:
+def front(points: Sequence[Point], maximize: Sequence[bool], tolerances: Sequence[float] = ()) -> tuple[int, ...]:
     """Return the places of the points that no other one dominates, in order; of equal points the first one.
 
     Points are visited from the best in the first objective on, so that only a front point can dominate another one:
-    as many comparisons as points times front points.
+    as many comparisons as points times front points. With ``tolerances`` (as for ``dominates``) a point is left out
+    where one that is kept is as good in everything but for the tolerance: an epsilon-approximate front (Laumanns et
+    al. 2002, https://doi.org/10.1162/106365602760234108), which repeated measurements do not lengthen.
     """
     losses = [_losses(point, maximize) for point in points]
+    slacks = tolerances or (0.0,) * len(maximize)
     found: list[int] = []
     for place in sorted(range(len(losses)), key=lambda place: (losses[place], place)):
         mine = losses[place]
-        if not any(all(left <= right for left, right in zip(losses[kept], mine, strict=True)) for kept in found):
+        if not any(all(map(_as_good, losses[kept], mine, slacks)) for kept in found):
             found.append(place)
     return tuple(sorted(found))
 
@@ -39,6 +49,10 @@ def hypervolume(points: Sequence[Point], reference: Point, maximize: Sequence[bo
     losses = [_losses(point, maximize) for point in points]
     inside = [mine for mine in losses if all(one < limit for one, limit in zip(mine, corner, strict=True))]
     return _volume(inside, corner)
+
+
+def _as_good(loss: float, than: float, slack: float) -> bool:
+    return loss <= than + slack * abs(than)
 
 
 def _losses(point: Point, maximize: Sequence[bool]) -> tuple[float, ...]:

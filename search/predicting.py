@@ -123,26 +123,27 @@ def _head(task: Task, classes: int, features: Features, choice: HeadChoice, deci
     return task.head(features, classes, choice, decided)
 
 
-def load_model(folder: str | Path, *, format: str | None = None, device: str = "cpu") -> Model:  # noqa: A002
+def load_model(
+    folder: str | Path,
+    *,
+    format: str | None = None,  # noqa: A002
+    device: str = "cpu",
+    trust: bool = False,
+) -> Model:
     """Return the model that ``ftsearch export`` wrote to ``folder``; all its files are checked first.
 
     Args:
-        format: which of its files to open; by default the first that is there of safetensors, pt2, torchscript, onnx.
+        format: which of its files to open; by default the first that is there of safetensors, pt2, onnx.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``; ``pt2`` and ``onnx`` are opened on the CPU.
+        trust: open formats too that can run code of whoever made the file, such as ``pt2``. Checksums do not help: they
+            come from the same hand.
 
     Raises:
-        UserError: no model there, a file missing or damaged, a format that it was not exported in.
+        UserError: no model there, a file missing or damaged, a format that it was not exported in or that needs trust.
     """
     folder = Path(folder)
     facts = model_folder.read(folder)
-    known = model_formats()
-    there = sorted((name for name in facts.files if name in known), key=lambda name: known[name].rank)
-    if format is not None and format not in there:
-        given = "unknown format" if format not in known else "not exported as"
-        raise UserError(f"{folder}: {given} {format!r}; it has {', '.join(facts.files)}")
-    if not there:
-        raise UserError(f"{folder} has none of the formats {', '.join(known)}; export the model again")
-    chosen = model_format(format or there[0])
+    chosen = model_format(_chosen(folder, facts, format, trust=trust))
     task = task_of(facts.task, facts.task_options, facts.task_facts).fetch(folder)
     network = chosen.open(folder / facts.files[chosen.name], partial(_rebuild, folder, facts))
     if chosen.moves:
@@ -152,6 +153,30 @@ def load_model(folder: str | Path, *, format: str | None = None, device: str = "
             raise UserError(str(error)) from error
     inputs = inputs_of(facts, task)
     return Model(network, inputs.transform if inputs else None, facts, chosen.name, task, inputs)
+
+
+def _chosen(folder: Path, facts: ModelFacts, wanted: str | None, *, trust: bool) -> str:
+    """Return the name of the format to open: the one that is ``wanted``, or the first that is there and harmless.
+
+    Raises:
+        UserError: there is none, or it would run code and is not trusted.
+    """
+    known = model_formats()
+    there = sorted((name for name in facts.files if name in known), key=lambda name: known[name].rank)
+    if wanted is not None and wanted not in there:
+        given = "unknown format" if wanted not in known else "not exported as"
+        raise UserError(f"{folder}: {given} {wanted!r}; it has {', '.join(facts.files)}")
+    if not there:
+        has = f"holds only {', '.join(facts.files)}" if facts.files else "holds no file of a network"
+        raise UserError(f"{folder} {has}; this version opens {', '.join(known)}: export the model again")
+    there = [wanted] if wanted is not None else there
+    allowed = [name for name in there if trust or not known[name].runs_code]
+    if not allowed:
+        raise UserError(
+            f"{folder}: opening {facts.files[there[0]]} can run any code its maker put there; if you trust them, open "
+            "it with --trust (trust=True in Python), else ask them for safetensors or onnx"
+        )
+    return allowed[0]
 
 
 def _rebuild(folder: Path, facts: ModelFacts, state: Mapping[str, Tensor]) -> nn.Module:

@@ -71,6 +71,8 @@ class Proposal:
         }
         if "latency" in self.known:
             found["latency_ms"] = self.known["latency"]
+        if "latency_lower" in self.known:
+            found["latency_quartiles_ms"] = [self.known["latency_lower"], self.known["latency_upper"]]
         return found | {name: value for name, value in optional.items() if value}
 
 

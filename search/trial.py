@@ -17,7 +17,7 @@ from search.laboratory import Laboratory, versions
 from search.objectives import QUANTISED
 from search.proposal import Proposal, Proposer
 from search.pruning import Curves
-from search.records import EpochRecord, TrialState, Verdict
+from search.records import EpochRecord, Size, TrialState, Verdict, standing
 from search.store import fitted, reading, writing
 from search.store.connection import Engine
 from search.store.history import History
@@ -103,6 +103,7 @@ class Prepared:
     course: Course
     watch: Watch
     rolling: files.Rolling
+    size: Size
 
 
 def prepare(bench: Bench, claim: Claim, proposal: Proposal | None = None) -> Prepared:
@@ -111,14 +112,15 @@ def prepare(bench: Bench, claim: Claim, proposal: Proposal | None = None) -> Pre
     candidate, optuna_number = _candidate(bench, claim, proposal)
     seed = trial_seed(laboratory.spec.search.seed, number)
     network = laboratory.build(candidate, seed)
-    writing.record_size(bench.engine, claim, laboratory.size(network))
+    size = laboratory.size(network)
+    writing.record_size(bench.engine, claim, size)
     bench.observer.trial_started(number, laboratory.space.words(candidate), laboratory.epochs(candidate))
     watch = Watch(bench, claim, laboratory.epochs(candidate))
     rolling = _resuming(bench, claim)
     course = laboratory.course(candidate, seed, watch.on_epoch, bench.leave, rolling, network)
     course = few_labels.adapted(laboratory, course, candidate, network)
     course = replace(course, micro_batch=fitted.recall(bench.engine, laboratory.spec.name, *_memory(bench, candidate)))
-    return Prepared(claim, candidate, optuna_number, network, course, watch, rolling)
+    return Prepared(claim, candidate, optuna_number, network, course, watch, rolling, size)
 
 
 def _memory(bench: Bench, candidate: Candidate) -> tuple[str, str]:
@@ -240,7 +242,7 @@ def finish(bench: Bench, prepared: Prepared, outcome: Outcome, seconds: float) -
         spec.goals, _known(bench, claim), outcome.epochs, best, pruned=pruned, quantised=integers
     )
     path = None
-    if not pruned and weighed.is_feasible and _is_worth_keeping(bench, value, weighed):
+    if not pruned and weighed.is_feasible and _is_worth_keeping(bench, prepared, value, weighed):
         kept = laboratory.checkpoint(prepared.candidate, prepared.network, outcome)
         path = files.put(bench.shelf, f"trial-{number:05d}", kept)
     ended = f"ran all {last.epoch} epochs"
@@ -292,11 +294,12 @@ def _resuming(bench: Bench, claim: Claim) -> files.Rolling:
     )
 
 
-def _is_worth_keeping(bench: Bench, value: float, weighed: appraisal.Outcome) -> bool:
+def _is_worth_keeping(bench: Bench, prepared: Prepared, value: float, weighed: appraisal.Outcome) -> bool:
     """Return whether a trial is among the best ``keep_checkpoints``, or on the front of several objectives."""
     spec = bench.laboratory.spec
-    kept = reading.best_values(bench.engine, spec.name, spec.keep_checkpoints)
-    if len(kept) < spec.keep_checkpoints or (value > min(kept) if spec.maximize else value < max(kept)):
+    kept = reading.best_standings(bench.engine, spec.name, spec.keep_checkpoints)
+    mine = standing(spec.goals.objectives, value, weighed.objectives, prepared.size, prepared.claim.number)
+    if len(kept) < spec.keep_checkpoints or mine < kept[-1]:
         return True
     return bool(spec.goals.further) and not pruning.is_off_front(
         weighed.objectives, value, bench.history.trials, spec.goals.objectives

@@ -37,6 +37,7 @@ from search.store import leases, migrate, reading, workers, writing
 from search.store.connection import Engine, insist, optuna_options, patience_of, share, str_url, tune
 from search.store.history import History
 from search.store.leases import Claim
+from search.store.masking import hide
 from search.study import Sampling
 from search.training import memory
 from search.trial import Bench, Observer
@@ -303,7 +304,7 @@ class _Shift:
 
     def _record(self, claim: Claim, error: Exception, seconds: float) -> None:
         bench = self.bench
-        failure = failure_of(error)
+        failure = failure_of(error, bench.engine)
         self._failures.append(failure)
         logger.warning("trial %d failed (%s): %s", claim.number, failure.kind, failure.message)
         if failure.kind in MACHINES_FAULT:
@@ -342,8 +343,8 @@ class _Shift:
             )
 
 
-def failure_of(error: Exception) -> Failure:
-    """Return what is recorded of the error that ended a trial."""
+def failure_of(error: Exception, engine: Engine | None = None) -> Failure:
+    """Return what is recorded of the error that ended a trial, without the secrets of the database's URL."""
     kind = "error"
     if isinstance(error, TrialError):
         kind = error.kind
@@ -353,4 +354,5 @@ def failure_of(error: Exception) -> Failure:
         kind = "memory"
     elif memory.is_device_lost(error):
         kind = "device"
-    return Failure(kind, str(error) or type(error).__name__, "".join(traceback.format_exception(error)))
+    url, trace = engine.url if engine is not None else None, "".join(traceback.format_exception(error))
+    return Failure(kind, hide(str(error), url) or type(error).__name__, hide(trace, url))

@@ -56,9 +56,9 @@ def build_app() -> typer.Typer:
 
 
 def _hide_password() -> None:
-    """Start this process again when a storage URL with a password is on its command line, which anybody can read.
+    """Start this process again when the URL of a database server is on its command line, which anybody can read.
 
-    The URL goes through the environment then, which only this user can.
+    It may hold a password in more places than one, so it goes through the environment then, which only this user can.
     """
     import os
 
@@ -68,7 +68,7 @@ def _hide_password() -> None:
         if word == "--storage" and words:
             word = f"--storage={words.pop(0)}"
         found = word.removeprefix("--storage=") if word.startswith("--storage=") else None
-        if found is not None and "://" in found and "@" in found:
+        if found is not None and "://" in found and not found.startswith("sqlite"):
             url = found
         else:
             kept.append(word)

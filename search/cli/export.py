@@ -26,7 +26,7 @@ def command(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="safetensors, pt2, onnx or torchscript; may be given several times.",
+            help="safetensors, pt2 or onnx; may be given several times.",
             show_default="safetensors",
         ),
     ] = None,

@@ -55,6 +55,10 @@ def command(
     format_name: Annotated[
         str | None, typer.Option("--format", metavar="FORMAT", help="File of the model to use: safetensors, pt2, ...")
     ] = None,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="Open pt2 files too: they can run any code of whoever made the model."),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     from search.cli import _prediction
@@ -64,7 +68,7 @@ def command(
 
     if as_csv and as_json:
         raise UserError("--json and --csv exclude each other; give one of them")
-    opened = load_model(model, format=format_name, device=device)
+    opened = load_model(model, format=format_name, device=device, trust=trust)
     _check(opened, pictures, masks, threshold)
     items = items_in(opened, place, text_column, pair_column)
     written = _prediction.writer(opened, items, place, pictures, masks)

@@ -91,7 +91,7 @@ def assemble(
         samples, lambda targets, share: splits.cut(targets, names, cut.val_share, share, cut.seed), cut.test_share
     )
     _check_splits(name, names, samples)
-    return Dataset(name, names, tuple(samples), _fingerprint(samples, digests, names, lambda t: names[t]), skipped)
+    return _fingerprinted(Dataset(name, names, tuple(samples), "", skipped), digests, lambda target: names[target])
 
 
 def gather(
@@ -124,8 +124,7 @@ def gather(
     for split, what in ((Split.TRAIN, "training"), (Split.VAL, "validation")):
         if not any(sample.split is split for sample in samples):
             raise DataError(f"{name}: no {what} samples")
-    fingerprint = _fingerprint(samples, digests, names, written)
-    return Dataset(name, tuple(names), tuple(samples), fingerprint, skipped)
+    return _fingerprinted(Dataset(name, tuple(names), tuple(samples), "", skipped), digests, written)
 
 
 def readable(
@@ -210,11 +209,17 @@ def _check_splits(name: str, names: Sequence[str], samples: Sequence[Sample]) ->
         )
 
 
-def _fingerprint(
-    samples: Sequence[Sample], digests: Sequence[bytes], names: Sequence[str], written: Callable[[Any], str]
-) -> str:
-    lines = sorted(
+def _fingerprinted(dataset: Dataset, digests: Sequence[bytes], written: Callable[[Any], str]) -> Dataset:
+    """Return ``dataset`` with its fingerprint, and its samples in the order of the lines that this is made of.
+
+    Caches store arrays by position and are keyed by the fingerprint, so equal fingerprints must mean equal order,
+    however a table was sorted and whatever files are called.
+    """
+    lines = [
         f"{digest.hex()} {written(sample.target)} {sample.split}"
-        for sample, digest in zip(samples, digests, strict=True)
-    )
-    return hashlib.sha256("\n".join((*names, *lines)).encode()).hexdigest()
+        for sample, digest in zip(dataset.samples, digests, strict=True)
+    ]
+    order = sorted(range(len(lines)), key=lines.__getitem__)
+    text = "\n".join((*dataset.classes, *(lines[place] for place in order)))
+    samples = tuple(dataset.samples[place] for place in order)
+    return replace(dataset, samples=samples, fingerprint=hashlib.sha256(text.encode()).hexdigest())

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from search.data.augment import Augmentation, Drawn, Mix
-from search.data.cache import Pixels
+from search.data.cache import VERSION, Pixels
 from search.data.feed import Feed, Views, generator
 from search.data.targets import Geometry, Rows, Targets
 from search.records import Json
@@ -66,7 +66,7 @@ class Batches(Feed):
 
     @property
     def facts(self) -> Sequence[Json]:
-        return (self.size, self.resize, self.mean, self.std, *self.framed)
+        return (VERSION, self.size, self.resize, self.mean, self.std, *self.framed)
 
     @property
     def variation(self) -> str:

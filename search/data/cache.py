@@ -25,7 +25,8 @@ from search.records import Json
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
-_VERSION = 2
+VERSION = 3
+"""Of how files become arrays, and of their order; part of the key of everything that is stored of images."""
 _TOLD_EVERY = 16
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -129,10 +130,10 @@ def decode(
 ) -> Pixels:
     """Return the images of ``samples`` in the given frame; from the cache in ``folder`` when it has them.
 
-    ``fingerprint`` identifies content and order of ``samples``. However many processes ask at once, one
-    decodes and the others wait. With no folder, or when it cannot be written, images stay in memory.
-    ``progress`` is told how many of how many are decoded. ``targets`` go with the images as they are; by default
-    they are the samples' class indices.
+    ``fingerprint`` identifies content and order of ``samples``, as that of a ``Dataset`` does. However many
+    processes ask at once, one decodes and the others wait. With no folder, or when it cannot be written, images stay
+    in memory. ``progress`` is told how many of how many are decoded. ``targets`` go with the images as they
+    are; by default they are the samples' class indices.
     """
     if targets is None:
         targets = torch.tensor([sample.target for sample in samples], dtype=torch.int64)
@@ -142,7 +143,7 @@ def decode(
         return {"ratios": _render(samples, frame, images, progress).tolist()}
 
     if folder is not None:
-        facts = json.dumps([_VERSION, fingerprint, len(samples), *frame.key])
+        facts = json.dumps([VERSION, fingerprint, len(samples), *frame.key])
         name = hashlib.sha256(facts.encode()).hexdigest()[:32]
         try:
             found, meta = ArrayCache(folder, budget_bytes).make(name, shape, np.uint8, fill)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from search.data import array_cache
+from search.data import array_cache, cache
 from search.data.array_cache import ArrayCache
 from search.data.assembly import cache_folder, in_parallel
 from search.data.augment import Augmentation, Drawn
@@ -206,7 +206,7 @@ def decode(samples: Sequence[Sample], frame: Frame, classes: int, fingerprint: s
         return {}
 
     if folder is not None:
-        facts = json.dumps(["masks", _VERSION, fingerprint, *shape, np.dtype(kind).name])
+        facts = json.dumps(["masks", cache.VERSION, fingerprint, *shape, np.dtype(kind).name])
         try:
             found, _ = ArrayCache(folder).make(hashlib.sha256(facts.encode()).hexdigest()[:32], shape, kind, fill)
             return Masks(torch.from_numpy(found))

@@ -52,6 +52,8 @@ class Dataset:
 
     Attributes:
         classes: names of the classes in order of their indices; in regression of the numbers that are predicted.
+        samples: in an order that their contents, labels and splits decide, not file names or rows of a table: what is
+            stored by position is found again by the fingerprint.
         fingerprint: changes whenever contents, labels or splits change; hexadecimal.
         skipped: samples left out under ``on_error: skip``, one line each with the reason.
     """

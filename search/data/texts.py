@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from search.data.assembly import Cut, Listed, OnError, gather
-from search.data.sample import Dataset, Split
+from search.data.sample import Dataset, Source, Split
 from search.errors import DataError
 
 _WHOLE = re.compile(r"-?[0-9]+")
@@ -119,7 +119,7 @@ def collect(
         DataError: there are problems (unless ``on_error`` is ``skip``), or a part is empty.
     """
     refuse(problems, options.on_error)
-    ordered = sorted(limited(listed, options.limit, options.seed), key=lambda item: -_length(item))
+    ordered = sorted(limited(listed, options.limit, options.seed), key=lambda item: -_length(item.input))
     found = gather(
         name,
         ordered,
@@ -130,7 +130,9 @@ def collect(
         divide=divide,
         test_share=options.test_share,
     )
-    return replace(found, skipped=(*problems, *found.skipped))
+    # Stable, so that the order remains a function of the content, as the fingerprint promises.
+    samples = sorted(found.samples, key=lambda sample: -_length(sample.input))
+    return replace(found, samples=tuple(samples), skipped=(*problems, *found.skipped))
 
 
 def place_of(item: Listed) -> str:
@@ -138,8 +140,7 @@ def place_of(item: Listed) -> str:
     return item.input.place if isinstance(item.input, Text | Words) else item.input.name
 
 
-def _length(item: Listed) -> int:
-    text = item.input
+def _length(text: Source) -> int:
     return text.length if isinstance(text, Text | Words) else 0
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from search.detection.detectors import DETECTIONS, Found
+from search.detection.results import in_image
 from search.detection.targets import PADDING, BoxRows
 from search.errors import UserError
 from search.records import Box, Evaluation, Measured, Picture
@@ -23,6 +24,9 @@ _SIDE = 1000.0
 class CocoMeasures:
     """Mean average precision as COCO defines it (https://cocodataset.org/#detection-eval), by faster-coco-eval.
 
+    Boxes are measured as predictions give them: in the original image, cut at its border, and not in the network's
+    input, where a letterbox has bars beside it.
+
     ``map`` is the mean over overlaps of 0.50 to 0.95, ``map_50`` and ``map_75`` those at one overlap, ``mar_100`` the
     recall with 100 boxes an image. It is collected as ``search.tasks._base.Meter`` says.
     """
@@ -33,6 +37,7 @@ class CocoMeasures:
         self._told: list[dict[str, Tensor]] = []
         self._true: list[dict[str, Tensor]] = []
         self._shown: list[Tensor] = []
+        self._counted = 0
         self._results: dict[str, Any] | None = None
 
     def update(self, outputs: Found, targets: BoxRows) -> None:
@@ -59,7 +64,7 @@ class CocoMeasures:
 
     def _measured(self) -> dict[str, Any]:
         if self._results is None:
-            self._told, self._true = (_on_host(rows) for rows in (self._told, self._true))
+            self._place()
             metric = _metric()
             metric.update(
                 [{**one, "boxes": one["boxes"] * _SIDE} for one in self._told],
@@ -68,46 +73,41 @@ class CocoMeasures:
             self._results = dict(metric.compute())
         return self._results
 
+    def _place(self) -> None:
+        """Bring the boxes that came since to the host, and into their images."""
+        for place in range(self._counted, len(self._shown)):
+            shown = self._shown[place].cpu()
+            for rows in (self._told, self._true):
+                rows[place] = in_image({name: value.detach().cpu() for name, value in rows[place].items()}, shown)
+        self._counted = len(self._shown)
+
     def _pictures(self) -> tuple[Picture, ...]:
         """Return the images with the most mistakes among the boxes that are told with confidence."""
-        scored: list[tuple[int, int, int, int, dict[str, Tensor], dict[str, Tensor], list[float]]] = []
-        for place, (told, true, shown) in enumerate(zip(self._told, self._true, self._shown, strict=True)):
+        scored: list[tuple[int, int, int, int, dict[str, Tensor], dict[str, Tensor]]] = []
+        for place, (told, true) in enumerate(zip(self._told, self._true, strict=True)):
             sure = told["scores"] >= self._least_shown
             kept = {name: told[name][sure] for name in ("boxes", "scores", "labels")}
             real = {name: true[name][true["iscrowd"] == 0] for name in ("boxes", "labels")}
             hits = _hits(kept, real)
             missed, wrong = len(real["labels"]) - hits, len(kept["labels"]) - hits
             if missed or wrong:
-                scored.append((missed + wrong, place, missed, wrong, kept, real, shown.cpu().tolist()))
+                scored.append((missed + wrong, place, missed, wrong, kept, real))
         scored.sort(key=lambda row: (-row[0], row[1]))
         found = []
-        for _, place, missed, wrong, kept, real, part in scored[:_PICTURES]:
+        for _, place, missed, wrong, kept, real in scored[:_PICTURES]:
             count = len(real["labels"])
             caption = f"{count} box{'es' if count != 1 else ''}, {missed} missed, {wrong} told that are not there"
-            boxes = (*self._boxes(real, part), *self._boxes(kept, part))
+            boxes = (*self._boxes(real), *self._boxes(kept))
             found.append(Picture(place, caption, boxes))
         return tuple(found)
 
-    def _boxes(self, rows: Mapping[str, Tensor], shown: list[float]) -> list[Box]:
-        """Return boxes in shares of the original image."""
-        across, down = shown[2] - shown[0], shown[3] - shown[1]
+    def _boxes(self, rows: Mapping[str, Tensor]) -> list[Box]:
         scores = rows["scores"].tolist() if "scores" in rows else [None] * len(rows["labels"])
-
-        def inside(side: float) -> float:
-            return round(min(max(side, 0.0), 1.0), 4)
-
+        labels = [self._classes[label] for label in rows["labels"].tolist()]
+        sides = [[round(side, 4) for side in one] for one in rows["boxes"].tolist()]
         return [
-            Box(
-                inside(shown[0] + x0 * across),
-                inside(shown[1] + y0 * down),
-                inside(shown[0] + x1 * across),
-                inside(shown[1] + y1 * down),
-                label=self._classes[label],
-                score=None if score is None else round(score, 3),
-            )
-            for (x0, y0, x1, y1), label, score in zip(
-                rows["boxes"].tolist(), rows["labels"].tolist(), scores, strict=True
-            )
+            Box(left, top, right, bottom, label, None if score is None else round(score, 3))
+            for (left, top, right, bottom), label, score in zip(sides, labels, scores, strict=True)
         ]
 
 
@@ -130,10 +130,6 @@ def _by_class(found: Mapping[str, Any], place: int) -> dict[str, float]:
     whole, half, recalled = precision[:, :, place, 0, -1], precision[0, :, place, 0, -1], recall[:, place, 0, -1]
     named = (("average_precision", whole), ("average_precision_50", half), ("average_recall", recalled))
     return {name: float(values[values > -1].mean()) for name, values in named if (values > -1).any()}
-
-
-def _on_host(rows: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
-    return [{name: value.detach().cpu() for name, value in one.items()} for one in rows]
 
 
 def _hits(told: Mapping[str, Tensor], true: Mapping[str, Tensor]) -> int:

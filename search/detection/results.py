@@ -1,8 +1,8 @@
-"""What a detector told: from any file it came from, compared box by box, and in pixels of the original image."""
+"""What a detector told: from any file it came from, compared box by box, and in shares of the original image."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -44,15 +44,21 @@ def _plain(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
 
 
-def in_pixels(boxes: Tensor, shown: tuple[float, float, float, float], width: int, height: int) -> Tensor:
-    """Return boxes ``(K, 4)`` in shares of the network's input as pixels of the image, cut at its border.
+def in_image(found: Mapping[str, Tensor], shown: Sequence[float] | Tensor) -> dict[str, Tensor]:
+    """Return what was found in one image with boxes ``(K, 4)`` in shares of the image, cut at its border.
 
-    ``shown`` is the part of the image that the input shows, in shares of the image.
+    Boxes that lie beside the image, in a letterbox's bars, are left out.
+
+    Args:
+        found: ``boxes`` in shares of the network's input, and any other rows.
+        shown: the part of the image that the input shows, in shares of the image.
     """
-    left, top, right, bottom = shown
-    start, size = boxes.new_tensor([left, top, left, top]), boxes.new_tensor([right - left, bottom - top] * 2)
-    sides = (start + boxes * size) * boxes.new_tensor([width, height, width, height])
-    return torch.minimum(sides.clamp(min=0), sides.new_tensor([width, height, width, height]))
+    boxes = found["boxes"]
+    left, top, right, bottom = torch.as_tensor(shown, dtype=boxes.dtype, device=boxes.device).unbind()
+    start, size = torch.stack([left, top, left, top]), torch.stack([right - left, bottom - top] * 2)
+    sides = (start + boxes * size).clamp(0, 1)
+    there = (sides[:, 2:] > sides[:, :2]).all(dim=1)
+    return {name: (sides if name == "boxes" else value)[there] for name, value in found.items()}
 
 
 def apart(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Apart:

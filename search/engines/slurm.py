@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from search.engines._base import Engine, Order, run_worker
-from search.errors import UserError
+from search.errors import RunError, UserError
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +20,10 @@ class Slurm(Engine):
 
     Settings come from ``--engine-option``: ``partition=gpu``, ``timeout_min=240``, ``cpus_per_task=8`` and all
     others of submitit (https://github.com/facebookincubator/submitit).
+
+    The storage URL, which may hold a password, reaches the workers as an environment variable that ``sbatch`` takes
+    over (its default, ``--export=ALL``): Slurm keeps it where only root and its own account can read. submitit pickles
+    what it is given into a folder, so it is not given the URL.
     """
 
     name = "slurm"
@@ -28,9 +36,10 @@ class Slurm(Engine):
     def start(self, count: int) -> None:
         executor = self._executor()
         arguments = self.order.arguments("auto" if self.order.device.startswith("cuda") else self.order.device)
-        calls = [(arguments, self.order.environment())] * count
+        environment = self.order.environment()
         try:
-            self.jobs = executor.map_array(run_worker, *zip(*calls, strict=True))
+            with _exported(environment):
+                self.jobs = executor.map_array(_work, [arguments] * count, [tuple(environment)] * count)
         except (RuntimeError, OSError) as error:
             raise UserError(f"--engine slurm: the job array was not accepted: {error}") from error
         logger.warning("submitted %d workers: %s", count, ", ".join(str(job.job_id) for job in self.jobs))
@@ -45,9 +54,9 @@ class Slurm(Engine):
         cluster = options.pop("cluster", "slurm")
         gpus = {} if self.order.device == "cpu" else {"gpus_per_node": 1}
         try:
-            executor = submitit.AutoExecutor(folder=str(self.order.folder / "slurm"), cluster=cluster)
+            executor = submitit.AutoExecutor(folder=str(_private(self.order.folder / "slurm")), cluster=cluster)
             executor.update_parameters(name=f"ftsearch-{self.order.study}", **(gpus | options))
-        except (RuntimeError, ValueError, NameError, TypeError, AssertionError) as error:
+        except (RuntimeError, ValueError, NameError, TypeError, AssertionError, OSError) as error:
             raise UserError(f"--engine slurm: {error}") from error
         return executor
 
@@ -63,6 +72,42 @@ class Slurm(Engine):
 
     def complaint(self) -> str:
         return ""
+
+
+def _private(folder: Path) -> Path:
+    """Return ``folder``, made if need be, closed to all but its owner: workers run what its pickles say."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
+
+
+@contextmanager
+def _exported(environment: Mapping[str, str]) -> Iterator[None]:
+    """Add ``environment`` to this process's own within the context, for ``sbatch`` to take over."""
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _work(arguments: Sequence[str], exported: Sequence[str]) -> int:
+    """Run a worker in a job and return its exit code.
+
+    Raises:
+        RunError: the cluster did not hand on a variable of the names ``exported``.
+    """
+    if missing := [name for name in exported if name not in os.environ]:
+        raise RunError(
+            f"--engine slurm: {missing[0]} did not reach the job; submit with `--export=ALL`, "
+            "or set it where jobs start"
+        )
+    return run_worker(arguments, {})
 
 
 def _number(text: str) -> int | str:

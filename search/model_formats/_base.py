@@ -50,6 +50,7 @@ class ModelFormat(ABC):
         file_name: in the model's folder.
         rank: the lowest of those that are there is opened when none is asked for.
         holds: ``graph``, or ``weights`` alone.
+        runs_code: whether opening a file can run code that its maker put there; assumed until a format says otherwise.
         moves: whether the opened network can be moved to another device.
         tolerance: largest difference of an output that is rounding, relative to the largest output.
         needs: what a program must import to use the file, for its README.
@@ -59,6 +60,7 @@ class ModelFormat(ABC):
     file_name: ClassVar[str]
     rank: ClassVar[int]
     holds: ClassVar[str] = "graph"
+    runs_code: ClassVar[bool] = True
     moves: ClassVar[bool] = False
     tolerance: ClassVar[float] = 1e-4
     needs: ClassVar[str]

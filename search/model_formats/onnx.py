@@ -26,7 +26,8 @@ _LARGEST = 2**31 - 2**24
 class Onnx(ModelFormat):
     """Exporter on ``torch.export`` (https://docs.pytorch.org/docs/stable/onnx_export.html), run by ONNX Runtime."""
 
-    name, file_name, rank = "onnx", "model.onnx", 3
+    name, file_name, rank = "onnx", "model.onnx", 2
+    runs_code = False
     needs = "onnxruntime"
 
     def requirement(self) -> str:
@@ -71,9 +72,10 @@ class Session(nn.Module):
         """Open the file.
 
         Raises:
-            UserError: it cannot be read.
+            UserError: it cannot be read, or takes weights from outside of its folder.
         """
         super().__init__()
+        _check_external_data(path)
         runtime = import_module("onnxruntime")
         options = runtime.SessionOptions()
         options.log_severity_level = 3
@@ -87,6 +89,42 @@ class Session(nn.Module):
         found = self._session.run(None, {_INPUT: inputs.detach().cpu().contiguous().numpy()})
         outputs = tuple(torch.from_numpy(output) for output in found)
         return outputs[0] if len(outputs) == 1 else outputs
+
+
+def _check_external_data(path: Path) -> None:
+    """Check that the weights which the file at ``path`` keeps in other files lie in its own folder.
+
+    ONNX Runtime checks this too, but only in its newer versions.
+
+    Raises:
+        UserError: they do not, or the file cannot be read.
+    """
+    onnx: Any = import_module("onnx")
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's, the reader's and the system's own kinds
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"cannot read {path}: {reason}; export the model again") from error
+    folder = path.parent.resolve()
+    for tensor in _messages(model, onnx.TensorProto):
+        for location in (entry.value for entry in tensor.external_data if entry.key == "location"):
+            place = Path(location)
+            if place.is_absolute() or not (folder / place).resolve().is_relative_to(folder):
+                raise UserError(
+                    f"{path} takes weights from {location!r}, outside of its folder, which is refused; "
+                    "export the model again"
+                )
+
+
+def _messages(message: Any, kind: type) -> Iterator[Any]:
+    """Yield all messages of ``kind`` anywhere in a protobuf ``message``: in graphs, nodes, functions, attributes."""
+    if isinstance(message, kind):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for inner in (value,) if hasattr(value, "ListFields") else value:
+                yield from _messages(inner, kind)
 
 
 @contextmanager

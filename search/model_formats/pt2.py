@@ -1,4 +1,7 @@
-"""A graph of ``torch.export``: runs with torch alone, on any batch size."""
+"""A graph of ``torch.export``: runs with torch alone, on any batch size.
+
+``torch.export.load`` unpickles parts of the archive, so a file can run whatever its maker likes.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,8 @@ class Pt2(ModelFormat):
         return network
 
     def snippet(self, facts: Mapping[str, str]) -> str:
-        return torch_snippet(f'torch.export.load("{self.file_name}").module()', facts)
+        warning = "   # can run code of the file's maker: open only files you trust"
+        return torch_snippet(f'torch.export.load("{self.file_name}").module(){warning}', facts)
 
 
 model_format = Pt2()

@@ -19,6 +19,7 @@ class Safetensors(ModelFormat):
 
     name, file_name, rank = "safetensors", "model.safetensors", 0
     holds = "weights"
+    runs_code = False
     moves = True
     tolerance = 1e-5
     needs = "ftsearch"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search.objectives import COSTS, QUANTISED
-from search.records import Objective, StudyRecord, TrialRecord
+from search.records import CLOCK_TOLERANCE, Objective, StudyRecord, TrialRecord
 from search.report import theme
 
 HEADING = "Pareto front"
@@ -35,8 +35,17 @@ def sentence(study: StudyRecord) -> str:
     )
     return (
         f"{counted} of {len(study.ranking)} complete trials are beaten by no other in all of {', '.join(others)} "
-        f"and {last}."
+        f"and {last}.{_tolerance(study)}"
     )
+
+
+def _tolerance(study: StudyRecord) -> str:
+    clocked = [name(one, study.metric) for one in study.objectives if one.tolerance]
+    if not clocked:
+        return ""
+    verb = "counts" if len(clocked) == 1 else "count"
+    named = " and ".join(clocked).capitalize()
+    return f" {named} within {CLOCK_TOLERANCE:.0%} of another {verb} as equal: clocks vary."
 
 
 def name(objective: Objective, metric: str) -> str:
@@ -71,4 +80,7 @@ def cell(quantity: str, value: float) -> str:
 
 def _cell(objective: Objective, trial: TrialRecord) -> str:
     value = trial.objectives.get(objective.name, trial.value)
-    return "–" if value is None else cell(objective.name, value)
+    if value is None:
+        return "–"
+    between = trial.extras.get("latency_quartiles_ms") if objective.name == "latency" else None
+    return cell(objective.name, value) + (f" ({between[0]:.3g} to {between[1]:.3g})" if between else "")

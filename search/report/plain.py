@@ -30,6 +30,7 @@ def plain(trial: TrialRecord) -> dict[str, Any]:
         "worker": trial.worker,
         "checkpoint": trial.checkpoint,
         "latency_ms": trial.extras.get("latency_ms"),
+        "latency_quartiles_ms": trial.extras.get("latency_quartiles_ms"),
         "objectives": dict(trial.objectives),
         "constraints": dict(trial.constraints),
     }
@@ -40,7 +41,7 @@ def rows(study: StudyRecord) -> list[dict[str, Any]]:
     names = sorted({name for trial in study.trials for name in trial.params})
     front = {trial.number for trial in study.front}
     several = study.objectives if len(study.objectives) > 1 else ()
-    nested = ("candidate", "params", "objectives", "constraints")
+    nested = ("candidate", "params", "objectives", "constraints", "latency_quartiles_ms")
     found = []
     for trial in study.trials:
         row = {key: value for key, value in plain(trial).items() if key not in nested}

@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from search.errors import DatabaseError, StoreUrlError
+from search.store.masking import hide, is_ambiguous, shown
 
 __all__ = [
     "Engine",
@@ -58,22 +59,16 @@ class Patience:
     Attributes:
         seconds: for which a call is tried again; None: ``RETRY_S``.
         leave: true once whoever waits has been told to go: the next failure is then the last.
+        url: of the database; its secrets are kept out of what is said of failures.
     """
 
     seconds: float | None = None
     leave: Callable[[], bool] = lambda: False
+    url: URL | None = None
 
     @property
     def limit_s(self) -> float:
         return RETRY_S if self.seconds is None else self.seconds
-
-
-def shown(url: str | URL) -> str:
-    """Return ``url`` with its password replaced by ``***``: for logs, errors and pages."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except (ArgumentError, ValueError):
-        return str(url).split("://", 1)[0] + "://..." if "://" in str(url) else "(malformed URL)"
 
 
 def parse_url(url: str) -> URL:
@@ -85,14 +80,25 @@ def parse_url(url: str) -> URL:
     """
     is_path = "://" not in url and url.endswith((".db", ".sqlite", ".sqlite3"))
     text = f"sqlite:///{url}" if is_path else url
+    if is_ambiguous(text):
+        raise StoreUrlError(
+            f"storage URL {shown(text)}: more than one @, so that the password's end cannot be told; write an @ of its "
+            "own as %40 (and : as %3A, / as %2F, ? as %3F)"
+        )
     try:
         parsed = make_url(text)
-    except (ArgumentError, ValueError) as error:
-        raise StoreUrlError(f"malformed storage URL {shown(url)}; expected sqlite:///FILE.db or {_EXAMPLE}") from error
+    except (ArgumentError, ValueError):
+        # Their messages hold parts of the URL, so they are not chained.
+        raise StoreUrlError(f"malformed storage URL {shown(url)}; expected sqlite:///FILE.db or {_EXAMPLE}") from None
     parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
     if parsed.get_backend_name() not in ("sqlite", "postgresql", "mysql"):
         raise StoreUrlError(
             f"storage URL {shown(url)}: expected sqlite, postgresql or mysql, got {parsed.drivername!r}"
+        )
+    if parsed.get_backend_name() == "sqlite" and (parsed.host or parsed.username is not None):
+        raise StoreUrlError(
+            f"storage URL {shown(url)}: SQLite has no host; name a file: sqlite:///runs/ftsearch.db, "
+            "or sqlite:////home/me/ft.db with its whole path"
         )
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise StoreUrlError("a store in memory would be gone at the end; name a file: sqlite:///runs/ftsearch.db")
@@ -150,6 +156,7 @@ def connect(url: str, patience: Patience | None = None, *, wait: bool = False) -
     """
     parsed = parse_url(url)
     patience = patience or Patience()
+    patience.url = parsed
     try:
         if parsed.get_backend_name() == "sqlite":
             Path(str(parsed.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +165,7 @@ def connect(url: str, patience: Patience | None = None, *, wait: bool = False) -
         )
     except (NoSuchModuleError, ImportError) as error:
         raise StoreUrlError(
-            f"storage URL {shown(parsed)}: {error}; "
+            f"storage URL {shown(parsed)}: {hide(str(error), parsed)}; "
             "install ftsearch[postgres] for PostgreSQL, ftsearch[mysql] for MySQL"
         ) from error
     except OSError as error:
@@ -172,7 +179,7 @@ def connect(url: str, patience: Patience | None = None, *, wait: bool = False) -
     except (SQLAlchemyError, DatabaseError) as error:
         engine.dispose()
         cause = error.__cause__ if isinstance(error, DatabaseError) else error
-        reason = reason_of(cause, parsed) if isinstance(cause, SQLAlchemyError) else str(error)
+        reason = reason_of(cause, parsed) if isinstance(cause, SQLAlchemyError) else hide(str(error), parsed)
         # The driver's own error may hold the whole URL, so it is not chained.
         raise StoreUrlError(f"cannot reach the database at {shown(parsed)}: {reason}") from None
     return engine
@@ -233,7 +240,7 @@ def retried(function: Callable[P, R]) -> Callable[P, R]:
 def patience_of(engine: object) -> Patience:
     """Return the patience that ``engine`` was connected with."""
     found = engine.get_execution_options().get(_PATIENCE) if isinstance(engine, Engine) else None
-    return found if isinstance(found, Patience) else Patience()
+    return found if isinstance(found, Patience) else Patience(url=getattr(engine, "url", None))
 
 
 def insist(call: Callable[[], R], name: str, patience: Patience) -> R:
@@ -254,8 +261,8 @@ def insist(call: Callable[[], R], name: str, patience: Patience) -> R:
                 raise  # not the database's; or a row that is there already: the caller knows what that means
             waited = time.monotonic() - begin
             if not is_passing(fault) or waited > patience.limit_s or patience.leave():
-                raise DatabaseError(f"the database refused {name}: {_line_of(fault)}") from error
-            logger.warning("the database is busy or gone (%s); trying again", _line_of(fault))
+                raise DatabaseError(f"the database refused {name}: {_line_of(fault, patience)}") from error
+            logger.warning("the database is busy or gone (%s); trying again", _line_of(fault, patience))
         _pause(pause * random.uniform(0.5, 1.5), patience)
         pause = min(2 * pause, 5.0)
 
@@ -290,8 +297,8 @@ def _is_answer(error: Exception, fault: Exception) -> bool:
     return bool(_status_of(fault)) and fault is not error and not is_passing(fault)
 
 
-def _line_of(fault: Exception) -> str:
-    return reason_of(fault) if isinstance(fault, SQLAlchemyError) else f"gRPC: {_status_of(fault)}"
+def _line_of(fault: Exception, patience: Patience) -> str:
+    return reason_of(fault, patience.url) if isinstance(fault, SQLAlchemyError) else f"gRPC: {_status_of(fault)}"
 
 
 def is_passing(error: Exception) -> bool:
@@ -316,8 +323,6 @@ _PASSING = (
 
 
 def reason_of(error: SQLAlchemyError, url: URL | None = None) -> str:
-    """Return the driver's own first line, without the password."""
+    """Return the driver's own first line, without the secrets of ``url``."""
     text = str(getattr(error, "orig", None) or error).strip().splitlines()
-    line = text[0] if text else type(error).__name__
-    password = str(url.password) if url is not None and url.password else ""
-    return line.replace(password, "***") if password else line
+    return hide(text[0] if text else type(error).__name__, url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -18,11 +18,13 @@ from search.records import (
     EpochRecord,
     Evaluation,
     Failure,
+    Objective,
     Size,
     StudyRecord,
     TrialRecord,
     TrialState,
     UnitRecord,
+    standing,
 )
 from search.store import repeats
 from search.store.connection import reading, retried
@@ -243,32 +245,45 @@ def list_studies(engine: Engine) -> tuple[Summary, ...]:
 
 @retried
 def kept_checkpoints(engine: Engine, name: str) -> tuple[tuple[int, str], ...]:
-    """Return number and checkpoint of every complete trial that has one, the best objective first."""
+    """Return number and checkpoint of every trial that has one: complete ones as they rank, then the others."""
     with reading(engine) as connection:
         study = study_row(connection, name)
-        order = TrialRow.value.desc() if study.maximize else TrialRow.value.asc()
+        counts = case((and_(TrialRow.state == TrialState.COMPLETE, ranked()), 0), else_=1).label("counts")
         rows = connection.execute(
-            select(TrialRow.number, TrialRow.checkpoint)
-            .where(TrialRow.study_id == study.id, TrialRow.checkpoint.is_not(None))
-            .order_by(case((and_(TrialRow.state == TrialState.COMPLETE, ranked()), 0), else_=1), order, TrialRow.number)
+            select(*_STANDING, TrialRow.checkpoint, counts).where(
+                TrialRow.study_id == study.id, TrialRow.checkpoint.is_not(None)
+            )
         ).all()
-    return tuple((row.number, row.checkpoint) for row in rows)
+    wanted = study_record(study, ()).objectives
+    ordered = sorted(rows, key=lambda row: (row.counts, _standing(wanted, row)))
+    return tuple((row.number, row.checkpoint) for row in ordered)
 
 
 @retried
-def best_values(engine: Engine, name: str, count: int) -> tuple[float, ...]:
-    """Return the objectives of the ``count`` best complete trials, the best first."""
+def best_standings(engine: Engine, name: str, count: int) -> tuple[tuple[float, ...], ...]:
+    """Return where the ``count`` best complete trials stand (``search.records.standing``), the best first.
+
+    Only those that reach the value of the ``count``-th best are read.
+    """
     with reading(engine) as connection:
         study = study_row(connection, name)
         order = TrialRow.value.desc() if study.maximize else TrialRow.value.asc()
-        done = select(TrialRow.value).where(
-            TrialRow.study_id == study.id, TrialRow.state == TrialState.COMPLETE, ranked()
-        )
-        return tuple(
-            float(value)
-            for value in connection.execute(done.order_by(order).limit(count)).scalars()
-            if value is not None
-        )
+        done = (TrialRow.study_id == study.id, TrialRow.state == TrialState.COMPLETE, ranked())
+        last = connection.execute(
+            select(TrialRow.value).where(*done).order_by(order).offset(count - 1).limit(1)
+        ).scalar_one_or_none()
+        reached = () if last is None else (TrialRow.value >= last if study.maximize else TrialRow.value <= last,)
+        rows = connection.execute(select(*_STANDING).where(*done, *reached)).all()
+    wanted = study_record(study, ()).objectives
+    return tuple(sorted(_standing(wanted, row) for row in rows))[:count]
+
+
+_STANDING = (TrialRow.number, TrialRow.value, TrialRow.objectives, TrialRow.parameters, TrialRow.flops)
+
+
+def _standing(wanted: Sequence[Objective], row: Any) -> tuple[float, ...]:
+    size = None if row.parameters is None else Size(row.parameters, 0, row.flops)
+    return standing(wanted, row.value, row.objectives or {}, size, row.number)
 
 
 @dataclass(frozen=True, slots=True)

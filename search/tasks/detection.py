@@ -22,7 +22,7 @@ from search.detection.fixed import fixed
 from search.detection.inheritance import take_over, words
 from search.detection.meter import CocoMeasures
 from search.detection.pyramid import Pyramid, chosen_taps, grid_of
-from search.detection.results import apart, found_in, in_pixels
+from search.detection.results import apart, found_in, in_image
 from search.detection.targets import BoxRows, frame_of, rows
 from search.records import Json
 from search.tasks._base import Meter, Task
@@ -218,10 +218,12 @@ class Detection(Task):
     def said(self, outputs: Found, classes: tuple[str, ...], given: Sequence[Given], wanted: Wanted) -> list[Said]:
         least = self.chosen.shown_score if wanted.threshold is None else wanted.threshold
         found = []
-        for one, image in zip(outputs.images, given, strict=True):
+        for told, image in zip(outputs.images, given, strict=True):
+            one = in_image(told, image.shown)
             order = one["scores"].argsort(descending=True, stable=True)
             kept = order[one["scores"][order] >= least][: wanted.most]
-            sides = in_pixels(one["boxes"][kept], image.shown, image.width, image.height).tolist()
+            pixels = one["boxes"].new_tensor([image.width, image.height] * 2)
+            sides = (one["boxes"][kept] * pixels).tolist()
             rows = zip(one["labels"][kept].tolist(), one["scores"][kept].tolist(), sides, strict=True)
             found.append(Said(boxes=tuple(Box(classes[label], score, *box) for label, score, box in rows)))
         return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from statistics import median
+from statistics import quantiles
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +12,16 @@ from torch import Tensor, nn
 from search.training.precision import Precision
 
 
-def measure(network: nn.Module, images: Tensor, precision: Precision, *, warmup: int, runs: int) -> float:
-    """Return the milliseconds of one forward pass of ``images`` ``(N, C, H, W)``: the median of ``runs``.
+class Latency(NamedTuple):
+    """Milliseconds of one forward pass: the ``median``, and what half of the passes lie between."""
+
+    median: float
+    lower: float
+    upper: float
+
+
+def measure(network: nn.Module, images: Tensor, precision: Precision, *, warmup: int, runs: int) -> Latency:
+    """Return the milliseconds of one forward pass of ``images`` ``(N, C, H, W)``: median and quartiles of ``runs``.
 
     The network runs as in validation: evaluation mode, autocast and memory layout of ``precision``. Before each reading
     of the clock the device is waited for, so that a pass is counted whole. What else the device does meanwhile counts
@@ -35,7 +44,9 @@ def measure(network: nn.Module, images: Tensor, precision: Precision, *, warmup:
                 seconds.append(time.perf_counter() - begin)
     finally:
         network.train(was_training)
-    return 1000 * median(seconds[warmup:])
+    counted = [1000 * one for one in seconds[warmup:]]
+    lower, middle, upper = quantiles(counted, n=4, method="inclusive") if runs > 1 else counted * 3
+    return Latency(middle, lower, upper)
 
 
 def _wait(device: torch.device) -> None:

@@ -28,6 +28,8 @@ _TEXTS = ("bert", "roberta", "xlm-roberta", "distilbert", "mpnet", "albert", "gp
 _IMAGES = ("vit",)
 _BLANKS = ("roberta", "gpt2")
 _INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
+_FOREIGN = ("architectures", "torch_dtype", "auto_map", "attn_implementation", "quantization_config", "kernel_config")
+"""Entries of a ``config.json`` that are left out: they lead to code beside the library's own, or to other numbers."""
 _FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -83,7 +85,9 @@ class TransformersBackbone(Backbone):
 
     def build(self, input_size: tuple[int, int]) -> nn.Module:
         package = _package()
-        options = {name: value for name, value in self._config.items() if name not in ("architectures", "torch_dtype")}
+        options = {
+            name: value for name, value in self._config.items() if name not in _FOREIGN and not name.startswith("_")
+        }
         config = package.AutoConfig.for_model(**options)
         self._check(config, input_size)
         with _quiet():
@@ -104,7 +108,11 @@ class TransformersBackbone(Backbone):
         try:
             with _quiet():
                 loaded, notes = kind.from_pretrained(
-                    path.parent, output_loading_info=True, local_files_only=True, **_without_pooler(config)
+                    path.parent,
+                    config=config,
+                    output_loading_info=True,
+                    local_files_only=True,
+                    **_without_pooler(config),
                 )
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             raise WeightsError(f"cannot read weights from {path}: {str(error).splitlines()[0]}") from error
@@ -130,7 +138,12 @@ class TransformersBackbone(Backbone):
         options = {"add_prefix_space": True} if words and self._config.get("model_type") in _BLANKS else {}
         try:
             with _quiet():
-                found = _package().AutoTokenizer.from_pretrained(where, use_fast=True, **options)
+                found = _package().AutoTokenizer.from_pretrained(
+                    where,
+                    use_fast=True,
+                    trust_remote_code=False,  # by default the library asks at the terminal
+                    **options,
+                )
         except Exception as error:  # the library raises whatever its parsers meet in damaged files
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise BackboneError(

@@ -49,7 +49,7 @@ def test_nothing_is_found_out_that_nobody_weighs(laboratory: Laboratory) -> None
 def test_bytes_and_latency_are_those_of_the_built_network(laboratory: Laboratory) -> None:
     wanted = replace(bounded("checkpoint_bytes", "latency"), latency=LatencyOptions(batch=2, warmup=0, runs=1))
     found = appraisal.known(weighing(laboratory, wanted), laboratory.space.baseline())
-    assert set(found) == {"parameters", "flops", "checkpoint_bytes", "latency"}
+    assert set(found) == {"parameters", "flops", "checkpoint_bytes", "latency", "latency_lower", "latency_upper"}
     assert found["checkpoint_bytes"] >= 4 * found["parameters"]
     assert found["latency"] > 0
 

@@ -61,7 +61,7 @@ def test_every_format_predicts_what_the_search_measured(here: Path) -> None:
     assert all(check.agreeing == check.images == 9 for check in done.facts.checks)
     samples = api.open_study("study.yaml").dataset.of(Split.VAL)
     for name in FORMATS:
-        model = load_model(done.folder, format=name)
+        model = load_model(done.folder, format=name, trust=True)
         said = list(predict(model, [sample.input.path for sample in samples], 1))
         hits = sum(
             one.answers[0].label == model.facts.classes[sample.target]

@@ -51,3 +51,26 @@ def test_the_volume_is_that_of_counted_cells() -> None:
         for cell in product(range(5), repeat=3)
     )
     assert hypervolume(points, (5, 5, 5), (False,) * 3) == pytest.approx(cells)
+
+
+def test_what_differs_by_less_than_the_tolerance_counts_as_equal() -> None:
+    slack = (0.0, 0.1)
+    assert dominates((0.9, 2.1), (0.8, 2.0), UP_DOWN, slack)
+    assert not dominates((0.9, 2.1), (0.8, 2.0), UP_DOWN)
+    assert not dominates((0.9, 2.3), (0.8, 2.0), UP_DOWN, slack)
+    assert not dominates((0.9, 1.95), (0.9, 2.0), UP_DOWN, slack)
+    points = [(0.9, 2.1), (0.9, 2.0), (0.85, 1.95), (0.8, 1.5), (0.7, 1.49)]
+    assert front(points, UP_DOWN) == (1, 2, 3, 4)
+    assert front(points, UP_DOWN, slack) == (1, 3)
+
+
+def test_every_drawn_point_has_one_on_the_front_that_is_as_good_but_for_the_tolerance() -> None:
+    rng = random.Random(3)
+    points = [(rng.random(), rng.uniform(1, 3), rng.uniform(1, 3)) for _ in range(200)]
+    maximize, slack = (True, False, False), (0.0, 0.1, 0.1)
+    kept = front(points, maximize, slack)
+    assert len(kept) < len(front(points, maximize))
+    for value, first, second in points:
+        assert any(
+            points[one][0] >= value and points[one][1] <= 1.1 * first and points[one][2] <= 1.1 * second for one in kept
+        )

@@ -151,3 +151,10 @@ def test_of_one_objective_only_what_has_been_reached_so_far_counts() -> None:
     others = [PastTrial(0, TrialState.COMPLETE, 0.9)]
     assert is_off_front({}, 0.5, others, COSTS[:1])
     assert not is_off_front({}, 0.95, others, COSTS[:1])
+
+
+def test_a_latency_that_is_shorter_by_chance_does_not_save_a_trial() -> None:
+    wanted = [COSTS[0], Objective("latency", maximize=False)]
+    others = [PastTrial(0, TrialState.COMPLETE, 0.9, objectives={"accuracy": 0.9, "latency": 2.0})]
+    assert is_off_front({"latency": 1.95}, 0.5, others, wanted)
+    assert not is_off_front({"latency": 1.7}, 0.5, others, wanted)

@@ -55,7 +55,7 @@ def test_several_labels_are_exported_and_predicted(here: Path) -> None:
     table = "path,labels\n" + "".join(f"{place}.png,{labels[place % 6]}\n" for place in range(24))
     done = export_study(ended("multilabel", table), formats=("safetensors", "pt2"))
     assert done.facts.metrics["map"] == pytest.approx(done.facts.stored["map"], abs=1e-6)
-    model = load_model(done.folder, format="pt2")
+    model = load_model(done.folder, format="pt2", trust=True)
     assert model.task.name == "multilabel"
     (said,) = predict(model, [here / "0.png"], 3)
     assert {answer.label for answer in said.answers} == {"cold", "dark", "warm"}

@@ -65,7 +65,8 @@ def _in_sets(root: Path, faults: Faults) -> list[tuple[Path, Split | None]]:
     for file in sorted((root / "ImageSets" / "Main").glob("*.txt")):
         split = SPLITS.get(file.stem.lower())
         if split is not None:
-            lists[split] = [line.split()[0] for line in lines_of(file)]
+            # A list of one class says behind the name whether the image shows it; names may hold blanks themselves.
+            lists[split] = [line if (folder / f"{line}.xml").is_file() else line.split()[0] for line in lines_of(file)]
     if Split.TRAIN not in lists:
         return [(xml, None) for xml in sorted(folder.glob("*.xml"))]
     found: list[tuple[Path, Split | None]] = []

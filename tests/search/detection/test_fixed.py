@@ -80,7 +80,7 @@ def test_the_boxes_are_those_of_torchvisions_detector(kind: str, classes: int) -
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["pt2", "torchscript", "onnx"])
+@pytest.mark.parametrize("name", ["pt2", "onnx"])
 def test_files_with_a_graph_hold_it_for_any_number_of_images(kind: str, name: str, tmp_path: Path) -> None:
     network, known = Detecting(kind), model_format(name)
     path = tmp_path / known.file_name

@@ -29,6 +29,7 @@ def stored(images: int = 30) -> tuple[list[dict[str, Tensor]], BoxRows]:
         boxes[place, :count], labels[place, :count] = true, kinds
         crowd[place, :count] = torch.rand(count, generator=random) < 0.1
         moved = true.repeat(2, 1) + 0.02 * torch.randn(2 * count, 4, generator=random)
+        moved = moved.clamp(0, 0.98)
         moved[:, 2:] = torch.maximum(moved[:, 2:], moved[:, :2] + 0.01)
         wrong = torch.rand(2 * count, generator=random) < 0.2
         scores = torch.rand(2 * count, generator=random)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from search.detection.detectors import Found
-from search.detection.results import apart, found_in, in_pixels
+from search.detection.results import apart, found_in, in_image
 from search.detection.targets import frame_of
 from search.errors import UserError
 
@@ -54,10 +54,20 @@ def test_anything_else_is_refused() -> None:
 @pytest.mark.parametrize("fit", ["stretch", "letterbox"])
 def test_boxes_find_back_to_the_original(fit: str, width: int, height: int) -> None:
     shown = frame_of(fit, (96, 128), "bilinear").shown(width, height)
-    original = torch.tensor([[10.0, 20.0, 60.0, 50.0]])
+    original = torch.tensor([[10.0, 20.0, 60.0, 50.0]]) / torch.tensor([width, height, width, height])
     part = torch.tensor(shown)
-    shares = original / torch.tensor([width, height, width, height])
-    inside = (shares - part[[0, 1, 0, 1]]) / (part[2:] - part[:2]).repeat(2)
-    assert torch.allclose(in_pixels(inside, shown, width, height), original, atol=1e-3)
-    beyond = in_pixels(torch.tensor([[-1.0, -1.0, 3.0, 3.0]]), shown, width, height)
-    assert beyond.tolist() == [[0.0, 0.0, width, height]]
+    inside = (original - part[[0, 1, 0, 1]]) / (part[2:] - part[:2]).repeat(2)
+    labels = torch.tensor([3])
+    found = in_image({"boxes": inside, "labels": labels}, shown)
+    assert torch.allclose(found["boxes"], original, atol=1e-5)
+    assert found["labels"].tolist() == [3]
+    beyond = in_image({"boxes": torch.tensor([[-1.0, -1.0, 3.0, 3.0]])}, shown)
+    assert beyond["boxes"].tolist() == [[0.0, 0.0, 1.0, 1.0]]
+
+
+def test_boxes_in_a_letterbox_s_bars_are_none() -> None:
+    shown = frame_of("letterbox", (100, 100), "bilinear").shown(100, 50)  # bars above 0.25 and below 0.75
+    boxes = torch.tensor([[0.1, 0.0, 0.3, 0.2], [0.1, 0.1, 0.3, 0.5], [0.1, 0.8, 0.2, 0.9]])
+    found = in_image({"boxes": boxes, "scores": torch.tensor([0.9, 0.8, 0.7])}, torch.tensor(shown))
+    assert torch.allclose(found["boxes"], torch.tensor([[0.1, 0.0, 0.3, 0.5]]), atol=1e-6)
+    assert found["scores"].tolist() == pytest.approx([0.8])

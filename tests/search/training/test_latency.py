@@ -31,7 +31,8 @@ class Waiting(nn.Module):
 def test_the_median_of_the_runs_counts_and_neither_the_warmup_nor_an_outlier() -> None:
     network = Waiting(80, 80, 10, 10, 60, 10, 10)
     found = latency.measure(network, torch.zeros(2, 3, 4, 4), CPU, warmup=2, runs=5)
-    assert 10 <= found < 40
+    assert 10 <= found.median < 40
+    assert found.lower <= found.median <= found.upper < 60
     assert network.left == []
 
 
@@ -43,3 +44,10 @@ def test_a_network_is_measured_as_in_validation_and_left_as_it_was(training: boo
     assert network.modes == {False}
     assert network.training is training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_the_quartiles_are_those_of_the_counted_passes() -> None:
+    network = Waiting(50, 10, 20, 30, 40, 50)
+    found = latency.measure(network, torch.zeros(1, 3, 4, 4), CPU, warmup=1, runs=5)
+    assert [round(one, -1) for one in found] == [30, 20, 40]
+    assert len(set(latency.measure(Waiting(1), torch.zeros(1, 3, 4, 4), CPU, warmup=0, runs=1))) == 1

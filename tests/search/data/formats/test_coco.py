@@ -49,22 +49,22 @@ def changed(single: Path, change: Any) -> str:
     return str(single)
 
 
-def test_one_file_is_read_and_cut_and_classes_without_a_box_are_left_out(single: Path) -> None:
+def test_one_file_is_read_and_cut_and_classes_without_a_box_are_left_out(single: Path, by_file: Any) -> None:
     found = format.read(Options(str(single), val_share=0.25), Path.cwd())
     assert found.classes == ("wasp", "ant")
     assert [len(found.of(split)) for split in Split] == [6, 2, 0]
-    box = found.samples[0].target.boxes[1]
+    box = by_file(found)["0.png"].target.boxes[1]
     assert (box.label, box.left, box.top, box.right, box.bottom) == (1, 0.1, 0.0, 0.6, 0.5)
 
 
-def test_crowds_and_background_are_told(single: Path) -> None:
+def test_crowds_and_background_are_told(single: Path, by_file: Any) -> None:
     def change(data: dict[str, Any]) -> None:
         data["annotations"][0]["iscrowd"] = 1
         data["annotations"] = [one for one in data["annotations"] if one["image_id"] != 7]
 
     found = format.read(Options(changed(single, change)), Path.cwd())
-    assert found.samples[0].target.boxes[0].is_crowd
-    assert found.samples[1].target.boxes == ()
+    assert by_file(found)["0.png"].target.boxes[0].is_crowd
+    assert by_file(found)["1.png"].target.boxes == ()
 
 
 def test_the_usual_folder_is_read(tmp_path: Path) -> None:

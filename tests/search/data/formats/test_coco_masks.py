@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def test_run_lengths_of_both_kinds_are_read(tmp_path: Path) -> None:
         assert (read(tmp_path, val_share=0.25).samples[0].target.open() == wanted).all()
 
 
-def test_parts_have_files_of_their_own(tmp_path: Path) -> None:
+def test_parts_have_files_of_their_own(tmp_path: Path, by_file: Any) -> None:
     (tmp_path / "more").mkdir()
     table(tmp_path)
     table(
@@ -101,8 +102,9 @@ def test_parts_have_files_of_their_own(tmp_path: Path) -> None:
     )
     found = read(tmp_path, val=str(tmp_path / "more" / "val.json"))
     assert [len(found.of(split)) for split in Split] == [4, 2, 0]
-    assert found.of(Split.VAL)[0].target.pixels == ((0, 8), (2, 16))
-    assert found.of(Split.VAL)[1].target.pixels == ((0, 24),)
+    val = by_file(replace(found, samples=found.of(Split.VAL)))
+    assert val["more/0.png"].target.pixels == ((0, 8), (2, 16))
+    assert val["more/1.png"].target.pixels == ((0, 24),)
 
 
 ROW = {"id": 9, "image_id": 0, "category_id": 7, "segmentation": SQUARE}

@@ -19,14 +19,14 @@ def test_every_row_has_a_number_in_each_target_column(folder: Path) -> None:
     path = table(folder, rows, "path,age,weight,split")
     found = format.read(Options(path, target_columns=("age", "weight")), Path.cwd())
     assert found.classes == ("age", "weight")
-    assert [sample.target for sample in found.samples] == [(1.5, -2.0), (3.0, 100.0), (0.0, 0.0)]
-    assert [sample.split for sample in found.samples] == [Split.TRAIN, Split.VAL, Split.TEST]
+    assert [found.of(split)[0].target for split in Split] == [(1.5, -2.0), (3.0, 100.0), (0.0, 0.0)]
+    assert len(found.samples) == 3
 
 
 def test_without_parts_they_are_cut_by_size(folder: Path) -> None:
     rows = [f"red/{number:02d}.png,{number}" for number in range(12)]
     found = format.read(Options(table(folder, rows), val_share=0.25), Path.cwd())
-    values = [sample.target[0] for sample in found.of(Split.VAL)]
+    values = sorted(sample.target[0] for sample in found.of(Split.VAL))
     assert len(values) == 3
     assert values[0] < 4 <= values[1] < 8 <= values[2]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -49,13 +50,13 @@ def test_lists_of_images_and_paths_one_folder_too_high_are_read(root: Path) -> N
     assert [len(found.of(split)) for split in Split] == [4, 2, 0]
 
 
-def test_polygons_count_by_their_box_and_images_without_text_are_background(root: Path) -> None:
+def test_polygons_count_by_their_box_and_images_without_text_are_background(root: Path, by_file: Any) -> None:
     (root / "labels/train/0.txt").write_text("1 0.1 0.2 0.5 0.2 0.3 0.9\n")
     (root / "labels/train/1.txt").unlink()
     found = format.read(Options(str(root)), Path.cwd())
-    (box,) = found.samples[0].target.boxes
+    (box,) = by_file(found)["images/train/0.jpg"].target.boxes
     assert (box.left, box.top, box.right, box.bottom) == (0.1, 0.2, 0.5, 0.9)
-    assert found.samples[1].target.boxes == ()
+    assert by_file(found)["images/train/1.jpg"].target.boxes == ()
 
 
 @pytest.mark.parametrize(

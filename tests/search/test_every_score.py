@@ -1,0 +1,212 @@
+"""The search's value, the exported model's and the one that others compute from ``predict --json`` are the same."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn import metrics
+
+from search import api, cli
+from search.data.sample import Sample, Split
+from search.export import export_study
+
+SAME = 2e-6
+RUN = """\
+name: s
+task: {task}
+data: {data}
+backbone: {backbone}
+weights: none
+{more}
+training: {{epochs: {epochs}, batch_size: 8, augmentation: none, precision: float32, cache: false}}
+search: {{trials: 1, seed: 3, pruner: none, parallel_heads: 1}}
+"""
+
+
+def shared(name: str) -> Any:
+    """Return another test's module, for the data that it draws."""
+    spec = importlib.util.spec_from_file_location(f"{name}_of_tests", Path(__file__).parent / "tasks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FTSEARCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path
+
+
+def scored(
+    task: str, data: str, more: str = "", backbone: str = "squeezenet1_1", epochs: int = 3
+) -> tuple[Any, tuple[Sample, ...]]:
+    """Run and export a study; return its record and validation samples, the export's metric held to the search's."""
+    text = RUN.format(task=task, data=data, more=more, backbone=backbone, epochs=epochs)
+    Path("study.yaml").write_text(text.replace("weights: none\n", "") if ":" in backbone else text)
+    api.run_study("study.yaml", report=False)
+    study = api.load_study("s")
+    assert study.best is not None
+    done = export_study("s", output="model")
+    assert done.notes == ()
+    assert done.facts.metrics[study.metric] == pytest.approx(study.best.value, abs=SAME)
+    return study, api.open_study("study.yaml").dataset.of(Split.VAL)
+
+
+def told(*arguments: object) -> Any:
+    """Return what ``ftsearch predict model ... --json`` prints."""
+    out = io.StringIO()
+    with redirect_stdout(out):
+        assert cli.main(["predict", "model", *map(str, arguments), "--json"]) == 0
+    return json.loads(out.getvalue())
+
+
+def pictures(samples: tuple[Sample, ...], *options: object) -> list[Any]:
+    """Return what is told of the images of ``samples``, in their order."""
+    (folder,) = {Path(sample.input.name).parent for sample in samples}
+    found = {Path(one["file"]).resolve(): one for one in told(folder, *options)}
+    return [found[Path(sample.input.name).resolve()] for sample in samples]
+
+
+def draw_boxes(count: int = 12) -> None:
+    """Draw rectangles near the borders of images of many sizes, so that boxes reach beyond them."""
+    random = np.random.default_rng(1)
+    images, boxes = [], []
+    for number in range(count):
+        width, height = (int(side) for side in random.integers(40, 140, 2))
+        pixels = random.integers(0, 60, (height, width, 3), dtype=np.uint8)
+        for kind in range(2):
+            wide, tall = int(width * random.uniform(0.5, 0.9)), int(height * random.uniform(0.5, 0.9))
+            left, top = (kind * (width - wide), (number % 2) * (height - tall))
+            pixels[top : top + tall, left : left + wide, kind] = 250
+            boxes.append(
+                {"id": len(boxes) + 1, "image_id": number, "category_id": kind + 1, "iscrowd": 0}
+                | {"bbox": [left, top, wide, tall], "area": wide * tall}
+            )
+        Image.fromarray(pixels).save(f"{number:02d}.png")
+        images.append({"id": number, "file_name": f"{number:02d}.png", "width": width, "height": height})
+    categories = [{"id": kind + 1, "name": name} for kind, name in enumerate(("red", "green"))]
+    Path("boxes.json").write_text(json.dumps({"images": images, "annotations": boxes, "categories": categories}))
+
+
+@pytest.mark.parametrize("resize", ["stretch", "letterbox"])
+def test_boxes(resize: str, root: Path) -> None:
+    coco, evaluation = pytest.importorskip("pycocotools.coco"), pytest.importorskip("pycocotools.cocoeval")
+    draw_boxes()
+    space = "{detector: {kinds: [faster_rcnn]}, pyramid_width: {widths: [64]}, optimizer: {names: [adamw]}}"
+    more = f"input_size: 64\nspace: {space}\ndetection: {{resize: {resize}, samples: 32, least_score: 0.01}}"
+    study, samples = scored("detection", "{path: boxes.json, val_share: 0.5}", more, epochs=8)
+    Path("val").mkdir()
+    for sample in samples:
+        Path(sample.input.name).rename(Path("val") / Path(sample.input.name).name)
+    ids = {f"{number:02d}.png": number for number in range(12)}
+    names = {"red": 1, "green": 2}
+    said = [
+        {"image_id": ids[Path(one["file"]).name], "category_id": names[box["label"]], "score": box["score"]}
+        | {"bbox": [box["left"], box["top"], box["right"] - box["left"], box["bottom"] - box["top"]]}
+        for one in told("val", "--threshold", 0.01)
+        for box in one["boxes"]
+    ]
+    with redirect_stdout(io.StringIO()):
+        truth = coco.COCO("boxes.json")
+        run = evaluation.COCOeval(truth, truth.loadRes(said), "bbox")
+        run.params.imgIds = sorted(ids[Path(sample.input.name).name] for sample in samples)
+        run.evaluate()
+        run.accumulate()
+        run.summarize()
+    assert study.best.value > 0
+    assert study.best.value == pytest.approx(float(run.stats[0]), abs=SAME)
+
+
+def test_masks(root: Path) -> None:
+    shared("test_segmentation").draw(root / "data")
+    space = "{decoder: {kinds: [unet], widths: [16]}}"
+    data = "{path: data, val_share: 0.34, classes: [grey, red, green]}"
+    study, samples = scored("segmentation", data, f"input_size: [64, 96]\nspace: {space}")
+    told("data/images", "--masks", "told")
+    names = [Path(sample.input.name).name for sample in samples]
+    said, true = (
+        np.concatenate([np.asarray(Image.open(Path(folder) / name)).ravel() for name in names])
+        for folder in ("told", "data/masks")
+    )
+    assert study.best.value == pytest.approx(metrics.jaccard_score(true, said, average="macro"), abs=1e-5)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
+def test_classes(metric: str, root: Path) -> None:
+    random = np.random.default_rng(0)
+    for kind in range(3):
+        (root / "data" / "abc"[kind]).mkdir(parents=True)
+        for number in range(14):
+            pixels = random.integers(0, 255, (int(random.integers(30, 70)), int(random.integers(30, 70)), 3))
+            pixels[..., kind] = np.minimum(pixels[..., kind] + 60, 255)
+            Image.fromarray(pixels.astype(np.uint8)).save(root / "data" / "abc"[kind] / f"{number}.png")
+    more = f"input_size: 32\nspace: {{head: {{}}}}\nobjective: {metric}"
+    study, samples = scored("classification", "{path: data, val_share: 0.4}", more)
+    labels = {Path(one["file"]).resolve(): one["answers"][0]["label"] for one in told("data")}
+    said = [labels[Path(sample.input.name).resolve()] for sample in samples]
+    true = [Path(sample.input.name).parent.name for sample in samples]
+    right = metrics.accuracy_score(true, said)
+    value = right if metric == "accuracy" else metrics.f1_score(true, said, average="macro")
+    assert study.best.value == pytest.approx(value, abs=SAME)
+
+
+@pytest.mark.parametrize("task", ["regression", "multilabel"])
+def test_numbers_and_labels(task: str, root: Path) -> None:
+    random = np.random.default_rng(0)
+    lines = ["path,target" if task == "regression" else "path,labels"]
+    for number in range(30):
+        parts = random.integers(0, 2, 3) * 200
+        pixels = random.integers(0, 50, (40, 48, 3)) + parts
+        Image.fromarray(pixels.astype(np.uint8)).save(root / f"{number:02d}.png")
+        labels = ";".join(name for name, part in zip("abc", parts, strict=True) if part)
+        lines.append(f"{number:02d}.png,{parts.sum() / 10 if task == 'regression' else labels}")
+    (root / "t.csv").write_text("\n".join(lines) + "\n")
+    study, samples = scored(task, "{path: t.csv, val_share: 0.4}", "input_size: 32\nspace: {head: {}}")
+    found = [{answer["label"]: answer["score"] for answer in one["answers"]} for one in pictures(samples, "--top", "3")]
+    if task == "regression":
+        errors = [one["target"] - sample.target[0] for one, sample in zip(found, samples, strict=True)]
+        assert study.best.value == pytest.approx(float(np.sqrt(np.mean(np.square(errors)))), rel=1e-5)
+        return
+    there = [{study.dataset.classes[label] for label in sample.target} for sample in samples]
+    true = np.array([[name in labels for name in study.dataset.classes] for labels in there])
+    said = np.array([[one[name] for name in study.dataset.classes] for one in found])
+    kept = true.any(axis=0)
+    value = metrics.average_precision_score(true[:, kept], said[:, kept], average="macro")
+    assert study.best.value == pytest.approx(value, abs=1e-5)
+
+
+def test_texts(root: Path) -> None:
+    texts = shared("test_text")
+    backbone = f'"transformers:{texts.saved(root / "network")}"'
+    more = "space: {head: {}}\ntext: {max_length: 16}"
+    study, samples = scored("text", texts.reviews(root), more, backbone)
+    (root / "val.txt").write_text("\n".join(sample.input.text for sample in samples) + "\n")
+    said = [study.dataset.classes.index(one["answers"][0]["label"]) for one in told("val.txt")]
+    assert study.best.value == pytest.approx(metrics.accuracy_score([one.target for one in samples], said), abs=SAME)
+
+
+def test_tags(root: Path) -> None:
+    tokens = shared("test_tokens")
+    backbone = f'"transformers:{shared("test_text").saved(root / "network")}"'
+    more = "objective: accuracy\nspace: {head: {}}\ntokens: {max_length: 16}"
+    study, samples = scored("tokens", tokens.sentences(root), more, backbone)
+    (root / "val.txt").write_text("".join(" ".join(sample.input.words) + "\n" for sample in samples))
+    pairs = [
+        (study.dataset.classes[true], tag["label"])
+        for one, sample in zip(told("val.txt"), samples, strict=True)
+        for true, tag in zip(sample.target, one["tags"], strict=True)
+        if tag is not None
+    ]
+    assert study.best.value == pytest.approx(np.mean([true == tag for true, tag in pairs]), abs=SAME)
