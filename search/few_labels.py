@@ -17,6 +17,7 @@ from search.data.sample import Dataset, Sample, Split
 from search.errors import DataError, UserError
 from search.laboratory import Laboratory
 from search.spec import StudySpec
+from search.training.balance import class_weights
 from search.training.epoch import whole
 from search.training.features import FrozenBatches
 from search.training.fit import Course
@@ -55,10 +56,12 @@ def check(laboratory: Laboratory) -> None:
 
 def adapted(laboratory: Laboratory, course: Course, candidate: Candidate, network: Network) -> Course:
     """Return ``course``, of ``network``, with classes balanced and unlabelled images beside the labelled ones."""
-    weights = laboratory.class_weights()
-    if weights is not None:
-        if laboratory.spec.training.balance == "sampling":
-            labels = torch.tensor([sample.target for sample in laboratory.dataset.of(Split.TRAIN)])
+    balance, classes = laboratory.spec.training.balance, len(laboratory.dataset.classes)
+    if balance != "off":
+        labels = torch.tensor([sample.target for sample in laboratory.dataset.of(Split.TRAIN)])
+        weights = class_weights(labels, classes)
+        course = replace(course, start=course.start.weighing(weights) if course.start else None)
+        if balance == "sampling":
             _feed(course).weights = weights[labels]
         else:
             course = replace(course, class_weights=weights.to(laboratory.precision.device))

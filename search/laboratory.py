@@ -16,8 +16,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler
+from torch import nn
 
 from search import spec as specs
 from search.data import augment, cache
@@ -31,15 +30,15 @@ from search.records import DatasetRecord, EpochRecord, Json, Size, StudyRecord, 
 from search.spec import StudySpec
 from search.tasks._base import Task
 from search.tasks._linear_probe import Solved
-from search.training import features, host
-from search.training.balance import class_weights
+from search.training import host
 from search.training.checkpoint import Checkpoint, Rolling
-from search.training.epoch import Penalties, Step
+from search.training.epoch import Step
 from search.training.fit import Course, Outcome
+from search.training.frozen_units import FrozenUnits
 from search.training.head_start import HeadStart, in_order
 from search.training.keeping import FeatureStore
 from search.training.memory import MicroBatches
-from search.training.optimizers import optimize
+from search.training.optimizers import optimizing, penalising
 from search.training.options import TrainingOptions
 from search.training.precision import Precision, choose, device_of
 from spaces import backbones, probe
@@ -51,7 +50,6 @@ from spaces.decisions.head import attachment
 from spaces.decisions.head_start import PROBE, is_linear_probe
 from spaces.decisions.mixing import Mixing
 from spaces.decisions.optimizer import Optimizer
-from spaces.decisions.penalty import Penalty
 from spaces.heads import Features, HeadChoice, last_layer
 from spaces.space import Space
 
@@ -90,7 +88,7 @@ class Laboratory:
     store: FeatureStore | None = None
     progress: Callable[[str, int, int], None] = lambda *_: None
     decoded: dict[tuple[Split, tuple[int, int]], Any] = field(default_factory=dict, repr=False)
-    solved: dict[tuple[str, str | None], Solved | None] = field(default_factory=dict, repr=False)
+    solved: dict[tuple[str, str], Solved] = field(default_factory=dict, repr=False)
 
     def of(self, candidate: Candidate) -> Laboratory:
         """Return the laboratory of the candidate's backbone: this one, where the study has no other."""
@@ -113,8 +111,7 @@ class Laboratory:
         """Return how many epochs ``candidate`` is trained for, if nothing ends it early."""
         if self.is_linear_probe(candidate):
             return 1
-        share: float = self.space.values(candidate)["epochs"]
-        return max(round(share * self.spec.training.epochs), 1)
+        return max(round(self.space.values(candidate)["epochs"] * self.spec.training.epochs), 1)
 
     def is_linear_probe(self, candidate: Candidate) -> bool:
         """Return whether solving the last layer is all the training that ``candidate`` has."""
@@ -130,13 +127,6 @@ class Laboratory:
         recipe: Optimizer = self.space.values(candidate)["optimizer"]
         return replace(recipe, lr_head=0.0) if self.is_linear_probe(candidate) else recipe
 
-    def class_weights(self) -> Tensor | None:
-        """Return what a sample of each class counts where the study balances them; None: all the same."""
-        if self.spec.training.balance == "off":
-            return None
-        labels = torch.tensor([sample.target for sample in self.dataset.of(Split.TRAIN)])
-        return class_weights(labels, len(self.dataset.classes))
-
     def batches(self, split: Split, seed: int = 0, candidate: Candidate | None = None) -> Feed:
         """Return the batches of a split: shuffled and augmented for training, as they are otherwise.
 
@@ -146,10 +136,8 @@ class Laboratory:
 
     def _in_order(self, candidate: Candidate) -> Feed:
         """Return the training samples as validation would show them, in order."""
-        recipe = self._recipe(candidate)
-        size = recipe.batch_size * _EVALUATION_FACTOR
-        plain = _Recipe(size, augment.Augmentation(), None)
-        return in_order(self._batches(Split.TRAIN, 0, candidate, plain))
+        size = self._recipe(candidate).batch_size * _EVALUATION_FACTOR
+        return in_order(self._batches(Split.TRAIN, 0, candidate, _Recipe(size, augment.Augmentation(), None)))
 
     def _batches(self, split: Split, seed: int, candidate: Candidate | None, recipe: _Recipe) -> Feed:
         return self.task.batches(
@@ -215,6 +203,10 @@ class Laboratory:
         solved = self.is_linear_probe(candidate)
         train = self._in_order(candidate) if solved else self.batches(Split.TRAIN, seed, candidate)
         val = self.batches(Split.VAL, candidate=candidate)
+        known = (self.dataset.fingerprint, self.pretrained.preprocessing.interpolation)
+        units = FrozenUnits(known, self.store, self.precision)
+        probes = values.get("head_start") == PROBE
+        start = HeadStart(self._in_order(candidate), units, self.task.solve, self.solved) if probes else None
         course = Course(
             task=self.task,
             classes=self.dataset.classes,
@@ -225,11 +217,11 @@ class Laboratory:
             maximize=spec.maximize,
             seed=seed,
             precision=replace(self.precision, scaler=choose(self.precision.device, spec.training.precision).scaler),
-            optimize=partial(_optimize, self.optimizer(candidate), values["penalty"]),
+            optimize=optimizing(self.optimizer(candidate), values["penalty"]),
             steps_per_epoch=len(train),
-            penalties=partial(_penalties, values["penalty"]),
+            penalties=penalising(values["penalty"]),
             label_smoothing=0.0 if solved else values["label_smoothing"],
-            start=self._head_start(candidate) if values.get("head_start") == PROBE else None,
+            start=start,
             is_solved=solved,
             on_epoch=on_epoch,
             leave=leave,
@@ -239,49 +231,18 @@ class Laboratory:
         )
         if network is None or not network.prefix_units:
             return course
-        return self._behind_prefix(course, network, train, val)
+        return units.course(course, network, train, val, self._viewed(train, solved=solved))
 
-    def _head_start(self, candidate: Candidate) -> HeadStart:
-        samples = self._in_order(candidate)
-
-        def behind(network: building.Network) -> features.FrozenBatches:
-            prefix = features.Prefix(network, self.precision, start=True)
-            return self._frozen(samples, Split.TRAIN, prefix, "")
-
-        return HeadStart(
-            behind=behind,
-            solve=partial(self.task.solve, weights=self.class_weights()),
-            solved=self.solved,
-            precision=self.precision,
-        )
-
-    def _frozen(self, batches: Feed, split: Split, prefix: features.Prefix, why: str) -> features.FrozenBatches:
-        """Return what ``prefix`` makes of ``batches``; ``why`` says why it is not kept, if it is not."""
-        facts = [self.dataset.fingerprint, split, self.precision.device.type, str(self.precision.dtype)]
-        facts.append(self.pretrained.preprocessing.interpolation)
-        account = features.Account(len(prefix), batches.views.count if batches.views else 1, why=why)
-        account.source = "recomputed" if why else "cached"
-        return features.FrozenBatches(batches=batches, prefix=prefix, facts=facts, store=self.store, account=account)
-
-    def _behind_prefix(self, course: Course, network: building.Network, train: Feed, val: Feed) -> Course:
+    def _viewed(self, train: Feed, *, solved: bool) -> str:
+        """Give ``train`` its fixed views; return why what frozen units make of them is not kept, where it is not."""
         options = self.spec.training
-        prefix = features.Prefix(network, self.precision)
-        why = "mixed images are new in every step" if train.is_mixed else ""
-        why = why or ("switched off" if options.prefix_cache == "off" else "")
-        if not why and train.variation != "None" and not course.is_solved:
-            count = options.views_for(self.spec.search.trials) if train.is_random else 1
-            train.views = Views(count, self.spec.search.seed)
-        behind = [
-            self._frozen(batches, split, prefix, why) for split, batches in ((Split.TRAIN, train), (Split.VAL, val))
-        ]
-        accounts = [batches.account for batches in behind]
-        return replace(
-            course,
-            train=behind[0],
-            val=behind[1],
-            forward=lambda module, inputs: _network(module).suffix(inputs),
-            facts=lambda: features.merged(accounts),
-        )
+        off = "switched off" if options.prefix_cache == "off" else ""
+        why = "mixed images are new in every step" if train.is_mixed else off
+        if not why and train.variation != "None" and not solved:
+            train.views = Views(
+                options.views_for(self.spec.search.trials) if train.is_random else 1, self.spec.search.seed
+            )
+        return why
 
     def measure(self, candidate: Candidate, steps: int = 3) -> float:
         """Return the seconds of one training epoch of ``candidate``, estimated from the median of a few steps."""
@@ -368,22 +329,6 @@ def _told_apart(training: Mapping[str, Json]) -> dict[str, Json]:
     plain = TrainingOptions()
     later = ("prefix_cache", "views", "features", "compile", "balance")
     return {name: value for name, value in training.items() if name not in later or value != getattr(plain, name)}
-
-
-def _optimize(
-    recipe: Optimizer, penalty: Penalty, network: nn.Module, steps: int
-) -> tuple[torch.optim.Optimizer, LRScheduler]:
-    return optimize(_network(network), recipe, penalty, steps)
-
-
-def _penalties(penalty: Penalty, network: nn.Module) -> Penalties:
-    return building.penalties(_network(network), penalty)
-
-
-def _network(module: nn.Module) -> building.Network:
-    if not isinstance(module, building.Network):
-        raise TypeError(f"expected a Network, got {type(module).__name__}")
-    return module
 
 
 def open_laboratory(spec: StudySpec, device: str = "auto", dataset: Dataset | None = None) -> Laboratory:

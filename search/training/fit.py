@@ -36,6 +36,16 @@ class Epochs(Protocol):
         """Return the batches of epoch ``number``, counted from 1."""
 
 
+class Start(Protocol):
+    """Gives a network the weights that it starts with."""
+
+    def __call__(self, network: nn.Module) -> Mapping[str, Json]:
+        """Set them in place; return what the record shall say of that."""
+
+    def weighing(self, weights: Tensor) -> Start:
+        """Return the same for samples that count by their class, ``weights`` ``(classes,)``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
     """All that decides how a network is trained.
@@ -54,9 +64,8 @@ class Course:
         class_weights: what a sample of each class counts ``(classes,)``; None: all the same.
         forward: how the network runs on what ``train`` and ``val`` give: from its input, or from behind its prefix.
         facts: asked at the end for what else the trial's record shall say.
-        start: gives the network the weights it starts with, in place, and returns what the record shall say of that;
-            None leaves them as they are. ``is_solved``: that is all the training there is, and one epoch at a
-            learning rate of 0 takes its measure.
+        start: gives the network the weights it starts with; None leaves them as they are.
+        is_solved: that is all the training there is, and one epoch at a learning rate of 0 takes its measure.
         compiling: whether training steps are compiled; ``backbone`` names what shares the experience with it.
     """
 
@@ -82,7 +91,7 @@ class Course:
     average: AveragedModel | None = None
     forward: Forward = whole
     facts: Callable[[], Mapping[str, Json]] = dict
-    start: Callable[[nn.Module], Mapping[str, Json]] | None = None
+    start: Start | None = None
     is_solved: bool = False
     compiling: Mode = "off"
     backbone: str = ""

@@ -4,72 +4,79 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from search.data.feed import Feed, Part, Views
+from search.data.sample import Split
 from search.records import Json
 from search.tasks._linear_probe import Solved
-from search.training.features import FrozenBatches
-from search.training.precision import Precision
-from spaces.build import Network
+from search.training.features import FrozenBatches, Prefix
+from search.training.frozen_units import FrozenUnits
+from spaces.build import as_network
 from spaces.heads import last_layer
 from spaces.signature import signature
 
 MOST = 5000
 """Samples that a layer is solved on; more cost time and hardly move it."""
-Solve = Callable[[Tensor, Tensor, int], Solved | None]
+Solve = Callable[..., Solved | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class HeadStart:
     """Solves the last layer of a network's head on training samples as validation would show them.
 
     Attributes:
-        behind: gives samples as the network's units, as they are, turn them into features.
-        solve: the task's, for features ``(N, D)``, targets and the number of outputs; None where there is nothing to solve.
+        samples: training samples, ``in_order``.
+        solve: the task's, for features ``(N, D)``, targets, the number of outputs and ``weights`` of classes; gives
+            None where there is nothing to solve.
         solved: layers that were solved before, by what they were solved on; shared by the trials of a process.
     """
 
-    behind: Callable[[Network], FrozenBatches]
+    samples: Feed
+    units: FrozenUnits
     solve: Solve
-    solved: dict[tuple[str, str | None], Solved | None]
-    precision: Precision
+    solved: dict[tuple[str, str], Solved]
+
+    def weighing(self, weights: Tensor) -> HeadStart:
+        """Return the same for samples that count by their class, ``weights`` ``(classes,)``."""
+        return replace(self, solve=partial(self.solve, weights=weights))
 
     def __call__(self, network: nn.Module) -> dict[str, Json]:
         """Set the weights of the last layer in place; return what the trial's record shall say of it."""
-        if not isinstance(network, Network):
-            raise TypeError(f"expected a Network, got {type(network).__name__}")
+        network = as_network(network)
         parts = last_layer(network.head)
         if parts is None:
             return {}
         begin = time.perf_counter()
         front, layer = parts
         network.eval()
-        batches = self.behind(network)
-        # Layers that have weights of their own were drawn for this trial alone.
+        batches = self.units.batches(self.samples, Split.TRAIN, Prefix(network, self.units.precision, start=True))
+        # Layers that have weights of their own were drawn for this trial alone: no other is solved on what they give.
         like = None if any(True for _ in front.parameters()) else signature(front)
-        key = (batches.key, like)
-        found = self.solved.get(key) if like is not None else None
+        found = self.solved.get((batches.key, like)) if like else None
         if found is None:
             found = self.solve(*self._rows(batches, front), layer.out_features)
-            if like is not None and found is not None:
-                self.solved[key] = found
+            if like and found is not None:
+                self.solved[batches.key, like] = found
         if found is None:
             return {}
         with torch.no_grad():
             layer.weight.copy_(found.weight)
             layer.bias.copy_(found.bias)
         took = round(time.perf_counter() - begin, 4)
-        return {"head_start": {"strength": found.strength, "samples": batches.batches.count, "seconds": took}}
+        return {"head_start": {"strength": found.strength, "samples": self.samples.count, "seconds": took}}
 
     @torch.no_grad()
     def _rows(self, batches: FrozenBatches, front: nn.Module) -> tuple[Tensor, Tensor]:
-        rows, targets = [], []
+        rows: list[Tensor] = []
+        targets: list[Any] = []
         for features, wanted in batches.epoch(1):
-            with self.precision.autocast():
+            with self.units.precision.autocast():
                 rows.append(front(features).float())
             targets.append(wanted)
         return torch.cat(rows), torch.cat(targets)

@@ -71,6 +71,20 @@ def test_the_loss_weighs_small_classes_more_and_trains(uneven: Path) -> None:
     assert fit(network, replace(course, epochs=1)).best_epoch == 1
 
 
+@pytest.mark.parametrize("how", ["loss", "sampling"])
+def test_a_head_is_solved_for_classes_that_count_the_same(uneven: Path, how: str) -> None:
+    laboratory, plain = balanced(uneven, how), balanced(uneven, "off")
+    shares = []
+    for one in (laboratory, plain):
+        network, course = course_of(one, one.space.baseline())
+        assert course.start is not None
+        course.start(network)
+        images, _ = next(iter(course.val.epoch(1)))
+        with torch.no_grad():
+            shares.append(network(images).softmax(dim=1)[:, 2].mean().item())
+    assert shares[0] > shares[1]  # red has a third of the images that the others have
+
+
 def test_without_the_option_nothing_changes(uneven: Path) -> None:
     laboratory = balanced(uneven, "off")
     candidate = laboratory.space.baseline()

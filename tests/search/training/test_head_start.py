@@ -179,13 +179,17 @@ def test_a_training_that_was_interrupted_goes_on_from_its_solved_head(
     network, course = prepared(laboratory, candidate, folder=tmp_path, on_epoch=pause)
     assert fit(network, course).verdict is Verdict.PAUSE
     network, course = prepared(laboratory, candidate, folder=tmp_path)
-    resumed = fit(network, replace(course, start=forbidden))
+    resumed = fit(network, replace(course, start=Forbidden()))
     assert curve(resumed) == curve(whole)
     assert resumed.facts["head_start"]["samples"] == whole.facts["head_start"]["samples"]
 
 
-def forbidden(network: nn.Module) -> dict[str, Any]:
-    raise AssertionError("a training that goes on must not start again")
+class Forbidden:
+    def __call__(self, network: nn.Module) -> dict[str, Any]:
+        raise AssertionError("a training that goes on must not start again")
+
+    def weighing(self, weights: Tensor) -> Forbidden:
+        return self
 
 
 def test_heads_that_are_trained_at_once_start_solved(laboratory: Laboratory) -> None:
