@@ -3,6 +3,7 @@
 # make chaos        break everything while a study runs, count what is lost (minutes)
 # make test-all     the same with every backbone of torchvision (slow)
 # make test-families  one network of every family of timm (an hour)
+# make quality      how good models come out of a budget, against what a skilled user would do (hours): make quality SETS=FOLDER
 # make bench        ratios of speed, measured side by side (half an hour): make bench DATA=FOLDER EPOCHS=3; FOLDER has train/ and val/
 
 PYTHON ?= python3
@@ -11,9 +12,10 @@ BIN    := $(VENV)/bin
 SOURCES := search spaces tests
 
 DATA ?= data
+SETS ?= sets
 EPOCHS ?= 3
 
-.PHONY: chaos quickstart test test-all test-families bench lint clean
+.PHONY: chaos quality quickstart test test-all test-families bench lint clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/ftsearch run studies/quickstart.yaml
@@ -33,8 +35,9 @@ bench: $(VENV)/.installed-test
 	$(BIN)/python tests/benchmarks/heads.py --data $(DATA) --json heads.json
 	$(BIN)/python tests/benchmarks/overhead.py --json overhead.json
 	$(BIN)/python tests/benchmarks/gpu_trial.py --data $(DATA) --json gpu_trial.json
-	$(BIN)/pip install -q -e '.[ray]'
-	$(BIN)/python tests/benchmarks/whole_search.py --data $(DATA) --json whole_search.json
+
+quality: $(VENV)/.installed-test
+	$(BIN)/python tests/benchmarks/model_quality.py --data $(SETS) --budget 30 60 240 --seeds 3 --json quality.json
 
 chaos: $(VENV)/.installed-test
 	$(BIN)/python tests/benchmarks/chaos.py

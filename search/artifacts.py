@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import re
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from search.errors import TrialError, UserError
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+_CHECKPOINT = re.compile(r"[a-z]+-[0-9]{5,}-[0-9a-f]{16}\.safetensors")
+_KEY = re.compile(r"[0-9a-z]{8,64}")
 _PARTIAL = ".partial-"
+logger = logging.getLogger(__name__)
 
 
 class Shelf(ABC):
@@ -93,10 +98,11 @@ class Folder(Shelf):
         folder, _, stem = begin.rpartition("/")
         place = self.path(folder) if folder else self.root
         try:
-            for found in list(place.glob(f"{stem}*")):
-                for path in list(found.glob("*")) if found.is_dir() else (found,):
+            for found in list(place.glob(f"{escape(stem)}*")):
+                is_folder = found.is_dir() and not found.is_symlink()  # what a link leads to is somebody else's
+                for path in list(found.glob("*")) if is_folder else (found,):
                     path.unlink(missing_ok=True)
-                if found.is_dir():
+                if is_folder:
                     found.rmdir()
             if place != self.root and place.is_dir() and not any(place.iterdir()):
                 place.rmdir()
@@ -229,19 +235,28 @@ def find_place(shelf: Shelf, key: str) -> None:
 
 def is_place(shelf: Shelf, key: str) -> bool:
     """Return whether ``shelf`` is the place of the study with this ``key``, and can be reached."""
+    if not _KEY.fullmatch(key):  # the store says it, to which many can write
+        return False
     try:
-        shelf.get(_mark(key))
+        return shelf.get(_mark(key)) == key.encode()
     except TrialError:
         return False
-    return True
 
 
 def clear(shelf: Shelf, key: str, names: Iterable[str]) -> None:
     """Remove what a study keeps on ``shelf``: the checkpoints of these ``names``, all for resuming, its mark."""
     for name in names:
-        shelf.remove(name)
+        remove_checkpoint(shelf, name)
     shelf.remove_all(resuming(key))
     shelf.remove(_mark(key))
+
+
+def remove_checkpoint(shelf: Shelf, name: str) -> None:
+    """Remove the checkpoint called ``name`` in the store; anything else that the store may name stays."""
+    if _CHECKPOINT.fullmatch(name):
+        shelf.remove(name)
+    else:
+        logger.warning("the store names %r as a checkpoint, which is none of ftsearch's: it stays", name)
 
 
 def resuming(key: str, number: int | None = None) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from search import appraisal, few_labels, pruning, quantising
-from search.artifacts import Shelf, resuming
+from search.artifacts import Shelf, remove_checkpoint, resuming
 from search.data.sample import Split
 from search.errors import TrialError
 from search.laboratory import Laboratory, versions
@@ -319,4 +319,4 @@ def remove_surplus(bench: Bench) -> None:
             if not pruning.is_off_front(past.objectives, past.value, trials, wanted):
                 continue
         writing.forget_checkpoint(bench.engine, spec.name, number)
-        bench.shelf.remove(checkpoint)
+        remove_checkpoint(bench.shelf, checkpoint)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from search.data import splits
 from search.data.assembly import Cut, Listed, OnError, gather, in_parallel
-from search.data.images import FileImage, is_there
+from search.data.images import FileImage, formats, is_there
 from search.data.sample import Dataset, Split
 from search.errors import DataError
 
@@ -161,7 +161,7 @@ def _upright_size(path: Path) -> tuple[int, int] | str:
     if not is_there(path):
         return f"its image {path} does not exist"
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=formats()) as image:
             width, height = image.size
             return (height, width) if image.getexif().get(0x0112) in _TURNED else (width, height)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

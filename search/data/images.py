@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,17 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from search.data.sample import Source
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jfif")
+_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """Return the formats that are decoded, whatever a file is called, as ``Image.open`` takes them.
+
+    Only such as this process decodes itself: EPS, a program in PostScript, would be run by Ghostscript.
+    """
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +39,7 @@ class FileImage:
 
     def open(self) -> Image.Image:
         """Return the whole image, decoded. Raises OSError or ValueError when it is broken."""
-        with Image.open(self.path) as image:
+        with Image.open(self.path, formats=formats()) as image:
             image.load()
             return to_rgb(ImageOps.exif_transpose(image))
 

@@ -24,6 +24,7 @@ from search.data.assembly import cache_folder, in_parallel
 from search.data.augment import Augmentation, Drawn
 from search.data.batches import place
 from search.data.cache import Frame
+from search.data.images import formats
 from search.data.sample import Sample
 from search.data.targets import Geometry, Rows
 from search.records import Json
@@ -96,7 +97,7 @@ def read_values(path: Path) -> NDArray[np.int32]:
     Raises:
         ValueError: several values a pixel. OSError: not an image, or a broken one.
     """
-    with Image.open(path) as image:
+    with Image.open(path, formats=formats()) as image:
         image.load()
         if image.mode in _PLAIN_MODES or image.mode.startswith("I;16"):
             return np.asarray(image).astype(np.int32)
@@ -159,7 +160,7 @@ def _keep(path: Path, text: str) -> None:
 def size_of(path: Path) -> tuple[int, int] | None:
     """Return width and height of an image as it is meant to be seen; None when the file does not say them."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=formats()) as image:
             turned = image.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
             return (image.height, image.width) if turned else image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

@@ -26,6 +26,8 @@ def plain(trial: TrialRecord) -> dict[str, Any]:
         "seconds": trial.seconds,
         "ended": trial.ended,
         "failure": trial.failure.kind if trial.failure else None,
+        "started_at": trial.started_at and trial.started_at.isoformat(),
+        "finished_at": trial.finished_at and trial.finished_at.isoformat(),
         "seed": trial.seed,
         "worker": trial.worker,
         "checkpoint": trial.checkpoint,

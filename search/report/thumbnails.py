@@ -1,25 +1,65 @@
-"""Validation images as small pictures inside a page."""
+"""Validation images as small pictures inside a page.
+
+Which files these are is said by the store, which many can write to, while the page is made with the rights of whoever
+makes it. So only files below the folders of the study's own data are looked at, links resolved.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from search.records import StudyRecord
+
 PIXELS = 128
+_PLACES = ("path", "root", "images", "masks", "val", "test", "val_root", "test_root")
+"""Options of ``data`` that name a file or a folder."""
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Formats that Pillow decodes itself; EPS would be run by Ghostscript."""
 
 
-def thumbnail(path: str, pixels: int = PIXELS) -> Image.Image | None:
+def roots_of(study: StudyRecord) -> tuple[Path, ...]:
+    """Return the folders that hold the study's data, as its study file names them; of a file the one it lies in."""
+    spec = study.spec if isinstance(study.spec, Mapping) else {}
+    data = (spec.get("study") or {}).get("data") if isinstance(spec.get("study"), Mapping) else None
+    if not isinstance(data, Mapping):
+        return ()
+    base = Path(str(spec.get("base") or "."))
+    named = [_folder(base, str(data[name])) for name in _PLACES if isinstance(data.get(name), str)]
+    return tuple(dict.fromkeys(root for root in named if root is not None))
+
+
+def _folder(base: Path, name: str) -> Path | None:
+    """Return the folder that ``name`` stands for; None for the root of the file system, which is nobody's data."""
+    try:
+        place = (base / Path(name).expanduser()).resolve()
+        folder = place if place.is_dir() else place.parent
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return folder if folder != Path(folder.anchor) else None
+
+
+def _is_below(path: str, roots: Sequence[Path]) -> bool:
+    try:
+        place = Path(path).resolve()
+        return any(place.is_relative_to(root) for root in roots) and place.is_file()
+    except (OSError, ValueError, RuntimeError):  # names that no file system takes, links in circles
+        return False
+
+
+def thumbnail(path: str, roots: Sequence[Path], pixels: int = PIXELS) -> Image.Image | None:
     """Return the image file at ``path`` in RGB, upright, its longer side at most ``pixels``; None when there is none.
 
-    A file that moved, is broken or of a kind that Pillow does not know is none: pages then say it in words.
+    A file that moved, is broken, of an unknown kind, or not below one of ``roots`` is none: pages say it in words.
     """
+    if not _is_below(path, roots):
+        return None
     try:
-        if not Path(path).is_file():
-            return None
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             image.draft("RGB", (2 * pixels, 2 * pixels))
             small = ImageOps.exif_transpose(image).convert("RGB")
             small.thumbnail((pixels, pixels))
@@ -35,7 +75,7 @@ def data_uri(image: Image.Image) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-def picture(path: str, pixels: int = PIXELS) -> str | None:
-    """Return the image file at ``path`` as a small JPEG in a data URI; None when there is none that can be decoded."""
-    found = thumbnail(path, pixels)
+def picture(path: str, roots: Sequence[Path], pixels: int = PIXELS) -> str | None:
+    """Return the image file at ``path`` as a small JPEG in a data URI; None as for ``thumbnail``."""
+    found = thumbnail(path, roots, pixels)
     return None if found is None else data_uri(found)

@@ -89,7 +89,8 @@ class Rolling:
 
     Attributes:
         begin: how their names begin.
-        names: those that are there, the newest first; whoever takes over is told them by the store.
+        names: those that are there, the newest first; whoever takes over is told them by the store, and heeds only
+            those that begin so.
         on_change: told the names whenever they change, before an old one is removed.
     """
 
@@ -97,6 +98,9 @@ class Rolling:
     begin: str
     names: tuple[str, ...] = ()
     on_change: Callable[[tuple[str, ...]], None] = lambda _: None
+
+    def __post_init__(self) -> None:
+        self.names = tuple(name for name in self.names if name.startswith(self.begin))
 
     @classmethod
     def in_folder(cls, folder: Path) -> Rolling:

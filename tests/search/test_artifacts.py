@@ -73,17 +73,18 @@ def test_one_trials_checkpoints_go_and_its_neighbours_stay(shelf: Shelf) -> None
 def test_clearing_removes_what_is_the_studys_and_nothing_else(shelf: Shelf) -> None:
     artifacts.claim_place(shelf, "mine" * 8)
     artifacts.claim_place(shelf, "other" * 6)
+    first, second = f"trial-00001-{'a' * 16}.safetensors", f"trial-00002-{'b' * 16}.safetensors"
     for name in (
-        "trial-1",
-        "trial-2",
+        first,
+        second,
         artifacts.resuming("mine" * 8, 3) + "a",
         artifacts.resuming("other" * 6, 3) + "a",
     ):
         shelf.put(name, b"x")
-    artifacts.clear(shelf, "mine" * 8, ["trial-1"])
+    artifacts.clear(shelf, "mine" * 8, [first])
     artifacts.find_place(shelf, "other" * 6)
-    assert shelf.get("trial-2") == shelf.get(artifacts.resuming("other" * 6, 3) + "a") == b"x"
-    for name in ("trial-1", artifacts.resuming("mine" * 8, 3) + "a"):
+    assert shelf.get(second) == shelf.get(artifacts.resuming("other" * 6, 3) + "a") == b"x"
+    for name in (first, artifacts.resuming("mine" * 8, 3) + "a"):
         with pytest.raises(TrialError):
             shelf.get(name)
 
@@ -118,3 +119,42 @@ def test_a_file_is_replaced_whole_or_stays(tmp_path: Path, monkeypatch: pytest.M
         artifacts.write_whole(place, b"second")
     assert place.read_bytes() == b"first"
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["report.html", "artifacts-" + "other" * 6, "resume-other-00001/x", "trial-1", "../trial-00001-x.safetensors", ""],
+)
+def test_a_store_cannot_have_other_files_removed(shelf: Shelf, name: str) -> None:
+    artifacts.claim_place(shelf, "mine" * 8)
+    artifacts.claim_place(shelf, "other" * 6)
+    for kept in ("report.html", "resume-other-00001/x", "trial-1"):
+        shelf.put(kept, b"x")
+    artifacts.clear(shelf, "mine" * 8, [name])
+    for kept in ("report.html", "resume-other-00001/x", "trial-1", "artifacts-" + "other" * 6):
+        assert shelf.get(kept)
+
+
+@pytest.mark.parametrize("key", ["", "..", "*", "../../x", "a/b", "x" * 100, "short", "UPPER" * 4])
+def test_a_key_that_no_study_has_is_no_place(shelf: Shelf, key: str) -> None:
+    shelf.put("artifacts-x", key.encode())
+    assert not artifacts.is_place(shelf, key)
+
+
+def test_a_mark_says_whose_place_it_is(shelf: Shelf) -> None:
+    key = "mine" * 8
+    shelf.put(f"artifacts-{key}", b"something else of this name")
+    assert not artifacts.is_place(shelf, key)
+    artifacts.claim_place(shelf, key)
+    assert artifacts.is_place(shelf, key)
+
+
+def test_a_link_among_the_checkpoints_is_removed_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "thesis").write_bytes(b"x")
+    shelf = Folder(tmp_path / "kept")
+    shelf.put(artifacts.resuming("mine" * 8, 2) + "epoch-1", b"x")
+    (tmp_path / "kept" / artifacts.resuming("mine" * 8, 1).rstrip("/")).symlink_to(tmp_path / "documents")
+    artifacts.clear(shelf, "mine" * 8, ())
+    assert (tmp_path / "documents" / "thesis").exists()
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == []

@@ -25,6 +25,8 @@ _PIXELS = 360
 _GAP, _LINE, _TALLEST = 0.04, 0.1, 1.4
 _IOU = 0.5
 _OPACITY = 0.55
+_LARGEST_MASK = 1 << 22
+"""Pixels of a stored mask; those that a search stores are far smaller."""
 
 
 class _Cell(NamedTuple):
@@ -50,17 +52,17 @@ class _Block(NamedTuple):
         return tallest + _LINE * (self.words.count("<br>") + 1) + _GAP
 
 
-def gallery(pictures: Sequence[Picture], classes: Sequence[str]) -> go.Figure:
+def gallery(pictures: Sequence[Picture], classes: Sequence[str], roots: Sequence[Path]) -> go.Figure:
     """Return a drawing of ``pictures``: boxes and masks twice, true and predicted; plain images two in a line.
 
     A box is solid where the other side has one of its class that overlaps by half or more, dotted where not.
-    Samples that are no image files are told in words.
+    Samples that are no image files below one of ``roots`` are told in words.
     """
     figure = go.Figure()
     cells: list[_Cell] = []
     texts: list[tuple[float, float, str]] = []
     top, down = 0.02, 0.0
-    blocks = [_block(picture) for picture in pictures]
+    blocks = [_block(picture, roots) for picture in pictures]
     if any(len(block.images) == 2 for block in blocks):
         top = 0.14
         texts += [(0.0, top, "<b>true</b>"), (1 + _GAP, top, "<b>predicted</b>")]
@@ -99,8 +101,8 @@ def _lines(blocks: Sequence[_Block]) -> Iterator[list[_Block]]:
         yield waiting
 
 
-def _block(picture: Picture) -> _Block:
-    image = thumbnail(picture.sample, _PIXELS)
+def _block(picture: Picture, roots: Sequence[Path]) -> _Block:
+    image = thumbnail(picture.sample, roots, _PIXELS)
     if picture.boxes or picture.true_mask or picture.predicted_mask:
         return _Block(_pair(picture, image), _said(picture, 52, is_lost=image is None))
     if image is None:
@@ -180,9 +182,11 @@ def _mask(text: str) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
     if not text:
         return None
     try:
-        with Image.open(io.BytesIO(base64.b64decode(text))) as image:
+        with Image.open(io.BytesIO(base64.b64decode(text)), formats=("PNG",)) as image:
+            if image.width * image.height > _LARGEST_MASK:
+                return None
             return np.asarray(image.convert("L"))
-    except (OSError, ValueError, binascii.Error):
+    except (OSError, ValueError, SyntaxError, binascii.Error, Image.DecompressionBombError):
         return None  # what a store of another version holds is not worth a page
 
 

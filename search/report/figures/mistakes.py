@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from search.records import Mistake, StudyRecord
 from search.report import theme
 from search.report.figures._base import Figure, Need, Section
-from search.report.thumbnails import picture
+from search.report.thumbnails import picture, roots_of
 
 _SHOWN, _ACROSS = 12, 4
 _WIDE, _LINE = 44, 18
@@ -19,11 +19,12 @@ _WIDE, _LINE = 44, 18
 
 
 class Rows(NamedTuple):
-    """Mistakes of the winner, the most confident first."""
+    """Mistakes of the winner, the most confident first; ``roots`` are the folders that its images may lie in."""
 
     number: int
     mistakes: tuple[Mistake, ...]
     texts: bool = False
+    roots: tuple[Path, ...] = ()
 
 
 class Mistakes(Figure):
@@ -37,14 +38,15 @@ class Mistakes(Figure):
         best = study.best
         if best is None or best.evaluation is None or not best.evaluation.mistakes:
             return None
-        return Rows(best.number, best.evaluation.mistakes[:_SHOWN], study.dataset.inputs == "tokens")
+        is_text = study.dataset.inputs == "tokens"
+        return Rows(best.number, best.evaluation.mistakes[:_SHOWN], is_text, roots_of(study))
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("No mistakes of the winner are recorded: it made none, or no trial is complete.")
         if rows.texts:
             return _written(rows.mistakes)
-        pictures = [(mistake, found) for mistake in rows.mistakes if (found := picture(mistake.sample))]
+        pictures = [(mistake, found) for mistake in rows.mistakes if (found := picture(mistake.sample, rows.roots))]
         if not pictures:
             listed = "; ".join(_words(mistake) for mistake in rows.mistakes[:3])
             return theme.sentence(f"The images cannot be reached from here, so only in words: {listed}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import plotly.graph_objects as go
@@ -12,13 +13,18 @@ from search.records import Picture, StudyRecord
 from search.report import theme
 from search.report.figures._base import Need, Section, TrialsFigure
 from search.report.figures._gallery import SHOWN, gallery
+from search.report.thumbnails import roots_of
 
 
 class Rows(NamedTuple):
-    """Samples, each with the trial that it is of in its caption when there are several."""
+    """Samples, each with the trial that it is of in its caption when there are several.
+
+    ``roots`` are the folders that their images may lie in.
+    """
 
     pictures: tuple[Picture, ...]
     classes: tuple[str, ...]
+    roots: tuple[Path, ...]
 
 
 class SidePictures(TrialsFigure):
@@ -42,12 +48,12 @@ class SidePictures(TrialsFigure):
             if trial.evaluation is not None
             for picture in trial.evaluation.pictures[:each]
         ]
-        return Rows(tuple(found), study.dataset.classes) if found else None
+        return Rows(tuple(found), study.dataset.classes, roots_of(study)) if found else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("None of these trials has samples recorded to look at.")
-        return gallery(rows.pictures, rows.classes)
+        return gallery(rows.pictures, rows.classes, rows.roots)
 
 
 figure = SidePictures()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.data.images import FileImage, StoredImage, is_there, to_rgb, why_broken
+from search.data import boxes, masks
+from search.data.images import FileImage, StoredImage, formats, is_there, to_rgb, why_broken
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I", "F", "I;16"])
@@ -52,3 +53,25 @@ def test_a_name_that_no_file_system_takes_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     assert is_there(tmp_path / "a.png")
     assert not any(is_there(tmp_path / name) for name in ("b.png", "x" * 5000, "a\0.png"))
+
+
+def test_no_program_is_started_for_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object, **__: object) -> None:
+        raise AssertionError("Ghostscript was started")
+
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", run)
+    path = tmp_path / "a.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    assert "not an image" in why_broken(FileImage(path))
+    assert "cannot be read" in str(boxes._upright_size(path))
+    assert masks.size_of(path) is None
+    with pytest.raises(OSError, match="cannot identify"):
+        masks.read_values(path)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "TGA", "AVIF", "JPEG2000"])
+def test_images_are_known_by_their_content(tmp_path: Path, kind: str) -> None:
+    if kind not in formats():
+        pytest.skip(f"this Pillow has no {kind}")
+    Image.new("RGB", (9, 7), (250, 0, 0)).save(tmp_path / "a.png", kind)
+    assert FileImage(tmp_path / "a.png").open().size == (9, 7)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import datetime
 
 from search.records import StudyRecord
 from search.report.plain import finite, plain, rows
@@ -14,6 +15,16 @@ def test_a_trial_is_json(study: StudyRecord) -> None:
         "complete",
         study.trials[1].params["freeze"],
     )
+
+
+def test_a_trials_times_can_be_read_back(study: StudyRecord) -> None:
+    trial = study.trials[1]
+    data = plain(trial)
+    assert trial.started_at is not None
+    assert [datetime.fromisoformat(data[name]) for name in ("started_at", "finished_at")] == [
+        trial.started_at,
+        trial.finished_at,
+    ]
 
 
 def test_every_parameter_is_a_column(study: StudyRecord) -> None:

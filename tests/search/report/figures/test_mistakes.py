@@ -15,7 +15,8 @@ def with_mistakes(study: StudyRecord, *samples: Path) -> StudyRecord:
     assert best is not None
     assert best.evaluation is not None
     changed = replace(best, evaluation=replace(best.evaluation, mistakes=mistakes))
-    return replace(study, trials=tuple(changed if trial is best else trial for trial in study.trials))
+    trials = tuple(changed if trial is best else trial for trial in study.trials)
+    return replace(study, trials=trials, spec={"study": {"data": {"path": str(samples[0].parent)}}})
 
 
 def test_the_winners_mistakes_are_drawn_from_their_files(study: StudyRecord, tmp_path: Path) -> None:
@@ -24,6 +25,16 @@ def test_the_winners_mistakes_are_drawn_from_their_files(study: StudyRecord, tmp
     (image,) = drawn.layout.images
     assert image.source.startswith("data:image/jpeg;base64,")
     assert "<b>bee</b> 99%<br>is ant" in drawn.data[0].text
+
+
+def test_an_image_that_is_not_of_the_studys_data_is_told_in_words(study: StudyRecord, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for path in (tmp_path / "data" / "a.png", tmp_path / "secret.png"):
+        Image.new("RGB", (30, 20)).save(path)
+    drawn = figure.draw(figure.rows(with_mistakes(study, tmp_path / "data" / "a.png", tmp_path / "secret.png")))
+    assert len(drawn.layout.images) == 1
+    told = with_mistakes(study, tmp_path / "data" / "gone.png", tmp_path / "secret.png")
+    assert not figure.draw(figure.rows(told)).layout.images
 
 
 def test_images_that_are_gone_are_told_in_words(study: StudyRecord, tmp_path: Path) -> None:

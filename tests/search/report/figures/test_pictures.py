@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from search.records import Box, Evaluation, Picture, StudyRecord
@@ -20,7 +23,9 @@ def with_pictures(study: StudyRecord, *pictures: Picture) -> StudyRecord:
     best = study.best
     assert best is not None
     changed = replace(best, evaluation=Evaluation(pictures=pictures))
-    return replace(study, trials=tuple(changed if trial is best else trial for trial in study.trials))
+    trials = tuple(changed if trial is best else trial for trial in study.trials)
+    roots = {str(Path(picture.sample).parent) for picture in pictures if Path(picture.sample).is_absolute()}
+    return replace(study, trials=trials, spec={"study": {"data": {"path": next(iter(roots), "data")}}})
 
 
 def image_file(folder: Path) -> str:
@@ -91,6 +96,28 @@ def test_samples_without_boxes_are_images_in_twos_and_texts_in_words(study: Stud
     assert [image.x for image in drawn.layout.images] == [0, 1.04, 0]
     assert drawn.layout.images[0].y == drawn.layout.images[1].y > drawn.layout.images[2].y
     assert "a &lt;b>text&lt;/b>" in drawn.data[-1].text
+
+
+def test_a_picture_that_is_not_of_the_studys_data_is_told_in_words(study: StudyRecord, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    shown = with_pictures(study, Picture(0, "x", sample=str(tmp_path / "data" / "gone.png")))
+    best = shown.best
+    assert best is not None
+    told = Evaluation(pictures=(Picture(0, "x", sample=image_file(tmp_path)),))
+    trials = tuple(replace(best, evaluation=told) if trial is best else trial for trial in shown.trials)
+    assert not figure.draw(figure.rows(replace(shown, trials=trials))).layout.images
+
+
+@pytest.mark.parametrize("size", [(3000, 3000), (60_000, 60_000)])
+def test_a_stored_mask_of_absurd_size_is_left_out(study: StudyRecord, tmp_path: Path, size: tuple[int, int]) -> None:
+    head = zlib.compress(b"")  # nothing of it is decoded
+    header = struct.pack(">IIBBBBB", *size, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", head), (b"IEND", b"")]
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    picture = Picture(0, "x", (), base64.b64encode(content).decode(), sample=image_file(tmp_path))
+    assert len(figure.draw(figure.rows(with_pictures(study, picture))).layout.images) == 2
 
 
 def test_a_store_of_strange_masks_is_drawn(study: StudyRecord, tmp_path: Path) -> None:
