@@ -111,7 +111,8 @@ class Laboratory:
         """Return how many epochs ``candidate`` is trained for, if nothing ends it early."""
         if self.is_linear_probe(candidate):
             return 1
-        return max(round(self.space.values(candidate)["epochs"] * self.spec.training.epochs), 1)
+        share: float = self.space.values(candidate)["epochs"]
+        return max(round(share * self.spec.training.epochs), 1)
 
     def is_linear_probe(self, candidate: Candidate) -> bool:
         """Return whether solving the last layer is all the training that ``candidate`` has."""
@@ -235,23 +236,19 @@ class Laboratory:
 
     def _viewed(self, train: Feed, *, solved: bool) -> str:
         """Give ``train`` its fixed views; return why what frozen units make of them is not kept, where it is not."""
-        options = self.spec.training
-        off = "switched off" if options.prefix_cache == "off" else ""
+        off = "switched off" if self.spec.training.prefix_cache == "off" else ""
         why = "mixed images are new in every step" if train.is_mixed else off
         if not why and train.variation != "None" and not solved:
-            train.views = Views(
-                options.views_for(self.spec.search.trials) if train.is_random else 1, self.spec.search.seed
-            )
+            count = self.spec.training.views_for(self.spec.search.trials) if train.is_random else 1
+            train.views = Views(count, self.spec.search.seed)
         return why
 
     def measure(self, candidate: Candidate, steps: int = 3) -> float:
         """Return the seconds of one training epoch of ``candidate``, estimated from the median of a few steps."""
         network = self.build(candidate, 0)
         course = self.course(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None)
-        optimizer, schedule = course.optimize(network, course.steps_per_epoch)
-        step = Step(
-            network, course.loss, course.penalties(network), optimizer, schedule, course.precision, MicroBatches()
-        )
+        moving = course.optimize(network, course.steps_per_epoch)
+        step = Step(network, course.loss, course.penalties(network), *moving, course.precision, MicroBatches())
         network.train()
         seconds = []
         for images, targets in islice(itertools.cycle(course.train.epoch(1)), steps + 1):
