@@ -19,7 +19,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from torch import Tensor
 
 Array = NDArray[np.float64]
-STRENGTHS = tuple(float(strength) for strength in np.logspace(-1, 4, 11))
+STRENGTHS = tuple(float(strength) for strength in np.logspace(-1, 3, 9))
 """Inverse strengths of the penalty that are tried, the strongest penalty first."""
 _USUAL = 1.0
 """Where there are too few samples to choose by."""

@@ -23,6 +23,9 @@ from spaces.signature import signature
 
 MOST = 5000
 """Samples that a layer is solved on; more cost time and hardly move it."""
+_LARGEST = 1e4
+"""Of a solved weight, in front of which units learn. Features that hardly differ need larger ones, those of networks
+without pretrained statistics in eval mode: the first step in training mode would blow them up."""
 Solve = Callable[..., Solved | None]
 
 
@@ -63,7 +66,8 @@ class HeadStart:
             found = self.solve(*self._rows(batches, front), layer.out_features)
             if like and found is not None:
                 self.solved[batches.key, like] = found
-        if found is None:
+        learns = network.prefix_units < len(network.units)
+        if found is None or (learns and float(found.weight.abs().max()) > _LARGEST):
             return {}
         with torch.no_grad():
             layer.weight.copy_(found.weight)

@@ -218,6 +218,17 @@ def test_of_many_samples_a_fixed_share_is_solved_on(laboratory: Laboratory, monk
     assert course.start(network)["head_start"]["samples"] == 10
 
 
+def test_features_that_hardly_differ_are_trained_on_from_a_random_head(laboratory: Laboratory) -> None:
+    network, course = prepared(laboratory, candidate_of(laboratory, {}))
+    with torch.no_grad():
+        for parameter in network.units[-1].parameters():
+            parameter.mul_(1e-9)
+    before = last(network).weight.clone()
+    assert course.start is not None
+    assert course.start(network) == {}
+    assert torch.equal(last(network).weight, before)
+
+
 def test_a_head_that_is_no_sequence_of_layers_is_left_alone(laboratory: Laboratory) -> None:
     network, course = prepared(laboratory, candidate_of(laboratory, {}))
     network.head = nn.ModuleDict({"out": network.head})
