@@ -35,9 +35,7 @@ def command(
     from search.store import readonly
 
     try:
-        from waitress.server import create_server
-
-        from search.dashboard import access, app
+        from search.dashboard import access, app, serving
     except ImportError as error:
         raise UserError(f"the dashboard needs Dash ({error}): pip install 'ftsearch[dashboard]'") from error
     access.check(host, token or None)
@@ -49,7 +47,7 @@ def command(
         listening = socket.create_server((host, port), family=family)
     except OSError as error:
         raise UserError(f"cannot listen on {host} port {port}: {error.strerror}; choose another --port") from error
-    server = create_server(page.server, sockets=[listening], threads=6, ident=None)
+    server = serving.Server(page.server, listening)
     address = app.address_of(host, listening.getsockname()[1])
     console().print(f"Dashboard: {address} (Ctrl-C ends it)", soft_wrap=True)
     try:

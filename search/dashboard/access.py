@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
-import time
-from collections import deque
 from collections.abc import Sequence
 from hashlib import sha256
 from html import escape
@@ -13,11 +12,14 @@ from urllib.parse import quote
 
 from flask import Flask, Request, Response, make_response, redirect, request
 
+from search.dashboard.guesses import Guesses, source_of
 from search.errors import UserError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 COOKIE = "ftsearch_session"
-_SHORTEST, _GUESSES, _WITHIN_S = 12, 20, 60.0
+_SHORTEST = 12
+_OWN_PATH = re.compile(r"/(?:[^/\\\s\x00-\x1f\x7f][^\\\s\x00-\x1f\x7f]*)?")
+"""Browsers leave out tabs and line breaks, and take ``\\`` for ``/``: what begins with two of these is another host."""
 
 
 def check(host: str, token: str | None) -> None:
@@ -36,24 +38,18 @@ def check(host: str, token: str | None) -> None:
 
 def guard(server: Flask, *, host: str, token: str | None, script_hashes: Sequence[str]) -> None:
     """Let ``server`` answer only those who may look, and send security headers with every answer."""
-    keeper = _Keeper(token) if token is not None else None
+    heartbeat = _Keeper(token) if token is not None else None
 
     @server.before_request
     def _ask() -> Response | None:
-        if keeper is None:
+        if heartbeat is None:
             # Another site's name that points at this machine must not read what is shown here (DNS rebinding).
             name = _host_name(request)
             return None if name in (*LOOPBACK, host) else make_response("This name is not served here.\n", 403)
-        if request.path == "/login":
-            return None
-        if keeper.knows(request):
-            return None
-        if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
-            return make_response(redirect(f"/login?next={quote(_local(request.full_path.rstrip('?')))}"))
-        return make_response("The token is missing.\n", 401)
+        return None if request.path == "/login" else heartbeat.refused(request)
 
-    if keeper is not None:
-        server.add_url_rule("/login", "login", keeper.login, methods=["GET", "POST"])
+    if heartbeat is not None:
+        server.add_url_rule("/login", "login", heartbeat.login, methods=["GET", "POST"])
 
     scripts = " ".join(("'self'", *script_hashes))
     policy = (
@@ -81,7 +77,7 @@ def _host_name(asked: Request) -> str:
 
 def _local(path: str) -> str:
     """Return ``path`` where it leads to a page of ours, else the first page."""
-    return path if path.startswith("/") and not path.startswith(("//", "/\\")) else "/"
+    return path if _OWN_PATH.fullmatch(path) else "/"
 
 
 class _Keeper:
@@ -90,35 +86,49 @@ class _Keeper:
     def __init__(self, token: str) -> None:
         self._token = token.encode()
         self._session = hmac.new(secrets.token_bytes(32), self._token, sha256).hexdigest()
-        self._failures: deque[float] = deque(maxlen=_GUESSES)
+        self._guesses = Guesses()
 
-    def knows(self, asked: Request) -> bool:
-        """Return whether the request carries the session's cookie or the token itself (``Authorization: Bearer``)."""
+    def refused(self, asked: Request) -> Response | None:
+        """Return the answer to a request with neither session nor token: the form for a browser; None for others.
+
+        The token comes as ``Authorization: Bearer``.
+        """
         cookie = asked.cookies.get(COOKIE, "")
-        if hmac.compare_digest(cookie.encode(), self._session.encode()):
-            return True
+        if hmac.compare_digest(cookie.encode(errors="replace"), self._session.encode()):
+            return None
         kind, _, given = asked.headers.get("Authorization", "").partition(" ")
-        return kind == "Bearer" and self._is_token(given)
+        is_shown = kind.lower() == "bearer"
+        answer = self._wrong(asked, given) if is_shown else make_response("The token is missing.\n", 401)
+        is_page = asked.method == "GET" and "text/html" in asked.headers.get("Accept", "")
+        if answer is not None and answer.status_code == 401 and is_page:
+            return make_response(redirect(f"/login?next={quote(_local(asked.full_path.rstrip('?')))}"))
+        return answer
 
     def login(self) -> Response:
         """Ask for the token; once it is given set the cookie and go where the visitor wanted to."""
         wanted = _local(request.args.get("next", "/"))
         if request.method == "GET":
             return self._form(wanted, "")
-        if len(self._failures) == _GUESSES and time.monotonic() - self._failures[0] < _WITHIN_S:
-            return make_response("Too many wrong tokens; wait a minute.\n", 429)
-        if not self._is_token(request.form.get("token", "")):
-            return self._form(wanted, "This is not the token.", 401)
+        wrong = self._wrong(request, request.form.get("token", ""))
+        if wrong is not None:
+            return wrong if wrong.status_code == 429 else self._form(wanted, "This is not the token.", 401)
         answer = make_response(redirect(wanted))
         https = request.is_secure or request.headers.get("X-Forwarded-Proto", "") == "https"
         answer.set_cookie(COOKIE, self._session, httponly=True, samesite="Strict", secure=https, path="/")
         return answer
 
-    def _is_token(self, given: str) -> bool:
-        if hmac.compare_digest(given.encode(), self._token):
-            return True
-        self._failures.append(time.monotonic())
-        return False
+    def _wrong(self, asked: Request, given: str) -> Response | None:
+        """Return the answer to a wrong token, or to one of a source that has to wait; None when it is right."""
+        source = source_of(asked.remote_addr or "")
+        if wait_s := self._guesses.wait_s(source):
+            answer = make_response(f"Too many wrong tokens; wait {wait_s} s.\n", 429)
+            answer.headers["Retry-After"] = str(wait_s)
+            return answer
+        if hmac.compare_digest(given.encode(errors="replace"), self._token):
+            self._guesses.forget(source)
+            return None
+        self._guesses.note(source)
+        return make_response("This is not the token.\n", 401)
 
     @staticmethod
     def _form(wanted: str, fault: str, status: int = 200) -> Response:

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from dash import no_update
 
 from search.dashboard import parts
-from search.dashboard.filters import read
+from search.dashboard.filters import number_of, read
 from search.dashboard.pages import compare, overview, study, trial, workers
 from search.dashboard.watch import Watch
 from search.errors import FinetuneError
@@ -49,8 +49,8 @@ class Address:
                 return cls("study", name, query=query)
             case ["study", name, "compare"]:
                 return cls("compare", name, query=query)
-            case ["study", name, "trial", number] if number.isascii() and number.isdigit():
-                return cls("trial", name, int(number), query)
+            case ["study", name, "trial", text] if (number := number_of(text)) is not None:
+                return cls("trial", name, number, query)
         return cls("unknown")
 
     @property

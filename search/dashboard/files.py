@@ -13,7 +13,7 @@ from flask import Flask, Response, make_response, request
 from search.dashboard import filters
 from search.dashboard.watch import Watch
 from search.errors import FinetuneError, NotFoundError
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.report import page
 from search.report.gather import gather
 from search.report.plain import finite, plain, rows
@@ -42,13 +42,15 @@ def offer(server: Flask, watch: Watch) -> None:
         data = [finite(plain(trial)) for trial in _filtered(watch, study).trials]
         return _file(json.dumps(data, ensure_ascii=False), "application/json", f"{study}-trials.json")
 
-    @server.get("/download/<study>/candidate-<int:number>.json")
-    def _candidate(study: str, number: int) -> Response:
-        trial = next((trial for trial in watch.chosen(study, [number]).trials if trial.number == number), None)
+    @server.get("/download/<study>/candidate-<text>.json")
+    def _candidate(study: str, text: str) -> Response:
+        number = filters.number_of(text)
+        chosen = watch.chosen(study, [] if number is None else [number])
+        trial = next((trial for trial in chosen.trials if trial.number == number), None)
         if trial is None or trial.candidate is None:
-            raise NotFoundError(f"study {study!r} has no trial {number} with a candidate")
-        text = json.dumps(trial.candidate, indent=2, ensure_ascii=False)
-        return _file(text, "application/json", f"{study}-candidate-{number}.json")
+            raise NotFoundError(f"study {study!r} has no trial {text:.20} with a candidate")
+        content = json.dumps(trial.candidate, indent=2, ensure_ascii=False)
+        return _file(content, "application/json", f"{study}-candidate-{number}.json")
 
     @server.get("/download/<study>/report.html")
     def _report(study: str) -> Response:

@@ -9,9 +9,10 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from search.records import StudyRecord, TrialRecord, TrialState
+from search.records.study import StudyRecord, TrialRecord, TrialState
 
 _PARAMETER = "p."
+_BEYOND = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,13 @@ def of_inputs(states: Sequence[str] | None, since: str | None, until: str | None
     return Filters(
         tuple(TrialState(state) for state in states or ()), ranges, words, day(since or ""), day(until or "")
     )
+
+
+def number_of(text: str) -> int | None:
+    """Return the number of a trial in an address; None for other text, and for more than a database can hold."""
+    text = text.strip()
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 12 else _BEYOND
+    return number if number < _BEYOND else None
 
 
 def read_range(text: str, *, bare: bool = False) -> tuple[float | None, float | None] | None:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from search.errors import FinetuneError
-from search.records import EpochRecord, StudyRecord, TrialRecord
+from search.errors import FinetuneError, NotFoundError
+from search.records.study import EpochRecord, StudyRecord, TrialRecord
 from search.report import gather, picks
 from search.report.figures._base import Need
 from search.store import aggregates, reading
@@ -19,6 +19,8 @@ from search.store.reading import Summary
 logger = logging.getLogger(__name__)
 _AHEAD = 100_000
 """Trials of the newest studies that are read when the dashboard starts."""
+_LARGEST = 2**31 - 1
+"""Number of a trial that every database takes."""
 _FRESH_S = 1.0
 """Two requests within this time share one look into the database."""
 
@@ -96,10 +98,13 @@ class Watch:
             return self._built(found)
 
     def chosen(self, name: str, numbers: Iterable[int]) -> StudyRecord:
-        """Return the study with trials ``numbers`` whole."""
-        return gather.chosen(self.engine, self.study(name), sorted(set(numbers)))
+        """Return the study with those of the trials ``numbers`` whole that there are."""
+        asked = {number for number in numbers if 0 <= number <= _LARGEST}
+        return gather.chosen(self.engine, self.study(name), sorted(asked))
 
     def _current(self, name: str) -> _Watched:
+        if not name.isprintable():  # half a character, or NUL: drivers have errors of their own for them
+            raise NotFoundError(f"no study {name!r} in this store")
         with self._lock:
             found = self._studies.get(name)
         if found is None:

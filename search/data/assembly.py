@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -11,11 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
-from search.data import splits
+from search import partial_files
+from search.data import decoding, splits
 from search.data.images import FileImage, StoredImage, why_broken
 from search.data.sample import Dataset, Sample, Source, Split
 from search.errors import DataError
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
 OnError = Literal["refuse", "skip"]
@@ -143,13 +147,15 @@ def _without_broken(
     name: str, listed: list[Listed], digests: list[bytes], on_error: OnError
 ) -> tuple[list[Listed], list[bytes], tuple[str, ...]]:
     marker = cache_folder() / "checked" / hashlib.sha256(b"".join(sorted(digests))).hexdigest()
-    if marker.exists():
-        return listed, digests, ()
+    known = _checked(marker)
+    if known is not None:
+        return _with_levels(listed, known.get("levels")), digests, ()
     reasons = in_parallel(lambda item: why_broken(item.input), listed)
     broken = [(item, reason) for item, reason in zip(listed, reasons, strict=True) if reason]
     if not broken:
-        _touch(marker)
-        return listed, digests, ()
+        levels = decoding.levels_of([one for one in in_parallel(_deep_extremes, listed) if one is not None])
+        note(marker, json.dumps({"levels": levels}))
+        return _with_levels(listed, levels), digests, ()
     if on_error == "refuse":
         item, reason = broken[0]
         what = "the image " if isinstance(item.input, FileImage | StoredImage) else ""
@@ -160,15 +166,43 @@ def _without_broken(
         )
     kept = [place for place, reason in enumerate(reasons) if not reason]
     lines = tuple(f"{item.input.name}: {reason}" for item, reason in broken)
-    return [listed[place] for place in kept], [digests[place] for place in kept], lines
+    whole = [listed[place] for place in kept]
+    levels = decoding.levels_of([one for one in in_parallel(_deep_extremes, whole) if one is not None])
+    return _with_levels(whole, levels), [digests[place] for place in kept], lines
 
 
-def _touch(marker: Path) -> None:
+def _deep_extremes(item: Listed) -> tuple[decoding.Levels, bool] | None:
+    return decoding.deep_extremes(item.input.path) if isinstance(item.input, FileImage) else None
+
+
+def _with_levels(listed: list[Listed], levels: Sequence[float] | None) -> list[Listed]:
+    """Return ``listed`` with one scale of brightness for all images of more than 8 bits."""
+    if levels is None:
+        return listed
+    scale = (levels[0], levels[1])
+    return [
+        replace(item, input=replace(item.input, levels=scale)) if isinstance(item.input, FileImage) else item
+        for item in listed
+    ]
+
+
+def _checked(marker: Path) -> dict[str, Any] | None:
+    """Return what was noted when the same contents were last found sound; None when that never was."""
+    try:
+        known = json.loads(marker.read_text())
+    except (OSError, ValueError):
+        return None
+    return known if isinstance(known, dict) else None
+
+
+def note(marker: Path, text: str) -> None:
+    """Write what was found out about data into the cache, whole or not at all."""
     try:
         marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.touch()
-    except OSError:
-        return  # a full or read-only cache only means that images are checked again next time
+        partial_files.sweep(marker.parent)
+        partial_files.write(marker, text.encode())
+    except OSError as error:  # a full or read-only cache only means that data are checked again next time
+        logger.debug("%s cannot be written: %s", marker, error)
 
 
 def _check_classes(name: str, names: Sequence[str], listed: Iterable[Listed]) -> None:

@@ -8,18 +8,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
-from search.data import splits
+from search.data import decoding, splits
 from search.data.assembly import Cut, Listed, OnError, gather, in_parallel
-from search.data.images import FileImage, formats, is_there
+from search.data.images import FileImage, is_there
 from search.data.sample import Dataset, Split
 from search.errors import DataError
 
 _SLACK = 1.5
 """Pixels that a box may reach over the border of its image: formats count from 0 or from 1."""
-_TURNED = (5, 6, 7, 8)
-"""EXIF orientations whose upright image has its sides swapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +157,8 @@ def _upright_size(path: Path) -> tuple[int, int] | str:
     if not is_there(path):
         return f"its image {path} does not exist"
     try:
-        with Image.open(path, formats=formats()) as image:
-            width, height = image.size
-            return (height, width) if image.getexif().get(0x0112) in _TURNED else (width, height)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return decoding.upright_size(path)
+    except (OSError, ValueError) as error:
         return f"its image {path} cannot be read: {error}"
 
 

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,15 @@ from search.data.array_cache import ArrayCache
 from search.data.assembly import in_parallel
 from search.data.sample import Sample
 from search.data.targets import Targets
-from search.records import Json
+from search.records.study import Json
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 VERSION = 3
 """Of how files become arrays, and of their order; part of the key of everything that is stored of images."""
 _TOLD_EVERY = 16
+_MOST_SCALED = 1 << 24
+"""Pixels up to which a scaled image is made as a whole before its centre is cut out."""
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -82,15 +85,28 @@ class Frame:
         """Return ``image`` as ``(3, H, W)``."""
         method = _RESAMPLING.get(self.interpolation, Image.Resampling.BILINEAR)
         height, width = self.shape
-        if self.whole:
-            image = image.resize((width, height), method)
-        else:
-            scale = max(self.resize[0] / image.height, self.resize[1] / image.width)
-            scaled = (max(int(image.width * scale), width), max(int(image.height * scale), height))
-            image = image.resize(scaled, method)
-            left, top = round((image.width - width) / 2), round((image.height - height) / 2)
-            image = image.crop((left, top, left + width, top + height))
-        return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+        fitted = image.resize((width, height), method) if self.whole else centre(image, self.resize, self.size, method)
+        return np.ascontiguousarray(np.asarray(fitted).transpose(2, 0, 1))
+
+
+def centre(image: Image.Image, resize: tuple[int, int], size: tuple[int, int], method: Image.Resampling) -> Image.Image:
+    """Return the centre of ``image``, ``size`` (height, width) of it, once it is scaled to cover ``resize``.
+
+    Of an image so long and narrow that the whole of it would be enormous, only the centre is scaled.
+    """
+    scale = max(resize[0] / image.height, resize[1] / image.width)
+    across, down = max(int(image.width * scale), size[1]), max(int(image.height * scale), size[0])
+    left, top = round((across - size[1]) / 2), round((down - size[0]) / 2)
+    box = (left, top, left + size[1], top + size[0])
+    if across * down <= _MOST_SCALED:
+        return image.resize((across, down), method).crop(box)
+    margin = 2 * math.ceil(max(scale, 1)) + 2  # as far as a filter of two pixels on either side reaches
+    x0, y0 = max(left - margin, 0), max(top - margin, 0)
+    x1, y1 = min(box[2] + margin, across), min(box[3] + margin, down)
+    wide, high = image.width / across, image.height / down
+    part = (x0 * wide, y0 * high, min(x1 * wide, image.width), min(y1 * high, image.height))
+    scaled = image.resize((x1 - x0, y1 - y0), method, box=part)
+    return scaled.crop((left - x0, top - y0, left - x0 + size[1], top - y0 + size[0]))
 
 
 @dataclass(frozen=True, slots=True)

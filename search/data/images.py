@@ -5,43 +5,31 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from search.data import decoding
+from search.data.decoding import Levels
 from search.data.sample import Source
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jfif")
-_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
-
-
-@cache
-def formats() -> tuple[str, ...]:
-    """Return the formats that are decoded, whatever a file is called, as ``Image.open`` takes them.
-
-    Only such as this process decodes itself: EPS, a program in PostScript, would be run by Ghostscript.
-    """
-    Image.init()
-    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 @dataclass(frozen=True, slots=True)
 class FileImage:
-    """An image file."""
+    """An image file; ``levels`` are what is black and white in the data set, where it has more than 8 bits."""
 
     path: Path
+    levels: Levels | None = None
 
     @property
     def name(self) -> str:
         return str(self.path)
 
     def open(self) -> Image.Image:
-        """Return the whole image, decoded. Raises OSError or ValueError when it is broken."""
-        with Image.open(self.path, formats=formats()) as image:
-            image.load()
-            return to_rgb(ImageOps.exif_transpose(image))
+        """Return the whole image, decoded and upright. Raises OSError or ValueError when it is broken."""
+        return decoding.read(self.path, self.levels)
 
     def digest(self) -> bytes:
         with self.path.open("rb") as file:
@@ -61,7 +49,7 @@ class StoredImage:
         return f"{self.dataset}[{self.index}]"
 
     def open(self) -> Image.Image:
-        return to_rgb(self.fetch(self.index))
+        return decoding.to_rgb(self.fetch(self.index))
 
     def digest(self) -> bytes:
         image = self.fetch(self.index)
@@ -76,29 +64,10 @@ def is_there(path: Path) -> bool:
         return False
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Return ``image`` in 8-bit RGB; 16-bit and float pictures keep their whole range of brightness."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        pixels = np.asarray(image, dtype=np.float64)
-        top = (
-            65535.0
-            if image.mode != "F" or pixels.max(initial=0.0) > 255.0
-            else 255.0
-            if pixels.max(initial=0.0) > 1.0
-            else 1.0
-        )
-        return Image.fromarray((pixels / top * 255.0).clip(0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode == "P":
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    return image.convert("RGB")
-
-
 def why_broken(source: Source) -> str:
     """Return why the input cannot be read; empty when it can."""
     try:
         source.open()
-    except UnidentifiedImageError:
-        return "not an image, or of an unknown format"
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError) as error:
         return str(error) or type(error).__name__
     return ""

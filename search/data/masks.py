@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,19 +13,18 @@ from typing import Any, Protocol, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from search.data import array_cache, cache
+from search.data import array_cache, cache, decoding
 from search.data.array_cache import ArrayCache
-from search.data.assembly import cache_folder, in_parallel
+from search.data.assembly import cache_folder, in_parallel, note
 from search.data.augment import Augmentation, Drawn
 from search.data.batches import place
 from search.data.cache import Frame
-from search.data.images import formats
 from search.data.sample import Sample
 from search.data.targets import Geometry, Rows
-from search.records import Json
+from search.records.study import Json
 
 logger = logging.getLogger(__name__)
 Classes = NDArray[np.int32]
@@ -35,8 +32,9 @@ EXTENSIONS = (".png", ".bmp", ".gif", ".tif", ".tiff")
 """Of mask files: those that keep every value."""
 VOID = -1
 """Class of pixels that count for nothing, as ``Mask.open`` gives it."""
-_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
 _VERSION = 1
+_BYTES_A_PIXEL = 8
+"""Of the numbers that are made of a mask's values while it is read."""
 _PLAIN_MODES = ("1", "L", "P", "I")
 
 
@@ -97,8 +95,8 @@ def read_values(path: Path) -> NDArray[np.int32]:
     Raises:
         ValueError: several values a pixel. OSError: not an image, or a broken one.
     """
-    with Image.open(path, formats=formats()) as image:
-        image.load()
+    with decoding.decoded(path, further=_BYTES_A_PIXEL) as (stored, turn):
+        image = stored if turn is None else stored.transpose(turn)
         if image.mode in _PLAIN_MODES or image.mode.startswith("I;16"):
             return np.asarray(image).astype(np.int32)
         channels = np.asarray(image)
@@ -125,16 +123,14 @@ def survey(paths: Sequence[Path]) -> list[Survey]:
     except (OSError, ValueError):
         found = [replace(one, digest=digest) for one, digest in zip(in_parallel(_survey, paths), digests, strict=True)]
     if not any(one.fault for one in found):
-        _keep(kept, json.dumps([[one.width, one.height, one.values] for one in found]))
+        note(kept, json.dumps([[one.width, one.height, one.values] for one in found]))
     return found
 
 
 def _survey(path: Path) -> Survey:
     try:
         values = read_values(path)
-    except UnidentifiedImageError:
-        return Survey(fault="not an image, or of an unknown format")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError) as error:
         return Survey(fault=str(error) or type(error).__name__)
     there, counts = np.unique(values, return_counts=True)
     pairs = tuple(zip(there.tolist(), counts.tolist(), strict=True))
@@ -146,24 +142,11 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _keep(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except OSError as error:
-        logger.debug("masks will be read again next time: %s", array_cache.why(error))
-
-
 def size_of(path: Path) -> tuple[int, int] | None:
     """Return width and height of an image as it is meant to be seen; None when the file does not say them."""
     try:
-        with Image.open(path, formats=formats()) as image:
-            turned = image.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
-            return (image.height, image.width) if turned else image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return decoding.upright_size(path)
+    except (OSError, ValueError):
         return None  # whoever decodes it says what is wrong
 
 

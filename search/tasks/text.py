@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from search.data.sample import Dataset, Split
 from search.tasks._linear_probe import Solved, solve_classes
-from search.tasks._said import Answer
+from search.tasks._prediction import ScoredLabel
 from search.tasks._texts import Texts, Truncation, check_length
 from search.tasks.classification import ClassificationMeter, likeliest
 from spaces.backbones._base import Pretrained
@@ -51,10 +51,10 @@ def matthews(confusion: Tensor) -> float:
 
     Gorodkin's R_K (https://doi.org/10.1016/j.compbiolchem.2004.09.006), as scikit-learn computes it.
     """
-    true, said = confusion.sum(dim=1), confusion.sum(dim=0)
+    true, predicted = confusion.sum(dim=1), confusion.sum(dim=0)
     total = confusion.sum()
-    agreement = confusion.diag().sum() * total - true @ said
-    spread = (total.square() - said @ said) * (total.square() - true @ true)
+    agreement = confusion.diag().sum() * total - true @ predicted
+    spread = (total.square() - predicted @ predicted) * (total.square() - true @ true)
     return float(agreement / spread.sqrt()) if spread > 0 else 0.0
 
 
@@ -95,12 +95,12 @@ class TextClassification(Texts):
     def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
         return solve_classes(features, targets, outputs, self._weight if weights is None else weights)
 
-    def meter(self, classes: tuple[str, ...], device: torch.device) -> TextMeter:
+    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> TextMeter:
         return TextMeter(classes, device)
 
     def answers(
         self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0
-    ) -> list[tuple[Answer, ...]]:
+    ) -> list[tuple[ScoredLabel, ...]]:
         return likeliest(outputs, classes, most, temperature)
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from torch import nn
 
-from search.data.feed import Feed
+from search.data.loader import Loader
 from search.data.sample import Split
-from search.records import Json
-from search.training.features import Account, FrozenBatches, Prefix, merged
-from search.training.fit import Course
-from search.training.keeping import FeatureStore
+from search.records.study import Json
+from search.training.feature_store import FeatureStore
+from search.training.features import Account, FrozenLoader, Prefix, merged
+from search.training.fit import TrainingPlan
 from search.training.precision import Precision
-from spaces.build import Network, as_network
+from spaces.networks.build import Network, as_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +31,21 @@ class FrozenUnits:
     store: FeatureStore | None
     precision: Precision
 
-    def batches(self, samples: Feed, split: Split, prefix: Prefix, why: str = "") -> FrozenBatches:
+    def batches(self, samples: Loader, split: Split, prefix: Prefix, why: str = "") -> FrozenLoader:
         """Return what ``prefix`` makes of ``samples``; ``why`` says why that is not kept, where it is not."""
         facts = [*self.facts, split, self.precision.device.type, str(self.precision.dtype)]
         account = Account(len(prefix), samples.views.count if samples.views else 1, why=why)
         account.source = "recomputed" if why else "cached"
-        return FrozenBatches(batches=samples, prefix=prefix, facts=facts, store=self.store, account=account)
+        return FrozenLoader(batches=samples, prefix=prefix, facts=facts, store=self.store, account=account)
 
-    def course(self, course: Course, network: Network, train: Feed, val: Feed, why: str = "") -> Course:
-        """Return ``course`` with what the frozen units of ``network`` make of ``train`` and ``val`` as its batches."""
+    def plan(self, plan: TrainingPlan, network: Network, train: Loader, val: Loader, why: str = "") -> TrainingPlan:
+        """Return ``plan`` with what the frozen units of ``network`` make of ``train`` and ``val`` as its batches."""
         prefix = Prefix(network, self.precision)
         behind = [
             self.batches(samples, split, prefix, why) for split, samples in ((Split.TRAIN, train), (Split.VAL, val))
         ]
         accounts = [batches.account for batches in behind]
-        return replace(course, train=behind[0], val=behind[1], forward=_suffix, facts=lambda: merged(accounts))
+        return replace(plan, train=behind[0], val=behind[1], forward=_suffix, facts=lambda: merged(accounts))
 
 
 def _suffix(module: nn.Module, inputs: Any) -> Any:

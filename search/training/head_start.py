@@ -11,15 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from search.data.feed import Feed, Part, Views
+from search.data.loader import Loader, Part, Views
 from search.data.sample import Split
-from search.records import Json
+from search.records.study import Json
 from search.tasks._linear_probe import Solved
-from search.training.features import FrozenBatches, Prefix
+from search.training.features import FrozenLoader, Prefix
 from search.training.frozen_units import FrozenUnits
-from spaces.build import as_network
+from spaces.chains.signature import signature
 from spaces.heads import last_layer
-from spaces.signature import signature
+from spaces.networks.build import as_network
 
 MOST = 5000
 """Samples that a layer is solved on; more cost time and hardly move it."""
@@ -40,7 +40,7 @@ class HeadStart:
         solved: layers that were solved before, by what they were solved on; shared by the trials of a process.
     """
 
-    samples: Feed
+    samples: Loader
     units: FrozenUnits
     solve: Solve
     solved: dict[tuple[str, str], Solved]
@@ -76,7 +76,7 @@ class HeadStart:
         return {"head_start": {"strength": found.strength, "samples": self.samples.count, "seconds": took}}
 
     @torch.no_grad()
-    def _rows(self, batches: FrozenBatches, front: nn.Module) -> tuple[Tensor, Tensor]:
+    def _rows(self, batches: FrozenLoader, front: nn.Module) -> tuple[Tensor, Tensor]:
         rows: list[Tensor] = []
         targets: list[Any] = []
         for features, wanted in batches.epoch(1):
@@ -86,7 +86,7 @@ class HeadStart:
         return torch.cat(rows), torch.cat(targets)
 
 
-def in_order(samples: Feed) -> Feed:
+def in_order(samples: Loader) -> Loader:
     """Return training samples in their order, ``MOST`` of them at most, each as one fixed view."""
     samples.shuffle, samples.views = False, Views(1, 0)
     if samples.count <= MOST:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from spaces.build import Network, as_network, penalised, penalties
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty
+from spaces.networks.build import Network, as_network, penalised, penalties
 
 
 def optimize(

@@ -10,9 +10,9 @@ from enum import IntEnum
 from itertools import pairwise
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from spaces import probe
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains import probe
+from spaces.chains.chain import Chain
 from spaces.errors import CandidateError, ProbeError
 
 Scalar = str | int | float | bool | None
@@ -25,15 +25,18 @@ V = TypeVar("V")
 T = TypeVar("T")
 AS_STUDY = "study"
 """Value of a recipe decision that leaves the matter to the study file's ``training`` section."""
+TRAINING = "training"
+"""Fact of a chain: what the study file's ``training`` section says, by the name of the decision it stands for."""
 
 
 class Stage(IntEnum):
     """When a decision is applied; decisions of one stage commute."""
 
     CUT = 0
-    RESHAPE = 1
-    INSERT = 2
-    FREEZE = 3
+    FREEZE = 1
+    """Before the changes of what is left: they matter only where they may learn."""
+    RESHAPE = 2
+    INSERT = 3
     HEAD = 4
     RECIPE = 5
 
@@ -120,9 +123,23 @@ class Decision(ABC, Generic[V]):
         return True
 
     def settle(self, value: V, chain: Chain) -> V:
-        """Return ``value`` as it stands on ``chain`` (already changed by earlier stages), for example
-        a freeze depth no larger than the units that are left."""
+        """Return ``value`` as it stands on ``chain``, to which the decisions before this one were applied.
+
+        Two values with which the same network is trained in the same way settle to the same one, the nearest to the
+        plain recipe: a freeze depth is no larger than the units that are left, a larger kernel where nothing learns
+        (its ring of zeros would stay) is no change. What settles away is not named, hashed or told to the sampler.
+        """
         return value
+
+    def reconcile(self, values: Mapping[str, Any], chain: Chain, opened: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the values by which this decision says alone what it and others now say together; often none.
+
+        Args:
+            values: of all decisions, each settled.
+            chain: with all of them applied.
+            opened: choices of the decisions that are open.
+        """
+        return {}
 
     @abstractmethod
     def apply(self, chain: Chain, value: V) -> Chain:
@@ -140,6 +157,12 @@ class Decision(ABC, Generic[V]):
     @abstractmethod
     def parse(self, data: Json) -> V:
         """Read what ``dump`` wrote. Raises CandidateError when the data is not of this decision."""
+
+
+def of_study(decision: str, chain: Chain) -> Any:
+    """Return what the study file's ``training`` section says of a recipe decision; None where there is no study."""
+    said = chain.facts.get(TRAINING)
+    return said.get(decision) if isinstance(said, Mapping) else None
 
 
 def with_stages(chain: Chain) -> Chain:
@@ -186,6 +209,14 @@ def units_at(decision: str, where: str, chain: Chain) -> list[int]:
             f"candidate: {decision}: no stage {where!r} in this backbone; stages: {', '.join(members)}"
         )
     return [place for place, unit in enumerate(chain.units) if unit.name in members[where]]
+
+
+def narrowest(where: str, places: Sequence[int], chain: Chain) -> str:
+    """Return the stage that holds all of ``places``, or ``none`` where there are none; else ``where``."""
+    if not places:
+        return NOWHERE
+    names = {chain.units[place].name for place in places}
+    return next((stage for stage, members in stages(chain).items() if names <= set(members)), where)
 
 
 def place_words(where: str, chain: Chain) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spaces.candidate import Json
-from spaces.chain import Chain
-from spaces.decisions._base import AS_STUDY, Decision, Scalar, Stage, Suggest, check_choices
+from spaces.chains.chain import Chain
+from spaces.decisions._base import AS_STUDY, Decision, Scalar, Stage, Suggest, check_choices, of_study
 from spaces.errors import CandidateError
 
 STRENGTHS = ("none", "light", "medium", "strong", "randaugment")
@@ -28,6 +28,14 @@ class Range:
         check_choices("augmentation.strengths", self.strengths, STRENGTHS)
 
 
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Strengths that may be chosen, and the study file's own; None where there is no study."""
+
+    strengths: tuple[str, ...]
+    own: str | None = None
+
+
 class AugmentationDecision(Decision[str]):
     """Random crops, mirroring, colours, RandAugment (https://arxiv.org/abs/1909.13719).
 
@@ -36,17 +44,21 @@ class AugmentationDecision(Decision[str]):
 
     name, stage, options = "augmentation", Stage.RECIPE, Range
 
-    def choices(self, chain: Chain, within: Range) -> tuple[str, ...]:
-        return within.strengths
+    def choices(self, chain: Chain, within: Range) -> Choices:
+        return Choices(within.strengths, of_study(self.name, chain))
 
     def baseline(self, chain: Chain) -> str:
         return AS_STUDY
 
-    def sample(self, suggest: Suggest, choices: tuple[str, ...]) -> str:
-        return str(suggest.choice(self.name, choices))
+    def sample(self, suggest: Suggest, choices: Choices) -> str:
+        return str(suggest.choice(self.name, choices.strengths))
 
-    def params(self, value: str, choices: tuple[str, ...]) -> Mapping[str, Scalar] | None:
-        return {self.name: value} if value in choices else None
+    def params(self, value: str, choices: Choices) -> Mapping[str, Scalar] | None:
+        strength = choices.own if value == AS_STUDY else value
+        return {self.name: strength} if strength in choices.strengths else None
+
+    def settle(self, value: str, chain: Chain) -> str:
+        return AS_STUDY if value == of_study(self.name, chain) else value
 
     def apply(self, chain: Chain, value: str) -> Chain:
         return chain

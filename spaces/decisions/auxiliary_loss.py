@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains import probe
+from spaces.chains.chain import Chain
 from spaces.decisions._base import (
     Decision,
     Scalar,
@@ -17,6 +18,7 @@ from spaces.decisions._base import (
     check_number,
     read_number,
 )
+from spaces.decisions._learning import learns
 
 _MOST = 2.0
 
@@ -43,13 +45,24 @@ class AuxiliaryLoss(Decision[float]):
     def choices(self, chain: Chain, within: Range) -> Range:
         return within
 
+    def narrow(self, choices: Range, chain: Chain) -> Range | None:
+        """Return None where nothing in front of the second classifier learns: it would train itself alone."""
+        return choices if _teaches(chain) else None
+
+    def settle(self, value: float, chain: Chain) -> float:
+        return value if value and _teaches(chain) else 0.0
+
     def baseline(self, chain: Chain) -> float:
         return 0.0
 
-    def sample(self, suggest: Suggest, choices: Range) -> float:
+    def sample(self, suggest: Suggest, choices: Range | None) -> float:
+        if choices is None:
+            return 0.0
         return float(suggest.choice("auxiliary_loss.weight", choices.weights))
 
-    def params(self, value: float, choices: Range) -> Mapping[str, Scalar] | None:
+    def params(self, value: float, choices: Range | None) -> Mapping[str, Scalar] | None:
+        if choices is None:
+            return None if value else {}
         return {"auxiliary_loss.weight": value} if value in choices.weights else None
 
     def apply(self, chain: Chain, value: float) -> Chain:
@@ -63,6 +76,14 @@ class AuxiliaryLoss(Decision[float]):
 
     def parse(self, data: Json) -> float:
         return float(read_number(self.name, data, most=_MOST))
+
+
+def _teaches(chain: Chain) -> bool:
+    """Return whether anything learns up to where the second classifier stands: the last stage of maps but one."""
+    maps = [(facts.reduction, place) for place, facts in enumerate(probe.describe(chain)) if len(facts.out_shape) > 1]
+    ends = sorted(dict(maps).values())
+    place = ends[-2 if len(ends) > 1 else -1] if ends else -1
+    return any(learns(unit) for unit in chain.units[: place + 1])
 
 
 decision = AuxiliaryLoss()

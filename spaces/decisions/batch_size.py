@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spaces.candidate import Json
-from spaces.chain import Chain
-from spaces.decisions._base import AS_STUDY, Decision, Scalar, Stage, Suggest, check_choices
+from spaces.chains.chain import Chain
+from spaces.decisions._base import AS_STUDY, Decision, Scalar, Stage, Suggest, check_choices, of_study
 from spaces.errors import CandidateError
 
 
@@ -26,6 +26,14 @@ class Range:
                 raise ValueError(f"batch_size.sizes: batch norm needs at least 2 samples a step, got {size}")
 
 
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Sizes that may be chosen, and the study file's own; None where there is no study."""
+
+    sizes: tuple[int, ...]
+    own: int | None = None
+
+
 class BatchSize(Decision[int | None]):
     """Samples a step; None takes the study file's ``training.batch_size``.
 
@@ -34,17 +42,21 @@ class BatchSize(Decision[int | None]):
 
     name, stage, options = "batch_size", Stage.RECIPE, Range
 
-    def choices(self, chain: Chain, within: Range) -> tuple[int, ...]:
-        return within.sizes
+    def choices(self, chain: Chain, within: Range) -> Choices:
+        return Choices(within.sizes, of_study(self.name, chain))
 
     def baseline(self, chain: Chain) -> int | None:
         return None
 
-    def sample(self, suggest: Suggest, choices: tuple[int, ...]) -> int | None:
-        return int(suggest.choice(self.name, choices))
+    def sample(self, suggest: Suggest, choices: Choices) -> int | None:
+        return int(suggest.choice(self.name, choices.sizes))
 
-    def params(self, value: int | None, choices: tuple[int, ...]) -> Mapping[str, Scalar] | None:
-        return {self.name: value} if value in choices else None
+    def params(self, value: int | None, choices: Choices) -> Mapping[str, Scalar] | None:
+        size = choices.own if value is None else value
+        return {self.name: size} if size in choices.sizes else None
+
+    def settle(self, value: int | None, chain: Chain) -> int | None:
+        return None if value == of_study(self.name, chain) else value
 
     def apply(self, chain: Chain, value: int | None) -> Chain:
         return chain

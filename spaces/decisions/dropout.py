@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from spaces import probe
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains import probe
+from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_number, read_fields, read_number, rounded
 
 _MOST = 0.95
@@ -55,6 +55,9 @@ class Dropout(Decision[Shares]):
         if choices.depth and not any(not unit.is_frozen and probe.residual(unit.module) for unit in chain):
             return replace(choices, depth=0.0)
         return choices
+
+    def settle(self, value: Shares, chain: Chain) -> Shares:
+        return value if self.narrow(Range(depth=_MOST), chain).depth else replace(value, depth=0.0)
 
     def baseline(self, chain: Chain) -> Shares:
         return Shares()

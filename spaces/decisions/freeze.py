@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from spaces.candidate import Json
-from spaces.chain import Chain, Trainable
+from spaces.chains.chain import Chain, Trainable
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_range, read_number
+from spaces.decisions._learning import may_freeze
 from spaces.errors import CandidateError, RangeError
 
 
@@ -52,7 +53,30 @@ class Freeze(Decision[int]):
         return {self.name: value} if choices[0] <= value <= choices[1] else None
 
     def settle(self, value: int, chain: Chain) -> int:
-        return min(value, len(chain))
+        """Return the fewest leading units that leave the same to learn: a skipped block has nothing to freeze."""
+        value = min(value, len(chain))
+        while value and not may_freeze(chain.units[value - 1]):
+            value -= 1
+        return value
+
+    def reconcile(self, values: Mapping[str, Any], chain: Chain, opened: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a freeze depth for a pattern that lets just the last units learn, or none; else the pattern ``head``
+        for one that lets nothing learn, whatever froze the rest."""
+        free = replace(chain, units=tuple(replace(unit, trainable=Trainable.ALL) for unit in chain))
+        pattern = values.get("pattern")
+        if pattern is None or pattern.kind == "all":
+            return {self.name: self.settle(values[self.name], free)}
+        kept = next((place for place, unit in enumerate(chain) if may_freeze(unit)), len(chain))
+        behind = zip(chain.units[kept:], free.units[kept:], strict=True)
+        if any(may_freeze(whole) for unit, whole in behind if unit.trainable is not Trainable.ALL):
+            return {}
+        depth = self.settle(kept, free)
+        low, high = opened.get(self.name, (0, 0))
+        if low <= depth <= high:
+            return {self.name: depth, "pattern": replace(pattern, kind="all", stage="")}
+        if kept == len(chain) and "pattern" in opened and "head" in opened["pattern"].kinds:
+            return {self.name: 0, "pattern": replace(pattern, kind="head", stage="")}
+        return {}
 
     def apply(self, chain: Chain, value: int) -> Chain:
         if value > len(chain) + chain.dropped:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from spaces import probe
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains import probe
+from spaces.chains.chain import Chain
 from spaces.decisions._base import (
     Decision,
     Scalar,
@@ -26,6 +26,7 @@ from spaces.errors import CandidateError
 from spaces.heads import ACTIVATIONS, MAP_POOLINGS, TEXT_POOLINGS, TOKEN_POOLINGS, Features, HeadChoice, Tap
 
 _MOST_HIDDEN = 3
+_PLAIN = HeadChoice()
 _POOLINGS = tuple(dict.fromkeys((*MAP_POOLINGS, *TOKEN_POOLINGS, *TEXT_POOLINGS)))
 
 
@@ -94,7 +95,7 @@ class Head(Decision[HeadChoice]):
             str(suggest.choice(choices.parameter, choices.pooling)) if choices.pooling else MAP_POOLINGS[0],
             widths,
             bool(suggest.choice("head.norm", within.norm)),
-            str(suggest.choice("head.activation", within.activation)) if hidden else within.activation[0],
+            str(suggest.choice("head.activation", within.activation)) if hidden else _PLAIN.activation,
         )
 
     def params(self, value: HeadChoice, choices: Choices) -> Mapping[str, Scalar] | None:
@@ -104,7 +105,7 @@ class Head(Decision[HeadChoice]):
             and len(value.widths) <= within.hidden
             and all(width in within.widths for width in value.widths)
             and value.norm in within.norm
-            and value.activation in within.activation
+            and (not value.widths or value.activation in within.activation)
         )
         if not fits:
             return None
@@ -116,6 +117,17 @@ class Head(Decision[HeadChoice]):
             found[choices.parameter] = value.pooling
         found |= {f"head.width{layer}": width for layer, width in enumerate(value.widths, 1)}
         return found | ({"head.activation": value.activation} if value.widths else {})
+
+    def settle(self, value: HeadChoice, chain: Chain) -> HeadChoice:
+        features = features_of(chain)
+        single = len(features.shape) == 3 and _positions(features) == 1
+        pooling = value.pooling if value.pooling in features.poolings else self.baseline(chain).pooling
+        return replace(
+            value,
+            pooling="avg" if single and pooling == "max" else pooling,
+            activation=value.activation if value.widths else _PLAIN.activation,
+            dropout=_PLAIN.dropout,  # the decision `dropout` says it
+        )
 
     def apply(self, chain: Chain, value: HeadChoice) -> Chain:
         return chain
@@ -157,6 +169,12 @@ def _choices(chain: Chain, within: Range) -> Choices:
     fitting = tuple(dict.fromkeys(kind for kind in named if kind in possible)) or possible[:1]
     tokens = bool(possible) and possible[0] in TEXT_POOLINGS
     return Choices(within, fitting, "head.token_pooling" if tokens else "head.pooling")
+
+
+def _positions(features: Features) -> int:
+    """Return how many places a feature map has."""
+    height, width = features.shape[:2] if features.channels_last else features.shape[-2:]
+    return height * width
 
 
 def features_of(chain: Chain) -> Features:

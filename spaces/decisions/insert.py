@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from spaces import adapters, probe
 from spaces.candidate import Json
-from spaces.chain import Chain, Unit
+from spaces.chains import probe
+from spaces.chains.chain import Chain, Unit
 from spaces.decisions._base import (
     EVERYWHERE,
     NOWHERE,
@@ -20,6 +20,7 @@ from spaces.decisions._base import (
     Suggest,
     check_choices,
     check_range,
+    narrowest,
     place_words,
     read_choice,
     read_fields,
@@ -28,6 +29,7 @@ from spaces.decisions._base import (
     units_at,
 )
 from spaces.errors import CandidateError
+from spaces.surgery import adapters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +107,8 @@ class Insert(Decision[Inserted]):
         return tuple(unit.name for unit in chain if not unit.skipped)
 
     def settle(self, value: Inserted, chain: Chain) -> Inserted:
-        return value if self._places(chain, value) else Inserted()
+        where = narrowest(value.where, list(self._places(chain, value)), chain)
+        return Inserted() if where == NOWHERE else replace(value, where=where)
 
     def apply(self, chain: Chain, value: Inserted) -> Chain:
         for place, shape in self._places(chain, value).items():

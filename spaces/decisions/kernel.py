@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from spaces import probe, surgery
 from spaces.candidate import Json
-from spaces.chain import Chain, Unit
+from spaces.chains import probe
+from spaces.chains.chain import Chain, Trainable, Unit
 from spaces.decisions._base import (
     KEEP,
     Decision,
@@ -19,11 +19,11 @@ from spaces.decisions._base import (
     check_choices,
     check_range,
     keeps_shape,
-    place_words,
     stages,
     units_at,
 )
 from spaces.errors import CandidateError
+from spaces.surgery import edits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,18 +48,25 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """``size@stage`` for every change that runs on this chain; ``slots`` of them may be made at once."""
+    """``size@stage`` for every change that runs on this chain; ``slots`` of them may be made at once.
+
+    ``members``: the units of every stage.
+    """
 
     changes: tuple[str, ...]
     slots: int
+    members: Mapping[str, tuple[str, ...]]
 
 
 Kernels = tuple[tuple[str, int], ...]
-"""Stage -> kernel size in pixels, for the stages that change; a stage is called after its first unit."""
+"""First unit -> kernel size in pixels: all units from there to the end of its stage change to it."""
 
 
 class Kernel(Decision[Kernels]):
-    """All square, odd kernels larger than 1 of a stage change to one size."""
+    """All square, odd kernels larger than 1 of a stage change to one size.
+
+    Larger kernels only from the stage's first unit on in which weights learn: elsewhere the new ring stays zero.
+    """
 
     name, stage, options = "kernel", Stage.RESHAPE, Range
 
@@ -72,7 +79,13 @@ class Kernel(Decision[Kernels]):
         )
         if not changes:
             return NotApplicable(f"no convolution whose kernel could become {' or '.join(map(str, within.sizes))}")
-        return Choices(changes, within.stages)
+        return Choices(changes, within.stages, stages(chain))
+
+    def narrow(self, choices: Choices, chain: Chain) -> Choices:
+        """Return no ``choices`` where every one of them is a larger kernel that would not learn."""
+        if any(self.settle((change,), chain) for change in _read(choices)):
+            return choices
+        return replace(choices, changes=())
 
     def baseline(self, chain: Chain) -> Kernels:
         return ()
@@ -88,7 +101,7 @@ class Kernel(Decision[Kernels]):
 
     def sample(self, suggest: Suggest, choices: Choices) -> Kernels:
         found: dict[str, int] = {}
-        for slot in range(1, choices.slots + 1):
+        for slot in range(1, (choices.slots if choices.changes else 0) + 1):
             text = suggest.choice(f"kernel.{slot}", (KEEP, *choices.changes))
             if text == KEEP:
                 break
@@ -97,9 +110,12 @@ class Kernel(Decision[Kernels]):
         return tuple(found.items())
 
     def params(self, value: Kernels, choices: Choices) -> Mapping[str, Scalar] | None:
-        texts = [f"{size}@{stage}" for stage, size in value]
+        stage_of = {unit: stage for stage, units in choices.members.items() for unit in units}
+        texts = [f"{size}@{stage_of.get(unit, unit)}" for unit, size in value]
         if len(texts) > choices.slots or any(text not in choices.changes for text in texts):
             return None
+        if not choices.changes:
+            return {}
         texts += [KEEP] * (len(texts) < choices.slots)
         return {f"kernel.{slot}": text for slot, text in enumerate(texts, 1)}
 
@@ -107,7 +123,7 @@ class Kernel(Decision[Kernels]):
         return tuple(
             unit.name
             for stage, size in _read(choices)
-            for unit in (chain.units[place] for place in units_at(self.name, stage, chain))
+            for unit in (chain.units[place] for place in _places(stage, chain))
             if _resizable(unit, size)
         )
 
@@ -118,27 +134,33 @@ class Kernel(Decision[Kernels]):
         return all(
             conv.kernel[0] <= size
             for stage, size in value
-            for place in units_at(self.name, stage, chain)
+            for place in _places(stage, chain)
             for conv in _kernels(chain.units[place])
         )
 
     def settle(self, value: Kernels, chain: Chain) -> Kernels:
+        """Return the changes in the order of the chain, each from the first unit on in which it has an effect."""
         units = chain.units
-        return tuple(
-            (stage, size)
-            for stage, size in value
-            if any(_resizable(units[place], size) for place in units_at(self.name, stage, chain))
-        )
+        found: dict[int, int] = {}
+        for first, size in value:
+            effective = [place for place in _places(first, chain) if _matters(units[place], size)]
+            if effective:
+                found[effective[0]] = size
+        return tuple((units[place].name, size) for place, size in sorted(found.items()))
 
     def apply(self, chain: Chain, value: Kernels) -> Chain:
         for stage, size in value:
-            for place in units_at(self.name, stage, chain):
+            for place in _places(stage, chain):
                 unit = _resized(chain.units[place], size)
                 chain = chain if unit is chain.units[place] else chain.with_unit(place, unit)
         return chain
 
     def words(self, value: Kernels, chain: Chain) -> str:
-        return ", ".join(f"{size}x{size} in {place_words(stage, chain)}" for stage, size in value)
+        return ", ".join(f"{size}x{size} in {self._where(first, chain)}" for first, size in value)
+
+    def _where(self, first: str, chain: Chain) -> str:
+        units = next((names for names in stages(chain).values() if first in names), (first,))
+        return first if first == units[-1] else f"{first} to {units[-1]}"
 
     def dump(self, value: Kernels) -> Json:
         return [[stage, size] for stage, size in value]
@@ -153,8 +175,29 @@ class Kernel(Decision[Kernels]):
             and pair[1] % 2
             for pair in data
         ):
-            raise CandidateError(f"candidate: kernel must be a list of [stage, odd size in pixels], got {data!r}")
+            raise CandidateError(f"candidate: kernel must be a list of [first unit, odd size in pixels], got {data!r}")
         return tuple((stage, size) for stage, size in data)
+
+
+def _places(first: str, chain: Chain) -> list[int]:
+    """Return the places of the units from ``first`` to the end of its stage.
+
+    Raises:
+        CandidateError: no such unit.
+    """
+    stage = next((stage for stage, names in stages(chain).items() if first in names), first)
+    members = units_at("kernel", stage, chain)
+    names = stages(chain)[stage]
+    behind = set(names[names.index(first) :])
+    return [place for place in members if chain.units[place].name in behind]
+
+
+def _matters(unit: Unit, size: int) -> bool:
+    """Return whether kernels of ``size`` change what ``unit`` computes or can learn: a smaller kernel does, the zeros
+    around a larger one only where weights learn."""
+    paths = set(_resizable(unit, size))
+    learns = unit.trainable is Trainable.ALL
+    return any(learns or conv.kernel[0] > size for conv in _kernels(unit) if conv.path in paths)
 
 
 def _read(choices: Choices) -> list[tuple[str, int]]:
@@ -175,7 +218,7 @@ def _resizable(unit: Unit, size: int) -> tuple[str, ...]:
     return tuple(
         conv.path
         for conv in _kernels(unit)
-        if conv.kernel[0] != size and not surgery.why_not_resize(unit.module.get_submodule(conv.path), size)  # type: ignore[arg-type]  # a Conv2d
+        if conv.kernel[0] != size and not edits.why_not_resize(unit.module.get_submodule(conv.path), size)  # type: ignore[arg-type]  # a Conv2d
     )
 
 
@@ -183,7 +226,7 @@ def _resized(unit: Unit, size: int) -> Unit:
     paths = _resizable(unit, size)
     if not paths:
         return unit
-    module = surgery.with_kernels(unit.module, paths, size)
+    module = edits.with_kernels(unit.module, paths, size)
     return replace(unit, module=module, edits=(*unit.edits, f"{size}x{size} kernel"))
 
 

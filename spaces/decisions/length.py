@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains.chain import Chain
 from spaces.decisions._base import (
     Decision,
     NotApplicable,
@@ -65,6 +65,9 @@ class Length(Decision[int]):
 
     def keeps_function(self, value: int, chain: Chain) -> bool:
         return value in (0, chain.input_size[1])
+
+    def settle(self, value: int, chain: Chain) -> int:
+        return value if chain.kind == "tokens" and value < chain.input_size[1] else 0
 
     def apply(self, chain: Chain, value: int) -> Chain:
         if value in (0, chain.input_size[1]) or chain.kind != "tokens":

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from spaces import adapters
 from spaces.candidate import Json
-from spaces.chain import Chain, Unit
+from spaces.chains.chain import Chain, Unit
 from spaces.decisions._base import (
     EVERYWHERE,
     NOWHERE,
@@ -20,6 +19,7 @@ from spaces.decisions._base import (
     check_choices,
     check_number,
     check_range,
+    narrowest,
     place_words,
     read_fields,
     read_number,
@@ -27,6 +27,7 @@ from spaces.decisions._base import (
     units_at,
 )
 from spaces.errors import CandidateError
+from spaces.surgery import adapters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +64,18 @@ class Updates:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """Places where at least one layer can be adapted, and the range."""
+    """Places where at least one layer can be adapted, and the range.
+
+    ``sole``: by rank, the only stage in which there is anything to adapt, where it is one; ``none`` without any.
+    """
 
     places: tuple[str, ...]
     within: Range
+    sole: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        return bool(self.sole) and all(stage == NOWHERE for stage in self.sole.values())
 
 
 class LoRA(Decision[Updates]):
@@ -88,6 +97,13 @@ class LoRA(Decision[Updates]):
             return NotApplicable(f"no linear or 1x1 layer that an update of rank {rank} makes smaller")
         return Choices((NOWHERE, *fitting, *((EVERYWHERE,) if within.everywhere else ())), within)
 
+    def narrow(self, choices: Choices, chain: Chain) -> Choices:
+        sole = {
+            rank: narrowest(EVERYWHERE, [place for place, unit in enumerate(chain) if _targets(unit, rank)], chain)
+            for rank in choices.within.ranks
+        }
+        return replace(choices, sole=sole)
+
     def baseline(self, chain: Chain) -> Updates:
         return Updates()
 
@@ -95,6 +111,8 @@ class LoRA(Decision[Updates]):
         return Updates(), Updates(choices.places[-1], max(choices.within.ranks), choices.within.scales[-1])
 
     def sample(self, suggest: Suggest, choices: Choices) -> Updates:
+        if choices.is_empty:
+            return Updates()
         where = str(suggest.choice("lora.where", choices.places))
         if where == NOWHERE:
             return Updates()
@@ -104,11 +122,13 @@ class LoRA(Decision[Updates]):
 
     def params(self, value: Updates, choices: Choices) -> Mapping[str, Scalar] | None:
         if value.where == NOWHERE:
-            return {"lora.where": NOWHERE}
-        within = choices.within
-        if value.where not in choices.places or value.rank not in within.ranks or value.scale not in within.scales:
+            return {} if choices.is_empty else {"lora.where": NOWHERE}
+        within, where = choices.within, value.where
+        if where not in choices.places and choices.sole.get(value.rank) == where:
+            where = EVERYWHERE  # which comes to the same
+        if where not in choices.places or value.rank not in within.ranks or value.scale not in within.scales:
             return None
-        found: dict[str, Scalar] = {"lora.where": value.where, "lora.rank": value.rank}
+        found: dict[str, Scalar] = {"lora.where": where, "lora.rank": value.rank}
         return found | ({"lora.scale": value.scale} if len(within.scales) > 1 else {})
 
     def touches(self, choices: Choices, chain: Chain) -> tuple[str, ...]:
@@ -117,7 +137,9 @@ class LoRA(Decision[Updates]):
 
     def settle(self, value: Updates, chain: Chain) -> Updates:
         places = units_at(self.name, value.where, chain)
-        return value if any(_targets(chain.units[place], value.rank) for place in places) else Updates()
+        adapted = [place for place in places if _targets(chain.units[place], value.rank)]
+        where = narrowest(value.where, adapted, chain)
+        return Updates() if where == NOWHERE else replace(value, where=where)
 
     def apply(self, chain: Chain, value: Updates) -> Chain:
         for place in units_at(self.name, value.where, chain):

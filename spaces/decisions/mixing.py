@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains.chain import Chain
 from spaces.decisions._base import (
     Decision,
     Scalar,
@@ -79,6 +79,9 @@ class MixingDecision(Decision[Mixing]):
         low, high = getattr(choices, value.kind)
         inside = low <= value.alpha <= high
         return {"mixing.kind": value.kind, f"mixing.{value.kind}": value.alpha} if inside else None
+
+    def settle(self, value: Mixing, chain: Chain) -> Mixing:
+        return Mixing() if value.kind == "none" else value
 
     def apply(self, chain: Chain, value: Mixing) -> Chain:
         return chain

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains.chain import Chain
 from spaces.decisions._base import (
     Decision,
     Scalar,
@@ -21,6 +21,7 @@ from spaces.decisions._base import (
     read_number,
     rounded,
 )
+from spaces.decisions._learning import learns
 
 NAMES = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine")
@@ -80,12 +81,16 @@ class Optimizer:
     warmup: float = 0.0
 
 
+PLAIN = Optimizer()
+
+
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The range, and whether anything but the head learns."""
+    """The range, whether anything but the head learns, and whether that is more than one unit."""
 
     within: Range
     backbone: bool = True
+    decays: bool = True
 
 
 class OptimizerDecision(Decision[Optimizer]):
@@ -97,8 +102,10 @@ class OptimizerDecision(Decision[Optimizer]):
         return Choices(within)
 
     def narrow(self, choices: Choices, chain: Chain) -> Choices:
-        """Return ``choices`` without a learning rate of the backbone where nothing but the head learns."""
-        return replace(choices, backbone=not all(unit.is_frozen for unit in chain))
+        """Return ``choices`` without a learning rate of the backbone where nothing but the head learns, and without
+        a layer decay where the last unit alone does."""
+        learning = [learns(unit) for unit in chain]
+        return replace(choices, backbone=any(learning), decays=any(learning[:-1]))
 
     def baseline(self, chain: Chain) -> Optimizer:
         """Return what tutorials do: SGD for images; for texts AdamW at 5e-5, one of the rates of BERT's authors.
@@ -121,7 +128,7 @@ class OptimizerDecision(Decision[Optimizer]):
             name=name,
             lr_head=lr_head,
             lr_backbone=drawn.get(f"optimizer.{name}.lr_backbone", lr_head),
-            layer_decay=drawn.get("optimizer.layer_decay", offered.layer_decay[1]),
+            layer_decay=drawn.get("optimizer.layer_decay", offered.layer_decay[1] if choices.decays else 1.0),
             schedule=str(suggest.choice("optimizer.schedule", offered.schedules)),
             warmup=offered.warmup,
         )
@@ -136,13 +143,22 @@ class OptimizerDecision(Decision[Optimizer]):
             "optimizer.layer_decay": value.layer_decay,
         }
         ranges = _ranges(name, choices)
-        low, high = offered.layer_decay
+        low, high = offered.layer_decay if choices.decays else (1.0, 1.0)
         if any(not least <= given[key] <= most for key, (least, most, _) in ranges.items()):
             return None
         if not low <= value.layer_decay <= high:
             return None
         found: dict[str, Scalar] = {"optimizer.name": name, "optimizer.schedule": value.schedule}
         return found | {key: given[key] for key in ranges}
+
+    def settle(self, value: Optimizer, chain: Chain) -> Optimizer:
+        seen = self.narrow(Choices(Range()), chain)
+        return replace(
+            value,
+            lr_backbone=value.lr_backbone if seen.backbone else value.lr_head,
+            layer_decay=value.layer_decay if seen.decays else 1.0,
+            momentum=value.momentum if value.name == "sgd" else PLAIN.momentum,
+        )
 
     def apply(self, chain: Chain, value: Optimizer) -> Chain:
         return chain
@@ -175,9 +191,9 @@ def _ranges(name: str, choices: Choices) -> dict[str, tuple[float, float, bool]]
     }
     if choices.backbone:
         found[f"optimizer.{name}.lr_backbone"] = (*getattr(within, f"{name}_backbone"), True)
-        low, high = within.layer_decay
-        if low < high:
-            found["optimizer.layer_decay"] = (low, high, False)
+    low, high = within.layer_decay
+    if choices.decays and low < high:
+        found["optimizer.layer_decay"] = (low, high, False)
     return found
 
 

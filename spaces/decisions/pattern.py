@@ -9,7 +9,7 @@ from typing import ClassVar
 from torch import nn
 
 from spaces.candidate import Json
-from spaces.chain import Chain, Trainable, Unit, is_norm_layer
+from spaces.chains.chain import Chain, Trainable, Unit, is_norm_layer
 from spaces.decisions._base import (
     EVERYWHERE,
     Decision,
@@ -23,6 +23,7 @@ from spaces.decisions._base import (
     stages,
     units_at,
 )
+from spaces.decisions._learning import effect
 from spaces.errors import CandidateError
 
 KINDS = ("all", "stage", "norm", "bias", "head")
@@ -95,12 +96,12 @@ class Pattern(Decision[Learns]):
         return found | ({"pattern.stage": value.stage} if value.stage else {})
 
     def settle(self, value: Learns, chain: Chain) -> Learns:
-        """Return ``value``, or all where the chosen stage was dropped, is all that is left, or is frozen."""
-        if value.kind != "stage":
-            return value
-        places = _at(value.stage, chain)
-        learns = any(chain.units[place].trainable is not Trainable.NONE for place in places)
-        return value if learns and len(places) < len(chain) else Learns()
+        """Return ``value``; all or the head alone where that is the same, all where a chosen stage was dropped."""
+        if value.kind == "stage" and not _at(value.stage, chain):
+            return Learns()
+        wanted = effect(self.apply(chain, value))
+        same = (plain for plain in (Learns(), Learns("head")) if effect(self.apply(chain, plain)) == wanted)
+        return next(same, value)
 
     def apply(self, chain: Chain, value: Learns) -> Chain:
         if value.kind == "all":

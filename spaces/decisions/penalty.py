@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains.chain import Chain, is_norm_layer
 from spaces.decisions._base import (
     Decision,
     Scalar,
@@ -20,6 +20,7 @@ from spaces.decisions._base import (
     read_number,
     rounded,
 )
+from spaces.decisions._learning import learning
 
 KINDS = ("none", "l1", "l2", "l2_sp", "decay")
 _LABELS = {"l1": "L1", "l2": "L2", "l2_sp": "L2-SP", "decay": "weight decay"}
@@ -62,6 +63,14 @@ class Penalty:
     everything: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The range, and whether there is anything that ``l2_sp`` could keep near its pretrained weights."""
+
+    within: Range
+    holds: bool = True
+
+
 class PenaltyDecision(Decision[Penalty]):
     """The loss becomes the task's loss plus ``lambda`` times the penalty.
 
@@ -72,30 +81,40 @@ class PenaltyDecision(Decision[Penalty]):
 
     name, stage, options = "penalty", Stage.RECIPE, Range
 
-    def choices(self, chain: Chain, within: Range) -> Range:
-        return within
+    def choices(self, chain: Chain, within: Range) -> Choices:
+        return Choices(within)
+
+    def narrow(self, choices: Choices, chain: Chain) -> Choices:
+        return replace(choices, holds=_holds(chain, everything=choices.within.everything))
 
     def baseline(self, chain: Chain) -> Penalty:
         return Penalty()
 
-    def sample(self, suggest: Suggest, choices: Range) -> Penalty:
-        kind = str(suggest.choice("penalty.kind", choices.kinds))
+    def sample(self, suggest: Suggest, choices: Choices) -> Penalty:
+        within = choices.within
+        kind = str(suggest.choice("penalty.kind", within.kinds))
         if kind == "none":
             return Penalty()
-        strength = suggest.real(f"penalty.{kind}", *getattr(choices, kind), log=True)
-        return Penalty(kind, rounded(strength, *getattr(choices, kind)), choices.everything)
+        strength = suggest.real(f"penalty.{kind}", *getattr(within, kind), log=True)
+        return Penalty(kind, rounded(strength, *getattr(within, kind)), within.everything)
 
-    def params(self, value: Penalty, choices: Range) -> Mapping[str, Scalar] | None:
-        if value.kind not in choices.kinds:
-            return None
+    def params(self, value: Penalty, choices: Choices) -> Mapping[str, Scalar] | None:
+        within = choices.within
         if value.kind == "none":
-            return {"penalty.kind": "none"}
-        low, high = getattr(choices, value.kind)
-        return (
-            {"penalty.kind": value.kind, f"penalty.{value.kind}": value.strength}
-            if low <= value.strength <= high
-            else None
-        )
+            return {"penalty.kind": "none"} if "none" in within.kinds else None
+        same = (value.kind, "l2_sp") if value.kind == "l2" and not choices.holds else (value.kind,)
+        for kind in same:
+            low, high = getattr(within, kind)
+            if kind in within.kinds and low <= value.strength <= high:
+                return {"penalty.kind": kind, f"penalty.{kind}": value.strength}
+        return None
+
+    def settle(self, value: Penalty, chain: Chain) -> Penalty:
+        """Return ``l2`` for an ``l2_sp`` with nothing to hold: for the head, which starts anew, they are the same."""
+        if value.kind == "none" or not value.strength:
+            return Penalty()
+        is_plain = value.kind == "l2_sp" and not _holds(chain, everything=value.everything)
+        return replace(value, kind="l2") if is_plain else value
 
     def apply(self, chain: Chain, value: Penalty) -> Chain:
         return chain
@@ -112,6 +131,15 @@ class PenaltyDecision(Decision[Penalty]):
         read_number("penalty.strength", value.strength)
         read_choice("penalty.everything", value.everything, (False, True))
         return value
+
+
+def _holds(chain: Chain, *, everything: bool) -> bool:
+    """Return whether any pretrained weight that a penalty applies to learns."""
+    for unit in chain:
+        norms = {id(own) for layer in unit.module.modules() if is_norm_layer(layer) for own in layer.parameters()}
+        if any(everything or (weight.ndim > 1 and id(weight) not in norms) for weight in learning(unit)):
+            return True
+    return False
 
 
 decision = PenaltyDecision()

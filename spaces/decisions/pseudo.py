@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains.chain import Chain
 from spaces.decisions._base import (
     Decision,
     Scalar,
@@ -82,6 +82,9 @@ class PseudoDecision(Decision[Pseudo]):
             "pseudo.weight": value.weight,
         }
         return found if inside else None
+
+    def settle(self, value: Pseudo, chain: Chain) -> Pseudo:
+        return value if value.weight else Pseudo()
 
     def apply(self, chain: Chain, value: Pseudo) -> Chain:
         return chain

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains.chain import Chain
 from spaces.decisions._base import (
     Decision,
     NotApplicable,
@@ -19,8 +19,8 @@ from spaces.decisions._base import (
     multiply_adds,
     read_number,
 )
+from spaces.decisions._grids import rescale
 from spaces.errors import CandidateError
-from spaces.grids import rescale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +90,9 @@ class Resolution(Decision[tuple[int, int]]):
 
     def keeps_function(self, value: tuple[int, int], chain: Chain) -> bool:
         return value in ((0, 0), chain.input_size)
+
+    def settle(self, value: tuple[int, int], chain: Chain) -> tuple[int, int]:
+        return (0, 0) if value == chain.input_size else value
 
     def apply(self, chain: Chain, value: tuple[int, int]) -> Chain:
         if value in ((0, 0), chain.input_size):

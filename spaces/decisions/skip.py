@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from spaces import probe
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains import probe
+from spaces.chains.chain import Chain
 from spaces.decisions._base import (
     Decision,
     NotApplicable,
@@ -51,7 +51,8 @@ Skipped = tuple[str, ...]
 class Skip(Decision[Skipped]):
     """Chosen residual blocks become the identity, as layer dropping does (https://arxiv.org/abs/1909.11556)."""
 
-    name, stage, options = "skip", Stage.RESHAPE, Range
+    name, stage, options = "skip", Stage.CUT, Range
+    rank = 1  # of what the tail left; before the freeze depth, which does not count what is left out
 
     def choices(self, chain: Chain, within: Range) -> Choices | NotApplicable:
         units = tuple(facts.name for facts in probe.describe(chain) if facts.can_skip)

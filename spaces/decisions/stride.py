@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from spaces import probe, surgery
 from spaces.candidate import Json
-from spaces.chain import Chain, Unit
+from spaces.chains import probe
+from spaces.chains.chain import Chain, Unit
 from spaces.decisions._base import (
     Decision,
     NotApplicable,
@@ -25,6 +25,7 @@ from spaces.decisions._base import (
     slot_params,
 )
 from spaces.errors import CandidateError, ProbeError
+from spaces.surgery import edits as surgery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +136,10 @@ class Stride(Decision[Strides]):
     def settle(self, value: Strides, chain: Chain) -> Strides:
         left = {reduction.name for reduction in reductions(chain)} if value.off else set()
         off = tuple(name for name in value.off if name in left)
-        return Strides(off, value.dilated and bool(off))
+        settled = Strides(off, value.dilated and bool(off))
+        if settled.dilated and not any("dilated" in unit.edits for unit in self.apply(chain, settled)):
+            return Strides(off)  # nothing behind has a kernel that could reach farther
+        return settled
 
     def apply(self, chain: Chain, value: Strides) -> Chain:
         if not value.off:

@@ -13,7 +13,7 @@ from spaces import backbones
 from spaces.backbones._base import Pretrained
 from spaces.decisions._base import Decision, NotApplicable, Stage
 from spaces.errors import CandidateError, ProbeError
-from spaces.space import Fixed, Random, Space, registry
+from spaces.networks.space import Fixed, Random, Space, registry
 
 DECISIONS = registry()
 
@@ -113,6 +113,7 @@ def test_decisions_of_one_stage_commute(first: Decision[Any], second: Decision[A
         one, two = (
             decision.sample(Random(seed), choices) for decision, choices in zip((first, second), offered, strict=True)
         )
+        two = second.settle(two, first.apply(chain, one))
         try:
             there = second.apply(first.apply(chain, one), two)
             back = first.apply(second.apply(chain, two), one)

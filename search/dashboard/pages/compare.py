@@ -8,7 +8,8 @@ from urllib.parse import parse_qs
 from dash import dcc, html
 
 from search.dashboard import parts
-from search.records import StudyRecord
+from search.dashboard.filters import number_of
+from search.records.study import StudyRecord
 from search.report import tables
 from search.report.figures import trials_figures
 
@@ -18,8 +19,8 @@ MOST = 12
 def numbers_of(query: str) -> list[int]:
     """Return the trials that an address names, at most twelve, each once, in order."""
     text = parse_qs(query.lstrip("?")).get("trials", [""])[0]
-    found = {int(number) for number in text.split(",") if number.strip().isascii() and number.strip().isdigit()}
-    return sorted(found)[:MOST]
+    found = {number_of(part) for part in text.split(",")}
+    return sorted(number for number in found if number is not None)[:MOST]
 
 
 def page(study: StudyRecord, numbers: Sequence[int]) -> html.Div:

@@ -35,7 +35,10 @@ def test_a_port_that_is_taken_is_refused(here: Path, ftsearch: Callable[..., Any
 def test_without_dash_it_says_what_to_install(
     here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "waitress.server", None)
+    import search.dashboard
+
+    monkeypatch.setitem(sys.modules, "search.dashboard.serving", None)
+    monkeypatch.delattr(search.dashboard, "serving", raising=False)
     done = ftsearch("dashboard")
     assert done.code == 2
     assert "pip install 'ftsearch[dashboard]'" in done.err

@@ -58,14 +58,59 @@ def test_a_program_shows_the_token_in_a_header(filled: str, serve: Callable[...,
     assert client.get("/download/drawn/trials.json", headers={"Authorization": "Bearer no"}).status_code == 401
 
 
-def test_guessing_is_slowed(filled: str, serve: Callable[..., Any]) -> None:
+def guessed(client: Any, way: str, token: str, source: str = "192.0.2.1") -> Any:
+    """Return the answer to a token that is shown in the form, or in a header."""
+    base = {"REMOTE_ADDR": source}
+    if way == "form":
+        return client.post("/login", data={"token": token}, environ_base=base)
+    return client.get("/_dash-layout", headers={"Authorization": f"Bearer {token}"}, environ_base=base)
+
+
+@pytest.mark.parametrize("way", ["form", "header"])
+def test_guessing_is_slowed(filled: str, serve: Callable[..., Any], way: str) -> None:
     client = serve(filled, token=TOKEN).client
-    answers = [client.post("/login", data={"token": f"guess number {guess}"}).status_code for guess in range(25)]
-    assert answers[:20] == [401] * 20
-    assert answers[20:] == [429] * 5
+    answers = [guessed(client, way, f"guess number {number}") for number in range(25)]
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 20
+    assert int(answers[-1].headers["Retry-After"]) == 1
+    assert guessed(client, way, TOKEN).status_code == 429  # else guessing would go on as fast as before
 
 
-@pytest.mark.parametrize("target", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)"])
+@pytest.mark.parametrize("way", ["form", "header"])
+def test_who_guesses_locks_nobody_else_out(filled: str, serve: Callable[..., Any], way: str) -> None:
+    dashboard = serve(filled, token=TOKEN).client
+    owner = dashboard.application.test_client()
+    guessed(owner, "form", TOKEN)
+    for number in range(30):
+        guessed(dashboard, way, f"guess number {number}")
+    assert guessed(dashboard, "form", TOKEN, "192.0.2.2").status_code == 302
+    assert guessed(dashboard.application.test_client(), "header", TOKEN, "192.0.2.3").status_code == 200
+    same_source = {"REMOTE_ADDR": "192.0.2.1"}
+    assert owner.get("/", headers=PAGE, environ_base=same_source).status_code == 200  # by its session
+
+
+def test_a_forged_source_does_not_help_guessing(filled: str, serve: Callable[..., Any]) -> None:
+    client = serve(filled, token=TOKEN).client
+    for number in range(10):
+        headers = {"Authorization": "Bearer no", "X-Forwarded-For": f"192.0.2.{number}", "Forwarded": f"for={number}"}
+        answer = client.get("/_dash-layout", headers=headers)
+    assert answer.status_code == 429
+
+
+def test_the_form_can_be_read_while_its_source_waits(filled: str, serve: Callable[..., Any]) -> None:
+    client = serve(filled, token=TOKEN).client
+    for number in range(10):
+        guessed(client, "form", f"guess number {number}")
+    assert client.get("/login", environ_base={"REMOTE_ADDR": "192.0.2.1"}).status_code == 200
+
+
+EVIL = (
+    *("//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/\t/evil.example"),
+    *("/\n/evil.example", "/\r\n/evil.example", "/\x00/evil.example", "\t//evil.example", "/\u2028/evil.example"),
+    *("/\t\\evil.example", "/ /evil.example", "\\\\evil.example", "/\x0b/evil.example", "evil.example", ""),
+)
+
+
+@pytest.mark.parametrize("target", EVIL)
 def test_a_login_leads_nowhere_else(filled: str, serve: Callable[..., Any], target: str) -> None:
     answer = serve(filled, token=TOKEN).client.post("/login", query_string={"next": target}, data={"token": TOKEN})
     assert answer.headers["Location"] == "/"

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from search.dashboard.watch import Watch
 
 
@@ -31,6 +33,23 @@ def test_a_candidate_is_a_file(filled: str, serve: Callable[..., Any]) -> None:
     client = serve(filled).client
     assert "structure" in json.loads(client.get("/download/drawn/candidate-3.json").text)
     assert client.get("/download/drawn/candidate-999.json").status_code == 404
+
+
+@pytest.mark.parametrize("number", ["9" * 10, "9" * 23, "9" * 5000, "-1", "x", "1.0", "٣", "2147483648", " ", "1e3"])
+def test_a_number_that_no_trial_has_is_not_found(filled: str, serve: Callable[..., Any], number: str) -> None:
+    client = serve(filled).client
+    answer = client.get(f"/download/drawn/candidate-{number}.json")
+    assert answer.status_code == 404
+    assert len(answer.text) < 200
+
+
+@pytest.mark.parametrize("name", ["%00", "drawn%00", "x" * 3000, "%ED%A0%80", "%0d%0aX: y"])
+def test_a_name_that_no_study_has_is_not_found(filled: str, serve: Callable[..., Any], name: str) -> None:
+    client = serve(filled).client
+    for path in ("trials.csv", "trials.json", "candidate-1.json", "report.html"):
+        answer = client.get(f"/download/{name}/{path}")
+        assert answer.status_code == 404
+        assert "X" not in answer.headers
 
 
 def test_the_report_is_the_commands(filled: str, serve: Callable[..., Any]) -> None:

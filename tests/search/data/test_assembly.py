@@ -3,7 +3,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from search.data import assembly
 from search.data.assembly import Cut
@@ -52,3 +54,23 @@ def test_the_cache_that_cannot_be_written_is_done_without(folder: Path, monkeypa
 def test_shares_that_leave_nothing_are_refused(shares: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="share"):
         Cut(*shares, 0)
+
+
+def test_images_of_12_bits_share_one_scale_and_keep_it_from_the_cache(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for kind, bright in (("dark", 500), ("light", 4095)):
+        (tmp_path / kind).mkdir()
+        for number in range(6):
+            pixels = random.integers(0, bright + 1, (8, 8), dtype=np.uint16)
+            pixels[0, 0] = bright
+            Image.fromarray(pixels).save(tmp_path / kind / f"{number}.png")
+    for _ in range(2):  # the second time the scale comes from the cache
+        found = read(tmp_path)
+        brightest = {found.classes[one.target]: np.asarray(one.input.open()).max() for one in found.samples}
+        assert brightest == {"dark": round(500 / 4095 * 255), "light": 255}
+    (tmp_path / "dark" / "broken.png").write_bytes(b"none")
+    assert {one.input.levels for one in read(tmp_path, on_error="skip").samples} == {(0.0, 4095.0)}  # type: ignore[attr-defined]
+
+
+def test_images_of_8_bits_have_no_levels(folder: Path) -> None:
+    assert {one.input.levels for one in read(folder).samples} == {None}  # type: ignore[attr-defined]

@@ -45,13 +45,14 @@ def test_boxes_that_reach_out_are_cut_off_and_listed_when_faults_are_skipped(tmp
     assert len(found.skipped) == 16
 
 
-def test_turned_photographs_are_measured_as_they_are_shown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".webp", ".tif"])
+def test_turned_photographs_are_measured_as_they_are_shown(tmp_path: Path, ending: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     found = listed(tmp_path, (0, 0, 10, 40))
     for path in images(tmp_path):
-        Image.new("RGB", (40, 20), (int(path.stem) * 20, 0, 0)).save(path.with_suffix(".jpg"), exif=exif)
-    turned = [Found(one.path.with_suffix(".jpg"), one.place, None, one.boxes, (20, 40)) for one in found]
+        Image.new("RGB", (40, 20), (int(path.stem) * 20, 0, 0)).save(path.with_suffix(ending), exif=exif)
+    turned = [Found(one.path.with_suffix(ending), one.place, None, one.boxes, (20, 40)) for one in found]
     target = made(turned).samples[0].target
     assert (target.width, target.height) == (20, 40)
     assert target.boxes[0] == Box(0, 0.0, 0.0, 0.5, 1.0)

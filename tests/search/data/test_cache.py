@@ -4,10 +4,12 @@ import errno
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision.transforms import functional as reference
 
 from search.data import array_cache, cache
@@ -82,6 +84,7 @@ def test_what_was_not_used_for_longest_leaves_first(samples: tuple[Sample, ...],
 PROGRAM = """
 import sys
 from pathlib import Path
+from typing import Any
 from search.data.cache import Frame, decode
 from search.data.formats.image_folder import Options, format
 samples = format.read(Options(sys.argv[1]), Path("/")).samples
@@ -103,3 +106,32 @@ def test_decoding_tells_how_far_it_is(samples: tuple[Sample, ...], tmp_path: Pat
     for _ in range(2):
         decode(samples, EVALUATION, "x", tmp_path, progress=lambda done, total: told.append((done, total)))
     assert sorted(told) == [(16, 36), (32, 36), (36, 36)]
+
+
+def test_of_a_long_narrow_image_only_the_centre_is_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (900, 5, 3), dtype=np.uint8)
+    for image in (Image.fromarray(pixels), Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 0, 2)))):
+        for method in (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC):
+            whole = np.asarray(cache.centre(image, (40, 44), (32, 36), method), dtype=int)
+            with monkeypatch.context() as patched:
+                patched.setattr(cache, "_MOST_SCALED", 0)
+                part = np.asarray(cache.centre(image, (40, 44), (32, 36), method), dtype=int)
+            assert whole.shape == (32, 36, 3)
+            # Pillow takes the corners of a part as 32-bit numbers.
+            assert np.abs(part - whole).mean() < 0.5
+            assert np.abs(part - whole).max() < 8
+
+
+def test_an_enormous_scaling_is_never_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    plain = Image.Image.resize
+
+    def noted(self: Image.Image, size: tuple[int, int], *more: Any, **named: Any) -> Image.Image:
+        sizes.append(size)
+        return plain(self, size, *more, **named)
+
+    monkeypatch.setattr(Image.Image, "resize", noted)
+    frame = cache.Frame((224, 224), (256, 256), "bicubic", whole=False)
+    for size in ((2, 20000), (20000, 2), (1, 60000)):
+        assert frame.render(Image.new("RGB", size)).shape == (3, 224, 224)
+    assert max(width * height for width, height in sizes) < 2_000_000

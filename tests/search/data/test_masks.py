@@ -157,3 +157,14 @@ def test_the_size_is_that_of_the_image_as_it_is_seen(tmp_path: Path) -> None:
     image.save(tmp_path / "turned.jpg", exif=exif)
     assert masks.size_of(tmp_path / "turned.jpg") == (4, 6) == FileImage(tmp_path / "turned.jpg").open().size
     assert masks.size_of(tmp_path / "missing.jpg") is None
+
+
+@pytest.mark.parametrize("ending", [".tif", ".png"])
+def test_a_mask_is_turned_as_its_file_says_like_any_image(tmp_path: Path, ending: str) -> None:
+    values = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(values).save(tmp_path / f"mask{ending}", exif=exif)
+    found = masks.read_values(tmp_path / f"mask{ending}")
+    assert (found == np.rot90(values, -1)).all()
+    assert masks.size_of(tmp_path / f"mask{ending}") == found.shape[::-1]

@@ -3,14 +3,24 @@ from __future__ import annotations
 import pytest
 
 from search.data import augment
+from spaces.backbones._base import Pretrained
 from spaces.decisions.augmentation import STRENGTHS, Range, decision
 from spaces.errors import CandidateError
+from spaces.networks.space import Fixed, Space
 
 
 @pytest.mark.parametrize("strength", STRENGTHS)
 def test_every_strength_is_one_that_training_knows(strength: str) -> None:
     assert augment.preset(strength, flip=False).flip == 0.0
     assert decision.parse(decision.dump(strength)) == strength
+
+
+def test_the_study_files_own_strength_is_the_same_as_study(tiny: Pretrained) -> None:
+    space = Space(tiny, {"augmentation": Range()}, training={"augmentation": "light"})
+    plain = space.baseline()
+    assert space.params(plain) == {"augmentation": "light"}
+    assert space.sample(Fixed({"augmentation": "light"})) == plain
+    assert space.sample(Fixed({"augmentation": "strong"})) != plain
 
 
 def test_an_unknown_strength_is_refused() -> None:

@@ -2,15 +2,25 @@ from __future__ import annotations
 
 import pytest
 
-from spaces.decisions.batch_size import Range, decision
+from spaces.backbones._base import Pretrained
+from spaces.decisions.batch_size import Choices, Range, decision
 from spaces.errors import CandidateError
+from spaces.networks.space import Fixed, Space
 
 
 def test_the_study_files_size_is_kept_unless_another_is_drawn() -> None:
     assert decision.dump(None) == "study"
     assert decision.parse("study") is None
-    assert decision.params(None, (16, 32)) is None
-    assert decision.params(32, (16, 32)) == {"batch_size": 32}
+    assert decision.params(None, Choices((16, 32))) is None
+    assert decision.params(32, Choices((16, 32))) == {"batch_size": 32}
+
+
+def test_the_study_files_own_size_is_the_same_as_none(tiny: Pretrained) -> None:
+    space = Space(tiny, {"batch_size": Range()}, training={"batch_size": 32})
+    plain = space.baseline()
+    assert space.params(plain) == {"batch_size": 32}
+    assert space.sample(Fixed({"batch_size": 32})) == plain
+    assert space.sample(Fixed({"batch_size": 16})) != plain
 
 
 def test_sizes_that_cannot_be_are_refused() -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from spaces.backbones._base import Pretrained
+from spaces.decisions import freeze
 from spaces.decisions.optimizer import Choices, Optimizer, Range, decision
 
 
@@ -13,9 +15,19 @@ def test_learning_rates_belong_to_their_optimiser() -> None:
 
 
 def test_a_frozen_backbone_has_no_learning_rate() -> None:
-    params = decision.params(Optimizer("adamw", 1e-3, 1e-3), Choices(Range(layer_decay=(0.5, 1.0)), backbone=False))
+    params = decision.params(
+        Optimizer("adamw", 1e-3, 1e-3), Choices(Range(layer_decay=(0.5, 1.0)), backbone=False, decays=False)
+    )
     assert params is not None
     assert set(params) == {"optimizer.name", "optimizer.schedule", "optimizer.adamw.lr_head"}
+
+
+def test_rates_that_nothing_follows_are_settled(tiny: Pretrained) -> None:
+    drawn = Optimizer("adamw", 1e-3, 1e-4, momentum=0.5, layer_decay=0.7)
+    frozen, last = (freeze.decision.apply(tiny.chain, units) for units in (4, 3))
+    assert decision.settle(drawn, frozen) == Optimizer("adamw", 1e-3, 1e-3)
+    assert decision.settle(drawn, last) == Optimizer("adamw", 1e-3, 1e-4)
+    assert decision.settle(drawn, tiny.chain) == Optimizer("adamw", 1e-3, 1e-4, layer_decay=0.7)
 
 
 def test_the_plain_recipe_is_sgd_with_momentum() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from spaces.backbones._base import Pretrained
-from spaces.chain import Trainable
+from spaces.chains.chain import Trainable
 from spaces.decisions import freeze
 from spaces.decisions.pattern import Learns, Range, decision
 from spaces.errors import CandidateError
@@ -36,8 +36,8 @@ def test_frozen_units_stay_frozen_whichever_comes_first(tiny: Pretrained) -> Non
 
 def test_a_stage_within_the_freeze_depth_leaves_nothing_to_choose(tiny: Pretrained) -> None:
     frozen = freeze.decision.apply(tiny.chain, 3)
-    assert decision.settle(Learns("stage", "0"), frozen) == Learns()
-    assert decision.settle(Learns("stage", "3.0"), frozen) == Learns("stage", "3.0")
+    assert decision.settle(Learns("stage", "0"), frozen) == Learns("head")
+    assert decision.settle(Learns("stage", "3.0"), frozen) == Learns()
 
 
 def test_kinds_that_have_no_place_drop_out(tiny: Pretrained) -> None:

@@ -2,16 +2,28 @@ from __future__ import annotations
 
 import pytest
 
-from spaces.decisions.penalty import Penalty, Range, decision
+from spaces.backbones._base import Pretrained
+from spaces.decisions import freeze
+from spaces.decisions.penalty import Choices, Penalty, Range, decision
 from spaces.errors import CandidateError
+from spaces.networks.space import Fixed, Space
 
 
 def test_no_strength_is_asked_for_without_a_penalty() -> None:
-    assert decision.params(Penalty(), Range()) == {"penalty.kind": "none"}
+    assert decision.params(Penalty(), Choices(Range())) == {"penalty.kind": "none"}
 
 
 def test_a_kind_outside_the_range_has_no_parameters() -> None:
-    assert decision.params(Penalty("l2_sp", 1e-3), Range()) is None
+    assert decision.params(Penalty("l2_sp", 1e-3), Choices(Range())) is None
+
+
+def test_a_distance_from_weights_that_do_not_learn_is_plain_l2(tiny: Pretrained) -> None:
+    ranges = {"freeze": freeze.Range(), "penalty": Range(kinds=("none", "l2_sp"))}
+    space = Space(tiny, ranges)
+    drawn = {"penalty.kind": "l2_sp", "penalty.l2_sp": 1e-3}
+    kinds = [space.sample(Fixed({"freeze": units, **drawn})).recipe.choices["penalty"]["kind"] for units in (0, 4)]
+    assert kinds == ["l2_sp", "l2"]
+    assert space.params(space.sample(Fixed({"freeze": 4, **drawn}))) == {"freeze": 4, **drawn}
 
 
 def test_an_unknown_kind_is_refused() -> None:

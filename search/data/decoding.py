@@ -1,0 +1,266 @@
+"""Image files as upright pictures, decoded within a budget of memory, whatever they hold."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+Levels = tuple[float, float]
+"""What is black and what is white in images of more than 8 bits."""
+BUDGET = 1 << 30
+"""Bytes that all decoding threads of a process may take together."""
+LARGE = 1 << 26
+"""Pixels beyond which a picture is reduced while it is decoded: 8192x8192, far above what networks take."""
+_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ON_ITS_SIDE = (5, 6, 7, 8)
+_STRIP = 1 << 22
+"""Pixels that are converted at a time."""
+_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
+"""Bytes a pixel of Pillow's images; 4 for all other modes, RGB among them."""
+_DEPTHS = (8, 10, 12, 14, 16, 24, 32)
+
+# Pillow warns of large pictures and of odd metadata; here the former are decoded within the budget or refused, and
+# the latter cost nothing.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """Return the formats that are decoded, whatever a file is called, as ``Image.open`` takes them.
+
+    Only such as this process decodes itself: EPS, a program in PostScript, would be run by Ghostscript.
+    """
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+class Memory:
+    """Bytes that threads take in turn, so that together they never hold more than ``total``."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taking(self, size: int) -> Iterator[None]:
+        """Hold ``size`` bytes, at most ``total``; waits until others have given back enough."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken + size <= self.total)
+            self._taken += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= size
+                self._changed.notify_all()
+
+
+_memory = Memory(BUDGET)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image file; its pixels are not decoded yet.
+
+    Raises:
+        OSError, ValueError: it cannot be read, here or while it is decoded. Nothing else: Pillow's readers end in
+            errors of many kinds when a file is damaged.
+    """
+    try:
+        # Not by its name: of files that Pillow maps into memory it forgets to turn what lies on its side.
+        with path.open("rb") as file, Image.open(file, formats=formats()) as image:
+            yield image
+    except UnidentifiedImageError as error:
+        raise ValueError("not an image, or of an unknown format") from error
+    except Image.DecompressionBombError as error:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise ValueError(f"more than {limit:,} pixels; save it smaller, or cut it into pieces") from error
+    except (OSError, ValueError):
+        raise
+    except Exception as error:
+        raise ValueError(f"a damaged image file ({type(error).__name__}: {error})") from error
+
+
+@contextmanager
+def decoded(path: Path, further: int = 0) -> Iterator[tuple[Image.Image, Image.Transpose | None]]:
+    """Decode an image file as it is stored; with it comes how the picture must be turned to be upright.
+
+    Args:
+        further: bytes a pixel that the caller needs beside the picture and one of it in RGB.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or decoding it would take more memory than ``BUDGET``.
+    """
+    with opened(path) as image:
+        if image.width * image.height > LARGE and image.format in ("JPEG", "MPO"):
+            factor = reduction(image.size)
+            image.draft(None, (image.width // factor, image.height // factor))
+        turn = None if image.format == "TIFF" else _TURNS.get(orientation(image))
+        pixels, copies = image.width * image.height, 1 if turn is None and orientation(image) == 1 else 2
+        size = pixels * (_BYTES.get(image.mode, 4) * copies + further)
+        if image.mode != "RGB" or pixels > LARGE:
+            size += 4 * min(pixels, LARGE)  # what it is converted into
+        if size > _memory.total:
+            raise ValueError(
+                f"{image.width}x{image.height} pixels would take about {size >> 20} MB to decode, more than the "
+                f"{_memory.total >> 20} MB that are allowed; save it smaller"
+            )
+        with _memory.taking(size):
+            image.load()
+            yield image, turn
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the orientation that an image's metadata say, 1 to 8 as EXIF counts; 1 where they say nothing sound."""
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001  # odd metadata end in errors of every kind, and the picture is sound all the same
+        return 1
+    return value if isinstance(value, int) and value in _TURNS else 1
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Return width and height of an image file as it is shown; read from its header.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    with opened(path) as image:
+        width, height = image.size
+        is_turned = orientation(image) in _ON_ITS_SIDE
+        if image.format == "TIFF":  # Pillow gives the upright size where the file's own tag says how it lies
+            is_turned = is_turned and getattr(image, "tag_v2", {}).get(_ORIENTATION) not in _ON_ITS_SIDE
+        return (height, width) if is_turned else (width, height)
+
+
+def read(path: Path, levels: Levels | None = None) -> Image.Image:
+    """Return an image file as upright 8-bit RGB; pictures of more than ``LARGE`` pixels reduced by a whole factor.
+
+    ``levels`` are those of the data set, where its images have more than 8 bits.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    with decoded(path) as (image, turn):
+        found = to_rgb(image, levels)
+        return found if turn is None else found.transpose(turn)
+
+
+def to_rgb(image: Image.Image, levels: Levels | None = None) -> Image.Image:
+    """Return ``image`` in 8-bit RGB; those of more bits a channel are scaled from ``levels``.
+
+    Without levels 16 bits are taken as 0 to 65535, and fractions as 0 to 1, to 255 or to 65535, whichever holds them.
+    """
+    factor = reduction(image.size)
+    if factor == 1 and image.mode == "RGB":
+        image.load()
+        return image
+    if is_deep(image) and levels is None:
+        levels = _usual_levels(image)
+    size = (-(-image.width // factor), -(-image.height // factor))
+    found = Image.new("RGB", size)
+    for top, strip in _strips(image, factor):
+        part = _scaled(strip, levels) if is_deep(image) and levels is not None else _plain(strip)
+        found.paste(part.reduce(factor) if factor > 1 else part, (0, top // factor))
+    return found
+
+
+def reduction(size: tuple[int, int]) -> int:
+    """Return the whole number by which the sides of a picture are divided to have at most ``LARGE`` pixels."""
+    factor = 1
+    while (-(-size[0] // factor)) * (-(-size[1] // factor)) > LARGE:
+        factor += 1
+    return factor
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Return whether a picture has one channel of more than 8 bits."""
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
+def deep_extremes(path: Path) -> tuple[Levels, bool] | None:
+    """Return ``extremes`` of an image file of more than 8 bits, and whether it holds fractions; None for any other.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    with opened(path) as image:
+        if not is_deep(image):
+            return None
+    with decoded(path) as (image, _):
+        found = extremes(image)
+        return None if found is None else (found, image.mode == "F")
+
+
+def extremes(image: Image.Image) -> Levels | None:
+    """Return the least and the largest number of a picture of more than 8 bits; None where there is none."""
+    lows, highs = [], []
+    for _, strip in _strips(image, 1):
+        pixels = np.asarray(strip)
+        pixels = pixels[np.isfinite(pixels)]
+        if pixels.size:
+            lows.append(float(pixels.min()))
+            highs.append(float(pixels.max()))
+    return (min(lows), max(highs)) if lows else None
+
+
+def levels_of(found: Sequence[tuple[Levels, bool]]) -> Levels | None:
+    """Return black and white for images with these ``deep_extremes``: one scale for all, so that bright stays bright.
+
+    Whole numbers go up to the largest of their depth (of 12 bits: 4095); fractions up to 1, to 255, or to what is
+    there. Black is 0, or the least number where there are negative ones. None where there is no image.
+    """
+    if not found:
+        return None
+    low, high = min(pair[0] for pair, _ in found), max(pair[1] for pair, _ in found)
+    if low < 0:
+        return low, max(high, low + 1e-6)
+    if any(fractions for _, fractions in found):
+        return 0.0, 1.0 if high <= 1 else 255.0 if 128 <= high <= 255 else high
+    return 0.0, float(next(2**bits - 1 for bits in _DEPTHS if high <= 2**bits - 1 or bits == _DEPTHS[-1]))
+
+
+def _usual_levels(image: Image.Image) -> Levels:
+    low, high = extremes(image) or (0.0, 0.0)
+    if image.mode == "F" and high <= 255:
+        return min(low, 0.0), 1.0 if high <= 1 else 255.0
+    return min(low, 0.0), 65535.0
+
+
+def _strips(image: Image.Image, multiple: int) -> Iterator[tuple[int, Image.Image]]:
+    """Yield a picture in strips of about ``_STRIP`` pixels, each with its top: a multiple of ``multiple``."""
+    rows = max(_STRIP // max(image.width, 1) // multiple, 1) * multiple
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _scaled(strip: Image.Image, levels: Levels) -> Image.Image:
+    black, white = levels
+    pixels = np.nan_to_num(np.asarray(strip, dtype=np.float64), nan=black, posinf=white, neginf=black)
+    grey = np.rint((pixels - black) * (255.0 / (white - black))).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _plain(strip: Image.Image) -> Image.Image:
+    if strip.mode == "P":
+        strip = strip.convert("RGBA" if "transparency" in strip.info else "RGB")
+    return strip.convert("RGB")

@@ -1,0 +1,104 @@
+"""Files in the folders of a data set: hidden and system ones are passed over by one rule, and counted."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_SYSTEM = frozenset(
+    {
+        "__macosx",  # of archives made on a Mac
+        "__pycache__",
+        "#recycle",  # bins and snapshots of network drives
+        "#snapshot",
+        "$recycle.bin",  # of Windows
+        "system volume information",
+        "lost+found",  # of Linux
+    }
+)
+_FILES = frozenset({"thumbs.db", "desktop.ini"})
+_SHOWN = 4
+
+
+def is_passed_over(name: str) -> bool:
+    """Return whether a file or folder of this name is a system's own: hidden, thumbnails, a bin, a checkpoint.
+
+    Names that begin with a dot (``.ipynb_checkpoints``, the ``._x.png`` of a Mac) or an at sign (``@eaDir`` of a
+    network drive), and those of a short list.
+    """
+    return name.startswith((".", "@")) or name.lower() in _SYSTEM | _FILES
+
+
+def printable(text: object) -> str:
+    """Return a name in characters that can be printed and stored; bytes that are no UTF-8 as escapes."""
+    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+@dataclass(slots=True)
+class Walk:
+    """Finds the files of a data set, and counts what it passes over on the way.
+
+    Attributes:
+        hidden: name of a hidden or system folder (or of a hidden file) -> files that would have counted otherwise.
+        endings: ending of files that are not read -> how many there are.
+    """
+
+    hidden: Counter[str] = field(default_factory=Counter)
+    endings: Counter[str] = field(default_factory=Counter)
+
+    def folders(self, root: Path) -> list[Path]:
+        """Return the folders in ``root`` by name, without those of the system."""
+        found = sorted(entry for entry in root.iterdir() if entry.is_dir())
+        for folder in found:
+            if is_passed_over(folder.name):
+                self.hidden[folder.name] += sum(1 for _ in _below(folder))
+        return [folder for folder in found if not is_passed_over(folder.name)]
+
+    def files(self, root: Path, endings: Sequence[str], beside: Sequence[str] = ()) -> list[Path]:
+        """Return the files in ``root`` and its folders that end in one of ``endings`` (lower case), by path.
+
+        Files that end in one of ``beside`` belong to the data set too; all others are counted.
+        """
+        found: list[Path] = []
+        for path in _below(root):
+            part = next((part for part in path.relative_to(root).parts if is_passed_over(part)), None)
+            ending = path.suffix.lower()
+            if part is not None:
+                self.hidden[part] += ending in endings
+            elif ending in endings:
+                found.append(path)
+            elif ending not in beside:
+                self.endings[ending] += 1
+        return sorted(found)
+
+    def lines(self) -> tuple[str, ...]:
+        """Return what was passed over, for people: a line for each reason."""
+        lines = []
+        hidden = +self.hidden
+        if hidden:
+            lines.append(f"{_count(hidden)} in hidden or system folders passed over: {_few(list(hidden))}")
+        if self.endings:
+            named = [f"{number} {ending or 'without ending'}" for ending, number in self.endings.most_common()]
+            lines.append(f"{_count(self.endings)} of other kinds not read: {_few(named)}")
+        return tuple(lines)
+
+
+def _count(counted: Counter[str]) -> str:
+    return f"{counted.total()} file{'s' * (counted.total() != 1)}"
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = ", ".join(printable(name) for name in names[:_SHOWN])
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
+
+
+def _below(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(folder, name)
+            if path.is_file():
+                yield path

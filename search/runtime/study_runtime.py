@@ -1,0 +1,326 @@
+"""What all trials of a study share in one process: data, backbone, chain, space."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import nn
+
+from search.data import augment, cache
+from search.data.assembly import cache_folder
+from search.data.formats import formats
+from search.data.image_loader import Request
+from search.data.loader import Loader, Views
+from search.data.sample import Dataset, Split
+from search.errors import UserError
+from search.records.study import EpochRecord, Json, Size, Verdict
+from search.runtime.versions import versions
+from search.spec.study_spec import StudySpec, plain
+from search.tasks import tasks
+from search.tasks._base import Task
+from search.tasks._linear_probe import Solved
+from search.training import memory_budget
+from search.training.checkpoint import Checkpoint, Rolling
+from search.training.epoch import Step
+from search.training.feature_store import FeatureStore
+from search.training.fit import Outcome, TrainingPlan
+from search.training.frozen_units import FrozenUnits
+from search.training.head_start import HeadStart, in_order
+from search.training.memory import MicroBatches
+from search.training.optimizers import optimizing, penalising
+from search.training.precision import Precision, choose, device_of
+from spaces import backbones
+from spaces.backbones._base import Pretrained
+from spaces.candidate import Candidate
+from spaces.decisions._base import AS_STUDY
+from spaces.decisions.head import attachment
+from spaces.decisions.head_start import PROBE, is_linear_probe
+from spaces.decisions.mixing import Mixing
+from spaces.decisions.optimizer import Optimizer
+from spaces.heads import Features, HeadChoice, last_layer
+from spaces.networks import build as building
+from spaces.networks.space import Space
+
+_EVALUATION_FACTOR = 4
+"""Validation batches are larger than training ones: they keep nothing for a backward pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """What a candidate's recipe says about batches."""
+
+    batch_size: int
+    augmentation: augment.Augmentation
+    mix: augment.Mix | None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRuntime:
+    """One study, ready to run trials on one device.
+
+    Attributes:
+        store: outputs of frozen prefixes; None computes them anew.
+        progress: told how far the decoding of a split is, ``(what, done, total)``.
+        decoded: images of every split and input size that has been asked for; kept for all trials.
+        solved: last layers of heads by what they were solved on; likewise.
+    """
+
+    spec: StudySpec
+    task: Task
+    dataset: Dataset
+    pretrained: Pretrained
+    space: Space
+    precision: Precision
+    input_size: tuple[int, int]
+    store: FeatureStore | None = None
+    progress: Callable[[str, int, int], None] = lambda *_: None
+    decoded: dict[tuple[Split, tuple[int, int]], Any] = field(default_factory=dict, repr=False)
+    solved: dict[tuple[str, str], Solved] = field(default_factory=dict, repr=False)
+
+    def of(self, candidate: Candidate) -> StudyRuntime:
+        """Return the runtime of the candidate's backbone: this one, where the study has no other."""
+        return self
+
+    def build(self, candidate: Candidate, seed: int) -> building.Network:
+        """Return the candidate's network on the runtime's device, its head drawn from ``seed``."""
+        classes = len(self.dataset.classes)
+        values = self.space.values(candidate)
+        head = partial(self._head, classes, values)
+        network = building.build(self.space.apply(candidate), values, head, seed)
+        return self.precision.place_network(network.to(self.precision.device))
+
+    def size(self, network: building.Network) -> Size:
+        """Return what ``network`` costs to hold and to run."""
+        found = building.size(network)
+        return Size(found.parameters, found.trained, found.flops, found.unit_states)
+
+    def epochs(self, candidate: Candidate) -> int:
+        """Return how many epochs ``candidate`` is trained for, if nothing ends it early."""
+        if self.is_linear_probe(candidate):
+            return 1
+        share: float = self.space.values(candidate)["epochs"]
+        return max(round(share * self.spec.training.epochs), 1)
+
+    def is_linear_probe(self, candidate: Candidate) -> bool:
+        """Return whether solving the last layer is all the training that ``candidate`` has."""
+        values, chain = self.space.values(candidate), self.space.apply(candidate)
+        if not is_linear_probe(values, chain):
+            return False
+        with torch.device("meta"):
+            head = self._head(len(self.dataset.classes), values, attachment(chain), values["head"])
+        return last_layer(head) is not None
+
+    def optimizer(self, candidate: Candidate) -> Optimizer:
+        """Return how the candidate's parameters move: not at all where the last layer is solved and no other learns."""
+        recipe: Optimizer = self.space.values(candidate)["optimizer"]
+        return replace(recipe, lr_head=0.0) if self.is_linear_probe(candidate) else recipe
+
+    def batches(self, split: Split, seed: int = 0, candidate: Candidate | None = None) -> Loader:
+        """Return the batches of a split: shuffled and augmented for training, as they are otherwise.
+
+        Size, batch size, augmentation and mixing are those of ``candidate``, else those of the study file.
+        """
+        return self._batches(split, seed, candidate, self._recipe(candidate))
+
+    def _in_order(self, candidate: Candidate) -> Loader:
+        """Return the training samples as validation would show them, in order."""
+        size = self._recipe(candidate).batch_size * _EVALUATION_FACTOR
+        return in_order(self._batches(Split.TRAIN, 0, candidate, _Recipe(size, augment.Augmentation(), None)))
+
+    def _batches(self, split: Split, seed: int, candidate: Candidate | None, recipe: _Recipe) -> Loader:
+        return self.task.batches(
+            Request(
+                dataset=self.dataset,
+                split=split,
+                size=candidate.structure.input_size if candidate else self.input_size,
+                expected=self.pretrained.preprocessing,
+                batch_size=recipe.batch_size * (1 if split is Split.TRAIN else _EVALUATION_FACTOR),
+                device=self.precision.device,
+                seed=seed,
+                augmentation=recipe.augmentation,
+                mix=recipe.mix,
+                folder=cache_folder() / "decoded" if self.spec.training.cache else None,
+                kept=self.decoded,
+                progress=self.progress,
+            )
+        )
+
+    def _head(self, classes: int, values: Mapping[str, Any], features: Features, choice: HeadChoice) -> nn.Module:
+        return self.task.head(features, classes, choice, values)
+
+    def _recipe(self, candidate: Candidate | None) -> _Recipe:
+        options = self.spec.training
+        if candidate is None:
+            return _Recipe(options.batch_size, augment.preset(options.augmentation, flip=options.flip), None)
+        values = self.space.values(candidate)
+        strength = options.augmentation if values["augmentation"] == AS_STUDY else values["augmentation"]
+        mixing: Mixing = values["mixing"]
+        return _Recipe(
+            values["batch_size"] or options.batch_size,
+            augment.preset(strength, flip=options.flip),
+            None if mixing.kind == "none" else augment.Mix(mixing.kind, mixing.alpha),
+        )
+
+    def names(self, split: Split) -> tuple[str, ...]:
+        """Return what the samples of a split are called, in the order of its batches when they are not shuffled."""
+        return tuple(sample.input.name for sample in self.dataset.of(split))
+
+    def decode(self) -> None:
+        """Decode training and validation images into the machine's cache, for other processes to find."""
+        for split in (Split.TRAIN, Split.VAL):
+            self.batches(split)
+
+    def frame(self, split: Split, size: tuple[int, int]) -> cache.Frame:
+        """Return how images of a split are decoded for a network that takes ``size`` (height, width)."""
+        return self.task.frame(split, size, self.pretrained.preprocessing)
+
+    def plan(
+        self,
+        candidate: Candidate,
+        seed: int,
+        on_epoch: Callable[[EpochRecord], Verdict],
+        leave: Callable[[], bool],
+        folder: Rolling | None,
+        network: building.Network | None = None,
+    ) -> TrainingPlan:
+        """Return how ``candidate`` is trained; with its ``network``, frozen leading units are run only once.
+
+        What ``network`` gets is then the output of its prefix, for a fixed set of views shared by all trials.
+        """
+        spec, values = self.spec, self.space.values(candidate)
+        solved = self.is_linear_probe(candidate)
+        train = self._in_order(candidate) if solved else self.batches(Split.TRAIN, seed, candidate)
+        val = self.batches(Split.VAL, candidate=candidate)
+        known = (self.dataset.fingerprint, self.pretrained.preprocessing.interpolation)
+        units = FrozenUnits(known, self.store, self.precision)
+        probes = values.get("head_start") == PROBE
+        start = HeadStart(self._in_order(candidate), units, self.task.solve, self.solved) if probes else None
+        plan = TrainingPlan(
+            task=self.task,
+            classes=self.dataset.classes,
+            train=train,
+            val=val,
+            epochs=self.epochs(candidate),
+            objective=spec.objective,
+            maximize=spec.maximize,
+            seed=seed,
+            precision=replace(self.precision, scaler=choose(self.precision.device, spec.training.precision).scaler),
+            optimize=optimizing(self.optimizer(candidate), values["penalty"]),
+            steps_per_epoch=len(train),
+            penalties=penalising(values["penalty"]),
+            label_smoothing=0.0 if solved else values["label_smoothing"],
+            start=start,
+            is_solved=solved,
+            on_epoch=on_epoch,
+            leave=leave,
+            folder=folder,
+            compiling=spec.training.compile,
+            backbone=spec.backbone,
+        )
+        if network is None or not network.prefix_units:
+            return plan
+        return units.plan(plan, network, train, val, self._viewed(train, solved=solved))
+
+    def _viewed(self, train: Loader, *, solved: bool) -> str:
+        """Give ``train`` its fixed views; return why what frozen units make of them is not kept, where it is not."""
+        off = "switched off" if self.spec.training.prefix_cache == "off" else ""
+        why = "mixed images are new in every step" if train.is_mixed else off
+        if not why and train.variation != "None" and not solved:
+            count = self.spec.training.views_for(self.spec.search.trials) if train.is_random else 1
+            train.views = Views(count, self.spec.search.seed)
+        return why
+
+    def measure(self, candidate: Candidate, steps: int = 3) -> float:
+        """Return the seconds of one training epoch of ``candidate``, estimated from the median of a few steps."""
+        network = self.build(candidate, 0)
+        plan = self.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None)
+        moving = plan.optimize(network, plan.steps_per_epoch)
+        step = Step(network, plan.loss, plan.penalties(network), *moving, plan.precision, MicroBatches())
+        network.train()
+        seconds = []
+        for images, targets in islice(itertools.cycle(plan.train.epoch(1)), steps + 1):
+            begin = time.perf_counter()
+            step.run(images, targets)["task"].item()
+            seconds.append(time.perf_counter() - begin)
+        return median(seconds[1:]) * plan.steps_per_epoch
+
+    def checkpoint(self, candidate: Candidate, network: building.Network, outcome: Outcome) -> Checkpoint:
+        """Return the weights of the best epoch under the pretrained network's key names, and what they belong to."""
+        network.load_state_dict(outcome.weights)
+        chosen = {"task_options": plain(self.task.chosen)} if self.task.options else {}
+        found = {"task_facts": dict(self.task.facts())} if self.task.facts() else {}
+        expected, size = self.pretrained.preprocessing, candidate.structure.input_size
+        facts: dict[str, Json] = {
+            "candidate": candidate.to_json(),
+            "task": self.task.name,
+            "classes": list(self.dataset.classes),
+            "epoch": outcome.best_epoch,
+            "metrics": dict(outcome.epochs[(outcome.best_epoch or 1) - 1].metrics),
+            "preprocessing": {
+                "size": list(size),
+                "resize": list(self.frame(Split.VAL, size).resize),
+                "mean": list(expected.mean),
+                "std": list(expected.std),
+                "interpolation": expected.interpolation,
+            },
+            "weights": {"name": self.pretrained.weights, "sha256": self.pretrained.checksum},
+            "versions": dict(versions()),
+            **chosen,
+            **found,
+        }
+        return Checkpoint(network.original_state(), facts)
+
+
+def open_runtime(spec: StudySpec, device: str = "auto", dataset: Dataset | None = None) -> StudyRuntime:
+    """Return the runtime of a study: data checked unless given, weights in place, decisions found.
+
+    Raises:
+        UserError, SpaceError: something the study file names is missing, broken or does not fit.
+    """
+    memory_budget.keep_memory()
+    task = tasks()[spec.task]
+    _check_decisions(spec, task)
+    precision = choose(device_of(device), spec.training.precision)
+    backbone = backbones.resolve(spec.backbone)
+    if backbone.reads != task.reads:
+        raise UserError(
+            f"the task {task.name} reads {task.reads}, but {backbone.name} reads {backbone.reads}; choose another"
+        )
+    input_size = task.input_size(spec.task_options, spec.input_size, backbone)
+    beside = spec.base / Path(spec.weights).expanduser()
+    weights = str(beside) if beside.is_file() or "/" in spec.weights else spec.weights
+    dataset = dataset or formats()[spec.data_format].read(spec.data, spec.base)
+    pretrained = backbone.pretrained(weights, input_size, seed=spec.search.seed)
+    for unit in pretrained.chain:
+        unit.module.requires_grad_(False)
+    task = task.bind(spec.task_options, dataset, pretrained)
+    training = {"augmentation": spec.training.augmentation, "batch_size": spec.training.batch_size}
+    space = Space(pretrained, spec.space, task.name, training)
+    store = _store(spec, precision)
+    return StudyRuntime(spec, task, dataset, pretrained, space, precision, input_size, store)
+
+
+def _check_decisions(spec: StudySpec, task: Task) -> None:
+    if "mixing" in spec.space and not task.mixes:
+        raise UserError(f"space.mixing: inputs of the task {task.name} cannot be mixed; leave it out")
+    for name in spec.space:
+        if name in task.leaves_out:
+            raise UserError(f"space.{name}: {task.leaves_out[name]}; leave it out for the task {task.name}")
+
+
+def _store(spec: StudySpec, precision: Precision) -> FeatureStore | None:
+    if spec.training.prefix_cache == "off":
+        return None
+    folder = cache_folder() / "features" if spec.training.cache else None
+    layout = {"auto": None, "float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    budgets = memory_budget.budgets(precision.device, folder)
+    return FeatureStore(precision.device, folder, budgets, layout[spec.training.features])

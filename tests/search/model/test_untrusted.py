@@ -1,0 +1,262 @@
+"""What a model folder of a stranger may do to whoever opens it: nothing but predict."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from search.api import load_model
+from search.cli import main
+from search.errors import UserError
+from search.model import folder as model_folder
+from search.model.folder import Frame, ModelFacts, Origin, TextFrame
+from search.model.formats import model_formats
+from search.model.formats.onnx import Session
+
+FACTS = ModelFacts(
+    name="stranger",
+    study="study",
+    trial=0,
+    task="classification",
+    classes=("a", "b"),
+    words="",
+    backbone="torchvision:squeezenet1_1",
+    weights=Origin(name="none"),
+    frame=Frame(size=(4, 4), resize=(4, 4), mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bilinear"),  # type: ignore[arg-type]
+    base_size=(32, 32),
+    objective="accuracy",
+    metrics={},
+    stored={},
+    images=1,
+    dataset="",
+    dataset_fingerprint="",
+    parameters=1,
+    flops=1,
+    created="",
+    files={},
+    checks=(),
+)
+
+
+class Evil:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return os.mkdir, (str(self.place),)
+
+
+class Network(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean((2, 3))[:, :2]
+
+
+def sealed(folder: Path, facts: ModelFacts) -> Path:
+    """Finish the folder of a model as its maker would: with checksums that are right."""
+    folder.mkdir(exist_ok=True)
+    (folder / "model.json").write_text(facts.to_json())
+    (folder / "candidate.json").write_text("{}")
+    model_folder.seal(folder)
+    return folder
+
+
+def hostile_pt2(path: Path, marker: Path) -> None:
+    """Write a graph whose example inputs are a pickle that makes the folder ``marker``."""
+    whole, evil = io.BytesIO(), io.BytesIO()
+    torch.export.save(torch.export.export(Network(), (torch.zeros(1, 3, 4, 4),)), whole)
+    torch.save(Evil(marker), evil)
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w") as changed:
+        for name in source.namelist():
+            changed.writestr(name, evil.getvalue() if "sample_inputs" in name else source.read(name))
+
+
+def onnx_with(tensor_at: str, folder: Path, place: str = "initializer") -> Path:
+    """Write an ONNX file that takes four numbers from ``tensor_at``, and adds them to its input."""
+    onnx: Any = pytest.importorskip("onnx")
+    helper = onnx.helper
+    weights = onnx.TensorProto(name="w", data_type=onnx.TensorProto.FLOAT, dims=[4], data_location=1)
+    for key, value in (("location", tensor_at), ("length", "16")):
+        weights.external_data.add(key=key, value=value)
+    nodes = [helper.make_node("Add", ["inputs", "w"], ["outputs"])]
+    if place == "attribute":
+        nodes.insert(0, helper.make_node("Constant", [], ["w"], value=weights))
+    elif place == "branch":
+        inner = [helper.make_node("Constant", [], ["c"], value=weights)]
+        graph = helper.make_graph(inner, "inner", [], [helper.make_tensor_value_info("c", 1, [4])])
+        yes = helper.make_node(
+            "Constant", [], ["yes"], value=helper.make_tensor("t", onnx.TensorProto.BOOL, [], [True])
+        )
+        nodes = [yes, helper.make_node("If", ["yes"], ["w"], then_branch=graph, else_branch=graph), *nodes]
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("inputs", 1, [1, 4])],
+        [helper.make_tensor_value_info("outputs", 1, [1, 4])],
+        [weights] if place == "initializer" else [],
+    )
+    path = folder / "model.onnx"
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
+    )
+    return path
+
+
+def test_a_file_that_can_run_code_is_not_opened_unless_its_maker_is_trusted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, marker = tmp_path / "model", tmp_path / "owned"
+    folder.mkdir()
+    hostile_pt2(folder / "model.pt2", marker)
+    sealed(folder, replace(FACTS, files={"pt2": "model.pt2"}))
+    for options in ({}, {"format": "pt2"}):
+        with pytest.raises(UserError, match=r"can run any code its maker put there.*--trust.*safetensors or onnx$"):
+            load_model(folder, **options)  # type: ignore[arg-type]
+    Image.new("RGB", (8, 8)).save(tmp_path / "image.png")
+    assert main(["predict", str(folder), str(tmp_path / "image.png")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not marker.exists()
+    with pytest.raises(UserError):  # and this is what it is spared from
+        load_model(folder, trust=True)
+    assert marker.exists()
+
+
+def test_a_harmless_graph_is_opened_once_its_maker_is_trusted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    program = torch.export.export(Network(), (torch.zeros(1, 3, 4, 4),))
+    torch.export.save(program, folder / "model.pt2")
+    sealed(folder, replace(FACTS, files={"pt2": "model.pt2"}))
+    assert load_model(folder, trust=True).format == "pt2"
+    Image.new("RGB", (8, 8), (255, 0, 0)).save(tmp_path / "image.png")
+    assert main(["predict", str(folder), str(tmp_path / "image.png"), "--trust"]) == 0
+    assert "a 8" in capsys.readouterr().out  # softmax of 1 and -1
+
+
+def test_of_several_files_the_first_that_is_harmless_is_opened(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    hostile_pt2(folder / "model.pt2", tmp_path / "owned")
+    np.arange(4, dtype=np.float32).tofile(folder / "weights.bin")
+    onnx_with("weights.bin", folder)
+    sealed(folder, replace(FACTS, files={"pt2": "model.pt2", "onnx": "model.onnx"}))
+    assert load_model(folder).format == "onnx"
+    assert not (tmp_path / "owned").exists()
+
+
+def test_a_format_that_says_nothing_of_itself_is_taken_to_run_code() -> None:
+    assert {name for name, known in model_formats().items() if not known.runs_code} == {"safetensors", "onnx"}
+
+
+@pytest.mark.parametrize("options", [{}, {"trust": True}])
+def test_a_folder_that_holds_only_torchscript_is_refused(tmp_path: Path, options: dict[str, bool]) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.torchscript").write_bytes(b"anything")
+    sealed(folder, replace(FACTS, files={"torchscript": "model.torchscript"}))
+    with pytest.raises(UserError, match=r"holds only torchscript; this version opens .*: export the model again$"):
+        load_model(folder, **options)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"unknown format 'torchscript'"):
+        load_model(folder, format="torchscript", **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("place", ["initializer", "attribute", "branch"])
+@pytest.mark.parametrize(
+    "at", ["../secret.bin", "{root}/secret.bin", "link.bin", "up/secret.bin", "a/../../secret.bin"]
+)
+def test_weights_of_an_onnx_file_stay_in_its_folder(tmp_path: Path, at: str, place: str) -> None:
+    pytest.importorskip("onnxruntime")
+    np.arange(4, dtype=np.float32).tofile(tmp_path / "secret.bin")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "link.bin").symlink_to("../secret.bin")
+    (folder / "up").symlink_to("..")
+    path = onnx_with(at.format(root=tmp_path), folder, place)
+    with pytest.raises(UserError, match=r"takes weights from .*secret\.bin'|'link\.bin', outside of its folder"):
+        Session(path)
+
+
+def test_weights_beside_an_onnx_file_are_read(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    np.arange(4, dtype=np.float32).tofile(tmp_path / "weights.bin")
+    outputs = Session(onnx_with("weights.bin", tmp_path))(torch.ones(1, 4))
+    assert isinstance(outputs, torch.Tensor)
+    assert outputs.tolist() == [[1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("content", [b"", b"not protobuf", b"\x0a\xff\xff\xff\xff\x0f"])
+def test_a_file_that_is_no_onnx_is_told_in_one_line(tmp_path: Path, content: bytes) -> None:
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "model.onnx").write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot read .*model\.onnx: [^\n]*; export the model again$"):
+        Session(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "../tokenizer", "/tmp", "a/b", "a/../..", "./a", "a/"])
+def test_the_tokenizer_lies_in_the_folder_of_the_model(tmp_path: Path, name: str) -> None:
+    texts = TextFrame(length=8, folder=name)
+    folder = sealed(tmp_path / "model", replace(FACTS, frame=None, texts=texts))
+    with pytest.raises(UserError, match=r"texts\.folder must name a folder of the model's own"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../model.safetensors", "/etc/hostname", "sub/model.safetensors"])
+def test_files_of_a_model_lie_right_in_its_folder(tmp_path: Path, name: str) -> None:
+    folder = sealed(tmp_path / "model", replace(FACTS, files={"safetensors": name}))
+    with pytest.raises(UserError, match=r"files: .* is not among the files of"):
+        load_model(folder)
+
+
+def test_the_code_of_a_tokenizer_is_neither_run_nor_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("transformers")
+    from spaces import backbones  # heavy
+
+    marker = tmp_path / "owned"
+    place = tmp_path / "tokenizer"
+    place.mkdir()
+    config = {"model_type": "bert", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    sizes = {"intermediate_size": 8, "vocab_size": 20, "max_position_embeddings": 16}
+    maps = {"auto_map": {"AutoConfig": "evil.Config", "AutoModel": "evil.Model", "AutoTokenizer": ["evil.T", "evil.T"]}}
+    (place / "config.json").write_text(json.dumps(config | sizes | maps))
+    (place / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "T", **maps}))
+    (place / "evil.py").write_text(f"import os\nos.mkdir({str(marker)!r})\nclass Config: pass\nModel = T = Config\n")
+
+    def asked(*_: object) -> str:
+        raise AssertionError("nobody is asked at the terminal whether to run it")
+
+    monkeypatch.setattr("builtins.input", asked)
+    backbone: Any = backbones.resolve(f"transformers:{place}")
+    with pytest.raises(backbones.BackboneError, match="tokenizer"):
+        backbone.tokenizer()
+    network = backbone.build((1, 8))
+    assert type(network).__name__ == "BertModel"
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "entry", [{"attn_implementation": "stranger/kernel"}, {"_attn_implementation": "stranger/kernel"}]
+)
+def test_a_description_brings_no_kernels_of_the_hub(tmp_path: Path, entry: dict[str, str]) -> None:
+    pytest.importorskip("transformers")
+    from spaces import backbones  # heavy
+
+    config = {"model_type": "bert", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    sizes = {"intermediate_size": 8, "vocab_size": 20, "max_position_embeddings": 16}
+    (tmp_path / "config.json").write_text(json.dumps(config | sizes | entry))
+    network: Any = backbones.resolve(f"transformers:{tmp_path}").build((1, 8))
+    assert "stranger" not in str(network.config._attn_implementation)
