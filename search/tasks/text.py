@@ -45,17 +45,26 @@ class TextMeter(ClassificationMeter):
     def compute(self) -> Mapping[str, float]:
         return {**super().compute(), "matthews": matthews(self._confusion.double().cpu())}
 
+    def _of_counts(self, metric: str, hits: Tensor, support: Tensor, told: Tensor) -> Tensor:
+        if metric != "matthews":
+            return super()._of_counts(metric, hits, support, told)
+        return _correlation(hits.sum(dim=1), support, told)
+
 
 def matthews(confusion: Tensor) -> float:
     """Return the Matthews correlation of a confusion matrix, of several classes too; 0 where it is not defined.
 
     Gorodkin's R_K (https://doi.org/10.1016/j.compbiolchem.2004.09.006), as scikit-learn computes it.
     """
-    true, predicted = confusion.sum(dim=1), confusion.sum(dim=0)
-    total = confusion.sum()
-    agreement = confusion.diag().sum() * total - true @ predicted
-    spread = (total.square() - predicted @ predicted) * (total.square() - true @ true)
-    return float(agreement / spread.sqrt()) if spread > 0 else 0.0
+    return float(_correlation(confusion.diag().sum(), confusion.sum(dim=1), confusion.sum(dim=0)))
+
+
+def _correlation(hits: Tensor, true: Tensor, said: Tensor) -> Tensor:
+    """Return it of the right answers in all, and of true and predicted ones by class, ``(..., classes)``."""
+    total = true.sum(dim=-1)
+    agreement = hits * total - (true * said).sum(dim=-1)
+    spread = (total.square() - said.square().sum(dim=-1)) * (total.square() - true.square().sum(dim=-1))
+    return torch.where(spread > 0, agreement / spread.clamp(min=1e-12).sqrt(), torch.zeros_like(spread))
 
 
 class TextClassification(Texts):

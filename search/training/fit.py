@@ -213,7 +213,7 @@ def _epoch(step: Step, plan: TrainingPlan, number: int, progress: _Progress) -> 
     record = EpochRecord(number, losses.total, metrics, rates, losses.terms, time.perf_counter() - begin)
     progress.epochs = (*progress.epochs, record)
     if not plan.validates or _is_better(record, progress.best, plan):
-        progress.best, progress.evaluation = record, evaluator.evaluation() if plan.validates else None
+        progress.best, progress.evaluation = record, evaluator.judged(plan.objective) if plan.validates else None
         progress.weights = {name: value.detach().cpu().clone() for name, value in judged.state_dict().items()}
     return record
 

@@ -110,7 +110,7 @@ class _Run(Seat):
         record = EpochRecord(number, total, dict(self.evaluator.compute()), rates, dict(self.sums), seconds)
         self.epochs = (*self.epochs, record)
         if self._is_better(record):
-            self.best, self.evaluation = record, self.evaluator.evaluation()
+            self.best, self.evaluation = record, self.evaluator.judged(plan.objective)
             self.weights = stack.weights(place)
         try:
             self.verdict = plan.on_epoch(record)
