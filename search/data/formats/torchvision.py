@@ -63,7 +63,7 @@ class Torchvision(Format):
             fetch = partial(_image, opened)
             labels = [_label(opened, index) for index in range(len(opened))]
             texts = [classes[label] if classes and label < len(classes) else str(label) for label in labels]
-            places = range(len(texts))
+            places = list(range(len(texts)))
             if options.limit is not None:
                 places = splits.draw([(text,) for text in texts], options.limit, options.seed)
             source = f"{options.dataset}.{split or 'all'}"
