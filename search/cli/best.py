@@ -26,11 +26,11 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
         raise typer.Exit(1)
     if as_json:
         front = {"front": [plain(trial) for trial in record.front]} if len(record.objectives) > 1 else {}
-        print_json(plain(best) | front)
+        print_json(plain(best) | {"tied": [trial.number for trial in record.tied]} | front)
         return
     screen = console()
-    screen.print(f"[bold]Trial {best.number}[/bold]: {best.words}", soft_wrap=True)
-    screen.print(tables.gain_words(record), soft_wrap=True)
+    _outcome.show_headline(screen, record)
+    _outcome.show_warnings(screen, record)
     if best.size is not None:
         screen.print(
             f"{theme.count(best.size.parameters)} parameters ({theme.count(best.size.trained)} trained), "

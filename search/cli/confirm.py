@@ -90,6 +90,7 @@ def command(
 def _show(record: StudyRecord, screen: Console) -> None:
     from rich.table import Table
 
+    from search.cli import _outcome
     from search.report import confirmed
 
     lines = confirmed.lines(record)
@@ -102,6 +103,7 @@ def _show(record: StudyRecord, screen: Console) -> None:
         screen.print(table)
     for sentence in confirmed.sentences(record):
         screen.print(sentence, markup=False, soft_wrap=True)
+    _outcome.show_warnings(screen, record)
 
 
 def _shares(text: str) -> tuple[float, ...]:

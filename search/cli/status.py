@@ -97,20 +97,22 @@ def _page(engine: Engine, name: str) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    from search.report import confirmed, tables, theme
+    from search.report import confirmed, headline, tables, theme
     from search.store import reading, workers
 
     record = reading.load_study(engine, name, epochs=False)
     progress, pace = reading.progress(engine, name), workers.pace(engine, name)
-    metric = theme.metric_name(record.metric)
+    metric, winner = theme.metric_name(record.metric), headline.winner_name(record)
+    tied = f" ({winner})" if winner else ""
     lines = [
         Text.assemble((name, "bold"), f"  {record.backbone} ({record.weights}) on {record.dataset.name}"),
         Text(tables.states(record) + " The study has been stopped." * progress.stopping),
-        Text(f"best {metric} {theme.number(progress.best)}, plain recipe {theme.number(progress.baseline)}"),
+        Text(f"best {metric} {theme.number(progress.best)}{tied}, plain recipe {theme.number(progress.baseline)}"),
     ]
     if pace.trials_per_hour is not None:
         lines.append(Text(f"{pace.trials_per_hour:.3g} trials an hour"))
     lines += [Text(line) for line in confirmed.sentences(record)]
+    lines += [Text(line, style="yellow") for line in tables.warnings(record)]
     present = workers.present(engine, name)
     waiting = [trial for trial in record.trials if trial.state is TrialState.WAITING]
     lines += [Text(f"trial {one.number} waits for a worker, after {one.attempts} attempts") for one in waiting]

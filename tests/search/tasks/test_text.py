@@ -142,7 +142,7 @@ def test_every_pooling_overfits_a_few_texts(tmp_path: Path, kind: str, pooling: 
 def test_the_plain_recipe_is_that_of_the_field_and_sizes_are_told(tmp_path: Path) -> None:
     runtime = opened(tmp_path, "text", reviews(tmp_path))
     plain = runtime.space.baseline()
-    assert "AdamW lr 5e-05, cosine" in runtime.space.words(plain)
+    assert "AdamW lr 5e-5, cosine" in runtime.space.words(plain)
     assert plain.structure.input_size == (1, 32)
     assert study_record(runtime).dataset.inputs == "tokens"
     assert study_record(runtime).dataset.samples() == {"train": 12, "val": 4}
