@@ -82,7 +82,8 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
 
 def _planned(plan: TrainingPlan, network: Network, key: Mapping[str, Json]) -> TrainingPlan:
     """Return ``plan`` as the refit's options say."""
-    plan = replace(plan, epochs=key["epochs"], validates=key["data"] != JOINED)
+    epochs = plan.epochs if plan.is_solved else key["epochs"]
+    plan = replace(plan, epochs=epochs, validates=key["data"] != JOINED)
     if not key["ema"]:
         return plan
     average = averaging.moving_average(network, plan.epochs * plan.steps_per_epoch)
