@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
-from search import partial_files
+from search.artifacts import partial_files
 from search.data import decoding
 from search.data.images import FileImage
 from search.errors import UserError
