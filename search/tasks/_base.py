@@ -22,6 +22,7 @@ from search.data.targets import Targets
 from search.errors import UserError
 from search.records.study import Evaluation, Json
 from search.tasks import _bootstrap
+from search.tasks._linear_probe import Solved
 from search.tasks._prediction import Difference, InputInfo, Prediction, PredictOptions, ScoredLabel
 from spaces.backbones._base import Backbone, Preprocessing, Pretrained
 from spaces.heads import Features, HeadChoice
@@ -186,6 +187,19 @@ class Task(ABC):
 
         Class indices ``(N,)`` are class probabilities ``(N, classes)`` after mixup.
         """
+
+    def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
+        """Return the best weights of the head's last linear layer for ``features`` ``(N, D)`` in front of it.
+
+        None, as by default, where it is not one layer that can be solved. A task whose heads are to start so is named
+        by the decision ``head_start``.
+
+        Args:
+            targets: those of the N samples, as ``targets`` gives them.
+            outputs: of the layer.
+            weights: what a sample of each class counts ``(classes,)``; None: all the same.
+        """
+        return None
 
     @abstractmethod
     def evaluator(self, classes: tuple[str, ...], device: Any) -> Evaluator:

@@ -13,6 +13,7 @@ from search.records.study import ClassResult, Evaluation, Mistake
 from search.tasks._base import Evaluator, Task
 from search.tasks._bootstrap import by_group, mean_of, share
 from search.tasks._calibration import BINS, expected_calibration_error
+from search.tasks._linear_probe import Solved, solve_classes
 from search.tasks._prediction import ScoredLabel
 from spaces.heads import Features, HeadChoice, vector_head
 
@@ -143,6 +144,9 @@ class Classification(Task):
 
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
         return F.cross_entropy(outputs, targets, label_smoothing=label_smoothing)
+
+    def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
+        return solve_classes(features, targets, outputs, weights)
 
     def evaluator(self, classes: tuple[str, ...], device: torch.device) -> ClassificationMeter:
         return ClassificationMeter(classes, device)

@@ -15,6 +15,7 @@ from search.data.sample import Dataset, Sample, Split
 from search.records.study import ClassResult, Evaluation, Measured, Picture
 from search.tasks._base import Evaluator, Task
 from search.tasks._bootstrap import average_precision, mean_of, share
+from search.tasks._linear_probe import Solved, solve_labels
 from search.tasks._prediction import ScoredLabel
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, vector_head
@@ -200,6 +201,9 @@ class Multilabel(Task):
 
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
         return _loss(outputs, targets * (1 - label_smoothing) + label_smoothing / 2, self._weight).mean()
+
+    def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
+        return solve_labels(features, targets, self._weight)
 
     def evaluator(self, classes: tuple[str, ...], device: torch.device) -> MultilabelMeter:
         return MultilabelMeter(classes, self.chosen.threshold, self._weight)
