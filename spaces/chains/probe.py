@@ -163,7 +163,7 @@ _NORMS = {
 }
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types here
     """Counts floating-point operations by torch's own formulas, as its ``FlopCounterMode`` does.
 
     Five times quicker: that one takes every operation apart to see whether something in it counts, and fake tensors
@@ -171,7 +171,7 @@ class _Counter(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.flops = 0
 
     def __torch_dispatch__(
