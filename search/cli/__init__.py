@@ -6,6 +6,7 @@ command's module loads torch, so that ``ftsearch --help`` answers at once.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -89,12 +90,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     from search.errors import FinetuneError
     from spaces.errors import SpaceError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     if argv is None:
         _hide_password()
     try:
         build_app()(args=None if argv is None else list(argv), prog_name="ftsearch")
-    except SystemExit as stop_signal:
-        return stop_signal.code if isinstance(stop_signal.code, int) else 1
+    except SystemExit as exiting:
+        return exiting.code if isinstance(exiting.code, int) else 1
     except (FinetuneError, SpaceError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return getattr(error, "exit_code", 2)

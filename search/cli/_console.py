@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from search.store import DEFAULT_URL
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from search.store.connection import Engine
 
@@ -37,12 +39,22 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON, for pro
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console: colours on a terminal, plain text elsewhere, never cut to a pipe's 80 columns."""
+    """Return a console: colours on a terminal, plain text elsewhere, never cut to a pipe's 80 columns.
+
+    What stands in square brackets is no markup: names of files and classes may hold some.
+    """
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else 160
-    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
+    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False, markup=False)
+
+
+def styled(*parts: str | tuple[str, str]) -> Text:
+    """Return text of which the parts that come with a style, ``("Next:", "bold")``, have it."""
+    from rich.text import Text
+
+    return Text.assemble(*parts)
 
 
 def print_json(data: object) -> None:
@@ -61,27 +73,19 @@ def print_json(data: object) -> None:
 
 
 def storage_url(given: str | None) -> str:
-    """Return the URL of the store: what was given (or stands in ``FTSEARCH_STORAGE``), else SQLite under ``runs/``."""
+    """Return the URL of the store: the one given, else ``FTSEARCH_STORAGE``, else SQLite under ``runs/``."""
     return given or DEFAULT_URL
 
 
-def open_store(given: str | None, *, must_exist: bool = True) -> Engine:
-    """Return the store's engine, its schema up to date.
+def open_store(given: str | None) -> AbstractContextManager[Engine]:
+    """Return the context of the existing store's engine, its schema up to date.
 
     Raises:
-        NotFoundError: ``must_exist`` and there is no such SQLite file.
+        NotFoundError: there is no such SQLite file.
     """
-    from search.errors import NotFoundError
-    from search.store import connection, migrate
+    from search.store.opening import opened
 
-    url = storage_url(given)
-    if must_exist and url.startswith("sqlite:///"):
-        path = Path(url.removeprefix("sqlite:///"))
-        if not path.exists():
-            raise NotFoundError(f"no store at {path}; start a study with `ftsearch run`, or say where with --storage")
-    engine = connection.connect(url)
-    migrate.upgrade(engine)
-    return engine
+    return opened(storage_url(given), must_exist=True)
 
 
 def seconds_of(option: str, text: str | None) -> float | None:
@@ -107,11 +111,12 @@ def study_name(study: str) -> str:
     if study.endswith((".yaml", ".yml")):
         import yaml
 
+        from search.data import yaml_documents
         from search.errors import UserError
 
         try:
-            data = yaml.safe_load(Path(study).read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
+            data = yaml_documents.load(Path(study).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"cannot read the study file {study}: {reason}") from error
         if not isinstance(data, dict) or not isinstance(data.get("name"), str):

@@ -16,7 +16,8 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
     from search.report.plain import plain
     from search.store import reading
 
-    record = reading.load_study(open_store(storage), study_name(study), epochs=False)
+    with open_store(storage) as engine:
+        record = reading.load_study(engine, study_name(study), epochs=False)
     best = record.best
     if best is None:
         broken = any(trial.broken for trial in record.trials)

@@ -50,13 +50,12 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     from search.cli import _progress
-    from search.cli._console import console, open_store, print_json, storage_url, study_name
+    from search.cli._console import console, print_json, storage_url, study_name
     from search.lifecycle import confirm
     from search.report import confirmed
     from search.workers.launchers import Placement
 
     shares = _shares(fractions)
-    open_store(storage).dispose()
     screen = console(stderr=as_json)
     with _progress.show(screen, "training") as observer:
         record = confirm.confirm_study(
@@ -103,7 +102,7 @@ def _show(record: StudyRecord, screen: Console) -> None:
             table.add_row(*line)
         screen.print(table)
     for sentence in confirmed.sentences(record):
-        screen.print(sentence, markup=False, soft_wrap=True)
+        screen.print(sentence, soft_wrap=True)
     _outcome.show_warnings(screen, record)
 
 

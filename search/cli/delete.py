@@ -27,12 +27,12 @@ def command(
     from search.errors import UserError
     from search.store import reading, workers
 
-    engine = open_store(storage)
     name = study_name(study)
-    progress = reading.progress(engine, name)
-    count = sum(progress.states.values())
-    active = [worker.name for worker in workers.present(engine, name) if worker.silent_s < 60]
-    place = reading.artifacts_of(engine, name)
+    with open_store(storage) as engine:
+        progress = reading.progress(engine, name)
+        count = sum(progress.states.values())
+        active = [worker.name for worker in workers.present(engine, name) if worker.silent_s < 60]
+        place = reading.artifacts_of(engine, name)
     where = f" and its checkpoints in {artifacts or place[0]}" if place and not keep_artifacts else ""
     question = f"Delete {name} with its {count} trials{where}?"
     if active:
@@ -44,4 +44,4 @@ def command(
         except typer.Abort:
             raise UserError("nothing was deleted; --yes deletes without asking") from None
     delete_study(name, storage=storage_url(storage), artifacts=artifacts, keep_artifacts=keep_artifacts)
-    console().print(f"{name} is deleted", markup=False)
+    console().print(f"{name} is deleted")

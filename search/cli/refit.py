@@ -43,12 +43,11 @@ def command(
 
     from search.api import refit_study
     from search.cli import _progress
-    from search.cli._console import console, open_store, print_json, storage_url, study_name
+    from search.cli._console import console, print_json, storage_url, study_name
     from search.errors import RunError
     from search.records.study import TrialState
     from search.report import confirmed
 
-    open_store(storage).dispose()
     screen = console(stderr=as_json)
     with _progress.show(screen, "refit") as observer:
         record, refit = refit_study(
@@ -72,5 +71,5 @@ def command(
     if refit.state is not TrialState.COMPLETE:
         screen.print("Stopped early; the same command goes on from its last checkpoint.", soft_wrap=True)
         return
-    screen.print(confirmed.final(record, refit), markup=False, soft_wrap=True)
-    screen.print(f"Weights: {refit.checkpoint} among the study's checkpoints", markup=False, soft_wrap=True)
+    screen.print(confirmed.final(record, refit), soft_wrap=True)
+    screen.print(f"Weights: {refit.checkpoint} among the study's checkpoints", soft_wrap=True)

@@ -37,16 +37,16 @@ def command(
 
     if watch and (as_json or study is None):
         raise UserError("--watch shows one study on a terminal: name it, and leave --json out")
-    engine = open_store(storage)
     screen = console()
-    if study is None:
-        show_studies(screen, reading.list_studies(engine), as_json=as_json)
-    elif as_json:
-        print_json(_data(engine, study_name(study)))
-    elif watch:
-        _watch(screen, engine, study_name(study), seconds_of("--every", every) or 2.0)
-    else:
-        screen.print(_page(engine, study_name(study)))
+    with open_store(storage) as engine:
+        if study is None:
+            show_studies(screen, reading.list_studies(engine), as_json=as_json)
+        elif as_json:
+            print_json(_data(engine, study_name(study)))
+        elif watch:
+            _watch(screen, engine, study_name(study), seconds_of("--every", every) or 2.0)
+        else:
+            screen.print(_page(engine, study_name(study)))
 
 
 def _watch(screen: Console, engine: Engine, name: str, seconds: float) -> None:

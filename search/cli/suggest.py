@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from search.cli._console import JsonOption, StorageOption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from search.new_study.suggest import NewData, Suggestion
 
 SECTION, ORDER = "Search", 1
 
@@ -31,43 +36,43 @@ def command(
     from search.cli._console import console, open_store, print_json
     from search.errors import UserError
     from search.new_study import suggest
-    from search.report import theme
     from spaces import backbones
 
     if count < 1:
         raise UserError(f"--count must be at least 1, got {count}")
-    engine = open_store(storage)
-    data = suggest.describe(folder, task)
-    dataset, traits = data.record, data.traits
-    named = backbones.resolve(backbone).name if backbone else None
-    found = suggest.suggest(engine, traits, count, backbone=named)
-    if as_json:
-        print_json([_plain(one) for one in found])
-    else:
-        screen = console()
-        what = f"{data.recognised.task}, {traits.images} training {dataset.noun}, {traits.classes} {dataset.outputs}"
-        screen.print(f"{dataset.name}: {data.recognised.why}: {what}", markup=False, soft_wrap=True)
-        for one in found:
-            gain = "" if one.gain is None else f", {theme.signed(one.gain)} against the plain recipe"
-            how = "confirmed" if one.confirmed else "seen once"
-            screen.print(
-                f"{one.study} trial {one.trial} (data {one.apart:.2f} apart; {theme.metric_name(one.metric)} "
-                f"{theme.number(one.value)} there{gain}, {how}): {one.words}",
-                markup=False,
-                soft_wrap=True,
+    with open_store(storage) as engine:
+        data = suggest.describe(folder, task)
+        named = backbones.resolve(backbone).name if backbone else None
+        found = suggest.suggest(engine, data.traits, count, backbone=named)
+        if as_json:
+            print_json([_plain(one) for one in found])
+        else:
+            _print(data, found)
+        if output is not None:
+            path = suggest.write(output, found, data, engine)
+            console(stderr=as_json).print(
+                f"Wrote {path} and {len(found)} candidates. Next: ftsearch plan {path}", soft_wrap=True
             )
-    if output is not None:
-        path = suggest.write(output, found, data, engine)
-        console(stderr=as_json).print(
-            f"Wrote {path} and {len(found)} candidates. Next: ftsearch plan {path}", soft_wrap=True
+
+
+def _print(data: NewData, found: Sequence[Suggestion]) -> None:
+    from search.cli._console import console
+    from search.report import theme
+
+    screen, dataset, traits = console(), data.record, data.traits
+    what = f"{data.recognised.task}, {traits.images} training {dataset.noun}, {traits.classes} {dataset.outputs}"
+    screen.print(f"{dataset.name}: {data.recognised.why}: {what}", soft_wrap=True)
+    for one in found:
+        gain = "" if one.gain is None else f", {theme.signed(one.gain)} against the plain recipe"
+        how = "confirmed" if one.confirmed else "seen once"
+        screen.print(
+            f"{one.study} trial {one.trial} (data {one.apart:.2f} apart; {theme.metric_name(one.metric)} "
+            f"{theme.number(one.value)} there{gain}, {how}): {one.words}",
+            soft_wrap=True,
         )
 
 
-def _plain(one: object) -> dict[str, object]:
+def _plain(one: Suggestion) -> dict[str, object]:
     from dataclasses import asdict
 
-    from search.new_study.suggest import Suggestion
-
-    if not isinstance(one, Suggestion):
-        raise TypeError(f"expected a Suggestion, got {type(one).__name__}")
     return {**asdict(one), "candidate": one.candidate.to_json()}

@@ -17,25 +17,23 @@ def command(
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print as CSV, a column a parameter.")] = False,
 ) -> None:
-    import csv
     import sys
 
     from search.cli import _outcome
     from search.cli._console import console, open_store, print_json, study_name
     from search.errors import UserError
     from search.report.plain import plain, rows
+    from search.report.spreadsheet import write_table
     from search.store import reading
 
     if as_json and as_csv:
         raise UserError("--json and --csv exclude each other; give one of them")
-    record = reading.load_study(open_store(storage), study_name(study), epochs=False)
+    with open_store(storage) as engine:
+        record = reading.load_study(engine, study_name(study), epochs=False)
     if as_json:
         print_json([plain(trial) for trial in record.trials])
     elif as_csv:
-        found = rows(record)
-        writer = csv.DictWriter(sys.stdout, fieldnames=list(found[0]) if found else ["number", "state", "value"])
-        writer.writeheader()
-        writer.writerows(found)
+        write_table(sys.stdout, rows(record))
     else:
         console().print(_outcome.ranking_table(record))
         _outcome.show_front(console(), record)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search.artifacts import ArtifactStore
+from search.artifacts.stores import ArtifactStore
 from search.errors import NotFoundError
 from search.lifecycle.artifact_places import study_artifacts
 from search.lifecycle.open import checked_runtime, read_study, stored_spec, writable
@@ -18,8 +18,9 @@ from search.report import page
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import StudyRuntime
 from search.spec.study_spec import StudySpec
-from search.store import DEFAULT_URL, connection, migrate, reading, repeats, writing
+from search.store import DEFAULT_URL, reading, repeats, writing
 from search.store.connection import Engine, Patience
+from search.store.opening import opened
 from search.trials.observer import Observer, Silent
 from search.workers import launchers, retraining
 from search.workers.launchers import LaunchPlan, Placement
@@ -69,15 +70,15 @@ def run_study(
     artifacts: str | None = None,
     placement: Placement | None = None,
 ) -> StudyResult:
-    """Create the study, or continue it, and run trials until it has as many as it shall have.
+    """Create the study, or continue it, and run trials until it has the number it is to have.
 
     Args:
         study: path of a study file, or its content as a mapping.
         storage: SQLAlchemy URL of the database.
-        trials: how many trials the study shall have in the end; the study file's number by default.
+        trials: the number of trials the study is to have in the end; the study file's by default.
         timeout_s: seconds after which no further trial starts.
         workers: processes; 1 runs trials in this one. By default as many as this machine has GPUs, at least 1.
-        observer: told of trials and epochs as they happen.
+        observer: notified of trials and epochs as they happen.
         folder: where logs and the report go, one folder a study, and checkpoints too unless ``artifacts``.
         artifacts: where a new study's checkpoints go: a folder that all workers reach, or ``s3://BUCKET/PREFIX``.
         placement: which launcher runs workers, and how.
@@ -92,9 +93,7 @@ def run_study(
     seconds = timeout_s if timeout_s is not None else spec.search.timeout
     watching = observer or Silent()
     stop_signal = StopSignal()
-    engine = connection.connect(storage, Patience(spec.faults.database_timeout, stop_signal))
-    try:
-        migrate.upgrade(engine)
+    with opened(storage, Patience(spec.faults.database_timeout, stop_signal)) as engine:
         place = writable(Path(folder) / spec.name)
         runtime = replace(checked_runtime(spec, device), progress=watching.preparing)
         writing.create_study(engine, study_record(runtime))
@@ -114,8 +113,6 @@ def run_study(
         record = reading.load_study(engine, spec.name)
         path = page.write((record,), place / "report.html") if report else None
         return StudyResult(record, path, _why_stopped(record, spec, stop_signal))
-    finally:
-        engine.dispose()
 
 
 def join_study(
@@ -151,37 +148,32 @@ def join_study(
     parent = os.environ.get(PARENT_VARIABLE)
     stop_signal = StopSignal(parent=int(parent) if parent else None)
     patience = Patience(leave=stop_signal)
-    with obeying_signals(stop_signal):
-        engine = connection.connect(storage, patience, wait=idle_exit_s > 0)
-        try:
-            migrate.upgrade(engine)
-            stored = _awaited(engine, name, idle_exit_s, stop_signal)
-            if stored is None:
-                return
-            spec = stored_spec(stored, data)
-            if lease_s is not None:
-                spec = replace(spec, faults=replace(spec.faults, lease=lease_s))
-            patience.seconds = spec.faults.database_timeout
-            place = writable(folder or Path("runs") / spec.name)
-            artifact_store, key = study_artifacts(engine, spec.name, str(place.absolute()), artifacts)
-            runtime = checked_runtime(spec, device)
-            writing.check_same(engine, study_record(runtime))
-            watching = observer or Silent()
-            _work_here(
-                runtime,
-                engine,
-                storage,
-                place,
-                watching,
-                stop_signal,
-                artifact_store,
-                key,
-                proxy,
-                idle_exit_s,
-                name=name,
-            )
-        finally:
-            engine.dispose()
+    with obeying_signals(stop_signal), opened(storage, patience, wait=idle_exit_s > 0) as engine:
+        stored = _awaited(engine, name, idle_exit_s, stop_signal)
+        if stored is None:
+            return
+        spec = stored_spec(stored, data)
+        if lease_s is not None:
+            spec = replace(spec, faults=replace(spec.faults, lease=lease_s))
+        patience.seconds = spec.faults.database_timeout
+        place = writable(folder or Path("runs") / spec.name)
+        artifact_store, key = study_artifacts(engine, spec.name, str(place.absolute()), artifacts)
+        runtime = checked_runtime(spec, device)
+        writing.check_same(engine, study_record(runtime))
+        watching = observer or Silent()
+        _work_here(
+            runtime,
+            engine,
+            storage,
+            place,
+            watching,
+            stop_signal,
+            artifact_store,
+            key,
+            proxy,
+            idle_exit_s,
+            name=name,
+        )
 
 
 def _work_here(
@@ -211,7 +203,7 @@ def _work_here(
 
 
 def _awaited(engine: Engine, name: str, patience_s: float, stop_signal: StopSignal) -> StudyRecord | None:
-    """Return the study ``name``, waiting until somebody has created it; None when told to leave meanwhile."""
+    """Return the study ``name``, waiting until it has been created; None when asked to stop meanwhile."""
     end = time.monotonic() + patience_s
     while True:
         try:
@@ -225,7 +217,7 @@ def _awaited(engine: Engine, name: str, patience_s: float, stop_signal: StopSign
 
 
 def _data_of(spec: StudySpec) -> Path | None:
-    """Return where the data lies when it has a path: workers of another study file's folder need it whole."""
+    """Return the absolute path of the data, if it has one: workers may start in another folder."""
     path = getattr(spec.data, "path", None)
     return None if path is None else (spec.base / Path(str(path)).expanduser()).absolute()
 

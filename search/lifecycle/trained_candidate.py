@@ -1,4 +1,4 @@
-"""A trained candidate, made anew from its checkpoint, and what it gives for its study's validation samples."""
+"""A trained candidate, rebuilt from its checkpoint, and its outputs for its study's validation samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from search.artifacts import ArtifactStore
+from search.artifacts.stores import ArtifactStore
 from search.data import augment
 from search.data.assembly import cache_folder
 from search.data.formats import formats

@@ -49,7 +49,7 @@ def parse_spec(text: str, *, source: str = "study file", base: Path | None = Non
     except yaml_lines.NotYamlError as error:
         raise SpecError(f"{source}:{error.line}: not valid YAML: {error}") from error
     if not isinstance(raw, dict):
-        raise SpecError(f"{source}: expected a mapping with the keys name, data, backbone ..., got {raw!r}")
+        raise SpecError(f"{source}: expected a mapping with the keys name, data, backbone ..., got {raw!r:.60}")
     faults = [(line, f"{key}: the key is given twice") for key, line in lines.doubled]
     try:
         spec = from_data(raw, text=text, base=base)
@@ -162,7 +162,7 @@ def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def format_of(path: str, task: Json) -> str:
-    """Return the format that ``path`` stands for: of those the task takes, the one its ending is of, else the first."""
+    """Return the format of ``path``: of those the task takes, the one with its suffix, else the first."""
     known = tasks().get(task if isinstance(task, str) else "", tasks()["classification"]).formats
     fitting = (name for name in known if formats()[name].suffixes and path.lower().endswith(formats()[name].suffixes))
     return next(fitting, known[0])

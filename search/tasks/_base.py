@@ -22,6 +22,7 @@ from search.data.targets import Targets
 from search.errors import UserError
 from search.records.study import Evaluation, Json
 from search.tasks import _bootstrap
+from search.tasks._linear_probe import Solved
 from search.tasks._prediction import Difference, InputInfo, Prediction, PredictOptions, ScoredLabel
 from spaces.backbones._base import Backbone, Preprocessing, Pretrained
 from spaces.heads import Features, HeadChoice
@@ -47,7 +48,7 @@ class Evaluator(ABC):
 
     @property
     def samples(self) -> int:
-        """How many validation samples were taken, where ``resampled`` knows how to count them anew; 0 by default."""
+        """Number of validation samples, where ``resampled`` can draw them again; 0 by default."""
         return 0
 
     def resampled(self, metric: str, weights: Tensor) -> Tensor:
@@ -87,8 +88,8 @@ class Task(ABC):
         leaves_out: names of decisions that make no sense for it, with the reason in words for people.
         stacks: whether heads made of plain layers may be trained at once: ``loss`` runs under ``torch.func.vmap``.
         hub_task: what model hubs call it, ``image-classification``; empty where they have no word for it.
-        quantises: whether a study may ask what its networks lose in int8: they take images and give one tensor.
-        tells: what a finished model says of an input: ``answers`` (classes or numbers), ``boxes``, ``masks`` or
+        quantises: whether its networks can be converted to int8: they take images and give one tensor.
+        tells: kind of a finished model's predictions: ``answers`` (classes or numbers), ``boxes``, ``masks`` or
             ``tags``.
         means: what a network's outputs are, for its model card.
         output_names: of the tensors that a file with the network's graph gives; ``varying`` the axes of its input
@@ -186,6 +187,19 @@ class Task(ABC):
 
         Class indices ``(N,)`` are class probabilities ``(N, classes)`` after mixup.
         """
+
+    def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
+        """Return the best weights of the head's last linear layer for ``features`` ``(N, D)`` in front of it.
+
+        None, as by default, where it is not one layer that can be solved. A task whose heads are to start so is named
+        by the decision ``head_start``.
+
+        Args:
+            targets: those of the N samples, as ``targets`` gives them.
+            outputs: of the layer.
+            weights: what a sample of each class counts ``(classes,)``; None: all the same.
+        """
+        return None
 
     @abstractmethod
     def evaluator(self, classes: tuple[str, ...], device: Any) -> Evaluator:

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from search.records.study import ClassResult, Evaluation, Mistake
 from search.tasks._base import Evaluator, Task
 from search.tasks._bootstrap import by_group, mean_of, share
 from search.tasks._calibration import BINS, expected_calibration_error
+from search.tasks._linear_probe import Solved, solve_classes
 from search.tasks._prediction import ScoredLabel
 from spaces.heads import Features, HeadChoice, vector_head
 
@@ -43,7 +43,8 @@ class ClassificationMeter(Evaluator):
         losses = F.cross_entropy(outputs, targets, reduction="none")
         self._rows.append((confidence, predicted, targets, losses))
         self._collect(confidence, predicted, targets)
-        self._confusion += multiclass_confusion_matrix(predicted, targets, len(self._classes), validate_args=False)
+        count = len(self._classes)
+        self._confusion += torch.bincount(targets * count + predicted, minlength=count**2).reshape(count, count)
         self._loss += losses.sum().double()
 
     def _collect(self, confidence: Tensor, predicted: Tensor, targets: Tensor) -> None:
@@ -143,6 +144,9 @@ class Classification(Task):
 
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
         return F.cross_entropy(outputs, targets, label_smoothing=label_smoothing)
+
+    def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
+        return solve_classes(features, targets, outputs, weights)
 
     def evaluator(self, classes: tuple[str, ...], device: torch.device) -> ClassificationMeter:
         return ClassificationMeter(classes, device)

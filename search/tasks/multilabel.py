@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics.functional.classification import binary_average_precision
 
 from search.data.cache import Frame
 from search.data.sample import Dataset, Sample, Split
 from search.records.study import ClassResult, Evaluation, Measured, Picture
 from search.tasks._base import Evaluator, Task
 from search.tasks._bootstrap import average_precision, mean_of, share
+from search.tasks._linear_probe import Solved, solve_labels
 from search.tasks._prediction import ScoredLabel
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, vector_head
@@ -25,10 +25,10 @@ _PICTURES = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How labels are learnt and told.
+    """How labels are learnt and predicted.
 
     Attributes:
-        threshold: probability from which on a label is said to be there; average precision does without.
+        threshold: probability from which a label is predicted; average precision does not use it.
         balance: weigh the presence of each label by how rare it is in training (at most 100 times); helps rare ones.
     """
 
@@ -121,6 +121,9 @@ class MultilabelMeter(Evaluator):
 
     def _precisions(self, outputs: Tensor, targets: Tensor) -> dict[int, float]:
         """Return the average precision of each label that some sample has: it is not defined for others."""
+        # Two seconds of CPU that only this task needs.
+        from torchmetrics.functional.classification import binary_average_precision  # noqa: PLC0415
+
         scores, there = outputs.sigmoid(), (targets > 0.5).long()
         return {
             place: float(binary_average_precision(scores[:, place], there[:, place], validate_args=False))
@@ -198,6 +201,9 @@ class Multilabel(Task):
 
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
         return _loss(outputs, targets * (1 - label_smoothing) + label_smoothing / 2, self._weight).mean()
+
+    def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
+        return solve_labels(features, targets, self._weight)
 
     def evaluator(self, classes: tuple[str, ...], device: torch.device) -> MultilabelMeter:
         return MultilabelMeter(classes, self.chosen.threshold, self._weight)

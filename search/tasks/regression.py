@@ -15,6 +15,7 @@ from search.data.sample import Dataset, Sample, Split
 from search.errors import DataError
 from search.records.study import Evaluation, Json, Measured, Picture
 from search.tasks._base import Evaluator, Task
+from search.tasks._linear_probe import Solved, solve_numbers
 from search.tasks._prediction import ScoredLabel
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, vector_head
@@ -187,6 +188,10 @@ class Regression(Task):
                 return far.abs().mean()
             case "huber":
                 return F.huber_loss(far, torch.zeros_like(far), delta=self.chosen.huber_delta)
+
+    def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
+        """Return ridge regression of the standardised targets, whatever the task's loss."""
+        return solve_numbers(features, (targets.cpu() - self.mean) / self.deviation)
 
     def evaluator(self, classes: tuple[str, ...], device: torch.device) -> RegressionMeter:
         return RegressionMeter(classes, self)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search.data.sample import Dataset, Split
+from search.tasks._linear_probe import Solved, solve_classes
 from search.tasks._prediction import ScoredLabel
 from search.tasks._texts import Texts, Truncation, check_length
 from search.tasks.classification import ClassificationMeter, likeliest
@@ -99,6 +100,9 @@ class TextClassification(Texts):
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
         weight = None if self._weight is None else self._weight.to(outputs)
         return F.cross_entropy(outputs, targets, weight, label_smoothing=label_smoothing)
+
+    def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
+        return solve_classes(features, targets, outputs, self._weight if weights is None else weights)
 
     def evaluator(self, classes: tuple[str, ...], device: torch.device) -> TextMeter:
         return TextMeter(classes, device)

@@ -17,6 +17,7 @@ from search.errors import TrialError
 from search.records.study import EpochRecord, Evaluation, Json, Verdict
 from search.tasks._base import Task
 from search.training import checkpoint as files
+from search.training.averaging import moving_average
 from search.training.balance import weighted
 from search.training.compiling import Compiled, Mode
 from search.training.epoch import Batch, Forward, LeaveError, Penalties, Step, train, validate, whole
@@ -36,6 +37,16 @@ class Epochs(Protocol):
         """Return the batches of epoch ``number``, counted from 1."""
 
 
+class Start(Protocol):
+    """Gives a network the weights that it starts with."""
+
+    def __call__(self, network: nn.Module) -> Mapping[str, Json]:
+        """Set them in place; return what the record shall say of that."""
+
+    def weighing(self, weights: Tensor) -> Start:
+        """Return the same for samples that count by their class, ``weights`` ``(classes,)``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlan:
     """All that decides how a network is trained.
@@ -49,11 +60,12 @@ class TrainingPlan:
         folder: where checkpoints for resuming go; None writes none.
         micro_batch: most samples that fitted in memory before; None when nobody has run out of it.
         validates: false where nothing is left to validate on: the last epoch's weights are the best there are.
-        average: a moving average of the network's weights, kept up by ``optimize``'s optimiser; validated, kept and
-            returned in its place.
+        averages: whether a moving average of the weights is validated, kept and returned in place of the last ones.
         class_weights: what a sample of each class counts ``(classes,)``; None: all the same.
         forward: how the network runs on what ``train`` and ``val`` give: from its input, or from behind its prefix.
         facts: asked at the end for what else the trial's record shall say.
+        start: gives the network the weights it starts with; None leaves them as they are.
+        is_solved: that is all the training there is, and one epoch at a learning rate of 0 takes its measure.
         compiling: whether training steps are compiled; ``backbone`` names what shares the experience with it.
     """
 
@@ -76,9 +88,11 @@ class TrainingPlan:
     micro_batch: int | None = None
     class_weights: Tensor | None = None
     validates: bool = True
-    average: AveragedModel | None = None
+    averages: bool = False
     forward: Forward = whole
     facts: Callable[[], Mapping[str, Json]] = dict
+    start: Start | None = None
+    is_solved: bool = False
     compiling: Mode = "off"
     backbone: str = ""
 
@@ -98,7 +112,7 @@ class Outcome:
         best_epoch: epoch of the best objective, counted from 1; None when none finished.
         weights: the network's state dict at the best epoch, on the CPU.
         micro_batch: most samples that fitted in memory at once; None when whole batches did.
-        facts: what the course says of itself.
+        facts: what the plan says of itself.
     """
 
     verdict: Verdict
@@ -116,12 +130,14 @@ class _Progress:
     best: EpochRecord | None = None
     weights: Mapping[str, Tensor] | None = None
     evaluation: Evaluation | None = None
+    started: Mapping[str, Json] = field(default_factory=dict)
+    average: AveragedModel | None = None
 
 
 def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
     """Train ``network`` in place and return what came of it.
 
-    Every epoch is seeded by the course's seed and its number, so that a training resumed from a checkpoint
+    Every epoch is seeded by the plan's seed and its number, so that a training resumed from a checkpoint
     in ``plan.folder`` goes on as if it had never been interrupted.
 
     Raises:
@@ -140,7 +156,10 @@ def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
         memory,
         forward,
     )
-    progress = _resume(network, optimizer, schedule, plan)
+    average = moving_average(network, optimizer, plan.steps_per_epoch * plan.epochs) if plan.averages else None
+    progress = _resume(network, optimizer, schedule, plan, average)
+    if plan.start is not None and not progress.epochs:
+        progress.started = plan.start(network)
     saved_at = time.monotonic()
     verdict = Verdict.CONTINUE
     for number in range(len(progress.epochs) + 1, plan.epochs + 1):
@@ -153,7 +172,7 @@ def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
         goes_on = number < plan.epochs and verdict not in (Verdict.PRUNE, Verdict.STOP)
         is_due = verdict is Verdict.PAUSE or time.monotonic() - saved_at >= CHECKPOINT_EVERY_S
         if plan.folder and goes_on and is_due:
-            written = _checkpoint(network, optimizer, schedule, progress, plan.average)
+            written = _checkpoint(network, optimizer, schedule, progress)
             files.write_rolling(plan.folder, number, written)
             saved_at = time.monotonic()
         if verdict is not Verdict.CONTINUE:
@@ -166,7 +185,7 @@ def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
         progress.weights or {},
         progress.evaluation,
         memory.limit,
-        {**plan.facts(), **(forward.told() if isinstance(forward, Compiled) else {})},
+        {**plan.facts(), **progress.started, **(forward.told() if isinstance(forward, Compiled) else {})},
     )
 
 
@@ -186,7 +205,7 @@ def _epoch(step: Step, plan: TrainingPlan, number: int, progress: _Progress) -> 
         raise TrialError(
             f"the training loss is not finite in epoch {number} ({terms}); lower learning rates help", "nan"
         )
-    judged = step.network if plan.average is None else plan.average.module
+    judged = step.network if progress.average is None else progress.average.module
     evaluator = plan.task.evaluator(plan.classes, plan.precision.device)
     if plan.validates:
         val = _until(plan.leave, plan.val.epoch(1))
@@ -216,18 +235,11 @@ def _is_better(record: EpochRecord, than: EpochRecord | None, plan: TrainingPlan
     return value > best if plan.maximize else value < best
 
 
-def _checkpoint(
-    network: nn.Module,
-    optimizer: Optimizer,
-    schedule: Schedule,
-    progress: _Progress,
-    average: AveragedModel | None = None,
-) -> files.Checkpoint:
+def _checkpoint(network: nn.Module, optimizer: Optimizer, schedule: Schedule, progress: _Progress) -> files.Checkpoint:
     state = optimizer.state_dict()
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    tensors |= {
-        f"average.{name}": value for name, value in (average.state_dict() if average is not None else {}).items()
-    }
+    if progress.average is not None:
+        tensors |= {f"average.{name}": value for name, value in progress.average.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in (progress.weights or {}).items()}
     numbers: dict[str, Json] = {}
     for index, values in state["state"].items():
@@ -243,17 +255,20 @@ def _checkpoint(
         "evaluation": asdict(progress.evaluation) if progress.evaluation else None,
         "optimizer": {"numbers": numbers, "groups": state["param_groups"]},
         "schedule": schedule.state_dict(),
+        "started": dict(progress.started),
     }
     return files.Checkpoint(tensors, facts)
 
 
-def _resume(network: nn.Module, optimizer: Optimizer, schedule: Schedule, plan: TrainingPlan) -> _Progress:
+def _resume(
+    network: nn.Module, optimizer: Optimizer, schedule: Schedule, plan: TrainingPlan, average: AveragedModel | None
+) -> _Progress:
     found = files.read_newest(plan.folder) if plan.folder else None
     if found is None:
-        return _Progress()
+        return _Progress(average=average)
     network.load_state_dict(found.part("network."))
-    if plan.average is not None:
-        plan.average.load_state_dict(found.part("average."))
+    if average is not None:
+        average.load_state_dict(found.part("average."))
     state: dict[int, dict[str, Json]] = {}
     saved = found.facts["optimizer"]
     for name, value in (*found.part("optimizer.").items(), *saved["numbers"].items()):
@@ -264,4 +279,4 @@ def _resume(network: nn.Module, optimizer: Optimizer, schedule: Schedule, plan: 
     epochs = tuple(EpochRecord(**record) for record in found.facts["epochs"])
     best = next((record for record in epochs if record.epoch == found.facts["best_epoch"]), None)
     evaluation = Evaluation.from_json(found.facts["evaluation"]) if found.facts["evaluation"] else None
-    return _Progress(epochs, best, found.part("best.") or None, evaluation)
+    return _Progress(epochs, best, found.part("best.") or None, evaluation, found.facts.get("started", {}), average)

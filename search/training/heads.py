@@ -55,6 +55,9 @@ def fit_heads(members: Sequence[Member], train: Epochs, val: Epochs) -> list[Out
     Returns:
         For each member its outcome, or why it cannot go on (a loss that is not finite, a lease that was lost).
     """
+    for member in members:
+        if member.plan.start is not None:
+            member.plan.start(member.network)
     runs = [_Run(member) for member in members]
     stacks = _stacked(runs)
     number = 0

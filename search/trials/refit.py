@@ -17,14 +17,13 @@ from search.runtime.versions import versions
 from search.store import repeats, writing
 from search.store.leases import Claim
 from search.training import averaging
-from search.training import checkpoint as files
 from search.training.epoch import validate
 from search.training.fit import TrainingPlan, fit
 from search.training.memory import MicroBatches
 from search.trials.context import TrialContext
+from search.trials.keep_best import keep
 from search.trials.resampled import Watch, resampled, rolling
 from spaces.candidate import Candidate
-from spaces.networks.build import Network
 
 TRAIN, JOINED = "train", "train+val"
 DATA = (JOINED, TRAIN)
@@ -55,7 +54,7 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
     kept = rolling(context, claim, repeats.REFIT)
     plan = runtime.plan(candidate, seed, watch.on_epoch, context.leave, kept)
     plan = few_labels.adapted(runtime, plan, candidate, network)
-    outcome = fit(network, _planned(plan, network, key))
+    outcome = fit(network, _planned(plan, key))
     if outcome.verdict is Verdict.PAUSE:
         writing.add_seconds(context.engine, claim, time.monotonic() - start)
         return TrialState.WAITING
@@ -67,7 +66,7 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
         views, _ = _scored(whole, candidate, averaged, outcome.micro_batch)
     images = len(runtime.dataset.of(Split.TRAIN))
     facts = {**weights.facts, "test": test, "views": views, "refit": {**key, "images": images}}
-    name = files.put(context.artifact_store, f"refit-{claim.number:05d}", replace(weights, facts=facts))
+    name = keep(context, f"refit-{claim.number:05d}", replace(weights, facts=facts))
     noun = runtime.task.noun
     scored = f"scored on the test {noun}" if test else f"there are no test {noun}, so it was scored on nothing"
     ended = f"ran {len(outcome.epochs)} epochs on {images} {noun}; {scored}"
@@ -91,13 +90,10 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
     return TrialState.COMPLETE
 
 
-def _planned(plan: TrainingPlan, network: Network, key: Mapping[str, Json]) -> TrainingPlan:
+def _planned(plan: TrainingPlan, key: Mapping[str, Json]) -> TrainingPlan:
     """Return ``plan`` as the refit's options say."""
-    plan = replace(plan, epochs=key["epochs"], validates=key["data"] != JOINED)
-    if not key["ema"]:
-        return plan
-    average = averaging.moving_average(network, plan.epochs * plan.steps_per_epoch)
-    return replace(plan, average=average, optimize=averaging.keeping_up(plan.optimize, average))
+    epochs = plan.epochs if plan.is_solved else key["epochs"]
+    return replace(plan, epochs=epochs, validates=key["data"] != JOINED, averages=plan.averages or key["ema"])
 
 
 def _scored(

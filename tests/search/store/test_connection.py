@@ -91,6 +91,11 @@ def test_an_error_that_will_not_pass_is_raised_at_once() -> None:
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("words", ["database or disk is full", "No space left on device", "disk I/O error"])
+def test_a_full_disk_is_waited_for(words: str) -> None:
+    assert connection.is_passing(_error(words))
+
+
 def test_trying_again_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "RETRY_S", 0.0)
     monkeypatch.setattr(connection.time, "sleep", lambda _: None)
@@ -161,3 +166,14 @@ def test_errors_are_known_behind_those_of_other_libraries() -> None:
     assert connection.insist(call, "call", connection.Patience(10.0)) == "done"
     with pytest.raises(ZeroDivisionError):
         connection.insist(lambda: 1 / 0, "call", connection.Patience(10.0))
+
+
+@pytest.mark.parametrize("url", ["sqlite:////tmp/a?b/x.db", "runs/what?.db", "sqlite:///a?b=c/x.db", "sqlite:///x.db?"])
+def test_a_question_mark_leads_to_no_other_file(url: str) -> None:
+    with pytest.raises(StoreUrlError, match=r"so no path of a store can hold one"):
+        connection.parse_url(url)
+
+
+def test_options_of_sqlite_go_through(tmp_path: Path) -> None:
+    assert connection.parse_url(f"sqlite:///{tmp_path}/x.db?timeout=3").query == {"timeout": "3"}
+    assert connection.parse_url("sqlite:///file:x.db?mode=ro&uri=true").database == "file:x.db"
