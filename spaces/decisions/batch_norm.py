@@ -38,6 +38,7 @@ class BatchNorm(Decision[str]):
 
     name, stage, options = "batch_norm", Stage.RECIPE, Range
     tasks = ("classification", "multilabel", "regression")
+    usual = False
 
     def choices(self, chain: Chain, within: Range) -> tuple[str, ...] | NotApplicable:
         if not any(

@@ -282,6 +282,13 @@ def size(network: Network) -> NetworkSize:
     return NetworkSize(sum(counts), sum(trained), 2 * macs, tuple(states))
 
 
+def learning_share(chain: Chain) -> float:
+    """Return which share of the chain's multiply-adds lies behind its frozen leading units, from 0 to 1."""
+    macs = [facts.macs for facts in probe.describe(chain)]
+    frozen = next((place for place, unit in enumerate(chain) if not unit.is_frozen), len(chain))
+    return sum(macs[frozen:]) / max(sum(macs), 1)
+
+
 def head_macs(head: nn.Module, chain: Chain) -> int:
     """Return the multiply-adds of ``head`` on ``chain``, for one sample."""
     shapes = [unit.out_shape for unit in probe.describe(chain)] or [chain.input_shape]
