@@ -256,4 +256,5 @@ def _fingerprinted(dataset: Dataset, digests: Sequence[bytes], written: Callable
     order = sorted(range(len(lines)), key=lines.__getitem__)
     text = "\n".join((*dataset.classes, *(lines[place] for place in order)))
     samples = tuple(dataset.samples[place] for place in order)
-    return replace(dataset, samples=samples, fingerprint=hashlib.sha256(text.encode()).hexdigest())
+    content = text.encode("utf-8", "backslashreplace")
+    return replace(dataset, samples=samples, fingerprint=hashlib.sha256(content).hexdigest())

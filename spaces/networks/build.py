@@ -70,7 +70,7 @@ class Network(nn.Module):
         self.prefix_units = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
         """Leading units that are frozen; their output for an image never changes."""
         self.taps = _taps(head, len(chain))
-        """Units whose outputs the head is given, in ascending order; none when it takes the last unit's alone."""
+        """Units whose outputs the head takes, in ascending order; empty when it takes the last unit's alone."""
         self.carried = _carried(self.taps, self.prefix_units)
         """Units of the prefix whose outputs the rest of the network needs; at most one without taps."""
         count = max(len(chain) - 1, 1)
@@ -109,9 +109,9 @@ class Network(nn.Module):
         return self.head(tuple(_hooked(found[unit]) for unit in self.taps))
 
     def _through(self, features: Tensor, found: dict[int, Tensor]) -> Tensor:
-        """Return what the units behind the prefix make of ``features``; what is tapped on the way is put in ``found``.
+        """Run the units behind the prefix on ``features`` and return their output; tapped outputs are put in ``found``.
 
-        Units behind the last tap are not run: nobody asks for what they give.
+        Units behind the last tap are not run: their outputs are not used.
         """
         last = max(self.taps, default=len(self.units) - 1)
         for index in range(self.prefix_units, last + 1):
@@ -252,14 +252,14 @@ def build(chain: Chain, values: Mapping[str, Any], head: Head, seed: int) -> Net
 
 def _reached(chain: Chain, head: nn.Module) -> Chain:
     """Return ``chain`` without the units behind the last one that ``head`` taps, such as a classifier's hidden layer:
-    nothing asks for what they give."""
+    their outputs are not used."""
     taps = _taps(head, len(chain))
     behind = len(chain) - taps[-1] - 1 if taps else 0
     return replace(chain, units=chain.units[: len(chain) - behind], dropped=chain.dropped + behind) if behind else chain
 
 
 def _own(unit: Unit, copied: dict[int, Any]) -> Unit:
-    """Return ``unit`` with weights of its own; what is in ``copied`` already stays one, as ALBERT's layers are."""
+    """Return ``unit`` with its own copy of the weights; modules in ``copied`` stay shared, as ALBERT's layers are."""
     if unit.is_frozen:
         return unit
     own = copy.deepcopy(unit.module, copied)
@@ -297,7 +297,7 @@ def head_macs(head: nn.Module, chain: Chain) -> int:
 
 
 def unit_state(unit: Unit) -> str:
-    """Return in one word what was done with the unit: ``skipped``, ``edited``, ``frozen`` or ``trained``."""
+    """Return the state of the unit in one word: ``skipped``, ``edited``, ``frozen`` or ``trained``."""
     if unit.skipped:
         return "skipped"
     if unit.edits:
