@@ -20,7 +20,7 @@ def problems(
 
     ``schema`` is the JSON schema of study files: for unknown keys the nearest one is suggested.
     """
-    expected: dict[tuple[str, ...], list[str]] = {}
+    kinds_of: dict[tuple[str, ...], list[str]] = {}
     faults = [(_keys_of(fault["loc"], raw), fault) for fault in error.errors(include_url=False)]
     for loc, fault in faults:
         name = ".".join(loc)
@@ -46,7 +46,7 @@ def problems(
                 for theirs, ours in _WORDS.items():
                     text = text.replace(theirs, ours)
                 # A value that may be of several kinds has a fault for each: said in one line, with the last of them.
-                kinds = expected.setdefault(loc, [])
+                kinds = kinds_of.setdefault(loc, [])
                 kinds.append(text.removeprefix("expected ") if kinds else text)
                 if len(kinds) == sum(other == loc for other, _ in faults):
                     yield loc, f"{name}: {' or '.join(kinds)}, got {fault['input']!r}"
