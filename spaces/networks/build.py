@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from spaces.chains import probe
 from spaces.chains.chain import Chain, Trainable, Unit, is_norm_layer
 from spaces.decisions._learning import learning
-from spaces.decisions.batch_norm import FROZEN
+from spaces.decisions.batch_norm import keeps_statistics
 from spaces.decisions.dropout import Shares
 from spaces.decisions.head import attachment
 from spaces.decisions.penalty import Penalty
@@ -247,7 +247,7 @@ def build(chain: Chain, values: Mapping[str, Any], head: Head, seed: int) -> Net
     chain = _reached(chain, top)
     copied: dict[Trainable, dict[int, Any]] = {kind: {} for kind in Trainable}
     chain = replace(chain, units=tuple(_own(unit, copied[unit.trainable]) for unit in chain))
-    return Network(chain, top, shares.depth, keeps_statistics=values.get("batch_norm") == FROZEN)
+    return Network(chain, top, shares.depth, keeps_statistics=keeps_statistics(values))
 
 
 def _reached(chain: Chain, head: nn.Module) -> Chain:
