@@ -12,8 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from search.artifacts import ArtifactStore
-from search.data import augment
-from search.data.assembly import cache_folder
+from search.data.assembly import decoded_folder
 from search.data.formats import formats
 from search.data.image_loader import Request
 from search.data.loader import Loader
@@ -170,13 +169,7 @@ def load_trained(
         split=Split.VAL,
         size=size,
         expected=pretrained.preprocessing,
-        batch_size=_BATCH,
-        device=torch.device("cpu"),
-        seed=0,
-        augmentation=augment.preset("none", flip=False),
-        mix=None,
-        folder=cache_folder() / "decoded" if spec.training.cache else None,
-        kept={},
+        folder=decoded_folder(enabled=spec.training.cache),
         progress=tell,
     )
     loader = task.batches(request)

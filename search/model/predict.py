@@ -24,7 +24,6 @@ from search.tasks._prediction import Prediction, PredictOptions, ScoredLabel
 from search.training.precision import device_of
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
-from spaces.heads import Features, HeadChoice
 from spaces.networks.plain import Plain, blank, rebuild
 
 _BATCH, _LARGE_BATCH = 32, 8
@@ -111,16 +110,12 @@ def rebuilt(
     candidate: Candidate, pretrained: Pretrained, task: Task, classes: int, state: Mapping[str, Tensor], *, folded: bool
 ) -> Plain:
     """Return the candidate's network with the weights ``state``, its batch norms ``folded`` if these are."""
-    head = partial(_head, task, classes)
+    head = task.head_for(classes)
     if not folded:
         return rebuild(candidate, pretrained, head, state, task.name)
     plain = rebuild(candidate, pretrained, head, task=task.name)
     plain.fold()
     return plain.load_named(state)
-
-
-def _head(task: Task, classes: int, features: Features, choice: HeadChoice, decided: Mapping[str, Any]) -> nn.Module:
-    return task.head(features, classes, choice, decided)
 
 
 def load_model(
