@@ -100,11 +100,12 @@ def study_name(study: str) -> str:
     if study.endswith((".yaml", ".yml")):
         import yaml
 
+        from search.data import yaml_documents
         from search.errors import UserError
 
         try:
-            data = yaml.safe_load(Path(study).read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
+            data = yaml_documents.load(Path(study).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"cannot read the study file {study}: {reason}") from error
         if not isinstance(data, dict) or not isinstance(data.get("name"), str):

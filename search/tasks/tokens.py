@@ -167,7 +167,7 @@ class Tokens(Texts):
     def encode(self, samples: Sequence[Sample], most: int, request: Request) -> Encoded:
         """Return sentences as tokens; a word's tag stands at its first token."""
         rows, places, cut = self.numbered([sample.input for sample in samples], most)
-        self._tell(cut, len(samples), most, request.split)
+        self._tell(rows, cut, most, request.split)
         classes = [_first_tokens(words, sample.target) for words, sample in zip(places, samples, strict=True)]
         return encoded(rows, self._padding, classes=classes)
 
