@@ -18,6 +18,7 @@ from search.model import folder as model_folder
 from search.model.folder import ModelFacts
 from search.model.formats import model_format, model_formats
 from search.model.inputs import Inputs, Item, Ready, Transform, inputs_of
+from search.spec.candidates import read_candidate
 from search.tasks import tasks
 from search.tasks._base import Task
 from search.tasks._prediction import Prediction, PredictOptions, ScoredLabel
@@ -175,7 +176,7 @@ def _chosen(folder: Path, facts: ModelFacts, wanted: str | None, *, trust: bool)
 
 
 def _rebuild(folder: Path, facts: ModelFacts, state: Mapping[str, Tensor]) -> nn.Module:
-    return network_in(folder, facts, Candidate.from_json(model_folder.read_candidate(folder)), state)
+    return network_in(folder, facts, read_candidate(folder), state)
 
 
 def network_in(folder: Path, facts: ModelFacts, candidate: Candidate, state: Mapping[str, Tensor]) -> nn.Module:
