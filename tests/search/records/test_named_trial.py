@@ -69,7 +69,7 @@ def test_other_words_are_refused_with_all_that_is_taken() -> None:
 
 def test_weights_and_candidates_may_be_missing() -> None:
     assert with_weights(STUDY, TRIALS[0]) is with_candidate(STUDY, TRIALS[0]) is TRIALS[0]
-    with pytest.raises(UserError, match="trial 1 .* has no weights.*trials with weights: 0"):
+    with pytest.raises(UserError, match=r"trial 1 .* has no weights.*trials with weights: 0"):
         with_weights(STUDY, TRIALS[1])
     with pytest.raises(UserError, match=r"trial 2 of 'flowers' \(failed\) has no candidate"):
         with_candidate(STUDY, TRIALS[2])
