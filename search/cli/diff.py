@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli._console import JsonOption, StorageOption
+from search.cli._console import JsonOption, StorageOption, styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +84,8 @@ def _print(screen: Console, pointed: list[Pointed], one: Anatomy, other: Anatomy
         value = f", {found.study.metric} {theme.number(found.trial.value)}" if found.study and found.trial else ""
         size = "x".join(map(str, shape.input_size))
         screen.print(
-            f"[bold]{letter}[/bold]  {found.label}: {shape.label} ({shape.weights}) at {size}{value}", soft_wrap=True
+            styled((letter, "bold"), f"  {found.label}: {shape.label} ({shape.weights}) at {size}{value}"),
+            soft_wrap=True,
         )
     decisions = decisions_apart(one, other)
     if not decisions and one.label == other.label:
@@ -93,7 +94,7 @@ def _print(screen: Console, pointed: list[Pointed], one: Anatomy, other: Anatomy
         table = Table("decision", "A", "B", box=None, pad_edge=False, header_style="bold", title_justify="left")
         for row in decisions:
             table.add_row(*row)
-        screen.print("\n[bold]Decisions that differ[/bold]")
+        screen.print(styled("\n", ("Decisions that differ", "bold")))
         screen.print(table)
     table = Table("unit", "A", "B", box=None, pad_edge=False, header_style="bold")
     for unit in units_apart(one, other, gather=not everything):
@@ -109,7 +110,7 @@ def _print(screen: Console, pointed: list[Pointed], one: Anatomy, other: Anatomy
         ("FLOPs", [2 * one.macs, 2 * other.macs]),
     ):
         table.add_row(f"{what} without head", *map(theme.count, values))
-    screen.print("\n[bold]Units[/bold]")
+    screen.print(styled("\n", ("Units", "bold")))
     screen.print(table)
     trials = [found.trial for found in pointed if found.trial is not None]
     if len(trials) == 2:
@@ -122,5 +123,5 @@ def _results(screen: Console, rows: Sequence[tuple[str, tuple[str, ...]]]) -> No
     table = Table("result", "A", "B", box=None, pad_edge=False, header_style="bold")
     for what, values in rows:
         table.add_row(what, *values)
-    screen.print("\n[bold]Results[/bold]")
+    screen.print(styled("\n", ("Results", "bold")))
     screen.print(table)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
-from search import partial_files
+from search.artifacts import partial_files
 from search.data import decoding, splits
 from search.data.images import FileImage, StoredImage, why_broken
 from search.data.sample import Dataset, Sample, Source, Split
@@ -261,4 +261,5 @@ def _fingerprinted(dataset: Dataset, digests: Sequence[bytes], written: Callable
     order = sorted(range(len(lines)), key=lines.__getitem__)
     text = "\n".join((*dataset.classes, *(lines[place] for place in order)))
     samples = tuple(dataset.samples[place] for place in order)
-    return replace(dataset, samples=samples, fingerprint=hashlib.sha256(text.encode()).hexdigest())
+    content = text.encode("utf-8", "backslashreplace")
+    return replace(dataset, samples=samples, fingerprint=hashlib.sha256(content).hexdigest())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search.artifacts import ArtifactStore
+from search.artifacts.stores import ArtifactStore
 from search.errors import NotFoundError
 from search.lifecycle.artifact_places import study_artifacts
 from search.lifecycle.open import checked_runtime, read_study, stored_spec, writable

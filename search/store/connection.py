@@ -100,9 +100,23 @@ def parse_url(url: str) -> URL:
             f"storage URL {shown(url)}: SQLite has no host; name a file: sqlite:///runs/ftsearch.db, "
             "or sqlite:////home/me/ft.db with its whole path"
         )
+    if parsed.get_backend_name() == "sqlite" and "?" in text and not (parsed.query and set(parsed.query) <= _SQLITE):
+        raise StoreUrlError(
+            f"storage URL {shown(url)}: behind a ? stand options of SQLite (timeout, mode ...), so no path of a store "
+            "can hold one; go to its folder and name the file from there, or rename the folder"
+        )
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise StoreUrlError("a store in memory would be gone at the end; name a file: sqlite:///runs/ftsearch.db")
     return parsed
+
+
+_SQLITE = frozenset(
+    {
+        *("cache", "check_same_thread", "cached_statements", "detect_types", "immutable", "isolation_level", "mode"),
+        *("nolock", "timeout", "uri", "vfs"),
+    }
+)
+"""What SQLite's driver, and SQLite itself for ``file:`` paths, take behind the ? of a URL."""
 
 
 def str_url(url: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from search.artifacts import remove_checkpoint
+from search.artifacts.stores import remove_checkpoint
 from search.errors import TrialError
 from search.records.study import Size, rank_key
 from search.runtime import objective_values

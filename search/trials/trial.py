@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from search.artifacts import resuming
+from search.artifacts.stores import resuming
 from search.data.sample import Split
 from search.records.objectives import QUANTISED
 from search.records.study import Size, TrialState, Verdict

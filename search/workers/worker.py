@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from search.artifacts import ArtifactStore, Folder
+from search.artifacts.stores import ArtifactStore, Folder
 from search.errors import (
     BackboneError,
     ConstraintError,

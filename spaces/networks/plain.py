@@ -19,7 +19,7 @@ from spaces.surgery.folding import fold_batch_norms
 
 _HEAD = "head."
 _ADDED = ("lora",)
-"""Decisions whose weights a checkpoint holds added to those they belong to."""
+"""Decisions whose weights a checkpoint stores merged into the layers they belong to."""
 
 
 class Plain(nn.Module):
@@ -106,7 +106,7 @@ def rebuild(
     Args:
         pretrained: as ``blank`` gives it; its units may be taken over, and changed.
         head: makes the task's head for the candidate's classes.
-        task: its name, of whose decisions there may be values.
+        task: name of the task, whose own decisions may have values too.
 
     Raises:
         CandidateError: the candidate or a decision is not known here.

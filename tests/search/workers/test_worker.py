@@ -11,7 +11,7 @@ import optuna
 import pytest
 import torch
 
-from search.artifacts import Folder
+from search.artifacts.stores import Folder
 from search.errors import ConstraintError, LeaseLostError, RunError, TrialError
 from search.records.study import EpochRecord, StudyRecord, TrialRecord, TrialState
 from search.runtime.study_record import study_record
