@@ -182,7 +182,7 @@ def _costs(screen: Console, runtime: StudyRuntime) -> None:
 
 
 def _goals(screen: Console, runtime: StudyRuntime) -> None:
-    """Say what is weighed against what, and how much of the space keeps the constraints."""
+    """Print the objectives, and how much of the space satisfies the constraints."""
     from search.report import front
     from search.runtime import objective_values
 

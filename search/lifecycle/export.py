@@ -42,7 +42,7 @@ from spaces.errors import SpaceError
 
 _COMPARED = 64
 _SAME = 1e-3
-"""A metric that is farther from the stored one, relative to it and to 1, is told to the user."""
+"""A metric that differs from the stored one by more, relative to it and to 1, is reported to the user."""
 _FOLDED = 1e-4
 """Allowed difference, relative to the largest output, when batch norms are folded: each of them rounds otherwise."""
 Calibrate = Callable[[Tensor, Tensor], float]
@@ -85,7 +85,7 @@ def export_study(
         artifacts: where the folder of the study's checkpoints is mounted on this machine.
         calibrate: fits the temperature to validation logits and labels; None leaves it at 1.
         compared: validation images on which each file is compared; 0 takes all.
-        tell: told how far it is, ``(what, done, total)``.
+        tell: called with the progress, ``(what, done, total)``.
 
     Raises:
         UserError: no such study, trial, checkpoint or format; other data; the folder holds something else.

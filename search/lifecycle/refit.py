@@ -21,7 +21,7 @@ from search.workers.launchers import Placement
 from spaces.candidate import Candidate
 
 LONGER = 2
-"""A refit trains so many times as many epochs as a trial may, if nobody says how many."""
+"""A refit trains for so many times the epochs of a trial, unless told otherwise."""
 
 
 def refit_study(

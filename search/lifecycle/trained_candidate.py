@@ -1,4 +1,4 @@
-"""A trained candidate, made anew from its checkpoint, and what it gives for its study's validation samples."""
+"""A trained candidate, rebuilt from its checkpoint, and its outputs for its study's validation samples."""
 
 from __future__ import annotations
 

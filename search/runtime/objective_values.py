@@ -1,4 +1,4 @@
-"""What a candidate costs before it is trained, and what its objectives and constraints say once it was."""
+"""What a candidate costs before it is trained, and its objectives and constraints afterwards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INTEGERS = "int8 quantisation"
 
 
 def known(runtime: StudyRuntime, candidate: Candidate, *, whole: bool = False) -> dict[str, float]:
-    """Return what ``candidate`` costs, by the names in ``KNOWN_BEFORE``; empty if nobody asks.
+    """Return what ``candidate`` costs, by the names in ``KNOWN_BEFORE``; empty if not needed.
 
     Parameters and FLOPs are counted on fake tensors. Only where they keep the constraints, or for ``whole``, the
     network is built for what else the study weighs: bytes of its checkpoint, its latency (``latency_lower`` and
@@ -109,7 +109,7 @@ def outcome(
 
     Args:
         costs: what ``known`` gave.
-        quantised: what came of the trial in integers; None where nobody asks. Without a value the trial breaks a
+        quantised: the trial's result in int8; None where it is not an objective. Without a value the trial breaks a
             constraint, ``INTEGERS``, and has no such objective.
 
     Raises:

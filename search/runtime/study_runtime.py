@@ -68,8 +68,8 @@ class StudyRuntime:
     """One study, ready to run trials on one device.
 
     Attributes:
-        store: outputs of frozen prefixes; None computes them anew.
-        progress: told how far the decoding of a split is, ``(what, done, total)``.
+        store: outputs of frozen prefixes; None computes them every time.
+        progress: called with the progress of decoding, ``(what, done, total)``.
         decoded: images of every split and input size that has been asked for; kept for all trials.
         solved: last layers of heads by what they were solved on; likewise.
     """
@@ -130,7 +130,7 @@ class StudyRuntime:
         return replace(recipe, lr_head=0.0) if self.is_linear_probe(candidate) else recipe
 
     def batches(self, split: Split, seed: int = 0, candidate: Candidate | None = None) -> Loader:
-        """Return the batches of a split: shuffled and augmented for training, as they are otherwise.
+        """Return the batches of a split: shuffled and augmented for training, plain otherwise.
 
         Size, batch size, augmentation and mixing are those of ``candidate``, else those of the study file.
         """

@@ -75,7 +75,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Proposer:
-    """Proposes the candidates of one study; ``history`` is what it has behind it."""
+    """Proposes the candidates of one study; ``history`` holds its trials so far."""
 
     runtime: StudyRuntime
     sampling: Sampling
