@@ -20,7 +20,7 @@ Json = Any
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """The network of a candidate: a pretrained backbone and what is changed in it."""
+    """The network of a candidate: a pretrained backbone and the changes to it."""
 
     backbone: str
     """Full name of the backbone with its source, ``torchvision:mobilenet_v2``."""

@@ -103,7 +103,7 @@ def open_context(
         further=spec.goals.further,
         history=lambda: history.trials,
     )
-    curves = Curves(maximize=spec.maximize, epochs=spec.training.epochs)
+    curves = Curves(maximize=spec.maximize, epochs=runtime.most_epochs())
     place = artifact_store or Folder(folder)
     context = TrialContext(
         runtime,

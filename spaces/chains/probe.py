@@ -121,7 +121,7 @@ def run(module: nn.Module, in_shape: Shape) -> _Run:
 def run_head(head: nn.Module, shapes: Sequence[Shape]) -> int:
     """Return the multiply-adds of ``head`` for one sample; it is called as ``Network`` calls it.
 
-    ``shapes`` are those of what it is given: of each of its taps, else of the one tensor. A head whose forward
+    ``shapes`` are the input's: one for each of its taps, else that of the single tensor. A head whose forward
     pass depends on what it finds (proposals, for example) offers the part that can be counted as ``counted``.
 
     Raises:
