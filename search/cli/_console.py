@@ -73,7 +73,7 @@ def print_json(data: object) -> None:
 
 
 def storage_url(given: str | None) -> str:
-    """Return the URL of the store: what was given (or stands in ``FTSEARCH_STORAGE``), else SQLite under ``runs/``."""
+    """Return the URL of the store: the one given, else ``FTSEARCH_STORAGE``, else SQLite under ``runs/``."""
     return given or DEFAULT_URL
 
 

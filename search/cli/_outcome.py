@@ -42,7 +42,7 @@ def show(screen: Console, result: StudyResult, file: Path, storage: str | None) 
 
 
 def show_headline(screen: Console, study: StudyRecord) -> None:
-    """Print what was found, as a report begins: gain, proof, size, winner."""
+    """Print the result as a report opens: gain, proof, size, winner."""
     from search.report import headline
 
     screen.print(styled(("Result:", "bold"), f" {headline.sentence(study)}"), soft_wrap=True)

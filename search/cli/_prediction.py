@@ -1,4 +1,4 @@
-"""What a model says, on the screen, as CSV, as JSON, and as pictures beside it."""
+"""Predictions on the screen, as CSV, as JSON, and as pictures."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _without_mask(prediction: PredictedItem) -> PredictedItem:
 
 
 def show(model: Model, found: Sequence[PredictedItem], *, as_csv: bool, as_json: bool) -> None:
-    """Print what is said of every input that could be read."""
+    """Print the prediction for every input that could be read."""
     whole = [prediction for prediction in found if not prediction.broken]
     tells, is_number = model.task.tells, model.facts.outputs == "numbers"
     if as_json:

@@ -174,15 +174,16 @@ def _costs(screen: Console, runtime: StudyRuntime) -> None:
         )
     screen.print(table)
     spec = runtime.spec
-    plain = runtime.measure(runtime.space.baseline()) * spec.training.epochs * spec.search.trials
+    baseline = runtime.space.baseline()
+    plain = runtime.measure(baseline) * runtime.epochs(baseline) * spec.search.trials
     screen.print(
-        f"{spec.search.trials} trials of up to {spec.training.epochs} epochs on {runtime.precision.device}: "
+        f"{spec.search.trials} trials of up to {runtime.most_epochs()} epochs on {runtime.precision.device}: "
         f"at most about {theme.duration(plain)} if every trial cost what the plain recipe does"
     )
 
 
 def _goals(screen: Console, runtime: StudyRuntime) -> None:
-    """Say what is weighed against what, and how much of the space keeps the constraints."""
+    """Print the objectives, and how much of the space satisfies the constraints."""
     from search.report import front
     from search.runtime import objective_values
 
