@@ -17,7 +17,7 @@ def command(
     candidate: Annotated[
         str,
         typer.Option(
-            metavar="best|TRIAL|refit",
+            metavar="best|baseline|TRIAL|refit",
             help="The best trial, the number of one whose weights were kept, or the newest refit.",
         ),
     ] = "best",

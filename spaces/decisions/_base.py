@@ -71,6 +71,7 @@ class Decision(ABC, Generic[V]):
             It checks itself in ``__post_init__`` (``ValueError``, one line) and forbids unknown keys
             by ``__pydantic_config__ = {"extra": "forbid"}``.
         tasks: names of the tasks that have this decision (pyramid levels of detection); empty for all.
+        usual: whether studies of these tasks open it where their file names no space.
     """
 
     name: ClassVar[str]
@@ -78,6 +79,7 @@ class Decision(ABC, Generic[V]):
     rank: ClassVar[int] = 0
     options: ClassVar[type[Any]]
     tasks: ClassVar[tuple[str, ...]] = ()
+    usual: ClassVar[bool] = True
 
     @abstractmethod
     def choices(self, chain: Chain, within: Any) -> Any | NotApplicable:
