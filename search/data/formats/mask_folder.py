@@ -56,9 +56,9 @@ class Options:
     def __post_init__(self) -> None:
         Cut(self.val_share, self.test_share, self.seed)
         if len(set(self.classes)) < len(self.classes):
-            raise ValueError(f"classes: a name stands twice in {list(self.classes)}")
+            raise ValueError(f"classes: there is a duplicate in {list(self.classes)}")
         if self.images == self.masks and not self.mask_suffix:
-            raise ValueError("images and masks in one folder need a mask_suffix that tells them apart")
+            raise ValueError("images and masks in one folder need a mask_suffix to distinguish them")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def _written(path: Path) -> tuple[str, ...]:
         return ()
     names = tuple(lines_of(path))
     if len(set(names)) < len(names):
-        raise DataError(f"{path}: a name stands there twice; expected the names of the values 0, 1, 2 ..., one a line")
+        raise DataError(f"{path}: a name is there twice; expected the names of the values 0, 1, 2 ..., one a line")
     return names
 
 
