@@ -24,12 +24,12 @@ def command(
         str,
         typer.Argument(
             metavar="A",
-            help="STUDY:TRIAL, TRIAL (a number, best or baseline), a candidate's JSON file, a model's folder.",
+            help="STUDY:TRIAL, TRIAL (a number, best, baseline, refit), a candidate's JSON file, a model's folder.",
         ),
     ],
     second: Annotated[str, typer.Argument(metavar="B", help="Likewise; a bare TRIAL is of A's study.")],
     study: Annotated[str, typer.Option(help="The study of bare TRIALs; the only one of the store by default.")] = "",
-    everything: Annotated[bool, typer.Option("--all", help="Show the units that are treated alike, too.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show identical units, too.")] = False,
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -58,8 +58,9 @@ def command(
 def _pointed(texts: tuple[str, str], study: str, storage: str | None) -> list[Pointed]:
     from contextlib import nullcontext
 
-    from search.cli._candidates import is_file, read_file, read_trial, study_of
+    from search.cli._candidates import read_file, read_trial, study_of
     from search.cli._console import open_store, study_name
+    from search.spec.candidates import is_file
 
     with nullcontext() if all(is_file(text) for text in texts) else open_store(storage) as engine:
         default = study_name(study) if study else study_of(texts[0]) or study_of(texts[1])

@@ -17,7 +17,7 @@ def command(
     candidate: Annotated[
         str,
         typer.Option(
-            metavar="best|TRIAL|refit",
+            metavar="best|baseline|TRIAL|refit",
             help="The best trial, the number of one whose weights were kept, or the newest refit.",
         ),
     ] = "best",
@@ -56,7 +56,7 @@ def command(
     ] = 64,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where the study's data lies, when not where the study file says."),
+        typer.Option(metavar="DIR", help="Where the study's data is, if not where the study file says."),
     ] = None,
     artifacts: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where the study's checkpoints are mounted on this machine.")

@@ -15,7 +15,11 @@ SECTION, ORDER = "Use", 2
 def command(
     study: StudyArgument,
     candidate: Annotated[
-        str, typer.Option(metavar="best|TRIAL|FILE.json", help="The winner, a trial's number, or a candidate's file.")
+        str,
+        typer.Option(
+            metavar="best|baseline|TRIAL|refit|FILE.json",
+            help="A trial of the study, its newest refit's candidate, or a file.",
+        ),
     ] = "best",
     on: Annotated[
         str, typer.Option(metavar="train+val|train", help="Parts of the data it is trained on.")
@@ -31,7 +35,7 @@ def command(
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     data: Annotated[
-        Path | None, typer.Option(help="Where the data set lies on this machine; the study's own path by default.")
+        Path | None, typer.Option(help="Where the data set is on this machine; the study's own path by default.")
     ] = None,
     artifacts: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Where the folder of the study's checkpoints is mounted here.")
@@ -69,7 +73,7 @@ def command(
         print_json(asdict(refit))
         return
     if refit.state is not TrialState.COMPLETE:
-        screen.print("Stopped early; the same command goes on from its last checkpoint.", soft_wrap=True)
+        screen.print("Stopped early; the same command continues from its last checkpoint.", soft_wrap=True)
         return
     screen.print(confirmed.final(record, refit), soft_wrap=True)
     screen.print(f"Weights: {refit.checkpoint} among the study's checkpoints", soft_wrap=True)

@@ -16,13 +16,9 @@ from search.errors import RunError, UserError
 from search.lifecycle.artifact_places import open_artifacts
 from search.lifecycle.open import load_study
 from search.lifecycle.trained_candidate import (
-    BEST,
-    REFIT,
     Seen,
     Tell,
     TrainedCandidate,
-    chosen_refit,
-    chosen_trial,
     labels_of,
     load_trained,
     look,
@@ -34,6 +30,7 @@ from search.model.formats import model_format
 from search.model.formats._base import ModelFormat, Signature, example_of
 from search.model.predict import network_in, outputs_of
 from search.model.preprocessing import steps
+from search.records.named_trial import BEST, named_trial, with_weights
 from search.records.study import Refit
 from search.runtime.versions import versions
 from search.store import DEFAULT_URL
@@ -81,7 +78,7 @@ def export_study(
     A model that was in the folder stays as it is until the new one is whole.
 
     Args:
-        candidate: ``best``, the number of a trial, or ``refit`` for the newest finished refit.
+        candidate: ``best``, ``baseline``, the number of a trial, or ``refit`` for the newest finished refit.
         formats: any of ``search.model.formats``.
         output: the folder; ``runs/STUDY/model`` by default.
         fold_bn: fold batch norms into the layers in front of them.
@@ -100,7 +97,8 @@ def export_study(
         raise UserError("no format to export to; name at least one with --format")
     record = load_study(study, storage=storage)
     _check_task(record.task)
-    trial, refit = chosen_refit(record) if candidate == REFIT else (chosen_trial(record, candidate), None)
+    trial, refit = named_trial(record, candidate)
+    trial = with_weights(record, trial)
     folder = Path(output) if output is not None else Path("runs") / record.name / "model"
     model_folder.check_target(folder)
     artifact_store = open_artifacts(record.name, storage=storage, artifacts=artifacts)
@@ -117,7 +115,7 @@ def export_study(
         notes.append("the network says nothing of the compared inputs: files that say nothing either are taken for it")
     if fold_bn:
         count = trained.network.fold()
-        notes += [] if count else ["no batch norm stands right behind a layer: nothing was folded"]
+        notes += [] if count else ["no batch norm directly follows a layer: nothing was folded"]
     facts = replace(_facts(trained, seen), temperature=temperature, folded=fold_bn)
     with model_folder.replacing(folder) as place:
         facts = _write(trained, facts, chosen, seen, place, tell)
@@ -130,8 +128,8 @@ def _check_task(name: str) -> None:
         raise UserError(f"the task {name!r} is not installed here, so that its model cannot be made again")
     if type(task).answers is Task.answers and type(task).predicted is Task.predicted:
         raise UserError(
-            f"models of the task {name} cannot be exported: its file says neither `answers` nor `said`; their weights "
-            "are the checkpoints under the study's folder, safetensors with the candidate in their head"
+            f"models of the task {name} cannot be exported: its file defines neither `answers` nor `predicted`; their "
+            "weights are the checkpoints under the study's folder, safetensors with the candidate in their head"
         )
 
 

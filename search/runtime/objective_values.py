@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 
@@ -17,7 +17,6 @@ from search.runtime.study_runtime import StudyRuntime
 from search.training import latency
 from spaces.candidate import Candidate
 from spaces.chains import probe
-from spaces.decisions.head import attachment
 from spaces.networks.build import head_macs
 from spaces.networks.space import Random
 
@@ -45,10 +44,8 @@ def known(runtime: StudyRuntime, candidate: Candidate, *, whole: bool = False) -
 def counted(runtime: StudyRuntime, candidate: Candidate) -> dict[str, float]:
     """Return parameters and FLOPs of ``candidate`` as ``StudyRuntime.size`` gives them, without building it."""
     own = runtime.of(candidate)
-    chain, values = own.space.apply(candidate), own.space.values(candidate)
-    choice = replace(values["head"], dropout=values["dropout"].head)
-    with torch.device("meta"):
-        head = own.task.head(attachment(chain), len(own.dataset.classes), choice, values)
+    chain = own.space.apply(candidate)
+    head = own.head_of(candidate, chain, on="meta")
     macs = sum(unit.macs for unit in probe.describe(chain)) + head_macs(head, chain)
     modules = [*(unit.module for unit in chain), head]
     weights = {id(parameter): parameter.numel() for module in modules for parameter in module.parameters()}

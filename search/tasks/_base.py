@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -180,6 +180,14 @@ class Task(ABC):
         ``choice`` is the decision ``head``; ``decided`` has the value of every decision of the candidate by name,
         those that only this task has among them.
         """
+
+    def head_for(self, classes: int) -> Callable[[Features, HeadChoice, Mapping[str, Any]], nn.Module]:
+        """Return ``head`` for so many classes (or numbers), as networks are built with it."""
+
+        def made(features: Features, choice: HeadChoice, decided: Mapping[str, Any]) -> nn.Module:
+            return self.head(features, classes, choice, decided)
+
+        return made
 
     @abstractmethod
     def loss(self, outputs: Any, targets: Any, label_smoothing: float = 0.0) -> Tensor:

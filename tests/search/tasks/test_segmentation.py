@@ -56,7 +56,7 @@ def trained(tiny: Pretrained, steps: int = 120, **decided: Any) -> float:
     candidate = space.baseline()
     values = {**space.values(candidate), **decided}
     network = build.build(
-        space.apply(candidate), values, lambda features, choice: task.head(features, 3, choice, values), 0
+        space.apply(candidate), values, lambda features, choice, decided: task.head(features, 3, choice, decided), 0
     )
     images, masks = drawn()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
@@ -334,9 +334,9 @@ def test_masks_of_large_images_are_told_piece_by_piece(monkeypatch: pytest.Monke
 def test_shares_of_classes_are_told_the_largest_first() -> None:
     logits = torch.zeros(1, 3, 4, 4)
     logits[0, 2, 1:] = 5.0
-    (said,) = task.said(logits, ("a", "b", "c"), [InputInfo(4, 4)], PredictOptions())
+    (said,) = task.predicted(logits, ("a", "b", "c"), [InputInfo(4, 4)], PredictOptions())
     assert said.answers == (("c", 0.75), ("a", 0.25))
-    (first,) = task.said(logits, ("a", "b", "c"), [InputInfo(4, 4)], PredictOptions(most=1))
+    (first,) = task.predicted(logits, ("a", "b", "c"), [InputInfo(4, 4)], PredictOptions(most=1))
     assert first.answers == (("c", 0.75),)
 
 
