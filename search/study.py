@@ -22,6 +22,7 @@ from optuna.trial import TrialState as OptunaState
 from search import sampling
 from search.records import Objective, PastTrial, Rejected, TrialRecord, TrialState
 from search.sampling import KEPT_REJECTED, SamplerOptions, View, WeighedTPE, bounded, distribution, teaches
+from spaces.decisions._prior import Prior
 
 __all__ = ["SamplerOptions", "Sampling", "delete", "importances", "prepare_importances", "trial_seed"]
 
@@ -40,13 +41,15 @@ class OptunaSuggest:
     def __init__(self, trial: Trial) -> None:
         self._trial = trial
 
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+    def integer(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None
+    ) -> int:
         return self._trial.suggest_int(name, low, high, step=step, log=log)
 
-    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+    def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
         return self._trial.suggest_float(name, low, high, log=log)
 
-    def choice(self, name: str, choices: Sequence[Any]) -> Any:
+    def choice(self, name: str, choices: Sequence[Any], *, prior: Prior | None = None) -> Any:
         return self._trial.suggest_categorical(name, choices)
 
 

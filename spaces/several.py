@@ -8,6 +8,7 @@ from typing import Any
 from spaces.candidate import Candidate
 from spaces.chain import Chain
 from spaces.decisions._base import Scalar, Suggest
+from spaces.decisions._prior import Prior
 from spaces.errors import CandidateError
 from spaces.space import Space
 
@@ -25,14 +26,16 @@ class Below:
     def __init__(self, suggest: Suggest, backbone: str) -> None:
         self._suggest, self._backbone = suggest, backbone
 
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return self._suggest.integer(below(name, self._backbone), low, high, step=step, log=log)
+    def integer(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None
+    ) -> int:
+        return self._suggest.integer(below(name, self._backbone), low, high, step=step, log=log, prior=prior)
 
-    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        return self._suggest.real(below(name, self._backbone), low, high, log=log)
+    def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
+        return self._suggest.real(below(name, self._backbone), low, high, log=log, prior=prior)
 
-    def choice(self, name: str, choices: Sequence[Scalar]) -> Any:
-        return self._suggest.choice(below(name, self._backbone), choices)
+    def choice(self, name: str, choices: Sequence[Scalar], *, prior: Prior | None = None) -> Any:
+        return self._suggest.choice(below(name, self._backbone), choices, prior=prior)
 
 
 class Several(Space):

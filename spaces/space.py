@@ -15,6 +15,7 @@ from spaces.backbones._base import NO_WEIGHTS, Pretrained
 from spaces.candidate import Candidate, Recipe, Structure
 from spaces.chain import Chain
 from spaces.decisions._base import TRAINING, Decision, NotApplicable, Scalar, Stage, Suggest, with_stages
+from spaces.decisions._prior import Prior
 from spaces.errors import CandidateError, ProbeError, RangeError
 from spaces.plugins import load
 
@@ -39,13 +40,15 @@ class Fixed:
     def __init__(self, params: Mapping[str, Any]) -> None:
         self._params = params
 
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+    def integer(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None
+    ) -> int:
         return int(self._get(name))
 
-    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+    def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
         return float(self._get(name))
 
-    def choice(self, name: str, choices: Sequence[Any]) -> Any:
+    def choice(self, name: str, choices: Sequence[Any], *, prior: Prior | None = None) -> Any:
         return self._get(name)
 
     def _get(self, name: str) -> Any:
@@ -60,15 +63,17 @@ class Random:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
 
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+    def integer(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None
+    ) -> int:
         return self._random.randrange(low, high + 1, step)
 
-    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+    def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
         if log:
             return float(low * (high / low) ** self._random.random())
         return self._random.uniform(low, high)
 
-    def choice(self, name: str, choices: Sequence[Any]) -> Any:
+    def choice(self, name: str, choices: Sequence[Any], *, prior: Prior | None = None) -> Any:
         return self._random.choice(list(choices))
 
 
@@ -79,15 +84,17 @@ class Recorder(Random):
         super().__init__(seed)
         self._seen = seen
 
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+    def integer(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None
+    ) -> int:
         self._seen.setdefault(name, f"{low} to {high}")
         return super().integer(name, low, high, step=step, log=log)
 
-    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+    def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
         self._seen.setdefault(name, f"{low:g} to {high:g}{' (log scale)' if log else ''}")
         return super().real(name, low, high, log=log)
 
-    def choice(self, name: str, choices: Sequence[Any]) -> Any:
+    def choice(self, name: str, choices: Sequence[Any], *, prior: Prior | None = None) -> Any:
         self._seen.setdefault(name, ", ".join(str(choice) for choice in choices))
         return super().choice(name, choices)
 

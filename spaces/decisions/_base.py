@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from spaces import probe
 from spaces.candidate import Json
 from spaces.chain import Chain
+from spaces.decisions._prior import Prior, mostly
 from spaces.errors import CandidateError, ProbeError
 
 Scalar = str | int | float | bool | None
@@ -42,15 +43,20 @@ class Stage(IntEnum):
 
 
 class Suggest(Protocol):
-    """Where values come from: an Optuna trial, a fixed set of parameters, a random draw."""
+    """Where values come from: an Optuna trial, a fixed set of parameters, a random draw.
 
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+    ``prior`` is what the decision believes of the value before a study has results, with its reason in its file.
+    """
+
+    def integer(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None
+    ) -> int:
         """Return a whole number in ``low..high``, both included."""
 
-    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+    def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
         """Return a number in ``low..high``, both included."""
 
-    def choice(self, name: str, choices: Sequence[Scalar]) -> Any:
+    def choice(self, name: str, choices: Sequence[Scalar], *, prior: Prior | None = None) -> Any:
         """Return one of ``choices``; a study must always offer the same ones under one ``name``."""
 
 
@@ -227,11 +233,14 @@ def place_words(where: str, chain: Chain) -> str:
     return units[0] if len(units) == 1 else f"{units[0]} to {units[-1]}"
 
 
-def sample_slots(suggest: Suggest, name: str, options: Sequence[str], slots: int) -> tuple[str, ...]:
-    """Return up to ``slots`` of ``options``, in their order; each slot is asked for only while the last was used."""
+def sample_slots(suggest: Suggest, name: str, options: Sequence[str], slots: int, kept: float) -> tuple[str, ...]:
+    """Return up to ``slots`` of ``options``, in their order; each slot is asked for only while the last was used.
+
+    ``kept``: prior probability of no (further) change.
+    """
     chosen: set[str] = set()
     for slot in range(1, slots + 1):
-        option = str(suggest.choice(f"{name}.{slot}", (KEEP, *options)))
+        option = str(suggest.choice(f"{name}.{slot}", (KEEP, *options), prior=mostly(KEEP, kept)))
         if option == KEEP:
             break
         chosen.add(option)

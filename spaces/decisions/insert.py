@@ -28,6 +28,7 @@ from spaces.decisions._base import (
     stages,
     units_at,
 )
+from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
 
 
@@ -50,6 +51,10 @@ class Range:
         check_choices("insert.kinds", self.kinds, adapters.BLOCKS)
         check_choices("insert.widths", self.widths)
         check_range("insert.widths", min(self.widths), None, least=1)
+
+
+OFF = 0.7
+"""Prior of none: adapters pay most where the rest is frozen (https://arxiv.org/abs/1902.00751)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class Insert(Decision[Inserted]):
         return Inserted(), Inserted(choices.places[-1], choices.kinds[-1], max(choices.widths))
 
     def sample(self, suggest: Suggest, choices: Choices) -> Inserted:
-        where = str(suggest.choice("insert.where", choices.places))
+        where = str(suggest.choice("insert.where", choices.places, prior=mostly(NOWHERE, OFF)))
         if where == NOWHERE:
             return Inserted()
         kind = str(suggest.choice("insert.kind", choices.kinds))

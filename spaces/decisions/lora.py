@@ -27,6 +27,7 @@ from spaces.decisions._base import (
     stages,
     units_at,
 )
+from spaces.decisions._prior import Shares
 from spaces.errors import CandidateError
 
 
@@ -51,6 +52,11 @@ class Range:
         check_choices("lora.scales", self.scales)
         for scale in self.scales:
             check_number("lora.scales", scale, 1e-6)
+
+
+OFF = 0.7
+"""Prior of none; else in all units as often as in any one stage: of one number of parameters, those spread over
+more matrices did better (https://arxiv.org/abs/2106.09685, section 7.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,9 @@ class LoRA(Decision[Updates]):
     def sample(self, suggest: Suggest, choices: Choices) -> Updates:
         if choices.is_empty:
             return Updates()
-        where = str(suggest.choice("lora.where", choices.places))
+        where = str(
+            suggest.choice("lora.where", choices.places, prior=Shares({NOWHERE: OFF, EVERYWHERE: (1 - OFF) / 2}))
+        )
         if where == NOWHERE:
             return Updates()
         rank = int(suggest.choice("lora.rank", choices.within.ranks))

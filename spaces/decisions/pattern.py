@@ -24,6 +24,7 @@ from spaces.decisions._base import (
     units_at,
 )
 from spaces.decisions._learning import effect
+from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
 
 KINDS = ("all", "stage", "norm", "bias", "head")
@@ -86,7 +87,7 @@ class Pattern(Decision[Learns]):
         return Learns()
 
     def sample(self, suggest: Suggest, choices: Choices) -> Learns:
-        kind = str(suggest.choice("pattern.kind", choices.kinds))
+        kind = str(suggest.choice("pattern.kind", choices.kinds, prior=mostly("all", 0.7)))
         return Learns(kind, str(suggest.choice("pattern.stage", choices.stages))) if kind == "stage" else Learns(kind)
 
     def params(self, value: Learns, choices: Choices) -> Mapping[str, Scalar] | None:

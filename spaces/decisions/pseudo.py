@@ -19,6 +19,7 @@ from spaces.decisions._base import (
     read_number,
     rounded,
 )
+from spaces.decisions._prior import mostly
 
 OFF, ON = "off", "on"
 
@@ -63,7 +64,7 @@ class PseudoDecision(Decision[Pseudo]):
         return Pseudo()
 
     def sample(self, suggest: Suggest, choices: Range) -> Pseudo:
-        if suggest.choice("pseudo.labels", (OFF, ON)) == OFF:
+        if suggest.choice("pseudo.labels", (OFF, ON), prior=mostly(OFF, 0.5)) == OFF:
             return Pseudo()
         drawn = [
             rounded(suggest.real(f"pseudo.{name}", low, high), low, high)

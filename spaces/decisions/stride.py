@@ -47,6 +47,10 @@ class Range:
         check_range("stride.max_growth", self.max_growth, None, least=1)
 
 
+KEPT = 0.9
+"""Prior of no change: larger maps help with small things and cost up to ``max_growth`` times the training."""
+
+
 @dataclass(frozen=True, slots=True)
 class Strides:
     """Names of the reductions that are off, and whether what follows is dilated instead."""
@@ -113,7 +117,7 @@ class Stride(Decision[Strides]):
         )
 
     def sample(self, suggest: Suggest, choices: Choices) -> Strides:
-        off = sample_slots(suggest, self.name, choices.names, choices.slots)
+        off = sample_slots(suggest, self.name, choices.names, choices.slots, KEPT)
         return Strides(off, bool(suggest.choice("stride.dilated", (False, True))) if off and choices.dilate else False)
 
     def params(self, value: Strides, choices: Choices) -> Mapping[str, Scalar] | None:
