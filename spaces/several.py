@@ -80,18 +80,22 @@ class Several(Space):
         return {PARAMETER: name} | {below(parameter, name): value for parameter, value in inner.items()}
 
     def values(self, candidate: Candidate) -> dict[str, Any]:
-        return self._of(candidate).values(candidate)
+        return self.member_of(candidate).values(candidate)
 
     def apply(self, candidate: Candidate) -> Chain:
-        return self._of(candidate).apply(candidate)
+        return self.member_of(candidate).apply(candidate)
 
     def words(self, candidate: Candidate) -> str:
-        return self._of(candidate).words(candidate)
+        return self.member_of(candidate).words(candidate)
 
     def check(self, candidate: Candidate) -> None:
-        self._of(candidate).check(candidate)
+        self.member_of(candidate).check(candidate)
 
-    def _of(self, candidate: Candidate) -> Space:
+    @property
+    def members(self) -> Sequence[Space]:
+        return [self._open(name) for name in self.names]
+
+    def member_of(self, candidate: Candidate) -> Space:
         name = candidate.structure.backbone
         if name not in self.names:
             raise CandidateError(f"the candidate is for {name}, this study has {', '.join(self.names)}")

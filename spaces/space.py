@@ -147,12 +147,22 @@ class Space:
         for name, decision in self.decisions.items():
             drawn[name] = decision.baseline(self.chain)
             if name in self.choices:
-                drawn[name] = decision.sample(suggest, self._narrowed(name, chain))
+                drawn[name] = decision.sample(suggest, self.narrowed(name, chain))
             with suppress(ProbeError):  # it is taken back below, whatever is asked for in between
-                chain = self._after(chain, decision, decision.settle(drawn[name], chain))
+                chain = self.after(chain, decision, decision.settle(drawn[name], chain))
         return self.candidate(drawn)
 
-    def _narrowed(self, name: str, chain: Chain) -> Any:
+    @property
+    def members(self) -> Sequence[Space]:
+        """The space of every backbone; this one alone where there is no other."""
+        return (self,)
+
+    def member_of(self, candidate: Candidate) -> Space:
+        """Return the space of the candidate's backbone."""
+        return self
+
+    def narrowed(self, name: str, chain: Chain) -> Any:
+        """Return what of an open decision's choices matters on ``chain``, with those before it applied."""
         try:
             return self.decisions[name].narrow(self.choices[name], chain)
         except ProbeError:
@@ -190,13 +200,13 @@ class Space:
         for name, value in self.values(candidate).items():
             decision = self.decisions[name]
             if name in self.choices:
-                params = decision.params(value, self._narrowed(name, chain))
+                params = decision.params(value, self.narrowed(name, chain))
             else:
                 params = {} if value == decision.baseline(self.chain) else None
             if params is None:
                 return None
             found |= params
-            chain = self._after(chain, decision, value)
+            chain = self.after(chain, decision, value)
         return found
 
     def values(self, candidate: Candidate) -> dict[str, Any]:
@@ -241,7 +251,7 @@ class Space:
         chain = self.chain
         for name, decision in self.decisions.items():
             found[name] = decision.words(values[name], chain)
-            chain = self._after(chain, decision, values[name])
+            chain = self.after(chain, decision, values[name])
         return found
 
     def check(self, candidate: Candidate) -> None:
@@ -255,10 +265,10 @@ class Space:
     def _apply(self, values: Mapping[str, Any]) -> Chain:
         chain = self.chain
         for name, decision in self.decisions.items():
-            chain = self._after(chain, decision, values[name])
+            chain = self.after(chain, decision, values[name])
         return chain
 
-    def _after(self, chain: Chain, decision: Decision[Any], value: Any) -> Chain:
+    def after(self, chain: Chain, decision: Decision[Any], value: Any) -> Chain:
         """Return ``chain`` with the edit made: the same object for the same edit, so that probes are not repeated."""
         key = (chain, decision.name, json.dumps(decision.dump(value), sort_keys=True))
         if key in self._edited:
@@ -302,7 +312,7 @@ class Space:
         values: dict[str, Any] = {}
         for name, decision in self.decisions.items():
             values[name] = decision.settle(drawn[name], chain)
-            chain = self._after(chain, decision, values[name])
+            chain = self.after(chain, decision, values[name])
         return values, chain
 
     def _dumped(self, values: Mapping[str, Any], input_size: tuple[int, int]) -> Candidate:

@@ -21,6 +21,8 @@ KEEP = "keep"
 """In place of a change: none."""
 NOWHERE, EVERYWHERE = "none", "all"
 """In place of a stage's name: no unit, and every unit."""
+LAST = "last"
+"""In place of a stage's name where no backbone is known: its last one."""
 _BLOCKS, _FEWEST_STAGES = 4, 3
 V = TypeVar("V")
 T = TypeVar("T")
@@ -151,6 +153,16 @@ class Decision(ABC, Generic[V]):
     def apply(self, chain: Chain, value: V) -> Chain:
         """Return ``chain`` with the edit made; pure. Decisions of the head and the recipe return it as it is."""
 
+    def meant(self, wish: Json, chain: Chain, choices: Any) -> V | None:
+        """Return the value that a candidate described for any backbone (a portfolio's member) has on ``chain``.
+
+        ``wish`` is a value in JSON form, of a mapping only what it cares about, in words of meaning where a place is
+        named (``last`` for the last stage) and in shares where units are counted. None where it means nothing here.
+        """
+        plain = self.dump(self.baseline(chain))
+        both = isinstance(wish, Mapping) and isinstance(plain, Mapping)
+        return self.parse({**plain, **wish} if both else wish)
+
     @abstractmethod
     def words(self, value: V, chain: Chain) -> str:
         """Return the value in words for people, ``first 10 of 19 units frozen``; empty when nothing changes.
@@ -223,6 +235,16 @@ def narrowest(where: str, places: Sequence[int], chain: Chain) -> str:
         return NOWHERE
     names = {chain.units[place].name for place in places}
     return next((stage for stage, members in stages(chain).items() if names <= set(members)), where)
+
+
+def place_meant(where: str, chain: Chain) -> str:
+    """Return the stage that ``last`` stands for; other places as they are."""
+    return list(stages(chain))[-1] if where == LAST else where
+
+
+def nearest(number: float, offered: Sequence[Any]) -> Any:
+    """Return that of the numbers ``offered`` that comes nearest, in proportion."""
+    return min(offered, key=lambda known: abs(math.log(known / number)))
 
 
 def place_words(where: str, chain: Chain) -> str:

@@ -82,6 +82,10 @@ class Dropout(Decision[Shares]):
     def apply(self, chain: Chain, value: Shares) -> Chain:
         return chain
 
+    def meant(self, wish: Json, chain: Chain, choices: Range | None) -> Shares:
+        most = choices or Range(head=0, depth=0)
+        return Shares(min(wish.get("head", 0.0), most.head), min(wish.get("depth", 0.0), most.depth))
+
     def words(self, value: Shares, chain: Chain) -> str:
         parts = (("dropout", value.head), ("stochastic depth", value.depth))
         return ", ".join(f"{name} {share:.2g}" for name, share in parts if share)

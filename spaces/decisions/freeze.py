@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from spaces.candidate import Json
 from spaces.chain import Chain, Trainable
-from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_range, read_number
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_range, place_meant, read_number, units_at
 from spaces.decisions._learning import may_freeze
 from spaces.decisions._prior import Shares
 from spaces.errors import CandidateError, RangeError
@@ -84,6 +84,12 @@ class Freeze(Decision[int]):
             raise CandidateError(f"candidate: freeze: {value} units frozen, but this backbone has {len(chain)}")
         frozen = tuple(replace(unit, trainable=Trainable.NONE) for unit in chain.units[:value])
         return replace(chain, units=frozen + chain.units[value:])
+
+    def meant(self, wish: Json, chain: Chain, choices: Any) -> int:
+        """Return the units of a share of all, or all those before the stage that is named (``last``)."""
+        if isinstance(wish, str):
+            return units_at(self.name, place_meant(wish, chain), chain)[0]
+        return round(float(wish) * len(chain))
 
     def words(self, value: int, chain: Chain) -> str:
         units = len(chain) + chain.dropped

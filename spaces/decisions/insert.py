@@ -21,6 +21,8 @@ from spaces.decisions._base import (
     check_choices,
     check_range,
     narrowest,
+    nearest,
+    place_meant,
     place_words,
     read_choice,
     read_fields,
@@ -125,6 +127,11 @@ class Insert(Decision[Inserted]):
         facts = probe.describe(chain) if places else ()
         found = {place: facts[place].out_shape for place in places if not chain.units[place].skipped}
         return {place: shape for place, shape in found.items() if value.kind != "conv" or _is_map(chain, shape)}
+
+    def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Inserted | None:
+        if choices is None:
+            return None
+        return Inserted(place_meant(wish["where"], chain), wish["kind"], nearest(wish["width"], choices.widths))
 
     def words(self, value: Inserted, chain: Chain) -> str:
         if value.where == NOWHERE:

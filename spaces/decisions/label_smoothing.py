@@ -47,6 +47,9 @@ class LabelSmoothing(Decision[float]):
     def apply(self, chain: Chain, value: float) -> Chain:
         return chain
 
+    def meant(self, wish: Json, chain: Chain, choices: Range | None) -> float:
+        return min(max(float(wish), choices.low), choices.high) if choices else float(wish)
+
     def words(self, value: float, chain: Chain) -> str:
         return f"label smoothing {value:.2g}" if value else ""
 

@@ -21,6 +21,8 @@ from spaces.decisions._base import (
     check_number,
     check_range,
     narrowest,
+    nearest,
+    place_meant,
     place_words,
     read_fields,
     read_number,
@@ -153,6 +155,12 @@ class LoRA(Decision[Updates]):
         for place in units_at(self.name, value.where, chain):
             chain = _adapted(chain, place, value)
         return chain
+
+    def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Updates | None:
+        if choices is None:
+            return None
+        within, where = choices.within, place_meant(wish["where"], chain)
+        return Updates(where, nearest(wish["rank"], within.ranks), nearest(wish.get("scale", 1.0), within.scales))
 
     def words(self, value: Updates, chain: Chain) -> str:
         if value.where == NOWHERE:

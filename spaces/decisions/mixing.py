@@ -91,6 +91,11 @@ class MixingDecision(Decision[Mixing]):
     def apply(self, chain: Chain, value: Mixing) -> Chain:
         return chain
 
+    def meant(self, wish: Json, chain: Chain, choices: Range | None) -> Mixing | None:
+        if choices is None or wish["kind"] not in choices.kinds:
+            return None
+        return Mixing(wish["kind"], rounded(wish["alpha"], *getattr(choices, wish["kind"])))
+
     def words(self, value: Mixing, chain: Chain) -> str:
         return "" if value.kind == "none" else f"{value.kind} {value.alpha:.2g}"
 

@@ -187,6 +187,23 @@ class OptimizerDecision(Decision[Optimizer]):
     def apply(self, chain: Chain, value: Optimizer) -> Chain:
         return chain
 
+    def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Optimizer | None:
+        """Return the optimiser with rates as near as the range allows; its schedule where that is offered."""
+        if choices is None or wish["name"] not in choices.within.names:
+            return None
+        offered, name = choices.within, wish["name"]
+        heads, bodies = getattr(offered, f"{name}_head"), getattr(offered, f"{name}_backbone")
+        schedule = wish.get("schedule", PLAIN.schedule)
+        head = rounded(wish["lr_head"], *heads)
+        return Optimizer(
+            name,
+            head,
+            rounded(wish.get("lr_backbone", head), *bodies) if choices.backbone else head,
+            layer_decay=rounded(wish.get("layer_decay", 1.0), *offered.layer_decay) if choices.decays else 1.0,
+            schedule=schedule if schedule in offered.schedules else offered.schedules[0],
+            warmup=offered.warmup,
+        )
+
     def words(self, value: Optimizer, chain: Chain) -> str:
         frozen = all(unit.is_frozen for unit in chain)
         rates = f"{value.lr_head:.1e}" if frozen else f"{value.lr_head:.1e} head, {value.lr_backbone:.1e} backbone"

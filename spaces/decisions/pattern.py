@@ -17,6 +17,7 @@ from spaces.decisions._base import (
     Stage,
     Suggest,
     check_choices,
+    place_meant,
     place_words,
     read_choice,
     read_fields,
@@ -113,6 +114,9 @@ class Pattern(Decision[Learns]):
             for place, unit in enumerate(chain)
         )
         return replace(chain, units=units)
+
+    def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Learns:
+        return Learns(wish["kind"], place_meant(wish.get("stage", ""), chain))
 
     def words(self, value: Learns, chain: Chain) -> str:
         if value.kind == "stage":

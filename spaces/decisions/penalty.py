@@ -130,6 +130,12 @@ class PenaltyDecision(Decision[Penalty]):
     def apply(self, chain: Chain, value: Penalty) -> Chain:
         return chain
 
+    def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Penalty | None:
+        if choices is None or wish["kind"] not in choices.within.kinds:
+            return None
+        low, high = getattr(choices.within, wish["kind"])
+        return Penalty(wish["kind"], rounded(wish["strength"], low, high), choices.within.everything)
+
     def words(self, value: Penalty, chain: Chain) -> str:
         return "" if value.kind == "none" else f"{_LABELS[value.kind]} {value.strength:.1e}"
 

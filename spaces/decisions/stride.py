@@ -12,6 +12,7 @@ from spaces import probe, surgery
 from spaces.candidate import Json
 from spaces.chain import Chain, Unit
 from spaces.decisions._base import (
+    LAST,
     Decision,
     NotApplicable,
     Scalar,
@@ -161,6 +162,10 @@ class Stride(Decision[Strides]):
             units[place] = _changed(unit, here, factors)
             factor *= 2 ** len(here)
         return replace(chain, units=tuple(units))
+
+    def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Strides | None:
+        """Return the last reduction that may be switched off, for ``last``."""
+        return Strides(choices.names[-1:]) if choices and wish == LAST else None
 
     def words(self, value: Strides, chain: Chain) -> str:
         stem = chain.units[0].name
