@@ -27,7 +27,7 @@ _PARTIAL = ".partial-"
 logger = logging.getLogger(__name__)
 
 
-class Shelf(ABC):
+class ArtifactStore(ABC):
     """Keeps bytes under names such as ``resume-00003/epoch-00002.safetensors``.
 
     Every method raises ``TrialError`` (kind ``disk``) when the place cannot be reached, and ``UserError`` for a
@@ -57,7 +57,7 @@ class Shelf(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Folder(Shelf):
+class Folder(ArtifactStore):
     """A folder, of this machine or shared by all of them."""
 
     root: Path
@@ -131,7 +131,7 @@ class Blobs(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket(Shelf):
+class Bucket(ArtifactStore):
     """A place in object storage, under a prefix."""
 
     scheme: str
@@ -187,7 +187,7 @@ def checked(name: str) -> str:
     return name
 
 
-def open_shelf(address: str, bucket: Callable[[str], Blobs]) -> Shelf:
+def open_artifact_store(address: str, bucket: Callable[[str], Blobs]) -> ArtifactStore:
     """Return the shelf at ``address``: ``s3://BUCKET/PREFIX``, or a folder.
 
     Args:
@@ -208,53 +208,53 @@ def open_shelf(address: str, bucket: Callable[[str], Blobs]) -> Shelf:
     return Bucket(scheme, name, prefix, bucket(name))
 
 
-def claim_place(shelf: Shelf, key: str) -> None:
-    """Mark ``shelf`` as the place of the study with this ``key``; shows at once whether it can be written.
+def claim_place(artifact_store: ArtifactStore, key: str) -> None:
+    """Mark ``artifact_store`` as the place of the study with this ``key``; shows at once whether it can be written.
 
     Raises:
         UserError: it cannot be written.
     """
     try:
-        shelf.put(_mark(key), key.encode())
+        artifact_store.put(_mark(key), key.encode())
     except TrialError as error:
-        raise UserError(f"cannot keep checkpoints in {shelf.address}: {error}") from error
+        raise UserError(f"cannot keep checkpoints in {artifact_store.address}: {error}") from error
 
 
-def find_place(shelf: Shelf, key: str) -> None:
-    """Check that ``shelf`` is the place of the study with this ``key``.
+def find_place(artifact_store: ArtifactStore, key: str) -> None:
+    """Check that ``artifact_store`` is the place of the study with this ``key``.
 
     Raises:
         UserError: it is not: a folder of another machine, or another study's.
     """
-    if not is_place(shelf, key):
+    if not is_place(artifact_store, key):
         raise UserError(
-            f"the study's checkpoints are not in {shelf.address} of this machine; share that folder with it, say "
+            f"the study's checkpoints are not in {artifact_store.address} of this machine; share that folder, say "
             "where it is mounted here with --artifacts, or start studies with --artifacts s3://BUCKET/PREFIX"
         )
 
 
-def is_place(shelf: Shelf, key: str) -> bool:
-    """Return whether ``shelf`` is the place of the study with this ``key``, and can be reached."""
+def is_place(artifact_store: ArtifactStore, key: str) -> bool:
+    """Return whether ``artifact_store`` is the place of the study with this ``key``, and can be reached."""
     if not _KEY.fullmatch(key):  # the store says it, to which many can write
         return False
     try:
-        return shelf.get(_mark(key)) == key.encode()
+        return artifact_store.get(_mark(key)) == key.encode()
     except TrialError:
         return False
 
 
-def clear(shelf: Shelf, key: str, names: Iterable[str]) -> None:
-    """Remove what a study keeps on ``shelf``: the checkpoints of these ``names``, all for resuming, its mark."""
+def clear(artifact_store: ArtifactStore, key: str, names: Iterable[str]) -> None:
+    """Remove what a study keeps in ``artifact_store``: checkpoints of these ``names``, all for resuming, its mark."""
     for name in names:
-        remove_checkpoint(shelf, name)
-    shelf.remove_all(resuming(key))
-    shelf.remove(_mark(key))
+        remove_checkpoint(artifact_store, name)
+    artifact_store.remove_all(resuming(key))
+    artifact_store.remove(_mark(key))
 
 
-def remove_checkpoint(shelf: Shelf, name: str) -> None:
+def remove_checkpoint(artifact_store: ArtifactStore, name: str) -> None:
     """Remove the checkpoint called ``name`` in the store; anything else that the store may name stays."""
     if _CHECKPOINT.fullmatch(name):
-        shelf.remove(name)
+        artifact_store.remove(name)
     else:
         logger.warning("the store names %r as a checkpoint, which is none of ftsearch's: it stays", name)
 

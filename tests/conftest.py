@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from spaces import chain as chains
 from spaces.backbones._base import Preprocessing, Pretrained
+from spaces.chains import chain as chains
 
 torch.set_num_threads(1)
 

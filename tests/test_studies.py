@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from search.spec import load_spec
+from search.spec.load import load_spec
 
 FILES = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
 

@@ -42,7 +42,7 @@ from torch import nn
 
 from spaces.backbones._base import Backbone, Source
 from spaces.decisions._base import Decision, Stage, read_choice
-from spaces.surgery import mirror, replace_submodule
+from spaces.surgery.edits import mirror, replace_submodule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,8 +90,8 @@ def seconds_of(option: str, text: str | None) -> float | None:
     Raises:
         UserError: it is no duration above 0.
     """
-    from search.durations import parse_duration
     from search.errors import UserError
+    from search.spec.durations import parse_duration
 
     try:
         seconds = None if text is None else float(parse_duration(text))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from search.api import StudyResult
-    from search.records import StudyRecord
+    from search.records.study import StudyRecord
 
 _ROWS = 10
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from search.cli._console import console, print_json
 from search.data.texts import Text, Words
-from search.model_inputs import Item
-from search.predicting import Model, Prediction
+from search.model.inputs import Item
+from search.model.predict import Model, PredictedItem
 
-Written = Callable[[Prediction], Prediction]
+Written = Callable[[PredictedItem], PredictedItem]
 
 
 def writer(model: Model, items: Sequence[Item], root: Path, pictures: Path | None, masks: Path | None) -> Written:
@@ -25,29 +25,29 @@ def writer(model: Model, items: Sequence[Item], root: Path, pictures: Path | Non
     """
     if pictures is None and masks is None:
         return _without_mask
-    from search import pictures as drawing  # colours of figures, which take their time to load
+    from search.model import drawing  # colours of figures, which take their time to load
 
     paths = [item for item in items if isinstance(item, Path)]
     drawn = drawing.places(pictures, paths, root, ".jpg") if pictures is not None else {}
     kept = drawing.places(masks, paths, root, ".png") if masks is not None else {}
 
-    def write(prediction: Prediction) -> Prediction:
-        source, said = prediction.source, prediction.said
+    def write(prediction: PredictedItem) -> PredictedItem:
+        source, predicted = prediction.source, prediction.predicted
         if isinstance(source, Path) and not prediction.broken:
             if source in drawn:
-                drawing.write_picture(drawn[source], source, said, model.facts.classes)
-            if source in kept and said.mask is not None:
-                drawing.write_mask(kept[source], said.mask)
+                drawing.write_picture(drawn[source], source, predicted, model.facts.classes)
+            if source in kept and predicted.mask is not None:
+                drawing.write_mask(kept[source], predicted.mask)
         return _without_mask(prediction)
 
     return write
 
 
-def _without_mask(prediction: Prediction) -> Prediction:
-    return replace(prediction, said=replace(prediction.said, mask=None))
+def _without_mask(prediction: PredictedItem) -> PredictedItem:
+    return replace(prediction, predicted=replace(prediction.predicted, mask=None))
 
 
-def show(model: Model, found: Sequence[Prediction], *, as_csv: bool, as_json: bool) -> None:
+def show(model: Model, found: Sequence[PredictedItem], *, as_csv: bool, as_json: bool) -> None:
     """Print what is said of every input that could be read."""
     whole = [prediction for prediction in found if not prediction.broken]
     tells, is_number = model.task.tells, model.facts.outputs == "numbers"
@@ -66,7 +66,7 @@ def show(model: Model, found: Sequence[Prediction], *, as_csv: bool, as_json: bo
             screen.print(f"{name}: {_words(prediction, tells, is_number=is_number)}", markup=False, soft_wrap=True)
 
 
-def _place(prediction: Prediction) -> tuple[str, ...]:
+def _place(prediction: PredictedItem) -> tuple[str, ...]:
     source = prediction.source
     return (prediction.name, source.open()) if isinstance(source, Text | Words) else (prediction.name,)
 
@@ -81,47 +81,47 @@ def _columns(tells: str, *, is_number: bool) -> tuple[str, ...]:
     return ("rank", "name", "value") if is_number else ("rank", "class", "probability")
 
 
-def _rows(prediction: Prediction, tells: str) -> Iterator[tuple[Any, ...]]:
-    said = prediction.said
+def _rows(prediction: PredictedItem, tells: str) -> Iterator[tuple[Any, ...]]:
+    predicted = prediction.predicted
     if tells == "boxes":
-        for label, score, *sides in said.boxes:
+        for label, score, *sides in predicted.boxes:
             yield (label, f"{score:.6f}", *(f"{side:.1f}" for side in sides))
     elif tells == "masks":
-        for label, share in said.answers:
+        for label, share in predicted.answers:
             yield label, f"{share:.6f}"
     elif tells == "tags" and isinstance(prediction.source, Words):
-        for number, (word, tag) in enumerate(zip(prediction.source.words, said.tags, strict=True), 1):
+        for number, (word, tag) in enumerate(zip(prediction.source.words, predicted.tags, strict=True), 1):
             yield (number, word, *(("", "") if tag is None else (tag.label, f"{tag.score:.6f}")))
     else:
-        for rank, (label, score) in enumerate(said.answers, 1):
+        for rank, (label, score) in enumerate(predicted.answers, 1):
             yield rank, label, f"{score:.6f}"
 
 
-def _words(prediction: Prediction, tells: str, *, is_number: bool) -> str:
-    said = prediction.said
+def _words(prediction: PredictedItem, tells: str, *, is_number: bool) -> str:
+    predicted = prediction.predicted
     if tells == "boxes":
         boxes = [
             f"{box.label} {box.score:.1%} at {box.left:.0f},{box.top:.0f}-{box.right:.0f},{box.bottom:.0f}"
-            for box in said.boxes
+            for box in predicted.boxes
         ]
         return "; ".join(boxes) or "no box"
     if tells == "tags":
-        return ", ".join(f"{span.text} {span.label} {span.score:.1%}" for span in said.spans) or "nothing"
+        return ", ".join(f"{span.text} {span.label} {span.score:.1%}" for span in predicted.spans) or "nothing"
     form = ".6g" if is_number else ".1%"
-    return ", ".join(f"{answer.label} {answer.score:{form}}" for answer in said.answers) or "nothing"
+    return ", ".join(f"{answer.label} {answer.score:{form}}" for answer in predicted.answers) or "nothing"
 
 
-def _plain(prediction: Prediction, tells: str) -> dict[str, Any]:
+def _plain(prediction: PredictedItem, tells: str) -> dict[str, Any]:
     """Return a prediction as JSON has it."""
-    source, said = prediction.source, prediction.said
+    source, predicted = prediction.source, prediction.predicted
     found: dict[str, Any] = {"file": prediction.name}
     if isinstance(source, Text):
         found = {"place": source.place, "text": source.text} | ({"pair": source.pair} if source.pair else {})
     elif isinstance(source, Words):
         found = {"place": source.place, "words": list(source.words)}
     if tells == "boxes":
-        return found | {"boxes": [box._asdict() for box in said.boxes]}
+        return found | {"boxes": [box._asdict() for box in predicted.boxes]}
     if tells == "tags":
-        tags = [tag and tag._asdict() for tag in said.tags]
-        return found | {"tags": tags, "spans": [span._asdict() for span in said.spans]}
-    return found | {"answers": [answer._asdict() for answer in said.answers]}
+        tags = [tag and tag._asdict() for tag in predicted.tags]
+        return found | {"tags": tags, "spans": [span._asdict() for span in predicted.spans]}
+    return found | {"answers": [answer._asdict() for answer in predicted.answers]}

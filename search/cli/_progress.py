@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from search.cli._console import log_to
-from search.records import EpochRecord, TrialState
+from search.records.study import EpochRecord, TrialState
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from search.store.reading import Progress
-    from search.trial import Observer
+    from search.trials.observer import Observer
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from search.cli._console import JsonOption, StorageOption, StudyArgument
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from search.records import StudyRecord
+    from search.records.study import StudyRecord
 
 SECTION, ORDER = "Use", 1
 
@@ -42,22 +42,24 @@ def command(
     artifacts: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Where the folder of the study's checkpoints is mounted here.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="What runs workers: local, ray or slurm.")] = "local",
+    launcher: Annotated[
+        str, typer.Option("--launcher", "--engine", help="What runs workers: local, ray or slurm.")
+    ] = "local",
     address: Annotated[str | None, typer.Option(help="Of the Ray cluster; auto finds a running one.")] = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    from search import proving
     from search.cli import _progress
     from search.cli._console import console, open_store, print_json, storage_url, study_name
-    from search.engines import Placement
+    from search.lifecycle import confirm
     from search.report import confirmed
+    from search.workers.launchers import Placement
 
     shares = _shares(fractions)
     open_store(storage).dispose()
     screen = console(stderr=as_json)
     with _progress.show(screen, "training") as observer:
-        record = proving.confirm_study(
+        record = confirm.confirm_study(
             study_name(study),
             storage=storage_url(storage),
             top=top,
@@ -71,7 +73,7 @@ def command(
             data=data,
             artifacts=artifacts,
             observer=observer,
-            placement=Placement(engine, per_gpu, address),
+            placement=Placement(launcher, per_gpu, address),
         )
     if as_json:
         print_json([row._asdict() for row in confirmed.confirmed(record)])

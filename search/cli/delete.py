@@ -22,7 +22,7 @@ def command(
     ),
     storage: StorageOption = None,
 ) -> None:
-    from search import api
+    from search.api import delete_study
     from search.cli._console import console, open_store, storage_url, study_name
     from search.errors import UserError
     from search.store import reading, workers
@@ -43,5 +43,5 @@ def command(
                 raise UserError("nothing was deleted")
         except typer.Abort:
             raise UserError("nothing was deleted; --yes deletes without asking") from None
-    api.delete_study(name, storage=storage_url(storage), artifacts=artifacts, keep_artifacts=keep_artifacts)
+    delete_study(name, storage=storage_url(storage), artifacts=artifacts, keep_artifacts=keep_artifacts)
     console().print(f"{name} is deleted", markup=False)

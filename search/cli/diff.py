@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from search.references import Pointed
-    from spaces.anatomy import Anatomy
+    from search.cli._candidates import Pointed
+    from spaces.networks.differences import Anatomy
 
 SECTION, ORDER = "Review", 5
 
@@ -34,7 +34,7 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     from search.cli._console import console, print_json
-    from spaces.anatomy import anatomy, decisions_apart, units_apart
+    from spaces.networks.differences import anatomy, decisions_apart, units_apart
 
     pointed = _pointed((first, second), study, storage)
     one, other = (anatomy(found.candidate, found.base_size) for found in pointed)
@@ -56,8 +56,8 @@ def command(
 
 
 def _pointed(texts: tuple[str, str], study: str, storage: str | None) -> list[Pointed]:
+    from search.cli._candidates import is_file, read_file, read_trial, study_of
     from search.cli._console import open_store, study_name
-    from search.references import is_file, read_file, read_trial, study_of
 
     engine = None if all(is_file(text) for text in texts) else open_store(storage)
     try:
@@ -79,7 +79,7 @@ def _print(screen: Console, pointed: list[Pointed], one: Anatomy, other: Anatomy
     from rich.table import Table
 
     from search.report import tables, theme
-    from spaces.anatomy import decisions_apart, units_apart
+    from spaces.networks.differences import decisions_apart, units_apart
 
     for letter, found, shape in zip("AB", pointed, (one, other), strict=True):
         value = f", {found.study.metric} {theme.number(found.trial.value)}" if found.study and found.trial else ""

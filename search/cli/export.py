@@ -68,7 +68,7 @@ def command(
     from dataclasses import asdict
 
     from search.cli._console import console, open_store, print_json, storage_url, study_name
-    from search.export import export_study
+    from search.lifecycle.export import export_study
     from search.training.calibration import fit_temperature
 
     open_store(storage).dispose()  # says so when there is none

@@ -34,12 +34,13 @@ def command(
 ) -> None:
     import re
 
-    from search import drafting
     from search.cli._console import console
+    from search.data.formats import formats
     from search.data.sample import Split
     from search.errors import UserError
-    from search.recognition import recognise
-    from search.spec import formats, tasks
+    from search.new_study import template
+    from search.new_study.detect import recognise
+    from search.tasks import tasks
     from spaces import backbones
 
     if task is not None and task not in tasks():
@@ -52,10 +53,10 @@ def command(
     kind = formats()[found.format]
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in found.options.items()}
     dataset = kind.read(kind.options(path=str(data.absolute()), on_error="skip", **given), Path.cwd())
-    network = backbones.resolve(backbone or drafting.backbone_for(found.task))
+    network = backbones.resolve(backbone or template.backbone_for(found.task))
     if network.reads != tasks()[found.task].reads:
         raise UserError(f"the task {found.task} does not read {network.reads}, as {network.name} does; choose another")
-    text = drafting.draft(found, data, dataset, network, file=path, name=name)
+    text = template.draft(found, data, dataset, network, file=path, name=name)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

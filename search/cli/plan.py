@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from search.laboratory import Laboratory
+    from search.runtime.study_runtime import StudyRuntime
 
 SECTION, ORDER = "Search", 1
 _CLASSES = 20
@@ -25,29 +25,29 @@ def command(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     from search.api import open_study
-    from search.backbone_choice import each
     from search.cli._console import console, log_to
+    from search.runtime.several_backbones import each
 
     screen = console()
     log_to(screen if screen.is_terminal else None)
-    laboratory = open_study(study, device=device)
-    _data(screen, laboratory)
-    for part in each(laboratory):
+    runtime = open_study(study, device=device)
+    _data(screen, runtime)
+    for part in each(runtime):
         _units(screen, part)
         _decisions(screen, part)
         _starts(screen, part)
         _costs(screen, part)
-    _goals(screen, laboratory)
+    _goals(screen, runtime)
     screen.print(f"\n[bold]Next:[/bold] ftsearch run {study}", soft_wrap=True)
 
 
-def _data(screen: Console, laboratory: Laboratory) -> None:
+def _data(screen: Console, runtime: StudyRuntime) -> None:
     from search.data.overlap import overlaps
     from search.data.sample import Split
-    from search.laboratory import dataset_record
+    from search.runtime.study_record import dataset_record
 
-    dataset = laboratory.dataset
-    record = dataset_record(dataset, laboratory.task)
+    dataset = runtime.dataset
+    record = dataset_record(dataset, runtime.task)
     table = _table("class" if record.outputs == "classes" else record.outputs, *record.counts)
     for name in dataset.classes[:_CLASSES]:
         counts = (counts[name] for counts in record.counts.values())
@@ -60,7 +60,7 @@ def _data(screen: Console, laboratory: Laboratory) -> None:
         f"fingerprint {dataset.fingerprint[:16]}"
     )
     screen.print(table)
-    shown = "x".join(str(side) for side in laboratory.input_size)
+    shown = "x".join(str(side) for side in runtime.input_size)
     if record.inputs == "images":
         sizes = [sample.input.open().size for sample in dataset.of(Split.TRAIN)[:200]]
         widths, heights = [size[0] for size in sizes], [size[1] for size in sizes]
@@ -69,18 +69,18 @@ def _data(screen: Console, laboratory: Laboratory) -> None:
             f"input {shown} pixels"
         )
     else:
-        screen.print(f"{record.noun}, up to {laboratory.input_size[1]} {record.inputs} each")
+        screen.print(f"{record.noun}, up to {runtime.input_size[1]} {record.inputs} each")
     for line in dataset.skipped:
         screen.print(f"left out: {line}", style="yellow", markup=False)
     for line in overlaps(dataset.samples, record.noun):
         screen.print(line, style="yellow", markup=False, soft_wrap=True)
 
 
-def _units(screen: Console, laboratory: Laboratory) -> None:
+def _units(screen: Console, runtime: StudyRuntime) -> None:
     from search.report import theme
-    from spaces import probe
+    from spaces.chains import probe
 
-    pretrained = laboratory.pretrained
+    pretrained = runtime.pretrained
     facts = probe.describe(pretrained.chain)
     source = "random weights: trained from scratch" if pretrained.weights == "none" else f"weights {pretrained.weights}"
     screen.print(f"\n[bold]Backbone[/bold]  {pretrained.label} ({pretrained.backbone}), {source}, {len(facts)} units")
@@ -93,27 +93,27 @@ def _units(screen: Console, laboratory: Laboratory) -> None:
     screen.print(table)
 
 
-def _decisions(screen: Console, laboratory: Laboratory) -> None:
+def _decisions(screen: Console, runtime: StudyRuntime) -> None:
     screen.print("\n[bold]Decisions[/bold]")
     table = _table("parameter", "range")
-    for name, text in laboratory.space.parameters().items():
+    for name, text in runtime.space.parameters().items():
         table.add_row(name, text)
     screen.print(table)
-    for name, reason in laboratory.space.dropped.items():
+    for name, reason in runtime.space.dropped.items():
         screen.print(f"{name} drops out: {reason}", style="yellow", markup=False)
-    for line in laboratory.task.advice():
+    for line in runtime.task.advice():
         screen.print(line, markup=False)
 
 
-def _starts(screen: Console, laboratory: Laboratory) -> None:
+def _starts(screen: Console, runtime: StudyRuntime) -> None:
     """Say how far from the pretrained function each single change begins, measured on validation images."""
     import time
 
     from search.data.sample import Split
-    from spaces import compare
-    from spaces.space import registry
+    from spaces.networks import compare
+    from spaces.networks.space import registry
 
-    space = laboratory.space
+    space = runtime.space
     changes = [
         (registry()[name], value)
         for name, choices in space.choices.items()
@@ -122,7 +122,7 @@ def _starts(screen: Console, laboratory: Laboratory) -> None:
     ]
     if not changes:
         return
-    images = next(iter(laboratory.batches(Split.VAL).epoch(1)))[0][:_IMAGES].cpu()
+    images = next(iter(runtime.batches(Split.VAL).epoch(1)))[0][:_IMAGES].cpu()
     begin, rows = time.monotonic(), []
     for decision, value in changes:
         if time.monotonic() - begin > _MOST_S:
@@ -133,7 +133,7 @@ def _starts(screen: Console, laboratory: Laboratory) -> None:
     measured = "" if len(rows) == len(changes) else f", {len(rows)} of {len(changes)} changes measured"
     screen.print(
         "\n[bold]Starting points[/bold]  how far one change moves the pretrained network's features "
-        f"({len(images)} validation {laboratory.task.noun}{measured}; 0 % is the same function)"
+        f"({len(images)} validation {runtime.task.noun}{measured}; 0 % is the same function)"
     )
     table = _table("decision", "moves by", "change")
     for name, moved, words in sorted(rows, key=lambda row: (row[0], row[1])):
@@ -141,49 +141,49 @@ def _starts(screen: Console, laboratory: Laboratory) -> None:
     screen.print(table)
 
 
-def _costs(screen: Console, laboratory: Laboratory) -> None:
+def _costs(screen: Console, runtime: StudyRuntime) -> None:
     from search.report import theme
 
-    smallest, largest = laboratory.space.extremes()
+    smallest, largest = runtime.space.extremes()
     screen.print("\n[bold]Candidates[/bold]")
     table = _table("", "parameters", "FLOPs", "time per epoch (estimated)", "candidate")
-    named = (("smallest", smallest), ("plain recipe", laboratory.space.baseline()), ("largest", largest))
+    named = (("smallest", smallest), ("plain recipe", runtime.space.baseline()), ("largest", largest))
     for name, candidate in named:
-        network = laboratory.build(candidate, 0)
-        size = laboratory.size(network)
-        seconds = laboratory.measure(candidate)
+        network = runtime.build(candidate, 0)
+        size = runtime.size(network)
+        seconds = runtime.measure(candidate)
         table.add_row(
             name,
             theme.count(size.parameters),
             theme.count(size.flops),
             theme.duration(seconds),
-            laboratory.space.words(candidate),
+            runtime.space.words(candidate),
         )
     screen.print(table)
-    spec = laboratory.spec
-    plain = laboratory.measure(laboratory.space.baseline()) * spec.training.epochs * spec.search.trials
+    spec = runtime.spec
+    plain = runtime.measure(runtime.space.baseline()) * spec.training.epochs * spec.search.trials
     screen.print(
-        f"{spec.search.trials} trials of up to {spec.training.epochs} epochs on {laboratory.precision.device}: "
+        f"{spec.search.trials} trials of up to {spec.training.epochs} epochs on {runtime.precision.device}: "
         f"at most about {theme.duration(plain)} if every trial cost what the plain recipe does"
     )
 
 
-def _goals(screen: Console, laboratory: Laboratory) -> None:
+def _goals(screen: Console, runtime: StudyRuntime) -> None:
     """Say what is weighed against what, and how much of the space keeps the constraints."""
-    from search import appraisal
     from search.report import front
+    from search.runtime import objective_values
 
-    goals = laboratory.spec.goals
+    goals = runtime.spec.goals
     if goals.is_single:
         return
     names = ", ".join(
-        f"{front.name(one, laboratory.spec.objective)} ({'more' if one.maximize else 'less'} is better)"
+        f"{front.name(one, runtime.spec.objective)} ({'more' if one.maximize else 'less'} is better)"
         for one in goals.objectives
     )
     screen.print(f"\n[bold]Objectives[/bold]  {names}", soft_wrap=True, highlight=False)
     if goals.latency is not None:
         how = goals.latency
-        screen.print(f"latency: median of {how.runs} passes of {how.batch} on {laboratory.precision.device}")
+        screen.print(f"latency: median of {how.runs} passes of {how.batch} on {runtime.precision.device}")
     if goals.quantised is not None:
         screen.print(
             f"int8: of every trial that is not pruned, by ONNX Runtime on the CPU; {goals.quantised.images} training "
@@ -194,7 +194,7 @@ def _goals(screen: Console, laboratory: Laboratory) -> None:
         texts = ", ".join(str(one) for one in goals.constraints.bounds)
         screen.print(f"[bold]Constraints[/bold]  {texts}", soft_wrap=True, highlight=False)
     if goals.constraints.names() & {"parameters", "flops"}:
-        share = appraisal.share_within(laboratory)
+        share = objective_values.share_within(runtime)
         screen.print(f"{share:.0%} of 32 random candidates keep those on parameters and FLOPs; others are not trained")
 
 

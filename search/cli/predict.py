@@ -10,7 +10,7 @@ import typer
 from search.cli._console import JsonOption
 
 if TYPE_CHECKING:
-    from search.predicting import Model
+    from search.model.predict import Model
 
 SECTION, ORDER = "Use", 1
 
@@ -64,7 +64,7 @@ def command(
     from search.cli import _prediction
     from search.cli._console import console
     from search.errors import DataError, UserError
-    from search.predicting import items_in, load_model, predict
+    from search.model.predict import items_in, load_model, predict
 
     if as_csv and as_json:
         raise UserError("--json and --csv exclude each other; give one of them")
@@ -82,11 +82,11 @@ def command(
     _prediction.show(opened, found, as_csv=as_csv, as_json=as_json)
     notes = console(stderr=True)
     for prediction in broken:
-        said = f"{prediction.name}: {prediction.broken}" if kind == "images" else prediction.broken
-        notes.print(f"skipped {said}", markup=False, soft_wrap=True)
+        predicted = f"{prediction.name}: {prediction.broken}" if kind == "images" else prediction.broken
+        notes.print(f"skipped {predicted}", markup=False, soft_wrap=True)
     if broken:
         notes.print(f"{len(broken)} of {len(found)} {kind} could not be read and were skipped", soft_wrap=True)
-    if cut := sum(None in prediction.said.tags for prediction in found):
+    if cut := sum(None in prediction.predicted.tags for prediction in found):
         notes.print(f"{cut} of {len(found)} sentences are too long: their last words have no tag", soft_wrap=True)
     for what, folder in (("Masks", masks), ("Pictures", pictures)):
         if folder is not None:

@@ -12,7 +12,7 @@ from search.cli._console import JsonOption, StorageOption
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from search.standing import Ranking
+    from search.records.backbone_ranking import Ranking
 
 SECTION, ORDER = "Search", 2
 
@@ -43,7 +43,7 @@ def command(
     from dataclasses import asdict
 
     from search.cli._console import console, print_json, storage_url
-    from search.rank import parse_limits, rank_backbones
+    from search.ranking.rank import parse_limits, rank_backbones
     from search.report import ranking as report
 
     notes = console(stderr=True)
@@ -77,8 +77,8 @@ def _listed(text: str) -> tuple[str, ...]:
 def _print(screen: Console, found: Ranking) -> None:
     from rich.table import Table
 
+    from search.records.backbone_ranking import trust
     from search.report import ranking as report
-    from search.standing import trust
 
     screen.print(report.subtitle(found), soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")

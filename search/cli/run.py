@@ -35,10 +35,18 @@ def command(
             show_default="runs/STUDY",
         ),
     ] = None,
-    engine: Annotated[str, typer.Option(help="What runs workers: local, ray or slurm.")] = "local",
+    launcher: Annotated[
+        str, typer.Option("--launcher", "--engine", help="What runs workers: local, ray or slurm.")
+    ] = "local",
     address: Annotated[str | None, typer.Option(help="Of the Ray cluster; auto finds a running one.")] = None,
-    engine_option: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of the engine: partition=gpu for slurm.")
+    launcher_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--launcher-option",
+            "--engine-option",
+            metavar="KEY=VALUE",
+            help="A setting of it: partition=gpu for slurm.",
+        ),
     ] = None,
     optuna: Annotated[
         str | None,
@@ -46,15 +54,15 @@ def command(
     ] = None,
     report: Annotated[bool, typer.Option(help="Write the HTML report at the end.")] = True,
 ) -> None:
-    from search import api
+    from search.api import run_study
     from search.cli import _outcome, _progress
     from search.cli._console import console, seconds_of, storage_url
-    from search.engines import Placement
+    from search.workers.launchers import Placement
 
-    placement = Placement(engine, per_gpu, address, optuna, _pairs(engine_option or []))
+    placement = Placement(launcher, per_gpu, address, optuna, _pairs(launcher_option or []))
     screen = console()
     with _progress.show(screen) as observer:
-        result = api.run_study(
+        result = run_study(
             study,
             storage=storage_url(storage),
             trials=trials,
@@ -76,5 +84,5 @@ def _pairs(texts: list[str]) -> dict[str, str]:
 
     wrong = [text for text in texts if "=" not in text]
     if wrong:
-        raise UserError(f"--engine-option: expected KEY=VALUE, got {wrong[0]!r}")
+        raise UserError(f"--launcher-option: expected KEY=VALUE, got {wrong[0]!r}")
     return dict(text.split("=", 1) for text in texts)

@@ -7,6 +7,6 @@ SECTION, ORDER = "Look", 5
 
 def command() -> None:
     from search.cli._console import print_json
-    from search.spec import json_schema
+    from search.spec.document import json_schema
 
     print_json(json_schema())

@@ -22,8 +22,8 @@ def command(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 13000,
     threads: Annotated[int, typer.Option(min=1, help="Calls that are answered at once.")] = 10,
 ) -> None:
-    from search import backend
     from search.cli._console import console, log_to, storage_url
+    from search.sampling import optuna_storage
     from search.store import connection, migrate
 
     log_to()
@@ -37,4 +37,6 @@ def command(
     screen.print(f"serving {connection.shown(url)} at grpc://{host}:{port}", markup=False, soft_wrap=True)
     if host not in ("127.0.0.1", "localhost", "::1"):
         screen.print("it has no login and no encryption: let only workers reach this port", style="yellow")
-    backend.serve(url, connection.server_options(url, threads), connection.tune, host=host, port=port, threads=threads)
+    optuna_storage.serve(
+        url, connection.server_options(url, threads), connection.tune, host=host, port=port, threads=threads
+    )

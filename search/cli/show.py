@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from spaces.backbones._base import Pretrained
-    from spaces.probe import Convolution, UnitFacts
-    from spaces.space import Space
+    from spaces.chains.probe import Convolution, UnitFacts
+    from spaces.networks.space import Space
 
 SECTION, ORDER = "Look", 2
 _BAR = 16
@@ -30,8 +30,10 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     from search.cli._console import console
-    from spaces import backbones, probe, space
+    from spaces import backbones
     from spaces.backbones._base import NO_WEIGHTS, Pretrained
+    from spaces.chains import probe
+    from spaces.networks import space
 
     found = backbones.resolve(backbone)
     input_size = _size(size) or found.usual_size
@@ -58,7 +60,7 @@ def _size(given: str | None) -> tuple[int, int] | None:
 
 def _touched(opened: Space) -> dict[str, list[str]]:
     """Return the names of the decisions that may change each unit, by the unit's name."""
-    from spaces.space import registry
+    from spaces.networks.space import registry
 
     found: dict[str, list[str]] = {unit.name: [] for unit in opened.chain}
     for name, choices in opened.choices.items():

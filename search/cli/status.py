@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search.cli._console import JsonOption, StorageOption
-from search.records import TrialState
+from search.records.study import TrialState
 
 if TYPE_CHECKING:
     from rich.console import Console, Group

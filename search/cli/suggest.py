@@ -24,18 +24,18 @@ def command(
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    from search import suggestion
     from search.cli._console import console, open_store, print_json
     from search.errors import UserError
+    from search.new_study import suggest
     from search.report import theme
     from spaces import backbones
 
     if count < 1:
         raise UserError(f"--count must be at least 1, got {count}")
     engine = open_store(storage)
-    dataset, traits, _, data = suggestion.describe(folder, task)
+    dataset, traits, _, data = suggest.describe(folder, task)
     named = backbones.resolve(backbone).name if backbone else None
-    found = suggestion.suggest(engine, traits, count, backbone=named)
+    found = suggest.suggest(engine, traits, count, backbone=named)
     if as_json:
         print_json([_plain(one) for one in found])
     else:
@@ -51,7 +51,7 @@ def command(
                 soft_wrap=True,
             )
     if output is not None:
-        path = suggestion.write(output, found, data, engine)
+        path = suggest.write(output, found, data, engine)
         console(stderr=as_json).print(
             f"Wrote {path} and {len(found)} candidates. Next: ftsearch plan {path}", soft_wrap=True
         )
@@ -60,7 +60,7 @@ def command(
 def _plain(one: object) -> dict[str, object]:
     from dataclasses import asdict
 
-    from search.suggestion import Suggestion
+    from search.new_study.suggest import Suggestion
 
     if not isinstance(one, Suggestion):
         raise TypeError(f"expected a Suggestion, got {type(one).__name__}")

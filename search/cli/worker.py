@@ -38,12 +38,12 @@ def command(
         Path | None, typer.Option(help="Where logs go; runs/STUDY by default.", show_default=False)
     ] = None,
 ) -> None:
-    from search import api
+    from search.api import join_study
     from search.cli._console import console, log_to, seconds_of, storage_url
     from search.cli._progress import Lines
 
     log_to()
-    api.join_study(
+    join_study(
         study,
         storage=storage_url(storage),
         device=device,

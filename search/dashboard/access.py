@@ -38,18 +38,18 @@ def check(host: str, token: str | None) -> None:
 
 def guard(server: Flask, *, host: str, token: str | None, script_hashes: Sequence[str]) -> None:
     """Let ``server`` answer only those who may look, and send security headers with every answer."""
-    keeper = _Keeper(token) if token is not None else None
+    heartbeat = _Keeper(token) if token is not None else None
 
     @server.before_request
     def _ask() -> Response | None:
-        if keeper is None:
+        if heartbeat is None:
             # Another site's name that points at this machine must not read what is shown here (DNS rebinding).
             name = _host_name(request)
             return None if name in (*LOOPBACK, host) else make_response("This name is not served here.\n", 403)
-        return None if request.path == "/login" else keeper.refused(request)
+        return None if request.path == "/login" else heartbeat.refused(request)
 
-    if keeper is not None:
-        server.add_url_rule("/login", "login", keeper.login, methods=["GET", "POST"])
+    if heartbeat is not None:
+        server.add_url_rule("/login", "login", heartbeat.login, methods=["GET", "POST"])
 
     scripts = " ".join(("'self'", *script_hashes))
     policy = (

@@ -18,8 +18,8 @@ from search.dashboard.watch import Watch
 from search.errors import FinetuneError
 from search.report import look, theme
 from search.report.figures._base import Section
+from search.sampling.importance import prepare_importances
 from search.store.connection import Engine, shown
-from search.study import prepare_importances
 
 logger = logging.getLogger(__name__)
 _TICK_MS = 2000

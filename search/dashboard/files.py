@@ -13,7 +13,7 @@ from flask import Flask, Response, make_response, request
 from search.dashboard import filters
 from search.dashboard.watch import Watch
 from search.errors import FinetuneError, NotFoundError
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.report import page
 from search.report.gather import gather
 from search.report.plain import finite, plain, rows

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from search.records import StudyRecord, TrialRecord, TrialState
+from search.records.study import StudyRecord, TrialRecord, TrialState
 
 _PARAMETER = "p."
 _BEYOND = 2**31

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from dash import Patch, dcc, html
 
-from search.records import StudyRecord, TrialRecord
+from search.records.study import StudyRecord, TrialRecord
 from search.report import tables, theme
 from search.report.figures._base import Drawing, Section
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from search.errors import FinetuneError, NotFoundError
-from search.records import EpochRecord, StudyRecord, TrialRecord
+from search.records.study import EpochRecord, StudyRecord, TrialRecord
 from search.report import gather, picks
 from search.report.figures._base import Need
 from search.store import aggregates, reading

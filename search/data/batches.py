@@ -10,9 +10,9 @@ from torch import Tensor
 
 from search.data.augment import Augmentation, Drawn, Mix
 from search.data.cache import VERSION, Pixels
-from search.data.feed import Feed, Views, generator
+from search.data.loader import Loader, Views, generator
 from search.data.targets import Geometry, Rows, Targets
-from search.records import Json
+from search.records.study import Json
 
 __all__ = ["Batches", "Views", "gather", "place"]
 _SHARE = 0.3
@@ -20,7 +20,7 @@ _SHARE = 0.3
 
 
 @dataclass(slots=True, kw_only=True)
-class Batches(Feed):
+class Batches(Loader):
     """All batches of a split of images, epoch by epoch.
 
     Attributes:
@@ -87,7 +87,7 @@ class Batches(Feed):
         ``(B, classes)``.
         """
         random = generator(self.seed, number, 2)
-        for images, targets in Feed.epoch(self, number):
+        for images, targets in Loader.epoch(self, number):
             if self.mix is not None and isinstance(targets, Tensor):
                 yield self.mix.apply(images, targets, self.classes, random)
             else:

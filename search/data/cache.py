@@ -22,7 +22,7 @@ from search.data.array_cache import ArrayCache
 from search.data.assembly import in_parallel
 from search.data.sample import Sample
 from search.data.targets import Targets
-from search.records import Json
+from search.records.study import Json
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]

@@ -24,7 +24,7 @@ from search.data.batches import place
 from search.data.cache import Frame
 from search.data.sample import Sample
 from search.data.targets import Geometry, Rows
-from search.records import Json
+from search.records.study import Json
 
 logger = logging.getLogger(__name__)
 Classes = NDArray[np.int32]

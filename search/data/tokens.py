@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from search.data.feed import Feed, Views, generator
+from search.data.loader import Loader, Views, generator
 from search.data.targets import Targets
-from search.records import Json
+from search.records.study import Json
 
 IGNORED = -100
 """In place of a class where a token has none: padding, and all but the first token of a word."""
@@ -69,7 +69,7 @@ def _padded(rows: Sequence[Sequence[int]], filling: int, dtype: torch.dtype) -> 
 
 
 @dataclass(slots=True, kw_only=True)
-class TokenBatches(Feed):
+class TokenBatches(Loader):
     """All batches of a split of texts, epoch by epoch.
 
     Attributes:

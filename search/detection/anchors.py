@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.data.sample import Sample
-from search.records import Json
+from search.records.study import Json
 
 _PERCENTILES = (10.0, 50.0, 90.0)
 _LARGEST_RATIO = 5.0

@@ -15,7 +15,7 @@ from torch import Tensor
 from search.data.cache import Frame
 from search.data.sample import Sample
 from search.data.targets import Geometry, Rows
-from search.records import Json
+from search.records.study import Json
 
 PADDING = -1
 _GREY = 114

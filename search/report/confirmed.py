@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, variance
 from typing import NamedTuple
 
-from search.records import Refit, Repeat, StudyRecord, TrialState
+from search.records.study import Refit, Repeat, StudyRecord, TrialState
 from search.report import theme
 
 

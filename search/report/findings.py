@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from search import study as sampling
-from search.records import StudyRecord, TrialRecord
+from search.records.study import StudyRecord, TrialRecord
 from search.report import picks, theme
 from search.report.confirmed import sentences
 from search.report.figures.importance import direction, from_best_to_worst
+from search.sampling.importance import importances
 
 
 def findings(study: StudyRecord) -> list[str]:
@@ -20,7 +20,7 @@ def findings(study: StudyRecord) -> list[str]:
 def _mattered(study: StudyRecord) -> str:
     done = from_best_to_worst(study)
     judged = picks.with_values(study, 1000)
-    shares = sampling.importances(judged, maximize=study.maximize)
+    shares = importances(judged, maximize=study.maximize)
     top = [(name, share) for name, share in shares.items() if share >= 0.05][:3]
     if not top:
         return "No single decision stands out: the differences between trials are spread over many."

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from search.objectives import COSTS, QUANTISED
-from search.records import CLOCK_TOLERANCE, Objective, StudyRecord, TrialRecord
+from search.records.objectives import COSTS, QUANTISED
+from search.records.study import CLOCK_TOLERANCE, Objective, StudyRecord, TrialRecord
 from search.report import theme
 
 HEADING = "Pareto front"

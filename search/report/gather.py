@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from search.records import EpochRecord, StudyRecord, TrialRecord
+from search.records.study import EpochRecord, StudyRecord, TrialRecord
 from search.report import picks
 from search.report.figures import figures
 from search.report.figures._base import Need

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search.errors import UserError
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.report import theme
 from search.report.page import drawings
 

@@ -18,7 +18,7 @@ from plotly.offline import get_plotlyjs
 
 from search.artifacts import write_whole
 from search.errors import UserError
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.report import confirmed, front, look, tables, theme
 from search.report._script import SCRIPT
 from search.report.figures import figures, studies_figures

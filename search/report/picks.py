@@ -10,7 +10,7 @@ import json
 import random
 from collections.abc import Sequence
 
-from search.records import StudyRecord, TrialRecord, TrialState
+from search.records.study import StudyRecord, TrialRecord, TrialState
 from search.report import theme
 
 EPOCHS_RUN = "epochs_run"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from search.records import StudyRecord, TrialRecord
+from search.records.study import StudyRecord, TrialRecord
 
 
 def plain(trial: TrialRecord) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
+from search.records.backbone_ranking import BackboneScore, Ranking, mean_ranks, trust
 from search.report import page, theme
 from search.report.figures import ranking_figures
-from search.standing import Ranking, Standing, mean_ranks, trust
 
 _NONE = "–"
 
@@ -23,16 +23,23 @@ def columns(ranking: Ranking) -> tuple[str, ...]:
 
 def table(ranking: Ranking) -> list[tuple[str, ...]]:
     """Return one row a backbone, the best first."""
-    ranks = mean_ranks(ranking.standings, list(ranking.titles))
-    return [_row(ranking, standing, rank) for standing, rank in zip(ranking.standings, ranks, strict=True)]
+    ranks = mean_ranks(ranking.backbone_scores, list(ranking.titles))
+    return [
+        _row(ranking, backbone_score, rank) for backbone_score, rank in zip(ranking.backbone_scores, ranks, strict=True)
+    ]
 
 
-def _row(ranking: Ranking, standing: Standing, rank: float) -> tuple[str, ...]:
-    scores = (theme.number(standing.scores.get(name), 3) for name in ranking.titles)
-    accuracy = _NONE if standing.accuracy is None else f"{standing.accuracy:.1f} %"
-    costs = (theme.count(standing.parameters), theme.count(standing.flops), f"{standing.latency_ms:.1f} ms", accuracy)
-    tried = (theme.number(ranking.tried.get(standing.backbone)),) if ranking.tried else ()
-    return (standing.backbone, Path(standing.weights).name, f"{rank:.1f}", *scores, *costs, *tried)
+def _row(ranking: Ranking, backbone_score: BackboneScore, rank: float) -> tuple[str, ...]:
+    scores = (theme.number(backbone_score.scores.get(name), 3) for name in ranking.titles)
+    accuracy = _NONE if backbone_score.accuracy is None else f"{backbone_score.accuracy:.1f} %"
+    costs = (
+        theme.count(backbone_score.parameters),
+        theme.count(backbone_score.flops),
+        f"{backbone_score.latency_ms:.1f} ms",
+        accuracy,
+    )
+    tried = (theme.number(ranking.tried.get(backbone_score.backbone)),) if ranking.tried else ()
+    return (backbone_score.backbone, Path(backbone_score.weights).name, f"{rank:.1f}", *scores, *costs, *tried)
 
 
 def best_layers(ranking: Ranking) -> list[tuple[str, str, str]]:
@@ -41,16 +48,16 @@ def best_layers(ranking: Ranking) -> list[tuple[str, str, str]]:
     Rows: backbone, estimator, words. What it means for a search: units behind that one are worth dropping or tuning.
     """
     found = []
-    for standing in ranking.standings:
+    for backbone_score in ranking.backbone_scores:
         for name, title in ranking.titles.items():
-            layers = [layer for layer in standing.layers if theme.finite(layer.scores.get(name))]
+            layers = [layer for layer in backbone_score.layers if theme.finite(layer.scores.get(name))]
             if len(layers) < 2:
                 continue
             best = max(layers, key=lambda layer: (layer.scores[name], layer.depth))
             last = layers[-1]
             words = f"{best.unit} ({best.depth:.0%} of the depth): {best.scores[name]:.3f}"
             words += ", the last one" if best is last else f", the last unit {last.scores[name]:.3f}"
-            found.append((standing.backbone, title, words))
+            found.append((backbone_score.backbone, title, words))
     return found
 
 
@@ -86,7 +93,7 @@ def render(ranking: Ranking, generated_at: datetime) -> str:
 def subtitle(ranking: Ranking) -> str:
     """Return in one line what was scored on what."""
     return (
-        f"{len(ranking.standings)} backbones on {ranking.images} training images of {ranking.dataset} "
+        f"{len(ranking.backbone_scores)} backbones on {ranking.images} training images of {ranking.dataset} "
         f"({ranking.classes} classes), nothing trained; latency of one image on {ranking.device}; scores are larger "
         "for better; parameters and FLOPs (two a multiply-add) are without the classifier"
     )

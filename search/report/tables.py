@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from search.objectives import QUANTISED
-from search.records import StudyRecord, TrialRecord, TrialState
+from search.records.objectives import QUANTISED
+from search.records.study import StudyRecord, TrialRecord, TrialState
 from search.report import front, picks, theme
 
 

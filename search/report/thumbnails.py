@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 
 PIXELS = 128
 _PLACES = ("path", "root", "images", "masks", "val", "test", "val_root", "test_root")

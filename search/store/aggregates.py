@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Text, cast, func, select
 
-from search.records import EpochRecord, Failure, Size, StudyRecord, TrialRecord, TrialState
+from search.records.study import EpochRecord, Failure, Size, StudyRecord, TrialRecord, TrialState
 from search.store import repeats
 from search.store.connection import reading, retried
 from search.store.reading import aware, curves_where, study_record, study_row, trial_record

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from sqlalchemy import Engine, delete, insert, select
 
-from search.records import Json
+from search.records.study import Json
 from search.store.connection import reading, retried, writing
 from search.store.tables import FittedRow, StudyRow
 

@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, or_, select
 
 from search.errors import NotFoundError
-from search.nearness import distance, traits_of
-from search.records import Json, PastTrial, Rejected, TrialState
+from search.records.dataset_similarity import distance, traits_of
+from search.records.study import Json, PastTrial, Rejected, TrialState
 from search.store.connection import reading, retried
 from search.store.reading import ranked, study_record
 from search.store.tables import EpochRow, StudyRow, TrialRow

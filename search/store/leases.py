@@ -17,7 +17,7 @@ from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import Float
 
 from search.errors import LeaseLostError, NotFoundError
-from search.records import Failure, Json, TrialState
+from search.records.study import Failure, Json, TrialState
 from search.store.connection import reading, retried, writing
 from search.store.tables import EpochRow, StudyRow, TrialRow, WorkerRow
 

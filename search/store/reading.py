@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, and_, case, false, func, select, true
 
 from search.errors import NotFoundError
-from search.records import (
+from search.records.study import (
     DatasetRecord,
     EpochRecord,
     Evaluation,
@@ -24,7 +24,7 @@ from search.records import (
     TrialRecord,
     TrialState,
     UnitRecord,
-    standing,
+    rank_key,
 )
 from search.store import repeats
 from search.store.connection import reading, retried
@@ -255,13 +255,13 @@ def kept_checkpoints(engine: Engine, name: str) -> tuple[tuple[int, str], ...]:
             )
         ).all()
     wanted = study_record(study, ()).objectives
-    ordered = sorted(rows, key=lambda row: (row.counts, _standing(wanted, row)))
+    ordered = sorted(rows, key=lambda row: (row.counts, _rank_key(wanted, row)))
     return tuple((row.number, row.checkpoint) for row in ordered)
 
 
 @retried
-def best_standings(engine: Engine, name: str, count: int) -> tuple[tuple[float, ...], ...]:
-    """Return where the ``count`` best complete trials stand (``search.records.standing``), the best first.
+def best_rank_keys(engine: Engine, name: str, count: int) -> tuple[tuple[float, ...], ...]:
+    """Return where the ``count`` best complete trials stand (``search.records.study.rank_key``), the best first.
 
     Only those that reach the value of the ``count``-th best are read.
     """
@@ -275,19 +275,19 @@ def best_standings(engine: Engine, name: str, count: int) -> tuple[tuple[float, 
         reached = () if last is None else (TrialRow.value >= last if study.maximize else TrialRow.value <= last,)
         rows = connection.execute(select(*_STANDING).where(*done, *reached)).all()
     wanted = study_record(study, ()).objectives
-    return tuple(sorted(_standing(wanted, row) for row in rows))[:count]
+    return tuple(sorted(_rank_key(wanted, row) for row in rows))[:count]
 
 
 _STANDING = (TrialRow.number, TrialRow.value, TrialRow.objectives, TrialRow.parameters, TrialRow.flops)
 
 
-def _standing(wanted: Sequence[Objective], row: Any) -> tuple[float, ...]:
+def _rank_key(wanted: Sequence[Objective], row: Any) -> tuple[float, ...]:
     size = None if row.parameters is None else Size(row.parameters, 0, row.flops)
-    return standing(wanted, row.value, row.objectives or {}, size, row.number)
+    return rank_key(wanted, row.value, row.objectives or {}, size, row.number)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BackboneScore:
     """Where one trial stands."""
 
     number: int
@@ -298,7 +298,7 @@ class Standing:
 
 
 @retried
-def trial_states(engine: Engine, name: str) -> tuple[Standing, ...]:
+def trial_states(engine: Engine, name: str) -> tuple[BackboneScore, ...]:
     """Return where every trial stands, in order of number, without curves and candidates."""
     with reading(engine) as connection:
         study = study_row(connection, name)
@@ -307,7 +307,7 @@ def trial_states(engine: Engine, name: str) -> tuple[Standing, ...]:
             .where(TrialRow.study_id == study.id)
             .order_by(TrialRow.number)
         ).all()
-    return tuple(Standing(row.number, TrialState(row.state), row.value, row.words, row.ended) for row in rows)
+    return tuple(BackboneScore(row.number, TrialState(row.state), row.value, row.words, row.ended) for row in rows)
 
 
 @retried

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, insert, select, update
 
 from search.errors import NotFoundError
-from search.records import Evaluation, Json, Refit, Repeat, StudyRecord, TrialState
+from search.records.study import Evaluation, Json, Refit, Repeat, StudyRecord, TrialState
 from search.store import leases
 from search.store.connection import reading, retried, writing
 from search.store.leases import Claim, change, end

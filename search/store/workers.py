@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine, and_, delete, func, insert, select, update
 
 from search.errors import NotFoundError
-from search.records import TrialState
+from search.records.study import TrialState
 from search.store.connection import reading, retried, writing
 from search.store.leases import clock
 from search.store.tables import EpochRow, StudyRow, TrialRow, WorkerRow

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from search.errors import ConflictError, NotFoundError
-from search.records import EpochRecord, Evaluation, Failure, Json, Size, StudyRecord, TrialState
+from search.records.study import EpochRecord, Evaluation, Failure, Json, Size, StudyRecord, TrialState
 from search.store.connection import reading, retried, writing
 from search.store.leases import Claim, change, end
 from search.store.tables import EpochRow, FittedRow, StudyRow, TrialRow, WorkerRow

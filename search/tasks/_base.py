@@ -13,18 +13,18 @@ from torch import Tensor, nn
 
 from search.data.augment import Augmentation
 from search.data.cache import Frame
-from search.data.feed import Feed
 from search.data.image_loader import Request, image_batches
+from search.data.loader import Loader
 from search.data.sample import Dataset, Sample, Split
 from search.data.targets import Targets
 from search.errors import UserError
-from search.records import Evaluation, Json
-from search.tasks._said import Answer, Difference, Given, Said, Wanted
+from search.records.study import Evaluation, Json
+from search.tasks._prediction import Difference, InputInfo, Prediction, PredictOptions, ScoredLabel
 from spaces.backbones._base import Backbone, Preprocessing, Pretrained
 from spaces.heads import Features, HeadChoice
 
 
-class Meter(ABC):
+class Evaluator(ABC):
     """Collects one validation pass on the device; no host synchronisation until ``compute``."""
 
     @abstractmethod
@@ -134,7 +134,7 @@ class Task(ABC):
         """
         return torch.tensor([sample.target for sample in samples], dtype=torch.int64)
 
-    def batches(self, request: Request) -> Feed:
+    def batches(self, request: Request) -> Loader:
         """Return the batches of a split; by default decoded images with ``targets``, augmented on the device."""
         frame = self.frame(request.split, request.size, request.expected)
         return image_batches(request, frame, self.augmentation(request.augmentation), self.targets)
@@ -163,7 +163,7 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def meter(self, classes: tuple[str, ...], device: Any) -> Meter:
+    def evaluator(self, classes: tuple[str, ...], device: Any) -> Evaluator:
         """Return an empty meter for one validation pass."""
 
     # In use
@@ -192,7 +192,7 @@ class Task(ABC):
     def graph(self, network: nn.Module) -> nn.Module:
         """Return a module that computes what ``network`` does with tensors alone: one in, ``output_names`` out.
 
-        ``network`` is a ``spaces.plain.Plain`` on the CPU in eval mode, which is changed in nothing. By default it is
+        ``network`` is a ``spaces.networks.plain.Plain`` on the CPU in eval mode and stays as it is. By default it is
         such a module itself.
 
         Raises:
@@ -201,7 +201,7 @@ class Task(ABC):
         return network
 
     def read(self, outputs: Any) -> Any:
-        """Return what ``network`` or ``graph`` gave as the meter and ``said`` take it: on the CPU, in float32.
+        """Return what ``network`` or ``graph`` gave as the meter and ``predicted`` take it: on the CPU, in float32.
 
         Raises:
             UserError: it is something else.
@@ -212,7 +212,9 @@ class Task(ABC):
             )
         return outputs.float().cpu()
 
-    def said(self, outputs: Any, classes: tuple[str, ...], given: Sequence[Given], wanted: Wanted) -> list[Said]:
+    def predicted(
+        self, outputs: Any, classes: tuple[str, ...], given: Sequence[InputInfo], wanted: PredictOptions
+    ) -> list[Prediction]:
         """Return what ``outputs``, as ``read`` gives them, say of each of the inputs ``given``.
 
         Raises:
@@ -223,7 +225,7 @@ class Task(ABC):
         least = wanted.threshold
         if least is not None:
             rows = [tuple(answer for answer in row if answer.score >= least) for row in rows]
-        return [Said(answers=row) for row in rows]
+        return [Prediction(answers=row) for row in rows]
 
     def difference(self, found: Any, expected: Any, classes: tuple[str, ...]) -> Difference:
         """Return how far ``found`` is from ``expected``: outputs of the same inputs, as ``read`` gives them."""
@@ -233,7 +235,7 @@ class Task(ABC):
 
     def answers(
         self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0
-    ) -> list[tuple[Answer, ...]]:
+    ) -> list[tuple[ScoredLabel, ...]]:
         """Return what a trained network's ``outputs`` say of each input, the surest first, at most ``most`` each.
 
         Args:

@@ -60,12 +60,12 @@ class Score:
     support: int
 
 
-def scores(true: Sequence[set[Entity]], said: Sequence[set[Entity]]) -> tuple[Score, dict[str, Score]]:
-    """Return the score over all entities, and that of each type; ``true`` and ``said`` are sentence by sentence."""
+def scores(true: Sequence[set[Entity]], predicted: Sequence[set[Entity]]) -> tuple[Score, dict[str, Score]]:
+    """Return the score over all entities and that of each type; both arguments hold one set a sentence."""
     hits: Counter[str] = Counter()
     there: Counter[str] = Counter()
     found: Counter[str] = Counter()
-    for real, claimed in zip(true, said, strict=True):
+    for real, claimed in zip(true, predicted, strict=True):
         there.update(kind for kind, _, _ in real)
         found.update(kind for kind, _, _ in claimed)
         hits.update(kind for kind, _, _ in real & claimed)

@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 
-from search.data.feed import Feed
 from search.data.image_loader import Request
+from search.data.loader import Loader
 from search.data.sample import Dataset, Sample, Split
 from search.data.texts import Text, Words
 from search.data.tokens import Encoded, TokenBatches, encoded
 from search.errors import UserError
-from search.records import Json
+from search.records.study import Json
 from search.tasks._base import Task
 from spaces import backbones
 from spaces.backbones._base import Backbone, Pretrained
@@ -130,7 +130,7 @@ class Texts(Task):
             raise UserError(f"input_size is of images; for texts set `{self.name}: {{max_length: {asked[1]}}}`")
         return (1, int(chosen.max_length))
 
-    def batches(self, request: Request) -> Feed:
+    def batches(self, request: Request) -> Loader:
         """Return the batches of a split: texts of like length together, padded to the longest of each batch."""
         split, size = request.split, request.size
         if (split, size) not in request.kept:

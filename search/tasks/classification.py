@@ -10,17 +10,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from search.records import ClassResult, Evaluation, Mistake
-from search.reliability import expected_calibration_error
-from search.tasks._base import Meter, Task
-from search.tasks._said import Answer
+from search.records.study import ClassResult, Evaluation, Mistake
+from search.tasks._base import Evaluator, Task
+from search.tasks._calibration import expected_calibration_error
+from search.tasks._prediction import ScoredLabel
 from spaces.heads import Features, HeadChoice, vector_head
 
 _MISTAKES = 24
 """The most confident ones are kept with a trial, for its page."""
 
 
-class ClassificationMeter(Meter):
+class ClassificationMeter(Evaluator):
     """Confusion matrix and loss of a validation pass."""
 
     def __init__(self, classes: tuple[str, ...], device: torch.device) -> None:
@@ -116,20 +116,22 @@ class Classification(Task):
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
         return F.cross_entropy(outputs, targets, label_smoothing=label_smoothing)
 
-    def meter(self, classes: tuple[str, ...], device: torch.device) -> ClassificationMeter:
+    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> ClassificationMeter:
         return ClassificationMeter(classes, device)
 
     def answers(
         self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0
-    ) -> list[tuple[Answer, ...]]:
+    ) -> list[tuple[ScoredLabel, ...]]:
         return likeliest(outputs, classes, most, temperature)
 
 
-def likeliest(outputs: Tensor, classes: tuple[str, ...], most: int, temperature: float) -> list[tuple[Answer, ...]]:
+def likeliest(
+    outputs: Tensor, classes: tuple[str, ...], most: int, temperature: float
+) -> list[tuple[ScoredLabel, ...]]:
     """Return the classes of the largest outputs ``(N, classes)`` of every input, each with its probability."""
     scores, places = (outputs.float() / temperature).softmax(dim=1).topk(min(most, len(classes)), dim=1)
     return [
-        tuple(Answer(classes[place], score) for score, place in zip(*row, strict=True))
+        tuple(ScoredLabel(classes[place], score) for score, place in zip(*row, strict=True))
         for row in zip(scores.tolist(), places.tolist(), strict=True)
     ]
 

@@ -13,20 +13,20 @@ from torch import Tensor, nn
 from search.data.augment import Augmentation
 from search.data.batches import Batches
 from search.data.cache import Frame
-from search.data.feed import Feed
 from search.data.image_loader import Request
+from search.data.loader import Loader
 from search.data.sample import Dataset, Sample, Split
 from search.detection.anchors import Statistics, box_sides, covered, statistics
 from search.detection.detectors import KINDS, Found, Pending, Setting
+from search.detection.evaluator import CocoMeasures
 from search.detection.fixed import fixed
 from search.detection.inheritance import take_over, words
-from search.detection.meter import CocoMeasures
 from search.detection.pyramid import Pyramid, chosen_taps, grid_of
 from search.detection.results import apart, found_in, in_image
 from search.detection.targets import BoxRows, frame_of, rows
-from search.records import Json
-from search.tasks._base import Meter, Task
-from search.tasks._said import Box, Difference, Given, Said, Wanted
+from search.records.study import Json
+from search.tasks._base import Evaluator, Task
+from search.tasks._prediction import Box, Difference, InputInfo, Prediction, PredictOptions
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.decisions import anchors as anchors_decision
 from spaces.decisions import box_head, detector, proposals, pyramid_levels, pyramid_width
@@ -67,7 +67,7 @@ class Options:
                 raise ValueError(f"{name} must be above 0 and below 1, got {getattr(self, name):g}")
 
 
-class DetectionMeter(CocoMeasures, Meter):
+class DetectionMeter(CocoMeasures, Evaluator):
     """COCO's measures, as the training loop takes them."""
 
 
@@ -133,7 +133,7 @@ class Detection(Task):
     def targets(self, samples: Sequence[Sample], frame: Frame) -> BoxRows:
         return rows(samples, frame)
 
-    def batches(self, request: Request) -> Feed:
+    def batches(self, request: Request) -> Loader:
         found = super().batches(request)
         if self.chosen.resize == "letterbox" and isinstance(found, Batches):
             # The array's own sides are in proportion already; crops need not undo a stretch.
@@ -205,7 +205,7 @@ class Detection(Task):
         parts = outputs.detector.losses(outputs.levels, targets)
         return torch.stack(list(parts.values())).sum()
 
-    def meter(self, classes: tuple[str, ...], device: Any) -> DetectionMeter:
+    def evaluator(self, classes: tuple[str, ...], device: Any) -> DetectionMeter:
         return DetectionMeter(classes, self.chosen.shown_score)
 
     def graph(self, network: nn.Module) -> nn.Module:
@@ -215,7 +215,9 @@ class Detection(Task):
     def read(self, outputs: Any) -> Found:
         return found_in(outputs)
 
-    def said(self, outputs: Found, classes: tuple[str, ...], given: Sequence[Given], wanted: Wanted) -> list[Said]:
+    def predicted(
+        self, outputs: Found, classes: tuple[str, ...], given: Sequence[InputInfo], wanted: PredictOptions
+    ) -> list[Prediction]:
         least = self.chosen.shown_score if wanted.threshold is None else wanted.threshold
         found = []
         for told, image in zip(outputs.images, given, strict=True):
@@ -225,7 +227,7 @@ class Detection(Task):
             pixels = one["boxes"].new_tensor([image.width, image.height] * 2)
             sides = (one["boxes"][kept] * pixels).tolist()
             rows = zip(one["labels"][kept].tolist(), one["scores"][kept].tolist(), sides, strict=True)
-            found.append(Said(boxes=tuple(Box(classes[label], score, *box) for label, score, box in rows)))
+            found.append(Prediction(boxes=tuple(Box(classes[label], score, *box) for label, score, box in rows)))
         return found
 
     def difference(self, found: Found, expected: Found, classes: tuple[str, ...]) -> Difference:

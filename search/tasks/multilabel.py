@@ -13,9 +13,9 @@ from torchmetrics.functional.classification import binary_average_precision
 
 from search.data.cache import Frame
 from search.data.sample import Dataset, Sample, Split
-from search.records import ClassResult, Evaluation, Measured, Picture
-from search.tasks._base import Meter, Task
-from search.tasks._said import Answer
+from search.records.study import ClassResult, Evaluation, Measured, Picture
+from search.tasks._base import Evaluator, Task
+from search.tasks._prediction import ScoredLabel
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, vector_head
 
@@ -40,7 +40,7 @@ class Options:
             raise ValueError(f"threshold must be above 0 and below 1, got {self.threshold:g}")
 
 
-class MultilabelMeter(Meter):
+class MultilabelMeter(Evaluator):
     """Probabilities and truth of a validation pass."""
 
     def __init__(self, classes: tuple[str, ...], threshold: float, weight: Tensor | None) -> None:
@@ -56,25 +56,25 @@ class MultilabelMeter(Meter):
 
     def compute(self) -> Mapping[str, float]:
         outputs, targets = self._all()
-        hits, said, there = self._counts(outputs, targets)
-        used = (said + there) > 0
-        f1 = 2 * hits / (said + there).clamp(min=1)
+        hits, predicted, there = self._counts(outputs, targets)
+        used = (predicted + there) > 0
+        f1 = 2 * hits / (predicted + there).clamp(min=1)
         right = ((outputs.sigmoid() >= self._threshold) == (targets > 0.5)).all(dim=1)
         loss = _loss(outputs, targets, None if self._weight is None else self._weight.cpu())
         precisions = list(self._precisions(outputs, targets).values())
         return {
             "map": sum(precisions) / len(precisions) if precisions else 0.0,
             "macro_f1": float(f1[used].mean()) if used.any() else 0.0,
-            "micro_f1": float(2 * hits.sum() / (said.sum() + there.sum()).clamp(min=1)),
+            "micro_f1": float(2 * hits.sum() / (predicted.sum() + there.sum()).clamp(min=1)),
             "subset_accuracy": float(right.double().mean()) if len(right) else 0.0,
             "loss": float(loss.mean()) if loss.numel() else 0.0,
         }
 
     def evaluation(self) -> Evaluation:
         outputs, targets = self._all()
-        hits, said, there = self._counts(outputs, targets)
-        precision, recall = hits / said.clamp(min=1), hits / there.clamp(min=1)
-        f1 = 2 * hits / (said + there).clamp(min=1)
+        hits, predicted, there = self._counts(outputs, targets)
+        precision, recall = hits / predicted.clamp(min=1), hits / there.clamp(min=1)
+        f1 = 2 * hits / (predicted + there).clamp(min=1)
         rows = torch.stack([precision, recall, f1, there], dim=1).tolist()
         results = tuple(
             ClassResult(name, row[0], row[1], row[2], int(row[3]))
@@ -94,8 +94,8 @@ class MultilabelMeter(Meter):
         return torch.cat(self._outputs).double().cpu(), torch.cat(self._targets).double().cpu()
 
     def _counts(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        said, there = outputs.sigmoid() >= self._threshold, targets > 0.5
-        return (said & there).sum(dim=0).double(), said.sum(dim=0).double(), there.sum(dim=0).double()
+        predicted, there = outputs.sigmoid() >= self._threshold, targets > 0.5
+        return (predicted & there).sum(dim=0).double(), predicted.sum(dim=0).double(), there.sum(dim=0).double()
 
     def _precisions(self, outputs: Tensor, targets: Tensor) -> dict[int, float]:
         """Return the average precision of each label that some sample has: it is not defined for others."""
@@ -108,11 +108,11 @@ class MultilabelMeter(Meter):
 
     def _pictures(self, outputs: Tensor, targets: Tensor) -> tuple[Picture, ...]:
         """Return the samples with a wrong label, those of the largest loss first."""
-        said, there = outputs.sigmoid() >= self._threshold, targets > 0.5
-        losses = torch.where((said != there).any(dim=1), _loss(outputs, targets, None).mean(dim=1), -1.0)
+        predicted, there = outputs.sigmoid() >= self._threshold, targets > 0.5
+        losses = torch.where((predicted != there).any(dim=1), _loss(outputs, targets, None).mean(dim=1), -1.0)
         worst = losses.argsort(descending=True, stable=True)[:_PICTURES].tolist()
         return tuple(
-            Picture(place, f"true: {self._words(there[place])}; predicted: {self._words(said[place])}")
+            Picture(place, f"true: {self._words(there[place])}; predicted: {self._words(predicted[place])}")
             for place in worst
             if losses[place] >= 0
         )
@@ -177,16 +177,16 @@ class Multilabel(Task):
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
         return _loss(outputs, targets * (1 - label_smoothing) + label_smoothing / 2, self._weight).mean()
 
-    def meter(self, classes: tuple[str, ...], device: torch.device) -> MultilabelMeter:
+    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> MultilabelMeter:
         return MultilabelMeter(classes, self.chosen.threshold, self._weight)
 
     def answers(
         self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0
-    ) -> list[tuple[Answer, ...]]:
+    ) -> list[tuple[ScoredLabel, ...]]:
         """Return the labels of every input, those above the threshold or not, each with a probability of its own."""
         scores, places = (outputs.float() / temperature).sigmoid().topk(min(most, len(classes)), dim=1)
         return [
-            tuple(Answer(classes[place], score) for score, place in zip(*row, strict=True))
+            tuple(ScoredLabel(classes[place], score) for score, place in zip(*row, strict=True))
             for row in zip(scores.tolist(), places.tolist(), strict=True)
         ]
 

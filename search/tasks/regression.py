@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from search.data.cache import Frame
 from search.data.sample import Dataset, Sample, Split
 from search.errors import DataError
-from search.records import Evaluation, Json, Measured, Picture
-from search.tasks._base import Meter, Task
-from search.tasks._said import Answer
+from search.records.study import Evaluation, Json, Measured, Picture
+from search.tasks._base import Evaluator, Task
+from search.tasks._prediction import ScoredLabel
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, vector_head
 
@@ -55,7 +55,7 @@ class Scale(nn.Module):
         return values.float() * self.deviation + self.mean
 
 
-class RegressionMeter(Meter):
+class RegressionMeter(Evaluator):
     """Predicted and true numbers of a validation pass."""
 
     def __init__(self, names: tuple[str, ...], task: Regression) -> None:
@@ -167,15 +167,15 @@ class Regression(Task):
             case "huber":
                 return F.huber_loss(far, torch.zeros_like(far), delta=self.chosen.huber_delta)
 
-    def meter(self, classes: tuple[str, ...], device: torch.device) -> RegressionMeter:
+    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> RegressionMeter:
         return RegressionMeter(classes, self)
 
     def answers(
         self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0
-    ) -> list[tuple[Answer, ...]]:
+    ) -> list[tuple[ScoredLabel, ...]]:
         """Return the first ``most`` numbers of every input, in the data's order and unit; no temperature applies."""
         return [
-            tuple(Answer(name, number) for name, number in zip(classes[:most], row, strict=False))
+            tuple(ScoredLabel(name, number) for name, number in zip(classes[:most], row, strict=False))
             for row in outputs.float().tolist()
         ]
 

@@ -13,15 +13,15 @@ from torch.nn import functional as F
 from search.data import masks
 from search.data.augment import Augmentation
 from search.data.cache import Frame
-from search.data.feed import Feed
 from search.data.image_loader import Request, image_batches
+from search.data.loader import Loader
 from search.data.masks import Masks, WholeFrame
 from search.data.sample import Dataset, Sample, Split
 from search.errors import UserError
 from search.tasks._base import Task
+from search.tasks._pixel_evaluator import PixelMeter
 from search.tasks._pixel_losses import pixel_loss
-from search.tasks._pixel_meter import PixelMeter
-from search.tasks._said import Answer, Difference, Given, Said, Wanted
+from search.tasks._prediction import Difference, InputInfo, Prediction, PredictOptions, ScoredLabel
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.decoders import decoders
 from spaces.decoders._base import DecoderChoice, Dense, DenseHead
@@ -95,7 +95,7 @@ class Segmentation(Task):
         """Return the masks ``(N, H, W)`` of ``samples`` as ``frame`` shows their images."""
         return masks.decode(samples, frame, _classes_of(samples), "", None)
 
-    def batches(self, request: Request) -> Feed:
+    def batches(self, request: Request) -> Loader:
         frame = self.frame(request.split, request.size, request.expected)
         name, classes = f"{request.dataset.fingerprint}-{request.split}", len(request.dataset.classes)
 
@@ -138,17 +138,21 @@ class Segmentation(Task):
         beside = pixel_loss(outputs.auxiliary, targets.masks, outputs.loss, label_smoothing, self._weights)
         return total + outputs.weight * beside
 
-    def meter(self, classes: tuple[str, ...], device: torch.device) -> PixelMeter:
+    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> PixelMeter:
         return PixelMeter(classes, device)
 
-    def said(self, outputs: Tensor, classes: tuple[str, ...], given: Sequence[Given], wanted: Wanted) -> list[Said]:
+    def predicted(
+        self, outputs: Tensor, classes: tuple[str, ...], given: Sequence[InputInfo], wanted: PredictOptions
+    ) -> list[Prediction]:
         found = []
         for logits, image in zip(outputs, given, strict=True):
             mask = mask_of(logits, (image.height, image.width))
             counts = torch.bincount(mask.flatten().int(), minlength=len(classes))
             order = counts.argsort(descending=True, stable=True)
-            shares = [Answer(classes[label], int(counts[label]) / mask.numel()) for label in order if counts[label]]
-            found.append(Said(answers=tuple(shares[: wanted.most]), mask=mask))
+            shares = [
+                ScoredLabel(classes[label], int(counts[label]) / mask.numel()) for label in order if counts[label]
+            ]
+            found.append(Prediction(answers=tuple(shares[: wanted.most]), mask=mask))
         return found
 
     def difference(self, found: Tensor, expected: Tensor, classes: tuple[str, ...]) -> Difference:

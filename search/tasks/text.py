@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search.data.sample import Dataset, Split
-from search.tasks._said import Answer
+from search.tasks._prediction import ScoredLabel
 from search.tasks._texts import Texts, Truncation, check_length
 from search.tasks.classification import ClassificationMeter, likeliest
 from spaces.backbones._base import Pretrained
@@ -50,10 +50,10 @@ def matthews(confusion: Tensor) -> float:
 
     Gorodkin's R_K (https://doi.org/10.1016/j.compbiolchem.2004.09.006), as scikit-learn computes it.
     """
-    true, said = confusion.sum(dim=1), confusion.sum(dim=0)
+    true, predicted = confusion.sum(dim=1), confusion.sum(dim=0)
     total = confusion.sum()
-    agreement = confusion.diag().sum() * total - true @ said
-    spread = (total.square() - said @ said) * (total.square() - true @ true)
+    agreement = confusion.diag().sum() * total - true @ predicted
+    spread = (total.square() - predicted @ predicted) * (total.square() - true @ true)
     return float(agreement / spread.sqrt()) if spread > 0 else 0.0
 
 
@@ -91,12 +91,12 @@ class TextClassification(Texts):
         weight = None if self._weight is None else self._weight.to(outputs)
         return F.cross_entropy(outputs, targets, weight, label_smoothing=label_smoothing)
 
-    def meter(self, classes: tuple[str, ...], device: torch.device) -> TextMeter:
+    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> TextMeter:
         return TextMeter(classes, device)
 
     def answers(
         self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0
-    ) -> list[tuple[Answer, ...]]:
+    ) -> list[tuple[ScoredLabel, ...]]:
         return likeliest(outputs, classes, most, temperature)
 
 

@@ -15,10 +15,10 @@ from search.data.image_loader import Request
 from search.data.sample import Dataset, Sample
 from search.data.tokens import IGNORED, Encoded, encoded
 from search.errors import UserError
-from search.records import Evaluation, Measured, Mistake
-from search.tasks._base import Meter
+from search.records.study import Evaluation, Measured, Mistake
+from search.tasks._base import Evaluator
 from search.tasks._entities import OUTSIDE, entities, has_scheme, scores
-from search.tasks._said import Answer, Difference, Given, Said, Span, Wanted
+from search.tasks._prediction import Difference, InputInfo, Prediction, PredictOptions, ScoredLabel, Span
 from search.tasks._texts import Texts, Truncation, check_length
 from search.tasks.classification import ClassificationMeter
 from spaces.backbones._base import Pretrained
@@ -51,7 +51,7 @@ class RealTokens(nn.Module):
         return tokens[..., :-1]
 
 
-class TokensMeter(Meter):
+class TokensMeter(Evaluator):
     """Tags of a validation pass: word by word, and as entities."""
 
     def __init__(self, classes: tuple[str, ...], device: torch.device) -> None:
@@ -181,10 +181,12 @@ class Tokens(Texts):
         )
         return total / (targets != IGNORED).sum().clamp(min=1)
 
-    def meter(self, classes: tuple[str, ...], device: torch.device) -> TokensMeter:
+    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> TokensMeter:
         return TokensMeter(classes, device)
 
-    def said(self, outputs: Tensor, classes: tuple[str, ...], given: Sequence[Given], wanted: Wanted) -> list[Said]:
+    def said(
+        self, outputs: Tensor, classes: tuple[str, ...], given: Sequence[InputInfo], wanted: PredictOptions
+    ) -> list[Prediction]:
         """Return the tag of every word, and the entities that they mark, those below the threshold left out."""
         scores, places = (outputs / wanted.temperature).softmax(dim=-1).max(dim=-1)
         scheme, least = has_scheme(classes), wanted.threshold or 0.0
@@ -192,13 +194,13 @@ class Tokens(Texts):
         for sentence, sure, tags in zip(given, scores.tolist(), places.tolist(), strict=True):
             first = {word: place for place, word in reversed([*enumerate(sentence.places)]) if word is not None}
             said = tuple(
-                Answer(classes[tags[first[word]]], sure[first[word]]) if word in first else None
+                ScoredLabel(classes[tags[first[word]]], sure[first[word]]) if word in first else None
                 for word in range(len(sentence.words))
             )
             marked = entities([OUTSIDE if one is None else one.label for one in said], scheme=scheme)
             spans = [_span(kind, start, end, said, sentence.words) for kind, start, end in marked]
             kept = sorted((span for span in spans if span.score >= least), key=lambda span: span.first)
-            found.append(Said(tags=said, spans=tuple(kept)))
+            found.append(Prediction(tags=said, spans=tuple(kept)))
         return found
 
     def difference(self, found: Tensor, expected: Tensor, classes: tuple[str, ...]) -> Difference:
@@ -206,7 +208,7 @@ class Tokens(Texts):
         return Difference(float((found - expected).abs().max()), float(expected.abs().max()), same)
 
 
-def _span(kind: str, first: int, last: int, tags: Sequence[Answer | None], words: Sequence[str]) -> Span:
+def _span(kind: str, first: int, last: int, tags: Sequence[ScoredLabel | None], words: Sequence[str]) -> Span:
     """Return the entity of the words ``first`` to ``last``, as sure as the least sure of its tags."""
     score = min(tag.score for tag in tags[first : last + 1] if tag is not None)
     return Span(kind, score, first, last, " ".join(words[first : last + 1]))

@@ -17,9 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from search.artifacts import Folder, Shelf
+from search.artifacts import ArtifactStore, Folder
 from search.errors import TrialError
-from search.records import Json
+from search.records.study import Json
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +36,8 @@ class Checkpoint:
         return {name[len(prefix) :]: tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}
 
 
-def put(shelf: Shelf, stem: str, checkpoint: Checkpoint) -> str:
-    """Keep ``checkpoint`` on ``shelf`` as ``stem-<hash>.safetensors`` and return that name.
+def put(artifact_store: ArtifactStore, stem: str, checkpoint: Checkpoint) -> str:
+    """Keep ``checkpoint`` on ``artifact_store`` as ``stem-<hash>.safetensors`` and return that name.
 
     Raises:
         TrialError: the place cannot be written or is full; nothing half-written is left.
@@ -45,17 +45,17 @@ def put(shelf: Shelf, stem: str, checkpoint: Checkpoint) -> str:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     content = save(tensors, metadata={"facts": json.dumps(dict(checkpoint.facts))})
     name = f"{stem}-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
-    shelf.put(name, content)
+    artifact_store.put(name, content)
     return name
 
 
-def get(shelf: Shelf, name: str) -> Checkpoint:
+def get(artifact_store: ArtifactStore, name: str) -> Checkpoint:
     """Return the checkpoint of that ``name``, checked against the hash in it.
 
     Raises:
         TrialError: it is missing or damaged.
     """
-    return _decoded(shelf.get(name), Path(shelf.address) / name)
+    return _decoded(artifact_store.get(name), Path(artifact_store.address) / name)
 
 
 def write(folder: Path, stem: str, checkpoint: Checkpoint) -> Path:
@@ -94,7 +94,7 @@ class Rolling:
         on_change: told the names whenever they change, before an old one is removed.
     """
 
-    shelf: Shelf
+    artifact_store: ArtifactStore
     begin: str
     names: tuple[str, ...] = ()
     on_change: Callable[[tuple[str, ...]], None] = lambda _: None
@@ -114,7 +114,7 @@ class Rolling:
         A place that is full or out of reach costs the trial no more than the way back: it is logged.
         """
         try:
-            name = put(self.shelf, f"{self.begin}epoch-{epoch:05d}", checkpoint)
+            name = put(self.artifact_store, f"{self.begin}epoch-{epoch:05d}", checkpoint)
         except TrialError as error:
             logger.warning("%s; going on without it", error)
             return
@@ -128,7 +128,7 @@ class Rolling:
         """Return the newest whole checkpoint; None when there is none."""
         for name in self.names:
             try:
-                return get(self.shelf, name)
+                return get(self.artifact_store, name)
             except TrialError as error:
                 logger.warning("%s; trying the one before", error)
         return None
@@ -136,14 +136,14 @@ class Rolling:
     def remove(self) -> None:
         """Remove all of them, and what a worker that died in between has left beside them."""
         try:
-            self.shelf.remove_all(self.begin or "epoch-")
+            self.artifact_store.remove_all(self.begin or "epoch-")
         except TrialError as error:
             logger.warning("%s", error)
         self.names = ()
 
     def _forget(self, name: str) -> None:
         try:
-            self.shelf.remove(name)
+            self.artifact_store.remove(name)
         except TrialError as error:
             logger.warning("%s", error)
 

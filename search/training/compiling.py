@@ -18,7 +18,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from search.records import Json
+from search.records.study import Json
 from search.training.epoch import Forward, Inputs
 from search.training.memory import is_out_of_memory
 

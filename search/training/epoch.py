@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from search.data.targets import Targets
-from search.tasks._base import Meter
+from search.tasks._base import Evaluator
 from search.training.memory import MicroBatches, share
 from search.training.precision import Precision
 from spaces.heads import Maps
@@ -103,12 +103,12 @@ def train(step: Step, batches: Iterable[Batch], leave: Callable[[], bool]) -> Lo
 def validate(
     network: nn.Module,
     batches: Iterable[Batch],
-    meter: Meter,
+    evaluator: Evaluator,
     precision: Precision,
     memory: MicroBatches,
     forward: Forward = whole,
-) -> Meter:
-    """Run every batch through ``network`` in eval mode and return the filled ``meter``."""
+) -> Evaluator:
+    """Run every batch through ``network`` in eval mode and return the filled ``evaluator``."""
     network.eval()
     for images, targets in batches:
         pieces: list[tuple[slice, Any]] = []
@@ -121,8 +121,8 @@ def validate(
 
         memory.run(images.shape[0], measure)
         if isinstance(pieces[0][1], Tensor):
-            meter.update(torch.cat([output for _, output in pieces]).float(), targets)
+            evaluator.update(torch.cat([output for _, output in pieces]).float(), targets)
         else:
             for piece, output in pieces:
-                meter.update(output, targets[piece])
-    return meter
+                evaluator.update(output, targets[piece])
+    return evaluator

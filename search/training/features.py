@@ -19,15 +19,15 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from search.data.feed import Feed
-from search.records import Json
+from search.data.loader import Loader
+from search.records.study import Json
 from search.training.epoch import Batch
-from search.training.keeping import Features, FeatureStore
+from search.training.feature_store import Features, FeatureStore
 from search.training.memory import MicroBatches
 from search.training.precision import Precision
-from spaces import probe
-from spaces.build import Network
+from spaces.chains import probe
 from spaces.heads import Maps
+from spaces.networks.build import Network
 
 logger = logging.getLogger(__name__)
 _VERSION = 1
@@ -144,7 +144,7 @@ class Account:
 
 
 @dataclass(slots=True, kw_only=True)
-class FrozenBatches:
+class FrozenLoader:
     """Batches as they come out of a frozen prefix.
 
     Outputs of several units are kept one by one, each under the key of the prefix that ends there: so they are what
@@ -155,7 +155,7 @@ class FrozenBatches:
         store: where outputs are kept; None computes them anew every epoch.
     """
 
-    batches: Feed
+    batches: Loader
     prefix: Prefix
     facts: Sequence[Json]
     store: FeatureStore | None

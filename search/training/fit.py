@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from search.errors import TrialError
-from search.records import EpochRecord, Evaluation, Json, Verdict
+from search.records.study import EpochRecord, Evaluation, Json, Verdict
 from search.tasks._base import Task
 from search.training import checkpoint as files
 from search.training.balance import weighted
@@ -37,7 +37,7 @@ class Epochs(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
+class TrainingPlan:
     """All that decides how a network is trained.
 
     Attributes:
@@ -118,43 +118,43 @@ class _Progress:
     evaluation: Evaluation | None = None
 
 
-def fit(network: nn.Module, course: Course) -> Outcome:
+def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
     """Train ``network`` in place and return what came of it.
 
     Every epoch is seeded by the course's seed and its number, so that a training resumed from a checkpoint
-    in ``course.folder`` goes on as if it had never been interrupted.
+    in ``plan.folder`` goes on as if it had never been interrupted.
 
     Raises:
         TrialError: the loss is not finite, memory or disk is used up.
     """
-    optimizer, schedule = course.optimize(network, course.steps_per_epoch * course.epochs)
-    memory = MicroBatches(course.micro_batch)
-    forward = _forward(course)
+    optimizer, schedule = plan.optimize(network, plan.steps_per_epoch * plan.epochs)
+    memory = MicroBatches(plan.micro_batch)
+    forward = _forward(plan)
     step = Step(
         network,
-        course.loss,
-        course.penalties(network),
+        plan.loss,
+        plan.penalties(network),
         optimizer,
         schedule,
-        course.precision,
+        plan.precision,
         memory,
         forward,
     )
-    progress = _resume(network, optimizer, schedule, course)
+    progress = _resume(network, optimizer, schedule, plan)
     saved_at = time.monotonic()
     verdict = Verdict.CONTINUE
-    for number in range(len(progress.epochs) + 1, course.epochs + 1):
+    for number in range(len(progress.epochs) + 1, plan.epochs + 1):
         try:
-            record = _epoch(step, course, number, progress)
+            record = _epoch(step, plan, number, progress)
         except LeaveError:
             verdict = Verdict.PAUSE
             break
-        verdict = course.on_epoch(record)
-        goes_on = number < course.epochs and verdict not in (Verdict.PRUNE, Verdict.STOP)
+        verdict = plan.on_epoch(record)
+        goes_on = number < plan.epochs and verdict not in (Verdict.PRUNE, Verdict.STOP)
         is_due = verdict is Verdict.PAUSE or time.monotonic() - saved_at >= CHECKPOINT_EVERY_S
-        if course.folder and goes_on and is_due:
-            written = _checkpoint(network, optimizer, schedule, progress, course.average)
-            files.write_rolling(course.folder, number, written)
+        if plan.folder and goes_on and is_due:
+            written = _checkpoint(network, optimizer, schedule, progress, plan.average)
+            files.write_rolling(plan.folder, number, written)
             saved_at = time.monotonic()
         if verdict is not Verdict.CONTINUE:
             break
@@ -166,37 +166,37 @@ def fit(network: nn.Module, course: Course) -> Outcome:
         progress.weights or {},
         progress.evaluation,
         memory.limit,
-        {**course.facts(), **(forward.told() if isinstance(forward, Compiled) else {})},
+        {**plan.facts(), **(forward.told() if isinstance(forward, Compiled) else {})},
     )
 
 
-def _forward(course: Course) -> Forward:
-    if course.compiling == "off":
-        return course.forward
-    steps, device = course.steps_per_epoch * course.epochs, course.precision.device
-    return Compiled(course.forward, steps, course.compiling, course.backbone, device)
+def _forward(plan: TrainingPlan) -> Forward:
+    if plan.compiling == "off":
+        return plan.forward
+    steps, device = plan.steps_per_epoch * plan.epochs, plan.precision.device
+    return Compiled(plan.forward, steps, plan.compiling, plan.backbone, device)
 
 
-def _epoch(step: Step, course: Course, number: int, progress: _Progress) -> EpochRecord:
+def _epoch(step: Step, plan: TrainingPlan, number: int, progress: _Progress) -> EpochRecord:
     begin = time.perf_counter()
-    torch.manual_seed((course.seed * 1_000_003 + number) % 2**63)
-    losses = train(step, course.train.epoch(number), course.leave)
+    torch.manual_seed((plan.seed * 1_000_003 + number) % 2**63)
+    losses = train(step, plan.train.epoch(number), plan.leave)
     if not math.isfinite(losses.total):
         terms = ", ".join(f"{name} {value:g}" for name, value in losses.terms.items())
         raise TrialError(
             f"the training loss is not finite in epoch {number} ({terms}); lower learning rates help", "nan"
         )
-    judged = step.network if course.average is None else course.average.module
-    meter = course.task.meter(course.classes, course.precision.device)
-    if course.validates:
-        val = _until(course.leave, course.val.epoch(1))
-        validate(judged, val, meter, course.precision, step.memory, course.forward)
-    metrics = dict(meter.compute()) if course.validates else {}
+    judged = step.network if plan.average is None else plan.average.module
+    evaluator = plan.task.evaluator(plan.classes, plan.precision.device)
+    if plan.validates:
+        val = _until(plan.leave, plan.val.epoch(1))
+        validate(judged, val, evaluator, plan.precision, step.memory, plan.forward)
+    metrics = dict(evaluator.compute()) if plan.validates else {}
     rates = {str(group.get("name", index)): group["lr"] for index, group in enumerate(step.optimizer.param_groups)}
     record = EpochRecord(number, losses.total, metrics, rates, losses.terms, time.perf_counter() - begin)
     progress.epochs = (*progress.epochs, record)
-    if not course.validates or _is_better(record, progress.best, course):
-        progress.best, progress.evaluation = record, meter.evaluation() if course.validates else None
+    if not plan.validates or _is_better(record, progress.best, plan):
+        progress.best, progress.evaluation = record, evaluator.evaluation() if plan.validates else None
         progress.weights = {name: value.detach().cpu().clone() for name, value in judged.state_dict().items()}
     return record
 
@@ -208,12 +208,12 @@ def _until(leave: Callable[[], bool], batches: Iterable[Batch]) -> Iterator[Batc
         yield batch
 
 
-def _is_better(record: EpochRecord, than: EpochRecord | None, course: Course) -> bool:
-    value = record.metrics[course.objective]
-    if than is None or not math.isfinite(than.metrics[course.objective]):
+def _is_better(record: EpochRecord, than: EpochRecord | None, plan: TrainingPlan) -> bool:
+    value = record.metrics[plan.objective]
+    if than is None or not math.isfinite(than.metrics[plan.objective]):
         return True
-    best = than.metrics[course.objective]
-    return value > best if course.maximize else value < best
+    best = than.metrics[plan.objective]
+    return value > best if plan.maximize else value < best
 
 
 def _checkpoint(
@@ -247,13 +247,13 @@ def _checkpoint(
     return files.Checkpoint(tensors, facts)
 
 
-def _resume(network: nn.Module, optimizer: Optimizer, schedule: Schedule, course: Course) -> _Progress:
-    found = files.read_newest(course.folder) if course.folder else None
+def _resume(network: nn.Module, optimizer: Optimizer, schedule: Schedule, plan: TrainingPlan) -> _Progress:
+    found = files.read_newest(plan.folder) if plan.folder else None
     if found is None:
         return _Progress()
     network.load_state_dict(found.part("network."))
-    if course.average is not None:
-        course.average.load_state_dict(found.part("average."))
+    if plan.average is not None:
+        plan.average.load_state_dict(found.part("average."))
     state: dict[int, dict[str, Json]] = {}
     saved = found.facts["optimizer"]
     for name, value in (*found.part("optimizer.").items(), *saved["numbers"].items()):

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from search.errors import FinetuneError, TrialError
-from search.records import EpochRecord, Evaluation, Verdict
-from search.tasks._base import Meter
+from search.records.study import EpochRecord, Evaluation, Verdict
+from search.tasks._base import Evaluator
 from search.training.epoch import Batch
 from search.training.fit import Epochs, Outcome
 from search.training.precision import Precision
 from search.training.stacking import Member, Seat, Stack, can_stack
-from spaces.build import Network
+from spaces.networks.build import Network
 
 __all__ = ["Behind", "Member", "can_stack", "fit_heads"]
 
@@ -61,7 +61,7 @@ def fit_heads(members: Sequence[Member], train: Epochs, val: Epochs) -> list[Out
     while stacks:
         number += 1
         begin = time.perf_counter()
-        if not _train(stacks, train.epoch(number), number, members[0].course.leave):
+        if not _train(stacks, train.epoch(number), number, members[0].plan.leave):
             for run in (run for stack in stacks for run in stack.runs):
                 run.verdict = Verdict.PAUSE
             break
@@ -80,7 +80,7 @@ def fit_heads(members: Sequence[Member], train: Epochs, val: Epochs) -> list[Out
 class _Run(Seat):
     """One member on its way: what it has reached so far, and its meters."""
 
-    meter: Meter | None = None
+    evaluator: Evaluator | None = None
     sums: dict[str, float] = field(default_factory=dict)
     epochs: tuple[EpochRecord, ...] = ()
     best: EpochRecord | None = None
@@ -90,27 +90,27 @@ class _Run(Seat):
     error: FinetuneError | None = None
 
     def goes_on(self, number: int) -> bool:
-        return self.error is None and self.verdict is Verdict.CONTINUE and number < self.member.course.epochs
+        return self.error is None and self.verdict is Verdict.CONTINUE and number < self.member.plan.epochs
 
     def end_epoch(self, number: int, stack: Stack[_Run], place: int, seconds: float) -> None:
         """Make the epoch's record, keep the weights of the best, ask whether to go on."""
-        course = self.member.course
+        plan = self.member.plan
         total = math.fsum(self.sums.values())
         if not math.isfinite(total):
             terms = ", ".join(f"{name} {value:g}" for name, value in self.sums.items())
             message = f"the training loss is not finite in epoch {number} ({terms}); lower learning rates help"
             self.error = TrialError(message, "nan")
             return
-        if self.meter is None:
+        if self.evaluator is None:
             raise RuntimeError("an epoch ended without its validation")
         rates = {"head": self.member.recipe.lr_head * self.factor(stack.steps)}
-        record = EpochRecord(number, total, dict(self.meter.compute()), rates, dict(self.sums), seconds)
+        record = EpochRecord(number, total, dict(self.evaluator.compute()), rates, dict(self.sums), seconds)
         self.epochs = (*self.epochs, record)
         if self._is_better(record):
-            self.best, self.evaluation = record, self.meter.evaluation()
+            self.best, self.evaluation = record, self.evaluator.evaluation()
             self.weights = stack.weights(place)
         try:
-            self.verdict = course.on_epoch(record)
+            self.verdict = plan.on_epoch(record)
         except FinetuneError as error:
             self.error = error
 
@@ -122,12 +122,12 @@ class _Run(Seat):
         return Outcome(self.verdict, self.epochs, best, frozen | self.weights, self.evaluation, None)
 
     def _is_better(self, record: EpochRecord) -> bool:
-        course = self.member.course
-        value = record.metrics[course.objective]
-        if self.best is None or not math.isfinite(self.best.metrics[course.objective]):
+        plan = self.member.plan
+        value = record.metrics[plan.objective]
+        if self.best is None or not math.isfinite(self.best.metrics[plan.objective]):
             return True
-        best = self.best.metrics[course.objective]
-        return value > best if course.maximize else value < best
+        best = self.best.metrics[plan.objective]
+        return value > best if plan.maximize else value < best
 
 
 def _stacked(runs: Sequence[_Run]) -> list[Stack[_Run]]:
@@ -142,8 +142,8 @@ def _train(stacks: Sequence[Stack[_Run]], batches: Iterable[Batch], number: int,
     sums: list[dict[str, Tensor]] = [{} for _ in stacks]
     samples = 0
     for run in (run for stack in stacks for run in stack.runs):
-        run.generator.manual_seed((run.member.course.seed * 1_000_003 + number) % 2**63)
-    precision = stacks[0].runs[0].member.course.precision
+        run.generator.manual_seed((run.member.plan.seed * 1_000_003 + number) % 2**63)
+    precision = stacks[0].runs[0].member.plan.precision
     for features, targets in batches:
         if leave():
             return False
@@ -167,9 +167,9 @@ def _train(stacks: Sequence[Stack[_Run]], batches: Iterable[Batch], number: int,
 @torch.inference_mode()
 def _validate(stacks: Sequence[Stack[_Run]], batches: Iterable[Batch]) -> None:
     for run in (run for stack in stacks for run in stack.runs):
-        course = run.member.course
-        run.meter = course.task.meter(course.classes, course.precision.device)
-    precision = stacks[0].runs[0].member.course.precision
+        plan = run.member.plan
+        run.evaluator = plan.task.evaluator(plan.classes, plan.precision.device)
+    precision = stacks[0].runs[0].member.plan.precision
     for features, targets in batches:
         fronts: dict[tuple[str, ...], Tensor] = {}
         for stack in stacks:
@@ -178,5 +178,5 @@ def _validate(stacks: Sequence[Stack[_Run]], batches: Iterable[Batch]) -> None:
                     fronts[stack.front_key] = stack.front(features)
                 outputs = stack.outputs(fronts[stack.front_key], {}).float()
             for run, output in zip(stack.runs, outputs, strict=True):
-                if run.meter is not None:
-                    run.meter.update(output, targets)
+                if run.evaluator is not None:
+                    run.evaluator.update(output, targets)

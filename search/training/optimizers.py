@@ -8,9 +8,9 @@ from collections.abc import Callable
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from spaces.build import Network, penalised
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty
+from spaces.networks.build import Network, penalised
 
 
 def optimize(

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from search.data.feed import Feed, generator
-from search.records import Json
+from search.data.loader import Loader, generator
+from search.records.study import Json
 from search.training.precision import Precision
 
 _PURPOSE = 3
@@ -33,9 +33,9 @@ class PseudoLabelled:
         used: how many were sure enough, epoch by epoch, for the trial's record.
     """
 
-    labelled: Feed
-    plain: Feed
-    varied: Feed
+    labelled: Loader
+    plain: Loader
+    varied: Loader
     network: nn.Module
     precision: Precision
     classes: int

@@ -16,15 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from search.training.fit import Course
+from search.training.fit import TrainingPlan
 from search.training.optimizers import schedule
 from search.training.precision import Precision
-from spaces.build import Network
-from spaces.chain import is_norm_layer
+from spaces.chains.chain import is_norm_layer
+from spaces.chains.probe import is_tapped
+from spaces.chains.signature import signature
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty
-from spaces.probe import is_tapped
-from spaces.signature import signature
+from spaces.networks.build import Network
 
 _BETAS, _EPS = (0.9, 0.999), 1e-8
 _OTHER_IN_TRAINING = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
@@ -37,11 +37,11 @@ class Member:
     Attributes:
         network: every unit frozen; its head is what learns.
         course: its epochs, seed, objective and who is told; batches and precision are the first member's.
-        recipe, penalty: what ``course.optimize`` and ``course.penalties`` are made of.
+        recipe, penalty: what ``plan.optimize`` and ``plan.penalties`` are made of.
     """
 
     network: Network
-    course: Course
+    plan: TrainingPlan
     recipe: Optimizer
     penalty: Penalty
 
@@ -66,9 +66,9 @@ class Seat:
     layout: Layout = field(init=False)
 
     def __post_init__(self) -> None:
-        course = self.member.course
-        self.generator = torch.Generator(device=course.precision.device)
-        self.factor = schedule(self.member.recipe, course.steps_per_epoch * course.epochs)
+        plan = self.member.plan
+        self.generator = torch.Generator(device=plan.precision.device)
+        self.factor = schedule(self.member.recipe, plan.steps_per_epoch * plan.epochs)
         layout = layout_of(self.member.network.head)
         if layout is None or not is_frozen(self.member.network):
             raise ValueError("expected a network whose units are all frozen and whose head is layers in a row")
@@ -231,14 +231,14 @@ class Stack(Generic[S]):
         return {"task": task.detach()} | ({"penalty": penalty.detach()} if penalty is not None else {})
 
     def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        courses = [run.member.course for run in self.runs]
-        smoothing = {course.label_smoothing for course in courses}
+        courses = [run.member.plan for run in self.runs]
+        smoothing = {plan.label_smoothing for plan in courses}
         if len(smoothing) == 1:
             loss = courses[0].task.loss
             found: Tensor = vmap(lambda one: loss(one, targets, courses[0].label_smoothing))(outputs)
             return found
         each = zip(courses, outputs, strict=True)
-        return torch.stack([course.task.loss(one, targets, course.label_smoothing) for course, one in each])
+        return torch.stack([plan.task.loss(one, targets, plan.label_smoothing) for plan, one in each])
 
     def _strengths(self, kinds: tuple[str, ...]) -> list[float]:
         penalties = [run.member.penalty for run in self.runs]

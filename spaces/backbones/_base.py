@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from spaces import weights as files
-from spaces.chain import Chain, cut
+from spaces.backbones import _weights as files
+from spaces.chains.chain import Chain, cut
 from spaces.errors import ProbeError, WeightsError
 from spaces.families import family_of
 

@@ -16,9 +16,9 @@ from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from spaces import weights as files
+from spaces.backbones import _weights as files
 from spaces.backbones._base import Backbone, Preprocessing, Source, Weights
-from spaces.chain import Chain, cut
+from spaces.chains.chain import Chain, cut
 from spaces.detector import FACT, PretrainedDetector, Style
 from spaces.errors import WeightsError
 

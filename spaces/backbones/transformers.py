@@ -19,7 +19,7 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import nn
 
-from spaces import weights as files
+from spaces.backbones import _weights as files
 from spaces.backbones._base import Backbone, Preprocessing, Source, Weights
 from spaces.errors import BackboneError, WeightsError
 

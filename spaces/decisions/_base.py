@@ -10,9 +10,9 @@ from enum import IntEnum
 from itertools import pairwise
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from spaces import probe
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains import probe
+from spaces.chains.chain import Chain
 from spaces.decisions._prior import Prior, mostly
 from spaces.errors import CandidateError, ProbeError
 

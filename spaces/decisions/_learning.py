@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from spaces import adapters
-from spaces.chain import Chain, Trainable, Unit, is_norm_layer
+from spaces.chains.chain import Chain, Trainable, Unit, is_norm_layer
+from spaces.surgery import adapters
 
 _MOVED_BY_MODE = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 """Layers that compute something else in training mode, whether or not their parameters learn."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains.chain import Chain
 from spaces.decisions._base import AS_STUDY, Decision, Scalar, Stage, Suggest, check_choices, of_study
 from spaces.decisions._prior import Shares
 from spaces.errors import CandidateError

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from spaces.candidate import Json
-from spaces.chain import Chain, Trainable
+from spaces.chains.chain import Chain, Trainable
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_range, place_meant, read_number, units_at
 from spaces.decisions._learning import may_freeze
 from spaces.decisions._prior import Shares

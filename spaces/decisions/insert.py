@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from spaces import adapters, probe
 from spaces.candidate import Json
-from spaces.chain import Chain, Unit
+from spaces.chains import probe
+from spaces.chains.chain import Chain, Unit
 from spaces.decisions._base import (
     EVERYWHERE,
     NOWHERE,
@@ -32,6 +32,7 @@ from spaces.decisions._base import (
 )
 from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
+from spaces.surgery import adapters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_number, check_range, read_number, rounded
 from spaces.decisions._prior import Around
 

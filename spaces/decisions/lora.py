@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from spaces import adapters
 from spaces.candidate import Json
-from spaces.chain import Chain, Unit
+from spaces.chains.chain import Chain, Unit
 from spaces.decisions._base import (
     EVERYWHERE,
     NOWHERE,
@@ -31,6 +30,7 @@ from spaces.decisions._base import (
 )
 from spaces.decisions._prior import Shares
 from spaces.errors import CandidateError
+from spaces.surgery import adapters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,8 @@ from typing import ClassVar
 
 from torch import nn
 
-from spaces import surgery
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains.chain import Chain
 from spaces.decisions._base import (
     Decision,
     NotApplicable,
@@ -22,9 +21,10 @@ from spaces.decisions._base import (
     multiply_adds,
     read_number,
 )
+from spaces.decisions._grids import rescale
 from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
-from spaces.grids import rescale
+from spaces.surgery import edits as surgery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains.chain import Chain
 from spaces.decisions._base import (
     Decision,
     NotApplicable,
@@ -19,9 +19,9 @@ from spaces.decisions._base import (
     multiply_adds,
     read_number,
 )
+from spaces.decisions._grids import rescale
 from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
-from spaces.grids import rescale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

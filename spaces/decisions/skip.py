@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from spaces import probe
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains import probe
+from spaces.chains.chain import Chain
 from spaces.decisions._base import (
     Decision,
     NotApplicable,

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from spaces import probe, surgery
 from spaces.candidate import Json
-from spaces.chain import Chain, Unit
+from spaces.chains import probe
+from spaces.chains.chain import Chain, Unit
 from spaces.decisions._base import (
     LAST,
     Decision,
@@ -26,6 +26,7 @@ from spaces.decisions._base import (
     slot_params,
 )
 from spaces.errors import CandidateError, ProbeError
+from spaces.surgery import edits as surgery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from spaces import probe
 from spaces.candidate import Json
-from spaces.chain import Chain
+from spaces.chains import probe
+from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, check_range, read_number
 from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError, RangeError

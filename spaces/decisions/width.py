@@ -9,9 +9,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from spaces import probe, surgery
 from spaces.candidate import Json
-from spaces.chain import Chain, Unit
+from spaces.chains import probe
+from spaces.chains.chain import Chain, Unit
 from spaces.decisions._base import (
     Decision,
     NotApplicable,
@@ -23,6 +23,7 @@ from spaces.decisions._base import (
 )
 from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError, ProbeError, SurgeryError
+from spaces.surgery import edits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,18 +161,18 @@ def _hidden(chain: Chain) -> dict[str, nn.Linear]:
 def _narrowed(chain: Chain, name: str, count: int) -> Chain:
     place = next(place for place, unit in enumerate(chain) if unit.name == name)
     ((path, linear),) = _linears(chain.units[place])
-    kept = surgery.strongest(linear, count)
-    chain = _with_linear(chain, place, path, surgery.narrow_outputs(linear, kept), f"{count} neurons")
+    kept = edits.strongest(linear, count)
+    chain = _with_linear(chain, place, path, edits.narrow_outputs(linear, kept), f"{count} neurons")
     if place + 1 < len(chain):
         ((path, linear),) = _linears(chain.units[place + 1])
-        chain = _with_linear(chain, place + 1, path, surgery.narrow_inputs(linear, kept), f"{count} inputs")
+        chain = _with_linear(chain, place + 1, path, edits.narrow_inputs(linear, kept), f"{count} inputs")
     return chain
 
 
 def _with_linear(chain: Chain, place: int, path: str, linear: nn.Linear, edit: str) -> Chain:
     unit = chain.units[place]
-    module = surgery.mirror(unit.module)
-    surgery.replace_submodule(module, path, linear)
+    module = edits.mirror(unit.module)
+    edits.replace_submodule(module, path, linear)
     return chain.with_unit(place, replace(unit, module=module, edits=(*unit.edits, edit)))
 
 

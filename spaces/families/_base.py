@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spaces.chain import Chain, cut
+from spaces.chains.chain import Chain, cut
+from spaces.chains.tracing import Opaque
 from spaces.errors import ProbeError
-from spaces.tracing import Opaque
 
 Grid = tuple[int, int]
 Layout = Literal["tokens", "map", "map_last"]

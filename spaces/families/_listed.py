@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from spaces.chain import Chain, Unit
+from spaces.chains.chain import Chain, Unit
 from spaces.errors import WeightsError
 
 IDS = torch.int64

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from spaces.chain import Chain
+from spaces.chains.chain import Chain
 from spaces.families import _listed
 from spaces.families._base import Family
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from spaces.chain import Chain
+from spaces.chains.chain import Chain
 from spaces.families import _listed
 from spaces.families._base import Family
 

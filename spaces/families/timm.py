@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from spaces.chains.tracing import Opaque
 from spaces.errors import WeightsError
 from spaces.families._base import Family, Grid, Layout, Positions
-from spaces.tracing import Opaque
 
 _NAMES = ("pos_embed", "pos_embedding", "absolute_pos_embed", "position_embedding")
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import insert, select
 
-from search.records import DatasetRecord, StudyRecord, UnitRecord
+from search.records.study import DatasetRecord, StudyRecord, UnitRecord
 from search.store import connection, migrate, writing
 from search.store.tables import EpochRow, StudyRow, TrialRow
 

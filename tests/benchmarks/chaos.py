@@ -65,30 +65,31 @@ def work(storage: str, folder: str) -> int:
 
     import torch
 
-    from search import api, artifacts, companions, trial
+    from search import artifacts
     from search.training import fit as fitting
+    from search.trials import parallel_heads, trial
 
     torch.set_num_threads(1)
     fitting.CHECKPOINT_EVERY_S = 0.0
     plain_fit, plain_sync, full = fitting.fit, os.fsync, Path(folder) / "full"
 
-    def fit(network, course):  # type: ignore[no-untyped-def]
+    def fit(network, plan):  # type: ignore[no-untyped-def]
         from dataclasses import replace
 
-        number = numbers.get(course.seed)
-        plain_epoch, task = course.on_epoch, course.task
+        number = numbers.get(plan.seed)
+        plain_epoch, task = plan.on_epoch, plan.task
 
         def on_epoch(record):  # type: ignore[no-untyped-def]
             time.sleep(0.25)
             return plain_epoch(record)
 
-        course = replace(course, on_epoch=on_epoch)
+        plan = replace(plan, on_epoch=on_epoch)
         if number == NAN_TRIAL:
             planted = {"planted": torch.tensor(float("nan"), requires_grad=True)}
-            course = replace(course, penalties=lambda _: lambda: planted)
+            plan = replace(plan, penalties=lambda _: lambda: planted)
         if number == MEMORY_TRIAL:
-            course = replace(course, task=Greedy(task))
-        return plain_fit(network, course)
+            plan = replace(plan, task=Greedy(task))
+        return plain_fit(network, plan)
 
     class Greedy:
         """A task whose batches of more than four images do not fit into memory."""
@@ -111,13 +112,14 @@ def work(storage: str, folder: str) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
         plain_sync(handle)
 
-    from search.study import trial_seed
+    from search.api import join_study
+    from search.sampling.optuna_study import trial_seed
 
     seed = int(os.environ["CHAOS_SEED"])
     numbers = {trial_seed(seed, number): number for number in range(1000)}
-    companions.fit = trial.fit = fit
+    parallel_heads.fit = trial.fit = fit
     artifacts.os.fsync = sync
-    api.join_study("chaos", storage=storage, device="cpu", folder=Path(folder))
+    join_study("chaos", storage=storage, device="cpu", folder=Path(folder))
     return 0
 
 
@@ -165,7 +167,7 @@ class Run:
         import numpy as np
         from PIL import Image
 
-        from search import api
+        from search.api import run_study
 
         data = self.folder / "data"
         if not data.exists():
@@ -179,7 +181,7 @@ class Run:
         text = STUDY.format(data=data, epochs=EPOCHS, trials=self.trials, seed=self.seed, lease=LEASE_S)
         path = self.folder / "chaos.yaml"
         path.write_text(text)
-        api.run_study(path, storage=url, device="cpu", timeout_s=1e-6, report=False, folder=place, workers=1)
+        run_study(path, storage=url, device="cpu", timeout_s=1e-6, report=False, folder=place, workers=1)
 
     def _start(self, url: str, place: Path) -> subprocess.Popen[bytes]:
         command = [sys.executable, __file__, "--work", url, str(place / "chaos")]

@@ -70,18 +70,18 @@ def ours(job: Any, depth: int) -> tuple[Callable[[Any, Any], Any], Callable[[], 
     """Return our training step, our batches, and the network."""
     import trial_cost
 
-    from search.records import Verdict
+    from search.records.study import Verdict
     from search.training.epoch import Step
     from search.training.memory import MicroBatches
 
-    opened, candidate = trial_cost.laboratory(job), trial_cost.candidate_of(job, depth)
+    opened, candidate = trial_cost.runtime(job), trial_cost.candidate_of(job, depth)
     network = opened.build(candidate, 0)
-    course = opened.course(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
-    optimizer, schedule = course.optimize(network, 10_000)
-    memory, penalties = MicroBatches(), course.penalties(network)
-    step = Step(network, course.loss, penalties, optimizer, schedule, course.precision, memory, course.forward)
+    plan = opened.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    optimizer, schedule = plan.optimize(network, 10_000)
+    memory, penalties = MicroBatches(), plan.penalties(network)
+    step = Step(network, plan.loss, penalties, optimizer, schedule, plan.precision, memory, plan.forward)
     network.train()
-    return step.run, lambda: course.train.epoch(1), network
+    return step.run, lambda: plan.train.epoch(1), network
 
 
 def floor(job: Any, network: Any, batches: Iterable[Any]) -> tuple[Callable[[Any, Any], Any], list[Any]]:
@@ -90,7 +90,7 @@ def floor(job: Any, network: Any, batches: Iterable[Any]) -> tuple[Callable[[Any
     import trial_cost
 
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=1e-3, momentum=0.9, fused=True)
-    autocast = trial_cost.laboratory(job).precision.autocast
+    autocast = trial_cost.runtime(job).precision.autocast
 
     def step(features: Any, labels: Any) -> None:
         with autocast():
@@ -116,7 +116,7 @@ def kept_by_autograd(job: Any, network: Any, images: Any) -> int:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    precision = trial_cost.laboratory(job).precision
+    precision = trial_cost.runtime(job).precision
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), precision.autocast():
         network(precision.place(images)).sum()
     return sum(kept.values())
@@ -127,7 +127,7 @@ def measure(job: Any, seconds: float, workers: int) -> dict[str, Any]:
     import torch
     import trial_cost
 
-    trial_cost.laboratory(job).decode()
+    trial_cost.runtime(job).decode()
     name = torch.cuda.get_device_name()
     their_step, loader = reference(job, workers)
     theirs = images_a_second(their_step, loader, seconds)
@@ -136,7 +136,7 @@ def measure(job: Any, seconds: float, workers: int) -> dict[str, Any]:
     mine = images_a_second(step, batches, seconds)
     peak_memory = torch.cuda.max_memory_allocated()
     images, _ = next(iter(batches()))
-    size = trial_cost.laboratory(job).size(network)
+    size = trial_cost.runtime(job).size(network)
     peak = next((peak for part, peak in PEAKS.items() if part in name), None)
     depth = round(0.8 * len(network.chain))
     behind_step, behind, behind_network = ours(job, depth)

@@ -26,18 +26,18 @@ from typing import Any
 import torch
 
 from search.errors import FinetuneError
-from search.laboratory import Laboratory, open_laboratory
-from search.records import Verdict
-from search.spec import from_data
+from search.records.study import Verdict
+from search.runtime.study_runtime import StudyRuntime, open_runtime
+from search.spec.load import from_data
 from search.training.epoch import Batch
-from search.training.fit import Course, Epochs, Outcome, fit
+from search.training.fit import Epochs, Outcome, TrainingPlan, fit
 from search.training.heads import Behind, Member, fit_heads
-from spaces.space import Random
+from spaces.networks.space import Random
 
 SEED = 0
 
 
-def laboratory(data: Path | None, size: int, epochs: int) -> Laboratory:
+def runtime(data: Path | None, size: int, epochs: int) -> StudyRuntime:
     spec = {
         "name": "heads",
         "data": {"path": str(data)} if data else {"format": "digits"},
@@ -46,10 +46,10 @@ def laboratory(data: Path | None, size: int, epochs: int) -> Laboratory:
         "space": {"freeze": {}, "head": {}, "dropout": {}, "penalty": {}, "optimizer": {}},
         "training": {"epochs": epochs, "augmentation": "light" if data else "none"},
     }
-    return open_laboratory(from_data(spec, base=Path.cwd()), "auto")
+    return open_runtime(from_data(spec, base=Path.cwd()), "auto")
 
 
-def members(own: Laboratory, count: int) -> list[Member]:
+def members(own: StudyRuntime, count: int) -> list[Member]:
     """Return ``count`` heads of the space behind the whole frozen backbone, on the same batches."""
     found = []
     for seed in range(count):
@@ -57,10 +57,10 @@ def members(own: Laboratory, count: int) -> list[Member]:
         choices = {**drawn.structure.choices, "freeze": len(own.space.chain)}
         candidate = replace(drawn, structure=replace(drawn.structure, choices=choices))
         values = own.space.values(candidate)
-        course = own.course(candidate, seed, lambda _: Verdict.CONTINUE, lambda: False, None)
-        found.append(Member(own.build(candidate, seed), course, values["optimizer"], values["penalty"]))
-    first = found[0].course
-    return [replace(one, course=replace(one.course, train=first.train, val=first.val)) for one in found]
+        plan = own.plan(candidate, seed, lambda _: Verdict.CONTINUE, lambda: False, None)
+        found.append(Member(own.build(candidate, seed), plan, values["optimizer"], values["penalty"]))
+    first = found[0].plan
+    return [replace(one, plan=replace(one.plan, train=first.train, val=first.val)) for one in found]
 
 
 @dataclass
@@ -81,12 +81,12 @@ def alone(found: list[Member], train: Epochs | None = None, val: Epochs | None =
     """Train one after another; on ready features when they are given."""
     outcomes = []
     for member in found:
-        course: Course = member.course
+        plan: TrainingPlan = member.plan
         network = member.network
         if train is not None and val is not None:
-            course = replace(course, train=train, val=val)
+            plan = replace(plan, train=train, val=val)
             network.prefix = lambda features: features  # type: ignore[method-assign]  # they are its output already
-        outcomes.append(fit(network, course))
+        outcomes.append(fit(network, plan))
     return outcomes
 
 
@@ -105,10 +105,10 @@ def accuracies(outcomes: list[Outcome | FinetuneError]) -> list[float]:
     return found
 
 
-def measure(own: Laboratory, heads: int, epochs: int) -> dict[str, Any]:
+def measure(own: StudyRuntime, heads: int, epochs: int) -> dict[str, Any]:
     found: dict[str, Any] = {"heads": heads, "epochs": epochs, "device": str(own.precision.device)}
     first = members(own, heads)[0]
-    behind = [Behind(split, first.network, own.precision) for split in (first.course.train, first.course.val)]
+    behind = [Behind(split, first.network, own.precision) for split in (first.plan.train, first.plan.val)]
     spent, features = timed(lambda: (ready(behind[0], epochs), ready(behind[1], 1)))
     found["features_s"] = spent
     results = {}
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="input size in pixels; 224 for a folder, 32 for the digits")
     parser.add_argument("--json", type=Path, help="write the figures here")
     given = parser.parse_args()
-    own = laboratory(given.data, given.size or (224 if given.data else 32), given.epochs)
+    own = runtime(given.data, given.size or (224 if given.data else 32), given.epochs)
     found = measure(own, given.heads, given.epochs)
     print(f"{given.heads} heads, {given.epochs} epochs, {found['device']}, mean accuracy {found['accuracy']:.4f}")
     for name in ("alone", "together", "alone_ready", "together_ready"):

@@ -20,20 +20,22 @@ from typing import Any
 
 import torch
 
-from search import trial, worker
-from search.api import Silent
 from search.artifacts import Folder
-from search.cost import CostFeatures
-from search.faults import FaultOptions
-from search.leaving import Leaving, obeying_signals
-from search.objectives import Goals
-from search.proposal import Proposal
-from search.pruning import Median, Off
-from search.records import DatasetRecord, EpochRecord, Objective, Size, StudyRecord, TrialState, Verdict
+from search.records.objectives import Goals
+from search.records.study import DatasetRecord, EpochRecord, Objective, Size, StudyRecord, TrialState, Verdict
+from search.sampling.cost_model import CostFeatures
+from search.sampling.optuna_study import SamplerOptions
+from search.sampling.pruners import Median, Off
+from search.spec.faults import FaultOptions
 from search.store import connection, migrate, reading, writing
-from search.study import SamplerOptions
 from search.training.checkpoint import Checkpoint
 from search.training.fit import Outcome
+from search.trials import trial
+from search.trials.context import TrialContext
+from search.trials.observer import Silent
+from search.trials.proposal import Proposal
+from search.workers import worker
+from search.workers.shutdown import StopSignal, obeying_signals
 from spaces.candidate import Candidate, Recipe, Structure
 from spaces.decisions.pseudo import Pseudo
 
@@ -67,7 +69,7 @@ class Space:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class TrainingPlan:
     """What an instant training needs to know."""
 
     seed: int
@@ -80,8 +82,8 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True)
-class Laboratory:
-    """Looks like a study's laboratory to a worker, and trains nothing."""
+class StudyRuntime:
+    """Looks like a study's runtime to a worker, and trains nothing."""
 
     spec: Any
     seconds: float = 0.0
@@ -98,8 +100,8 @@ class Laboratory:
     def epochs(self, candidate: Candidate) -> int:
         return int(self.spec.training.epochs)
 
-    def course(self, candidate: Candidate, seed: int, on_epoch: Any, leave: Any, folder: Any, _: None) -> Course:
-        return Course(seed, self.spec.training.epochs, self.seconds, on_epoch, leave, folder)
+    def plan(self, candidate: Candidate, seed: int, on_epoch: Any, leave: Any, folder: Any, _: None) -> TrainingPlan:
+        return TrainingPlan(seed, self.spec.training.epochs, self.seconds, on_epoch, leave, folder)
 
     def checkpoint(self, candidate: Candidate, network: None, outcome: Outcome) -> Checkpoint:
         return Checkpoint({"weight": torch.zeros(4)}, {"best": outcome.best_epoch})
@@ -109,13 +111,13 @@ class Laboratory:
 class Proposer:
     """Proposes what the sampler draws."""
 
-    bench: trial.Bench
+    context: TrialContext
 
     def propose(self, number: int) -> Proposal:
-        if self.bench.laboratory.spec.search.sampler.name != "random":
-            self.bench.history.refresh()
-        asked = self.bench.sampling.ask(number)
-        return Proposal(self.bench.laboratory.space.sample(asked.suggest), asked, COST, is_baseline=number == 0)
+        if self.context.runtime.spec.search.sampler.name != "random":
+            self.context.history.refresh()
+        asked = self.context.sampling.ask(number)
+        return Proposal(self.context.runtime.space.sample(asked.suggest), asked, COST, is_baseline=number == 0)
 
 
 def value_of(seed: int, epoch: int) -> float:
@@ -123,21 +125,21 @@ def value_of(seed: int, epoch: int) -> float:
     return ((seed * 2654435761 + epoch * 40503) % 10_007) / 10_007
 
 
-def fit(network: None, course: Course) -> Outcome:
-    """Run the epochs of ``course``, from its newest checkpoint if there is one."""
-    found = course.folder.newest()
+def fit(network: None, plan: TrainingPlan) -> Outcome:
+    """Run the epochs of ``plan``, from its newest checkpoint if there is one."""
+    found = plan.folder.newest()
     done = [] if found is None else [EpochRecord(**record) for record in found.facts["epochs"]]
-    for number in range(len(done) + 1, course.epochs + 1):
-        if course.leave():
+    for number in range(len(done) + 1, plan.epochs + 1):
+        if plan.leave():
             return _outcome(done, Verdict.PAUSE)
-        time.sleep(course.seconds)
-        done.append(EpochRecord(number, 1.0 / number, {"accuracy": value_of(course.seed, number)}))
-        verdict = course.on_epoch(done[-1])
-        if course.seconds:
+        time.sleep(plan.seconds)
+        done.append(EpochRecord(number, 1.0 / number, {"accuracy": value_of(plan.seed, number)}))
+        verdict = plan.on_epoch(done[-1])
+        if plan.seconds:
             facts = {
                 "epochs": [{"epoch": one.epoch, "train_loss": one.train_loss, "metrics": one.metrics} for one in done]
             }
-            course.folder.save(number, Checkpoint({"weight": torch.zeros(4)}, facts))
+            plan.folder.save(number, Checkpoint({"weight": torch.zeros(4)}, facts))
         if verdict is not Verdict.CONTINUE:
             return _outcome(done, verdict)
     return _outcome(done, Verdict.CONTINUE)
@@ -212,26 +214,34 @@ def work(
     """Run trials of the study in so many threads, each a worker with connections of its own."""
     # What is not real: the training, and what a candidate's network would cost.
     trial.fit, trial.proposer, trial.cost_of = fit, Proposer, lambda *_: COST  # type: ignore[assignment]
-    leaving = Leaving()
+    stop_signal = StopSignal()
     failures: list[BaseException] = []
 
     def one(place: int) -> None:
-        engine = connection.connect(storage, connection.Patience(timeout, leaving))
+        engine = connection.connect(storage, connection.Patience(timeout, stop_signal))
         try:
             study = reading.load_study(engine, name, trials=False)
-            laboratory: Any = Laboratory(spec_of(study, seconds, lease), seconds)
-            opened = worker.open_bench(
-                laboratory, engine, storage, folder, Printing(), leaving, shelf=Folder(folder), key=KEY, proxy=proxy
+            runtime: Any = StudyRuntime(spec_of(study, seconds, lease), seconds)
+            opened = worker.open_context(
+                runtime,
+                engine,
+                storage,
+                folder,
+                Printing(),
+                stop_signal,
+                artifact_store=Folder(folder),
+                key=KEY,
+                proxy=proxy,
             )
-            with opened as bench:
-                worker.work(bench, leaving, worker=f"{worker.worker_name()}-{place}", run=trial.run)
+            with opened as context:
+                worker.work(context, stop_signal, worker=f"{worker.worker_name()}-{place}", run=trial.run)
         except BaseException as error:
             failures.append(error)
             raise
         finally:
             engine.dispose()
 
-    with obeying_signals(leaving):
+    with obeying_signals(stop_signal):
         if threads == 1:
             one(0)
             return

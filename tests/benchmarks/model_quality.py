@@ -50,11 +50,12 @@ def questions(given: argparse.Namespace) -> list[Question]:
 def weights_of(backbone: str) -> Path:
     """Return the file of the weights that ``weights: default`` stands for, for all contenders."""
     sys.path.insert(0, str(ROOT))
-    from spaces import backbones, weights
+    from spaces import backbones
+    from spaces.backbones import _weights
 
     offered = backbones.resolve(backbone).weights
-    best = next((one for one in offered if weights.locate(one.file_name)), offered[0])
-    return weights.find(best.file_name, best.url)
+    best = next((one for one in offered if _weights.locate(one.file_name)), offered[0])
+    return _weights.find(best.file_name, best.url)
 
 
 def main() -> None:
@@ -74,12 +75,12 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := sorted({*given.contenders, *given.again} - set(NAMES)):
         parser.error(f"no contender {unknown[0]!r}; there are {', '.join(NAMES)}")
-    asked, weights = questions(given), weights_of(given.backbone)
+    asked, _weights = questions(given), weights_of(given.backbone)
 
     def measure(question: Question) -> Run:
         folder = Path(tempfile.mkdtemp(prefix="ftsearch-quality-"))
         try:
-            run = answer(question, Place(given.data.absolute(), weights, folder))
+            run = answer(question, Place(given.data.absolute(), _weights, folder))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         said = run.failure or f"{100 * run.accuracy:.1f} %"

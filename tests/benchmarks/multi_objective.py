@@ -25,9 +25,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-from search import api
-from search.pareto import hypervolume
-from search.records import StudyRecord, TrialState
+from search.api import run_study
+from search.records.pareto import hypervolume
+from search.records.study import StudyRecord, TrialState
 
 BAR = 1.5
 _BEYOND = 1.1
@@ -76,7 +76,7 @@ def run(asked: argparse.Namespace, seed: int, way: str) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["FTSEARCH_CACHE"] = f"{folder}/cache"
         place = {"storage": f"sqlite:///{folder}/store.db", "folder": f"{folder}/runs"}
-        found = api.run_study(study_of(asked, seed, way), device=asked.device, workers=1, report=False, **place)
+        found = run_study(study_of(asked, seed, way), device=asked.device, workers=1, report=False, **place)
         return _summed(found.study, seed, way)
 
 

@@ -38,18 +38,20 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState as OptunaState
 from sqlalchemy import insert, select
 
-from search import laboratory as laboratories
-from search import trial, worker
-from search.api import Silent
-from search.laboratory import Laboratory, open_laboratory
-from search.leaving import Leaving
-from search.records import EpochRecord, TrialState, Verdict
-from search.spec import from_data
+from search.records.study import EpochRecord, TrialState, Verdict
+from search.runtime.study_runtime import StudyRuntime, open_runtime
+from search.runtime.versions import versions
+from search.sampling.optuna_study import OptunaSuggest
+from search.spec.load import from_data
 from search.store import connection, leases, migrate, reading, writing
 from search.store.tables import EpochRow, StudyRow, TrialRow
-from search.study import OptunaSuggest
-from search.training.fit import Course, Outcome
-from spaces.build import Network
+from search.training.fit import Outcome, TrainingPlan
+from search.trials import trial
+from search.trials.context import TrialContext
+from search.trials.observer import Silent
+from search.workers import worker
+from search.workers.shutdown import StopSignal
+from spaces.networks.build import Network
 
 BARS_MS = {100: 150.0, 10_000: 300.0}
 EPOCHS = 5
@@ -83,7 +85,7 @@ def record_of(epoch: int, value: float) -> EpochRecord:
     return EpochRecord(epoch, 1 - value, metrics, {"head": 0.01, "backbone": 0.001}, {"task": 1 - value}, 1.0)
 
 
-def fill(engine: connection.Engine, url: str, own: Laboratory, count: int) -> None:
+def fill(engine: connection.Engine, url: str, own: StudyRuntime, count: int) -> None:
     """Put ``count`` finished trials into the store: one in three pruned, like those a worker leaves behind."""
     rng = random.Random(0)
     storage = RDBStorage(url, engine_kwargs=connection.optuna_options(url))
@@ -92,7 +94,7 @@ def fill(engine: connection.Engine, url: str, own: Laboratory, count: int) -> No
         study_id = link.execute(select(StudyRow.id).where(StudyRow.name == STUDY)).scalar_one()
     optuna_study = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], STUDY)
     memory = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    versions = laboratories.versions()
+    known = versions()
     epochs, theirs, params, values, steps = [], [], [], [], []
     rows: list[dict[str, Any]] = []
     first = _next_trial_id(storage)
@@ -127,7 +129,7 @@ def fill(engine: connection.Engine, url: str, own: Laboratory, count: int) -> No
                 **sizes,
                 "evaluation": None,
                 "ended": f"ran all {len(path)} epochs",
-                "versions": versions,
+                "versions": known,
                 "dataset_fingerprint": own.dataset.fingerprint,
                 "extras": {"device": "cpu", "micro_batch": None, "cost": COST},
                 "started_at": now,
@@ -199,7 +201,7 @@ def optuna_max() -> Any:
     return func.max(models.TrialModel.trial_id)
 
 
-def _sizes(own: Laboratory) -> dict[str, Any]:
+def _sizes(own: StudyRuntime) -> dict[str, Any]:
     size = own.size(own.build(own.space.baseline(), 0))
     return {
         "parameters": size.parameters,
@@ -209,15 +211,15 @@ def _sizes(own: Laboratory) -> dict[str, Any]:
     }
 
 
-def untrained(rng: random.Random) -> Callable[[Network, Course], Outcome]:
+def untrained(rng: random.Random) -> Callable[[Network, TrainingPlan], Outcome]:
     """Return a ``fit`` that trains nothing and reports a curve."""
 
-    def fit(network: Network, course: Course) -> Outcome:
+    def fit(network: Network, plan: TrainingPlan) -> Outcome:
         done: list[EpochRecord] = []
         verdict = Verdict.CONTINUE
         for epoch, value in enumerate(curve(0.5 + 0.4 * rng.random(), rng), 1):
             done.append(record_of(epoch, value))
-            verdict = course.on_epoch(done[-1])
+            verdict = plan.on_epoch(done[-1])
             if verdict is not Verdict.CONTINUE:
                 break
         weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
@@ -241,7 +243,7 @@ def measure(url: str, count: int, timed: int, *, profile: bool = False) -> dict[
     """Return milliseconds a trial with ``count`` trials in the store at ``url``."""
     engine = connection.connect(url)
     migrate.upgrade(engine)
-    own = open_laboratory(spec_of(count + WARM + timed), "cpu")
+    own = open_runtime(spec_of(count + WARM + timed), "cpu")
     writing.create_study(engine, own.record())
     begin = time.perf_counter()
     fill(engine, url, own, count)
@@ -251,8 +253,8 @@ def measure(url: str, count: int, timed: int, *, profile: bool = False) -> dict[
     moments: list[tuple[float, float]] = []
     profiler = cProfile.Profile()
 
-    def run(bench: trial.Bench, claim: leases.Claim) -> TrialState:
-        state = trial.run(bench, claim)
+    def run(context: TrialContext, claim: leases.Claim) -> TrialState:
+        state = trial.run(context, claim)
         moments.append((time.perf_counter(), time.process_time()))
         if profile and len(moments) == WARM:
             profiler.enable()
@@ -260,11 +262,11 @@ def measure(url: str, count: int, timed: int, *, profile: bool = False) -> dict[
 
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
-        leaving = Leaving()
-        with worker.open_bench(own, engine, url, Path(folder), Silent(), leaving) as bench:
+        stop_signal = StopSignal()
+        with worker.open_context(own, engine, url, Path(folder), Silent(), stop_signal) as context:
             opened = time.perf_counter() - begin
             moments.append((time.perf_counter(), time.process_time()))
-            worker.work(bench, leaving, worker="bench:1", run=run)
+            worker.work(context, stop_signal, worker="bench:1", run=run)
     profiler.disable()
     # From the end of a trial to the end of the next one: its claim and the worker's own questions count too.
     spans, used = (

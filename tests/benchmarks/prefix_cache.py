@@ -38,27 +38,27 @@ def main() -> None:
 
 def compare(given: argparse.Namespace) -> None:
     from search.data.sample import Split
-    from search.laboratory import open_laboratory
-    from search.spec import load_spec
-    from search.training import host
-    from search.training.keeping import FeatureStore
+    from search.runtime.study_runtime import open_runtime
+    from search.spec.load import load_spec
+    from search.training import memory_budget
+    from search.training.feature_store import FeatureStore
 
     spec = load_spec(given.study)
     spec = replace(spec, training=replace(spec.training, epochs=given.epochs, precision="float32"))
-    laboratory = open_laboratory(spec, given.device)
+    runtime = open_runtime(spec, given.device)
     for split in (Split.TRAIN, Split.VAL):
-        laboratory.batches(split)
+        runtime.batches(split)
     changes = {name: json.loads(value) for name, _, value in (change.partition("=") for change in given.set)}
-    units = len(laboratory.space.chain)
+    units = len(runtime.space.chain)
     print(
         f"{spec.backbone}, {units} units, {given.trials} trials of {given.epochs} epochs, seconds without / with cache"
     )
     for share in SHARES:
         depth = round(share * units)
         with tempfile.TemporaryDirectory() as folder:
-            device = laboratory.precision.device
-            store = FeatureStore(device, Path(folder), host.budgets(device, Path(folder)))
-            fresh = replace(laboratory, store=store)
+            device = runtime.precision.device
+            store = FeatureStore(device, Path(folder), memory_budget.budgets(device, Path(folder)))
+            fresh = replace(runtime, store=store)
             took, found, source = {}, {}, ""
             for cached in (False, True):
                 begin = time.perf_counter()
@@ -72,40 +72,40 @@ def compare(given: argparse.Namespace) -> None:
         )
 
 
-def candidate(laboratory: Any, depth: int, rate: float, changes: dict[str, Any]) -> Any:
-    from search.records import Json
-    from spaces.space import is_structure
+def candidate(runtime: Any, depth: int, rate: float, changes: dict[str, Any]) -> Any:
+    from search.records.study import Json
+    from spaces.networks.space import is_structure
 
-    plain = laboratory.space.baseline()
+    plain = runtime.space.baseline()
     wanted: dict[str, Json] = {"freeze": depth, **changes}
     optimizer = dict(plain.recipe.choices["optimizer"])
     optimizer |= {name: value * rate for name, value in optimizer.items() if name in ("lr_head", "lr_backbone")}
     wanted.setdefault("optimizer", optimizer)
-    known = laboratory.space.decisions
+    known = runtime.space.decisions
     shape = {name: value for name, value in wanted.items() if is_structure(known[name])}
     recipe = {name: value for name, value in wanted.items() if not is_structure(known[name])}
     structure = replace(plain.structure, choices={**plain.structure.choices, **shape})
     return replace(plain, structure=structure, recipe=replace(plain.recipe, choices={**plain.recipe.choices, **recipe}))
 
 
-def train(laboratory: Any, chosen: Any, *, cached: bool) -> tuple[float, str]:
+def train(runtime: Any, chosen: Any, *, cached: bool) -> tuple[float, str]:
     """Return the best objective, and what became of the prefix."""
-    from search.records import Verdict
+    from search.records.study import Verdict
     from search.training.fit import fit
 
-    network = laboratory.build(chosen, 0)
-    course = laboratory.course(chosen, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    network = runtime.build(chosen, 0)
+    plan = runtime.plan(chosen, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
     if not cached:
-        course = replace(
-            course,
-            train=course.train.batches,
-            val=course.val.batches,
+        plan = replace(
+            plan,
+            train=plan.train.batches,
+            val=plan.val.batches,
             forward=lambda network, inputs: network(inputs),
         )
-    outcome = fit(network, course)
+    outcome = fit(network, plan)
     account = outcome.facts.get("prefix", {}).get("train", {})
     said = f"{account.get('source', '')} {account.get('why', '')}".strip()
-    return outcome.epochs[(outcome.best_epoch or 1) - 1].metrics[laboratory.spec.objective], said
+    return outcome.epochs[(outcome.best_epoch or 1) - 1].metrics[runtime.spec.objective], said
 
 
 if __name__ == "__main__":

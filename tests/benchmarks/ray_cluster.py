@@ -24,14 +24,14 @@ def main(folder: Path) -> int:
     import ray
     from ray.cluster_utils import Cluster
 
-    from search.engines import Order, Placement
-    from search.engines.ray import Ray
     from search.store import connection, reading, workers
+    from search.workers.launchers import LaunchPlan, Placement
+    from search.workers.launchers.ray import Ray
 
     url = f"sqlite:///{folder}/store.db"
     instant.create(url, "s", TRIALS, epochs=4)
 
-    class Instant(Order):
+    class Instant(LaunchPlan):
         __slots__ = ()
 
         def arguments(self, device: str | None = None) -> list[str]:

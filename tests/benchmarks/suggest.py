@@ -18,14 +18,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
-from search import api, suggestion
-from search.laboratory import open_laboratory
-from search.nearness import traits_of
-from search.records import StudyRecord, Verdict
-from search.retraining import fresh_seed
-from search.spec import from_data
+from search.api import run_study
+from search.new_study import suggest
+from search.records.dataset_similarity import traits_of
+from search.records.study import StudyRecord, Verdict
+from search.runtime.study_runtime import open_runtime
+from search.spec.load import from_data
 from search.store import connection, migrate, reading
 from search.training.fit import fit
+from search.trials.resampled import fresh_seed
 from spaces.candidate import Candidate
 
 
@@ -52,7 +53,7 @@ def main() -> None:
                 "training": {"epochs": given.epochs},
                 "search": {"trials": given.trials, "pruner": "none", "seed": place},
             }
-            api.run_study(plain, storage=url, report=False, folder=folder)
+            run_study(plain, storage=url, report=False, folder=folder)
         compare(url, given.count)
 
 
@@ -69,7 +70,7 @@ def compare(url: str, count: int) -> None:
         if len(done) < count:
             continue
         own = traits_of(study)
-        found = suggestion.suggest(engine, own, count, backbone=study.backbone, leave_out=[study.name])
+        found = suggest.suggest(engine, own, count, backbone=study.backbone, leave_out=[study.name])
         suggested = max(sign * value for value in trained(study, [one.candidate for one in found]))
         drawn, best, worst = expected_best(done, count), max(*done, suggested), min(done)
         spread = max(best - worst, 1e-9)
@@ -87,13 +88,13 @@ def compare(url: str, count: int) -> None:
 def trained(study: StudyRecord, candidates: Sequence[Candidate]) -> list[float]:
     """Return the study's objective for each candidate, trained once with a fresh seed."""
     spec = from_data(study.spec["study"], text=study.spec_text, base=Path(study.spec["base"]))
-    laboratory = open_laboratory(spec)
+    runtime = open_runtime(spec)
     values = []
     for candidate in candidates:
         seed = fresh_seed(spec.search.seed, "suggest")
-        network = laboratory.build(candidate, seed)
-        course = laboratory.course(candidate, seed, lambda _: Verdict.CONTINUE, lambda: False, None, network)
-        outcome = fit(network, course)
+        network = runtime.build(candidate, seed)
+        plan = runtime.plan(candidate, seed, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+        outcome = fit(network, plan)
         values.append(outcome.epochs[(outcome.best_epoch or 1) - 1].metrics[spec.objective])
     return values
 

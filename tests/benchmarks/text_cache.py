@@ -30,23 +30,23 @@ search: {{trials: 10}}
 
 def run(given: argparse.Namespace, cache: str) -> list[tuple[float, float, str]]:
     """Return seconds, accuracy and what became of the prefix, for each depth."""
-    from search.laboratory import open_laboratory
-    from search.records import Verdict
-    from search.spec import parse_spec
+    from search.records.study import Verdict
+    from search.runtime.study_runtime import open_runtime
+    from search.spec.load import parse_spec
     from search.training.fit import fit
 
     values: dict[str, Any] = {**vars(given), "data": given.data.absolute(), "cache": cache}
-    laboratory = open_laboratory(parse_spec(STUDY.format(**values)))
-    plain = laboratory.space.baseline()
+    runtime = open_runtime(parse_spec(STUDY.format(**values)))
+    plain = runtime.space.baseline()
     found = []
-    laboratory.decode()
+    runtime.decode()
     for depth in given.freeze:
         structure = replace(plain.structure, choices={**plain.structure.choices, "freeze": depth})
         candidate = replace(plain, structure=structure)
-        network = laboratory.build(candidate, 0)
+        network = runtime.build(candidate, 0)
         begin = time.perf_counter()
-        course = laboratory.course(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
-        outcome = fit(network, course)
+        plan = runtime.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+        outcome = fit(network, plan)
         seconds = time.perf_counter() - begin
         best = max(record.metrics["accuracy"] for record in outcome.epochs)
         found.append((seconds, best, outcome.facts["prefix"]["train"]["source"]))

@@ -4,7 +4,7 @@
 
 The same list of candidates, freeze depths spread over the chain, is trained three times, depth by depth in turn:
 A as a user would write it in an Optuna objective (ImageFolder, RandomResizedCrop, DataLoader with 2 workers, the
-whole network in training mode); B through this project's laboratory, nothing cached when the list begins, with the
+whole network in training mode); B through this project's runtime, nothing cached when the list begins, with the
 costs of opening and decoding spread over the list; C only the prefix once and forward and backward of what is
 trained, on tensors that lie in memory. Each has a process of its own. Prints A/B and B/C for every depth and in
 total, and the best validation accuracies.
@@ -74,7 +74,7 @@ class Watch:
 
 
 def study(job: Job) -> Any:
-    from search.spec import from_data
+    from search.spec.load import from_data
 
     return from_data(
         {
@@ -91,27 +91,27 @@ def study(job: Job) -> Any:
 
 
 @cache
-def laboratory(job: Job) -> Any:
-    from search.laboratory import open_laboratory
+def runtime(job: Job) -> Any:
+    from search.runtime.study_runtime import open_runtime
 
-    return open_laboratory(study(job), "auto")
+    return open_runtime(study(job), "auto")
 
 
 def opening(job: Job) -> tuple[float, float]:
     """Return the wall-clock and processor seconds that opening the study and decoding its images take."""
     import torchvision  # noqa: F401  # both loops need it: importing is not part of either
 
-    from search import laboratory as _  # noqa: F401
+    from search.runtime import study_runtime as _  # noqa: F401
 
     watch = Watch()
-    laboratory(job).decode()
+    runtime(job).decode()
     return watch.read()
 
 
 def candidate_of(job: Job, depth: int) -> Any:
     from spaces.candidate import Candidate
 
-    plain = laboratory(job).space.baseline()
+    plain = runtime(job).space.baseline()
     return Candidate(replace(plain.structure, choices={**plain.structure.choices, "freeze": depth}), plain.recipe)
 
 
@@ -177,7 +177,7 @@ def _tutorial_data(job: Job) -> tuple[Any, Any, int]:
         return train_set, ImageFolder(str(root / "val"), plain), len(train_set.classes)
     from search.data.sample import Split
 
-    kept = {sample.input.name for sample in laboratory(job).dataset.of(Split.VAL)}
+    kept = {sample.input.name for sample in runtime(job).dataset.of(Split.VAL)}
     train_all, val_all = ImageFolder(str(root), varied), ImageFolder(str(root), plain)
     inside = [str(Path(path).absolute()) in kept for path, _ in train_all.samples]
     train_part = Subset(train_all, [place for place, is_val in enumerate(inside) if not is_val])
@@ -209,14 +209,14 @@ def _tutorial_model(job: Job, depth: int, classes: int) -> Any:
 
 
 def ours(job: Job, depth: int) -> Ran:
-    from search.records import Verdict
+    from search.records.study import Verdict
     from search.training.fit import fit
 
     watch = Watch()
-    opened, candidate = laboratory(job), candidate_of(job, depth)
+    opened, candidate = runtime(job), candidate_of(job, depth)
     network = opened.build(candidate, depth)
-    course = opened.course(candidate, depth, lambda _: Verdict.CONTINUE, lambda: False, None, network)
-    outcome = fit(network, course)
+    plan = opened.plan(candidate, depth, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    outcome = fit(network, plan)
     best = max(record.metrics["accuracy"] for record in outcome.epochs)
     return Ran(*watch.read(), best)
 
@@ -233,7 +233,7 @@ def floor(job: Job, depth: int) -> Ran:
     from search.data.sample import Split
     from search.training.optimizers import optimize
 
-    opened, candidate = laboratory(job), candidate_of(job, depth)
+    opened, candidate = runtime(job), candidate_of(job, depth)
     network = opened.build(candidate, depth)
     values = opened.space.values(candidate)
     train, val = opened.batches(Split.TRAIN, 0), opened.batches(Split.VAL)

@@ -16,7 +16,7 @@ from sklearn import metrics
 
 from search import api, cli
 from search.data.sample import Sample, Split
-from search.export import export_study
+from search.lifecycle.export import export_study
 
 SAME = 2e-6
 RUN = """\

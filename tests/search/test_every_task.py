@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from search.spec import formats, tasks
+from search.data.formats import formats
+from search.tasks import tasks
 from search.tasks._base import Task
 
 

@@ -16,13 +16,12 @@ import pytest
 import torch
 from PIL import Image
 
-from search import model_folder
 from search.api import load_model
 from search.cli import main
 from search.errors import UserError
-from search.model_folder import Frame, ModelFacts, Origin, TextFrame
-from search.model_formats import model_formats
-from search.model_formats.onnx import Session
+from search.model.folder import Frame, ModelFacts, Origin, TextFrame
+from search.model.formats import model_formats
+from search.model.formats.onnx import Session
 
 FACTS = ModelFacts(
     name="stranger",
@@ -69,7 +68,7 @@ def sealed(folder: Path, facts: ModelFacts) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "model.json").write_text(facts.to_json())
     (folder / "candidate.json").write_text("{}")
-    model_folder.seal(folder)
+    folder.seal(folder)
     return folder
 
 

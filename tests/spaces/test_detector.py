@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from spaces.chain import Unit
+from spaces.chains.chain import Unit
 from spaces.detector import FACT, PLAIN_STYLE, PretrainedDetector, pretrained_detector
 
 OWN = PretrainedDetector("retinanet", ("a", "b"), 8, 2, 256, ((32.0,),) * 4, PLAIN_STYLE)

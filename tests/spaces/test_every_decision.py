@@ -13,7 +13,7 @@ from spaces import backbones
 from spaces.backbones._base import Pretrained
 from spaces.decisions._base import Decision, NotApplicable, Stage
 from spaces.errors import CandidateError, ProbeError
-from spaces.space import Fixed, Random, Space, registry
+from spaces.networks.space import Fixed, Random, Space, registry
 
 DECISIONS = registry()
 

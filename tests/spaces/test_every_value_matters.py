@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torchvision.models import VisionTransformer
 
 from search.training.optimizers import optimize
-from spaces import backbones, build, heads
-from spaces import chain as chains
+from spaces import backbones, heads
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.candidate import Candidate
+from spaces.chains import chain as chains
 from spaces.decisions import dropout, head, kernel, lora, optimizer, patch, pattern, penalty, resolution, skip, stride
-from spaces.space import Random, Space, registry
+from spaces.networks import build
+from spaces.networks.space import Random, Space, registry
 
 DATA_ONLY = {"augmentation", "batch_size", "epochs", "mixing", "pseudo"}
 """Decisions about what the network is shown: their values say all there is."""
@@ -161,7 +162,7 @@ def test_a_value_that_is_left_changes_the_function_or_what_is_trained(name: str,
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_settling_twice_changes_nothing_and_parameters_give_the_candidate_again(name: str) -> None:
-    from spaces.space import Fixed
+    from spaces.networks.space import Fixed
 
     space = space_of(name)
     for seed in range(40):

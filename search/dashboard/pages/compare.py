@@ -9,7 +9,7 @@ from dash import dcc, html
 
 from search.dashboard import parts
 from search.dashboard.filters import number_of
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.report import tables
 from search.report.figures import trials_figures
 

@@ -10,7 +10,7 @@ from dash import dcc, html
 
 from search.dashboard import parts
 from search.dashboard.filters import Filters, range_text, read
-from search.records import StudyRecord, TrialState
+from search.records.study import StudyRecord, TrialState
 from search.report import confirmed, tables, theme
 from search.report import front as fronts
 from search.report.figures import figures

@@ -8,7 +8,7 @@ from typing import Any
 from dash import dcc, html
 
 from search.dashboard import parts
-from search.records import StudyRecord, TrialRecord
+from search.records.study import StudyRecord, TrialRecord
 from search.report import front, theme
 from search.report.figures import trials_figures
 

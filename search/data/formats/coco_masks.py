@@ -20,7 +20,7 @@ from search.data.images import FileImage, is_there
 from search.data.masks import VOID, Classes, size_of
 from search.data.sample import Dataset, Split
 from search.errors import DataError
-from search.records import Json
+from search.records.study import Json
 
 _NEEDED = (
     "COCO outlines need a package that is not installed; install it with `pip install faster-coco-eval` "

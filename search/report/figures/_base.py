@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import plotly.graph_objects as go
 
-from search.records import StudyRecord
-from search.standing import Ranking
+from search.records.backbone_ranking import Ranking
+from search.records.study import StudyRecord
 
 
 class Section(StrEnum):

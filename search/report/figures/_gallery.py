@@ -13,7 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
-from search.records import Box, Picture
+from search.records.study import Box, Picture
 from search.report import theme
 from search.report.theme import class_colour, rgb
 from search.report.thumbnails import data_uri, thumbnail

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import NamedTuple
 
-from search.records import StudyRecord, TrialRecord, TrialState
+from search.records.study import StudyRecord, TrialRecord, TrialState
 from search.report import theme
 
 AXES = (

@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 
 import plotly.graph_objects as go
 
-from search import study as sampling
-from search.records import StudyRecord, TrialRecord, TrialState
+from search.records.study import StudyRecord, TrialRecord, TrialState
 from search.report import picks, theme
 from search.report.figures._base import Figure, Need, Section
+from search.sampling.importance import importances
 
 
 class Row(NamedTuple):
@@ -63,7 +63,7 @@ class Importance(Figure):
         views, trials = {}, {}
         for label, evaluator, most in _JUDGES:
             judged = picks.with_values(study, most)
-            shares = sampling.importances(judged, maximize=study.maximize, evaluator=evaluator)
+            shares = importances(judged, maximize=study.maximize, evaluator=evaluator)
             if not shares or sum(shares.values()) <= 0:
                 continue
             rows = [Row(_decision(name), name, share, direction(name, done, study)) for name, share in shares.items()]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from search.records import StudyRecord, TrialRecord
+from search.records.study import StudyRecord, TrialRecord
 from search.report import theme
 from search.report.figures._base import Figure, Need, Section
 

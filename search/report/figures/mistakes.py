@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from search.records import Mistake, StudyRecord
+from search.records.study import Mistake, StudyRecord
 from search.report import theme
 from search.report.figures._base import Figure, Need, Section
 from search.report.thumbnails import picture, roots_of

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from search.objectives import QUANTISED
-from search.records import StudyRecord, TrialRecord
+from search.records.objectives import QUANTISED
+from search.records.study import StudyRecord, TrialRecord
 from search.report import theme
 from search.report.figures._base import Figure, Section
 

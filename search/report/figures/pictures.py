@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from search.records import Picture, StudyRecord
+from search.records.study import Picture, StudyRecord
 from search.report import theme
 from search.report.figures._base import Figure, Need, Section
 from search.report.figures._gallery import SHOWN, gallery

@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from search.records.backbone_ranking import BackboneScore, Ranking
 from search.report import theme
 from search.report.figures._base import RankingFigure, Section
-from search.standing import Ranking, Standing
 
-_COSTS: tuple[tuple[str, Callable[[Standing], float]], ...] = (
-    ("FLOPs", lambda standing: float(standing.flops)),
-    ("parameters", lambda standing: float(standing.parameters)),
-    ("latency in ms", lambda standing: standing.latency_ms),
+_COSTS: tuple[tuple[str, Callable[[BackboneScore], float]], ...] = (
+    ("FLOPs", lambda backbone_score: float(backbone_score.flops)),
+    ("parameters", lambda backbone_score: float(backbone_score.parameters)),
+    ("latency in ms", lambda backbone_score: backbone_score.latency_ms),
 )
 
 
@@ -38,10 +38,17 @@ class RankingCost(RankingFigure):
     def rows(self, ranking: Ranking) -> tuple[Plane, ...] | None:
         planes = []
         for name, title in ranking.titles.items():
-            scored = [standing for standing in ranking.standings if theme.finite(standing.scores.get(name))]
+            scored = [
+                backbone_score
+                for backbone_score in ranking.backbone_scores
+                if theme.finite(backbone_score.scores.get(name))
+            ]
             for cost, read in _COSTS if scored else ():
-                costs, scores = tuple(map(read, scored)), tuple(standing.scores[name] for standing in scored)
-                names = tuple(standing.label for standing in scored)
+                costs, scores = (
+                    tuple(map(read, scored)),
+                    tuple(backbone_score.scores[name] for backbone_score in scored),
+                )
+                names = tuple(backbone_score.label for backbone_score in scored)
                 planes.append(Plane(title, cost, names, costs, scores, _front(costs, scores)))
         return tuple(planes) or None
 

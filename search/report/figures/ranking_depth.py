@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from search.records.backbone_ranking import Ranking
 from search.report import theme
 from search.report.figures._base import RankingFigure, Section
-from search.standing import Ranking
 
 _MOST = 12
 """Backbones whose lines are drawn, the best: more cannot be told apart."""
@@ -43,12 +43,12 @@ class RankingDepth(RankingFigure):
         found = []
         for name, title in ranking.titles.items():
             lines = []
-            for standing in ranking.standings[:_MOST]:
-                layers = [layer for layer in standing.layers if theme.finite(layer.scores.get(name))]
+            for backbone_score in ranking.backbone_scores[:_MOST]:
+                layers = [layer for layer in backbone_score.layers if theme.finite(layer.scores.get(name))]
                 if layers:
                     lines.append(
                         Line(
-                            standing.label,
+                            backbone_score.label,
                             tuple(layer.depth for layer in layers),
                             tuple(layer.unit for layer in layers),
                             tuple(layer.scores[name] for layer in layers),

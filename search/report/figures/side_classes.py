@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from search.records import Evaluation, StudyRecord
+from search.records.study import Evaluation, StudyRecord
 from search.report import theme
 from search.report.figures._base import Need, Section, TrialsFigure
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from search.records import Picture, StudyRecord
+from search.records.study import Picture, StudyRecord
 from search.report import theme
 from search.report.figures._base import Need, Section, TrialsFigure
 from search.report.figures._gallery import SHOWN, gallery

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from search.records import StudyRecord, TrialState
+from search.records.study import StudyRecord, TrialState
 from search.report import picks, theme
 from search.report.figures._base import Figure, Need, Section
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.report import theme
 from search.report.figures._base import Figure, Need, Section
 from search.report.figures._strips import strips

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search import api, cli
+from search import cli
+from search.api import run_study
 
 STUDY = """\
 name: colours
@@ -54,7 +55,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.setenv("FTSEARCH_CACHE", str(root / "cache"))
-        api.run_study("study.yaml", report=False)
+        run_study("study.yaml", report=False)
     return root
 
 

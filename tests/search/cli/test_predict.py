@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from search import model_folder, predicting
-from search.model_inputs import Images, TextInputs
-from search.predicting import Model, task_of
+from search.model import folder, predict
+from search.model.inputs import Images, TextInputs
+from search.model.predict import Model, task_of
 
 
 @pytest.fixture
@@ -122,10 +122,10 @@ class Tokenizer:
 
 def opened(task: str) -> Model:
     """Return a model of two or three classes that says always the same."""
-    frame = model_folder.Frame(
+    frame = folder.Frame(
         size=(8, 8), resize=(8, 8), mean=(0, 0, 0), std=(1, 1, 1), interpolation="bilinear", fit="stretch"
     )
-    texts = model_folder.TextFrame(length=4, folder="tokenizer", words=True)
+    texts = folder.TextFrame(length=4, folder="tokenizer", words=True)
     facts: Any = SimpleNamespace(
         task=task,
         outputs="classes",
@@ -149,7 +149,7 @@ def stated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
     Image.new("RGB", (100, 40), (9, 9, 9)).save(tmp_path / "in" / "a.png")
     Image.new("RGB", (20, 60), (9, 9, 9)).save(tmp_path / "in" / "deep" / "b.jpg")
     (tmp_path / "t.txt").write_text("one Two Three four five\nalone\n")
-    return lambda task: monkeypatch.setattr(predicting, "load_model", lambda *_, **__: opened(task))
+    return lambda task: monkeypatch.setattr(predict, "load_model", lambda *_, **__: opened(task))
 
 
 def test_boxes_are_printed_and_drawn_in_pixels_of_the_original(stated: Any, ftsearch: Callable[..., Any]) -> None:

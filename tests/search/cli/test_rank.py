@@ -19,7 +19,7 @@ def weights(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(hub.parent))
     backbone = backbones.resolve("squeezenet1_1")
     torch.save(backbone.build((64, 64)).state_dict(), hub / backbone.weights[0].file_name)
-    monkeypatch.setattr("spaces.weights.verified", lambda path: path)
+    monkeypatch.setattr("spaces.backbones._weights.verified", lambda path: path)
     monkeypatch.setattr("spaces.backbones._base.files.verified", lambda path: path)
     return hub
 

@@ -53,7 +53,7 @@ def test_wrong_input_is_one_line_and_exit_code_two(here: Path, ftsearch: Callabl
 def test_a_study_whose_trials_all_fail_ends_with_exit_code_one(
     here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from search import trial
+    from search.trials import trial
 
     def fail(*_: object) -> None:
         raise RuntimeError("something odd")

@@ -17,7 +17,7 @@ def test_it_listens_on_loopback_unless_told_otherwise(
     here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, Any]] = []
-    monkeypatch.setattr("search.backend.serve", lambda *_, **given: asked.append(given))
+    monkeypatch.setattr("search.sampling.optuna_storage.serve", lambda *_, **given: asked.append(given))
     assert ftsearch("serve-storage").code == 0
     done = ftsearch("serve-storage", "--host", "0.0.0.0")
     assert "no login and no encryption" in done.out

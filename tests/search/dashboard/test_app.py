@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from search.dashboard.app import address_of
-from search.records import EpochRecord, Failure, TrialState
+from search.records.study import EpochRecord, Failure, TrialState
 from search.store import connection, leases, migrate, reading, writing
 
 TOKEN = "correct-horse-battery"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from search.dashboard import filters
 from search.dashboard.filters import Filters
 from search.dashboard.watch import Watch
-from search.records import TrialState
+from search.records.study import TrialState
 
 DAYS = st.dates(date(2000, 1, 1), date(2100, 1, 1))
 NUMBERS = st.integers(-1000, 1000).map(float)

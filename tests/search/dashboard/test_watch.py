@@ -8,7 +8,7 @@ from sqlalchemy import event
 from search.dashboard import watch as watching
 from search.dashboard.watch import Watch
 from search.errors import NotFoundError
-from search.records import EpochRecord, TrialState
+from search.records.study import EpochRecord, TrialState
 from search.report import picks
 from search.report.figures._base import Need
 from search.report.gather import gather

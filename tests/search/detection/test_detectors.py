@@ -8,7 +8,7 @@ from torchvision.ops.poolers import initLevelMapper
 from search.detection.detectors import KINDS, Anchors, Found, Pending, RegionLevels, Setting, stride_of
 from search.detection.pyramid import Pyramid
 from search.detection.targets import BoxRows
-from spaces import probe
+from spaces.chains import probe
 from spaces.heads import Tap
 
 TAPS = (Tap(1, "a", 8, (24, 8, 12)), Tap(3, "b", 16, (48, 4, 6)))

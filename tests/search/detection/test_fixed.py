@@ -12,8 +12,8 @@ from search.detection.fixed import fixed
 from search.detection.pyramid import Pyramid
 from search.detection.results import apart, found_in
 from search.errors import RunError
-from search.model_formats import model_format
-from search.model_formats._base import Signature
+from search.model.formats import model_format
+from search.model.formats._base import Signature
 from spaces.heads import Tap
 
 TAPS = (Tap(0, "a", 8, (8, 8, 12)), Tap(1, "b", 16, (16, 4, 6)))

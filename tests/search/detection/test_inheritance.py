@@ -15,11 +15,11 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from search.data.sample import Split
 from search.detection.inheritance import fitting_classes, words
-from search.laboratory import Laboratory, open_laboratory
-from search.spec import parse_spec
-from spaces.build import Network
+from search.runtime.study_runtime import StudyRuntime, open_runtime
+from search.spec.load import parse_spec
 from spaces.candidate import Candidate
 from spaces.detector import pretrained_detector
+from spaces.networks.build import Network
 
 SMALL = "fasterrcnn_mobilenet_v3_large_320_fpn"
 SIDE = 128
@@ -41,7 +41,7 @@ def detector(name: str, outputs: int) -> nn.Module:
     return network.eval()
 
 
-def opened(folder: Path, name: str, weights: str) -> Laboratory:
+def opened(folder: Path, name: str, weights: str) -> StudyRuntime:
     images, boxes = [], []
     for number in range(4):
         Image.fromarray(np.full((SIDE, SIDE, 3), 40 * number, np.uint8)).save(folder / f"{number}.png")
@@ -56,13 +56,13 @@ def opened(folder: Path, name: str, weights: str) -> Laboratory:
         f"weights: {weights}\ninput_size: {SIDE}\nspace: {{freeze: {{}}}}\n"
         "training: {augmentation: none, precision: float32}\ndetection: {least_score: 0.001}\n"
     )
-    return open_laboratory(parse_spec(text, base=folder), "cpu")
+    return open_runtime(parse_spec(text, base=folder), "cpu")
 
 
-def changed(laboratory: Laboratory, **structure: Any) -> Network:
-    plain = laboratory.space.baseline()
+def changed(runtime: StudyRuntime, **structure: Any) -> Network:
+    plain = runtime.space.baseline()
     choices = {**plain.structure.choices, **structure}
-    return laboratory.build(Candidate(replace(plain.structure, choices=choices), plain.recipe), 0).eval()
+    return runtime.build(Candidate(replace(plain.structure, choices=choices), plain.recipe), 0).eval()
 
 
 def as_ours(network: Any) -> Any:
@@ -109,46 +109,46 @@ def test_so_are_the_others(tmp_path: Path, name: str, outputs: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def coco(tmp_path_factory: pytest.TempPathFactory) -> tuple[Laboratory, dict[str, Any]]:
+def coco(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyRuntime, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("coco")
     network = detector(SMALL, 91)
     torch.save(network.state_dict(), folder / "weights.pth")
     return opened(folder, SMALL, "./weights.pth"), network.state_dict()
 
 
-def test_outputs_of_classes_are_taken_by_name_and_the_others_are_fresh(coco: tuple[Laboratory, Any]) -> None:
-    laboratory, theirs = coco
-    mine = changed(laboratory).head.state_dict()
+def test_outputs_of_classes_are_taken_by_name_and_the_others_are_fresh(coco: tuple[StudyRuntime, Any]) -> None:
+    runtime, theirs = coco
+    mine = changed(runtime).head.state_dict()
     scores, boxes = (f"roi_heads.box_predictor.{layer}.weight" for layer in ("cls_score", "bbox_pred"))
     for own, given in ((0, 0), (1, 1), (2, 17)):  # background, person, cat
         assert torch.equal(mine[scores][own], theirs[scores][given])
         assert torch.equal(mine[boxes][4 * own : 4 * own + 4], theirs[boxes][4 * given : 4 * given + 4])
     assert not (mine[scores][3][None] == theirs[scores]).all(dim=1).any()
-    assert "person, cat" in laboratory.task.advice()[-1]
-    assert "other 1 classes start fresh" in laboratory.task.advice()[-1]
+    assert "person, cat" in runtime.task.advice()[-1]
+    assert "other 1 classes start fresh" in runtime.task.advice()[-1]
 
 
-def test_what_does_not_fit_starts_fresh_and_what_does_is_taken(coco: tuple[Laboratory, Any]) -> None:
-    laboratory, theirs = coco
+def test_what_does_not_fit_starts_fresh_and_what_does_is_taken(coco: tuple[StudyRuntime, Any]) -> None:
+    runtime, theirs = coco
     linear, rpn = "roi_heads.box_head.1.weight", "rpn.head.conv.0.0.weight"
     inner = "fpn.inner_blocks.0.0.weight"
-    narrow = changed(laboratory, box_head={"width": 256, "depth": 2}).head.state_dict()
+    narrow = changed(runtime, box_head={"width": 256, "depth": 2}).head.state_dict()
     assert torch.equal(narrow[rpn], theirs[rpn])
     assert torch.equal(narrow[f"pyramid.{inner}"], theirs[f"backbone.{inner}"])
     assert narrow[linear].shape[0] == 256
-    fewer = changed(laboratory, anchors={"source": "usual", "scale": 1.0, "ratios": "one"}).head.state_dict()
+    fewer = changed(runtime, anchors={"source": "usual", "scale": 1.0, "ratios": "one"}).head.state_dict()
     assert torch.equal(fewer[linear], theirs["roi_heads.box_head.fc6.weight"])
     assert fewer["rpn.head.cls_logits.weight"].shape[0] == 5
-    other = changed(laboratory, pyramid_width=64).head.state_dict()
+    other = changed(runtime, pyramid_width=64).head.state_dict()
     scores = "roi_heads.box_predictor.cls_score.weight"  # of the same shape, but behind another pyramid
     assert not torch.equal(other[scores][0], theirs[scores][0])
-    dense = changed(laboratory, detector="fcos").head.state_dict()
+    dense = changed(runtime, detector="fcos").head.state_dict()
     assert torch.equal(dense[f"pyramid.{inner}"], theirs[f"backbone.{inner}"])
 
 
-def test_a_finer_pyramid_takes_the_levels_that_both_have(coco: tuple[Laboratory, Any]) -> None:
-    laboratory, theirs = coco
-    mine = changed(laboratory, pyramid_levels={"finest": 8, "extra": 1}).head
+def test_a_finer_pyramid_takes_the_levels_that_both_have(coco: tuple[StudyRuntime, Any]) -> None:
+    runtime, theirs = coco
+    mine = changed(runtime, pyramid_levels={"finest": 8, "extra": 1}).head
     names = [name for name, _ in mine.pyramid.fpn.named_parameters() if name.startswith("inner_blocks.2.")]  # type: ignore[union-attr]
     assert names
     own = {name: value for name, value in mine.pyramid.fpn.state_dict().items() if name in names}  # type: ignore[union-attr]
@@ -156,12 +156,12 @@ def test_a_finer_pyramid_takes_the_levels_that_both_have(coco: tuple[Laboratory,
         assert torch.equal(value, theirs[f"backbone.fpn.{name.replace('inner_blocks.2', 'inner_blocks.1')}"])
 
 
-def test_a_trained_model_is_made_again_from_its_own_weights_alone(coco: tuple[Laboratory, Any]) -> None:
-    laboratory, _ = coco
-    network = changed(laboratory)
-    facts = json.loads(json.dumps(dict(laboratory.task.facts())))
-    again = replace(laboratory, task=laboratory.task.restore(laboratory.task.chosen, facts))
-    plain = again.build(laboratory.space.baseline(), 1)
+def test_a_trained_model_is_made_again_from_its_own_weights_alone(coco: tuple[StudyRuntime, Any]) -> None:
+    runtime, _ = coco
+    network = changed(runtime)
+    facts = json.loads(json.dumps(dict(runtime.task.facts())))
+    again = replace(runtime, task=runtime.task.restore(runtime.task.chosen, facts))
+    plain = again.build(runtime.space.baseline(), 1)
     plain.load_state_dict(network.state_dict())
 
 
@@ -175,7 +175,7 @@ def test_classes_are_matched_by_name_or_taken_as_they_are() -> None:
     assert fitting_classes(9, (), ("a", "b"), background=False) == {}
 
 
-def test_without_weights_everything_starts_fresh(coco: tuple[Laboratory, Any]) -> None:
+def test_without_weights_everything_starts_fresh(coco: tuple[StudyRuntime, Any]) -> None:
     own = pretrained_detector(coco[0].pretrained.chain.facts)
     assert own is not None
     assert "start fresh" in words(replace(own, weights={}), NAMES)
@@ -183,10 +183,10 @@ def test_without_weights_everything_starts_fresh(coco: tuple[Laboratory, Any]) -
 
 @pytest.mark.parametrize("name", [SMALL, "fasterrcnn_resnet50_fpn_v2", "retinanet_resnet50_fpn_v2"])
 def test_a_detector_that_was_taken_over_learns(tmp_path: Path, name: str) -> None:
-    laboratory = opened(tmp_path, name, "none")
-    network = laboratory.build(laboratory.space.baseline(), 0)
-    images, targets = next(iter(laboratory.batches(Split.TRAIN).epoch(1)))
-    loss = laboratory.task.loss(network(images), targets)
+    runtime = opened(tmp_path, name, "none")
+    network = runtime.build(runtime.space.baseline(), 0)
+    images, targets = next(iter(runtime.batches(Split.TRAIN).epoch(1)))
+    loss = runtime.task.loss(network(images), targets)
     loss.backward()
     assert torch.isfinite(loss)
     assert all(parameter.grad is not None for parameter in network.parameters() if parameter.requires_grad)

@@ -10,7 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from search.records import (
+from search.records.backbone_ranking import BackboneScore, Layer, Ranking
+from search.records.study import (
     ClassResult,
     DatasetRecord,
     EpochRecord,
@@ -22,7 +23,6 @@ from search.records import (
     TrialState,
     UnitRecord,
 )
-from search.standing import Layer, Ranking, Standing
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 UNITS = 8
@@ -123,23 +123,23 @@ def filling() -> ModuleType:
 def ranking() -> Ranking:
     """Three backbones; the middle one has no classes of its own, the large one's features fit best half-way."""
 
-    def standing(label: str, cost: int, score: float, scores: dict[str, float]) -> Standing:
+    def backbone_score(label: str, cost: int, score: float, scores: dict[str, float]) -> BackboneScore:
         layers = (
             Layer("stem", 0.5, 8, {"logme": score + (0.1 if label == "large" else -0.1)}),
             Layer("last", 1.0, 16, {"logme": score}),
         )
         size, accuracy = (64, 64), None if label == "middle" else 70.0
-        return Standing(
+        return BackboneScore(
             f"test:{label}", label, "W1", size, cost, 10 * cost, cost / 1e6, accuracy, {"logme": score} | scores, layers
         )
 
-    standings = (
-        standing("large", 9_000_000, 0.9, {"leep": -0.1}),
-        standing("middle", 5_000_000, 0.1, {}),
-        standing("small", 1_000_000, 0.2, {"leep": -0.5}),
+    backbone_scores = (
+        backbone_score("large", 9_000_000, 0.9, {"leep": -0.1}),
+        backbone_score("middle", 5_000_000, 0.1, {}),
+        backbone_score("small", 1_000_000, 0.2, {"leep": -0.5}),
     )
     return Ranking(
-        *("flowers", "flowers", 100, 3, "cpu", {"logme": "LogME", "leep": "LEEP"}, standings),
+        *("flowers", "flowers", 100, 3, "cpu", {"logme": "LogME", "leep": "LEEP"}, backbone_scores),
         left_out=(("test:none", "no weights here <sorry>"),),
         tried={"test:large": 0.95, "test:middle": 0.8, "test:small": 0.85},
         metric="accuracy",

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
-from search.records import Refit, Repeat, StudyRecord, TrialState
+from search.records.study import Refit, Repeat, StudyRecord, TrialState
 from search.report.confirmed import confirmed, final, lines, sentences
 
 PLAIN, BETTER, OTHER = (0.80, 0.82, 0.79, 0.81, 0.80), (0.85, 0.88, 0.83, 0.87, 0.84), (0.81, 0.80, 0.80, 0.82, 0.79)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import plotly.graph_objects as go
 import pytest
 
-from search.records import ClassResult, Evaluation, StudyRecord, TrialState
+from search.records.study import ClassResult, Evaluation, StudyRecord, TrialState
 from search.report import theme
 from search.report.figures import figures, studies_figures, trials_figures
 from search.report.figures._base import Drawing, Figure, Need, StudiesFigure, TrialsFigure

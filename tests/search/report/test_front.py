@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from search.records import Objective, StudyRecord
+from search.records.study import Objective, StudyRecord
 from search.report import front
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from search.errors import UserError
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.report import images
 from search.report.figures import figures
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from search.errors import UserError
-from search.records import Evaluation, Measured, Picture, StudyRecord, TrialState
+from search.records.study import Evaluation, Measured, Picture, StudyRecord, TrialState
 from search.report import page
 from search.report.figures import figures
 
@@ -48,7 +48,7 @@ def test_a_report_is_one_small_file_that_needs_no_network(study: StudyRecord, tm
     assert path.stat().st_size < 6_000_000
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=", text)
     parser = Balanced()
-    parser.feed(text)
+    parser.loader(text)
     assert parser.open == []
 
 

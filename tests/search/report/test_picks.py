@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from search.records import StudyRecord, TrialState
+from search.records.study import StudyRecord, TrialState
 from search.report import picks
 
 

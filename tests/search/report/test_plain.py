@@ -4,7 +4,7 @@ import json
 import math
 from datetime import datetime
 
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.report.plain import finite, plain, rows
 
 

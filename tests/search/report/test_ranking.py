@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from search.records.backbone_ranking import Ranking
 from search.report import ranking as report
 from search.report import theme
 from search.report.figures import ranking_figures
 from search.report.figures._base import RankingFigure
-from search.standing import Ranking
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -39,8 +39,10 @@ def test_the_page_holds_everything_and_escapes_it(ranking: Ranking, tmp_path: Pa
 
 
 def test_a_page_of_one_backbone_and_of_none_can_be_read(ranking: Ranking) -> None:
-    for standings in (ranking.standings[:1], ()):
-        assert "How far to trust" in report.render(replace(ranking, standings=standings, tried={}, left_out=()), NOW)
+    for backbone_scores in (ranking.backbone_scores[:1], ()):
+        assert "How far to trust" in report.render(
+            replace(ranking, backbone_scores=backbone_scores, tried={}, left_out=()), NOW
+        )
 
 
 @pytest.mark.parametrize("figure", ranking_figures(), ids=lambda figure: figure.name)

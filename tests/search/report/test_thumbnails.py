@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.report.thumbnails import picture, roots_of, thumbnail
 
 

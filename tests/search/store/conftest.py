@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from search.records import DatasetRecord, StudyRecord
+from search.records.study import DatasetRecord, StudyRecord
 from search.store import connection, migrate
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import event
 
-from search.records import EpochRecord, Failure, Size, StudyRecord, TrialState
+from search.records.study import EpochRecord, Failure, Size, StudyRecord, TrialState
 from search.store import aggregates, leases, reading, writing
 from search.store.connection import Engine
 

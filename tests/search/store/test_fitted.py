@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.store import fitted, writing
 from search.store.connection import Engine
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event
 
 from search.errors import NotFoundError
-from search.records import DatasetRecord, EpochRecord, Failure, StudyRecord, TrialState
+from search.records.study import DatasetRecord, EpochRecord, Failure, StudyRecord, TrialState
 from search.store import history, leases, writing
 from search.store.connection import Engine
 from search.store.history import History

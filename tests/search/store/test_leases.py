@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from search.errors import LeaseLostError, NotFoundError
-from search.records import EpochRecord, StudyRecord, TrialState
+from search.records.study import EpochRecord, StudyRecord, TrialState
 from search.store import leases, reading, writing
 from search.store.connection import Engine
 
@@ -111,7 +111,7 @@ def test_claiming_in_a_study_that_is_not_there_is_refused(engine: Engine) -> Non
 
 PROGRAM = """
 import sys
-from search.records import TrialState
+from search.records.study import TrialState
 from search.store import connection, leases, writing
 engine = connection.connect(sys.argv[1])
 while (claim := leases.claim(engine, "s", sys.argv[2], 60)) is not None:

@@ -15,10 +15,11 @@ import pytest
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import OperationalError
 
-from search import cli, worker
+from search import cli
 from search.cli import _outcome
 from search.errors import DatabaseError, StoreUrlError
 from search.store import connection, masking, migrate, readonly
+from search.workers import worker
 
 SECRET = "pl4nted-S3cret"
 AT = "127.0.0.1:1/db"

@@ -12,7 +12,7 @@ from sqlalchemy import Float, text
 from sqlalchemy.dialects import mysql
 
 from search.errors import SchemaError
-from search.records import TrialState
+from search.records.study import TrialState
 from search.store import connection, leases, migrate, reading
 from search.store.connection import Engine
 from search.store.tables import Base

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from search.errors import NotFoundError
-from search.records import EpochRecord, StudyRecord, TrialState
+from search.records.study import EpochRecord, StudyRecord, TrialState
 from search.store import leases, reading, writing
 from search.store.connection import Engine
 
@@ -43,7 +43,7 @@ def test_progress_counts_without_reading_trials(filled: Engine) -> None:
 def test_the_ranking_is_of_complete_trials_only(filled: Engine) -> None:
     study = reading.load_study(filled, "s")
     assert [trial.number for trial in study.ranking] == [1, 2, 0]
-    assert [-key[0] for key in reading.best_standings(filled, "s", 2)] == [0.9, 0.7]
+    assert [-key[0] for key in reading.best_rank_keys(filled, "s", 2)] == [0.9, 0.7]
     assert [number for number, _ in reading.kept_checkpoints(filled, "s")] == [1, 2, 0, 3]
 
 

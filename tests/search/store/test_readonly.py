@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from search.errors import NotFoundError, SchemaError, StoreUrlError
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.store import connection, reading, readonly, writing
 
 

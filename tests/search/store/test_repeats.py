@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from search.errors import NotFoundError
-from search.records import StudyRecord, TrialState
+from search.records.study import StudyRecord, TrialState
 from search.store import history, leases, reading, repeats, writing
 from search.store.connection import Engine
 from search.store.repeats import CONFIRM, REFIT, Wanted

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from search.errors import NotFoundError
-from search.records import EpochRecord, Failure, StudyRecord
+from search.records.study import EpochRecord, Failure, StudyRecord
 from search.store import leases, workers, writing
 from search.store.connection import Engine
 

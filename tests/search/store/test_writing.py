@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from search.errors import ConflictError, NotFoundError
-from search.records import ClassResult, EpochRecord, Evaluation, Failure, Size, StudyRecord, TrialState
+from search.records.study import ClassResult, EpochRecord, Evaluation, Failure, Size, StudyRecord, TrialState
 from search.store import connection, leases, reading, writing
 from search.store.connection import Engine
 
@@ -178,5 +178,5 @@ def test_a_trial_that_breaks_a_constraint_is_kept_and_ranks_nowhere(engine: Engi
     assert study.trials[1].objectives == {"accuracy": 0.6, "flops": 5.0}
     assert study.trials[1].broken == study.trials[2].broken == ()
     assert reading.progress(engine, "s").best == 0.6
-    assert [-key[0] for key in reading.best_standings(engine, "s", 5)] == [0.6, 0.5]
+    assert [-key[0] for key in reading.best_rank_keys(engine, "s", 5)] == [0.6, 0.5]
     assert [kept for _, kept in reading.kept_checkpoints(engine, "s")] == ["good", "too-large"]

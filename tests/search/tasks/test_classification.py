@@ -12,10 +12,10 @@ CLASSES = tuple("abcde")
 
 
 def filled(outputs: torch.Tensor, targets: torch.Tensor) -> object:
-    meter = task.meter(CLASSES, torch.device("cpu"))
+    evaluator = task.evaluator(CLASSES, torch.device("cpu"))
     for part in range(0, len(targets), 7):
-        meter.update(outputs[part : part + 7], targets[part : part + 7])
-    return meter
+        evaluator.update(outputs[part : part + 7], targets[part : part + 7])
+    return evaluator
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -53,11 +53,11 @@ def test_soft_targets_are_taken() -> None:
 
 
 def test_the_most_confident_mistakes_are_kept_with_their_places() -> None:
-    meter = task.meter(("a", "b"), torch.device("cpu"))
+    evaluator = task.evaluator(("a", "b"), torch.device("cpu"))
     logits = torch.tensor([[5.0, 0.0], [0.0, 1.0], [9.0, 0.0]])
-    meter.update(logits, torch.tensor([1, 1, 0]))
-    meter.update(logits, torch.tensor([0, 0, 1]))
-    mistakes = meter.evaluation().mistakes
+    evaluator.update(logits, torch.tensor([1, 1, 0]))
+    evaluator.update(logits, torch.tensor([0, 0, 1]))
+    mistakes = evaluator.evaluation().mistakes
     assert [(m.place, m.true, m.predicted) for m in mistakes] == [(5, "b", "a"), (0, "b", "a"), (4, "a", "b")]
     assert mistakes[0].confidence > 0.999
-    assert [m.sample for m in meter.evaluation().named([f"s{i}" for i in range(6)]).mistakes] == ["s5", "s0", "s4"]
+    assert [m.sample for m in evaluator.evaluation().named([f"s{i}" for i in range(6)]).mistakes] == ["s5", "s0", "s4"]

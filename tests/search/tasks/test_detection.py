@@ -14,13 +14,14 @@ from search.data.augment import preset
 from search.data.sample import Split
 from search.detection.detectors import Found
 from search.errors import SpecError, UserError
-from search.laboratory import Laboratory, open_laboratory
-from search.records import Evaluation, Verdict
-from search.spec import parse_spec
-from search.tasks._said import Given, Wanted
+from search.records.study import Evaluation, Verdict
+from search.runtime.study_record import study_record
+from search.runtime.study_runtime import StudyRuntime, open_runtime
+from search.spec.load import parse_spec
+from search.tasks._prediction import InputInfo, PredictOptions
 from search.tasks.detection import Options, task
+from search.training.feature_store import Budgets, FeatureStore
 from search.training.fit import Outcome, fit
-from search.training.keeping import Budgets, FeatureStore
 from spaces.candidate import Candidate
 
 COLOURS = {"red": (250, 40, 40), "green": (40, 250, 40)}
@@ -65,13 +66,13 @@ detection: {{samples: 32{more}}}
 SMALL = {"pyramid_width": 64, "box_head": {"width": 64, "depth": 1}, "proposals": 50}
 
 
-def opened(folder: Path, epochs: int = 60, more: str = "", backbone: str = "squeezenet1_1") -> Laboratory:
+def opened(folder: Path, epochs: int = 60, more: str = "", backbone: str = "squeezenet1_1") -> StudyRuntime:
     text = STUDY.format(path=draw(folder), epochs=epochs, more=more, backbone=backbone)
-    return open_laboratory(parse_spec(text, base=folder), "cpu")
+    return open_runtime(parse_spec(text, base=folder), "cpu")
 
 
-def changed(laboratory: Laboratory, structure: dict[str, Any], lr: float = 2e-3) -> Candidate:
-    candidate = laboratory.space.baseline()
+def changed(runtime: StudyRuntime, structure: dict[str, Any], lr: float = 2e-3) -> Candidate:
+    candidate = runtime.space.baseline()
     recipe = {**candidate.recipe.choices}
     recipe["optimizer"] = {**recipe["optimizer"], "name": "adamw", "lr_head": lr, "lr_backbone": lr}
     own = {name: value for name, value in structure.items() if name in candidate.structure.choices}
@@ -81,53 +82,53 @@ def changed(laboratory: Laboratory, structure: dict[str, Any], lr: float = 2e-3)
     )
 
 
-def trained(laboratory: Laboratory, candidate: Candidate) -> Outcome:
-    network = laboratory.build(candidate, 0)
-    course = laboratory.course(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
-    return fit(network, replace(course, val=course.train))
+def trained(runtime: StudyRuntime, candidate: Candidate) -> Outcome:
+    network = runtime.build(candidate, 0)
+    plan = runtime.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    return fit(network, replace(plan, val=plan.train))
 
 
 @pytest.mark.parametrize("kind", ["faster_rcnn", "retinanet", "fcos"])
 def test_every_detector_learns_a_few_images_by_heart(tmp_path: Path, kind: str) -> None:
-    laboratory = opened(tmp_path)
+    runtime = opened(tmp_path)
     wanted = {**SMALL, "detector": kind, "anchors": {"source": "data", "scale": 1.0, "ratios": "three"}}
-    outcome = trained(laboratory, changed(laboratory, wanted))
+    outcome = trained(runtime, changed(runtime, wanted))
     assert max(record.metrics["map_50"] for record in outcome.epochs) > 0.9
 
 
 def test_cached_levels_teach_as_recomputed_ones_do(tmp_path: Path) -> None:
     store = FeatureStore(torch.device("cpu"), tmp_path / "features", Budgets(0, 10**8, 10**8))
-    laboratory = replace(opened(tmp_path, epochs=2), store=store)
-    uncached = replace(laboratory, store=None, spec=_without_cache(laboratory))
+    runtime = replace(opened(tmp_path, epochs=2), store=store)
+    uncached = replace(runtime, store=None, spec=_without_cache(runtime))
     for freeze in (3, 7, 9):  # before all taps, between them, and behind the last
         wanted = {**SMALL, "detector": "fcos", "freeze": freeze, "pyramid_levels": {"finest": 4, "extra": 0}}
-        candidate = changed(laboratory, wanted, 1e-3)
-        one, two = (_run(found, candidate) for found in (laboratory, uncached))
+        candidate = changed(runtime, wanted, 1e-3)
+        one, two = (_run(found, candidate) for found in (runtime, uncached))
         for first, second in zip(one.epochs, two.epochs, strict=True):
             assert first.train_loss == pytest.approx(second.train_loss, rel=1e-4)
             assert first.metrics == pytest.approx(second.metrics, abs=1e-4)
 
 
-def _without_cache(laboratory: Laboratory) -> Any:
-    spec = laboratory.spec
+def _without_cache(runtime: StudyRuntime) -> Any:
+    spec = runtime.spec
     return replace(spec, training=replace(spec.training, prefix_cache="off"))
 
 
-def _run(laboratory: Laboratory, candidate: Candidate) -> Outcome:
-    network = laboratory.build(candidate, 0)
+def _run(runtime: StudyRuntime, candidate: Candidate) -> Outcome:
+    network = runtime.build(candidate, 0)
     assert network.taps
     assert network.prefix_units
-    return fit(network, laboratory.course(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network))
+    return fit(network, runtime.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network))
 
 
 def test_every_level_and_head_builds_and_is_counted(tmp_path: Path) -> None:
-    laboratory = opened(tmp_path, backbone="mobilenet_v3_small")
+    runtime = opened(tmp_path, backbone="mobilenet_v3_small")
     costs = {}
     for finest, extra in ((4, 1), (16, 0)):
         for kind in ("faster_rcnn", "retinanet", "fcos"):
             wanted = {**SMALL, "detector": kind, "pyramid_levels": {"finest": finest, "extra": extra}}
-            network = laboratory.build(changed(laboratory, wanted), 0)
-            costs[finest, kind] = laboratory.size(network).flops
+            network = runtime.build(changed(runtime, wanted), 0)
+            costs[finest, kind] = runtime.size(network).flops
             images = torch.randn(2, 3, 64, 64)
             network.eval()
             with torch.no_grad():
@@ -137,59 +138,59 @@ def test_every_level_and_head_builds_and_is_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("backbone", "layout"), [("vit_b_32", "tokens"), ("swin_t", "last")])
 def test_tokens_and_maps_with_channels_last_are_laid_out(tmp_path: Path, backbone: str, layout: str) -> None:
-    laboratory = opened(tmp_path, backbone=backbone)
-    network = laboratory.build(changed(laboratory, {**SMALL, "detector": "fcos"}), 0)
+    runtime = opened(tmp_path, backbone=backbone)
+    network = runtime.build(changed(runtime, {**SMALL, "detector": "fcos"}), 0)
     assert set(network.head.pyramid.layouts) == {layout}  # type: ignore[union-attr]
-    loss = laboratory.task.loss(network(torch.randn(2, 3, 64, 64)), _targets(laboratory)[0:2])
+    loss = runtime.task.loss(network(torch.randn(2, 3, 64, 64)), _targets(runtime)[0:2])
     loss.backward()
     assert torch.isfinite(loss)
 
 
-def _targets(laboratory: Laboratory) -> Any:
-    return next(iter(laboratory.batches(Split.TRAIN).epoch(1)))[1]
+def _targets(runtime: StudyRuntime) -> Any:
+    return next(iter(runtime.batches(Split.TRAIN).epoch(1)))[1]
 
 
 def test_images_without_a_box_are_learnt_from_too(tmp_path: Path) -> None:
-    laboratory = opened(tmp_path)
-    targets = replace(_targets(laboratory), labels=torch.full_like(_targets(laboratory).labels, -1))
+    runtime = opened(tmp_path)
+    targets = replace(_targets(runtime), labels=torch.full_like(_targets(runtime).labels, -1))
     for kind in ("faster_rcnn", "retinanet", "fcos"):
-        network = laboratory.build(changed(laboratory, {**SMALL, "detector": kind}), 0)
-        assert torch.isfinite(laboratory.task.loss(network(torch.randn(len(targets), 3, 64, 64)), targets))
+        network = runtime.build(changed(runtime, {**SMALL, "detector": kind}), 0)
+        assert torch.isfinite(runtime.task.loss(network(torch.randn(len(targets), 3, 64, 64)), targets))
 
 
 def test_anchors_follow_the_data_the_stride_and_the_scale(tmp_path: Path) -> None:
-    laboratory = opened(tmp_path, backbone="mobilenet_v3_small")
-    plain = laboratory.build(laboratory.space.baseline(), 0).head.setting  # type: ignore[union-attr]
+    runtime = opened(tmp_path, backbone="mobilenet_v3_small")
+    plain = runtime.build(runtime.space.baseline(), 0).head.setting  # type: ignore[union-attr]
     assert plain.sizes == ((64.0,), (128.0,), (256.0,), (512.0,))
     assert plain.ratios == (0.5, 1.0, 2.0)
     data = {"anchors": {"source": "data", "scale": 0.5, "ratios": "three"}}
-    sizes = laboratory.build(changed(laboratory, data), 0).head.setting.sizes  # type: ignore[union-attr]
+    sizes = runtime.build(changed(runtime, data), 0).head.setting.sizes  # type: ignore[union-attr]
     assert all(6 < size < 15 for level in sizes for size in level)
 
 
 def test_the_study_says_what_its_boxes_ask_for(tmp_path: Path) -> None:
-    laboratory = opened(tmp_path)
-    first, second = laboratory.task.advice()
+    runtime = opened(tmp_path)
+    first, second = runtime.task.advice()
     assert "6 training boxes" in first
     assert "`source: data`" in second
-    assert laboratory.task.facts()["boxes"]["count"] == 6
-    assert laboratory.record().dataset.counts["train"] == {"red": 3, "green": 3}
+    assert runtime.task.facts()["boxes"]["count"] == 6
+    assert study_record(runtime).dataset.counts["train"] == {"red": 3, "green": 3}
 
 
 def test_a_finished_model_is_made_again_without_its_data(tmp_path: Path) -> None:
-    laboratory = opened(tmp_path)
+    runtime = opened(tmp_path)
     data = {**SMALL, "anchors": {"source": "data", "scale": 1.0, "ratios": "three"}}
-    candidate = changed(laboratory, data)
-    network = laboratory.build(candidate, 0)
-    facts = json.loads(json.dumps(dict(laboratory.task.facts())))
-    again = replace(laboratory, task=task.restore(laboratory.task.chosen, facts)).build(candidate, 0)
+    candidate = changed(runtime, data)
+    network = runtime.build(candidate, 0)
+    facts = json.loads(json.dumps(dict(runtime.task.facts())))
+    again = replace(runtime, task=task.restore(runtime.task.chosen, facts)).build(candidate, 0)
     assert again.head.setting == network.head.setting  # type: ignore[union-attr]
     again.load_state_dict(network.state_dict())
 
 
 def test_pictures_and_results_by_class_go_to_the_store(tmp_path: Path) -> None:
-    laboratory = opened(tmp_path, epochs=2, more=", shown_score: 0.06")
-    outcome = trained(laboratory, changed(laboratory, {**SMALL, "detector": "fcos"}))
+    runtime = opened(tmp_path, epochs=2, more=", shown_score: 0.06")
+    outcome = trained(runtime, changed(runtime, {**SMALL, "detector": "fcos"}))
     found = outcome.evaluation
     assert found is not None
     assert [result.name for result in found.measured] == ["red", "green"]
@@ -205,8 +206,8 @@ def test_images_are_turned_only_with_their_boxes() -> None:
 
 
 def test_letterboxed_crops_keep_their_proportions(tmp_path: Path) -> None:
-    laboratory = opened(tmp_path, more=", resize: letterbox")
-    pixels = laboratory.batches(Split.TRAIN).pixels  # type: ignore[attr-defined]
+    runtime = opened(tmp_path, more=", resize: letterbox")
+    pixels = runtime.batches(Split.TRAIN).pixels  # type: ignore[attr-defined]
     assert set(pixels.ratios.tolist()) == {1.0}
 
 
@@ -233,7 +234,7 @@ def test_decisions_that_make_no_sense_are_refused_with_their_reason(decision: st
     text = STUDY.format(path=draw(tmp_path), epochs=1, more="", backbone="squeezenet1_1")
     spec = parse_spec(text.replace("freeze: {}", f"freeze: {{}}, {decision}: {{}}"), base=tmp_path)
     with pytest.raises(UserError, match=reason):
-        open_laboratory(spec, "cpu")
+        open_runtime(spec, "cpu")
 
 
 def test_decisions_of_other_tasks_are_refused_and_its_own_are_open() -> None:
@@ -255,15 +256,15 @@ def told(*rows: tuple[list[float], float, int]) -> Found:
 
 def test_boxes_are_told_in_pixels_of_the_original_the_surest_first() -> None:
     found = told(([0.0, 0.25, 0.5, 0.75], 0.6, 1), ([0.5, 0.3, 1.0, 1.0], 0.9, 0), ([0.0, 0.0, 1.0, 1.0], 0.2, 0))
-    letterboxed = Given(200, 100, (0.0, -0.5, 1.0, 1.5))  # a wide image between bars above and below
-    (said,) = task.said(found, ("a", "b"), [letterboxed], Wanted())
-    assert [(box.label, round(box.score, 3)) for box in said.boxes] == [("a", 0.9), ("b", 0.6)]
-    assert said.boxes[1][2:] == pytest.approx((0, 0, 100, 100))
-    assert said.boxes[0][2:] == pytest.approx((100, 10, 200, 100), abs=1e-4)
-    (all_of_them,) = task.said(found, ("a", "b"), [letterboxed], Wanted(threshold=0.1))
+    letterboxed = InputInfo(200, 100, (0.0, -0.5, 1.0, 1.5))  # a wide image between bars above and below
+    (predicted,) = task.predicted(found, ("a", "b"), [letterboxed], PredictOptions())
+    assert [(box.label, round(box.score, 3)) for box in predicted.boxes] == [("a", 0.9), ("b", 0.6)]
+    assert predicted.boxes[1][2:] == pytest.approx((0, 0, 100, 100))
+    assert predicted.boxes[0][2:] == pytest.approx((100, 10, 200, 100), abs=1e-4)
+    (all_of_them,) = task.predicted(found, ("a", "b"), [letterboxed], PredictOptions(threshold=0.1))
     assert len(all_of_them.boxes) == 3
-    (one,) = task.said(found, ("a", "b"), [letterboxed], Wanted(most=1))
-    assert one.boxes == said.boxes[:1]
+    (one,) = task.predicted(found, ("a", "b"), [letterboxed], PredictOptions(most=1))
+    assert one.boxes == predicted.boxes[:1]
 
 
 def test_a_file_may_miss_one_box_of_a_hundred_and_no_more() -> None:

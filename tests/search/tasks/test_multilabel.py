@@ -11,9 +11,10 @@ from sklearn import metrics
 
 from search.data.sample import Dataset, Sample, Split
 from search.errors import SpecError
-from search.laboratory import open_laboratory
-from search.records import Evaluation, Verdict
-from search.spec import from_data, parse_spec
+from search.records.study import Evaluation, Verdict
+from search.runtime.study_record import study_record
+from search.runtime.study_runtime import open_runtime
+from search.spec.load import from_data, parse_spec
 from search.tasks.multilabel import Multilabel, MultilabelMeter, Options, task
 from search.training.fit import fit
 from spaces.backbones._base import Pretrained
@@ -53,17 +54,17 @@ search: {{trials: 1, seed: 3, pruner: none}}
 
 def test_it_learns_which_stripes_are_there(tmp_path: Path) -> None:
     spec = parse_spec(STUDY.format(path=draw(tmp_path), more="multilabel: {balance: true}"), base=tmp_path)
-    laboratory = open_laboratory(spec, "cpu")
+    runtime = open_runtime(spec, "cpu")
     assert spec.data_format == "csv_labels"
-    assert laboratory.record().dataset.samples() == {"train": 17, "val": 7}
-    assert laboratory.record().dataset.counts["train"].keys() == set(NAMES)
-    candidate = laboratory.space.baseline()
+    assert study_record(runtime).dataset.samples() == {"train": 17, "val": 7}
+    assert study_record(runtime).dataset.counts["train"].keys() == set(NAMES)
+    candidate = runtime.space.baseline()
     choices = {**candidate.recipe.choices}
     choices["optimizer"] = {**choices["optimizer"], "name": "adamw", "lr_head": 3e-3, "lr_backbone": 1e-3}
     candidate = replace(candidate, recipe=replace(candidate.recipe, choices=choices))
-    network = laboratory.build(candidate, 0)
-    course = laboratory.course(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
-    outcome = fit(network, replace(course, val=course.train))
+    network = runtime.build(candidate, 0)
+    plan = runtime.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    outcome = fit(network, replace(plan, val=plan.train))
     best = outcome.epochs[(outcome.best_epoch or 1) - 1].metrics
     assert best["map"] == pytest.approx(1.0)
     assert max(record.metrics["subset_accuracy"] for record in outcome.epochs) == 1.0
@@ -79,25 +80,25 @@ def stored(count: int = 200, classes: int = 5) -> tuple[torch.Tensor, torch.Tens
 @pytest.mark.parametrize("threshold", [0.5, 0.8])
 def test_metrics_are_those_of_scikit_learn(threshold: float) -> None:
     outputs, targets = stored()
-    meter = MultilabelMeter(tuple("abcde"), threshold, None)
+    evaluator = MultilabelMeter(tuple("abcde"), threshold, None)
     for part in (slice(0, 77), slice(77, 200)):
-        meter.update(outputs[part], targets[part])
-    found = meter.compute()
+        evaluator.update(outputs[part], targets[part])
+    found = evaluator.compute()
     scores, there = outputs.sigmoid().numpy(), targets.numpy().astype(int)
-    said = (scores >= threshold).astype(int)
+    predicted = (scores >= threshold).astype(int)
     used = [place for place in range(5) if there[:, place].any()]
     assert used == [0, 1, 2, 3]
     wanted = metrics.average_precision_score(there[:, used], scores[:, used], average="macro")
     assert found["map"] == pytest.approx(wanted, abs=1e-6)
-    seen = [place for place in range(5) if there[:, place].any() or said[:, place].any()]
-    macro = metrics.f1_score(there[:, seen], said[:, seen], average="macro", zero_division=0)
+    seen = [place for place in range(5) if there[:, place].any() or predicted[:, place].any()]
+    macro = metrics.f1_score(there[:, seen], predicted[:, seen], average="macro", zero_division=0)
     assert found["macro_f1"] == pytest.approx(macro)
-    assert found["micro_f1"] == pytest.approx(metrics.f1_score(there, said, average="micro"))
-    assert found["subset_accuracy"] == pytest.approx(metrics.accuracy_score(there, said))
+    assert found["micro_f1"] == pytest.approx(metrics.f1_score(there, predicted, average="micro"))
+    assert found["subset_accuracy"] == pytest.approx(metrics.accuracy_score(there, predicted))
     wanted_loss = torch.nn.functional.binary_cross_entropy_with_logits(outputs, targets)
     assert found["loss"] == pytest.approx(float(wanted_loss), rel=1e-6)
-    results = meter.evaluation().classes
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(there, said, zero_division=0)
+    results = evaluator.evaluation().classes
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(there, predicted, zero_division=0)
     assert [result.recall for result in results] == pytest.approx(recall.tolist())
     assert [result.precision for result in results] == pytest.approx(precision.tolist())
     assert [result.f1 for result in results] == pytest.approx(f1.tolist())
@@ -105,9 +106,9 @@ def test_metrics_are_those_of_scikit_learn(threshold: float) -> None:
 
 
 def test_the_evaluation_names_what_went_wrong_and_survives_json() -> None:
-    meter = MultilabelMeter(("cat", "dog"), 0.5, None)
-    meter.update(torch.tensor([[4.0, 4.0], [-3.0, 3.0], [9.0, -9.0]]), torch.tensor([[1.0, 0.0], [0, 1], [0, 0]]))
-    found = meter.evaluation()
+    evaluator = MultilabelMeter(("cat", "dog"), 0.5, None)
+    evaluator.update(torch.tensor([[4.0, 4.0], [-3.0, 3.0], [9.0, -9.0]]), torch.tensor([[1.0, 0.0], [0, 1], [0, 0]]))
+    found = evaluator.evaluation()
     assert [picture.caption for picture in found.pictures] == [
         "true: nothing; predicted: cat",
         "true: cat; predicted: cat, dog",
@@ -120,11 +121,11 @@ def test_the_evaluation_names_what_went_wrong_and_survives_json() -> None:
 
 
 def test_a_label_nobody_has_counts_for_nothing() -> None:
-    meter = MultilabelMeter(("a", "b"), 0.5, None)
-    meter.update(torch.tensor([[2.0, -2.0], [-2.0, -2.0]]), torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
-    assert meter.compute()["map"] == 1.0
-    assert meter.compute()["macro_f1"] == 1.0
-    assert meter.evaluation().measured[1].values == {}
+    evaluator = MultilabelMeter(("a", "b"), 0.5, None)
+    evaluator.update(torch.tensor([[2.0, -2.0], [-2.0, -2.0]]), torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+    assert evaluator.compute()["map"] == 1.0
+    assert evaluator.compute()["macro_f1"] == 1.0
+    assert evaluator.evaluation().measured[1].values == {}
 
 
 def test_smoothed_and_balanced_losses(tiny: Pretrained) -> None:

@@ -11,9 +11,10 @@ from sklearn import metrics
 
 from search.data.sample import Dataset, Sample, Split
 from search.errors import DataError, UserError
-from search.laboratory import Laboratory, open_laboratory
-from search.records import Verdict
-from search.spec import parse_spec
+from search.records.study import Verdict
+from search.runtime.study_record import study_record
+from search.runtime.study_runtime import StudyRuntime, open_runtime
+from search.spec.load import parse_spec
 from search.tasks.regression import Options, Regression, RegressionMeter
 from search.training.fit import fit
 from spaces.backbones._base import Pretrained
@@ -47,26 +48,26 @@ def draw(folder: Path, count: int = 24) -> Path:
     return folder / "numbers.csv"
 
 
-def laboratory_of(folder: Path, loss: str = "mse", space: str = "head: {hidden: 0}") -> Laboratory:
-    return open_laboratory(parse_spec(STUDY.format(path=draw(folder), loss=loss, space=space), base=folder), "cpu")
+def laboratory_of(folder: Path, loss: str = "mse", space: str = "head: {hidden: 0}") -> StudyRuntime:
+    return open_runtime(parse_spec(STUDY.format(path=draw(folder), loss=loss, space=space), base=folder), "cpu")
 
 
 def test_it_learns_numbers_in_their_own_unit(tmp_path: Path) -> None:
-    laboratory = laboratory_of(tmp_path)
-    candidate = laboratory.space.baseline()
+    runtime = laboratory_of(tmp_path)
+    candidate = runtime.space.baseline()
     choices = {**candidate.recipe.choices}
     choices["optimizer"] = {**choices["optimizer"], "name": "adamw", "lr_head": 3e-3, "lr_backbone": 1e-3}
     candidate = replace(candidate, recipe=replace(candidate.recipe, choices=choices))
-    network = laboratory.build(candidate, 0)
-    course = laboratory.course(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
-    outcome = fit(network, replace(course, val=course.train))
+    network = runtime.build(candidate, 0)
+    plan = runtime.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    outcome = fit(network, replace(plan, val=plan.train))
     first, best = outcome.epochs[0].metrics, outcome.epochs[(outcome.best_epoch or 1) - 1].metrics
     assert best["rmse"] < 0.35 * first["rmse"]
     assert best["r2"] > 0.9
-    kept = laboratory.checkpoint(candidate, network, outcome)
+    kept = runtime.checkpoint(candidate, network, outcome)
     assert kept.facts["task_options"] == {"loss": "mse", "huber_delta": 1.0}
     assert kept.facts["task_facts"]["mean"][0] == pytest.approx(1001.5, abs=0.5)
-    assert laboratory.record().identity["regression"] == kept.facts["task_options"]
+    assert study_record(runtime).identity["regression"] == kept.facts["task_options"]
 
 
 def bound(pretrained: Pretrained, rows: list[tuple[float, ...]], **options: object) -> Regression:
@@ -80,19 +81,21 @@ def test_metrics_are_those_of_scikit_learn(tiny: Pretrained) -> None:
     targets = torch.randn(50, 3, generator=random) * torch.tensor([1.0, 20.0, 0.0]) + 5
     outputs = targets + torch.randn(50, 3, generator=random)
     task = bound(tiny, [(0.0, 0.0, 0.0), (2.0, 6.0, 8.0)])
-    meter = RegressionMeter(("a", "b", "c"), task)
+    evaluator = RegressionMeter(("a", "b", "c"), task)
     for part in (slice(0, 20), slice(20, 50)):
-        meter.update(outputs[part], targets[part])
-    found = meter.compute()
-    true, said = targets.double().numpy(), outputs.double().numpy()
-    assert found["mae"] == pytest.approx(metrics.mean_absolute_error(true, said))
-    assert found["rmse"] == pytest.approx(metrics.root_mean_squared_error(true, said))
-    assert found["r2"] == pytest.approx(metrics.r2_score(true, said))
-    each = meter.evaluation().measured
-    assert [one.values["r2"] for one in each] == pytest.approx(metrics.r2_score(true, said, multioutput="raw_values"))
+        evaluator.update(outputs[part], targets[part])
+    found = evaluator.compute()
+    true, predicted = targets.double().numpy(), outputs.double().numpy()
+    assert found["mae"] == pytest.approx(metrics.mean_absolute_error(true, predicted))
+    assert found["rmse"] == pytest.approx(metrics.root_mean_squared_error(true, predicted))
+    assert found["r2"] == pytest.approx(metrics.r2_score(true, predicted))
+    each = evaluator.evaluation().measured
+    assert [one.values["r2"] for one in each] == pytest.approx(
+        metrics.r2_score(true, predicted, multioutput="raw_values")
+    )
     assert [one.name for one in each] == ["a", "b", "c"]
     # In deviations of the training targets, 1, 3 and 4.
-    scaled = torch.tensor(true - said) / torch.tensor([1.0, 3.0, 4.0])
+    scaled = torch.tensor(true - predicted) / torch.tensor([1.0, 3.0, 4.0])
     assert found["loss"] == pytest.approx(float(scaled.square().mean()))
 
 

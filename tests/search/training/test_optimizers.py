@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from search.training.optimizers import optimize, schedule
-from spaces import build, heads
+from spaces import heads
 from spaces.backbones._base import Pretrained
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty
-from spaces.space import Space
+from spaces.networks import build
+from spaces.networks.space import Space
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from search.spec import parse_spec
+from search.spec.load import parse_spec
 from search.training.options import TrainingOptions
 
 

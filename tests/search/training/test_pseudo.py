@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from search.data.feed import Feed
+from search.data.loader import Loader
 from search.training.precision import choose
 from search.training.pseudo import PseudoLabelled
 
 
-class Numbers(Feed):
+class Numbers(Loader):
     """Samples are numbers, classes their signs."""
 
     def __init__(self, values: Tensor, labels: Tensor, batch_size: int = 4) -> None:

@@ -6,9 +6,9 @@ from torch import nn
 
 from search.training.stacking import can_stack, is_frozen, layout_of
 from spaces.backbones._base import Pretrained
-from spaces.build import Network
 from spaces.decisions.freeze import decision as freeze
 from spaces.heads import Features, HeadChoice, vector_head
+from spaces.networks.build import Network
 
 MAPS = Features((16, 4, 4))
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import backbones, probe
-from spaces import weights as files
+from spaces import backbones
+from spaces.backbones import _weights as files
 from spaces.backbones import timm as source
+from spaces.chains import probe
 from spaces.errors import BackboneError, ProbeError, WeightsError
 
 

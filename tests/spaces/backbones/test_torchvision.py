@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from spaces import backbones, probe
+from spaces import backbones
+from spaces.chains import probe
 from spaces.errors import BackboneError, ProbeError, WeightsError
 
 

@@ -9,13 +9,14 @@ from torchvision import models
 from torchvision.models.detection._utils import overwrite_eps
 from torchvision.ops import FrozenBatchNorm2d
 
-from spaces import backbones, probe
+from spaces import backbones
 from spaces.backbones.torchvision_detection import absorb_epsilon
+from spaces.chains import probe
 from spaces.decisions import box_head, detector, proposals, pyramid_levels
 from spaces.decisions.head import attachment
 from spaces.detector import FACT, PretrainedDetector, Style, pretrained_detector
 from spaces.errors import WeightsError
-from spaces.space import Random, Space
+from spaces.networks.space import Random, Space
 
 SMALL = "fasterrcnn_mobilenet_v3_large_320_fpn"
 EVERY = tuple(backbones.sources()["torchvision_detection"].names())

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from spaces import backbones, probe
+from spaces import backbones
 from spaces.backbones.transformers import TransformersBackbone
+from spaces.chains import probe
 from spaces.errors import BackboneError, WeightsError
 
 transformers = pytest.importorskip("transformers")
@@ -142,7 +143,7 @@ def test_an_image_encoder_says_how_it_wants_its_images(tmp_path: Path) -> None:
 
 
 def test_a_repository_of_the_hub_is_opened_through_its_cache(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from spaces import weights as files
+    from spaces.backbones import _weights as files
 
     def local(repository: str, name: str) -> Path | None:
         found = saved / name.replace("pytorch_model.bin", "model.safetensors")

@@ -6,7 +6,7 @@ from search.data import augment
 from spaces.backbones._base import Pretrained
 from spaces.decisions.augmentation import STRENGTHS, Range, decision
 from spaces.errors import CandidateError
-from spaces.space import Fixed, Space
+from spaces.networks.space import Fixed, Space
 
 
 @pytest.mark.parametrize("strength", STRENGTHS)

@@ -6,7 +6,7 @@ from spaces.backbones._base import Pretrained
 from spaces.decisions import freeze
 from spaces.decisions.auxiliary_loss import Range, decision
 from spaces.errors import CandidateError
-from spaces.space import Fixed, Space
+from spaces.networks.space import Fixed, Space
 
 
 def test_its_weight_is_said_in_words(tiny: Pretrained) -> None:

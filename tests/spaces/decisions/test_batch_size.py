@@ -5,7 +5,7 @@ import pytest
 from spaces.backbones._base import Pretrained
 from spaces.decisions.batch_size import Choices, Range, decision
 from spaces.errors import CandidateError
-from spaces.space import Fixed, Space
+from spaces.networks.space import Fixed, Space
 
 
 def test_the_study_files_size_is_kept_unless_another_is_drawn() -> None:

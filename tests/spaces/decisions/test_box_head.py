@@ -3,7 +3,7 @@ from __future__ import annotations
 from spaces.backbones._base import Pretrained
 from spaces.decisions import detector
 from spaces.decisions.box_head import PLAIN, BoxHead, Choices, Range, decision
-from spaces.space import Random
+from spaces.networks.space import Random
 
 
 def test_what_does_not_matter_is_the_plain_recipes(tiny: Pretrained) -> None:

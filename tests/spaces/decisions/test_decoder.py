@@ -8,7 +8,7 @@ from spaces.decisions._base import NotApplicable
 from spaces.decisions.decoder import Choices, Range, decision
 from spaces.decoders._base import DecoderChoice
 from spaces.errors import CandidateError
-from spaces.space import Random, Space, registry
+from spaces.networks.space import Random, Space, registry
 
 
 def test_the_depth_is_asked_for_only_where_there_is_one(tiny: Pretrained) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from spaces.backbones._base import Pretrained
 from spaces.decisions.detector import Range, decision
-from spaces.space import Random, Space
+from spaces.networks.space import Random, Space
 
 
 def test_the_chain_remembers_the_kind(tiny: Pretrained) -> None:

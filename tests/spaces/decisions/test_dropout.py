@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from spaces.backbones._base import Pretrained
 from spaces.decisions.dropout import Range, Shares, decision
-from spaces.space import Random
+from spaces.networks.space import Random
 
 
 def test_what_is_switched_off_is_not_sampled(tiny: Pretrained) -> None:

@@ -5,7 +5,7 @@ import pytest
 from spaces.backbones._base import Pretrained
 from spaces.decisions import pattern
 from spaces.decisions.freeze import Range, decision
-from spaces.space import Space
+from spaces.networks.space import Space
 
 
 def test_the_first_units_are_frozen(tiny: Pretrained) -> None:

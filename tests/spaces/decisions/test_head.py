@@ -3,7 +3,7 @@ from __future__ import annotations
 from spaces import backbones
 from spaces.backbones._base import Pretrained
 from spaces.decisions.head import Range, decision, features_of
-from spaces.space import Random
+from spaces.networks.space import Random
 
 
 def test_widths_are_asked_for_only_where_there_are_layers(tiny: Pretrained) -> None:

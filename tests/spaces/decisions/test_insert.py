@@ -3,11 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from spaces import backbones, build, heads
+from spaces import backbones, heads
 from spaces.backbones._base import Pretrained
 from spaces.decisions.insert import Inserted, Range, decision
 from spaces.errors import CandidateError
-from spaces.space import Space
+from spaces.networks import build
+from spaces.networks.space import Space
 
 
 @pytest.mark.parametrize(

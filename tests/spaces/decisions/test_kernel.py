@@ -7,7 +7,7 @@ from spaces.backbones._base import Pretrained
 from spaces.decisions import freeze
 from spaces.decisions._base import NotApplicable
 from spaces.decisions.kernel import Range, decision
-from spaces.space import Fixed, Space
+from spaces.networks.space import Fixed, Space
 
 
 def test_a_larger_kernel_starts_as_the_same_function(tiny: Pretrained) -> None:

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from spaces import probe
 from spaces.backbones._base import Preprocessing, Pretrained
-from spaces.chain import Chain
+from spaces.chains import probe
+from spaces.chains.chain import Chain
 from spaces.decisions._base import NotApplicable
 from spaces.decisions.length import Range, decision
 from spaces.errors import CandidateError
 from spaces.families import family_of
-from spaces.space import Fixed, Random, Space, registry
+from spaces.networks.space import Fixed, Random, Space, registry
 
 transformers = pytest.importorskip("transformers")
 

@@ -4,12 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import adapters, backbones, build, heads
+from spaces import backbones, heads
 from spaces.backbones._base import Pretrained
 from spaces.decisions.insert import Inserted
 from spaces.decisions.lora import Range, Updates, decision
 from spaces.errors import CandidateError
-from spaces.space import Space
+from spaces.networks import build
+from spaces.networks.space import Space
+from spaces.surgery import adapters
 
 
 def pretrained(name: str, side: int) -> Pretrained:

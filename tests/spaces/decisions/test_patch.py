@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from spaces import backbones, probe
+from spaces import backbones
 from spaces.backbones._base import Pretrained
+from spaces.chains import probe
 from spaces.decisions._base import NotApplicable
 from spaces.decisions.patch import Range, decision
 from spaces.errors import CandidateError

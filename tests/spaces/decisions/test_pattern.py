@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from spaces.backbones._base import Pretrained
-from spaces.chain import Trainable
+from spaces.chains.chain import Trainable
 from spaces.decisions import freeze
 from spaces.decisions.pattern import Learns, Range, decision
 from spaces.errors import CandidateError

@@ -6,7 +6,7 @@ from spaces.backbones._base import Pretrained
 from spaces.decisions import freeze
 from spaces.decisions.penalty import Choices, Penalty, Range, decision
 from spaces.errors import CandidateError
-from spaces.space import Fixed, Space
+from spaces.networks.space import Fixed, Space
 
 
 def test_no_strength_is_asked_for_without_a_penalty() -> None:

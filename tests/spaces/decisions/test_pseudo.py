@@ -5,7 +5,7 @@ import pytest
 from spaces.backbones._base import Pretrained
 from spaces.decisions.pseudo import Pseudo, Range, decision
 from spaces.errors import CandidateError
-from spaces.space import Fixed
+from spaces.networks.space import Fixed
 
 
 def test_without_it_nothing_else_is_asked_for(tiny: Pretrained) -> None:

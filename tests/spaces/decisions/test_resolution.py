@@ -8,7 +8,7 @@ from spaces.backbones._base import Pretrained
 from spaces.decisions._base import NotApplicable
 from spaces.decisions.resolution import Range, decision
 from spaces.errors import CandidateError
-from spaces.space import Random, Space
+from spaces.networks.space import Random, Space
 
 
 def test_sizes_are_scaled_and_rounded() -> None:

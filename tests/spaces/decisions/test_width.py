@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import backbones, probe
+from spaces import backbones
+from spaces.chains import probe
 from spaces.decisions._base import NotApplicable
 from spaces.decisions.width import Range, decision
 from spaces.errors import CandidateError

@@ -5,14 +5,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from spaces import backbones, build, probe
+from spaces import backbones
 from spaces.backbones._base import Pretrained
+from spaces.chains import probe
 from spaces.decisions.head import attachment
 from spaces.decoders import decoders
 from spaces.decoders._base import UPSAMPLINGS, DecoderChoice, Dense, DenseHead, Enlarge, Grid, Plan, grid_of
 from spaces.errors import SurgeryError
 from spaces.heads import Features, Tap
-from spaces.space import Space
+from spaces.networks import build
+from spaces.networks.space import Space
 
 KINDS = tuple(decoders())
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import backbones, probe
+from spaces import backbones
 from spaces.backbones._base import Preprocessing, Pretrained
-from spaces.chain import Chain
+from spaces.chains import probe
+from spaces.chains.chain import Chain
 from spaces.decisions import head, lora
 from spaces.families import family_of
-from spaces.space import Fixed, Space
+from spaces.networks.space import Fixed, Space
 
 transformers = pytest.importorskip("transformers")
 SMALL = {"n_embd": 24, "n_layer": 3, "n_head": 2, "vocab_size": 50, "n_positions": 40}

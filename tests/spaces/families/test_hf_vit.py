@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import probe
+from spaces.chains import probe
 from spaces.errors import ProbeError
 from spaces.families import family_of
 from spaces.families._base import Positions

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spaces import probe
+from spaces.chains import probe
 from spaces.families import family_of
 
 pytest.importorskip("transformers")

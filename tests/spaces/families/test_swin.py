@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from spaces import backbones, probe
+from spaces import backbones
+from spaces.chains import probe
 
 
 def test_features_are_known_to_have_their_channels_last() -> None:

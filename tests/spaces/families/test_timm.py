@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import backbones, probe
+from spaces import backbones
+from spaces.chains import probe
 from spaces.families import family_of
 from spaces.families._base import Positions
 

@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional as F
 from torchvision.models import VisionTransformer
 
-from spaces import backbones, probe
+from spaces import backbones
+from spaces.chains import probe
 from spaces.errors import ProbeError
 from spaces.families import family_of
 from spaces.families._base import Positions, grid_of, resample_positions

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from search.dashboard.pages import trial as page
 from search.dashboard.watch import Watch
-from search.records import Evaluation, Failure, Measured
+from search.records.study import Evaluation, Failure, Measured
 
 
 def test_a_trial_is_shown_whole(watch: Watch) -> None:

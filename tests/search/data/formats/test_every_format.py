@@ -14,10 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from search import spec as specs
 from search.data import cache, masks
 from search.data.boxes import Boxed
 from search.data.sample import Dataset, Split
+from search.spec import load as specs
 
 COUNT, TRAINED = 24, 16
 SIZE = (16, 12)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.report.figures.best_cost import figure
 
 

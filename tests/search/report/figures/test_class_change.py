@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from search.records import ClassResult, Evaluation, StudyRecord
+from search.records.study import ClassResult, Evaluation, StudyRecord
 from search.report.figures.class_change import figure
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from search.records import Repeat, StudyRecord, TrialState
+from search.records.study import Repeat, StudyRecord, TrialState
 from search.report.figures.confirmation import figure
 
 

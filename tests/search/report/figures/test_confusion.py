@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from search.records import ClassResult, Evaluation, StudyRecord
+from search.records.study import ClassResult, Evaluation, StudyRecord
 from search.report.figures.confusion import figure
 
 

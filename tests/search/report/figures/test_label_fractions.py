@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from search.records import Repeat, StudyRecord, TrialState
+from search.records.study import Repeat, StudyRecord, TrialState
 from search.report.figures.label_fractions import figure
 
 

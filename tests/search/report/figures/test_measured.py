@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from search.records import Evaluation, Measured, StudyRecord
+from search.records.study import Evaluation, Measured, StudyRecord
 from search.report import theme
 from search.report.figures.measured import figure
 

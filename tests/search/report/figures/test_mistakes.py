@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from search.records import Mistake, StudyRecord
+from search.records.study import Mistake, StudyRecord
 from search.report.figures.mistakes import figure
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.report.figures._scales import scale_of
 from search.report.figures.parallel_coordinates import figure
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from search.records import StudyRecord, TrialState
+from search.records.study import StudyRecord, TrialState
 from search.report.figures.partial_dependence import figure
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.records import Box, Evaluation, Picture, StudyRecord
+from search.records.study import Box, Evaluation, Picture, StudyRecord
 from search.report.figures._gallery import class_colour, matched
 from search.report.figures.pictures import figure
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from search.records.backbone_ranking import Ranking
 from search.report.figures.ranking_cost import figure
-from search.standing import Ranking
 
 
 def test_the_front_is_what_no_other_backbone_beats_in_both(ranking: Ranking) -> None:
@@ -26,5 +26,5 @@ def test_a_backbone_without_classes_is_left_out_of_what_reads_them(ranking: Rank
 
 
 def test_without_backbones_it_says_so(ranking: Ranking) -> None:
-    assert figure.rows(replace(ranking, standings=())) is None
+    assert figure.rows(replace(ranking, backbone_scores=())) is None
     assert len(figure.draw(None).layout.annotations) == 1

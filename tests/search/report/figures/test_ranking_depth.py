@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from search.records.backbone_ranking import Ranking
 from search.report.figures.ranking_depth import figure
-from search.standing import Ranking
 
 
 def test_lines_run_from_the_first_layer_to_the_last_and_mark_the_best(ranking: Ranking) -> None:
@@ -18,6 +18,9 @@ def test_lines_run_from_the_first_layer_to_the_last_and_mark_the_best(ranking: R
 
 
 def test_without_layers_it_says_so(ranking: Ranking) -> None:
-    bare = replace(ranking, standings=tuple(replace(standing, layers=()) for standing in ranking.standings))
+    bare = replace(
+        ranking,
+        backbone_scores=tuple(replace(backbone_score, layers=()) for backbone_score in ranking.backbone_scores),
+    )
     assert figure.rows(bare) is None
     assert len(figure.draw(None).layout.annotations) == 1

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from search.records import ClassResult, Evaluation, Measured, StudyRecord
+from search.records.study import ClassResult, Evaluation, Measured, StudyRecord
 from search.report.figures.side_classes import figure
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from search.records import Evaluation, Picture, StudyRecord
+from search.records.study import Evaluation, Picture, StudyRecord
 from search.report.figures.side_pictures import figure
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.report.figures.slice import figure
 
 

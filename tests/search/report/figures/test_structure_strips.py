@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from search.records import StudyRecord
+from search.records.study import StudyRecord
 from search.report import theme
 from search.report.figures.structure_strips import figure
 

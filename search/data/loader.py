@@ -1,0 +1,121 @@
+"""Batches of one split, whatever its samples are: the same for the same seed and epoch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from search.data.targets import Targets
+from search.records.study import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """A fixed set of augmented views of every sample, so that what is computed from one can be kept.
+
+    Attributes:
+        count: epochs take the views in turn, the first again after the last.
+        seed: of the whole study, so that its trials share them.
+    """
+
+    count: int
+    seed: int
+
+
+class Loader(ABC):
+    """Batches of a split, epoch by epoch.
+
+    Attributes:
+        seed: of the order, and of what is varied.
+        views: None varies every epoch anew.
+        shuffle: a new order every epoch; the last batch is left out when a single sample would remain in it.
+        weights: how often each sample is drawn, against the others ``(N,)``; with them an epoch is as many draws, with
+            putting back, as there are samples. None takes each once.
+    """
+
+    batch_size: int
+    device: torch.device
+    seed: int
+    views: Views | None
+    shuffle: bool
+    weights: Tensor | None = None
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """Samples of the split."""
+
+    @property
+    @abstractmethod
+    def facts(self) -> Sequence[Json]:
+        """What identifies how samples become inputs, beside their own content; plain data."""
+
+    @property
+    def variation(self) -> str:
+        """What is varied from view to view, in a form that identifies it; ``None`` for nothing at all."""
+        return "None"
+
+    def extent(self, chosen: Tensor) -> int | None:
+        """Return how long the second axis of the inputs with the numbers ``chosen`` is, where that differs.
+
+        The longest text of a batch has so many tokens; what lies behind them is nothing but padding. None where all
+        inputs have one shape.
+        """
+        return None
+
+    @property
+    def is_random(self) -> bool:
+        """Whether two views of a sample can differ."""
+        return False
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether samples of a batch are mixed with one another, so that nothing made of them can be kept."""
+        return False
+
+    @abstractmethod
+    def inputs(self, chosen: Tensor, number: int) -> Tensor:
+        """Return the inputs ``(B, ...)`` of the samples with the numbers ``chosen`` as epoch ``number`` sees them."""
+
+    @abstractmethod
+    def targets(self, chosen: Tensor, number: int) -> Targets:
+        """Return what is to be learnt of them, as it belongs to ``inputs``."""
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        count, rest = divmod(self.count, self.batch_size)
+        return max(count + (rest > 1 if self.shuffle else rest > 0), 1)
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Targets]]:
+        """Yield inputs and targets of every batch of epoch ``number``."""
+        for chosen in self.order(number):
+            yield self.inputs(chosen, number), self.targets(chosen, number)
+
+    def order(self, number: int) -> list[Tensor]:
+        """Return the numbers of the samples of every batch of epoch ``number``."""
+        order = torch.arange(self.count)
+        if self.shuffle and self.weights is not None:
+            random = generator(self.seed, number, 0)
+            order = torch.multinomial(self.weights, self.count, replacement=True, generator=random)
+        elif self.shuffle:
+            order = torch.randperm(self.count, generator=generator(self.seed, number, 0))
+        return list(torch.split(order, self.batch_size))[: len(self)]
+
+    def view(self, number: int) -> int:
+        """Return which of the fixed views epoch ``number`` takes, counted from 0."""
+        return (number - 1) % self.views.count if self.views else 0
+
+    def every(self, number: int, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
+        """Yield all inputs as epoch ``number`` sees them, unmixed and in order, with their places."""
+        for start in range(0, self.count, batch_size):
+            part = slice(start, min(start + batch_size, self.count))
+            yield part, self.inputs(torch.arange(part.start, part.stop), number)
+
+
+def generator(seed: int, turn: int, purpose: int) -> torch.Generator:
+    """Return random numbers of their own for one purpose in one epoch."""
+    return torch.Generator().manual_seed(((seed * 9_176_263 + turn) * 4 + purpose) % 2**63)

@@ -1,0 +1,147 @@
+"""COCO's measures of a validation pass, and images worth looking at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from search.detection.detectors import DETECTIONS, Found
+from search.detection.results import in_image
+from search.detection.targets import PADDING, BoxRows
+from search.errors import UserError
+from search.records.study import Box, Evaluation, Measured, Picture
+
+_PICTURES = 24
+_OVERLAP = 0.5
+_SIDE = 1000.0
+"""Boxes are measured in this many steps a side: every overlap is one of proportions, so that any will do."""
+
+
+class CocoMeasures:
+    """Mean average precision as COCO defines it (https://cocodataset.org/#detection-eval), by faster-coco-eval.
+
+    Boxes are measured as predictions give them: in the original image, cut at its border, and not in the network's
+    input, where a letterbox has bars beside it.
+
+    ``map`` is the mean over overlaps of 0.50 to 0.95, ``map_50`` and ``map_75`` those at one overlap, ``mar_100`` the
+    recall with 100 boxes an image. It is collected as ``search.tasks._base.Meter`` says.
+    """
+
+    def __init__(self, classes: tuple[str, ...], least_shown: float) -> None:
+        self._classes = classes
+        self._least_shown = least_shown
+        self._told: list[dict[str, Tensor]] = []
+        self._true: list[dict[str, Tensor]] = []
+        self._shown: list[Tensor] = []
+        self._counted = 0
+        self._results: dict[str, Any] | None = None
+
+    def update(self, outputs: Found, targets: BoxRows) -> None:
+        self._results = None
+        self._told += [dict(one) for one in outputs.images]
+        for boxes, labels, crowd in zip(targets.boxes, targets.labels, targets.crowd, strict=True):
+            kept = labels != PADDING
+            self._true.append({"boxes": boxes[kept], "labels": labels[kept], "iscrowd": crowd[kept].long()})
+        self._shown += list(targets.shown)
+
+    def compute(self) -> Mapping[str, float]:
+        found = self._measured()
+        return {name: max(float(found[name]), 0.0) for name in ("map", "map_50", "map_75", "mar_100")}
+
+    def evaluation(self) -> Evaluation:
+        found = self._measured()
+        numbers = [int(number) for number in torch.as_tensor(found["classes"]).reshape(-1).tolist()]
+        counts = torch.cat([one["labels"][one["iscrowd"] == 0] for one in self._true] or [torch.zeros(0)]).tolist()
+        measured = []
+        for number, name in enumerate(self._classes):
+            values = _by_class(found, numbers.index(number)) if number in numbers else {}
+            measured.append(Measured(name, values, counts.count(number)))
+        return Evaluation(measured=tuple(measured), pictures=self._pictures())
+
+    def _measured(self) -> dict[str, Any]:
+        if self._results is None:
+            self._place()
+            metric = _metric()
+            metric.update(
+                [{**one, "boxes": one["boxes"] * _SIDE} for one in self._told],
+                [{**one, "boxes": one["boxes"] * _SIDE} for one in self._true],
+            )
+            self._results = dict(metric.compute())
+        return self._results
+
+    def _place(self) -> None:
+        """Bring the boxes that came since to the host, and into their images."""
+        for place in range(self._counted, len(self._shown)):
+            shown = self._shown[place].cpu()
+            for rows in (self._told, self._true):
+                rows[place] = in_image({name: value.detach().cpu() for name, value in rows[place].items()}, shown)
+        self._counted = len(self._shown)
+
+    def _pictures(self) -> tuple[Picture, ...]:
+        """Return the images with the most mistakes among the boxes that are told with confidence."""
+        scored: list[tuple[int, int, int, int, dict[str, Tensor], dict[str, Tensor]]] = []
+        for place, (told, true) in enumerate(zip(self._told, self._true, strict=True)):
+            sure = told["scores"] >= self._least_shown
+            kept = {name: told[name][sure] for name in ("boxes", "scores", "labels")}
+            real = {name: true[name][true["iscrowd"] == 0] for name in ("boxes", "labels")}
+            hits = _hits(kept, real)
+            missed, wrong = len(real["labels"]) - hits, len(kept["labels"]) - hits
+            if missed or wrong:
+                scored.append((missed + wrong, place, missed, wrong, kept, real))
+        scored.sort(key=lambda row: (-row[0], row[1]))
+        found = []
+        for _, place, missed, wrong, kept, real in scored[:_PICTURES]:
+            count = len(real["labels"])
+            caption = f"{count} box{'es' if count != 1 else ''}, {missed} missed, {wrong} told that are not there"
+            boxes = (*self._boxes(real), *self._boxes(kept))
+            found.append(Picture(place, caption, boxes))
+        return tuple(found)
+
+    def _boxes(self, rows: Mapping[str, Tensor]) -> list[Box]:
+        scores = rows["scores"].tolist() if "scores" in rows else [None] * len(rows["labels"])
+        labels = [self._classes[label] for label in rows["labels"].tolist()]
+        sides = [[round(side, 4) for side in one] for one in rows["boxes"].tolist()]
+        return [
+            Box(left, top, right, bottom, label, None if score is None else round(score, 3))
+            for (left, top, right, bottom), label, score in zip(sides, labels, scores, strict=True)
+        ]
+
+
+def _metric() -> Any:
+    try:
+        import faster_coco_eval  # noqa: F401, PLC0415  # torchmetrics' own message names another package
+        from torchmetrics.detection import MeanAveragePrecision  # noqa: PLC0415
+    except ImportError as error:
+        raise UserError("detection needs faster-coco-eval: pip install 'ftsearch[coco]'") from error
+    metric = MeanAveragePrecision(
+        backend="faster_coco_eval", extended_summary=True, max_detection_thresholds=[1, 10, DETECTIONS]
+    )
+    metric.warn_on_many_detections = False
+    return metric
+
+
+def _by_class(found: Mapping[str, Any], place: int) -> dict[str, float]:
+    """Return the measures of one class; ``precision`` is ``(overlaps, recalls, classes, areas, limits)``."""
+    precision, recall = torch.as_tensor(found["precision"]), torch.as_tensor(found["recall"])
+    whole, half, recalled = precision[:, :, place, 0, -1], precision[0, :, place, 0, -1], recall[:, place, 0, -1]
+    named = (("average_precision", whole), ("average_precision_50", half), ("average_recall", recalled))
+    return {name: float(values[values > -1].mean()) for name, values in named if (values > -1).any()}
+
+
+def _hits(told: Mapping[str, Tensor], true: Mapping[str, Tensor]) -> int:
+    """Return how many true boxes are found: the surest box first, one each, overlapping by half, of their class."""
+    if not len(told["labels"]) or not len(true["labels"]):
+        return 0
+    overlaps = box_iou(told["boxes"], true["boxes"])
+    overlaps[told["labels"][:, None] != true["labels"][None]] = 0
+    found = 0
+    for place in told["scores"].argsort(descending=True).tolist():
+        best = int(overlaps[place].argmax())
+        if overlaps[place, best] >= _OVERLAP:
+            overlaps[:, best] = 0
+            found += 1
+    return found

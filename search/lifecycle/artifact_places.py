@@ -1,0 +1,59 @@
+"""Where a study's checkpoints are kept."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from search.artifacts import ArtifactStore, claim_place, clear, find_place, is_place, open_artifact_store
+from search.sampling.blobs import Blobs
+from search.store import DEFAULT_URL, connection, migrate, reading, writing
+from search.store.connection import Engine
+
+
+def study_artifacts(engine: Engine, study: str, address: str, here: str | None = None) -> tuple[ArtifactStore, str]:
+    """Return the shelf of the study's checkpoints and its key; ``address`` is where it shall be if it is new.
+
+    ``here`` is where that shelf is found on this machine.
+    """
+    own = uuid.uuid4().hex
+    found = reading.artifacts_of(engine, study)
+    if found is None:
+        new = open_artifact_store(address, Blobs)
+        claim_place(new, own)
+        found = writing.place_artifacts(engine, study, new.address, own)
+        if found[1] != own:  # another worker was quicker
+            clear(new, own, ())
+    return reached_artifacts(found, address, here), found[1]
+
+
+def reached_artifacts(stored: tuple[str, str], beside: str, here: str | None) -> ArtifactStore:
+    """Return the shelf with this address and key: ``here`` if that is given, else ``beside`` if it is that, else there.
+
+    A folder that was moved or copied together with its store is found beside it; a copy never touches its original.
+    """
+    address, key = stored
+    if here is None and is_place(open_artifact_store(beside, Blobs), key):
+        address = beside
+    artifact_store = open_artifact_store(here or address, Blobs)
+    find_place(artifact_store, key)
+    return artifact_store
+
+
+def default_place(name: str) -> Path:
+    return (Path("runs") / name).absolute()
+
+
+def open_artifacts(name: str, *, storage: str = DEFAULT_URL, artifacts: str | None = None) -> ArtifactStore:
+    """Return where the checkpoints of the study ``name`` are kept: ``get`` gives the bytes of a trial's.
+
+    Raises:
+        NotFoundError: no such study.
+        UserError: they cannot be reached from here.
+    """
+    engine = connection.connect(storage)
+    try:
+        migrate.upgrade(engine)
+        return study_artifacts(engine, name, str(default_place(name)), artifacts)[0]
+    finally:
+        engine.dispose()

@@ -1,0 +1,131 @@
+"""Whether a search's result is real: candidates trained again with fresh seeds, and once more for use.
+
+from search.lifecycle.confirm import confirm_study, refit_study
+
+study = confirm_study("quickstart", top=3, seeds=5)
+refit_study("quickstart", candidate="best", ema=True)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from search.errors import UserError
+from search.lifecycle.retrain import check_counts, check_device, run_trainings, searched_study
+from search.records.study import StudyRecord, TrialRecord
+from search.store import DEFAULT_URL, connection, migrate, reading, repeats, writing
+from search.store.repeats import CONFIRM, Wanted
+from search.trials.observer import Observer
+from search.trials.resampled import fresh_seed
+from search.workers.launchers import Placement
+
+
+def confirm_study(
+    name: str,
+    *,
+    storage: str = DEFAULT_URL,
+    top: int = 3,
+    seeds: int = 5,
+    folds: int = 1,
+    fractions: Sequence[float] = (1.0,),
+    retry: bool = False,
+    only_enter: bool = False,
+    workers: int | None = None,
+    device: str = "auto",
+    data: Path | None = None,
+    artifacts: str | None = None,
+    observer: Observer | None = None,
+    placement: Placement | None = None,
+) -> StudyRecord:
+    """Train the ``top`` best candidates and the plain recipe again with fresh seeds, and return the study with them.
+
+    What has been trained already is kept: asking for more seeds, folds, fractions or candidates adds what is missing.
+    All candidates get the same seeds, folds and draws of labels, so that they are compared in pairs. None of it is a
+    trial: samplers, rankings and counts of the search stay as they are.
+
+    Args:
+        folds: of training and validation images together; 1 keeps the study's own validation images.
+        fractions: shares of the training images, 1 for all.
+        retry: put trainings that failed back into the queue.
+        only_enter: leave the work to workers of the study that are there, or come later.
+        workers, device, data, artifacts, observer, placement: as in ``run_study`` and ``join_study``.
+
+    Raises:
+        UserError: a number without sense, more folds than a class has images, no complete trial.
+        NotFoundError: no such study.
+    """
+    check_counts(top=top, seeds=seeds, folds=folds)
+    shares = _fractions(fractions)
+    check_device(device, placement or Placement())
+    engine = connection.connect(storage)
+    try:
+        migrate.upgrade(engine)
+        study = searched_study(engine, name)
+        _check_folds(study, folds)
+        wanted = list(_confirmations(study, _chosen(study, top), seeds, folds, shares))
+        repeats.add(engine, name, CONFIRM, wanted)
+        own = repeats.name_of(name, CONFIRM)
+        if retry:
+            writing.retry_failed(engine, own)
+        if not only_enter:
+            run_trainings(engine, own, name, storage, workers, device, data, artifacts, observer, placement)
+        return reading.load_study(engine, name, epochs=False)
+    finally:
+        engine.dispose()
+
+
+def _fractions(given: Sequence[float]) -> tuple[float, ...]:
+    wrong = [share for share in given if not 0 < share <= 1]
+    if wrong or not given:
+        got = f"{wrong[0]:g}" if wrong else "none"
+        raise UserError(f"--fractions: a share of the training samples is above 0 and at most 1, got {got}")
+    return tuple(sorted({float(share) for share in given}, reverse=True))
+
+
+def _check_folds(study: StudyRecord, folds: int) -> None:
+    if folds == 1:
+        return
+    counts: Counter[str] = Counter()
+    for split in ("train", "val"):
+        counts.update(study.dataset.counts.get(split, {}))
+    label, least = min(counts.items(), key=lambda item: item[1], default=("", folds))
+    if least < folds:
+        raise UserError(
+            f"--folds {folds}: the class {label!r} has {least} {study.dataset.noun} in training and validation "
+            f"together; at most {least} folds are possible"
+        )
+
+
+def _chosen(study: StudyRecord, top: int) -> list[TrialRecord]:
+    """Return the plain recipe, where there is one, and the ``top`` best trials that are another candidate."""
+    if not study.ranking:
+        raise UserError(
+            f"the study {study.name!r} has no complete trial yet, so there is nothing to confirm; "
+            f"`ftsearch status {study.name}` says how far it is"
+        )
+    baseline = study.baseline
+    chosen = [baseline] if baseline is not None and baseline.candidate is not None else []
+    seen = [trial.candidate for trial in chosen]
+    for trial in study.ranking:
+        if trial.candidate not in seen and not trial.is_baseline:
+            chosen.append(trial)
+            seen.append(trial.candidate)
+        if len(chosen) - (baseline in chosen) == top:
+            break
+    return chosen
+
+
+def _confirmations(
+    study: StudyRecord, trials: Sequence[TrialRecord], seeds: int, folds: int, fractions: Sequence[float]
+) -> Iterator[Wanted]:
+    """Yield every training, seed by seed, so that what is done at any time can be compared in pairs."""
+    study_seed = int(study.spec["study"]["search"]["seed"])
+    for seed in range(1, seeds + 1):
+        for fraction in fractions:
+            for fold in range(1, folds + 1):
+                for trial in trials:
+                    key = {"trial": trial.number, "seed": seed, "fold": fold, "folds": folds, "fraction": fraction}
+                    own = fresh_seed(study_seed, f"{CONFIRM} {seed}")
+                    yield Wanted(key, trial.candidate, trial.words, own, is_baseline=trial.is_baseline)

@@ -1,0 +1,285 @@
+"""The winner of a search as a folder that can be used, handed on and checked without the study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from search.errors import RunError, UserError
+from search.lifecycle.artifact_places import open_artifacts
+from search.lifecycle.open import load_study
+from search.lifecycle.trained_candidate import (
+    BEST,
+    REFIT,
+    Seen,
+    Tell,
+    TrainedCandidate,
+    chosen_refit,
+    chosen_trial,
+    labels_of,
+    load_trained,
+    look,
+)
+from search.model import card
+from search.model import folder as model_folder
+from search.model.folder import FINAL, SELECTED, TRAINED, Check, ModelFacts, Origin, TextFrame
+from search.model.formats import model_format
+from search.model.formats._base import ModelFormat, Signature, example_of
+from search.model.predict import network_in, outputs_of
+from search.records.study import Refit
+from search.runtime.versions import versions
+from search.store import DEFAULT_URL
+from search.tasks import tasks
+from search.tasks._base import Task
+from spaces import backbones
+from spaces.backbones._base import NO_WEIGHTS
+from spaces.candidate import Candidate
+from spaces.errors import SpaceError
+
+_COMPARED = 64
+_SAME = 1e-3
+"""A metric that is farther from the stored one, relative to it and to 1, is told to the user."""
+_FOLDED = 1e-4
+"""Allowed difference, relative to the largest output, when batch norms are folded: each of them rounds otherwise."""
+Calibrate = Callable[[Tensor, Tensor], float]
+"""Validation logits and labels -> temperature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export left behind; ``notes`` is what a user should know of it, a line each."""
+
+    folder: Path
+    facts: ModelFacts
+    notes: tuple[str, ...] = ()
+
+
+def export_study(
+    study: str,
+    *,
+    candidate: str = BEST,
+    formats: Sequence[str] = ("safetensors",),
+    output: str | Path | None = None,
+    fold_bn: bool = False,
+    storage: str = DEFAULT_URL,
+    data: Path | None = None,
+    artifacts: str | None = None,
+    calibrate: Calibrate | None = None,
+    compared: int = _COMPARED,
+    tell: Tell = lambda *_: None,
+) -> Exported:
+    """Write a trained candidate to a folder and return what was written; every file is opened again and compared.
+
+    A model that was in the folder stays as it is until the new one is whole.
+
+    Args:
+        candidate: ``best``, the number of a trial, or ``refit`` for the newest finished refit.
+        formats: any of ``search.model.formats``.
+        output: the folder; ``runs/STUDY/model`` by default.
+        fold_bn: fold batch norms into the layers in front of them.
+        data: where the data lies when it is not where the study file says.
+        artifacts: where the folder of the study's checkpoints is mounted on this machine.
+        calibrate: fits the temperature to validation logits and labels; None leaves it at 1.
+        compared: validation images on which each file is compared; 0 takes all.
+        tell: told how far it is, ``(what, done, total)``.
+
+    Raises:
+        UserError: no such study, trial, checkpoint or format; other data; the folder holds something else.
+        RunError: the network cannot be written in a format, or a file does not compute what the network does.
+    """
+    chosen = {name: model_format(name) for name in dict.fromkeys(formats)}
+    if not chosen:
+        raise UserError("no format to export to; name at least one with --format")
+    record = load_study(study, storage=storage)
+    _check_task(record.task)
+    trial, refit = chosen_refit(record) if candidate == REFIT else (chosen_trial(record, candidate), None)
+    folder = Path(output) if output is not None else Path("runs") / record.name / "model"
+    model_folder.check_target(folder)
+    artifact_store = open_artifacts(record.name, storage=storage, artifacts=artifacts)
+    trained = replace(load_trained(record, trial, artifact_store, data, tell), refit=refit)
+    if refit is not None and calibrate is not None and refit.data != "train":
+        raise UserError("a temperature needs images that were not trained on; refit with `--on train` to have some")
+    seen = look(trained, compared, tell)
+    temperature = 1.0
+    if calibrate is not None:
+        labels = labels_of(trained, seen)
+        temperature = calibrate(seen.outputs, labels) if seen.outputs is not None else 1.0
+    notes = [*_differences(seen.metrics, trained)]
+    if not any(trained.task.difference(right, right, trained.classes).scale for right in seen.expected):
+        notes.append("the network says nothing of the compared inputs: files that say nothing either are taken for it")
+    if fold_bn:
+        count = trained.network.fold()
+        notes += [] if count else ["no batch norm stands right behind a layer: nothing was folded"]
+    facts = replace(_facts(trained, seen), temperature=temperature, folded=fold_bn)
+    with model_folder.replacing(folder) as place:
+        facts = _write(trained, facts, chosen, seen, place, tell)
+    return Exported(folder, facts, tuple(notes))
+
+
+def _check_task(name: str) -> None:
+    task = tasks().get(name)
+    if task is None:
+        raise UserError(f"the task {name!r} is not installed here, so that its model cannot be made again")
+    if type(task).answers is Task.answers and type(task).predicted is Task.predicted:
+        raise UserError(
+            f"models of the task {name} cannot be exported: its file says neither `answers` nor `said`; their weights "
+            "are the checkpoints under the study's folder, safetensors with the candidate in their head"
+        )
+
+
+def _differences(metrics: Mapping[str, float], trained: TrainedCandidate) -> Iterator[str]:
+    """Yield a line for every metric that is not what the search stored: it may have computed in half precision."""
+    if trained.refit is not None:
+        return  # it is measured on the test images, not on these
+    stored = trained.checkpoint.facts["metrics"]
+    device = trained.trial.extras.get("device", "another device")
+    for name, value in metrics.items():
+        if name in stored and abs(value - stored[name]) > _SAME * max(1.0, abs(stored[name])):
+            yield (
+                f"{name} is {value:.4f} here in float32 on the CPU, {stored[name]:.4f} in the search on {device}, "
+                "where `training.precision: auto` may compute in half precision"
+            )
+
+
+def _facts(trained: TrainedCandidate, seen: Seen) -> ModelFacts:
+    record, trial, found, refit = trained.study, trained.trial, trained.checkpoint.facts, trained.refit
+    size = trial.size
+    tested = refit is not None and bool(refit.test)
+    return ModelFacts(
+        name=f"{record.name}-trial-{trial.number}" if refit is None else f"{record.name}-refit-{refit.number}",
+        study=record.name,
+        trial=trial.number if refit is None else None,
+        task=trained.task.name,
+        classes=trained.classes,
+        words=trial.words,
+        backbone=trained.candidate.structure.backbone,
+        weights=_origin(trained),
+        frame=trained.frame,
+        base_size=trained.pretrained.chain.input_size,
+        objective=record.metric,
+        metrics=dict(refit.test) if refit is not None and tested else seen.metrics,
+        stored={} if refit is not None else dict(found["metrics"]),
+        images=sum(record.dataset.counts.get("test", {}).values()) if tested else trained.loader.count,
+        measured_on=_measured_on(refit, trained.texts, tested=tested),
+        dataset=record.dataset.name,
+        dataset_fingerprint=record.dataset.fingerprint,
+        parameters=sum(parameter.numel() for parameter in trained.network.parameters()),
+        flops=size.flops if size else 0,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        files={},
+        checks=(),
+        versions=versions(),
+        outputs=trained.task.outputs,
+        texts=trained.texts,
+        task_options=dict(found.get("task_options", {})),
+        task_facts=dict(found.get("task_facts", {})),
+    )
+
+
+def _measured_on(refit: Refit | None, texts: TextFrame | None, *, tested: bool) -> str:
+    found = SELECTED
+    if refit is not None and tested:
+        found = FINAL if refit.look == 1 else f"{FINAL}, look {refit.look} at them"
+    elif refit is not None and refit.data != "train":
+        found = TRAINED
+    return found if texts is None else found.replace("images", "texts")
+
+
+def _origin(trained: TrainedCandidate) -> Origin:
+    weights: dict[str, Any] = trained.checkpoint.facts["weights"]
+    name = str(weights["name"])
+    if name == NO_WEIGHTS:
+        return Origin(name=name)
+    try:
+        known = backbones.resolve(trained.candidate.structure.backbone).weights
+    except SpaceError:  # its source was there when the network was rebuilt; only the card is poorer
+        known = ()
+    published = next((found for found in known if found.name == name), None)
+    license_name, source = (published.license, published.origin) if published else ("", "")
+    return Origin(name=name, sha256=str(weights["sha256"]), license=license_name, source=source)
+
+
+def _write(
+    trained: TrainedCandidate, facts: ModelFacts, chosen: Mapping[str, ModelFormat], seen: Seen, place: Path, tell: Tell
+) -> ModelFacts:
+    files = {name: known.file_name for name, known in chosen.items()}
+    facts = replace(facts, files=files)
+    task, checks, signature = trained.task, list[Check](), _signature(trained)
+    text = {model_folder.FACTS: facts.to_json(), model_folder.CANDIDATE: _json(trained.candidate)}
+    task.keep(place)
+    graph: nn.Module | None = None
+    for number, (name, known) in enumerate(chosen.items(), 1):
+        tell(f"writing {name}", number, len(chosen))
+        path = place / known.file_name
+        if known.holds == "graph" and graph is None:
+            graph = task.graph(trained.network)
+        network = graph if known.holds == "graph" else trained.network
+        known.write(network, example_of(max(seen.compared, key=len)), path, text, signature)
+        rebuild = partial(network_in, place, facts, trained.candidate)
+        checks.append(_compared(known, known.open(path, rebuild), seen, task, facts))
+    facts = replace(facts, checks=tuple(checks))
+    (place / model_folder.FACTS).write_text(facts.to_json(), "utf-8")
+    (place / model_folder.CANDIDATE).write_text(_json(trained.candidate), "utf-8")
+    told = _told(trained, signature)
+    brought = f", {told['import']}" if told.get("import") else ""
+    snippets = [
+        (known.file_name, known.needs + (brought if known.needs == "torch" else ""), known.snippet(told))
+        for known in chosen.values()
+    ]
+    (place / model_folder.CARD).write_text(card.card(facts, task.hub_task, snippets, task.means), "utf-8")
+    return facts
+
+
+def _signature(trained: TrainedCandidate) -> Signature:
+    task, shape = trained.task, trained.network.input_shape
+    most = (None, *shape)[: len(task.varying)]
+    return Signature(task.varying, most, task.output_names)
+
+
+def _told(trained: TrainedCandidate, signature: Signature) -> dict[str, str]:
+    """Return what the snippets of the card are made of."""
+    told = {"shape": ", ".join(map(str, trained.network.input_shape)), "outputs": ", ".join(signature.outputs)}
+    if trained.texts is not None:
+        most = f"any number of texts, 2 to {trained.texts.length} tokens"
+        told |= {"reads": "tokens", "dtype": "int64", "free": most}
+        told |= {"text": '("A text.", "Another.")'} if trained.texts.pairs else {}
+        told |= {"text": '["Some", "words"]'} if trained.texts.words else {}
+    if trained.task.tells == "boxes":
+        told["import"] = "torchvision"
+    return told
+
+
+def _compared(known: ModelFormat, opened: nn.Module, seen: Seen, task: Task, facts: ModelFacts) -> Check:
+    """Return how the file compares with the network, run on one input, then on batches of others.
+
+    Raises:
+        RunError: they differ by more than rounding.
+    """
+    pairs = zip(seen.compared, seen.expected, strict=True)
+    gaps = [task.difference(task.read(outputs_of(opened, inputs)), right, facts.classes) for inputs, right in pairs]
+    allowed = max(known.tolerance, _FOLDED if facts.folded else 0.0)
+    difference = max(gap.largest for gap in gaps) / max(*(gap.scale for gap in gaps), 1e-12)
+    if not difference <= allowed:
+        raise RunError(
+            f"{known.file_name} does not compute what the network does: outputs differ by {difference:.1e} of the "
+            f"largest, {allowed:.0e} is allowed; nothing was written; leave the format {known.name} out and report this"
+        )
+    return Check(
+        format=known.name,
+        file=known.file_name,
+        images=seen.count,
+        difference=difference,
+        allowed=allowed,
+        agreeing=sum(gap.agreeing for gap in gaps),
+    )
+
+
+def _json(candidate: Candidate) -> str:
+    return json.dumps(candidate.to_json(), indent=2, ensure_ascii=False) + "\n"

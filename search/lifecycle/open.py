@@ -1,0 +1,81 @@
+"""Studies opened: from a file, a mapping or the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from search.errors import UserError
+from search.records.study import StudyRecord
+from search.runtime import few_labels, int8_accuracy
+from search.runtime.several_backbones import open_runtimes
+from search.runtime.study_runtime import StudyRuntime
+from search.spec.load import from_data, load_spec, parse_spec
+from search.spec.study_spec import StudySpec
+from search.store import DEFAULT_URL, connection, migrate, reading
+
+
+def open_study(study: str | Path | Mapping[str, Any], *, device: str = "auto") -> StudyRuntime:
+    """Return the study's runtime: data checked, backbone and decisions found; nothing is trained or stored."""
+    return checked_runtime(read_study(study), device)
+
+
+def stored_spec(stored: StudyRecord, data: Path | None = None) -> StudySpec:
+    """Return the study file of a study in the store; ``data`` is where its data lies when that is elsewhere here."""
+    plain = dict(stored.spec["study"])
+    if data is not None:
+        if "path" not in plain["data"]:
+            raise UserError(f"--data: data of the format {plain['data']['format']} lie in no folder; leave it out")
+        plain["data"] = {**plain["data"], "path": str(data.absolute())}
+    return from_data(plain, text=stored.spec_text, base=Path(stored.spec["base"]))
+
+
+def load_study(name: str, *, storage: str = DEFAULT_URL) -> StudyRecord:
+    """Return the study ``name`` with all its trials and their curves.
+
+    Raises:
+        NotFoundError: no such study; suggests the nearest name.
+    """
+    engine = connection.connect(storage)
+    try:
+        migrate.upgrade(engine)
+        return reading.load_study(engine, name)
+    finally:
+        engine.dispose()
+
+
+def writable(folder: Path) -> Path:
+    """Return ``folder``, made if need be.
+
+    Raises:
+        UserError: it cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink(missing_ok=True)  # another worker of this folder may have been quicker
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the output folder {folder}: {error.strerror}; choose another folder"
+        ) from error
+    return folder
+
+
+def read_study(study: str | Path | Mapping[str, Any]) -> StudySpec:
+    if isinstance(study, Mapping):
+        import yaml  # noqa: PLC0415  # only for studies given as data
+
+        return parse_spec(yaml.safe_dump(dict(study), sort_keys=False))
+    return load_spec(study)
+
+
+def checked_runtime(spec: StudySpec, device: str) -> StudyRuntime:
+    try:
+        runtime = open_runtimes(spec, device)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    few_labels.check(runtime)
+    int8_accuracy.check(runtime)
+    return runtime

@@ -1,0 +1,102 @@
+"""A candidate trained for use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search.errors import NotFoundError, UserError
+from search.lifecycle.retrain import check_counts, check_device, run_trainings, searched_study
+from search.records.study import Json, Refit, StudyRecord
+from search.runtime.several_backbones import open_runtimes
+from search.spec.candidates import read_candidate
+from search.spec.load import from_data
+from search.store import DEFAULT_URL, connection, migrate, reading, repeats, writing
+from search.store.repeats import REFIT, Wanted
+from search.trials.observer import Observer
+from search.trials.refit import DATA, JOINED
+from search.trials.resampled import fresh_seed
+from search.workers.launchers import Placement
+from spaces.candidate import Candidate
+
+LONGER = 2
+"""A refit trains so many times as many epochs as a trial may, if nobody says how many."""
+
+
+def refit_study(
+    name: str,
+    *,
+    storage: str = DEFAULT_URL,
+    candidate: str = "best",
+    on: str = JOINED,
+    epochs: int | None = None,
+    ema: bool = False,
+    tta: bool = False,
+    device: str = "auto",
+    data: Path | None = None,
+    artifacts: str | None = None,
+    observer: Observer | None = None,
+) -> tuple[StudyRecord, Refit]:
+    """Train one candidate for use, score it once on the test images, and return the study and what came of it.
+
+    The same refit is trained once: asking again gives what is stored. Another one looks at the test images again,
+    which is counted.
+
+    Args:
+        candidate: ``best``, the number of a trial, or a file with a candidate's JSON.
+        on: ``train+val``, or ``train``: then validation chooses the best epoch.
+        epochs: twice the study's by default.
+        ema: keep an exponential moving average of the weights; ``tta``: average predictions over views of an image.
+
+    Raises:
+        UserError: no such candidate, or one of another backbone.
+        NotFoundError: no such study or trial.
+    """
+    if on not in DATA:
+        raise UserError(f"--on: expected {' or '.join(DATA)}, got {on!r}")
+    if epochs is not None:
+        check_counts(epochs=epochs)
+    check_device(device, Placement())
+    engine = connection.connect(storage)
+    try:
+        migrate.upgrade(engine)
+        study = searched_study(engine, name)
+        trial, plain, words = _candidate(study, candidate)
+        plan = dict(study.spec["study"])
+        seed = fresh_seed(int(plan["search"]["seed"]), REFIT)
+        count = LONGER * int(plan["training"]["epochs"]) if epochs is None else epochs
+        key = {"trial": trial, "data": on, "epochs": count, "ema": ema, "tta": tta}
+        key["candidate"] = Candidate.from_json(plain).fingerprint
+        repeats.add(engine, name, REFIT, [Wanted(key, plain, words, seed)])
+        own = repeats.name_of(name, REFIT)
+        number = repeats.number_of(engine, own, key)
+        writing.retry_failed(engine, own, [number])
+        run_trainings(engine, own, name, storage, 1, device, data, artifacts, observer, None)
+        study = reading.load_study(engine, name, epochs=False)
+        return study, next(refit for refit in study.refits if refit.number == number)
+    finally:
+        engine.dispose()
+
+
+def _candidate(study: StudyRecord, wanted: str) -> tuple[int | None, Json, str]:
+    """Return the trial's number, the candidate and its words; no number for one from a file.
+
+    Raises:
+        UserError, SpaceError: there is none, or it is of another backbone or input size.
+    """
+    if wanted != "best" and not wanted.isdigit():
+        if not wanted.endswith(".json") and not Path(wanted).exists():
+            raise UserError(f"--candidate: expected best, the number of a trial or a candidate's file, got {wanted!r}")
+        plain = read_candidate(Path(wanted))
+        spec = from_data(study.spec["study"], text=study.spec_text, base=Path(study.spec["base"]))
+        space = open_runtimes(spec, "cpu").space
+        candidate = Candidate.from_json(plain)
+        space.check(candidate)
+        return None, plain, space.words(candidate)
+    trial = study.best if wanted == "best" else next((one for one in study.trials if str(one.number) == wanted), None)
+    if trial is None and wanted == "best":
+        raise UserError(f"the study {study.name!r} has no complete trial yet; name a trial or a candidate's file")
+    if trial is None:
+        raise NotFoundError(f"no trial {wanted} in the study {study.name!r}; it has {len(study.trials)}, from 0 on")
+    if trial.candidate is None:
+        raise UserError(f"trial {trial.number} of {study.name!r} has no candidate: it ended before it was given one")
+    return trial.number, trial.candidate, trial.words

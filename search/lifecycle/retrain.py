@@ -1,0 +1,81 @@
+"""What confirmations and refits share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search.errors import UserError
+from search.lifecycle.open import writable
+from search.lifecycle.run import join_study
+from search.records.study import StudyRecord
+from search.store import reading
+from search.store.connection import Engine
+from search.training.precision import device_of
+from search.trials.observer import Observer, Silent
+from search.workers import launchers
+from search.workers.launchers import LaunchPlan, Placement
+from search.workers.shutdown import StopSignal, obeying_signals
+
+
+def check_counts(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 1:
+            raise UserError(f"--{name} must be at least 1, got {number}")
+
+
+def check_device(device: str, where: Placement) -> None:
+    """Refuse a device or launcher that is not there before anything is entered that others would train."""
+    if launchers.launcher_of(where.launcher).name == "local":
+        try:
+            device_of(device)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+
+def searched_study(engine: Engine, name: str) -> StudyRecord:
+    """Return the study ``name`` without curves, if it is a search."""
+    study = reading.load_study(engine, name, epochs=False)
+    if study.parent:
+        raise UserError(f"{name!r} holds trainings of the study {study.parent!r}; name that study")
+    return study
+
+
+def run_trainings(
+    engine: Engine,
+    own: str,
+    name: str,
+    storage: str,
+    workers: int | None,
+    device: str,
+    data: Path | None,
+    artifacts: str | None,
+    observer: Observer | None,
+    placement: Placement | None,
+) -> None:
+    """Work on the trainings called ``own`` of the study ``name`` until all are done, or until told to leave."""
+    progress = reading.progress(engine, own)
+    if not progress.unfinished:
+        return
+    study = reading.load_study(engine, name, trials=False)
+    watching = observer or Silent()
+    watching.study_opened(study.metric, maximize=study.maximize, progress=progress)
+    where = placement or Placement()
+    folder = writable(Path("runs") / name)
+    count = workers or launchers.default_count(where, device)
+    if count == 1 and where.launcher == "local":
+        join_study(
+            own,
+            storage=storage,
+            device=device,
+            data=data,
+            folder=folder,
+            observer=watching,
+            artifacts=artifacts,
+            proxy=where.proxy,
+        )
+        return
+    stop_signal = StopSignal()
+    with obeying_signals(stop_signal):
+        launchers.run_workers(
+            LaunchPlan(own, storage, folder, device, where, data), count, engine, watching, stop_signal
+        )

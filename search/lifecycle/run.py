@@ -1,0 +1,242 @@
+"""Studies created or continued, and joined by further workers."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from search.artifacts import ArtifactStore
+from search.errors import NotFoundError
+from search.lifecycle.artifact_places import study_artifacts
+from search.lifecycle.open import checked_runtime, read_study, stored_spec, writable
+from search.records.study import StudyRecord, TrialRecord
+from search.report import page
+from search.runtime.study_record import study_record
+from search.runtime.study_runtime import StudyRuntime
+from search.spec.study_spec import StudySpec
+from search.store import DEFAULT_URL, connection, migrate, reading, repeats, writing
+from search.store.connection import Engine, Patience
+from search.trials.observer import Observer, Silent
+from search.workers import launchers, retraining
+from search.workers.launchers import LaunchPlan, Placement
+from search.workers.shutdown import PARENT_VARIABLE, StopSignal, obeying_signals
+from search.workers.worker import open_context, work
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """What a run left behind.
+
+    Attributes:
+        study: the whole study with all its trials, earlier runs' included.
+        report: path of the HTML report; None when none was asked for.
+        stopped: why the run ended before the study had all its trials; empty when it has.
+    """
+
+    study: StudyRecord
+    report: Path | None
+    stopped: str = ""
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The complete trial with the best objective."""
+        return self.study.best
+
+    @property
+    def gain(self) -> float | None:
+        """How much better the best trial is than the plain recipe, positive when it is; None without both."""
+        best, baseline = self.study.best, self.study.baseline
+        if best is None or baseline is None or best.value is None or baseline.value is None:
+            return None
+        return best.value - baseline.value if self.study.maximize else baseline.value - best.value
+
+
+def run_study(
+    study: str | Path | Mapping[str, Any],
+    *,
+    storage: str = DEFAULT_URL,
+    trials: int | None = None,
+    timeout_s: float | None = None,
+    workers: int | None = None,
+    device: str = "auto",
+    observer: Observer | None = None,
+    report: bool = True,
+    folder: str | Path = "runs",
+    artifacts: str | None = None,
+    placement: Placement | None = None,
+) -> StudyResult:
+    """Create the study, or continue it, and run trials until it has as many as it shall have.
+
+    Args:
+        study: path of a study file, or its content as a mapping.
+        storage: SQLAlchemy URL of the database.
+        trials: how many trials the study shall have in the end; the study file's number by default.
+        timeout_s: seconds after which no further trial starts.
+        workers: processes; 1 runs trials in this one. By default as many as this machine has GPUs, at least 1.
+        observer: told of trials and epochs as they happen.
+        folder: where logs and the report go, one folder a study, and checkpoints too unless ``artifacts``.
+        artifacts: where a new study's checkpoints go: a folder that all workers reach, or ``s3://BUCKET/PREFIX``.
+        placement: which launcher runs workers, and how.
+
+    Raises:
+        UserError, SpaceError: the input is wrong; nothing was trained.
+        ConflictError: the name belongs to a study of other data or another space.
+    """
+    spec = read_study(study)
+    if trials is not None:
+        spec = replace(spec, search=replace(spec.search, trials=trials))
+    seconds = timeout_s if timeout_s is not None else spec.search.timeout
+    watching = observer or Silent()
+    stop_signal = StopSignal()
+    engine = connection.connect(storage, Patience(spec.faults.database_timeout, stop_signal))
+    try:
+        migrate.upgrade(engine)
+        place = writable(Path(folder) / spec.name)
+        runtime = replace(checked_runtime(spec, device), progress=watching.preparing)
+        writing.create_study(engine, study_record(runtime))
+        artifact_store, key = study_artifacts(engine, spec.name, artifacts or str(place.absolute()))
+        progress = reading.progress(engine, spec.name)
+        watching.study_opened(spec.objective, maximize=spec.maximize, progress=progress)
+        stop_signal.deadline = time.monotonic() + seconds if seconds else None
+        where = placement or Placement()
+        count = workers or launchers.default_count(where, device)
+        with obeying_signals(stop_signal):
+            if count == 1 and where.launcher == "local":
+                _work_here(runtime, engine, storage, place, watching, stop_signal, artifact_store, key, where.proxy)
+            else:
+                runtime.decode()
+                launch_plan = LaunchPlan(spec.name, storage, place, device, where, data=_data_of(spec))
+                launchers.run_workers(launch_plan, count, engine, watching, stop_signal)
+        record = reading.load_study(engine, spec.name)
+        path = page.write((record,), place / "report.html") if report else None
+        return StudyResult(record, path, _why_stopped(record, spec, stop_signal))
+    finally:
+        engine.dispose()
+
+
+def join_study(
+    name: str,
+    *,
+    storage: str = DEFAULT_URL,
+    device: str = "auto",
+    data: Path | None = None,
+    folder: Path | None = None,
+    observer: Observer | None = None,
+    artifacts: str | None = None,
+    proxy: str | None = None,
+    lease_s: float | None = None,
+    idle_exit_s: float = 0.0,
+) -> None:
+    """Work for a study that is in the store already, until it has all its trials.
+
+    Study file, data fingerprint and the place of the checkpoints come from the store.
+
+    Args:
+        data: where the data lies on this machine when it is not where the study file says.
+        folder: where logs go; ``runs/STUDY`` by default.
+        artifacts: where the folder of the study's checkpoints is mounted on this machine.
+        proxy: ``grpc://HOST:PORT`` of a proxy through which Optuna's part of the store is reached.
+        lease_s: seconds after which this worker's trials are taken over when it has gone silent.
+        idle_exit_s: seconds for which the worker waits for the study to be there, and for new trials at its end.
+
+    Raises:
+        NotFoundError: no such study.
+        ConflictError: the data found here is not the study's.
+        UserError: the study's checkpoints cannot be reached from here.
+    """
+    parent = os.environ.get(PARENT_VARIABLE)
+    stop_signal = StopSignal(parent=int(parent) if parent else None)
+    patience = Patience(leave=stop_signal)
+    with obeying_signals(stop_signal):
+        engine = connection.connect(storage, patience, wait=idle_exit_s > 0)
+        try:
+            migrate.upgrade(engine)
+            stored = _awaited(engine, name, idle_exit_s, stop_signal)
+            if stored is None:
+                return
+            spec = stored_spec(stored, data)
+            if lease_s is not None:
+                spec = replace(spec, faults=replace(spec.faults, lease=lease_s))
+            patience.seconds = spec.faults.database_timeout
+            place = writable(folder or Path("runs") / spec.name)
+            artifact_store, key = study_artifacts(engine, spec.name, str(place.absolute()), artifacts)
+            runtime = checked_runtime(spec, device)
+            writing.check_same(engine, study_record(runtime))
+            watching = observer or Silent()
+            _work_here(
+                runtime,
+                engine,
+                storage,
+                place,
+                watching,
+                stop_signal,
+                artifact_store,
+                key,
+                proxy,
+                idle_exit_s,
+                name=name,
+            )
+        finally:
+            engine.dispose()
+
+
+def _work_here(
+    runtime: StudyRuntime,
+    engine: Engine,
+    storage: str,
+    place: Path,
+    observer: Observer,
+    stop_signal: StopSignal,
+    artifact_store: ArtifactStore,
+    key: str,
+    proxy: str | None,
+    idle_exit_s: float = 0.0,
+    *,
+    name: str = "",
+) -> None:
+    """Run the trials of the runtime's study; if ``name`` is of its confirmations or refits, those instead."""
+    opened = open_context(
+        runtime, engine, storage, place, observer, stop_signal, artifact_store=artifact_store, key=key, proxy=proxy
+    )
+    with opened as context:
+        again = repeats.parent_of(engine, name) if name else None
+        if again is not None:
+            retraining.work_for(context, stop_signal, name, again[1], idle_exit_s)
+        else:
+            work(context, stop_signal, idle_exit_s=idle_exit_s, aside=lambda: retraining.help_out(context, stop_signal))
+
+
+def _awaited(engine: Engine, name: str, patience_s: float, stop_signal: StopSignal) -> StudyRecord | None:
+    """Return the study ``name``, waiting until somebody has created it; None when told to leave meanwhile."""
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            return reading.load_study(engine, name, trials=False)
+        except NotFoundError:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(min(1.0, patience_s))
+        if stop_signal():
+            return None
+
+
+def _data_of(spec: StudySpec) -> Path | None:
+    """Return where the data lies when it has a path: workers of another study file's folder need it whole."""
+    path = getattr(spec.data, "path", None)
+    return None if path is None else (spec.base / Path(str(path)).expanduser()).absolute()
+
+
+def _why_stopped(study: StudyRecord, spec: StudySpec, stop_signal: StopSignal) -> str:
+    finished = sum(trial.state.is_finished for trial in study.trials)
+    if finished >= study.target:
+        return ""
+    if stop_signal.reason:
+        return stop_signal.reason
+    spent = sum(trial.seconds for trial in study.trials)
+    if spec.search.budget and spec.search.budget.gpu_seconds and spent >= spec.search.budget.gpu_seconds:
+        return f"the budget of {spec.search.budget.gpu_seconds:g} s is spent ({finished} trials took {spent:.0f} s)"
+    return "the time is up" if stop_signal.is_time_up else "workers ended early"

@@ -1,0 +1,300 @@
+"""A trained candidate, made anew from its checkpoint, and what it gives for its study's validation samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from search.artifacts import ArtifactStore
+from search.data import augment
+from search.data.assembly import cache_folder
+from search.data.formats import formats
+from search.data.image_loader import Request
+from search.data.loader import Loader
+from search.data.sample import Dataset, Split
+from search.data.texts import Text
+from search.errors import ConflictError, NotFoundError, TrialError, UserError
+from search.lifecycle.open import stored_spec
+from search.model.folder import FITS, Frame, TextFrame
+from search.model.inputs import transform_of
+from search.model.predict import outputs_of, rebuilt
+from search.records.study import Refit, StudyRecord, TrialRecord
+from search.spec.study_spec import StudySpec
+from search.tasks import tasks
+from search.tasks._base import Task
+from search.tasks._texts import TOKENIZER, Texts
+from search.training import checkpoint
+from search.training.checkpoint import Checkpoint
+from spaces import backbones
+from spaces.backbones._base import Preprocessing, Pretrained
+from spaces.candidate import Candidate
+from spaces.networks.plain import Plain, blank
+
+BEST, REFIT = "best", "refit"
+Tell = Callable[[str, int, int], None]
+_BATCH = 32
+_GROUP = 16
+_SAME_INPUT = 1e-4
+"""Largest difference of a prepared image from the one that validation saw."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedCandidate:
+    """A network with what is known of it; ``trial`` is whose candidate it is when it comes from a ``refit``."""
+
+    study: StudyRecord
+    trial: TrialRecord
+    candidate: Candidate
+    checkpoint: Checkpoint
+    task: Task
+    pretrained: Pretrained
+    network: Plain
+    loader: Loader
+    frame: Frame | None
+    texts: TextFrame | None = None
+    refit: Refit | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, or of the numbers that are predicted."""
+        return tuple(self.checkpoint.facts["classes"])
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the network gives for the validation samples, and some of the inputs to compare files on.
+
+    Attributes:
+        outputs: for all samples ``(N, outputs)``; None where it gives no single vector a sample.
+        targets: of all samples, batch by batch, where each is one number.
+        compared: batches of inputs, the first of one alone; ``expected`` what the network gives for each.
+    """
+
+    outputs: Tensor | None
+    targets: list[Tensor]
+    metrics: Mapping[str, float]
+    compared: list[Tensor]
+    expected: list[Any]
+
+    @property
+    def count(self) -> int:
+        """How many inputs are compared."""
+        return sum(map(len, self.compared))
+
+
+def chosen_refit(record: StudyRecord) -> tuple[TrialRecord, Refit]:
+    """Return the study's newest finished refit, and the trial whose candidate it trained, with the refit's weights.
+
+    Raises:
+        NotFoundError: none has finished.
+    """
+    done = [refit for refit in record.refits if refit.checkpoint]
+    if not done:
+        raise NotFoundError(f"the study {record.name!r} has no finished refit; make one with `ftsearch refit`")
+    refit = done[-1]
+    trial = next((trial for trial in record.trials if trial.number == refit.trial), TrialRecord(-1, refit.state))
+    trained = replace(trial, candidate=refit.candidate, words=refit.words, checkpoint=refit.checkpoint)
+    return trained, refit
+
+
+def chosen_trial(record: StudyRecord, wanted: str) -> TrialRecord:
+    """Return the trial meant by ``best`` or a number, whose weights were kept.
+
+    Raises:
+        NotFoundError: no such trial, or none is complete.
+        UserError: it is no number, or the trial's weights were not kept.
+    """
+    kept = [trial.number for trial in record.ranking if trial.checkpoint]
+    there = f"trials with weights: {', '.join(map(str, kept))}" if kept else "no trial has any"
+    if wanted == BEST:
+        trial = record.best
+        if trial is None:
+            raise NotFoundError(f"the study {record.name!r} has no complete trial yet; run it with `ftsearch run`")
+    else:
+        number = int(wanted) if wanted.isdecimal() else None
+        if number is None:
+            raise UserError(f"--candidate: expected best, refit or the number of a trial, got {wanted!r}")
+        trial = next((trial for trial in record.trials if trial.number == number), None)
+        if trial is None:
+            raise NotFoundError(f"the study {record.name!r} has no trial {number}; {there}")
+    if not trial.checkpoint:
+        raise UserError(
+            f"trial {trial.number} of {record.name!r} ({trial.state}) has no weights: only the best complete trials "
+            f"keep theirs (`keep_checkpoints`); {there}"
+        )
+    return trial
+
+
+def _checkpoint(record: StudyRecord, trial: TrialRecord, artifact_store: ArtifactStore) -> Checkpoint:
+    try:
+        return checkpoint.get(artifact_store, str(trial.checkpoint))
+    except TrialError as error:
+        whose = f"trial {trial.number}" if str(trial.checkpoint).startswith("trial") else "the refit"
+        raise UserError(
+            f"the weights of {whose} of {record.name!r} are gone: {error}; name another with --candidate, or train it "
+            f"again with `ftsearch refit {record.name}`"
+        ) from error
+
+
+def load_trained(
+    record: StudyRecord, trial: TrialRecord, artifact_store: ArtifactStore, data: Path | None, tell: Tell
+) -> TrainedCandidate:
+    """Return the network of ``trial`` with its weights, and the validation samples of its study.
+
+    Args:
+        shelf: where the study's checkpoints are.
+        data: where its data lies when it is not where the study file says.
+
+    Raises:
+        UserError: the checkpoint is gone or damaged, or the data.
+        ConflictError: the data is not the study's.
+    """
+    kept = _checkpoint(record, trial, artifact_store)
+    facts, spec = kept.facts, stored_spec(record, data)
+    dataset = _dataset(record, spec, data)
+    candidate = Candidate.from_json(facts["candidate"])
+    size = candidate.structure.input_size
+    height, width = (record.identity or {}).get("input_size") or size
+    bare = blank(candidate, (height, width))
+    pretrained = replace(bare, preprocessing=_expected(candidate, str(facts["weights"]["name"])))
+    task = tasks()[spec.task].bind(spec.task_options, dataset, pretrained)
+    network = rebuilt(candidate, pretrained, task, len(dataset.classes), kept.tensors, folded=False)
+    request = Request(
+        dataset=dataset,
+        split=Split.VAL,
+        size=size,
+        expected=pretrained.preprocessing,
+        batch_size=_BATCH,
+        device=torch.device("cpu"),
+        seed=0,
+        augmentation=augment.preset("none", flip=False),
+        mix=None,
+        folder=cache_folder() / "decoded" if spec.training.cache else None,
+        kept={},
+        progress=tell,
+    )
+    loader = task.batches(request)
+    frame = _frame(task, facts, dataset, loader, pretrained.preprocessing)
+    texts = _texts(task, spec, dataset, size[1])
+    return TrainedCandidate(record, trial, candidate, kept, task, pretrained, network, loader, frame, texts)
+
+
+def _expected(candidate: Candidate, weights: str) -> Preprocessing:
+    """Return what the pretrained weights expect of images, as the search took it."""
+    backbone = backbones.resolve(candidate.structure.backbone)
+    found = (known.preprocessing for known in backbone.weights if known.name == weights)
+    return next(found, backbone.preprocessing)
+
+
+def _texts(task: Task, spec: StudySpec, dataset: Dataset, length: int) -> TextFrame | None:
+    """Return how plain texts are prepared; None where the task takes none."""
+    if not isinstance(task, Texts):
+        return None
+    inputs = [sample.input for sample in dataset.of(Split.VAL)]
+    columns = [getattr(spec.data, name, None) or "" for name in ("text_column", "pair_column")]
+    return TextFrame(
+        length=length,
+        folder=TOKENIZER,
+        pairs=any(isinstance(text, Text) and text.pair is not None for text in inputs),
+        words=task.words,
+        padding=task.padding,
+        segments=task.segments,
+        text_column=getattr(spec.data, "words_column", columns[0]),
+        pair_column=columns[1],
+        word_column=getattr(spec.data, "word_column", 0),
+    )
+
+
+def _frame(
+    task: Task, facts: Mapping[str, Any], dataset: Dataset, loader: Loader, preprocessing: Preprocessing
+) -> Frame | None:
+    """Return how plain images are prepared; None where that does not give what validation saw."""
+    samples = dataset.of(Split.VAL)
+    first = samples[0].input.open()
+    if task.reads != "images" or not isinstance(first, Image.Image):
+        return None
+    expected = facts["preprocessing"]
+    height, width = expected["size"]
+    fit = FITS.get(task.frame(Split.VAL, (height, width), preprocessing).fit)
+    if fit is None:
+        return None  # a frame of somebody else
+    frame = Frame(
+        fit=fit,
+        size=(height, width),
+        resize=tuple(expected["resize"]),
+        mean=tuple(expected["mean"]),
+        std=tuple(expected["std"]),
+        interpolation=expected["interpolation"],
+        levels=getattr(samples[0].input, "levels", None),
+    )
+    seen = loader.inputs(torch.arange(1), 1)[0]
+    found = transform_of(frame)(first)
+    alike = found.shape == seen.shape and float((found - seen).abs().max()) < _SAME_INPUT
+    return frame if alike else None
+
+
+def _dataset(record: StudyRecord, spec: StudySpec, data: Path | None) -> Dataset:
+    try:
+        dataset = formats()[spec.data_format].read(spec.data, spec.base)
+    except UserError as error:
+        hint = "" if data is not None else "; say with --data where the study's data lies now"
+        raise UserError(f"{error}{hint}") from error
+    if dataset.fingerprint != record.dataset.fingerprint:
+        raise ConflictError(
+            f"the data is not what {record.name!r} was searched on (fingerprint {dataset.fingerprint[:12]}, the "
+            f"study's is {record.dataset.fingerprint[:12]}); bring it back, or say with --data where it lies"
+        )
+    return dataset
+
+
+def look(trained: TrainedCandidate, compared: int, tell: Tell) -> Seen:
+    """Run the network on all validation samples; of these compare ``compared``, evenly spread, 0 for all."""
+    total, seen, task = trained.loader.count, 0, trained.task
+    evaluator = task.evaluator(trained.classes, torch.device("cpu"))
+    outputs: list[Tensor] | None = []
+    found_targets: list[Tensor] = []
+    for inputs, targets in trained.loader.epoch(1):
+        found = task.read(outputs_of(trained.network, inputs))
+        evaluator.update(found, targets)
+        if outputs is not None and isinstance(found, Tensor) and found.ndim == 2:
+            outputs.append(found)
+        else:
+            outputs = None  # masks, boxes and tags of all samples would fill the memory
+        if isinstance(targets, Tensor) and targets.ndim == 1:
+            found_targets.append(targets)
+        seen += len(inputs)
+        tell("running validation samples", seen, total)
+    groups = _spread(total, compared)
+    chosen = [trained.loader.inputs(group, 1).clone() for group in groups]
+    expected = [task.read(outputs_of(trained.network, inputs)) for inputs in chosen]
+    metrics = dict(evaluator.compute())
+    return Seen(torch.cat(outputs) if outputs else None, found_targets, metrics, chosen, expected)
+
+
+def _spread(total: int, wanted: int) -> list[Tensor]:
+    """Return the numbers of ``wanted`` of ``total`` samples, evenly spread, in batches; the first of one alone."""
+    count = total if wanted <= 0 else min(wanted, total)
+    places = sorted({round(place * (total - 1) / max(count - 1, 1)) for place in range(count)})
+    numbers = torch.tensor(places)
+    return [numbers[:1], *(part for part in numbers[1:].split(_GROUP) if len(part))]  # type: ignore[no-untyped-call]
+
+
+def labels_of(trained: TrainedCandidate, seen: Seen) -> Tensor:
+    """Return the class of every validation sample.
+
+    Raises:
+        UserError: the task is of another kind: a temperature is fitted to one class a sample.
+    """
+    count = sum(map(len, seen.targets))
+    is_classes = all(not part.is_floating_point() for part in seen.targets)
+    if trained.task.outputs != "classes" or seen.outputs is None or not is_classes or count < len(seen.outputs):
+        raise UserError(
+            f"a temperature is fitted to one class a sample; the task {trained.task.name} has other targets"
+        )
+    return torch.cat(seen.targets)

@@ -1,0 +1,1 @@
+"""A study before it exists: data looked at, a study file drafted, candidates suggested."""

@@ -1,0 +1,179 @@
+"""First candidates for a new data set: what was good on the most similar data of all studies in a store."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import yaml
+
+from search.data.formats import formats
+from search.data.formats._base import Format
+from search.errors import DataError, UserError
+from search.records.dataset_similarity import Traits, distance, traits, traits_of
+from search.records.study import DatasetRecord, Json, StudyRecord, TrialRecord
+from search.report.confirmed import confirmed
+from search.runtime.study_record import dataset_record
+from search.spec.load import format_of
+from search.store import reading
+from search.store.connection import Engine
+from search.tasks import tasks
+from spaces.candidate import Candidate
+from spaces.errors import CandidateError
+
+EACH = 3
+"""Candidates that one study may give: the nearest one is not the only one that may be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """One candidate that was good on similar data.
+
+    Attributes:
+        study, trial: where it comes from; ``apart`` is how unlike the data are there, 0 for alike.
+        value: its objective there, ``gain`` how much better than the plain recipe that was; ``confirmed`` says whether
+            these are means over fresh seeds.
+    """
+
+    study: str
+    trial: int
+    candidate: Candidate
+    words: str
+    apart: float
+    metric: str
+    value: float
+    gain: float | None
+    confirmed: bool
+
+
+def describe(folder: Path, task: str) -> tuple[DatasetRecord, Traits, Format, Path]:
+    """Return what can be known of the data in ``folder`` (or table) without training: the record, its traits.
+
+    Raises:
+        DataError: it cannot be read.
+        UserError: no such task.
+    """
+    if task not in tasks():
+        raise UserError(f"--task: expected one of {', '.join(tasks())}, got {task!r}")
+    path = folder.absolute()
+    if not path.exists():
+        raise DataError(f"there is no folder and no table {path}; give the one that holds the new data")
+    name = format_of(str(path), task)
+    kind = formats()[name]
+    known = {"path": str(path), "on_error": "skip"}
+    wanted = {field.name: known[field.name] for field in fields(kind.options) if field.name in known}
+    if "path" not in wanted:
+        raise UserError(f"the task {task} reads {name}, which has no path; nothing is known of {path}")
+    dataset = kind.read(kind.options(**wanted), Path.cwd())
+    record = dataset_record(dataset, tasks()[task])
+    return record, traits(task, record), kind, path
+
+
+def suggest(
+    engine: Engine, own: Traits, count: int = 5, *, backbone: str | None = None, leave_out: Sequence[str] = ()
+) -> list[Suggestion]:
+    """Return up to ``count`` different candidates, of the nearest studies first, each study's best first.
+
+    A study gives ``EACH`` at most, as long as others have any; where its candidates were confirmed with fresh seeds,
+    their means decide which is best. The plain recipe is none: every study begins with it.
+
+    Args:
+        backbone: only studies of this one, as ``StudyRecord.backbone`` names it.
+        leave_out: names of studies that are not asked.
+
+    Raises:
+        UserError: the store has no study of the task with a complete trial.
+    """
+    studies = [
+        reading.load_study(engine, summary.name, epochs=False)
+        for summary in reading.list_studies(engine)
+        if summary.name not in leave_out and backbone in (None, summary.backbone)
+    ]
+    near = sorted(((distance(own, traits_of(study)), study) for study in studies), key=lambda item: item[0])
+    offers = [list(_best(study, apart)) for apart, study in near if math.isfinite(apart)]
+    offers = [offer for offer in offers if offer]
+    if not offers:
+        what = f"of the task {own.task}" + (f" with the backbone {backbone}" if backbone else "")
+        raise UserError(f"no study {what} in this store has a complete trial yet, so there is nothing to learn from")
+    ordered = [one for offer in offers for one in offer[:EACH]] + [one for offer in offers for one in offer[EACH:]]
+    return _different(ordered)[:count]
+
+
+def _different(found: Sequence[Suggestion]) -> list[Suggestion]:
+    first: dict[str, Suggestion] = {}
+    for one in found:
+        first.setdefault(one.candidate.fingerprint, one)
+    return list(first.values())
+
+
+def _best(study: StudyRecord, apart: float) -> Iterator[Suggestion]:
+    """Yield the candidates of ``study`` that beat its plain recipe, the best first; its best one if none does."""
+    fresh = {row.number: row.mean for row in confirmed(study, folds=1, fraction=1.0)}
+    sign = 1.0 if study.maximize else -1.0
+    baseline = study.baseline
+    plain = fresh.get(baseline.number, baseline.value) if baseline is not None else None
+
+    def value(trial: TrialRecord) -> float:
+        return fresh.get(trial.number, trial.value or 0.0)
+
+    ranked = [trial for trial in study.ranking if not trial.is_baseline]
+    # What was confirmed is known better than what was seen once: it goes first.
+    ranked.sort(key=lambda trial: (trial.number not in fresh, -sign * value(trial), trial.number))
+    better = [trial for trial in ranked if plain is None or sign * (value(trial) - plain) >= 0] or ranked[:1]
+    for trial in better:
+        try:
+            candidate = Candidate.from_json(trial.candidate)
+        except CandidateError:
+            continue  # of a format that this version does not know
+        gain = None if plain is None else sign * (value(trial) - plain)
+        yield Suggestion(
+            study.name,
+            trial.number,
+            candidate,
+            trial.words,
+            apart,
+            study.metric,
+            value(trial),
+            gain,
+            trial.number in fresh,
+        )
+
+
+def write(folder: Path, found: Sequence[Suggestion], data: Path, studies: Engine) -> Path:
+    """Write every suggestion as a candidate's JSON and a study file that begins with them; return that file's path.
+
+    The study file is that of the nearest study, with the new data: its space holds what was found there. Candidates
+    for another backbone are written too, but a study has one backbone, so that its file names its own only.
+
+    Raises:
+        UserError: the folder cannot be written, or holds a study file already.
+    """
+    path = folder / "study.yaml"
+    if path.exists():
+        raise UserError(f"{path} exists; name another folder with -o")
+    first = found[0].candidate.structure
+    plain = _study(reading.load_study(studies, found[0].study, trials=False), folder.absolute().name, data)
+    names = [f"{place:02d}-{one.study}-{one.trial}.json" for place, one in enumerate(found, 1)]
+    used = [name for name, one in zip(names, found, strict=True) if one.candidate.structure.backbone == first.backbone]
+    plain["search"] = {**plain["search"], "warm_start": used}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, one in zip(names, found, strict=True):
+            (folder / name).write_text(json.dumps(one.candidate.to_json(), indent=2) + "\n", encoding="utf-8")
+        path.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}; name another folder with -o") from error
+    return path
+
+
+def _study(near: StudyRecord, name: str, data: Path) -> dict[str, Json]:
+    """Return the study file of ``near`` for the new data, as plain data."""
+    plain = dict(near.spec["study"])
+    plain["name"] = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name).strip("-._")[:64]
+    plain["name"] = plain["name"] or "suggested"
+    plain["data"] = {"path": str(data)}
+    plain["search"] = {key: value for key, value in plain["search"].items() if value is not None}
+    return {key: value for key, value in plain.items() if value is not None}

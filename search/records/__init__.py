@@ -1,0 +1,1 @@
+"""The language of results: plain data without torch, SQL or Optuna."""

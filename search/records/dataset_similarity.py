@@ -1,0 +1,75 @@
+"""How alike two data sets are, by what is known without training anything: task, sizes, looks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from search.records.study import DatasetRecord, Json, StudyRecord
+
+WEIGHTS: Mapping[str, float] = {"images": 1.0, "classes": 1.0, "evenness": 0.5, "input": 1.0, "looks": 1.0}
+"""How much a factor of four in a number, or the whole range of a share, counts."""
+_FACTOR = 2.0
+"""Binary logarithm of the factor that counts as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What is known of a data set.
+
+    Attributes:
+        images: for training; ``evenness`` is the share that the smallest class has of what the largest has.
+        input: side of the network's input in pixels, the geometric mean of height and width; None: not decided.
+        looks: brightness, contrast, saturation and detail as shares of 1, and the side of its images in pixels;
+            empty where nobody has looked.
+    """
+
+    task: str
+    images: int
+    classes: int
+    evenness: float
+    input: float | None = None
+    looks: Mapping[str, float] = field(default_factory=dict)
+
+
+def traits(task: str, dataset: DatasetRecord, input_size: Json = None) -> Traits:
+    """Return the traits of ``dataset``; ``input_size`` is ``[height, width]`` where it is known."""
+    counts = [count for count in dataset.counts.get("train", {}).values() if count]
+    side = math.sqrt(input_size[0] * input_size[1]) if input_size else None
+    evenness = min(counts) / max(counts) if counts else 1.0
+    return Traits(task, sum(counts), len(dataset.classes), evenness, side, dict(dataset.looks))
+
+
+def traits_of(study: StudyRecord) -> Traits:
+    """Return the traits of the study's data set."""
+    identity = study.identity if isinstance(study.identity, Mapping) else {}
+    return traits(study.task, study.dataset, identity.get("input_size"))
+
+
+def distance(one: Traits, other: Traits) -> float:
+    """Return how unlike two data sets are: 0 for alike, infinite for another task.
+
+    The weighted mean over what is known of both, in units of a factor of four (numbers) or of the whole (shares).
+    """
+    if one.task != other.task:
+        return math.inf
+    parts = {
+        "images": _ratio(one.images, other.images),
+        "classes": _ratio(one.classes, other.classes),
+        "evenness": abs(one.evenness - other.evenness),
+    }
+    if one.input is not None and other.input is not None:
+        parts["input"] = _ratio(one.input, other.input)
+    shared = [name for name in one.looks if name in other.looks]
+    if shared:
+        parts["looks"] = math.fsum(_look(name, one.looks[name], other.looks[name]) for name in shared) / len(shared)
+    return math.fsum(WEIGHTS[name] * part for name, part in parts.items()) / math.fsum(WEIGHTS[name] for name in parts)
+
+
+def _look(name: str, one: float, other: float) -> float:
+    return _ratio(one, other) if name == "side" else abs(one - other)
+
+
+def _ratio(one: float, other: float) -> float:
+    return abs(math.log2(max(one, 1e-9) / max(other, 1e-9))) / _FACTOR

@@ -1,0 +1,72 @@
+"""Candidates of a search trained again, outside of it. No torch, no SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from search.records.states import TrialState
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A candidate of the search trained again with a fresh seed: no trial, seen by no sampler and no ranking.
+
+    Attributes:
+        trial: whose candidate it is.
+        seed: counted from 1; the same for all candidates, so that they can be compared in pairs.
+        fold: counted from 1, of ``folds``; 1 of 1 are the study's own training and validation images.
+        fraction: of the training images; 1 is all of them. ``images`` is how many that were, once it has run.
+        value: the objective at the best epoch.
+        failure: why there will be none.
+    """
+
+    trial: int
+    seed: int
+    fold: int = 1
+    folds: int = 1
+    fraction: float = 1.0
+    state: TrialState = TrialState.WAITING
+    value: float | None = None
+    images: int | None = None
+    seconds: float = 0.0
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refit:
+    """A candidate trained for use, and scored on the test images.
+
+    Attributes:
+        number: counted from 0 within the study's refits.
+        trial: whose candidate it is; None: of a file.
+        data: what it was trained on, ``train`` or ``train+val``.
+        ema: whether the weights are an exponential moving average; ``tta``: whether predictions are averaged over
+            views of an image.
+        test: metrics on the test images; empty when there are none, or before it has ended.
+        evaluation: ``records.Evaluation`` of the test images.
+        look: which look at the test images this was, counted from 1; only the first is an honest estimate.
+        checkpoint: its name in the study's artifacts.
+    """
+
+    number: int
+    trial: int | None
+    words: str
+    candidate: Json
+    data: str
+    epochs: int
+    ema: bool
+    tta: bool
+    state: TrialState
+    test: Mapping[str, float] = field(default_factory=dict)
+    look: int | None = None
+    evaluation: Json = None
+    images: int | None = None
+    checkpoint: str | None = None
+    seconds: float = 0.0
+    ended: str = ""
+    finished_at: datetime | None = None

@@ -1,0 +1,139 @@
+"""What a trained candidate is worth in eight-bit integers: its study's first objective, measured once more."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from search.data import augment
+from search.data.assembly import cache_folder
+from search.data.image_loader import Request
+from search.data.sample import Dataset, Split
+from search.errors import UserError
+from search.model import int8
+from search.model.formats import model_format
+from search.records.study import Json
+from search.runtime.study_runtime import StudyRuntime
+from spaces.candidate import Candidate
+from spaces.heads import Features, HeadChoice
+from spaces.networks.plain import Plain, blank, rebuild
+
+_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Quantised:
+    """What came of quantising one trial's best weights.
+
+    Attributes:
+        value: the first objective of the integer network on the validation data; None where there is none.
+        reason: why there is none; empty where there is one.
+        seconds: that all of it took.
+        images: training images it was calibrated on.
+        file_bytes: of the integer network's file; 0 where there is none.
+    """
+
+    value: float | None
+    reason: str
+    seconds: float
+    images: int
+    file_bytes: int = 0
+
+    def to_json(self) -> dict[str, Json]:
+        """Return it as a trial's record keeps it."""
+        return {
+            "value": self.value,
+            "reason": self.reason,
+            "seconds": round(self.seconds, 3),
+            "images": self.images,
+            "file_bytes": self.file_bytes,
+        }
+
+
+def check(runtime: StudyRuntime) -> None:
+    """Check that what the study's quantisation needs is there.
+
+    Raises:
+        UserError: packages are not installed.
+    """
+    if runtime.spec.goals.quantised is not None:
+        try:
+            model_format(int8.FORMAT)
+        except UserError as error:
+            raise UserError(f"quantised: {error}") from error
+
+
+def measure(runtime: StudyRuntime, candidate: Candidate, state: Mapping[str, Tensor]) -> Quantised | None:
+    """Return what ``candidate`` with the weights ``state`` (``Network.original_state``) is worth in integers.
+
+    The network is the one that would be exported, calibrated on training images as validation prepares them and run on
+    all validation images, on the CPU. None where the study does not ask.
+    """
+    options = runtime.spec.goals.quantised
+    if options is None:
+        return None
+    begin, own = time.perf_counter(), runtime.of(candidate)
+    images = min(options.images, len(own.dataset.of(Split.TRAIN)))
+    value, reason, size = None, "", 0
+    try:
+        with tempfile.TemporaryDirectory(prefix="ftsearch-int8-") as folder:
+            path = int8.write(_plain(own, candidate, state), _calibration(own, candidate, images), Path(folder))
+            size = path.stat().st_size
+            value = _value(own, candidate, int8.Session(path))
+    except int8.NotQuantisableError as error:
+        reason = str(error)
+    if value is not None and not math.isfinite(value):
+        value, reason = None, f"{own.spec.objective} is {value}"
+    return Quantised(value, reason, time.perf_counter() - begin, images, size)
+
+
+def _plain(own: StudyRuntime, candidate: Candidate, state: Mapping[str, Tensor]) -> Plain:
+    """Return the network as an export makes it: updates merged, units that nothing reads left out."""
+
+    def head(features: Features, choice: HeadChoice, decided: Mapping[str, Any]) -> nn.Module:
+        return own.task.head(features, len(own.dataset.classes), choice, decided)
+
+    return rebuild(candidate, blank(candidate, own.input_size), head, state, own.task.name)
+
+
+def _calibration(own: StudyRuntime, candidate: Candidate, count: int) -> list[Tensor]:
+    """Return ``count`` training images, drawn by the study's seed, in batches, as validation prepares its own."""
+    samples, seed = own.dataset.of(Split.TRAIN), own.spec.search.seed
+    drawn = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))[:count].sort().values
+    chosen = tuple(replace(samples[place], split=Split.VAL) for place in drawn.tolist())
+    known = own.dataset
+    dataset = Dataset(known.name, known.classes, chosen, f"{known.fingerprint}-{count}-of-train-{seed}")
+    loader = own.task.batches(
+        Request(
+            dataset=dataset,
+            split=Split.VAL,
+            size=candidate.structure.input_size,
+            expected=own.pretrained.preprocessing,
+            batch_size=_BATCH,
+            device=torch.device("cpu"),
+            seed=0,
+            augmentation=augment.preset("none", flip=False),
+            mix=None,
+            folder=cache_folder() / "decoded" if own.spec.training.cache else None,
+            kept={},
+            progress=lambda *_: None,
+        )
+    )
+    return [images for images, _ in loader.epoch(1)]
+
+
+def _value(own: StudyRuntime, candidate: Candidate, network: int8.Session) -> float:
+    """Return the study's first objective of ``network`` on the validation data."""
+    cpu = torch.device("cpu")
+    evaluator = own.task.evaluator(own.dataset.classes, cpu)
+    for images, targets in own.batches(Split.VAL, candidate=candidate).epoch(1):
+        evaluator.update(network(images), targets.to(cpu))
+    return float(evaluator.compute()[own.spec.objective])

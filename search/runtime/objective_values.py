@@ -1,0 +1,132 @@
+"""What a candidate costs before it is trained, and what its objectives and constraints say once it was."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from search.data.sample import Split
+from search.errors import TrialError
+from search.records.objectives import QUANTISED, Goals
+from search.records.study import EpochRecord
+from search.runtime.int8_accuracy import Quantised
+from search.runtime.study_runtime import StudyRuntime
+from search.training import latency
+from spaces.candidate import Candidate
+from spaces.chains import probe
+from spaces.decisions.head import attachment
+from spaces.networks.build import head_macs
+from spaces.networks.space import Random
+
+INTEGERS = "int8 quantisation"
+"""The constraint that a trial breaks whose network cannot be quantised although the study asks for it."""
+
+
+def known(runtime: StudyRuntime, candidate: Candidate, *, whole: bool = False) -> dict[str, float]:
+    """Return what ``candidate`` costs, by the names in ``KNOWN_BEFORE``; empty if nobody asks.
+
+    Parameters and FLOPs are counted on fake tensors. Only where they keep the constraints, or for ``whole``, the
+    network is built for what else the study weighs: bytes of its checkpoint, its latency (``latency_lower`` and
+    ``latency_upper`` are its quartiles).
+    """
+    goals = runtime.spec.goals
+    if goals.is_single and goals.latency is None:
+        return {}
+    found = counted(runtime, candidate)
+    fits = all(excess <= 0 for excess in goals.constraints.excesses(found).values())
+    if (fits or whole) and (goals.weighs("checkpoint_bytes") or goals.latency is not None):
+        found |= _measured(runtime, goals, candidate)
+    return found
+
+
+def counted(runtime: StudyRuntime, candidate: Candidate) -> dict[str, float]:
+    """Return parameters and FLOPs of ``candidate`` as ``StudyRuntime.size`` gives them, without building it."""
+    own = runtime.of(candidate)
+    chain, values = own.space.apply(candidate), own.space.values(candidate)
+    choice = replace(values["head"], dropout=values["dropout"].head)
+    with torch.device("meta"):
+        head = own.task.head(attachment(chain), len(own.dataset.classes), choice, values)
+    macs = sum(unit.macs for unit in probe.describe(chain)) + head_macs(head, chain)
+    modules = [*(unit.module for unit in chain), head]
+    weights = {id(parameter): parameter.numel() for module in modules for parameter in module.parameters()}
+    return {"parameters": float(sum(weights.values())), "flops": 2.0 * macs}
+
+
+def _measured(runtime: StudyRuntime, goals: Goals, candidate: Candidate) -> dict[str, float]:
+    network = runtime.build(candidate, 0)
+    found: dict[str, float] = {}
+    if goals.weighs("checkpoint_bytes"):
+        # Kept beside one another, two names of the same weights count twice.
+        found["checkpoint_bytes"] = float(
+            sum(tensor.numel() * tensor.element_size() for tensor in network.original_state().values())
+        )
+    how = goals.latency
+    if how is not None:
+        inputs = next(iter(runtime.batches(Split.VAL, candidate=candidate).epoch(1)))[0]
+        inputs = inputs[torch.arange(how.batch, device=inputs.device) % len(inputs)]
+        took = latency.measure(network, inputs, runtime.precision, warmup=how.warmup, runs=how.runs)
+        found |= {"latency": took.median, "latency_lower": took.lower, "latency_upper": took.upper}
+    return found
+
+
+def share_within(runtime: StudyRuntime, draws: int = 32) -> float:
+    """Return the share of ``draws`` random candidates that keep the constraints on parameters and FLOPs."""
+    bounds = runtime.spec.goals.constraints
+    drawn = (runtime.space.sample(Random(seed)) for seed in range(draws))
+    kept = [all(excess <= 0 for excess in bounds.excesses(counted(runtime, one)).values()) for one in drawn]
+    return sum(kept) / draws
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a trial.
+
+    Attributes:
+        objectives: value of every objective by name; empty of a single one, and of a pruned trial.
+        constraints: excess of every constraint of which the quantity is known, by its text.
+    """
+
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    constraints: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_feasible(self) -> bool:
+        return all(excess <= 0 for excess in self.constraints.values())
+
+
+def outcome(
+    goals: Goals,
+    costs: Mapping[str, float],
+    epochs: Sequence[EpochRecord],
+    best: EpochRecord,
+    *,
+    pruned: bool,
+    quantised: Quantised | None = None,
+) -> Outcome:
+    """Return objectives and constraints of a trial that has ended.
+
+    A pruned trial is held to what was known before training: its metrics are those of an unfinished training.
+
+    Args:
+        costs: what ``known`` gave.
+        quantised: what came of the trial in integers; None where nobody asks. Without a value the trial breaks a
+            constraint, ``INTEGERS``, and has no such objective.
+
+    Raises:
+        TrialError: an objective is no finite number.
+    """
+    facts = dict(costs)
+    if not pruned:
+        facts |= {**best.metrics, "train_seconds": math.fsum(record.seconds for record in epochs)}
+    lacks = quantised is not None and quantised.value is None
+    if quantised is not None and quantised.value is not None:
+        facts[QUANTISED] = quantised.value
+    wanted = [one.name for one in goals.objectives if not (lacks and one.name == QUANTISED)]
+    objectives = {name: facts[name] for name in wanted} if goals.further and not pruned else {}
+    for name, value in objectives.items():
+        if not math.isfinite(value):
+            raise TrialError(f"{name} is {value} at the best epoch {best.epoch}", "nan")
+    return Outcome(objectives, goals.constraints.excesses(facts) | ({INTEGERS: 1.0} if lacks else {}))

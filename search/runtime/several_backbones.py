@@ -1,0 +1,111 @@
+"""Studies that choose among several backbones: a runtime for each, opened when a candidate first asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import NoReturn
+
+from search.data.loader import Loader
+from search.data.sample import Split
+from search.errors import BackboneError, UserError
+from search.records.study import EpochRecord, Verdict
+from search.runtime.study_runtime import StudyRuntime, open_runtime
+from search.spec.study_spec import StudySpec
+from search.training.checkpoint import Checkpoint, Rolling
+from search.training.fit import Outcome, TrainingPlan
+from spaces.candidate import Candidate
+from spaces.errors import SpaceError
+from spaces.networks import build as building
+from spaces.networks.several_backbones import Several
+
+
+def _unopened(name: str) -> NoReturn:
+    raise BackboneError(f"no runtime of {name}")
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRuntimes(StudyRuntime):
+    """A study of several backbones: whatever concerns a candidate is left to the runtime of its backbone.
+
+    What is asked without a candidate (``pretrained``, ``task``, ``input_size``) is the first backbone's.
+
+    Attributes:
+        named: gives the runtime of a backbone, the same each time.
+    """
+
+    named: Callable[[str], StudyRuntime] = field(default=_unopened, repr=False)
+
+    def of(self, candidate: Candidate) -> StudyRuntime:
+        self.space.values(candidate)  # refuses a backbone that the study does not have
+        return replace(self.named(candidate.structure.backbone), progress=self.progress)
+
+    def build(self, candidate: Candidate, seed: int) -> building.Network:
+        return self.of(candidate).build(candidate, seed)
+
+    def epochs(self, candidate: Candidate) -> int:
+        return self.of(candidate).epochs(candidate)
+
+    def batches(self, split: Split, seed: int = 0, candidate: Candidate | None = None) -> Loader:
+        if candidate is None:
+            return StudyRuntime.batches(self, split, seed)
+        return self.of(candidate).batches(split, seed, candidate)
+
+    def plan(
+        self,
+        candidate: Candidate,
+        seed: int,
+        on_epoch: Callable[[EpochRecord], Verdict],
+        leave: Callable[[], bool],
+        folder: Rolling | None,
+        network: building.Network | None = None,
+    ) -> TrainingPlan:
+        return self.of(candidate).plan(candidate, seed, on_epoch, leave, folder, network)
+
+    def measure(self, candidate: Candidate, steps: int = 3) -> float:
+        return self.of(candidate).measure(candidate, steps)
+
+    def checkpoint(self, candidate: Candidate, network: building.Network, outcome: Outcome) -> Checkpoint:
+        return self.of(candidate).checkpoint(candidate, network, outcome)
+
+
+def open_runtimes(spec: StudySpec, device: str = "auto") -> StudyRuntime:
+    """Return the runtime of a study of one or several backbones; only the first one's network is opened.
+
+    Raises:
+        UserError, SpaceError: as ``open_runtime``. A backbone that cannot be had, or has no room for a range of
+            the study file, is told when the first candidate of it is drawn (BackboneError, which ends the run).
+    """
+    if not spec.backbones:
+        return open_runtime(spec, device)
+    first = open_runtime(_single(spec, spec.backbones[0]), device)
+    opened = {spec.backbones[0]: first}
+
+    def named(name: str) -> StudyRuntime:
+        if name not in opened:
+            opened[name] = _beside(first, spec, name, device)
+        return opened[name]
+
+    space = Several(spec.backbones, lambda name: named(name).space)
+    same = {one.name: getattr(first, one.name) for one in fields(first)}
+    return StudyRuntimes(**{**same, "spec": spec, "space": space}, named=named)
+
+
+def each(runtime: StudyRuntime) -> tuple[StudyRuntime, ...]:
+    """Return the runtime of every backbone of a study; opens those that are not."""
+    if not isinstance(runtime, StudyRuntimes):
+        return (runtime,)
+    return tuple(runtime.named(name) for name in runtime.spec.backbones)
+
+
+def _single(spec: StudySpec, name: str) -> StudySpec:
+    return replace(spec, backbone=name, backbones=())
+
+
+def _beside(first: StudyRuntime, spec: StudySpec, name: str, device: str) -> StudyRuntime:
+    try:
+        found = open_runtime(_single(spec, name), device, first.dataset)
+    except (UserError, SpaceError) as error:
+        raise BackboneError(f"backbone {name}: {error}; leave it out of the list, or mend that") from error
+    same = found.pretrained.preprocessing == first.pretrained.preprocessing
+    return replace(found, store=first.store, decoded=first.decoded if same else found.decoded)

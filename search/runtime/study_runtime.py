@@ -1,0 +1,324 @@
+"""What all trials of a study share in one process: data, backbone, chain, space."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
+
+from search.data import augment, cache
+from search.data.assembly import cache_folder
+from search.data.formats import formats
+from search.data.image_loader import Request
+from search.data.loader import Loader, Views
+from search.data.sample import Dataset, Split
+from search.errors import UserError
+from search.records.study import EpochRecord, Json, Size, Verdict
+from search.runtime.versions import versions
+from search.spec.study_spec import StudySpec, plain
+from search.tasks import tasks
+from search.tasks._base import Task
+from search.training import features, memory_budget
+from search.training.checkpoint import Checkpoint, Rolling
+from search.training.epoch import Penalties, Step
+from search.training.feature_store import FeatureStore
+from search.training.fit import Outcome, TrainingPlan
+from search.training.memory import MicroBatches
+from search.training.optimizers import optimize
+from search.training.precision import Precision, choose, device_of
+from spaces import backbones
+from spaces.backbones._base import Pretrained
+from spaces.candidate import Candidate
+from spaces.decisions._base import AS_STUDY
+from spaces.decisions.mixing import Mixing
+from spaces.decisions.optimizer import Optimizer
+from spaces.decisions.penalty import Penalty
+from spaces.heads import Features, HeadChoice
+from spaces.networks import build as building
+from spaces.networks.space import Space
+
+_EVALUATION_FACTOR = 4
+"""Validation batches are larger than training ones: they keep nothing for a backward pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """What a candidate's recipe says about batches."""
+
+    batch_size: int
+    augmentation: augment.Augmentation
+    mix: augment.Mix | None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRuntime:
+    """One study, ready to run trials on one device.
+
+    Attributes:
+        store: outputs of frozen prefixes; None computes them anew.
+        progress: told how far the decoding of a split is, ``(what, done, total)``.
+        decoded: images of every split and input size that has been asked for; kept for all trials.
+    """
+
+    spec: StudySpec
+    task: Task
+    dataset: Dataset
+    pretrained: Pretrained
+    space: Space
+    precision: Precision
+    input_size: tuple[int, int]
+    store: FeatureStore | None = None
+    progress: Callable[[str, int, int], None] = lambda *_: None
+    decoded: dict[tuple[Split, tuple[int, int]], Any] = field(default_factory=dict, repr=False)
+
+    def of(self, candidate: Candidate) -> StudyRuntime:
+        """Return the runtime of the candidate's backbone: this one, where the study has no other."""
+        return self
+
+    def build(self, candidate: Candidate, seed: int) -> building.Network:
+        """Return the candidate's network on the runtime's device, its head drawn from ``seed``."""
+        classes = len(self.dataset.classes)
+        values = self.space.values(candidate)
+        head = partial(self._head, classes, values)
+        network = building.build(self.space.apply(candidate), values, head, seed)
+        return self.precision.place_network(network.to(self.precision.device))
+
+    def size(self, network: building.Network) -> Size:
+        """Return what ``network`` costs to hold and to run."""
+        found = building.size(network)
+        return Size(found.parameters, found.trained, found.flops, found.unit_states)
+
+    def epochs(self, candidate: Candidate) -> int:
+        """Return how many epochs ``candidate`` is trained for, if nothing ends it early."""
+        share: float = self.space.values(candidate)["epochs"]
+        return max(round(share * self.spec.training.epochs), 1)
+
+    def batches(self, split: Split, seed: int = 0, candidate: Candidate | None = None) -> Loader:
+        """Return the batches of a split: shuffled and augmented for training, as they are otherwise.
+
+        Size, batch size, augmentation and mixing are those of ``candidate``, else those of the study file.
+        """
+        recipe = self._recipe(candidate)
+        return self.task.batches(
+            Request(
+                dataset=self.dataset,
+                split=split,
+                size=candidate.structure.input_size if candidate else self.input_size,
+                expected=self.pretrained.preprocessing,
+                batch_size=recipe.batch_size * (1 if split is Split.TRAIN else _EVALUATION_FACTOR),
+                device=self.precision.device,
+                seed=seed,
+                augmentation=recipe.augmentation,
+                mix=recipe.mix,
+                folder=cache_folder() / "decoded" if self.spec.training.cache else None,
+                kept=self.decoded,
+                progress=self.progress,
+            )
+        )
+
+    def _head(self, classes: int, values: Mapping[str, Any], features: Features, choice: HeadChoice) -> nn.Module:
+        return self.task.head(features, classes, choice, values)
+
+    def _recipe(self, candidate: Candidate | None) -> _Recipe:
+        options = self.spec.training
+        if candidate is None:
+            return _Recipe(options.batch_size, augment.preset(options.augmentation, flip=options.flip), None)
+        values = self.space.values(candidate)
+        strength = options.augmentation if values["augmentation"] == AS_STUDY else values["augmentation"]
+        mixing: Mixing = values["mixing"]
+        return _Recipe(
+            values["batch_size"] or options.batch_size,
+            augment.preset(strength, flip=options.flip),
+            None if mixing.kind == "none" else augment.Mix(mixing.kind, mixing.alpha),
+        )
+
+    def names(self, split: Split) -> tuple[str, ...]:
+        """Return what the samples of a split are called, in the order of its batches when they are not shuffled."""
+        return tuple(sample.input.name for sample in self.dataset.of(split))
+
+    def decode(self) -> None:
+        """Decode training and validation images into the machine's cache, for other processes to find."""
+        for split in (Split.TRAIN, Split.VAL):
+            self.batches(split)
+
+    def frame(self, split: Split, size: tuple[int, int]) -> cache.Frame:
+        """Return how images of a split are decoded for a network that takes ``size`` (height, width)."""
+        return self.task.frame(split, size, self.pretrained.preprocessing)
+
+    def plan(
+        self,
+        candidate: Candidate,
+        seed: int,
+        on_epoch: Callable[[EpochRecord], Verdict],
+        leave: Callable[[], bool],
+        folder: Rolling | None,
+        network: building.Network | None = None,
+    ) -> TrainingPlan:
+        """Return how ``candidate`` is trained; with its ``network``, frozen leading units are run only once.
+
+        What ``network`` gets is then the output of its prefix, for a fixed set of views shared by all trials.
+        """
+        spec, values = self.spec, self.space.values(candidate)
+        train, val = self.batches(Split.TRAIN, seed, candidate), self.batches(Split.VAL, candidate=candidate)
+        plan = TrainingPlan(
+            task=self.task,
+            classes=self.dataset.classes,
+            train=train,
+            val=val,
+            epochs=self.epochs(candidate),
+            objective=spec.objective,
+            maximize=spec.maximize,
+            seed=seed,
+            precision=replace(self.precision, scaler=choose(self.precision.device, spec.training.precision).scaler),
+            optimize=partial(_optimize, values["optimizer"], values["penalty"]),
+            steps_per_epoch=len(train),
+            penalties=partial(_penalties, values["penalty"]),
+            label_smoothing=values["label_smoothing"],
+            on_epoch=on_epoch,
+            leave=leave,
+            folder=folder,
+            compiling=spec.training.compile,
+            backbone=spec.backbone,
+        )
+        if network is None or not network.prefix_units:
+            return plan
+        return self._behind_prefix(plan, network, train, val)
+
+    def _behind_prefix(self, plan: TrainingPlan, network: building.Network, train: Loader, val: Loader) -> TrainingPlan:
+        options = self.spec.training
+        prefix = features.Prefix(network, self.precision)
+        why = "mixed images are new in every step" if train.is_mixed else ""
+        why = why or ("switched off" if options.prefix_cache == "off" else "")
+        if not why and train.variation != "None":
+            count = options.views_for(self.spec.search.trials) if train.is_random else 1
+            train.views = Views(count, self.spec.search.seed)
+        device = self.precision.device.type
+        behind = []
+        for split, batches in ((Split.TRAIN, train), (Split.VAL, val)):
+            facts = [self.dataset.fingerprint, split, device, str(self.precision.dtype)]
+            facts.append(self.pretrained.preprocessing.interpolation)
+            account = features.Account(len(prefix), batches.views.count if batches.views else 1, why=why)
+            account.source = "recomputed" if why else "cached"
+            behind.append(
+                features.FrozenLoader(batches=batches, prefix=prefix, facts=facts, store=self.store, account=account)
+            )
+        accounts = [batches.account for batches in behind]
+        return replace(
+            plan,
+            train=behind[0],
+            val=behind[1],
+            forward=lambda module, inputs: _network(module).suffix(inputs),
+            facts=lambda: features.merged(accounts),
+        )
+
+    def measure(self, candidate: Candidate, steps: int = 3) -> float:
+        """Return the seconds of one training epoch of ``candidate``, estimated from the median of a few steps."""
+        network = self.build(candidate, 0)
+        plan = self.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None)
+        optimizer, schedule = plan.optimize(network, plan.steps_per_epoch)
+        step = Step(network, plan.loss, plan.penalties(network), optimizer, schedule, plan.precision, MicroBatches())
+        network.train()
+        seconds = []
+        for images, targets in islice(itertools.cycle(plan.train.epoch(1)), steps + 1):
+            begin = time.perf_counter()
+            step.run(images, targets)["task"].item()
+            seconds.append(time.perf_counter() - begin)
+        return median(seconds[1:]) * plan.steps_per_epoch
+
+    def checkpoint(self, candidate: Candidate, network: building.Network, outcome: Outcome) -> Checkpoint:
+        """Return the weights of the best epoch under the pretrained network's key names, and what they belong to."""
+        network.load_state_dict(outcome.weights)
+        chosen = {"task_options": plain(self.task.chosen)} if self.task.options else {}
+        found = {"task_facts": dict(self.task.facts())} if self.task.facts() else {}
+        expected, size = self.pretrained.preprocessing, candidate.structure.input_size
+        facts: dict[str, Json] = {
+            "candidate": candidate.to_json(),
+            "task": self.task.name,
+            "classes": list(self.dataset.classes),
+            "epoch": outcome.best_epoch,
+            "metrics": dict(outcome.epochs[(outcome.best_epoch or 1) - 1].metrics),
+            "preprocessing": {
+                "size": list(size),
+                "resize": list(self.frame(Split.VAL, size).resize),
+                "mean": list(expected.mean),
+                "std": list(expected.std),
+                "interpolation": expected.interpolation,
+            },
+            "weights": {"name": self.pretrained.weights, "sha256": self.pretrained.checksum},
+            "versions": dict(versions()),
+            **chosen,
+            **found,
+        }
+        return Checkpoint(network.original_state(), facts)
+
+
+def _optimize(
+    recipe: Optimizer, penalty: Penalty, network: nn.Module, steps: int
+) -> tuple[torch.optim.Optimizer, LRScheduler]:
+    return optimize(_network(network), recipe, penalty, steps)
+
+
+def _penalties(penalty: Penalty, network: nn.Module) -> Penalties:
+    return building.penalties(_network(network), penalty)
+
+
+def _network(module: nn.Module) -> building.Network:
+    if not isinstance(module, building.Network):
+        raise TypeError(f"expected a Network, got {type(module).__name__}")
+    return module
+
+
+def open_runtime(spec: StudySpec, device: str = "auto", dataset: Dataset | None = None) -> StudyRuntime:
+    """Return the runtime of a study: data checked unless given, weights in place, decisions found.
+
+    Raises:
+        UserError, SpaceError: something the study file names is missing, broken or does not fit.
+    """
+    memory_budget.keep_memory()
+    task = tasks()[spec.task]
+    _check_decisions(spec, task)
+    precision = choose(device_of(device), spec.training.precision)
+    backbone = backbones.resolve(spec.backbone)
+    if backbone.reads != task.reads:
+        raise UserError(
+            f"the task {task.name} reads {task.reads}, but {backbone.name} reads {backbone.reads}; choose another"
+        )
+    input_size = task.input_size(spec.task_options, spec.input_size, backbone)
+    beside = spec.base / Path(spec.weights).expanduser()
+    weights = str(beside) if beside.is_file() or "/" in spec.weights else spec.weights
+    dataset = dataset or formats()[spec.data_format].read(spec.data, spec.base)
+    pretrained = backbone.pretrained(weights, input_size, seed=spec.search.seed)
+    for unit in pretrained.chain:
+        unit.module.requires_grad_(False)
+    task = task.bind(spec.task_options, dataset, pretrained)
+    training = {"augmentation": spec.training.augmentation, "batch_size": spec.training.batch_size}
+    space = Space(pretrained, spec.space, task.name, training)
+    store = _store(spec, precision)
+    return StudyRuntime(spec, task, dataset, pretrained, space, precision, input_size, store)
+
+
+def _check_decisions(spec: StudySpec, task: Task) -> None:
+    if "mixing" in spec.space and not task.mixes:
+        raise UserError(f"space.mixing: inputs of the task {task.name} cannot be mixed; leave it out")
+    for name in spec.space:
+        if name in task.leaves_out:
+            raise UserError(f"space.{name}: {task.leaves_out[name]}; leave it out for the task {task.name}")
+
+
+def _store(spec: StudySpec, precision: Precision) -> FeatureStore | None:
+    if spec.training.prefix_cache == "off":
+        return None
+    folder = cache_folder() / "features" if spec.training.cache else None
+    layout = {"auto": None, "float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    budgets = memory_budget.budgets(precision.device, folder)
+    return FeatureStore(precision.device, folder, budgets, layout[spec.training.features])

@@ -1,0 +1,1 @@
+"""All that speaks Optuna: study, samplers, pruners, storage, importance, cost model."""

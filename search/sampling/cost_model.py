@@ -1,0 +1,109 @@
+"""What a trial costs: arithmetic counted before it runs, seconds predicted from the trials that have ended; pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+
+import numpy as np
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from search.records.study import PastTrial
+
+LEAST = 5
+"""Measured trials from which on seconds are learnt, not just scaled by arithmetic."""
+_BACKWARD = 3
+"""Forward and backward pass of what learns, in forward passes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostFeatures:
+    """What a candidate's seconds depend on.
+
+    Attributes:
+        training_flops: floating-point operations of the whole training, validation included.
+        forward_flops: of one forward pass of one input.
+        trained: parameters that learn.
+        frozen_share: of the forward pass that lies in frozen first units, 0 to 1.
+        epochs: that the trial is given.
+    """
+
+    training_flops: float
+    forward_flops: float
+    trained: float
+    frozen_share: float
+    epochs: float
+
+    def to_json(self) -> dict[str, float]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, float]) -> CostFeatures | None:
+        """Return what ``to_json`` wrote; None for anything else, an older version's for example."""
+        names = cls.__dataclass_fields__
+        return cls(**{name: float(data[name]) for name in names}) if set(names) <= set(data) else None
+
+    def row(self) -> tuple[float, ...]:
+        """Return the features on the scales on which seconds follow them linearly."""
+        per_epoch = self.training_flops / max(self.epochs, 1)
+        return (
+            math.log(max(per_epoch, 1.0)),
+            math.log(max(self.forward_flops, 1.0)),
+            math.log(max(self.trained, 1.0)),
+            self.frozen_share,
+        )
+
+
+def training_flops(
+    prefix: float, suffix: float, *, train: int, val: int, epochs: int, views: int | None = None
+) -> float:
+    """Return the floating-point operations of a training.
+
+    A pass through what learns costs three forward passes in training and one in validation; the frozen
+    ``prefix`` only ever runs forward: in every epoch, or, where its features are cached, once for each of
+    ``views`` augmented views of every training sample and once for every validation sample.
+
+    Args:
+        prefix, suffix: operations of one forward pass of one sample.
+        train, val: samples.
+    """
+    learning = epochs * suffix * (_BACKWARD * train + val)
+    frozen = prefix * (epochs * (train + val) if views is None else views * train + val)
+    return learning + frozen
+
+
+class SecondsModel:
+    """Predicts the seconds an epoch takes, from the trials that have ended.
+
+    Ridge regression of the logarithm of seconds on the logarithms of the candidate's arithmetic and of what
+    learns. Under ``LEAST`` measured trials, seconds are taken to be proportional to the arithmetic.
+    """
+
+    def __init__(self, trials: Sequence[PastTrial]) -> None:
+        found = [
+            (features, trial.seconds / trial.last_epoch[0])
+            for trial in trials
+            if trial.last_epoch is not None
+            and trial.seconds > 0
+            and (features := CostFeatures.from_json(trial.cost)) is not None
+        ]
+        self.measured = len(found)
+        self._rate = median(seconds / math.exp(features.row()[0]) for features, seconds in found) if found else 1.0
+        self._model = None
+        if len(found) >= LEAST:
+            self._model = make_pipeline(StandardScaler(), Ridge(alpha=1.0))
+            self._model.fit([features.row() for features, _ in found], [math.log(seconds) for _, seconds in found])
+            self._range = (min(seconds for _, seconds in found) / 10, max(seconds for _, seconds in found) * 10)
+
+    def seconds(self, features: CostFeatures) -> float:
+        """Return the predicted seconds of a whole trial; without any measured one, its arithmetic."""
+        row = features.row()
+        if self._model is None:
+            return self._rate * math.exp(row[0]) * features.epochs
+        predicted = float(np.exp(self._model.predict([row])[0]))
+        low, high = self._range  # far from all that was measured a line in logarithms promises anything
+        return min(max(predicted, low), high) * features.epochs

@@ -1,0 +1,35 @@
+"""What a study does about workers that die and trials that go wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from search.spec.durations import Duration
+
+CANDIDATES_FAULT = frozenset({"nan", "memory"})
+"""Kinds of failure that another worker would meet too: the sampler is told that the candidate is bad."""
+MACHINES_FAULT = frozenset({"disk", "device", "database"})
+"""Kinds of failure that another attempt, or another machine, may not meet: the trial is tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultOptions:
+    """How long is waited for what, and how often it is tried again.
+
+    Attributes:
+        lease: seconds after which the trial of a worker that has gone silent is taken over; also ``60s``, ``2m``.
+        max_retries: further attempts of a trial whose worker died, or whose disk was full, before it is failed.
+        max_failures: failed trials in a row after which a worker leaves, naming their common cause; 0: never.
+        database_timeout: seconds for which a call is repeated while the database is gone or locked.
+        constant_epochs: epochs in a row in which the objective is exactly the same before a trial ends; 0: never.
+    """
+
+    lease: Duration = 60.0
+    max_retries: Annotated[int, Field(ge=0)] = 2
+    max_failures: Annotated[int, Field(ge=0)] = 10
+    database_timeout: Duration = 120.0
+    constant_epochs: Annotated[int, Field(ge=0)] = 8
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

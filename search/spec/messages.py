@@ -1,0 +1,78 @@
+"""What is wrong in a study file, in words for people: pydantic's errors with the keys that the file really has."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+
+from pydantic import ValidationError
+
+from search.records.study import Json
+
+_WORDS = {"a valid array": "a list", "an object": "a mapping", "a valid integer": "an integer", "valid ": ""}
+"""Pydantic speaks of JSON, a study file is YAML."""
+
+
+def problems(
+    error: ValidationError, raw: Mapping[str, Json], schema: Mapping[str, Json]
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield where in ``raw``, a study file with its short forms written out, something is wrong, and what.
+
+    ``schema`` is the JSON schema of study files: unknown keys are told the nearest one.
+    """
+    for fault in error.errors(include_url=False):
+        loc = _keys_of(fault["loc"], raw)
+        name = ".".join(loc)
+        match fault["type"]:
+            case "extra_forbidden" | "unexpected_keyword_argument":
+                known = _known_keys(loc[:-1], schema)
+                near = difflib.get_close_matches(loc[-1], known, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+                yield loc, f"{name}: unknown key; {hint}"
+            case "missing" | "missing_argument":
+                yield loc, f"{name}: this key is needed"
+            case "value_error":
+                yield loc, f"{name}: {fault['msg'].removeprefix('Value error, ')}"
+            case "string_pattern_mismatch" if name == "name":
+                expected = "letters of ASCII, digits, '.', '_' and '-', at most 64, the first a letter or a digit"
+                yield loc, f"{name}: expected {expected}, got {fault['input']!r}"
+            case "union_tag_invalid":
+                context = fault["ctx"]
+                key = context["discriminator"].strip("'")
+                yield (*loc, key), f"{name}.{key}: expected one of {context['expected_tags']}, got {context['tag']!r}"
+            case _:
+                text = fault["msg"].replace("Input should be", "expected")
+                for theirs, ours in _WORDS.items():
+                    text = text.replace(theirs, ours)
+                yield loc, f"{name}: {text}, got {fault['input']!r}"
+
+
+def _keys_of(loc: tuple[int | str, ...], raw: Json) -> tuple[str, ...]:
+    """Return ``loc`` without the tags that pydantic puts in for unions: only what the file really has."""
+    keys: list[str] = []
+    here = raw
+    for position, part in enumerate(loc):
+        last = position == len(loc) - 1
+        if isinstance(here, dict) and (part in here or last):
+            keys.append(str(part))
+            here = here.get(part)
+        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+            keys.append(str(part))
+            here = here[part]
+    return tuple(keys)
+
+
+def _known_keys(path: tuple[str, ...], schema: Mapping[str, Json]) -> list[str]:
+    nodes = [schema]
+    for part in path:
+        nodes = [child for node in nodes for child in _variants(node, schema)]
+        nodes = [node["properties"][part] for node in nodes if part in node.get("properties", {})]
+    found = [child for node in nodes for child in _variants(node, schema)]
+    return sorted({name for node in found for name in node.get("properties", {})})
+
+
+def _variants(node: Mapping[str, Json], schema: Mapping[str, Json]) -> list[Mapping[str, Json]]:
+    if "$ref" in node:
+        return [schema["$defs"][node["$ref"].rsplit("/", 1)[1]]]
+    options = node.get("anyOf", []) + node.get("oneOf", [])
+    return [leaf for option in options for leaf in _variants(option, schema)] if options else [node]

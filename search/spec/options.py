@@ -1,0 +1,77 @@
+"""Options of a study file that no plug-in owns: search, pruner, budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from search.records.objectives import Pruning
+from search.records.study import Json
+from search.sampling import pruners
+from search.sampling.optuna_study import SamplerOptions
+from search.spec.durations import Duration
+
+_FORBID: dict[str, str] = {"extra": "forbid"}
+
+
+Pruner = Annotated[pruners.Median | pruners.Halving | pruners.Hyperband | pruners.Off, Field(discriminator="name")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What a study may cost, in all its workers and runs together.
+
+    Attributes:
+        gpu_seconds: measured seconds of all its trials, failed ones too, on whatever device they ran; also
+            ``2h``, ``30m``. No trial starts once they are used up; those that run are finished.
+    """
+
+    gpu_seconds: Duration | None = None
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
+
+
+WARM_STARTS = 5
+"""Candidates of earlier studies that ``warm_start: true`` tries."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOptions:
+    """How long and by what rules a study searches.
+
+    Attributes:
+        trials: how many trials the study has in the end, the baseline included.
+        timeout: seconds after which no further trial starts; also ``2h``, ``30m``.
+        budget: stops the study by its cost, whichever comes first.
+        warm_start: how many of the best candidates of other studies in the same store, of the same task and
+            backbone, are tried right after the baseline; ``true`` means 5. Or a list of candidates' JSON files, as
+            ``ftsearch suggest`` writes them; what this study's space does not hold is passed over.
+        parallel_heads: trials that freeze the whole backbone and that one worker trains at once, with one forward
+            pass of the backbone for all. Such a trial claims so many, and those beside it differ from it in head
+            and recipe only; 1 trains every trial alone.
+        pruning: ``pareto_safe`` prunes no trial that is still on the front of what is known of it so far.
+        seed: of the whole study; the same seed gives the same candidates and metrics on one CPU worker.
+    """
+
+    sampler: SamplerOptions = field(default_factory=SamplerOptions)
+    pruner: Pruner = field(default_factory=pruners.Median)
+    pruning: Pruning = "primary"
+    trials: Annotated[int, Field(ge=1)] = 20
+    timeout: Duration | None = None
+    budget: Budget | None = None
+    warm_start: bool | Annotated[int, Field(ge=0)] | tuple[str | dict[str, Any], ...] = False
+    parallel_heads: Annotated[int, Field(ge=1)] = 1
+    seed: Annotated[int, Field(ge=0)] = 0
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
+
+    @property
+    def warm_starts(self) -> int:
+        if isinstance(self.warm_start, tuple):
+            return len(self.warm_start)
+        return WARM_STARTS if self.warm_start is True else int(self.warm_start)
+
+    @property
+    def candidates(self) -> tuple[Json, ...]:
+        """The candidates that were given, as plain data."""
+        return self.warm_start if isinstance(self.warm_start, tuple) else ()

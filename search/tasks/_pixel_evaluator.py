@@ -1,0 +1,156 @@
+"""Metrics of a class for every pixel, over all pixels of a validation pass, and the images that went worst."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from search.data.masks import Masks, void_of
+from search.records.study import ClassResult, Evaluation, Measured, Picture
+from search.tasks._base import Evaluator
+
+PICTURES = 12
+_SIDE = 256
+"""Pixels of the longer side of masks that are kept with a trial."""
+_NO_CLASS = 255
+_NAMED = 3
+
+
+class PixelMeter(Evaluator):
+    """Confusion matrix of pixels, loss, and the images with the lowest mean IoU; all on the device."""
+
+    def __init__(self, classes: tuple[str, ...], device: torch.device) -> None:
+        self._classes = classes
+        count = len(classes)
+        # One place more, for void pixels; float64 holds whole numbers up to 2^53.
+        self._confusion = torch.zeros(count * count + 1, dtype=torch.float64, device=device)
+        self._loss = torch.zeros((), dtype=torch.float64, device=device)
+        self._seen = 0
+        self._worst = torch.empty(0, device=device)
+        self._places = torch.empty(0, dtype=torch.int64, device=device)
+        self._ious = torch.empty(0, count, device=device)
+        self._masks: Tensor | None = None
+
+    def update(self, outputs: Tensor, targets: Masks) -> None:
+        masks, count = targets.masks, len(self._classes)
+        void = masks == void_of(masks)
+        true = masks.long().masked_fill(void, 0)
+        predicted = outputs.argmax(dim=1)
+        pairs = (true * count + predicted).masked_fill(void, count * count).reshape(-1)
+        self._confusion.scatter_add_(0, pairs, torch.ones_like(pairs, dtype=torch.float64))
+        losses = F.cross_entropy(outputs.float(), true.masked_fill(void, -1), ignore_index=-1, reduction="sum")
+        self._loss += losses.double()
+        self._collect(true, predicted, void)
+
+    def _collect(self, true: Tensor, predicted: Tensor, void: Tensor) -> None:
+        """Keep the images of the lowest mean IoU so far, without waiting for the device."""
+        hits, there, said = _areas(true, predicted, void, len(self._classes))
+        union = there + said - hits
+        shown = union > 0
+        ious = hits / union.clamp(min=1)
+        scores = ious.sum(dim=1) / shown.sum(dim=1).clamp(min=1)
+        scores = scores.where(shown.any(dim=1), 2.0)
+        places = torch.arange(self._seen, self._seen + len(true), device=true.device)
+        self._seen += len(true)
+        # In 8 bits: pictures tell up to 255 classes apart, the others are shown as none.
+        pair = torch.stack([_small(true.masked_fill(void, _NO_CLASS)), _small(predicted)], dim=1)
+        scores, places = torch.cat([self._worst, scores]), torch.cat([self._places, places])
+        pair = pair if self._masks is None else torch.cat([self._masks, pair])
+        ious = torch.cat([self._ious, ious.where(there > 0, 2.0)])
+        order = scores.argsort(stable=True)[:PICTURES]
+        self._worst, self._places, self._masks, self._ious = scores[order], places[order], pair[order], ious[order]
+
+    def compute(self) -> Mapping[str, float]:
+        matrix, _ = self._matrix()
+        iou, dice, used, recall = _shares(matrix)
+        there = matrix.sum(dim=1) > 0
+        total = matrix.sum()
+        return {
+            "miou": _mean(iou[used]),
+            "dice": _mean(dice[used]),
+            "pixel_accuracy": float(matrix.diag().sum() / total.clamp(min=1)),
+            "mean_accuracy": _mean(recall[there]),
+            "loss": float(self._loss.cpu() / total.clamp(min=1)),
+        }
+
+    def evaluation(self) -> Evaluation:
+        matrix, _ = self._matrix()
+        iou, dice, used, recall = _shares(matrix)
+        precision = matrix.diag() / matrix.sum(dim=0).clamp(min=1)
+        rows = torch.stack([precision, recall, dice, iou, matrix.sum(dim=1)], dim=1).tolist()
+        results, measured = [], []
+        for name, (exact, complete, f1, overlap, support), is_used in zip(
+            self._classes, rows, used.tolist(), strict=True
+        ):
+            results.append(ClassResult(name, exact, complete, f1, int(support)))
+            values = {"iou": overlap, "dice": f1, "precision": exact, "recall": complete} if is_used else {}
+            measured.append(Measured(name, values, int(support)))
+        return Evaluation(tuple(results), measured=tuple(measured), pictures=self._pictures())
+
+    def _matrix(self) -> tuple[Tensor, float]:
+        """Return pixels by true class and predicted class, and how many were void."""
+        flat = self._confusion.cpu()
+        return flat[:-1].reshape(len(self._classes), len(self._classes)), float(flat[-1])
+
+    def _pictures(self) -> tuple[Picture, ...]:
+        if self._masks is None:
+            return ()
+        rows = zip(self._worst.tolist(), self._places.tolist(), self._ious.tolist(), self._masks.cpu(), strict=True)
+        return tuple(
+            Picture(
+                place, f"mean IoU {score:.3f}{self._words(ious)}", true_mask=_png(true), predicted_mask=_png(predicted)
+            )
+            for score, place, ious, (true, predicted) in rows
+            if score <= 1
+        )
+
+    def _words(self, ious: Sequence[float]) -> str:
+        """Return which of the classes that an image shows went worst; those that it does not show stand at 2."""
+        worst = sorted((place for place, iou in enumerate(ious) if iou < 1), key=lambda place: ious[place])[:_NAMED]
+        return "".join(f"; {self._classes[place]} {ious[place]:.2f}" for place in worst)
+
+
+def _areas(true: Tensor, predicted: Tensor, void: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return for every image and class the pixels that are right, true and predicted, each ``(N, classes)``."""
+    bins = classes + 1
+
+    def count(labels: Tensor, spared: Tensor) -> Tensor:
+        places = labels.masked_fill(spared, classes).flatten(1)
+        empty = torch.zeros(len(labels), bins, device=labels.device)
+        return empty.scatter_add_(1, places, torch.ones_like(places, dtype=empty.dtype))[:, :classes]
+
+    return count(true, void | (true != predicted)), count(true, void), count(predicted, void)
+
+
+def _small(masks: Tensor) -> Tensor:
+    """Return masks ``(N, H, W)`` as uint8, at most ``_SIDE`` pixels long, each pixel the nearest one's class."""
+    height, width = masks.shape[1:]
+    scale = min(_SIDE / max(height, width), 1.0)
+    size = [max(round(height * scale), 1), max(round(width * scale), 1)]
+    found = masks if scale == 1 else F.interpolate(masks[:, None].float(), size=size, mode="nearest-exact").squeeze(1)
+    return found.clamp(max=_NO_CLASS).to(torch.uint8)
+
+
+def _shares(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return IoU and Dice of every class, which classes are there or predicted, and the recall of every class."""
+    hits, there, said = matrix.diag(), matrix.sum(dim=1), matrix.sum(dim=0)
+    union = there + said - hits
+    return hits / union.clamp(min=1), 2 * hits / (there + said).clamp(min=1), union > 0, hits / there.clamp(min=1)
+
+
+def _mean(values: Tensor | Sequence[float]) -> float:
+    found = torch.as_tensor(values)
+    return float(found.mean()) if len(found) else 0.0
+
+
+def _png(mask: Tensor) -> str:
+    """Return a mask ``(H, W)`` as a PNG in base64, one grey value a class, 255 for none."""
+    buffer = io.BytesIO()
+    Image.fromarray(mask.numpy()).save(buffer, format="PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,237 @@
+"""Where features are kept: device memory, host memory, disk; each within its budget, the least recently used leaves."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from search.data import array_cache
+from search.data.array_cache import Array, ArrayCache, Facts
+from search.data.batches import gather
+from search.training.memory_budget import Budgets
+from spaces.heads import Maps
+
+logger = logging.getLogger(__name__)
+_NUMPY = {torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.uint16}
+_TRIED_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """The output of a prefix for every image of a split.
+
+    Attributes:
+        rows: ``(N, *shape)``; images in channels-last layout are stored as ``(N, H, W, C)``.
+        dtype: what they are handed out in.
+    """
+
+    rows: Tensor
+    channels_last: bool
+    dtype: torch.dtype
+
+    @property
+    def bytes_an_image(self) -> int:
+        return self.rows[0].nbytes
+
+    def put(self, part: slice, outputs: Tensor) -> None:
+        """Store the outputs of the images in ``part``; a shorter second axis (tokens) is filled up with 0, padding."""
+        rows = self.rows[part]
+        if not self.channels_last and outputs.ndim > 1 and outputs.shape[1] < rows.shape[1]:
+            rows[:, outputs.shape[1] :] = 0
+            rows = rows[:, : outputs.shape[1]]
+        rows.copy_(outputs.permute(0, 2, 3, 1) if self.channels_last else outputs)
+
+    def take(self, chosen: Tensor, device: torch.device, extent: int | None = None) -> Tensor:
+        """Return the features of the images with the numbers ``chosen``, on ``device``; the first ``extent`` tokens."""
+        rows = self.rows if extent is None else self.rows[:, :extent]
+        found = gather(rows, chosen, device).to(self.dtype)
+        return found.permute(0, 3, 1, 2) if self.channels_last else found
+
+    def at(self, device: torch.device) -> Features:
+        """Return the same features in the memory of ``device``."""
+        return Features(self.rows.to(device), self.channels_last, self.dtype)
+
+    def pinned(self) -> Features:
+        """Return the same features in host memory that the device can read by itself."""
+        return Features(self.rows.cpu().pin_memory(), self.channels_last, self.dtype)
+
+
+class _Layer:
+    """Features by key in one kind of memory."""
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self._held: OrderedDict[str, Features] = OrderedDict()
+
+    def find(self, key: str) -> Features | None:
+        if key in self._held:
+            self._held.move_to_end(key)
+        return self._held.get(key)
+
+    def takes(self, size: int) -> bool:
+        return size <= self.budget
+
+    def add(self, key: str, features: Features) -> list[tuple[str, Features]]:
+        """Keep ``features``; return what had to leave for them."""
+        self._held[key] = features
+        left = []
+        while self.used > self.budget and len(self._held) > 1:
+            left.append(self._held.popitem(last=False))
+        return left
+
+    @property
+    def used(self) -> int:
+        return sum(features.rows.nbytes for features in self._held.values())
+
+
+class FeatureStore:
+    """Features of all prefixes of a study on one device, shared with other processes through the disk.
+
+    On the CPU the files' mappings are the host memory: nothing is held twice.
+
+    Attributes:
+        layout: what features are stored as; None stores them as they are computed.
+    """
+
+    def __init__(
+        self, device: torch.device, folder: Path | None, budgets: Budgets, layout: torch.dtype | None = None
+    ) -> None:
+        self.layout = layout
+        self._device = device
+        self._budgets = budgets
+        self._on_device = _Layer(budgets.device)
+        self._on_host = _Layer(budgets.host)
+        self._arrays = ArrayCache(folder, budgets.disk) if folder is not None and budgets.disk else None
+
+    def find(self, key: str) -> Features | None:
+        """Return the features called ``key`` from the fastest place that has them; None when none has."""
+        found = self._on_device.find(key)
+        if found is not None:
+            return found
+        found = self._on_host.find(key)
+        if found is None and self._arrays is not None:
+            stored = self._arrays.find(key)
+            found = None if stored is None else self._kept(key, _features(*stored), on_disk=True)
+        return found
+
+    def make(self, key: str, count: int, sample: Tensor, fill: Callable[[Features], None]) -> Features | None:
+        """Return features of ``count`` images that look like those of the batch ``sample``; ``fill`` writes them.
+
+        Written by one process while others that want the same wait for it. None when nothing has room.
+        """
+        flat = _is_channels_last(sample)
+        shape = (count, *(sample.permute(0, 2, 3, 1) if flat else sample).shape[1:])
+        layout = self.layout or sample.dtype
+        facts = {"channels_last": flat, "stored": str(layout), "dtype": str(sample.dtype)}
+        size = count * self.bytes_of(sample)
+        if self._arrays is not None and size <= self._budgets.disk:
+
+            def write(array: Array) -> Facts:
+                fill(_features(array, facts))
+                return facts
+
+            try:
+                return self._kept(key, _features(*self._arrays.make(key, shape, _NUMPY[layout], write)), on_disk=True)
+            except OSError as error:
+                reason = array_cache.why(error)
+                logger.warning("features cannot be cached in %s (%s): memory only", self._arrays.folder, reason)
+                self._arrays = None
+        if not (self._on_host.takes(size) or self._on_device.takes(size)):
+            return None
+        made = Features(torch.empty(shape, dtype=layout), flat, sample.dtype)
+        fill(made)
+        return self._kept(key, made, on_disk=False)
+
+    def _kept(self, key: str, features: Features, *, on_disk: bool) -> Features:
+        size = features.rows.nbytes
+        if self._device.type == "cuda" and self._on_device.takes(size):
+            moved = features.at(self._device)
+            for name, left in self._on_device.add(key, moved):
+                if self._on_host.takes(left.rows.nbytes):
+                    self._on_host.add(name, left.pinned())
+            return moved
+        if self._device.type == "cuda" and on_disk and self._on_host.takes(size):
+            features = features.pinned()
+        if self._on_host.takes(size):
+            self._on_host.add(key, features)
+        return features
+
+    def bytes_of(self, sample: Tensor | Maps) -> int:
+        """Return the bytes that one image of the batch ``sample`` takes here."""
+        tensors = (sample,) if isinstance(sample, Tensor) else sample.tensors
+        return sum(tensor[0].numel() * (self.layout or tensor.dtype).itemsize for tensor in tensors)
+
+    def why_not(self, images: int, sample: Tensor | Maps, seconds_an_image: float) -> str:
+        """Return why it does not pay to keep ``images`` outputs like ``sample``; empty when it does.
+
+        It pays when reading an output takes less time than ``seconds_an_image``, measured where all would fit.
+        """
+        size = self.bytes_of(sample)
+        whole = images * size
+        if self._on_device.takes(whole):
+            return ""
+        if self._on_host.takes(whole):
+            speed = copy_speed()
+        elif self._arrays is not None and whole <= self._budgets.disk:
+            speed = disk_speed(self._arrays.folder)
+        else:
+            return f"{whole / 2**20:.0f} MB are more than the budgets allow"
+        reading = size / speed
+        if reading < seconds_an_image:
+            return ""
+        times = f"{reading * 1e3:.3f} ms, computing them {seconds_an_image * 1e3:.3f} ms"
+        return f"reading an image's {size / 2**20:.2f} MB takes {times}"
+
+
+@cache
+def copy_speed() -> float:
+    """Return the bytes a second at which host memory is copied, measured."""
+    block = torch.empty(_TRIED_BYTES, dtype=torch.uint8)
+    block.clone()
+    begin = time.perf_counter()
+    block.clone()
+    return _TRIED_BYTES / (time.perf_counter() - begin)
+
+
+@cache
+def disk_speed(folder: Path) -> float:
+    """Return the bytes a second at which ``folder`` takes a file and gives it back, measured once; 1 where it fails."""
+    block = bytes(_TRIED_BYTES)
+    begin = time.perf_counter()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
+            file.write(block)
+            file.flush()
+            file.seek(0)
+            file.read()
+    except OSError:
+        return 1.0
+    return _TRIED_BYTES / (time.perf_counter() - begin)
+
+
+def _features(array: Array, facts: Facts) -> Features:
+    rows = torch.from_numpy(array)
+    stored = _dtype(facts["stored"])
+    return Features(
+        rows.view(stored) if rows.dtype is not stored else rows, facts["channels_last"], _dtype(facts["dtype"])
+    )
+
+
+def _dtype(name: str) -> torch.dtype:
+    found: torch.dtype = getattr(torch, name.removeprefix("torch."))
+    return found
+
+
+def _is_channels_last(sample: Tensor) -> bool:
+    return sample.ndim == 4 and not sample.is_contiguous() and sample.is_contiguous(memory_format=torch.channels_last)

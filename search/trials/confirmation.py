@@ -1,0 +1,95 @@
+"""One training of a confirmation: a candidate of the search with a fresh seed, on a fold or a share of the data."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from search.data import resampling
+from search.data.resampling import Resampled
+from search.data.sample import Dataset, Split
+from search.records.study import Repeat, TrialState, Verdict
+from search.runtime import few_labels
+from search.runtime.versions import versions
+from search.store import fitted, repeats, writing
+from search.store.leases import Claim
+from search.training import memory
+from search.training.fit import fit
+from search.trials.context import TrialContext
+from search.trials.resampled import Watch, resampled, rolling
+from spaces.candidate import Candidate
+
+
+def cut(dataset: Dataset, repeat: Repeat, *, study_seed: int, seed: int) -> Resampled:
+    """Return the data that ``repeat`` is trained on.
+
+    Folds are the same for all seeds and candidates of a study; a share of the labels is drawn for every seed anew.
+
+    Raises:
+        UserError: a class is too small for so many folds.
+    """
+    found = resampling.unchanged(dataset)
+    if repeat.folds > 1:
+        found = resampling.fold(dataset, repeat.fold, repeat.folds, study_seed)
+    return found if repeat.fraction >= 1 else resampling.share(found, repeat.fraction, seed)
+
+
+def words(repeat: Repeat) -> str:
+    """Return which training ``repeat`` is, for people: ``trial 7, seed 2, fold 1 of 5``."""
+    parts = [f"trial {repeat.trial}", f"seed {repeat.seed}"]
+    parts += [f"fold {repeat.fold} of {repeat.folds}"] if repeat.folds > 1 else []
+    parts += [f"{repeat.fraction:.3g} of the training samples"] if repeat.fraction < 1 else []
+    return ", ".join(parts)
+
+
+def run(context: TrialContext, claim: Claim) -> TrialState:
+    """Run the claimed training and return the state it is left in; ``WAITING`` when it has to be handed back.
+
+    It is trained as the search trained it: same recipe, epochs, kept features; only seed and data are fresh.
+
+    Raises:
+        TrialError: it cannot go on; the caller records why.
+        LeaseLostError: another worker has taken it over; nothing more was written.
+    """
+    start = time.monotonic()
+    whole, spec = context.runtime, context.runtime.spec
+    repeat, candidate = Repeat(**claim.params), Candidate.from_json(claim.candidate)
+    seed = repeats.begin(context.engine, claim, versions(), whole.dataset.fingerprint)
+    found = cut(whole.dataset, repeat, study_seed=spec.search.seed, seed=seed)
+    runtime = resampled(whole, found, candidate, seed)
+    network = runtime.build(candidate, seed)
+    writing.record_size(context.engine, claim, runtime.size(network))
+    context.observer.trial_started(claim.number, words(repeat), runtime.epochs(candidate))
+    kept = rolling(context, claim, repeats.CONFIRM)
+    watch = Watch(context, claim, spec.objective)
+    plan = runtime.plan(candidate, seed, watch.on_epoch, context.leave, kept, network)
+    plan = few_labels.adapted(runtime, plan, candidate, network)
+    fitting = (spec.name, fitted.structure_key(claim.candidate), memory.kind_of(whole.precision.device))
+    plan = replace(plan, micro_batch=fitted.recall(context.engine, *fitting))
+    outcome = fit(network, plan)
+    if outcome.micro_batch is not None and outcome.micro_batch != plan.micro_batch:
+        fitted.remember(context.engine, *fitting, outcome.micro_batch)
+    if outcome.verdict is Verdict.PAUSE:
+        writing.add_seconds(context.engine, claim, time.monotonic() - start)
+        return TrialState.WAITING
+    best = outcome.epochs[(outcome.best_epoch or len(outcome.epochs)) - 1]
+    value = best.metrics[spec.objective]
+    writing.finish_trial(
+        context.engine,
+        claim,
+        state=TrialState.COMPLETE,
+        value=value,
+        best_epoch=best.epoch,
+        evaluation=None,
+        ended=f"ran all {len(outcome.epochs)} epochs",
+        seconds=time.monotonic() - start,
+        extras={
+            "images": len(runtime.dataset.of(Split.TRAIN)),
+            "last": outcome.epochs[-1].metrics[spec.objective],
+            "device": str(whole.precision.device),
+            **outcome.facts,
+        },
+    )
+    kept.remove()
+    context.observer.trial_ended(claim.number, TrialState.COMPLETE, value, words(repeat))
+    return TrialState.COMPLETE

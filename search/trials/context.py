@@ -1,0 +1,40 @@
+"""Where trials run: what they share, the store, the sampler, who watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from search.artifacts import ArtifactStore
+from search.runtime.study_runtime import StudyRuntime
+from search.sampling.optuna_study import Sampling
+from search.sampling.pruners import Curves
+from search.store.connection import Engine
+from search.store.history import History
+from search.trials.observer import Observer
+
+
+@dataclass(frozen=True, slots=True)
+class TrialContext:
+    """Where trials run: what they share, the store, the sampler, who watches.
+
+    Attributes:
+        history: what the study has behind it, kept up to date; ``curves`` is its part that pruners see.
+        folder: where logs and pages go, one folder a study.
+        leave: true once the worker has been told to go.
+        shelf: where checkpoints go; ``key`` tells those of one study from another's.
+        pause: true once it shall leave when the running epoch has ended.
+    """
+
+    runtime: StudyRuntime
+    engine: Engine
+    sampling: Sampling
+    history: History
+    curves: Curves
+    folder: Path
+    observer: Observer
+    leave: Callable[[], bool]
+    artifact_store: ArtifactStore
+    key: str
+    pause: Callable[[], bool] = lambda: False

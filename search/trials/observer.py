@@ -1,0 +1,47 @@
+"""Who watches trials run."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from search.model.predict import load_model as load_model  # noqa: PLC0414  # part of this interface
+from search.records.study import EpochRecord, TrialState
+from search.store.reading import Progress
+
+
+class Observer(Protocol):
+    """Somebody who watches trials run: a progress bar, a log, a test."""
+
+    def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
+        """The study is in the store; ``progress`` is how far it was when this run began."""
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Images are being decoded, once for all trials: ``done`` of ``total``; ``what`` says which."""
+
+    def trial_started(self, number: int, words: str, epochs: int) -> None:
+        """A trial begins to train."""
+
+    def epoch_done(self, number: int, epoch: EpochRecord) -> None:
+        """An epoch has ended and is in the store."""
+
+    def trial_ended(self, number: int, state: TrialState, value: float | None, ended: str) -> None:
+        """A trial has ended, or was handed back (``WAITING``)."""
+
+
+class Silent:
+    """An observer that says nothing."""
+
+    def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
+        """Nothing."""
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Nothing."""
+
+    def trial_started(self, number: int, words: str, epochs: int) -> None:
+        """Nothing."""
+
+    def epoch_done(self, number: int, epoch: EpochRecord) -> None:
+        """Nothing."""
+
+    def trial_ended(self, number: int, state: TrialState, value: float | None, ended: str) -> None:
+        """Nothing."""

@@ -1,0 +1,168 @@
+"""Trials that are trained at once: what freezes its whole backbone is run together with others of its kind.
+
+One worker holds the claims of all; each is its own trial with its own candidate, curve, verdict and result.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass, replace
+
+import torch
+
+from search.errors import FinetuneError, LeaseLostError
+from search.records.study import TrialState
+from search.store.leases import Claim
+from search.training.epoch import whole
+from search.training.fit import Epochs, Outcome, fit
+from search.training.heads import Behind, can_stack, fit_heads
+from search.training.pseudo import PseudoLabelled
+from search.training.stacking import Member
+from search.trials import trial
+from search.trials.context import TrialContext
+from search.trials.proposal import Proposer
+from search.trials.trial import Prepared
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Companions:
+    """Runs claimed trials, those with a frozen backbone up to ``search.parallel_heads`` at once.
+
+    Attributes:
+        claim: claims one more trial; None when there is none.
+        hold: keeps the lease of a claim within its context.
+        fail: records why a companion failed.
+        release: hands a companion back to the queue.
+    """
+
+    claim: Callable[[], Claim | None]
+    hold: Callable[[Claim], AbstractContextManager[object]]
+    fail: Callable[[Claim, Exception], None]
+    release: Callable[[Claim], None]
+
+    def run(self, context: TrialContext, claim: Claim) -> TrialState:
+        """Run the claimed trial, and others beside it, and return the state that ``claim`` is left in.
+
+        Companions are finished, failed or handed back here. Raises as ``trial.run`` does, for ``claim`` alone.
+        """
+        begin = time.monotonic()
+        first = trial.prepare(context, claim)
+        if not self._has_company(context, first):
+            return trial.train(context, first, begin)
+        with ExitStack() as holding:
+            group = [first, *self._beside(context, first, holding)]
+            logger.info("trials %s are trained at once", ", ".join(str(one.claim.number) for one in group))
+            building = (time.monotonic() - begin) / len(group)
+            try:
+                outcomes = _trained(context, group)
+            except BaseException:
+                for parallel_head in group[1:]:
+                    with suppress(LeaseLostError):
+                        self.release(parallel_head.claim)
+                raise
+            for parallel_head, outcome in zip(group[1:], outcomes[1:], strict=True):
+                self._settle(context, parallel_head, outcome, building)
+        own = outcomes[0]
+        if not isinstance(own, Outcome):
+            raise own
+        return trial.finish(context, first, own, building + _seconds(own))
+
+    def _has_company(self, context: TrialContext, first: Prepared) -> bool:
+        spec = context.runtime.spec
+        # A trial that was interrupted goes on from its checkpoint, alone; fp16 needs a loss scale for each.
+        is_first_attempt = first.claim.candidate is None
+        scaled = first.plan.precision.scaler.is_enabled() or not context.runtime.task.stacks
+        scaled = scaled or first.plan.class_weights is not None or isinstance(first.plan.train, PseudoLabelled)
+        return spec.search.parallel_heads > 1 and is_first_attempt and not scaled and can_stack(first.network)
+
+    def _beside(self, context: TrialContext, first: Prepared, holding: ExitStack) -> Iterator[Prepared]:
+        """Yield up to ``parallel_heads - 1`` further trials, claimed, held and built."""
+        proposer = trial.proposer(context)
+        for _ in range(context.runtime.spec.search.parallel_heads - 1):
+            claim = None if context.leave() else self.claim()
+            if claim is None:
+                return
+            lease = holding.enter_context(ExitStack())
+            lease.enter_context(self.hold(claim))
+            try:
+                parallel_head = self._companion(context, proposer, first, claim)
+            except LeaseLostError:
+                continue
+            except Exception as error:  # noqa: BLE001  # recorded with the trial; those beside it go on
+                self.fail(claim, error)
+                continue
+            if parallel_head is None:  # another worker's trial, a warm start: it is run by itself
+                lease.close()
+                self.release(claim)
+                return
+            yield parallel_head
+
+    def _companion(self, context: TrialContext, proposer: Proposer, first: Prepared, claim: Claim) -> Prepared | None:
+        if claim.candidate is not None or proposer.is_warm(claim.number):
+            return None
+        proposal = proposer.propose_beside(claim.number, first.candidate)
+        if proposal is None:
+            return None
+        parallel_head = trial.prepare(context, claim, proposal)
+        if not can_stack(parallel_head.network):
+            raise RuntimeError("a head that differs in its recipe alone cannot be trained beside the others")
+        return parallel_head
+
+    def _settle(
+        self, context: TrialContext, parallel_head: Prepared, outcome: Outcome | Exception, building: float
+    ) -> None:
+        """Record what came of a companion."""
+        if isinstance(outcome, LeaseLostError):
+            logger.warning("trial %d: another worker has taken it over", parallel_head.claim.number)
+            return
+        if isinstance(outcome, Exception):
+            self.fail(parallel_head.claim, outcome)
+            return
+        try:
+            state = trial.finish(context, parallel_head, outcome, building + _seconds(outcome))
+            if state is TrialState.WAITING:
+                self.release(parallel_head.claim)
+        except LeaseLostError:
+            logger.warning("trial %d: another worker has taken it over", parallel_head.claim.number)
+        except Exception as error:  # noqa: BLE001  # whatever ends a trial is recorded with it, and the study goes on
+            self.fail(parallel_head.claim, error)
+
+
+def _trained(context: TrialContext, group: Sequence[Prepared]) -> Sequence[Outcome | FinetuneError]:
+    """Train the heads of ``group`` at once; one after another where memory does not hold them all."""
+    try:
+        found = fit_heads([_member(context, one) for one in group], *_batches(context, group[0]))
+        facts = {**group[0].plan.facts(), "trained_at_once": [one.claim.number for one in group]}
+        return [replace(one, facts=facts) if isinstance(one, Outcome) else one for one in found]
+    except torch.OutOfMemoryError:
+        logger.warning("out of memory with %d heads at once: training them one after another", len(group))
+    outcomes: list[Outcome | FinetuneError] = []
+    for one in group:
+        try:
+            outcomes.append(fit(one.network, one.plan))
+        except FinetuneError as error:
+            outcomes.append(error)
+    return outcomes
+
+
+def _member(context: TrialContext, prepared: Prepared) -> Member:
+    values = context.runtime.space.values(prepared.candidate)
+    return Member(prepared.network, prepared.plan, values["optimizer"], values["penalty"])
+
+
+def _batches(context: TrialContext, first: Prepared) -> tuple[Epochs, Epochs]:
+    """Return what the frozen backbone makes of the first trial's batches, from the prefix cache where there is one."""
+    plan = first.plan
+    if plan.forward is not whole:
+        return plan.train, plan.val
+    precision = context.runtime.precision
+    return Behind(plan.train, first.network, precision), Behind(plan.val, first.network, precision)
+
+
+def _seconds(outcome: Outcome) -> float:
+    return sum(record.seconds for record in outcome.epochs)

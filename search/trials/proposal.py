@@ -1,0 +1,322 @@
+"""Which candidate a trial tries: the baseline, one that was good elsewhere, or one the sampler proposes."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+import torch
+
+from search.data.sample import Split
+from search.errors import ConstraintError
+from search.records.study import Json, Rejected, TrialState
+from search.runtime import objective_values
+from search.runtime.study_runtime import StudyRuntime
+from search.sampling.cost_model import CostFeatures, SecondsModel, training_flops
+from search.sampling.optuna_study import Asked, Sampling
+from search.store import history as histories
+from search.store.connection import Engine
+from search.store.history import History
+from spaces.candidate import Candidate
+from spaces.chains import probe
+from spaces.chains.chain import Trainable
+from spaces.decisions.head import attachment
+from spaces.errors import CandidateError
+from spaces.networks.build import head_macs
+from spaces.networks.several_backbones import decision_of, opening
+from spaces.networks.space import Random
+
+logger = logging.getLogger(__name__)
+FREE_BESIDE = ("head", "dropout", "penalty", "optimizer", "label_smoothing")
+"""Decisions in which trials that are trained at once may differ: they share batches and backbone."""
+REDRAWS = 5
+"""How often a candidate that has been tried already is drawn again; a small space may hold no other."""
+REJECTIONS, REMEMBERED = 64, 16
+"""How often a candidate that breaks a constraint is drawn again, and how many of these are kept for the sampler."""
+
+GIVEN = "study file"
+"""Stands for the study of a warm start that the study file itself names; its trial is its place there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A candidate and what it was drawn from.
+
+    Attributes:
+        origin: study and trial that a warm start comes from; empty for any other.
+        cost: what its training is expected to compute.
+        known: what it costs as known before training; empty in a study that weighs none of it.
+        rejected: candidates that were drawn before it and break a constraint, the last ``REMEMBERED`` of them.
+    """
+
+    candidate: Candidate
+    asked: Asked
+    cost: CostFeatures
+    is_baseline: bool = False
+    origin: Mapping[str, Json] = field(default_factory=dict)
+    known: Mapping[str, float] = field(default_factory=dict)
+    rejected: tuple[Rejected, ...] = ()
+
+    @property
+    def extras(self) -> dict[str, Json]:
+        """What is worth keeping of it beside the candidate."""
+        found: dict[str, Json] = {"cost": self.cost.to_json()}
+        optional = {
+            "origin": dict(self.origin),
+            "known": dict(self.known),
+            "rejected": [asdict(one) for one in self.rejected],
+            "marks": dict(self.asked.marks),
+        }
+        if "latency" in self.known:
+            found["latency_ms"] = self.known["latency"]
+        if "latency_lower" in self.known:
+            found["latency_quartiles_ms"] = [self.known["latency_lower"], self.known["latency_upper"]]
+        return found | {name: value for name, value in optional.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Proposer:
+    """Proposes the candidates of one study; ``history`` is what it has behind it."""
+
+    runtime: StudyRuntime
+    sampling: Sampling
+    history: History
+    engine: Engine
+
+    def propose(self, number: int) -> Proposal:
+        """Return the candidate of trial ``number``: 0 is the baseline, then warm starts, then the sampler's.
+
+        A candidate that the study has tried already is drawn again, ``REDRAWS`` times at most; one that breaks a
+        constraint is told to the sampler and drawn again, ``REJECTIONS`` times at most. The baseline is what all
+        others are compared with and runs whatever it breaks.
+
+        Raises:
+            ConstraintError: no candidate that was drawn keeps the constraints.
+        """
+        self.history.refresh()
+        if number == 0:
+            self._check_constraints()
+            return self._baseline()
+        return self._warm(number) or self._sampled(number)
+
+    def made(
+        self,
+        candidate: Candidate,
+        asked: Asked,
+        *,
+        is_baseline: bool = False,
+        origin: Mapping[str, Json] | None = None,
+        known: Mapping[str, float] | None = None,
+        rejected: Sequence[Rejected] = (),
+    ) -> Proposal:
+        """Return the proposal of ``candidate``; ``known`` is found out unless it is given."""
+        runtime = self.runtime
+        found = objective_values.known(runtime, candidate, whole=True) if known is None else known
+        cost = cost_of(runtime, candidate)
+        return Proposal(candidate, asked, cost, is_baseline, origin or {}, found, tuple(rejected[-REMEMBERED:]))
+
+    def propose_beside(self, number: int, other: Candidate) -> Proposal | None:
+        """Return a candidate for trial ``number`` that differs from ``other`` in head and recipe alone.
+
+        The sampler proposes what may differ, given the rest. None where this study's space holds no other one.
+        """
+        params = self.runtime.space.params(other)
+        if params is None:
+            return None
+        self.history.refresh()
+        fixed = {name: value for name, value in params.items() if decision_of(name) not in FREE_BESIDE}
+        shared = _shared(other)
+        for attempt in range(REDRAWS):
+            drawn, asked = self._drawn(number, self.sampling.ask(number, beside=fixed, attempt=attempt))
+            if _shared(drawn) == shared and drawn.fingerprint not in self.history.fingerprints:
+                known, excesses = self._appraised(drawn)
+                if not _breaks(excesses):
+                    return self.made(drawn, asked, known=known)
+        return None
+
+    def is_warm(self, number: int) -> bool:
+        """Return whether trial ``number`` is the baseline or may be a warm start."""
+        return number <= self.runtime.spec.search.warm_starts
+
+    def _baseline(self) -> Proposal:
+        space = self.runtime.space
+        candidate = space.baseline()
+        params = space.params(candidate)
+        asked = self.sampling.ask(0, params or {})
+        if params is not None:
+            space.sample(asked.suggest)  # tells Optuna the plain recipe's parameters, where the space holds them
+        return self.made(candidate, asked, is_baseline=True)
+
+    def _warm(self, number: int) -> Proposal | None:
+        spec = self.runtime.spec
+        if number > spec.search.warm_starts:
+            return None
+        tried = self.history.fingerprints
+        found = tuple(self._fitting(number, spec.search.warm_starts))
+        # Workers that start together take different places of the same list.
+        for proposal in (*found[number - 1 : number], *found):
+            if proposal.candidate.fingerprint not in tried:
+                return proposal
+        return None
+
+    def _fitting(self, number: int, count: int) -> Iterator[Proposal]:
+        """Yield what this study's space holds of the candidates given, or of other studies' best, each once."""
+        space, spec = self.runtime.space, self.runtime.spec
+        seen = {space.baseline().fingerprint}
+        given = spec.search.candidates
+        offered: Iterable[tuple[str, int, Json]] = [(GIVEN, place, data) for place, data in enumerate(given)]
+        if not given:
+            offered = histories.earlier_best(self.engine, spec.name, count)
+        for study, trial, data in offered:
+            try:
+                params = space.params(Candidate.from_json(data))
+            except CandidateError as error:
+                logger.warning("the warm start %s of %s is passed over: %s", trial, study, error)
+                continue  # of decisions, a format or a backbone that is not this study's
+            if params is None:
+                continue
+            candidate, asked = self._drawn(number, self.sampling.ask(number, params))
+            if candidate.fingerprint not in seen:
+                seen.add(candidate.fingerprint)
+                known, excesses = self._appraised(candidate)
+                if not _breaks(excesses):
+                    yield self.made(candidate, asked, origin={"study": study, "trial": trial}, known=known)
+
+    def _sampled(self, number: int) -> Proposal:
+        options = self.runtime.spec.search.sampler
+        ended = (TrialState.COMPLETE, TrialState.PRUNED)
+        learnt = sum(trial.state in ended for trial in self.history.trials) >= options.startup
+        if options.name != "cost_aware" or not learnt:
+            return next(self._untried(number, 1))
+        model = SecondsModel(self.history.trials)
+        return max(
+            self._untried(number, options.proposals),
+            key=lambda proposal: proposal.asked.improvement / model.seconds(proposal.cost),
+        )
+
+    def _untried(self, number: int, count: int) -> Iterator[Proposal]:
+        """Yield ``count`` proposals that the study has not tried; the last one drawn if there is no other.
+
+        Draws that break a constraint do not count: they are told to the sampler, which learns to stay away.
+        """
+        rejected: list[Rejected] = []
+        left, drawn, decided = count, 0, opening(self.runtime.space, number) or None
+        for attempt in range(count + REDRAWS + REJECTIONS):
+            drawn_from = self.sampling.ask(number, attempt=attempt, rejected=rejected, beside=decided)
+            candidate, asked = self._drawn(number, drawn_from)
+            known, excesses = self._appraised(candidate)
+            if _breaks(excesses):
+                rejected.append(self.sampling.reject(asked, excesses))
+                if len(rejected) < REJECTIONS:
+                    continue
+                if left == count:
+                    yield self._last_resort(number, rejected)
+                return
+            drawn += 1
+            is_last = drawn == count + REDRAWS and left == count
+            if is_last or candidate.fingerprint not in self.history.fingerprints:
+                yield self.made(candidate, asked, known=known, rejected=rejected)
+                left -= 1
+            if not left or drawn == count + REDRAWS:
+                return
+
+    def _drawn(self, number: int, asked: Asked) -> tuple[Candidate, Asked]:
+        """Return the candidate of ``asked``, and it with only those parameters that have an effect in the candidate."""
+        space = self.runtime.space
+        candidate = space.sample(asked.suggest)
+        params = space.params(candidate)
+        if params is None or params == asked.params:
+            return candidate, asked
+        settled = self.sampling.settled(asked, number, params)
+        return space.sample(settled.suggest), settled
+
+    def _appraised(self, candidate: Candidate) -> tuple[Mapping[str, float], Mapping[str, float]]:
+        """Return what ``candidate`` costs and the excess of every constraint on that."""
+        known = objective_values.known(self.runtime, candidate)
+        return known, self.runtime.spec.goals.constraints.excesses(known)
+
+    def _last_resort(self, number: int, rejected: Sequence[Rejected]) -> Proposal:
+        """Return the smallest or largest candidate, where draws have found none within the constraints.
+
+        Raises:
+            ConstraintError: these break them too, or have been tried.
+        """
+        space = self.runtime.space
+        for candidate in space.extremes():
+            params = space.params(candidate)
+            if params is None or candidate.fingerprint in self.history.fingerprints:
+                continue
+            known, excesses = self._appraised(candidate)
+            if not _breaks(excesses):
+                asked = self.sampling.ask(number, params)
+                return self.made(space.sample(asked.suggest), asked, known=known, rejected=rejected)
+        raise _none_fits([one.constraints for one in rejected])
+
+    def _check_constraints(self) -> None:
+        """Check, before anything is trained, that the space holds candidates small enough for the constraints.
+
+        Raises:
+            ConstraintError: not one of ``REJECTIONS`` random candidates, nor the smallest or the largest one.
+        """
+        space, bounds = self.runtime.space, self.runtime.spec.goals.constraints
+        if not bounds.names() & {"parameters", "flops"}:
+            return
+        found = []
+        draws = (space.sample(Random(seed)) for seed in range(REJECTIONS))
+        for candidate in itertools.chain(space.extremes(), draws):
+            found.append(bounds.excesses(objective_values.counted(self.runtime, candidate)))
+            if not _breaks(found[-1]):
+                return
+        raise _none_fits(found)
+
+
+def _breaks(excesses: Mapping[str, float]) -> bool:
+    return any(excess > 0 for excess in excesses.values())
+
+
+def _none_fits(tried: Sequence[Mapping[str, float]]) -> ConstraintError:
+    nearest = min(tried, key=lambda excesses: sum(excess for excess in excesses.values() if excess > 0))
+    broken = " and ".join(f"{text} by {_times(excess)}" for text, excess in nearest.items() if excess > 0)
+    return ConstraintError(
+        f"none of {len(tried)} candidates drawn keeps the constraints; the nearest one breaks {broken}. Loosen "
+        "`constraints`, open decisions that reach them (tail, skip, width, resolution), or take another backbone"
+    )
+
+
+def _times(excess: float) -> str:
+    return f"{excess:.1%}" if excess < 10 else f"{excess + 1:,.0f} times"
+
+
+def _shared(candidate: Candidate) -> tuple[Json, ...]:
+    """Return all that candidates which are trained at once have in common."""
+    structure = candidate.structure
+    every = {**structure.choices, **candidate.recipe.choices}
+    return (
+        structure.backbone,
+        structure.input_size,
+        {name: value for name, value in every.items() if name not in FREE_BESIDE},
+    )
+
+
+def cost_of(runtime: StudyRuntime, candidate: Candidate) -> CostFeatures:
+    """Return what training ``candidate`` costs, counted on fake tensors; nothing is built."""
+    runtime = runtime.of(candidate)
+    chain = runtime.space.apply(candidate)
+    values = runtime.space.values(candidate)
+    choice = replace(values["head"], dropout=values["dropout"].head)
+    with torch.device("meta"):
+        head = runtime.task.head(attachment(chain), len(runtime.dataset.classes), choice, values)
+    head = head.to("meta")  # what a task knows of its data, such as the mean of its targets, lies on the CPU
+    facts = probe.describe(chain)
+    frozen = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
+    prefix = 2 * sum(unit.macs for unit in facts[:frozen])
+    suffix = 2 * (sum(unit.macs for unit in facts[frozen:]) + head_macs(head, chain))
+    trained = sum(parameter.numel() for parameter in head.parameters()) + sum(
+        fact.parameters for unit, fact in zip(chain, facts, strict=True) if unit.trainable is Trainable.ALL
+    )
+    epochs = runtime.epochs(candidate)
+    samples = {split: len(runtime.dataset.of(split)) for split in (Split.TRAIN, Split.VAL)}
+    total = training_flops(prefix, suffix, train=samples[Split.TRAIN], val=samples[Split.VAL], epochs=epochs)
+    return CostFeatures(total, prefix + suffix, trained, prefix / max(prefix + suffix, 1), epochs)

@@ -1,0 +1,102 @@
+"""A refit: the chosen candidate trained for use with full augmentation, scored once on the test images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from search.data import resampling
+from search.data.sample import Split
+from search.records.study import Evaluation, Json, TrialState, Verdict
+from search.runtime import few_labels
+from search.runtime.study_runtime import StudyRuntime
+from search.runtime.versions import versions
+from search.store import repeats, writing
+from search.store.leases import Claim
+from search.training import averaging
+from search.training import checkpoint as files
+from search.training.epoch import validate
+from search.training.fit import TrainingPlan, fit
+from search.training.memory import MicroBatches
+from search.trials.context import TrialContext
+from search.trials.resampled import Watch, resampled, rolling
+from spaces.candidate import Candidate
+from spaces.networks.build import Network
+
+TRAIN, JOINED = "train", "train+val"
+DATA = (JOINED, TRAIN)
+"""What a refit may be trained on."""
+
+
+def run(context: TrialContext, claim: Claim) -> TrialState:
+    """Run the claimed refit and return the state it is left in; ``WAITING`` when it has to be handed back.
+
+    Nothing is cached: every epoch augments every image anew, through all units. On ``train`` the best epoch by
+    validation is kept; on ``train+val`` nothing is left to choose by, and the last epoch is. The test images are looked
+    at when all that is over.
+
+    Raises:
+        TrialError: it cannot go on; the caller records why.
+        LeaseLostError: another worker has taken it over; nothing more was written.
+    """
+    start = time.monotonic()
+    whole, key, candidate = context.runtime, claim.params, Candidate.from_json(claim.candidate)
+    seed = repeats.begin(context.engine, claim, versions(), whole.dataset.fingerprint)
+    joined = key["data"] == JOINED
+    found = resampling.joined(whole.dataset) if joined else resampling.unchanged(whole.dataset)
+    runtime = resampled(whole, found, candidate, seed)
+    network = runtime.build(candidate, seed)
+    writing.record_size(context.engine, claim, runtime.size(network))
+    context.observer.trial_started(claim.number, f"refit on {key['data']}", key["epochs"])
+    watch = Watch(context, claim, "" if joined else whole.spec.objective)
+    kept = rolling(context, claim, repeats.REFIT)
+    plan = runtime.plan(candidate, seed, watch.on_epoch, context.leave, kept)
+    plan = few_labels.adapted(runtime, plan, candidate, network)
+    outcome = fit(network, _planned(plan, network, key))
+    if outcome.verdict is Verdict.PAUSE:
+        writing.add_seconds(context.engine, claim, time.monotonic() - start)
+        return TrialState.WAITING
+    weights = runtime.checkpoint(candidate, network, outcome)
+    test, evaluation = _scored(whole, candidate, network, tta=key["tta"], most=outcome.micro_batch)
+    images = len(runtime.dataset.of(Split.TRAIN))
+    facts = {**weights.facts, "test": test, "refit": {**key, "images": images}}
+    name = files.put(context.artifact_store, f"refit-{claim.number:05d}", replace(weights, facts=facts))
+    noun = runtime.task.noun
+    scored = f"scored on the test {noun}" if test else f"there are no test {noun}, so it was scored on nothing"
+    ended = f"ran {len(outcome.epochs)} epochs on {images} {noun}; {scored}"
+    repeats.finish_refit(
+        context.engine,
+        claim,
+        test=test,
+        evaluation=evaluation,
+        checkpoint=name,
+        ended=ended,
+        seconds=time.monotonic() - start,
+        extras={"images": images, "best_epoch": outcome.best_epoch, "device": str(whole.precision.device)},
+    )
+    kept.remove()
+    context.observer.trial_ended(claim.number, TrialState.COMPLETE, test.get(whole.spec.objective), ended)
+    return TrialState.COMPLETE
+
+
+def _planned(plan: TrainingPlan, network: Network, key: Mapping[str, Json]) -> TrainingPlan:
+    """Return ``plan`` as the refit's options say."""
+    plan = replace(plan, epochs=key["epochs"], validates=key["data"] != JOINED)
+    if not key["ema"]:
+        return plan
+    average = averaging.moving_average(network, plan.epochs * plan.steps_per_epoch)
+    return replace(plan, average=average, optimize=averaging.keeping_up(plan.optimize, average))
+
+
+def _scored(
+    runtime: StudyRuntime, candidate: Candidate, network: Network, *, tta: bool, most: int | None
+) -> tuple[dict[str, float], Evaluation | None]:
+    """Return metrics and details on the test images; nothing when there are none."""
+    if not runtime.dataset.of(Split.TEST):
+        return {}, None
+    judged = averaging.ViewsAveraged(network, flip=runtime.spec.training.flip) if tta else network
+    evaluator = runtime.task.evaluator(runtime.dataset.classes, runtime.precision.device)
+    batches = runtime.batches(Split.TEST, candidate=candidate)
+    validate(judged, batches.epoch(1), evaluator, runtime.precision, MicroBatches(most))
+    return dict(evaluator.compute()), evaluator.evaluation().named(runtime.names(Split.TEST))

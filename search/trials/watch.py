@@ -1,0 +1,67 @@
+"""What happens after every epoch of a training: it is stored, judged, ended or paused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from search.errors import TrialError
+from search.records.study import EpochRecord, Verdict
+from search.sampling import pruners
+from search.store import writing
+from search.store.leases import Claim
+from search.trials.context import TrialContext
+
+
+@dataclass(slots=True)
+class Watch:
+    """Takes every epoch to the store and asks the pruner."""
+
+    context: TrialContext
+    claim: Claim
+    epochs: int
+    reason: str = ""
+
+    def on_epoch(self, record: EpochRecord) -> Verdict:
+        context, spec = self.context, self.context.runtime.spec
+        writing.record_epochs(context.engine, self.claim, (record,))
+        context.observer.epoch_done(self.claim.number, record)
+        value = record.metrics[spec.objective]
+        if not math.isfinite(value):
+            raise TrialError(f"{spec.objective} is {value} after epoch {record.epoch}", "nan")
+        if record.epoch < self.epochs:
+            verdict = self._judged(record.epoch)
+            if verdict is not Verdict.CONTINUE:
+                return verdict
+        return Verdict.PAUSE if context.leave() or context.pause() else Verdict.CONTINUE
+
+    def _judged(self, epoch: int) -> Verdict:
+        """Return whether the trial ends here: weaker than the others, or nothing changes any more."""
+        context, spec, number = self.context, self.context.runtime.spec, self.claim.number
+        pruner, same = spec.search.pruner, spec.faults.constant_epochs
+        may_prune, may_stand = number > 0 and not isinstance(pruner, pruners.Off), 0 < same <= epoch
+        if not may_prune and not may_stand:
+            return Verdict.CONTINUE
+        for changed in context.history.refresh():
+            context.curves.put(changed, context.history.curves[changed])
+        if may_prune:
+            verdict, self.reason = pruner.verdict(number, context.curves)
+            if verdict is Verdict.PRUNE and (spec.search.pruning == "primary" or self._is_off_front()):
+                return verdict
+        last = list(context.history.curves[number])[-same:] if may_stand else []
+        if may_stand and len(set(last)) == 1:
+            self.reason = f"{spec.objective} has been {last[0]:.4g} for {same} epochs"
+            return Verdict.STOP
+        return Verdict.CONTINUE
+
+    def _is_off_front(self) -> bool:
+        history, goals = self.context.history, self.context.runtime.spec.goals
+        best = self.context.curves.best(self.claim.number)
+        return pruners.is_off_front(known_costs(self.context, self.claim), best, history.trials, goals.objectives)
+
+
+def known_costs(context: TrialContext, claim: Claim) -> Mapping[str, float]:
+    """Return what the trial's candidate costs, as it was found before training; the store keeps it for resuming."""
+    past = context.history.of(claim.number)
+    return past.known if past is not None else {}

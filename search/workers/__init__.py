@@ -1,0 +1,1 @@
+"""A worker's life: claims, heartbeat, stop signals; launchers place workers on machines."""

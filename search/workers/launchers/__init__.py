@@ -1,0 +1,96 @@
+"""Where workers run, one place a file."""
+
+from __future__ import annotations
+
+import difflib
+import time
+
+from search.errors import RunError, UserError
+from search.records.study import TrialState
+from search.store import connection, reading
+from search.trials.observer import Observer
+from search.workers.launchers._base import Launcher, LaunchPlan, Placement
+from search.workers.shutdown import StopSignal
+from spaces.plugins import load
+
+__all__ = ["LaunchPlan", "Launcher", "Placement", "default_count", "launcher_of", "run_workers"]
+
+_POLL_S = 0.5
+_LINGER_S = 30.0
+"""How long workers may take to leave once the study has all its trials."""
+
+
+def launcher_of(name: str) -> type[Launcher]:
+    """Return the launcher called ``name``.
+
+    Raises:
+        UserError: there is none.
+    """
+    found: dict[str, type[Launcher]] = load("search.workers.launchers", "launcher", "ftsearch.engines")
+    if name not in found:
+        near = difflib.get_close_matches(name, found, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UserError(f"--launcher: expected one of {', '.join(found)}, got {name!r}{hint}")
+    return found[name]
+
+
+def default_count(placement: Placement, device: str) -> int:
+    """Return how many workers run when nobody says: ``per_gpu`` for every GPU of this machine, at least one."""
+    if device in ("auto", "cuda"):
+        import torch  # noqa: PLC0415  # only here: listing the engines needs none
+
+        return max(torch.cuda.device_count(), 1) * placement.per_gpu
+    return placement.per_gpu if device.startswith("cuda") else 1
+
+
+def run_workers(
+    launch_plan: LaunchPlan, count: int, engine: connection.Engine, observer: Observer, stop_signal: StopSignal
+) -> None:
+    """Run ``count`` workers until the study has all its trials, or until ``stop_signal``.
+
+    ``observer`` is told what the store says. A launcher that is detached is only started.
+
+    Raises:
+        UserError: no such launcher, or it is not installed; or every worker refused its input, in the words of one.
+        RunError: every worker ended with an error.
+    """
+    place = launcher_of(launch_plan.placement.launcher)(launch_plan)
+    if place.is_detached:
+        place.start(count)
+        return
+    told: dict[int, TrialState] = {}
+    try:
+        place.start(count)
+        done_at = None
+        while place.alive():
+            _tell(engine, launch_plan.study, observer, told)
+            progress = reading.progress(engine, launch_plan.study)
+            if progress.finished < progress.target:
+                done_at = None
+            elif done_at is None:
+                done_at = time.monotonic()
+            lingers = done_at is not None and time.monotonic() - done_at > _LINGER_S
+            if stop_signal() or stop_signal.is_time_up or lingers:
+                place.stop()
+            if lingers:
+                break  # a worker whose node is gone for good, or that hangs: the study has all its trials
+            time.sleep(_POLL_S)
+        _tell(engine, launch_plan.study, observer, told)
+    finally:
+        place.kill()
+    if fault := place.fault():
+        raise UserError(fault)
+    complaint = place.complaint()
+    if complaint:
+        raise RunError(complaint)
+
+
+def _tell(engine: connection.Engine, study: str, observer: Observer, told: dict[int, TrialState]) -> None:
+    for trial in reading.trial_states(engine, study):
+        if told.get(trial.number) is trial.state or not (trial.words or trial.state.is_finished):
+            continue  # nothing new, or claimed a moment ago and not yet sampled
+        told[trial.number] = trial.state
+        if trial.state is TrialState.RUNNING:
+            observer.trial_started(trial.number, trial.words, 0)
+        else:
+            observer.trial_ended(trial.number, trial.state, trial.value, trial.ended)

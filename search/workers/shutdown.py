@@ -1,0 +1,65 @@
+"""When a worker leaves: told by a signal, by a deadline, by its study, or because its parent has died."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+logger = logging.getLogger(__name__)
+PARENT_VARIABLE = "FTSEARCH_PARENT"
+"""Process number of whoever started this worker; it leaves when that one is gone."""
+
+
+class StopSignal:
+    """Whether this worker has been told to go: by a signal, by a deadline, or because its parent has died."""
+
+    def __init__(self, *, deadline: float | None = None, parent: int | None = None) -> None:
+        self.reason = ""
+        """Why it leaves now, in the middle of a trial."""
+        self.pause_reason = ""
+        """Why it leaves at the end of the running epoch."""
+        self.deadline = deadline
+        """By ``time.monotonic``; no trial starts after it."""
+        self._parent = parent
+
+    def __call__(self) -> bool:
+        """Return whether to leave now, in the middle of a trial."""
+        if self._parent is not None and os.getppid() != self._parent:
+            self.reason = self.reason or "the process that started this worker is gone"
+        return bool(self.reason)
+
+    def pausing(self) -> bool:
+        """Return whether to leave at the end of the running epoch."""
+        return bool(self.pause_reason)
+
+    @property
+    def is_time_up(self) -> bool:
+        """Whether no further trial may start."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+
+@contextmanager
+def obeying_signals(stop_signal: StopSignal) -> Iterator[None]:
+    """Let SIGTERM and the first Ctrl-C end the work in good order; the second Ctrl-C ends it at once."""
+
+    def tell(number: int, _: FrameType | None) -> None:
+        if stop_signal.reason:
+            raise KeyboardInterrupt
+        stop_signal.reason = f"stopped by {signal.Signals(number).name}"
+        logger.warning("%s: finishing the step; once more to leave at once", stop_signal.reason)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

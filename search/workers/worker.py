@@ -1,0 +1,364 @@
+"""A worker's life: claim a trial, keep its lease, run it, hand it back when told to leave, ask for the next."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from search.artifacts import ArtifactStore, Folder
+from search.errors import (
+    BackboneError,
+    ConstraintError,
+    DatabaseError,
+    LeaseLostError,
+    NotFoundError,
+    RunError,
+    TrialError,
+    UserError,
+)
+from search.records.study import Failure, TrialState
+from search.runtime.study_runtime import StudyRuntime
+from search.sampling import optuna_storage
+from search.sampling.optuna_study import Sampling
+from search.sampling.pruners import Curves
+from search.spec.faults import CANDIDATES_FAULT, MACHINES_FAULT
+from search.store import leases, migrate, reading, workers, writing
+from search.store.connection import Engine, insist, optuna_options, patience_of, share, str_url, tune
+from search.store.history import History
+from search.store.leases import Claim
+from search.store.masking import hide
+from search.training import memory
+from search.trials.context import TrialContext
+from search.trials.observer import Observer
+from search.trials.parallel_heads import Companions
+from search.workers.heartbeat import Heartbeat
+from search.workers.shutdown import PARENT_VARIABLE, StopSignal, obeying_signals
+
+__all__ = ["PARENT_VARIABLE", "StopSignal", "obeying_signals", "open_context", "reconcile", "work", "worker_name"]
+
+logger = logging.getLogger(__name__)
+POLL_S = 1.0
+"""How often a worker without work looks whether another one's trial has come free; up to five times as seldom."""
+_ORPHAN_S = 600.0
+"""How long Optuna may hold a trial open whose number none of ours has written down yet."""
+
+
+@contextmanager
+def open_context(
+    runtime: StudyRuntime,
+    engine: Engine,
+    url: str,
+    folder: Path,
+    observer: Observer,
+    stop_signal: StopSignal,
+    *,
+    artifact_store: ArtifactStore | None = None,
+    key: str = "0" * 8,
+    proxy: str | None = None,
+) -> Iterator[TrialContext]:
+    """Return the bench of one worker: the runtime, the store at ``url``, and Optuna's storage in it.
+
+    Trials that Optuna still holds open although ours have ended (their worker died in between) are told to it.
+
+    Args:
+        shelf: where checkpoints go, ``folder`` by default; ``key`` marks those of this study.
+        proxy: ``grpc://HOST:PORT`` of a proxy through which Optuna's storage is reached instead.
+    """
+    spec = runtime.spec
+    patience = patience_of(engine)
+
+    def insisting(call: Callable[[], object], name: str) -> object:
+        return insist(call, name, patience)
+
+    def prepare(optunas: Engine) -> None:
+        tune(optunas)
+        share(engine, optunas)
+
+    if proxy is None:
+        with migrate.exclusive(engine):
+            storage = optuna_storage.open_storage(str_url(url), optuna_options(url), prepare, insisting)
+    else:
+        storage = optuna_storage.open_proxy(proxy, insisting)
+    history = History(engine, spec.name, spec.objective)
+    sampling = Sampling(
+        storage,
+        spec.name,
+        maximize=spec.maximize,
+        options=spec.search.sampler,
+        seed=spec.search.seed,
+        further=spec.goals.further,
+        history=lambda: history.trials,
+    )
+    curves = Curves(maximize=spec.maximize, epochs=spec.training.epochs)
+    place = artifact_store or Folder(folder)
+    context = TrialContext(
+        runtime,
+        engine,
+        sampling,
+        history,
+        curves,
+        folder,
+        observer,
+        stop_signal,
+        place,
+        key,
+        pause=stop_signal.pausing,
+    )
+    try:
+        reconcile(context)
+        yield context
+    finally:
+        sampling.close()
+
+
+def reconcile(context: TrialContext) -> None:
+    """Tell Optuna what it missed: trials that ended while their worker died, and trials that nobody knows."""
+    study = context.runtime.spec.name
+    open_there = context.sampling.unfinished()
+    if not open_there:
+        return
+    known = reading.told(context.engine, study)
+    for number in open_there:
+        told = known.get(number)
+        if told is not None and told.state.is_finished:
+            state = told.state if told.value is not None else TrialState.FAILED
+            facts = {"objectives": told.objectives, "constraints": told.constraints}
+            context.sampling.tell(number, state, told.value, None, **facts)
+    is_over = not reading.progress(context.engine, study).unfinished
+    context.sampling.close_orphans(known, 0.0 if is_over else _ORPHAN_S)
+
+
+def work(
+    context: TrialContext,
+    stop_signal: StopSignal,
+    *,
+    worker: str | None = None,
+    idle_exit_s: float = 0.0,
+    run: Callable[[TrialContext, Claim], TrialState] | None = None,
+    aside: Callable[[], bool] = lambda: False,
+) -> None:
+    """Run trials of the bench's study until it has all it shall have, or until ``stop_signal``.
+
+    A trial that fails is recorded with its reason and the next one is claimed. Trials that other workers
+    hold are waited for, and taken over when their lease runs out.
+
+    Args:
+        worker: its name; host and process by default.
+        idle_exit_s: seconds for which it waits for new trials once the study has all, or has been stopped.
+        run: runs one trial; with companions that can be trained at once by default.
+        aside: does other work once no trial is left; returns whether there was any.
+
+    Raises:
+        RunError: so many trials have failed in a row that the fault lies elsewhere; names the common cause.
+    """
+    name = worker or worker_name()
+    study, faults = context.runtime.spec.name, context.runtime.spec.faults
+    workers.enter(
+        context.engine,
+        study,
+        name,
+        host=socket.gethostname(),
+        process=os.getpid(),
+        device=str(context.runtime.precision.device),
+    )
+    heartbeat = Heartbeat(context.engine, study, name, faults, stop_signal)
+    why = "an error"
+    try:
+        with heartbeat.keeping():
+            why = _Shift(context, stop_signal, heartbeat, idle_exit_s, run, aside).go()
+    except (RunError, UserError) as error:
+        why = str(error)
+        raise
+    except KeyboardInterrupt:
+        why = "interrupted"
+        raise
+    finally:
+        _sign_off(context, study, name, why)
+
+
+def _sign_off(context: TrialContext, study: str, name: str, why: str) -> None:
+    try:
+        workers.leave(context.engine, study, name, why)
+    except RunError as error:
+        logger.warning("leaving without saying so in the store: %s", error)
+
+
+def is_budget_spent(context: TrialContext) -> bool:
+    """Return whether the trials in the store, of all workers, have used the study's ``budget``."""
+    budget = context.runtime.spec.search.budget
+    if budget is None or budget.gpu_seconds is None:
+        return False
+    context.history.refresh()
+    return context.history.seconds >= budget.gpu_seconds
+
+
+def worker_name() -> str:
+    """Return ``host:process``, by which people find a worker."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+@dataclass(slots=True)
+class _Shift:
+    """What a worker does from its first claim to its last."""
+
+    context: TrialContext
+    stop_signal: StopSignal
+    heartbeat: Heartbeat
+    idle_exit_s: float
+    run: Callable[[TrialContext, Claim], TrialState] | None
+    aside: Callable[[], bool]
+    _failures: list[Failure] = field(default_factory=list)
+
+    def go(self) -> str:
+        """Work, and return why that ended."""
+        study = self.heartbeat.study
+        idle_since, pause = time.monotonic(), POLL_S
+        try:
+            while not self._is_to_leave():
+                claim = self._claim() if leases.is_work_left(self.context.engine, study) else None
+                if claim is not None:
+                    self._work_on(claim)
+                    idle_since, pause = time.monotonic(), POLL_S
+                    continue
+                progress = reading.progress(self.context.engine, study)
+                if not progress.unfinished or progress.stopping:
+                    reconcile(self.context)
+                    if not progress.stopping and self.aside():
+                        idle_since = time.monotonic()
+                        continue
+                    if time.monotonic() - idle_since >= self.idle_exit_s:
+                        return "the study has been stopped" if progress.stopping else "nothing left to do"
+                else:
+                    idle_since = time.monotonic()  # waiting for others is no idleness: their trials may come free
+                self._wait(pause)
+                pause = min(pause * 1.5, 5 * POLL_S)
+        except NotFoundError:
+            return "the study has been deleted"
+        except DatabaseError as error:
+            if not self.stop_signal.reason:
+                raise
+            logger.warning("leaving without the database's knowledge, the lease will run out: %s", error)
+        return self.stop_signal.reason or self.stop_signal.pause_reason or "the time or the budget is up"
+
+    def _claim(self) -> Claim | None:
+        faults, heartbeat = self.heartbeat.faults, self.heartbeat
+        return leases.claim(self.context.engine, heartbeat.study, heartbeat.worker, faults.lease, faults.max_retries)
+
+    def _companions(self) -> Companions:
+        return Companions(
+            lambda: None if is_budget_spent(self.context) or self.stop_signal.pausing() else self._claim(),
+            hold=self.heartbeat.holding,
+            fail=lambda other, error: self._record(other, error, 0.0),
+            release=lambda other: self._ended(other, TrialState.WAITING),
+        )
+
+    def _is_to_leave(self) -> bool:
+        if self.idle_exit_s and self.stop_signal.pause_reason and not self.stop_signal.reason:
+            self.stop_signal.pause_reason = ""  # a stopped study may be run again while this worker still waits
+        return (
+            self.stop_signal()
+            or self.stop_signal.pausing()
+            or self.stop_signal.is_time_up
+            or is_budget_spent(self.context)
+        )
+
+    def _wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds * random.uniform(0.75, 1.25)
+        while time.monotonic() < end and not self.stop_signal():
+            time.sleep(0.2)
+
+    def _work_on(self, claim: Claim) -> None:
+        context, heartbeat = self.context, self.heartbeat
+        held = replace(context, leave=lambda: context.leave() or heartbeat.is_lost(claim))
+        failed: Exception | None = None
+        begin = time.monotonic()
+        try:
+            with heartbeat.holding(claim):
+                try:
+                    state = (self.run or self._companions().run)(held, claim)
+                    self._ended(claim, state)
+                except (LeaseLostError, NotFoundError):
+                    logger.warning("trial %d: another worker has taken it over; leaving it to that one", claim.number)
+                except KeyboardInterrupt:
+                    leases.release(context.engine, claim, "was interrupted")
+                    raise
+                except (BackboneError, ConstraintError) as error:
+                    leases.release(context.engine, claim, f"found no candidate: {error}")
+                    raise
+                except Exception as error:  # noqa: BLE001  # whatever ends a trial is recorded with it, and the study goes on
+                    self._record(claim, error, time.monotonic() - begin)
+                    failed = error
+        except LeaseLostError:
+            logger.warning("trial %d: another worker has taken it over; leaving it to that one", claim.number)
+        if failed is not None:
+            self._recover(failed)
+
+    def _ended(self, claim: Claim, state: TrialState) -> None:
+        self._failures.clear()
+        if state is TrialState.WAITING and not self.heartbeat.is_lost(claim):
+            leases.release(self.context.engine, claim)
+            self.context.observer.trial_ended(claim.number, state, None, "handed back to the queue")
+
+    def _record(self, claim: Claim, error: Exception, seconds: float) -> None:
+        context = self.context
+        failure = failure_of(error, context.engine)
+        self._failures.append(failure)
+        logger.warning("trial %d failed (%s): %s", claim.number, failure.kind, failure.message)
+        if failure.kind in MACHINES_FAULT:
+            if not leases.put_off(context.engine, claim, failure, self.heartbeat.faults.max_retries):
+                context.observer.trial_ended(claim.number, TrialState.WAITING, None, f"put back: {failure.message}")
+                return
+            number = claim.optuna_number
+        else:
+            number = writing.fail_trial(context.engine, claim, failure, seconds)
+        if number is not None:
+            # A pruned trial without values counts as one of the worst for TPE, a failed one not at all.
+            told = TrialState.PRUNED if failure.kind in CANDIDATES_FAULT else TrialState.FAILED
+            context.sampling.tell(number, told, None, None)
+        context.observer.trial_ended(claim.number, TrialState.FAILED, None, failure.message)
+
+    def _recover(self, error: Exception) -> None:
+        """Let nothing of a failed trial reach the next one; leave when that cannot be had.
+
+        Raises:
+            RunError: the device is lost to this process, or too many trials have failed in a row.
+        """
+        is_lost = memory.is_device_lost(error)
+        traceback.clear_frames(error.__traceback__)
+        error.__traceback__ = None
+        memory.free()
+        if is_lost:
+            raise RunError(f"the device can be used no more by this process ({error}); start the worker again")
+        if self._failures[-1].kind in MACHINES_FAULT:
+            self._wait(min(POLL_S * len(self._failures), 30.0))  # a full disk, a flaky share: it may pass
+        count, limit = len(self._failures), self.heartbeat.faults.max_failures
+        if 0 < limit <= count:
+            (kind, message), times = Counter((one.kind, one.message) for one in self._failures).most_common(1)[0]
+            raise RunError(
+                f"{count} trials in a row have failed, {times} of them with ({kind}): {message}; "
+                "this worker leaves, `ftsearch retry STUDY --failed` puts them back once that is mended"
+            )
+
+
+def failure_of(error: Exception, engine: Engine | None = None) -> Failure:
+    """Return what is recorded of the error that ended a trial, without the secrets of the database's URL."""
+    kind = "error"
+    if isinstance(error, TrialError):
+        kind = error.kind
+    elif isinstance(error, DatabaseError):
+        kind = "database"
+    elif memory.is_out_of_memory(error):
+        kind = "memory"
+    elif memory.is_device_lost(error):
+        kind = "device"
+    url, trace = engine.url if engine is not None else None, "".join(traceback.format_exception(error))
+    return Failure(kind, hide(str(error), url) or type(error).__name__, hide(trace, url))

@@ -1,0 +1,1 @@
+"""Pretrained networks as ordered lists of units: traced, cut, probed."""

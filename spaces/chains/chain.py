@@ -1,0 +1,397 @@
+"""Networks as chains of units: what a unit is, and how a network is cut into them.
+
+A network is traced with ``torch.fx`` and walked once, keeping the set of values that are still needed. Wherever
+exactly one is, the dataflow can be cut: residual, dense, inception and attention blocks come out whole, because
+their shortcut keeps a second value alive.
+"""
+
+from __future__ import annotations
+
+import operator
+import os.path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Literal
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional as F
+
+from spaces.chains.fixed_sizes import fix_sizes, with_free
+from spaces.chains.tracing import GATHERING, Opaque, submodule, trace
+from spaces.errors import ChainError
+
+_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
+_FEW = 4
+"""Units of which a network of many layers is cut again, for its input size alone."""
+_GATHERING_CALLS = {
+    *(torch.flatten, torch.mean, torch.squeeze, operator.getitem, F.dropout, F.adaptive_avg_pool2d),
+    *("flatten", "mean", "squeeze", "view", "reshape"),
+}
+
+
+class Trainable(StrEnum):
+    """Which parameters of a unit learn."""
+
+    ALL = "all"
+    NORM = "norm"
+    BIAS = "bias"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unit:
+    """A part of a network between two cut points: one tensor in, one tensor out.
+
+    Attributes:
+        name: the module path a user knows it by, ``features.14`` or ``layer3.1``.
+        module: computes the unit; its ``state_dict`` keys are those of the original network.
+        trainable: which of its parameters learn. A unit with ``NONE`` stays in eval mode.
+        skipped: a shape-keeping unit that is bypassed (its module is the identity).
+        edits: what was changed in it, one line for people each (``5x5 kernel``).
+        extra: names of modules in ``module`` that are not in the pretrained network (inserted blocks).
+    """
+
+    name: str
+    module: nn.Module
+    trainable: Trainable = Trainable.ALL
+    skipped: bool = False
+    edits: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether nothing in it learns: its pretrained weights are kept, and nothing was put into it."""
+        return self.trainable is Trainable.NONE and not self.extra
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chain:
+    """A network as an ordered list of units that compute it exactly: ``unit_n(...unit_1(x))``.
+
+    Immutable: an edit returns a new chain that shares the units it leaves alone.
+
+    Attributes:
+        units: all but the final classifier, in order.
+        classifier: the network's own final classifier (applied to the last unit's output), or None.
+        input_size: height and width in pixels that the chain is meant for.
+        dropped: how many last units of the pretrained network were removed.
+        facts: anything a family wants its decisions to know, by name.
+        kind: what goes in: ``images`` ``(N, 3, H, W)``, or ``tokens``, their numbers ``(N, T)`` as int64;
+            ``input_size`` is ``(1, T)`` then.
+        aliases: further keys under which the original network keeps weights of a unit, with the unit's key.
+        unused: weights that the original network keeps but does not use when it runs.
+    """
+
+    units: tuple[Unit, ...]
+    classifier: nn.Module | None
+    input_size: tuple[int, int]
+    dropped: int = 0
+    facts: Mapping[str, object] = field(default_factory=dict)
+    kind: Literal["images", "tokens"] = "images"
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    unused: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, without the batch: ``(3, H, W)`` of images, ``(T,)`` of tokens."""
+        return self.input_size[1:] if self.kind == "tokens" else (3, *self.input_size)
+
+    @property
+    def input_dtype(self) -> torch.dtype:
+        """What the numbers of a sample are: float32 of images, int64 of tokens."""
+        return torch.int64 if self.kind == "tokens" else torch.float32
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    def __iter__(self) -> Iterator[Unit]:
+        return iter(self.units)
+
+    def with_unit(self, index: int, unit: Unit) -> Chain:
+        """Return a chain in which the unit at ``index`` is ``unit``."""
+        return replace(self, units=(*self.units[:index], unit, *self.units[index + 1 :]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Run the units, without the classifier, on ``images`` ``(N, 3, H, W)``."""
+        for unit in self.units:
+            images = unit.module(images)
+        return images
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Run the whole pretrained network, its own classifier included.
+
+        Raises:
+            ChainError: the network has no classifier.
+        """
+        if self.classifier is None:
+            raise ChainError("this network has no classifier of its own; use forward() for its features")
+        logits: Tensor = self.classifier(self.forward(images))
+        return logits
+
+    def train(self, mode: bool = True) -> Chain:
+        """Put every unit and the classifier into training or eval mode, in place."""
+        for module in self.modules():
+            module.train(mode)
+        return self
+
+    def modules(self) -> tuple[nn.Module, ...]:
+        """Return the modules of all units, then the classifier's."""
+        own = tuple(unit.module for unit in self.units)
+        return (*own, self.classifier) if self.classifier is not None else own
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return all weights under the key names of the original network."""
+        return self.completed({name: value for module in self.modules() for name, value in module.state_dict().items()})
+
+    def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the units' weights with what the original network holds besides: second names and unused weights."""
+        aliases = {alias: state[name] for alias, name in self.aliases.items() if name in state}
+        return {**self.unused, **state, **aliases}
+
+
+@dataclass(slots=True)
+class _Segment:
+    """Nodes between two neighbouring cut points."""
+
+    nodes: list[fx.Node]
+    kind: str
+    """``state`` (has weights), ``norm`` (only a norm's), ``gather`` (pools, flattens, selects) or ``act``."""
+
+
+def cut(
+    network: nn.Module,
+    input_size: tuple[int, int],
+    facts: Mapping[str, object] | None = None,
+    opaque: Opaque | None = None,
+) -> Chain:
+    """Return ``network`` as a chain; its units share the network's parameters.
+
+    The chain's ``logits`` equal the network's output, in eval and, under the same seed, in training mode.
+    ``opaque`` names what must stay whole. A network that hands sizes from block to block is cut for
+    ``input_size`` alone.
+
+    Raises:
+        ChainError: ``torch.fx`` cannot trace the network, or it has no place where it can be cut.
+    """
+    graph, root = trace(network, opaque)
+    groups, classifier = _groups(graph, root, set())
+    if len(groups) <= _FEW < sum(isinstance(module, nn.Linear | nn.Conv2d) for module in network.modules()) / 4:
+        again, twin = trace(network, opaque)  # afresh: fixing changes the graph
+        fixed = _fixed(again, twin, input_size)
+        if len(fixed[0]) > len(groups):
+            (groups, classifier), root = fixed, twin
+    if len(groups) < 2:
+        reason = "is one tensor alone (branches side by side, or a single layer); choose another backbone"
+        raise ChainError(
+            f"{type(network).__name__} cannot be cut: at no place between its first and its last layer {reason}"
+        )
+    names = _names(groups, root)
+    units = tuple(Unit(name, submodule(group, root)) for name, group in zip(names, groups, strict=True))
+    top = submodule(classifier, root) if classifier else None
+    aliases, unused = _besides(network, (*(unit.module for unit in units), *filter(None, (top,))))
+    return Chain(units, top, input_size, facts=dict(facts or {}), aliases=aliases, unused=unused)
+
+
+def _groups(graph: fx.Graph, root: nn.Module, free: set[fx.Node]) -> tuple[list[list[fx.Node]], list[fx.Node]]:
+    """Return the nodes of every unit and of the classifier."""
+    body, classifier = _split_classifier(_segments(graph, root, free), root)
+    return _join(body, root), classifier
+
+
+def _fixed(graph: fx.Graph, root: nn.Module, input_size: tuple[int, int]) -> tuple[list[list[fx.Node]], list[fx.Node]]:
+    """Return the units of a network whose sizes are fixed to those of ``input_size``; none if it does not run."""
+    try:
+        free = fix_sizes(graph, root, (3, *input_size))
+    except Exception:  # noqa: BLE001  # a size that does not fit is told when the chain is probed
+        return [], []
+    groups, classifier = _groups(graph, root, free)
+    return [with_free(group, free) for group in groups], with_free(classifier, free) if classifier else []
+
+
+def _besides(network: nn.Module, modules: Sequence[nn.Module]) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Return the keys of ``network`` that no unit has: second names of their weights, and what nothing uses."""
+    # With keep_vars the very tensors are compared, so that weights of one value are not taken for one weight.
+    inside = {name: value for module in modules for name, value in module.state_dict(keep_vars=True).items()}
+    names = {id(value): name for name, value in inside.items()}
+    outside = {name: value for name, value in network.state_dict(keep_vars=True).items() if name not in inside}
+    aliases = {name: names[id(value)] for name, value in outside.items() if id(value) in names}
+    return aliases, {name: value.detach() for name, value in outside.items() if name not in aliases}
+
+
+def _segments(graph: fx.Graph, network: nn.Module, free: set[fx.Node]) -> list[_Segment]:
+    nodes = [node for node in graph.nodes if node.op not in ("placeholder", "output") and node not in free]
+    inputs = [node for node in graph.nodes if node.op == "placeholder"]
+    if len(inputs) > 1 and any(node.users for node in inputs[1:]):
+        raise ChainError(f"{type(network).__name__} takes {len(inputs)} inputs; a chain takes one")
+    (output,) = [node for node in graph.nodes if node.op == "output"]
+    if not isinstance(output.args[0], fx.Node):
+        raise ChainError(f"{type(network).__name__} returns {output.args[0]!r}; a chain returns one tensor")
+    order = {node: index for index, node in enumerate([*nodes, output])}
+    last_use = {
+        node: max((order[user] for user in node.users if user in order), default=-1) for node in (*inputs, *nodes)
+    }
+    segments: list[_Segment] = []
+    current: list[fx.Node] = []
+    live: set[fx.Node] = set(inputs[:1])
+    for index, node in enumerate(nodes):
+        current.append(node)
+        live = {value for value in (*live, node) if last_use[value] > index}
+        if live == {node} and node.op != "get_attr":
+            segments.append(_Segment(current, _kind(current, network)))
+            current = []
+    if current:
+        segments.append(_Segment(current, _kind(current, network)))
+    return segments
+
+
+def _modules_of(nodes: Sequence[fx.Node], network: nn.Module) -> list[nn.Module]:
+    return [network.get_submodule(str(node.target)) for node in nodes if node.op == "call_module"]
+
+
+def _kind(nodes: Sequence[fx.Node], network: nn.Module) -> str:
+    modules = _modules_of(nodes, network)
+    stateful = [
+        module for module in modules if any(True for _ in module.parameters()) or any(True for _ in module.buffers())
+    ]
+    if any(is_norm_layer(module) for module in modules) and len(stateful) <= 1 and len(nodes) == 1:
+        return "norm"
+    if stateful:
+        return "state"
+    if any(node.op == "get_attr" for node in nodes):
+        return "act"  # a class token, a position embedding, a layer scale: belongs to what it is added to
+    if any(isinstance(module, GATHERING) or _is_pool(module) for module in modules):
+        return "gather"
+    return "gather" if any(node.target in _GATHERING_CALLS for node in nodes) else "act"
+
+
+def is_norm_layer(module: nn.Module) -> bool:
+    """Return whether ``module`` is one normalisation layer, of PyTorch or of a library's own."""
+    named = "Norm" in type(module).__name__ and not any(True for _ in module.children())
+    return isinstance(module, _NORMS) or named
+
+
+def _is_pool(module: nn.Module) -> bool:
+    """Return whether a module of a library pools a whole map, as its name says (timm has several such)."""
+    name = type(module).__name__
+    return "Pool" in name and ("Adaptive" in name or "Global" in name)
+
+
+def _split_classifier(segments: list[_Segment], network: nn.Module) -> tuple[list[_Segment], list[fx.Node]]:
+    """Part the final classifier, with the pooling in front and all behind, from the rest.
+
+    Where there is none, the pooling at the end alone is parted, so that features keep their map or tokens.
+    """
+    last = max((index for index, segment in enumerate(segments) if segment.kind == "state"), default=-1)
+    behind = segments[last + 1 :]
+    if last <= 0:
+        return segments, []
+    if not _is_classifier(_modules_of(segments[last].nodes, network)) or (
+        # A convolution with its norm is a unit like the others.
+        any(segment.kind == "norm" for segment in behind)
+    ):
+        start = next((last + 1 + place for place, segment in enumerate(behind) if segment.kind == "gather"), 0)
+        weighted = any(segment.kind == "norm" for segment in segments[start:])
+        return _parted(segments, start) if start and not weighted else (segments, [])
+    start = last
+    while start > 0 and segments[start - 1].kind != "state":
+        start -= 1
+    gathers = [index for index in range(start, last) if segments[index].kind == "gather" or _permutes(segments[index])]
+    return _parted(segments, gathers[0] if gathers else last)
+
+
+def _parted(segments: list[_Segment], start: int) -> tuple[list[_Segment], list[fx.Node]]:
+    return segments[:start], [node for segment in segments[start:] for node in segment.nodes]
+
+
+def _is_classifier(modules: Sequence[nn.Module]) -> bool:
+    """Return whether these are one linear layer or 1x1 convolution, or several linear layers side by side.
+
+    Distilled networks have two classifiers whose outputs are averaged, each perhaps behind a norm of its own.
+    """
+    if len(modules) == 1 and isinstance(modules[0], nn.Conv2d):
+        return modules[0].kernel_size == (1, 1)
+    linear = [module for module in modules if isinstance(module, nn.Linear)]
+    others = [module for module in modules if module not in linear and any(True for _ in module.parameters())]
+    sizes = {(layer.in_features, layer.out_features) for layer in linear}
+    if len(modules) == 1 or len(sizes) != 1:
+        return bool(linear) and len(modules) == 1
+    ((width, classes),) = sizes
+    return width != classes and all(is_norm_layer(module) for module in others)
+
+
+def _permutes(segment: _Segment) -> bool:
+    """Return whether the segment only turns ``(N, H, W, C)`` into ``(N, C, H, W)``, which pooling needs."""
+    return all("permute" in node.name.lower() for node in segment.nodes)
+
+
+def _join(segments: list[_Segment], network: nn.Module) -> list[list[fx.Node]]:
+    """Join crumbs to the unit they belong to: norms and activations to the one in front, what flattens to the next."""
+    groups: list[list[fx.Node]] = []
+    held: list[fx.Node] = []
+    for index, segment in enumerate(segments):
+        if segment.kind == "state":
+            if held and groups and not _starts_linear(segment, network) and not _holds_norm(held, network):
+                groups[-1].extend(held)
+                held = []
+            groups.append([*held, *segment.nodes])
+            held = []
+        elif segment.kind == "gather" or held or not groups or _belongs_to_next(segments, index, network):
+            held.extend(segment.nodes)
+        else:
+            groups[-1].extend(segment.nodes)
+    if held:
+        groups[-1].extend(held) if groups else groups.append(held)
+    return groups
+
+
+def _starts_linear(segment: _Segment, network: nn.Module) -> bool:
+    modules = _modules_of(segment.nodes, network)
+    return bool(modules) and isinstance(modules[0], nn.Linear)
+
+
+def _holds_norm(nodes: Sequence[fx.Node], network: nn.Module) -> bool:
+    return any(is_norm_layer(module) for module in _modules_of(nodes, network))
+
+
+def _belongs_to_next(segments: list[_Segment], index: int, network: nn.Module) -> bool:
+    """Return whether a norm stands at the head of the ``nn.Sequential`` whose next child has the weights."""
+    segment = segments[index]
+    if segment.kind != "norm" or index + 1 >= len(segments) or segments[index + 1].kind != "state":
+        return False
+    parent, child = os.path.splitext(str(segment.nodes[0].target))
+    following = next((node for node in segments[index + 1].nodes if node.op == "call_module"), None)
+    return (
+        child == ".0"
+        and following is not None
+        and isinstance(network.get_submodule(parent), nn.Sequential)
+        and os.path.splitext(str(following.target))[0] == parent
+    )
+
+
+def _names(groups: list[list[fx.Node]], network: nn.Module) -> list[str]:
+    """Name each group by the module path that holds all its weights and none of another, else by the first of them."""
+    paths = [_weighted_paths(group, network) for group in groups]
+    names: list[str] = []
+    for index, own in enumerate(paths):
+        common = _common(own)
+        others = [path for other, found in enumerate(paths) if other != index for path in found]
+        shared = not common or any(path == common or path.startswith(f"{common}.") for path in others)
+        name = own[0] if shared else common
+        names.append(name if name not in names else f"{name}#{index}")
+    return names
+
+
+def _weighted_paths(group: list[fx.Node], network: nn.Module) -> list[str]:
+    paths = [str(node.target) for node in group if node.op == "call_module"]
+    weighted = [path for path in paths if any(True for _ in network.get_submodule(path).parameters())]
+    return weighted or paths or [group[-1].name]
+
+
+def _common(paths: Sequence[str]) -> str:
+    split = [path.split(".") for path in paths]
+    depth = 0
+    while all(len(parts) > depth and parts[depth] == split[0][depth] for parts in split):
+        depth += 1
+    return ".".join(split[0][:depth])

@@ -1,0 +1,352 @@
+"""What a chain's units are like, found on fake tensors: shapes, parameters, multiply-adds, what may be done."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from spaces.chains.chain import Chain, Unit
+from spaces.chains.signature import signature
+from spaces.chains.tracing import is_residual
+from spaces.errors import ProbeError
+
+Shape = tuple[int, ...]
+# A shape that does not fit is an answer here, not a fault: torch would log each with its traceback.
+logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
+SMALLEST_INPUT, LARGEST_INPUT = 8, 512
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """One convolution of a unit; sizes are height and width in pixels."""
+
+    path: str
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+    channels: tuple[int, int]
+    """In and out."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFacts:
+    """What is known of a unit at one input size. Shapes leave out the batch.
+
+    Attributes:
+        reduction: height of the network's input over the height of this unit's output, for tokens the distance of
+            their patches; the one of the unit in front where the output has neither.
+        macs: multiply-adds of one forward pass of one sample.
+        activation_bytes: of the output of one sample in float32.
+        can_skip: same shape in and out, and a residual form or one that normalises in and out alike.
+        can_end: a head can be attached behind it.
+    """
+
+    name: str
+    in_shape: Shape
+    out_shape: Shape
+    reduction: int
+    parameters: int
+    macs: int
+    activation_bytes: int
+    can_skip: bool
+    can_end: bool
+    convolutions: tuple[Convolution, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    out_shape: Shape
+    macs: int
+
+
+_runs: WeakKeyDictionary[nn.Module, dict[tuple[Shape, bool], _Run]] = WeakKeyDictionary()
+_residual: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+_probed: OrderedDict[tuple[str, Shape, bool], _Run] = OrderedDict()
+"""What runs gave by the signature of what was run: candidates copy and edit the same units in the same ways."""
+_REMEMBERED = 10_000
+
+
+def run(module: nn.Module, in_shape: Shape, *, count: bool = True) -> _Run:
+    """Return output shape and multiply-adds of ``module`` for one input of ``in_shape`` (no batch).
+
+    Nothing is computed: the pass goes over fake tensors. Remembered for as long as the module lives, so a
+    unit that several candidates share is run once.
+
+    Raises:
+        ProbeError: the module does not accept the shape; one line with its own reason.
+    """
+    known = _runs.setdefault(module, {})
+    for counted in (True, count):
+        if (in_shape, counted) in known:
+            return known[in_shape, counted]
+    alike = signature(module)
+    if alike is not None and (alike, in_shape, count) in _probed:
+        known[in_shape, count] = _probed[alike, in_shape, count]
+        return known[in_shape, count]
+    mode = module.training
+    module.eval()
+    counter = FlopCounterMode(display=False)
+    try:
+        with torch.no_grad(), _fake(module) as fake:
+            images = _input(module, in_shape, fake)
+            if count:
+                with counter:
+                    output = module(images)
+            else:
+                output = module(images)
+    except Exception as error:  # a network may refuse a size in any way; the reason is passed on
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ProbeError(f"an input of shape {in_shape} does not run: {reason}") from error
+    finally:
+        module.train(mode)
+    if not isinstance(output, Tensor):
+        raise ProbeError(f"expected one tensor out, got {type(output).__name__}")
+    found = _Run(tuple(output.shape[1:]), counter.get_total_flops() // 2 if count else 0)
+    known[in_shape, count] = found
+    if alike is not None:
+        _probed[alike, in_shape, count] = found
+        if len(_probed) > _REMEMBERED:
+            _probed.popitem(last=False)
+    return found
+
+
+def run_head(head: nn.Module, shapes: Sequence[Shape]) -> int:
+    """Return the multiply-adds of ``head`` for one sample; it is called as ``Network`` calls it.
+
+    ``shapes`` are those of what it is given: of each of its taps, else of the one tensor. A head whose forward
+    pass depends on what it finds (proposals, for example) offers the part that can be counted as ``counted``.
+
+    Raises:
+        ProbeError: the head does not accept the shapes.
+    """
+    if not is_tapped(head) and not hasattr(head, "counted"):
+        return run(head, shapes[-1]).macs
+    mode, counter = head.training, FlopCounterMode(display=False)
+    head.eval()
+    try:
+        with torch.no_grad(), _fake(head) as fake, counter:
+            given = tuple(_input(head, shape, fake) for shape in shapes)
+            getattr(head, "counted", head)(given if is_tapped(head) else given[-1])
+    except Exception as error:  # a head may refuse a shape in any way; the reason is passed on
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ProbeError(f"the head does not run on {', '.join(map(str, shapes))}: {reason}") from error
+    finally:
+        head.train(mode)
+    return counter.get_total_flops() // 2
+
+
+def is_tapped(head: nn.Module) -> bool:
+    """Return whether ``head`` asks for the outputs of chosen units."""
+    return bool(getattr(head, "taps", ()))
+
+
+def inherit(copied: nn.Module, module: nn.Module) -> None:
+    """Let ``copied``, a copy of ``module``, be known as well as ``module`` is: it is not run again."""
+    if module in _runs:
+        _runs[copied] = dict(_runs[module])
+    if module in _residual:
+        _residual[copied] = _residual[module]
+
+
+class _fake:  # noqa: N801  # a context manager used like a function
+    """Fake tensors for real modules; modules that are on the meta device already need none."""
+
+    def __init__(self, module: nn.Module) -> None:
+        first: Tensor | None = next(iter((*module.parameters(), *module.buffers())), None)
+        self._mode = None if first is not None and first.is_meta else FakeTensorMode(allow_non_fake_inputs=True)
+
+    def __enter__(self) -> FakeTensorMode | None:
+        return self._mode.__enter__() if self._mode else None
+
+    def __exit__(self, *error: Any) -> None:
+        if self._mode:
+            self._mode.__exit__(*error)
+
+
+def _input(module: nn.Module, shape: Shape, fake: FakeTensorMode | None) -> Tensor:
+    first: Tensor | None = next(iter((*module.parameters(), *module.buffers())), None)
+    device = "meta" if fake is None else (first.device if first is not None else "cpu")
+    # The first unit of a text encoder says that it takes token numbers.
+    dtype = getattr(module, "meta", {}).get("input_dtype", torch.float32)
+    return torch.empty((1, *shape), device=device, dtype=dtype)
+
+
+def output_shape(chain: Chain) -> Shape:
+    """Return the shape of the last unit's output, without the batch."""
+    shape = chain.input_shape
+    for unit in chain:
+        shape = run(unit.module, shape).out_shape  # counted: whoever asks for the shape asks for the cost next
+    return shape
+
+
+def describe(chain: Chain) -> tuple[UnitFacts, ...]:
+    """Return the facts of every unit at the chain's input size.
+
+    Raises:
+        ProbeError: the input size does not fit; names the unit where it ends.
+    """
+    facts: list[UnitFacts] = []
+    shape: Shape = chain.input_shape
+    reduction = 1
+    for unit in chain:
+        try:
+            found = run(unit.module, shape)
+        except ProbeError as error:
+            size = "x".join(str(side) for side in chain.input_size)
+            raise ProbeError(f"input size {size} does not fit at {unit.name}: {error}; choose a larger one") from error
+        reduction = _reduction(chain, found.out_shape, reduction)
+        facts.append(_facts(chain, unit, shape, found, reduction))
+        shape = found.out_shape
+    return tuple(facts)
+
+
+def _facts(chain: Chain, unit: Unit, shape: Shape, found: _Run, reduction: int) -> UnitFacts:
+    elements = 1
+    for side in found.out_shape:
+        elements *= side
+    return UnitFacts(
+        name=unit.name,
+        in_shape=shape,
+        out_shape=found.out_shape,
+        reduction=reduction,
+        parameters=sum(parameter.numel() for parameter in unit.module.parameters()),
+        macs=found.macs,
+        activation_bytes=4 * elements,
+        can_skip=shape == found.out_shape and (residual(unit.module) or _is_named(unit, chain, "skippable")),
+        can_end=len(found.out_shape) in (1, 2, 3) and elements > 0,
+        convolutions=convolutions(unit.module),
+    )
+
+
+def _is_named(unit: Unit, chain: Chain, fact: str) -> bool:
+    named = chain.facts.get(fact, ())
+    return isinstance(named, Collection) and unit.name in named
+
+
+def _reduction(chain: Chain, shape: Shape, before: int) -> int:
+    if len(shape) == 2 and len(chain.input_shape) == 3 and shape[0] > 1:
+        # Tokens that stand for patches of an image: how far patches are apart.
+        patches = shape[0] - (chain.facts.get("class_token") is not None)
+        return max(round(math.sqrt(math.prod(chain.input_size) / patches)), 1)
+    if len(shape) != 3:
+        return before
+    height = shape[0] if is_channels_last(chain, shape) else shape[1]
+    return max(round(chain.input_size[0] / max(height, 1)), 1)
+
+
+def is_channels_last(chain: Chain, shape: Shape) -> bool:
+    """Return whether a 3-dimensional feature shape is ``(H, W, C)``, as Swin networks have it.
+
+    Told by which two sides are the input's, reduced alike; by the chain's fact ``channels_last`` where both
+    readings fit.
+    """
+    if len(shape) != 3 or 0 in shape:
+        return False
+    height, width = chain.input_size
+    last, first = (_alike(height / shape[place], width / shape[place + 1]) for place in (0, 1))
+    return bool(chain.facts.get("channels_last")) if first == last else last
+
+
+def _alike(down: float, across: float) -> bool:
+    """Return whether two reductions are one, but for the rounding of odd sides."""
+    return min(down, across) >= 0.5 and max(down, across) <= 1.5 * min(down, across)
+
+
+def residual(module: nn.Module) -> bool:
+    """Return whether the module adds its input to what it computes; remembered while the module lives."""
+    if module not in _residual:
+        _residual[module] = is_residual(module)
+    return _residual[module]
+
+
+def convolutions(module: nn.Module) -> tuple[Convolution, ...]:
+    """Return the 2-d convolutions inside ``module``, by path."""
+    return tuple(
+        Convolution(
+            path,
+            _pair(layer.kernel_size),
+            _pair(layer.stride),
+            _pair(layer.dilation),
+            layer.groups,
+            (layer.in_channels, layer.out_channels),
+        )
+        for path, layer in module.named_modules()
+        if isinstance(layer, nn.Conv2d)
+    )
+
+
+def _pair(value: Sequence[int]) -> tuple[int, int]:
+    return (int(value[0]), int(value[1]))
+
+
+def accepts(chain: Chain, input_size: tuple[int, int]) -> bool:
+    """Return whether the chain runs on inputs of ``input_size`` (height, width)."""
+    shape: Shape = replace(chain, input_size=input_size).input_shape
+    try:
+        for unit in chain:
+            shape = run(unit.module, shape, count=False).out_shape
+            if 0 in shape:
+                return False
+    except ProbeError:
+        return False
+    return True
+
+
+def smallest_input(chain: Chain) -> int:
+    """Return the smallest square input in pixels that the chain accepts, by bisection over 8 to 512.
+
+    Raises:
+        ProbeError: it accepts none of these.
+    """
+    if not accepts(chain, (LARGEST_INPUT, LARGEST_INPUT)):
+        raise ProbeError(f"this network accepts no square input of up to {LARGEST_INPUT} pixels")
+    low, high = SMALLEST_INPUT - 1, LARGEST_INPUT
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if accepts(chain, (middle, middle)) else (middle, high)
+    return high
+
+
+_sides: WeakKeyDictionary[nn.Module, dict[Shape, dict[str, int]]] = WeakKeyDictionary()
+
+
+def input_heights(module: nn.Module, in_shape: Shape) -> dict[str, int]:
+    """Return the height in pixels of what reaches each 2-d convolution and pool in ``module``, by path.
+
+    Layers that see the same height work side by side or one behind the other at one resolution; a reduction in
+    between makes it smaller.
+
+    Raises:
+        ProbeError: the module does not accept the shape.
+    """
+    known = _sides.setdefault(module, {})
+    if in_shape not in known:
+        found: dict[str, int] = {}
+
+        def note(path: str, given: tuple[Tensor, ...]) -> None:
+            found.setdefault(path, int(given[0].shape[-2]))
+
+        hooks = [
+            layer.register_forward_pre_hook(lambda _, given, path=path: note(path, given))
+            for path, layer in module.named_modules()
+            if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d)
+        ]
+        try:
+            _runs.pop(module, None)
+            run(module, in_shape, count=False)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        known[in_shape] = found
+    return known[in_shape]

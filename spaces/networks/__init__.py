@@ -1,0 +1,1 @@
+"""Networks made of candidates, and how two of them differ."""

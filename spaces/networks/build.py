@@ -1,0 +1,308 @@
+"""Candidate + chain + head -> a network with weights in place, split into frozen prefix and trained suffix."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spaces.chains import probe
+from spaces.chains.chain import Chain, Trainable, Unit, is_norm_layer
+from spaces.decisions._learning import learning
+from spaces.decisions.dropout import Shares
+from spaces.decisions.head import attachment
+from spaces.decisions.penalty import Penalty
+from spaces.errors import SurgeryError
+from spaces.heads import Features, HeadChoice, Maps
+from spaces.surgery import adapters
+
+Head = Callable[[Features, HeadChoice], nn.Module]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that share a learning rate.
+
+    Attributes:
+        name: ``head`` or ``backbone``.
+        behind: units between these parameters and the head; 0 for the head and the last unit.
+    """
+
+    name: str
+    behind: int
+    parameters: tuple[nn.Parameter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSize:
+    """Parameters, those that learn, floating-point operations of one forward pass, and every unit's state."""
+
+    parameters: int
+    trained: int
+    flops: int
+    unit_states: tuple[str, ...]
+
+
+class Network(nn.Module):
+    """A candidate ready to be trained: units of a chain, then a head.
+
+    ``state_dict`` names are ``units.<index>.<the original network's key>`` and ``head.<...>``.
+    """
+
+    def __init__(self, chain: Chain, head: nn.Module, depth_drop: float = 0.0) -> None:
+        super().__init__()
+        self.chain = chain
+        self.units = nn.ModuleList(unit.module for unit in chain)
+        self.head = head
+        self.prefix_units = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
+        """Leading units that are frozen; their output for an image never changes."""
+        self.taps = _taps(head, len(chain))
+        """Units whose outputs the head is given, in ascending order; none when it takes the last unit's alone."""
+        self.carried = _carried(self.taps, self.prefix_units)
+        """Units of the prefix whose outputs the rest of the network needs; at most one without taps."""
+        count = max(len(chain) - 1, 1)
+        self._skip_rates = [
+            depth_drop * index / count if depth_drop and not unit.is_frozen and probe.residual(unit.module) else 0.0
+            for index, unit in enumerate(chain)
+        ]
+        self._learn()
+        self.train()
+
+    def forward(self, images: Tensor) -> Any:
+        """Return the head's output for ``images`` ``(N, 3, H, W)``, or for tokens ``(N, T)``."""
+        return self.suffix(self.prefix(images))
+
+    def prefix(self, images: Tensor) -> Tensor | Maps:
+        """Return the outputs of the ``carried`` units, one tensor where that is one; the images without a prefix."""
+        if not self.prefix_units:
+            return images
+        outputs: list[Tensor] = []
+        with torch.no_grad():
+            for index, unit in enumerate(self.units[: self.carried[-1] + 1]):
+                images = unit(images)
+                if index in self.carried:
+                    outputs.append(images)
+        return Maps(tuple(outputs)) if self.taps else images
+
+    def suffix(self, carried: Tensor | Maps) -> Any:
+        """Return the head's output for what ``prefix`` gives."""
+        given = carried.tensors if isinstance(carried, Maps) else (carried,)
+        if not self.taps:
+            return self.head(_hooked(self._through(given[0], {})))
+        # With a prefix every carried output is there; without one ``given`` is the network's input.
+        found = dict(zip(self.carried, given, strict=True)) if self.prefix_units else {}
+        self._through(given[-1], found)
+        return self.head(tuple(_hooked(found[unit]) for unit in self.taps))
+
+    def _through(self, features: Tensor, found: dict[int, Tensor]) -> Tensor:
+        """Return what the units behind the prefix make of ``features``; what is tapped on the way is put in ``found``.
+
+        Units behind the last tap are not run: nobody asks for what they give.
+        """
+        last = max(self.taps, default=len(self.units) - 1)
+        for index in range(self.prefix_units, last + 1):
+            after = self.units[index](features)
+            rate = self._skip_rates[index]
+            if rate and self.training:
+                # The residual alone is dropped, sample by sample, and scaled so that its mean stays.
+                mask = torch.empty(len(after), *[1] * (after.ndim - 1), device=after.device, dtype=after.dtype)
+                after = features + mask.bernoulli_(1 - rate).div_(1 - rate) * (after - features)
+            features = after
+            if index in self.taps:
+                found[index] = features
+        return features
+
+    def train(self, mode: bool = True) -> Network:
+        """Set the mode; units whose pretrained weights are kept stay in eval, so that their statistics never move."""
+        super().train(mode)
+        for unit, module in zip(self.chain, self.units, strict=True):
+            if unit.trainable is Trainable.NONE:
+                module.eval()
+        return self
+
+    def groups(self) -> tuple[Group, ...]:
+        """Return the parameters that learn: the head's, then each unit's from the last to the first."""
+        found = [Group("head", 0, tuple(parameter for parameter in self.head.parameters() if parameter.requires_grad))]
+        seen: set[int] = set()
+        for behind, module in enumerate(reversed(self.units)):
+            learning = tuple(
+                parameter for parameter in module.parameters() if parameter.requires_grad and id(parameter) not in seen
+            )
+            seen.update(id(parameter) for parameter in learning)
+            if learning:
+                found.append(Group("backbone", behind, learning))
+        return tuple(found)
+
+    def original_state(self) -> dict[str, Tensor]:
+        """Return the weights under the key names of the pretrained network, the head's under ``head.``.
+
+        Low-rank updates are added to the weights they belong to; inserted blocks have names of their own.
+        """
+        found = {name: value for module in self.units for name, value in adapters.merged_state(module).items()}
+        return self.chain.completed(found) | {f"head.{name}": value for name, value in self.head.state_dict().items()}
+
+    def _learn(self) -> None:
+        for unit, module in zip(self.chain, self.units, strict=True):
+            module.requires_grad_(False)
+            for parameter in learning(unit, module):
+                parameter.requires_grad_(True)
+            for parameter in _added(unit, module):
+                parameter.requires_grad_(True)
+
+    def added(self) -> Iterator[nn.Parameter]:
+        """Yield the parameters that are not of the pretrained network: the head's, inserted blocks', updates'."""
+        yield from self.head.parameters()
+        for unit, module in zip(self.chain, self.units, strict=True):
+            yield from _added(unit, module)
+
+
+def _taps(head: nn.Module, units: int) -> tuple[int, ...]:
+    taps = tuple(int(tap) for tap in getattr(head, "taps", ()))
+    if any(tap not in range(units) for tap in taps) or list(taps) != sorted(set(taps)):
+        raise SurgeryError(
+            f"a head's taps must be places of units, 0 to {units - 1}, each once and in order, got {taps}; "
+            "take them from `Features.taps`"
+        )
+    return taps
+
+
+def _carried(taps: tuple[int, ...], prefix_units: int) -> tuple[int, ...]:
+    """Return the units of the prefix whose outputs are needed behind it."""
+    if not prefix_units:
+        return ()
+    if not taps:
+        return (prefix_units - 1,)
+    goes_on = max(taps) >= prefix_units
+    return tuple(sorted({tap for tap in taps if tap < prefix_units} | ({prefix_units - 1} if goes_on else set())))
+
+
+def _hooked(features: Tensor) -> Tensor:
+    if features.requires_grad and _is_channels_last(features):
+        # Pooling hands back a gradient laid out the other way, for which batch norm has only a slow path.
+        features.register_hook(lambda grad: grad.contiguous(memory_format=torch.channels_last))  # type: ignore[no-untyped-call]
+    return features
+
+
+def _added(unit: Unit, module: nn.Module) -> Iterator[nn.Parameter]:
+    for path in unit.extra:
+        yield from module.get_submodule(path).parameters()
+
+
+def _is_channels_last(features: Tensor) -> bool:
+    return (
+        features.ndim == 4
+        and not features.is_contiguous()
+        and features.is_contiguous(memory_format=torch.channels_last)
+    )
+
+
+def build(chain: Chain, values: Mapping[str, Any], head: Head, seed: int) -> Network:
+    """Return the network of a candidate: pretrained weights in place, the head drawn from ``seed``.
+
+    Nothing that can learn is shared with the pretrained chain or another network; frozen units are.
+
+    Args:
+        chain: the pretrained chain with the candidate's edits made, ``Space.apply``.
+        values: the typed value of every decision, ``Space.values``.
+
+    Raises:
+        ProbeError: the chain does not run at its input size.
+    """
+    shares: Shares = values["dropout"]
+    choice: HeadChoice = replace(values["head"], dropout=shares.head)
+    features = attachment(chain)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        top = head(features, choice)
+    chain = _reached(chain, top)
+    copied: dict[Trainable, dict[int, Any]] = {kind: {} for kind in Trainable}
+    chain = replace(chain, units=tuple(_own(unit, copied[unit.trainable]) for unit in chain))
+    return Network(chain, top, shares.depth)
+
+
+def _reached(chain: Chain, head: nn.Module) -> Chain:
+    """Return ``chain`` without the units behind the last one that ``head`` taps, such as a classifier's hidden layer:
+    nothing asks for what they give."""
+    taps = _taps(head, len(chain))
+    behind = len(chain) - taps[-1] - 1 if taps else 0
+    return replace(chain, units=chain.units[: len(chain) - behind], dropped=chain.dropped + behind) if behind else chain
+
+
+def _own(unit: Unit, copied: dict[int, Any]) -> Unit:
+    """Return ``unit`` with weights of its own; what is in ``copied`` already stays one, as ALBERT's layers are."""
+    if unit.is_frozen:
+        return unit
+    own = copy.deepcopy(unit.module, copied)
+    probe.inherit(own, unit.module)
+    return replace(unit, module=own)
+
+
+def size(network: Network) -> NetworkSize:
+    """Return what the network costs to hold and to run, and the state of every unit of the pretrained chain."""
+    shape = network.chain.input_shape
+    macs = 0
+    for unit in network.chain:
+        found = probe.run(unit.module, shape)
+        macs, shape = macs + found.macs, found.out_shape
+    macs += head_macs(network.head, network.chain)
+    states = [unit_state(unit) for unit in network.chain]
+    states += ["dropped"] * (network.chain.dropped)
+    counts = [parameter.numel() for parameter in network.parameters()]
+    trained = [parameter.numel() for parameter in network.parameters() if parameter.requires_grad]
+    return NetworkSize(sum(counts), sum(trained), 2 * macs, tuple(states))
+
+
+def head_macs(head: nn.Module, chain: Chain) -> int:
+    """Return the multiply-adds of ``head`` on ``chain``, for one sample."""
+    shapes = [unit.out_shape for unit in probe.describe(chain)] or [chain.input_shape]
+    taps = _taps(head, len(chain))
+    return probe.run_head(head, [shapes[tap] for tap in taps] if taps else shapes[-1:])
+
+
+def unit_state(unit: Unit) -> str:
+    """Return in one word what was done with the unit: ``skipped``, ``edited``, ``frozen`` or ``trained``."""
+    if unit.skipped:
+        return "skipped"
+    if unit.edits:
+        return "edited"
+    return "frozen" if unit.is_frozen else "trained"
+
+
+def penalties(network: Network, penalty: Penalty) -> Callable[[], Mapping[str, Tensor]]:
+    """Return a function that computes the penalty's term of the loss, times its strength, for the weights of now.
+
+    Norm layers and biases are left out unless ``penalty.everything``. Only what learns is penalised.
+    """
+    if penalty.kind in ("none", "decay"):
+        return dict
+    weights = penalised(network, everything=penalty.everything)
+    origin: list[Any] = [0.0] * len(weights)
+    if penalty.kind == "l2_sp":
+        added = {id(parameter) for parameter in network.added()}
+        origin = [0.0 if id(weight) in added else weight.detach().clone() for weight in weights]
+
+    def terms() -> Mapping[str, Tensor]:
+        if penalty.kind == "l1":
+            total = torch.stack(torch._foreach_norm(weights, 1)).sum()
+        else:
+            moved = [weight - start for weight, start in zip(weights, origin, strict=True)]
+            total = torch.stack(torch._foreach_norm(moved, 2)).square().sum() / 2
+        return {penalty.kind: penalty.strength * total}
+
+    return terms
+
+
+def penalised(network: Network, *, everything: bool) -> list[Tensor]:
+    """Return the parameters that learn and that penalties apply to: matrices and kernels, or everything."""
+    spared = {
+        id(parameter) for module in network.modules() if is_norm_layer(module) for parameter in module.parameters()
+    }
+    return [
+        parameter
+        for parameter in network.parameters()
+        if parameter.requires_grad and (everything or (parameter.ndim > 1 and id(parameter) not in spared))
+    ]

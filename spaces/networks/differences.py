@@ -1,0 +1,140 @@
+"""What a candidate made of its backbone, unit by unit, and in what two candidates differ. Loads no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from spaces import backbones
+from spaces.backbones._base import Pretrained
+from spaces.candidate import Candidate
+from spaces.chains import probe
+from spaces.chains.chain import Trainable, Unit
+from spaces.chains.probe import UnitFacts
+from spaces.networks.build import unit_state
+from spaces.networks.space import Space
+
+ABSENT = "–"
+_LEARNING = {Trainable.ALL: "trained", Trainable.NORM: "norms trained", Trainable.BIAS: "biases trained"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One unit of a candidate.
+
+    Attributes:
+        words: what was done with it: ``frozen``, ``trained, 5x5 kernel``, ``dropped``.
+        out_shape: without the batch; empty for a unit that is not there.
+    """
+
+    name: str
+    words: str
+    out_shape: tuple[int, ...] = ()
+    parameters: int = 0
+    macs: int = 0
+
+    @property
+    def text(self) -> str:
+        """Words and the output's shape."""
+        shape = "x".join(str(side) for side in self.out_shape)
+        return f"{self.words}, {shape} out" if shape else self.words
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """A candidate in words.
+
+    Attributes:
+        decisions: decision name -> what it is; empty where nothing is changed.
+        parts: the units of the pretrained chain in order, dropped ones too. The head is not among them.
+    """
+
+    label: str
+    weights: str
+    input_size: tuple[int, int]
+    decisions: Mapping[str, str]
+    parts: tuple[Part, ...]
+
+    @property
+    def parameters(self) -> int:
+        return sum(part.parameters for part in self.parts)
+
+    @property
+    def macs(self) -> int:
+        return sum(part.macs for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Neighbouring units of which two candidates make the same, or one of which they do not.
+
+    Attributes:
+        units: their names.
+        first, second: what the candidates made of it; of the first unit where there are several.
+    """
+
+    units: tuple[str, ...]
+    first: str
+    second: str
+
+    @property
+    def is_same(self) -> bool:
+        return self.first == self.second
+
+
+def anatomy(candidate: Candidate, base_size: tuple[int, int] | None = None) -> Anatomy:
+    """Return what ``candidate`` made of its backbone.
+
+    Args:
+        base_size: the input size of its study, from which its decisions start; its own by default.
+
+    Raises:
+        BackboneError, CandidateError, ProbeError: its backbone or a decision is not known here, or they do not fit.
+    """
+    structure = candidate.structure
+    backbone = backbones.resolve(structure.backbone)
+    chain = backbone.describe(base_size or structure.input_size)
+    space = Space(Pretrained(backbone.name, backbone.label, structure.weights, "", backbone.preprocessing, chain), {})
+    changed = space.apply(candidate)
+    facts = {found.name: found for found in probe.describe(changed)}
+    units = {unit.name: unit for unit in changed}
+    parts = [_part(unit.name, units.get(unit.name), facts.get(unit.name)) for unit in chain]
+    return Anatomy(backbone.label, structure.weights, structure.input_size, space.words_of(candidate), tuple(parts))
+
+
+def _part(name: str, unit: Unit | None, facts: UnitFacts | None) -> Part:
+    if unit is None or facts is None:
+        return Part(name, "dropped")
+    if unit_state(unit) == "skipped":
+        return Part(name, "skipped", facts.out_shape)
+    learning = "frozen" if unit.is_frozen else _LEARNING.get(unit.trainable, "frozen but for additions")
+    words = ", ".join((learning, *unit.edits))
+    return Part(name, words, facts.out_shape, facts.parameters, facts.macs)
+
+
+def decisions_apart(first: Anatomy, second: Anatomy) -> list[tuple[str, str, str]]:
+    """Return the decisions that are not the same: their name, and what each candidate has."""
+    names = dict.fromkeys((*first.decisions, *second.decisions))
+    pairs = ((name, first.decisions.get(name, ""), second.decisions.get(name, "")) for name in names)
+    return [(name, one or ABSENT, other or ABSENT) for name, one, other in pairs if one != other]
+
+
+def units_apart(first: Anatomy, second: Anatomy, *, gather: bool = True) -> list[Row]:
+    """Return all units in order, neighbours that both treat in the same way gathered into one row.
+
+    Units of different backbones are put beside each other by name; what only one has stands alone.
+    """
+    rows: list[Row] = []
+    for name, one, other in _beside(first, second):
+        last = rows[-1] if rows else None
+        if gather and last and last.is_same and one == other:
+            rows[-1] = Row((*last.units, name), last.first, last.second)
+        else:
+            rows.append(Row((name,), one, other))
+    return rows
+
+
+def _beside(first: Anatomy, second: Anatomy) -> Iterator[tuple[str, str, str]]:
+    ones, others = ({part.name: part.text for part in found.parts} for found in (first, second))
+    for name in dict.fromkeys((*ones, *others)):
+        yield name, ones.get(name, ABSENT), others.get(name, ABSENT)

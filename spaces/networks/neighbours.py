@@ -1,0 +1,56 @@
+"""A candidate near a good one: one to three of its decisions drawn anew."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Container
+from typing import Any
+
+from spaces.candidate import Candidate
+from spaces.networks.draws import FromPrior
+from spaces.networks.space import Space
+
+_COUNTS = (0.5, 0.3, 0.2)
+"""How often one, two and three decisions change: single changes tell most, together they reach farther."""
+_LOOKS, _TRIES = 12, 24
+_LEAST = 0.02
+
+
+def neighbour(space: Space, candidate: Candidate, seed: int, among: Container[str] | None = None) -> Candidate:
+    """Return a candidate that differs from ``candidate`` in one to three open decisions, drawn from their priors.
+
+    A decision changes the likelier, the oftener its prior says something else than the candidate: what is mostly off
+    is seldom switched on, and a learning rate, which is never the same twice, moves most. The candidate itself where
+    its space holds no other one.
+
+    Args:
+        among: names of the decisions that may change; all by default.
+    """
+    space = space.member_of(candidate)
+    chance = random.Random(seed)
+    values, near = space.values(candidate), space.params(candidate) or {}
+    draws = FromPrior(chance.getrandbits(32), near)
+    drawn: dict[str, list[Any]] = {}
+    chain = space.chain
+    for name, decision in space.decisions.items():
+        if name in space.choices and (among is None or name in among):
+            choices = space.narrowed(name, chain)
+            found = [decision.sample(draws, choices) for _ in range(_LOOKS)]
+            drawn[name] = [value for value in found if value != values[name]]
+        chain = space.after(chain, decision, values[name])
+    weights = {name: max(len(others) / _LOOKS, _LEAST * bool(others)) for name, others in drawn.items() if others}
+    for _ in range(_TRIES):
+        changed = _chosen(weights, chance.choices((1, 2, 3), _COUNTS)[0], chance)
+        found_candidate = space.candidate({**values, **{name: chance.choice(drawn[name]) for name in changed}})
+        if found_candidate != candidate:
+            return found_candidate
+    return candidate
+
+
+def _chosen(weights: dict[str, float], count: int, chance: random.Random) -> list[str]:
+    left, chosen = dict(weights), []
+    for _ in range(min(count, len(weights))):
+        name = chance.choices(list(left), list(left.values()))[0]
+        chosen.append(name)
+        del left[name]
+    return chosen

@@ -1,0 +1,130 @@
+"""A candidate as a plain network for use: its units and its head, weights in place, nothing only training needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spaces import backbones
+from spaces.backbones._base import NO_WEIGHTS, Pretrained
+from spaces.candidate import Candidate
+from spaces.errors import WeightsError
+from spaces.heads import Features, HeadChoice
+from spaces.networks import build as building
+from spaces.networks.space import Space
+from spaces.surgery.folding import fold_batch_norms
+
+Head = Callable[[Features, HeadChoice, Mapping[str, Any]], nn.Module]
+"""Makes a head from features, the decision ``head``, and the value of every decision."""
+_HEAD = "head."
+_ADDED = ("lora",)
+"""Decisions whose weights a checkpoint holds added to those they belong to."""
+
+
+class Plain(nn.Module):
+    """Units of a chain, then a head, in eval mode. Takes what the chain takes and gives the head's output.
+
+    Units behind the last one that the head is given are left out.
+    """
+
+    def __init__(self, network: building.Network) -> None:
+        super().__init__()
+        last = max(network.taps, default=len(network.units) - 1)
+        self.units = nn.ModuleList(network.units[: last + 1])
+        self.head = network.head
+        self.taps = network.taps
+        self.input_shape = network.chain.input_shape
+        self.input_dtype = network.chain.input_dtype
+        self.eval()
+
+    def forward(self, inputs: Tensor) -> Any:
+        """Return the head's output for ``inputs`` ``(N, *input_shape)``."""
+        return self.head(self.before_head(inputs))
+
+    def before_head(self, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return what the head is given for ``inputs``: one tensor, or the outputs of the units it taps."""
+        tapped: list[Tensor] = []
+        for place, unit in enumerate(self.units):
+            inputs = unit(inputs)
+            if place in self.taps:
+                tapped.append(inputs)
+        return tuple(tapped) if self.taps else inputs
+
+    def fold(self) -> int:
+        """Fold batch norms into the layers in front of them, in place; return how many."""
+        return sum(fold_batch_norms(part) for part in (*self.units, self.head))
+
+    def named_state(self) -> dict[str, Tensor]:
+        """Return all weights under the key names of the pretrained network, the head's under ``head.``."""
+        found = {name: value for unit in self.units for name, value in unit.state_dict().items()}
+        return found | {f"{_HEAD}{name}": value for name, value in self.head.state_dict().items()}
+
+    def load_named(self, state: Mapping[str, Tensor]) -> Plain:
+        """Put in what ``named_state`` gave, in place; keys beside it are left out.
+
+        Raises:
+            WeightsError: a key is missing, or of another shape.
+        """
+        own = self.named_state()
+        missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+        shapes = [name for name in own if name in state and state[name].shape != own[name].shape]
+        if missing or shapes:
+            few = [f"{name} is missing" for name in missing[:3]]
+            few += [
+                f"{name} has shape {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
+                for name in shapes[: 3 - len(few)]
+            ]
+            raise WeightsError(f"the weights are of another candidate: {', '.join(few)}")
+        with torch.no_grad():
+            for name, value in own.items():
+                if name in state:
+                    value.copy_(state[name])
+        return self
+
+
+def blank(candidate: Candidate, base_size: tuple[int, int]) -> Pretrained:
+    """Return the candidate's backbone with random weights, at the input size of its study.
+
+    Raises:
+        BackboneError: it is not known here.
+    """
+    return backbones.resolve(candidate.structure.backbone).pretrained(NO_WEIGHTS, base_size)
+
+
+def rebuild(
+    candidate: Candidate,
+    pretrained: Pretrained,
+    head: Head,
+    state: Mapping[str, Tensor] | None = None,
+    task: str | None = None,
+) -> Plain:
+    """Return the network of ``candidate`` without training it; with the weights ``state`` of its checkpoint.
+
+    Low-rank updates are left out: a checkpoint holds their sum with the weights they belong to.
+
+    Args:
+        pretrained: as ``blank`` gives it; its units may be taken over, and changed.
+        head: makes the task's head for the candidate's classes.
+        task: its name, of whose decisions there may be values.
+
+    Raises:
+        CandidateError: the candidate or a decision is not known here.
+        WeightsError: ``state`` is of another candidate.
+    """
+    structure = candidate.structure
+    choices = {name: value for name, value in structure.choices.items() if name not in _ADDED}
+    candidate = replace(candidate, structure=replace(structure, choices=choices))
+    space = Space(pretrained, {}, task)
+    values = space.values(candidate)
+    network = building.build(space.apply(candidate), values, partial(_called, head, values), 0)
+    plain = Plain(network)
+    return plain if state is None else plain.load_named(state)
+
+
+def _called(head: Head, values: Mapping[str, Any], features: Features, choice: HeadChoice) -> nn.Module:
+    return head(features, choice, values)

@@ -1,0 +1,360 @@
+"""A study's space: decisions on a chain, and candidates drawn from them."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from spaces.backbones._base import NO_WEIGHTS, Pretrained
+from spaces.candidate import Candidate, Recipe, Structure
+from spaces.chains import probe
+from spaces.chains.chain import Chain
+from spaces.decisions._base import TRAINING, Decision, NotApplicable, Scalar, Stage, Suggest, with_stages
+from spaces.decisions._prior import Prior
+from spaces.errors import CandidateError, ProbeError, RangeError
+from spaces.plugins import load
+
+_DRAWS = 64
+_EDITS = (Stage.CUT, Stage.RESHAPE, Stage.INSERT)
+"""Stages of what may fail to run together."""
+_REMEMBERED = 32
+"""Edited chains that a space keeps: a candidate's are walked several times, and its edits cost a probe each."""
+
+
+def registry(task: str | None = None) -> dict[str, Decision[Any]]:
+    """Return every decision by name, in the order in which they are applied; of one ``task``, those that it has."""
+    found: dict[str, Decision[Any]] = load("spaces.decisions", "decision", "ftsearch.decisions")
+    if task is not None:
+        found = {name: decision for name, decision in found.items() if not decision.tasks or task in decision.tasks}
+    return dict(sorted(found.items(), key=lambda item: (item[1].stage, item[1].rank, item[0])))
+
+
+class Fixed:
+    """Gives stored parameters back."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self._params = params
+
+    def integer(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None
+    ) -> int:
+        return int(self._get(name))
+
+    def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
+        return float(self._get(name))
+
+    def choice(self, name: str, choices: Sequence[Any], *, prior: Prior | None = None) -> Any:
+        return self._get(name)
+
+    def _get(self, name: str) -> Any:
+        if name not in self._params:
+            raise CandidateError(f"no value for the parameter {name!r}; there are {', '.join(sorted(self._params))}")
+        return self._params[name]
+
+
+class Random:
+    """Draws uniformly, for tests and for pictures of a space."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def integer(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None
+    ) -> int:
+        return self._random.randrange(low, high + 1, step)
+
+    def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
+        if log:
+            return float(low * (high / low) ** self._random.random())
+        return self._random.uniform(low, high)
+
+    def choice(self, name: str, choices: Sequence[Any], *, prior: Prior | None = None) -> Any:
+        return self._random.choice(list(choices))
+
+
+class Recorder(Random):
+    """Draws at random and remembers between which values: how a space is shown."""
+
+    def __init__(self, seed: int, seen: dict[str, str]) -> None:
+        super().__init__(seed)
+        self._seen = seen
+
+    def integer(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None
+    ) -> int:
+        self._seen.setdefault(name, f"{low} to {high}")
+        return super().integer(name, low, high, step=step, log=log)
+
+    def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
+        self._seen.setdefault(name, f"{low:g} to {high:g}{' (log scale)' if log else ''}")
+        return super().real(name, low, high, log=log)
+
+    def choice(self, name: str, choices: Sequence[Any], *, prior: Prior | None = None) -> Any:
+        self._seen.setdefault(name, ", ".join(str(choice) for choice in choices))
+        return super().choice(name, choices)
+
+
+class Space:
+    """The decisions of a study on one pretrained chain.
+
+    Attributes:
+        choices: decision name -> its choices, for every decision that is open.
+        dropped: decision name -> why it has no place on this backbone.
+        decisions: every decision that the task has, by name.
+    """
+
+    def __init__(
+        self,
+        pretrained: Pretrained,
+        ranges: Mapping[str, Any],
+        task: str | None = None,
+        training: Mapping[str, Scalar] | None = None,
+    ) -> None:
+        """Open the decisions named in ``ranges``; the others of the ``task`` keep the plain recipe's value.
+
+        ``training`` is what the study file says of recipe decisions, by name: a value that says the same is no change.
+
+        Raises:
+            RangeError: a range asks for more than the backbone has, or names no decision.
+        """
+        self.decisions = registry(task)
+        unknown = [name for name in ranges if name not in self.decisions]
+        if unknown:
+            raise RangeError(f"unknown decision {unknown[0]!r}; known: {', '.join(self.decisions)}")
+        self.pretrained = pretrained
+        chain = with_stages(pretrained.chain)
+        self.chain = replace(chain, facts={**chain.facts, TRAINING: dict(training or {})})
+        self.choices: dict[str, Any] = {}
+        self.dropped: dict[str, str] = {}
+        self._edited: OrderedDict[tuple[Chain, str, str], Chain] = OrderedDict()
+        for name, decision in self.decisions.items():
+            if name in ranges:
+                found = decision.choices(self.chain, ranges[name])
+                if isinstance(found, NotApplicable):
+                    self.dropped[name] = found.reason
+                else:
+                    self.choices[name] = found
+
+    def sample(self, suggest: Suggest) -> Candidate:
+        """Return a candidate drawn through ``suggest``; it is settled and always builds."""
+        drawn: dict[str, Any] = {}
+        chain = self.chain
+        for name, decision in self.decisions.items():
+            drawn[name] = decision.baseline(self.chain)
+            if name in self.choices:
+                drawn[name] = decision.sample(suggest, self.narrowed(name, chain))
+            with suppress(ProbeError):  # it is taken back below, whatever is asked for in between
+                chain = self.after(chain, decision, decision.settle(drawn[name], chain))
+        return self.candidate(drawn)
+
+    @property
+    def members(self) -> Sequence[Space]:
+        """The space of every backbone; this one alone where there is no other."""
+        return (self,)
+
+    def member_of(self, candidate: Candidate) -> Space:
+        """Return the space of the candidate's backbone."""
+        return self
+
+    def narrowed(self, name: str, chain: Chain) -> Any:
+        """Return what of an open decision's choices matters on ``chain``, with those before it applied."""
+        try:
+            return self.decisions[name].narrow(self.choices[name], chain)
+        except ProbeError:
+            return self.choices[name]
+
+    def baseline(self) -> Candidate:
+        """Return the plain recipe: a new classifier, everything trained with SGD, nothing changed."""
+        return self.candidate({name: decision.baseline(self.chain) for name, decision in self.decisions.items()})
+
+    def extremes(self) -> tuple[Candidate, Candidate]:
+        """Return the smallest and the largest candidate."""
+        values: list[dict[str, Any]] = [{}, {}]
+        for name, decision in self.decisions.items():
+            plain = (decision.baseline(self.chain),) * 2
+            both = decision.extremes(self.choices[name], self.chain) if name in self.choices else plain
+            for chosen, value in zip(values, both, strict=True):
+                chosen[name] = value
+        return self.candidate(values[0]), self.candidate(values[1])
+
+    def parameters(self) -> dict[str, str]:
+        """Return every parameter that a candidate may have, with its range in words, in order of the decisions.
+
+        Parameters that only matter under others are found by drawing.
+        """
+        seen: dict[str, dict[str, str]] = {name: {} for name in self.choices}
+        for name, choices in self.choices.items():
+            for seed in range(_DRAWS):
+                self.decisions[name].sample(Recorder(seed, seen[name]), choices)
+        return {parameter: text for found in seen.values() for parameter, text in sorted(found.items())}
+
+    def params(self, candidate: Candidate) -> dict[str, Scalar] | None:
+        """Return the parameters from which ``sample`` makes ``candidate``; None if the space does not hold it."""
+        found: dict[str, Scalar] = {}
+        chain = self.chain
+        for name, value in self.values(candidate).items():
+            decision = self.decisions[name]
+            if name in self.choices:
+                params = decision.params(value, self.narrowed(name, chain))
+            else:
+                params = {} if value == decision.baseline(self.chain) else None
+            if params is None:
+                return None
+            found |= params
+            chain = self.after(chain, decision, value)
+        return found
+
+    def values(self, candidate: Candidate) -> dict[str, Any]:
+        """Return the typed value of every decision.
+
+        Raises:
+            CandidateError: the candidate is of another backbone, or has decisions this version does not know.
+        """
+        if candidate.structure.backbone != self.pretrained.backbone:
+            raise CandidateError(
+                f"the candidate is for {candidate.structure.backbone}, this study has {self.pretrained.backbone}"
+            )
+        return read_values(candidate, self.chain, self.decisions)
+
+    def apply(self, candidate: Candidate) -> Chain:
+        """Return the pretrained chain with every edit of ``candidate`` made; it shares what is not edited.
+
+        Raises:
+            CandidateError: the candidate is of another backbone, input size or version, or asks for units that this
+                backbone does not have.
+        """
+        chain = self._apply(self.values(candidate))
+        wanted = candidate.structure.input_size
+        if chain.input_size != wanted:
+            given, own = ("x".join(str(side) for side in size) for size in (wanted, chain.input_size))
+            raise CandidateError(f"the candidate is for images of {given} pixels, this study gives it {own}")
+        return chain
+
+    def words(self, candidate: Candidate) -> str:
+        """Return the candidate in one line for people."""
+        values, parts = self.values(candidate), self.words_of(candidate)
+        plain = values == {name: decision.baseline(self.chain) for name, decision in self.decisions.items()}
+        scratch = " from scratch" if self.pretrained.weights == NO_WEIGHTS else ""
+        label = f"{self.pretrained.label}{scratch}"
+        text = ", ".join(filter(None, parts.values()))
+        return f"{label}, plain recipe: everything trained, {text}" if plain else f"{label}, {text}"
+
+    def words_of(self, candidate: Candidate) -> dict[str, str]:
+        """Return what each decision of the candidate is, in words; empty where it changes nothing."""
+        values = self.values(candidate)
+        found: dict[str, str] = {}
+        chain = self.chain
+        for name, decision in self.decisions.items():
+            found[name] = decision.words(values[name], chain)
+            chain = self.after(chain, decision, values[name])
+        return found
+
+    def check(self, candidate: Candidate) -> None:
+        """Check on fake tensors that the whole candidate runs.
+
+        Raises:
+            ProbeError: it does not; names the unit.
+        """
+        probe.describe(self.apply(candidate))
+
+    def _apply(self, values: Mapping[str, Any]) -> Chain:
+        chain = self.chain
+        for name, decision in self.decisions.items():
+            chain = self.after(chain, decision, values[name])
+        return chain
+
+    def after(self, chain: Chain, decision: Decision[Any], value: Any) -> Chain:
+        """Return ``chain`` with the edit made: the same object for the same edit, so that probes are not repeated."""
+        key = (chain, decision.name, json.dumps(decision.dump(value), sort_keys=True))
+        if key in self._edited:
+            self._edited.move_to_end(key)
+            return self._edited[key]
+        changed = decision.apply(chain, value)
+        if changed is not chain:
+            self._edited[key] = changed
+            if len(self._edited) > _REMEMBERED:
+                self._edited.popitem(last=False)
+        return changed
+
+    def candidate(self, drawn: Mapping[str, Any]) -> Candidate:
+        """Return the candidate of the values ``drawn``, one for every decision, settled: what has no effect in it is
+        the plain recipe's. Changes that do not run together are taken back, the last one first."""
+        decisions = self.decisions
+        values = dict(drawn)
+        revertible = [name for name in reversed(decisions) if decisions[name].stage in _EDITS]
+        while True:
+            try:
+                settled, chain = self._settled(values)
+                probe.output_shape(chain)
+            except ProbeError:
+                changed = [name for name in revertible if values[name] != decisions[name].baseline(self.chain)]
+                if not changed:
+                    raise
+                values[changed[0]] = decisions[changed[0]].baseline(self.chain)
+            else:
+                return self._dumped(settled, chain.input_size)
+
+    def _settled(self, drawn: Mapping[str, Any]) -> tuple[dict[str, Any], Chain]:
+        values, chain = self._settled_in_turn(drawn)
+        for decision in self.decisions.values():
+            said = decision.reconcile(values, chain, self.choices)
+            if any(values[name] != value for name, value in said.items()):
+                values, chain = self._settled_in_turn({**values, **said})
+        return values, chain
+
+    def _settled_in_turn(self, drawn: Mapping[str, Any]) -> tuple[dict[str, Any], Chain]:
+        chain = self.chain
+        values: dict[str, Any] = {}
+        for name, decision in self.decisions.items():
+            values[name] = decision.settle(drawn[name], chain)
+            chain = self.after(chain, decision, values[name])
+        return values, chain
+
+    def _dumped(self, values: Mapping[str, Any], input_size: tuple[int, int]) -> Candidate:
+        decisions = self.decisions
+        structure = {
+            name: decisions[name].dump(value) for name, value in values.items() if is_structure(decisions[name])
+        }
+        recipe = {
+            name: decisions[name].dump(value) for name, value in values.items() if not is_structure(decisions[name])
+        }
+        pretrained = self.pretrained
+        return Candidate(Structure(pretrained.backbone, pretrained.weights, input_size, structure), Recipe(recipe))
+
+
+def is_structure(decision: Decision[Any]) -> bool:
+    """Return whether the decision shapes the network rather than its training."""
+    return decision.stage < Stage.RECIPE
+
+
+def read_values(
+    candidate: Candidate, chain: Chain, decisions: Mapping[str, Decision[Any]] | None = None
+) -> dict[str, Any]:
+    """Return the typed value of every one of ``decisions``; one that the candidate does not name has the plain
+    recipe's. All that are installed by default.
+
+    Raises:
+        CandidateError: a decision that is not installed, or data that is not of its decision.
+    """
+    decisions = registry() if decisions is None else decisions
+    given = {**candidate.structure.choices, **candidate.recipe.choices}
+    unknown = sorted(set(given) - set(decisions))
+    if unknown:
+        raise CandidateError(
+            f"the candidate has the decision {unknown[0]!r}, which is not installed; known: {', '.join(decisions)}"
+        )
+    for place, choices in (("structure", candidate.structure.choices), ("recipe", candidate.recipe.choices)):
+        misplaced = [name for name in choices if is_structure(decisions[name]) is not (place == "structure")]
+        if misplaced:
+            raise CandidateError(
+                f"the candidate's {place} has the decision {misplaced[0]!r}, which does not belong there"
+            )
+    return {
+        name: decision.parse(given[name]) if name in given else decision.baseline(chain)
+        for name, decision in decisions.items()
+    }

@@ -1,0 +1,1 @@
+"""Edits of pretrained layers that keep, or nearly keep, what they compute."""

@@ -1,0 +1,91 @@
+"""A refit is trained once, resumed when it was interrupted, and scored on the test images once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from search.api import delete_study, load_study, open_artifacts, refit_study, run_study
+from search.records.study import EpochRecord, TrialState
+from search.training import checkpoint
+from search.trials.observer import Silent
+from spaces.errors import CandidateError
+
+
+def test_a_refit_is_trained_once_and_looks_at_the_test_images_once(url: str, tmp_path: Path) -> None:
+    study, first = refit_study("colours", storage=url, ema=True, tta=True)
+    assert study.best is not None
+    assert (first.trial, first.data, first.epochs, first.look) == (study.best.number, "train+val", 4, 1)
+    assert first.images == 30
+    assert set(first.test) >= {"accuracy", "loss"}
+    assert first.evaluation is not None
+    assert sum(result.support for result in first.evaluation.classes) == 6
+    kept = checkpoint.get(open_artifacts("colours", storage=url), first.checkpoint or "")
+    assert kept.facts["test"] == pytest.approx(dict(first.test))
+    assert kept.facts["refit"]["images"] == 30
+
+    class Refusing(Silent):
+        def trial_started(self, number: int, words: str, epochs: int) -> None:
+            raise AssertionError("trained twice")
+
+    assert refit_study("colours", storage=url, ema=True, tta=True, observer=Refusing())[1] == first
+    _, second = refit_study("colours", storage=url, on="train", epochs=1)
+    assert (second.look, second.images) == (2, 21)
+    delete_study("colours", storage=url)
+    assert not list(tmp_path.glob("runs/colours/*.safetensors"))
+
+
+def test_without_test_images_nothing_is_scored(
+    folder: Path, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = f"sqlite:///{tmp_path}/store.db"
+    run_study(study_file, storage=found, report=False)
+    _, refit = refit_study("colours", storage=found, epochs=1)
+    assert (dict(refit.test), refit.look, refit.evaluation) == ({}, None, None)
+    assert refit.state is TrialState.COMPLETE
+    assert refit.checkpoint
+    assert "no test images" in refit.ended
+
+
+def test_a_candidates_file_is_refit_and_one_of_another_backbone_refused(url: str, tmp_path: Path) -> None:
+    plain = load_study("colours", storage=url).trials[1].candidate
+    (tmp_path / "own.json").write_text(json.dumps({"candidate": plain, "value": 1}))
+    _, refit = refit_study("colours", storage=url, candidate=str(tmp_path / "own.json"), epochs=1)
+    assert refit.trial is None
+    assert refit.candidate == plain
+    other = {**plain, "structure": {**plain["structure"], "backbone": "torchvision:resnet18"}}
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    with pytest.raises(CandidateError, match="for torchvision:resnet18, this study has torchvision:squeezenet1_1"):
+        refit_study("colours", storage=url, candidate=str(tmp_path / "other.json"))
+    assert len(load_study("colours", storage=url).refits) == 1
+
+
+def test_a_refit_that_was_interrupted_ends_as_one_that_was_not(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class StopSignal(Silent):
+        epochs: Sequence[int] = ()
+
+        def epoch_done(self, number: int, epoch: EpochRecord) -> None:
+            self.epochs = (*self.epochs, epoch.epoch)
+            if epoch.epoch == 2 and len(self.epochs) == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    watching = StopSignal()
+    _, stopped = refit_study("colours", storage=url, candidate="1", ema=True, observer=watching)
+    assert stopped.state is TrialState.WAITING
+    assert stopped.look is None
+    _, resumed = refit_study("colours", storage=url, candidate="1", ema=True, observer=watching)
+    assert watching.epochs == (1, 2, 3, 4)
+    plain = json.dumps(resumed.candidate)
+    Path("same.json").write_text(plain)
+    _, whole = refit_study("colours", storage=url, candidate="same.json", ema=True)
+    artifact_store = open_artifacts("colours", storage=url)
+    first, second = (checkpoint.get(artifact_store, refit.checkpoint or "") for refit in (resumed, whole))
+    assert first.tensors.keys() == second.tensors.keys()
+    assert all((first.tensors[name] == second.tensors[name]).all() for name in first.tensors)
+    assert dict(resumed.test) == dict(whole.test)

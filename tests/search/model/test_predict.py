@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from search.data.texts import Text
+from search.errors import UserError
+from search.model.inputs import Ready
+from search.model.predict import Model, PredictedItem, items_in, outputs_of, predict, task_of
+from search.tasks._prediction import InputInfo
+
+
+class Halves(nn.Module):
+    """Says 0 to images whose first number is below 0.5, else 1."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        first = inputs.flatten(1)[:, 0]
+        return torch.stack([0.5 - first, first - 0.5], dim=1) * 20
+
+
+class Numbers:
+    """Inputs that are numbers already; `broken` cannot be read."""
+
+    kind = "images"
+
+    def listed(self, place: Path, text_column: str = "", pair_column: str = "") -> list[Any]:
+        return [place]
+
+    def given(self, original: Any) -> InputInfo:
+        return InputInfo()
+
+    def read(self, items: Any) -> list[Any]:
+        return [
+            "no number" if item == Path("broken") else Ready(torch.tensor([float(str(item))]), InputInfo())
+            for item in items
+        ]
+
+    def batch(self, inputs: Any) -> torch.Tensor:
+        return torch.stack(list(inputs))
+
+
+class Facts:
+    task, classes, temperature = "classification", ("low", "high"), 1.0
+
+
+def model(**changes: Any) -> Model:
+    made: dict[str, Any] = {"network": Halves(), "transform": None, "facts": Facts(), "format": "pt2"}
+    return Model(**{**made, "task": task_of("classification", {}, {}), "inputs": Numbers(), **changes})
+
+
+def test_broken_inputs_are_said_to_be_so_and_the_others_keep_their_order() -> None:
+    items = [Path(str(number / 100 + 0.001)) for number in range(80)]
+    items[40] = Path("broken")
+    found = list(predict(model(), items, 1))
+    assert [one.broken for one in found] == [*[""] * 40, "no number", *[""] * 39]
+    assert [one.answers[0].label for one in found if not one.broken] == ["low"] * 49 + ["high"] * 30
+
+
+def test_answers_below_the_threshold_are_left_out() -> None:
+    (sure,) = predict(model(), [Path("0.9")], threshold=0.6)
+    assert [answer.label for answer in sure.answers] == ["high"]
+    (unsure,) = predict(model(), [Path("0.5")], threshold=0.6)
+    assert unsure.answers == ()
+
+
+def test_a_model_whose_task_prepares_its_inputs_alone_is_refused() -> None:
+    odd = model(inputs=None)
+    for call in (
+        lambda: list(predict(odd, [])),
+        lambda: items_in(odd, Path()),
+        lambda: odd.predicted(torch.zeros(1, 2), [1]),
+    ):
+        with pytest.raises(UserError, match="of the task classification, which takes neither plain images nor texts"):
+            call()
+
+
+def test_a_prediction_is_named_by_its_place() -> None:
+    assert PredictedItem(Path("a.png")).name == "a.png"
+    assert PredictedItem(Text("t.txt, line 3", "words")).name == "t.txt, line 3"
+
+
+def test_outputs_are_computed_without_gradients() -> None:
+    assert not outputs_of(nn.Linear(2, 2), torch.ones(1, 2)).requires_grad
+
+
+def test_options_of_another_version_are_refused() -> None:
+    with pytest.raises(UserError, match="the task 'smell' is not installed"):
+        task_of("smell", {}, {})
+    with pytest.raises(UserError, match="options of the task detection: overlap"):
+        task_of("detection", {"overlap": "much"}, {"input_size": [64, 64]})
+    with pytest.raises(
+        UserError, match=r"the task detection cannot be restored: .*'input_size'.*; export the model again"
+    ):
+        task_of("detection", {}, {})

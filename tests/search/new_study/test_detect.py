@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from search.errors import UserError
+from search.new_study.detect import recognise
+
+VOC = "<annotation><object><name>a</name></object></annotation>"
+CONLL = "EU B-ORG\nrejects O\n\nPeter B-PER\n"
+
+
+def picture(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def coco(path: Path, **more: Any) -> None:
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 4, 4], **more}
+    images, categories = [{"id": 1, "file_name": "a.png"}], [{"id": 1, "name": "a"}]
+    write(path, json.dumps({"images": images, "annotations": [annotation], "categories": categories}))
+
+
+def told(path: Path, task: str | None = None) -> tuple[str, str]:
+    found = recognise(path, task)
+    return found.task, found.format
+
+
+def test_folders_of_classes_are_told_with_parts_and_without(tmp_path: Path) -> None:
+    for name in ("ants", "bees"):
+        picture(tmp_path / "plain" / name / "1.png")
+        picture(tmp_path / "parted" / "train" / name / "1.png")
+        picture(tmp_path / "parted" / "val" / name / "1.png")
+    assert told(tmp_path / "plain") == told(tmp_path / "parted") == ("classification", "image_folder")
+
+
+@pytest.mark.parametrize(
+    "place", ["annotations/instances_train2017.json", "train/_annotations.coco.json", "boxes.json"]
+)
+def test_coco_is_told_by_its_content(tmp_path: Path, place: str) -> None:
+    picture(tmp_path / "train" / "a.png")
+    picture(tmp_path / "val" / "a.png")
+    coco(tmp_path / place)
+    assert told(tmp_path) == ("detection", "coco")
+    assert told(tmp_path / place) == ("detection", "coco")
+
+
+def test_voc_is_told_in_its_own_folders_and_beside_images(tmp_path: Path) -> None:
+    write(tmp_path / "voc" / "Annotations" / "1.xml", VOC)
+    picture(tmp_path / "voc" / "JPEGImages" / "1.png")
+    write(tmp_path / "beside" / "train" / "1.xml", VOC)
+    write(tmp_path / "flat" / "1.xml", VOC)
+    for name in ("voc", "beside", "flat"):
+        assert told(tmp_path / name) == ("detection", "voc")
+
+
+def test_yolo_is_told_by_its_description_or_its_labels(tmp_path: Path) -> None:
+    write(tmp_path / "described" / "data.yaml", "train: ../train/images\nval: ../valid/images\nnames: [a]\n")
+    write(tmp_path / "plain" / "labels" / "train" / "1.txt", "0 0.5 0.5 0.1 0.1\n")
+    picture(tmp_path / "plain" / "images" / "train" / "1.png")
+    assert told(tmp_path / "described") == told(tmp_path / "plain") == ("detection", "yolo")
+
+
+@pytest.mark.parametrize("names", [("images", "masks"), ("images", "labels"), ("JPEGImages", "SegmentationClass")])
+@pytest.mark.parametrize("outer", ["", "train"])
+def test_masks_are_told_by_their_folders(tmp_path: Path, names: tuple[str, str], outer: str) -> None:
+    for name in names:
+        picture(tmp_path / outer / name / "1.png")
+    found = recognise(tmp_path)
+    assert (found.task, found.format) == ("segmentation", "mask_folder")
+    assert found.options == ({} if names == ("images", "masks") else {"images": names[0], "masks": names[1]})
+
+
+def test_parts_inside_images_and_masks_are_told_too(tmp_path: Path) -> None:
+    for name in ("images", "masks"):
+        picture(tmp_path / name / "train" / "1.png")
+    assert told(tmp_path) == ("segmentation", "mask_folder")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("a.csv", "text,label\ngood,1\nbad,0\n", ("text", "text_table")),
+        ("a.tsv", "sentence\tlabel\ngood\tyes\n", ("text", "text_table")),
+        ("a.jsonl", '{"text": "good", "label": "yes"}\n', ("text", "text_table")),
+        ("a.json", '[{"review": "good", "sentiment": "yes"}]', ("text", "text_table")),
+        ("a.jsonl", '{"text": "good", "labels": ["x", "y"]}\n', ("text_multilabel", "text_labels")),
+        ("a.csv", "text,labels\ngood,x;y\nbad,x\n", ("text_multilabel", "text_labels")),
+        ("a.csv", "sentence1,sentence2,score\na,b,3.5\nc,d,1\n", ("text_regression", "text_numbers")),
+        ("a.csv", "path,label\n1.png,cat\n", ("classification", "csv")),
+        ("a.csv", "path,labels\n1.png,cat;dog\n", ("multilabel", "csv_labels")),
+        ("a.csv", "path,target\n1.png,0.5\n", ("regression", "csv_numbers")),
+        ("a.csv", "path,weight,age,split\n1.png,0.5,3,train\n", ("regression", "csv_numbers")),
+        ("a.csv", "image,cat,dog\n1.png,1,0\n2.png,0,1\n", ("multilabel", "csv_labels")),
+        ("a.conll", CONLL, ("tokens", "conll")),
+        ("a.txt", CONLL, ("tokens", "conll")),
+    ],
+)
+def test_a_table_is_told_by_its_columns_and_labels(tmp_path: Path, name: str, text: str, expected: Any) -> None:
+    write(tmp_path / name, text)
+    assert told(tmp_path / name) == expected
+
+
+def test_columns_of_other_names_go_into_the_study_file(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", "filename,class\n1.png,cat\n")
+    assert recognise(tmp_path / "a.csv").options == {"path_column": "filename", "label_column": "class"}
+
+
+def test_columns_that_are_called_after_what_they_say_are_the_targets(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", "img,weight,age,split\n1.png,0.5,3,train\n")
+    assert recognise(tmp_path / "a.csv").options == {"path_column": "img", "target_columns": ["weight", "age"]}
+    write(tmp_path / "b.csv", "path,cat,dog\n1.png,1,0\n")
+    assert recognise(tmp_path / "b.csv").options == {"label_columns": ["cat", "dog"]}
+
+
+def test_a_table_that_is_not_known_says_its_columns_and_one_that_cannot_be_read_why(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", "path;label\n1.png;cat\n")
+    with pytest.raises(UserError, match=r"path;label; its columns seem to be parted by semicolons.*known are"):
+        recognise(tmp_path / "a.csv")
+    with pytest.raises(UserError, match=r"there are tables in it \(a\.csv\): name one of them, as .*a\.csv$"):
+        recognise(tmp_path)
+    write(tmp_path / "b.csv", "path,colour\n1.png,red\n")
+    with pytest.raises(UserError, match=r"header has path, colour; known are columns of images \(path, image, "):
+        recognise(tmp_path / "b.csv")
+    (tmp_path / "c.csv").write_bytes("text,label\né,1\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"c\.csv is not UTF-8 text"):
+        recognise(tmp_path / "c.csv")
+    (tmp_path / "d.jsonl").write_bytes(b"\xff\xfe")
+    (tmp_path / "e.json").write_text("[" * 100_000)
+    for name in ("d.jsonl", "e.json"):
+        with pytest.raises(UserError, match="no data of a known kind"):
+            recognise(tmp_path / name)
+
+
+def test_a_folder_of_tables_is_told_by_its_training_part(tmp_path: Path) -> None:
+    for part in ("train", "dev", "test"):
+        write(tmp_path / "texts" / f"{part}.tsv", "sentence\tlabel\ngood\t1\n")
+        write(tmp_path / "tags" / f"{part}.txt", CONLL)
+    write(tmp_path / "texts" / "notes.txt", "not data\n")
+    assert told(tmp_path / "texts") == ("text", "text_table")
+    assert told(tmp_path / "tags") == ("tokens", "conll")
+
+
+def test_data_for_two_tasks_ask_for_one(tmp_path: Path) -> None:
+    coco(tmp_path / "outlines.json", segmentation=[[0, 0, 4, 0, 4, 4]])
+    with pytest.raises(UserError, match=r"may be two things: .*--task detection or --task segmentation"):
+        recognise(tmp_path)
+    assert told(tmp_path, "segmentation") == ("segmentation", "coco_masks")
+    assert told(tmp_path / "outlines.json", "detection") == ("detection", "coco")
+
+
+def test_the_same_task_in_two_formats_asks_for_a_folder(tmp_path: Path) -> None:
+    coco(tmp_path / "a.json")
+    write(tmp_path / "Annotations" / "1.xml", VOC)
+    with pytest.raises(UserError, match="twice"):
+        recognise(tmp_path, "detection")
+
+
+def test_what_is_nothing_is_refused_with_what_is_known(tmp_path: Path) -> None:
+    write(tmp_path / "notes.txt", "just some words\nand more\n")
+    write(tmp_path / "broken.json", "{")
+    write(tmp_path / "table.csv", "x,y\n1,2\n")
+    for path in (tmp_path, *tmp_path.iterdir()):
+        with pytest.raises(UserError, match="no data of a known kind; expected a folder"):
+            recognise(path)
+    with pytest.raises(UserError, match="does not exist"):
+        recognise(tmp_path / "nowhere")
+    picture(tmp_path / "1.png")
+    with pytest.raises(UserError, match="a single image"):
+        recognise(tmp_path / "1.png")
+
+
+def test_another_task_than_the_data_are_for_is_refused_with_what_they_are(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", "text,label\ngood,1\n")
+    with pytest.raises(UserError, match=r"but a\.csv with .* \(text\); try --task text"):
+        recognise(tmp_path / "a.csv", "detection")

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from search.records.study import PastTrial, TrialState
+from search.sampling.cost_model import CostFeatures, SecondsModel, training_flops
+
+
+def features(per_epoch: float, trained: float = 1e6, epochs: int = 5) -> CostFeatures:
+    return CostFeatures(per_epoch * epochs, per_epoch / 1000, trained, 0.5, epochs)
+
+
+def ended(number: int, own: CostFeatures, seconds_an_epoch: float, epochs: int) -> PastTrial:
+    return PastTrial(
+        number,
+        TrialState.COMPLETE,
+        0.5,
+        last_epoch=(epochs, 0.5),
+        seconds=seconds_an_epoch * epochs,
+        cost=own.to_json(),
+    )
+
+
+def test_a_frozen_prefix_runs_forward_only_and_once_where_it_is_cached() -> None:
+    # 10 training and 4 validation samples, 3 epochs; a learning pass is three forward passes.
+    assert training_flops(0, 1, train=10, val=4, epochs=3) == 3 * (3 * 10 + 4)
+    assert training_flops(1, 0, train=10, val=4, epochs=3) == 3 * (10 + 4)
+    assert training_flops(1, 0, train=10, val=4, epochs=3, views=2) == 2 * 10 + 4
+
+
+def test_features_come_back_as_they_went() -> None:
+    own = features(1e9)
+    assert CostFeatures.from_json(own.to_json()) == own
+    assert CostFeatures.from_json({"training_flops": 1.0}) is None
+
+
+def test_few_trials_give_seconds_in_proportion_to_arithmetic() -> None:
+    model = SecondsModel([ended(0, features(1e9), 2.0, 5), ended(1, features(1e9), 4.0, 5)])
+    assert model.seconds(features(2e9)) == pytest.approx(2 * 3.0 * 5)
+
+
+def test_without_any_trial_the_larger_one_is_the_slower_one() -> None:
+    model = SecondsModel([])
+    assert model.measured == 0
+    assert model.seconds(features(2e9)) == pytest.approx(2 * model.seconds(features(1e9)))
+
+
+def test_seconds_are_learnt_from_pruned_and_finished_trials() -> None:
+    rng = random.Random(0)
+    behind = []
+    for number in range(30):
+        flops = 10 ** rng.uniform(8, 11)
+        behind.append(ended(number, features(flops), 0.5 * (flops / 1e9) ** 0.7, rng.choice((1, 5))))
+    model = SecondsModel(behind)
+    assert model.measured == 30
+    for flops in (3e8, 1e9, 5e10):
+        assert model.seconds(features(flops)) == pytest.approx(5 * 0.5 * (flops / 1e9) ** 0.7, rel=0.25)
+
+
+def test_far_from_what_was_measured_nothing_absurd_is_promised() -> None:
+    behind = [ended(number, features(1e9 * (1 + number)), 1.0 + number, 5) for number in range(6)]
+    assert 0.1 * 5 <= SecondsModel(behind).seconds(features(1e2)) <= SecondsModel(behind).seconds(features(1e20))
+    assert math.isfinite(SecondsModel(behind).seconds(features(1e30)))
+
+
+def test_trials_without_epochs_or_features_are_passed_over() -> None:
+    assert SecondsModel([PastTrial(0, TrialState.FAILED, seconds=3.0), PastTrial(1, TrialState.RUNNING)]).measured == 0

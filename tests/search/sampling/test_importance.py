@@ -1,0 +1,55 @@
+"""Importances point at the parameter that decides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from optuna.distributions import FloatDistribution, IntDistribution, distribution_to_json
+
+from search.records.study import TrialRecord, TrialState
+from search.sampling.importance import importances
+from search.sampling.optuna_storage import open_storage
+from search.sampling.optuna_study import SamplerOptions, Sampling
+from search.store.connection import tune
+
+
+def sampling(tmp_path: Path, name: str = "s", seed: int = 1) -> Sampling:
+    url = f"sqlite:///{tmp_path}/{name}.db"
+    storage = open_storage(url, {}, tune)
+    return Sampling(storage, "study", maximize=True, options=SamplerOptions(startup=3), seed=seed)
+
+
+def test_the_parameter_that_decides_is_the_important_one(tmp_path: Path) -> None:
+    own = sampling(tmp_path)
+    records = []
+    for number in range(24):
+        asked = own.ask(number)
+        freeze, noise = asked.suggest.integer("freeze", 0, 9), asked.suggest.real("noise", 0.0, 1.0)
+        value = float(freeze)
+        own.tell(own.open(asked), TrialState.COMPLETE, value, None)
+        records.append(TrialRecord(number, TrialState.COMPLETE, value, asked.params, asked.distributions))
+        assert 0 <= noise <= 1
+    for evaluator in ("ped_anova", "fanova"):
+        shares = importances(records, evaluator=evaluator)  # type: ignore[arg-type]
+        assert shares["freeze"] > 0.8
+        assert sum(shares.values()) == pytest.approx(1.0)
+    assert importances(records[:3]) == {}
+    own.close()
+
+
+def test_ranges_that_depend_on_other_decisions_are_joined() -> None:
+    ranges = [distribution_to_json(IntDistribution(0, high)) for high in (8, 9)]
+    trials = tuple(
+        TrialRecord(
+            number, TrialState.COMPLETE, value=depth / 10, params={"freeze": depth, "rate": 0.1 * (number % 3 + 1)},
+            distributions={"freeze": ranges[depth > 8], "rate": distribution_to_json(FloatDistribution(0.01, 1.0))},
+        )
+        for number, depth in enumerate((9, 1, 4, 8, 2, 9))
+    )  # fmt: skip
+    found = importances(trials)
+    assert next(iter(found)) == "freeze"
+    # As the dashboard has it: each range looked up once, from whichever trial came first.
+    short = tuple(replace(trial, distributions={**trial.distributions, "freeze": ranges[0]}) for trial in trials)
+    assert importances(short) == pytest.approx(found)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import BaseModel, Field, ValidationError
+
+from search.spec.messages import problems
+
+
+class Inner(BaseModel, extra="forbid"):
+    epochs: int = 1
+
+
+class Outer(BaseModel, extra="forbid"):
+    training: Inner | None = None
+
+
+def told(raw: dict[str, object]) -> list[tuple[tuple[str, ...], str]]:
+    with pytest.raises(ValidationError) as caught:
+        Outer.model_validate(raw)
+    return list(problems(caught.value, raw, Outer.model_json_schema()))
+
+
+def test_an_unknown_key_is_told_its_neighbour_and_a_wrong_value_what_was_expected() -> None:
+    assert told({"training": {"epoch": 3}}) == [
+        (("training", "epoch"), "training.epoch: unknown key; did you mean 'epochs'?")
+    ]
+    assert told({"zzz": 1})[0][1] == "zzz: unknown key; known keys: training"
+    ((place, text),) = told({"training": {"epochs": "many"}})
+    assert place == ("training", "epochs")
+    assert "training.epochs: expected an integer" in text
+    assert "got 'many'" in text
+
+
+def test_a_name_of_another_form_is_told_in_words_and_not_by_a_regular_expression() -> None:
+    class Named(BaseModel):
+        name: str = Field(pattern="^[A-Z]$")
+
+    with pytest.raises(ValidationError) as caught:
+        Named.model_validate({"name": "a/b"})
+    ((place, text),) = problems(caught.value, {"name": "a/b"}, Named.model_json_schema())
+    assert place == ("name",)
+    assert text.endswith("at most 64, the first a letter or a digit, got 'a/b'")

@@ -1,7 +1,0 @@
-from __future__ import annotations
-
-from search.states import TrialState
-
-
-def test_a_trial_is_finished_when_it_will_not_run_again() -> None:
-    assert {state for state in TrialState if state.is_finished} == {"complete", "pruned", "failed"}

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from search.errors import UserError
+from search.training import memory_budget
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("text", "size"), [("8GB", 8 << 30), ("500 MiB", 500 << 20), ("1.5k", 1536), ("77", 77)])
+def test_sizes_are_read(text: str, size: int) -> None:
+    assert memory_budget.parse_size(text) == size
+
+
+def test_a_budget_of_the_environment_is_taken_and_a_wrong_one_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FTSEARCH_HOST_BUDGET", "3MB")
+    assert memory_budget.budgets(CPU, tmp_path).host == 3 << 20
+    monkeypatch.setenv("FTSEARCH_DISK_BUDGET", "lots")
+    with pytest.raises(UserError, match=r"FTSEARCH_DISK_BUDGET: expected a size such as 8GB or 500MB, got 'lots'"):
+        memory_budget.budgets(CPU, tmp_path)
+
+
+def test_budgets_are_read_from_the_machine(tmp_path: Path) -> None:
+    found = memory_budget.budgets(CPU, tmp_path / "not" / "there")
+    assert found.device == 0
+    assert found.host > 0
+    assert found.disk > 0
+    assert memory_budget.budgets(CPU, None).disk == 0
+
+
+PROGRAM = """
+import resource, sys, torch
+from search.training import memory_budget
+kept = memory_budget.keep_memory()
+for _ in range(10):
+    torch.ones(20_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    torch.ones(20_000_000)
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+def test_kept_memory_is_not_mapped_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def faults() -> tuple[bool, int]:
+        done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+        kept, count = done.stdout.split()
+        return kept == "True", int(count)
+
+    kept, few = faults()
+    monkeypatch.setenv("FTSEARCH_KEEP_MEMORY", "0")
+    left, many = faults()
+    assert not left
+    assert not kept or few < many / 5

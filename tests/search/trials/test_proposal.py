@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from search.errors import ConstraintError
+from search.records.objectives import COSTS, Goals, LatencyOptions, read_constraints
+from search.records.study import Objective, TrialState
+from search.runtime import objective_values
+from search.runtime.study_record import study_record
+from search.runtime.study_runtime import open_runtime
+from search.sampling.optuna_study import SamplerOptions
+from search.spec.load import load_spec
+from search.store import connection, leases, migrate, writing
+from search.trials import proposal
+from search.trials.observer import Silent
+from search.trials.proposal import Proposer, cost_of
+from search.workers.worker import StopSignal, open_context
+
+Open = Callable[..., Proposer]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/store.db"
+    engine = connection.connect(url)
+    migrate.upgrade(engine)
+    engine.dispose()
+    return url
+
+
+@pytest.fixture
+def proposer(study_file: Path, tmp_path: Path, store: str) -> Iterator[Open]:
+    engine = connection.connect(store)
+
+    def open_one(
+        name: str = "colours", space: dict[str, object] | None = None, wanted: Goals | None = None, **search: object
+    ) -> Proposer:
+        spec = load_spec(study_file)
+        options = replace(spec.search, trials=50, **search)  # type: ignore[arg-type]
+        opened = spec.space if space is None else {key: spec.space[key] for key in space}
+        runtime = open_runtime(replace(spec, name=name, search=options, space=opened, wanted=wanted), "cpu")
+        writing.create_study(engine, study_record(runtime))
+        with open_context(runtime, engine, store, tmp_path / "out", Silent(), StopSignal()) as context:
+            return Proposer(runtime, context.sampling, context.history, engine)
+
+    yield open_one
+    engine.dispose()
+
+
+def finish(own: Proposer, number: int, value: float) -> str:
+    """Let a trial of the proposed candidate end with ``value``; return the candidate's fingerprint."""
+    proposal = own.propose(number)
+    claim = leases.claim(own.engine, own.runtime.spec.name, "w", 60)
+    assert claim is not None
+    assert claim.number == number
+    writing.record_candidate(
+        own.engine, claim, optuna_number=own.sampling.open(proposal.asked), params=proposal.asked.params,
+        distributions=proposal.asked.distributions, candidate=proposal.candidate.to_json(), words="", seed=0,
+        is_baseline=proposal.is_baseline, versions={}, dataset_fingerprint="", extras=proposal.extras,
+    )  # fmt: skip
+    writing.finish_trial(
+        own.engine, claim, state=TrialState.COMPLETE, value=value, best_epoch=1, evaluation=None, ended="",
+        seconds=proposal.cost.training_flops / 1e9,
+    )  # fmt: skip
+    return proposal.candidate.fingerprint
+
+
+def test_the_first_is_the_plain_recipe(proposer: Open) -> None:
+    own = proposer(warm_start=3)
+    found = own.propose(0)
+    assert found.is_baseline
+    assert found.candidate == own.runtime.space.baseline()
+
+
+def test_the_same_trial_is_proposed_the_same_candidate(proposer: Open) -> None:
+    own = proposer()
+    assert own.propose(1).candidate == own.propose(1).candidate != own.propose(2).candidate
+
+
+def test_what_was_tried_is_drawn_again(proposer: Open) -> None:
+    own = proposer(space={"freeze": {}})  # a dozen candidates
+    seen = [finish(own, number, 0.5) for number in range(8)]
+    assert len(set(seen)) == 8
+
+
+def test_a_space_that_has_been_tried_out_goes_on_with_repetitions(proposer: Open) -> None:
+    own = proposer(space={"freeze": {}}, sampler=SamplerOptions(name="random"))
+    seen = [finish(own, number, 0.5) for number in range(30)]
+    assert 8 < len(set(seen)) <= own.runtime.space.choices["freeze"][1] + 1
+
+
+def test_the_best_of_an_earlier_study_are_tried_first(proposer: Open) -> None:
+    earlier = proposer("earlier")
+    fingerprints = [finish(earlier, number, 0.1 * number) for number in range(5)]
+    own = proposer(warm_start=2)
+    finish(own, 0, 0.5)
+    first, second = own.propose(1), own.propose(2)
+    assert [first.candidate.fingerprint, second.candidate.fingerprint] == fingerprints[:2:-1]
+    assert first.extras["origin"] == {"study": "earlier", "trial": 4}
+    assert first.asked.params == own.runtime.space.params(first.candidate)
+    third = own.propose(3)
+    assert "origin" not in third.extras
+
+
+def test_a_warm_start_is_never_tried_twice_nor_is_the_plain_recipe(proposer: Open) -> None:
+    earlier = proposer("earlier")
+    finish(earlier, 0, 0.9)
+    best = finish(earlier, 1, 0.8)
+    own = proposer(warm_start=3)
+    assert finish(own, 0, 0.5) == own.runtime.space.baseline().fingerprint
+    assert finish(own, 1, 0.5) == best
+    assert "origin" not in own.propose(2).extras
+
+
+def test_candidates_outside_this_space_are_passed_over(proposer: Open) -> None:
+    earlier = proposer("earlier")
+    for number in range(4):
+        finish(earlier, number, 0.1 * number)
+    own = proposer(space={"freeze": {}}, warm_start=True)
+    assert "origin" not in own.propose(1).extras
+
+
+def test_candidates_that_the_study_file_names_are_tried_before_all_others(proposer: Open) -> None:
+    earlier = proposer("earlier")
+    for number in range(4):
+        finish(earlier, number, 0.1 * number)
+    named = earlier.propose(9).candidate
+    other = replace(named, structure=replace(named.structure, backbone="torchvision:resnet18"))
+    own = proposer(warm_start=(other.to_json(), named.to_json()))
+    finish(own, 0, 0.5)
+    found = own.propose(1)
+    assert found.candidate == named
+    assert found.extras["origin"] == {"study": "study file", "trial": 1}
+    finish(own, 1, 0.5)
+    assert "origin" not in own.propose(2).extras
+
+
+def test_cost_aware_search_prefers_cheap_candidates_at_equal_promise(proposer: Open) -> None:
+    costs = {}
+    for name in ("tpe", "cost_aware"):
+        options = SamplerOptions(name=name, startup=4)  # type: ignore[arg-type]
+        own = proposer(name, sampler=options)
+        for number in range(6):
+            finish(own, number, 0.5)  # nothing is better than anything
+        costs[name] = sum(own.propose(number).cost.training_flops for number in range(6, 12))
+    assert costs["cost_aware"] < 0.8 * costs["tpe"]
+
+
+def test_what_is_frozen_costs_less(proposer: Open) -> None:
+    runtime = proposer().runtime
+    plain = runtime.space.baseline()
+    frozen = replace(plain, structure=replace(plain.structure, choices={**plain.structure.choices, "freeze": 8}))
+    whole, less = cost_of(runtime, plain), cost_of(runtime, frozen)
+    assert whole.frozen_share == 0
+    assert 0 < less.frozen_share < 1
+    assert less.training_flops < whole.training_flops
+    size = runtime.size(runtime.build(plain, 0))
+    assert whole.forward_flops == size.flops
+    assert whole.trained == size.trained
+
+
+def bounded(**bounds: str) -> Goals:
+    return Goals((Objective("accuracy", maximize=True),), read_constraints(bounds, tuple(COSTS)))
+
+
+def test_candidates_that_are_too_large_are_drawn_again_and_remembered(proposer: Open) -> None:
+    own = proposer(wanted=bounded(parameters="< 300k"))  # the plain recipe has 724k
+    finish(own, 0, 0.5)
+    proposals = []
+    for number in range(1, 6):
+        proposals.append(own.propose(number))
+        finish(own, number, 0.5)
+    assert all(found.known["parameters"] < 300e3 for found in proposals)
+    rejected = [one for found in proposals for one in found.rejected]
+    assert rejected
+    assert all(one.constraints["parameters < 300k"] > 0 for one in rejected)
+    own.history.refresh()
+    assert [one for trial in own.history.trials for one in trial.rejected] == rejected
+    assert len(own.history.trials) == 6
+
+
+def test_the_plain_recipe_runs_whatever_it_breaks(proposer: Open) -> None:
+    own = proposer(wanted=bounded(parameters="< 300k"))
+    found = own.propose(0)
+    assert found.is_baseline
+    assert found.known["parameters"] > 300e3
+
+
+def test_constraints_that_no_candidate_keeps_are_told_before_anything_is_trained(proposer: Open) -> None:
+    own = proposer(wanted=bounded(parameters="< 1k", flops="< 1T"))
+    with pytest.raises(ConstraintError, match=r"none of 66 candidates .* breaks parameters < 1k by [0-9,]+ times"):
+        own.propose(0)
+
+
+def test_a_measured_constraint_that_no_candidate_keeps_ends_the_drawing(proposer: Open) -> None:
+    wanted = replace(bounded(latency="< 0.000001ms"), latency=LatencyOptions(warmup=0, runs=1))
+    own = proposer(space={"freeze": {}}, wanted=wanted)
+    finish(own, 0, 0.5)
+    with pytest.raises(ConstraintError, match=r"none of 64 candidates .* latency < 0\.000001ms"):
+        own.propose(1)
+
+
+def test_where_no_draw_fits_the_smallest_candidate_is_tried(proposer: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = proposer(wanted=bounded(parameters="< 800k"))
+    smallest = own.runtime.space.extremes()[0]
+    least = objective_values.counted(own.runtime, smallest)["parameters"]
+    tight = proposer("tight", wanted=bounded(parameters=f"<= {least:.0f}"), sampler=SamplerOptions(name="random"))
+    monkeypatch.setattr(proposal, "REJECTIONS", 2)
+    finish(tight, 0, 0.5)
+    assert tight.propose(1).known["parameters"] == least
+
+
+def test_companions_keep_the_constraints(proposer: Open) -> None:
+    own = proposer(space={"freeze": {}, "head": {}, "optimizer": {}}, wanted=bounded(parameters="< 740k"))
+    other = own.runtime.space.baseline()
+    found = [own.propose_beside(number, other) for number in range(1, 5)]
+    assert all(one is None or one.known["parameters"] < 740e3 for one in found)
+
+
+def test_only_parameters_with_an_effect_are_stored_and_learnt_from(proposer: Open) -> None:
+    own = proposer()
+    settled = 0
+    for number in range(1, 12):
+        found = own.propose(number)
+        space = own.runtime.space
+        assert found.asked.params == space.params(found.candidate)
+        assert set(found.asked.distributions) == set(found.asked.params)
+        frozen = found.candidate.structure.choices["freeze"] == len(space.apply(found.candidate))
+        assert not frozen or not any("lr_backbone" in name for name in found.asked.params)
+        settled += frozen
+    assert settled

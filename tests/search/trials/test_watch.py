@@ -1,0 +1,46 @@
+"""After every epoch a training is stored, judged, ended or paused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from search.records.study import StudyRecord, TrialState, Verdict
+from search.sampling import pruners
+from search.store import leases, reading
+from search.trials import trial
+from search.trials.context import TrialContext
+
+
+def test_a_trial_told_to_leave_is_not_finished(context: TrialContext) -> None:
+    claim = leases.claim(context.engine, "colours", "w", 60)
+    assert claim is not None
+    assert trial.run(replace(context, leave=lambda: True), claim) is TrialState.WAITING
+    (found,) = reading.load_study(context.engine, "colours").trials
+    assert found.state is TrialState.RUNNING
+
+
+def test_pareto_safe_pruning_spares_what_is_on_the_front_so_far(
+    weighing: TrialContext, run_all: Callable[[TrialContext, int], StudyRecord]
+) -> None:
+    class Always(pruners.Pruner):
+        def verdict(self, number: int, curves: pruners.Curves) -> tuple[Verdict, str]:
+            return Verdict.PRUNE, "always"
+
+    run_all(weighing, 2)
+    spec = weighing.runtime.spec
+    search = replace(spec.search, pruner=Always(), pruning="pareto_safe")  # type: ignore[arg-type]
+    safe = replace(weighing, runtime=replace(weighing.runtime, spec=replace(spec, search=search)))
+    study = run_all(safe, 4)
+    for one in study.trials[2:]:
+        first, rivals = one.epochs[0].metrics["accuracy"], [study.trials[1]]
+        rivals += [other for other in study.trials[2 : one.number] if other.state is TrialState.COMPLETE]
+        costs = {"parameters": one.extras["known"]["parameters"]}
+        beaten = any(
+            other.value is not None
+            and (other.value, -other.objectives["parameters"]) != (first, -costs["parameters"])
+            and other.value >= first
+            and other.objectives["parameters"] <= costs["parameters"]
+            for other in rivals
+        )
+        assert (one.state is TrialState.PRUNED) is beaten

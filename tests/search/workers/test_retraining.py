@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from search.artifacts import Folder
+from search.errors import TrialError
+from search.records.study import TrialState
+from search.runtime.study_record import study_record
+from search.runtime.study_runtime import open_runtime
+from search.spec.load import load_spec
+from search.spec.options import Budget
+from search.store import connection, migrate, reading, repeats, writing
+from search.store.leases import Claim
+from search.trials.context import TrialContext
+from search.trials.observer import Silent
+from search.workers import retraining, worker
+from search.workers.shutdown import StopSignal
+
+
+@pytest.fixture
+def context(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialContext]:
+    """A bench of a study whose search has ended and whose budget is spent."""
+    monkeypatch.setattr(worker, "POLL_S", 0.01)
+    url = f"sqlite:///{tmp_path}/store.db"
+    engine = connection.connect(url)
+    migrate.upgrade(engine)
+    spec = load_spec(study_file)
+    spec = replace(spec, search=replace(spec.search, budget=Budget(gpu_seconds=1e-9)))
+    runtime = open_runtime(spec, "cpu")
+    writing.create_study(engine, study_record(runtime))
+    with worker.open_context(
+        runtime,
+        engine,
+        url,
+        tmp_path,
+        Silent(),
+        StopSignal(),
+        artifact_store=Folder(tmp_path / "kept"),
+        key="0123456789",
+    ) as found:
+        yield found
+    engine.dispose()
+
+
+def enter(context: TrialContext, count: int) -> str:
+    keys = [{"trial": 0, "seed": seed, "fold": 1, "folds": 1, "fraction": 1.0} for seed in range(1, count + 1)]
+    plain = context.runtime.space.baseline().to_json()
+    repeats.add(context.engine, "colours", repeats.CONFIRM, [repeats.Wanted(key, plain, "plain", 5) for key in keys])
+    return repeats.name_of("colours", repeats.CONFIRM)
+
+
+def states(context: TrialContext) -> list[TrialState]:
+    return [run.state for run in reading.load_study(context.engine, "colours").repeats]
+
+
+def test_a_worker_helps_out_though_the_searchs_budget_is_spent(context: TrialContext) -> None:
+    enter(context, 2)
+    assert retraining.help_out(context, StopSignal())
+    assert states(context) == [TrialState.COMPLETE] * 2
+    assert not retraining.help_out(context, StopSignal())
+
+
+def test_one_that_fails_is_recorded_and_can_be_put_back(context: TrialContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_: TrialContext, claim: Claim) -> TrialState:
+        raise TrialError("the loss is not finite", "nan")
+
+    own = enter(context, 1)
+    with monkeypatch.context() as patch:
+        patch.setitem(retraining.RUNS, repeats.CONFIRM, failing)  # type: ignore[arg-type]
+        retraining.work_for(context, StopSignal(), own, repeats.CONFIRM)
+    (run,) = reading.load_study(context.engine, "colours").repeats
+    assert (run.state, run.failure) == (TrialState.FAILED, "the loss is not finite")
+    assert writing.retry_failed(context.engine, own) == (0,)
+    retraining.work_for(context, StopSignal(), own, repeats.CONFIRM)
+    assert states(context) == [TrialState.COMPLETE]
+
+
+def test_trials_that_optuna_holds_open_are_left_alone(context: TrialContext) -> None:
+    opened = context.sampling.open(context.sampling.ask(0))
+    enter(context, 1)
+    retraining.help_out(context, StopSignal())
+    assert context.sampling.unfinished() == (opened,)
+
+
+def test_a_worker_that_is_told_to_leave_hands_back(context: TrialContext) -> None:
+    own = enter(context, 2)
+    stop_signal = StopSignal()
+    stop_signal.reason = "told to"
+    assert retraining.help_out(context, stop_signal)
+    assert states(context) == [TrialState.WAITING] * 2
+    pausing = StopSignal()
+
+    class Stopping(Silent):
+        def epoch_done(self, number: int, epoch: object) -> None:
+            pausing.pause_reason = "enough"
+
+    watched = replace(context, observer=Stopping(), pause=pausing.pausing)
+    retraining.work_for(watched, pausing, own, repeats.CONFIRM)
+    assert states(context) == [TrialState.WAITING] * 2
+    assert reading.load_study(context.engine, own).trials[0].epochs
+    retraining.work_for(context, StopSignal(), own, repeats.CONFIRM)
+    assert states(context) == [TrialState.COMPLETE] * 2

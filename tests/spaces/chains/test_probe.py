@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from spaces import backbones
+from spaces.backbones._base import Pretrained
+from spaces.chains import probe
+from spaces.errors import ProbeError
+
+
+def test_shapes_and_reductions_are_those_of_a_real_run(tiny: Pretrained) -> None:
+    facts = probe.describe(tiny.chain)
+    images = torch.randn(1, 3, 16, 16)
+    for unit, fact in zip(tiny.chain, facts, strict=True):
+        assert tuple(images.shape[1:]) == fact.in_shape
+        images = unit.module(images)
+        assert tuple(images.shape[1:]) == fact.out_shape
+    assert [fact.reduction for fact in facts] == [2, 2, 2, 4]
+
+
+def test_multiply_adds_are_counted_like_the_published_ones() -> None:
+    backbone = backbones.resolve("resnet18")
+    facts = probe.describe(backbone.describe((224, 224)))
+    assert sum(unit.macs for unit in facts) / 1e9 == pytest.approx(backbone.gflops, rel=0.01)
+
+
+def test_only_residual_units_that_keep_the_shape_may_be_skipped(tiny: Pretrained) -> None:
+    assert [fact.can_skip for fact in probe.describe(tiny.chain)] == [False, True, True, False]
+
+
+def test_convolutions_are_listed_with_their_geometry(tiny: Pretrained) -> None:
+    (conv,) = probe.describe(tiny.chain)[3].convolutions
+    assert (conv.kernel, conv.stride, conv.groups, conv.channels) == ((3, 3), (2, 2), 4, (8, 16))
+
+
+def test_an_input_that_is_too_small_is_refused_with_the_unit() -> None:
+    chain = backbones.resolve("alexnet").describe((64, 64))
+    with pytest.raises(ProbeError, match=r"input size 16x16 does not fit at features\.\d+"):
+        probe.describe(replace(chain, input_size=(16, 16)))
+
+
+def test_the_smallest_input_is_found_by_trying() -> None:
+    chain = backbones.resolve("alexnet").describe((224, 224))
+    smallest = probe.smallest_input(chain)
+    assert probe.accepts(chain, (smallest, smallest))
+    assert not probe.accepts(chain, (smallest - 1, smallest - 1))
+
+
+def test_a_module_that_gives_several_tensors_is_refused() -> None:
+    class Pair(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return x, x
+
+    with pytest.raises(ProbeError, match="expected one tensor"):
+        probe.run(Pair(), (3, 8, 8))
+
+
+@pytest.mark.parametrize("name", ["vit_h_14", "regnet_y_128gf"])
+def test_describing_a_huge_network_allocates_little(name: str) -> None:
+    program = (
+        "import resource; from spaces import backbones, probe\n"
+        "probe.describe(backbones.resolve('resnet18').describe((64, 64)))\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        f"probe.describe(backbones.resolve('{name}').describe((224, 224)))\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 200
+
+
+def test_the_place_of_the_channels_is_told_by_the_shape(tiny: Pretrained) -> None:
+    chain = replace(tiny.chain, input_size=(64, 96))
+    assert probe.is_channels_last(chain, (2, 3, 768))
+    assert probe.is_channels_last(chain, (16, 24, 16))
+    assert not probe.is_channels_last(chain, (512, 2, 3))
+    assert not probe.is_channels_last(chain, (16, 16, 24))
+    assert not probe.is_channels_last(chain, (25, 192))
+    assert probe.is_channels_last(replace(chain, input_size=(32, 32), facts={"channels_last": True}), (8, 8, 8))
+
+
+def test_the_reduction_of_tokens_is_the_distance_of_their_patches() -> None:
+    facts = probe.describe(backbones.resolve("vit_b_16").describe((64, 96)))
+    assert {unit.reduction for unit in facts} == {16}
