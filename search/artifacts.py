@@ -8,9 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import logging
-import os
 import re
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,12 +16,12 @@ from glob import escape
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from search import partial_files
 from search.errors import TrialError, UserError
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 _CHECKPOINT = re.compile(r"[a-z]+-[0-9]{5,}-[0-9a-f]{16}\.safetensors")
 _KEY = re.compile(r"[0-9a-z]{8,64}")
-_PARTIAL = ".partial-"
 logger = logging.getLogger(__name__)
 
 
@@ -70,7 +68,7 @@ class Folder(ArtifactStore):
         path = self.path(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, content)
+            partial_files.write(path, content)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             reason = "the disk is full" if full else error.strerror or str(error)
@@ -269,24 +267,3 @@ def resuming(key: str, number: int | None = None) -> str:
 
 def _mark(key: str) -> str:
     return f"artifacts-{key}"
-
-
-def write_whole(path: Path, content: bytes, mode: int | None = None) -> None:
-    """Put ``content`` at ``path``, whose folder exists: all of it or, with an ``OSError``, nothing.
-
-    Args:
-        mode: permissions of the file; the owner's alone by default.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_PARTIAL, suffix=path.suffix)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if mode is not None:
-            temporary.chmod(mode)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -72,6 +72,8 @@ def _data(screen: Console, runtime: StudyRuntime) -> None:
         screen.print(f"{record.noun}, up to {runtime.input_size[1]} {record.inputs} each")
     for line in dataset.skipped:
         screen.print(f"left out: {line}", style="yellow", markup=False)
+    for line in dataset.notes:
+        screen.print(line, markup=False, soft_wrap=True)
     for line in overlaps(dataset.samples, record.noun):
         screen.print(line, style="yellow", markup=False, soft_wrap=True)
 

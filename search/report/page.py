@@ -16,7 +16,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from search.artifacts import write_whole
+from search import partial_files
 from search.errors import UserError
 from search.records.study import StudyRecord
 from search.report import confirmed, front, look, tables, theme
@@ -44,7 +44,7 @@ def put(text: str, path: Path) -> Path:
     """Write a page to ``path`` and return it; raises as ``write``."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text.encode(), 0o644)
+        partial_files.write(path, text.encode())
     except OSError as error:
         raise UserError(f"cannot write the report to {path}: {error.strerror}; name another file with -o") from error
     return path
