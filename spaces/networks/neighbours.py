@@ -33,8 +33,10 @@ def neighbour(space: Space, candidate: Candidate, seed: int, among: Container[st
     drawn: dict[str, list[Any]] = {}
     chain = space.chain
     for name, decision in space.decisions.items():
-        if name in space.choices and (among is None or name in among):
-            choices = space.narrowed(name, chain)
+        choices = space.narrowed(name, chain) if name in space.choices else None
+        if choices is not None and decision.params(values[name], choices) is None:
+            values[name] = decision.sample(draws, choices)  # the plain recipe may lie outside the study's ranges
+        if choices is not None and (among is None or name in among):
             found = [decision.sample(draws, choices) for _ in range(_LOOKS)]
             drawn[name] = [value for value in found if value != values[name]]
         chain = space.after(chain, decision, values[name])
