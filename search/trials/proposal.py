@@ -174,15 +174,15 @@ class Proposer:
         return [*ordered[:place], PLAIN, *ordered[place:]]
 
     def _planned(self, number: int) -> Proposal | None:
-        """Return the proposal that is planned for trial ``number``, or one planned before it that nobody has tried.
+        """Return the proposal that is planned for trial ``number``, or else the next one that nobody has tried.
 
         Workers that start together take different places of the same plan.
         """
-        plan, tried = self._plan(), self.history.fingerprints
-        if number >= len(plan):
+        plan, tried = self._plan()[number:], self.history.fingerprints
+        if not plan:
             return None
         warm = dict(enumerate(self._fitting(number, self.runtime.spec.search.warm_starts)))
-        for item in (plan[number], *plan):
+        for item in plan:
             proposal = self._made_of(item, number, warm)
             if proposal is not None and proposal.candidate.fingerprint not in tried:
                 return proposal
