@@ -17,7 +17,7 @@ MODULES = sorted(
 )
 SWEPT = {"decisions", "figures", "tasks"}
 TOP = {
-    *("pyproject.toml", "search", "spaces", "tests", "studies", "docker"),
+    *("pyproject.toml", "search", "spaces", "tests", "studies", "docker", "docs"),
     *("README.md", "Makefile", "LICENSE", ".ci", ".git", ".gitignore", ".importlinter", ".dockerignore"),
 }
 

@@ -18,8 +18,9 @@ from search.report import page
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import StudyRuntime
 from search.spec.study_spec import StudySpec
-from search.store import DEFAULT_URL, connection, migrate, reading, repeats, writing
+from search.store import DEFAULT_URL, reading, repeats, writing
 from search.store.connection import Engine, Patience
+from search.store.opening import opened
 from search.trials.observer import Observer, Silent
 from search.workers import launchers, retraining
 from search.workers.launchers import LaunchPlan, Placement
@@ -92,9 +93,7 @@ def run_study(
     seconds = timeout_s if timeout_s is not None else spec.search.timeout
     watching = observer or Silent()
     stop_signal = StopSignal()
-    engine = connection.connect(storage, Patience(spec.faults.database_timeout, stop_signal))
-    try:
-        migrate.upgrade(engine)
+    with opened(storage, Patience(spec.faults.database_timeout, stop_signal)) as engine:
         place = writable(Path(folder) / spec.name)
         runtime = replace(checked_runtime(spec, device), progress=watching.preparing)
         writing.create_study(engine, study_record(runtime))
@@ -114,8 +113,6 @@ def run_study(
         record = reading.load_study(engine, spec.name)
         path = page.write((record,), place / "report.html") if report else None
         return StudyResult(record, path, _why_stopped(record, spec, stop_signal))
-    finally:
-        engine.dispose()
 
 
 def join_study(
@@ -151,37 +148,32 @@ def join_study(
     parent = os.environ.get(PARENT_VARIABLE)
     stop_signal = StopSignal(parent=int(parent) if parent else None)
     patience = Patience(leave=stop_signal)
-    with obeying_signals(stop_signal):
-        engine = connection.connect(storage, patience, wait=idle_exit_s > 0)
-        try:
-            migrate.upgrade(engine)
-            stored = _awaited(engine, name, idle_exit_s, stop_signal)
-            if stored is None:
-                return
-            spec = stored_spec(stored, data)
-            if lease_s is not None:
-                spec = replace(spec, faults=replace(spec.faults, lease=lease_s))
-            patience.seconds = spec.faults.database_timeout
-            place = writable(folder or Path("runs") / spec.name)
-            artifact_store, key = study_artifacts(engine, spec.name, str(place.absolute()), artifacts)
-            runtime = checked_runtime(spec, device)
-            writing.check_same(engine, study_record(runtime))
-            watching = observer or Silent()
-            _work_here(
-                runtime,
-                engine,
-                storage,
-                place,
-                watching,
-                stop_signal,
-                artifact_store,
-                key,
-                proxy,
-                idle_exit_s,
-                name=name,
-            )
-        finally:
-            engine.dispose()
+    with obeying_signals(stop_signal), opened(storage, patience, wait=idle_exit_s > 0) as engine:
+        stored = _awaited(engine, name, idle_exit_s, stop_signal)
+        if stored is None:
+            return
+        spec = stored_spec(stored, data)
+        if lease_s is not None:
+            spec = replace(spec, faults=replace(spec.faults, lease=lease_s))
+        patience.seconds = spec.faults.database_timeout
+        place = writable(folder or Path("runs") / spec.name)
+        artifact_store, key = study_artifacts(engine, spec.name, str(place.absolute()), artifacts)
+        runtime = checked_runtime(spec, device)
+        writing.check_same(engine, study_record(runtime))
+        watching = observer or Silent()
+        _work_here(
+            runtime,
+            engine,
+            storage,
+            place,
+            watching,
+            stop_signal,
+            artifact_store,
+            key,
+            proxy,
+            idle_exit_s,
+            name=name,
+        )
 
 
 def _work_here(

@@ -24,6 +24,7 @@ from search.report._script import SCRIPT
 from search.report.figures import figures, studies_figures
 from search.report.figures._base import Drawing
 from search.report.findings import findings
+from search.report.headline import Headline, headline, sentence
 
 _ROWS = 200
 """Rows of the ranking that a page has; the rest is one command away."""
@@ -190,13 +191,28 @@ def _warning(study: StudyRecord) -> str:
 
 
 def _winner(study: StudyRecord) -> str:
-    best = study.best
-    if best is None:
-        return "<section class='winner'><p>No trial is complete yet.</p></section>"
-    name = "the plain recipe itself" if best.is_baseline else f"trial {best.number}"
+    found = headline(study)
+    if found is None:
+        return f"<section class='headline'><p>{escape(sentence(study))}</p></section>"
+    badge = f"<span class='badge {found.proof.name.lower()}'>{escape(found.badge)}</span>" if found.badge else ""
+    lines = "".join(f"<p>{escape(line)}</p>" for line in (found.size, found.reason) if line)
     return (
-        f"<section class='winner' aria-label='Winner'><p class='soft'>Winner: {name}</p>"
-        f"<p><strong>{escape(best.words)}</strong></p><p>{escape(tables.gain_words(study))}</p></section>"
+        f"<section class='headline' aria-label='Result'><p class='gain'><b>{escape(found.gain or found.values)}</b>"
+        f"{badge}</p>{f'<p>{escape(found.values)}</p>' if found.gain else ''}{lines}{_strip(found)}"
+        f"<p class='name'><b>{escape(found.name)}</b>: {escape(found.words)}</p></section>"
+    )
+
+
+def _strip(found: Headline) -> str:
+    if not found.strip:
+        return ""
+    cells = "".join(
+        f"<i class='{escape(state)}' title='{escape(f'{unit}: {state}', quote=True)}'></i>"
+        for unit, state in found.strip
+    )
+    return (
+        f"<div class='strip' role='img' aria-label='{escape(found.strip_words, quote=True)}'>{cells}</div>"
+        f"<p class='name'>{escape(found.strip_words)}</p>"
     )
 
 

@@ -61,6 +61,7 @@ def adapted(runtime: StudyRuntime, plan: TrainingPlan, candidate: Candidate, net
     if balance != "off":
         labels = torch.tensor([sample.target for sample in runtime.dataset.of(Split.TRAIN)])
         weights = class_weights(labels, classes)
+        plan = replace(plan, start=plan.start.weighing(weights) if plan.start else None)
         if balance == "sampling":
             _feed(plan).weights = weights[labels]
         else:

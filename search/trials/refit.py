@@ -15,11 +15,11 @@ from search.runtime.versions import versions
 from search.store import repeats, writing
 from search.store.leases import Claim
 from search.training import averaging
-from search.training import checkpoint as files
 from search.training.epoch import validate
 from search.training.fit import TrainingPlan, fit
 from search.training.memory import MicroBatches
 from search.trials.context import TrialContext
+from search.trials.keep_best import keep
 from search.trials.resampled import Watch, resampled, rolling
 from spaces.candidate import Candidate
 from spaces.networks.build import Network
@@ -61,7 +61,7 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
     test, evaluation = _scored(whole, candidate, network, tta=key["tta"], most=outcome.micro_batch)
     images = len(runtime.dataset.of(Split.TRAIN))
     facts = {**weights.facts, "test": test, "refit": {**key, "images": images}}
-    name = files.put(context.artifact_store, f"refit-{claim.number:05d}", replace(weights, facts=facts))
+    name = keep(context, f"refit-{claim.number:05d}", replace(weights, facts=facts))
     noun = runtime.task.noun
     scored = f"scored on the test {noun}" if test else f"there are no test {noun}, so it was scored on nothing"
     ended = f"ran {len(outcome.epochs)} epochs on {images} {noun}; {scored}"
@@ -82,7 +82,8 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
 
 def _planned(plan: TrainingPlan, network: Network, key: Mapping[str, Json]) -> TrainingPlan:
     """Return ``plan`` as the refit's options say."""
-    plan = replace(plan, epochs=key["epochs"], validates=key["data"] != JOINED)
+    epochs = plan.epochs if plan.is_solved else key["epochs"]
+    plan = replace(plan, epochs=epochs, validates=key["data"] != JOINED)
     if not key["ema"]:
         return plan
     average = averaging.moving_average(network, plan.epochs * plan.steps_per_epoch)
