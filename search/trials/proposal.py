@@ -153,32 +153,17 @@ class Proposer:
 
     def is_planned(self, number: int) -> bool:
         """Return whether trial ``number`` may be of the portfolio, the plain recipe or a warm start."""
-        return number < len(self._plan())
+        return number < len(plan_of(self.runtime))
 
     def _draws(self) -> Draws:
         return Draws(self.runtime, self.sampling, self.history.trials)
-
-    def _plan(self) -> Sequence[str | int | Planned]:
-        """Return what comes before anything is drawn: members of the portfolio, ``PLAIN``, places of warm starts.
-
-        The cheapest member first. The plain recipe, which takes long and seldom wins, comes after ``BEFORE_PLAIN``
-        members, and first where there are none: it is the reference of a study that comes so far.
-        """
-        search = self.runtime.spec.search
-        warm: list[str | int | Planned] = list(range(search.warm_starts))
-        if search.portfolio == "off":
-            return [PLAIN, *warm]
-        known = planned(self.runtime.space, self.runtime.task.name)
-        ordered: list[str | int | Planned] = [*known[:1], *warm, *known[1:]]
-        place = max(min(BEFORE_PLAIN + len(warm), search.trials - 1), 0) if known else 0
-        return [*ordered[:place], PLAIN, *ordered[place:]]
 
     def _planned(self, number: int) -> Proposal | None:
         """Return the proposal that is planned for trial ``number``, or else the next one that nobody has tried.
 
         Workers that start together take different places of the same plan.
         """
-        plan, tried = self._plan()[number:], self.history.fingerprints
+        plan, tried = plan_of(self.runtime)[number:], self.history.fingerprints
         if not plan:
             return None
         warm = dict(enumerate(self._fitting(number, self.runtime.spec.search.warm_starts)))
@@ -308,6 +293,22 @@ class Proposer:
             if not _breaks(found[-1]):
                 return
         raise _none_fits(found)
+
+
+def plan_of(runtime: StudyRuntime) -> Sequence[str | int | Planned]:
+    """Return what comes before anything is drawn: members of the portfolio, ``PLAIN``, places of warm starts.
+
+    The cheapest member first. The plain recipe, which takes long and seldom wins, comes after ``BEFORE_PLAIN``
+    members, and first where there are none: it is the reference of a study that comes so far.
+    """
+    search = runtime.spec.search
+    warm: list[str | int | Planned] = list(range(search.warm_starts))
+    if search.portfolio == "off":
+        return [PLAIN, *warm]
+    known = planned(runtime.space, runtime.task.name)
+    ordered: list[str | int | Planned] = [*known[:1], *warm, *known[1:]]
+    place = max(min(BEFORE_PLAIN + len(warm), search.trials - 1), 0) if known else 0
+    return [*ordered[:place], PLAIN, *ordered[place:]]
 
 
 def _breaks(excesses: Mapping[str, float]) -> bool:

@@ -18,7 +18,7 @@ from search.spec.load import load_spec
 from search.store import connection, leases, migrate, writing
 from search.trials import proposal
 from search.trials.observer import Silent
-from search.trials.proposal import Proposer, cost_of
+from search.trials.proposal import Proposer, cost_of, plan_of
 from search.workers.worker import StopSignal, open_context
 from spaces.decisions import optimizer
 from spaces.networks.space import Space
@@ -253,7 +253,7 @@ def test_a_portfolio_comes_first_and_the_plain_recipe_after_three_of_it(proposer
 
 def test_after_the_portfolio_candidates_are_near_good_ones_or_of_the_priors(proposer: Open) -> None:
     own = proposer(portfolio="on", space={"optimizer": {}}, sampler=SamplerOptions(startup=40))
-    plan = len(own._plan())
+    plan = len(plan_of(own.runtime))
     for number in range(plan):
         finish(own, number, 0.01 * number)
     ways = set()
@@ -271,7 +271,7 @@ def test_what_is_bound_to_be_bad_is_drawn_where_a_study_holds_nothing_else(propo
     own = proposer(portfolio="on", space={"optimizer": {}}, sampler=SamplerOptions(startup=40))
     wild = optimizer.Range(names=("sgd",), sgd_head=(0.09, 0.1))
     own = replace(own, runtime=replace(own.runtime, space=Space(own.runtime.pretrained, {"optimizer": wild})))
-    plan = len(own._plan())
+    plan = len(plan_of(own.runtime))
     proposal = own.propose(plan + 1)
     assert own._draws().why_hopeless(proposal.candidate)
 
