@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from itertools import pairwise
@@ -148,6 +148,10 @@ class Decision(ABC, Generic[V]):
             opened: choices of the decisions that are open.
         """
         return {}
+
+    def moot(self, values: Mapping[str, Any], chain: Chain) -> Collection[str]:
+        """Return the names of decisions that have no effect at all beside this value: plain, and not asked for."""
+        return ()
 
     @abstractmethod
     def apply(self, chain: Chain, value: V) -> Chain:

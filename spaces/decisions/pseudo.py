@@ -56,6 +56,7 @@ class PseudoDecision(Decision[Pseudo]):
     """
 
     name, stage, options = "pseudo", Stage.RECIPE, Range
+    rank = -2  # before the head's start, which has nothing left to train where no other labels are learnt from
 
     def choices(self, chain: Chain, within: Range) -> Range:
         return within

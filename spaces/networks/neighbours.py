@@ -31,22 +31,33 @@ def neighbour(space: Space, candidate: Candidate, seed: int, among: Container[st
     values, near = space.values(candidate), space.params(candidate) or {}
     draws = FromPrior(chance.getrandbits(32), near)
     drawn: dict[str, list[Any]] = {}
-    chain = space.chain
+    chain, moot = space.chain, space.moot(values, space.apply(candidate))
     for name, decision in space.decisions.items():
         choices = space.narrowed(name, chain) if name in space.choices else None
         if choices is not None and decision.params(values[name], choices) is None:
             values[name] = decision.sample(draws, choices)  # the plain recipe may lie outside the study's ranges
-        if choices is not None and (among is None or name in among):
+        if choices is not None and name not in moot and (among is None or name in among):
             found = [decision.sample(draws, choices) for _ in range(_LOOKS)]
             drawn[name] = [value for value in found if value != values[name]]
         chain = space.after(chain, decision, values[name])
     weights = {name: max(len(others) / _LOOKS, _LEAST * bool(others)) for name, others in drawn.items() if others}
     for _ in range(_TRIES):
         changed = _chosen(weights, chance.choices((1, 2, 3), _COUNTS)[0], chance)
-        found_candidate = space.candidate({**values, **{name: chance.choice(drawn[name]) for name in changed}})
+        other = {**values, **{name: chance.choice(drawn[name]) for name in changed}}
+        found_candidate = space.candidate(other)
         if found_candidate != candidate:
-            return found_candidate
+            return _completed(space, found_candidate, other, moot, draws)
     return candidate
+
+
+def _completed(
+    space: Space, candidate: Candidate, values: dict[str, Any], moot: set[str], draws: FromPrior
+) -> Candidate:
+    """Return ``candidate`` with what has an effect only now drawn: the recipe of a former linear probe."""
+    chain = space.apply(candidate)
+    missing = (moot & set(space.choices)) - space.moot(space.values(candidate), chain)
+    drawn = {name: space.decisions[name].sample(draws, space.narrowed(name, chain)) for name in sorted(missing)}
+    return space.candidate({**values, **drawn}) if drawn else candidate
 
 
 def _chosen(weights: dict[str, float], count: int, chance: random.Random) -> list[str]:

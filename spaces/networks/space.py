@@ -143,13 +143,15 @@ class Space:
     def sample(self, suggest: Suggest) -> Candidate:
         """Return a candidate drawn through ``suggest``; it is settled and always builds."""
         drawn: dict[str, Any] = {}
+        moot: set[str] = set()
         chain = self.chain
         for name, decision in self.decisions.items():
             drawn[name] = decision.baseline(self.chain)
-            if name in self.choices:
+            if name in self.choices and name not in moot:
                 drawn[name] = decision.sample(suggest, self.narrowed(name, chain))
             with suppress(ProbeError):  # it is taken back below, whatever is asked for in between
                 chain = self.after(chain, decision, decision.settle(drawn[name], chain))
+            moot.update(decision.moot(drawn, chain))
         return self.candidate(drawn)
 
     @property
@@ -196,10 +198,11 @@ class Space:
     def params(self, candidate: Candidate) -> dict[str, Scalar] | None:
         """Return the parameters from which ``sample`` makes ``candidate``; None if the space does not hold it."""
         found: dict[str, Scalar] = {}
-        chain = self.chain
-        for name, value in self.values(candidate).items():
+        moot: set[str] = set()
+        chain, values = self.chain, self.values(candidate)
+        for name, value in values.items():
             decision = self.decisions[name]
-            if name in self.choices:
+            if name in self.choices and name not in moot:
                 params = decision.params(value, self.narrowed(name, chain))
             else:
                 params = {} if value == decision.baseline(self.chain) else None
@@ -207,6 +210,7 @@ class Space:
                 return None
             found |= params
             chain = self.after(chain, decision, value)
+            moot.update(decision.moot(values, chain))
         return found
 
     def values(self, candidate: Candidate) -> dict[str, Any]:
@@ -252,7 +256,7 @@ class Space:
         for name, decision in self.decisions.items():
             found[name] = decision.words(values[name], chain)
             chain = self.after(chain, decision, values[name])
-        return found
+        return {**found, **dict.fromkeys(self.moot(values, chain), "")}
 
     def check(self, candidate: Candidate) -> None:
         """Check on fake tensors that the whole candidate runs.
@@ -305,7 +309,14 @@ class Space:
             said = decision.reconcile(values, chain, self.choices)
             if any(values[name] != value for name, value in said.items()):
                 values, chain = self._settled_in_turn({**values, **said})
-        return values, chain
+        moot = self.moot(values, chain)
+        plain = {name: self.decisions[name].baseline(self.chain) for name in moot}
+        return self._settled_in_turn({**values, **plain}) if plain else (values, chain)
+
+    def moot(self, values: Mapping[str, Any], chain: Chain) -> set[str]:
+        """Return the decisions without any effect beside ``values``, all of which are applied to ``chain``."""
+        found = {name for decision in self.decisions.values() for name in decision.moot(values, chain)}
+        return found & set(self.decisions)
 
     def _settled_in_turn(self, drawn: Mapping[str, Any]) -> tuple[dict[str, Any], Chain]:
         chain = self.chain

@@ -23,8 +23,8 @@ from spaces.decisions import dropout, head, kernel, lora, optimizer, patch, patt
 from spaces.networks import build
 from spaces.networks.space import Random, Space, registry
 
-DATA_ONLY = {"augmentation", "batch_size", "epochs", "mixing", "pseudo"}
-"""Decisions about what the network is shown: their values say all there is."""
+DATA_ONLY = {"augmentation", "batch_size", "epochs", "mixing", "pseudo", "head_start"}
+"""Decisions about what the network is shown, and what is solved on that: their values say all there is."""
 WIDE = {
     "dropout": dropout.Range(head=0.5, depth=0.5),
     "head": head.Range(pooling=("avg", "max", "avgmax", "cls", "mean"), activation=("relu", "gelu"), widths=(4, 8)),

@@ -10,7 +10,8 @@ from spaces.networks.space import Fixed, Space, registry
 
 
 def space_of(tiny: Pretrained) -> Space:
-    return Space(tiny, {name: decision.options() for name, decision in registry("classification").items()})
+    ranges = {name: decision.options() for name, decision in registry("classification").items()}
+    return Space(tiny, ranges, "classification", {"augmentation": "light", "batch_size": 32})
 
 
 def test_a_neighbour_differs_and_belongs_to_the_space(tiny: Pretrained) -> None:
