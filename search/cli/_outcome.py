@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
+from search.cli._console import styled
 from search.report import tables, theme
 
 if TYPE_CHECKING:
@@ -34,28 +33,28 @@ def show(screen: Console, result: StudyResult, file: Path, storage: str | None) 
     screen.print(tables.states(study) + ".", highlight=False)
     show_headline(screen, study)
     if result.report is not None:
-        screen.print(f"[bold]Report:[/bold] {result.report}", soft_wrap=True)
+        screen.print(styled(("Report:", "bold"), f" {result.report}"), soft_wrap=True)
     if result.stopped:
         screen.print(f"Stopped early: {result.stopped}. Finished trials are kept; go on with:", soft_wrap=True)
-        screen.print(f"  ftsearch run {file}{where}", style="bold", markup=False, soft_wrap=True)
+        screen.print(f"  ftsearch run {file}{where}", style="bold", soft_wrap=True)
     else:
-        screen.print(f"[bold]Next:[/bold] ftsearch best {study.name}{where}", soft_wrap=True)
+        screen.print(styled(("Next:", "bold"), f" ftsearch best {study.name}{where}"), soft_wrap=True)
 
 
 def show_headline(screen: Console, study: StudyRecord) -> None:
-    """Print what was found, as a report begins: gain, proof, size, winner."""
+    """Print the result as a report opens: gain, proof, size, winner."""
     from search.report import headline
 
-    screen.print(f"[bold]Result:[/bold] {escape(headline.sentence(study))}", soft_wrap=True)
+    screen.print(styled(("Result:", "bold"), f" {headline.sentence(study)}"), soft_wrap=True)
     if study.best is not None:
         name = headline.winner_name(study)
-        screen.print(f"[bold]Winner:[/bold] {escape(f'{name}: {study.best.words}')}", soft_wrap=True)
+        screen.print(styled(("Winner:", "bold"), f" {name}: {study.best.words}"), soft_wrap=True)
 
 
 def show_warnings(screen: Console, study: StudyRecord) -> None:
     """Print what a reader must know before believing the numbers."""
     for note in tables.warnings(study):
-        screen.print(note, style="yellow", markup=False, soft_wrap=True)
+        screen.print(note, style="yellow", soft_wrap=True)
 
 
 def show_front(screen: Console, study: StudyRecord) -> None:
@@ -75,7 +74,9 @@ def show_front(screen: Console, study: StudyRecord) -> None:
     for line in lines[:_ROWS]:
         table.add_row(*(Text(cell) for cell in line))
     more = f" The first {_ROWS}:" if len(lines) > _ROWS else ""
-    screen.print(f"\n[bold]{front.HEADING}:[/bold] {front.sentence(study)}{more}", soft_wrap=True, highlight=False)
+    screen.print(
+        styled("\n", (f"{front.HEADING}:", "bold"), f" {front.sentence(study)}{more}"), soft_wrap=True, highlight=False
+    )
     screen.print(table)
 
 

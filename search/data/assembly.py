@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
-from search import partial_files
+from search.artifacts import partial_files
 from search.data import decoding, splits
 from search.data.images import FileImage, StoredImage, why_broken
 from search.data.sample import Dataset, Sample, Source, Split
@@ -64,6 +64,11 @@ def cache_folder() -> Path:
     """Return this machine's cache: ``FTSEARCH_CACHE``, else ``ftsearch`` in the user's cache folder."""
     given = os.environ.get("FTSEARCH_CACHE")
     return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ftsearch"
+
+
+def decoded_folder(*, enabled: bool) -> Path | None:
+    """Return where decoded images are kept for later processes; None where a study keeps them in memory only."""
+    return cache_folder() / "decoded" if enabled else None
 
 
 def in_parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
@@ -256,4 +261,5 @@ def _fingerprinted(dataset: Dataset, digests: Sequence[bytes], written: Callable
     order = sorted(range(len(lines)), key=lines.__getitem__)
     text = "\n".join((*dataset.classes, *(lines[place] for place in order)))
     samples = tuple(dataset.samples[place] for place in order)
-    return replace(dataset, samples=samples, fingerprint=hashlib.sha256(text.encode()).hexdigest())
+    content = text.encode("utf-8", "backslashreplace")
+    return replace(dataset, samples=samples, fingerprint=hashlib.sha256(content).hexdigest())

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from search import partial_files
+from search.artifacts import partial_files
 from search.errors import UserError
 
 FORMAT = 1
@@ -230,19 +230,6 @@ def read(folder: Path) -> ModelFacts:
 def _is_own(name: str) -> bool:
     """Return whether ``name`` is of something right in the model's folder."""
     return name not in (".", "..") and Path(name).parts == (name,) and not Path(name).is_absolute()
-
-
-def read_candidate(folder: Path) -> Any:
-    """Return the candidate of the model in ``folder`` as plain data.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
-    path = folder / CANDIDATE
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (ValueError, OSError) as error:
-        raise UserError(f"cannot read {path}: {error}; export the model again") from error
 
 
 def _verify(folder: Path) -> dict[str, str]:

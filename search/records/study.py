@@ -41,7 +41,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """One of the things a study wants: a metric of its task, or a cost (``search.records.objectives``)."""
+    """One objective of a study: a metric of its task, or a cost (``search.records.objectives``)."""
 
     name: str
     maximize: bool
@@ -303,7 +303,7 @@ class StudyRecord:
         identity: the part of the spec that makes two studies the same search (data, backbone, space,
             budget, objective), JSON; a study is continued only when it is equal.
         metric: name of the objective; ``maximize`` its direction.
-        target: how many trials the study shall have.
+        target: the number of trials the study is to have.
         trials: in order of number.
         repeats: its candidates trained again with fresh seeds; ``refits``: trained for use.
         parent: of a study that only holds such trainings, the one whose they are; empty for a search.

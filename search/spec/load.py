@@ -83,7 +83,8 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
     names = {} if model.space is None else {name: getattr(model.space, name) for name in type(model.space).model_fields}
     opened = {name: within for name, within in names.items() if within is not None}
     if model.space is None:
-        usual = [*DEFAULT_SPACE, *(name for name, found in space.registry(task.name).items() if found.tasks)]
+        own = (name for name, found in space.registry(task.name).items() if found.tasks and found.usual)
+        usual = [*DEFAULT_SPACE, *own]
         opened = {name: space.registry()[name].options() for name in usual if name not in task.leaves_out}
     search = model.search
     if search.candidates:
@@ -162,7 +163,7 @@ def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def format_of(path: str, task: Json) -> str:
-    """Return the format that ``path`` stands for: of those the task takes, the one its ending is of, else the first."""
+    """Return the format of ``path``: of those the task takes, the one with its suffix, else the first."""
     known = tasks().get(task if isinstance(task, str) else "", tasks()["classification"]).formats
     fitting = (name for name in known if formats()[name].suffixes and path.lower().endswith(formats()[name].suffixes))
     return next(fitting, known[0])

@@ -1,7 +1,7 @@
 """Trainings outside of a search: confirmations and refits. Their rows belong to a study of their own.
 
 Such a study hangs on the search whose candidates it trains (``parent``), so that leases, epochs and workers are the
-ones that trials have, while samplers, rankings and counts of the search never see them. What shall be trained is
+ones that trials have, while samplers, rankings and counts of the search never see them. What is to be trained is
 entered beforehand, each training once: asking again for what is there adds nothing.
 """
 
@@ -31,10 +31,10 @@ _OPEN = (TrialState.WAITING, TrialState.RUNNING)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One training that shall be there.
+    """One training that is wanted.
 
     Attributes:
-        key: what tells it from others of its kind, plain data; stored as the row's ``params``.
+        key: what distinguishes it from others of its kind, plain data; stored as the row's ``params``.
     """
 
     key: Mapping[str, Json]
@@ -131,7 +131,7 @@ def number_of(engine: Engine, name: str, key: Mapping[str, Json]) -> int:
 
 @retried
 def with_work(engine: Engine, study: str) -> tuple[tuple[str, str], ...]:
-    """Return kind and name of those of the study's trainings that somebody could take up now, or soon."""
+    """Return kind and name of the study's trainings that could be claimed now, or soon."""
     with reading(engine) as connection:
         rows = connection.execute(
             select(StudyRow.kind, StudyRow.name)
@@ -180,7 +180,7 @@ def finish_refit(
     seconds: float,
     extras: Mapping[str, Json],
 ) -> int | None:
-    """Store what came of a refit and give up the claim; return which look at the test images it was, None for none.
+    """Store the result of a refit and give up the claim; return which look at the test images it was, None for none.
 
     Looks are counted under the lock of the refits' study, so no two can be the first.
     """

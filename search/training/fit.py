@@ -17,6 +17,7 @@ from search.errors import TrialError
 from search.records.study import EpochRecord, Evaluation, Json, Verdict
 from search.tasks._base import Task
 from search.training import checkpoint as files
+from search.training.averaging import moving_average
 from search.training.balance import weighted
 from search.training.compiling import Compiled, Mode
 from search.training.epoch import Batch, Forward, LeaveError, Penalties, Step, train, validate, whole
@@ -59,8 +60,8 @@ class TrainingPlan:
         folder: where checkpoints for resuming go; None writes none.
         micro_batch: most samples that fitted in memory before; None when nobody has run out of it.
         validates: false where nothing is left to validate on: the last epoch's weights are the best there are.
-        average: a moving average of the network's weights, kept up by ``optimize``'s optimiser; validated, kept and
-            returned in its place.
+        patience: epochs in a row without a better one after which the training ends; 0: never.
+        averages: whether a moving average of the weights is validated, kept and returned in place of the last ones.
         class_weights: what a sample of each class counts ``(classes,)``; None: all the same.
         forward: how the network runs on what ``train`` and ``val`` give: from its input, or from behind its prefix.
         facts: asked at the end for what else the trial's record shall say.
@@ -88,13 +89,18 @@ class TrainingPlan:
     micro_batch: int | None = None
     class_weights: Tensor | None = None
     validates: bool = True
-    average: AveragedModel | None = None
+    averages: bool = False
+    patience: int = 0
     forward: Forward = whole
     facts: Callable[[], Mapping[str, Json]] = dict
     start: Start | None = None
     is_solved: bool = False
     compiling: Mode = "off"
     backbone: str = ""
+
+    def has_waited(self, epoch: int, best: EpochRecord | None) -> bool:
+        """Return whether the training ends after ``epoch``, of which ``best`` is the best one so far: in vain."""
+        return self.validates and best is not None and 0 < self.patience <= epoch - best.epoch
 
     def loss(self, outputs: Any, targets: Any) -> Tensor:
         """Return the task's mean loss of a batch, labels smoothed and classes weighed as the recipe says."""
@@ -112,6 +118,7 @@ class Outcome:
         best_epoch: epoch of the best objective, counted from 1; None when none finished.
         weights: the network's state dict at the best epoch, on the CPU.
         micro_batch: most samples that fitted in memory at once; None when whole batches did.
+        reason: why it ended, where nobody told it to; empty when all epochs ran.
         facts: what the plan says of itself.
     """
 
@@ -122,6 +129,12 @@ class Outcome:
     evaluation: Evaluation | None
     micro_batch: int | None
     facts: Mapping[str, Json] = field(default_factory=dict)
+    reason: str = ""
+
+
+def waited(best: EpochRecord) -> str:
+    """Return in words that a training ended for want of a better epoch than ``best``."""
+    return f"no better one since epoch {best.epoch}"
 
 
 @dataclass(slots=True)
@@ -131,6 +144,7 @@ class _Progress:
     weights: Mapping[str, Tensor] | None = None
     evaluation: Evaluation | None = None
     started: Mapping[str, Json] = field(default_factory=dict)
+    average: AveragedModel | None = None
 
 
 def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
@@ -155,11 +169,12 @@ def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
         memory,
         forward,
     )
-    progress = _resume(network, optimizer, schedule, plan)
+    average = moving_average(network, optimizer, plan.steps_per_epoch * plan.epochs) if plan.averages else None
+    progress = _resume(network, optimizer, schedule, plan, average)
     if plan.start is not None and not progress.epochs:
         progress.started = plan.start(network)
     saved_at = time.monotonic()
-    verdict = Verdict.CONTINUE
+    verdict, reason = Verdict.CONTINUE, ""
     for number in range(len(progress.epochs) + 1, plan.epochs + 1):
         try:
             record = _epoch(step, plan, number, progress)
@@ -167,10 +182,12 @@ def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
             verdict = Verdict.PAUSE
             break
         verdict = plan.on_epoch(record)
+        if verdict is Verdict.CONTINUE and number < plan.epochs and plan.has_waited(number, progress.best):
+            verdict, reason = Verdict.STOP, waited(progress.best or record)
         goes_on = number < plan.epochs and verdict not in (Verdict.PRUNE, Verdict.STOP)
         is_due = verdict is Verdict.PAUSE or time.monotonic() - saved_at >= CHECKPOINT_EVERY_S
         if plan.folder and goes_on and is_due:
-            written = _checkpoint(network, optimizer, schedule, progress, plan.average)
+            written = _checkpoint(network, optimizer, schedule, progress)
             files.write_rolling(plan.folder, number, written)
             saved_at = time.monotonic()
         if verdict is not Verdict.CONTINUE:
@@ -184,6 +201,7 @@ def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
         progress.evaluation,
         memory.limit,
         {**plan.facts(), **progress.started, **(forward.told() if isinstance(forward, Compiled) else {})},
+        reason,
     )
 
 
@@ -203,7 +221,7 @@ def _epoch(step: Step, plan: TrainingPlan, number: int, progress: _Progress) -> 
         raise TrialError(
             f"the training loss is not finite in epoch {number} ({terms}); lower learning rates help", "nan"
         )
-    judged = step.network if plan.average is None else plan.average.module
+    judged = step.network if progress.average is None else progress.average.module
     evaluator = plan.task.evaluator(plan.classes, plan.precision.device)
     if plan.validates:
         val = _until(plan.leave, plan.val.epoch(1))
@@ -233,18 +251,11 @@ def _is_better(record: EpochRecord, than: EpochRecord | None, plan: TrainingPlan
     return value > best if plan.maximize else value < best
 
 
-def _checkpoint(
-    network: nn.Module,
-    optimizer: Optimizer,
-    schedule: Schedule,
-    progress: _Progress,
-    average: AveragedModel | None = None,
-) -> files.Checkpoint:
+def _checkpoint(network: nn.Module, optimizer: Optimizer, schedule: Schedule, progress: _Progress) -> files.Checkpoint:
     state = optimizer.state_dict()
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    tensors |= {
-        f"average.{name}": value for name, value in (average.state_dict() if average is not None else {}).items()
-    }
+    if progress.average is not None:
+        tensors |= {f"average.{name}": value for name, value in progress.average.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in (progress.weights or {}).items()}
     numbers: dict[str, Json] = {}
     for index, values in state["state"].items():
@@ -265,21 +276,28 @@ def _checkpoint(
     return files.Checkpoint(tensors, facts)
 
 
-def _resume(network: nn.Module, optimizer: Optimizer, schedule: Schedule, plan: TrainingPlan) -> _Progress:
+def _resume(
+    network: nn.Module, optimizer: Optimizer, schedule: Schedule, plan: TrainingPlan, average: AveragedModel | None
+) -> _Progress:
     found = files.read_newest(plan.folder) if plan.folder else None
     if found is None:
-        return _Progress()
+        return _Progress(average=average)
     network.load_state_dict(found.part("network."))
-    if plan.average is not None:
-        plan.average.load_state_dict(found.part("average."))
+    if average is not None:
+        average.load_state_dict(found.part("average."))
     state: dict[int, dict[str, Json]] = {}
     saved = found.facts["optimizer"]
     for name, value in (*found.part("optimizer.").items(), *saved["numbers"].items()):
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": saved["groups"]})
+    for parameter, values in optimizer.state.items():
+        for key, value in values.items():
+            # A checkpoint knows no memory layout, and fused steps go through memory: theirs has to be the parameter's.
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                values[key] = torch.empty_like(parameter).copy_(value)
     schedule.load_state_dict(dict(found.facts["schedule"]))
     epochs = tuple(EpochRecord(**record) for record in found.facts["epochs"])
     best = next((record for record in epochs if record.epoch == found.facts["best_epoch"]), None)
     evaluation = Evaluation.from_json(found.facts["evaluation"]) if found.facts["evaluation"] else None
-    return _Progress(epochs, best, found.part("best.") or None, evaluation, found.facts.get("started", {}))
+    return _Progress(epochs, best, found.part("best.") or None, evaluation, found.facts.get("started", {}), average)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.artifacts import ArtifactStore
+from search.artifacts.stores import ArtifactStore
 from search.runtime.study_runtime import StudyRuntime
 from search.sampling.optuna_study import Sampling
 from search.sampling.pruners import Curves
@@ -22,7 +22,7 @@ class TrialContext:
     Attributes:
         history: what the study has behind it, kept up to date; ``curves`` is its part that pruners see.
         folder: where logs and pages go, one folder a study.
-        leave: true once the worker has been told to go.
+        leave: true once the worker has been asked to stop.
         shelf: where checkpoints go; ``key`` tells those of one study from another's.
         pause: true once it shall leave when the running epoch has ended.
     """

@@ -84,7 +84,19 @@ def _overtaken(facts: Facts) -> str:
     return "the backbone moves faster than a head that has learnt nothing yet"
 
 
-RULES: tuple[Callable[[Facts], str], ...] = (_too_fast_head, _too_fast_backbone, _too_short, _overtaken)
+def _without_statistics(facts: Facts) -> str:
+    if facts.optimizer.name != "sgd" or facts.is_frozen or facts.values.get("batch_norm") != "frozen":
+        return ""
+    return "SGD diverges where batch norms keep their statistics"
+
+
+RULES: tuple[Callable[[Facts], str], ...] = (
+    _too_fast_head,
+    _too_fast_backbone,
+    _too_short,
+    _overtaken,
+    _without_statistics,
+)
 
 
 def why_hopeless(facts: Facts) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from search.artifacts import remove_checkpoint
+from search.artifacts.stores import remove_checkpoint
 from search.errors import TrialError
 from search.records.study import Size, rank_key
 from search.runtime import objective_values
@@ -27,7 +27,7 @@ def keep(context: TrialContext, stem: str, checkpoint: Checkpoint) -> str:
     alone.
 
     Raises:
-        TrialError: the place has not come back, or the worker was told to leave meanwhile.
+        TrialError: the place has not come back, or the worker was asked to stop meanwhile.
     """
     begin, pause = time.monotonic(), 0.1
     while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -53,7 +54,7 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
     kept = rolling(context, claim, repeats.REFIT)
     plan = runtime.plan(candidate, seed, watch.on_epoch, context.leave, kept)
     plan = few_labels.adapted(runtime, plan, candidate, network)
-    outcome = fit(network, _planned(plan, network, key))
+    outcome = fit(network, _planned(plan, key))
     if outcome.verdict is Verdict.PAUSE:
         writing.add_seconds(context.engine, claim, time.monotonic() - start)
         return TrialState.WAITING
@@ -64,7 +65,8 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
     name = keep(context, f"refit-{claim.number:05d}", replace(weights, facts=facts))
     noun = runtime.task.noun
     scored = f"scored on the test {noun}" if test else f"there are no test {noun}, so it was scored on nothing"
-    ended = f"ran {len(outcome.epochs)} epochs on {images} {noun}; {scored}"
+    early = f" ({outcome.reason})" if outcome.reason else ""
+    ended = f"ran {len(outcome.epochs)} epochs{early} on {images} {noun}; {scored}"
     repeats.finish_refit(
         context.engine,
         claim,
@@ -80,14 +82,16 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
     return TrialState.COMPLETE
 
 
-def _planned(plan: TrainingPlan, network: Network, key: Mapping[str, Json]) -> TrainingPlan:
+def _planned(plan: TrainingPlan, key: Mapping[str, Json]) -> TrainingPlan:
     """Return ``plan`` as the refit's options say."""
     epochs = plan.epochs if plan.is_solved else key["epochs"]
-    plan = replace(plan, epochs=epochs, validates=key["data"] != JOINED)
-    if not key["ema"]:
-        return plan
-    average = averaging.moving_average(network, plan.epochs * plan.steps_per_epoch)
-    return replace(plan, average=average, optimize=averaging.keeping_up(plan.optimize, average))
+    return replace(
+        plan,
+        epochs=epochs,
+        patience=math.ceil(plan.patience * epochs / plan.epochs),
+        validates=key["data"] != JOINED,
+        averages=plan.averages or key["ema"],
+    )
 
 
 def _scored(

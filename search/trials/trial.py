@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from search.artifacts import resuming
+from search.artifacts.stores import resuming
 from search.data.sample import Split
 from search.records.objectives import QUANTISED
 from search.records.study import Size, TrialState, Verdict
@@ -119,7 +119,7 @@ def proposer(context: TrialContext) -> Proposer:
 
 
 def finish(context: TrialContext, prepared: Prepared, outcome: Outcome, seconds: float) -> TrialState:
-    """Store what came of a trial and return the state it is left in; ``WAITING`` when it has to be handed back."""
+    """Store the result of a trial and return the state it is left in; ``WAITING`` when it has to be handed back."""
     runtime, claim = context.runtime, prepared.claim
     number, spec = claim.number, runtime.spec
     if outcome.micro_batch is not None and outcome.micro_batch != prepared.plan.micro_batch:
@@ -148,7 +148,7 @@ def finish(context: TrialContext, prepared: Prepared, outcome: Outcome, seconds:
         path = keep(context, f"trial-{number:05d}", kept)
     ended = f"ran all {last.epoch} epochs"
     if pruned or outcome.verdict is Verdict.STOP:
-        ended = f"{'pruned' if pruned else 'ended'} after epoch {last.epoch}: {prepared.watch.reason}"
+        ended = f"{'pruned' if pruned else 'ended'} after epoch {last.epoch}: {outcome.reason or prepared.watch.reason}"
     extras = {"device": str(runtime.precision.device), "micro_batch": outcome.micro_batch, **outcome.facts}
     if integers is not None:
         extras[QUANTISED] = integers.to_json()

@@ -21,8 +21,8 @@ KEEP = "keep"
 """In place of a change: none."""
 NOWHERE, EVERYWHERE = "none", "all"
 """In place of a stage's name: no unit, and every unit."""
-LAST = "last"
-"""In place of a stage's name where no backbone is known: its last one."""
+LAST, LAST_TWO = "last", "last_two"
+"""In place of a stage's name where no backbone is known: its last one, its last two."""
 _BLOCKS, _FEWEST_STAGES = 4, 3
 V = TypeVar("V")
 T = TypeVar("T")
@@ -79,6 +79,7 @@ class Decision(ABC, Generic[V]):
             It checks itself in ``__post_init__`` (``ValueError``, one line) and forbids unknown keys
             by ``__pydantic_config__ = {"extra": "forbid"}``.
         tasks: names of the tasks that have this decision (pyramid levels of detection); empty for all.
+        usual: whether studies of these tasks open it where their file names no space.
     """
 
     name: ClassVar[str]
@@ -86,6 +87,7 @@ class Decision(ABC, Generic[V]):
     rank: ClassVar[int] = 0
     options: ClassVar[type[Any]]
     tasks: ClassVar[tuple[str, ...]] = ()
+    usual: ClassVar[bool] = True
 
     @abstractmethod
     def choices(self, chain: Chain, within: Any) -> Any | NotApplicable:
@@ -242,8 +244,9 @@ def narrowest(where: str, places: Sequence[int], chain: Chain) -> str:
 
 
 def place_meant(where: str, chain: Chain) -> str:
-    """Return the stage that ``last`` stands for; other places as they are."""
-    return list(stages(chain))[-1] if where == LAST else where
+    """Return the stage that ``last`` or ``last_two`` (the first of them) stands for; other places as they are."""
+    names = list(stages(chain))
+    return {LAST: names[-1], LAST_TWO: names[-2:][0]}.get(where, where)
 
 
 def nearest(number: float, offered: Sequence[Any]) -> Any:
@@ -288,7 +291,7 @@ def keeps_shape(chain: Chain, changed: Chain) -> bool:
         after = probe.run(old.module, shape).out_shape
         if new is not old:
             try:
-                if probe.run(new.module, shape, count=False).out_shape != after:
+                if probe.run(new.module, shape).out_shape != after:
                     return False
             except ProbeError:
                 return False

@@ -13,7 +13,10 @@ from spaces.heads import LEARNT_POOLINGS, HeadChoice
 
 PROBE, RANDOM = "probe", "random"
 STARTS = (PROBE, RANDOM)
-_TRAINING = ("dropout", "augmentation", "batch_size", "epochs", "label_smoothing", "mixing", "optimizer", "penalty")
+_TRAINING = (
+    *("dropout", "augmentation", "batch_norm", "batch_size", "epochs", "label_smoothing", "mixing", "optimizer"),
+    *("penalty", "weight_average"),
+)
 """Decisions about a training that a linear probe does not have."""
 
 
@@ -39,6 +42,7 @@ class HeadStart(Decision[str]):
     name, stage, options = "head_start", Stage.RECIPE, Range
     rank = -1  # before the recipe, of which nothing is left where solving is all the training
     tasks = ("classification", "multilabel", "regression", "text", "text_multilabel", "text_regression")
+    usual = False
 
     def choices(self, chain: Chain, within: Range) -> tuple[str, ...]:
         return within.starts

@@ -48,6 +48,7 @@ SPACE: dict[str, Any] = {
     "optimizer": {"layer_decay": [0.5, 1.0]},
     "label_smoothing": {},
     "mixing": {},
+    "weight_average": {},
     "augmentation": {"strengths": ["none", "light", "medium", "strong"]},
 }
 Table = Mapping[str, Mapping[str, float]]

@@ -49,7 +49,7 @@ def network_of(pretrained: Pretrained, **choices: object) -> build.Network:
     return build.build(
         space.apply(candidate),
         space.values(candidate),
-        lambda features, choice: heads.vector_head(features, 3, choice),
+        lambda features, choice, _: heads.vector_head(features, 3, choice),
         0,
     )
 
@@ -123,6 +123,17 @@ def test_a_training_that_was_paused_goes_on_as_if_nothing_had_happened(
         torch.testing.assert_close(second.weights[name], value, rtol=0, atol=0)
 
 
+def test_averaged_weights_go_on_after_a_pause_as_well(tiny: Pretrained, tmp_path: Path) -> None:
+    def pause(record: EpochRecord) -> Verdict:
+        return Verdict.PAUSE if record.epoch == 2 else Verdict.CONTINUE
+
+    undisturbed = fit(network_of(tiny), plan(averages=True))
+    fit(network_of(tiny), plan(averages=True, folder=tmp_path, on_epoch=pause))
+    second = fit(network_of(tiny), plan(averages=True, folder=tmp_path))
+    assert curve(second) == curve(undisturbed)
+    assert curve(second) != curve(fit(network_of(tiny), plan()))
+
+
 def test_leaving_in_the_middle_of_an_epoch_loses_only_that_epoch(tiny: Pretrained, tmp_path: Path) -> None:
     steps = iter(range(100))
     outcome = fit(network_of(tiny), plan(leave=lambda: next(steps) >= 7, folder=tmp_path))
@@ -175,3 +186,21 @@ def test_running_out_of_memory_halves_the_batch_and_keeps_the_step(
     assert pieces.micro_batch == 2
     for own, other in zip(curve(pieces), curve(whole), strict=True):
         assert own == pytest.approx(other, rel=1e-5)
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(1, 2), (2, 3), (3, 4), (0, 4)])
+def test_a_training_ends_once_it_has_waited_for_a_better_epoch_in_vain(
+    tiny: Pretrained, patience: int, epochs: int
+) -> None:
+    """At a rate of 0 nothing changes, so the first epoch stays the best one."""
+    still = plan(optimize=lambda network, steps: optimize(network, Optimizer("sgd", 0.0, 0.0), Penalty(), steps))
+    outcome = fit(network_of(tiny, freeze=4), replace(still, patience=patience))
+    assert len(outcome.epochs) == epochs
+    assert outcome.best_epoch == 1
+    assert outcome.reason == ("no better one since epoch 1" if epochs < 4 else "")
+    assert outcome.verdict is (Verdict.STOP if epochs < 4 else Verdict.CONTINUE)
+
+
+def test_without_validation_there_is_nothing_to_wait_for(tiny: Pretrained) -> None:
+    outcome = fit(network_of(tiny, freeze=4), plan(patience=1, validates=False))
+    assert len(outcome.epochs) == 4

@@ -28,6 +28,7 @@ def facts(tiny: Pretrained, optimizer: Optimizer, *, frozen: int = 0, steps: int
         (Optimizer("sgd", 1e-3, 1e-3), {"frozen": 4, "steps": 28}, "28 steps at 0.001 teach a new head"),
         (Optimizer("adamw", 3e-4, 3e-4), {"frozen": 4, "steps": 28}, "28 steps at 0.0003 teach a new head"),
         (Optimizer("adamw", 2e-4, 9e-4), {"head_start": "random"}, "the backbone moves faster"),
+        (FINE, {"batch_norm": "frozen"}, "SGD diverges"),
     ],
 )
 def test_what_is_bound_to_be_bad_says_why(
@@ -46,6 +47,7 @@ def test_what_is_bound_to_be_bad_says_why(
         (Optimizer("sgd", 1e-3, 1e-3), {"frozen": 4, "steps": 28, "head_start": "probe"}),
         (Optimizer("sgd", 1e-3, 1e-3), {"frozen": 4, "steps": 400}),
         (Optimizer("adamw", 2e-4, 9e-4), {"head_start": "probe"}),
+        (Optimizer("adamw", 1e-4, 3e-4), {"batch_norm": "frozen"}),
     ],
 )
 def test_what_may_be_good_is_drawn(tiny: Pretrained, optimizer: Optimizer, more: dict[str, Any]) -> None:
@@ -53,4 +55,4 @@ def test_what_may_be_good_is_drawn(tiny: Pretrained, optimizer: Optimizer, more:
 
 
 def test_every_rule_rules_something_out(tiny: Pretrained) -> None:
-    assert len(RULES) == 4
+    assert len(RULES) == 5

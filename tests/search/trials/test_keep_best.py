@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from search.artifacts import Folder
+from search.artifacts.stores import Folder
 from search.errors import TrialError
 from search.records.study import StudyRecord
 from search.store.connection import patience_of
