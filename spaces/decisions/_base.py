@@ -341,7 +341,7 @@ def check_choices(name: str, given: Sequence[Any], allowed: Sequence[Any] | None
     if not given:
         raise ValueError(f"{name}: the list is empty; name at least one")
     if len(set(given)) < len(given):
-        raise ValueError(f"{name}: something stands twice in {list(given)}")
+        raise ValueError(f"{name}: there is a duplicate in {list(given)}")
     if allowed is not None:
         for choice in given:
             if choice not in allowed:
