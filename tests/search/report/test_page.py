@@ -77,9 +77,8 @@ def test_training_from_scratch_and_left_out_images_are_said(study: StudyRecord) 
 
 @pytest.mark.parametrize("trials", [0, 1])
 def test_studies_with_hardly_a_trial_are_reported_too(study: StudyRecord, trials: int) -> None:
-    assert ("No trial is complete yet." if not count else "Ranking") in body_of(
-        replace(study, trials=study.trials[:trials])
-    )
+    expected = "Ranking" if trials else "No trial is complete yet."
+    assert expected in body_of(replace(study, trials=study.trials[:trials]))
 
 
 def test_a_folder_that_cannot_be_written_is_refused_and_the_old_report_stays(
