@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from search.errors import DatabaseError, StoreUrlError
+from search.store import machine_clock
 from search.store.masking import hide, is_ambiguous, shown
 
 __all__ = [
@@ -39,6 +40,8 @@ __all__ = [
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
+CLOCK = "ft_clock"
+"""SQL function of SQLite connections: ``machine_clock.now``."""
 RETRY_S = 60.0
 """How long a call is retried by default while the database is unreachable or locked."""
 _BUSY_MS = 30_000
@@ -102,11 +105,11 @@ def parse_url(url: str) -> URL:
         )
     if parsed.get_backend_name() == "sqlite" and "?" in text and not (parsed.query and set(parsed.query) <= _SQLITE):
         raise StoreUrlError(
-            f"storage URL {shown(url)}: behind a ? stand options of SQLite (timeout, mode ...), so no path of a store "
-            "can hold one; go to its folder and name the file from there, or rename the folder"
+            f"storage URL {shown(url)}: a ? is followed by options of SQLite (timeout, mode ...), so a store's path "
+            "cannot hold one; go to its folder and name the file from there, or rename the folder"
         )
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise StoreUrlError("a store in memory would be gone at the end; name a file: sqlite:///runs/ftsearch.db")
+        raise StoreUrlError("an in-memory store would be lost at the end; name a file: sqlite:///runs/ftsearch.db")
     return parsed
 
 
@@ -217,6 +220,7 @@ def tune(engine: Engine) -> None:
         connection.isolation_level = None  # transactions begin where _begin says, not where the driver thinks
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={_BUSY_MS}", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
+        connection.create_function(CLOCK, 0, machine_clock.now)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -276,7 +280,7 @@ def insist(call: Callable[[], R], name: str, patience: Patience) -> R:
             waited = time.monotonic() - begin
             if not is_passing(fault) or waited > patience.limit_s or patience.leave():
                 raise DatabaseError(f"the database refused {name}: {_line_of(fault, patience)}") from error
-            logger.warning("the database is busy or gone (%s); trying again", _line_of(fault, patience))
+            logger.warning("the database is busy or unreachable (%s); retrying", _line_of(fault, patience))
         _pause(pause * random.uniform(0.5, 1.5), patience)
         pause = min(2 * pause, 5.0)
 
