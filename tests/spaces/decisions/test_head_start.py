@@ -6,9 +6,10 @@ import pytest
 
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
+from spaces.decisions import registry
 from spaces.decisions.head_start import PROBE, RANDOM, Range, decision, is_linear_probe
 from spaces.errors import CandidateError
-from spaces.networks.space import Space, registry
+from spaces.networks.space import Space
 
 
 def judged(tiny: Pretrained, structure: dict[str, Any], recipe: dict[str, Any] | None = None) -> bool:
