@@ -18,6 +18,8 @@ from search.records.study import StudyRecord, TrialRecord
 from search.store import DEFAULT_URL, reading, repeats, writing
 from search.store.opening import opened
 from search.store.repeats import CONFIRM, Wanted
+from search.tasks import tasks
+from search.tasks._base import Task
 from search.trials.observer import Observer
 from search.trials.resampled import fresh_seed
 from search.workers.launchers import Placement
@@ -82,16 +84,23 @@ def _fractions(given: Sequence[float]) -> tuple[float, ...]:
 
 
 def _check_folds(study: StudyRecord, folds: int) -> None:
+    """Refuse more folds than a class has samples, where each sample is of one class; else more than samples."""
     if folds == 1:
         return
     counts: Counter[str] = Counter()
-    for split in ("train", "val"):
-        counts.update(study.dataset.counts.get(split, {}))
-    label, least = min(counts.items(), key=lambda item: item[1], default=("", folds))
+    task = tasks().get(study.task)
+    if task is not None and type(task).kinds is Task.kinds:
+        for split in ("train", "val"):
+            counts.update(study.dataset.counts.get(split, {}))
+    label, least = min(counts.items(), key=lambda item: item[1], default=("", 0))
+    whose = f"the class {label!r} has"
+    if not counts:
+        sizes = study.dataset.samples()
+        whose, least = "there are", sizes.get("train", 0) + sizes.get("val", 0)
     if least < folds:
         raise UserError(
-            f"--folds {folds}: the class {label!r} has {least} {study.dataset.noun} in training and validation "
-            f"together; at most {least} folds are possible"
+            f"--folds {folds}: {whose} {least} {study.dataset.noun} in training and validation together; at most "
+            f"{least} folds are possible"
         )
 
 
