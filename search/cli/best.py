@@ -12,13 +12,16 @@ SECTION, ORDER = "Review", 2
 def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOption = False) -> None:
     from search.cli import _outcome
     from search.cli._console import console, open_store, print_json, study_name
+    from search.lifecycle.repair import weights_words
     from search.report import tables, theme
     from search.report.plain import plain
     from search.store import reading
 
     with open_store(storage) as engine:
         record = reading.load_study(engine, study_name(study), epochs=False)
-    best = record.best
+        best = record.best
+        name = best.checkpoint if best is not None else None
+        weights, is_there = weights_words(engine, record.name, name) if name else ("", False)
     if best is None:
         broken = any(trial.broken for trial in record.trials)
         kind = "no complete trial that keeps the constraints" if broken else "no complete trial"
@@ -26,7 +29,12 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
         raise typer.Exit(1)
     if as_json:
         front = {"front": [plain(trial) for trial in record.front]} if len(record.objectives) > 1 else {}
-        print_json(plain(best) | {"tied": [trial.number for trial in record.tied]} | front)
+        print_json(
+            plain(best)
+            | {"checkpoint": name if is_there else None}
+            | {"tied": [trial.number for trial in record.tied]}
+            | front
+        )
         return
     screen = console()
     _outcome.show_headline(screen, record)
@@ -36,8 +44,7 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
             f"{theme.count(best.size.parameters)} parameters ({theme.count(best.size.trained)} trained), "
             f"{theme.count(best.size.flops)} FLOPs an image, best epoch {best.best_epoch}"
         )
-    if best.checkpoint:
-        screen.print(
-            f"Weights: {best.checkpoint} in the study's folder (runs/{record.name} unless it was set)", soft_wrap=True
-        )
+    if weights:
+        repair = "" if is_there else f"; see `ftsearch artifacts {record.name}`"
+        screen.print(f"Weights: {weights}{repair}", markup=False, soft_wrap=True)
     _outcome.show_front(screen, record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -64,7 +65,8 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
     name = keep(context, f"refit-{claim.number:05d}", replace(weights, facts=facts))
     noun = runtime.task.noun
     scored = f"scored on the test {noun}" if test else f"there are no test {noun}, so it was scored on nothing"
-    ended = f"ran {len(outcome.epochs)} epochs on {images} {noun}; {scored}"
+    early = f" ({outcome.reason})" if outcome.reason else ""
+    ended = f"ran {len(outcome.epochs)} epochs{early} on {images} {noun}; {scored}"
     repeats.finish_refit(
         context.engine,
         claim,
@@ -83,7 +85,13 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
 def _planned(plan: TrainingPlan, key: Mapping[str, Json]) -> TrainingPlan:
     """Return ``plan`` as the refit's options say."""
     epochs = plan.epochs if plan.is_solved else key["epochs"]
-    return replace(plan, epochs=epochs, validates=key["data"] != JOINED, averages=plan.averages or key["ema"])
+    return replace(
+        plan,
+        epochs=epochs,
+        patience=math.ceil(plan.patience * epochs / plan.epochs),
+        validates=key["data"] != JOINED,
+        averages=plan.averages or key["ema"],
+    )
 
 
 def _scored(
