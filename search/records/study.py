@@ -130,7 +130,7 @@ class TrialRecord:
     """Everything the store knows of one trial.
 
     Attributes:
-        number: counted from 0 within the study; 0 is the baseline.
+        number: counted from 0 within the study.
         value: the objective at the best epoch; None until there is one.
         params: what the sampler chose, by parameter name; ``distributions`` its ranges in Optuna's JSON.
         candidate: ``Candidate.to_json()``.
