@@ -29,6 +29,7 @@ from search.model.folder import FINAL, SELECTED, TRAINED, Check, ModelFacts, Ori
 from search.model.formats import model_format
 from search.model.formats._base import ModelFormat, Signature, example_of
 from search.model.predict import network_in, outputs_of
+from search.model.preprocessing import steps
 from search.records.named_trial import BEST, named_trial, with_weights
 from search.records.study import Refit
 from search.runtime.versions import versions
@@ -159,7 +160,7 @@ def _facts(trained: TrainedCandidate, seen: Seen) -> ModelFacts:
         words=trial.words,
         backbone=trained.candidate.structure.backbone,
         weights=_origin(trained),
-        frame=trained.frame,
+        frame=None if trained.frame is None else replace(trained.frame, steps=steps(trained.frame)),
         base_size=trained.pretrained.chain.input_size,
         objective=record.metric,
         metrics=dict(refit.test) if refit is not None and tested else seen.metrics,
@@ -185,6 +186,8 @@ def _measured_on(refit: Refit | None, texts: TextFrame | None, *, tested: bool) 
     found = SELECTED
     if refit is not None and tested:
         found = FINAL if refit.look == 1 else f"{FINAL}, look {refit.look} at them"
+        if refit.tta and not refit.views:  # of an older version, which scored the average alone
+            found += ", averaged over views of each image, which `ftsearch predict` does not do"
     elif refit is not None and refit.data != "train":
         found = TRAINED
     return found if texts is None else found.replace("images", "texts")
