@@ -91,7 +91,7 @@ space:
   penalty: {{kinds: [none, l2]}}
   optimizer: {{}}
 training: {{epochs: {epochs}, batch_size: 9, augmentation: none}}
-search: {{trials: {trials}, seed: 3, pruner: none}}
+search: {{trials: {trials}, seed: 3, pruner: none, final: off}}
 """
 
 

@@ -24,6 +24,7 @@ from search.lifecycle.open import stored_spec
 from search.model.folder import FITS, Frame, TextFrame
 from search.model.inputs import transform_of
 from search.model.predict import outputs_of, rebuilt
+from search.records import choice
 from search.records.study import Refit, StudyRecord, TrialRecord
 from search.spec.study_spec import StudySpec
 from search.tasks import tasks
@@ -88,16 +89,29 @@ class Seen:
         return sum(map(len, self.compared))
 
 
-def chosen_refit(record: StudyRecord) -> tuple[TrialRecord, Refit]:
-    """Return the study's newest finished refit, and the trial whose candidate it trained, with the refit's weights.
+def chosen_model(record: StudyRecord, wanted: str) -> tuple[TrialRecord, Refit | None]:
+    """Return the trial meant by ``best``, ``refit`` or a number, with the weights to use, and the refit they are of.
+
+    ``best`` is the final model of the study's winner; without one, the winner as the search trained it.
 
     Raises:
-        NotFoundError: none has finished.
+        NotFoundError, UserError: there is none, or its weights were not kept.
     """
+    if wanted == REFIT:
+        return _chosen_refit(record)
+    final = choice.final_model(record) if wanted == BEST else None
+    return _refitted(record, final) if final is not None else (chosen_trial(record, wanted), None)
+
+
+def _chosen_refit(record: StudyRecord) -> tuple[TrialRecord, Refit]:
     done = [refit for refit in record.refits if refit.checkpoint]
     if not done:
         raise NotFoundError(f"the study {record.name!r} has no finished refit; make one with `ftsearch refit`")
-    refit = done[-1]
+    return _refitted(record, done[-1])
+
+
+def _refitted(record: StudyRecord, refit: Refit) -> tuple[TrialRecord, Refit]:
+    """Return the trial whose candidate ``refit`` trained, with the refit's weights."""
     trial = next((trial for trial in record.trials if trial.number == refit.trial), TrialRecord(-1, refit.state))
     trained = replace(trial, candidate=refit.candidate, words=refit.words, checkpoint=refit.checkpoint)
     return trained, refit
@@ -113,7 +127,7 @@ def chosen_trial(record: StudyRecord, wanted: str) -> TrialRecord:
     kept = [trial.number for trial in record.ranking if trial.checkpoint]
     there = f"trials with weights: {', '.join(map(str, kept))}" if kept else "no trial has any"
     if wanted == BEST:
-        trial = record.best
+        trial = choice.winner(record)
         if trial is None:
             raise NotFoundError(f"the study {record.name!r} has no complete trial yet; run it with `ftsearch run`")
     else:
@@ -135,7 +149,8 @@ def _checkpoint(record: StudyRecord, trial: TrialRecord, artifact_store: Artifac
     try:
         return checkpoint.get(artifact_store, str(trial.checkpoint))
     except TrialError as error:
-        whose = f"trial {trial.number}" if str(trial.checkpoint).startswith("trial") else "the refit"
+        kind = str(trial.checkpoint).partition("-")[0]
+        whose = {"trial": f"trial {trial.number}", "final": "the final model"}.get(kind, "the refit")
         raise UserError(
             f"the weights of {whose} of {record.name!r} are gone: {error}; name another with --candidate, or train it "
             f"again with `ftsearch refit {record.name}`"

@@ -51,6 +51,7 @@ class Refit:
         evaluation: ``records.Evaluation`` of the test images.
         look: which look at the test images this was, counted from 1; only the first is an honest estimate.
         checkpoint: its name in the study's artifacts.
+        is_final: the search made it at its end, on training and validation data; the test data were left alone.
     """
 
     number: int
@@ -70,3 +71,4 @@ class Refit:
     seconds: float = 0.0
     ended: str = ""
     finished_at: datetime | None = None
+    is_final: bool = False

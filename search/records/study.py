@@ -272,7 +272,8 @@ class StudyRecord:
         metric: name of the objective; ``maximize`` its direction.
         target: how many trials the study shall have.
         trials: in order of number.
-        repeats: its candidates trained again with fresh seeds; ``refits``: trained for use.
+        repeats: its candidates trained again with fresh seeds; ``refits``: trained for use by hand; ``finals``: by
+            a run at its end.
         parent: of a study that only holds such trainings, the one whose they are; empty for a search.
     """
 
@@ -293,6 +294,7 @@ class StudyRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     repeats: tuple[Repeat, ...] = ()
     refits: tuple[Refit, ...] = ()
+    finals: tuple[Refit, ...] = ()
     parent: str = ""
 
     def is_better(self, value: float, than: float) -> bool:
