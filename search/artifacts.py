@@ -8,22 +8,22 @@ from __future__ import annotations
 import errno
 import io
 import logging
-import os
 import re
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from search import partial_files
 from search.errors import TrialError, UserError
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 _CHECKPOINT = re.compile(r"[a-z]+-[0-9]{5,}-[0-9a-f]{16}\.safetensors")
+_RESUME, _MARK = "resume-", "artifacts-"
 _KEY = re.compile(r"[0-9a-z]{8,64}")
-_PARTIAL = ".partial-"
 logger = logging.getLogger(__name__)
 
 
@@ -55,6 +55,14 @@ class ArtifactStore(ABC):
     def remove_all(self, begin: str) -> None:
         """Remove all whose names begin with ``begin``."""
 
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all that is kept; there may be other things beside them."""
+
+    @abstractmethod
+    def sweep_partial(self) -> None:
+        """Remove what processes left that died while they wrote."""
+
 
 @dataclass(frozen=True, slots=True)
 class Folder(ArtifactStore):
@@ -70,7 +78,7 @@ class Folder(ArtifactStore):
         path = self.path(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, content)
+            partial_files.write(path, content)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             reason = "the disk is full" if full else error.strerror or str(error)
@@ -89,8 +97,7 @@ class Folder(ArtifactStore):
         path = self.path(name)
         try:
             path.unlink(missing_ok=True)
-            if path.parent != self.root and path.parent.is_dir() and not any(path.parent.iterdir()):
-                path.parent.rmdir()
+            self._remove_empty(path.parent)
         except OSError as error:
             raise TrialError(f"cannot remove the checkpoint {path}: {error.strerror}", "disk") from error
 
@@ -103,11 +110,32 @@ class Folder(ArtifactStore):
                 for path in list(found.glob("*")) if is_folder else (found,):
                     path.unlink(missing_ok=True)
                 if is_folder:
-                    found.rmdir()
-            if place != self.root and place.is_dir() and not any(place.iterdir()):
-                place.rmdir()
+                    self._remove_empty(found)
+            self._remove_empty(place)
         except OSError as error:
             raise TrialError(f"cannot remove checkpoints from {place}: {error.strerror}", "disk") from error
+
+    def names(self) -> tuple[str, ...]:
+        try:
+            inside = [path for place in self.root.glob(f"{_RESUME}*") if place.is_dir() for path in place.iterdir()]
+            listed = [*inside, *(path for path in self.root.glob("*") if path.is_file())]
+        except OSError as error:
+            raise TrialError(f"cannot list the checkpoints in {self.root}: {error.strerror}", "disk") from error
+        names = (path.relative_to(self.root).as_posix() for path in listed)
+        return tuple(sorted(name for name in names if _NAME.fullmatch(name)))
+
+    def sweep_partial(self) -> None:
+        for place in (self.root, *self.root.glob(f"{_RESUME}*")):
+            partial_files.sweep(place)
+            self._remove_empty(place)
+
+    def _remove_empty(self, place: Path) -> None:
+        """Remove the folder ``place`` if nothing is in it; another process may be quicker, or put something in."""
+        if place != self.root:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                if not any(place.iterdir()):
+                    with suppress(OSError):
+                        place.rmdir()
 
     def path(self, name: str) -> Path:
         """Return where ``name`` is kept.
@@ -162,6 +190,18 @@ class Bucket(ArtifactStore):
                 self.blobs.remove(found)
 
         self._try("remove", begin, remove)
+
+    def names(self) -> tuple[str, ...]:
+        root = f"{self.prefix}/" if self.prefix else ""
+        try:
+            found = [key.removeprefix(root) for key in self.blobs.names(root)]
+        except Exception as error:  # as in _try
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise TrialError(f"cannot list the checkpoints in {self.address}: {reason}", "disk") from error
+        return tuple(sorted(name for name in found if _NAME.fullmatch(name)))
+
+    def sweep_partial(self) -> None:
+        """Do nothing: a bucket shows nothing that is not whole."""
 
     def _try(self, verb: str, name: str, act: Callable[[str], Any]) -> Any:
         key = f"{self.prefix}/{name}" if self.prefix else name
@@ -244,19 +284,35 @@ def is_place(artifact_store: ArtifactStore, key: str) -> bool:
 
 
 def clear(artifact_store: ArtifactStore, key: str, names: Iterable[str]) -> None:
-    """Remove what a study keeps in ``artifact_store``: checkpoints of these ``names``, all for resuming, its mark."""
-    for name in names:
+    """Remove what a study keeps in ``artifact_store``: checkpoints of these ``names``, all for resuming, its mark.
+
+    Where no other study keeps anything, checkpoints that nobody remembers go too.
+    """
+    listed = artifact_store.names()
+    strays = filter(is_checkpoint, listed) if is_sole(listed, key) else ()
+    for name in {*names, *strays}:
         remove_checkpoint(artifact_store, name)
+    artifact_store.sweep_partial()
     artifact_store.remove_all(resuming(key))
     artifact_store.remove(_mark(key))
 
 
 def remove_checkpoint(artifact_store: ArtifactStore, name: str) -> None:
     """Remove the checkpoint called ``name`` in the store; anything else that the store may name stays."""
-    if _CHECKPOINT.fullmatch(name):
+    if is_checkpoint(name):
         artifact_store.remove(name)
     else:
         logger.warning("the store names %r as a checkpoint, which is none of ftsearch's: it stays", name)
+
+
+def is_checkpoint(name: str) -> bool:
+    """Return whether ``name`` is one that checkpoints have which are kept for good."""
+    return bool(_CHECKPOINT.fullmatch(name))
+
+
+def is_sole(listed: Iterable[str], key: str) -> bool:
+    """Return whether a place with these names is the study's with this ``key``, and no other's."""
+    return [name for name in listed if name.startswith(_MARK)] == [_mark(key)]
 
 
 def resuming(key: str, number: int | None = None) -> str:
@@ -264,29 +320,8 @@ def resuming(key: str, number: int | None = None) -> str:
 
     The study's key is in it: two stores may hold studies of one name that share a folder.
     """
-    return f"resume-{key[:8]}-" + ("" if number is None else f"{number:05d}/")
+    return f"{_RESUME}{key[:8]}-" + ("" if number is None else f"{number:05d}/")
 
 
 def _mark(key: str) -> str:
-    return f"artifacts-{key}"
-
-
-def write_whole(path: Path, content: bytes, mode: int | None = None) -> None:
-    """Put ``content`` at ``path``, whose folder exists: all of it or, with an ``OSError``, nothing.
-
-    Args:
-        mode: permissions of the file; the owner's alone by default.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_PARTIAL, suffix=path.suffix)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if mode is not None:
-            temporary.chmod(mode)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    return f"{_MARK}{key}"

@@ -15,6 +15,8 @@ MAP_POOLINGS = ("avg", "max", "avgmax", "gem")
 TOKEN_POOLINGS = ("cls", "mean", "attention")
 TEXT_POOLINGS = ("cls", "mean", "attention", "max", "last")
 """Of texts, whose padding is known: ``cls`` where there is a class token, ``last`` where no token sees what follows."""
+LEARNT_POOLINGS = ("gem", "attention")
+"""Those with parameters of their own."""
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
 
 
@@ -218,6 +220,23 @@ def vector_head(features: Features, outputs: int, choice: HeadChoice) -> nn.Sequ
     """Return pooling and MLP: features -> ``(N, outputs)``."""
     pooling, width = pool(features, choice.pooling)
     return nn.Sequential(pooling, *mlp(width, outputs, choice))
+
+
+def last_layer(head: nn.Module) -> tuple[nn.Sequential, nn.Linear] | None:
+    """Return what stands in front of the last linear layer of ``head``, and that layer.
+
+    None for a head that is no sequence of layers, or in which something that learns follows it.
+    """
+    if not isinstance(head, nn.Sequential):
+        return None
+    layers = list(head)
+    for place in reversed(range(len(layers))):
+        layer = layers[place]
+        if isinstance(layer, nn.Linear):
+            return nn.Sequential(*layers[:place]), layer
+        if any(True for _ in layer.parameters()):
+            return None
+    return None
 
 
 def _dropout(share: float) -> Sequence[nn.Module]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,23 +66,15 @@ def storage_url(given: str | None) -> str:
     return given or DEFAULT_URL
 
 
-def open_store(given: str | None, *, must_exist: bool = True) -> Engine:
-    """Return the store's engine, its schema up to date.
+def open_store(given: str | None) -> AbstractContextManager[Engine]:
+    """Return the context of the existing store's engine, its schema up to date.
 
     Raises:
-        NotFoundError: ``must_exist`` and there is no such SQLite file.
+        NotFoundError: there is no such SQLite file.
     """
-    from search.errors import NotFoundError
-    from search.store import connection, migrate
+    from search.store.opening import opened
 
-    url = storage_url(given)
-    if must_exist and url.startswith("sqlite:///"):
-        path = Path(url.removeprefix("sqlite:///"))
-        if not path.exists():
-            raise NotFoundError(f"no store at {path}; start a study with `ftsearch run`, or say where with --storage")
-    engine = connection.connect(url)
-    migrate.upgrade(engine)
-    return engine
+    return opened(storage_url(given), must_exist=True)
 
 
 def seconds_of(option: str, text: str | None) -> float | None:
@@ -107,11 +100,12 @@ def study_name(study: str) -> str:
     if study.endswith((".yaml", ".yml")):
         import yaml
 
+        from search.data import yaml_documents
         from search.errors import UserError
 
         try:
-            data = yaml.safe_load(Path(study).read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
+            data = yaml_documents.load(Path(study).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"cannot read the study file {study}: {reason}") from error
         if not isinstance(data, dict) or not isinstance(data.get("name"), str):

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
 from search.report import tables, theme
 
 if TYPE_CHECKING:
@@ -28,10 +30,9 @@ def show(screen: Console, result: StudyResult, file: Path, storage: str | None) 
     if study.trials:
         screen.print(ranking_table(study, _ROWS))
     show_front(screen, study)
-    if study.weights == "none":
-        screen.print("Trained from scratch (weights: none).", style="yellow")
+    show_warnings(screen, study)
     screen.print(tables.states(study) + ".", highlight=False)
-    screen.print(f"[bold]Gain:[/bold] {tables.gain_words(study)}", soft_wrap=True)
+    show_headline(screen, study)
     if result.report is not None:
         screen.print(f"[bold]Report:[/bold] {result.report}", soft_wrap=True)
     if result.stopped:
@@ -39,6 +40,22 @@ def show(screen: Console, result: StudyResult, file: Path, storage: str | None) 
         screen.print(f"  ftsearch run {file}{where}", style="bold", markup=False, soft_wrap=True)
     else:
         screen.print(f"[bold]Next:[/bold] ftsearch best {study.name}{where}", soft_wrap=True)
+
+
+def show_headline(screen: Console, study: StudyRecord) -> None:
+    """Print what was found, as a report begins: gain, proof, size, winner."""
+    from search.report import headline
+
+    screen.print(f"[bold]Result:[/bold] {escape(headline.sentence(study))}", soft_wrap=True)
+    if study.best is not None:
+        name = headline.winner_name(study)
+        screen.print(f"[bold]Winner:[/bold] {escape(f'{name}: {study.best.words}')}", soft_wrap=True)
+
+
+def show_warnings(screen: Console, study: StudyRecord) -> None:
+    """Print what a reader must know before believing the numbers."""
+    for note in tables.warnings(study):
+        screen.print(note, style="yellow", markup=False, soft_wrap=True)
 
 
 def show_front(screen: Console, study: StudyRecord) -> None:

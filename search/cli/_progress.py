@@ -102,8 +102,8 @@ class Bars:
     def stage_began(self, noun: str, progress: Progress) -> None:
         self._noun, self._best = noun, None
         self._counts = Counter({state: count for state, count in progress.states.items() if state.is_finished})
-        facts = {"total": progress.target, "completed": progress.finished, "note": self._note()}
-        self._bars.update(self._study, description=f"{noun}s", **facts)
+        done, total = progress.finished, progress.target
+        self._bars.update(self._study, description=f"{noun}s", total=total, completed=done, note=self._note())
 
     def preparing(self, what: str, done: int, total: int) -> None:
         if what not in self._preparing:

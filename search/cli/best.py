@@ -16,7 +16,8 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
     from search.report.plain import plain
     from search.store import reading
 
-    record = reading.load_study(open_store(storage), study_name(study), epochs=False)
+    with open_store(storage) as engine:
+        record = reading.load_study(engine, study_name(study), epochs=False)
     best = record.best
     if best is None:
         broken = any(trial.broken for trial in record.trials)
@@ -25,11 +26,11 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
         raise typer.Exit(1)
     if as_json:
         front = {"front": [plain(trial) for trial in record.front]} if len(record.objectives) > 1 else {}
-        print_json(plain(best) | front)
+        print_json(plain(best) | {"tied": [trial.number for trial in record.tied]} | front)
         return
     screen = console()
-    screen.print(f"[bold]Trial {best.number}[/bold]: {best.words}", soft_wrap=True)
-    screen.print(tables.gain_words(record), soft_wrap=True)
+    _outcome.show_headline(screen, record)
+    _outcome.show_warnings(screen, record)
     if best.size is not None:
         screen.print(
             f"{theme.count(best.size.parameters)} parameters ({theme.count(best.size.trained)} trained), "

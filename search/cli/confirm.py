@@ -50,13 +50,12 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     from search.cli import _progress
-    from search.cli._console import console, open_store, print_json, storage_url, study_name
+    from search.cli._console import console, print_json, storage_url, study_name
     from search.lifecycle import confirm
     from search.report import confirmed
     from search.workers.launchers import Placement
 
     shares = _shares(fractions)
-    open_store(storage).dispose()
     screen = console(stderr=as_json)
     with _progress.show(screen, "training") as observer:
         record = confirm.confirm_study(
@@ -91,6 +90,7 @@ def command(
 def _show(record: StudyRecord, screen: Console) -> None:
     from rich.table import Table
 
+    from search.cli import _outcome
     from search.report import confirmed
 
     lines = confirmed.lines(record)
@@ -103,6 +103,7 @@ def _show(record: StudyRecord, screen: Console) -> None:
         screen.print(table)
     for sentence in confirmed.sentences(record):
         screen.print(sentence, markup=False, soft_wrap=True)
+    _outcome.show_warnings(screen, record)
 
 
 def _shares(text: str) -> tuple[float, ...]:

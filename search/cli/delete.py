@@ -27,12 +27,12 @@ def command(
     from search.errors import UserError
     from search.store import reading, workers
 
-    engine = open_store(storage)
     name = study_name(study)
-    progress = reading.progress(engine, name)
-    count = sum(progress.states.values())
-    active = [worker.name for worker in workers.present(engine, name) if worker.silent_s < 60]
-    place = reading.artifacts_of(engine, name)
+    with open_store(storage) as engine:
+        progress = reading.progress(engine, name)
+        count = sum(progress.states.values())
+        active = [worker.name for worker in workers.present(engine, name) if worker.silent_s < 60]
+        place = reading.artifacts_of(engine, name)
     where = f" and its checkpoints in {artifacts or place[0]}" if place and not keep_artifacts else ""
     question = f"Delete {name} with its {count} trials{where}?"
     if active:

@@ -56,11 +56,12 @@ def command(
 
 
 def _pointed(texts: tuple[str, str], study: str, storage: str | None) -> list[Pointed]:
+    from contextlib import nullcontext
+
     from search.cli._candidates import is_file, read_file, read_trial, study_of
     from search.cli._console import open_store, study_name
 
-    engine = None if all(is_file(text) for text in texts) else open_store(storage)
-    try:
+    with nullcontext() if all(is_file(text) for text in texts) else open_store(storage) as engine:
         default = study_name(study) if study else study_of(texts[0]) or study_of(texts[1])
         if engine is not None and not default:
             from search.store import reading
@@ -70,9 +71,6 @@ def _pointed(texts: tuple[str, str], study: str, storage: str | None) -> list[Po
         return [
             read_file(text) if is_file(text) or engine is None else read_trial(engine, text, default) for text in texts
         ]
-    finally:
-        if engine is not None:
-            engine.dispose()
 
 
 def _print(screen: Console, pointed: list[Pointed], one: Anatomy, other: Anatomy, *, everything: bool) -> None:

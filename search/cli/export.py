@@ -67,11 +67,10 @@ def command(
     del merge_lora
     from dataclasses import asdict
 
-    from search.cli._console import console, open_store, print_json, storage_url, study_name
+    from search.cli._console import console, print_json, storage_url, study_name
     from search.lifecycle.export import export_study
     from search.training.calibration import fit_temperature
 
-    open_store(storage).dispose()  # says so when there is none
     screen = console(stderr=as_json)
     with screen.status("reading the study") as status:
         done = export_study(

@@ -67,4 +67,6 @@ def command(
     screen.print(f"{dataset.name}: {found.why}: {what}", markup=False, soft_wrap=True)
     for line in dataset.skipped:
         screen.print(f"cannot be read: {line}", style="yellow", markup=False, soft_wrap=True)
+    for line in dataset.notes:
+        screen.print(line, markup=False, soft_wrap=True)
     screen.print(f"Wrote {path}. [bold]Next:[/bold] ftsearch plan {path}", soft_wrap=True)

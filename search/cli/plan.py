@@ -42,7 +42,6 @@ def command(
 
 
 def _data(screen: Console, runtime: StudyRuntime) -> None:
-    from search.data.overlap import overlaps
     from search.data.sample import Split
     from search.runtime.study_record import dataset_record
 
@@ -72,8 +71,10 @@ def _data(screen: Console, runtime: StudyRuntime) -> None:
         screen.print(f"{record.noun}, up to {runtime.input_size[1]} {record.inputs} each")
     for line in dataset.skipped:
         screen.print(f"left out: {line}", style="yellow", markup=False)
-    for line in overlaps(dataset.samples, record.noun):
-        screen.print(line, style="yellow", markup=False, soft_wrap=True)
+    for line in dataset.notes:
+        screen.print(line, markup=False, soft_wrap=True)
+    for overlap in record.overlaps:
+        screen.print(overlap.words(record.noun), style="yellow", markup=False, soft_wrap=True)
 
 
 def _units(screen: Console, runtime: StudyRuntime) -> None:

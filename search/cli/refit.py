@@ -37,12 +37,11 @@ def command(
 
     from search.api import refit_study
     from search.cli import _progress
-    from search.cli._console import console, open_store, print_json, storage_url, study_name
+    from search.cli._console import console, print_json, storage_url, study_name
     from search.errors import RunError
     from search.records.study import TrialState
     from search.report import confirmed
 
-    open_store(storage).dispose()
     screen = console(stderr=as_json)
     with _progress.show(screen, "refit") as observer:
         record, refit = refit_study(

@@ -27,9 +27,9 @@ def command(
     from search.report import images, page
     from search.report.gather import gather
 
-    engine = open_store(storage)
     names = list(dict.fromkeys(study_name(study) for study in studies))
-    records = [gather(engine, name) for name in names]
+    with open_store(storage) as engine:
+        records = [gather(engine, name) for name in names]
     path = page.write(records, output or Path("runs") / records[0].name / "report.html")
     console().print(f"Report: {path}", soft_wrap=True)
     if png is not None:

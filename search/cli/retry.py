@@ -23,9 +23,9 @@ def command(
 
     if failed == bool(trial):
         raise UserError("say which trials: either --failed for all failed ones, or --trial NUMBER")
-    engine = open_store(storage)
     name = study_name(study)
-    numbers = writing.retry_failed(engine, name, None if failed else trial)
+    with open_store(storage) as engine:
+        numbers = writing.retry_failed(engine, name, None if failed else trial)
     missing = sorted(set(trial or ()) - set(numbers))
     if missing:
         listed = ", ".join(map(str, missing))

@@ -24,15 +24,13 @@ def command(
 ) -> None:
     from search.cli._console import console, log_to, storage_url
     from search.sampling import optuna_storage
-    from search.store import connection, migrate
+    from search.store import connection
+    from search.store.opening import opened
 
     log_to()
     url = connection.str_url(storage_url(storage))
-    engine = connection.connect(url)
-    try:
-        migrate.upgrade(engine)
-    finally:
-        engine.dispose()
+    with opened(url):
+        pass  # its schema is up to date before Optuna's tables are made
     screen = console()
     screen.print(f"serving {connection.shown(url)} at grpc://{host}:{port}", markup=False, soft_wrap=True)
     if host not in ("127.0.0.1", "localhost", "::1"):

@@ -37,16 +37,16 @@ def command(
 
     if watch and (as_json or study is None):
         raise UserError("--watch shows one study on a terminal: name it, and leave --json out")
-    engine = open_store(storage)
     screen = console()
-    if study is None:
-        show_studies(screen, reading.list_studies(engine), as_json=as_json)
-    elif as_json:
-        print_json(_data(engine, study_name(study)))
-    elif watch:
-        _watch(screen, engine, study_name(study), seconds_of("--every", every) or 2.0)
-    else:
-        screen.print(_page(engine, study_name(study)))
+    with open_store(storage) as engine:
+        if study is None:
+            show_studies(screen, reading.list_studies(engine), as_json=as_json)
+        elif as_json:
+            print_json(_data(engine, study_name(study)))
+        elif watch:
+            _watch(screen, engine, study_name(study), seconds_of("--every", every) or 2.0)
+        else:
+            screen.print(_page(engine, study_name(study)))
 
 
 def _watch(screen: Console, engine: Engine, name: str, seconds: float) -> None:
@@ -97,20 +97,22 @@ def _page(engine: Engine, name: str) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    from search.report import confirmed, tables, theme
+    from search.report import confirmed, headline, tables, theme
     from search.store import reading, workers
 
     record = reading.load_study(engine, name, epochs=False)
     progress, pace = reading.progress(engine, name), workers.pace(engine, name)
-    metric = theme.metric_name(record.metric)
+    metric, winner = theme.metric_name(record.metric), headline.winner_name(record)
+    tied = f" ({winner})" if winner else ""
     lines = [
         Text.assemble((name, "bold"), f"  {record.backbone} ({record.weights}) on {record.dataset.name}"),
         Text(tables.states(record) + " The study has been stopped." * progress.stopping),
-        Text(f"best {metric} {theme.number(progress.best)}, plain recipe {theme.number(progress.baseline)}"),
+        Text(f"best {metric} {theme.number(progress.best)}{tied}, plain recipe {theme.number(progress.baseline)}"),
     ]
     if pace.trials_per_hour is not None:
         lines.append(Text(f"{pace.trials_per_hour:.3g} trials an hour"))
     lines += [Text(line) for line in confirmed.sentences(record)]
+    lines += [Text(line, style="yellow") for line in tables.warnings(record)]
     present = workers.present(engine, name)
     waiting = [trial for trial in record.trials if trial.state is TrialState.WAITING]
     lines += [Text(f"trial {one.number} waits for a worker, after {one.attempts} attempts") for one in waiting]

@@ -11,10 +11,10 @@ def command(study: StudyArgument, storage: StorageOption = None) -> None:
     from search.cli._console import console, open_store, study_name
     from search.store import workers, writing
 
-    engine = open_store(storage)
     name = study_name(study)
-    writing.request_stop(engine, name)
-    count = len(workers.present(engine, name))
+    with open_store(storage) as engine:
+        writing.request_stop(engine, name)
+        count = len(workers.present(engine, name))
     there = (
         f"{count} worker{'s' * (count != 1)} will leave at the end of their epoch" if count else "no worker is there"
     )

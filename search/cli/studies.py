@@ -19,7 +19,8 @@ def command(storage: StorageOption = None, as_json: JsonOption = False) -> None:
     from search.cli._console import console, open_store
     from search.store import reading
 
-    show_studies(console(), reading.list_studies(open_store(storage)), as_json=as_json)
+    with open_store(storage) as engine:
+        show_studies(console(), reading.list_studies(engine), as_json=as_json)
 
 
 def show_studies(screen: Console, studies: Sequence[Summary], *, as_json: bool) -> None:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from search.cli._console import JsonOption, StorageOption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from search.new_study.suggest import Suggestion
+    from search.records.dataset_similarity import Traits
+    from search.records.study import DatasetRecord
 
 SECTION, ORDER = "Search", 1
 
@@ -27,41 +34,43 @@ def command(
     from search.cli._console import console, open_store, print_json
     from search.errors import UserError
     from search.new_study import suggest
-    from search.report import theme
     from spaces import backbones
 
     if count < 1:
         raise UserError(f"--count must be at least 1, got {count}")
-    engine = open_store(storage)
-    dataset, traits, _, data = suggest.describe(folder, task)
-    named = backbones.resolve(backbone).name if backbone else None
-    found = suggest.suggest(engine, traits, count, backbone=named)
-    if as_json:
-        print_json([_plain(one) for one in found])
-    else:
-        screen = console()
-        screen.print(f"{dataset.name}: {traits.images} training {dataset.noun}, {traits.classes} classes", markup=False)
-        for one in found:
-            gain = "" if one.gain is None else f", {theme.signed(one.gain)} against the plain recipe"
-            how = "confirmed" if one.confirmed else "seen once"
-            screen.print(
-                f"{one.study} trial {one.trial} (data {one.apart:.2f} apart; {theme.metric_name(one.metric)} "
-                f"{theme.number(one.value)} there{gain}, {how}): {one.words}",
-                markup=False,
-                soft_wrap=True,
+    with open_store(storage) as engine:
+        dataset, traits, _, data = suggest.describe(folder, task)
+        named = backbones.resolve(backbone).name if backbone else None
+        found = suggest.suggest(engine, traits, count, backbone=named)
+        if as_json:
+            print_json([_plain(one) for one in found])
+        else:
+            _print(dataset, traits, found)
+        if output is not None:
+            path = suggest.write(output, found, data, engine)
+            console(stderr=as_json).print(
+                f"Wrote {path} and {len(found)} candidates. Next: ftsearch plan {path}", soft_wrap=True
             )
-    if output is not None:
-        path = suggest.write(output, found, data, engine)
-        console(stderr=as_json).print(
-            f"Wrote {path} and {len(found)} candidates. Next: ftsearch plan {path}", soft_wrap=True
+
+
+def _print(dataset: DatasetRecord, traits: Traits, found: Sequence[Suggestion]) -> None:
+    from search.cli._console import console
+    from search.report import theme
+
+    screen = console()
+    screen.print(f"{dataset.name}: {traits.images} training {dataset.noun}, {traits.classes} classes", markup=False)
+    for one in found:
+        gain = "" if one.gain is None else f", {theme.signed(one.gain)} against the plain recipe"
+        how = "confirmed" if one.confirmed else "seen once"
+        screen.print(
+            f"{one.study} trial {one.trial} (data {one.apart:.2f} apart; {theme.metric_name(one.metric)} "
+            f"{theme.number(one.value)} there{gain}, {how}): {one.words}",
+            markup=False,
+            soft_wrap=True,
         )
 
 
-def _plain(one: object) -> dict[str, object]:
+def _plain(one: Suggestion) -> dict[str, object]:
     from dataclasses import asdict
 
-    from search.new_study.suggest import Suggestion
-
-    if not isinstance(one, Suggestion):
-        raise TypeError(f"expected a Suggestion, got {type(one).__name__}")
     return {**asdict(one), "candidate": one.candidate.to_json()}

@@ -28,7 +28,8 @@ def command(
 
     if as_json and as_csv:
         raise UserError("--json and --csv exclude each other; give one of them")
-    record = reading.load_study(open_store(storage), study_name(study), epochs=False)
+    with open_store(storage) as engine:
+        record = reading.load_study(engine, study_name(study), epochs=False)
     if as_json:
         print_json([plain(trial) for trial in record.trials])
     elif as_csv:

@@ -84,7 +84,7 @@ class Pages:
             case "study":
                 kinds = [kind for kind in figures() if kind.section is study.section_of(address.query)]
                 first = self.drawing(address, kinds[0].name, 0)
-                return study.page(self.watch.study(address.study), address.query, first, picked)
+                return study.page(self.watch.with_winner(self.watch.study(address.study)), address.query, first, picked)
             case "trial":
                 return trial.page(self.watch.chosen(address.study, [address.trial]), address.trial)
             case "compare":
@@ -106,7 +106,8 @@ class Pages:
         if address.kind == "workers":
             return workers.facts(aggregates.workers(self.watch.engine))
         if address.kind == "study":
-            return study.facts(read(address.query).apply(self.watch.study(address.study)))
+            shown = read(address.query).apply(self.watch.study(address.study))
+            return study.facts(self.watch.with_winner(shown))
         if address.kind == "trial":
             found = self.watch.chosen(address.study, [address.trial])
             return [part for one in found.trials if one.number == address.trial for part in trial.facts(found, one)]
@@ -116,7 +117,7 @@ class Pages:
         """Return what the search learnt, once for every state of the study."""
         key = (address, self.pulse(address))
         if self._learnt is None or self._learnt[0] != key:
-            found = read(address.query).apply(self.watch.study(address.study, (Need.SPACES, Need.DETAILS)))
+            found = read(address.query).apply(self.watch.study(address.study, (Need.SPACES, Need.DETAILS, Need.EPOCHS)))
             self._learnt = (key, study.learnt(found))
         return self._learnt[1]
 

@@ -97,6 +97,11 @@ class Watch:
                 found.built = None
             return self._built(found)
 
+    def with_winner(self, study: StudyRecord) -> StudyRecord:
+        """Return ``study`` with its best trial and its baseline whole: what a page's headline needs."""
+        numbers = {trial.number for trial in (study.best, study.baseline) if trial is not None}
+        return gather.with_details(study, aggregates.details(self.engine, study.name, sorted(numbers)))
+
     def chosen(self, name: str, numbers: Iterable[int]) -> StudyRecord:
         """Return the study with those of the trials ``numbers`` whole that there are."""
         asked = {number for number in numbers if 0 <= number <= _LARGEST}

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 from numpy.typing import DTypeLike, NDArray
+
+from search import partial_files
 
 Array = NDArray[Any]
 Facts = Mapping[str, Any]
@@ -76,34 +77,30 @@ class ArrayCache:
     def _write(self, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], fill: Callable[[Array], Facts]) -> None:
         size = int(np.prod(shape)) * dtype.itemsize
         self._evict(path, self.budget - size)
-        handle, name = tempfile.mkstemp(dir=self.folder, prefix=".partial-", suffix=".npy")
-        temporary = Path(name)
-        try:
-            # Reserve the space first: writing to a mapping on a full disk would kill the process.
-            try:
-                os.posix_fallocate(handle, 0, size + 4096)
-            finally:
-                os.close(handle)
+        with partial_files.whole(path) as temporary:
             array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+            # Reserve the space before: writing to a mapping on a full disk would kill the process.
+            with temporary.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
             facts = fill(array)
             array.flush()
             del array
             meta = {"bytes": temporary.stat().st_size, "check": _check(temporary), "facts": dict(facts)}
-            temporary.replace(path)
-            _meta(path).write_text(json.dumps(meta))
-        finally:
-            temporary.unlink(missing_ok=True)
+        with partial_files.whole(_meta(path)) as temporary:
+            temporary.write_text(json.dumps(meta))
 
     def _evict(self, keep: Path, budget: int) -> None:
+        """Remove what was not opened for longest until all takes ``budget`` bytes, arrays being written included."""
+        partial_files.sweep(self.folder)
         files = sorted(
             (path for path in self.folder.glob("*.npy") if path != keep and not path.name.startswith(".")),
             key=lambda path: path.stat().st_mtime,
         )
-        total = sum(path.stat().st_size for path in files)
+        total = sum(_size(path) for path in (*files, *self.folder.glob(f"{partial_files.PREFIX}*")))
         for path in files:
             if total <= budget:
                 return
-            total -= path.stat().st_size
+            total -= _size(path)
             for part in (path, _meta(path)):
                 part.unlink(missing_ok=True)
 
@@ -111,6 +108,13 @@ class ArrayCache:
 def why(error: OSError) -> str:
     """Return in words why a file could not be written."""
     return "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # another process has removed it just now
+        return 0
 
 
 def _meta(path: Path) -> Path:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
+from search import partial_files
 from search.data import decoding, splits
 from search.data.images import FileImage, StoredImage, why_broken
 from search.data.sample import Dataset, Sample, Source, Split
@@ -199,10 +199,8 @@ def note(marker: Path, text: str) -> None:
     """Write what was found out about data into the cache, whole or not at all."""
     try:
         marker.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=marker.parent, prefix=".partial-")
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        Path(name).replace(marker)
+        partial_files.sweep(marker.parent)
+        partial_files.write(marker, text.encode())
     except OSError as error:  # a full or read-only cache only means that data are checked again next time
         logger.debug("%s cannot be written: %s", marker, error)
 

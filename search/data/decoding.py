@@ -101,19 +101,24 @@ def opened(path: Path) -> Iterator[Image.Image]:
 
 
 @contextmanager
-def decoded(path: Path, further: int = 0) -> Iterator[tuple[Image.Image, Image.Transpose | None]]:
+def decoded(
+    path: Path, further: int = 0, side: int | None = None
+) -> Iterator[tuple[Image.Image, Image.Transpose | None]]:
     """Decode an image file as it is stored; with it comes how the picture must be turned to be upright.
 
     Args:
         further: bytes a pixel that the caller needs beside the picture and one of it in RGB.
+        side: pixels of each side that are enough; a JPEG is decoded no larger than that takes.
 
     Raises:
         OSError, ValueError: it cannot be read, or decoding it would take more memory than ``BUDGET``.
     """
     with opened(path) as image:
-        if image.width * image.height > LARGE and image.format in ("JPEG", "MPO"):
+        if image.format in ("JPEG", "MPO"):
             factor = reduction(image.size)
-            image.draft(None, (image.width // factor, image.height // factor))
+            if side is not None or factor > 1:
+                wanted = (image.width // factor, image.height // factor)
+                image.draft(None, wanted if side is None else (min(side, wanted[0]), min(side, wanted[1])))
         turn = None if image.format == "TIFF" else _TURNS.get(orientation(image))
         pixels, copies = image.width * image.height, 1 if turn is None and orientation(image) == 1 else 2
         size = pixels * (_BYTES.get(image.mode, 4) * copies + further)
@@ -162,6 +167,18 @@ def read(path: Path, levels: Levels | None = None) -> Image.Image:
     """
     with decoded(path) as (image, turn):
         found = to_rgb(image, levels)
+        return found if turn is None else found.transpose(turn)
+
+
+def read_small(path: Path, side: int) -> Image.Image:
+    """Return an image file as upright 8-bit RGB, its longer side at most ``side`` pixels.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    with decoded(path, side=2 * side) as (image, turn):
+        found = to_rgb(image)
+        found.thumbnail((side, side))
         return found if turn is None else found.transpose(turn)
 
 

@@ -116,6 +116,41 @@ class Loader(ABC):
             yield part, self.inputs(torch.arange(part.start, part.stop), number)
 
 
+class Part(Loader):
+    """The samples ``chosen`` of another feed, in this order and as it gives them."""
+
+    shuffle = False
+
+    def __init__(self, whole: Loader, chosen: Tensor) -> None:
+        self._whole, self._chosen = whole, chosen
+        self.batch_size, self.device, self.seed, self.views = whole.batch_size, whole.device, whole.seed, whole.views
+
+    @property
+    def count(self) -> int:
+        return len(self._chosen)
+
+    @property
+    def facts(self) -> Sequence[Json]:
+        return (*self._whole.facts, "part", self._chosen.tolist())
+
+    @property
+    def variation(self) -> str:
+        return self._whole.variation
+
+    @property
+    def is_random(self) -> bool:
+        return self._whole.is_random
+
+    def extent(self, chosen: Tensor) -> int | None:
+        return self._whole.extent(self._chosen[chosen])
+
+    def inputs(self, chosen: Tensor, number: int) -> Tensor:
+        return self._whole.inputs(self._chosen[chosen], number)
+
+    def targets(self, chosen: Tensor, number: int) -> Targets:
+        return self._whole.targets(self._chosen[chosen], number)
+
+
 def generator(seed: int, turn: int, purpose: int) -> torch.Generator:
     """Return random numbers of their own for one purpose in one epoch."""
     return torch.Generator().manual_seed(((seed * 9_176_263 + turn) * 4 + purpose) % 2**63)

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 
 from search.data.assembly import in_parallel
 from search.data.sample import Sample, Split
+from search.records.study import Overlap
 
 
-def overlaps(samples: Sequence[Sample], noun: str) -> tuple[str, ...]:
-    """Return a line for each part that shares inputs with training, and one for inputs that training has twice.
+def overlaps(samples: Sequence[Sample]) -> tuple[Overlap, ...]:
+    """Return every part that shares inputs with training, and training where it has some twice.
 
     Inputs are the same when their stored content is, byte for byte; a picture that was saved anew is another one.
-
-    Args:
-        noun: what the inputs are called, ``images``.
 
     Raises:
         OSError: a file of the data set is gone.
@@ -26,14 +24,13 @@ def overlaps(samples: Sequence[Sample], noun: str) -> tuple[str, ...]:
         for split in Split
     }
     trained = Counter(digest for digest, _ in parts[Split.TRAIN])
-    lines = []
+    found = []
     for split in (Split.VAL, Split.TEST):
         shared = [sample for digest, sample in parts[split] if digest in trained]
         if shared:
-            lines.append(
-                f"{len(shared)} of {len(parts[split])} {split} {noun} are in train too, so values will be too good; "
-                f"the first: {shared[0].input.name}"
-            )
-    if repeated := sum(count - 1 for count in trained.values()):
-        lines.append(f"{repeated} of {len(parts[Split.TRAIN])} train {noun} are copies of others")
-    return tuple(lines)
+            found.append(Overlap(split.value, len(shared), len(parts[split]), shared[0].input.name))
+    twice = [sample for digest, sample in parts[Split.TRAIN] if trained[digest] > 1]
+    if twice:
+        count = len(parts[Split.TRAIN]) - len(trained)
+        found.append(Overlap(Split.TRAIN.value, count, len(parts[Split.TRAIN]), twice[0].input.name))
+    return tuple(found)

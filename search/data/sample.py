@@ -56,6 +56,7 @@ class Dataset:
             stored by position is found again by the fingerprint.
         fingerprint: changes whenever contents, labels or splits change; hexadecimal.
         skipped: samples left out under ``on_error: skip``, one line each with the reason.
+        notes: what else is worth knowing of how the data were read (files passed over), one line each.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Dataset:
     samples: tuple[Sample, ...]
     fingerprint: str
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def of(self, split: Split) -> tuple[Sample, ...]:
         return tuple(sample for sample in self.samples if sample.split is split)

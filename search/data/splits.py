@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +109,53 @@ def cut_numbers(values: Sequence[float], val_share: float, test_share: float, se
             result[int(place)] = split
         order = np.delete(order, taken)
     return tuple(result)
+
+
+def draw(members: Sequence[Sequence[Hashable]], limit: int, seed: int | Sequence[int]) -> list[int]:
+    """Return the places of at most ``limit`` samples, where sample ``n`` shows the classes ``members[n]``.
+
+    Every class has its share of them and one at least, as far as the limit reaches; samples without a class are drawn
+    as they come. In their order.
+    """
+    if len(members) <= limit:
+        return list(range(len(members)))
+    order = np.random.default_rng(seed).permutation(len(members)).tolist()
+    counts = Counter(kind for kinds in members for kind in set(kinds))
+    if all(len(kinds) == 1 for kinds in members):
+        quotas = _quotas(counts, limit)
+    else:  # samples of several classes: one of each, the rarest first, and the others as they come
+        order = _covering(members, order, counts) + order
+        quotas = Counter()
+    kept: dict[int, None] = {}
+    for place in order:
+        if len(kept) < limit and place not in kept and (not quotas or quotas[members[place][0]] > 0):
+            kept[place] = None
+            if quotas:
+                quotas[members[place][0]] -= 1
+    return sorted(kept)
+
+
+def _quotas(counts: Counter[Hashable], limit: int) -> Counter[Hashable]:
+    """Return how many of each class are drawn: by largest remainders, at least one each where there is room."""
+    total = counts.total()
+    exact = {kind: limit * count / total for kind, count in counts.items()}
+    found = Counter({kind: max(int(share), 1) for kind, share in exact.items()})
+    while found.total() > limit:  # more than one a class first, then the rarest classes
+        kind = max(found, key=lambda one: (found[one] > 1, found[one] - exact[one]))
+        found[kind] -= 1
+    while found.total() < limit:
+        found[max(found, key=lambda one: (found[one] < counts[one], exact[one] - found[one]))] += 1
+    return found
+
+
+def _covering(members: Sequence[Sequence[Hashable]], order: Sequence[int], counts: Counter[Hashable]) -> list[int]:
+    """Return places of samples that show every class between them, those of the rarest first."""
+    first: dict[Hashable, int] = {}
+    for place in order:
+        for kind in members[place]:
+            first.setdefault(kind, place)
+    rarest = sorted(first, key=lambda kind: (counts[kind], order.index(first[kind])))
+    return [first[kind] for kind in rarest]
 
 
 def _parts(val_share: float, test_share: float) -> list[tuple[Split, float]]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from search.data.assembly import OnError
-from search.data.images import FileImage, is_there
+from search.data.images import EXTENSIONS, FileImage, is_there
 from search.data.sample import Split
 from search.data.texts import refuse
 from search.errors import DataError
@@ -30,6 +34,12 @@ LONGEST = 2**30
 """Characters that a field of a table may have."""
 _SHOWN = 300
 _LARGEST = 1e18  # its square, of which a loss is the mean, still is a number of 32 bits
+_SEPARATORS = (",", "\t", ";", "|")
+SAMPLED = 20
+"""Lines of a table by which its separator is found."""
+_LINE = 80
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_UNNAMED = re.compile(r"Unnamed: [0-9]+(_level_[0-9]+)?")
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 
 
@@ -124,12 +134,13 @@ def lines_of(file: Path) -> list[str]:
         DataError: it cannot be read, or is no UTF-8 text.
     """
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror}; expected a text file, a name a line") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8") from error
-    return [line.strip() for line in lines if line.strip()]
+    # Not splitlines(), which also parts a name at characters such as U+2028.
+    return [line.strip() for line in text.split("\n") if line.strip()]
 
 
 def column_of(columns: Sequence[str], names: Sequence[str]) -> str | None:
@@ -138,13 +149,60 @@ def column_of(columns: Sequence[str], names: Sequence[str]) -> str | None:
     return next((lower[name.lower()] for name in names if name.lower() in lower), None)
 
 
-def separator_of(table: str | Path) -> str:
-    """Return what stands between the fields of a table with this name."""
-    return "\t" if str(table).lower().endswith(".tsv") else ","
+def separator_of(table: str | Path, text: str = "") -> str:
+    """Return what stands between the fields of a table: what its name says, unless only another one parts ``text``."""
+    own = "\t" if str(table).lower().endswith(".tsv") else ","
+    if _is_even(text, own):
+        return own
+    return next((mark for mark in _SEPARATORS if mark != own and _is_even(text, mark)), own)
+
+
+def _is_even(text: str, mark: str) -> bool:
+    """Return whether ``mark`` parts the header of a table and its first rows into as many fields, more than one."""
+    widths = [len(fields) for fields in _first(text, mark)]
+    return bool(widths) and widths[0] > 1 and len(set(widths)) == 1
+
+
+def _first(text: str, mark: str) -> list[list[str]]:
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
+        return list(islice((fields for fields in reader if any(fields)), SAMPLED))
+    except csv.Error:
+        return []
+
+
+def no_header(lines: Sequence[Sequence[str]]) -> str:
+    """Return what to do about a table whose first line seems to be a sample like the others; nothing where it is none.
+
+    So it seems where the line holds a number, an image's path or a long text, or a value that comes again below it.
+    """
+    if not lines or not any(_is_value(field, lines[1:], place) for place, field in enumerate(lines[0])):
+        return ""
+    kinds = Counter[str]()
+    names = []
+    for place in range(len(lines[0])):
+        values = [fields[place] for fields in lines if place < len(fields)]
+        kind = "path" if all(map(_is_path, values)) else "text" if any(" " in value for value in values) else "label"
+        kinds[kind] += 1
+        names.append(kind if kinds[kind] == 1 else f"{kind}{kinds[kind]}")
+    shown = ",".join(lines[0])
+    return (
+        f"; there seems to be no header, as line 1 is {shown if len(shown) <= _LINE else shown[: _LINE - 1] + '…'!r}: "
+        f"put one in front, such as `{','.join(names)}`"
+    )
+
+
+def _is_value(field: str, below: Sequence[Sequence[str]], place: int) -> bool:
+    again = any(place < len(fields) and fields[place] == field for fields in below)
+    return bool(field) and (again or _is_path(field) or len(field) > _LINE or _NUMBER.fullmatch(field) is not None)
+
+
+def _is_path(field: str) -> bool:
+    return field.lower().endswith(EXTENSIONS)
 
 
 def separated_otherwise(table: str | Path, columns: Sequence[str]) -> str:
-    """Return what to do about a header of one column that another separator than the table's seems to part."""
+    """Return what to do about a header of one column that another separator seems to part, but not the rows below."""
     own = separator_of(table)
     found = [mark for mark in _OTHER_SEPARATORS if mark != own and len(columns) == 1 and mark in columns[0]]
     if not found:
@@ -160,31 +218,49 @@ def _short(path: Path) -> str:
 
 
 def read_rows(table: Path, needed: Sequence[str]) -> tuple[tuple[str, ...], Iterator[Row]]:
-    """Return the columns of ``table`` and its rows; ``.tsv`` is read with tabs, all else with commas.
+    """Return the columns of ``table`` and its rows; the separator is that of its name, or the one that its rows show.
+
+    Columns without a name, as pandas writes a table's index, are none.
 
     Raises:
         DataError: it cannot be read, is no UTF-8 text, or lacks a column that is ``needed``.
     """
+    text = content_of(table)
+    csv.field_size_limit(LONGEST)
+    mark = separator_of(table, text)
+    # Only at ends of lines: str.splitlines() also parts a text at characters such as U+2028.
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=mark, restval="")
+    header = [column.strip() for column in _header(table, reader)]
+    columns = tuple(column for column in header if not is_index(column) or column in needed)
+    reader.fieldnames = header
+    for column in needed:
+        if column not in columns:
+            hint = separated_otherwise(table, columns) or no_header(_first(text, mark))
+            raise DataError(f"{table}: no column {column!r}; the header has {', '.join(columns) or 'nothing'}{hint}")
+        if columns.count(column) > 1:
+            raise DataError(f"{table}: the column {column!r} stands twice in the header; rename one of them")
+    return columns, _rows(table, reader)
+
+
+def content_of(table: Path) -> str:
+    """Return the text of a table.
+
+    Raises:
+        DataError: it cannot be read, or is no UTF-8 text.
+    """
     try:
-        text = table.read_text(encoding="utf-8-sig")
+        return table.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(
             f"cannot read the table {table}: {error.strerror}; `data.path` is relative to the study file"
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"the table {table} is not UTF-8 text: {error.reason} at byte {error.start}") from error
-    csv.field_size_limit(LONGEST)
-    # Lines keep their ends: a quoted field may hold some of its own.
-    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=separator_of(table), restval="")
-    columns = tuple(column.strip() for column in _header(table, reader))
-    reader.fieldnames = list(columns)
-    for column in needed:
-        if column not in columns:
-            hint = separated_otherwise(table, columns)
-            raise DataError(f"{table}: no column {column!r}; the header has {', '.join(columns) or 'nothing'}{hint}")
-        if columns.count(column) > 1:
-            raise DataError(f"{table}: the column {column!r} stands twice in the header; rename one of them")
-    return columns, _rows(table, reader)
+
+
+def is_index(column: str) -> bool:
+    """Return whether a column has no name but what pandas calls one without: it numbers the rows, and says nothing."""
+    return not column or _UNNAMED.fullmatch(column) is not None
 
 
 def _header(table: Path, reader: csv.DictReader[str]) -> Sequence[str]:

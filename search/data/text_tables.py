@@ -9,13 +9,25 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
 from search.data import splits, texts
 from search.data.assembly import Cut, Listed, OnError
 from search.data.sample import Dataset, Split
-from search.data.tabular import LONGEST, SPLITS, Row, column_of, separated_otherwise
+from search.data.tabular import (
+    LONGEST,
+    SAMPLED,
+    SPLITS,
+    Row,
+    column_of,
+    content_of,
+    is_index,
+    no_header,
+    separated_otherwise,
+    separator_of,
+)
 from search.data.texts import Text
 from search.errors import DataError
 
@@ -151,7 +163,8 @@ def column(table: Table, given: str | None, known: Sequence[str], what: str, opt
         return given
     found = column_of(table.columns, known)
     if found is None:
-        hint = separated_otherwise(table.name, table.columns)
+        rows = [list(row.values.values()) for row in islice(table.rows, SAMPLED) if isinstance(row, Row)]
+        hint = separated_otherwise(table.name, table.columns) or no_header([table.columns, *rows])
         raise DataError(
             f"{table.name}: no column with {what} found; the header has {header}{hint}; set `data.{option}`"
         )
@@ -159,21 +172,18 @@ def column(table: Table, given: str | None, known: Sequence[str], what: str, opt
 
 
 def _table(file: Path, split: Split | None) -> Table:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(
-            f"cannot read the table {file}: {error.strerror}; `data.path` is relative to the study file"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"the table {file} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    text = content_of(file)
     if file.suffix.lower() in (".jsonl", ".json", ".ndjson"):
         return _json_table(file, text, split)
-    lines = _tabbed(text) if file.suffix.lower() == ".tsv" else _separated(file, text)
-    columns = tuple(name.strip() for name in next(lines, (0, []))[1])
+    mark = separator_of(file, text)
+    lines = _tabbed(text) if mark == "\t" else _separated(file, text, mark)
+    header = tuple(name.strip() for name in next(lines, (0, []))[1])
+    columns = tuple(name for name in header if not is_index(name))
     if len(set(columns)) < len(columns):
-        raise DataError(f"{file}: a column stands twice in the header {', '.join(columns)}; rename one of them")
-    return Table(str(file), split, columns, _rows(file, columns, lines))
+        first = [fields for _, fields in islice(lines, SAMPLED)]
+        hint = no_header([header, *first]) or "; rename one of them"
+        raise DataError(f"{file}: a column stands twice in the header {', '.join(columns)}{hint}")
+    return Table(str(file), split, columns, _rows(file, header, lines))
 
 
 Lines = Iterator[tuple[int, list[str]]]
@@ -190,9 +200,9 @@ def _rows(file: Path, columns: tuple[str, ...], lines: Lines) -> Iterator[Row | 
             yield Row(place, {name: field.strip() for name, field in zip(columns, fields, strict=True)})
 
 
-def _separated(file: Path, text: str) -> Lines:
+def _separated(file: Path, text: str, mark: str) -> Lines:
     csv.field_size_limit(LONGEST)
-    reader = csv.reader(io.StringIO(text, newline=""))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
     try:
         for fields in reader:
             yield reader.line_num, fields

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import numpy as np
-
+from search.data import splits
 from search.data.assembly import Cut, Listed, OnError, gather
 from search.data.sample import Dataset, Source, Split
 from search.errors import DataError
@@ -156,20 +155,25 @@ def refuse(problems: Sequence[str], on_error: OnError) -> None:
 
 
 def limited(listed: Sequence[Listed], limit: int | None, seed: int) -> list[Listed]:
-    """Return at most ``limit`` samples of each part of the data, drawn by ``seed``, in the order they had."""
+    """Return at most ``limit`` samples of each part of the data, of every class its share, in the order they had."""
     if limit is None:
         return list(listed)
     kept: list[int] = []
     for number, split in enumerate(Split):
         places = [place for place, item in enumerate(listed) if (item.split or Split.TRAIN) is split]
-        drawn = np.random.default_rng([seed, number]).permutation(len(places))[:limit]
+        drawn = splits.draw([_classes(listed[place].label) for place in places], limit, [seed, number])
         kept += [places[place] for place in drawn]
     return [listed[place] for place in sorted(kept)]
 
 
+def _classes(label: Any) -> tuple[str, ...]:
+    """Return the classes of a label as formats list it: its name, those of several, or none where it is numbers."""
+    given = label if isinstance(label, tuple) else (label,)
+    return tuple(dict.fromkeys(one for one in given if isinstance(one, str)))
+
+
 def ordered_names(labels: Sequence[str]) -> tuple[str, ...]:
     """Return the different ``labels`` in order: as numbers where all are whole numbers, else by the alphabet."""
-    found = set(labels)
-    if all(_WHOLE.fullmatch(label) for label in found):
-        return tuple(sorted(found, key=int))
-    return tuple(sorted(found))
+    found = sorted(set(labels))
+    # Stable: of 1 and 01 the order is theirs, not that of a set, which differs from process to process.
+    return tuple(sorted(found, key=int) if all(map(_WHOLE.fullmatch, found)) else found)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from search.detection.average_precision import OVERLAPS, RECALLS, Matches, matched, measures
 from search.detection.detectors import DETECTIONS, Found
 from search.detection.results import in_image
 from search.detection.targets import PADDING, BoxRows
@@ -39,9 +40,10 @@ class CocoMeasures:
         self._shown: list[Tensor] = []
         self._counted = 0
         self._results: dict[str, Any] | None = None
+        self._matches: list[Matches] | None = None
 
     def update(self, outputs: Found, targets: BoxRows) -> None:
-        self._results = None
+        self._results = self._matches = None
         self._told += [dict(one) for one in outputs.images]
         for boxes, labels, crowd in zip(targets.boxes, targets.labels, targets.crowd, strict=True):
             kept = labels != PADDING
@@ -61,6 +63,20 @@ class CocoMeasures:
             values = _by_class(found, numbers.index(number)) if number in numbers else {}
             measured.append(Measured(name, values, counts.count(number)))
         return Evaluation(measured=tuple(measured), pictures=self._pictures())
+
+    @property
+    def samples(self) -> int:
+        return len(self._shown)
+
+    def resampled(self, metric: str, weights: Tensor) -> Tensor:
+        """Return a measure ``(R,)`` with every image counted as often as ``weights`` ``(R, images)`` say."""
+        self._place()
+        if self._matches is None:
+            self._matches = [matched(self._told, self._true, label) for label in range(len(self._classes))]
+        found = [measures(one, weights) for one in self._matches]
+        kept = torch.stack([recall if metric == "mar_100" else precision for precision, recall in found], dim=2)
+        part = {"map_50": slice(0, 1), "map_75": slice(5, 6)}.get(metric, slice(None))
+        return kept[:, part].flatten(1).nanmean(dim=1).nan_to_num(0.0)
 
     def _measured(self) -> dict[str, Any]:
         if self._results is None:
@@ -118,7 +134,12 @@ def _metric() -> Any:
     except ImportError as error:
         raise UserError("detection needs faster-coco-eval: pip install 'ftsearch[coco]'") from error
     metric = MeanAveragePrecision(
-        backend="faster_coco_eval", extended_summary=True, max_detection_thresholds=[1, 10, DETECTIONS]
+        backend="faster_coco_eval",
+        extended_summary=True,
+        # Its own are rounded to float32.
+        iou_thresholds=OVERLAPS.tolist(),
+        rec_thresholds=RECALLS.tolist(),
+        max_detection_thresholds=[1, 10, DETECTIONS],
     )
     metric.warn_on_many_detections = False
     return metric

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from search.artifacts import ArtifactStore, claim_place, clear, find_place, is_place, open_artifact_store
 from search.sampling.blobs import Blobs
-from search.store import DEFAULT_URL, connection, migrate, reading, writing
+from search.store import DEFAULT_URL, reading, writing
 from search.store.connection import Engine
+from search.store.opening import opened
 
 
 def study_artifacts(engine: Engine, study: str, address: str, here: str | None = None) -> tuple[ArtifactStore, str]:
@@ -51,9 +52,5 @@ def open_artifacts(name: str, *, storage: str = DEFAULT_URL, artifacts: str | No
         NotFoundError: no such study.
         UserError: they cannot be reached from here.
     """
-    engine = connection.connect(storage)
-    try:
-        migrate.upgrade(engine)
+    with opened(storage, must_exist=True) as engine:
         return study_artifacts(engine, name, str(default_place(name)), artifacts)[0]
-    finally:
-        engine.dispose()

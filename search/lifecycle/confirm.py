@@ -15,7 +15,8 @@ from pathlib import Path
 from search.errors import UserError
 from search.lifecycle.retrain import check_counts, check_device, run_trainings, searched_study
 from search.records.study import StudyRecord, TrialRecord
-from search.store import DEFAULT_URL, connection, migrate, reading, repeats, writing
+from search.store import DEFAULT_URL, reading, repeats, writing
+from search.store.opening import opened
 from search.store.repeats import CONFIRM
 from search.trials import confirmation
 from search.trials.observer import Observer
@@ -59,9 +60,7 @@ def confirm_study(
     check_counts(top=top, seeds=seeds, folds=folds)
     shares = _fractions(fractions)
     check_device(device, placement or Placement())
-    engine = connection.connect(storage)
-    try:
-        migrate.upgrade(engine)
+    with opened(storage, must_exist=True) as engine:
         study = searched_study(engine, name)
         _check_folds(study, folds)
         study_seed = int(study.spec["study"]["search"]["seed"])
@@ -73,8 +72,6 @@ def confirm_study(
         if not only_enter:
             run_trainings(engine, own, name, storage, workers, device, data, artifacts, observer, placement)
         return reading.load_study(engine, name, epochs=False)
-    finally:
-        engine.dispose()
 
 
 def _fractions(given: Sequence[float]) -> tuple[float, ...]:

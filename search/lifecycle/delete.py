@@ -6,7 +6,8 @@ from search.artifacts import clear
 from search.lifecycle.artifact_places import default_place, reached_artifacts
 from search.sampling.optuna_storage import open_storage
 from search.sampling.optuna_study import delete as optuna_delete
-from search.store import DEFAULT_URL, connection, migrate, reading, repeats, writing
+from search.store import DEFAULT_URL, connection, reading, repeats, writing
+from search.store.opening import opened
 
 
 def delete_study(
@@ -22,9 +23,7 @@ def delete_study(
         NotFoundError: no such study.
         UserError: its checkpoints cannot be reached from here; nothing was deleted.
     """
-    engine = connection.connect(storage)
-    try:
-        migrate.upgrade(engine)
+    with opened(storage, must_exist=True) as engine:
         place = reading.artifacts_of(engine, name)
         artifact_store = None
         if place is not None and not keep_artifacts:
@@ -36,5 +35,3 @@ def delete_study(
         optuna_storage = open_storage(connection.str_url(storage), connection.optuna_options(storage), connection.tune)
         optuna_delete(optuna_storage, name)
         writing.delete_study(engine, name)
-    finally:
-        engine.dispose()

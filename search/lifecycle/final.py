@@ -125,7 +125,7 @@ def export(record: StudyRecord, folder: Path, storage: str, *, is_new: bool) -> 
         return folder, ""
     try:
         return export_study(record.name, output=folder, storage=storage).folder, ""
-    except Exception as error:  # noqa: BLE001  # whatever goes wrong here, the search is finished and its result is shown
+    except Exception as error:  # whatever goes wrong here, the search is finished and its result is shown
         logger.debug("the export failed", exc_info=error)
         reason = str(error) or type(error).__name__
         return None, f"{reason}; once that is mended: ftsearch export {record.name}"

@@ -13,7 +13,8 @@ from search.runtime.several_backbones import open_runtimes
 from search.runtime.study_runtime import StudyRuntime
 from search.spec.load import from_data, load_spec, parse_spec
 from search.spec.study_spec import StudySpec
-from search.store import DEFAULT_URL, connection, migrate, reading
+from search.store import DEFAULT_URL, reading
+from search.store.opening import opened
 
 
 def open_study(study: str | Path | Mapping[str, Any], *, device: str = "auto") -> StudyRuntime:
@@ -37,12 +38,8 @@ def load_study(name: str, *, storage: str = DEFAULT_URL) -> StudyRecord:
     Raises:
         NotFoundError: no such study; suggests the nearest name.
     """
-    engine = connection.connect(storage)
-    try:
-        migrate.upgrade(engine)
+    with opened(storage, must_exist=True) as engine:
         return reading.load_study(engine, name)
-    finally:
-        engine.dispose()
 
 
 def writable(folder: Path) -> Path:

@@ -10,7 +10,8 @@ from search.records.study import Json, Refit, StudyRecord
 from search.runtime.several_backbones import open_runtimes
 from search.spec.candidates import read_candidate
 from search.spec.load import from_data
-from search.store import DEFAULT_URL, connection, migrate, reading, repeats, writing
+from search.store import DEFAULT_URL, reading, repeats, writing
+from search.store.opening import opened
 from search.store.repeats import REFIT, Wanted
 from search.trials.observer import Observer
 from search.trials.refit import DATA, JOINED
@@ -56,9 +57,7 @@ def refit_study(
     if epochs is not None:
         check_counts(epochs=epochs)
     check_device(device, Placement())
-    engine = connection.connect(storage)
-    try:
-        migrate.upgrade(engine)
+    with opened(storage, must_exist=True) as engine:
         study = searched_study(engine, name)
         trial, plain, words = _candidate(study, candidate)
         plan = dict(study.spec["study"])
@@ -73,8 +72,6 @@ def refit_study(
         run_trainings(engine, own, name, storage, 1, device, data, artifacts, observer, None)
         study = reading.load_study(engine, name, epochs=False)
         return study, next(refit for refit in study.refits if refit.number == number)
-    finally:
-        engine.dispose()
 
 
 def _candidate(study: StudyRecord, wanted: str) -> tuple[int | None, Json, str]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search.artifacts import ArtifactStore
 from search.errors import NotFoundError
 from search.lifecycle import final as ending
 from search.lifecycle.artifact_places import study_artifacts
@@ -18,10 +17,10 @@ from search.records import choice
 from search.records.study import StudyRecord, TrialRecord
 from search.report import page
 from search.runtime.study_record import study_record
-from search.runtime.study_runtime import StudyRuntime
 from search.spec.study_spec import StudySpec
-from search.store import DEFAULT_URL, connection, migrate, reading, repeats, writing
+from search.store import DEFAULT_URL, reading, repeats, writing
 from search.store.connection import Engine, Patience
+from search.store.opening import opened
 from search.trials.context import TrialContext
 from search.trials.observer import Observer, Silent
 from search.trials.reserve import reserve_of
@@ -106,9 +105,7 @@ def run_study(
     seconds = timeout_s if timeout_s is not None else spec.search.timeout
     watching = observer or Silent()
     stop_signal = StopSignal()
-    engine = connection.connect(storage, Patience(spec.faults.database_timeout, stop_signal))
-    try:
-        migrate.upgrade(engine)
+    with opened(storage, Patience(spec.faults.database_timeout, stop_signal)) as engine:
         place = writable(Path(folder) / spec.name)
         runtime = replace(checked_runtime(spec, device), progress=watching.preparing)
         writing.create_study(engine, study_record(runtime))
@@ -121,11 +118,11 @@ def run_study(
         before = reading.load_study(engine, spec.name, epochs=False)
         where = placement or Placement()
         count = workers or launchers.default_count(where, device)
-        opened = open_context(
+        worker = open_context(
             runtime, engine, storage, place, watching, stop_signal,
             artifact_store=artifact_store, key=key, proxy=where.proxy,
         )  # fmt: skip
-        with obeying_signals(stop_signal), opened as context:
+        with obeying_signals(stop_signal), worker as context:
             if count == 1 and where.launcher == "local":
                 _search(context, stop_signal)
                 notes = ending.conclude(context, stop_signal)
@@ -142,8 +139,6 @@ def run_study(
                 notes += (f"no model was exported: {note}",) if note else ()
         path = page.write((record,), place / "report.html") if report else None
         return StudyResult(record, path, _why_stopped(record, spec, stop_signal), model, notes)
-    finally:
-        engine.dispose()
 
 
 def join_study(
@@ -181,36 +176,31 @@ def join_study(
     parent = os.environ.get(PARENT_VARIABLE)
     stop_signal = StopSignal(parent=int(parent) if parent else None)
     patience = Patience(leave=stop_signal)
-    with obeying_signals(stop_signal):
-        engine = connection.connect(storage, patience, wait=idle_exit_s > 0)
-        try:
-            migrate.upgrade(engine)
-            stored = _awaited(engine, name, idle_exit_s, stop_signal)
-            if stored is None:
+    with obeying_signals(stop_signal), opened(storage, patience, wait=idle_exit_s > 0) as engine:
+        stored = _awaited(engine, name, idle_exit_s, stop_signal)
+        if stored is None:
+            return
+        spec = stored_spec(stored, data)
+        if lease_s is not None:
+            spec = replace(spec, faults=replace(spec.faults, lease=lease_s))
+        patience.seconds = spec.faults.database_timeout
+        place = writable(folder or Path("runs") / spec.name)
+        artifact_store, key = study_artifacts(engine, spec.name, str(place.absolute()), artifacts)
+        runtime = checked_runtime(spec, device)
+        writing.check_same(engine, study_record(runtime))
+        watching = observer or Silent()
+        worker = open_context(
+            runtime, engine, storage, place, watching, stop_signal,
+            artifact_store=artifact_store, key=key, proxy=proxy,
+        )  # fmt: skip
+        again = repeats.parent_of(engine, name)
+        with worker as context:
+            if again is not None:
+                retraining.work_for(context, stop_signal, name, again[1], idle_exit_s)
                 return
-            spec = stored_spec(stored, data)
-            if lease_s is not None:
-                spec = replace(spec, faults=replace(spec.faults, lease=lease_s))
-            patience.seconds = spec.faults.database_timeout
-            place = writable(folder or Path("runs") / spec.name)
-            artifact_store, key = study_artifacts(engine, spec.name, str(place.absolute()), artifacts)
-            runtime = checked_runtime(spec, device)
-            writing.check_same(engine, study_record(runtime))
-            watching = observer or Silent()
-            opened = open_context(
-                runtime, engine, storage, place, watching, stop_signal,
-                artifact_store=artifact_store, key=key, proxy=proxy,
-            )  # fmt: skip
-            again = repeats.parent_of(engine, name)
-            with opened as context:
-                if again is not None:
-                    retraining.work_for(context, stop_signal, name, again[1], idle_exit_s)
-                    return
-                _search(context, stop_signal, idle_exit_s)
-                if final and ending.is_over(context):
-                    ending.conclude(context, stop_signal)
-        finally:
-            engine.dispose()
+            _search(context, stop_signal, idle_exit_s)
+            if final and ending.is_over(context):
+                ending.conclude(context, stop_signal)
 
 
 def _search(context: TrialContext, stop_signal: StopSignal, idle_exit_s: float = 0.0) -> None:

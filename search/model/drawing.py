@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
-from search.artifacts import write_whole
+from search import partial_files
 from search.data import decoding
 from search.data.images import FileImage
 from search.errors import UserError
@@ -116,6 +116,6 @@ def _save(place: Path, image: Image.Image, kind: str, quality: int) -> None:
     image.save(content, format=kind, **({"quality": quality} if quality else {"optimize": True}))
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(place, content.getvalue(), 0o644)
+        partial_files.write(place, content.getvalue())
     except OSError as error:
         raise UserError(f"cannot write {place}: {error.strerror}; name another folder") from error

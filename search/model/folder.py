@@ -10,19 +10,21 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from search import partial_files
 from search.errors import UserError
 
 FORMAT = 1
 """Version of ``model.json``; raised when its meaning changes."""
+_OLD = ".old"
 FACTS, CANDIDATE, CARD, SUMS = "model.json", "candidate.json", "README.md", "SHA256SUMS"
 Fit = Literal["crop", "stretch", "letterbox"]
 FITS: Mapping[str, Fit] = {"crop": "crop", "stretch": "stretch", "letterbox": "letterbox"}
@@ -334,7 +336,9 @@ def replacing(folder: Path) -> Iterator[Path]:
     folder = folder.absolute()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.partial-"))
+        _take_up(folder)
+        temporary = folder.parent / f".{folder.name}{partial_files.name_for()}"
+        temporary.mkdir()
     except OSError as error:
         raise UserError(f"cannot write to {folder.parent}: {error.strerror}; name another folder with -o") from error
     try:
@@ -354,15 +358,24 @@ def _exchange(new: Path, folder: Path) -> None:
     if not folder.exists():
         new.rename(folder)
         return
-    old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old-")) / folder.name
+    old = folder.parent / f".{folder.name}{_OLD}{partial_files.name_for()}"
     folder.rename(old)
     try:
         new.rename(folder)
     except OSError:
         old.rename(folder)
         raise
-    finally:
-        shutil.rmtree(old.parent, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _take_up(folder: Path) -> None:
+    """Remove what a process left that died while it wrote ``folder``; put back the model it was about to replace."""
+    begin = f".{escape(folder.name)}"
+    for old in folder.parent.glob(f"{begin}{_OLD}{partial_files.PREFIX}*"):
+        if partial_files.is_left(old) and not folder.exists():
+            old.rename(folder)
+    for pattern in (f"{begin}{_OLD}{partial_files.PREFIX}*", f"{begin}{partial_files.PREFIX}*"):
+        partial_files.sweep(folder.parent, pattern)
 
 
 def _sha256(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from torchvision.transforms import v2
 
 from search.data import cache, decoding
 from search.data.assembly import in_parallel
+from search.data.files import Walk
 from search.data.images import EXTENSIONS, FileImage
 from search.data.texts import Text, Words
 from search.detection.targets import frame_of
@@ -26,6 +28,7 @@ from search.tasks._base import Task
 from search.tasks._prediction import InputInfo
 from search.tasks._texts import Texts
 
+logger = logging.getLogger(__name__)
 Transform = Any
 """Takes a PIL image in RGB, gives ``(3, H, W)`` float32; or takes a text, gives numbers of tokens ``(T,)``."""
 Original = Image.Image | Text | Words | str | tuple[str, str] | Sequence[str]
@@ -234,7 +237,11 @@ def images_in(place: Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise DataError(f"no image and no folder at {place}")
-    found = sorted(path for path in place.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
+    walk = Walk()
+    found = walk.files(place, EXTENSIONS)
+    for line in walk.lines():
+        logger.warning("%s: %s", place, line)
     if not found:
-        raise DataError(f"no image in {place}; expected files that end in {', '.join(EXTENSIONS[:4])} ...")
+        instead = "".join(f" ({line})" for line in walk.lines())
+        raise DataError(f"no image in {place}; expected files that end in {', '.join(EXTENSIONS[:4])} ...{instead}")
     return found

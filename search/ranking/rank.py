@@ -19,7 +19,8 @@ from search.ranking.profile import Photographs, Profile, kept_in, profile
 from search.records.backbone_ranking import BackboneScore, Layer, Ranking, ordered
 from search.spec.load import load_spec
 from search.spec.study_spec import StudySpec
-from search.store import DEFAULT_URL, connection, migrate, reading
+from search.store import DEFAULT_URL, reading
+from search.store.opening import check_exists, opened
 from search.tasks import tasks
 from search.training import memory_budget
 from search.training.precision import Precision, choose, device_of
@@ -241,12 +242,12 @@ def _chosen(dataset: Dataset, most: int, seed: int) -> tuple[Sample, ...]:
 
 def trials_of(fingerprint: str, metric: str, *, maximize: bool, storage: str) -> dict[str, float]:
     """Return backbone -> best value of complete trials on the data of ``fingerprint``; empty where no store is."""
-    if storage.startswith("sqlite:///") and not Path(storage.removeprefix("sqlite:///")).exists():
-        return {}
-    engine = connection.connect(storage)
-    found: dict[str, float] = {}
     try:
-        migrate.upgrade(engine)
+        check_exists(storage)
+    except NotFoundError:
+        return {}
+    found: dict[str, float] = {}
+    with opened(storage) as engine:
         for summary in reading.list_studies(engine):
             try:
                 record = reading.load_study(engine, summary.name, epochs=False)
@@ -259,6 +260,4 @@ def trials_of(fingerprint: str, metric: str, *, maximize: bool, storage: str) ->
                 value = trial.value or 0.0
                 best = found.get(backbone, value)
                 found[backbone] = max(best, value) if maximize else min(best, value)
-    finally:
-        engine.dispose()
     return found

@@ -108,6 +108,7 @@ class Evaluation:
         mistakes: the most confident ones, the surest first.
         measured: results per class or number in the task's own measures.
         pictures: samples worth looking at, the worst first.
+        resampled: the study's objective on bootstrap samples of the validation data, the same ones in every trial.
     """
 
     classes: tuple[ClassResult, ...] = ()
@@ -115,6 +116,7 @@ class Evaluation:
     mistakes: tuple[Mistake, ...] = ()
     measured: tuple[Measured, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    resampled: tuple[float, ...] = ()
 
     @classmethod
     def from_json(cls, data: Json) -> Evaluation:
@@ -123,7 +125,8 @@ class Evaluation:
         mistakes = tuple(Mistake(**mistake) for mistake in data.get("mistakes", ()))
         measured = tuple(Measured(**result) for result in data.get("measured", ()))
         pictures = tuple(Picture.from_json(picture) for picture in data.get("pictures", ()))
-        return cls(classes, tuple(tuple(row) for row in data["confusion"]), mistakes, measured, pictures)
+        confusion = tuple(tuple(row) for row in data["confusion"])
+        return cls(classes, confusion, mistakes, measured, pictures, tuple(data.get("resampled", ())))
 
     def named(self, samples: Sequence[str]) -> Evaluation:
         """Return the same with ``samples``, the names of the validation split in order, put to what it names."""

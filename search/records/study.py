@@ -24,6 +24,7 @@ __all__ = [
     "Measured",
     "Mistake",
     "Objective",
+    "Overlap",
     "PastTrial",
     "Picture",
     "Refit",
@@ -232,6 +233,31 @@ class UnitRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlap:
+    """How many samples of a ``split`` are in training too; of training itself: how many are duplicates.
+
+    Attributes:
+        total: samples of the split.
+        first: name of the first of them.
+    """
+
+    split: str
+    count: int
+    total: int
+    first: str
+
+    def words(self, noun: str) -> str:
+        """Return it in a sentence; ``noun`` is what the samples are called."""
+        if self.split == "train":
+            return f"{self.count} of {self.total} training {noun} are duplicates of others; one of them: {self.first}."
+        name = "validation" if self.split == "val" else self.split
+        return (
+            f"{self.count} of {self.total} {name} {noun} are in training too, so results on them are too optimistic; "
+            f"the first: {self.first}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetRecord:
     """The data set as found.
 
@@ -243,6 +269,7 @@ class DatasetRecord:
         inputs, outputs: what goes in (``images``, ``tokens``) and what ``classes`` are (``classes``, ``numbers``).
         looks: brightness, contrast, saturation, detail, side (``data.image_statistics``); empty where never taken.
         noun: what people call the samples: ``images``, ``texts``, ``sentences``.
+        overlaps: samples that are in training too; empty in studies of an older version, which did not look.
     """
 
     name: str
@@ -255,6 +282,12 @@ class DatasetRecord:
     outputs: str = "classes"
     looks: Mapping[str, float] = field(default_factory=dict)
     noun: str = "images"
+    overlaps: tuple[Overlap, ...] = ()
+
+    @property
+    def leaks(self) -> bool:
+        """Whether validation samples are in training too."""
+        return any(found.split == "val" for found in self.overlaps)
 
     def samples(self) -> dict[str, int]:
         """Return how many samples each split has."""

@@ -10,20 +10,23 @@ from typing import NamedTuple
 from search.records.study import Refit, Repeat, StudyRecord, TrialState
 from search.report import theme
 
+FEWEST = 3
+"""Trainings from which on an interval is shown: of two, Student's t is 12.7 and equal values look certain."""
+
 
 class Comparison(NamedTuple):
     """A candidate against the plain recipe, seed by seed and fold by fold.
 
     Attributes:
         difference: mean of the pairs' differences, positive when the candidate is better; ``margin`` half its 95 %
-            interval.
+            interval, None where all pairs differ by the same.
         p: of the paired t-test, two-sided; ``adjusted`` after Holm for all candidates that were compared. None where
             all pairs differ by the same: validation images are too few to tell anything by seeds.
     """
 
     pairs: int
     difference: float
-    margin: float
+    margin: float | None
     p: float | None
     adjusted: float | None
 
@@ -32,11 +35,11 @@ class Confirmed(NamedTuple):
     """One candidate's fresh trainings on one cut of the data.
 
     Attributes:
-        margin: half the 95 % interval of the mean; None for a single training.
+        margin: half the 95 % interval of the mean; None for fewer than three trainings.
         searched: what the search saw.
         drop: how much worse the mean is than that: what the search's choice of the luckiest adds; negative if better.
         images: it was trained on, on average.
-        against: None for the plain recipe itself, and where fewer than two pairs have been trained.
+        against: None for the plain recipe itself, and where fewer than three pairs have been trained.
     """
 
     number: int
@@ -122,8 +125,11 @@ def _factor(count: int, folds: int) -> float:
 
 
 def margin(values: Sequence[float], folds: int = 1) -> float | None:
-    """Return half the 95 % interval of the mean of ``values``, by Student's t; None for a single one."""
-    if len(values) < 2:
+    """Return half the 95 % interval of the mean of ``values``, by Student's t.
+
+    None for fewer than ``FEWEST``, and for values that are all the same: a measure so coarse hides how much they vary.
+    """
+    if len(values) < FEWEST or _spread(values) == 0:
         return None
     from scipy.special import stdtrit  # noqa: PLC0415  # pages of studies without confirmations need none of it
 
@@ -131,13 +137,19 @@ def margin(values: Sequence[float], folds: int = 1) -> float | None:
     return float(stdtrit(len(values) - 1, 0.975)) * spread
 
 
+def _spread(values: Sequence[float]) -> float:
+    """Return the variance; 0 where values differ by rounding alone, as differences of the same two shares do."""
+    found = variance(values)
+    return found if found > 1e-18 else 0.0
+
+
 def _compared(differences: Sequence[float], folds: int) -> Comparison | None:
-    if len(differences) < 2:
+    if len(differences) < FEWEST:
         return None
     from scipy.special import stdtr  # noqa: PLC0415  # as above
 
-    middle, half = mean(differences), margin(differences, folds) or 0.0
-    spread = math.sqrt(variance(differences) * _factor(len(differences), folds))
+    middle, half = mean(differences), margin(differences, folds)
+    spread = math.sqrt(_spread(differences) * _factor(len(differences), folds))
     p = 2 * float(stdtr(len(differences) - 1, -abs(middle) / spread)) if spread else None
     return Comparison(len(differences), middle, half, p, p)
 
@@ -153,7 +165,7 @@ def _adjusted(tests: dict[int, Comparison | None]) -> dict[int, Comparison]:
     return found
 
 
-HEAD = ("trial", "data", "trainings", "confirmed", "in the search", "drop", "against the plain recipe", "p (Holm)")
+HEAD = ("trial", "data", "trainings", "confirmed", "in the search", "change", "against the plain recipe", "p (Holm)")
 """Columns of ``lines``."""
 HOW_TO_READ = (
     "Every candidate was trained again with the same fresh seeds. ± is half the 95 % interval of a mean: it says how "
@@ -163,19 +175,19 @@ HOW_TO_READ = (
 
 def lines(study: StudyRecord) -> list[tuple[str, ...]]:
     """Return a line for every candidate that has been trained again, cells in the order of ``HEAD``."""
-    return [_line(row) for row in confirmed(study)]
+    return [_line(study, row) for row in confirmed(study)]
 
 
-def _line(row: Confirmed) -> tuple[str, ...]:
-    against = row.against
+def _line(study: StudyRecord, row: Confirmed) -> tuple[str, ...]:
+    against, sign = row.against, 1.0 if study.maximize else -1.0
     return (
         f"{row.number} (plain recipe)" if row.is_baseline else str(row.number),
         _data(row),
         str(len(row.values)),
-        theme.number(row.mean) + (f" ± {row.margin:.4f}" if row.margin is not None else ""),
+        _mean(row),
         theme.number(row.searched),
-        theme.number(row.drop),
-        f"{theme.signed(against.difference)} ± {against.margin:.4f}" if against else "–",
+        "–" if row.drop is None else theme.signed(-sign * row.drop),
+        _difference(study, against) if against else "–",
         _p(against.adjusted) if against is not None and against.adjusted is not None else "–",
     )
 
@@ -196,7 +208,7 @@ def sentences(study: StudyRecord) -> list[str]:
     return found + _final(study)
 
 
-def _whole(study: StudyRecord) -> list[Confirmed]:
+def whole(study: StudyRecord) -> list[Confirmed]:
     """Return the rows of the cut that says most of the winner: all labels, most trainings."""
     rows = confirmed(study, fraction=1.0)
     most = max(rows, key=lambda row: (len(row.values), row.folds), default=None)
@@ -204,7 +216,7 @@ def _whole(study: StudyRecord) -> list[Confirmed]:
 
 
 def _verdict(study: StudyRecord) -> str:
-    rows = _whole(study)
+    rows = whole(study)
     if not rows:
         return ""
     best, plain = rows[0], next((row for row in rows if row.is_baseline), None)
@@ -217,15 +229,13 @@ def _verdict(study: StudyRecord) -> str:
         return text + ("; no candidate of the search beats it." if best.is_baseline and len(rows) > 1 else ".")
     text += f" against {_mean(plain)} of the plain recipe"
     if best.against is None:
-        return text + "; one pair of trainings cannot be tested."
+        return text + f"; fewer than {FEWEST} pairs of trainings cannot be tested."
     adjusted, pairs = best.against.adjusted, best.against.pairs
     if adjusted is None:
-        return (
-            f"{text}: {theme.signed(best.against.difference)} in each of {pairs} pairs, too coarse a measure to test."
-        )
-    certain = "real" if adjusted < 0.05 else "no more than chance may give"
+        return f"{text}: {_difference(study, best.against)} in each of {pairs} pairs, too coarse a measure to test."
+    certain = "confirmed" if adjusted < 0.05 and best.against.difference > 0 else "may be chance"
     return (
-        f"{text}: {theme.signed(best.against.difference)} ± {best.against.margin:.4f}, {certain} "
+        f"{text}: {_difference(study, best.against)}, {certain} "
         f"(paired t-test over {pairs} pairs, p {_equals(adjusted)} after Holm)."
     )
 
@@ -234,13 +244,19 @@ def _equals(p: float) -> str:
     return _p(p) if p < 0.001 else f"= {_p(p)}"
 
 
+def _difference(study: StudyRecord, against: Comparison) -> str:
+    """Return the difference with the sign that the numbers beside it have."""
+    signed = theme.signed(against.difference if study.maximize else -against.difference)
+    return signed + (f" ± {against.margin:.4f}" if against.margin is not None else "")
+
+
 def _mean(row: Confirmed) -> str:
     return theme.number(row.mean) + (f" ± {row.margin:.4f}" if row.margin is not None else "")
 
 
 def _luck(study: StudyRecord) -> str:
     winner = study.best
-    row = next((row for row in _whole(study) if winner is not None and row.number == winner.number), None)
+    row = next((row for row in whole(study) if winner is not None and row.number == winner.number), None)
     if row is None or row.drop is None or row.searched is None:
         return ""
     other = f" and on other validation {study.dataset.noun}" if row.folds > 1 else ""
@@ -248,10 +264,8 @@ def _luck(study: StudyRecord) -> str:
         f"The search saw {theme.number(row.searched)} for its winner, trial {row.number}; with fresh seeds{other} it "
     )
     if row.drop <= 0:
-        return f"{what}is no worse ({theme.number(row.mean)}): no selection bias to be seen."
-    return (
-        f"{what}has {theme.number(row.mean)}: {row.drop:.4f} of it was luck that the search chose by (selection bias)."
-    )
+        return f"{what}does no worse ({theme.number(row.mean)}): no sign of selection bias."
+    return f"{what}reaches {theme.number(row.mean)}: {row.drop:.4f} of it was luck (selection bias)."
 
 
 def _progress(study: StudyRecord) -> str:
@@ -278,4 +292,4 @@ def final(study: StudyRecord, refit: Refit) -> str:
     score = f"{theme.metric_name(study.metric)} {theme.number(value)} on the test {study.dataset.noun}"
     if refit.look == 1:
         return f"{what}: {score}. This is the final number."
-    return f"{what}: {score}, but this was look {refit.look} at them: choosing by it makes it too good to be true."
+    return f"{what}: {score}, but it was look {refit.look} at them: whoever chooses by it will find it optimistic."

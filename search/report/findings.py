@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from search.records.study import StudyRecord, TrialRecord
-from search.report import picks, theme
+from search.report import effects, parameters, picks, theme
 from search.report.confirmed import sentences
-from search.report.figures.importance import direction, from_best_to_worst
 from search.sampling.importance import importances
+
+FEWEST = 20
+"""Complete trials below which a search has learnt nothing that another seed would not turn round."""
 
 
 def findings(study: StudyRecord) -> list[str]:
-    """Return sentences: what fresh seeds say, what mattered most, what the best trials share, what size bought."""
+    """Return sentences: what fresh seeds say, what mattered most, what the best trials share, what size bought.
+
+    Of fewer than ``FEWEST`` complete trials only what fresh seeds say.
+    """
     done, fresh = list(study.ranking), sentences(study)
-    if len(done) < 4:
-        return [*fresh, "Too few complete trials to say more than which one was best."] if done else fresh
+    if len(done) < FEWEST:
+        return fresh
     return fresh + [line for line in (_mattered(study), _shared(done), _smallest(study, done)) if line]
 
 
 def _mattered(study: StudyRecord) -> str:
-    done = from_best_to_worst(study)
-    judged = picks.with_values(study, 1000)
+    done, judged = effects.comparable(study), picks.with_values(study, 1000)
     shares = importances(judged, maximize=study.maximize)
-    top = [(name, share) for name, share in shares.items() if share >= 0.05][:3]
+    likely = effects.intervals(judged, maximize=study.maximize)
+    top = [name for name, share in shares.items() if share >= 0.05 and likely.get(name, (0.0, 0.0))[0] >= 0.02][:3]
     if not top:
         return "No single decision stands out: the differences between trials are spread over many."
     parts = []
-    for name, share in top:
-        note = direction(name, done, study)
-        parts.append(f"{name} ({share:.0%}{', ' + note if note else ''})")
-    return f"Most of the difference between trials came from {_listed(parts)}, judged from {len(judged)} trials."
+    for name in top:
+        low, high = likely[name]
+        note = effects.effect(name, done, maximize=study.maximize)
+        text = f"{shares[name]:.0%}, 90 % interval {low:.0%} to {high:.0%}" + (f"; {note}" if note else "")
+        parts.append(f"{parameters.label(name)} ({text})")
+    return f"Most of the difference between trials came from {theme.listed(parts)}, judged from {len(judged)} trials."
 
 
 def _shared(done: list[TrialRecord]) -> str:
@@ -38,10 +45,10 @@ def _shared(done: list[TrialRecord]) -> str:
         return ""
     units = len(states[0])
     frozen = [sum(state == "frozen" for state in found) for found in states]
-    dropped = [sum(state == "dropped" for state in found) for found in states]
+    kept = [sum(state not in ("dropped", "skipped") for state in found) for found in states]
     return (
-        f"The best {len(states)} of {len(done)} complete trials froze {_span(frozen)} of {units} units "
-        f"and dropped {_span(dropped)}."
+        f"The best {len(states)} of {len(done)} complete trials kept {_span(kept)} of {units} units and froze "
+        f"{_span(frozen)} of them."
     )
 
 
@@ -57,9 +64,8 @@ def _smallest(study: StudyRecord, done: list[TrialRecord]) -> str:
     smallest = min(enough, key=lambda trial: trial.size.parameters if trial.size else 0, default=None)
     if smallest is None or smallest.size is None or smallest is baseline:
         return ""
-    how = "better than" if study.is_better(smallest.value or 0.0, baseline.value) else "as good as"
     return (
-        f"Trial {smallest.number} is {how} the plain recipe with {theme.count(smallest.size.parameters)} "
+        f"Trial {smallest.number} scores no worse than the plain recipe with {theme.count(smallest.size.parameters)} "
         f"parameters instead of {theme.count(baseline.size.parameters)} "
         f"({theme.metric_name(study.metric)} {theme.number(smallest.value)})."
     )
@@ -68,7 +74,3 @@ def _smallest(study: StudyRecord, done: list[TrialRecord]) -> str:
 def _span(values: list[int]) -> str:
     low, high = min(values), max(values)
     return str(low) if low == high else f"{low} to {high}"
-
-
-def _listed(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]

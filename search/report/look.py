@@ -21,6 +21,16 @@ a:focus-visible, button:focus-visible, select:focus-visible, input:focus-visible
 .skip { position: absolute; left: -999px; } .skip:focus { left: 8px; top: 8px; background: var(--back); padding: 8px; }
 .winner { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--good); border-radius: 8px;
   padding: 14px 18px; margin: 16px 0; overflow-wrap: anywhere; }
+.headline { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--good); border-radius: 8px;
+  padding: 14px 18px; margin: 16px 0; overflow-wrap: anywhere; }
+.gain { display: flex; flex-wrap: wrap; gap: 4px 16px; align-items: center; margin: 0; }
+.gain b { font-size: 2.1rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
+.badge { border: 2px solid var(--soft); color: var(--soft); border-radius: 999px; padding: 1px 12px; font-weight: 600; }
+.badge.confirmed, .badge.proven { border-color: var(--good); color: var(--good); }
+.strip { display: flex; gap: 2px; height: 22px; margin: 12px 0 2px; max-width: 720px; }
+.strip i { flex: 1 1 0; min-width: 2px; border-radius: 2px; background: var(--soft); }
+UNITS
+.name { color: var(--soft); font-size: .85rem; }
 .winner strong { font-size: 1.05rem; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 16px 0; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; }
@@ -49,9 +59,12 @@ footer { color: var(--soft); font-size: .85rem; padding: 32px 0; }
   .js-plotly-plot .textpoint text, .js-plotly-plot .bars .bartext-outside { fill: var(--ink) !important; }
 @media (max-width: 600px) { .page { padding: 0 12px 20px; } h1 { font-size: 1.35rem; } td.words { min-width: 520px; }
   .tile b { font-size: 1.1rem; } }
-@media print { :root { color-scheme: light; --ink:#000; --soft:#333; --line:#bbb; --back:#fff; --card:#fff; --accent:#000; }
+@media print { .strip i { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  :root { color-scheme: light; --ink:#000; --soft:#333; --line:#bbb; --back:#fff; --card:#fff; --accent:#000; }
   body { font-size: 11px; } .page { max-width: none; } .plot, figure, table, pre, section.one { break-inside: avoid; }
   h2, h3 { break-after: avoid; } .view, .contents, .skip, .modebar { display: none; } .scroll { overflow: visible; }
   td, td.words { white-space: normal; min-width: 0; } }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
-""".replace("FONT", theme.FONT)
+""".replace("FONT", theme.FONT).replace(
+    "UNITS", "\n".join(f".strip i.{state} {{ background: {colour}; }}" for state, colour in theme.UNITS.items())
+)

@@ -16,7 +16,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from search.artifacts import write_whole
+from search import partial_files
 from search.errors import UserError
 from search.records.study import StudyRecord
 from search.report import confirmed, front, look, tables, theme
@@ -24,6 +24,7 @@ from search.report._script import SCRIPT
 from search.report.figures import figures, studies_figures
 from search.report.figures._base import Drawing
 from search.report.findings import findings
+from search.report.headline import Headline, headline, sentence
 
 _ROWS = 200
 """Rows of the ranking that a page has; the rest is one command away."""
@@ -44,7 +45,7 @@ def put(text: str, path: Path) -> Path:
     """Write a page to ``path`` and return it; raises as ``write``."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text.encode(), 0o644)
+        partial_files.write(path, text.encode())
     except OSError as error:
         raise UserError(f"cannot write the report to {path}: {error.strerror}; name another file with -o") from error
     return path
@@ -190,13 +191,28 @@ def _warning(study: StudyRecord) -> str:
 
 
 def _winner(study: StudyRecord) -> str:
-    best = study.best
-    if best is None:
-        return "<section class='winner'><p>No trial is complete yet.</p></section>"
-    name = "the plain recipe itself" if best.is_baseline else f"trial {best.number}"
+    found = headline(study)
+    if found is None:
+        return f"<section class='headline'><p>{escape(sentence(study))}</p></section>"
+    badge = f"<span class='badge {found.proof.name.lower()}'>{escape(found.badge)}</span>" if found.badge else ""
+    lines = "".join(f"<p>{escape(line)}</p>" for line in (found.size, found.reason) if line)
     return (
-        f"<section class='winner' aria-label='Winner'><p class='soft'>Winner: {name}</p>"
-        f"<p><strong>{escape(best.words)}</strong></p><p>{escape(tables.gain_words(study))}</p></section>"
+        f"<section class='headline' aria-label='Result'><p class='gain'><b>{escape(found.gain or found.values)}</b>"
+        f"{badge}</p>{f'<p>{escape(found.values)}</p>' if found.gain else ''}{lines}{_strip(found)}"
+        f"<p class='name'><b>{escape(found.name)}</b>: {escape(found.words)}</p></section>"
+    )
+
+
+def _strip(found: Headline) -> str:
+    if not found.strip:
+        return ""
+    cells = "".join(
+        f"<i class='{escape(state)}' title='{escape(f'{unit}: {state}', quote=True)}'></i>"
+        for unit, state in found.strip
+    )
+    return (
+        f"<div class='strip' role='img' aria-label='{escape(found.strip_words, quote=True)}'>{cells}</div>"
+        f"<p class='name'>{escape(found.strip_words)}</p>"
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from search.records.objectives import QUANTISED
 from search.records.study import StudyRecord, TrialRecord, TrialState
-from search.report import front, picks, theme
+from search.report import front, parameters, picks, theme
+from search.report.headline import headline
 
 
 class Line(NamedTuple):
@@ -32,20 +32,6 @@ STUDIES = ("study", "data set", "backbone", "metric", "best", "plain recipe", "g
 def columns(study: StudyRecord) -> tuple[str, ...]:
     """Return the headings of a ranking."""
     return ("rank", "trial", "state", theme.metric_name(study.metric), "parameters", "FLOPs", "time", "candidate")
-
-
-class Gain(NamedTuple):
-    """What the search gained over the plain recipe.
-
-    Attributes:
-        difference: positive when the winner is better; ``margin`` half its 95 % interval, None where the metric
-            is no share of validation images.
-    """
-
-    best: TrialRecord
-    baseline: TrialRecord
-    difference: float
-    margin: float | None
 
 
 def ranking(study: StudyRecord, most: int | None = None, begin: int = 0) -> list[Line]:
@@ -85,52 +71,12 @@ def line(trial: TrialRecord, rank: str = "") -> Line:
     )
 
 
-def gain(study: StudyRecord) -> Gain | None:
-    """Return the winner's lead over the plain recipe; None while one of them is missing.
-
-    The margin treats each validation sample as an independent draw (normal approximation of two proportions);
-    it says how far the validation set's size alone could move the difference.
-    """
-    best, baseline = study.best, study.baseline
-    if best is None or baseline is None or best.value is None or baseline.value is None:
-        return None
-    difference = best.value - baseline.value if study.maximize else baseline.value - best.value
-    count = study.dataset.samples().get("val", 0)
-    margin = None
-    if study.metric in ("accuracy", "balanced_accuracy") and count:
-        variance = sum(max(value * (1 - value), 1 / (4 * count)) / count for value in (best.value, baseline.value))
-        margin = 1.96 * math.sqrt(variance)
-    return Gain(best, baseline, difference, margin)
-
-
 def subtitle(study: StudyRecord) -> str:
     """Return in one line what was searched on what."""
     samples = ", ".join(f"{count} {split}" for split, count in study.dataset.samples().items())
     return (
         f"{study.task} · {study.backbone} ({study.weights}) · {study.dataset.name}: "
         f"{len(study.dataset.classes)} {study.dataset.outputs}, {samples} {study.dataset.noun}"
-    )
-
-
-def gain_words(study: StudyRecord) -> str:
-    """Return the gain in one sentence."""
-    found = gain(study)
-    metric = theme.metric_name(study.metric)
-    if found is None and study.best is None and any(trial.broken for trial in study.trials):
-        return "No complete trial keeps the constraints yet."
-    if found is None:
-        return "The plain recipe has no result yet, so there is no gain to speak of."
-    if found.best is found.baseline:
-        return f"No candidate beat the plain recipe ({metric} {theme.number(found.baseline.value)})."
-    margin = f" ± {found.margin:.4f}" if found.margin is not None else ""
-    certainty = ""
-    if found.margin is not None:
-        count = study.dataset.samples().get("val", 0)
-        inside = "within" if found.difference <= found.margin else "beyond"
-        certainty = f"; {inside} what {count} validation {study.dataset.noun} can tell apart (95 %)"
-    return (
-        f"{metric} {theme.number(found.best.value)} against {theme.number(found.baseline.value)} of the plain recipe: "
-        f"{theme.signed(found.difference)}{margin}{certainty}."
     )
 
 
@@ -147,11 +93,19 @@ def cost(study: StudyRecord) -> str:
     planned = ((study.spec or {}).get("study") or {}).get("training", {}).get("epochs")
     text = f"{theme.duration(spent)} of training in all trials"
     if planned:
-        run = sum(picks.epochs_run(trial) for trial in study.trials)
-        possible = planned * sum(trial.state.is_finished for trial in study.trials)
-        if possible > run:
-            text += f"; {possible - run} of {possible} epochs were saved by ending weak trials early"
+        ended = [trial for trial in study.trials if trial.state is TrialState.PRUNED]
+        saved = sum(max(budget(trial, planned) - picks.epochs_run(trial), 0) for trial in ended)
+        done = (TrialState.COMPLETE, TrialState.PRUNED)
+        possible = sum(budget(trial, planned) for trial in study.trials if trial.state in done)
+        if saved:
+            text += f"; {saved} of {possible} epochs were saved by ending weak trials early"
     return text
+
+
+def budget(trial: TrialRecord, planned: int) -> int:
+    """Return how many epochs the trial was to run: its own share of those ``planned`` where epochs are searched."""
+    share = next((value for name, value in trial.params.items() if name.partition("@")[0] == "epochs.share"), 1.0)
+    return max(round(planned * float(share)), 1)
 
 
 def failures(study: StudyRecord) -> list[tuple[str, str, str]]:
@@ -187,6 +141,7 @@ def warnings(study: StudyRecord) -> list[str]:
     if study.dataset.skipped:
         what = "images or annotations" if study.dataset.inputs == "images" else study.dataset.noun
         notes.append(f"Left out because they are broken: {len(study.dataset.skipped)} {what}.")
+    notes += [found.words(study.dataset.noun) for found in study.dataset.overlaps]
     return notes
 
 
@@ -196,8 +151,7 @@ def studies(records: Sequence[StudyRecord]) -> list[tuple[str, ...]]:
 
 
 def _study(study: StudyRecord) -> tuple[str, ...]:
-    best, baseline, lead = study.best, study.baseline, gain(study)
-    margin = f" ± {lead.margin:.4f}" if lead is not None and lead.margin is not None else ""
+    best, baseline, found = study.best, study.baseline, headline(study)
     return (
         study.name,
         study.dataset.name,
@@ -205,7 +159,7 @@ def _study(study: StudyRecord) -> tuple[str, ...]:
         theme.metric_name(study.metric),
         theme.number(best.value if best else None),
         theme.number(baseline.value if baseline else None),
-        theme.signed(lead.difference) + margin if lead is not None else "–",
+        ", ".join(part for part in (found.gain, found.badge) if part) or "–" if found is not None else "–",
         f"{len(study.trials)} of {study.target}",
         theme.duration(sum(trial.seconds for trial in study.trials)),
     )
@@ -223,9 +177,9 @@ def differences(trials: Sequence[TrialRecord]) -> list[Difference]:
     names = sorted({name for trial in trials for name in trial.params})
     found = []
     for name in names:
-        cells = tuple(_cell(trial.params[name]) if name in trial.params else "–" for trial in trials)
+        cells = tuple(parameters.value(trial.params[name]) if name in trial.params else "–" for trial in trials)
         if len(set(cells)) > 1:
-            found.append(Difference(name, cells))
+            found.append(Difference(parameters.label(name), cells))
     return found + results(trials)
 
 
@@ -263,16 +217,13 @@ def difference_words(first: TrialRecord, second: TrialRecord) -> str:
         before, after = first.params.get(name), second.params.get(name)
         if before == after:
             continue
+        label = parameters.label(name)
         if name not in second.params:
-            changes.append(f"no {name} ({_cell(before)})")
+            changes.append(f"no {label} ({parameters.value(before)})")
         elif name not in first.params:
-            changes.append(f"{name} {_cell(after)}")
+            changes.append(f"{label} {parameters.value(after)}")
         else:
-            changes.append(f"{name} {_cell(after)} instead of {_cell(before)}")
+            changes.append(f"{label} {parameters.value(after)} instead of {parameters.value(before)}")
     if not changes:
         return f"Trial {second.number} has the same parameters as trial {first.number}."
     return f"Trial {second.number} against trial {first.number}: {', '.join(changes)}."
-
-
-def _cell(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,7 +1,8 @@
 """Colours, fonts and number formats of all figures.
 
-The qualitative colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which people with any
-common colour blindness tell apart; the scale for numbers is Cividis, made for the same purpose.
+Green is the winner and orange the plain recipe, in every figure; nothing else has these two colours, but for classes
+drawn over photographs. The qualitative colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which
+people with any common colour blindness tell apart; the scale for numbers is Cividis, made for the same purpose.
 """
 
 from __future__ import annotations
@@ -25,17 +26,18 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
     "#8a8f98",
 )
 SCALE = "Cividis"
-STATES = {"complete": BLUE, "pruned": GREY, "failed": RED, "running": GREEN, "waiting": YELLOW}
+STATES = {"complete": BLUE, "pruned": GREY, "failed": RED, "running": PURPLE, "waiting": YELLOW}
 UNITS = {
     "frozen": SKY,
-    "trained": ORANGE,
+    "trained": BLUE,
     "edited": PURPLE,
-    "adapted": GREEN,
-    "skipped": YELLOW,
-    "dropped": "#d9dce1",
+    "adapted": YELLOW,
+    "skipped": GREY,
+    "dropped": "rgba(125,133,144,0.25)",
 }
-SERIES = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY)
-DASHES = ("solid", "dash", "dot", "dashdot")
+SERIES = (BLUE, RED, PURPLE, SKY, YELLOW, GREY)
+_CLASSES = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY)
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MOST_POINTS = 1200
 """Points of one trace: more only cover each other."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -78,7 +80,7 @@ def sentence(text: str) -> go.Figure:
 
 
 def series(place: int) -> dict[str, str]:
-    """Return colour and dash of the ``place``-th line: after eight colours the dash changes too."""
+    """Return colour and dash of the ``place``-th line: after six colours the dash changes too."""
     return {"color": SERIES[place % len(SERIES)], "dash": DASHES[place // len(SERIES) % len(DASHES)]}
 
 
@@ -127,7 +129,52 @@ def metric_name(metric: str) -> str:
     return _WRITTEN.get(metric) or metric.replace("_", " ")
 
 
-def number(value: float | None, digits: int = 4) -> str:
+SHARES = frozenset(
+    {
+        *(
+            "accuracy",
+            "balanced_accuracy",
+            "subset_accuracy",
+            "pixel_accuracy",
+            "mean_accuracy",
+            "macro_f1",
+            "micro_f1",
+        ),
+        *("entity_f1", "entity_precision", "entity_recall", "map", "map_50", "map_75", "mar_100", "miou", "dice"),
+    }
+)
+"""Metrics between 0 and 1 of which people tell differences in points, hundredths."""
+DIGITS = 4
+"""Behind the point of a metric's value, wherever one is shown."""
+
+
+def change(difference: float, metric: str) -> str:
+    """Return the difference of two values with its sign: ``+1.4 points``, or ``-0.0800`` of metrics without points."""
+    sign = "+" if difference > 0 else "\u2212" if difference < 0 else "\u00b1"
+    return f"{sign}{size_of_change(abs(difference), metric)}"
+
+
+def size_of_change(size: float, metric: str) -> str:
+    """Return how large a difference of two values is: ``1.4 points``, or ``0.0800`` of metrics without points."""
+    if metric not in SHARES:
+        return number(size)
+    points = 100 * size
+    digits = 1 if points >= 0.095 or not points else 2
+    return f"{points:.{digits}f} points"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return ``1 seed``, ``3 seeds``."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def listed(parts: Sequence[str], noun: str = "") -> str:
+    """Return ``a``, ``a and b``, ``a, b and c``, behind ``noun`` in singular or plural."""
+    text = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
+    return f"{noun}{'s' * (len(parts) != 1)} {text}" if noun else text
+
+
+def number(value: float | None, digits: int = DIGITS) -> str:
     """Return a metric's value: ``0.9721``; a dash for none."""
     if value is None or not math.isfinite(value):
         return "–"
@@ -166,6 +213,12 @@ def wrapped(text: str, width: int = 60) -> str:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return "<br>".join(line.replace("&", "&amp;").replace("<", "&lt;") for line in lines)
+
+
+def log_ticks(values: Sequence[float]) -> str | int:
+    """Return Plotly's ``dtick`` of a log axis: at 1, 2 and 5 of each decade, of many decades at 1 alone."""
+    decades = math.log10(max(values) / min(values)) if min(values) > 0 else 9.0
+    return "D2" if decades < 3 else 1
 
 
 def thinned(values: Sequence[int], most: int) -> list[int]:
@@ -212,8 +265,8 @@ def thinned_items(values: Sequence[T], most: int) -> list[T]:
 
 def class_colour(place: int) -> str:
     """Return the colour of a class as ``#rrggbb``: eight that all tell apart, then darker and lighter ones."""
-    base = rgb(SERIES[place % len(SERIES)])
-    turn = place // len(SERIES) % 3
+    base = rgb(_CLASSES[place % len(_CLASSES)])
+    turn = place // len(_CLASSES) % 3
     towards, amount = ((0, 0.0), (0, 0.45), (255, 0.5))[turn]
     red, green, blue = (round(value + (towards - value) * amount) for value in base)
     return f"#{red:02x}{green:02x}{blue:02x}"

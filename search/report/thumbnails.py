@@ -11,15 +11,14 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
+from search.data.decoding import read_small
 from search.records.study import StudyRecord
 
 PIXELS = 128
 _PLACES = ("path", "root", "images", "masks", "val", "test", "val_root", "test_root")
 """Options of ``data`` that name a file or a folder."""
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""Formats that Pillow decodes itself; EPS would be run by Ghostscript."""
 
 
 def roots_of(study: StudyRecord) -> tuple[Path, ...]:
@@ -59,13 +58,9 @@ def thumbnail(path: str, roots: Sequence[Path], pixels: int = PIXELS) -> Image.I
     if not _is_below(path, roots):
         return None
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            image.draft("RGB", (2 * pixels, 2 * pixels))
-            small = ImageOps.exif_transpose(image).convert("RGB")
-            small.thumbnail((pixels, pixels))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return read_small(Path(path), pixels)
+    except (OSError, ValueError):
         return None
-    return small
 
 
 def data_uri(image: Image.Image) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from search.data.assembly import Listed, OnError, readable
+from search.data.files import Walk
 from search.data.images import EXTENSIONS, FileImage
 from search.data.loader import Loader
 from search.data.sample import Dataset, Sample, Split
@@ -60,6 +61,7 @@ def adapted(runtime: StudyRuntime, plan: TrainingPlan, candidate: Candidate, net
     if balance != "off":
         labels = torch.tensor([sample.target for sample in runtime.dataset.of(Split.TRAIN)])
         weights = class_weights(labels, classes)
+        plan = replace(plan, start=plan.start.weighing(weights) if plan.start else None)
         if balance == "sampling":
             _feed(plan).weights = weights[labels]
         else:
@@ -111,8 +113,7 @@ def unlabelled(spec: StudySpec) -> Unlabelled:
 def _unlabelled(folder: Path, on_error: OnError) -> Unlabelled:
     if not folder.is_dir():
         raise DataError(f"data.unlabelled: there is no folder {folder}; it is relative to the study file")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
-    images = [FileImage(path) for path in paths if not path.name.startswith(".")]
+    images = [FileImage(path) for path in Walk().files(folder, EXTENSIONS)]
     if not images:
         raise DataError(f"data.unlabelled: there is no image in {folder}; expected files such as .jpg or .png")
     listed, digests, _ = readable("data.unlabelled", [Listed(image, None) for image in images], on_error)

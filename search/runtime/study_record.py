@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from search.data.image_statistics import image_statistics
+from search.data.overlap import overlaps
 from search.data.sample import Dataset, Split
 from search.records.study import DatasetRecord, Json, StudyRecord, UnitRecord
 from search.runtime.study_runtime import StudyRuntime
@@ -75,4 +76,4 @@ def dataset_record(dataset: Dataset, task: Task) -> DatasetRecord:
     whole = {split.value: sizes[split] for split in Split if sizes[split]}
     seen = image_statistics(dataset.of(Split.TRAIN)) if task.reads == "images" else {}
     known = (dataset.name, dataset.classes, table, dataset.fingerprint, dataset.skipped)
-    return DatasetRecord(*known, whole, task.reads, task.outputs, seen, task.noun)
+    return DatasetRecord(*known, whole, task.reads, task.outputs, seen, task.noun, overlaps(dataset.samples))

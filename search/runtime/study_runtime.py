@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LRScheduler
 
 from search.data import augment, cache
 from search.data.assembly import cache_folder
@@ -28,22 +27,26 @@ from search.runtime.versions import versions
 from search.spec.study_spec import StudySpec, plain
 from search.tasks import tasks
 from search.tasks._base import Task
-from search.training import features, memory_budget
+from search.tasks._linear_probe import Solved
+from search.training import memory_budget
 from search.training.checkpoint import Checkpoint, Rolling
-from search.training.epoch import Penalties, Step
+from search.training.epoch import Step
 from search.training.feature_store import FeatureStore
 from search.training.fit import Outcome, TrainingPlan
+from search.training.frozen_units import FrozenUnits
+from search.training.head_start import HeadStart, in_order
 from search.training.memory import MicroBatches
-from search.training.optimizers import optimize
+from search.training.optimizers import optimizing, penalising
 from search.training.precision import Precision, choose, device_of
 from spaces import backbones
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
 from spaces.decisions._base import AS_STUDY
+from spaces.decisions.head import attachment
+from spaces.decisions.head_start import PROBE, is_linear_probe
 from spaces.decisions.mixing import Mixing
 from spaces.decisions.optimizer import Optimizer
-from spaces.decisions.penalty import Penalty
-from spaces.heads import Features, HeadChoice
+from spaces.heads import Features, HeadChoice, last_layer
 from spaces.networks import build as building
 from spaces.networks.space import Space
 
@@ -68,6 +71,7 @@ class StudyRuntime:
         store: outputs of frozen prefixes; None computes them anew.
         progress: told how far the decoding of a split is, ``(what, done, total)``.
         decoded: images of every split and input size that has been asked for; kept for all trials.
+        solved: last layers of heads by what they were solved on; likewise.
     """
 
     spec: StudySpec
@@ -80,6 +84,7 @@ class StudyRuntime:
     store: FeatureStore | None = None
     progress: Callable[[str, int, int], None] = lambda *_: None
     decoded: dict[tuple[Split, tuple[int, int]], Any] = field(default_factory=dict, repr=False)
+    solved: dict[tuple[str, str], Solved] = field(default_factory=dict, repr=False)
 
     def of(self, candidate: Candidate) -> StudyRuntime:
         """Return the runtime of the candidate's backbone: this one, where the study has no other."""
@@ -100,15 +105,38 @@ class StudyRuntime:
 
     def epochs(self, candidate: Candidate) -> int:
         """Return how many epochs ``candidate`` is trained for, if nothing ends it early."""
+        if self.is_linear_probe(candidate):
+            return 1
         share: float = self.space.values(candidate)["epochs"]
         return max(round(share * self.spec.training.epochs), 1)
+
+    def is_linear_probe(self, candidate: Candidate) -> bool:
+        """Return whether solving the last layer is all the training that ``candidate`` has."""
+        values, chain = self.space.values(candidate), self.space.apply(candidate)
+        if not is_linear_probe(values, chain):
+            return False
+        with torch.device("meta"):
+            head = self._head(len(self.dataset.classes), values, attachment(chain), values["head"])
+        return last_layer(head) is not None
+
+    def optimizer(self, candidate: Candidate) -> Optimizer:
+        """Return how the candidate's parameters move: not at all where the last layer is solved and no other learns."""
+        recipe: Optimizer = self.space.values(candidate)["optimizer"]
+        return replace(recipe, lr_head=0.0) if self.is_linear_probe(candidate) else recipe
 
     def batches(self, split: Split, seed: int = 0, candidate: Candidate | None = None) -> Loader:
         """Return the batches of a split: shuffled and augmented for training, as they are otherwise.
 
         Size, batch size, augmentation and mixing are those of ``candidate``, else those of the study file.
         """
-        recipe = self._recipe(candidate)
+        return self._batches(split, seed, candidate, self._recipe(candidate))
+
+    def _in_order(self, candidate: Candidate) -> Loader:
+        """Return the training samples as validation would show them, in order."""
+        size = self._recipe(candidate).batch_size * _EVALUATION_FACTOR
+        return in_order(self._batches(Split.TRAIN, 0, candidate, _Recipe(size, augment.Augmentation(), None)))
+
+    def _batches(self, split: Split, seed: int, candidate: Candidate | None, recipe: _Recipe) -> Loader:
         return self.task.batches(
             Request(
                 dataset=self.dataset,
@@ -169,7 +197,13 @@ class StudyRuntime:
         What ``network`` gets is then the output of its prefix, for a fixed set of views shared by all trials.
         """
         spec, values = self.spec, self.space.values(candidate)
-        train, val = self.batches(Split.TRAIN, seed, candidate), self.batches(Split.VAL, candidate=candidate)
+        solved = self.is_linear_probe(candidate)
+        train = self._in_order(candidate) if solved else self.batches(Split.TRAIN, seed, candidate)
+        val = self.batches(Split.VAL, candidate=candidate)
+        known = (self.dataset.fingerprint, self.pretrained.preprocessing.interpolation)
+        units = FrozenUnits(known, self.store, self.precision)
+        probes = values.get("head_start") == PROBE
+        start = HeadStart(self._in_order(candidate), units, self.task.solve, self.solved) if probes else None
         plan = TrainingPlan(
             task=self.task,
             classes=self.dataset.classes,
@@ -180,10 +214,12 @@ class StudyRuntime:
             maximize=spec.maximize,
             seed=seed,
             precision=replace(self.precision, scaler=choose(self.precision.device, spec.training.precision).scaler),
-            optimize=partial(_optimize, values["optimizer"], values["penalty"]),
+            optimize=optimizing(self.optimizer(candidate), values["penalty"]),
             steps_per_epoch=len(train),
-            penalties=partial(_penalties, values["penalty"]),
-            label_smoothing=values["label_smoothing"],
+            penalties=penalising(values["penalty"]),
+            label_smoothing=0.0 if solved else values["label_smoothing"],
+            start=start,
+            is_solved=solved,
             on_epoch=on_epoch,
             leave=leave,
             folder=folder,
@@ -192,41 +228,23 @@ class StudyRuntime:
         )
         if network is None or not network.prefix_units:
             return plan
-        return self._behind_prefix(plan, network, train, val)
+        return units.plan(plan, network, train, val, self._viewed(train, solved=solved))
 
-    def _behind_prefix(self, plan: TrainingPlan, network: building.Network, train: Loader, val: Loader) -> TrainingPlan:
-        options = self.spec.training
-        prefix = features.Prefix(network, self.precision)
-        why = "mixed images are new in every step" if train.is_mixed else ""
-        why = why or ("switched off" if options.prefix_cache == "off" else "")
-        if not why and train.variation != "None":
-            count = options.views_for(self.spec.search.trials) if train.is_random else 1
+    def _viewed(self, train: Loader, *, solved: bool) -> str:
+        """Give ``train`` its fixed views; return why what frozen units make of them is not kept, where it is not."""
+        off = "switched off" if self.spec.training.prefix_cache == "off" else ""
+        why = "mixed images are new in every step" if train.is_mixed else off
+        if not why and train.variation != "None" and not solved:
+            count = self.spec.training.views_for(self.spec.search.trials) if train.is_random else 1
             train.views = Views(count, self.spec.search.seed)
-        device = self.precision.device.type
-        behind = []
-        for split, batches in ((Split.TRAIN, train), (Split.VAL, val)):
-            facts = [self.dataset.fingerprint, split, device, str(self.precision.dtype)]
-            facts.append(self.pretrained.preprocessing.interpolation)
-            account = features.Account(len(prefix), batches.views.count if batches.views else 1, why=why)
-            account.source = "recomputed" if why else "cached"
-            behind.append(
-                features.FrozenLoader(batches=batches, prefix=prefix, facts=facts, store=self.store, account=account)
-            )
-        accounts = [batches.account for batches in behind]
-        return replace(
-            plan,
-            train=behind[0],
-            val=behind[1],
-            forward=lambda module, inputs: _network(module).suffix(inputs),
-            facts=lambda: features.merged(accounts),
-        )
+        return why
 
     def measure(self, candidate: Candidate, steps: int = 3) -> float:
         """Return the seconds of one training epoch of ``candidate``, estimated from the median of a few steps."""
         network = self.build(candidate, 0)
         plan = self.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None)
-        optimizer, schedule = plan.optimize(network, plan.steps_per_epoch)
-        step = Step(network, plan.loss, plan.penalties(network), optimizer, schedule, plan.precision, MicroBatches())
+        moving = plan.optimize(network, plan.steps_per_epoch)
+        step = Step(network, plan.loss, plan.penalties(network), *moving, plan.precision, MicroBatches())
         network.train()
         seconds = []
         for images, targets in islice(itertools.cycle(plan.train.epoch(1)), steps + 1):
@@ -260,22 +278,6 @@ class StudyRuntime:
             **found,
         }
         return Checkpoint(network.original_state(), facts)
-
-
-def _optimize(
-    recipe: Optimizer, penalty: Penalty, network: nn.Module, steps: int
-) -> tuple[torch.optim.Optimizer, LRScheduler]:
-    return optimize(_network(network), recipe, penalty, steps)
-
-
-def _penalties(penalty: Penalty, network: nn.Module) -> Penalties:
-    return building.penalties(_network(network), penalty)
-
-
-def _network(module: nn.Module) -> building.Network:
-    if not isinstance(module, building.Network):
-        raise TypeError(f"expected a Network, got {type(module).__name__}")
-    return module
 
 
 def open_runtime(spec: StudySpec, device: str = "auto", dataset: Dataset | None = None) -> StudyRuntime:

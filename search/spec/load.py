@@ -49,7 +49,7 @@ def parse_spec(text: str, *, source: str = "study file", base: Path | None = Non
     except yaml_lines.NotYamlError as error:
         raise SpecError(f"{source}:{error.line}: not valid YAML: {error}") from error
     if not isinstance(raw, dict):
-        raise SpecError(f"{source}: expected a mapping with the keys name, data, backbone ..., got {raw!r}")
+        raise SpecError(f"{source}: expected a mapping with the keys name, data, backbone ..., got {raw!r:.60}")
     faults = [(line, f"{key}: the key is given twice") for key, line in lines.doubled]
     try:
         spec = from_data(raw, text=text, base=base)

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from search.data import yaml_documents
+
 _BOOL = "tag:yaml.org,2002:bool"
 _UNQUOTED = re.compile(r":\s*(>=?\s*[0-9.][^#,}]*)")
 """To YAML, ``accuracy: > 0.8`` begins a folded text."""
@@ -32,10 +34,10 @@ def load(text: str) -> tuple[Any, Lines]:
         NotYamlError: it does not parse.
     """
     try:
-        node = yaml.compose(text, _Loader)
-        return yaml.load(text, _Loader), Lines(node)  # noqa: S506  # _Loader is a SafeLoader
+        data, node = yaml_documents.parse(text, _Loader)
     except yaml.YAMLError as error:
         raise NotYamlError(error, text) from error
+    return data, Lines(node)
 
 
 class _Loader(yaml.SafeLoader):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -19,6 +21,8 @@ from search.data.sample import Dataset, Sample, Split
 from search.data.targets import Targets
 from search.errors import UserError
 from search.records.study import Evaluation, Json
+from search.tasks import _bootstrap
+from search.tasks._linear_probe import Solved
 from search.tasks._prediction import Difference, InputInfo, Prediction, PredictOptions, ScoredLabel
 from spaces.backbones._base import Backbone, Preprocessing, Pretrained
 from spaces.heads import Features, HeadChoice
@@ -41,6 +45,28 @@ class Evaluator(ABC):
     @abstractmethod
     def evaluation(self) -> Evaluation:
         """Return results per class or number, and samples worth looking at."""
+
+    @property
+    def samples(self) -> int:
+        """How many validation samples were taken, where ``resampled`` knows how to count them anew; 0 by default."""
+        return 0
+
+    def resampled(self, metric: str, weights: Tensor) -> Tensor:
+        """Return ``metric`` ``(R,)`` as ``compute`` would, had sample n come ``weights[r, n]`` times.
+
+        Args:
+            weights: ``(R, samples)`` float64 on the CPU, whole numbers.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not resample")
+
+    def judged(self, metric: str) -> Evaluation:
+        """Return ``evaluation`` with bootstrap replicates of ``metric``, the study's objective, where there are any."""
+        if self.samples < 2:
+            return self.evaluation()
+        found = torch.cat([self.resampled(metric, rows) for rows in _bootstrap.weights(self.samples)])
+        known = [float(f"{value:.6g}") for value in found.tolist()]
+        usable = known if all(map(math.isfinite, known)) else []
+        return replace(self.evaluation(), resampled=tuple(usable))
 
 
 class Task(ABC):
@@ -161,6 +187,19 @@ class Task(ABC):
 
         Class indices ``(N,)`` are class probabilities ``(N, classes)`` after mixup.
         """
+
+    def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
+        """Return the best weights of the head's last linear layer for ``features`` ``(N, D)`` in front of it.
+
+        None, as by default, where it is not one layer that can be solved. A task whose heads are to start so is named
+        by the decision ``head_start``.
+
+        Args:
+            targets: those of the N samples, as ``targets`` gives them.
+            outputs: of the layer.
+            weights: what a sample of each class counts ``(classes,)``; None: all the same.
+        """
+        return None
 
     @abstractmethod
     def evaluator(self, classes: tuple[str, ...], device: Any) -> Evaluator:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from search.data.masks import Masks, void_of
 from search.records.study import ClassResult, Evaluation, Measured, Picture
 from search.tasks._base import Evaluator
+from search.tasks._bootstrap import mean_of
 
 PICTURES = 12
 _SIDE = 256
@@ -32,6 +33,8 @@ class PixelMeter(Evaluator):
         self._confusion = torch.zeros(count * count + 1, dtype=torch.float64, device=device)
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
         self._seen = 0
+        # By image: pixels of every class that are right, true and predicted; the sum of losses.
+        self._areas: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self._worst = torch.empty(0, device=device)
         self._places = torch.empty(0, dtype=torch.int64, device=device)
         self._ious = torch.empty(0, count, device=device)
@@ -44,13 +47,17 @@ class PixelMeter(Evaluator):
         predicted = outputs.argmax(dim=1)
         pairs = (true * count + predicted).masked_fill(void, count * count).reshape(-1)
         self._confusion.scatter_add_(0, pairs, torch.ones_like(pairs, dtype=torch.float64))
-        losses = F.cross_entropy(outputs.float(), true.masked_fill(void, -1), ignore_index=-1, reduction="sum")
-        self._loss += losses.double()
-        self._collect(true, predicted, void)
+        losses = F.cross_entropy(outputs.float(), true.masked_fill(void, -1), ignore_index=-1, reduction="none")
+        losses = losses.flatten(1).sum(dim=1).double()
+        self._loss += losses.sum()
+        areas = _areas(true, predicted, void, count)
+        self._areas.append((*areas, losses))
+        self._collect(true, predicted, void, *areas)
 
-    def _collect(self, true: Tensor, predicted: Tensor, void: Tensor) -> None:
+    def _collect(
+        self, true: Tensor, predicted: Tensor, void: Tensor, hits: Tensor, there: Tensor, said: Tensor
+    ) -> None:
         """Keep the images of the lowest mean IoU so far, without waiting for the device."""
-        hits, there, said = _areas(true, predicted, void, len(self._classes))
         union = there + said - hits
         shown = union > 0
         ious = hits / union.clamp(min=1)
@@ -78,6 +85,26 @@ class PixelMeter(Evaluator):
             "mean_accuracy": _mean(recall[there]),
             "loss": float(self._loss.cpu() / total.clamp(min=1)),
         }
+
+    @property
+    def samples(self) -> int:
+        return self._seen
+
+    def resampled(self, metric: str, weights: Tensor) -> Tensor:
+        parts = (torch.cat(column).double().cpu() for column in zip(*self._areas, strict=True))
+        hits, there, said, losses = (weights @ part for part in parts)
+        total = there.sum(dim=1).clamp(min=1)
+        match metric:
+            case "loss":
+                return losses / total
+            case "pixel_accuracy":
+                return hits.sum(dim=1) / total
+            case "mean_accuracy":
+                return mean_of(hits / there.clamp(min=1), there > 0)
+            case "dice":
+                return mean_of(2 * hits / (there + said).clamp(min=1), there + said > 0)
+        union = there + said - hits
+        return mean_of(hits / union.clamp(min=1), union > 0)
 
     def evaluation(self) -> Evaluation:
         matrix, _ = self._matrix()

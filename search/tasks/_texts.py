@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -27,6 +28,8 @@ SHORTEST = 8
 """Tokens: a pair of texts needs some beside the three that part them."""
 _MANY = 0.05
 """Share of training texts that may be cut without a word."""
+_MANY_UNKNOWN, _ALL_UNKNOWN = 0.3, 0.9
+"""Shares of unknown tokens from which on training is warned of, and refused."""
 TOKENIZER = "tokenizer"
 """Folder in a finished model: the tokenizer's files, and ``config.json``, which describes the backbone."""
 AUGMENTED = {"augmentation": "texts are not augmented"}
@@ -149,7 +152,7 @@ class Texts(Task):
         request.progress(what, 0, len(samples))
         rows, _, cut = self.numbered([sample.input for sample in samples], most)
         request.progress(what, len(samples), len(samples))
-        self._tell(cut, len(samples), most, request.split)
+        self._tell(rows, cut, most, request.split)
         frame = self.frame(request.split, request.size, request.expected)
         return encoded(rows, self._padding, self.targets(samples, frame))
 
@@ -183,9 +186,32 @@ class Texts(Task):
         places = [list(encoding.word_ids) for encoding in found.encodings] if words else []
         return rows, places, cut
 
-    def _tell(self, cut: int, count: int, most: int, split: Split) -> None:
-        if split is Split.TRAIN and cut > _MANY * count and most == self.chosen.max_length:
+    def _tell(self, rows: Sequence[Sequence[int]], cut: int, most: int, split: Split) -> None:
+        """Warn of training texts that are cut, and of those that the tokenizer does not know.
+
+        Raises:
+            UserError: it knows next to nothing of them.
+        """
+        if split is not Split.TRAIN or most != self.chosen.max_length:
+            return
+        if cut > _MANY * len(rows):
             logger.warning(
                 "%d of %d training texts have more than %d tokens and are cut; raise `%s.max_length`",
-                *(cut, count, most, self.name),
+                *(cut, len(rows), most, self.name),
             )
+        share = self._unknown(rows)
+        what = f"{share:.0%} of the tokens of the training texts are unknown to the tokenizer of {self._backbone}"
+        if share > _ALL_UNKNOWN:
+            raise UserError(f"{what}; choose a backbone of their language, or put its own tokenizer beside config.json")
+        if share > _MANY_UNKNOWN:
+            logger.warning("%s; a backbone of their language learns more", what)
+
+    def _unknown(self, rows: Sequence[Sequence[int]]) -> float:
+        """Return the share of tokens that stand for what the tokenizer has no token for."""
+        found = self._tokenizer
+        if found.unk_token_id is None or found.unk_token_id in (found.eos_token_id, found.bos_token_id):
+            return 0.0
+        marks = set(found.all_special_ids) - {found.unk_token_id}
+        counts = Counter(token for row in rows for token in row)
+        total = sum(count for token, count in counts.items() if token not in marks)
+        return counts[found.unk_token_id] / total if total else 0.0

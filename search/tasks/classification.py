@@ -12,7 +12,9 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from search.records.study import ClassResult, Evaluation, Mistake
 from search.tasks._base import Evaluator, Task
-from search.tasks._calibration import expected_calibration_error
+from search.tasks._bootstrap import by_group, mean_of, share
+from search.tasks._calibration import BINS, expected_calibration_error
+from search.tasks._linear_probe import Solved, solve_classes
 from search.tasks._prediction import ScoredLabel
 from spaces.heads import Features, HeadChoice, vector_head
 
@@ -28,34 +30,37 @@ class ClassificationMeter(Evaluator):
         self._confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64, device=device)
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
         self._seen = 0
-        self._sure: list[Tensor] = []
-        self._right: list[Tensor] = []
+        # By sample: confidence, predicted class, true class, loss.
+        self._rows: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         # By column: confidence, place in the split, true class, predicted class; rows without a mistake stand at -1.
         self._mistakes = torch.full((_MISTAKES, 4), -1.0, dtype=torch.float64, device=device)
 
-    def update(self, outputs: Tensor, targets: Tensor) -> None:
-        self._collect(outputs, targets)
-        self._confusion += multiclass_confusion_matrix(
-            outputs.argmax(dim=1), targets, len(self._classes), validate_args=False
-        )
-        self._loss += F.cross_entropy(outputs, targets, reduction="sum").double()
+    @property
+    def samples(self) -> int:
+        return self._seen
 
-    def _collect(self, outputs: Tensor, targets: Tensor) -> None:
-        """Keep the most confident mistakes so far, on the device and without waiting for it."""
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
         confidence, predicted = outputs.softmax(dim=1).max(dim=1)
+        losses = F.cross_entropy(outputs, targets, reduction="none")
+        self._rows.append((confidence, predicted, targets, losses))
+        self._collect(confidence, predicted, targets)
+        self._confusion += multiclass_confusion_matrix(predicted, targets, len(self._classes), validate_args=False)
+        self._loss += losses.sum().double()
+
+    def _collect(self, confidence: Tensor, predicted: Tensor, targets: Tensor) -> None:
+        """Keep the most confident mistakes so far, on the device and without waiting for it."""
         places = torch.arange(self._seen, self._seen + len(targets), device=targets.device)
-        self._sure.append(confidence)
-        self._right.append(predicted == targets)
         wrong = torch.where(predicted == targets, torch.full_like(confidence, -1.0), confidence)
         rows = torch.stack([column.double() for column in (wrong, places, targets, predicted)], dim=1)
         merged = torch.cat([self._mistakes, rows])
         self._mistakes = merged[merged[:, 0].argsort(descending=True, stable=True)[:_MISTAKES]]
         self._seen += len(targets)
 
-    def _confidences(self) -> tuple[Tensor, Tensor]:
-        if not self._sure:
-            return torch.zeros(0), torch.zeros(0)
-        return torch.cat(self._sure).cpu(), torch.cat(self._right).cpu()
+    def _columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        if not self._rows:
+            return torch.zeros(0), *(torch.zeros(0, dtype=torch.int64),) * 2, torch.zeros(0)
+        sure, said, true, losses = (torch.cat(column).cpu() for column in zip(*self._rows, strict=True))
+        return sure, said, true, losses
 
     def compute(self) -> Mapping[str, float]:
         matrix = self._confusion.double().cpu()
@@ -64,13 +69,37 @@ class ClassificationMeter(Evaluator):
         total = support.sum().clamp(min=1)
         recall = hits[present] / support[present]
         f1 = _f1(matrix)[present | (matrix.sum(dim=0) > 0)]
+        sure, said, true, _ = self._columns()
         return {
             "accuracy": float(hits.sum() / total),
             "balanced_accuracy": float(recall.mean()) if len(recall) else 0.0,
             "macro_f1": float(f1.mean()) if len(f1) else 0.0,
             "loss": float(self._loss.cpu() / total),
-            "calibration_error": expected_calibration_error(*self._confidences()),
+            "calibration_error": expected_calibration_error(sure, said == true),
         }
+
+    def resampled(self, metric: str, weights: Tensor) -> Tensor:
+        sure, said, true, losses = self._columns()
+        right, count = said == true, len(self._classes)
+        match metric:
+            case "accuracy":
+                return share(weights, right)
+            case "loss":
+                return share(weights, losses)
+            case "calibration_error":
+                bins = torch.bucketize(sure, torch.linspace(0, 1, BINS + 1), right=True) - 1
+                gaps = by_group(weights * (right.double() - sure.double()), bins, BINS + 1)
+                return gaps.abs().sum(dim=1) / weights.sum(dim=1)
+        support, told = by_group(weights, true, count), by_group(weights, said, count)
+        return self._of_counts(metric, by_group(weights * right, true, count), support, told)
+
+    def _of_counts(self, metric: str, hits: Tensor, support: Tensor, told: Tensor) -> Tensor:
+        """Return a metric ``(R,)`` of the right, true and predicted samples of each class, each ``(R, classes)``."""
+        if metric == "balanced_accuracy":
+            return mean_of(hits / support.clamp(min=1), support > 0)
+        if metric == "macro_f1":
+            return mean_of(2 * hits / (support + told).clamp(min=1), support + told > 0)
+        raise NotImplementedError(f"{metric} is not resampled")
 
     def evaluation(self) -> Evaluation:
         matrix = self._confusion.double().cpu()
@@ -115,6 +144,9 @@ class Classification(Task):
 
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
         return F.cross_entropy(outputs, targets, label_smoothing=label_smoothing)
+
+    def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
+        return solve_classes(features, targets, outputs, weights)
 
     def evaluator(self, classes: tuple[str, ...], device: torch.device) -> ClassificationMeter:
         return ClassificationMeter(classes, device)

@@ -15,6 +15,8 @@ from search.data.cache import Frame
 from search.data.sample import Dataset, Sample, Split
 from search.records.study import ClassResult, Evaluation, Measured, Picture
 from search.tasks._base import Evaluator, Task
+from search.tasks._bootstrap import average_precision, mean_of, share
+from search.tasks._linear_probe import Solved, solve_labels
 from search.tasks._prediction import ScoredLabel
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, vector_head
@@ -69,6 +71,27 @@ class MultilabelMeter(Evaluator):
             "subset_accuracy": float(right.double().mean()) if len(right) else 0.0,
             "loss": float(loss.mean()) if loss.numel() else 0.0,
         }
+
+    @property
+    def samples(self) -> int:
+        return sum(map(len, self._targets))
+
+    def resampled(self, metric: str, weights: Tensor) -> Tensor:
+        outputs, targets = self._all()
+        told, there = outputs.sigmoid() >= self._threshold, targets > 0.5
+        if metric == "subset_accuracy":
+            return share(weights, (told == there).all(dim=1))
+        if metric == "loss":
+            weight = None if self._weight is None else self._weight.cpu()
+            return share(weights, _loss(outputs, targets, weight).mean(dim=1))
+        if metric == "map":
+            rows = zip(outputs.sigmoid().unbind(dim=1), there.unbind(dim=1), strict=True)
+            found = torch.stack([average_precision(scores, own, weights) for scores, own in rows], dim=1)
+            return mean_of(found.nan_to_num(0.0), found.isfinite())
+        hits, said, true = (weights @ one.double() for one in (told & there, told, there))
+        if metric == "micro_f1":
+            return 2 * hits.sum(dim=1) / (said + true).sum(dim=1).clamp(min=1)
+        return mean_of(2 * hits / (said + true).clamp(min=1), said + true > 0)
 
     def evaluation(self) -> Evaluation:
         outputs, targets = self._all()
@@ -176,6 +199,9 @@ class Multilabel(Task):
 
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
         return _loss(outputs, targets * (1 - label_smoothing) + label_smoothing / 2, self._weight).mean()
+
+    def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
+        return solve_labels(features, targets, self._weight)
 
     def evaluator(self, classes: tuple[str, ...], device: torch.device) -> MultilabelMeter:
         return MultilabelMeter(classes, self.chosen.threshold, self._weight)

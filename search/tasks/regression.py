@@ -15,11 +15,13 @@ from search.data.sample import Dataset, Sample, Split
 from search.errors import DataError
 from search.records.study import Evaluation, Json, Measured, Picture
 from search.tasks._base import Evaluator, Task
+from search.tasks._linear_probe import Solved, solve_numbers
 from search.tasks._prediction import ScoredLabel
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, vector_head
 
 _PICTURES = 24
+_NOTHING = 1e-300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,26 @@ class RegressionMeter(Evaluator):
         each = list(self._each(outputs, targets))
         means = {name: sum(values[name] for values in each) / len(each) for name in ("rmse", "mae", "r2")}
         return {**means, "loss": float(self._task.loss(outputs, targets))}
+
+    @property
+    def samples(self) -> int:
+        return sum(map(len, self._targets))
+
+    def resampled(self, metric: str, weights: Tensor) -> Tensor:
+        outputs, targets = self._all()
+        shares = weights / weights.sum(dim=1, keepdim=True)
+        if metric == "loss":
+            rows = [self._task.loss(outputs[[place]], targets[[place]]) for place in range(len(targets))]
+            return shares @ torch.stack(rows)
+        errors = outputs - targets
+        if metric == "mae":
+            return (shares @ errors.abs()).mean(dim=1)
+        squared = shares @ errors.square()
+        if metric == "rmse":
+            return squared.sqrt().mean(dim=1)
+        whole = shares @ targets.square() - (shares @ targets).square()
+        constant = torch.where(squared == 0, 1.0, 0.0).double()
+        return torch.where(whole > _NOTHING, 1 - squared / whole.clamp(min=_NOTHING), constant).mean(dim=1)
 
     def evaluation(self) -> Evaluation:
         outputs, targets = self._all()
@@ -166,6 +188,10 @@ class Regression(Task):
                 return far.abs().mean()
             case "huber":
                 return F.huber_loss(far, torch.zeros_like(far), delta=self.chosen.huber_delta)
+
+    def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
+        """Return ridge regression of the targets' standard deviations from their means, whatever the task's loss."""
+        return solve_numbers(features, (targets.cpu() - self.mean) / self.deviation)
 
     def evaluator(self, classes: tuple[str, ...], device: torch.device) -> RegressionMeter:
         return RegressionMeter(classes, self)

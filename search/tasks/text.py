@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search.data.sample import Dataset, Split
+from search.tasks._linear_probe import Solved, solve_classes
 from search.tasks._prediction import ScoredLabel
 from search.tasks._texts import Texts, Truncation, check_length
 from search.tasks.classification import ClassificationMeter, likeliest
@@ -44,17 +45,26 @@ class TextMeter(ClassificationMeter):
     def compute(self) -> Mapping[str, float]:
         return {**super().compute(), "matthews": matthews(self._confusion.double().cpu())}
 
+    def _of_counts(self, metric: str, hits: Tensor, support: Tensor, told: Tensor) -> Tensor:
+        if metric != "matthews":
+            return super()._of_counts(metric, hits, support, told)
+        return _correlation(hits.sum(dim=1), support, told)
+
 
 def matthews(confusion: Tensor) -> float:
     """Return the Matthews correlation of a confusion matrix, of several classes too; 0 where it is not defined.
 
     Gorodkin's R_K (https://doi.org/10.1016/j.compbiolchem.2004.09.006), as scikit-learn computes it.
     """
-    true, predicted = confusion.sum(dim=1), confusion.sum(dim=0)
-    total = confusion.sum()
-    agreement = confusion.diag().sum() * total - true @ predicted
-    spread = (total.square() - predicted @ predicted) * (total.square() - true @ true)
-    return float(agreement / spread.sqrt()) if spread > 0 else 0.0
+    return float(_correlation(confusion.diag().sum(), confusion.sum(dim=1), confusion.sum(dim=0)))
+
+
+def _correlation(hits: Tensor, true: Tensor, said: Tensor) -> Tensor:
+    """Return it of the right answers in all, and of true and predicted ones by class, ``(..., classes)``."""
+    total = true.sum(dim=-1)
+    agreement = hits * total - (true * said).sum(dim=-1)
+    spread = (total.square() - said.square().sum(dim=-1)) * (total.square() - true.square().sum(dim=-1))
+    return torch.where(spread > 0, agreement / spread.clamp(min=1e-12).sqrt(), torch.zeros_like(spread))
 
 
 class TextClassification(Texts):
@@ -90,6 +100,9 @@ class TextClassification(Texts):
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
         weight = None if self._weight is None else self._weight.to(outputs)
         return F.cross_entropy(outputs, targets, weight, label_smoothing=label_smoothing)
+
+    def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
+        return solve_classes(features, targets, outputs, self._weight if weights is None else weights)
 
     def evaluator(self, classes: tuple[str, ...], device: torch.device) -> TextMeter:
         return TextMeter(classes, device)

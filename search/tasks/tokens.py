@@ -81,6 +81,20 @@ class TokensMeter(Evaluator):
             **{name: words[name] for name in ("accuracy", "macro_f1", "loss")},
         }
 
+    @property
+    def samples(self) -> int:
+        return sum(map(len, self._true))
+
+    def resampled(self, metric: str, weights: Tensor) -> Tensor:
+        if not metric.startswith("entity_"):
+            counts = torch.tensor([len(words) for words in self._sentences(self._true)])
+            return self._words.resampled(metric, weights.repeat_interleave(counts, dim=1))
+        true, said = self._entities()
+        rows = [(len(real & told), len(real), len(told)) for real, told in zip(true, said, strict=True)]
+        hits, there, found = (weights @ torch.tensor(rows, dtype=torch.float64)).unbind(dim=1)
+        whole = {"entity_precision": found, "entity_recall": there}.get(metric, (there + found) / 2)
+        return hits / whole.clamp(min=0.5)
+
     def evaluation(self) -> Evaluation:
         """Return results of each tag, of each type of entity, and sentences with a wrong tag, the surest first."""
         _, kinds = scores(*self._entities())
@@ -153,7 +167,7 @@ class Tokens(Texts):
     def encode(self, samples: Sequence[Sample], most: int, request: Request) -> Encoded:
         """Return sentences as tokens; a word's tag stands at its first token."""
         rows, places, cut = self.numbered([sample.input for sample in samples], most)
-        self._tell(cut, len(samples), most, request.split)
+        self._tell(rows, cut, most, request.split)
         classes = [_first_tokens(words, sample.target) for words, sample in zip(places, samples, strict=True)]
         return encoded(rows, self._padding, classes=classes)
 

@@ -35,20 +35,21 @@ _digests: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
 
 
 class Prefix:
-    """The frozen leading units of a network, ready to be run on their own.
+    """The leading units of a network that do not change, ready to be run on their own: the frozen ones.
+
+    With ``start`` all units are, as they stand before anything is trained; the network has to be in eval mode.
 
     Batch norms are not folded into convolutions: that is quicker, but rounds differently by 1e-6, which batch
     norms in training mode behind it can amplify to 1e-4 of a loss within a few steps.
     """
 
-    def __init__(self, network: Network, precision: Precision) -> None:
-        modules = list(network.units[: max(network.carried, default=-1) + 1])
-        self.carried = network.carried
+    def __init__(self, network: Network, precision: Precision, *, start: bool = False) -> None:
+        self.carried = (network.taps or (len(network.units) - 1,)) if start else network.carried
         """Units whose outputs are needed behind the prefix; ``tapped`` when the head asks for chosen ones."""
         self.tapped = bool(network.taps)
         self._precision = precision
         self._memory = MicroBatches()
-        self._modules = modules
+        self._modules = modules = list(network.units[: max(self.carried, default=-1) + 1])
         self.digests = tuple(_digest(module) for module in modules)
         self.macs = _macs(network, len(modules))
         """Multiply-adds of one input up to each unit, from 0 for none."""
@@ -94,7 +95,8 @@ def _macs(network: Network, units: int) -> tuple[int, ...]:
 
 def _digest(module: nn.Module) -> str:
     """Return a hash of what ``module`` computes in eval mode: its structure, plain settings and weights."""
-    if module not in _digests:
+    learns = any(parameter.requires_grad for parameter in module.parameters())
+    if learns or module not in _digests:
         digest = hashlib.sha256()
         for name, part in module.named_modules():
             settings = sorted(
@@ -107,6 +109,8 @@ def _digest(module: nn.Module) -> str:
         for name, value in module.state_dict().items():
             digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
             digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        if learns:  # tomorrow it will be another
+            return digest.hexdigest()
         _digests[module] = digest.hexdigest()
     return _digests[module]
 
@@ -194,10 +198,15 @@ class FrozenLoader:
         self.account.seconds += time.perf_counter() - begin
         return made
 
+    @property
+    def key(self) -> str:
+        """What identifies the prefix's output for the inputs as the first epoch views them."""
+        return self._keys(self.batches.view(1))[-1]
+
     def _keys(self, view: int) -> list[str]:
         """Return the key of the inputs themselves, then of the output of every unit."""
         batches = self.batches
-        seed = batches.views.seed if batches.views and batches.variation != "None" else None
+        seed = batches.views.seed if batches.views and batches.is_random else None
         facts = [_VERSION, *self.facts, *batches.facts, seed, view]
         facts += [batches.variation, str(self.store.layout if self.store else None)]
         key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -36,6 +36,16 @@ class Epochs(Protocol):
         """Return the batches of epoch ``number``, counted from 1."""
 
 
+class Start(Protocol):
+    """Gives a network the weights that it starts with."""
+
+    def __call__(self, network: nn.Module) -> Mapping[str, Json]:
+        """Set them in place; return what the record shall say of that."""
+
+    def weighing(self, weights: Tensor) -> Start:
+        """Return the same for samples that count by their class, ``weights`` ``(classes,)``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlan:
     """All that decides how a network is trained.
@@ -54,6 +64,8 @@ class TrainingPlan:
         class_weights: what a sample of each class counts ``(classes,)``; None: all the same.
         forward: how the network runs on what ``train`` and ``val`` give: from its input, or from behind its prefix.
         facts: asked at the end for what else the trial's record shall say.
+        start: gives the network the weights it starts with; None leaves them as they are.
+        is_solved: that is all the training there is, and one epoch at a learning rate of 0 takes its measure.
         compiling: whether training steps are compiled; ``backbone`` names what shares the experience with it.
     """
 
@@ -79,6 +91,8 @@ class TrainingPlan:
     average: AveragedModel | None = None
     forward: Forward = whole
     facts: Callable[[], Mapping[str, Json]] = dict
+    start: Start | None = None
+    is_solved: bool = False
     compiling: Mode = "off"
     backbone: str = ""
 
@@ -98,7 +112,7 @@ class Outcome:
         best_epoch: epoch of the best objective, counted from 1; None when none finished.
         weights: the network's state dict at the best epoch, on the CPU.
         micro_batch: most samples that fitted in memory at once; None when whole batches did.
-        facts: what the course says of itself.
+        facts: what the plan says of itself.
     """
 
     verdict: Verdict
@@ -116,12 +130,13 @@ class _Progress:
     best: EpochRecord | None = None
     weights: Mapping[str, Tensor] | None = None
     evaluation: Evaluation | None = None
+    started: Mapping[str, Json] = field(default_factory=dict)
 
 
 def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
     """Train ``network`` in place and return what came of it.
 
-    Every epoch is seeded by the course's seed and its number, so that a training resumed from a checkpoint
+    Every epoch is seeded by the plan's seed and its number, so that a training resumed from a checkpoint
     in ``plan.folder`` goes on as if it had never been interrupted.
 
     Raises:
@@ -141,6 +156,8 @@ def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
         forward,
     )
     progress = _resume(network, optimizer, schedule, plan)
+    if plan.start is not None and not progress.epochs:
+        progress.started = plan.start(network)
     saved_at = time.monotonic()
     verdict = Verdict.CONTINUE
     for number in range(len(progress.epochs) + 1, plan.epochs + 1):
@@ -166,7 +183,7 @@ def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
         progress.weights or {},
         progress.evaluation,
         memory.limit,
-        {**plan.facts(), **(forward.told() if isinstance(forward, Compiled) else {})},
+        {**plan.facts(), **progress.started, **(forward.told() if isinstance(forward, Compiled) else {})},
     )
 
 
@@ -196,7 +213,7 @@ def _epoch(step: Step, plan: TrainingPlan, number: int, progress: _Progress) -> 
     record = EpochRecord(number, losses.total, metrics, rates, losses.terms, time.perf_counter() - begin)
     progress.epochs = (*progress.epochs, record)
     if not plan.validates or _is_better(record, progress.best, plan):
-        progress.best, progress.evaluation = record, evaluator.evaluation() if plan.validates else None
+        progress.best, progress.evaluation = record, evaluator.judged(plan.objective) if plan.validates else None
         progress.weights = {name: value.detach().cpu().clone() for name, value in judged.state_dict().items()}
     return record
 
@@ -243,6 +260,7 @@ def _checkpoint(
         "evaluation": asdict(progress.evaluation) if progress.evaluation else None,
         "optimizer": {"numbers": numbers, "groups": state["param_groups"]},
         "schedule": schedule.state_dict(),
+        "started": dict(progress.started),
     }
     return files.Checkpoint(tensors, facts)
 
@@ -264,4 +282,4 @@ def _resume(network: nn.Module, optimizer: Optimizer, schedule: Schedule, plan: 
     epochs = tuple(EpochRecord(**record) for record in found.facts["epochs"])
     best = next((record for record in epochs if record.epoch == found.facts["best_epoch"]), None)
     evaluation = Evaluation.from_json(found.facts["evaluation"]) if found.facts["evaluation"] else None
-    return _Progress(epochs, best, found.part("best.") or None, evaluation)
+    return _Progress(epochs, best, found.part("best.") or None, evaluation, found.facts.get("started", {}))

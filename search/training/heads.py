@@ -55,6 +55,9 @@ def fit_heads(members: Sequence[Member], train: Epochs, val: Epochs) -> list[Out
     Returns:
         For each member its outcome, or why it cannot go on (a loss that is not finite, a lease that was lost).
     """
+    for member in members:
+        if member.plan.start is not None:
+            member.plan.start(member.network)
     runs = [_Run(member) for member in members]
     stacks = _stacked(runs)
     number = 0
@@ -107,7 +110,7 @@ class _Run(Seat):
         record = EpochRecord(number, total, dict(self.evaluator.compute()), rates, dict(self.sums), seconds)
         self.epochs = (*self.epochs, record)
         if self._is_better(record):
-            self.best, self.evaluation = record, self.evaluator.evaluation()
+            self.best, self.evaluation = record, self.evaluator.judged(plan.objective)
             self.weights = stack.weights(place)
         try:
             self.verdict = plan.on_epoch(record)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty
-from spaces.networks.build import Network, penalised
+from spaces.networks.build import Network, as_network, penalised, penalties
 
 
 def optimize(
@@ -38,6 +39,18 @@ def optimize(
     else:
         optimizer = torch.optim.AdamW(groups, lr=recipe.lr_head, fused=fused or None)
     return optimizer, LambdaLR(optimizer, schedule(recipe, steps))
+
+
+def optimizing(
+    recipe: Optimizer, penalty: Penalty
+) -> Callable[[nn.Module, int], tuple[torch.optim.Optimizer, LambdaLR]]:
+    """Return ``optimize`` for this recipe, as a training calls it: with a network and its steps."""
+    return lambda network, steps: optimize(as_network(network), recipe, penalty, steps)
+
+
+def penalising(penalty: Penalty) -> Callable[[nn.Module], Callable[[], Mapping[str, Tensor]]]:
+    """Return what gives the terms that ``penalty`` adds to a network's loss."""
+    return lambda network: penalties(as_network(network), penalty)
 
 
 def schedule(recipe: Optimizer, steps: int) -> Callable[[int], float]:

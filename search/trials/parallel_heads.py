@@ -78,7 +78,8 @@ class Companions:
         is_first_attempt = first.claim.candidate is None
         scaled = first.plan.precision.scaler.is_enabled() or not context.runtime.task.stacks
         scaled = scaled or first.plan.class_weights is not None or isinstance(first.plan.train, PseudoLabelled)
-        return spec.search.parallel_heads > 1 and is_first_attempt and not scaled and can_stack(first.network)
+        alone = not is_first_attempt or scaled or first.plan.is_solved
+        return spec.search.parallel_heads > 1 and not alone and can_stack(first.network)
 
     def _beside(self, context: TrialContext, first: Prepared, holding: ExitStack) -> Iterator[Prepared]:
         """Yield up to ``parallel_heads - 1`` further trials, claimed, held and built."""
@@ -151,8 +152,9 @@ def _trained(context: TrialContext, group: Sequence[Prepared]) -> Sequence[Outco
 
 
 def _member(context: TrialContext, prepared: Prepared) -> Member:
-    values = context.runtime.space.values(prepared.candidate)
-    return Member(prepared.network, prepared.plan, values["optimizer"], values["penalty"])
+    runtime, candidate = context.runtime.of(prepared.candidate), prepared.candidate
+    penalty = runtime.space.values(candidate)["penalty"]
+    return Member(prepared.network, prepared.plan, runtime.optimizer(candidate), penalty)
 
 
 def _batches(context: TrialContext, first: Prepared) -> tuple[Epochs, Epochs]:

@@ -29,7 +29,7 @@ from spaces.networks.several_backbones import decision_of, opening
 from spaces.networks.space import Random
 
 logger = logging.getLogger(__name__)
-FREE_BESIDE = ("head", "dropout", "penalty", "optimizer", "label_smoothing")
+FREE_BESIDE = ("head", "dropout", "penalty", "optimizer", "label_smoothing", "head_start")
 """Decisions in which trials that are trained at once may differ: they share batches and backbone."""
 REDRAWS = 5
 """How often a candidate that has been tried already is drawn again; a small space may hold no other."""

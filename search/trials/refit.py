@@ -60,7 +60,8 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
         writing.add_seconds(context.engine, claim, time.monotonic() - start)
         return TrialState.WAITING
     weights = runtime.checkpoint(candidate, network, outcome)
-    test, evaluation = {}, None
+    test: dict[str, float] = {}
+    evaluation = None
     if not is_final:
         test, evaluation = _scored(whole, candidate, network, tta=key["tta"], most=outcome.micro_batch)
     images = len(runtime.dataset.of(Split.TRAIN))
@@ -87,7 +88,8 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
 
 def _planned(plan: TrainingPlan, network: Network, key: Mapping[str, Json]) -> TrainingPlan:
     """Return ``plan`` as the refit's options say."""
-    plan = replace(plan, epochs=key["epochs"], validates=key["data"] != JOINED)
+    epochs = plan.epochs if plan.is_solved else key["epochs"]
+    plan = replace(plan, epochs=epochs, validates=key["data"] != JOINED)
     if not key["ema"]:
         return plan
     average = averaging.moving_average(network, plan.epochs * plan.steps_per_epoch)

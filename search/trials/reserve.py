@@ -73,7 +73,7 @@ class Reserve:
         epoch_s, self._asked = now - self._asked, now
         needed, _ = self._look(left_s)
         self._is_over = self._is_over or 0 < needed <= left_s < needed + _WIDE * epoch_s
-        return 0 < needed and self._is_over and left_s < needed + _WIDE * epoch_s
+        return needed > 0 and self._is_over and left_s < needed + _WIDE * epoch_s
 
     def _look(self, left_s: float) -> tuple[float, float]:
         """Return the seconds that the end needs, 0 before there is a winner, and those of the quickest trial."""

@@ -19,8 +19,8 @@ from search.store.connection import Engine
 from search.store.repeats import CONFIRM, FINAL, Wanted
 from search.trials import confirmation
 from search.trials.refit import JOINED
-from search.trials.reserve import epochs_between, final_seconds
 from search.trials.resampled import fresh_seed
+from search.trials.reserve import epochs_between, final_seconds
 from spaces.candidate import Candidate
 
 MOST_SEEDS = 3

@@ -36,12 +36,14 @@ from search.store.connection import Engine, insist, optuna_options, patience_of,
 from search.store.history import History
 from search.store.leases import Claim
 from search.store.masking import hide
+from search.store.reading import Progress
 from search.training import memory
 from search.trials.context import TrialContext
 from search.trials.observer import Observer
 from search.trials.parallel_heads import Companions
 from search.trials.reserve import reserve_of
 from search.workers.heartbeat import Heartbeat
+from search.workers.leftovers import sweep
 from search.workers.shutdown import PARENT_VARIABLE, StopSignal, obeying_signals
 
 __all__ = ["PARENT_VARIABLE", "StopSignal", "obeying_signals", "open_context", "reconcile", "work", "worker_name"]
@@ -117,6 +119,7 @@ def open_context(
     )
     try:
         reconcile(context)
+        sweep(context)
         yield context
     finally:
         sampling.close()
@@ -220,6 +223,7 @@ class _Shift:
     run: Callable[[TrialContext, Claim], TrialState] | None
     aside: Callable[[], bool]
     _failures: list[Failure] = field(default_factory=list)
+    _swept: Progress | None = None
 
     def go(self) -> str:
         """Work, and return why that ended."""
@@ -233,6 +237,9 @@ class _Shift:
                     idle_since, pause = time.monotonic(), POLL_S
                     continue
                 progress = reading.progress(self.context.engine, study)
+                if progress != self._swept:  # something has ended since, perhaps with its worker
+                    sweep(self.context)
+                    self._swept = progress
                 if not progress.unfinished or progress.stopping:
                     reconcile(self.context)
                     if not progress.stopping and self.aside():

@@ -149,9 +149,18 @@ class TransformersBackbone(Backbone):
             raise BackboneError(
                 f"{self.name} has no tokenizer that can be read ({reason}); put its tokenizer.json beside config.json"
             ) from error
-        if not found.is_fast or not found.get_vocab():
+        # Where its files are missing, the library makes one that knows nothing but its own marks.
+        ordinary = {text: number for text, number in found.get_vocab().items() if text not in found.all_special_tokens}
+        if not found.is_fast or not ordinary:
             raise BackboneError(
                 f"{self.name} has no tokenizer.json or vocabulary; put the tokenizer's files beside config.json"
+            )
+        known = self._config.get("vocab_size")
+        last = max(ordinary.values())
+        if isinstance(known, int) and last >= known:
+            raise BackboneError(
+                f"{self.name}: its tokenizer counts up to {last}, its network knows {known} tokens; the two are of "
+                "different models: put the files of one beside config.json"
             )
         return found
 

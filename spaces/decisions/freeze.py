@@ -87,7 +87,7 @@ class Freeze(Decision[int]):
     def words(self, value: int, chain: Chain) -> str:
         units = len(chain) + chain.dropped
         if value == len(chain):
-            return f"all {len(chain)} units frozen"
+            return f"all {len(chain)} kept units frozen" if chain.dropped else f"all {units} units frozen"
         return f"first {value} of {units} units frozen" if value else ""
 
     def dump(self, value: int) -> Json:

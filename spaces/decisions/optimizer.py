@@ -22,6 +22,7 @@ from spaces.decisions._base import (
     rounded,
 )
 from spaces.decisions._learning import learns
+from spaces.numbers import short
 
 NAMES = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine")
@@ -165,9 +166,9 @@ class OptimizerDecision(Decision[Optimizer]):
 
     def words(self, value: Optimizer, chain: Chain) -> str:
         frozen = all(unit.is_frozen for unit in chain)
-        rates = f"{value.lr_head:.1e}" if frozen else f"{value.lr_head:.1e} head, {value.lr_backbone:.1e} backbone"
-        if value.lr_head == value.lr_backbone:
-            rates = f"{value.lr_head:g}"
+        rates = short(value.lr_head)
+        if not frozen and value.lr_head != value.lr_backbone:
+            rates = f"{rates} head, {short(value.lr_backbone)} backbone"
         decay = f", layer decay {value.layer_decay:.2g}" if value.layer_decay < 1 else ""
         return f"{_LABELS[value.name]} lr {rates}{decay}{', cosine' if value.schedule == 'cosine' else ''}"
 

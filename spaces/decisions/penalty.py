@@ -21,6 +21,7 @@ from spaces.decisions._base import (
     rounded,
 )
 from spaces.decisions._learning import learning
+from spaces.numbers import short
 
 KINDS = ("none", "l1", "l2", "l2_sp", "decay")
 _LABELS = {"l1": "L1", "l2": "L2", "l2_sp": "L2-SP", "decay": "weight decay"}
@@ -120,7 +121,7 @@ class PenaltyDecision(Decision[Penalty]):
         return chain
 
     def words(self, value: Penalty, chain: Chain) -> str:
-        return "" if value.kind == "none" else f"{_LABELS[value.kind]} {value.strength:.1e}"
+        return "" if value.kind == "none" else f"{_LABELS[value.kind]} {short(value.strength)}"
 
     def dump(self, value: Penalty) -> Json:
         return {"kind": value.kind, "strength": value.strength, "everything": value.everything}

@@ -72,7 +72,7 @@ class Tail(Decision[int]):
         return replace(chain, units=chain.units[: len(chain) - value], dropped=chain.dropped + value)
 
     def words(self, value: int, chain: Chain) -> str:
-        return f"last {value} dropped" if value else ""
+        return f"first {len(chain) - value} of {len(chain)} units kept" if value else ""
 
     def dump(self, value: int) -> Json:
         return value

@@ -160,6 +160,13 @@ class Network(nn.Module):
             yield from _added(unit, module)
 
 
+def as_network(module: nn.Module) -> Network:
+    """Return ``module``, which a training knows as any module, as the network that it is."""
+    if not isinstance(module, Network):
+        raise TypeError(f"expected a Network, got {type(module).__name__}")
+    return module
+
+
 def _taps(head: nn.Module, units: int) -> tuple[int, ...]:
     taps = tuple(int(tap) for tap in getattr(head, "taps", ()))
     if any(tap not in range(units) for tap in taps) or list(taps) != sorted(set(taps)):

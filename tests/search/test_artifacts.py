@@ -114,21 +114,6 @@ def test_an_address_leads_back_to_its_shelf(tmp_path: Path) -> None:
     assert open_artifact_store(str(tmp_path), lambda _: Memory()) == Folder(tmp_path)
 
 
-def test_a_file_is_replaced_whole_or_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = tmp_path / "report.html"
-    artifacts.write_whole(place, b"first", 0o644)
-    assert (place.read_bytes(), place.stat().st_mode & 0o777) == (b"first", 0o644)
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        artifacts.write_whole(place, b"second")
-    assert place.read_bytes() == b"first"
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
-
-
 @pytest.mark.parametrize(
     "name",
     ["report.html", "artifacts-" + "other" * 6, "resume-other-00001/x", "trial-1", "../trial-00001-x.safetensors", ""],

@@ -11,8 +11,9 @@ from dash import dcc, html
 from search.dashboard import parts
 from search.dashboard.filters import Filters, range_text, read
 from search.records.study import StudyRecord, TrialState
-from search.report import confirmed, tables, theme
+from search.report import confirmed, parameters, tables, theme
 from search.report import front as fronts
+from search.report import headline as headlines
 from search.report.figures import figures
 from search.report.figures._base import Section
 from search.report.findings import findings
@@ -68,17 +69,27 @@ def page(study: StudyRecord, query: str, first: parts.Shown | None, picked: Coll
 
 
 def facts(study: StudyRecord) -> list[Any]:
-    """Return what changes while trials run: winner, numbers, what was learnt."""
-    best = study.best
-    winner: list[Any] = [html.P("No trial is complete yet.")]
-    if best is not None:
-        name = "the plain recipe itself" if best.is_baseline else parts.trial_link(study.name, best)
-        winner = [
-            html.P(["Winner: ", name], className="soft"),
-            html.P(html.Strong(best.words)),
-            html.P(tables.gain_words(study)),
-        ]
-    return [html.Section(winner, className="winner", **parts.aria(label="Winner")), parts.tiles(study)]
+    """Return what changes while trials run: what was found, and numbers."""
+    return [html.Section(_headline(study), className="headline", **parts.aria(label="Result")), parts.tiles(study)]
+
+
+def _headline(study: StudyRecord) -> list[Any]:
+    found = headlines.headline(study)
+    if found is None or study.best is None:
+        return [html.P(headlines.sentence(study))]
+    badge = [html.Span(found.badge, className=f"badge {found.proof.name.lower()}")] if found.badge else []
+    lines = [line for line in (found.values if found.gain else "", found.size, found.reason) if line]
+    strip = [html.I(className=state, title=f"{unit}: {state}") for unit, state in found.strip]
+    return [
+        html.P([html.B(found.gain or found.values), *badge], className="gain"),
+        *(html.P(line) for line in lines),
+        *([html.Div(strip, className="strip", role="img", **parts.aria(label=found.strip_words))] if strip else []),
+        *([html.P(found.strip_words, className="name")] if strip else []),
+        html.P(
+            [dcc.Link(found.name, href=parts.trial_path(study.name, study.best.number)), f": {found.words}"],
+            className="name",
+        ),
+    ]
 
 
 def learnt(study: StudyRecord) -> list[Any]:
@@ -216,4 +227,4 @@ def _parameter(name: str, values: Sequence[Any], conditions: Filters) -> html.Di
         if not 2 <= len(words) <= _WORDS_MOST:
             return None
         entry = dcc.Dropdown(words, list(conditions.words.get(name, ())), id=own, multi=True)
-    return html.Div([html.Span(name, className="soft"), entry])
+    return html.Div([html.Span(parameters.label(name), className="soft", title=name), entry])

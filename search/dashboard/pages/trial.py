@@ -9,7 +9,7 @@ from dash import dcc, html
 
 from search.dashboard import parts
 from search.records.study import StudyRecord, TrialRecord
-from search.report import front, theme
+from search.report import front, parameters, theme
 from search.report.figures import trials_figures
 
 
@@ -88,17 +88,13 @@ def facts(study: StudyRecord, trial: TrialRecord) -> list[Any]:
 def _parameters(trial: TrialRecord) -> list[Any]:
     if not trial.params:
         return []
-    rows = [(name, _text(value)) for name, value in sorted(trial.params.items())]
+    rows = [(parameters.label(name), parameters.value(value)) for name, value in sorted(trial.params.items())]
     candidate = json.dumps(trial.candidate, indent=2, ensure_ascii=False)
     return [
         html.H2("Decisions"),
         parts.table(("parameter", "value"), rows),
         html.Details([html.Summary("Candidate"), html.Pre(candidate)]),
     ]
-
-
-def _text(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 _MOST_CLASSES = 50

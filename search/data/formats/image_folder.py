@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 from search.data.assembly import Cut, Listed, OnError, assemble
+from search.data.files import Walk, printable
 from search.data.formats._base import Format
 from search.data.images import EXTENSIONS, FileImage
 from search.data.sample import Dataset, Split
@@ -42,38 +43,39 @@ class ImageFolder(Format):
     name, options = "image_folder", Options
 
     def read(self, options: Options, base: Path) -> Dataset:
-        root = base / Path(options.path).expanduser()
-        folders = _folders(root)
+        root, walk = base / Path(options.path).expanduser(), Walk()
+        folders = _folders(root, walk)
         parts = {folder: SPLITS[folder.name.lower()] for folder in folders if folder.name.lower() in SPLITS}
         if Split.TRAIN in parts.values():
-            listed = [item for folder, split in parts.items() for item in _classes(folder, split)]
+            listed = [item for folder, split in parts.items() for item in _classes(folder, split, walk)]
             _check_same_classes(root, listed)
         else:
-            listed = _classes(root, None)
-        return assemble(root.name, listed, Cut(options.val_share, options.test_share, options.seed), options.on_error)
+            listed = _classes(root, None, walk)
+        cut = Cut(options.val_share, options.test_share, options.seed)
+        return replace(assemble(root.name, listed, cut, options.on_error), notes=walk.lines())
 
 
-def _folders(root: Path) -> list[Path]:
+def _folders(root: Path, walk: Walk) -> list[Path]:
     if not root.exists():
         raise DataError(f"data folder {root} does not exist; `data.path` is relative to the study file")
     if not root.is_dir():
         raise DataError(f"{root} is no folder; expected one folder per class in it")
-    folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    folders = walk.folders(root)
     if not folders:
         raise DataError(f"data folder {root} has no class folders; expected {root}/CLASS/*.jpg")
     return folders
 
 
-def _classes(root: Path, split: Split | None) -> list[Listed]:
+def _classes(root: Path, split: Split | None, walk: Walk) -> list[Listed]:
     listed: list[Listed] = []
-    for folder in _folders(root):
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
-        files = [path for path in files if not path.name.startswith(".")]
+    for folder in _folders(root, walk):
+        files = walk.files(folder, EXTENSIONS)
         if not files:
+            instead = "".join(f" ({line})" for line in walk.lines())
             raise DataError(
-                f"class folder {folder} has no image; expected files such as .jpg or .png in it, or remove it"
+                f"class folder {folder} has no image; expected files such as .jpg or .png in it, or remove it{instead}"
             )
-        listed += [Listed(FileImage(path), folder.name, split) for path in files]
+        listed += [Listed(FileImage(path), printable(folder.name), split) for path in files]
     return listed
 
 

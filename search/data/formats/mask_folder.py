@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from search.data import masks, splits
 from search.data.assembly import Cut, Listed, OnError, gather
+from search.data.files import Walk
 from search.data.formats._base import Format
 from search.data.images import EXTENSIONS, FileImage
 from search.data.masks import MaskFile, Survey
@@ -71,8 +72,8 @@ class MaskFolder(Format):
     name, options = "mask_folder", Options
 
     def read(self, options: Options, base: Path) -> Dataset:
-        root = base / Path(options.path).expanduser()
-        pairs = list(_pairs(root, options))
+        root, walk = base / Path(options.path).expanduser(), Walk()
+        pairs = list(_pairs(root, options, walk))
         if not pairs:
             raise DataError(
                 f"{root}: no images found; expected {root / options.images}/NAME.jpg and "
@@ -98,7 +99,7 @@ class MaskFolder(Format):
             raise DataError(f"{root}: none of the {len(pairs)} images can be used; the first: {skipped[0]}")
         listed = [_listed(pair, surveys[pair], values) for pair in pairs if not faults[pair]]
         dataset = _gathered(root.name, listed, names, options)
-        return replace(dataset, skipped=(*skipped, *dataset.skipped))
+        return replace(dataset, skipped=(*skipped, *dataset.skipped), notes=walk.lines())
 
 
 def _gathered(name: str, listed: Sequence[Listed], names: tuple[str, ...], options: Options) -> Dataset:
@@ -120,20 +121,20 @@ def _divide(classes: int, cut: Cut, targets: Sequence[MaskFile], test_share: flo
     return splits.cut_sets(shown, classes, cut.val_share, test_share, cut.seed)
 
 
-def _pairs(root: Path, options: Options) -> Iterator[_Pair]:
+def _pairs(root: Path, options: Options, walk: Walk) -> Iterator[_Pair]:
     if not root.is_dir():
         raise DataError(f"data folder {root} does not exist; `data.path` is relative to the study file")
     parts: dict[Path, Split | None] = {
         folder: SPLITS[folder.name.lower()]
-        for folder in sorted(root.iterdir())
-        if folder.is_dir() and folder.name.lower() in SPLITS and (folder / options.images).is_dir()
+        for folder in walk.folders(root)
+        if folder.name.lower() in SPLITS and (folder / options.images).is_dir()
     }
     for folder, split in (parts or {root: None}).items():
         images, beside = folder / options.images, folder / options.masks
         if images.is_dir() and not beside.is_dir():
             raise DataError(f"{beside} does not exist; expected the masks of {images} in it, or say `masks: FOLDER`")
-        known = {path.relative_to(beside).with_suffix(""): path for path in _files(beside, masks.EXTENSIONS)}
-        for image in _files(images, EXTENSIONS):
+        known = {path.relative_to(beside).with_suffix(""): path for path in _files(beside, masks.EXTENSIONS, walk)}
+        for image in _files(images, EXTENSIONS, walk):
             if images == beside and image.stem.endswith(options.mask_suffix):
                 continue
             place = image.relative_to(images)
@@ -142,11 +143,8 @@ def _pairs(root: Path, options: Options) -> Iterator[_Pair]:
             yield _Pair(image, known.get(wanted), beside / f"{wanted}.png", part)
 
 
-def _files(folder: Path, endings: Sequence[str]) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file())
-    return sorted(path for path in found if not path.name.startswith("."))
+def _files(folder: Path, endings: Sequence[str], walk: Walk) -> list[Path]:
+    return walk.files(folder, endings) if folder.is_dir() else []
 
 
 def _written(path: Path) -> tuple[str, ...]:

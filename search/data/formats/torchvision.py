@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from PIL import Image
 from torchvision import datasets
 
+from search.data import splits
 from search.data.assembly import Cut, Listed, assemble
 from search.data.formats._base import Format
 from search.data.images import StoredImage
@@ -26,7 +27,7 @@ class Options:
     Attributes:
         dataset: its class there, ``CIFAR10``, ``Flowers102``, ``OxfordIIITPet`` ...
         root: folder that holds it; ``download`` fetches it there.
-        limit: take at most so many images a split; nothing means all.
+        limit: take at most so many images a split, of every class its share, drawn by ``seed``; nothing means all.
     """
 
     dataset: str
@@ -59,12 +60,14 @@ class Torchvision(Format):
         for split, arguments in _parts(kind):
             opened = _open(kind, root, options, arguments)
             classes = classes or [str(name) for name in getattr(opened, "classes", None) or []] or None
-            count = min(len(opened), options.limit or len(opened))
             fetch = partial(_image, opened)
-            for index in range(count):
-                label = _label(opened, index)
-                text = classes[label] if classes and label < len(classes) else str(label)
-                listed.append(Listed(StoredImage(f"{options.dataset}.{split or 'all'}", index, fetch), text, split))
+            labels = [_label(opened, index) for index in range(len(opened))]
+            texts = [classes[label] if classes and label < len(classes) else str(label) for label in labels]
+            places = list(range(len(texts)))
+            if options.limit is not None:
+                places = splits.draw([(text,) for text in texts], options.limit, options.seed)
+            source = f"{options.dataset}.{split or 'all'}"
+            listed += [Listed(StoredImage(source, place, fetch), texts[place], split) for place in places]
         cut = Cut(options.val_share, options.test_share, options.seed)
         used = {item.label for item in listed}
         order = [name for name in classes if name in used] if classes else None

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 from xml.etree import ElementTree
 
 from search.data.assembly import Cut, OnError
 from search.data.boxes import Drawn, Faults, Found, dataset
+from search.data.files import Walk
 from search.data.formats._base import Format
 from search.data.images import EXTENSIONS, is_there
 from search.data.sample import Dataset, Split
 from search.data.tabular import SPLITS, lines_of
 from search.errors import DataError
+
+_XML = (".xml",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +55,15 @@ class Voc(Format):
         if not root.is_dir():
             raise DataError(f"data folder {root} does not exist; `data.path` is relative to the study file")
         faults = Faults(root.name)
-        listed = _in_sets(root, faults) if (root / "Annotations").is_dir() else _beside(root)
+        walk = Walk()
+        listed = _in_sets(root, faults, walk) if (root / "Annotations").is_dir() else _beside(root, walk)
         found = [item for xml, split in listed if (item := _read(xml, root, split, options, faults)) is not None]
         cut = Cut(options.val_share, options.test_share, options.seed)
-        return dataset(root.name, found, cut, options.on_error, options.classes or None, faults)
+        read = dataset(root.name, found, cut, options.on_error, options.classes or None, faults)
+        return replace(read, notes=(*read.notes, *walk.lines()))
 
 
-def _in_sets(root: Path, faults: Faults) -> list[tuple[Path, Split | None]]:
+def _in_sets(root: Path, faults: Faults, walk: Walk) -> list[tuple[Path, Split | None]]:
     """Return the annotations that ``ImageSets/Main`` lists; all of them, without a split, where there are no lists."""
     folder = root / "Annotations"
     lists: dict[Split, list[str]] = {}
@@ -68,7 +73,7 @@ def _in_sets(root: Path, faults: Faults) -> list[tuple[Path, Split | None]]:
             # A list of one class says behind the name whether the image shows it; names may hold blanks themselves.
             lists[split] = [line if (folder / f"{line}.xml").is_file() else line.split()[0] for line in lines_of(file)]
     if Split.TRAIN not in lists:
-        return [(xml, None) for xml in sorted(folder.glob("*.xml"))]
+        return [(xml, None) for xml in walk.files(folder, _XML)]
     found: list[tuple[Path, Split | None]] = []
     seen: dict[str, Split] = {}
     for split, names in lists.items():
@@ -82,13 +87,13 @@ def _in_sets(root: Path, faults: Faults) -> list[tuple[Path, Split | None]]:
     return found if Split.VAL in lists else [(xml, None if split is Split.TRAIN else split) for xml, split in found]
 
 
-def _beside(root: Path) -> list[tuple[Path, Split | None]]:
-    parts = {folder: SPLITS.get(folder.name.lower()) for folder in root.iterdir() if folder.is_dir()}
+def _beside(root: Path, walk: Walk) -> list[tuple[Path, Split | None]]:
+    parts = {folder: SPLITS.get(folder.name.lower()) for folder in walk.folders(root)}
     found: list[tuple[Path, Split | None]] = [
-        (xml, split) for folder, split in sorted(parts.items()) if split for xml in sorted(folder.rglob("*.xml"))
+        (xml, split) for folder, split in parts.items() if split for xml in walk.files(folder, _XML, EXTENSIONS)
     ]
     if not any(split is Split.TRAIN for _, split in found):
-        found = [(xml, None) for xml in sorted(root.rglob("*.xml"))]
+        found = [(xml, None) for xml in walk.files(root, _XML, EXTENSIONS)]
     elif not any(split is Split.VAL for _, split in found):
         found = [(xml, None if split is Split.TRAIN else split) for xml, split in found]
     if not found:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
 
+from search.data import yaml_documents, yolo_rows
 from search.data.assembly import Cut, OnError
-from search.data.boxes import Drawn, Faults, Found, dataset
+from search.data.boxes import Faults, Found, dataset
+from search.data.files import Walk
 from search.data.formats._base import Format
 from search.data.images import EXTENSIONS
 from search.data.sample import Dataset, Split
 from search.data.tabular import SPLITS, lines_of
 from search.errors import DataError
+
+_BESIDE = (".txt", ".cache", ".yaml", ".yml")
+"""Files of the data set beside its images."""
+_OUTLINES = ("segment", "segmentation", "obb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,10 @@ class Options:
 
 
 class Yolo(Format):
-    """``class x y width height`` a line, centre and size in shares of the image; polygons count by their box."""
+    """``class x y width height`` a line, centre and size in shares of the image.
+
+    Outlines and turned boxes count by the upright box around them, rows with key points by the box in front of these.
+    """
 
     name, options, suffixes = "yolo", Options, (".yaml", ".yml")
 
@@ -52,37 +61,46 @@ class Yolo(Format):
         if not path.exists():
             raise DataError(f"{path} does not exist; `data.path` is relative to the study file")
         file = path if path.is_file() else next((f for f in _described(path) if f.is_file()), None)
-        root = path.parent if path.is_file() else path
-        names, parts = _from_yaml(file) if file is not None else _from_folders(root)
-        names = options.classes or names
+        root, walk = path.parent if path.is_file() else path, Walk()
+        told = _from_yaml(file) if file is not None else _from_folders(root, walk)
+        names = options.classes or told.names
         if not names:
             raise DataError(f"{root}: no class names; expected data.yaml with `names`, classes.txt, or `data.classes`")
-        faults = Faults(root.name)
-        images: list[tuple[Path, Split | None]] = [
-            (image, split) for split, folders in parts.items() for image in _images(folders)
-        ]
-        for split, folders in parts.items():
+        images = [(image, split) for split, folders in told.parts.items() for image in _images(folders, walk)]
+        for split, folders in told.parts.items():
             if split is not Split.TEST and not any(part is split for _, part in images):
                 raise DataError(f"{root}: no {split} image in {', '.join(map(str, folders))}; put some there")
-        if Split.VAL not in parts:
-            images = [(image, None if split is Split.TRAIN else split) for image, split in images]
+        faults = Faults(root.name)
+        labels = [_label(image) for image, _ in images]
+        rows = [yolo_rows.read_rows(label, names, faults) for label in labels]
+        boxes = yolo_rows.boxes_of(rows, told.keypoints, faults, are_outlines=told.task in _OUTLINES)
+        has_val = Split.VAL in told.parts
         found = [
-            Found(image, str(label), split, _boxes(label, names, faults), in_shares=True)
-            for image, split in images
-            for label in (_label(image),)
+            Found(image, str(label), split if has_val or split is not Split.TRAIN else None, drawn, in_shares=True)
+            for (image, split), label, drawn in zip(images, labels, boxes, strict=True)
         ]
         cut = Cut(options.val_share, options.test_share, options.seed)
-        return dataset(root.name, found, cut, options.on_error, names, faults)
+        made = dataset(root.name, found, cut, options.on_error, names, faults)
+        return replace(made, notes=(*made.notes, *walk.lines()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """What is told of a data set: class names, folders or lists of images by split, ``kpt_shape``, the task."""
+
+    names: tuple[str, ...]
+    parts: dict[Split, list[Path]]
+    keypoints: tuple[int, int] | None = None
+    task: str = ""
 
 
 def _described(folder: Path) -> list[Path]:
     return [folder / "data.yaml", folder / "data.yml", folder / "dataset.yaml", *sorted(folder.glob("*.yaml"))]
 
 
-def _from_yaml(file: Path) -> tuple[tuple[str, ...], dict[Split, list[Path]]]:
-    """Return class names, and folders or lists of images by split."""
+def _from_yaml(file: Path) -> _Described:
     try:
-        data: Any = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+        data: Any = yaml_documents.load(file.read_text(encoding="utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise DataError(f"{file}: not YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(data, dict) or not data.get("train"):
@@ -103,7 +121,22 @@ def _from_yaml(file: Path) -> tuple[tuple[str, ...], dict[Split, list[Path]]]:
         if given:
             listed = given if isinstance(given, list) else [given]
             parts.setdefault(split, []).extend(_place(file, base, str(name)) for name in listed)
-    return tuple(str(name) for name in names), parts
+    keypoints, task = _keypoints(file, data.get("kpt_shape")), str(data.get("task", "")).lower()
+    return _Described(tuple(str(name) for name in names), parts, keypoints, task)
+
+
+def _keypoints(file: Path, given: Any) -> tuple[int, int] | None:
+    if given is None:
+        return None
+    if (
+        not isinstance(given, list)
+        or not all(type(number) is int for number in given)
+        or len(given) != 2
+        or given[0] < 1
+        or given[1] not in (2, 3)
+    ):
+        raise DataError(f"{file}: `kpt_shape` must be [key points, 2 or 3 numbers each], got {given!r}")
+    return given[0], given[1]
 
 
 def _place(file: Path, base: Path, name: str) -> Path:
@@ -115,24 +148,23 @@ def _place(file: Path, base: Path, name: str) -> Path:
     raise DataError(f"{file}: {base / name} does not exist; paths start at `path:`, or at the file's own folder")
 
 
-def _from_folders(root: Path) -> tuple[tuple[str, ...], dict[Split, list[Path]]]:
+def _from_folders(root: Path, walk: Walk) -> _Described:
     listed = root / "classes.txt"
     names = tuple(lines_of(listed)) if listed.is_file() else ()
     images = root / "images" if (root / "images").is_dir() else root
     parts: dict[Split, list[Path]] = {}
-    for folder in sorted(entry for entry in images.iterdir() if entry.is_dir()):
+    for folder in walk.folders(images):
         split = SPLITS.get(folder.name.lower())
         if split is not None:
             parts.setdefault(split, []).append(folder)
-    return names, parts if Split.TRAIN in parts else {Split.TRAIN: [images]}
+    return _Described(names, parts if Split.TRAIN in parts else {Split.TRAIN: [images]})
 
 
-def _images(folders: Sequence[Path]) -> list[Path]:
+def _images(folders: Sequence[Path], walk: Walk) -> list[Path]:
     found: list[Path] = []
     for entry in folders:
         if entry.is_dir():
-            files = (file for file in entry.rglob("*") if file.suffix.lower() in EXTENSIONS)
-            found += sorted(file for file in files if not file.name.startswith("."))
+            found += walk.files(entry, EXTENSIONS, beside=_BESIDE)
         else:
             found += [entry.parent / line for line in lines_of(entry)]
     return found
@@ -145,37 +177,6 @@ def _label(image: Path) -> Path:
     if places:
         parts[places[-1]] = "labels"
     return Path(*parts).with_suffix(".txt")
-
-
-def _boxes(label: Path, names: Sequence[str], faults: Faults) -> list[Drawn]:
-    """Return the boxes of one image; an image without a text file, or with an empty one, is background."""
-    if not label.is_file():
-        return []
-    try:
-        lines = label.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        faults.add(f"{label}: cannot be read: {error}")
-        return []
-    made = (_box(f"{label}, line {place}", line, names, faults) for place, line in enumerate(lines, 1) if line.strip())
-    return [box for box in made if box is not None]
-
-
-def _box(place: str, line: str, names: Sequence[str], faults: Faults) -> Drawn | None:
-    """Return the box of a line, corners in shares of the image."""
-    words = line.split()
-    try:
-        number, numbers = int(words[0]), [float(word) for word in words[1:]]
-    except ValueError:
-        faults.add(f"{place}: expected `class x y width height` in numbers, got {line.strip()!r}")
-        return None
-    label = names[number] if 0 <= number < len(names) else f"number {number}"
-    if len(numbers) == 4:
-        x, y, width, height = numbers
-        return Drawn(place, label, (x - width / 2, y - height / 2, x + width / 2, y + height / 2))
-    if len(numbers) >= 6 and len(numbers) % 2 == 0:
-        return Drawn(place, label, (min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])))
-    faults.add(f"{place}: expected `class x y width height`, or a polygon, got {len(words)} numbers")
-    return None
 
 
 format = Yolo()  # noqa: A001  # the room's word for its plug-in

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from spaces.numbers import short
+
 
 class Scale(NamedTuple):
     """Where a value stands on an axis; ``ticks`` are heights with their labels."""
@@ -30,7 +32,7 @@ class Scale(NamedTuple):
             shown = range(len(self.words)) if len(self.words) <= 8 else (0, len(self.words) - 1)
             return tuple((place / (len(self.words) - 1), self.words[place]) for place in shown)
         ends = [10**end if self.is_log else end for end in (self.low, self.high)]
-        return ((0.0, f"{ends[0]:.3g}"), (1.0, f"{ends[1]:.3g}"))
+        return ((0.0, short(ends[0])), (1.0, short(ends[1])))
 
 
 def scale_of(name: str, values: Sequence[Any], *, log: bool = False) -> Scale | None:

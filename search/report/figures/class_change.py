@@ -68,7 +68,7 @@ class ClassChange(Figure):
                 x=changes,
                 y=[row.name for row in rows.classes],
                 orientation="h",
-                marker={"color": [theme.GREEN if change >= 0 else theme.RED for change in changes]},
+                marker={"color": [theme.BLUE if change >= 0 else theme.RED for change in changes]},
                 error_x={"type": "data", "array": [row.margin for row in rows.classes], "color": theme.GREY},
                 text=[f"{row.before:.2f} to {row.after:.2f} of {row.support} {rows.noun}" for row in rows.classes],
                 textposition="none",

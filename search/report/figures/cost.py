@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord, TrialRecord, TrialState
-from search.report import picks, theme
+from search.report import parameters, picks, theme
 from search.report.figures._base import Figure, Need, Section
+from search.report.tables import budget
 
 PREFIX = "prefix"
 """Key of ``TrialRecord.extras``: by split, what became of the frozen prefix (units, images computed and reused)."""
@@ -69,8 +70,8 @@ class Cost(Figure):
                 textposition="outside",
                 cliponaxis=False,
                 marker={
-                    "color": ["rgba(0,158,115,0.15)" if bar.saved else theme.BLUE for bar in shown],
-                    "line": {"color": [theme.GREEN if bar.saved else theme.BLUE for bar in shown], "width": 2},
+                    "color": ["rgba(86,180,233,0.15)" if bar.saved else theme.BLUE for bar in shown],
+                    "line": {"color": [theme.SKY if bar.saved else theme.BLUE for bar in shown], "width": 2},
                 },
                 hovertemplate="%{y}: %{x:.1f} min<extra></extra>",
                 visible=place == 0,
@@ -82,7 +83,7 @@ class Cost(Figure):
         figure.update_yaxes(type="category")
         sets = list(range(len(rows.views)))
         views = [
-            (f"by {label}", theme.visible_only(sets, place), {"xaxis.range": _range(bars)})
+            (f"by {parameters.label(label)}", theme.visible_only(sets, place), {"xaxis.range": _range(bars)})
             for place, (label, bars) in enumerate(rows.views)
         ]
         return theme.menu(figure, views)
@@ -98,7 +99,8 @@ def _saved(study: StudyRecord, timed: list[TrialRecord]) -> list[Bar]:
     bars = []
     if planned and pruned:
         saved = sum(
-            trial.seconds / picks.epochs_run(trial) * max(planned - picks.epochs_run(trial), 0) for trial in pruned
+            trial.seconds / picks.epochs_run(trial) * max(budget(trial, planned) - picks.epochs_run(trial), 0)
+            for trial in pruned
         )
         bars.append(Bar("saved by pruning (estimate)", saved / 60, len(pruned), True))
     saved, count = _saved_by_cache(timed)
@@ -155,7 +157,8 @@ def _by(name: str, timed: list[TrialRecord]) -> tuple[Bar, ...]:
         for part in range(6):
             chosen = ordered[part * len(ordered) // 6 : (part + 1) * len(ordered) // 6]
             if chosen:
-                label = f"{chosen[0].params[name]:.3g} to {chosen[-1].params[name]:.3g}"
+                ends = [parameters.value(float(one.params[name])) for one in (chosen[0], chosen[-1])]
+                label = " to ".join(ends)
                 groups[label] += [trial.seconds for trial in chosen]
     else:
         return ()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import plotly.graph_objects as go
 
-from search.records.study import StudyRecord, TrialRecord, TrialState
-from search.report import picks, theme
+from search.records.study import StudyRecord, TrialRecord
+from search.report import effects, parameters, picks, theme
 from search.report.figures._base import Figure, Need, Section
 from search.sampling.importance import importances
 
@@ -51,22 +52,22 @@ class Importance(Figure):
     """PED-ANOVA (https://arxiv.org/abs/2304.10255) and fANOVA (https://proceedings.mlr.press/v32/hutter14.html)."""
 
     name, title, order, section = "importance", "Which decisions mattered", 50, Section.DECISIONS
-    needs = frozenset({Need.SPACES})
+    needs = frozenset({Need.SPACES, Need.EPOCHS})
     least_width = 640
     how_to_read = (
-        "Share of the variation between trials that a parameter explains, by two ways of judging; the note says what "
-        "was better. Where the two disagree, believe neither."
+        "Share of the variation between trials that a parameter explains, by two methods; where they disagree, believe "
+        "neither. The note says what was better among complete trials of equal epochs, at least five a side."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
-        done = from_best_to_worst(study)
+        done = effects.comparable(study)
         views, trials = {}, {}
         for label, evaluator, most in _JUDGES:
             judged = picks.with_values(study, most)
             shares = importances(judged, maximize=study.maximize, evaluator=evaluator)
             if not shares or sum(shares.values()) <= 0:
                 continue
-            rows = [Row(_decision(name), name, share, direction(name, done, study)) for name, share in shares.items()]
+            rows = [Row(_decision(name), name, share, _direction(study, name, done)) for name, share in shares.items()]
             views[label] = tuple(sorted(rows, key=lambda row: -row.share))
             trials[label] = len(judged)
         if not views:
@@ -83,8 +84,8 @@ class Importance(Figure):
             )
         colours = {name: theme.SERIES[place % len(theme.SERIES)] for place, (name, _) in enumerate(rows.decisions)}
         figure, changes, longest = go.Figure(), [], 0
-        for label, parameters in rows.views.items():
-            shown = parameters[:14][::-1]
+        for label, judged in rows.views.items():
+            shown = judged[:14][::-1]
             longest = max(longest, len(shown))
             axis = {
                 "xaxis.range": [0, max(row.share for row in shown) * 1.6 + 0.01],
@@ -93,7 +94,7 @@ class Importance(Figure):
             changes.append((label, axis))
             figure.add_bar(
                 x=[row.share for row in shown],
-                y=[row.parameter for row in shown],
+                y=[parameters.label(row.parameter) for row in shown],
                 orientation="h",
                 marker={"color": [colours.get(row.decision, theme.GREY) for row in shown]},
                 text=[f" {row.share:.0%}  {row.direction}" for row in shown],
@@ -113,59 +114,14 @@ class Importance(Figure):
         )
 
 
-def from_best_to_worst(study: StudyRecord) -> list[TrialRecord]:
-    """Return complete trials from best to worst, then pruned ones likewise."""
-    sign = -1.0 if study.maximize else 1.0
-    pruned = [trial for trial in study.trials if trial.state is TrialState.PRUNED and theme.finite(trial.value)]
-    return [*study.ranking, *sorted(pruned, key=lambda trial: (sign * (trial.value or 0.0), trial.number))]
+def _direction(study: StudyRecord, name: str, done: Sequence[TrialRecord]) -> str:
+    found = effects.effect(name, done, maximize=study.maximize)
+    return "" if found is None else str(found)
 
 
 def _decision(parameter: str) -> str:
     """Return the decision of ``freeze``, ``optimizer.lr`` or, in a study of several backbones, ``freeze@resnet18``."""
     return parameter.partition("@")[0].partition(".")[0]
-
-
-def direction(name: str, done: list[TrialRecord], study: StudyRecord) -> str:
-    """Return what the better half of the trials had of a parameter, in words; empty when it makes no difference."""
-    having = [trial for trial in done if name in trial.params]
-    if len(having) < 4:
-        return ""
-    values = [trial.params[name] for trial in having]
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        better = _rank_correlation([float(value) for value in values])
-        return "" if abs(better) < 0.2 else "higher is better" if better > 0 else "lower is better"
-    groups: dict[str, list[float]] = defaultdict(list)
-    for trial in having:
-        groups[str(trial.params[name])].append(trial.value or 0.0)
-    means = {text: sum(found) / len(found) for text, found in groups.items()}
-    if len(means) < 2:
-        return ""
-    return f"best: {(max if study.maximize else min)(means, key=lambda text: means[text])}"
-
-
-def _rank_correlation(best_first: list[float]) -> float:
-    """Return Spearman's correlation between a parameter and quality, given its values from best to worst trial."""
-    count = len(best_first)
-    order = sorted(range(count), key=lambda place: best_first[place])
-    ranks = [0.0] * count
-    place = 0
-    while place < count:
-        end = place
-        while end + 1 < count and best_first[order[end + 1]] == best_first[order[place]]:
-            end += 1
-        for tied in order[place : end + 1]:
-            ranks[tied] = (place + end) / 2
-        place = end + 1
-    middle = (count - 1) / 2
-    spread = sum((rank - middle) ** 2 for rank in ranks)
-    quality = [count - 1 - index for index in range(count)]
-    total = sum((value - middle) ** 2 for value in quality)
-    if not spread or not total:
-        return 0.0
-    return float(
-        sum((rank - middle) * (value - middle) for rank, value in zip(ranks, quality, strict=True))
-        / (spread * total) ** 0.5
-    )
 
 
 figure = Importance()

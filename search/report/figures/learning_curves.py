@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from search.records.study import StudyRecord, TrialState
+from search.records.study import StudyRecord
 from search.report import picks, theme
 from search.report.figures._base import Figure, Need, Section
 
@@ -23,7 +23,7 @@ class Curve(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """All curves, ``kind`` being ``best``, ``plain recipe``, ``complete``, ``pruned`` or ``failed``."""
+    """All curves, ``kind`` being ``best``, ``plain recipe``, or its state."""
 
     metric: str
     curves: tuple[Curve, ...]
@@ -33,6 +33,8 @@ class Rows(NamedTuple):
 _LOOKS = {
     "failed": (theme.RED, 1.0, 0.5),
     "pruned": (theme.GREY, 1.0, 0.6),
+    "waiting": (theme.STATES["waiting"], 1.2, 0.8),
+    "running": (theme.STATES["running"], 2.0, 0.9),
     "complete": (theme.BLUE, 1.2, 0.55),
     "plain recipe": (theme.ORANGE, 3.0, 1.0),
     "best": (theme.GREEN, 3.0, 1.0),
@@ -46,7 +48,7 @@ class LearningCurves(Figure):
     needs = frozenset({Need.CURVES})
     how_to_read = (
         "One line a trial; grey lines that end in a cross were pruned there. "
-        "Green is the winner, orange the plain recipe."
+        "Green is the winner, orange the plain recipe, purple those that are running."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
@@ -56,7 +58,6 @@ class LearningCurves(Figure):
         curves = []
         for trial in [*(trial for trial in trials if trial not in special), *special]:
             kind = "best" if trial is best else "plain recipe" if trial.is_baseline else str(trial.state)
-            kind = kind if kind in _LOOKS else TrialState.COMPLETE.value
             epochs = tuple(record.epoch for record in trial.epochs)
             values = tuple(record.metrics.get(study.metric, float("nan")) for record in trial.epochs)
             curves.append(Curve(trial.number, kind, epochs, values, trial.words))

@@ -7,11 +7,14 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord
-from search.report import picks, theme
+from search.report import parameters, picks, theme
 from search.report.figures._base import Figure, Need, Section
 from search.report.figures._scales import Scale, scale_of
+from search.sampling.importance import importances
 
 _TRIALS, _AXES = 400, 12
+_JUDGED = 200
+"""Trials from which it is judged which decisions matter most: their axes come first."""
 
 
 class Rows(NamedTuple):
@@ -37,8 +40,8 @@ class ParallelCoordinates(Figure):
     needs = frozenset({Need.SPACES})
     least_width = 820
     how_to_read = (
-        "One line a trial across its decisions, the objective at the right; strong lines are the best tenth. "
-        "A gap means that the trial has no such parameter."
+        "One line a trial across its decisions, the most important first, the objective at the right; strong lines are "
+        "the best tenth. A gap means that the trial has no such parameter."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
@@ -63,8 +66,10 @@ class ParallelCoordinates(Figure):
             )
             for name in names
         ]
+        shares = importances(picks.with_values(study, _JUDGED), maximize=study.maximize)
         having = {name: sum(name in trial.params for trial in chosen) for name in names}
-        kept = sorted((scale for scale in scales if scale), key=lambda scale: -having[scale.name])[:_AXES]
+        order = {name: (-shares.get(name, 0.0), -having[name]) for name in names}
+        kept = sorted((scale for scale in scales if scale), key=lambda scale: order[scale.name])[:_AXES]
         if not kept:
             return None
         values = tuple(float(trial.value or 0.0) for trial in chosen)
@@ -91,7 +96,7 @@ class ParallelCoordinates(Figure):
             return theme.sentence("Fewer than two trials have parameters and a value.")
         figure = go.Figure()
         groups = (("other trials", 0.0, 0.5, theme.GREY, 0.4, 1.0), ("better half", 0.5, 0.9, theme.BLUE, 0.6, 1.0))
-        for label, low, high, colour, opacity, width in (*groups, ("best tenth", 0.9, 1.01, theme.ORANGE, 0.95, 2.2)):
+        for label, low, high, colour, opacity, width in (*groups, ("best tenth", 0.9, 1.01, theme.PURPLE, 0.95, 2.2)):
             x: list[float | None] = []
             y: list[float | None] = []
             numbers: list[int | None] = []
@@ -120,13 +125,17 @@ class ParallelCoordinates(Figure):
         figure = theme.styled(figure, height=440, x=note)
         figure.update_xaxes(
             tickvals=list(range(len(rows.axes))),
-            ticktext=[scale.name for scale in rows.axes],
+            ticktext=[*map(_axis_name, rows.axes)],
             range=[-0.5, len(rows.axes) - 0.6],
             showgrid=False,
             tickangle=-25,
         )
         figure.update_yaxes(visible=False, range=[-0.06, 1.06])
         return figure
+
+
+def _axis_name(scale: Scale) -> str:
+    return theme.wrapped(parameters.label(scale.name), 18)
 
 
 figure = ParallelCoordinates()

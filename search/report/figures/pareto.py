@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -51,7 +52,11 @@ def _objective(name: str, trial: TrialRecord) -> float | None:
 
 
 class Plane(NamedTuple):
-    """Complete trials by one cost; ``front`` and ``knee`` are places in them."""
+    """Complete trials by one cost, the best first; ``front`` and ``knee`` are places in them.
+
+    Attributes:
+        is_more: whether more of the cost is better, as of a second metric.
+    """
 
     label: str
     title: str
@@ -62,6 +67,7 @@ class Plane(NamedTuple):
     front: tuple[int, ...]
     knee: int | None
     baseline: int | None
+    is_more: bool = False
 
 
 class Rows(NamedTuple):
@@ -76,8 +82,8 @@ class Pareto(Figure):
 
     name, title, order, section = "pareto", "Quality against cost", 80, Section.COST
     how_to_read = (
-        "The line joins trials that no other beats in both; the diamond is its knee, beyond which a little more "
-        "quality costs a lot."
+        "The line joins trials that no other beats in both; costs are on a log scale. The diamond is the knee among "
+        "those no worse than the plain recipe: beyond it a little more quality costs a lot."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
@@ -101,8 +107,10 @@ class Pareto(Figure):
             kept = sorted({*theme.spread(plane.costs, plane.values), *plane.front})
             groups = [("complete", kept, {"color": theme.BLUE, "size": 7, "opacity": 0.6}, "markers")]
             groups.append(
-                ("not beaten in both", list(plane.front), {"color": theme.GREEN, "size": 10}, "lines+markers")
+                ("not beaten in both", list(plane.front), {"color": theme.PURPLE, "size": 9}, "lines+markers")
             )
+            # Places are in the order of the ranking.
+            groups.append(("winner", [0], {"color": theme.GREEN, "size": 15, "symbol": "star"}, "markers"))
             if plane.baseline is not None:
                 look = {"color": theme.ORANGE, "size": 13, "symbol": "square"}
                 groups.append(("plain recipe", [plane.baseline], look, "markers"))
@@ -119,14 +127,20 @@ class Pareto(Figure):
                     hovertemplate=f"trial %{{customdata}}: %{{y:.4f}}, %{{x:.4s}} {plane.label}"
                     + ("<br>%{text}<extra></extra>" if len(chosen) <= 500 else "<extra></extra>"),
                     mode=mode,
-                    line={"color": theme.GREEN, "shape": "hv", "width": 2},
+                    line={"color": theme.PURPLE, "shape": "hv" if not plane.is_more else "vh", "width": 2},
                     marker=marker,
                     name=name,
                     visible=place == 0,
                 )
         figure = theme.styled(figure, x=rows.planes[0].title, y=theme.metric_name(rows.metric))
+        figure.update_xaxes(**_axis(rows.planes[0]))
         views = [
-            (plane.label, theme.visible_only(sets, place), {"xaxis.title.text": plane.title, "xaxis.autorange": True})
+            (
+                plane.label,
+                theme.visible_only(sets, place),
+                {"xaxis.title.text": plane.title, "xaxis.autorange": True}
+                | {f"xaxis.{key}": value for key, value in _axis(plane).items()},
+            )
             for place, plane in enumerate(rows.planes)
         ]
         return theme.menu(figure, views)
@@ -137,6 +151,7 @@ def _plane(cost: _Cost, known: Sequence[tuple[float, TrialRecord]], maximize: bo
     values = tuple(trial.value or 0.0 for _, trial in known)
     losses = [-found for found in costs] if cost.maximize else costs
     front = front_of(losses, values, maximize=maximize)
+    baseline = next((place for place, (_, trial) in enumerate(known) if trial.is_baseline), None)
     return Plane(
         cost.label,
         cost.title,
@@ -145,9 +160,28 @@ def _plane(cost: _Cost, known: Sequence[tuple[float, TrialRecord]], maximize: bo
         values,
         tuple(trial.words for _, trial in known),
         front,
-        knee_of([losses[place] for place in front], [values[place] for place in front], front),
-        next((place for place, (_, trial) in enumerate(known) if trial.is_baseline), None),
+        _knee(losses, values, front, baseline, maximize=maximize),
+        baseline,
+        cost.maximize,
     )
+
+
+def _axis(plane: Plane) -> dict[str, object]:
+    """Return the cost's axis: logarithmic for what is a number of things, of bytes or of seconds."""
+    is_log = not plane.is_more and min(plane.costs) > 0
+    return {"type": "log", "dtick": theme.log_ticks(plane.costs)} if is_log else {"type": "linear", "dtick": None}
+
+
+def _knee(
+    losses: Sequence[float], values: Sequence[float], front: Sequence[int], baseline: int | None, *, maximize: bool
+) -> int | None:
+    """Return the front's knee among the points that are no worse than the plain recipe: nobody wants the others."""
+    sign = 1.0 if maximize else -1.0
+    least = -math.inf if baseline is None else sign * values[baseline]
+    kept = [place for place in front if sign * values[place] >= least]
+    is_log = all(losses[place] > 0 for place in kept)
+    costs = [math.log(losses[place]) if is_log else losses[place] for place in kept]
+    return knee_of(costs, [values[place] for place in kept], kept)
 
 
 def front_of(costs: Sequence[float], values: Sequence[float], *, maximize: bool) -> tuple[int, ...]:

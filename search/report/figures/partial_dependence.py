@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord, TrialRecord, TrialState
-from search.report import picks, theme
+from search.report import parameters, picks, theme
 from search.report.figures._base import Figure, Need, Section
 
 _TRIALS, _FEWEST, _GRID, _BACKGROUND, _PARAMETERS, _TREES = 500, 20, 16, 60, 10, 60
@@ -49,8 +49,6 @@ class PartialDependence(Figure):
     def rows(self, study: StudyRecord) -> Rows | None:
         complete = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
         done = picks.with_values(replace(study, trials=tuple(complete)), _TRIALS)
-        if len(done) < _FEWEST:  # values of pruned trials are of fewer epochs: better than nothing
-            done = picks.with_values(study, _TRIALS)
         if len(done) < _FEWEST or len({trial.value for trial in done}) < 2:
             return None
         from sklearn.ensemble import RandomForestRegressor  # noqa: PLC0415  # a second to load, not for every page
@@ -74,7 +72,9 @@ class PartialDependence(Figure):
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
-            return theme.sentence(f"A model of the trials needs at least {_FEWEST} of them with different values.")
+            return theme.sentence(
+                f"A model of the trials needs at least {_FEWEST} complete ones with different values."
+            )
         figure, sets = go.Figure(), []
         for place, curve in enumerate(rows.curves):
             sets += [place, place]
@@ -116,7 +116,7 @@ class PartialDependence(Figure):
                 showlegend=False,
             )
         views = [
-            (curve.parameter, theme.visible_only(sets, place), _axis(curve, rows))
+            (parameters.label(curve.parameter), theme.visible_only(sets, place), _axis(curve, rows))
             for place, curve in enumerate(rows.curves)
         ]
         figure = theme.styled(figure, y=f"expected {theme.metric_name(rows.metric)}")
@@ -180,7 +180,8 @@ def _curve(forest: Any, background: np.ndarray, place: int, column: _Column) -> 
 
 def _axis(curve: Curve, rows: Rows) -> dict[str, Any]:
     kind = "log" if curve.is_log else "linear" if curve.is_number else "category"
-    note = f"{curve.parameter}<br><sub>{rows.trials} trials; explains {max(rows.fit, 0):.0%} of unseen variation</sub>"
+    fitted = f"{rows.trials} trials; explains {max(rows.fit, 0):.0%} of unseen variation"
+    note = f"{parameters.label(curve.parameter)}<br><sub>{fitted}</sub>"
     return {"xaxis.title.text": note, "xaxis.type": kind, "xaxis.autorange": True}
 
 

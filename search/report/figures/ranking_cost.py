@@ -62,7 +62,7 @@ class RankingCost(RankingFigure):
                 x=[plane.costs[point] for point in plane.front],
                 y=[plane.scores[point] for point in plane.front],
                 mode="lines",
-                line={"color": theme.GREEN, "shape": "hv", "width": 2},
+                line={"color": theme.PURPLE, "shape": "hv", "width": 2},
                 hoverinfo="skip",
                 name="not beaten in both",
                 visible=place == 0,

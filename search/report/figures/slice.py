@@ -9,7 +9,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord, TrialState
-from search.report import picks, theme
+from search.report import parameters, picks, theme
 from search.report.figures._base import Figure, Need, Section
 
 _TRIALS = 1000
@@ -45,7 +45,9 @@ class SliceFigure(Figure):
 
     name, title, order, section = "slice", "One decision at a time", 52, Section.DECISIONS
     needs = frozenset({Need.SPACES})
-    how_to_read = "Each point is a trial (crosses were pruned), the line the median of neighbouring values."
+    how_to_read = (
+        "Each point is a trial (crosses were pruned), the line the median of neighbouring values of complete ones."
+    )
 
     def rows(self, study: StudyRecord) -> Rows | None:
         done = picks.with_values(study, _TRIALS)
@@ -68,7 +70,7 @@ class SliceFigure(Figure):
                     objective,
                     tuple(trial.number for trial in having),
                     tuple(trial.state is TrialState.PRUNED for trial in having),
-                    _steps(values, objective),
+                    _steps(values, objective, [trial.state is TrialState.COMPLETE for trial in having]),
                 )
             )
         # What only a few trials have says little, however far apart they are.
@@ -100,20 +102,24 @@ class SliceFigure(Figure):
                 x=[value for value, _ in found.steps],
                 y=[middle for _, middle in found.steps],
                 mode="lines+markers" if found.is_number else "markers",
-                line={"color": theme.ORANGE, "width": 3},
-                marker={"color": theme.ORANGE, "symbol": "diamond", "size": 10},
+                line={"color": theme.PURPLE, "width": 3},
+                marker={"color": theme.PURPLE, "symbol": "diamond", "size": 10},
                 name="median",
                 hovertemplate="median %{y:.4f}<extra></extra>",
                 visible=place == 0,
                 showlegend=False,
             )
-        figure = theme.styled(figure, x=rows.slices[0].parameter, y=theme.metric_name(rows.metric))
+        figure = theme.styled(figure, x=parameters.label(rows.slices[0].parameter), y=theme.metric_name(rows.metric))
         figure.update_xaxes(type=_axis(rows.slices[0]))
         views = [
             (
-                found.parameter,
+                parameters.label(found.parameter),
                 theme.visible_only(sets, place),
-                {"xaxis.title.text": found.parameter, "xaxis.type": _axis(found), "xaxis.autorange": True},
+                {
+                    "xaxis.title.text": parameters.label(found.parameter),
+                    "xaxis.type": _axis(found),
+                    "xaxis.autorange": True,
+                },
             )
             for place, found in enumerate(rows.slices)
         ]
@@ -126,17 +132,21 @@ def _axis(found: Slice) -> str:
 
 def _difference(found: Slice) -> float:
     middles = [middle for _, middle in found.steps]
-    return max(middles) - min(middles)
+    return max(middles) - min(middles) if middles else 0.0
 
 
-def _steps(values: tuple[float | str, ...], objective: tuple[float, ...]) -> tuple[tuple[float | str, float], ...]:
+def _steps(
+    values: tuple[float | str, ...], objective: tuple[float, ...], complete: list[bool]
+) -> tuple[tuple[float | str, float], ...]:
+    """Return the medians of complete trials: a pruned one's value is that of fewer epochs."""
+    kept = [(value, result) for value, result, done in zip(values, objective, complete, strict=True) if done]
     groups: dict[float | str, list[float]] = defaultdict(list)
-    for value, result in zip(values, objective, strict=True):
+    for value, result in kept:
         groups[value].append(result)
     if len(groups) <= 12 or isinstance(values[0], str):
         ordered = sorted(groups.items(), key=lambda item: (str(item[0]) if isinstance(item[0], str) else "", item[0]))
         return tuple((value, median(found)) for value, found in ordered)
-    pairs = sorted((float(value), result) for value, result in zip(values, objective, strict=True))
+    pairs = sorted((float(value), result) for value, result in kept)
     bins = min(10, len(pairs) // 4) or 1
     parts = [pairs[part * len(pairs) // bins : (part + 1) * len(pairs) // bins] for part in range(bins)]
     return tuple((median(value for value, _ in part), median(result for _, result in part)) for part in parts if part)

@@ -11,6 +11,9 @@ def test_the_winner_is_told_in_words_and_as_data(here: Path, ftsearch: Callable[
     found = ftsearch("best", "colours", "--json").data
     assert found["words"].split(",")[0] in done.out
     trials = ftsearch("trials", "colours", "--json").data
+    best = [trial for trial in trials if trial["state"] == "complete" and trial["value"] == found["value"]]
+    assert found["parameters"] == min(trial["parameters"] for trial in best)
+    assert found["tied"] == [trial["number"] for trial in best if trial["number"] != found["number"]]
     assert found["value"] == max(trial["value"] for trial in trials if trial["state"] == "complete")
 
 

@@ -45,4 +45,4 @@ def test_images_that_are_in_training_and_validation_are_told(here: Path, ftsearc
         first, *others = sorted(folder.iterdir())
         for other in others:
             other.write_bytes(first.read_bytes())
-    assert "images are in train too, so values will be too good" in ftsearch("plan", "study.yaml").out
+    assert "images are in training too, so results on them are too optimistic" in ftsearch("plan", "study.yaml").out

@@ -14,7 +14,8 @@ def test_a_run_ends_with_ranking_gain_report_and_the_next_command(here: Path, ft
         "6 of 7 trials done",
         "trial 6: epoch 1",
         "rank",
-        "Gain:",
+        "Result: accuracy ",
+        "Winner: ",
         "Report: runs/colours/report.html",
         "Next:",
     ):

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from search import partial_files
 from search.data import array_cache
 from search.data.array_cache import Array, ArrayCache, Facts
 
@@ -62,6 +64,46 @@ def test_room_is_made_before_something_new_is_written(tmp_path: Path) -> None:
         arrays.make(name, (2000,), np.uint8, ones)
     assert sum(arrays.find(name) is not None for name in ("a", "b", "c")) == 2
     assert arrays.find("c") is not None
+
+
+def test_what_dead_processes_left_makes_room_and_what_others_write_counts(tmp_path: Path) -> None:
+    arrays = ArrayCache(tmp_path, budget_bytes=5000)
+    dead = tmp_path / partial_files.name_for(".npy").replace(f"-{os.getpid()}-", "-4194305-")  # above every number
+    dead.write_bytes(b"x" * 4000)
+    arrays.make("a", (2000,), np.uint8, ones)
+    arrays.make("b", (2000,), np.uint8, ones)
+    assert not dead.exists()
+    assert arrays.find("a") is not None
+    (tmp_path / partial_files.name_for(".npy")).write_bytes(b"x" * 2000)
+    arrays.make("c", (100,), np.uint8, ones)
+    assert arrays.find("a") is None
+    assert arrays.find("b") is not None
+
+
+def test_a_full_disk_is_told_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def full(handle: int, begin: int, size: int) -> None:
+        asked.append((os.fstat(handle).st_size, size))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    filled: list[int] = []
+    with pytest.raises(OSError, match="No space left"):
+        ArrayCache(tmp_path).make("a", (10_000,), np.uint8, lambda _: filled.append(1) or {})
+    assert asked == [(10_128, 10_128)]  # of the file that is mapped, header included
+    assert not filled
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
+
+
+@pytest.mark.parametrize(("umask", "expected"), [(0o022, 0o644), (0o002, 0o664)])
+def test_arrays_follow_the_umask(tmp_path: Path, umask: int, expected: int) -> None:
+    before = os.umask(umask)
+    try:
+        ArrayCache(tmp_path).make("a", (8,), np.uint8, ones)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "a.npy", tmp_path / "a.json")} == {expected}
 
 
 def test_errors_are_said_in_words() -> None:

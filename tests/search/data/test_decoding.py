@@ -315,3 +315,13 @@ def test_threads_wait_for_memory_and_never_hold_more_than_all_of_it() -> None:
         thread.join(timeout=20)
     assert held == [0]
     assert 60 <= most[0] <= 100
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_a_small_picture_is_what_a_large_one_looks_like(tmp_path: Path, name: str) -> None:
+    Image.linear_gradient("L").resize((1200, 600)).convert("RGB").save(tmp_path / name)
+    small = decoding.read_small(tmp_path / name, 64)
+    assert small.size == (64, 32)
+    column = np.asarray(small, dtype=int)[:, 32, 0]
+    assert (np.diff(column) >= 0).all()
+    assert (column[0], column[-1]) == (pytest.approx(4, abs=4), pytest.approx(251, abs=4))

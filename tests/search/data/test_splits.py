@@ -74,3 +74,30 @@ def test_numbers_have_the_same_distribution_in_each_part() -> None:
     assert found != splits.cut_numbers(values, 0.2, 0.1, seed=3)
     with pytest.raises(DataError, match="1 samples cannot be cut into 2 parts"):
         splits.cut_numbers([1.0], 0.5, 0.0, seed=0)
+
+
+@given(
+    counts=st.lists(st.integers(1, 60), min_size=2, max_size=8),
+    limit=st.integers(1, 80),
+    seed=st.integers(0, 9),
+)
+def test_a_draw_gives_every_class_its_share(counts: list[int], limit: int, seed: int) -> None:
+    labels = [(str(label),) for label, count in enumerate(counts) for _ in range(count)]
+    places = splits.draw(labels, limit, seed)
+    assert places == sorted(set(places)) == splits.draw(labels, limit, seed)
+    assert len(places) == min(limit, len(labels))
+    found = Counter(int(labels[place][0]) for place in places)
+    if limit >= len(counts):
+        assert len(found) == len(counts)
+    if all(limit * count >= sum(counts) for count in counts):  # no class is so rare that it is given more
+        for label, count in enumerate(counts):
+            assert abs(found[label] - min(limit / sum(counts), 1) * count) < 1
+
+
+def test_a_draw_of_samples_with_several_classes_misses_none() -> None:
+    members = [("a",)] * 90 + [("a", "b")] * 5 + [()] * 20 + [("c", "b")] + [("d",)]
+    for seed in range(20):
+        found = {kind for place in splits.draw(members, 6, seed) for kind in members[place]}
+        assert found == {"a", "b", "c", "d"}
+    assert len(splits.draw([()] * 50, 7, 0)) == 7
+    assert splits.draw([()] * 5, 7, 0) == [0, 1, 2, 3, 4]

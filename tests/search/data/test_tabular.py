@@ -63,16 +63,80 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "hint"),
+    ("name", "text"),
     [
-        ("t.csv", "path;label\na;b\n", "semicolons"),
-        ("t.csv", "path\tlabel\na\tb\n", "tabs"),
-        ("t.tsv", "path,label\na,b\n", "commas"),
+        ("t.csv", "path;label\na, b;1,5\nc;2\n"),
+        ("t.csv", "path\tlabel\na, b\t1,5\nc\t2\n"),
+        ("t.tsv", 'path,label\n"a, b","1,5"\nc,2\n'),
+        ("t.csv", "path|label\na, b|1,5\nc|2\n"),
+        ("t", "path\tlabel\na, b\t1,5\nc\t2\n"),
     ],
 )
-def test_another_separator_is_told(tmp_path: Path, name: str, text: str, hint: str) -> None:
-    with pytest.raises(DataError, match=rf"no column 'path'; .*; its columns seem to be parted by {hint}: save it"):
-        read_rows(table(tmp_path, text, name), ("path",))
+def test_the_separator_is_the_one_that_the_rows_show(tmp_path: Path, name: str, text: str) -> None:
+    columns, rows = read_rows(table(tmp_path, text, name), ("path",))
+    assert columns == ("path", "label")
+    assert [row.values for row in rows] == [{"path": "a, b", "label": "1,5"}, {"path": "c", "label": "2"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "mark"),
+    [
+        ("t.csv", "text,label\none;two,1\nthree;four,2\n", ","),  # both part evenly: that of the name
+        ("t.csv", "text,label\none, two,1\nthree\n", ","),  # neither does
+        ("t.csv", "a;b\n1;2;3\n", ","),
+        ("t.tsv", 'text\tlabel\nit is 5" wide\t1\nand "so"\t2\n', "\t"),
+        ("t.csv", "", ","),
+        ("T.TSV", "", "\t"),
+    ],
+)
+def test_what_parts_nothing_evenly_is_no_separator(name: str, text: str, mark: str) -> None:
+    assert separator_of(name, text) == mark
+
+
+def test_a_separator_that_parts_the_header_only_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no column 'path'; .*; its columns seem to be parted by semicolons: save it"):
+        read_rows(table(tmp_path, "path;label\na;b;c\n"), ("path",))
+
+
+@pytest.mark.parametrize(
+    ("text", "offered"),
+    [
+        ("cats/1.png,cat\ndogs/2.JPG,dog\n", "path,label"),
+        ("dog,cats/1.png,3.5\ncat,dogs/2.JPG,2\n", "label,path,label2"),
+        ("a,b\nc,b\n", "label,label2"),
+        ("0,0,0\n1,2,3\n", "label,label2,label3"),
+    ],
+)
+def test_a_table_without_header_is_told_so(tmp_path: Path, text: str, offered: str) -> None:
+    with pytest.raises(
+        DataError, match=rf"there seems to be no header, as line 1 is .*, such as `{offered}`"
+    ) as raised:
+        read_rows(table(tmp_path, text), ("image",))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_header_is_not_taken_for_a_sample(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"the header has file, label$"):
+        read_rows(table(tmp_path, "file,label\na.png,cat\nb.png,dog\n"), ("path",))
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "Unnamed: 0_level_1", " "])
+def test_a_column_without_a_name_is_no_column(tmp_path: Path, name: str) -> None:
+    columns, rows = read_rows(table(tmp_path, f"{name},path,age\n0,a.png,3\n1,b.png,4\n"), ("path", "age"))
+    assert columns == ("path", "age")
+    assert [row.number("age") for row in rows] == [3, 4]
+
+
+ODD = "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e"
+"""Characters at which Python's ``splitlines`` parts a text, beside the ends of lines."""
+
+
+@pytest.mark.parametrize("mark", ODD)
+def test_no_character_but_the_end_of_a_line_ends_a_row(tmp_path: Path, mark: str) -> None:
+    _, rows = read_rows(table(tmp_path, f'a,b\n1{mark}2,"3{mark}4"\n5,6\n'), ("a", "b"))
+    assert [row.values for row in rows] == [{"a": f"1{mark}2", "b": f"3{mark}4"}, {"a": "5", "b": "6"}]
+    (tmp_path / "names.txt").write_text(f"a{mark}b\nc\n", encoding="utf-8")
+    assert lines_of(tmp_path / "names.txt") == [f"a{mark}b", "c"]
 
 
 def test_a_column_that_is_needed_stands_once(tmp_path: Path) -> None:

@@ -100,7 +100,43 @@ def test_half_a_character_and_endless_nesting_are_rows_that_cannot_be_used(tmp_p
     assert "a.jsonl, line 3: no valid JSON: maximum recursion depth" in str(nested)
 
 
-def test_a_table_with_another_separator_is_told_so(tmp_path: Path) -> None:
-    _, (found,) = text_tables.tables_of(str(write(tmp_path, "a.csv", "text;label\nx;1\n")), Path())
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_the_separator_is_the_one_that_the_rows_show(tmp_path: Path, mark: str) -> None:
+    text = f"text{mark}label\nfine, I say{mark}1\nbad{mark}0\n"
+    assert rows(write(tmp_path, "a.csv", text)) == [
+        {"text": "fine, I say", "label": "1"},
+        {"text": "bad", "label": "0"},
+    ]
+
+
+def test_a_column_without_a_name_is_no_column(tmp_path: Path) -> None:
+    _, (found,) = text_tables.tables_of(str(write(tmp_path, "a.csv", ",Unnamed: 0,text,label\n0,0,fine,1\n")), Path())
+    assert found.columns == ("text", "label")
+    (row,) = found.rows
+    assert not isinstance(row, str)
+    assert (row.values["text"], row.values["label"]) == ("fine", "1")
+
+
+@pytest.mark.parametrize(
+    ("text", "offered"),
+    [
+        ("spam,win a price now\nham,see you at five\nspam,buy this and that\n", "label,text"),
+        ("I liked it,1\nI did not,0\n", "text,label"),
+        ("1,1\n1,1\n", "label,label2"),
+    ],
+)
+def test_a_table_without_header_is_told_so(tmp_path: Path, text: str, offered: str) -> None:
+    path = write(tmp_path, "SMSSpamCollection", text)
+
+    def opened() -> None:
+        _, (found,) = text_tables.tables_of(str(path), Path())
+        text_tables.column(found, None, text_tables.TEXT_NAMES, "texts", "text_column")
+
+    with pytest.raises(DataError, match=rf"there seems to be no header, as line 1 is .*, such as `{offered}`"):
+        opened()
+
+
+def test_a_separator_that_parts_the_header_only_is_told(tmp_path: Path) -> None:
+    _, (found,) = text_tables.tables_of(str(write(tmp_path, "a.csv", "text;label\nx\n")), Path())
     with pytest.raises(DataError, match=r"no column with texts found; .*; its columns seem to be parted by semicolons"):
         text_tables.column(found, None, text_tables.TEXT_NAMES, "texts", "text_column")

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections import Counter
+
 import pytest
 
 from search.data.assembly import Listed
@@ -36,6 +41,15 @@ def test_a_limit_draws_from_each_part_and_keeps_the_order() -> None:
     assert limited(listed, None, 0) == listed
 
 
+def test_a_limit_takes_every_class_its_share() -> None:
+    labels = ["common"] * 95 + ["rare"] * 5
+    listed = [Listed(Text(str(number), "t"), label, None) for number, label in enumerate(labels)]
+    assert Counter(item.label for item in limited(listed, 20, 3)) == {"common": 19, "rare": 1}
+    tagged = [Listed(Text(str(n), "t"), ("O", "B-X") if n == 7 else ("O",), None) for n in range(50)]
+    assert any("B-X" in item.label for item in limited(tagged, 5, 0))
+    assert len(limited([Listed(Text(str(n), "t"), (n / 7,), None) for n in range(50)], 5, 0)) == 5
+
+
 def test_labels_that_are_numbers_stand_in_their_order() -> None:
     assert ordered_names(["10", "9", "-1", "9"]) == ("-1", "9", "10")
     assert ordered_names(["b", "10", "9"]) == ("10", "9", "b")
@@ -52,3 +66,21 @@ def test_the_first_unusable_row_is_named_with_how_many_there_are() -> None:
 
 def test_a_place_is_known_of_every_text() -> None:
     assert place_of(Listed(Text("a, line 1", "x"), 0)) == "a, line 1"
+
+
+def test_the_order_of_classes_is_the_same_in_every_process() -> None:
+    """``1`` and ``01`` are equal as numbers; their order must not be that of a set."""
+    program = (
+        "from search.data.texts import ordered_names; print(ordered_names(['1', '01', '001', '2', '-0', '0', '00']))"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+        ).stdout
+        for seed in range(3)
+    }
+    assert found == {"('-0', '0', '00', '001', '01', '1', '2')\n"}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from search import partial_files
 from search.errors import UserError
 from search.model import folder as model_folder
 from search.model.folder import Check, Frame, ModelFacts, Origin
@@ -186,3 +187,21 @@ def test_checksums_reach_no_file_outside_of_the_folder(tmp_path: Path, name: str
         file.write(f"{'0' * 64}  {name}\n")
     with pytest.raises(UserError, match=r"SHA256SUMS lists .*, which is no file of this folder; export"):
         model_folder.read(folder)
+
+
+@pytest.mark.parametrize("when", ["writing", "exchanging"])
+def test_what_a_killed_export_left_is_taken_up(tmp_path: Path, when: str) -> None:
+    folder = tmp_path / "mo[d]el"
+    with model_folder.replacing(folder) as place:
+        (place / "model.json").write_text("old")
+    dead = partial_files.name_for().replace(f"-{os.getpid()}-", "-4194305-")  # above every process's number
+    if when == "writing":
+        (tmp_path / f".mo[d]el{dead}").mkdir()
+        (tmp_path / f".mo[d]el{dead}" / "half").touch()
+    else:
+        folder.rename(tmp_path / f".mo[d]el.old{dead}")
+    with model_folder.replacing(folder) as place:
+        assert (folder / "model.json").read_text() == "old"
+        (place / "model.json").write_text("new")
+    assert (folder / "model.json").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["mo[d]el"]

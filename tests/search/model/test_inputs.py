@@ -161,3 +161,14 @@ def test_boxes_of_a_picture_that_is_read_reduced_are_in_pixels_of_its_file(
 def test_a_picture_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"none")
     assert Images(frame("crop")).read([tmp_path / "a.png"]) == ["not an image, or of an unknown format"]
+
+
+def test_hidden_and_system_folders_are_passed_over_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.png", "@eaDir/a.png", ".ipynb_checkpoints/a-checkpoint.png", "__MACOSX/._a.png", "b.heic"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert images_in(tmp_path) == [tmp_path / "a.png"]
+    assert "3 files in hidden or system folders passed over: " in caplog.text
+    assert "1 file of other kinds not read: 1 .heic" in caplog.text

@@ -124,7 +124,7 @@ def test_columns_that_are_called_after_what_they_say_are_the_targets(tmp_path: P
 
 
 def test_a_table_that_is_not_known_says_its_columns_and_one_that_cannot_be_read_why(tmp_path: Path) -> None:
-    write(tmp_path / "a.csv", "path;label\n1.png;cat\n")
+    write(tmp_path / "a.csv", "path;label\n1.png;cat;1\n")
     with pytest.raises(UserError, match=r"path;label; its columns seem to be parted by semicolons.*known are"):
         recognise(tmp_path / "a.csv")
     with pytest.raises(UserError, match=r"there are tables in it \(a\.csv\): name one of them, as .*a\.csv$"):

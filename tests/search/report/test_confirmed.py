@@ -81,10 +81,12 @@ def test_the_selection_bias_is_named(fresh: StudyRecord) -> None:
 
 
 def test_equal_differences_are_no_certainty(study: StudyRecord) -> None:
-    found = replace(study, repeats=(*runs(0, (0.5, 0.75)), *runs(1, (0.75, 1.0))))
+    found = replace(study, repeats=(*runs(0, (0.5, 0.6, 0.7)), *runs(1, (0.7, 0.8, 0.9))))
     row = confirmed(found)[0]
     assert row.against is not None
     assert row.against.p is None
+    assert row.against.margin is None
+    assert "0.0000" not in " ".join([*sentences(found), *lines(found)[0]])
     assert "too coarse a measure to test" in sentences(found)[0]
     assert lines(found)[0][-1] == "–"
 
@@ -115,3 +117,24 @@ def test_only_the_first_look_at_the_test_images_is_final(study: StudyRecord) -> 
     )
     assert "look 2 at them" in final(study, replace(seen, look=2))
     assert "no test images" in final(study, refit)
+
+
+def test_under_three_trainings_there_is_no_interval(study: StudyRecord) -> None:
+    found = replace(study, repeats=(*runs(0, (0.5, 0.6)), *runs(1, (0.7, 0.8))))
+    assert [(row.margin, row.against) for row in confirmed(found)] == [(None, None)] * 2
+    assert "±" not in " ".join([*sentences(found), *lines(found)[0]])
+    assert "fewer than 3 pairs of trainings cannot be tested" in sentences(found)[0]
+
+
+def test_equal_values_show_no_interval_however_many_they_are(study: StudyRecord) -> None:
+    (row,) = confirmed(replace(study, repeats=(*runs(1, (0.8,) * 4),)))
+    assert row.margin is None
+
+
+def test_signs_are_those_of_the_numbers_beside_them(study: StudyRecord) -> None:
+    losses = replace(study, maximize=False, metric="loss", repeats=(*runs(0, BETTER), *runs(1, PLAIN)))
+    cells = lines(losses)[0]
+    assert float(cells[6].split(" ")[0].replace("\u2212", "-")) == pytest.approx(0.804 - 0.854, abs=1e-4)
+    assert float(cells[5].replace("\u2212", "-")) == pytest.approx(
+        float(cells[3].split(" ")[0]) - float(cells[4]), abs=2e-4
+    )

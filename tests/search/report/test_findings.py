@@ -1,19 +1,43 @@
 from __future__ import annotations
 
+import importlib.util
+import re
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from search.records.study import StudyRecord
-from search.report.findings import findings
+from search.records.study import Repeat, StudyRecord, TrialState
+from search.report.confirmed import sentences
+from search.report.findings import FEWEST, findings
 
 
-def test_three_sentences_come_from_the_numbers(study: StudyRecord) -> None:
+def make_study(count: int) -> StudyRecord:
+    spec = importlib.util.spec_from_file_location("drawn_studies", Path(__file__).parent / "conftest.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    made: StudyRecord = module.make_study(count)
+    return made
+
+
+def test_sentences_come_from_the_numbers() -> None:
+    study = make_study(60)
     lines = findings(study)
     assert len(lines) == 3
-    assert "freeze (" in lines[0]
-    assert "units" in lines[1]
-    assert "parameters" in lines[2]
+    assert re.search(r"units frozen \(\d+%, 90 % interval \d+% to \d+%", lines[0])
+    best = study.ranking[: len(study.ranking) // 4]
+    kept = [sum(state != "dropped" for state in trial.size.unit_states) for trial in best if trial.size]
+    frozen = [trial.size.unit_states.count("frozen") for trial in best if trial.size]
+    assert f"kept {min(kept)} to {max(kept)} of 8 units and froze {min(frozen)} to {max(frozen)} of them" in lines[1]
+    assert "no worse than the plain recipe" in lines[2]
 
 
-def test_a_study_of_few_trials_says_so(study: StudyRecord) -> None:
-    assert findings(replace(study, trials=())) == []
-    assert "Too few" in findings(replace(study, trials=study.trials[:2]))[0]
+def test_a_study_of_few_trials_has_learnt_nothing_yet(study: StudyRecord) -> None:
+    assert len(study.ranking) < FEWEST
+    assert findings(study) == findings(replace(study, trials=())) == []
+
+
+def test_what_fresh_seeds_say_is_said_however_few_trials_there_are(study: StudyRecord) -> None:
+    fresh = Repeat(1, 1, state=TrialState.COMPLETE, value=0.5)
+    assert findings(replace(study, repeats=(fresh,))) == sentences(replace(study, repeats=(fresh,))) != []

@@ -48,15 +48,16 @@ def test_a_report_is_one_small_file_that_needs_no_network(study: StudyRecord, tm
     assert path.stat().st_size < 6_000_000
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=", text)
     parser = Balanced()
-    parser.loader(text)
+    parser.feed(text)
     assert parser.open == []
 
 
-def test_it_opens_with_the_winner_the_gain_and_what_was_learnt(study: StudyRecord) -> None:
+def test_it_opens_with_the_gain_its_proof_and_the_winner(study: StudyRecord) -> None:
     body = body_of(study)
     assert study.best is not None
-    assert body.index(study.best.words) < body.index("What the search learnt") < body.index("Ranking")
-    assert "of the plain recipe" in body
+    assert body.index(study.best.words) < body.index("Ranking")
+    assert body.index("points</b><span class='badge chance'>may be chance</span>") < body.index(study.best.words)
+    assert "<div class='strip' role='img' aria-label='8 units: " in body
 
 
 def test_text_from_the_store_is_escaped(study: StudyRecord) -> None:

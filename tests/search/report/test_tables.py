@@ -2,9 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
-from search.records.study import StudyRecord
+from search.records.study import Overlap, StudyRecord, TrialState
 from search.report import tables
 
 
@@ -16,31 +14,16 @@ def test_the_ranking_holds_every_trial_the_best_first(study: StudyRecord) -> Non
     assert lines[-1].state == "failed"
 
 
-def test_the_gain_has_a_margin_from_the_number_of_images(study: StudyRecord) -> None:
-    gain = tables.gain(study)
-    assert gain is not None
-    assert gain.best.value is not None
-    assert gain.baseline.value is not None
-    assert gain.difference == pytest.approx(gain.best.value - gain.baseline.value)
-    assert gain.margin is not None
-    assert 0.05 < gain.margin < 0.3
-    assert "30 validation images" in tables.gain_words(study)
-
-
 def test_samples_are_called_what_they_are(study: StudyRecord) -> None:
     dataset = replace(study.dataset, inputs="tokens", noun="texts", skipped=("line 3: empty",))
-    texts = replace(study, dataset=dataset)
-    assert "30 validation texts" in tables.gain_words(texts)
-    assert tables.warnings(texts)[-1] == "Left out because they are broken: 1 texts."
+    assert tables.warnings(replace(study, dataset=dataset)) == ["Left out because they are broken: 1 texts."]
 
 
-def test_without_a_baseline_there_is_no_gain(study: StudyRecord) -> None:
-    assert tables.gain(replace(study, trials=())) is None
-    assert "no gain" in tables.gain_words(replace(study, trials=()))
-
-
-def test_a_plain_recipe_that_wins_is_said_to(study: StudyRecord) -> None:
-    assert "No candidate beat" in tables.gain_words(replace(study, trials=study.trials[:1]))
+def test_what_is_in_training_too_is_warned_of(study: StudyRecord) -> None:
+    dataset = replace(study.dataset, overlaps=(Overlap("val", 3, 30, "a.png"),))
+    assert tables.warnings(replace(study, dataset=dataset)) == [
+        "3 of 30 validation images are in training too, so results on them are too optimistic; the first: a.png."
+    ]
 
 
 def test_states_cost_and_failures_are_counted(study: StudyRecord) -> None:
@@ -52,14 +35,14 @@ def test_states_cost_and_failures_are_counted(study: StudyRecord) -> None:
 def test_differences_are_listed_and_told(study: StudyRecord) -> None:
     first, second = study.trials[0], replace(study.trials[1], params={"freeze": 3, "new": 0.123456})
     found = {row.what: row.values for row in tables.differences((first, second))}
-    assert found["freeze"] == ("0", "3")
+    assert found["units frozen"] == ("0", "3")
     assert found["new"] == ("–", "0.123")
-    assert found["tail"] == ("0", "–")
+    assert found["units dropped at the end"] == ("0", "–")
     words = tables.difference_words(first, second)
     assert words.startswith("Trial 1 against trial 0: ")
-    assert "freeze 3 instead of 0" in words
+    assert "units frozen 3 instead of 0" in words
     assert "new 0.123" in words
-    assert "no tail (0)" in words
+    assert "no units dropped at the end (0)" in words
     assert "the same parameters" in tables.difference_words(first, replace(first, number=9))
 
 
@@ -77,7 +60,7 @@ def test_studies_have_a_line_each(study: StudyRecord) -> None:
     (line,) = tables.studies((study,))
     assert len(line) == len(tables.STUDIES)
     assert line[0] == "study"
-    assert " ± " in line[6]
+    assert "points, may be chance" in line[6]
 
 
 def test_a_page_begins_with_what_was_found(study: StudyRecord) -> None:
@@ -90,3 +73,19 @@ def test_a_page_begins_with_what_was_found(study: StudyRecord) -> None:
 def test_ten_thousand_trials_are_ranked_quickly(study: StudyRecord) -> None:
     many = tuple(replace(study.trials[1 + number % 20], number=number) for number in range(10_000))
     assert len(tables.ranking(replace(study, trials=many), 50)) == 50
+
+
+def test_epochs_are_saved_by_ending_weak_trials_and_by_nothing_else(study: StudyRecord) -> None:
+    pruned = [trial for trial in study.trials if trial.state is TrialState.PRUNED]
+    ended = [trial for trial in study.trials if trial.state in (TrialState.PRUNED, TrialState.COMPLETE)]
+    saved = sum(5 - len(trial.epochs) for trial in pruned)
+    assert f"; {saved} of {5 * len(ended)} epochs were saved" in tables.cost(study)
+    unpruned = tuple(trial for trial in study.trials if trial.state is not TrialState.PRUNED)
+    assert any(trial.state is TrialState.FAILED for trial in unpruned)
+    assert "saved" not in tables.cost(replace(study, trials=unpruned))
+
+
+def test_a_trial_saves_of_its_own_epochs(study: StudyRecord) -> None:
+    short = replace(study.trials[4], params={"epochs.share": 0.6})
+    assert tables.budget(short, 5) == 3
+    assert "; 1 of 3 epochs were saved" in tables.cost(replace(study, trials=(short,)))

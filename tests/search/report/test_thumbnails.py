@@ -107,3 +107,14 @@ def test_no_program_is_started_for_a_picture(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", run)
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
     assert picture(str(tmp_path / "a.png"), [tmp_path]) is None
+
+
+def test_files_with_odd_metadata_or_of_a_scanner_stand_upright(tmp_path: Path) -> None:
+    for name, number in (("a.tif", 6), ("b.png", 8), ("c.jpg", 3)):
+        exif = Image.Exif()
+        exif[0x0112] = number
+        exif[0x9003] = 7  # a date of the wrong type
+        Image.new("L", (200, 100)).save(tmp_path / name, exif=exif)
+        found = thumbnail(str(tmp_path / name), [tmp_path])
+        assert found is not None
+        assert found.size == ((128, 64) if number == 3 else (64, 128))

@@ -40,7 +40,7 @@ def balanced(path: Path, how: str) -> StudyRuntime:
     return open_runtime(replace(spec, training=replace(spec.training, balance=how)), "cpu")  # type: ignore[arg-type]
 
 
-def course_of(runtime: StudyRuntime, candidate: Candidate) -> tuple[Network, TrainingPlan]:
+def plan_of(runtime: StudyRuntime, candidate: Candidate) -> tuple[Network, TrainingPlan]:
     network = runtime.build(candidate, 1)
     plan = runtime.plan(candidate, 1, lambda _: Verdict.CONTINUE, lambda: False, None, network)
     return network, few_labels.adapted(runtime, plan, candidate, network)
@@ -48,7 +48,7 @@ def course_of(runtime: StudyRuntime, candidate: Candidate) -> tuple[Network, Tra
 
 def test_sampling_draws_every_class_as_often(uneven: Path) -> None:
     runtime = balanced(uneven, "sampling")
-    _, plan = course_of(runtime, runtime.space.baseline())
+    _, plan = plan_of(runtime, runtime.space.baseline())
     seen: Counter[int] = Counter()
     for number in range(1, 61):
         for _, targets in plan.train.epoch(number):
@@ -62,12 +62,26 @@ def test_sampling_draws_every_class_as_often(uneven: Path) -> None:
 
 def test_the_loss_weighs_small_classes_more_and_trains(uneven: Path) -> None:
     runtime = balanced(uneven, "loss")
-    network, plan = course_of(runtime, runtime.space.baseline())
+    network, plan = plan_of(runtime, runtime.space.baseline())
     assert plan.class_weights is not None
     assert plan.class_weights.tolist() == pytest.approx([21 / 27, 21 / 27, 21 / 9])
     logits = torch.zeros(2, 3)
     assert plan.loss(logits, torch.tensor([2, 2])) == pytest.approx(3 * float(plan.loss(logits, torch.tensor([0, 0]))))
     assert fit(network, replace(plan, epochs=1)).best_epoch == 1
+
+
+@pytest.mark.parametrize("how", ["loss", "sampling"])
+def test_a_head_is_solved_for_classes_that_count_the_same(uneven: Path, how: str) -> None:
+    runtime, plain = balanced(uneven, how), balanced(uneven, "off")
+    shares = []
+    for one in (runtime, plain):
+        network, plan = plan_of(one, one.space.baseline())
+        assert plan.start is not None
+        plan.start(network)
+        images, _ = next(iter(plan.val.epoch(1)))
+        with torch.no_grad():
+            shares.append(network(images).softmax(dim=1)[:, 2].mean().item())
+    assert shares[0] > shares[1]  # red has a third of the images that the others have
 
 
 def test_without_the_option_nothing_changes(uneven: Path) -> None:
@@ -93,11 +107,11 @@ def test_a_candidate_with_pseudo_labels_learns_from_unlabelled_images(uneven: Pa
         structure = replace(plain.structure, choices={**plain.structure.choices, "freeze": depth})
         candidate = replace(plain, structure=structure, recipe=replace(plain.recipe, choices=choices))
         assert runtime.space.params(candidate) is not None
-        network, plan = course_of(runtime, candidate)
+        network, plan = plan_of(runtime, candidate)
         assert isinstance(plan.train, PseudoLabelled)
         outcome = fit(network, plan)
         assert outcome.facts["pseudo"] == {"unlabelled": 15, "used": [0, 15]}
-        again, plan = course_of(runtime, candidate)
+        again, plan = plan_of(runtime, candidate)
         assert fit(again, plan).epochs[-1].metrics == outcome.epochs[-1].metrics
 
 

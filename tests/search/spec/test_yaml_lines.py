@@ -36,3 +36,23 @@ def test_a_bound_that_yaml_takes_for_a_folded_text_is_pointed_out() -> None:
     with pytest.raises(yaml_lines.NotYamlError, match=r"must stand in quotes: '> 0.8'") as caught:
         yaml_lines.load("constraints:\n  accuracy: > 0.8\n")
     assert caught.value.line == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 3000, "nested deeper than 100"),
+        (
+            "a: &a [x, x]\n" + "".join(f"b{n}: &b{n} [*{'a' if n == 0 else f'b{n - 1}'}, *a, *a]\n" for n in range(3)),
+            "",
+        ),
+        ("a: &a [*a]", "an alias stands inside of what it names"),
+        ("seed: " + "9" * 5000, "a value cannot be read"),
+    ],
+)
+def test_what_grows_without_bound_is_no_yaml(text: str, message: str) -> None:
+    if not message:  # aliases in measure are fine
+        assert yaml_lines.load(text)[0]["b0"] == [["x", "x"]] * 3
+        return
+    with pytest.raises(yaml_lines.NotYamlError, match=message):
+        yaml_lines.load(text)

@@ -235,6 +235,7 @@ def test_the_dashboard_names_its_store_without_a_secret(
 def test_a_schema_that_cannot_be_read_names_its_store_without_a_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     engine = connection.connect(f"sqlite:///{tmp_path}/store.db")
     migrate.upgrade(engine)
     monkeypatch.setattr(engine, "url", connection.parse_url(URLS[2]))

@@ -10,7 +10,7 @@ import torch
 from sklearn import metrics
 
 from search.data.sample import Split
-from search.errors import FinetuneError
+from search.errors import FinetuneError, UserError
 from search.records.study import Verdict
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import StudyRuntime, open_runtime
@@ -142,7 +142,7 @@ def test_every_pooling_overfits_a_few_texts(tmp_path: Path, kind: str, pooling: 
 def test_the_plain_recipe_is_that_of_the_field_and_sizes_are_told(tmp_path: Path) -> None:
     runtime = opened(tmp_path, "text", reviews(tmp_path))
     plain = runtime.space.baseline()
-    assert "AdamW lr 5e-05, cosine" in runtime.space.words(plain)
+    assert "AdamW lr 5e-5, cosine" in runtime.space.words(plain)
     assert plain.structure.input_size == (1, 32)
     assert study_record(runtime).dataset.inputs == "tokens"
     assert study_record(runtime).dataset.samples() == {"train": 12, "val": 4}
@@ -250,3 +250,14 @@ def test_real_minilm_reads_real_words(tmp_path: Path) -> None:
     runtime = open_runtime(parse_spec(text, base=tmp_path), "cpu")
     ids, _ = next(iter(runtime.batches(Split.VAL).epoch(1)))
     assert sorted(ids.tolist())[0][:4] == [101, 1037, 6919, 2143]
+
+
+def test_texts_that_the_tokenizer_does_not_know_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = ["text,label", *(f"{'film ' * 6}{'нет ' * 4}{number},{number % 2}" for number in range(40))]
+    (tmp_path / "half.csv").write_text("\n".join(rows) + "\n")
+    opened(tmp_path, "text", "{path: half.csv}").batches(Split.TRAIN)
+    assert "45% of the tokens of the training texts are unknown to the tokenizer of transformers:" in caplog.text
+    (tmp_path / "none.csv").write_text("\n".join(["text,label", *(f"нет да {n},{n % 2}" for n in range(40))]) + "\n")
+    study = opened(tmp_path, "text", "{path: none.csv}", weights=tmp_path / "network")
+    with pytest.raises(UserError, match=r"100% of the tokens of the training texts are unknown to the tokenizer"):
+        study.batches(Split.TRAIN)

@@ -30,10 +30,14 @@ from search.workers.worker import StopSignal, open_context, work
 
 @pytest.fixture
 def spec(study_file: Path) -> StudySpec:
-    """A study in which every candidate but the plain recipe freezes all units."""
+    """A study in which every candidate but the plain recipe freezes all units and learns its head by steps."""
     found = load_spec(study_file)
     units = len(open_runtime(found, "cpu").space.chain)
-    text = study_file.read_text().replace("freeze: {}", f"freeze: {{low: {units}}}").replace("  tail: {high: 3}\n", "")
+    text = (
+        study_file.read_text()
+        .replace("freeze: {}", f"freeze: {{low: {units}}}")
+        .replace("  tail: {high: 3}", "  head_start: {starts: [random]}")
+    )
     study_file.write_text(text)
     return load_spec(study_file)
 

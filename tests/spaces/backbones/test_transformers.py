@@ -157,3 +157,26 @@ def test_a_repository_of_the_hub_is_opened_through_its_cache(saved: Path, monkey
     network = transformers.AutoModel.from_pretrained(saved).eval()
     ids = torch.randint(1, 50, (2, 12))
     torch.testing.assert_close(found.chain.forward(ids)[..., :-1], network(ids).last_hidden_state)
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta", "xlm-roberta", "mpnet", "albert", "gpt2"])
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path, kind: str) -> None:
+    """The library makes one of five marks then, to which every word is unknown."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind, "vocab_size": 50}))
+    with pytest.raises(BackboneError, match=r"has no tokenizer.*beside config\.json"):
+        TransformersBackbone("mine", tmp_path).tokenizer()
+
+
+@pytest.mark.parametrize("text", ["", "[UNK]\n[PAD]\n[CLS]\n[SEP]\n[MASK]\n"])
+def test_a_vocabulary_of_nothing_but_marks_is_none(saved: Path, text: str) -> None:
+    (saved / "vocab.txt").write_text(text)
+    with pytest.raises(BackboneError, match="has no tokenizer"):
+        TransformersBackbone("mine", saved).tokenizer()
+
+
+def test_a_tokenizer_of_another_model_is_refused(saved: Path) -> None:
+    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    (saved / "vocab.txt").write_text("\n".join([*marks, *(f"word{number}" for number in range(60))]) + "\n")
+    transformers.BertTokenizerFast(vocab=str(saved / "vocab.txt")).save_pretrained(saved)
+    with pytest.raises(BackboneError, match=r"counts up to 64, its network knows 50 tokens"):
+        TransformersBackbone("mine", saved).tokenizer()

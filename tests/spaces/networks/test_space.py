@@ -69,7 +69,7 @@ def test_words_tell_what_is_changed(space: Space) -> None:
     candidate = Candidate(replace(plain.structure, choices=choices), plain.recipe)
     words = space.words(candidate)
     assert words.startswith("Tiny, ")
-    for part in ("last 1 dropped", "stem stride 1", "first 1 of 4 units frozen"):
+    for part in ("first 3 of 4 units kept", "stem stride 1", "first 1 of 4 units frozen"):
         assert part in words
 
 

@@ -18,7 +18,9 @@ def test_it_opens_with_the_winner(watch: Watch) -> None:
     assert study.best is not None
     text = str(page.page(study, "", None, ()))
     assert study.best.words in text
-    assert text.index("Winner") < text.index("Ranking")
+    assert text.index("points") < text.index("'badge ") < text.index(study.best.words) < text.index("Ranking")
+    strip = str(page.page(watch.with_winner(study), "", None, ()))
+    assert strip.count("I(className=") == len(study.units)
 
 
 def test_only_the_figures_of_its_section_are_on_it(watch: Watch) -> None:

@@ -17,6 +17,7 @@ from PIL import Image
 from search.data import cache, masks
 from search.data.boxes import Boxed
 from search.data.sample import Dataset, Split
+from search.errors import DataError
 from search.spec import load as specs
 
 COUNT, TRAINED = 24, 16
@@ -293,3 +294,42 @@ def test_copies_of_an_image_keep_their_own_targets(tmp_path: Path) -> None:
     one, two = (plugin.read(plugin.options(f"{place}.csv"), tmp_path) for place in (0, 1))
     assert [sample.target for sample in one.samples] == [sample.target for sample in two.samples]
     assert one.fingerprint == two.fingerprint
+
+
+SYSTEM = (
+    "@eaDir/{0}/SYNOPHOTO_THUMB_M.png",
+    ".ipynb_checkpoints/{0}-checkpoint.png",
+    "__MACOSX/._{0}.png",
+    "._{0}.png",
+)
+
+
+@pytest.mark.parametrize("name", ["image_folder", "mask_folder", "voc", "yolo"])
+def test_no_file_of_the_system_becomes_a_sample(name: str, tmp_path: Path) -> None:
+    clean = read(WRITERS[name], tmp_path / "clean", "as it is")
+    dirty = tmp_path / "dirty"
+    read(WRITERS[name], dirty, "as it is")
+    for file in [*dirty.rglob("*.png"), *dirty.rglob("*.xml"), *dirty.rglob("*.txt")]:
+        for pattern in SYSTEM:
+            copy = file.parent / pattern.replace(".png", file.suffix).format(file.stem)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(file.read_bytes())
+    plugin = specs.formats()[name]
+    found = plugin.read(plugin.options("."), dirty)
+    assert meant(found) == meant(clean)
+    assert found.fingerprint == clean.fingerprint
+    is_listed = name == "voc"  # by ImageSets: nothing else is looked at
+    assert any("in hidden or system folders passed over" in line for line in found.notes) is not is_listed
+
+
+def test_endings_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    read(image_folder, folder, "as it is")
+    (folder / "train" / "bee" / "one.heic").touch()
+    (folder / "val" / "wasp" / "two.heic").touch()
+    plugin = specs.formats()["image_folder"]
+    assert plugin.read(plugin.options("."), folder).notes == ("2 files of other kinds not read: 2 .heic",)
+    (folder / "train" / "ant").mkdir()
+    (folder / "train" / "ant" / "one.heic").touch()
+    with pytest.raises(DataError, match=r"ant has no image.*\(1 file of other kinds not read: 1 \.heic\)"):
+        plugin.read(plugin.options("."), folder)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,23 @@ def test_an_unknown_data_set_is_refused(tmp_path: Path) -> None:
 def test_a_data_set_that_is_not_there_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.download: true"):
         torchvision.read(Options("CIFAR10", str(tmp_path)), tmp_path)
+
+
+class Sorted(Small):
+    """As many of torchvision's: all images of a class one after the other."""
+
+    def __init__(self, root: str, train: bool = True, download: bool = False) -> None:
+        super().__init__(root, train, download)
+        self.targets = sorted(number % 3 for number in range(len(self)))
+
+
+def test_a_limit_takes_every_class_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "Sorted", Sorted, raising=False)
+    found = torchvision.read(Options("Sorted", str(tmp_path), limit=12, val_share=0.5), tmp_path)
+    counts = Counter(sample.target for sample in found.samples if sample.split is not Split.TEST)
+    assert counts == {0: 4, 1: 4, 2: 4}
+    for sample in found.samples:  # each image with its own label
+        assert (
+            found.classes[sample.target]
+            == "abc"[Sorted("", sample.split is not Split.TEST).targets[sample.input.index]]
+        )  # type: ignore[attr-defined]

@@ -65,7 +65,10 @@ def test_polygons_count_by_their_box_and_images_without_text_are_background(root
         ("2 0.5 0.5 0.1 0.1", "line 2: unknown class 'number 2'; expected one of wasp, ant"),
         ("0 0.5 0.5 0 0.1", "line 2: .* has no area"),
         ("0 0.9 0.5 0.5 0.1", "line 2: .* reaches out of its image"),
-        ("0 0.5 0.5 0.1", "line 2: expected `class x y width height`, or a polygon, got 4 numbers"),
+        (
+            "0 0.5 0.5 0.1",
+            "line 2: expected `class .*, or an outline of at least three points, got 4 numbers",
+        ),
         ("wasp 0.5 0.5 0.1 0.1", "line 2: expected `class x y width height` in numbers"),
         ("0 nan 0.5 0.1 0.1", "a side that is no number"),
     ],
@@ -116,4 +119,92 @@ def test_class_names_that_are_no_text_are_told(root: Path) -> None:
     (root / "data.yaml").unlink()
     (root / "classes.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=r"classes\.txt is not UTF-8 text"):
+        format.read(Options(str(root)), Path.cwd())
+
+
+def write_rows(root: Path, row: str, description: str = "") -> None:
+    for file in (root / "labels").rglob("*.txt"):
+        file.write_text(f"{row}\n")
+    (root / "data.yaml").write_text(f"train: images/train\nval: images/val\nnames: [wasp, ant]\n{description}")
+
+
+BOX = (0.5, 0.25, 0.75, 0.75)
+WRONG_ROWS = [
+    (
+        "0 0.625 0.5 0.25 0.5 0.6 0.5",
+        "kpt_shape: [2, 3]",
+        r"line 1: expected 11 numbers, as `kpt_shape: .* says, got 7",
+    ),
+    ("0 0.625 0.5 0.25 0.5 0.93", "", "line 1: expected `class x y width height`, got 6 numbers; take out the last"),
+    ("0 0.625 0.5 0.25 0.5 0.6 0.5 2", "", "got 8 numbers; rows with key points need `kpt_shape` in data.yaml"),
+    ("0 0.5 0.2 0.7 0.2 0.7 0.7 0.5 0.7 0.9", "", "got 10 numbers; .*a confidence at the end must go"),
+    (f"0 0.625 0.5 0.25 0.5{' 0.6 0.5 2' * 2}", "", r"seems to be a box with 2 key points.*`kpt_shape: \[2, 3\]`"),
+    (f"0 0.625 0.5 0.25 0.5{' 0.6 0.5' * 17}", "", r"seems to be a box with 17 key points.*`kpt_shape: \[17, 2\]`"),
+    ("0.5 0.625 0.5 0.25 0.5", "", "line 1: expected `class x y width height` in numbers"),
+]
+
+
+@pytest.mark.parametrize(
+    ("row", "description"),
+    [
+        ("0 0.625 0.5 0.25 0.5", ""),
+        ("0.0 0.625 0.5 0.25 0.5", ""),  # some tools write all numbers as fractions
+        ("0 0.625 0.5 0.25 0.5", "kpt_shape: [2, 3]"),
+        ("0 0.625 0.5 0.25 0.5 0.6 0.5 2 0 0 0", "kpt_shape: [2, 3]"),
+        ("0 0.625 0.5 0.25 0.5 0.6 0.5 2", "kpt_shape: [1, 3]"),
+        ("0 0.625 0.5 0.25 0.5 0.6 0.5 0.55 0.3", "kpt_shape: [2, 2]"),
+        ("0 0.5 0.25 0.75 0.25 0.75 0.75 0.5 0.75", ""),  # a turned box, here one that is not turned
+        ("0 0.625 0.25 0.75 0.5 0.625 0.75 0.5 0.5", ""),  # a turned box on its corner
+        ("0 0.5 0.25 0.75 0.5 0.6 0.75", ""),  # a triangle
+        ("0 0.5 0.25 0.75 0.25 0.75 0.5 0.75 0.75 0.5 0.75 0.5 0.5", "task: segment"),
+    ],
+)
+def test_rows_of_every_task_give_the_box_that_they_mean(root: Path, row: str, description: str) -> None:
+    write_rows(root, row, description)
+    found = format.read(Options(str(root)), Path.cwd())
+    assert len(found.samples) == 7
+    for sample in found.samples:
+        (box,) = sample.target.boxes
+        assert (box.left, box.top, box.right, box.bottom) == BOX
+
+
+@pytest.mark.parametrize(("row", "description", "message"), WRONG_ROWS, ids=[message for *_, message in WRONG_ROWS])
+def test_rows_that_are_no_box_are_refused_by_line(root: Path, row: str, description: str, message: str) -> None:
+    write_rows(root, row, description)
+    with pytest.raises(DataError, match=message) as raised:
+        format.read(Options(str(root)), Path.cwd())
+    assert "\n" not in str(raised.value)
+
+
+def test_the_example_of_a_pose_is_no_outline(tmp_path: Path) -> None:
+    """COCO-pose's first row of the documentation, in an image of 100x100 pixels."""
+    fill(tmp_path, "train", range(4))
+    fill(tmp_path, "val", range(4, 6))
+    for image in (tmp_path / "images").rglob("*.jpg"):
+        Image.new("RGB", (100, 100), (int(image.stem) * 20, 0, 0)).save(image)
+    write_rows(tmp_path, "0 0.73 0.425 0.28 0.19 0.8 0.47 2 0.28 0.8 1", "kpt_shape: [2, 3]")
+    for sample in format.read(Options(str(tmp_path)), Path.cwd()).samples:
+        (box,) = sample.target.boxes
+        assert (box.left, box.top, box.right, box.bottom) == pytest.approx((0.59, 0.33, 0.87, 0.52))
+
+
+@pytest.mark.parametrize("given", ["17", "[17]", "[17, 4]", "[0, 3]", "[a, 3]", "[2, 3, 4]", "{a: 1}"])
+def test_key_points_of_another_shape_are_refused(root: Path, given: str) -> None:
+    write_rows(root, "0 0.625 0.5 0.25 0.5", f"kpt_shape: {given}")
+    with pytest.raises(DataError, match=r"`kpt_shape` must be \[key points, 2 or 3 numbers each\]"):
+        format.read(Options(str(root)), Path.cwd())
+
+
+def test_outlines_of_many_lengths_are_taken_as_such(root: Path) -> None:
+    shapes = ["0 0.5 0.25 0.75 0.25 0.75 0.75", "0 0.5 0.25 0.75 0.25 0.75 0.75 0.5 0.75 0.5 0.5"]
+    for number, file in enumerate(sorted((root / "labels").rglob("*.txt"))):
+        file.write_text(shapes[number % 2])
+    for sample in format.read(Options(str(root)), Path.cwd()).samples:
+        (box,) = sample.target.boxes
+        assert (box.left, box.top, box.right, box.bottom) == BOX
+
+
+def test_yaml_that_explodes_is_refused(root: Path) -> None:
+    (root / "data.yaml").write_text("[" * 5000)
+    with pytest.raises(DataError, match="not YAML: lists or mappings are nested deeper than 100"):
         format.read(Options(str(root)), Path.cwd())

@@ -9,7 +9,7 @@ from search.report.figures.confirmation import figure
 
 
 def test_seeds_have_a_mean_and_its_interval(study: StudyRecord) -> None:
-    runs = [Repeat(1, seed, state=TrialState.COMPLETE, value=value) for seed, value in ((1, 0.8), (2, 0.9))]
+    runs = [Repeat(1, seed, state=TrialState.COMPLETE, value=value) for seed, value in ((1, 0.8), (2, 0.85), (3, 0.9))]
     runs += [Repeat(2, 1, state=TrialState.COMPLETE, value=0.95), Repeat(2, 2)]
     rows = figure.rows(replace(study, repeats=tuple(runs)))
     assert rows is not None
@@ -17,7 +17,7 @@ def test_seeds_have_a_mean_and_its_interval(study: StudyRecord) -> None:
     assert rows.candidates[0].margin is None
     assert rows.candidates[0].searched == study.trials[2].value
     assert rows.candidates[1].mean == pytest.approx(0.85)
-    assert rows.candidates[1].margin == pytest.approx(12.706 * 0.0707107 / 2**0.5, rel=1e-3)
+    assert rows.candidates[1].margin == pytest.approx(4.3027 * 0.05 / 3**0.5, rel=1e-3)
     assert len(figure.draw(rows).data) == 3
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from search.records.study import StudyRecord
+from search.records.study import StudyRecord, TrialState
 from search.report.figures.learning_curves import figure
 
 
@@ -30,3 +30,11 @@ def test_the_ends_of_pruned_curves_are_marked_and_curves_stay_apart(study: Study
     assert list(drawn["pruned here"].x) == [trial.epochs[-1].epoch for trial in pruned]
     assert list(drawn["pruned here"].customdata) == [trial.number for trial in pruned]
     assert sum(epoch is None for epoch in drawn["pruned"].x) == len(pruned)
+
+
+def test_a_running_trial_is_drawn_as_running(study: StudyRecord) -> None:
+    trials = (*study.trials, replace(study.trials[1], number=99, state=TrialState.RUNNING, value=None))
+    rows = figure.rows(replace(study, trials=trials))
+    assert rows is not None
+    assert {curve.number: curve.kind for curve in rows.curves}[99] == "running"
+    assert "running" in {trace.name for trace in figure.draw(rows).data}

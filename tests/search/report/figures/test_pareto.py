@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from search.records.study import StudyRecord
+from search.records.study import Size, StudyRecord
 from search.report.figures.pareto import figure, front_of, knee_of
 
 
@@ -61,3 +61,28 @@ def test_further_objectives_come_first_whatever_their_direction(study: StudyReco
     first = rows.planes[0]
     assert max(first.costs) in {first.costs[place] for place in first.front}
     assert first.values.index(max(first.values)) in first.front
+
+
+def test_the_knee_is_never_worse_than_the_plain_recipe(study: StudyRecord) -> None:
+    costs, values = (1e3, 1e4, 2e4, 1e5, 3e5, 1e6), (0.60, 0.7465, 0.9164, 0.93, 0.96, 0.97)
+    trials = tuple(
+        replace(study.trials[0], number=n, value=value, size=Size(int(cost), 1, 1), is_baseline=n == 2)
+        for n, (cost, value) in enumerate(zip(costs, values, strict=True))
+    )
+    rows = figure.rows(replace(study, trials=trials))
+    assert rows is not None
+    plane = rows.planes[0]
+    assert plane.knee is not None
+    assert plane.values[plane.knee] >= 0.9164
+    # By hand, among (2e4, 1e5, 3e5, 1e6) in logs: 3e5 lies farthest above the line through the ends.
+    assert plane.costs[plane.knee] == 3e5
+    drawn = figure.draw(rows)
+    assert drawn.layout.xaxis.type == "log"
+    assert next(list(trace.x) for trace in drawn.data if trace.name == "winner") == [1e6]
+
+
+def test_axes_of_more_is_better_stay_linear(study: StudyRecord) -> None:
+    stated = [{"name": "accuracy", "direction": "maximize"}, {"name": "macro_f1", "direction": "maximize"}]
+    trials = tuple(replace(trial, objectives={"macro_f1": trial.number / 100}) for trial in study.trials)
+    rows = figure.rows(replace(study, trials=trials, spec={"study": {"objectives": stated}}))
+    assert figure.draw(rows).layout.xaxis.type == "linear"

@@ -42,3 +42,8 @@ def test_the_band_holds_the_mean(slope: StudyRecord) -> None:
 
 def test_too_few_trials_are_not_modelled(study: StudyRecord) -> None:
     assert figure.rows(replace(study, trials=study.trials[:10])) is None
+
+
+def test_pruned_trials_are_not_fitted(slope: StudyRecord) -> None:
+    pruned = tuple(replace(trial, state=TrialState.PRUNED) for trial in slope.trials[:110])
+    assert figure.rows(replace(slope, trials=(*pruned, *slope.trials[110:]))) is None

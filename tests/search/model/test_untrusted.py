@@ -19,6 +19,7 @@ from PIL import Image
 from search.api import load_model
 from search.cli import main
 from search.errors import UserError
+from search.model import folder as model_folder
 from search.model.folder import Frame, ModelFacts, Origin, TextFrame
 from search.model.formats import model_formats
 from search.model.formats.onnx import Session
@@ -68,7 +69,7 @@ def sealed(folder: Path, facts: ModelFacts) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "model.json").write_text(facts.to_json())
     (folder / "candidate.json").write_text("{}")
-    folder.seal(folder)
+    model_folder.seal(folder)
     return folder
 
 

@@ -1,0 +1,56 @@
+"""YAML of unknown origin: refused where its aliases would grow without bound, or where it nests too deep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+MOST = 100_000
+"""Values that a document may have once its aliases stand for what they name."""
+DEEPEST = 100
+"""Lists and mappings that may be inside one another."""
+
+
+def parse(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> tuple[Any, yaml.Node | None]:
+    """Return the data in ``text``, and the node they are made of.
+
+    Raises:
+        yaml.YAMLError: it does not parse, holds a value that is none (a date such as 2024-13-45), is nested deeper than
+            ``DEEPEST``, or larger than ``MOST``. Nothing else.
+    """
+    reader = loader(text)
+    try:
+        node = reader.get_single_node()
+        if node is None:
+            return None, None
+        _expanded(node, {}, 1)
+        return reader.construct_document(node), node
+    except RecursionError as error:
+        raise yaml.YAMLError(f"lists or mappings are nested deeper than {DEEPEST}") from error
+    except (ValueError, OverflowError) as error:  # numbers of thousands of digits, days that no month has
+        raise yaml.YAMLError(f"a value cannot be read: {error}") from error
+    finally:
+        reader.dispose()
+
+
+def load(text: str) -> Any:
+    """Return the data in ``text``. Raises yaml.YAMLError as ``parse`` does."""
+    return parse(text)[0]
+
+
+def _expanded(node: yaml.Node, known: dict[int, int], depth: int) -> int:
+    """Return how many values ``node`` is made of, aliases written out; each node is counted once only."""
+    if depth > DEEPEST:
+        raise yaml.YAMLError(f"lists or mappings are nested deeper than {DEEPEST}")
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if known.get(id(node)) == 0:
+        raise yaml.YAMLError("an alias stands inside of what it names")
+    if id(node) not in known:
+        known[id(node)] = 0
+        parts = [part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))]
+        known[id(node)] = 1 + sum(_expanded(part, known, depth + 1) for part in parts)
+    if known[id(node)] > MOST:
+        raise yaml.YAMLError(f"its aliases stand for more than {MOST:,} values")
+    return known[id(node)]

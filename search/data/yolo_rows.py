@@ -1,0 +1,138 @@
+"""Rows of YOLO text files: a box, an outline, a turned box or a box with key points, told apart by their numbers.
+
+Ultralytics writes ``class x y width height`` for detection, ``class x1 y1 x2 y2 ...`` for outlines (segment) and for
+the four corners of turned boxes (OBB), and ``class x y width height`` with two or three numbers a key point behind it
+(pose); saved predictions may end in a confidence (https://docs.ultralytics.com/datasets/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from search.data.boxes import Drawn, Faults
+
+_BOX = 4
+_TRIANGLE = 6
+_VISIBLE = (0.0, 1.0, 2.0)
+"""A key point is not labelled, hidden or visible."""
+
+
+@dataclass(frozen=True, slots=True)
+class YoloRow:
+    """One line of a text file: the name of its class and the numbers behind it, in shares of the image."""
+
+    place: str
+    label: str
+    numbers: tuple[float, ...]
+
+
+def read_rows(label: Path, names: Sequence[str], faults: Faults) -> list[YoloRow]:
+    """Return the rows of one image; an image without a text file, or with an empty one, is background."""
+    if not label.is_file():
+        return []
+    try:
+        text = label.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        faults.add(f"{label}: cannot be read: {error}")
+        return []
+    lines = enumerate(text.replace("\r\n", "\n").split("\n"), 1)
+    made = (_row(f"{label}, line {number}", line, names, faults) for number, line in lines if line.strip())
+    return [row for row in made if row is not None]
+
+
+def _row(place: str, line: str, names: Sequence[str], faults: Faults) -> YoloRow | None:
+    words = line.split()
+    try:
+        label, numbers = float(words[0]), tuple(float(word) for word in words[1:])
+    except ValueError:
+        label, numbers = -0.5, ()
+    if not label.is_integer():
+        faults.add(f"{place}: expected `class x y width height` in numbers, got {line.strip()[:80]!r}")
+        return None
+    number = int(label)
+    return YoloRow(place, names[number] if 0 <= number < len(names) else f"number {number}", numbers)
+
+
+def boxes_of(
+    images: Sequence[Sequence[YoloRow]],
+    keypoints: tuple[int, int] | None,
+    faults: Faults,
+    *,
+    are_outlines: bool = False,
+) -> list[list[Drawn]]:
+    """Return the boxes of every image, corners in shares of it; rows that are none are noted as faults.
+
+    Args:
+        images: rows by image.
+        keypoints: ``kpt_shape`` of data.yaml: how many key points a row has, and the numbers of each.
+        are_outlines: whether data.yaml says that long rows are outlines or turned boxes, whatever they look like.
+    """
+    hint = "" if keypoints or are_outlines else _keypoint_hint([row for rows in images for row in rows])
+    found = []
+    for rows in images:
+        boxes = []
+        for row in rows:
+            corners = _corners(row.numbers, keypoints, hint)
+            if isinstance(corners, str):
+                faults.add(f"{row.place}: {corners}")
+            else:
+                boxes.append(Drawn(row.place, row.label, corners))
+        found.append(boxes)
+    return found
+
+
+def _corners(
+    numbers: Sequence[float], keypoints: tuple[int, int] | None, hint: str
+) -> tuple[float, float, float, float] | str:
+    """Return left, top, right and bottom of the box that a row stands for, or why it stands for none."""
+    count = len(numbers)
+    if count == _BOX or (keypoints is not None and count == _BOX + keypoints[0] * keypoints[1]):
+        x, y, width, height = numbers[:_BOX]
+        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    if keypoints is not None:
+        wanted = 1 + _BOX + keypoints[0] * keypoints[1]
+        return f"expected {wanted} numbers, as `kpt_shape: {list(keypoints)}` says, got {count + 1}"
+    if count >= _TRIANGLE and count % 2 == 0:
+        return hint or (min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2]))
+    if count == _BOX + 1:
+        return "expected `class x y width height`, got 6 numbers; take out the last one if it is a confidence"
+    if count > _TRIANGLE:
+        return (
+            f"expected `class x y width height`, or an outline of x y pairs, got {count + 1} numbers; rows with key "
+            "points need `kpt_shape` in data.yaml, and a confidence at the end must go"
+        )
+    return f"expected `class x y width height`, or an outline of at least three points, got {count + 1} numbers"
+
+
+def _keypoint_hint(rows: Sequence[YoloRow]) -> str:
+    """Return what to do where long rows seem to be key points of which data.yaml says nothing; else nothing.
+
+    Outlines have as many points as they need. Where all rows are of one length, they seem to be a box and key points if
+    every third number says whether one is visible, or if all that would be corners lie inside of that box.
+    """
+    long = [row.numbers for row in rows if len(row.numbers) > _BOX]
+    lengths = {len(numbers) for numbers in long}
+    if len(lengths) != 1:
+        return ""
+    rest = lengths.pop() - _BOX
+    if rest % 3 == 0 and all(value in _VISIBLE for numbers in long for value in numbers[_BOX + 2 :: 3]):
+        each = 3
+    elif rest % 2 == 0 and rest >= _TRIANGLE and len(long) >= _TRIANGLE and all(map(_points_inside, long)):
+        each = 2
+    else:
+        return ""
+    count = rest // each
+    return (
+        f"seems to be a box with {count} key points, not an outline; say `kpt_shape: [{count}, {each}]` in data.yaml, "
+        "or `task: segment` if it is one"
+    )
+
+
+def _points_inside(numbers: Sequence[float]) -> bool:
+    x, y, width, height = numbers[:_BOX]
+    across, down = numbers[_BOX::2], numbers[_BOX + 1 :: 2]
+    # A key point that is not labelled stands at 0, 0.
+    points = [point for point in zip(across, down, strict=True) if point != (0.0, 0.0)]
+    return all(2 * abs(left - x) <= width and 2 * abs(top - y) <= height for left, top in points)

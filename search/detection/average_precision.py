@@ -1,0 +1,119 @@
+"""COCO's measures of images that count any number of times: matched once, accumulated for every weighting.
+
+The rules are those of https://github.com/cocodataset/cocoapi for all areas and 100 boxes an image and class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from search.detection.detectors import DETECTIONS
+
+OVERLAPS = torch.from_numpy(np.linspace(0.5, 0.95, 10))
+RECALLS = torch.from_numpy(np.linspace(0, 1, 101))
+"""As COCO has them, to the last bit: a recall of 0.3 must not miss the threshold of 0.3."""
+
+
+class Matches(NamedTuple):
+    """What was told of one class, in all images together, the surest first.
+
+    Attributes:
+        image: of each told box, ``(D,)``.
+        hit, miss: whether it found a true box, or none, at each of ``OVERLAPS``: ``(10, D)``; neither where it lies in
+            a crowd.
+        true: boxes that are there, by image.
+    """
+
+    image: Tensor
+    hit: Tensor
+    miss: Tensor
+    true: Tensor
+
+
+def matched(told: Sequence[Mapping[str, Tensor]], true: Sequence[Mapping[str, Tensor]], label: int) -> Matches:
+    """Return how the boxes told of the class ``label`` match the true ones, image by image."""
+    images, scores, hits, misses, there = [], [], [], [], []
+    for place, (said, real) in enumerate(zip(told, true, strict=True)):
+        own, wanted = said["labels"] == label, real["labels"] == label
+        crowd = real["iscrowd"][wanted].bool()
+        there.append(int((~crowd).sum()))
+        if not own.any():
+            continue
+        order = said["scores"][own].argsort(descending=True, stable=True)[:DETECTIONS]
+        found = _match(said["boxes"][own][order].double(), real["boxes"][wanted].double(), crowd)
+        images.append(torch.full((len(order),), place))
+        scores.append(said["scores"][own][order])
+        hits.append(found == _HIT)
+        misses.append(found == _MISS)
+    if not images:
+        none = torch.zeros(len(OVERLAPS), 0, dtype=torch.bool)
+        return Matches(torch.zeros(0, dtype=torch.int64), none, none, torch.tensor(there))
+    surest = torch.cat(scores).argsort(descending=True, stable=True)
+    hit, miss = torch.cat(hits, dim=1)[:, surest], torch.cat(misses, dim=1)[:, surest]
+    return Matches(torch.cat(images)[surest], hit, miss, torch.tensor(there))
+
+
+_MISS, _HIT, _IGNORED = 0, 1, 2
+
+
+def _match(told: Tensor, true: Tensor, crowd: Tensor) -> Tensor:
+    """Return ``(10, D)``: whether each told box, the surest first, hits, misses, or lies in a crowd."""
+    found = torch.zeros(len(OVERLAPS), len(told), dtype=torch.int64)
+    if not len(true):
+        return found
+    overlaps = _overlaps(told, true, crowd)
+    free = torch.ones(len(OVERLAPS), len(true), dtype=torch.bool)
+    for place in range(len(told)):
+        reached = (overlaps[place] >= OVERLAPS[:, None] - 1e-10) & free
+        for kind, mask in ((_HIT, ~crowd), (_IGNORED, crowd)):
+            able = reached & mask & (found[:, place, None] == _MISS)
+            best = torch.where(able, overlaps[place], -1.0)
+            # Of equal overlaps the last one, as COCO's own loop has it.
+            chosen = best.shape[1] - 1 - best.flip(1).argmax(dim=1)
+            rows = able.any(dim=1).nonzero()[:, 0]
+            found[rows, place] = kind
+            if kind == _HIT:
+                free[rows, chosen[rows]] = False
+    return found
+
+
+def _overlaps(told: Tensor, true: Tensor, crowd: Tensor) -> Tensor:
+    """Return intersection over union ``(D, T)``; in a crowd over the told box alone."""
+    corner = torch.minimum(told[:, None, 2:], true[None, :, 2:]) - torch.maximum(told[:, None, :2], true[None, :, :2])
+    both = corner.clamp(min=0).prod(dim=2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(dim=1) for boxes in (told, true)]
+    union = torch.where(crowd[None], areas[0][:, None], areas[0][:, None] + areas[1][None] - both)
+    return both / union.clamp(min=1e-300)
+
+
+def measures(matches: Matches, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return average precision and recall of a class at each of ``OVERLAPS``, each ``(R, 10)``; NaN without a true box.
+
+    Args:
+        weights: how often each image counts, ``(R, images)`` float64.
+    """
+    total = weights @ matches.true.double()
+    own = weights[:, matches.image]
+    precisions, recalls = [], []
+    for hit, miss in zip(matches.hit, matches.miss, strict=True):
+        hits, misses = (own * hit).cumsum(dim=1), (own * miss).cumsum(dim=1)
+        if not hits.shape[1]:
+            hits = misses = weights.new_zeros(len(weights), 1)
+        recall = hits / total[:, None]
+        precision = hits / (hits + misses).clamp(min=1e-12)
+        envelope = precision.flip(1).cummax(dim=1).values.flip(1)
+        # Weights of 0 leave steps of no height, which change neither envelope nor recall.
+        places = torch.searchsorted(recall.contiguous(), RECALLS.expand(len(recall), -1).contiguous())
+        inside = places < recall.shape[1]
+        values = envelope.gather(1, places.clamp(max=recall.shape[1] - 1)) * inside
+        precisions.append(values.mean(dim=1))
+        recalls.append(recall[:, -1])
+    there = (total > 0)[:, None]
+    return tuple(  # type: ignore[return-value]
+        torch.stack(rows, dim=1).where(there, torch.nan) for rows in (precisions, recalls)
+    )

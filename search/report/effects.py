@@ -1,0 +1,125 @@
+"""What one parameter did for the objective, where the trials are enough to tell."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.records.study import StudyRecord, TrialRecord
+from search.report import parameters, picks
+from search.sampling.importance import importances
+
+FEWEST = 5
+"""Trials on either side of a comparison."""
+_DRAWS = 1000
+_RESAMPLED, _REPEATS = 200, 40
+"""Importances are judged again from this many trials, so often."""
+Floats = NDArray[np.float64]
+
+
+class Effect(NamedTuple):
+    """Which values of a parameter go with better results.
+
+    Attributes:
+        words: ``best: 5x5``, ``higher is better``.
+        trials: that had the better value, or any where it is a number; ``others`` those that it is compared with.
+    """
+
+    words: str
+    trials: int
+    others: int
+
+    def __str__(self) -> str:
+        counts = f"n = {self.trials} against {self.others}" if self.others else f"n = {self.trials}"
+        return f"{self.words} ({counts})"
+
+
+def comparable(study: StudyRecord) -> list[TrialRecord]:
+    """Return the complete trials that ran equally many epochs: as many as most did.
+
+    A value after two epochs says little beside one after twenty, so pruned trials are compared with nobody.
+    """
+    done = [trial for trial in study.ranking if picks.epochs_run(trial)]
+    if not done:
+        return list(study.ranking)
+    counts = Counter(picks.epochs_run(trial) for trial in done)
+    most = max(counts, key=lambda epochs: (counts[epochs], epochs))
+    return [trial for trial in done if picks.epochs_run(trial) == most]
+
+
+def effect(name: str, trials: Sequence[TrialRecord], *, maximize: bool) -> Effect | None:
+    """Return what better trials had of the parameter ``name``; None where ``trials`` cannot tell.
+
+    Each side of a comparison has at least ``FEWEST`` trials, and its bootstrap interval (95 %) excludes no difference.
+    """
+    having = [trial for trial in trials if name in trial.params and trial.value is not None]
+    if len(having) < 2 * FEWEST:
+        return None
+    values = [trial.params[name] for trial in having]
+    quality = np.array([trial.value if maximize else -(trial.value or 0.0) for trial in having], dtype=float)
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return _of_numbers(np.array(values, dtype=float), quality)
+    return _of_words([parameters.value(value) for value in values], quality)
+
+
+def _of_numbers(values: Floats, quality: Floats) -> Effect | None:
+    drawn = np.random.default_rng(0).integers(0, len(values), (_DRAWS, len(values)))
+    found = _correlations(values[drawn], quality[drawn])
+    low, high = np.quantile(found[np.isfinite(found)], [0.025, 0.975]) if np.isfinite(found).any() else (0.0, 0.0)
+    if low <= 0 <= high:
+        return None
+    return Effect("higher is better" if low > 0 else "lower is better", len(values), 0)
+
+
+def _correlations(values: Floats, quality: Floats) -> Floats:
+    """Return Spearman's correlation of each row; NaN where all of its values are the same."""
+    from scipy.stats import rankdata  # noqa: PLC0415  # pages of young studies need none of it
+
+    left, right = (rankdata(rows, axis=1) for rows in (values, quality))
+    left, right = (rows - rows.mean(axis=1, keepdims=True) for rows in (left, right))
+    with np.errstate(invalid="ignore"):
+        found: Floats = (left * right).sum(axis=1) / np.sqrt((left**2).sum(axis=1) * (right**2).sum(axis=1))
+    return found
+
+
+def _of_words(values: Sequence[str], quality: Floats) -> Effect | None:
+    groups: dict[str, list[float]] = defaultdict(list)
+    for value, one in zip(values, quality.tolist(), strict=True):
+        groups[value].append(one)
+    known = {value: np.array(found) for value, found in groups.items() if len(found) >= FEWEST}
+    if not known:
+        return None
+    best = max(known, key=lambda value: float(known[value].mean()))
+    others = np.array([one for value, found in groups.items() if value != best for one in found])
+    if len(others) < FEWEST:
+        return None
+    random = np.random.default_rng(0)
+    means = [side[random.integers(0, len(side), (_DRAWS, len(side)))].mean(axis=1) for side in (known[best], others)]
+    if np.quantile(means[0] - means[1], 0.025) <= 0:
+        return None
+    return Effect(f"best: {best}", len(known[best]), len(others))
+
+
+def intervals(trials: Sequence[TrialRecord], *, maximize: bool) -> dict[str, tuple[float, float]]:
+    """Return the bootstrap interval (90 %) of every parameter's importance, judged from resampled ``trials``.
+
+    Empty where there are too few, or no difference between them.
+    """
+    random, found = np.random.default_rng(0), defaultdict[str, list[float]](list)
+    chosen = list(trials)
+    if len(chosen) > _RESAMPLED:
+        chosen = [chosen[place] for place in sorted(random.permutation(len(chosen))[:_RESAMPLED])]
+    rounds = 0
+    for _ in range(_REPEATS):
+        drawn = [chosen[place] for place in random.integers(0, len(chosen), len(chosen))] if chosen else []
+        shares = importances(drawn, maximize=maximize)
+        rounds += bool(shares)
+        for name, share in shares.items():
+            found[name].append(share)
+    # Where a draw knew nothing of a parameter, it counted for nothing.
+    padded: dict[str, Any] = {name: [*shares, *[0.0] * (rounds - len(shares))] for name, shares in found.items()}
+    return {name: tuple(np.quantile(shares, [0.05, 0.95]).tolist()) for name, shares in padded.items()}

@@ -1,0 +1,52 @@
+"""A training whose batches are what the frozen units of its network give, run once for each view of a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+from search.data.loader import Loader
+from search.data.sample import Split
+from search.records.study import Json
+from search.training.feature_store import FeatureStore
+from search.training.features import Account, FrozenLoader, Prefix, merged
+from search.training.fit import TrainingPlan
+from search.training.precision import Precision
+from spaces.networks.build import Network, as_network
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenUnits:
+    """How the frozen units of a study's networks are run, and where what they give is kept.
+
+    Attributes:
+        facts: identify the data and how they are viewed; plain data.
+        store: None keeps nothing.
+    """
+
+    facts: Sequence[Json]
+    store: FeatureStore | None
+    precision: Precision
+
+    def batches(self, samples: Loader, split: Split, prefix: Prefix, why: str = "") -> FrozenLoader:
+        """Return what ``prefix`` makes of ``samples``; ``why`` says why that is not kept, where it is not."""
+        facts = [*self.facts, split, self.precision.device.type, str(self.precision.dtype)]
+        account = Account(len(prefix), samples.views.count if samples.views else 1, why=why)
+        account.source = "recomputed" if why else "cached"
+        return FrozenLoader(batches=samples, prefix=prefix, facts=facts, store=self.store, account=account)
+
+    def plan(self, plan: TrainingPlan, network: Network, train: Loader, val: Loader, why: str = "") -> TrainingPlan:
+        """Return ``plan`` with what the frozen units of ``network`` make of ``train`` and ``val`` as its batches."""
+        prefix = Prefix(network, self.precision)
+        behind = [
+            self.batches(samples, split, prefix, why) for split, samples in ((Split.TRAIN, train), (Split.VAL, val))
+        ]
+        accounts = [batches.account for batches in behind]
+        return replace(plan, train=behind[0], val=behind[1], forward=_suffix, facts=lambda: merged(accounts))
+
+
+def _suffix(module: nn.Module, inputs: Any) -> Any:
+    return as_network(module).suffix(inputs)

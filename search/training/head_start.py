@@ -1,0 +1,95 @@
+"""The head starts solved: its last layer gets the best weights for what the network gives before it is trained."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from search.data.loader import Loader, Part, Views
+from search.data.sample import Split
+from search.records.study import Json
+from search.tasks._linear_probe import Solved
+from search.training.features import FrozenLoader, Prefix
+from search.training.frozen_units import FrozenUnits
+from spaces.chains.signature import signature
+from spaces.heads import last_layer
+from spaces.networks.build import as_network
+
+MOST = 5000
+"""Samples that a layer is solved on; more cost time and hardly move it."""
+_LARGEST = 1e4
+"""Of a solved weight, in front of which units learn. Features that hardly differ need larger ones, those of networks
+without pretrained statistics in eval mode: the first step in training mode would blow them up."""
+Solve = Callable[..., Solved | None]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadStart:
+    """Solves the last layer of a network's head on training samples as validation would show them.
+
+    Attributes:
+        samples: training samples, ``in_order``.
+        solve: the task's, for features ``(N, D)``, targets, the number of outputs and ``weights`` of classes; gives
+            None where there is nothing to solve.
+        solved: layers that were solved before, by what they were solved on; shared by the trials of a process.
+    """
+
+    samples: Loader
+    units: FrozenUnits
+    solve: Solve
+    solved: dict[tuple[str, str], Solved]
+
+    def weighing(self, weights: Tensor) -> HeadStart:
+        """Return the same for samples that count by their class, ``weights`` ``(classes,)``."""
+        return replace(self, solve=partial(self.solve, weights=weights))
+
+    def __call__(self, network: nn.Module) -> dict[str, Json]:
+        """Set the weights of the last layer in place; return what the trial's record shall say of it."""
+        network = as_network(network)
+        parts = last_layer(network.head)
+        if parts is None:
+            return {}
+        begin = time.perf_counter()
+        front, layer = parts
+        network.eval()
+        batches = self.units.batches(self.samples, Split.TRAIN, Prefix(network, self.units.precision, start=True))
+        # Layers that have weights of their own were drawn for this trial alone: no other is solved on what they give.
+        like = None if any(True for _ in front.parameters()) else signature(front)
+        found = self.solved.get((batches.key, like)) if like else None
+        if found is None:
+            found = self.solve(*self._rows(batches, front), layer.out_features)
+            if like and found is not None:
+                self.solved[batches.key, like] = found
+        learns = network.prefix_units < len(network.units)
+        if found is None or (learns and float(found.weight.abs().max()) > _LARGEST):
+            return {}
+        with torch.no_grad():
+            layer.weight.copy_(found.weight)
+            layer.bias.copy_(found.bias)
+        took = round(time.perf_counter() - begin, 4)
+        return {"head_start": {"strength": found.strength, "samples": self.samples.count, "seconds": took}}
+
+    @torch.no_grad()
+    def _rows(self, batches: FrozenLoader, front: nn.Module) -> tuple[Tensor, Tensor]:
+        rows: list[Tensor] = []
+        targets: list[Any] = []
+        for features, wanted in batches.epoch(1):
+            with self.units.precision.autocast():
+                rows.append(front(features).float())
+            targets.append(wanted)
+        return torch.cat(rows), torch.cat(targets)
+
+
+def in_order(samples: Loader) -> Loader:
+    """Return training samples in their order, ``MOST`` of them at most, each as one fixed view."""
+    samples.shuffle, samples.views = False, Views(1, 0)
+    if samples.count <= MOST:
+        return samples
+    # Evenly spread: data are often sorted by class.
+    return Part(samples, torch.linspace(0, samples.count - 1, MOST).round().long())

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from search.data.files import Walk, is_passed_over, printable
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(".git", ".ipynb_checkpoints", ".DS_Store", "._x.png", "@eaDir", "@Recycle", ".@__thumb", "#recycle"),
+        *(
+            "__MACOSX",
+            "$RECYCLE.BIN",
+            "System Volume Information",
+            "lost+found",
+            "__pycache__",
+            "Thumbs.db",
+            "desktop.ini",
+        ),
+    ],
+)
+def test_names_of_the_system_are_passed_over(name: str) -> None:
+    assert is_passed_over(name)
+
+
+@pytest.mark.parametrize("name", ["cats", "_masks", "#1", "$5", "x.png", "IMG (1).jpg", "été", "a.b", "~home"])
+def test_names_of_people_are_not(name: str) -> None:
+    assert not is_passed_over(name)
+
+
+def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
+    for name in ("a.png", "b/c.JPG", "b/@eaDir/c.JPG/thumb.jpg", ".ipynb_checkpoints/a.png", "._a.png", "b/d.heic"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for name in ("e.heic", "notes", "a.txt"):
+        (tmp_path / name).touch()
+    walk = Walk()
+    found = walk.files(tmp_path, (".png", ".jpg"), beside=(".txt",))
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["a.png", "b/c.JPG"]
+    hidden, others = walk.lines()
+    assert hidden.startswith("3 files in hidden or system folders passed over: ")
+    assert all(name in hidden for name in ("@eaDir", ".ipynb_checkpoints", "._a.png"))
+    assert others == "3 files of other kinds not read: 2 .heic, 1 without ending"
+
+
+def test_a_folder_that_stands_in_a_hidden_one_is_read(tmp_path: Path) -> None:
+    root = tmp_path / ".cache" / "data"
+    root.mkdir(parents=True)
+    (root / "a.png").touch()
+    (root / ".git").mkdir()
+    (root / "cats").mkdir()
+    walk = Walk()
+    assert len(walk.files(root, (".png",))) == 1
+    assert [folder.name for folder in walk.folders(root)] == ["cats"]
+    assert walk.lines() == ()
+
+
+def test_links_in_circles_and_pipes_are_no_files(tmp_path: Path) -> None:
+    (tmp_path / "circle.png").symlink_to(tmp_path / "circle.png")
+    (tmp_path / "again").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "pipe.png")
+    assert Walk().files(tmp_path, (".png",)) == []
+
+
+def test_names_that_are_no_utf_8_can_be_printed() -> None:
+    assert printable(os.fsdecode(b"caf\xe9.png")) == "caf\\udce9.png"
+    assert printable("été ✓") == "été ✓"
+    printable("half \ud83d").encode()

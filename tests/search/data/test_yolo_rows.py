@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from search.data.boxes import Faults
+from search.data.yolo_rows import boxes_of, read_rows
+
+
+def test_rows_are_numbered_as_an_editor_numbers_them(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("0 0.5 0.5 0.2 0.2\n\n# note\n1 0.5 0.5 0.2\u20280.4\n", encoding="utf-8")
+    faults = Faults("rows")
+    rows = read_rows(file, ("wasp", "ant"), faults)
+    assert [(row.place, row.label) for row in rows] == [(f"{file}, line 1", "wasp"), (f"{file}, line 4", "ant")]
+    assert faults.lines == [f"{file}, line 3: expected `class x y width height` in numbers, got '# note'"]
+    assert [len(boxes) for boxes in boxes_of([rows, []], None, faults)] == [2, 0]
+
+
+def test_a_missing_file_is_background_and_one_that_is_no_text_a_fault(tmp_path: Path) -> None:
+    faults = Faults("rows")
+    assert read_rows(tmp_path / "none.txt", ("wasp",), faults) == []
+    (tmp_path / "a.txt").write_bytes(b"\xff\xfe")
+    assert read_rows(tmp_path / "a.txt", ("wasp",), faults) == []
+    assert len(faults.lines) == 1
+
+
+def test_a_class_that_is_not_there_is_named_by_its_number(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("7 0.5 0.5 0.2 0.2\n-1 0.5 0.5 0.2 0.2\ninf 0 0 1 1\n")
+    faults = Faults("rows")
+    assert [row.label for row in read_rows(tmp_path / "a.txt", ("wasp",), faults)] == ["number 7", "number -1"]
+    assert len(faults.lines) == 1

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import Engine
+
+from search.records.study import Failure, StudyRecord, TrialState
+from search.store import leases, owned, repeats, writing
+from search.store.owned import Owner
+from search.store.repeats import Wanted
+
+
+def test_every_row_that_owns_checkpoints_is_told(engine: Engine, record: StudyRecord) -> None:
+    writing.create_study(engine, replace(record, target=9))
+    writing.create_study(engine, replace(record, name="other"))
+    claims = [leases.claim(engine, "s", "w", 60) for _ in range(5)]
+    complete, surplus, running, failed, waiting = claims
+    assert complete and surplus and running and failed and waiting  # noqa: PT018  # for the type checker
+    leases.claim(engine, "other", "w", 60)
+    ending = {"value": 0.5, "best_epoch": 1, "evaluation": None, "ended": "", "seconds": 1.0}
+    writing.finish_trial(engine, complete, state=TrialState.COMPLETE, checkpoint="kept", **ending)
+    writing.finish_trial(engine, surplus, state=TrialState.COMPLETE, **ending)
+    for claim in (running, failed, waiting):
+        writing.record_resume(engine, claim, [f"second-{claim.number}", f"first-{claim.number}"])
+    writing.fail_trial(engine, failed, Failure("disk", "full"))
+    leases.release(engine, waiting)
+    repeats.add(engine, "s", "refit", [Wanted({}, {}, "", 0)])
+    found = {(owner.kind, owner.number): owner for owner in owned.owners(engine, "s")}
+    assert found == {
+        ("", 0): Owner("", 0, ("kept",), False),
+        ("", 2): Owner("", 2, ("second-2", "first-2"), True),
+        ("", 3): Owner("", 3, ("second-3", "first-3"), False),
+        ("", 4): Owner("", 4, ("second-4", "first-4"), False),
+        ("refit", 0): Owner("refit", 0, (), False),
+    }
