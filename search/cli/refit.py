@@ -65,5 +65,5 @@ def command(
     if refit.state is not TrialState.COMPLETE:
         screen.print("Stopped early; the same command goes on from its last checkpoint.", soft_wrap=True)
         return
-    screen.print(confirmed.final(record, refit), markup=False, soft_wrap=True)
+    screen.print(confirmed.refit_sentence(record, refit), markup=False, soft_wrap=True)
     screen.print(f"Weights: {refit.checkpoint} among the study's checkpoints", markup=False, soft_wrap=True)

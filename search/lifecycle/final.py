@@ -117,7 +117,7 @@ def export(record: StudyRecord, folder: Path, storage: str, *, is_new: bool) -> 
     Args:
         is_new: something was trained since the last export: a model of the same name is written again.
     """
-    trial, final = choice.winner(record), choice.final_model(record)
+    trial, final = record.best, choice.final_model(record)
     if trial is None:
         return None, ""
     name = model_name(record.name, trial.number, final)

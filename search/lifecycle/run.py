@@ -13,7 +13,6 @@ from search.errors import NotFoundError
 from search.lifecycle import final as ending
 from search.lifecycle.artifact_places import study_artifacts
 from search.lifecycle.open import checked_runtime, read_study, stored_spec, writable
-from search.records import choice
 from search.records.study import StudyRecord, TrialRecord
 from search.report import page
 from search.runtime.study_record import study_record
@@ -51,12 +50,12 @@ class StudyResult:
     @property
     def best(self) -> TrialRecord | None:
         """The complete trial with the best objective, or that whose fresh trainings were the best of the best few."""
-        return choice.winner(self.study)
+        return self.study.best
 
     @property
     def gain(self) -> float | None:
         """How much better the best trial is than the plain recipe, positive when it is; None without both."""
-        best, baseline = self.best, self.study.baseline
+        best, baseline = self.study.best, self.study.baseline
         if best is None or baseline is None or best.value is None or baseline.value is None:
             return None
         return best.value - baseline.value if self.study.maximize else baseline.value - best.value

@@ -127,7 +127,7 @@ def chosen_trial(record: StudyRecord, wanted: str) -> TrialRecord:
     kept = [trial.number for trial in record.ranking if trial.checkpoint]
     there = f"trials with weights: {', '.join(map(str, kept))}" if kept else "no trial has any"
     if wanted == BEST:
-        trial = choice.winner(record)
+        trial = record.best
         if trial is None:
             raise NotFoundError(f"the study {record.name!r} has no complete trial yet; run it with `ftsearch run`")
     else:

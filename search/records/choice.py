@@ -1,63 +1,70 @@
-"""The choice at the end of a search: who may be the best, whom fresh trainings show to be, how long it is trained.
-
-A search takes the luckiest of many trainings for the best one. So the best few that validation cannot tell apart are
-trained again with fresh seeds, and the mean over a candidate's trainings decides.
-"""
+"""The choice at the end of a search: who may be the best, how long the winner is trained for use, what that takes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import mean, median
-from typing import NamedTuple
+from statistics import median, variance
 
-from search.records.retrained import Refit, Repeat
-from search.records.states import TrialState
-from search.records.study import StudyRecord, TrialRecord, rank_key
+from search.records.retrained import Refit
+from search.records.study import StudyRecord, TrialRecord
 
+SHARES = frozenset(
+    {
+        *(
+            "accuracy",
+            "balanced_accuracy",
+            "subset_accuracy",
+            "pixel_accuracy",
+            "mean_accuracy",
+            "macro_f1",
+            "micro_f1",
+        ),
+        *("entity_f1", "entity_precision", "entity_recall", "map", "map_50", "map_75", "mar_100", "miou", "dice"),
+    }
+)
+"""Metrics between 0 and 1 of which people tell differences in points, hundredths."""
 PROPORTIONS = ("accuracy", "balanced_accuracy")
-"""Metrics that are shares of independent samples, so that their spread is known from their number."""
+"""Metrics that are taken for shares of independent samples where a trial has no bootstrap samples."""
 _Z = 1.96
 
 
-class Contender(NamedTuple):
-    """A candidate that was trained again.
+def difference_error(metric: str, one: TrialRecord, other: TrialRecord, samples: int) -> float | None:
+    """Return the standard error of the difference of two trials by the choice of ``samples`` validation samples.
 
-    Attributes:
-        trainings: how many; the search's own is one of them.
-        mean: of the objective over them.
+    Over the same bootstrap samples of both, where they have them. A difference of no more than one sample is never
+    ruled out, however alike the two predict (after Agresti and Min, https://doi.org/10.1002/sim.1781). Studies of an
+    older version have no bootstrap samples; of theirs, an accuracy is two independent proportions. None where neither
+    is known.
     """
-
-    trial: TrialRecord
-    trainings: int
-    mean: float
-
-
-def margin(study: StudyRecord, value: float, other: float) -> float | None:
-    """Return by how much two values of the objective may differ by the choice of validation samples alone (95 %).
-
-    Each sample counts as an independent draw (normal approximation of two proportions). None where the objective is
-    no proportion.
-    """
-    count = study.dataset.samples().get("val", 0)
-    if study.metric not in PROPORTIONS or not count:
+    rows = _resampled(one), _resampled(other)
+    if rows[0] and len(rows[0]) == len(rows[1]):
+        spread = variance([first - second for first, second in zip(*rows, strict=True)])
+        return math.sqrt(spread + (1 / samples**2 if samples and metric in SHARES else 0.0))
+    if metric not in PROPORTIONS or not samples:
         return None
-    return _Z * math.sqrt(_variance(value, count) + _variance(other, count))
+    return math.sqrt(_variance(one.value or 0.0, samples) + _variance(other.value or 0.0, samples))
+
+
+def _resampled(trial: TrialRecord) -> Sequence[float]:
+    return trial.evaluation.resampled if trial.evaluation is not None else ()
 
 
 def _variance(share: float, count: int) -> float:
     return max(share * (1 - share), 1 / (4 * count)) / count
 
 
-def tied(study: StudyRecord, most: int) -> tuple[TrialRecord, ...]:
-    """Return the best trial and those that validation cannot tell from it, of different candidates, ``most`` in all.
+def may_be_best(study: StudyRecord, most: int) -> tuple[TrialRecord, ...]:
+    """Return the search's best trial and those that validation cannot tell from it (95 %), ``most`` in all.
 
-    Where nobody knows what validation can tell, all of the best ``most`` may be the best. In a study of several
-    objectives the front is the result, and nothing is to be chosen.
+    Each is another candidate. Where nobody knows what validation can tell, all of the best ``most`` may be the best.
+    In a study of several objectives the front is the result, and nothing is to be chosen.
     """
     found: list[TrialRecord] = []
+    samples = study.dataset.samples().get("val", 0)
     for trial in study.ranking:
-        if found and not _may_be(study, trial, found[0]):
+        error = difference_error(study.metric, found[0], trial, samples) if found else None
+        if error is not None and abs((found[0].value or 0.0) - (trial.value or 0.0)) > _Z * error:
             break
         if trial.candidate not in [other.candidate for other in found]:
             found.append(trial)
@@ -66,55 +73,12 @@ def tied(study: StudyRecord, most: int) -> tuple[TrialRecord, ...]:
     return tuple(found)
 
 
-def _may_be(study: StudyRecord, trial: TrialRecord, best: TrialRecord) -> bool:
-    first, second = best.value or 0.0, trial.value or 0.0
-    most = margin(study, first, second)
-    return most is None or abs(first - second) <= most
-
-
-def contenders(study: StudyRecord) -> tuple[Contender, ...]:
-    """Return the best trial and all that were trained again beside it, the best mean first; of equals the smaller one.
-
-    Only trainings with seeds and folds that all of them have count, on all training samples. Empty where the best
-    trial of the search was not trained again: then nothing has been chosen yet.
-    """
-    best = study.best
-    runs: dict[int, dict[tuple[int, int, int], float]] = {}
-    for run in study.repeats:
-        if _counts(run):
-            runs.setdefault(run.trial, {})[run.seed, run.fold, run.folds] = run.value or 0.0
-    if best is None or best.number not in runs or len(study.objectives) > 1:
-        return ()
-    among = [trial for trial in study.ranking if runs.get(trial.number, {}).keys() & runs[best.number].keys()]
-    common = set.intersection(*(set(runs[trial.number]) for trial in among))
-    if not common or len(among) < 2:
-        return ()
-    found = []
-    for trial in among:
-        values = [trial.value or 0.0, *(runs[trial.number][key] for key in common)]
-        # Sums of the same values in another order differ in their last digit, which shall decide nothing.
-        found.append(Contender(trial, len(values), round(mean(values), 12)))
-    objectives = study.objectives[:1]
-    return tuple(sorted(found, key=lambda one: rank_key(objectives, one.mean, {}, one.trial.size, one.trial.number)))
-
-
-def _counts(run: Repeat) -> bool:
-    done = run.state is TrialState.COMPLETE and run.value is not None and math.isfinite(run.value)
-    return done and run.fraction == 1
-
-
-def winner(study: StudyRecord) -> TrialRecord | None:
-    """Return the trial that the study has come to: the best mean of those trained again, else the search's best."""
-    chosen = contenders(study)
-    return chosen[0].trial if chosen else study.best
-
-
 def final_model(study: StudyRecord) -> Refit | None:
     """Return the newest finished final training of the winner; None while there is none."""
-    chosen = winner(study)
-    if chosen is None:
+    best = study.best
+    if best is None:
         return None
-    return next((one for one in reversed(study.finals) if one.checkpoint and one.trial == chosen.number), None)
+    return next((one for one in reversed(study.finals) if one.checkpoint and one.trial == best.number), None)
 
 
 def is_settled(study: StudyRecord) -> bool:
@@ -122,23 +86,32 @@ def is_settled(study: StudyRecord) -> bool:
     final = final_model(study)
     if final is None or final.finished_at is None:
         return False
-    ends = [trial.finished_at for trial in study.ranking if trial.finished_at is not None]
-    return all(end <= final.finished_at for end in ends)
+    return all(trial.finished_at is None or trial.finished_at <= final.finished_at for trial in study.ranking)
 
 
 def lasting_epochs(study: StudyRecord, trial: TrialRecord) -> int:
     """Return for how many epochs ``trial`` kept getting better, or at least no worse than validation can tell.
 
     That is the last epoch whose objective is within one standard error of the best one's: which epoch of a plateau is
-    the best is luck, and a schedule that ends there has not run to its end. Where the objective is no proportion it
-    is the best epoch.
+    the best is luck, and a schedule that ends there has not run to its end. Where that error is not known, it is the
+    best epoch.
     """
-    count = study.dataset.samples().get("val", 0)
     best = max(trial.best_epoch or len(trial.epochs), 1)
-    if study.metric not in PROPORTIONS or not count or trial.value is None:
+    error = _error(study, trial)
+    if error is None or trial.value is None:
         return best
-    least = trial.value - math.sqrt(_variance(trial.value, count))
-    return max([best, *(one.epoch for one in trial.epochs if one.metrics.get(study.metric, -math.inf) >= least)])
+    sign = 1.0 if study.maximize else -1.0
+    least = sign * trial.value - error
+    values = [(one.epoch, one.metrics.get(study.metric, math.nan)) for one in trial.epochs]
+    return max([best, *(epoch for epoch, value in values if sign * value >= least)])
+
+
+def _error(study: StudyRecord, trial: TrialRecord) -> float | None:
+    rows, count = _resampled(trial), study.dataset.samples().get("val", 0)
+    if len(rows) > 1:
+        return math.sqrt(variance(rows))
+    is_share = study.metric in PROPORTIONS and count and trial.value is not None
+    return math.sqrt(_variance(trial.value or 0.0, count)) if is_share else None
 
 
 def growth(study: StudyRecord) -> float:
@@ -161,11 +134,10 @@ def training_seconds(trials: Sequence[TrialRecord], trial: TrialRecord, epochs: 
     each = [one.seconds for one in trial.epochs]
     usual = median(each)
     aside = max(trial.seconds - sum(each), 0.0)
-    own = ((trial.extras.get("prefix") or {}).get("train") or {}) if trial.extras else {}
-    shared = max(map(_features_seconds, trials), default=0.0) if own.get("reused") and not own.get("computed") else 0.0
+    own = (trial.extras.get("prefix") or {}).get("train") or {}
+    shared = max(map(_features_seconds, trials)) if own.get("reused") and not own.get("computed") else 0.0
     return aside + times * (max(each[0] - usual, shared) + epochs * usual)
 
 
 def _features_seconds(trial: TrialRecord) -> float:
-    parts = (trial.extras.get("prefix") or {}).values() if trial.extras else ()
-    return sum(float(part.get("seconds") or 0.0) for part in parts)
+    return sum(float(part.get("seconds") or 0.0) for part in (trial.extras.get("prefix") or {}).values())

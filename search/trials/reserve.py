@@ -81,7 +81,7 @@ class Reserve:
         if time.monotonic() - self._looked < max(_FRESH_S, left_s / 20):
             return self._needed_s, self._quickest_s
         study = reading.load_study(self.engine, self.study)
-        winner = choice.winner(study)
+        winner = study.best
         self._needed_s = 0.0
         if winner is not None:
             self._needed_s = final_seconds(study, winner, epochs_between(study, winner)[0])

@@ -69,7 +69,7 @@ class Ending:
 
     def _choose(self, study: StudyRecord) -> str:
         """Train the best few again; return why not."""
-        among = choice.tied(study, self.options.top)
+        among = choice.may_be_best(study, self.options.top)
         if len(among) < 2:
             return ""
         seeds, reason = self._seeds(study, among)
@@ -104,7 +104,7 @@ class Ending:
 
     def _finish(self, study: StudyRecord) -> str:
         """Train the winner on all data; return why not."""
-        winner = choice.winner(study)
+        winner = study.best
         if winner is None:
             return "no trial is complete"
         if choice.final_model(study) is not None:
