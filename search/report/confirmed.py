@@ -204,7 +204,7 @@ def _p(value: float) -> str:
 
 def sentences(study: StudyRecord) -> list[str]:
     """Return what the fresh trainings and the test images say of the winner; empty before there are any."""
-    chosen = final.choice_sentence(study), final.model_sentence(study)
+    chosen = final.choice_sentence(study), final.model_sentence(study) if study.finals else ""
     found = [line for line in (_verdict(study), _luck(study), _progress(study), *chosen) if line]
     return found + _final(study)
 

@@ -18,8 +18,8 @@ def choice_sentence(study: StudyRecord) -> str:
     same = [one for one in others if one.mean == winner.mean]
     why = " and the fewest parameters" * bool(same)
     return (
-        f"{_name(winner.trial)} has the best mean{why} over {winner.trainings} trainings, the search's own and fresh ones: "
-        f"{metric} {theme.number(winner.mean)} against {beaten}."
+        f"{_name(winner.trial)} has the best mean{why} over {winner.trainings} trainings, the search's own and fresh "
+        f"ones: {metric} {theme.number(winner.mean)} against {beaten}."
     )
 
 
@@ -36,7 +36,8 @@ def model_sentence(study: StudyRecord) -> str:
     score = f"{theme.metric_name(study.metric)} {theme.number(best.value)}"
     if final is None:
         return f"{who} as the search trained it, on the training {noun} alone; {score} on the validation {noun}."
+    epochs = theme.counted(final.epochs, "epoch")
     return (
-        f"{who} trained on train and validation data, {final.images} {noun}, for {theme.counted(final.epochs, 'epoch')}; "
-        f"no {noun} are left to score it on. {score} is what it had on the validation {noun} before."
+        f"{who} trained on train and validation data, {final.images} {noun}, for {epochs}; no {noun} are left to score "
+        f"it on. {score} is what it had on the validation {noun} before."
     )

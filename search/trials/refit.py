@@ -49,7 +49,7 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     runtime = resampled(whole, found, candidate, seed)
     network = runtime.build(candidate, seed)
     writing.record_size(context.engine, claim, runtime.size(network))
-    context.observer.trial_started(claim.number, f"refit on {key['data']}", key["epochs"])
+    context.observer.trial_started(claim.number, f"trained on {key['data']}", key["epochs"])
     watch = Watch(context, claim, "" if joined else whole.spec.objective)
     kept = rolling(context, claim, kind)
     is_final = kind == repeats.FINAL

@@ -17,10 +17,9 @@ from search.spec.study_spec import StudySpec
 from search.store import reading, repeats
 from search.store.connection import Engine
 from search.store.repeats import CONFIRM, FINAL, Wanted
-from search.trials import confirmation
+from search.trials import confirmation, reserve
 from search.trials.refit import JOINED
 from search.trials.resampled import fresh_seed
-from search.trials.reserve import epochs_between, final_seconds
 from spaces.candidate import Candidate
 
 MOST_SEEDS = 3
@@ -86,7 +85,7 @@ class Ending:
 
     def _needed_s(self, study: StudyRecord) -> float:
         best = study.best
-        return 0.0 if best is None else final_seconds(study, best, epochs_between(study, best)[1])
+        return 0.0 if best is None else reserve.final_seconds(study, best, reserve.epochs_between(study, best)[1])
 
     def _seeds(self, study: StudyRecord, among: Sequence[TrialRecord]) -> tuple[int, str]:
         """Return with how many fresh seeds each of ``among`` is trained, and why with none."""
@@ -109,11 +108,13 @@ class Ending:
             return "no trial is complete"
         if choice.final_model(study) is not None:
             return ""
-        left_s, (least, most) = self.left(), epochs_between(study, winner)
-        epochs = next((some for some in range(most, least - 1, -1) if final_seconds(study, winner, some) <= left_s), 0)
+        left_s, (least, most) = self.left(), reserve.epochs_between(study, winner)
+        epochs = next(
+            (some for some in range(most, least - 1, -1) if reserve.final_seconds(study, winner, some) <= left_s), 0
+        )
         known = next((one for one in study.finals if one.trial == winner.number), None)
         if not epochs and known is None:
-            needed = final_seconds(study, winner, least)
+            needed = reserve.final_seconds(study, winner, least)
             return f"it takes about {needed:.0f} s at least, and {max(left_s, 0):.0f} s of the budget are left"
         key = {"trial": winner.number, "data": JOINED, "epochs": epochs, "ema": False, "tta": False}
         key["candidate"] = Candidate.from_json(winner.candidate).fingerprint
