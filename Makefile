@@ -9,7 +9,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-SOURCES := search spaces tests
+SOURCES := search spaces tests studies
 
 DATA ?= data
 SETS ?= sets

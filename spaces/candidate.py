@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,7 @@ Json = Any
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """The network of a candidate: a pretrained backbone and what is changed in it."""
+    """The network of a candidate: a pretrained backbone and the changes to it."""
 
     backbone: str
     """Full name of the backbone with its source, ``torchvision:mobilenet_v2``."""
@@ -108,3 +109,11 @@ def _keys(data: Json, place: str, expected: set[str]) -> Mapping[str, Json]:
         missing, unknown = sorted(expected - set(data)), sorted(str(key) for key in set(data) - expected)
         raise CandidateError(f"{place} has missing keys {missing} and unknown keys {unknown}")
     return data
+
+
+def short(value: float) -> str:
+    """Return ``value`` in three digits: ``0.05``, ``4.5e-4``, ``30``, ``1.2e5``; ``4.5e-4`` never as ``0.00045``."""
+    if not math.isfinite(value) or value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    digits, _, exponent = f"{value:.2e}".partition("e")
+    return f"{float(digits):g}e{int(exponent)}"

@@ -14,12 +14,12 @@ FACT = "pretrained_detector"
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """In what detectors of one kind differ besides what decisions choose; the defaults are of one that is made anew.
+    """Settings of a detector that no decision chooses; the defaults are those of a newly built one.
 
     Attributes:
         extra: how levels behind the last tap are made: every second point of the last level (``pool``), or two
             convolutions on the last ``level`` or on the last tapped ``map``.
-        pyramid_norm: whether batch norms stand behind the pyramid's convolutions.
+        pyramid_norm: whether the pyramid's convolutions are followed by batch norms.
         rpn_depth: convolutions of the region proposal network.
         box_convolutions: channels of 3x3 convolutions with batch norm in front of the box head's linear layers.
         head_norm: whether RetinaNet's heads have group norms.
@@ -53,15 +53,15 @@ class PretrainedDetector:
 
     Attributes:
         kind: ``faster_rcnn``, ``retinanet`` or ``fcos``.
-        taps: names of the units that its pyramid stands on, the finest first.
+        taps: names of the units that feed its pyramid, the finest first.
         finest: stride of the first of them in pixels of the input; ``extra`` levels behind the last.
         width: channels of every level.
         sizes: of the anchors of each level in pixels.
         linear: widths of the box head's linear layers; empty for one stage.
         proposals: kept for the second stage.
         weights: of all but the backbone under their names in torchvision; empty where there are none.
-        outputs: how many classes ``weights`` tell apart, the background of two stages among them.
-        classes: what each of these outputs stands for; empty where that is not known.
+        outputs: number of classes of ``weights``, including the background in two-stage detectors.
+        classes: name of each output; empty where unknown.
     """
 
     kind: str

@@ -73,11 +73,11 @@ class Features:
         shape: ``(C, H, W)``, ``(H, W, C)`` when ``channels_last``, ``(tokens, C)`` or ``(C,)``; no batch.
         class_token: index of the class token among the tokens; None where there is none.
         masked: the last channel is no feature: it is 1 for real tokens and 0 for padding.
-        causal: a token has seen those in front of it only, so that the last one stands for the whole text.
+        causal: a token has seen only those before it, so the last one represents the whole text.
         taps: the last unit's output at each reduction, the finest first; the last of them is what ``shape`` is of.
-        input_size: height and width of the network's input; None where nobody said.
+        input_size: height and width of the network's input; None where unknown.
         detector: the pretrained detector whose backbone the chain is; None for other chains.
-        detector_taps: what its own pyramid stands on; empty where one of these units is gone.
+        detector_taps: the units that feed its own pyramid; empty where one of them was removed.
     """
 
     shape: tuple[int, ...]
@@ -223,7 +223,7 @@ def vector_head(features: Features, outputs: int, choice: HeadChoice) -> nn.Sequ
 
 
 def last_layer(head: nn.Module) -> tuple[nn.Sequential, nn.Linear] | None:
-    """Return what stands in front of the last linear layer of ``head``, and that layer.
+    """Return the part of ``head`` before its last linear layer, and that layer.
 
     None for a head that is no sequence of layers, or in which something that learns follows it.
     """

@@ -15,9 +15,31 @@ MODULES = sorted(
     for path in (ROOT / package).rglob("*.py")
     if not path.name.startswith("_") and "migrations" not in path.parts
 )
-SWEPT = {"decisions", "figures", "tasks"}
+ROOMS = {
+    "search": {
+        *(
+            "artifacts",
+            "cli",
+            "dashboard",
+            "data",
+            "detection",
+            "lifecycle",
+            "model",
+            "new_study",
+            "ranking",
+            "records",
+            "report",
+        ),
+        *("runtime", "sampling", "spec", "store", "tasks", "training", "trials", "workers"),
+    },
+    "spaces": {"backbones", "chains", "decisions", "decoders", "families", "networks", "surgery"},
+}
+LOOSE = {
+    "search": {"__init__", "__main__", "api", "errors"},
+    "spaces": {"__init__", "candidate", "detector", "errors", "heads", "plugins"},
+}
 TOP = {
-    *("pyproject.toml", "search", "spaces", "tests", "studies", "docker"),
+    *("pyproject.toml", "search", "spaces", "tests", "studies", "docker", "docs"),
     *("README.md", "Makefile", "LICENSE", ".ci", ".git", ".gitignore", ".importlinter", ".dockerignore"),
 }
 
@@ -42,6 +64,22 @@ def test_no_test_folder_is_a_package() -> None:
 def test_the_top_level_is_the_customers() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert {path.split("/")[0] for path in listed} <= TOP
+
+
+@pytest.mark.parametrize("package", ["search", "spaces"])
+def test_the_rooms_are_these_and_nothing_is_loose(package: str) -> None:
+    """A new room is a decision: it needs a name that a stranger guesses, a line here and one in docs/inside.md."""
+    rooms = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    assert rooms == ROOMS[package]
+    assert {path.stem for path in (ROOT / package).glob("*.py")} == LOOSE[package]
+    described = (ROOT / "docs" / "inside.md").read_text("utf-8")
+    assert [room for room in sorted(rooms) if f"`{room}/" not in described] == []
+
+
+@pytest.mark.parametrize("package", ["search", "spaces"])
+def test_every_room_says_what_it_is_for(package: str) -> None:
+    rooms = sorted((ROOT / package).glob("*/__init__.py"))
+    assert [str(path) for path in rooms if not path.read_text("utf-8").startswith('"""')] == []
 
 
 @pytest.mark.parametrize("package", ["search", "spaces"])

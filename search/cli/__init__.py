@@ -93,8 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _hide_password()
     try:
         build_app()(args=None if argv is None else list(argv), prog_name="ftsearch")
-    except SystemExit as stop_signal:
-        return stop_signal.code if isinstance(stop_signal.code, int) else 1
+    except SystemExit as exiting:
+        return exiting.code if isinstance(exiting.code, int) else 1
     except (FinetuneError, SpaceError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return getattr(error, "exit_code", 2)

@@ -16,7 +16,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import DTypeLike, NDArray
 
-from search import partial_files
+from search.artifacts import partial_files
 
 Array = NDArray[Any]
 Facts = Mapping[str, Any]

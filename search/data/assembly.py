@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
-from search import partial_files
+from search.artifacts import partial_files
 from search.data import decoding, splits
 from search.data.images import FileImage, StoredImage, why_broken
 from search.data.sample import Dataset, Sample, Source, Split

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold
 
 from search.data.sample import Dataset, Sample, Split
 from search.errors import UserError
@@ -53,6 +52,8 @@ def fold(dataset: Dataset, number: int, folds: int, seed: int) -> Resampled:
             f"--folds {folds}: the class {name!r} has {least} samples in training and validation together; "
             f"at most {least} folds are possible"
         )
+    from sklearn.model_selection import StratifiedKFold  # noqa: PLC0415  # loads pandas and scipy too
+
     cuts = StratifiedKFold(folds, shuffle=True, random_state=seed).split(strata, strata)
     train, val = list(cuts)[number - 1]
     places = tuple(map(int, train)), tuple(map(int, val))

@@ -20,10 +20,10 @@ RECALLS = torch.from_numpy(np.linspace(0, 1, 101))
 
 
 class Matches(NamedTuple):
-    """What was told of one class, in all images together, the surest first.
+    """Predicted boxes of one class over all images, the most confident first.
 
     Attributes:
-        image: of each told box, ``(D,)``.
+        image: index of each predicted box's image, ``(D,)``.
         hit, miss: whether it found a true box, or none, at each of ``OVERLAPS``: ``(10, D)``; neither where it lies in
             a crowd.
         true: boxes that are there, by image.
@@ -36,7 +36,7 @@ class Matches(NamedTuple):
 
 
 def matched(told: Sequence[Mapping[str, Tensor]], true: Sequence[Mapping[str, Tensor]], label: int) -> Matches:
-    """Return how the boxes told of the class ``label`` match the true ones, image by image."""
+    """Match the predicted boxes of the class ``label`` with the true ones, image by image."""
     images, scores, hits, misses, there = [], [], [], [], []
     for place, (said, real) in enumerate(zip(told, true, strict=True)):
         own, wanted = said["labels"] == label, real["labels"] == label
@@ -62,7 +62,7 @@ _MISS, _HIT, _IGNORED = 0, 1, 2
 
 
 def _match(told: Tensor, true: Tensor, crowd: Tensor) -> Tensor:
-    """Return ``(10, D)``: whether each told box, the surest first, hits, misses, or lies in a crowd."""
+    """Return ``(10, D)``: whether each predicted box, the most confident first, is a hit, a miss, or in a crowd."""
     found = torch.zeros(len(OVERLAPS), len(told), dtype=torch.int64)
     if not len(true):
         return found
@@ -83,7 +83,7 @@ def _match(told: Tensor, true: Tensor, crowd: Tensor) -> Tensor:
 
 
 def _overlaps(told: Tensor, true: Tensor, crowd: Tensor) -> Tensor:
-    """Return intersection over union ``(D, T)``; in a crowd over the told box alone."""
+    """Return intersection over union ``(D, T)``; in a crowd, over the predicted box alone."""
     corner = torch.minimum(told[:, None, 2:], true[None, :, 2:]) - torch.maximum(told[:, None, :2], true[None, :, :2])
     both = corner.clamp(min=0).prod(dim=2)
     areas = [(boxes[:, 2:] - boxes[:, :2]).prod(dim=1) for boxes in (told, true)]

@@ -34,16 +34,16 @@ Levels = OrderedDict[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What all detectors are told.
+    """Settings that all detectors share.
 
     Attributes:
         classes: how many there are.
         size: height and width of the network's input in pixels: the scale of boxes and anchors.
         sizes: of the anchors of each level in pixels; ``ratios`` height over width, the same on all levels.
-        width, depth: of the layers that look at a box (Faster R-CNN) or at the maps (number of layers, FCOS).
+        width, depth: of the layers applied to a box (Faster R-CNN) or to the maps (number of layers, FCOS).
         proposals: kept for the second stage of Faster R-CNN; ``samples`` of them are trained on.
-        least_score: boxes below it are not told.
-        style: in what a pretrained detector differs from one made anew.
+        least_score: boxes below it are not returned.
+        style: how a pretrained detector differs from a newly built one.
     """
 
     classes: int
@@ -61,7 +61,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Boxes told of a batch of images: a list of ``boxes (K, 4)`` in shares of the input, ``scores`` and ``labels``."""
+    """Predicted boxes of a batch of images: ``boxes (K, 4)`` in shares of the input, ``scores``, ``labels``."""
 
     images: tuple[Mapping[str, Tensor], ...]
 
@@ -122,7 +122,7 @@ class Detector(nn.Module):
 
     @abstractmethod
     def counted(self, maps: Sequence[Tensor]) -> Any:
-        """Run the part whose cost does not depend on what is found, and as many proposals as are kept."""
+        """Run the part with a fixed cost, and the second stage on as many proposals as are kept."""
 
     def images(self, levels: Levels) -> ImageList:
         """Return what torchvision reads sizes of images from; it holds no pixels."""
@@ -183,7 +183,7 @@ def _anchors(setting: Setting) -> Anchors:
 
 
 class FasterRCNN(Detector):
-    """A region proposal network, then a head that looks at each proposal (https://arxiv.org/abs/1506.01497)."""
+    """A region proposal network, then a head for each proposal (https://arxiv.org/abs/1506.01497)."""
 
     first_label = 1
 
@@ -226,7 +226,7 @@ class FasterRCNN(Detector):
 
 
 class Dense(Detector):
-    """Boxes told at every point of every level at once."""
+    """Boxes predicted at every point of every level at once."""
 
     model: RetinaNet | FCOS
 

@@ -98,7 +98,7 @@ class CocoMeasures:
         self._counted = len(self._shown)
 
     def _pictures(self) -> tuple[Picture, ...]:
-        """Return the images with the most mistakes among the boxes that are told with confidence."""
+        """Return the images with the most mistakes among confident boxes."""
         scored: list[tuple[int, int, int, int, dict[str, Tensor], dict[str, Tensor]]] = []
         for place, (told, true) in enumerate(zip(self._told, self._true, strict=True)):
             sure = told["scores"] >= self._least_shown

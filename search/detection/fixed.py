@@ -20,7 +20,7 @@ from search.errors import RunError
 _NOTHING = -1.0
 """Score of places without a box."""
 _SMALLEST = 1e-2
-"""Pixels: narrower boxes are not told, as in torchvision's second stage."""
+"""Pixels: narrower boxes are dropped, as in torchvision's second stage."""
 
 
 def fixed(network: Any) -> nn.Module:
@@ -142,7 +142,7 @@ class FixedDense(Fixed):
 
 
 class FixedTwoStage(Fixed):
-    """Faster R-CNN: proposals, then a look at each."""
+    """Faster R-CNN: proposals, then a second stage for each."""
 
     def generator(self) -> nn.Module:
         found: nn.Module = self.detector.rpn.anchor_generator
@@ -186,7 +186,7 @@ class FixedTwoStage(Fixed):
         return regions, certain
 
     def _pooled(self, maps: Sequence[Tensor], regions: Tensor) -> Tensor:
-        """Return what lies in the regions ``(N, R, 4)``, each from its own level: ``(N * R, C, h, w)``."""
+        """Return the features of the regions ``(N, R, 4)``, each pooled from its own level: ``(N * R, C, h, w)``."""
         pool = self.detector.roi_heads.box_roi_pool
         flat = regions.reshape(-1, 4)
         level = pool.map_levels([flat])

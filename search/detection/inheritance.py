@@ -1,4 +1,4 @@
-"""What a detector takes over from the pretrained one whose backbone it stands on."""
+"""What a detector inherits from the pretrained one whose backbone it uses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def take_over(detector: Detector, taps: Sequence[Tap], own: PretrainedDetector, 
     (of a file whose classes are not known by name: for all, where there are as many); the others stay fresh.
 
     Args:
-        taps: what ``detector`` stands on.
+        taps: the units that feed ``detector``.
         own: the pretrained detector; of another kind only the pyramid fits.
         classes: names of the data's classes.
     """
@@ -70,7 +70,7 @@ def fitting_classes(outputs: int, own: Sequence[str], classes: Sequence[str], *,
 
     Args:
         outputs: how many outputs the pretrained detector has.
-        own: what they stand for; empty where that is not known. Then all are taken if there are as many, or one more
+        own: their names; empty where unknown. Then all are taken if there are as many, or one more
             for the background, which comes first.
         background: whether one of the outputs always is the background.
     """

@@ -33,7 +33,7 @@ class Pooled(ExtraFPNBlock):  # type: ignore[misc]  # torchvision has no types
 
 
 class Pyramid(nn.Module):
-    """Turns what is tapped into maps of one width, the finest first (https://arxiv.org/abs/1612.03144).
+    """Turns tapped outputs into maps of one width, the finest first (https://arxiv.org/abs/1612.03144).
 
     Tokens of a vision transformer are laid out as the map that they came from.
     """
@@ -52,7 +52,7 @@ class Pyramid(nn.Module):
         Args:
             taps: units whose outputs it is given; ``grids`` height and width of each.
             width: channels of every level; ``extra`` levels behind the last tap.
-            first: tokens in front of those that stand for patches.
+            first: number of tokens before the patch tokens.
             style: of a pretrained detector; its convolved extra levels are two, any other number is pooled.
         """
         super().__init__()
@@ -91,7 +91,7 @@ def _behind(style: str, extra: int, width: int, channels: int) -> ExtraFPNBlock 
 def chosen_taps(features: Features, finest: int, extra: int = 0) -> tuple[Tap, ...]:
     """Return the taps from the reduction ``finest`` on; the coarsest alone where none is as coarse.
 
-    A pyramid that begins and ends as the pretrained detector's own stands on the same units.
+    A pyramid with the same first and last level as the pretrained detector's own uses the same units.
 
     Raises:
         SurgeryError: the chain ends in a vector.

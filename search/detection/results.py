@@ -1,4 +1,4 @@
-"""What a detector told: from any file it came from, compared box by box, and in shares of the original image."""
+"""Predicted boxes of a detector, whatever file it came from: compared box by box, in shares of the original image."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def _plain(value: Tensor) -> Tensor:
 
 
 def in_image(found: Mapping[str, Tensor], shown: Sequence[float] | Tensor) -> dict[str, Tensor]:
-    """Return what was found in one image with boxes ``(K, 4)`` in shares of the image, cut at its border.
+    """Return one image's predictions with boxes ``(K, 4)`` in shares of the image, clipped at its border.
 
-    Boxes that lie beside the image, in a letterbox's bars, are left out.
+    Boxes outside the image, in a letterbox's bars, are left out.
 
     Args:
         found: ``boxes`` in shares of the network's input, and any other rows.

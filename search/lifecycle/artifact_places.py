@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
-from search.artifacts import ArtifactStore, claim_place, clear, find_place, is_place, open_artifact_store
+from search.artifacts.stores import ArtifactStore, claim_place, clear, find_place, is_place, open_artifact_store
 from search.sampling.blobs import Blobs
 from search.store import DEFAULT_URL, reading, writing
 from search.store.connection import Engine

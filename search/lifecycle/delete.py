@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search.artifacts import clear
+from search.artifacts.stores import clear
 from search.lifecycle.artifact_places import default_place, reached_artifacts
 from search.sampling.optuna_storage import open_storage
 from search.sampling.optuna_study import delete as optuna_delete

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from search.artifacts import ArtifactStore
+from search.artifacts.stores import ArtifactStore
 from search.data import augment
 from search.data.assembly import cache_folder
 from search.data.formats import formats

@@ -1,4 +1,4 @@
-"""Boxes and masks that a model tells, as images: drawn over the original, or as palette PNGs of classes."""
+"""Predicted boxes and masks as images: drawn over the original, or as palette PNGs of classes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
-from search import partial_files
+from search.artifacts import partial_files
 from search.data import decoding
 from search.data.images import FileImage
 from search.errors import UserError
@@ -86,7 +86,7 @@ def _is_bright(colour: tuple[int, int, int]) -> bool:
 
 
 def write_picture(place: Path, source: Path, predicted: Prediction, classes: Sequence[str]) -> None:
-    """Write the image at ``source`` with what is ``predicted`` of it to ``place``, a JPEG.
+    """Write the image at ``source`` with its prediction to ``place``, a JPEG.
 
     Raises:
         UserError: ``place`` cannot be written.

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from search import partial_files
+from search.artifacts import partial_files
 from search.errors import UserError
 
 FORMAT = 1

@@ -129,7 +129,7 @@ class Session:
 
 @contextmanager
 def _refused(what: str) -> Iterator[None]:
-    """Turn whatever the runtime raises into one line."""
+    """Turn the runtime's exceptions into one line."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the runtime's own insides

@@ -1,4 +1,4 @@
-"""A finished model in use: its network, its transform, and what it says of images or texts."""
+"""A finished model in use: its network, its transform, and its predictions for images or texts."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Model(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PredictedItem:
-    """What a model says of one input; ``broken`` is why it could not be read, else empty."""
+    """The prediction for one input; ``broken`` is why it could not be read, else empty."""
 
     source: Item
     predicted: Prediction = field(default_factory=Prediction)
@@ -227,7 +227,7 @@ def items_in(model: Model, place: Path, text_column: str = "", pair_column: str 
 def predict(
     model: Model, items: Sequence[Item], most: int | None = None, threshold: float | None = None
 ) -> Iterator[PredictedItem]:
-    """Yield what ``model`` says of every item, in order; a broken one is said to be so, and the others go on.
+    """Yield the prediction for every item, in order; a broken item is reported and the rest continue.
 
     Args:
         items: paths of images, or texts, as ``items_in`` lists them.

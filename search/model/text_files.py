@@ -73,7 +73,7 @@ def _content(file: Path) -> str:
 
 
 def _lines(file: Path, frame: TextFrame) -> Iterator[Found]:
-    """Yield the texts of ``file``, one a line; empty lines are none. Two texts of a pair stand apart by a tab."""
+    """Yield the texts of ``file``, one a line; empty lines are none. The two texts of a pair are separated by a tab."""
     for number, line in enumerate(_content(file).split("\n"), 1):  # splitlines() also parts at U+2028
         place, text = f"{file}, line {number}", line.strip()
         if not text:

@@ -1,4 +1,4 @@
-"""Which task and which format data on disk are for, told by the names of files and a look into a few of them."""
+"""Which task and format data on disk are for, judged by file names and the content of a few files."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def _table(path: Path) -> list[Recognised]:
 
 
 def _numbers(path: Path, image: str, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> list[Recognised]:
-    """Return what a table of images is for whose other columns are called after what they say of each."""
+    """Return the task of a table of images whose other columns are named after labels or numbers."""
     values = [row.get(column, "") for column in columns for row in rows]
     if not values or not all(values) or not _are_numbers(values):
         return []

@@ -1,4 +1,4 @@
-"""First candidates for a new data set: what was good on the most similar data of all studies in a store."""
+"""First candidates for a new data set: the best ones on the most similar data of all studies in a store."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Suggestion:
     """One candidate that was good on similar data.
 
     Attributes:
-        study, trial: where it comes from; ``apart`` is how unlike the data are there, 0 for alike.
+        study, trial: where it comes from; ``apart`` is the distance between the two data sets, 0 for equal ones.
         value: its objective there, ``gain`` how much better than the plain recipe that was; ``confirmed`` says whether
             these are means over fresh seeds.
     """

@@ -200,7 +200,7 @@ def _lines(*rows: tuple[str, str, str], indent: int = 0) -> str:
 
 
 def _plain(value: Json) -> str:
-    """Return ``value`` as it stands in a study file."""
+    """Return ``value`` as a study file writes it."""
     return (
         yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000).removesuffix("...\n").strip()
     )

@@ -48,7 +48,7 @@ class Photographs:
 
 
 def kept_in(*, kept: bool) -> Path | None:
-    """Return this machine's cache, or None when nothing shall be ``kept``."""
+    """Return this machine's cache, or None when nothing is to be ``kept``."""
     return cache_folder() if kept else None
 
 

@@ -83,7 +83,7 @@ def rank_backbones(
     storage: str = DEFAULT_URL,
     tell: Tell = lambda *_: None,
 ) -> Ranking:
-    """Return how backbones stand on the training images of a study; nothing is trained, nothing is stored.
+    """Rank backbones on the training images of a study; nothing is trained, nothing is stored.
 
     Args:
         study: path of the study file.

@@ -1,4 +1,4 @@
-"""How backbones stand before anything is trained: scores, costs, and how far the scores can be trusted. No torch."""
+"""Backbones ranked before anything is trained: scores, costs, and how far the scores agree. No torch."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def agreement(first: str, scores: Mapping[str, float], second: str, others: Mapp
 
 
 def mean_ranks(backbone_scores: Sequence[BackboneScore], estimators: Sequence[str]) -> list[float]:
-    """Return the mean place of each standing, 1 the best, over the estimators that score all of them.
+    """Return the mean rank of each backbone, 1 the best, over the estimators that score all of them.
 
     Equal scores share their places.
     """

@@ -1,4 +1,4 @@
-"""How alike two data sets are, by what is known without training anything: task, sizes, looks."""
+"""How similar two data sets are, by what is known without training anything: task, sizes, image statistics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Traits:
         images: for training; ``evenness`` is the share that the smallest class has of what the largest has.
         input: side of the network's input in pixels, the geometric mean of height and width; None: not decided.
         looks: brightness, contrast, saturation and detail as shares of 1, and the side of its images in pixels;
-            empty where nobody has looked.
+            empty where not measured.
     """
 
     task: str
@@ -48,7 +48,7 @@ def traits_of(study: StudyRecord) -> Traits:
 
 
 def distance(one: Traits, other: Traits) -> float:
-    """Return how unlike two data sets are: 0 for alike, infinite for another task.
+    """Return the distance between two data sets: 0 for equal ones, infinite for another task.
 
     The weighted mean over what is known of both, in units of a factor of four (numbers) or of the whole (shares).
     """

@@ -53,11 +53,11 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A validation sample worth looking at, with what was true and what was predicted.
+    """A validation sample worth a look, with its true and its predicted label.
 
     Attributes:
         place: in the validation split, counted from 0.
-        caption: one line: what is to be seen (``true 3.1, predicted 5.0``).
+        caption: one line describing it (``true 3.1, predicted 5.0``).
         boxes: true ones, and predicted ones with a score.
         true_mask, predicted_mask: PNG in base64, one grey value a class, over the part ``shown`` of the image;
             empty where there is none.
@@ -129,7 +129,7 @@ class Evaluation:
         return cls(classes, confusion, mistakes, measured, pictures, tuple(data.get("resampled", ())))
 
     def named(self, samples: Sequence[str]) -> Evaluation:
-        """Return the same with ``samples``, the names of the validation split in order, put to what it names."""
+        """Return the same with samples named: ``samples`` are the names of the validation split in order."""
         known = (replace(mistake, sample=samples[mistake.place]) for mistake in self.mistakes)
         pictures = (replace(picture, sample=samples[picture.place]) for picture in self.pictures)
         return replace(self, mistakes=tuple(known), pictures=tuple(pictures))

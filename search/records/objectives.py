@@ -93,7 +93,7 @@ class QuantisedOptions:
 
     Attributes:
         dtype: of the weights.
-        images: training images that tell the ranges of activations.
+        images: training images used to calibrate the ranges of activations.
     """
 
     dtype: Literal["int8"] = "int8"
@@ -164,12 +164,12 @@ class Constraints:
 
 @dataclass(frozen=True, slots=True)
 class Goals:
-    """What a study wants: its first objective, those beside it, its constraints.
+    """What a study optimises: its first objective, further ones, and constraints.
 
     Attributes:
         objectives: the first one is the primary metric: of the task, the one that pruning and ranking go by.
-        latency: how latency is measured; None where nobody asks for it.
-        quantised: how networks are quantised; None where nobody asks what that costs.
+        latency: how latency is measured; None where it is not needed.
+        quantised: how networks are quantised; None where it is not an objective.
     """
 
     objectives: tuple[Objective, ...]
@@ -309,7 +309,7 @@ def read_constraints(given: Json, known: Sequence[str]) -> Constraints:
 
 
 def _stated(given: Json) -> Iterable[tuple[tuple[str, ...], str, Json]]:
-    """Yield where a constraint stands, what it bounds, and the bound."""
+    """Yield the key of each constraint, what it bounds, and the bound."""
     if isinstance(given, Mapping):
         for name, bounds in given.items():
             for text in bounds if isinstance(bounds, list) else [bounds]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """One of the things a study wants: a metric of its task, or a cost (``search.records.objectives``)."""
+    """One objective of a study: a metric of its task, or a cost (``search.records.objectives``)."""
 
     name: str
     maximize: bool

@@ -1,4 +1,4 @@
-"""Where trials stand, and what the training loop is told."""
+"""States of a trial, and verdicts for the training loop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class TrialState(StrEnum):
-    """Where a trial stands."""
+    """The state of a trial."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -28,4 +28,4 @@ class Verdict(StrEnum):
     STOP = "stop"
     """Nothing changes any more: end now, with what has been reached."""
     PAUSE = "pause"
-    """The worker has to leave: write the checkpoint and end; another worker goes on."""
+    """The worker has to stop: write the checkpoint and end; another worker continues."""

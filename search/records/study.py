@@ -258,7 +258,7 @@ class StudyRecord:
         identity: the part of the spec that makes two studies the same search (data, backbone, space,
             budget, objective), JSON; a study is continued only when it is equal.
         metric: name of the objective; ``maximize`` its direction.
-        target: how many trials the study shall have.
+        target: the number of trials the study is to have.
         trials: in order of number.
         repeats: its candidates trained again with fresh seeds; ``refits``: trained for use by hand; ``finals``: by
             a run at its end.

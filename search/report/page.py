@@ -16,7 +16,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from search import partial_files
+from search.artifacts import partial_files
 from search.errors import UserError
 from search.records.study import StudyRecord
 from search.report import confirmed, front, look, tables, theme

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from spaces.numbers import short
+from spaces.candidate import short
 
 _WORDS = {
     "anchors.ratios": "anchor ratios",

@@ -46,6 +46,7 @@ from spaces.decisions.head import attachment
 from spaces.decisions.head_start import PROBE, is_linear_probe
 from spaces.decisions.mixing import Mixing
 from spaces.decisions.optimizer import Optimizer
+from spaces.decisions.weight_average import MOVING
 from spaces.heads import Features, HeadChoice, last_layer
 from spaces.networks import build as building
 from spaces.networks.space import Space
@@ -220,6 +221,7 @@ class StudyRuntime:
             label_smoothing=0.0 if solved else values["label_smoothing"],
             start=start,
             is_solved=solved,
+            averages=values["weight_average"] == MOVING and not solved,
             on_epoch=on_epoch,
             leave=leave,
             folder=folder,

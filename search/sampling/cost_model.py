@@ -8,9 +8,6 @@ from dataclasses import asdict, dataclass
 from statistics import median
 
 import numpy as np
-from sklearn.linear_model import Ridge
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from search.records.study import PastTrial
 
@@ -95,6 +92,11 @@ class SecondsModel:
         self._rate = median(seconds / math.exp(features.row()[0]) for features, seconds in found) if found else 1.0
         self._model = None
         if len(found) >= LEAST:
+            # Loads pandas and scipy too: not for those who never ask.
+            from sklearn.linear_model import Ridge  # noqa: PLC0415
+            from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+            from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+
             self._model = make_pipeline(StandardScaler(), Ridge(alpha=1.0))
             self._model.fit([features.row() for features, _ in found], [math.log(seconds) for _, seconds in found])
             self._range = (min(seconds for _, seconds in found) / 10, max(seconds for _, seconds in found) * 10)

@@ -319,6 +319,7 @@ def is_passing(error: Exception) -> bool:
 _PASSING = (
     *("database is locked", "database is busy", "connection", "server closed", "deadlock", "lock wait timeout"),
     *("consuming input failed", "terminat", "starting up", "shutting down", "ssl syscall"),
+    *("disk is full", "no space left", "disk i/o error"),  # as SQLite and MySQL say it; somebody may make room
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from search.errors import NotFoundError
-from search.store import migrate
+from search.store import migrate, readonly
 from search.store.connection import Patience, connect, parse_url
 
 
@@ -22,7 +23,8 @@ def opened(
     Args:
         patience: how long its calls are repeated while the database is gone or locked.
         wait: repeat the first call too: for a worker that is started together with its server.
-        must_exist: refuse an SQLite file that is not there, instead of making one.
+        must_exist: refuse an SQLite file that is not there, instead of making one. One that may only be read can be
+            looked at, as long as its schema is this program's; whatever would write is refused by the database.
 
     Raises:
         NotFoundError: ``must_exist`` and there is no such file.
@@ -31,12 +33,27 @@ def opened(
     """
     if must_exist:
         check_exists(url)
-    engine = connect(url, patience, wait=wait)
+    may_write = not must_exist or is_writable(url)
+    engine = connect(url, patience, wait=wait) if may_write else readonly.connect(url)
     try:
-        migrate.upgrade(engine)
+        if may_write:
+            migrate.upgrade(engine)
         yield engine
     finally:
         engine.dispose()
+
+
+def is_writable(url: str) -> bool:
+    """Return whether the SQLite file at ``url`` and the folder of its journal may be written to; servers say it later.
+
+    Raises:
+        StoreUrlError: malformed.
+    """
+    parsed = parse_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return True
+    path = Path(str(parsed.database)).absolute()
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
 def check_exists(url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,10 @@ def connect(url: str) -> Engine:
 
 
 def _sqlite(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=_BUSY_S, check_same_thread=False)
+    mode = "mode=ro"
+    if not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
+        # Where SQLite cannot make the files of its journal, it reads only what it is told that nobody changes.
+        mode += "&immutable=1"
+    connection = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=_BUSY_S, check_same_thread=False)
     connection.execute("PRAGMA query_only=ON").close()
     return connection

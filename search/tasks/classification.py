@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from search.records.study import ClassResult, Evaluation, Mistake
 from search.tasks._base import Evaluator, Task
@@ -44,7 +43,8 @@ class ClassificationMeter(Evaluator):
         losses = F.cross_entropy(outputs, targets, reduction="none")
         self._rows.append((confidence, predicted, targets, losses))
         self._collect(confidence, predicted, targets)
-        self._confusion += multiclass_confusion_matrix(predicted, targets, len(self._classes), validate_args=False)
+        count = len(self._classes)
+        self._confusion += torch.bincount(targets * count + predicted, minlength=count**2).reshape(count, count)
         self._loss += losses.sum().double()
 
     def _collect(self, confidence: Tensor, predicted: Tensor, targets: Tensor) -> None:

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics.functional.classification import binary_average_precision
 
 from search.data.cache import Frame
 from search.data.sample import Dataset, Sample, Split
@@ -122,6 +121,9 @@ class MultilabelMeter(Evaluator):
 
     def _precisions(self, outputs: Tensor, targets: Tensor) -> dict[int, float]:
         """Return the average precision of each label that some sample has: it is not defined for others."""
+        # Two seconds of CPU that only this task needs.
+        from torchmetrics.functional.classification import binary_average_precision  # noqa: PLC0415
+
         scores, there = outputs.sigmoid(), (targets > 0.5).long()
         return {
             place: float(binary_average_precision(scores[:, place], there[:, place], validate_args=False))

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-Optimize = Callable[[nn.Module, int], tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]]
 _HORIZON = 0.1
 _LEAST = 10
 _SIDE = 7 / 8
 
 
-def moving_average(network: nn.Module, steps: int) -> AveragedModel:
-    """Return an exponential moving average of the weights and statistics of ``network``.
+def moving_average(network: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> AveragedModel:
+    """Return an exponential moving average of the weights and statistics of ``network``, kept up by ``optimizer``.
 
     It looks back over a tenth of ``steps``, at least ten of them: with the usual 0.9999 a fine-tuning of some hundred
     steps would hardly leave where it began. Polyak averaging (https://doi.org/10.1137/0330046), as it is done since
     https://arxiv.org/abs/1512.00567.
     """
     decay = 1 - 1 / max(_HORIZON * steps, _LEAST)
-    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
-
-
-def keeping_up(optimize: Optimize, average: AveragedModel) -> Optimize:
-    """Return ``optimize`` with an optimiser that keeps ``average`` up after each of its steps."""
-
-    def optimize_and_average(
-        network: nn.Module, steps: int
-    ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        optimizer, schedule = optimize(network, steps)
-        optimizer.register_step_post_hook(lambda *_: average.update_parameters(network))
-        return optimizer, schedule
-
-    return optimize_and_average
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
+    optimizer.register_step_post_hook(lambda *_: average.update_parameters(network))
+    return average
 
 
 class ViewsAveraged(nn.Module):

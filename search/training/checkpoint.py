@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from search.artifacts import ArtifactStore, Folder
+from search.artifacts.stores import ArtifactStore, Folder
 from search.errors import TrialError
 from search.records.study import Json
 

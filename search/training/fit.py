@@ -17,6 +17,7 @@ from search.errors import TrialError
 from search.records.study import EpochRecord, Evaluation, Json, Verdict
 from search.tasks._base import Task
 from search.training import checkpoint as files
+from search.training.averaging import moving_average
 from search.training.balance import weighted
 from search.training.compiling import Compiled, Mode
 from search.training.epoch import Batch, Forward, LeaveError, Penalties, Step, train, validate, whole
@@ -59,8 +60,7 @@ class TrainingPlan:
         folder: where checkpoints for resuming go; None writes none.
         micro_batch: most samples that fitted in memory before; None when nobody has run out of it.
         validates: false where nothing is left to validate on: the last epoch's weights are the best there are.
-        average: a moving average of the network's weights, kept up by ``optimize``'s optimiser; validated, kept and
-            returned in its place.
+        averages: whether a moving average of the weights is validated, kept and returned in place of the last ones.
         class_weights: what a sample of each class counts ``(classes,)``; None: all the same.
         forward: how the network runs on what ``train`` and ``val`` give: from its input, or from behind its prefix.
         facts: asked at the end for what else the trial's record shall say.
@@ -88,7 +88,7 @@ class TrainingPlan:
     micro_batch: int | None = None
     class_weights: Tensor | None = None
     validates: bool = True
-    average: AveragedModel | None = None
+    averages: bool = False
     forward: Forward = whole
     facts: Callable[[], Mapping[str, Json]] = dict
     start: Start | None = None
@@ -131,6 +131,7 @@ class _Progress:
     weights: Mapping[str, Tensor] | None = None
     evaluation: Evaluation | None = None
     started: Mapping[str, Json] = field(default_factory=dict)
+    average: AveragedModel | None = None
 
 
 def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
@@ -155,7 +156,8 @@ def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
         memory,
         forward,
     )
-    progress = _resume(network, optimizer, schedule, plan)
+    average = moving_average(network, optimizer, plan.steps_per_epoch * plan.epochs) if plan.averages else None
+    progress = _resume(network, optimizer, schedule, plan, average)
     if plan.start is not None and not progress.epochs:
         progress.started = plan.start(network)
     saved_at = time.monotonic()
@@ -170,7 +172,7 @@ def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
         goes_on = number < plan.epochs and verdict not in (Verdict.PRUNE, Verdict.STOP)
         is_due = verdict is Verdict.PAUSE or time.monotonic() - saved_at >= CHECKPOINT_EVERY_S
         if plan.folder and goes_on and is_due:
-            written = _checkpoint(network, optimizer, schedule, progress, plan.average)
+            written = _checkpoint(network, optimizer, schedule, progress)
             files.write_rolling(plan.folder, number, written)
             saved_at = time.monotonic()
         if verdict is not Verdict.CONTINUE:
@@ -203,7 +205,7 @@ def _epoch(step: Step, plan: TrainingPlan, number: int, progress: _Progress) -> 
         raise TrialError(
             f"the training loss is not finite in epoch {number} ({terms}); lower learning rates help", "nan"
         )
-    judged = step.network if plan.average is None else plan.average.module
+    judged = step.network if progress.average is None else progress.average.module
     evaluator = plan.task.evaluator(plan.classes, plan.precision.device)
     if plan.validates:
         val = _until(plan.leave, plan.val.epoch(1))
@@ -233,18 +235,11 @@ def _is_better(record: EpochRecord, than: EpochRecord | None, plan: TrainingPlan
     return value > best if plan.maximize else value < best
 
 
-def _checkpoint(
-    network: nn.Module,
-    optimizer: Optimizer,
-    schedule: Schedule,
-    progress: _Progress,
-    average: AveragedModel | None = None,
-) -> files.Checkpoint:
+def _checkpoint(network: nn.Module, optimizer: Optimizer, schedule: Schedule, progress: _Progress) -> files.Checkpoint:
     state = optimizer.state_dict()
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    tensors |= {
-        f"average.{name}": value for name, value in (average.state_dict() if average is not None else {}).items()
-    }
+    if progress.average is not None:
+        tensors |= {f"average.{name}": value for name, value in progress.average.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in (progress.weights or {}).items()}
     numbers: dict[str, Json] = {}
     for index, values in state["state"].items():
@@ -265,13 +260,15 @@ def _checkpoint(
     return files.Checkpoint(tensors, facts)
 
 
-def _resume(network: nn.Module, optimizer: Optimizer, schedule: Schedule, plan: TrainingPlan) -> _Progress:
+def _resume(
+    network: nn.Module, optimizer: Optimizer, schedule: Schedule, plan: TrainingPlan, average: AveragedModel | None
+) -> _Progress:
     found = files.read_newest(plan.folder) if plan.folder else None
     if found is None:
-        return _Progress()
+        return _Progress(average=average)
     network.load_state_dict(found.part("network."))
-    if plan.average is not None:
-        plan.average.load_state_dict(found.part("average."))
+    if average is not None:
+        average.load_state_dict(found.part("average."))
     state: dict[int, dict[str, Json]] = {}
     saved = found.facts["optimizer"]
     for name, value in (*found.part("optimizer.").items(), *saved["numbers"].items()):
@@ -282,4 +279,4 @@ def _resume(network: nn.Module, optimizer: Optimizer, schedule: Schedule, plan: 
     epochs = tuple(EpochRecord(**record) for record in found.facts["epochs"])
     best = next((record for record in epochs if record.epoch == found.facts["best_epoch"]), None)
     evaluation = Evaluation.from_json(found.facts["evaluation"]) if found.facts["evaluation"] else None
-    return _Progress(epochs, best, found.part("best.") or None, evaluation, found.facts.get("started", {}))
+    return _Progress(epochs, best, found.part("best.") or None, evaluation, found.facts.get("started", {}), average)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.artifacts import ArtifactStore
+from search.artifacts.stores import ArtifactStore
 from search.runtime.study_runtime import StudyRuntime
 from search.sampling.optuna_study import Sampling
 from search.sampling.pruners import Curves

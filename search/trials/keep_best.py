@@ -1,13 +1,46 @@
-"""Which trials keep their checkpoints."""
+"""Which trials keep their checkpoints, and how."""
 
 from __future__ import annotations
 
-from search.artifacts import remove_checkpoint
+import logging
+import time
+
+from search.artifacts.stores import remove_checkpoint
+from search.errors import TrialError
 from search.records.study import Size, rank_key
 from search.runtime import objective_values
 from search.sampling import pruners
 from search.store import reading, writing
+from search.store.connection import patience_of
+from search.training import checkpoint as files
+from search.training.checkpoint import Checkpoint
 from search.trials.context import TrialContext
+
+logger = logging.getLogger(__name__)
+_PAUSE_S = 5.0
+
+
+def keep(context: TrialContext, stem: str, checkpoint: Checkpoint) -> str:
+    """Keep ``checkpoint`` as ``files.put`` does and return its name.
+
+    A full disk or a share that is gone is waited for as long as a database would be: the trained network is in memory
+    alone.
+
+    Raises:
+        TrialError: the place has not come back, or the worker was told to leave meanwhile.
+    """
+    begin, pause = time.monotonic(), 0.1
+    while True:
+        try:
+            return files.put(context.artifact_store, stem, checkpoint)
+        except TrialError as error:
+            if time.monotonic() - begin >= patience_of(context.engine).limit_s or context.leave():
+                raise
+            logger.warning("%s; trying again", error)
+        end = time.monotonic() + pause
+        while time.monotonic() < end and not context.leave():
+            time.sleep(min(pause, 0.2))
+        pause = min(2 * pause, _PAUSE_S)
 
 
 def is_worth_keeping(

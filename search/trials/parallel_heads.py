@@ -76,9 +76,10 @@ class Companions:
         spec = context.runtime.spec
         # A trial that was interrupted goes on from its checkpoint, alone; fp16 needs a loss scale for each.
         is_first_attempt = first.claim.candidate is None
-        scaled = first.plan.precision.scaler.is_enabled() or not context.runtime.task.stacks
-        scaled = scaled or first.plan.class_weights is not None or isinstance(first.plan.train, PseudoLabelled)
-        alone = not is_first_attempt or scaled or first.plan.is_solved
+        plan = first.plan
+        scaled = plan.precision.scaler.is_enabled() or not context.runtime.task.stacks
+        scaled = scaled or plan.class_weights is not None or isinstance(plan.train, PseudoLabelled)
+        alone = not is_first_attempt or scaled or plan.is_solved or plan.averages
         return spec.search.parallel_heads > 1 and not alone and can_stack(first.network)
 
     def _beside(self, context: TrialContext, first: Prepared, holding: ExitStack) -> Iterator[Prepared]:

@@ -15,11 +15,11 @@ from search.runtime.versions import versions
 from search.store import repeats, writing
 from search.store.leases import Claim
 from search.training import averaging
-from search.training import checkpoint as files
 from search.training.epoch import validate
 from search.training.fit import TrainingPlan, fit
 from search.training.memory import MicroBatches
 from search.trials.context import TrialContext
+from search.trials.keep_best import keep
 from search.trials.resampled import Watch, resampled, rolling
 from spaces.candidate import Candidate
 from spaces.networks.build import Network
@@ -55,7 +55,7 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     is_final = kind == repeats.FINAL
     plan = runtime.plan(candidate, seed, watch.on_epoch, context.leave, kept, network if is_final else None)
     plan = few_labels.adapted(runtime, plan, candidate, network)
-    outcome = fit(network, _planned(plan, network, key))
+    outcome = fit(network, _planned(plan, key))
     if outcome.verdict is Verdict.PAUSE:
         writing.add_seconds(context.engine, claim, time.monotonic() - start)
         return TrialState.WAITING
@@ -66,7 +66,7 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
         test, evaluation = _scored(whole, candidate, network, tta=key["tta"], most=outcome.micro_batch)
     images = len(runtime.dataset.of(Split.TRAIN))
     facts = {**weights.facts, "test": test, "refit": {**key, "images": images}}
-    name = files.put(context.artifact_store, f"{kind}-{claim.number:05d}", replace(weights, facts=facts))
+    name = keep(context, f"{kind}-{claim.number:05d}", replace(weights, facts=facts))
     noun = runtime.task.noun
     scored = f"scored on the test {noun}" if test else f"there are no test {noun}, so it was scored on nothing"
     scored = f"no {noun} are left to score it on" if is_final else scored
@@ -86,14 +86,10 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     return TrialState.COMPLETE
 
 
-def _planned(plan: TrainingPlan, network: Network, key: Mapping[str, Json]) -> TrainingPlan:
+def _planned(plan: TrainingPlan, key: Mapping[str, Json]) -> TrainingPlan:
     """Return ``plan`` as the refit's options say."""
     epochs = plan.epochs if plan.is_solved else key["epochs"]
-    plan = replace(plan, epochs=epochs, validates=key["data"] != JOINED)
-    if not key["ema"]:
-        return plan
-    average = averaging.moving_average(network, plan.epochs * plan.steps_per_epoch)
-    return replace(plan, average=average, optimize=averaging.keeping_up(plan.optimize, average))
+    return replace(plan, epochs=epochs, validates=key["data"] != JOINED, averages=plan.averages or key["ema"])
 
 
 def _scored(

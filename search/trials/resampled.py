@@ -6,7 +6,7 @@ import hashlib
 import math
 from dataclasses import dataclass, replace
 
-from search.artifacts import resuming
+from search.artifacts.stores import resuming
 from search.data.cache import Pixels
 from search.data.resampling import Resampled, pool_of
 from search.data.sample import Split

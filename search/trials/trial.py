@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from search.artifacts import resuming
+from search.artifacts.stores import resuming
 from search.data.sample import Split
 from search.records.objectives import QUANTISED
 from search.records.study import Size, TrialState, Verdict
@@ -18,7 +18,7 @@ from search.training import checkpoint as files
 from search.training import memory
 from search.training.fit import Outcome, TrainingPlan, fit
 from search.trials.context import TrialContext
-from search.trials.keep_best import is_worth_keeping, remove_surplus
+from search.trials.keep_best import is_worth_keeping, keep, remove_surplus
 from search.trials.proposal import Proposal, Proposer
 from search.trials.watch import Watch, known_costs
 from spaces.candidate import Candidate
@@ -145,7 +145,7 @@ def finish(context: TrialContext, prepared: Prepared, outcome: Outcome, seconds:
         and is_worth_keeping(context, prepared.claim.number, prepared.size, value, weighed)
     ):
         kept = runtime.checkpoint(prepared.candidate, prepared.network, outcome)
-        path = files.put(context.artifact_store, f"trial-{number:05d}", kept)
+        path = keep(context, f"trial-{number:05d}", kept)
     ended = f"ran all {last.epoch} epochs"
     if pruned or outcome.verdict is Verdict.STOP:
         ended = f"{'pruned' if pruned else 'ended'} after epoch {last.epoch}: {prepared.watch.reason}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 
-from search.artifacts import ArtifactStore, is_checkpoint, is_sole, resuming
+from search.artifacts.stores import ArtifactStore, is_checkpoint, is_sole, resuming
 from search.errors import NotFoundError, RunError
 from search.store import owned, repeats
 from search.store.connection import Engine

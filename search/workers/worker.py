@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import random
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from search.artifacts import ArtifactStore, Folder
+from search.artifacts.stores import ArtifactStore, Folder
 from search.errors import (
     BackboneError,
     ConstraintError,
@@ -30,7 +31,7 @@ from search.runtime.study_runtime import StudyRuntime
 from search.sampling import optuna_storage
 from search.sampling.optuna_study import Sampling
 from search.sampling.pruners import Curves
-from search.spec.faults import CANDIDATES_FAULT, MACHINES_FAULT
+from search.spec.faults import CANDIDATES_FAULT, DISK_FAULT, MACHINES_FAULT
 from search.store import leases, migrate, reading, workers, writing
 from search.store.connection import Engine, insist, optuna_options, patience_of, share, str_url, tune
 from search.store.history import History
@@ -51,6 +52,8 @@ __all__ = ["PARENT_VARIABLE", "StopSignal", "obeying_signals", "open_context", "
 logger = logging.getLogger(__name__)
 POLL_S = 1.0
 """How often a worker without work looks whether another one's trial has come free; up to five times as seldom."""
+_DISK_S = 5.0
+"""Pause before a trial is tried again whose disk was full."""
 _ORPHAN_S = 600.0
 """How long Optuna may hold a trial open whose number none of ours has written down yet."""
 
@@ -224,6 +227,8 @@ class _Shift:
     aside: Callable[[], bool]
     _failures: list[Failure] = field(default_factory=list)
     _swept: Progress | None = None
+    _disk_since: float | None = None
+    """When the disk was first found full since a trial last ended; None while it is not."""
 
     def go(self) -> str:
         """Work, and return why that ended."""
@@ -314,6 +319,7 @@ class _Shift:
 
     def _ended(self, claim: Claim, state: TrialState) -> None:
         self._failures.clear()
+        self._disk_since = None
         if state is TrialState.WAITING and not self.heartbeat.is_lost(claim):
             leases.release(self.context.engine, claim)
             self.context.observer.trial_ended(claim.number, state, None, "handed back to the queue")
@@ -321,6 +327,11 @@ class _Shift:
     def _record(self, claim: Claim, error: Exception, seconds: float) -> None:
         context = self.context
         failure = failure_of(error, context.engine)
+        if failure.kind == DISK_FAULT and self._may_pass():
+            logger.warning("trial %d waits for the disk: %s", claim.number, failure.message)
+            leases.release(context.engine, claim, f"waited for the disk: {failure.message}")
+            context.observer.trial_ended(claim.number, TrialState.WAITING, None, f"put back: {failure.message}")
+            return
         self._failures.append(failure)
         logger.warning("trial %d failed (%s): %s", claim.number, failure.kind, failure.message)
         if failure.kind in MACHINES_FAULT:
@@ -336,6 +347,12 @@ class _Shift:
             context.sampling.tell(number, told, None, None)
         context.observer.trial_ended(claim.number, TrialState.FAILED, None, failure.message)
 
+    def _may_pass(self) -> bool:
+        """Return whether a full disk is still waited for, as a lost database would be: no attempt counts meanwhile."""
+        now = time.monotonic()
+        self._disk_since = now if self._disk_since is None else self._disk_since
+        return now - self._disk_since < self.heartbeat.faults.database_timeout
+
     def _recover(self, error: Exception) -> None:
         """Let nothing of a failed trial reach the next one; leave when that cannot be had.
 
@@ -348,8 +365,10 @@ class _Shift:
         memory.free()
         if is_lost:
             raise RunError(f"the device can be used no more by this process ({error}); start the worker again")
-        if self._failures[-1].kind in MACHINES_FAULT:
-            self._wait(min(POLL_S * len(self._failures), 30.0))  # a full disk, a flaky share: it may pass
+        if self._disk_since is not None:
+            self._wait(_DISK_S)
+        elif self._failures[-1].kind in MACHINES_FAULT:
+            self._wait(min(POLL_S * len(self._failures), 30.0))  # a flaky device or database: it may pass
         count, limit = len(self._failures), self.heartbeat.faults.max_failures
         if 0 < limit <= count:
             (kind, message), times = Counter((one.kind, one.message) for one in self._failures).most_common(1)[0]
@@ -359,6 +378,17 @@ class _Shift:
             )
 
 
+def _is_disk_full(error: BaseException | None) -> bool:
+    """Return whether ``error``, or what led to it, says that a disk is full: libraries wrap the system's own error."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def failure_of(error: Exception, engine: Engine | None = None) -> Failure:
     """Return what is recorded of the error that ended a trial, without the secrets of the database's URL."""
     kind = "error"
@@ -366,6 +396,8 @@ def failure_of(error: Exception, engine: Engine | None = None) -> Failure:
         kind = error.kind
     elif isinstance(error, DatabaseError):
         kind = "database"
+    elif _is_disk_full(error):
+        kind = DISK_FAULT
     elif memory.is_out_of_memory(error):
         kind = "memory"
     elif memory.is_device_lost(error):

@@ -246,8 +246,8 @@ class Source(ABC):
     Class attributes:
         name: the file's name and the part of a backbone's name before the colon.
         rank: sources of a lower rank are asked first for a name without its source.
-        is_open: it may know more networks than it can tell of, such as those on a hub; ``open`` finds out.
-        about: what its networks are, where that does not go without saying; a line for people.
+        is_open: there may be more networks than it can list, such as those on a hub; ``open`` finds out.
+        about: one readable line on what its networks are, where that is not obvious.
     """
 
     name: ClassVar[str]

@@ -102,7 +102,7 @@ def hub_download(repository: str, file_name: str, local_name: str = "", url: str
         tried = ["Hugging Face's hub (needs `pip install huggingface_hub`)"]
     for name in _safer(file_name) if hub else ():
         try:
-            with _quiet("huggingface_hub"):  # what it would say of each try comes back as one error
+            with _quiet("huggingface_hub"):  # the failures of all attempts are reported as one error
                 return Path(hub.hf_hub_download(repository, name))
         except (OSError, ValueError, RuntimeError) as error:  # its own errors are of these kinds
             tried.append(f"{name} there ({_line(error)})")

@@ -134,7 +134,7 @@ def _preprocessing(cfg: Any) -> Preprocessing:
 def _from_lite(network: nn.Module, state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     """Yield weights of ``efficientnet_lite_pytorch`` under timm's names: blocks counted by stage, layers by order.
 
-    A name that is not known is left as it is: it will be told to be of another network.
+    An unknown name stays as it is: loading will report that it belongs to another network.
     """
     blocks = [f"blocks.{stage}.{place}" for stage, held in enumerate(_blocks(network)) for place in range(len(held))]
     outside = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}

@@ -33,7 +33,7 @@ _LABELS = {
 }
 _LICENSE = "BSD-3-Clause"
 _STRIDES = {"layer1": 4, "layer2": 8, "layer3": 16, "layer4": 32, "13": 32, "16": 32}
-"""Of the stages that pyramids stand on, in pixels of the input."""
+"""Strides of the stages that feed a pyramid, in pixels of the input."""
 _WITHOUT_EPSILON = ("fasterrcnn_resnet50_fpn", "retinanet_resnet50_fpn")
 """Their published weights were trained with norms that add nothing to the variance; torchvision sets its own to 0."""
 _PATH = "backbone.body"
@@ -92,7 +92,7 @@ class DetectorBackbone(Backbone):
         return WeightsError(f"the weights in {path} are of another network than torchvision's {self._model}: {what}")
 
     def chain(self, network: nn.Module, input_size: tuple[int, int], *, has_weights: bool) -> Chain:
-        """Return the detector's backbone; the chain's fact ``pretrained_detector`` says what stands on it."""
+        """Return the detector's backbone; the chain's fact ``pretrained_detector`` describes its other parts."""
         chain = cut(_Trunk(network).train(network.training), input_size)
         found = _found(network, [unit.name for unit in chain])
         if has_weights:
@@ -104,7 +104,7 @@ class DetectorBackbone(Backbone):
 
 
 class TorchvisionDetection(Source):
-    """torchvision's detectors on a feature pyramid. SSD has none: it stands on maps that are made for it alone."""
+    """torchvision's detectors on a feature pyramid. SSD has none: its maps are built for it alone."""
 
     name = "torchvision_detection"
     about = (
@@ -134,7 +134,7 @@ class _Trunk(nn.Module):
 
 
 def absorb_epsilon(network: nn.Module) -> None:
-    """Change batch norms, in place, so that they compute what they would with nothing added to the variance.
+    """Change batch norms, in place, so that they compute the same with no epsilon added to the variance.
 
     Setting their ``eps`` to 0 would do, until training meets a channel that never varies.
     """
@@ -158,7 +158,7 @@ def _resize_classes(network: Any, state: Mapping[str, Tensor]) -> None:
     """Give ``network`` the class outputs that the weights have, in place."""
     bias = state.get(f"{_class_layer(network)}.bias")
     if bias is None:
-        return  # told as a missing key
+        return  # reported as a missing key
     outputs = bias.numel()
     if isinstance(network, FasterRCNN):
         predictor: Any = network.roi_heads.box_predictor

@@ -49,7 +49,7 @@ class Unit:
         module: computes the unit; its ``state_dict`` keys are those of the original network.
         trainable: which of its parameters learn. A unit with ``NONE`` stays in eval mode.
         skipped: a shape-keeping unit that is bypassed (its module is the identity).
-        edits: what was changed in it, one line for people each (``5x5 kernel``).
+        edits: the changes made to it, one readable line each (``5x5 kernel``).
         extra: names of modules in ``module`` that are not in the pretrained network (inserted blocks).
     """
 
@@ -204,7 +204,7 @@ def _fixed(graph: fx.Graph, root: nn.Module, input_size: tuple[int, int]) -> tup
     """Return the units of a network whose sizes are fixed to those of ``input_size``; none if it does not run."""
     try:
         free = fix_sizes(graph, root, (3, *input_size))
-    except Exception:  # noqa: BLE001  # a size that does not fit is told when the chain is probed
+    except Exception:  # noqa: BLE001  # a size that does not fit is reported when the chain is probed
         return [], []
     groups, classifier = _groups(graph, root, free)
     return [with_free(group, free) for group in groups], with_free(classifier, free) if classifier else []
@@ -356,7 +356,7 @@ def _holds_norm(nodes: Sequence[fx.Node], network: nn.Module) -> bool:
 
 
 def _belongs_to_next(segments: list[_Segment], index: int, network: nn.Module) -> bool:
-    """Return whether a norm stands at the head of the ``nn.Sequential`` whose next child has the weights."""
+    """Return whether the ``nn.Sequential`` begins with a norm that is followed by the layer with the weights."""
     segment = segments[index]
     if segment.kind != "norm" or index + 1 >= len(segments) or segments[index + 1].kind != "state":
         return False

@@ -18,7 +18,7 @@ def signature(module: nn.Module) -> str | None:
     """Return a key of this process that is equal for two modules only if they run alike on inputs of one shape.
 
     It is made of the layers' types, settings and order, the code of traced modules, and the shapes of weights, not
-    their values: so two copies of a unit with the same edit are told to be alike. None where a module has an attribute
+    their values: so two copies of a unit with the same edit get the same key. None where a module has an attribute
     whose meaning cannot be read off (an object of another library, a closure): it may be like nothing else.
     """
     found: list[str] = []
@@ -32,7 +32,7 @@ def _write(module: nn.Module, path: str, found: list[str]) -> bool:
         skipped = skipped | _OF_A_GRAPH
         found.append(f"{path}: graph {module.code}")  # every traced module has a type of its own
     else:
-        found.append(f"{path}: {kind.__module__}.{kind.__qualname__} {id(kind)}")  # a notebook may define it anew
+        found.append(f"{path}: {kind.__module__}.{kind.__qualname__} {id(kind)}")  # a notebook may redefine it
     for name, value in sorted(vars(module).items()):
         if name in skipped:
             continue

@@ -151,7 +151,7 @@ def _traced(network: nn.Module, opaque: Opaque, tracer: Callable[[nn.Module, Opa
 
 
 def _defaults(network: nn.Module) -> dict[str, Any]:
-    """Return the arguments of ``forward`` that may be left out, masks and switches, with what they are then."""
+    """Return the optional arguments of ``forward``, masks and switches, with their defaults."""
     arguments = signature(network.forward).parameters.values()
     given = [argument for argument in arguments if argument.default is not Parameter.empty]
     return {argument.name: argument.default for argument in given}
@@ -159,7 +159,7 @@ def _defaults(network: nn.Module) -> dict[str, Any]:
 
 @cache
 def reads_training(kind: Any) -> bool:
-    """Return whether ``forward`` of the class ``kind``, or a method that it calls, looks at ``training``."""
+    """Return whether ``forward`` of the class ``kind``, or a method that it calls, reads ``training``."""
     if kind.forward.__module__.startswith("torch.nn"):
         return False
     waiting, known = [kind.forward], set()
@@ -279,7 +279,7 @@ def trace_layers(module: nn.Module, is_layer: Callable[[nn.Module], bool]) -> fx
 
 
 class _WeightlessTracer(_Patient):
-    """Looks into blocks, down to layers and to whatever has no weights."""
+    """Traces into blocks, down to layers and modules without weights."""
 
     def __init__(self, root: nn.Module, opaque: Opaque) -> None:
         del root

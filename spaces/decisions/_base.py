@@ -253,7 +253,7 @@ def keeps_shape(chain: Chain, changed: Chain) -> bool:
         after = probe.run(old.module, shape).out_shape
         if new is not old:
             try:
-                if probe.run(new.module, shape, count=False).out_shape != after:
+                if probe.run(new.module, shape).out_shape != after:
                     return False
             except ProbeError:
                 return False

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from spaces.candidate import Json
+from spaces.candidate import Json, short
 from spaces.chains.chain import Chain
 from spaces.decisions._base import (
     Decision,
@@ -22,7 +22,6 @@ from spaces.decisions._base import (
     rounded,
 )
 from spaces.decisions._learning import learns
-from spaces.numbers import short
 
 NAMES = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine")

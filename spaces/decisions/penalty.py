@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from spaces.candidate import Json
+from spaces.candidate import Json, short
 from spaces.chains.chain import Chain, is_norm_layer
 from spaces.decisions._base import (
     Decision,
@@ -21,7 +21,6 @@ from spaces.decisions._base import (
     rounded,
 )
 from spaces.decisions._learning import learning
-from spaces.numbers import short
 
 KINDS = ("none", "l1", "l2", "l2_sp", "decay")
 _LABELS = {"l1": "L1", "l2": "L2", "l2_sp": "L2-SP", "decay": "weight decay"}

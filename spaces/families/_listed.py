@@ -30,12 +30,12 @@ def hidden_of(packed: Tensor) -> Tensor:
 
 
 def attention_bias(packed: Tensor) -> Tensor:
-    """Return what is added to attention scores, ``(N, 1, 1, T)``: nothing for real tokens, much below for padding."""
+    """Return the mask added to attention scores, ``(N, 1, 1, T)``: zero for real tokens, very negative for padding."""
     return ((packed[..., -1] - 1) * _SILENT)[:, None, None, :]
 
 
 def causal_bias(packed: Tensor) -> Tensor:
-    """Return what is added to a decoder's attention scores, ``(N, 1, T, T)``: no token sees padding or what follows."""
+    """Return a decoder's attention mask, ``(N, 1, T, T)``, added to scores: padding and later tokens are hidden."""
     tokens = packed.shape[1]
     ahead = torch.ones(tokens, tokens, dtype=packed.dtype, device=packed.device).triu(1)
     return attention_bias(packed) - ahead * _SILENT
@@ -76,7 +76,7 @@ def unit(network: nn.Module, name: str, draw: Draw, dtype: torch.dtype = torch.f
 def embedding(network: nn.Module, paths: Sequence[str], padding: int) -> Unit:
     """Return the first unit: token numbers ``(N, T)`` through the modules at ``paths``, with their mask.
 
-    Where the network tells two texts apart (BERT's token types), the numbers of the second one's tokens have the
+    Where the network distinguishes two texts (BERT's token types), the numbers of the second one's tokens have the
     size of the vocabulary added: so one tensor carries both, and a single text is as it always was.
     """
     vocabulary = segments(network)
@@ -96,7 +96,7 @@ def embedding(network: nn.Module, paths: Sequence[str], padding: int) -> Unit:
 
 
 def segments(network: nn.Module) -> int:
-    """Return what is added to the numbers of a second text's tokens; 0 where the network does not tell texts apart."""
+    """Return the offset of a second text's token ids; 0 where the network does not distinguish the two texts."""
     config: Any = network.config
     return int(config.vocab_size) if getattr(config, "type_vocab_size", 1) > 1 else 0
 

@@ -17,7 +17,7 @@ from spaces.families._base import Family
 class Gpt2(Family):
     """``GPT2Model`` (https://openai.com/index/better-language-models), DistilGPT2 too.
 
-    It has no token for padding: -1 stands for it in the input. Only the last token has seen the whole text
+    It has no padding token: the input marks padding by -1. Only the last token has seen the whole text
     (fact ``causal``). The norm behind the last layer belongs to that layer's unit, and goes with it.
     """
 

@@ -1,4 +1,4 @@
-"""Networks of timm: what it says must not be traced, its class tokens, and position embeddings of its ViTs."""
+"""Networks of timm: the modules it excludes from tracing, its class tokens, and position embeddings of its ViTs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Timm(Family):
         return type(network).__module__.startswith("timm.")
 
     def opaque(self, network: nn.Module) -> Opaque:
-        """Return timm's own list of modules and functions that ``torch.fx`` must not look into."""
+        """Return timm's own list of modules and functions that ``torch.fx`` must not trace into."""
         del network
         layers: Any = sys.modules["timm.layers"]
         return Opaque(tuple(layers.get_notrace_modules()), tuple(layers.get_notrace_functions()))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from spaces.chains import probe
 from spaces.chains.chain import Chain, Trainable, Unit, is_norm_layer
 from spaces.decisions._learning import learning
+from spaces.decisions.batch_norm import FROZEN
 from spaces.decisions.dropout import Shares
 from spaces.decisions.head import attachment
 from spaces.decisions.penalty import Penalty
@@ -53,7 +54,15 @@ class Network(nn.Module):
     ``state_dict`` names are ``units.<index>.<the original network's key>`` and ``head.<...>``.
     """
 
-    def __init__(self, chain: Chain, head: nn.Module, depth_drop: float = 0.0) -> None:
+    def __init__(
+        self, chain: Chain, head: nn.Module, depth_drop: float = 0.0, *, keeps_statistics: bool = False
+    ) -> None:
+        """Join units and head.
+
+        Args:
+            depth_drop: with which probability the last unit is skipped in a training step, where it has a residual.
+            keeps_statistics: whether batch norms of units that learn keep the statistics they come with.
+        """
         super().__init__()
         self.chain = chain
         self.units = nn.ModuleList(unit.module for unit in chain)
@@ -61,7 +70,7 @@ class Network(nn.Module):
         self.prefix_units = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
         """Leading units that are frozen; their output for an image never changes."""
         self.taps = _taps(head, len(chain))
-        """Units whose outputs the head is given, in ascending order; none when it takes the last unit's alone."""
+        """Units whose outputs the head takes, in ascending order; empty when it takes the last unit's alone."""
         self.carried = _carried(self.taps, self.prefix_units)
         """Units of the prefix whose outputs the rest of the network needs; at most one without taps."""
         count = max(len(chain) - 1, 1)
@@ -69,6 +78,7 @@ class Network(nn.Module):
             depth_drop * index / count if depth_drop and not unit.is_frozen and probe.residual(unit.module) else 0.0
             for index, unit in enumerate(chain)
         ]
+        self._still = [layer for layer in self.units.modules() if keeps_statistics and _has_statistics(layer)]
         self._learn()
         self.train()
 
@@ -99,9 +109,9 @@ class Network(nn.Module):
         return self.head(tuple(_hooked(found[unit]) for unit in self.taps))
 
     def _through(self, features: Tensor, found: dict[int, Tensor]) -> Tensor:
-        """Return what the units behind the prefix make of ``features``; what is tapped on the way is put in ``found``.
+        """Run the units behind the prefix on ``features`` and return their output; tapped outputs are put in ``found``.
 
-        Units behind the last tap are not run: nobody asks for what they give.
+        Units behind the last tap are not run: their outputs are not used.
         """
         last = max(self.taps, default=len(self.units) - 1)
         for index in range(self.prefix_units, last + 1):
@@ -117,11 +127,13 @@ class Network(nn.Module):
         return features
 
     def train(self, mode: bool = True) -> Network:
-        """Set the mode; units whose pretrained weights are kept stay in eval, so that their statistics never move."""
+        """Set the mode; what keeps its pretrained weights or statistics stays in eval, so that they never move."""
         super().train(mode)
         for unit, module in zip(self.chain, self.units, strict=True):
             if unit.trainable is Trainable.NONE:
                 module.eval()
+        for layer in self._still:
+            layer.eval()
         return self
 
     def groups(self) -> tuple[Group, ...]:
@@ -194,6 +206,13 @@ def _hooked(features: Tensor) -> Tensor:
     return features
 
 
+def _has_statistics(layer: nn.Module) -> bool:
+    """Return whether ``layer`` is a batch norm that has seen data: of new ones the means are all 0."""
+    return isinstance(layer, nn.modules.batchnorm._BatchNorm) and (
+        layer.running_mean is not None and bool(layer.running_mean.any())
+    )
+
+
 def _added(unit: Unit, module: nn.Module) -> Iterator[nn.Parameter]:
     for path in unit.extra:
         yield from module.get_submodule(path).parameters()
@@ -228,19 +247,19 @@ def build(chain: Chain, values: Mapping[str, Any], head: Head, seed: int) -> Net
     chain = _reached(chain, top)
     copied: dict[Trainable, dict[int, Any]] = {kind: {} for kind in Trainable}
     chain = replace(chain, units=tuple(_own(unit, copied[unit.trainable]) for unit in chain))
-    return Network(chain, top, shares.depth)
+    return Network(chain, top, shares.depth, keeps_statistics=values.get("batch_norm") == FROZEN)
 
 
 def _reached(chain: Chain, head: nn.Module) -> Chain:
     """Return ``chain`` without the units behind the last one that ``head`` taps, such as a classifier's hidden layer:
-    nothing asks for what they give."""
+    their outputs are not used."""
     taps = _taps(head, len(chain))
     behind = len(chain) - taps[-1] - 1 if taps else 0
     return replace(chain, units=chain.units[: len(chain) - behind], dropped=chain.dropped + behind) if behind else chain
 
 
 def _own(unit: Unit, copied: dict[int, Any]) -> Unit:
-    """Return ``unit`` with weights of its own; what is in ``copied`` already stays one, as ALBERT's layers are."""
+    """Return ``unit`` with its own copy of the weights; modules in ``copied`` stay shared, as ALBERT's layers are."""
     if unit.is_frozen:
         return unit
     own = copy.deepcopy(unit.module, copied)
@@ -271,7 +290,7 @@ def head_macs(head: nn.Module, chain: Chain) -> int:
 
 
 def unit_state(unit: Unit) -> str:
-    """Return in one word what was done with the unit: ``skipped``, ``edited``, ``frozen`` or ``trained``."""
+    """Return the state of the unit in one word: ``skipped``, ``edited``, ``frozen`` or ``trained``."""
     if unit.skipped:
         return "skipped"
     if unit.edits:

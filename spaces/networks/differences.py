@@ -23,7 +23,7 @@ class Part:
     """One unit of a candidate.
 
     Attributes:
-        words: what was done with it: ``frozen``, ``trained, 5x5 kernel``, ``dropped``.
+        words: its state and edits: ``frozen``, ``trained, 5x5 kernel``, ``dropped``.
         out_shape: without the batch; empty for a unit that is not there.
     """
 
@@ -45,7 +45,7 @@ class Anatomy:
     """A candidate in words.
 
     Attributes:
-        decisions: decision name -> what it is; empty where nothing is changed.
+        decisions: decision name -> its words; empty where nothing is changed.
         parts: the units of the pretrained chain in order, dropped ones too. The head is not among them.
     """
 
@@ -122,7 +122,7 @@ def decisions_apart(first: Anatomy, second: Anatomy) -> list[tuple[str, str, str
 def units_apart(first: Anatomy, second: Anatomy, *, gather: bool = True) -> list[Row]:
     """Return all units in order, neighbours that both treat in the same way gathered into one row.
 
-    Units of different backbones are put beside each other by name; what only one has stands alone.
+    Units of different backbones are matched by name; those without a match are listed alone.
     """
     rows: list[Row] = []
     for name, one, other in _beside(first, second):

@@ -23,7 +23,7 @@ Head = Callable[[Features, HeadChoice, Mapping[str, Any]], nn.Module]
 """Makes a head from features, the decision ``head``, and the value of every decision."""
 _HEAD = "head."
 _ADDED = ("lora",)
-"""Decisions whose weights a checkpoint holds added to those they belong to."""
+"""Decisions whose weights a checkpoint stores merged into the layers they belong to."""
 
 
 class Plain(nn.Module):
@@ -110,7 +110,7 @@ def rebuild(
     Args:
         pretrained: as ``blank`` gives it; its units may be taken over, and changed.
         head: makes the task's head for the candidate's classes.
-        task: its name, of whose decisions there may be values.
+        task: name of the task, whose own decisions may have values too.
 
     Raises:
         CandidateError: the candidate or a decision is not known here.

@@ -106,7 +106,7 @@ def decision_of(parameter: str) -> str:
 
 
 def opening(space: Space, number: int) -> Mapping[str, Scalar]:
-    """Return what is decided beforehand for trial ``number``: each backbone has its turn once, in their order."""
+    """Return the values fixed for trial ``number``: each backbone is tried once first, in the order given."""
     names = space.names if isinstance(space, Several) else ()
     return {PARAMETER: names[number]} if 0 < number < len(names) else {}
 

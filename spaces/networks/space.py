@@ -110,7 +110,7 @@ class Space:
     ) -> None:
         """Open the decisions named in ``ranges``; the others of the ``task`` keep the plain recipe's value.
 
-        ``training`` is what the study file says of recipe decisions, by name: a value that says the same is no change.
+        ``training`` holds the study file's values of recipe decisions, by name: choosing the same value is no change.
 
         Raises:
             RangeError: a range asks for more than the backbone has, or names no decision.
@@ -205,7 +205,7 @@ class Space:
         return read_values(candidate, self.chain, self.decisions)
 
     def apply(self, candidate: Candidate) -> Chain:
-        """Return the pretrained chain with every edit of ``candidate`` made; it shares what is not edited.
+        """Return the pretrained chain with every edit of ``candidate`` applied; unedited units are shared.
 
         Raises:
             CandidateError: the candidate is of another backbone, input size or version, or asks for units that this

@@ -28,7 +28,7 @@ class Adapter(nn.Module):
     Args:
         channels: ``C``; what follows behind them (a padding mask) passes unchanged.
         width: channels of the bottleneck.
-        is_map: whether the channels stand in the second place.
+        is_map: whether channels are the second dimension.
     """
 
     def __init__(self, channels: int, width: int, *, is_map: bool) -> None:
@@ -44,7 +44,7 @@ class Adapter(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """``x + up(relu(conv3x3(x)))``: a residual convolution that looks at the neighbours too, ``(N, C, H, W)``."""
+    """``x + up(relu(conv3x3(x)))``: a residual convolution that also sees the neighbours, ``(N, C, H, W)``."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -164,7 +164,7 @@ def draw(weight: Tensor, seed: str) -> None:
 
 
 def adapted(module: nn.Module) -> list[nn.Parameter]:
-    """Return the weights in ``module`` that low-rank updates stand in for; they do not learn themselves."""
+    """Return the weights in ``module`` that are trained through low-rank updates and stay fixed themselves."""
     return [
         parameter
         for name, parameter in module.named_parameters()

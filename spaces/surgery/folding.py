@@ -26,7 +26,7 @@ def fold_batch_norms(module: nn.Module) -> int:
     """
     try:
         graph = trace_layers(module, lambda layer: isinstance(layer, _BATCH_NORMS))
-    except ChainError:  # nothing in it can be told to be right behind anything
+    except ChainError:  # the order of its layers is unknown
         return 0
     pairs = list(_pairs(graph, module))
     for layer_path, norm_path in pairs:

@@ -65,7 +65,7 @@ def work(storage: str, folder: str) -> int:
 
     import torch
 
-    from search import artifacts
+    from search.artifacts import stores as artifacts
     from search.training import fit as fitting
     from search.trials import parallel_heads, trial
 
@@ -259,7 +259,7 @@ class Run:
     def _check(self, engine, url: str, study, place: Path) -> None:  # type: ignore[no-untyped-def]
         import optuna
 
-        from search.artifacts import Folder
+        from search.artifacts.stores import Folder
         from search.training import checkpoint
 
         states = Counter(trial.state.value for trial in study.trials)

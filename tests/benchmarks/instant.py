@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from search.artifacts import Folder
+from search.artifacts.stores import Folder
 from search.records.objectives import Goals
 from search.records.study import DatasetRecord, EpochRecord, Objective, Size, StudyRecord, TrialState, Verdict
 from search.sampling.cost_model import CostFeatures

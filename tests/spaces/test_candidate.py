@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import math
+import random
 
 import pytest
 
-from spaces.candidate import Candidate, Recipe, Structure
+from spaces.candidate import Candidate, Recipe, Structure, short
 from spaces.errors import CandidateError
 
 EXAMPLE = Candidate(
@@ -43,3 +45,30 @@ def test_a_wrong_input_size_is_refused(size: object) -> None:
     data["structure"]["input_size"] = size
     with pytest.raises(CandidateError, match="input_size"):
         Candidate.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.00045, "4.5e-4"),
+        (1e-6, "1e-6"),
+        (0.05, "0.05"),
+        (0.001, "0.001"),
+        (0.12345, "0.123"),
+        (30, "30"),
+        (1234.0, "1234"),
+        (123456.0, "1.23e5"),
+        (0.0, "0"),
+        (-0.00012, "-1.2e-4"),
+    ],
+)
+def test_a_number_has_one_form(value: float, text: str) -> None:
+    assert short(value) == text
+
+
+def test_what_is_read_again_is_within_three_digits() -> None:
+    drawn = random.Random(0)
+    for _ in range(500):
+        value = 10 ** drawn.uniform(-9, 9)
+        assert float(short(value)) == pytest.approx(value, rel=5e-3)
+    assert short(math.inf) == "inf"

@@ -16,7 +16,7 @@ from torch.export import Dim
 from search.errors import RunError
 
 Rebuild = Callable[[Mapping[str, Tensor]], nn.Module]
-"""Makes the network anew around weights by name."""
+"""Rebuilds the network around named weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Signature:
     outputs: tuple[str, ...] = ("outputs",)
 
     def shapes(self) -> tuple[dict[int, Any]]:
-        """Return it as ``torch.export`` is told of it."""
+        """Return it in the form that ``torch.export`` takes."""
         axes = zip(self.varying, self.most, strict=True)
         return ({place: Dim(name, max=most) for place, (name, most) in enumerate(axes)},)
 
@@ -105,7 +105,7 @@ class ModelFormat(ABC):
 
 @contextmanager
 def refused(name: str) -> Iterator[None]:
-    """Turn whatever an exporter raises into one line, and keep its warnings and notes off the screen.
+    """Turn an exporter's exceptions into one line, and keep its warnings and notes off the screen.
 
     Raises:
         RunError: the network cannot be written in the format ``name``.

@@ -1,4 +1,4 @@
-"""Weights alone, under the pretrained network's key names; the network is made anew from ``candidate.json``."""
+"""Weights alone, under the pretrained network's key names; the network is rebuilt from ``candidate.json``."""
 
 from __future__ import annotations
 

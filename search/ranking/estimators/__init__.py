@@ -1,4 +1,4 @@
-"""How well a backbone's features suit labelled data, told without training it: one estimator a file."""
+"""How well a backbone's features suit labelled data, estimated without training it: one estimator a file."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Evidence:
 
 
 class Estimator(ABC):
-    """A number that is larger for a network whose features suit the labels better. Ends with ``estimator = ...()``.
+    """A score that is higher where features suit the labels better. The file ends with ``estimator = ...()``.
 
     Class attributes:
         name: the file's name; ``title`` for people.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from spaces.numbers import short
+from spaces.candidate import short
 
 
 class Scale(NamedTuple):

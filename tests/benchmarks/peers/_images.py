@@ -94,7 +94,7 @@ def batches(images: Images, augment: v2.Transform, size: int) -> Iterator[tuple[
     """Return batches of ``size`` without end: epoch after epoch in a new order, the last, smaller one left out."""
     size = min(size, len(images))
     while True:
-        launch_plan = torch.randperm(len(images))
-        for start in range(0, len(launch_plan) - size + 1, size):
-            chosen = launch_plan[start : start + size]
+        order = torch.randperm(len(images))
+        for start in range(0, len(order) - size + 1, size):
+            chosen = order[start : start + size]
             yield normalised(torch.stack([augment(images.pixels[i]) for i in chosen])), images.labels[chosen]

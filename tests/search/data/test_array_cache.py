@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search import partial_files
+from search.artifacts import partial_files
 from search.data import array_cache
 from search.data.array_cache import Array, ArrayCache, Facts
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from search import partial_files
 from search.api import delete_study, load_study
-from search.artifacts import resuming
+from search.artifacts import partial_files
+from search.artifacts.stores import resuming
 from search.errors import NotFoundError
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from search import artifacts
 from search.api import join_study, load_study, run_study
+from search.artifacts import stores as artifacts
 from search.errors import ConflictError, DataError, NotFoundError, RunError, SpecError, StoreUrlError, UserError
 from search.records.study import EpochRecord, StudyRecord, TrialState
 from search.store import DEFAULT_URL, connection, reading

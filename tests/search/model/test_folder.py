@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from search import partial_files
+from search.artifacts import partial_files
 from search.errors import UserError
 from search.model import folder as model_folder
 from search.model.folder import Check, Frame, ModelFacts, Origin

@@ -14,7 +14,7 @@ def test_checkpoints_in_a_bucket_come_back_and_go(monkeypatch: pytest.MonkeyPatc
     moto = pytest.importorskip("moto")
     import boto3
 
-    from search import artifacts
+    from search.artifacts import stores as artifacts
     from search.errors import TrialError
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):

@@ -91,6 +91,11 @@ def test_an_error_that_will_not_pass_is_raised_at_once() -> None:
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("words", ["database or disk is full", "No space left on device", "disk I/O error"])
+def test_a_full_disk_is_waited_for(words: str) -> None:
+    assert connection.is_passing(_error(words))
+
+
 def test_trying_again_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "RETRY_S", 0.0)
     monkeypatch.setattr(connection.time, "sleep", lambda _: None)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
-from search.errors import NotFoundError
-from search.store import migrate, reading
-from search.store.opening import check_exists, opened
+from search.errors import DatabaseError, NotFoundError, SchemaError
+from search.store import migrate, reading, writing
+from search.store.opening import check_exists, is_writable, opened
 
 
 def test_a_new_store_has_the_newest_schema(tmp_path: Path) -> None:
@@ -48,3 +49,38 @@ def test_a_file_that_must_exist_is_not_made(text: str, tmp_path: Path) -> None:
 
 def test_servers_answer_for_themselves() -> None:
     check_exists("postgresql://nobody@127.0.0.1:1/none")
+
+
+@pytest.fixture
+def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URL of a store that this process may only read; root is told so, as it may do everything."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    with opened(url):
+        pass
+    for path in tmp_path.iterdir():
+        if path.name != "store.db":
+            path.unlink()
+    (tmp_path / "store.db").chmod(0o444)
+    tmp_path.chmod(0o555)
+    monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.W_OK)
+    return url
+
+
+def test_a_store_that_may_only_be_read_can_be_looked_at(locked: str, tmp_path: Path) -> None:
+    with opened(locked, must_exist=True) as engine:
+        assert reading.list_studies(engine) == ()
+        with pytest.raises(DatabaseError, match="readonly database"):
+            writing.delete_study(engine, "s")
+    assert [path.name for path in tmp_path.iterdir()] == ["store.db"]
+    tmp_path.chmod(0o755)
+
+
+def test_one_of_another_schema_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "store.db").touch()
+    monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.W_OK)
+    with pytest.raises(SchemaError, match="has schema none"), opened(f"sqlite:///{tmp_path}/store.db", must_exist=True):
+        pass
+
+
+def test_servers_say_it_themselves() -> None:
+    assert is_writable("postgresql://nobody@127.0.0.1:1/none")

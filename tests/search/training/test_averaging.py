@@ -10,12 +10,8 @@ from search.training import averaging
 def test_the_average_follows_the_weights_from_their_first_step_on() -> None:
     network = nn.Linear(2, 1)
 
-    def optimize(module: nn.Module, steps: int) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        optimizer = torch.optim.SGD(module.parameters(), lr=1.0)
-        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)
-
-    average = averaging.moving_average(network, steps=200)
-    optimizer, _ = averaging.keeping_up(optimize, average)(network, 200)
+    optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
+    average = averaging.moving_average(network, optimizer, steps=200)
     expected = None
     for _ in range(5):
         optimizer.zero_grad()

@@ -123,6 +123,17 @@ def test_a_training_that_was_paused_goes_on_as_if_nothing_had_happened(
         torch.testing.assert_close(second.weights[name], value, rtol=0, atol=0)
 
 
+def test_averaged_weights_go_on_after_a_pause_as_well(tiny: Pretrained, tmp_path: Path) -> None:
+    def pause(record: EpochRecord) -> Verdict:
+        return Verdict.PAUSE if record.epoch == 2 else Verdict.CONTINUE
+
+    undisturbed = fit(network_of(tiny), plan(averages=True))
+    fit(network_of(tiny), plan(averages=True, folder=tmp_path, on_epoch=pause))
+    second = fit(network_of(tiny), plan(averages=True, folder=tmp_path))
+    assert curve(second) == curve(undisturbed)
+    assert curve(second) != curve(fit(network_of(tiny), plan()))
+
+
 def test_leaving_in_the_middle_of_an_epoch_loses_only_that_epoch(tiny: Pretrained, tmp_path: Path) -> None:
     steps = iter(range(100))
     outcome = fit(network_of(tiny), plan(leave=lambda: next(steps) >= 7, folder=tmp_path))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from search.artifacts import Folder
+from search.artifacts.stores import Folder
 from search.records.study import StudyRecord
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import open_runtime

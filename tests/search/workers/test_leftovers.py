@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from search import artifacts, partial_files
-from search.artifacts import Folder, resuming
+from search.artifacts import partial_files
+from search.artifacts import stores as artifacts
+from search.artifacts.stores import Folder, resuming
 from search.errors import TrialError
 from search.records.study import EpochRecord, TrialState
 from search.runtime.study_record import study_record

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from search.artifacts import Folder
+from search.artifacts.stores import Folder
 from search.errors import TrialError
 from search.records.study import TrialState
 from search.runtime.study_record import study_record

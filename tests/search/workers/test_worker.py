@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +11,7 @@ import optuna
 import pytest
 import torch
 
-from search.artifacts import Folder
+from search.artifacts.stores import Folder
 from search.errors import ConstraintError, LeaseLostError, RunError, TrialError
 from search.records.study import EpochRecord, StudyRecord, TrialRecord, TrialState
 from search.runtime.study_record import study_record
@@ -32,7 +34,7 @@ def context(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     engine = connection.connect(url)
     migrate.upgrade(engine)
     spec = load_spec(study_file)
-    faults = FaultOptions(max_retries=1, max_failures=3)
+    faults = FaultOptions(max_retries=1, max_failures=3, database_timeout=0.0)
     runtime = open_runtime(replace(spec, search=replace(spec.search, trials=4), faults=faults), "cpu")
     writing.create_study(engine, study_record(runtime))
     opened = worker.open_context(
@@ -115,6 +117,58 @@ def test_a_machines_fault_is_tried_again_and_then_told_with_its_story(context: T
     assert states(context) == ["complete", "failed", "complete", "complete"]
     trial: TrialRecord = study_of(context).trials[1]
     assert (trial.attempts, trial.failure is not None and trial.failure.kind) == (2, "disk")
+
+
+def patient(context: TrialContext, seconds: float) -> TrialContext:
+    spec = context.runtime.spec
+    faults = replace(spec.faults, database_timeout=seconds)
+    return replace(context, runtime=replace(context.runtime, spec=replace(spec, faults=faults)))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TrialError("cannot write the checkpoint: the disk is full", "disk"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+    ],
+)
+def test_a_full_disk_is_waited_for_and_burns_no_attempt(
+    context: TrialContext, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(worker, "_DISK_S", 0.01)
+    failures = []
+
+    def run(context: TrialContext, claim: Claim) -> TrialState:
+        if claim.number == 1 and len(failures) < 7:  # more than retries and failures in a row together
+            failures.append(claim.attempt)
+            if isinstance(error, TrialError):
+                raise error
+            raise RuntimeError("the writer gave up") from error
+        return complete(context, claim)
+
+    worker.work(patient(context, 60.0), StopSignal(), run=run)
+    assert states(context) == ["complete"] * 4
+    assert len(failures) == 7
+
+
+def test_a_disk_that_stays_full_costs_the_trial_in_the_end(
+    context: TrialContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_DISK_S", 0.05)
+    begin = time.monotonic()
+    worker.work(patient(context, 0.4), StopSignal(), run=failing("disk", 1))
+    assert time.monotonic() - begin >= 0.4
+    trial: TrialRecord = study_of(context).trials[1]
+    assert (trial.state.value, trial.failure is not None and trial.failure.kind) == ("failed", "disk")
+    assert trial.attempts >= 3  # two of them counted
+    assert states(context)[2:] == ["complete"] * 2
+
+
+def test_a_circle_of_causes_is_no_full_disk() -> None:
+    error, other = RuntimeError("a"), RuntimeError("b")
+    error.__cause__, other.__cause__ = other, error
+    assert worker.failure_of(error).kind == "error"
 
 
 def test_too_many_failures_in_a_row_stop_the_worker_with_their_common_cause(context: TrialContext) -> None:

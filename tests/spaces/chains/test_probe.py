@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision import models
 
 from spaces import backbones
 from spaces.backbones._base import Pretrained
@@ -28,6 +32,17 @@ def test_multiply_adds_are_counted_like_the_published_ones() -> None:
     backbone = backbones.resolve("resnet18")
     facts = probe.describe(backbone.describe((224, 224)))
     assert sum(unit.macs for unit in facts) / 1e9 == pytest.approx(backbone.gflops, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["densenet121", "vit_b_32", "swin_v2_t", "convnext_tiny", "efficientnet_b0"])
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_multiply_adds_are_those_of_torchs_own_counter(name: str, device: str) -> None:
+    with torch.device(device):
+        network = models.get_model(name, weights=None).eval()
+    fake = FakeTensorMode(allow_non_fake_inputs=True) if device == "cpu" else nullcontext()
+    with torch.no_grad(), fake, FlopCounterMode(display=False) as counter:
+        network(torch.empty(1, 3, 224, 224, device=device))
+    assert probe.run(network, (3, 224, 224)).macs == counter.get_total_flops() // 2
 
 
 def test_only_residual_units_that_keep_the_shape_may_be_skipped(tiny: Pretrained) -> None:
@@ -64,7 +79,7 @@ def test_a_module_that_gives_several_tensors_is_refused() -> None:
 @pytest.mark.parametrize("name", ["vit_h_14", "regnet_y_128gf"])
 def test_describing_a_huge_network_allocates_little(name: str) -> None:
     program = (
-        "import resource; from spaces import backbones, probe\n"
+        "import resource; from spaces import backbones; from spaces.chains import probe\n"
         "probe.describe(backbones.resolve('resnet18').describe((64, 64)))\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         f"probe.describe(backbones.resolve('{name}').describe((224, 224)))\n"

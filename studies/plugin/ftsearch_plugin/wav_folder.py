@@ -1,10 +1,10 @@
-"""One label a sound: WAV files become spectrograms, which any image backbone reads."""
+"""A data format: a folder of WAV files for each class, read as spectrograms. ``data.format: wav_folder``."""
 
 from __future__ import annotations
 
 import hashlib
 import wave
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,13 +13,9 @@ import torch
 from PIL import Image
 
 from search.data.assembly import Cut, Listed, OnError, assemble
-from search.data.augment import Augmentation
-from search.data.cache import Frame
 from search.data.formats._base import Format
-from search.data.sample import Dataset, Split
+from search.data.sample import Dataset
 from search.errors import DataError
-from search.tasks.classification import Classification
-from spaces.backbones._base import Preprocessing
 
 _FLOOR_DB = -80.0
 """Quieter than this is black, relative to the loudest point of a sound."""
@@ -99,30 +95,4 @@ class WavFolder(Format):
         return assemble(root.name, listed, Cut(options.val_share, options.test_share, options.seed), options.on_error)
 
 
-@dataclass(frozen=True, slots=True)
-class AudioOptions:
-    """``stretch`` is the least share of a sound that a training view shows."""
-
-    stretch: float = 0.8
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        if not 0.1 <= self.stretch <= 1:
-            raise ValueError(f"stretch must be from 0.1 to 1, got {self.stretch:g}")
-
-
-class Audio(Classification):
-    """Classification of spectrograms: the whole picture counts, and none is mirrored."""
-
-    name, formats, options = "audio", ("wav_folder",), AudioOptions
-    chosen = AudioOptions()
-
-    def frame(self, split: Split, size: tuple[int, int], expected: Preprocessing) -> Frame:
-        return Frame(size, size, expected.interpolation, whole=True)
-
-    def augmentation(self, preset: Augmentation) -> Augmentation:
-        scale = None if preset.scale is None else (self.chosen.stretch, 1.0)
-        return replace(preset, scale=scale, flip=0.0, jitter=0.0)
-
-
-task, format = Audio(), WavFolder()  # noqa: A001  # the word under which formats are found
+format = WavFolder()  # noqa: A001  # the word under which formats are found

@@ -17,7 +17,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from search import partial_files
+from search.artifacts import partial_files
 from search.errors import TrialError, UserError
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")

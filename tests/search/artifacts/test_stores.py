@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 import pytest
 
-from search import artifacts
-from search.artifacts import ArtifactStore, Bucket, Folder, open_artifact_store
+from search.artifacts import stores as artifacts
+from search.artifacts.stores import ArtifactStore, Bucket, Folder, open_artifact_store
 from search.errors import TrialError, UserError
 
 

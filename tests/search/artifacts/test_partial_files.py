@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from search import partial_files
+from search.artifacts import partial_files
 
-CHILD = "import os, sys\nfrom search import partial_files\nopen(partial_files.name_for('.x'), 'w').close()\n"
+CHILD = "import os, sys\nfrom search.artifacts import partial_files\nopen(partial_files.name_for('.x'), 'w').close()\n"
 
 
 def left_by_the_dead(folder: Path, ending: str = "os.kill(os.getpid(), 9)") -> Path:

@@ -1,0 +1,1 @@
+"""Plug-ins for ftsearch, each in a file of its own."""
