@@ -12,7 +12,7 @@ FinetuneError               everything below; the message is one line for people
  +- RunError                the input was right and yet it failed (exit 1)
      +- TrialError          a trial cannot go on: NaN, out of memory, disk full
      +- SchemaError         the database's schema is newer than this program
-     +- DatabaseError       the database refuses, or has been gone for too long
+     +- DatabaseError       the database refuses, or was unreachable for too long
      +- LeaseLostError           this worker's claim on a trial has been taken over
 """
 
@@ -77,7 +77,7 @@ class SchemaError(RunError):
 
 
 class DatabaseError(RunError):
-    """The database refuses, or has been gone for longer than anybody wants to wait."""
+    """The database refuses, or has been unreachable for too long."""
 
 
 class LeaseLostError(RunError):

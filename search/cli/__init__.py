@@ -6,6 +6,7 @@ command's module loads torch, so that ``ftsearch --help`` answers at once.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -89,6 +90,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from search.errors import FinetuneError
     from spaces.errors import SpaceError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     if argv is None:
         _hide_password()
     try:

@@ -15,6 +15,7 @@ from search.store import DEFAULT_URL
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from search.store.connection import Engine
 
@@ -38,12 +39,22 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON, for pro
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console: colours on a terminal, plain text elsewhere, never cut to a pipe's 80 columns."""
+    """Return a console: colours on a terminal, plain text elsewhere, never cut to a pipe's 80 columns.
+
+    What stands in square brackets is no markup: names of files and classes may hold some.
+    """
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else 160
-    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
+    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False, markup=False)
+
+
+def styled(*parts: str | tuple[str, str]) -> Text:
+    """Return text of which the parts that come with a style, ``("Next:", "bold")``, have it."""
+    from rich.text import Text
+
+    return Text.assemble(*parts)
 
 
 def print_json(data: object) -> None:
@@ -62,7 +73,7 @@ def print_json(data: object) -> None:
 
 
 def storage_url(given: str | None) -> str:
-    """Return the URL of the store: what was given (or stands in ``FTSEARCH_STORAGE``), else SQLite under ``runs/``."""
+    """Return the URL of the store: the one given, else ``FTSEARCH_STORAGE``, else SQLite under ``runs/``."""
     return given or DEFAULT_URL
 
 

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
+from search.cli._console import styled
 from search.report import tables, theme
 
 if TYPE_CHECKING:
@@ -36,17 +35,15 @@ def show(screen: Console, result: StudyResult, file: Path, storage: str | None) 
     show_choice(screen, study)
     show_model(screen, study, result.model)
     for note in result.notes:
-        screen.print(f"{note[0].upper()}{note[1:]}.", style="yellow", markup=False, soft_wrap=True)
+        screen.print(f"{note[0].upper()}{note[1:]}.", style="yellow", soft_wrap=True)
     if result.report is not None:
-        screen.print(f"[bold]Report:[/bold] {result.report}", soft_wrap=True)
+        screen.print(styled(("Report:", "bold"), f" {result.report}"), soft_wrap=True)
     if result.stopped:
         screen.print(f"Stopped early: {result.stopped}. Finished trials are kept; go on with:", soft_wrap=True)
-        screen.print(f"  ftsearch run {file}{where}", style="bold", markup=False, soft_wrap=True)
+        screen.print(f"  ftsearch run {file}{where}", style="bold", soft_wrap=True)
     else:
-        use = (
-            f"ftsearch predict {result.model} IMAGE_OR_FOLDER" if result.model else f"ftsearch best {study.name}{where}"
-        )
-        screen.print(f"[bold]Next:[/bold] {use}", soft_wrap=True)
+        use = f"predict {result.model} IMAGE_OR_FOLDER" if result.model else f"best {study.name}{where}"
+        screen.print(styled(("Next:", "bold"), f" ftsearch {use}"), soft_wrap=True)
 
 
 def show_choice(screen: Console, study: StudyRecord) -> None:
@@ -54,31 +51,31 @@ def show_choice(screen: Console, study: StudyRecord) -> None:
     from search.report import final
 
     if chosen := final.choice_sentence(study):
-        screen.print(f"[bold]Choice:[/bold] {escape(chosen)}", soft_wrap=True)
+        screen.print(styled(("Choice:", "bold"), f" {chosen}"), soft_wrap=True)
 
 
 def show_model(screen: Console, study: StudyRecord, folder: Path | None = None) -> None:
     """Print which model there is to use; ``folder`` is where it was exported to."""
     from search.report import final
 
-    if said := final.model_sentence(study):
-        screen.print(f"[bold]Model:[/bold] {escape(f'{folder}: ' if folder else '')}{escape(said)}", soft_wrap=True)
+    if model := final.model_sentence(study):
+        screen.print(styled(("Model:", "bold"), f" {folder}: {model}" if folder else f" {model}"), soft_wrap=True)
 
 
 def show_headline(screen: Console, study: StudyRecord) -> None:
-    """Print what was found, as a report begins: gain, proof, size, winner."""
+    """Print the result as a report opens: gain, proof, size, winner."""
     from search.report import headline
 
-    screen.print(f"[bold]Result:[/bold] {escape(headline.sentence(study))}", soft_wrap=True)
+    screen.print(styled(("Result:", "bold"), f" {headline.sentence(study)}"), soft_wrap=True)
     if study.best is not None:
         name = headline.winner_name(study)
-        screen.print(f"[bold]Winner:[/bold] {escape(f'{name}: {study.best.words}')}", soft_wrap=True)
+        screen.print(styled(("Winner:", "bold"), f" {name}: {study.best.words}"), soft_wrap=True)
 
 
 def show_warnings(screen: Console, study: StudyRecord) -> None:
     """Print what a reader must know before believing the numbers."""
     for note in tables.warnings(study):
-        screen.print(note, style="yellow", markup=False, soft_wrap=True)
+        screen.print(note, style="yellow", soft_wrap=True)
 
 
 def show_front(screen: Console, study: StudyRecord) -> None:
@@ -98,7 +95,9 @@ def show_front(screen: Console, study: StudyRecord) -> None:
     for line in lines[:_ROWS]:
         table.add_row(*(Text(cell) for cell in line))
     more = f" The first {_ROWS}:" if len(lines) > _ROWS else ""
-    screen.print(f"\n[bold]{front.HEADING}:[/bold] {front.sentence(study)}{more}", soft_wrap=True, highlight=False)
+    screen.print(
+        styled("\n", (f"{front.HEADING}:", "bold"), f" {front.sentence(study)}{more}"), soft_wrap=True, highlight=False
+    )
     screen.print(table)
 
 

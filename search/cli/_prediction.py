@@ -1,8 +1,7 @@
-"""What a model says, on the screen, as CSV, as JSON, and as pictures beside it."""
+"""Predictions on the screen, as CSV, as JSON, and as pictures."""
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from search.cli._console import console, print_json
 from search.data.texts import Text, Words
 from search.model.inputs import Item
 from search.model.predict import Model, PredictedItem
+from search.report.spreadsheet import write_rows
 
 Written = Callable[[PredictedItem], PredictedItem]
 
@@ -48,22 +48,20 @@ def _without_mask(prediction: PredictedItem) -> PredictedItem:
 
 
 def show(model: Model, found: Sequence[PredictedItem], *, as_csv: bool, as_json: bool) -> None:
-    """Print what is said of every input that could be read."""
+    """Print the prediction for every input that could be read."""
     whole = [prediction for prediction in found if not prediction.broken]
     tells, is_number = model.task.tells, model.facts.outputs == "numbers"
     if as_json:
         print_json([_plain(prediction, tells) for prediction in whole])
     elif as_csv:
-        lines = csv.writer(sys.stdout, lineterminator="\n")
         place = ("place", "text") if model.facts.texts is not None else ("file",)
-        lines.writerow((*place, *_columns(tells, is_number=is_number)))
-        for prediction in whole:
-            lines.writerows((*_place(prediction), *row) for row in _rows(prediction, tells))
+        rows = ((*_place(prediction), *row) for prediction in whole for row in _rows(prediction, tells))
+        write_rows(sys.stdout, (*place, *_columns(tells, is_number=is_number)), rows)
     else:
         screen = console()
         for prediction in whole:
             name = prediction.source.name if isinstance(prediction.source, Text | Words) else prediction.name
-            screen.print(f"{name}: {_words(prediction, tells, is_number=is_number)}", markup=False, soft_wrap=True)
+            screen.print(f"{name}: {_words(prediction, tells, is_number=is_number)}", soft_wrap=True)
 
 
 def _place(prediction: PredictedItem) -> tuple[str, ...]:

@@ -31,11 +31,11 @@ def show(screen: Console, noun: str = "trial") -> Iterator[Observer]:
 
     log_to(screen)
     columns = (
-        TextColumn("[bold]{task.description}"),
+        TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Bar(*columns, console=screen, speed_estimate_period=600) as progress:
         yield Bars(progress, noun)
@@ -51,17 +51,17 @@ class Lines:
 
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         self._metric = metric
-        self._screen.print(f"{progress.finished} of {progress.target} {self._noun}s done", markup=False)
+        self._screen.print(f"{progress.finished} of {progress.target} {self._noun}s done")
 
     def stage_began(self, noun: str, progress: Progress) -> None:
         self._noun = noun
 
     def preparing(self, what: str, done: int, total: int) -> None:
         if done == total:
-            self._screen.print(f"{what}: {total} done", markup=False)
+            self._screen.print(f"{what}: {total} done")
 
     def trial_started(self, number: int, words: str, epochs: int) -> None:
-        self._screen.print(f"{self._noun} {number}: {words}", markup=False, soft_wrap=True)
+        self._screen.print(f"{self._noun} {number}: {words}", soft_wrap=True)
 
     def epoch_done(self, number: int, epoch: EpochRecord) -> None:
         value = epoch.metrics.get(self._metric)
@@ -69,13 +69,12 @@ class Lines:
         self._screen.print(
             f"{self._noun} {number}: epoch {epoch.epoch}, training loss {epoch.train_loss:.4f}, "
             f"{metrics}{epoch.seconds:.1f} s",
-            markup=False,
             soft_wrap=True,
         )
 
     def trial_ended(self, number: int, state: TrialState, value: float | None, ended: str) -> None:
         best = f", best {value:.4f}" if value is not None else ""
-        self._screen.print(f"{self._noun} {number}: {state}{best} ({ended})", markup=False, soft_wrap=True)
+        self._screen.print(f"{self._noun} {number}: {state}{best} ({ended})", soft_wrap=True)
 
 
 class Bars:

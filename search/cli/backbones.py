@@ -60,9 +60,9 @@ def command(
     console().print(table)
     for source, names in listed.items():
         if names and source.about:
-            console().print(f"{source.name}: {source.about}.", markup=False)
+            console().print(f"{source.name}: {source.about}.")
     for line in missing:
-        console().print(line, style="yellow", markup=False)
+        console().print(line, style="yellow")
 
 
 def _row(backbone: Backbone) -> tuple[str, int | None, float | None, float | None, float | None, list[str]]:

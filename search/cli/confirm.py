@@ -102,7 +102,7 @@ def _show(record: StudyRecord, screen: Console) -> None:
             table.add_row(*line)
         screen.print(table)
     for sentence in confirmed.sentences(record):
-        screen.print(sentence, markup=False, soft_wrap=True)
+        screen.print(sentence, soft_wrap=True)
     _outcome.show_warnings(screen, record)
 
 

@@ -44,4 +44,4 @@ def command(
         except typer.Abort:
             raise UserError("nothing was deleted; --yes deletes without asking") from None
     delete_study(name, storage=storage_url(storage), artifacts=artifacts, keep_artifacts=keep_artifacts)
-    console().print(f"{name} is deleted", markup=False)
+    console().print(f"{name} is deleted")

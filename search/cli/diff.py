@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli._console import JsonOption, StorageOption
+from search.cli._console import JsonOption, StorageOption, styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ def command(
         str,
         typer.Argument(
             metavar="A",
-            help="STUDY:TRIAL, TRIAL (a number, best or baseline), a candidate's JSON file, a model's folder.",
+            help="STUDY:TRIAL, TRIAL (a number, best, baseline, refit), a candidate's JSON file, a model's folder.",
         ),
     ],
     second: Annotated[str, typer.Argument(metavar="B", help="Likewise; a bare TRIAL is of A's study.")],
@@ -58,8 +58,9 @@ def command(
 def _pointed(texts: tuple[str, str], study: str, storage: str | None) -> list[Pointed]:
     from contextlib import nullcontext
 
-    from search.cli._candidates import is_file, read_file, read_trial, study_of
+    from search.cli._candidates import read_file, read_trial, study_of
     from search.cli._console import open_store, study_name
+    from search.spec.candidates import is_file
 
     with nullcontext() if all(is_file(text) for text in texts) else open_store(storage) as engine:
         default = study_name(study) if study else study_of(texts[0]) or study_of(texts[1])
@@ -83,7 +84,8 @@ def _print(screen: Console, pointed: list[Pointed], one: Anatomy, other: Anatomy
         value = f", {found.study.metric} {theme.number(found.trial.value)}" if found.study and found.trial else ""
         size = "x".join(map(str, shape.input_size))
         screen.print(
-            f"[bold]{letter}[/bold]  {found.label}: {shape.label} ({shape.weights}) at {size}{value}", soft_wrap=True
+            styled((letter, "bold"), f"  {found.label}: {shape.label} ({shape.weights}) at {size}{value}"),
+            soft_wrap=True,
         )
     decisions = decisions_apart(one, other)
     if not decisions and one.label == other.label:
@@ -92,7 +94,7 @@ def _print(screen: Console, pointed: list[Pointed], one: Anatomy, other: Anatomy
         table = Table("decision", "A", "B", box=None, pad_edge=False, header_style="bold", title_justify="left")
         for row in decisions:
             table.add_row(*row)
-        screen.print("\n[bold]Decisions that differ[/bold]")
+        screen.print(styled("\n", ("Decisions that differ", "bold")))
         screen.print(table)
     table = Table("unit", "A", "B", box=None, pad_edge=False, header_style="bold")
     for unit in units_apart(one, other, gather=not everything):
@@ -108,7 +110,7 @@ def _print(screen: Console, pointed: list[Pointed], one: Anatomy, other: Anatomy
         ("FLOPs", [2 * one.macs, 2 * other.macs]),
     ):
         table.add_row(f"{what} without head", *map(theme.count, values))
-    screen.print("\n[bold]Units[/bold]")
+    screen.print(styled("\n", ("Units", "bold")))
     screen.print(table)
     trials = [found.trial for found in pointed if found.trial is not None]
     if len(trials) == 2:
@@ -121,5 +123,5 @@ def _results(screen: Console, rows: Sequence[tuple[str, tuple[str, ...]]]) -> No
     table = Table("result", "A", "B", box=None, pad_edge=False, header_style="bold")
     for what, values in rows:
         table.add_row(what, *values)
-    screen.print("\n[bold]Results[/bold]")
+    screen.print(styled("\n", ("Results", "bold")))
     screen.print(table)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli._console import JsonOption, StorageOption, StudyArgument
+from search.cli._console import JsonOption, StorageOption, StudyArgument, styled
 
 SECTION, ORDER = "Use", 0
 
@@ -17,7 +17,7 @@ def command(
     candidate: Annotated[
         str,
         typer.Option(
-            metavar="best|TRIAL|refit",
+            metavar="best|baseline|TRIAL|refit",
             help="The best trial, the number of one whose weights were kept, or the newest refit.",
         ),
     ] = "best",
@@ -91,7 +91,7 @@ def command(
         print_json({"folder": str(done.folder), "notes": list(done.notes), **asdict(facts)})
         return
     title = "Refit" if facts.trial is None else f"Trial {facts.trial}"
-    screen.print(f"[bold]{title}[/bold]: {facts.words}", soft_wrap=True)
+    screen.print(styled((title, "bold"), f": {facts.words}"), soft_wrap=True)
     screen.print(f"On {facts.images} {facts.measured_on}:", soft_wrap=True)
     for name, value in facts.metrics.items():
         stored = f" (the search stored {facts.stored[name]:.4f})" if name in facts.stored else ""
@@ -104,6 +104,6 @@ def command(
             f"same answer for {check.agreeing} of {check.images} validation {facts.kind}"
         )
     for note in done.notes:
-        screen.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
+        screen.print(f"note: {note}", style="yellow", soft_wrap=True)
     screen.print(f"Model: {done.folder}", soft_wrap=True)
-    screen.print(f"[bold]Next:[/bold] ftsearch predict {done.folder} {facts.place}", soft_wrap=True)
+    screen.print(styled(("Next:", "bold"), f" ftsearch predict {done.folder} {facts.place}"), soft_wrap=True)

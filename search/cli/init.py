@@ -34,7 +34,7 @@ def command(
 ) -> None:
     import re
 
-    from search.cli._console import console
+    from search.cli._console import console, styled
     from search.data.formats import formats
     from search.data.sample import Split
     from search.errors import UserError
@@ -64,9 +64,9 @@ def command(
     screen = console()
     sizes = ", ".join(f"{count} {split}" for split in Split if (count := len(dataset.of(split))))
     what = f"{found.task}, {len(dataset.classes)} {tasks()[found.task].outputs} ({sizes} {tasks()[found.task].noun})"
-    screen.print(f"{dataset.name}: {found.why}: {what}", markup=False, soft_wrap=True)
+    screen.print(f"{dataset.name}: {found.why}: {what}", soft_wrap=True)
     for line in dataset.skipped:
-        screen.print(f"cannot be read: {line}", style="yellow", markup=False, soft_wrap=True)
+        screen.print(f"cannot be read: {line}", style="yellow", soft_wrap=True)
     for line in dataset.notes:
-        screen.print(line, markup=False, soft_wrap=True)
-    screen.print(f"Wrote {path}. [bold]Next:[/bold] ftsearch plan {path}", soft_wrap=True)
+        screen.print(line, soft_wrap=True)
+    screen.print(styled(f"Wrote {path}. ", ("Next:", "bold"), f" ftsearch plan {path}"), soft_wrap=True)

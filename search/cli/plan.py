@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.cli._console import styled
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -38,7 +40,7 @@ def command(
         _starts(screen, part)
         _costs(screen, part)
     _goals(screen, runtime)
-    screen.print(f"\n[bold]Next:[/bold] ftsearch run {study}", soft_wrap=True)
+    screen.print(styled("\n", ("Next:", "bold"), f" ftsearch run {study}"), soft_wrap=True)
 
 
 def _data(screen: Console, runtime: StudyRuntime) -> None:
@@ -55,8 +57,10 @@ def _data(screen: Console, runtime: StudyRuntime) -> None:
         table.add_row(f"... {len(dataset.classes) - _CLASSES} more")
     table.add_row("all", *(str(count) for count in record.samples().values()), style="bold")
     screen.print(
-        f"[bold]Data[/bold]  {dataset.name}: {len(dataset.classes)} {record.outputs}, "
-        f"fingerprint {dataset.fingerprint[:16]}"
+        styled(
+            ("Data", "bold"),
+            f"  {dataset.name}: {len(dataset.classes)} {record.outputs}, fingerprint {dataset.fingerprint[:16]}",
+        )
     )
     screen.print(table)
     shown = "x".join(str(side) for side in runtime.input_size)
@@ -70,11 +74,11 @@ def _data(screen: Console, runtime: StudyRuntime) -> None:
     else:
         screen.print(f"{record.noun}, up to {runtime.input_size[1]} {record.inputs} each")
     for line in dataset.skipped:
-        screen.print(f"left out: {line}", style="yellow", markup=False)
+        screen.print(f"left out: {line}", style="yellow")
     for line in dataset.notes:
-        screen.print(line, markup=False, soft_wrap=True)
+        screen.print(line, soft_wrap=True)
     for overlap in record.overlaps:
-        screen.print(overlap.words(record.noun), style="yellow", markup=False, soft_wrap=True)
+        screen.print(overlap.words(record.noun), style="yellow", soft_wrap=True)
 
 
 def _units(screen: Console, runtime: StudyRuntime) -> None:
@@ -84,7 +88,11 @@ def _units(screen: Console, runtime: StudyRuntime) -> None:
     pretrained = runtime.pretrained
     facts = probe.describe(pretrained.chain)
     source = "random weights: trained from scratch" if pretrained.weights == "none" else f"weights {pretrained.weights}"
-    screen.print(f"\n[bold]Backbone[/bold]  {pretrained.label} ({pretrained.backbone}), {source}, {len(facts)} units")
+    screen.print(
+        styled(
+            "\n", ("Backbone", "bold"), f"  {pretrained.label} ({pretrained.backbone}), {source}, {len(facts)} units"
+        )
+    )
     table = _table("unit", "output", "parameters", "FLOPs", "may skip")
     for unit in facts:
         shape = "x".join(str(side) for side in unit.out_shape)
@@ -95,15 +103,15 @@ def _units(screen: Console, runtime: StudyRuntime) -> None:
 
 
 def _decisions(screen: Console, runtime: StudyRuntime) -> None:
-    screen.print("\n[bold]Decisions[/bold]")
+    screen.print(styled("\n", ("Decisions", "bold")))
     table = _table("parameter", "range")
     for name, text in runtime.space.parameters().items():
         table.add_row(name, text)
     screen.print(table)
     for name, reason in runtime.space.dropped.items():
-        screen.print(f"{name} drops out: {reason}", style="yellow", markup=False)
+        screen.print(f"{name} drops out: {reason}", style="yellow")
     for line in runtime.task.advice():
-        screen.print(line, markup=False)
+        screen.print(line)
 
 
 def _starts(screen: Console, runtime: StudyRuntime) -> None:
@@ -133,8 +141,12 @@ def _starts(screen: Console, runtime: StudyRuntime) -> None:
             rows.append((decision.name, moved, decision.words(value, space.chain)))
     measured = "" if len(rows) == len(changes) else f", {len(rows)} of {len(changes)} changes measured"
     screen.print(
-        "\n[bold]Starting points[/bold]  how far one change moves the pretrained network's features "
-        f"({len(images)} validation {runtime.task.noun}{measured}; 0 % is the same function)"
+        styled(
+            "\n",
+            ("Starting points", "bold"),
+            "  how far one change moves the pretrained network's features ",
+            f"({len(images)} validation {runtime.task.noun}{measured}; 0 % is the same function)",
+        )
     )
     table = _table("decision", "moves by", "change")
     for name, moved, words in sorted(rows, key=lambda row: (row[0], row[1])):
@@ -146,7 +158,7 @@ def _costs(screen: Console, runtime: StudyRuntime) -> None:
     from search.report import theme
 
     smallest, largest = runtime.space.extremes()
-    screen.print("\n[bold]Candidates[/bold]")
+    screen.print(styled("\n", ("Candidates", "bold")))
     table = _table("", "parameters", "FLOPs", "time per epoch (estimated)", "candidate")
     named = (("smallest", smallest), ("plain recipe", runtime.space.baseline()), ("largest", largest))
     for name, candidate in named:
@@ -170,7 +182,7 @@ def _costs(screen: Console, runtime: StudyRuntime) -> None:
 
 
 def _goals(screen: Console, runtime: StudyRuntime) -> None:
-    """Say what is weighed against what, and how much of the space keeps the constraints."""
+    """Print the objectives, and how much of the space satisfies the constraints."""
     from search.report import front
     from search.runtime import objective_values
 
@@ -181,7 +193,7 @@ def _goals(screen: Console, runtime: StudyRuntime) -> None:
         f"{front.name(one, runtime.spec.objective)} ({'more' if one.maximize else 'less'} is better)"
         for one in goals.objectives
     )
-    screen.print(f"\n[bold]Objectives[/bold]  {names}", soft_wrap=True, highlight=False)
+    screen.print(styled("\n", ("Objectives", "bold"), f"  {names}"), soft_wrap=True, highlight=False)
     if goals.latency is not None:
         how = goals.latency
         screen.print(f"latency: median of {how.runs} passes of {how.batch} on {runtime.precision.device}")
@@ -193,7 +205,7 @@ def _goals(screen: Console, runtime: StudyRuntime) -> None:
         )
     if goals.constraints.bounds:
         texts = ", ".join(str(one) for one in goals.constraints.bounds)
-        screen.print(f"[bold]Constraints[/bold]  {texts}", soft_wrap=True, highlight=False)
+        screen.print(styled(("Constraints", "bold"), f"  {texts}"), soft_wrap=True, highlight=False)
     if goals.constraints.names() & {"parameters", "flops"}:
         share = objective_values.share_within(runtime)
         screen.print(f"{share:.0%} of 32 random candidates keep those on parameters and FLOPs; others are not trained")

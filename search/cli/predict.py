@@ -83,14 +83,14 @@ def command(
     notes = console(stderr=True)
     for prediction in broken:
         predicted = f"{prediction.name}: {prediction.broken}" if kind == "images" else prediction.broken
-        notes.print(f"skipped {predicted}", markup=False, soft_wrap=True)
+        notes.print(f"skipped {predicted}", soft_wrap=True)
     if broken:
         notes.print(f"{len(broken)} of {len(found)} {kind} could not be read and were skipped", soft_wrap=True)
     if cut := sum(None in prediction.predicted.tags for prediction in found):
         notes.print(f"{cut} of {len(found)} sentences are too long: their last words have no tag", soft_wrap=True)
     for what, folder in (("Masks", masks), ("Pictures", pictures)):
         if folder is not None:
-            notes.print(f"{what}: {folder}", markup=False, soft_wrap=True)
+            notes.print(f"{what}: {folder}", soft_wrap=True)
 
 
 def _check(model: Model, pictures: Path | None, masks: Path | None, threshold: float | None) -> None:

@@ -96,4 +96,4 @@ def _print(screen: Console, found: Ranking) -> None:
     for line in trust(found):
         screen.print(line, soft_wrap=True)
     for name, reason in found.left_out:
-        screen.print(f"left out: {name}: {reason}", style="yellow", markup=False, soft_wrap=True)
+        screen.print(f"left out: {name}: {reason}", style="yellow", soft_wrap=True)

@@ -15,7 +15,11 @@ SECTION, ORDER = "Use", 2
 def command(
     study: StudyArgument,
     candidate: Annotated[
-        str, typer.Option(metavar="best|TRIAL|FILE.json", help="The winner, a trial's number, or a candidate's file.")
+        str,
+        typer.Option(
+            metavar="best|baseline|TRIAL|refit|FILE.json",
+            help="A trial of the study, its newest refit's candidate, or a file.",
+        ),
     ] = "best",
     on: Annotated[
         str, typer.Option(metavar="train+val|train", help="Parts of the data it is trained on.")
@@ -65,5 +69,5 @@ def command(
     if refit.state is not TrialState.COMPLETE:
         screen.print("Stopped early; the same command goes on from its last checkpoint.", soft_wrap=True)
         return
-    screen.print(confirmed.refit_sentence(record, refit), markup=False, soft_wrap=True)
-    screen.print(f"Weights: {refit.checkpoint} among the study's checkpoints", markup=False, soft_wrap=True)
+    screen.print(confirmed.refit_sentence(record, refit), soft_wrap=True)
+    screen.print(f"Weights: {refit.checkpoint} among the study's checkpoints", soft_wrap=True)

@@ -36,6 +36,5 @@ def command(
     listed = ", ".join(map(str, numbers))
     console().print(
         f"put back: {listed}. Workers that are there take them; else: ftsearch worker {name}",
-        markup=False,
         soft_wrap=True,
     )

@@ -32,7 +32,7 @@ def command(
     with opened(url):
         pass  # its schema is up to date before Optuna's tables are made
     screen = console()
-    screen.print(f"serving {connection.shown(url)} at grpc://{host}:{port}", markup=False, soft_wrap=True)
+    screen.print(f"serving {connection.shown(url)} at grpc://{host}:{port}", soft_wrap=True)
     if host not in ("127.0.0.1", "localhost", "::1"):
         screen.print("it has no login and no encryption: let only workers reach this port", style="yellow")
     optuna_storage.serve(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli._console import JsonOption
+from search.cli._console import JsonOption, styled
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,9 +88,11 @@ def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts
     is_image = len(chain.input_shape) == 3
     side = "x".join(str(length) for length in chain.input_size) if is_image else f"{chain.input_shape[0]} tokens"
     screen.print(
-        f"[bold]{pretrained.label}[/bold] ({pretrained.backbone}) at {side}: {len(facts)} units, "
-        f"{theme.count(parameters)} parameters, "
-        f"{theme.count(2 * macs)} FLOPs (two a multiply-add), without its own classifier"
+        styled(
+            (pretrained.label, "bold"),
+            f" ({pretrained.backbone}) at {side}: {len(facts)} units, {theme.count(parameters)} parameters, ",
+            f"{theme.count(2 * macs)} FLOPs (two a multiply-add), without its own classifier",
+        )
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
     right = ("#", "1/", "parameters", "FLOPs")
@@ -106,16 +108,16 @@ def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts
             _shape(unit.out_shape, pretrained),
             str(unit.reduction),
             theme.count(unit.parameters),
-            f"[blue]{_bar(unit.parameters / most_parameters)}[/blue]",
+            styled((_bar(unit.parameters / most_parameters), "blue")),
             theme.count(2 * unit.macs),
-            f"[yellow]{_bar(unit.macs / most_macs)}[/yellow]",
+            styled((_bar(unit.macs / most_macs), "yellow")),
             _geometry(unit.convolutions),
             " ".join(touched[unit.name]),
         )
     screen.print(table)
     if any(not unit.can_end for unit in facts):
         names = ", ".join(unit.name for unit in facts if not unit.can_end)
-        screen.print(f"no head fits behind: {names}", markup=False)
+        screen.print(f"no head fits behind: {names}")
 
 
 _WRAPPED = ("convolutions", "decisions")
@@ -126,7 +128,7 @@ def _print_decisions(screen: Console, opened: Space) -> None:
     whole = [name for name in opened.choices if name not in touching]
     screen.print(f"\nof the whole network: {', '.join(whole)}")
     for name, reason in opened.dropped.items():
-        screen.print(f"{name} does not apply: {reason}", style="yellow", markup=False)
+        screen.print(f"{name} does not apply: {reason}", style="yellow")
 
 
 def _shape(shape: tuple[int, ...], pretrained: Pretrained) -> str:

@@ -1,4 +1,4 @@
-"""Stop a study: its workers finish their epoch, hand their trials back and leave; `ftsearch run` goes on with it."""
+"""Stop a study: its workers finish their epoch, hand their trials back and leave; `ftsearch run` continues it."""
 
 from __future__ import annotations
 
@@ -18,4 +18,4 @@ def command(study: StudyArgument, storage: StorageOption = None) -> None:
     there = (
         f"{count} worker{'s' * (count != 1)} will leave at the end of their epoch" if count else "no worker is there"
     )
-    console().print(f"{name} is stopped; {there}. Go on with: ftsearch run STUDY.yaml", markup=False, soft_wrap=True)
+    console().print(f"{name} is stopped; {there}. Go on with: ftsearch run STUDY.yaml", soft_wrap=True)

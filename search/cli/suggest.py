@@ -58,14 +58,13 @@ def _print(dataset: DatasetRecord, traits: Traits, found: Sequence[Suggestion]) 
     from search.report import theme
 
     screen = console()
-    screen.print(f"{dataset.name}: {traits.images} training {dataset.noun}, {traits.classes} classes", markup=False)
+    screen.print(f"{dataset.name}: {traits.images} training {dataset.noun}, {traits.classes} classes")
     for one in found:
         gain = "" if one.gain is None else f", {theme.signed(one.gain)} against the plain recipe"
         how = "confirmed" if one.confirmed else "seen once"
         screen.print(
             f"{one.study} trial {one.trial} (data {one.apart:.2f} apart; {theme.metric_name(one.metric)} "
             f"{theme.number(one.value)} there{gain}, {how}): {one.words}",
-            markup=False,
             soft_wrap=True,
         )
 

@@ -17,13 +17,13 @@ def command(
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print as CSV, a column a parameter.")] = False,
 ) -> None:
-    import csv
     import sys
 
     from search.cli import _outcome
     from search.cli._console import console, open_store, print_json, study_name
     from search.errors import UserError
     from search.report.plain import plain, rows
+    from search.report.spreadsheet import write_table
     from search.store import reading
 
     if as_json and as_csv:
@@ -33,10 +33,7 @@ def command(
     if as_json:
         print_json([plain(trial) for trial in record.trials])
     elif as_csv:
-        found = rows(record)
-        writer = csv.DictWriter(sys.stdout, fieldnames=list(found[0]) if found else ["number", "state", "value"])
-        writer.writeheader()
-        writer.writerows(found)
+        write_table(sys.stdout, rows(record))
     else:
         console().print(_outcome.ranking_table(record))
         _outcome.show_front(console(), record)

@@ -1,4 +1,4 @@
-"""Who may look: this machine, or whoever has the token. Headers that keep browsers from doing more than showing."""
+"""Access: this machine, or anyone with the token. Headers that restrict browsers to displaying the pages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check(host: str, token: str | None) -> None:
 
 
 def guard(server: Flask, *, host: str, token: str | None, script_hashes: Sequence[str]) -> None:
-    """Let ``server`` answer only those who may look, and send security headers with every answer."""
+    """Let ``server`` answer only authorised requests, and send security headers with every response."""
     heartbeat = _Keeper(token) if token is not None else None
 
     @server.before_request
@@ -81,7 +81,7 @@ def _local(path: str) -> str:
 
 
 class _Keeper:
-    """Knows the token, and whoever has shown it: by a cookie that holds neither the token nor what it is made of."""
+    """Checks the token and the cookie of those who entered it; the cookie does not contain the token."""
 
     def __init__(self, token: str) -> None:
         self._token = token.encode()

@@ -264,7 +264,7 @@ def _selected(data: Any) -> set[int]:
 
 
 def _quietly(ask: Callable[[], Any]) -> Any:
-    """Return the answer; nothing new while the database is gone or the study has been removed."""
+    """Return the update; none while the database is unreachable or after the study was removed."""
     try:
         return ask()
     except FinetuneError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
@@ -17,6 +16,7 @@ from search.records.study import StudyRecord
 from search.report import page
 from search.report.gather import gather
 from search.report.plain import finite, plain, rows
+from search.report.spreadsheet import write_table
 
 
 def offer(server: Flask, watch: Watch) -> None:
@@ -30,11 +30,8 @@ def offer(server: Flask, watch: Watch) -> None:
 
     @server.get("/download/<study>/trials.csv")
     def _csv(study: str) -> Response:
-        found = rows(_filtered(watch, study))
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(found[0]) if found else ["number", "state", "value"])
-        writer.writeheader()
-        writer.writerows(found)
+        write_table(text, rows(_filtered(watch, study)))
         return _file(text.getvalue(), "text/csv", f"{study}-trials.csv")
 
     @server.get("/download/<study>/trials.json")

@@ -1,4 +1,4 @@
-"""How often somebody may be wrong about the token: a few times at once, then less and less often, by source."""
+"""Limits wrong tokens by source: a few are free, then the delay grows."""
 
 from __future__ import annotations
 

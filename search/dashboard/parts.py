@@ -52,7 +52,7 @@ def patched(figure: dict[str, Any]) -> Patch:
 
 
 def figure(kind: Drawing, first: Shown | None = None) -> html.Section:
-    """Return the place of a figure; drawn at once from ``first``, else as soon as the page stands."""
+    """Return a figure's container; drawn at once from ``first``, else as soon as the page has loaded."""
     views = first.views if first else ()
     height = first.figure["layout"].get("height", 380) if first else 380
     return html.Section(

@@ -92,7 +92,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         _thin_out([channel for channel in channels if channel.connected], self.limits.connections)
 
     def maintenance(self, now: float) -> None:
-        """Close connections whose request does not come, and those that take no answer."""
+        """Close connections that send no complete request or read no response."""
         super().maintenance(now)
         limit = time.monotonic() - self.limits.request_s
         for channel in list(self.active_channels.values()):

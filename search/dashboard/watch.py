@@ -1,4 +1,4 @@
-"""Studies as they are now: read once in outline, then only what has changed."""
+"""Current studies: read once in outline, then only their changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _AHEAD = 100_000
 _LARGEST = 2**31 - 1
 """Number of a trial that every database takes."""
 _FRESH_S = 1.0
-"""Two requests within this time share one look into the database."""
+"""Two requests within this time share one query of the database."""
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class Watch:
         return reading.list_studies(self.engine)
 
     def warm_up(self) -> None:
-        """Read the newest studies before somebody asks for them, in a thread of its own."""
+        """Read the newest studies in advance, in a background thread."""
         threading.Thread(target=self._read_ahead, name="dashboard-warm-up", daemon=True).start()
 
     def _read_ahead(self) -> None:

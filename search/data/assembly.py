@@ -66,6 +66,11 @@ def cache_folder() -> Path:
     return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ftsearch"
 
 
+def decoded_folder(*, enabled: bool) -> Path | None:
+    """Return where decoded images are kept for later processes; None where a study keeps them in memory only."""
+    return cache_folder() / "decoded" if enabled else None
+
+
 def in_parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """Return ``function`` of every item, in order, from threads: decoding and hashing leave the interpreter's lock."""
     with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 16)) as pool:
@@ -256,4 +261,5 @@ def _fingerprinted(dataset: Dataset, digests: Sequence[bytes], written: Callable
     order = sorted(range(len(lines)), key=lines.__getitem__)
     text = "\n".join((*dataset.classes, *(lines[place] for place in order)))
     samples = tuple(dataset.samples[place] for place in order)
-    return replace(dataset, samples=samples, fingerprint=hashlib.sha256(text.encode()).hexdigest())
+    content = text.encode("utf-8", "backslashreplace")
+    return replace(dataset, samples=samples, fingerprint=hashlib.sha256(content).hexdigest())

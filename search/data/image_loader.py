@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from search.data import cache
+from search.data import augment, cache
 from search.data.augment import Augmentation, Mix
 from search.data.batches import Batches
 from search.data.sample import Dataset, Sample, Split
 from search.data.targets import Targets
 from spaces.backbones._base import Preprocessing
 
+_CPU = torch.device("cpu")
+_PLAIN = augment.preset("none", flip=False)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What batches are wanted.
+    """What batches are wanted; by default all samples of the split on the CPU, as they are.
 
     Attributes:
         size: height and width that the network takes; ``expected`` what its weights expect of images.
@@ -36,14 +39,14 @@ class Request:
     split: Split
     size: tuple[int, int]
     expected: Preprocessing
-    batch_size: int
-    device: torch.device
-    seed: int
-    augmentation: Augmentation
-    mix: Mix | None
-    folder: Path | None
-    kept: dict[tuple[Split, tuple[int, int]], Any]
-    progress: Callable[[str, int, int], None]
+    batch_size: int = 32
+    device: torch.device = _CPU
+    seed: int = 0
+    augmentation: Augmentation = _PLAIN
+    mix: Mix | None = None
+    folder: Path | None = None
+    kept: dict[tuple[Split, tuple[int, int]], Any] = field(default_factory=dict)
+    progress: Callable[[str, int, int], None] = lambda *_: None
 
     @property
     def is_training(self) -> bool:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from search.data import decoding
 from search.data.decoding import Levels
+from search.data.files import printable
 from search.data.sample import Source
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jfif")
@@ -25,7 +26,7 @@ class FileImage:
 
     @property
     def name(self) -> str:
-        return str(self.path)
+        return printable(self.path)
 
     def open(self) -> Image.Image:
         """Return the whole image, decoded and upright. Raises OSError or ValueError when it is broken."""

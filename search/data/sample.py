@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from search.data.files import printable
+
 
 class Split(StrEnum):
     """A part of the data. ``TEST`` is never looked at during a search."""
@@ -65,6 +67,12 @@ class Dataset:
     fingerprint: str
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        # They are printed and stored: bytes of a file system that are no UTF-8 have no place there.
+        object.__setattr__(self, "name", printable(self.name))
+        for name in ("classes", "skipped", "notes"):
+            object.__setattr__(self, name, tuple(map(printable, getattr(self, name))))
 
     def of(self, split: Split) -> tuple[Sample, ...]:
         return tuple(sample for sample in self.samples if sample.split is split)

@@ -16,11 +16,9 @@ from search.errors import RunError, UserError
 from search.lifecycle.artifact_places import open_artifacts
 from search.lifecycle.open import load_study
 from search.lifecycle.trained_candidate import (
-    BEST,
     Seen,
     Tell,
     TrainedCandidate,
-    chosen_model,
     labels_of,
     load_trained,
     look,
@@ -31,6 +29,7 @@ from search.model.folder import FINAL, SELECTED, TRAINED, WITHOUT, Check, ModelF
 from search.model.formats import model_format
 from search.model.formats._base import ModelFormat, Signature, example_of
 from search.model.predict import network_in, outputs_of
+from search.records.named_trial import BEST, chosen_model, with_weights
 from search.records.study import Refit
 from search.runtime.versions import versions
 from search.store import DEFAULT_URL
@@ -43,7 +42,7 @@ from spaces.errors import SpaceError
 
 _COMPARED = 64
 _SAME = 1e-3
-"""A metric that is farther from the stored one, relative to it and to 1, is told to the user."""
+"""A metric that differs from the stored one by more, relative to it and to 1, is reported to the user."""
 _FOLDED = 1e-4
 """Allowed difference, relative to the largest output, when batch norms are folded: each of them rounds otherwise."""
 Calibrate = Callable[[Tensor, Tensor], float]
@@ -78,8 +77,8 @@ def export_study(
     A model that was in the folder stays as it is until the new one is whole.
 
     Args:
-        candidate: ``best`` for the final model or, without one, the winner's weights from the search; the number of a
-            trial; ``refit`` for the newest finished refit.
+        candidate: ``best`` for the final model or, without one, the winner's weights from the search; ``baseline``, the
+            number of a trial, or ``refit`` for the newest finished refit.
         formats: any of ``search.model.formats``.
         output: the folder; ``runs/STUDY/model`` by default.
         fold_bn: fold batch norms into the layers in front of them.
@@ -87,7 +86,7 @@ def export_study(
         artifacts: where the folder of the study's checkpoints is mounted on this machine.
         calibrate: fits the temperature to validation logits and labels; None leaves it at 1.
         compared: validation images on which each file is compared; 0 takes all.
-        tell: told how far it is, ``(what, done, total)``.
+        tell: called with the progress, ``(what, done, total)``.
 
     Raises:
         UserError: no such study, trial, checkpoint or format; other data; the folder holds something else.
@@ -99,6 +98,7 @@ def export_study(
     record = load_study(study, storage=storage)
     _check_task(record.task)
     trial, refit = chosen_model(record, candidate)
+    trial = with_weights(record, trial)
     folder = Path(output) if output is not None else Path("runs") / record.name / "model"
     model_folder.check_target(folder)
     artifact_store = open_artifacts(record.name, storage=storage, artifacts=artifacts)

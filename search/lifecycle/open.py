@@ -23,7 +23,7 @@ def open_study(study: str | Path | Mapping[str, Any], *, device: str = "auto") -
 
 
 def stored_spec(stored: StudyRecord, data: Path | None = None) -> StudySpec:
-    """Return the study file of a study in the store; ``data`` is where its data lies when that is elsewhere here."""
+    """Return the study file of a study in the store; ``data`` is where its data is on this machine, if elsewhere."""
     plain = dict(stored.spec["study"])
     if data is not None:
         if "path" not in plain["data"]:

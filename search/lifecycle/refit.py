@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from search.errors import NotFoundError, UserError
+from search.errors import UserError
 from search.lifecycle.retrain import check_counts, check_device, run_trainings, searched_study
+from search.records.named_trial import BEST, is_name, named_trial, with_candidate
 from search.records.study import Json, Refit, StudyRecord
 from search.runtime.several_backbones import open_runtimes
-from search.spec.candidates import read_candidate
+from search.spec.candidates import is_file, read_candidate
 from search.spec.load import from_data
 from search.store import DEFAULT_URL, reading, repeats, writing
 from search.store.opening import opened
@@ -20,14 +21,14 @@ from search.workers.launchers import Placement
 from spaces.candidate import Candidate
 
 LONGER = 2
-"""A refit trains so many times as many epochs as a trial may, if nobody says how many."""
+"""A refit trains for so many times the epochs of a trial, unless told otherwise."""
 
 
 def refit_study(
     name: str,
     *,
     storage: str = DEFAULT_URL,
-    candidate: str = "best",
+    candidate: str = BEST,
     on: str = JOINED,
     epochs: int | None = None,
     ema: bool = False,
@@ -43,7 +44,8 @@ def refit_study(
     which is counted.
 
     Args:
-        candidate: ``best``, the number of a trial, or a file with a candidate's JSON.
+        candidate: ``best``, ``baseline``, the number of a trial, ``refit`` for the newest one, or a file with a
+            candidate's JSON.
         on: ``train+val``, or ``train``: then validation chooses the best epoch.
         epochs: twice the study's by default.
         ema: keep an exponential moving average of the weights; ``tta``: average predictions over views of an image.
@@ -80,20 +82,12 @@ def _candidate(study: StudyRecord, wanted: str) -> tuple[int | None, Json, str]:
     Raises:
         UserError, SpaceError: there is none, or it is of another backbone or input size.
     """
-    if wanted != "best" and not wanted.isdigit():
-        if not wanted.endswith(".json") and not Path(wanted).exists():
-            raise UserError(f"--candidate: expected best, the number of a trial or a candidate's file, got {wanted!r}")
-        plain = read_candidate(Path(wanted))
-        spec = from_data(study.spec["study"], text=study.spec_text, base=Path(study.spec["base"]))
-        space = open_runtimes(spec, "cpu").space
-        candidate = Candidate.from_json(plain)
-        space.check(candidate)
-        return None, plain, space.words(candidate)
-    trial = study.best if wanted == "best" else next((one for one in study.trials if str(one.number) == wanted), None)
-    if trial is None and wanted == "best":
-        raise UserError(f"the study {study.name!r} has no complete trial yet; name a trial or a candidate's file")
-    if trial is None:
-        raise NotFoundError(f"no trial {wanted} in the study {study.name!r}; it has {len(study.trials)}, from 0 on")
-    if trial.candidate is None:
-        raise UserError(f"trial {trial.number} of {study.name!r} has no candidate: it ended before it was given one")
-    return trial.number, trial.candidate, trial.words
+    if is_name(wanted) or not is_file(wanted):
+        trial, refit = named_trial(study, wanted, expected=("a candidate's file",))
+        trial = with_candidate(study, trial)
+        return trial.number if refit is None else refit.trial, trial.candidate, trial.words
+    candidate = read_candidate(Path(wanted))
+    spec = from_data(study.spec["study"], text=study.spec_text, base=Path(study.spec["base"]))
+    space = open_runtimes(spec, "cpu").space
+    space.check(candidate)
+    return None, candidate.to_json(), space.words(candidate)

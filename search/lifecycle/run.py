@@ -81,10 +81,10 @@ def run_study(
     Args:
         study: path of a study file, or its content as a mapping.
         storage: SQLAlchemy URL of the database.
-        trials: how many trials the study shall have in the end; the study file's number by default.
+        trials: the number of trials the study is to have in the end; the study file's by default.
         timeout_s: seconds that all of it may take.
         workers: processes; 1 runs trials in this one. By default as many as this machine has GPUs, at least 1.
-        observer: told of trials and epochs as they happen.
+        observer: notified of trials and epochs as they happen.
         folder: where logs and the report go, one folder a study, and checkpoints too unless ``artifacts``.
         artifacts: where a new study's checkpoints go: a folder that all workers reach, or ``s3://BUCKET/PREFIX``.
         placement: which launcher runs workers, and how.
@@ -214,7 +214,7 @@ def _is_new(before: StudyRecord, after: StudyRecord) -> bool:
 
 
 def _awaited(engine: Engine, name: str, patience_s: float, stop_signal: StopSignal) -> StudyRecord | None:
-    """Return the study ``name``, waiting until somebody has created it; None when told to leave meanwhile."""
+    """Return the study ``name``, waiting until it has been created; None when asked to stop meanwhile."""
     end = time.monotonic() + patience_s
     while True:
         try:
@@ -228,7 +228,7 @@ def _awaited(engine: Engine, name: str, patience_s: float, stop_signal: StopSign
 
 
 def _data_of(spec: StudySpec) -> Path | None:
-    """Return where the data lies when it has a path: workers of another study file's folder need it whole."""
+    """Return the absolute path of the data, if it has one: workers may start in another folder."""
     path = getattr(spec.data, "path", None)
     return None if path is None else (spec.base / Path(str(path)).expanduser()).absolute()
 

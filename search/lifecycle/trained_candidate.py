@@ -1,4 +1,4 @@
-"""A trained candidate, made anew from its checkpoint, and what it gives for its study's validation samples."""
+"""A trained candidate, rebuilt from its checkpoint, and its outputs for its study's validation samples."""
 
 from __future__ import annotations
 
@@ -12,19 +12,17 @@ from PIL import Image
 from torch import Tensor
 
 from search.artifacts.stores import ArtifactStore
-from search.data import augment
-from search.data.assembly import cache_folder
+from search.data.assembly import decoded_folder
 from search.data.formats import formats
 from search.data.image_loader import Request
 from search.data.loader import Loader
 from search.data.sample import Dataset, Split
 from search.data.texts import Text
-from search.errors import ConflictError, NotFoundError, TrialError, UserError
+from search.errors import ConflictError, TrialError, UserError
 from search.lifecycle.open import stored_spec
 from search.model.folder import FITS, Frame, TextFrame
 from search.model.inputs import transform_of
 from search.model.predict import outputs_of, rebuilt
-from search.records import choice
 from search.records.study import Refit, StudyRecord, TrialRecord
 from search.spec.study_spec import StudySpec
 from search.tasks import tasks
@@ -37,7 +35,6 @@ from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.candidate import Candidate
 from spaces.networks.plain import Plain, blank
 
-BEST, REFIT = "best", "refit"
 Tell = Callable[[str, int, int], None]
 _BATCH = 32
 _GROUP = 16
@@ -89,62 +86,6 @@ class Seen:
         return sum(map(len, self.compared))
 
 
-def chosen_model(record: StudyRecord, wanted: str) -> tuple[TrialRecord, Refit | None]:
-    """Return the trial meant by ``best``, ``refit`` or a number, with the weights to use, and the refit they are of.
-
-    ``best`` is the final model of the study's winner; without one, the winner as the search trained it.
-
-    Raises:
-        NotFoundError, UserError: there is none, or its weights were not kept.
-    """
-    if wanted == REFIT:
-        return _chosen_refit(record)
-    final = choice.final_model(record) if wanted == BEST else None
-    return _refitted(record, final) if final is not None else (chosen_trial(record, wanted), None)
-
-
-def _chosen_refit(record: StudyRecord) -> tuple[TrialRecord, Refit]:
-    done = [refit for refit in record.refits if refit.checkpoint]
-    if not done:
-        raise NotFoundError(f"the study {record.name!r} has no finished refit; make one with `ftsearch refit`")
-    return _refitted(record, done[-1])
-
-
-def _refitted(record: StudyRecord, refit: Refit) -> tuple[TrialRecord, Refit]:
-    """Return the trial whose candidate ``refit`` trained, with the refit's weights."""
-    trial = next((trial for trial in record.trials if trial.number == refit.trial), TrialRecord(-1, refit.state))
-    trained = replace(trial, candidate=refit.candidate, words=refit.words, checkpoint=refit.checkpoint)
-    return trained, refit
-
-
-def chosen_trial(record: StudyRecord, wanted: str) -> TrialRecord:
-    """Return the trial meant by ``best`` or a number, whose weights were kept.
-
-    Raises:
-        NotFoundError: no such trial, or none is complete.
-        UserError: it is no number, or the trial's weights were not kept.
-    """
-    kept = [trial.number for trial in record.ranking if trial.checkpoint]
-    there = f"trials with weights: {', '.join(map(str, kept))}" if kept else "no trial has any"
-    if wanted == BEST:
-        trial = record.best
-        if trial is None:
-            raise NotFoundError(f"the study {record.name!r} has no complete trial yet; run it with `ftsearch run`")
-    else:
-        number = int(wanted) if wanted.isdecimal() else None
-        if number is None:
-            raise UserError(f"--candidate: expected best, refit or the number of a trial, got {wanted!r}")
-        trial = next((trial for trial in record.trials if trial.number == number), None)
-        if trial is None:
-            raise NotFoundError(f"the study {record.name!r} has no trial {number}; {there}")
-    if not trial.checkpoint:
-        raise UserError(
-            f"trial {trial.number} of {record.name!r} ({trial.state}) has no weights: only the best complete trials "
-            f"keep theirs (`keep_checkpoints`); {there}"
-        )
-    return trial
-
-
 def _checkpoint(record: StudyRecord, trial: TrialRecord, artifact_store: ArtifactStore) -> Checkpoint:
     try:
         return checkpoint.get(artifact_store, str(trial.checkpoint))
@@ -185,13 +126,7 @@ def load_trained(
         split=Split.VAL,
         size=size,
         expected=pretrained.preprocessing,
-        batch_size=_BATCH,
-        device=torch.device("cpu"),
-        seed=0,
-        augmentation=augment.preset("none", flip=False),
-        mix=None,
-        folder=cache_folder() / "decoded" if spec.training.cache else None,
-        kept={},
+        folder=decoded_folder(enabled=spec.training.cache),
         progress=tell,
     )
     loader = task.batches(request)

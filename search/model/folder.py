@@ -236,19 +236,6 @@ def _is_own(name: str) -> bool:
     return name not in (".", "..") and Path(name).parts == (name,) and not Path(name).is_absolute()
 
 
-def read_candidate(folder: Path) -> Any:
-    """Return the candidate of the model in ``folder`` as plain data.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
-    path = folder / CANDIDATE
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (ValueError, OSError) as error:
-        raise UserError(f"cannot read {path}: {error}; export the model again") from error
-
-
 def _verify(folder: Path) -> dict[str, str]:
     """Return the checksums of the folder's files, which they have."""
     path = folder / SUMS

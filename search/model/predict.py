@@ -18,13 +18,13 @@ from search.model import folder as model_folder
 from search.model.folder import ModelFacts
 from search.model.formats import model_format, model_formats
 from search.model.inputs import Inputs, Item, Ready, Transform, inputs_of
+from search.spec.candidates import read_candidate
 from search.tasks import tasks
 from search.tasks._base import Task
 from search.tasks._prediction import Prediction, PredictOptions, ScoredLabel
 from search.training.precision import device_of
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
-from spaces.heads import Features, HeadChoice
 from spaces.networks.plain import Plain, blank, rebuild
 
 _BATCH, _LARGE_BATCH = 32, 8
@@ -111,16 +111,12 @@ def rebuilt(
     candidate: Candidate, pretrained: Pretrained, task: Task, classes: int, state: Mapping[str, Tensor], *, folded: bool
 ) -> Plain:
     """Return the candidate's network with the weights ``state``, its batch norms ``folded`` if these are."""
-    head = partial(_head, task, classes)
+    head = task.head_for(classes)
     if not folded:
         return rebuild(candidate, pretrained, head, state, task.name)
     plain = rebuild(candidate, pretrained, head, task=task.name)
     plain.fold()
     return plain.load_named(state)
-
-
-def _head(task: Task, classes: int, features: Features, choice: HeadChoice, decided: Mapping[str, Any]) -> nn.Module:
-    return task.head(features, classes, choice, decided)
 
 
 def load_model(
@@ -180,7 +176,7 @@ def _chosen(folder: Path, facts: ModelFacts, wanted: str | None, *, trust: bool)
 
 
 def _rebuild(folder: Path, facts: ModelFacts, state: Mapping[str, Tensor]) -> nn.Module:
-    return network_in(folder, facts, Candidate.from_json(model_folder.read_candidate(folder)), state)
+    return network_in(folder, facts, read_candidate(folder), state)
 
 
 def network_in(folder: Path, facts: ModelFacts, candidate: Candidate, state: Mapping[str, Tensor]) -> nn.Module:

@@ -30,7 +30,7 @@ from spaces.networks.build import Network
 
 @dataclass(frozen=True, slots=True)
 class Unlabelled:
-    """Images without labels, in both splits: as they are and varied; what is decoded of them is kept for all trials."""
+    """Images without labels, in both splits: plain and augmented; decoded ones are kept for all trials."""
 
     dataset: Dataset
     decoded: dict[Any, Any] = field(default_factory=dict, repr=False)
@@ -76,7 +76,7 @@ def _with_pseudo(
     found = unlabelled(runtime.spec)
     beside = replace(runtime, dataset=found.dataset, decoded=found.decoded)
     labelled, val = _feed(plan), plan.val
-    labelled.views = None  # the frozen units are run anew: every epoch may vary every image anew
+    labelled.views = None  # the frozen units are run again: every epoch may augment every image differently
     train = PseudoLabelled(
         labelled=labelled,
         plain=beside.batches(Split.VAL, candidate=candidate),
@@ -104,7 +104,7 @@ def unlabelled(spec: StudySpec) -> Unlabelled:
     """Return the images in the folder ``data.unlabelled``, whatever folders they are in there.
 
     Raises:
-        DataError: it is missing, holds no image, or a broken one that shall not be skipped.
+        DataError: it is missing, holds no image, or a broken one that is not to be skipped.
     """
     return _unlabelled(spec.base / Path(spec.data.unlabelled).expanduser(), getattr(spec.data, "on_error", "refuse"))
 

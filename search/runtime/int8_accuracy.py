@@ -8,14 +8,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from search.data import augment
-from search.data.assembly import cache_folder
-from search.data.image_loader import Request
 from search.data.sample import Dataset, Split
 from search.errors import UserError
 from search.model import int8
@@ -23,7 +19,6 @@ from search.model.formats import model_format
 from search.records.study import Json
 from search.runtime.study_runtime import StudyRuntime
 from spaces.candidate import Candidate
-from spaces.heads import Features, HeadChoice
 from spaces.networks.plain import Plain, blank, rebuild
 
 _BATCH = 32
@@ -97,10 +92,7 @@ def measure(runtime: StudyRuntime, candidate: Candidate, state: Mapping[str, Ten
 
 def _plain(own: StudyRuntime, candidate: Candidate, state: Mapping[str, Tensor]) -> Plain:
     """Return the network as an export makes it: updates merged, units that nothing reads left out."""
-
-    def head(features: Features, choice: HeadChoice, decided: Mapping[str, Any]) -> nn.Module:
-        return own.task.head(features, len(own.dataset.classes), choice, decided)
-
+    head = own.task.head_for(len(own.dataset.classes))
     return rebuild(candidate, blank(candidate, own.input_size), head, state, own.task.name)
 
 
@@ -111,23 +103,7 @@ def _calibration(own: StudyRuntime, candidate: Candidate, count: int) -> list[Te
     chosen = tuple(replace(samples[place], split=Split.VAL) for place in drawn.tolist())
     known = own.dataset
     dataset = Dataset(known.name, known.classes, chosen, f"{known.fingerprint}-{count}-of-train-{seed}")
-    loader = own.task.batches(
-        Request(
-            dataset=dataset,
-            split=Split.VAL,
-            size=candidate.structure.input_size,
-            expected=own.pretrained.preprocessing,
-            batch_size=_BATCH,
-            device=torch.device("cpu"),
-            seed=0,
-            augmentation=augment.preset("none", flip=False),
-            mix=None,
-            folder=cache_folder() / "decoded" if own.spec.training.cache else None,
-            kept={},
-            progress=lambda *_: None,
-        )
-    )
-    return [images for images, _ in loader.epoch(1)]
+    return [images for images, _ in own.validation_loader(candidate, dataset).epoch(1)]
 
 
 def _value(own: StudyRuntime, candidate: Candidate, network: int8.Session) -> float:

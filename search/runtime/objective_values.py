@@ -1,10 +1,10 @@
-"""What a candidate costs before it is trained, and what its objectives and constraints say once it was."""
+"""What a candidate costs before it is trained, and its objectives and constraints afterwards."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 
@@ -17,7 +17,6 @@ from search.runtime.study_runtime import StudyRuntime
 from search.training import latency
 from spaces.candidate import Candidate
 from spaces.chains import probe
-from spaces.decisions.head import attachment
 from spaces.networks.build import head_macs
 from spaces.networks.space import Random
 
@@ -26,7 +25,7 @@ INTEGERS = "int8 quantisation"
 
 
 def known(runtime: StudyRuntime, candidate: Candidate, *, whole: bool = False) -> dict[str, float]:
-    """Return what ``candidate`` costs, by the names in ``KNOWN_BEFORE``; empty if nobody asks.
+    """Return what ``candidate`` costs, by the names in ``KNOWN_BEFORE``; empty if not needed.
 
     Parameters and FLOPs are counted on fake tensors. Only where they keep the constraints, or for ``whole``, the
     network is built for what else the study weighs: bytes of its checkpoint, its latency (``latency_lower`` and
@@ -45,10 +44,8 @@ def known(runtime: StudyRuntime, candidate: Candidate, *, whole: bool = False) -
 def counted(runtime: StudyRuntime, candidate: Candidate) -> dict[str, float]:
     """Return parameters and FLOPs of ``candidate`` as ``StudyRuntime.size`` gives them, without building it."""
     own = runtime.of(candidate)
-    chain, values = own.space.apply(candidate), own.space.values(candidate)
-    choice = replace(values["head"], dropout=values["dropout"].head)
-    with torch.device("meta"):
-        head = own.task.head(attachment(chain), len(own.dataset.classes), choice, values)
+    chain = own.space.apply(candidate)
+    head = own.head_of(candidate, chain, on="meta")
     macs = sum(unit.macs for unit in probe.describe(chain)) + head_macs(head, chain)
     modules = [*(unit.module for unit in chain), head]
     weights = {id(parameter): parameter.numel() for module in modules for parameter in module.parameters()}
@@ -112,7 +109,7 @@ def outcome(
 
     Args:
         costs: what ``known`` gave.
-        quantised: what came of the trial in integers; None where nobody asks. Without a value the trial breaks a
+        quantised: the trial's result in int8; None where it is not an objective. Without a value the trial breaks a
             constraint, ``INTEGERS``, and has no such objective.
 
     Raises:

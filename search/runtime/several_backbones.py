@@ -26,7 +26,7 @@ def _unopened(name: str) -> NoReturn:
 
 @dataclass(frozen=True, slots=True)
 class StudyRuntimes(StudyRuntime):
-    """A study of several backbones: whatever concerns a candidate is left to the runtime of its backbone.
+    """A study of several backbones: everything about a candidate is left to the runtime of its backbone.
 
     What is asked without a candidate (``pretrained``, ``task``, ``input_size``) is the first backbone's.
 
@@ -74,7 +74,7 @@ def open_runtimes(spec: StudySpec, device: str = "auto") -> StudyRuntime:
 
     Raises:
         UserError, SpaceError: as ``open_runtime``. A backbone that cannot be had, or has no room for a range of
-            the study file, is told when the first candidate of it is drawn (BackboneError, which ends the run).
+            the study file, is reported when the first candidate of it is drawn (BackboneError, which ends the run).
     """
     if not spec.backbones:
         return open_runtime(spec, device)

@@ -38,7 +38,7 @@ def study_record(runtime: StudyRuntime) -> StudyRecord:
 
 
 def _identity(runtime: StudyRuntime) -> dict[str, Json]:
-    """Return what makes two studies the same search; not where the data lies."""
+    """Return what makes two studies the same search; the location of the data does not."""
     spec, task = runtime.spec, runtime.task
     plain = spec.to_json()
     weights: Json = runtime.pretrained.checksum or runtime.pretrained.weights
@@ -58,7 +58,7 @@ def _identity(runtime: StudyRuntime) -> dict[str, Json]:
 
 
 def _identifying_options(training: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the training options without those that came later and are not used: older studies go on."""
+    """Return the training options without later additions that are not used, so that older studies can continue."""
     plain = TrainingOptions()
     later = ("prefix_cache", "views", "features", "compile", "balance")
     return {name: value for name, value in training.items() if name not in later or value != getattr(plain, name)}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -16,7 +15,7 @@ import torch
 from torch import nn
 
 from search.data import augment, cache
-from search.data.assembly import cache_folder
+from search.data.assembly import cache_folder, decoded_folder
 from search.data.formats import formats
 from search.data.image_loader import Request
 from search.data.loader import Loader, Views
@@ -41,13 +40,13 @@ from search.training.precision import Precision, choose, device_of
 from spaces import backbones
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
+from spaces.chains.chain import Chain
 from spaces.decisions._base import AS_STUDY
-from spaces.decisions.head import attachment
 from spaces.decisions.head_start import PROBE, is_linear_probe
 from spaces.decisions.mixing import Mixing
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.weight_average import MOVING
-from spaces.heads import Features, HeadChoice, last_layer
+from spaces.heads import last_layer
 from spaces.networks import build as building
 from spaces.networks.space import Space
 
@@ -69,8 +68,8 @@ class StudyRuntime:
     """One study, ready to run trials on one device.
 
     Attributes:
-        store: outputs of frozen prefixes; None computes them anew.
-        progress: told how far the decoding of a split is, ``(what, done, total)``.
+        store: outputs of frozen prefixes; None computes them every time.
+        progress: called with the progress of decoding, ``(what, done, total)``.
         decoded: images of every split and input size that has been asked for; kept for all trials.
         solved: last layers of heads by what they were solved on; likewise.
     """
@@ -93,11 +92,20 @@ class StudyRuntime:
 
     def build(self, candidate: Candidate, seed: int) -> building.Network:
         """Return the candidate's network on the runtime's device, its head drawn from ``seed``."""
-        classes = len(self.dataset.classes)
-        values = self.space.values(candidate)
-        head = partial(self._head, classes, values)
-        network = building.build(self.space.apply(candidate), values, head, seed)
+        head = self.task.head_for(len(self.dataset.classes))
+        network = building.build(self.space.apply(candidate), self.space.values(candidate), head, seed)
         return self.precision.place_network(network.to(self.precision.device))
+
+    def head_of(self, candidate: Candidate, chain: Chain, *, on: str | torch.device) -> nn.Module:
+        """Return the head of ``candidate`` alone, on the device ``on``; on ``meta`` it has shapes and no memory.
+
+        Args:
+            chain: the candidate's, ``space.apply``.
+        """
+        head = self.task.head_for(len(self.dataset.classes))
+        with torch.device(on):
+            made = building.head_of(chain, self.space.values(candidate), head)
+        return made.to(on)  # what a task knows of its data, such as the mean of its targets, lies on the CPU
 
     def size(self, network: building.Network) -> Size:
         """Return what ``network`` costs to hold and to run."""
@@ -114,11 +122,7 @@ class StudyRuntime:
     def is_linear_probe(self, candidate: Candidate) -> bool:
         """Return whether solving the last layer is all the training that ``candidate`` has."""
         values, chain = self.space.values(candidate), self.space.apply(candidate)
-        if not is_linear_probe(values, chain):
-            return False
-        with torch.device("meta"):
-            head = self._head(len(self.dataset.classes), values, attachment(chain), values["head"])
-        return last_layer(head) is not None
+        return is_linear_probe(values, chain) and last_layer(self.head_of(candidate, chain, on="meta")) is not None
 
     def optimizer(self, candidate: Candidate) -> Optimizer:
         """Return how the candidate's parameters move: not at all where the last layer is solved and no other learns."""
@@ -126,7 +130,7 @@ class StudyRuntime:
         return replace(recipe, lr_head=0.0) if self.is_linear_probe(candidate) else recipe
 
     def batches(self, split: Split, seed: int = 0, candidate: Candidate | None = None) -> Loader:
-        """Return the batches of a split: shuffled and augmented for training, as they are otherwise.
+        """Return the batches of a split: shuffled and augmented for training, plain otherwise.
 
         Size, batch size, augmentation and mixing are those of ``candidate``, else those of the study file.
         """
@@ -149,14 +153,27 @@ class StudyRuntime:
                 seed=seed,
                 augmentation=recipe.augmentation,
                 mix=recipe.mix,
-                folder=cache_folder() / "decoded" if self.spec.training.cache else None,
+                folder=decoded_folder(enabled=self.spec.training.cache),
                 kept=self.decoded,
                 progress=self.progress,
             )
         )
 
-    def _head(self, classes: int, values: Mapping[str, Any], features: Features, choice: HeadChoice) -> nn.Module:
-        return self.task.head(features, classes, choice, values)
+    def validation_loader(self, candidate: Candidate, dataset: Dataset | None = None) -> Loader:
+        """Return the validation samples for ``candidate`` on the CPU, as an exported model is given them.
+
+        Args:
+            dataset: another than the study's, whose samples are prepared alike.
+        """
+        return self.task.batches(
+            Request(
+                dataset=dataset or self.dataset,
+                split=Split.VAL,
+                size=candidate.structure.input_size,
+                expected=self.pretrained.preprocessing,
+                folder=decoded_folder(enabled=self.spec.training.cache),
+            )
+        )
 
     def _recipe(self, candidate: Candidate | None) -> _Recipe:
         options = self.spec.training

@@ -40,7 +40,7 @@ KEPT_REJECTED = 100
 _FIRST_GENERATION = {f"{kind.__name__}:generation": 0 for kind in (NSGAIISampler, NSGAIIISampler)}
 """Where a genetic sampler puts trials that it has not drawn: the baseline, warm starts."""
 _BAD = ("nan", "memory")
-"""Failures that are the candidate's own doing: TPE is told to stay away."""
+"""Failures caused by the candidate itself: TPE learns to avoid it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,7 @@ class View(InMemoryStorage):
 
 
 class Fixed(BaseSampler):
-    """Gives the queued values; whatever else is asked for is drawn at random."""
+    """Gives the queued values; other parameters are drawn at random."""
 
     def __init__(self, values: Mapping[str, Any], seed: int) -> None:
         self._values = values

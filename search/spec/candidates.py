@@ -1,4 +1,4 @@
-"""Candidates in files: JSON as ``ftsearch best --json`` and ``ftsearch suggest -o`` write it."""
+"""Candidates in files: JSON as ``ftsearch best --json`` and ``ftsearch suggest -o`` write it, or a model's folder."""
 
 from __future__ import annotations
 
@@ -11,30 +11,43 @@ from search.records.study import Json
 from spaces.candidate import Candidate
 from spaces.errors import CandidateError
 
+IN_MODEL = "candidate.json"
+"""The candidate's file in the folder of an exported model."""
 
-def read_candidate(path: Path) -> Json:
-    """Return the candidate in the file at ``path`` as plain data; a trial's JSON holds one beside its numbers.
+
+def is_file(text: str) -> bool:
+    """Return whether ``text`` points at a candidate's file or a model's folder, rather than naming a trial."""
+    path = Path(text)
+    return text.endswith(".json") or "/" in text or path.is_file() or (path / IN_MODEL).is_file()
+
+
+def read_candidate(path: Path) -> Candidate:
+    """Return the candidate in the file at ``path``, or of the model in that folder.
+
+    A trial's JSON holds one beside its numbers.
 
     Raises:
         UserError: the file cannot be read, or holds no candidate.
     """
+    path = path / IN_MODEL if path.is_dir() else path
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read the candidate {path}: {error.strerror}") from error
     except ValueError as error:
-        raise UserError(f"the candidate {path} is no JSON: {error}") from error
-    return checked(plain["candidate"] if isinstance(plain, dict) and "candidate" in plain else plain, str(path))
+        raise UserError(f"{path} is no candidate: {error}") from error
+    is_trial = isinstance(plain, dict) and "candidate" in plain and "structure" not in plain
+    return checked(plain["candidate"] if is_trial else plain, str(path))
 
 
-def checked(plain: Json, name: str) -> Json:
-    """Return the candidate ``plain`` as it would be written, known by ``name`` if it is none.
+def checked(plain: Json, name: str) -> Candidate:
+    """Return the candidate ``plain``, known by ``name`` if it is none.
 
     Raises:
         UserError: it is no candidate.
     """
     try:
-        return Candidate.from_json(plain).to_json()
+        return Candidate.from_json(plain)
     except CandidateError as error:
         raise UserError(f"{name} is no candidate: {error}") from error
 
@@ -45,7 +58,8 @@ def given(entries: Sequence[Json], base: Path) -> tuple[Json, ...]:
     Raises:
         UserError: one of them is none.
     """
-    return tuple(
+    found = (
         read_candidate(base / Path(entry).expanduser()) if isinstance(entry, str) else checked(entry, f"number {place}")
         for place, entry in enumerate(entries, 1)
     )
+    return tuple(candidate.to_json() for candidate in found)

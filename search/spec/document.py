@@ -95,7 +95,7 @@ def json_schema() -> dict[str, Json]:
 
 
 def _with_format(name: str, plugin: Format) -> type[Any]:
-    """Return the format's options with the field ``format`` that tells them apart in a study file.
+    """Return the format's options with the field ``format`` that distinguishes them in a study file.
 
     ``unlabelled`` is a folder of images without labels, for ``space.pseudo``.
     """

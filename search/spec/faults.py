@@ -10,7 +10,7 @@ from pydantic import Field
 from search.spec.durations import Duration
 
 CANDIDATES_FAULT = frozenset({"nan", "memory"})
-"""Kinds of failure that another worker would meet too: the sampler is told that the candidate is bad."""
+"""Kinds of failure that another worker would meet too: the sampler learns that the candidate is bad."""
 DISK_FAULT = "disk"
 MACHINES_FAULT = frozenset({DISK_FAULT, "device", "database"})
 """Kinds of failure that another attempt, or another machine, may not meet: the trial is tried again."""
@@ -24,7 +24,7 @@ class FaultOptions:
         lease: seconds after which the trial of a worker that has gone silent is taken over; also ``60s``, ``2m``.
         max_retries: further attempts of a trial whose worker died, or whose disk was full, before it is failed.
         max_failures: failed trials in a row after which a worker leaves, naming their common cause; 0: never.
-        database_timeout: seconds for which a call is repeated while the database is gone or locked, and for which a
+        database_timeout: seconds for which a call is repeated while the database cannot be used, and for which a
             full disk is waited for.
         constant_epochs: epochs in a row in which the objective is exactly the same before a trial ends; 0: never.
     """

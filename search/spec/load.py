@@ -162,7 +162,7 @@ def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def format_of(path: str, task: Json) -> str:
-    """Return the format that ``path`` stands for: of those the task takes, the one its ending is of, else the first."""
+    """Return the format of ``path``: of those the task takes, the one with its suffix, else the first."""
     known = tasks().get(task if isinstance(task, str) else "", tasks()["classification"]).formats
     fitting = (name for name in known if formats()[name].suffixes and path.lower().endswith(formats()[name].suffixes))
     return next(fitting, known[0])

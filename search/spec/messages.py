@@ -18,7 +18,7 @@ def problems(
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield where in ``raw``, a study file with its short forms written out, something is wrong, and what.
 
-    ``schema`` is the JSON schema of study files: unknown keys are told the nearest one.
+    ``schema`` is the JSON schema of study files: for unknown keys the nearest one is suggested.
     """
     for fault in error.errors(include_url=False):
         loc = _keys_of(fault["loc"], raw)

@@ -69,7 +69,7 @@ class SearchOptions:
         parallel_heads: trials that freeze the whole backbone and that one worker trains at once, with one forward
             pass of the backbone for all. Such a trial claims so many, and those beside it differ from it in head
             and recipe only; 1 trains every trial alone.
-        pruning: ``pareto_safe`` prunes no trial that is still on the front of what is known of it so far.
+        pruning: ``pareto_safe`` prunes no trial that is still on the Pareto front by what is known so far.
         seed: of the whole study; the same seed gives the same candidates and metrics on one CPU worker.
     """
 

@@ -26,8 +26,8 @@ class StudySpec:
         backbone: the first one where there are several, ``backbones``, among which the search chooses.
         objective: the first objective, a metric of the task; ``goals`` has all of them, and the constraints.
         keep_checkpoints: how many of the best trials keep their weights.
-        faults: what is done about workers that die and trials that go wrong.
-        task_options: what stands under the task's own name; None for a task without options.
+        faults: how dying workers and failing trials are handled.
+        task_options: the section under the task's own name; None for a task without options.
         text: the file as it was written; ``base`` is the folder that relative paths start from.
     """
 

@@ -28,7 +28,7 @@ class NotYamlError(ValueError):
 
 
 def load(text: str) -> tuple[Any, Lines]:
-    """Return the data in ``text`` and where each key of it stands.
+    """Return the data in ``text`` and the line of each key.
 
     Raises:
         NotYamlError: it does not parse.
@@ -56,7 +56,7 @@ _Loader.add_implicit_resolver(
 
 
 class Lines:
-    """Where in the file each key stands."""
+    """The line of each key."""
 
     def __init__(self, root: yaml.Node | None) -> None:
         self._lines: dict[tuple[str, ...], int] = {(): 1}

@@ -1,4 +1,4 @@
 """The only place that speaks SQL."""
 
 DEFAULT_URL = "sqlite:///runs/ftsearch.db"
-"""Where studies are kept when nobody says otherwise, from the working directory."""
+"""Where studies are kept by default, relative to the working directory."""

@@ -222,7 +222,7 @@ def _chunks(numbers: Sequence[int]) -> list[Sequence[int]]:
 
 
 def _plain(text: str | None) -> dict[str, Any]:
-    """Return the JSON object in ``text``: the column's own reading would look into every value of every trial."""
+    """Return the JSON object in ``text``: the column's own deserialiser would visit every value of every trial."""
     if not text:
         return {}
     found, _ = _DECODE(text)

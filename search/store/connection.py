@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 RETRY_S = 60.0
-"""How long a call goes on trying while the database is gone or locked, where nobody says otherwise."""
+"""How long a call is retried by default while the database is unreachable or locked."""
 _BUSY_MS = 30_000
 _DRIVERS = {
     "postgresql": "postgresql+psycopg",
@@ -54,12 +54,12 @@ _PATIENCE = "ft_patience"
 
 @dataclass(slots=True)
 class Patience:
-    """How long calls of one engine are repeated while the database is gone or locked.
+    """How long calls of one engine are retried while the database is unreachable or locked.
 
     Attributes:
         seconds: for which a call is tried again; None: ``RETRY_S``.
-        leave: true once whoever waits has been told to go: the next failure is then the last.
-        url: of the database; its secrets are kept out of what is said of failures.
+        leave: true once the caller has been asked to stop: the next failure is then the last.
+        url: of the database; its secrets are kept out of error messages.
     """
 
     seconds: float | None = None
@@ -100,9 +100,23 @@ def parse_url(url: str) -> URL:
             f"storage URL {shown(url)}: SQLite has no host; name a file: sqlite:///runs/ftsearch.db, "
             "or sqlite:////home/me/ft.db with its whole path"
         )
+    if parsed.get_backend_name() == "sqlite" and "?" in text and not (parsed.query and set(parsed.query) <= _SQLITE):
+        raise StoreUrlError(
+            f"storage URL {shown(url)}: behind a ? stand options of SQLite (timeout, mode ...), so no path of a store "
+            "can hold one; go to its folder and name the file from there, or rename the folder"
+        )
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise StoreUrlError("a store in memory would be gone at the end; name a file: sqlite:///runs/ftsearch.db")
     return parsed
+
+
+_SQLITE = frozenset(
+    {
+        *("cache", "check_same_thread", "cached_statements", "detect_types", "immutable", "isolation_level", "mode"),
+        *("nolock", "timeout", "uri", "vfs"),
+    }
+)
+"""What SQLite's driver, and SQLite itself for ``file:`` paths, take behind the ? of a URL."""
 
 
 def str_url(url: str) -> str:
@@ -193,7 +207,7 @@ def _touch(engine: Engine) -> None:
 def tune(engine: Engine) -> None:
     """Let an SQLite ``engine`` serve many processes: WAL journal, writers wait for each other from their first word.
 
-    Without ``BEGIN IMMEDIATE`` two workers can be given the same trial. Other databases are left as they are.
+    Without ``BEGIN IMMEDIATE`` two workers can be given the same trial. Other databases are not changed.
     """
     if engine.dialect.name != "sqlite":
         return
@@ -219,13 +233,13 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Return a connection that only reads, and so waits for nobody."""
+    """Return a connection that only reads, and so never waits for a writer."""
     with engine.execution_options(**{_READ: True}).begin() as connection:
         yield connection
 
 
 def retried(function: Callable[P, R]) -> Callable[P, R]:
-    """Let ``function`` (one transaction, safe to repeat) be tried again while the database is gone or locked.
+    """Let ``function`` (one transaction, safe to repeat) be retried while the database is unreachable or locked.
 
     Its first argument is the engine, whose ``Patience`` says how long.
     """
@@ -244,7 +258,7 @@ def patience_of(engine: object) -> Patience:
 
 
 def insist(call: Callable[[], R], name: str, patience: Patience) -> R:
-    """Return ``call()``, repeated while the database is gone or locked.
+    """Return ``call()``, retried while the database is unreachable or locked.
 
     Waits 0.1 s, twice as long each time up to 5 s, with jitter, as long as ``patience`` lasts.
 
@@ -268,7 +282,7 @@ def insist(call: Callable[[], R], name: str, patience: Patience) -> R:
 
 
 def _pause(seconds: float, patience: Patience) -> None:
-    """Sleep, but no longer than until somebody says to leave."""
+    """Sleep, but only until the worker is asked to stop."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0 and not patience.leave():
         time.sleep(min(left, 0.5))
@@ -285,7 +299,7 @@ def _fault_of(error: BaseException) -> Exception | None:
 
 
 def _status_of(error: BaseException) -> str:
-    """Return the status of a gRPC call that failed, told without importing grpc; empty for other errors."""
+    """Return the status of a failed gRPC call without importing grpc; empty for other errors."""
     code = getattr(error, "code", None)
     if not callable(code) or not type(error).__module__.startswith("grpc"):
         return ""

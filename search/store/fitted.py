@@ -33,7 +33,7 @@ def remember(engine: Engine, study: str, structure: str, device: str, samples: i
 
 @retried
 def recall(engine: Engine, study: str, structure: str, device: str) -> int | None:
-    """Return how many samples fitted at once; None when whole batches did, or nobody has tried."""
+    """Return how many samples fitted at once; None when whole batches did, or when it is unknown."""
     with reading(engine) as connection:
         return connection.execute(
             select(FittedRow.samples)

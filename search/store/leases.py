@@ -53,7 +53,7 @@ class Claim:
         attempt: counted from 1.
         candidate: what a former attempt sampled, with its ``params``; None when this is the first.
         optuna_number: the trial's number in Optuna, if it has been asked for there.
-        resume: names of the checkpoints to go on from, the newest first.
+        resume: names of the checkpoints to resume from, the newest first.
     """
 
     study: str
@@ -73,7 +73,7 @@ class Beat:
 
     Attributes:
         lost: trials (by ``trial_id``) that are no longer its own.
-        stopping: the study has been told to stop.
+        stopping: the study has been asked to stop.
     """
 
     lost: frozenset[int]
@@ -192,7 +192,7 @@ def _new(
 
 @retried
 def is_work_left(engine: Engine, study: str) -> bool:
-    """Return whether ``claim`` might give a trial now; reads only, so that waiting workers disturb nobody.
+    """Return whether ``claim`` might give a trial now; reads only, so that waiting workers take no lock.
 
     Raises:
         NotFoundError: no such study.
@@ -263,7 +263,7 @@ def renew(engine: Engine, claim: Claim, lease_s: float) -> None:
 
 @retried
 def release(engine: Engine, claim: Claim, why: str = "handed it back") -> None:
-    """Hand the trial back to the queue: the next worker that asks goes on with it.
+    """Hand the trial back to the queue: the next worker that claims it continues.
 
     Raises:
         LeaseLostError: another worker owns the trial now.

@@ -21,7 +21,7 @@ def opened(
     """Yield the engine of the store at ``url``, its schema up to date; its connections are closed at the end.
 
     Args:
-        patience: how long its calls are repeated while the database is gone or locked.
+        patience: how long its calls are retried while the database is unreachable or locked.
         wait: repeat the first call too: for a worker that is started together with its server.
         must_exist: refuse an SQLite file that is not there, instead of making one. One that may only be read can be
             looked at, as long as its schema is this program's; whatever would write is refused by the database.

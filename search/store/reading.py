@@ -53,7 +53,7 @@ class Progress:
 
     @property
     def unfinished(self) -> int:
-        """Trials that somebody runs or that wait in the queue."""
+        """Trials that are running or waiting in the queue."""
         return sum(count for state, count in self.states.items() if not state.is_finished)
 
 
@@ -263,7 +263,7 @@ def kept_checkpoints(engine: Engine, name: str) -> tuple[tuple[int, str], ...]:
 
 @retried
 def best_rank_keys(engine: Engine, name: str, count: int) -> tuple[tuple[float, ...], ...]:
-    """Return where the ``count`` best complete trials stand (``search.records.study.rank_key``), the best first.
+    """Return the rank keys of the ``count`` best complete trials (``search.records.study.rank_key``), the best first.
 
     Only those that reach the value of the ``count``-th best are read.
     """
@@ -290,7 +290,7 @@ def _rank_key(wanted: Sequence[Objective], row: Any) -> tuple[float, ...]:
 
 @dataclass(frozen=True, slots=True)
 class BackboneScore:
-    """Where one trial stands."""
+    """The state of one trial."""
 
     number: int
     state: TrialState
@@ -301,7 +301,7 @@ class BackboneScore:
 
 @retried
 def trial_states(engine: Engine, name: str) -> tuple[BackboneScore, ...]:
-    """Return where every trial stands, in order of number, without curves and candidates."""
+    """Return the state of every trial, in order of number, without curves and candidates."""
     with reading(engine) as connection:
         study = study_row(connection, name)
         rows = connection.execute(
@@ -321,7 +321,7 @@ def artifacts_of(engine: Engine, name: str) -> tuple[str, str] | None:
 
 
 class Told(NamedTuple):
-    """What Optuna is to be told of a trial."""
+    """What Optuna has to know of a trial."""
 
     state: TrialState
     value: float | None
@@ -331,7 +331,7 @@ class Told(NamedTuple):
 
 @retried
 def told(engine: Engine, name: str) -> dict[int, Told]:
-    """Return how every trial that Optuna knows stands, by its number there."""
+    """Return the state of every trial that Optuna knows, by its number there."""
     columns = (TrialRow.optuna_number, TrialRow.state, TrialRow.value, TrialRow.objectives, TrialRow.constraints)
     with reading(engine) as connection:
         study = study_row(connection, name)

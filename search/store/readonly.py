@@ -65,7 +65,7 @@ def connect(url: str) -> Engine:
 def _sqlite(path: Path) -> sqlite3.Connection:
     mode = "mode=ro"
     if not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
-        # Where SQLite cannot make the files of its journal, it reads only what it is told that nobody changes.
+        # Where SQLite cannot make the files of its journal, it reads only databases declared immutable.
         mode += "&immutable=1"
     connection = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=_BUSY_S, check_same_thread=False)
     connection.execute("PRAGMA query_only=ON").close()

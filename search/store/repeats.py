@@ -1,7 +1,7 @@
 """Trainings outside of a search: confirmations, refits, final models. Their rows belong to a study of their own.
 
 Such a study hangs on the search whose candidates it trains (``parent``), so that leases, epochs and workers are the
-ones that trials have, while samplers, rankings and counts of the search never see them. What shall be trained is
+ones that trials have, while samplers, rankings and counts of the search never see them. What is to be trained is
 entered beforehand, each training once: asking again for what is there adds nothing.
 """
 
@@ -31,11 +31,11 @@ _OPEN = (TrialState.WAITING, TrialState.RUNNING)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One training that shall be there.
+    """One training that is wanted.
 
     Attributes:
         key: what it is, plain data; stored as the row's ``params``.
-        identified_by: the entries of ``key`` that tell it from others of its kind; all of them by default.
+        identified_by: the entries of ``key`` that distinguish it from others of its kind; all of them by default.
     """
 
     key: Mapping[str, Json]
@@ -158,7 +158,7 @@ def number_of(engine: Engine, name: str, key: Mapping[str, Json]) -> int:
 
 @retried
 def with_work(engine: Engine, study: str) -> tuple[tuple[str, str], ...]:
-    """Return kind and name of those of the study's trainings that somebody could take up now, or soon."""
+    """Return kind and name of the study's trainings that could be claimed now, or soon."""
     with reading(engine) as connection:
         rows = connection.execute(
             select(StudyRow.kind, StudyRow.name)
@@ -207,7 +207,7 @@ def finish_refit(
     seconds: float,
     extras: Mapping[str, Json],
 ) -> int | None:
-    """Store what came of a refit and give up the claim; return which look at the test images it was, None for none.
+    """Store the result of a refit and give up the claim; return which look at the test images it was, None for none.
 
     Looks are counted under the lock of the refits' study, so no two can be the first.
     """

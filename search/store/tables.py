@@ -101,7 +101,7 @@ class StudyRow(Base):
 
 
 class TrialRow(Base):
-    """One trial of a study: what was tried, what came out, and who works on it."""
+    """One trial of a study: its candidate, its result, and the worker that runs it."""
 
     __tablename__ = "ft_trial"
     __table_args__ = (
@@ -156,7 +156,7 @@ class TrialRow(Base):
     lost: Mapped[int] = mapped_column(Integer, default=0)
     # One line for every attempt that did not finish.
     story: Mapped[Any] = mapped_column(Plain, nullable=True)
-    # Names of the checkpoints from which the next attempt goes on, the newest first.
+    # Names of the checkpoints from which the next attempt resumes, the newest first.
     resume: Mapped[Any] = mapped_column(Plain, nullable=True)
 
 
@@ -188,7 +188,7 @@ class WorkerRow(Base):
     device: Mapped[str] = mapped_column(String(64))
     started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     seen: Mapped[float] = mapped_column(Float(53))
-    # Why it left; None while it is here or has gone without a word.
+    # Why it left; None while it is running or has disappeared.
     left: Mapped[str | None] = mapped_column(Text)
 
 

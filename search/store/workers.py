@@ -17,7 +17,7 @@ from search.store.tables import EpochRow, StudyRow, TrialRow, WorkerRow
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """One worker that is here, or has gone without a word.
+    """One worker that is running, or has disappeared.
 
     Attributes:
         silent_s: seconds since it last renewed its leases, by the database's clock.

@@ -21,7 +21,7 @@ from search.store.tables import EpochRow, FittedRow, StudyRow, TrialRow, WorkerR
 def create_study(engine: Engine, study: StudyRecord) -> bool:
     """Store a new study, or continue the one of the same name; return whether it is new.
 
-    Two processes may create the same study at once: one does, both go on. A larger target than the stored
+    Two processes may create the same study at once: one does, both continue. A larger target than the stored
     one replaces it, and a stop that was asked for is taken back.
 
     Raises:
@@ -30,7 +30,7 @@ def create_study(engine: Engine, study: StudyRecord) -> bool:
     try:
         return _create(engine, study)
     except IntegrityError:
-        return _create(engine, study)  # somebody was quicker: now it is there to be continued
+        return _create(engine, study)  # another process was quicker: now it can be continued
 
 
 @retried
@@ -183,7 +183,7 @@ def finish_trial(
     objectives: Mapping[str, float] | None = None,
     constraints: Mapping[str, float] | None = None,
 ) -> None:
-    """Store how the trial ended and give up the claim; ``seconds`` and ``extras`` are added to what is there.
+    """Store how the trial ended and give up the claim; ``seconds`` and ``extras`` are added to the stored ones.
 
     ``constraints`` are excesses: one above 0 takes the trial out of the ranking.
     """
@@ -238,7 +238,7 @@ def fail_trial(engine: Engine, claim: Claim, failure: Failure, seconds: float = 
 
 @retried
 def record_resume(engine: Engine, claim: Claim, names: Sequence[str]) -> None:
-    """Store the names of the checkpoints from which the next attempt goes on, the newest first."""
+    """Store the names of the checkpoints from which the next attempt resumes, the newest first."""
     with writing(engine) as connection:
         change(connection, claim, resume=list(names))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -48,7 +48,7 @@ class Evaluator(ABC):
 
     @property
     def samples(self) -> int:
-        """How many validation samples were taken, where ``resampled`` knows how to count them anew; 0 by default."""
+        """Number of validation samples, where ``resampled`` can draw them again; 0 by default."""
         return 0
 
     def resampled(self, metric: str, weights: Tensor) -> Tensor:
@@ -88,8 +88,8 @@ class Task(ABC):
         leaves_out: names of decisions that make no sense for it, with the reason in words for people.
         stacks: whether heads made of plain layers may be trained at once: ``loss`` runs under ``torch.func.vmap``.
         hub_task: what model hubs call it, ``image-classification``; empty where they have no word for it.
-        quantises: whether a study may ask what its networks lose in int8: they take images and give one tensor.
-        tells: what a finished model says of an input: ``answers`` (classes or numbers), ``boxes``, ``masks`` or
+        quantises: whether its networks can be converted to int8: they take images and give one tensor.
+        tells: kind of a finished model's predictions: ``answers`` (classes or numbers), ``boxes``, ``masks`` or
             ``tags``.
         means: what a network's outputs are, for its model card.
         output_names: of the tensors that a file with the network's graph gives; ``varying`` the axes of its input
@@ -180,6 +180,14 @@ class Task(ABC):
         ``choice`` is the decision ``head``; ``decided`` has the value of every decision of the candidate by name,
         those that only this task has among them.
         """
+
+    def head_for(self, classes: int) -> Callable[[Features, HeadChoice, Mapping[str, Any]], nn.Module]:
+        """Return ``head`` for so many classes (or numbers), as networks are built with it."""
+
+        def made(features: Features, choice: HeadChoice, decided: Mapping[str, Any]) -> nn.Module:
+            return self.head(features, classes, choice, decided)
+
+        return made
 
     @abstractmethod
     def loss(self, outputs: Any, targets: Any, label_smoothing: float = 0.0) -> Tensor:

@@ -1,7 +1,7 @@
 """Entities in tagged sentences, and how many of them are found: what CoNLL's shared tasks measure.
 
 The rules are those of ``conlleval`` (https://aclanthology.org/W03-0419), as seqeval applies them by default: a
-chunk begins and ends where tags say so or where the type changes, in IOB1, IOB2, IOE and IOBES alike.
+chunk begins and ends where tags say so or where the type changes, in IOB1, IOB2, IOE and IOBES.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ _USUAL = 1.0
 """Where there are too few samples to choose by."""
 _FOLDS = 5
 _FOLDED = 1000
-"""Samples up to which all folds are tried; of more, one part tells enough."""
+"""Samples up to which all folds are tried; with more, one part is enough."""
 _PATIENCE = 2
 _STEPS, _ROUGH, _FINE = 500, 1e-4, 1e-6
 _LEAST = 1e-12

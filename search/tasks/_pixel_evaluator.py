@@ -65,7 +65,7 @@ class PixelMeter(Evaluator):
         scores = scores.where(shown.any(dim=1), 2.0)
         places = torch.arange(self._seen, self._seen + len(true), device=true.device)
         self._seen += len(true)
-        # In 8 bits: pictures tell up to 255 classes apart, the others are shown as none.
+        # In 8 bits: pictures distinguish up to 255 classes, the others are shown as none.
         pair = torch.stack([_small(true.masked_fill(void, _NO_CLASS)), _small(predicted)], dim=1)
         scores, places = torch.cat([self._worst, scores]), torch.cat([self._places, places])
         pair = pair if self._masks is None else torch.cat([self._masks, pair])

@@ -1,4 +1,4 @@
-"""What a finished model says of an input, whatever its task: classes, numbers, boxes, a mask, tags of words."""
+"""Predictions of a finished model for any task: classes, numbers, boxes, a mask, tags of words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class ScoredLabel(NamedTuple):
-    """One thing that a model says of an input: a class's name and its probability, or a number and its name."""
+    """A class's name and its probability, or a predicted number and its name."""
 
     label: str
     score: float
@@ -38,7 +38,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What is said of one input.
+    """The prediction for one input.
 
     Attributes:
         answers: classes or numbers, the surest first; of a mask the share of the pixels of every class that is there.
@@ -90,7 +90,7 @@ class Difference(NamedTuple):
 
     Attributes:
         largest: difference of a number; ``scale`` is the largest number itself, against which it counts.
-        agreeing: of how many inputs the same is said.
+        agreeing: number of inputs with the same prediction.
     """
 
     largest: float

@@ -120,7 +120,7 @@ class Texts(Task):
 
     @property
     def segments(self) -> int:
-        """What is added to the numbers of a second text's tokens; 0 where the network does not tell texts apart."""
+        """Offset of a second text's token ids; 0 where the network does not distinguish the two texts."""
         return self._segments
 
     def input_size(self, chosen: Any, asked: tuple[int, int] | None, backbone: Backbone) -> tuple[int, int]:
@@ -207,7 +207,7 @@ class Texts(Task):
             logger.warning("%s; a backbone of their language learns more", what)
 
     def _unknown(self, rows: Sequence[Sequence[int]]) -> float:
-        """Return the share of tokens that stand for what the tokenizer has no token for."""
+        """Return the share of unknown tokens."""
         found = self._tokenizer
         if found.unk_token_id is None or found.unk_token_id in (found.eos_token_id, found.bos_token_id):
             return 0.0

@@ -42,13 +42,13 @@ rounding, of which either is left out for the other."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How images are fitted and boxes are told.
+    """How images are fitted and which boxes are returned.
 
     Attributes:
         resize: ``stretch`` the whole image to the input size, or ``letterbox`` it: sides in proportion, grey bars.
         samples: proposals of an image that Faster R-CNN's second stage is trained on.
-        least_score: boxes with a lower score are not told.
-        overlap: of two boxes of a class that overlap by more, the surer one is told.
+        least_score: boxes with a lower score are not returned.
+        overlap: of two boxes of a class that overlap by more, the more confident one is returned.
         shown_score: boxes of the report's pictures, and of predictions, have at least this score.
     """
 

@@ -25,10 +25,10 @@ _PICTURES = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How labels are learnt and told.
+    """How labels are learnt and predicted.
 
     Attributes:
-        threshold: probability from which on a label is said to be there; average precision does without.
+        threshold: probability from which a label is predicted; average precision does not use it.
         balance: weigh the presence of each label by how rare it is in training (at most 100 times); helps rare ones.
     """
 

@@ -190,7 +190,7 @@ class Regression(Task):
                 return F.huber_loss(far, torch.zeros_like(far), delta=self.chosen.huber_delta)
 
     def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
-        """Return ridge regression of the targets' standard deviations from their means, whatever the task's loss."""
+        """Return ridge regression of the standardised targets, whatever the task's loss."""
         return solve_numbers(features, (targets.cpu() - self.mean) / self.deviation)
 
     def evaluator(self, classes: tuple[str, ...], device: torch.device) -> RegressionMeter:

@@ -10,7 +10,7 @@ from search.tasks._texts import Texts, Truncation, check_length
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options(multilabel.Options):
-    """How texts are read, and how labels are learnt and told (as of the task ``multilabel``).
+    """How texts are read, and how labels are learnt and predicted (as in the task ``multilabel``).
 
     Attributes:
         max_length: most tokens of a text, or of both together; what is longer is cut.

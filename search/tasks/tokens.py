@@ -165,7 +165,7 @@ class Tokens(Texts):
         return bound
 
     def encode(self, samples: Sequence[Sample], most: int, request: Request) -> Encoded:
-        """Return sentences as tokens; a word's tag stands at its first token."""
+        """Return sentences as tokens; a word's tag is at its first token."""
         rows, places, cut = self.numbered([sample.input for sample in samples], most)
         self._tell(rows, cut, most, request.split)
         classes = [_first_tokens(words, sample.target) for words, sample in zip(places, samples, strict=True)]

@@ -25,7 +25,7 @@ from spaces.candidate import Candidate
 def cut(dataset: Dataset, repeat: Repeat, *, study_seed: int, seed: int) -> Resampled:
     """Return the data that ``repeat`` is trained on.
 
-    Folds are the same for all seeds and candidates of a study; a share of the labels is drawn for every seed anew.
+    Folds are the same for all seeds and candidates of a study; a share of the labels is drawn anew for every seed.
 
     Raises:
         UserError: a class is too small for so many folds.

@@ -27,7 +27,7 @@ def keep(context: TrialContext, stem: str, checkpoint: Checkpoint) -> str:
     alone.
 
     Raises:
-        TrialError: the place has not come back, or the worker was told to leave meanwhile.
+        TrialError: the place has not come back, or the worker was asked to stop meanwhile.
     """
     begin, pause = time.monotonic(), 0.1
     while True:

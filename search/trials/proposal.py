@@ -5,9 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-
-import torch
+from dataclasses import asdict, dataclass, field
 
 from search.data.sample import Split
 from search.errors import ConstraintError
@@ -22,7 +20,6 @@ from search.store.history import History
 from spaces.candidate import Candidate
 from spaces.chains import probe
 from spaces.chains.chain import Trainable
-from spaces.decisions.head import attachment
 from spaces.errors import CandidateError
 from spaces.networks.build import head_macs
 from spaces.networks.several_backbones import decision_of, opening
@@ -78,7 +75,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Proposer:
-    """Proposes the candidates of one study; ``history`` is what it has behind it."""
+    """Proposes the candidates of one study; ``history`` holds its trials so far."""
 
     runtime: StudyRuntime
     sampling: Sampling
@@ -304,11 +301,7 @@ def cost_of(runtime: StudyRuntime, candidate: Candidate) -> CostFeatures:
     """Return what training ``candidate`` costs, counted on fake tensors; nothing is built."""
     runtime = runtime.of(candidate)
     chain = runtime.space.apply(candidate)
-    values = runtime.space.values(candidate)
-    choice = replace(values["head"], dropout=values["dropout"].head)
-    with torch.device("meta"):
-        head = runtime.task.head(attachment(chain), len(runtime.dataset.classes), choice, values)
-    head = head.to("meta")  # what a task knows of its data, such as the mean of its targets, lies on the CPU
+    head = runtime.head_of(candidate, chain, on="meta")
     facts = probe.describe(chain)
     frozen = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
     prefix = 2 * sum(unit.macs for unit in facts[:frozen])

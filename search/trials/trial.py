@@ -119,7 +119,7 @@ def proposer(context: TrialContext) -> Proposer:
 
 
 def finish(context: TrialContext, prepared: Prepared, outcome: Outcome, seconds: float) -> TrialState:
-    """Store what came of a trial and return the state it is left in; ``WAITING`` when it has to be handed back."""
+    """Store the result of a trial and return the state it is left in; ``WAITING`` when it has to be handed back."""
     runtime, claim = context.runtime, prepared.claim
     number, spec = claim.number, runtime.spec
     if outcome.micro_batch is not None and outcome.micro_batch != prepared.plan.micro_batch:

@@ -1,4 +1,4 @@
-"""Keeps a worker's leases: one thread renews them all, and hears what is lost and when the study stops."""
+"""Keeps a worker's leases: one thread renews them all, and notices lost leases and a stopped study."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Heartbeat:
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
-        """Renew the leases from a thread of its own for as long as the context lasts."""
+        """Renew the leases in a background thread for as long as the context lasts."""
         done = threading.Event()
         thread = threading.Thread(target=self._go_on, args=(done,), name=f"leases-{self.worker}", daemon=True)
         thread.start()

@@ -21,7 +21,8 @@ from spaces.errors import SurgeryError
 from spaces.heads import Features, HeadChoice, Maps
 from spaces.surgery import adapters
 
-Head = Callable[[Features, HeadChoice], nn.Module]
+Head = Callable[[Features, HeadChoice, Mapping[str, Any]], nn.Module]
+"""Makes a task's head behind these features, as the decision ``head`` says; given every decision's value too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,15 +240,19 @@ def build(chain: Chain, values: Mapping[str, Any], head: Head, seed: int) -> Net
         ProbeError: the chain does not run at its input size.
     """
     shares: Shares = values["dropout"]
-    choice: HeadChoice = replace(values["head"], dropout=shares.head)
-    features = attachment(chain)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        top = head(features, choice)
+        top = head_of(chain, values, head)
     chain = _reached(chain, top)
     copied: dict[Trainable, dict[int, Any]] = {kind: {} for kind in Trainable}
     chain = replace(chain, units=tuple(_own(unit, copied[unit.trainable]) for unit in chain))
     return Network(chain, top, shares.depth, keeps_statistics=values.get("batch_norm") == FROZEN)
+
+
+def head_of(chain: Chain, values: Mapping[str, Any], head: Head) -> nn.Module:
+    """Return the head of a candidate alone, for what comes out of its ``chain``; ``values`` are of every decision."""
+    choice: HeadChoice = replace(values["head"], dropout=values["dropout"].head)
+    return head(attachment(chain), choice, values)
 
 
 def _reached(chain: Chain, head: nn.Module) -> Chain:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,13 +13,10 @@ from spaces import backbones
 from spaces.backbones._base import NO_WEIGHTS, Pretrained
 from spaces.candidate import Candidate
 from spaces.errors import WeightsError
-from spaces.heads import Features, HeadChoice
 from spaces.networks import build as building
 from spaces.networks.space import Space
 from spaces.surgery.folding import fold_batch_norms
 
-Head = Callable[[Features, HeadChoice, Mapping[str, Any]], nn.Module]
-"""Makes a head from features, the decision ``head``, and the value of every decision."""
 _HEAD = "head."
 _ADDED = ("lora",)
 """Decisions whose weights a checkpoint stores merged into the layers they belong to."""
@@ -99,7 +95,7 @@ def blank(candidate: Candidate, base_size: tuple[int, int]) -> Pretrained:
 def rebuild(
     candidate: Candidate,
     pretrained: Pretrained,
-    head: Head,
+    head: building.Head,
     state: Mapping[str, Tensor] | None = None,
     task: str | None = None,
 ) -> Plain:
@@ -121,10 +117,6 @@ def rebuild(
     candidate = replace(candidate, structure=replace(structure, choices=choices))
     space = Space(pretrained, {}, task)
     values = space.values(candidate)
-    network = building.build(space.apply(candidate), values, partial(_called, head, values), 0)
+    network = building.build(space.apply(candidate), values, head, 0)
     plain = Plain(network)
     return plain if state is None else plain.load_named(state)
-
-
-def _called(head: Head, values: Mapping[str, Any], features: Features, choice: HeadChoice) -> nn.Module:
-    return head(features, choice, values)

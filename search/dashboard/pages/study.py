@@ -1,4 +1,4 @@
-"""One study: what was found, figures by section, the ranking."""
+"""One study: its result, figures by section, the ranking."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def page(study: StudyRecord, query: str, first: parts.Shown | None, picked: Coll
 
 
 def facts(study: StudyRecord) -> list[Any]:
-    """Return what changes while trials run: what was found, and numbers."""
+    """Return the parts that change while trials run: the result and the numbers."""
     return [html.Section(_headline(study), className="headline", **parts.aria(label="Result")), parts.tiles(study)]
 
 

@@ -1,4 +1,4 @@
-"""One trial: its candidate, how it learnt, what came out."""
+"""One trial: its candidate, its learning curve, its result."""
 
 from __future__ import annotations
 

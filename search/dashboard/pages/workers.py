@@ -1,4 +1,4 @@
-"""Workers of the store: who runs what, and what they have done."""
+"""Workers of the store: what each runs, and what it has done."""
 
 from __future__ import annotations
 

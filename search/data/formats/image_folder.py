@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from search.data.assembly import Cut, Listed, OnError, assemble
-from search.data.files import Walk, printable
+from search.data.files import Walk
 from search.data.formats._base import Format
 from search.data.images import EXTENSIONS, FileImage
 from search.data.sample import Dataset, Split
@@ -75,7 +75,7 @@ def _classes(root: Path, split: Split | None, walk: Walk) -> list[Listed]:
             raise DataError(
                 f"class folder {folder} has no image; expected files such as .jpg or .png in it, or remove it{instead}"
             )
-        listed += [Listed(FileImage(path), printable(folder.name), split) for path in files]
+        listed += [Listed(FileImage(path), folder.name, split) for path in files]
     return listed
 
 

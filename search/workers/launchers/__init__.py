@@ -35,7 +35,7 @@ def launcher_of(name: str) -> type[Launcher]:
 
 
 def default_count(placement: Placement, device: str) -> int:
-    """Return how many workers run when nobody says: ``per_gpu`` for every GPU of this machine, at least one."""
+    """Return the default number of workers: ``per_gpu`` for every GPU of this machine, at least one."""
     if device in ("auto", "cuda"):
         import torch  # noqa: PLC0415  # only here: listing the engines needs none
 
@@ -48,7 +48,7 @@ def run_workers(
 ) -> None:
     """Run ``count`` workers until the study has all its trials, or until ``stop_signal``.
 
-    ``observer`` is told what the store says. A launcher that is detached is only started.
+    ``observer`` is notified of changes in the store. A launcher that is detached is only started.
 
     Raises:
         UserError: no such launcher, or it is not installed; or every worker refused its input, in the words of one.

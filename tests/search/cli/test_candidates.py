@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from search.cli._candidates import is_file, read_file, read_trial, study_of
+from search.cli._candidates import read_file, read_trial, study_of
 from search.errors import UserError
 from search.store import connection
 from spaces.candidate import Candidate, Recipe, Structure
@@ -13,17 +13,9 @@ from spaces.candidate import Candidate, Recipe, Structure
 CANDIDATE = Candidate(Structure("torchvision:resnet18", "none", (64, 64), {}), Recipe({}))
 
 
-def test_files_trials_and_model_folders_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "candidate.json").write_text(json.dumps(CANDIDATE.to_json()))
-    assert [is_file(text) for text in ("a.json", "./model", "model", "3", "best", "flowers:3")] == [
-        *(True, True, True),
-        *(False, False, False),
-    ]
+def test_a_study_is_told_from_its_trial() -> None:
     assert study_of("flowers:3") == "flowers"
     assert study_of("3") == ""
-    assert read_file("model").candidate == CANDIDATE
 
 
 def test_a_candidate_is_read_from_what_best_prints(tmp_path: Path) -> None:
@@ -46,6 +38,6 @@ def test_a_file_without_a_candidate_is_refused_in_one_line(tmp_path: Path, text:
 @pytest.mark.parametrize("text", ["", ":", "colours:"])
 def test_a_trial_without_a_number_is_refused_with_what_was_expected(text: str, tmp_path: Path) -> None:
     engine = connection.connect(f"sqlite:///{tmp_path}/store.db")
-    with pytest.raises(UserError, match=r"expected STUDY:TRIAL, TRIAL \(a number, best or baseline\) or a file, got '"):
+    with pytest.raises(UserError, match=r"expected STUDY:TRIAL, TRIAL \(a number, best, baseline, refit\) or a file"):
         read_trial(engine, text, "colours")
     engine.dispose()

@@ -35,7 +35,10 @@ def test_wrong_input_is_one_line_and_exit_2(here: Path, ftsearch: Callable[..., 
     Path("c.json").write_text("{}")
     wrong = (
         (("diff", "colours:99", "1"), "has no trial 99; it has 6, numbered from 0"),
-        (("diff", "colours:first", "1"), "expected the number of a trial, best or baseline, got 'first'"),
+        (
+            ("diff", "colours:first", "1"),
+            "refit or the number of a trial of 'colours', got 'first'",
+        ),
         (("diff", "colour:1", "2"), "did you mean 'colours'?"),
         (("diff", "c.json", "0"), "c.json is no candidate"),
         (("diff", "nowhere.json", "0"), "cannot read the candidate nowhere.json"),

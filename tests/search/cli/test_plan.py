@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,3 +47,14 @@ def test_images_that_are_in_training_and_validation_are_told(here: Path, ftsearc
         for other in others:
             other.write_bytes(first.read_bytes())
     assert "images are in training too, so results on them are too optimistic" in ftsearch("plan", "study.yaml").out
+
+
+def test_names_in_brackets_and_names_that_are_no_utf_8_are_shown_as_they_are(
+    here: Path, ftsearch: Callable[..., Any]
+) -> None:
+    (here / "data" / "red").rename(here / "data" / "[bold]red")
+    (here / "data" / "blue").rename(here / "data" / os.fsdecode(b"bl\xe9u[]"))
+    done = ftsearch("plan", "study.yaml")
+    assert done.code == 0, done.err
+    assert "[bold]red" in done.out
+    assert "bl\\udce9u[]" in done.out

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -215,3 +216,16 @@ def test_tags_are_printed_as_entities_and_word_by_word(stated: Any, ftsearch: Ca
         done = ftsearch("predict", "m", wrong)
         assert (done.code, done.err.count("\n")) == (2, 1)
         assert message in done.err
+
+
+def test_names_in_brackets_and_formulas_do_no_harm(model: Path, ftsearch: Callable[..., Any]) -> None:
+    image = Path("data/red/0.png").read_bytes()
+    Path("odd").mkdir()
+    for name in ("[bold]a.png", "=1+1.png", "[/].png", os.fsdecode(b"caf\xe9.png")):
+        Path("odd", name.replace("/", "")).write_bytes(image)
+    shown = ftsearch("predict", model, "odd").out
+    assert all(name in shown for name in ("odd/[bold]a.png: ", "odd/=1+1.png: ", "odd/[].png: "))
+    Path("odd", "=1+1.png").rename("=1+1.png")
+    rows = list(csv.reader(io.StringIO(ftsearch("predict", model, "=1+1.png", "--csv").out)))
+    assert {row[0] for row in rows[1:]} == {"'=1+1.png"}
+    assert ftsearch("predict", model, "=1+1.png", "--json").data[0]["file"] == "=1+1.png"

@@ -17,10 +17,13 @@ def test_it_says_that_there_are_no_test_images(here: Path, ftsearch: Callable[..
 def test_wrong_candidates_are_one_line(here: Path, ftsearch: Callable[..., Any]) -> None:
     (here / "no.json").write_text('{"candidate": 3}')
     for arguments, message in (
-        (("--candidate", "77"), "no trial 77 in the study 'colours'; it has 6, from 0 on"),
+        (("--candidate", "77"), "the study 'colours' has no trial 77; it has 6, numbered from 0"),
         (("--candidate", "missing.json"), "cannot read the candidate missing.json"),
         (("--candidate", "no.json"), "no.json is no candidate: candidate must be a mapping"),
-        (("--candidate", "worst"), "expected best, the number of a trial or a candidate's file, got 'worst'"),
+        (
+            ("--candidate", "worst"),
+            "refit, a candidate's file or the number of a trial of 'colours', got 'worst'",
+        ),
         (("--on", "test"), "--on: expected train+val or train, got 'test'"),
         (("--epochs", 0), "--epochs must be at least 1, got 0"),
     ):

@@ -114,5 +114,5 @@ def test_a_study_without_a_complete_trial_has_nothing_to_confirm(url: str) -> No
     engine.dispose()
     with pytest.raises(UserError, match="no complete trial yet, so there is nothing to confirm"):
         confirm_study("empty", storage=url)
-    with pytest.raises(UserError, match="no complete trial yet; name a trial or a candidate's file"):
+    with pytest.raises(UserError, match="no complete trial yet; `ftsearch status empty`"):
         refit_study("empty", storage=url)

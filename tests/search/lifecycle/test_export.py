@@ -118,7 +118,7 @@ def test_a_trial_without_weights_is_refused_with_those_that_have_some(here: Path
         export_study("colours", candidate=str(other))
     with pytest.raises(NotFoundError, match="has no trial 99"):
         export_study("colours", candidate="99")
-    with pytest.raises(UserError, match="expected best, refit or the number of a trial, got 'worst'"):
+    with pytest.raises(UserError, match="baseline, refit or the number of a trial of 'colours', got 'worst'"):
         export_study("colours", candidate="worst")
 
 

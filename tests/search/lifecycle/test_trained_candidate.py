@@ -11,8 +11,9 @@ from search import api
 from search.api import load_model, load_study, open_artifacts, refit_study, run_study
 from search.errors import NotFoundError, UserError
 from search.lifecycle.export import export_study
-from search.lifecycle.trained_candidate import chosen_trial, labels_of, load_trained, look
+from search.lifecycle.trained_candidate import labels_of, load_trained, look
 from search.model.predict import predict
+from search.records.named_trial import named_trial
 from search.records.study import DatasetRecord, StudyRecord
 from search.spec import load as specs
 from search.tasks._base import Task
@@ -79,7 +80,7 @@ def test_the_winner_gives_what_validation_measured(here: Path) -> None:
     table = "path,label\n" + "".join(f"{place}.png,{'rgb'[place % 3]}\n" for place in range(24))
     record = load_study(ended("classification", table))
     trained = load_trained(
-        record, chosen_trial(record, "best"), open_artifacts("classification"), None, lambda *_: None
+        record, named_trial(record, "best")[0], open_artifacts("classification"), None, lambda *_: None
     )
     told: list[tuple[int, int]] = []
     seen = look(trained, 3, lambda _, done, total: told.append((done, total)))
@@ -103,7 +104,7 @@ def test_a_refit_is_exported_with_what_the_test_images_said(here: Path) -> None:
         STUDY.format(name="refitted", task="classification", data="table.csv").replace(", val_share: 0.25", "")
     )
     run_study("study.yaml", report=False)
-    with pytest.raises(NotFoundError, match="no finished refit; make one with `ftsearch refit`"):
+    with pytest.raises(NotFoundError, match="no finished refit; make one with `ftsearch refit refitted`"):
         export_study("refitted", candidate="refit")
     _, refit = refit_study("refitted", epochs=1)
     done = export_study("refitted", candidate="refit", output="model")

@@ -166,3 +166,14 @@ def test_errors_are_known_behind_those_of_other_libraries() -> None:
     assert connection.insist(call, "call", connection.Patience(10.0)) == "done"
     with pytest.raises(ZeroDivisionError):
         connection.insist(lambda: 1 / 0, "call", connection.Patience(10.0))
+
+
+@pytest.mark.parametrize("url", ["sqlite:////tmp/a?b/x.db", "runs/what?.db", "sqlite:///a?b=c/x.db", "sqlite:///x.db?"])
+def test_a_question_mark_leads_to_no_other_file(url: str) -> None:
+    with pytest.raises(StoreUrlError, match=r"so no path of a store can hold one"):
+        connection.parse_url(url)
+
+
+def test_options_of_sqlite_go_through(tmp_path: Path) -> None:
+    assert connection.parse_url(f"sqlite:///{tmp_path}/x.db?timeout=3").query == {"timeout": "3"}
+    assert connection.parse_url("sqlite:///file:x.db?mode=ro&uri=true").database == "file:x.db"

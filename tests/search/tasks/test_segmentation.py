@@ -56,7 +56,7 @@ def trained(tiny: Pretrained, steps: int = 120, **decided: Any) -> float:
     candidate = space.baseline()
     values = {**space.values(candidate), **decided}
     network = build.build(
-        space.apply(candidate), values, lambda features, choice: task.head(features, 3, choice, values), 0
+        space.apply(candidate), values, lambda features, choice, decided: task.head(features, 3, choice, decided), 0
     )
     images, masks = drawn()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)

@@ -95,7 +95,7 @@ def test_dropout_inside_the_prefix_stays_switched_off(tiny: Pretrained) -> None:
     plain = space.baseline()
     candidate = Candidate(replace(plain.structure, choices={**plain.structure.choices, "freeze": 3}), plain.recipe)
     network = build.build(
-        space.apply(candidate), space.values(candidate), lambda found, choice: heads.vector_head(found, 3, choice), 0
+        space.apply(candidate), space.values(candidate), lambda found, choice, _: heads.vector_head(found, 3, choice), 0
     ).train()
     images = torch.randn(6, 3, 16, 16)
     prefix = Prefix(network, choose(CPU, "float32"))

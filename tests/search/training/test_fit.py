@@ -49,7 +49,7 @@ def network_of(pretrained: Pretrained, **choices: object) -> build.Network:
     return build.build(
         space.apply(candidate),
         space.values(candidate),
-        lambda features, choice: heads.vector_head(features, 3, choice),
+        lambda features, choice, _: heads.vector_head(features, 3, choice),
         0,
     )
 

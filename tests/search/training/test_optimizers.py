@@ -18,7 +18,7 @@ def network(tiny: Pretrained) -> build.Network:
     return build.build(
         space.apply(space.baseline()),
         space.values(space.baseline()),
-        lambda features, choice: heads.vector_head(features, 5, choice),
+        lambda features, choice, _: heads.vector_head(features, 5, choice),
         0,
     )
 

@@ -39,7 +39,7 @@ def test_blocks_in_frozen_units_learn_and_nothing_else_does(tiny: Pretrained) ->
     plain = space.baseline()
     values = {**space.values(plain), "freeze": 4, "insert": Inserted("0", "adapter", 4)}
     chain = space._apply(values)
-    network = build.build(chain, values, lambda features, choice: heads.vector_head(features, 3, choice), 0).train()
+    network = build.build(chain, values, lambda features, choice, _: heads.vector_head(features, 3, choice), 0).train()
     assert network.prefix_units == 0
     learning = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     assert learning == {

@@ -24,7 +24,7 @@ def pretrained(name: str, side: int) -> Pretrained:
 def network_of(space: Space, **chosen: object) -> build.Network:
     values = {**space.values(space.baseline()), **chosen}
     return build.build(
-        space._apply(values), values, lambda features, choice: heads.vector_head(features, 3, choice), 0
+        space._apply(values), values, lambda features, choice, _: heads.vector_head(features, 3, choice), 0
     ).train()
 
 

@@ -119,7 +119,7 @@ def test_units_behind_the_maps_are_left_out_of_the_network() -> None:
     network = build.build(
         space.apply(candidate),
         space.values(candidate),
-        lambda features, choice: DenseHead(features, 3, decoders()["fcn"], DecoderChoice()),
+        lambda features, choice, _: DenseHead(features, 3, decoders()["fcn"], DecoderChoice()),
         0,
     )
     assert network.taps == (len(network.units) - 1,)

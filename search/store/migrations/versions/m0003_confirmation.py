@@ -1,4 +1,4 @@
-"""Trainings outside of a search: a study may belong to another one, whose candidates it trains again."""
+"""Trainings outside a search: a study may belong to another one, whose candidates it trains again."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,0 +1,103 @@
+"""The trial that somebody names: ``best``, ``baseline``, ``refit`` or a number; every refusal is worded here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from search.errors import NotFoundError, UserError
+from search.records.choice import final_model
+from search.records.study import Refit, StudyRecord, TrialRecord
+
+BEST, BASELINE, REFIT = "best", "baseline", "refit"
+NAMES = (BEST, BASELINE, REFIT)
+
+
+def is_name(text: str) -> bool:
+    """Return whether ``text`` names a trial in any study, so that it is no file."""
+    return text in NAMES or text.isdecimal()
+
+
+def named_trial(study: StudyRecord, text: str, *, expected: Sequence[str] = ()) -> tuple[TrialRecord, Refit | None]:
+    """Return the trial meant by ``text``; for ``refit`` the newest finished one and the trial it trained again.
+
+    That trial then has the candidate, words and weights of the refit.
+
+    Args:
+        expected: what else a caller takes, for the error.
+
+    Raises:
+        NotFoundError: the study has no such trial.
+        UserError: the text is no name of a trial.
+    """
+    if text == REFIT:
+        return _refitted(study)
+    if not is_name(text):
+        choices = ", ".join((*NAMES, *expected))
+        raise UserError(f"expected {choices} or the number of a trial of {study.name!r}, got {text!r}")
+    return _found(study, text), None
+
+
+def _found(study: StudyRecord, text: str) -> TrialRecord:
+    there = f"it has {len(study.trials)}, numbered from 0" if study.trials else "it has none yet"
+    if text == BEST:
+        trial, lacks = study.best, f"complete trial yet; `ftsearch status {study.name}` says how far it is"
+    elif text == BASELINE:
+        trial, lacks = study.baseline, f"trial of the plain recipe; {there}"
+    else:
+        numbered = (one for one in study.trials if one.number == int(text))
+        trial, lacks = next(numbered, None), f"trial {text}; {there}"
+    if trial is None:
+        raise NotFoundError(f"the study {study.name!r} has no {lacks}")
+    return trial
+
+
+def chosen_model(study: StudyRecord, text: str) -> tuple[TrialRecord, Refit | None]:
+    """Return as ``named_trial`` whose weights are meant; ``best`` is the final model of the winner, where it has one.
+
+    Raises:
+        NotFoundError, UserError: as ``named_trial``.
+    """
+    final = final_model(study) if text == BEST else None
+    return named_trial(study, text) if final is None else _trained_again(study, final)
+
+
+def _refitted(study: StudyRecord) -> tuple[TrialRecord, Refit]:
+    refit = next((one for one in reversed(study.refits) if one.checkpoint), None)
+    if refit is None:
+        raise NotFoundError(
+            f"the study {study.name!r} has no finished refit; make one with `ftsearch refit {study.name}`"
+        )
+    return _trained_again(study, refit)
+
+
+def _trained_again(study: StudyRecord, refit: Refit) -> tuple[TrialRecord, Refit]:
+    trial = next((one for one in study.trials if one.number == refit.trial), TrialRecord(-1, refit.state))
+    return replace(trial, candidate=refit.candidate, words=refit.words, checkpoint=refit.checkpoint), refit
+
+
+def with_weights(study: StudyRecord, trial: TrialRecord) -> TrialRecord:
+    """Return ``trial``, whose weights were kept.
+
+    Raises:
+        UserError: they were not.
+    """
+    if not trial.checkpoint:
+        kept = [one.number for one in study.ranking if one.checkpoint]
+        there = f"trials with weights: {', '.join(map(str, kept))}" if kept else "no trial has any"
+        raise UserError(
+            f"trial {trial.number} of {study.name!r} ({trial.state}) has no weights: only the best complete trials "
+            f"keep theirs (`keep_checkpoints`); {there}"
+        )
+    return trial
+
+
+def with_candidate(study: StudyRecord, trial: TrialRecord) -> TrialRecord:
+    """Return ``trial``, which has a candidate.
+
+    Raises:
+        UserError: it has none yet, or ended before it was given one.
+    """
+    if trial.candidate is None:
+        raise UserError(f"trial {trial.number} of {study.name!r} ({trial.state}) has no candidate")
+    return trial
