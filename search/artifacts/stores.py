@@ -63,12 +63,22 @@ class ArtifactStore(ABC):
     def sweep_partial(self) -> None:
         """Remove what processes left that died while they wrote."""
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the place still is the study's: a folder may be removed, or its share be gone."""
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class Folder(ArtifactStore):
-    """A folder, of this machine or shared by all of them."""
+    """A folder, of this machine or shared by all of them.
+
+    Attributes:
+        key: of the study whose place it is: nothing is written where its mark is gone; empty: that is not looked at.
+    """
 
     root: Path
+    key: str = ""
 
     @property
     def address(self) -> str:
@@ -76,6 +86,8 @@ class Folder(ArtifactStore):
 
     def put(self, name: str, content: bytes) -> None:
         path = self.path(name)
+        if not self.is_there:
+            raise TrialError(gone(self), "disk")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial_files.write(path, content)
@@ -128,6 +140,10 @@ class Folder(ArtifactStore):
         for place in (self.root, *self.root.glob(f"{_RESUME}*")):
             partial_files.sweep(place)
             self._remove_empty(place)
+
+    @property
+    def is_there(self) -> bool:
+        return not self.key or (self.root / _mark(self.key)).is_file()
 
     def _remove_empty(self, place: Path) -> None:
         """Remove the folder ``place`` if nothing is in it; another process may be quicker, or put something in."""
@@ -260,6 +276,14 @@ def claim_place(artifact_store: ArtifactStore, key: str) -> None:
         raise UserError(f"cannot keep checkpoints in {artifact_store.address}: {error}") from error
 
 
+def gone(artifact_store: ArtifactStore) -> str:
+    """Return what is to be done when the place of a study's checkpoints has vanished, in a line."""
+    return (
+        f"the folder of the study's checkpoints is gone: {artifact_store.address}; put it back or mount it again, or "
+        "make it anew with `ftsearch artifacts STUDY --repair`"
+    )
+
+
 def find_place(artifact_store: ArtifactStore, key: str) -> None:
     """Check that ``artifact_store`` is the place of the study with this ``key``.
 
@@ -269,7 +293,8 @@ def find_place(artifact_store: ArtifactStore, key: str) -> None:
     if not is_place(artifact_store, key):
         raise UserError(
             f"the study's checkpoints are not in {artifact_store.address} of this machine; share that folder, say "
-            "where it is mounted here with --artifacts, or start studies with --artifacts s3://BUCKET/PREFIX"
+            "where it is mounted here with --artifacts, or start studies with --artifacts s3://BUCKET/PREFIX; if it "
+            "was removed, `ftsearch artifacts STUDY --repair` makes it anew"
         )
 
 

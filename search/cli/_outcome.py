@@ -39,7 +39,7 @@ def show(screen: Console, result: StudyResult, file: Path, storage: str | None) 
     if result.report is not None:
         screen.print(styled(("Report:", "bold"), f" {result.report}"), soft_wrap=True)
     if result.stopped:
-        screen.print(f"Stopped early: {result.stopped}. Finished trials are kept; go on with:", soft_wrap=True)
+        screen.print(f"Stopped early: {result.stopped}. Finished trials are kept; continue with:", soft_wrap=True)
         screen.print(f"  ftsearch run {file}{where}", style="bold", soft_wrap=True)
     else:
         use = f"predict {result.model} IMAGE_OR_FOLDER" if result.model else f"best {study.name}{where}"

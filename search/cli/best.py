@@ -14,6 +14,7 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
 
     from search.cli import _outcome
     from search.cli._console import console, open_store, print_json, study_name
+    from search.lifecycle.repair import weights_words
     from search.records.choice import final_model
     from search.report import tables, theme
     from search.report.plain import plain
@@ -21,7 +22,9 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
 
     with open_store(storage) as engine:
         record = reading.load_study(engine, study_name(study), epochs=False)
-    best = record.best
+        best = record.best
+        name = best.checkpoint if best is not None else None
+        weights, is_there = weights_words(engine, record.name, name) if name else ("", False)
     if best is None:
         broken = any(trial.broken for trial in record.trials)
         kind = "no complete trial that keeps the constraints" if broken else "no complete trial"
@@ -33,8 +36,13 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
         chosen = [
             {"trial": one.trial.number, "trainings": one.trainings, "mean": one.mean} for one in record.contenders
         ]
-        found = {"final": asdict(model) if model else None, "contenders": chosen}
-        print_json(plain(best) | {"tied": [trial.number for trial in record.tied]} | found | front)
+        print_json(
+            plain(best)
+            | {"checkpoint": name if is_there else None}
+            | {"tied": [trial.number for trial in record.tied]}
+            | {"final": asdict(model) if model else None, "contenders": chosen}
+            | front
+        )
         return
     screen = console()
     _outcome.show_headline(screen, record)
@@ -46,9 +54,7 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
             f"{theme.count(best.size.flops)} FLOPs an image, best epoch {best.best_epoch}"
         )
     _outcome.show_model(screen, record)
-    if best.checkpoint:
-        screen.print(
-            f"Weights of the search: {best.checkpoint} in the study's folder (runs/{record.name} unless it was set)",
-            soft_wrap=True,
-        )
+    if weights:
+        repair = "" if is_there else f"; see `ftsearch artifacts {record.name}`"
+        screen.print(f"Weights: {weights}{repair}", markup=False, soft_wrap=True)
     _outcome.show_front(screen, record)

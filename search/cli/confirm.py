@@ -37,7 +37,7 @@ def command(
     per_gpu: Annotated[int, typer.Option(min=1, help="Workers that share a GPU.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     data: Annotated[
-        Path | None, typer.Option(help="Where the data set lies on this machine; the study's own path by default.")
+        Path | None, typer.Option(help="Where the data set is on this machine; the study's own path by default.")
     ] = None,
     artifacts: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Where the folder of the study's checkpoints is mounted here.")
@@ -82,7 +82,7 @@ def command(
     if left and enqueue:
         screen.print(f"{left} trainings wait. Workers that are there take them; else: ftsearch worker {record.name}")
     elif left:
-        screen.print(f"Stopped early; go on with: ftsearch confirm {record.name}", soft_wrap=True)
+        screen.print(f"Stopped early; continue with: ftsearch confirm {record.name}", soft_wrap=True)
     if not any(run.value is not None for run in record.repeats) and not left:
         raise typer.Exit(1)
 

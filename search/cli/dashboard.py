@@ -24,7 +24,7 @@ def command(
             metavar="TEXT",
             envvar="FTSEARCH_TOKEN",
             show_envvar=True,
-            help="What visitors have to know; others on this machine can read a command line.",
+            help="The token that visitors must enter; others on this machine can read a command line.",
         ),
     ] = None,
 ) -> None:

@@ -29,7 +29,7 @@ def command(
     ],
     second: Annotated[str, typer.Argument(metavar="B", help="Likewise; a bare TRIAL is of A's study.")],
     study: Annotated[str, typer.Option(help="The study of bare TRIALs; the only one of the store by default.")] = "",
-    everything: Annotated[bool, typer.Option("--all", help="Show the units that are treated alike, too.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show identical units, too.")] = False,
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:

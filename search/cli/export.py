@@ -56,7 +56,7 @@ def command(
     ] = 64,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where the study's data lies, when not where the study file says."),
+        typer.Option(metavar="DIR", help="Where the study's data is, if not where the study file says."),
     ] = None,
     artifacts: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where the study's checkpoints are mounted on this machine.")

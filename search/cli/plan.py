@@ -174,9 +174,10 @@ def _costs(screen: Console, runtime: StudyRuntime) -> None:
         )
     screen.print(table)
     spec = runtime.spec
-    plain = runtime.measure(runtime.space.baseline()) * spec.training.epochs * spec.search.trials
+    baseline = runtime.space.baseline()
+    plain = runtime.measure(baseline) * runtime.epochs(baseline) * spec.search.trials
     screen.print(
-        f"{spec.search.trials} trials of up to {spec.training.epochs} epochs on {runtime.precision.device}: "
+        f"{spec.search.trials} trials of up to {runtime.most_epochs()} epochs on {runtime.precision.device}: "
         f"at most about {theme.duration(plain)} if every trial cost what the plain recipe does"
     )
 

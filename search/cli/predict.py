@@ -31,9 +31,7 @@ def command(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(
-            min=0.0, max=1.0, help="Least score of what is told.", show_default="0.5 for boxes, else everything"
-        ),
+        typer.Option(min=0.0, max=1.0, help="Lowest score to return.", show_default="0.5 for boxes, else everything"),
     ] = None,
     pictures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the images with their boxes or masks drawn over them.")
@@ -107,7 +105,7 @@ def _check(model: Model, pictures: Path | None, masks: Path | None, threshold: f
     if pictures is not None and model.task.tells not in ("boxes", "masks"):
         raise UserError(f"--pictures is for models that tell boxes or masks; {task}")
     if threshold is not None and (model.facts.outputs == "numbers" or model.task.tells == "masks"):
-        raise UserError(f"--threshold is of scores; {task}, which tells none")
+        raise UserError(f"--threshold is of scores; {task}, which gives none")
     least = getattr(model.task.chosen, "least_score", 0.0)
     if threshold is not None and threshold < least:
-        raise UserError(f"--threshold: this model tells nothing below {least:g} (`least_score`), got {threshold:g}")
+        raise UserError(f"--threshold: this model returns nothing below {least:g} (`least_score`), got {threshold:g}")

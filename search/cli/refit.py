@@ -29,7 +29,7 @@ def command(
     tta: Annotated[bool, typer.Option("--tta", help="Average test predictions over views of an image.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     data: Annotated[
-        Path | None, typer.Option(help="Where the data set lies on this machine; the study's own path by default.")
+        Path | None, typer.Option(help="Where the data set is on this machine; the study's own path by default.")
     ] = None,
     artifacts: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Where the folder of the study's checkpoints is mounted here.")
@@ -67,7 +67,7 @@ def command(
         print_json(asdict(refit))
         return
     if refit.state is not TrialState.COMPLETE:
-        screen.print("Stopped early; the same command goes on from its last checkpoint.", soft_wrap=True)
+        screen.print("Stopped early; the same command continues from its last checkpoint.", soft_wrap=True)
         return
     screen.print(confirmed.refit_sentence(record, refit), soft_wrap=True)
     screen.print(f"Weights: {refit.checkpoint} among the study's checkpoints", soft_wrap=True)

@@ -15,7 +15,8 @@ SECTION, ORDER = "Search", 2
 def command(
     study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.")],
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Trials the study shall have in the end; more continues a finished one.")
+        int | None,
+        typer.Option(min=1, help="Trials the study is to have in the end; a higher number continues a finished one."),
     ] = None,
     timeout: Annotated[
         str | None, typer.Option(metavar="TIME", help="Time for all of it, the final model included: 2h, 30m, 45s.")

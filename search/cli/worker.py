@@ -17,7 +17,7 @@ def command(
     storage: StorageOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     data: Annotated[
-        Path | None, typer.Option(help="Where the data set lies on this machine; the study's own path by default.")
+        Path | None, typer.Option(help="Where the data set is on this machine; the study's own path by default.")
     ] = None,
     artifacts: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Where the folder of the study's checkpoints is mounted here.")

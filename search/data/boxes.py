@@ -144,7 +144,18 @@ def dataset(
         test_share=cut.test_share,
     )
     _check_training(made)
-    return replace(made, skipped=(*lines, *made.skipped))
+    return replace(made, skipped=(*lines, *made.skipped), notes=_copies(made))
+
+
+def _copies(dataset: Dataset) -> tuple[str, ...]:
+    """Return a line on boxes that stand twice in an image: a detector can find only one of them."""
+    twice = [sample for sample in dataset.samples if len(set(sample.target.boxes)) < len(sample.target.boxes)]
+    if not twice:
+        return ()
+    count = sum(len(sample.target.boxes) - len(set(sample.target.boxes)) for sample in twice)
+    names = sorted(sample.input.name for sample in twice)
+    what = "box stands" if count == 1 else "boxes stand"
+    return (f"{count} {what} twice in the same image, and only one of each pair can be found; the first: {names[0]}",)
 
 
 def _scaled(box: Drawn, size: tuple[int, int]) -> Drawn:
@@ -177,15 +188,18 @@ def _checked(box: Drawn, size: tuple[int, int], classes: Sequence[str] | None, f
         faults.add(f"{box.place}: the box {shown} of class {box.label!r} has no area")
         return None
     width, height = size
-    if left < -_SLACK or top < -_SLACK or right > width + _SLACK or bottom > height + _SLACK:
+    is_outside = left < -_SLACK or top < -_SLACK or right > width + _SLACK or bottom > height + _SLACK
+    if is_outside:
         faults.add(
             f"{box.place}: the box {shown} of class {box.label!r} reaches out of its image of {width}x{height} pixels"
         )
-    left, right = (min(max(side / width, 0.0), 1.0) for side in (left, right))
-    top, bottom = (min(max(side / height, 0.0), 1.0) for side in (top, bottom))
+    left, right = (round(min(max(side / width, 0.0), 1.0), 6) for side in (left, right))
+    top, bottom = (round(min(max(side / height, 0.0), 1.0), 6) for side in (top, bottom))
     if right <= left or bottom <= top:
+        if not is_outside:
+            faults.add(f"{box.place}: the box {shown} of class {box.label!r} has no area inside its image")
         return None
-    return replace(box, corners=(round(left, 6), round(top, 6), round(right, 6), round(bottom, 6)))
+    return replace(box, corners=(left, top, right, bottom))
 
 
 def _encoded(index: dict[str, int], label: tuple[tuple[int, int], tuple[Drawn, ...]]) -> Boxed:

@@ -238,7 +238,7 @@ def read_rows(table: Path, needed: Sequence[str]) -> tuple[tuple[str, ...], Iter
             hint = separated_otherwise(table, columns) or no_header(_first(text, mark))
             raise DataError(f"{table}: no column {column!r}; the header has {', '.join(columns) or 'nothing'}{hint}")
         if columns.count(column) > 1:
-            raise DataError(f"{table}: the column {column!r} stands twice in the header; rename one of them")
+            raise DataError(f"{table}: the column {column!r} is in the header twice; rename one of them")
     return columns, _rows(table, reader)
 
 

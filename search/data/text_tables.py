@@ -182,7 +182,7 @@ def _table(file: Path, split: Split | None) -> Table:
     if len(set(columns)) < len(columns):
         first = [fields for _, fields in islice(lines, SAMPLED)]
         hint = no_header([header, *first]) or "; rename one of them"
-        raise DataError(f"{file}: a column stands twice in the header {', '.join(columns)}{hint}")
+        raise DataError(f"{file}: a column is in the header twice: {', '.join(columns)}{hint}")
     return Table(str(file), split, columns, _rows(file, header, lines))
 
 
@@ -254,7 +254,7 @@ def _json_row(place: str, entry: Any) -> Row | str:
         return f"{place}: expected a JSON object with a text and its label, got {texts.shortened(repr(entry), 60)}"
     values = {str(name): plain_text(value) for name, value in entry.items()}
     if any(_HALVES.search(value) for value in values.values()):
-        return f"{place}: holds half of a surrogate pair such as \\ud83d alone, which stands for no character"
+        return f"{place}: holds half of a surrogate pair such as \\ud83d alone, which is no character"
     return Row(place, values)
 
 

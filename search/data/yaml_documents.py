@@ -46,11 +46,11 @@ def _expanded(node: yaml.Node, known: dict[int, int], depth: int) -> int:
     if isinstance(node, yaml.ScalarNode):
         return 1
     if known.get(id(node)) == 0:
-        raise yaml.YAMLError("an alias stands inside of what it names")
+        raise yaml.YAMLError("an alias is inside the node that it names")
     if id(node) not in known:
         known[id(node)] = 0
         parts = [part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))]
         known[id(node)] = 1 + sum(_expanded(part, known, depth + 1) for part in parts)
     if known[id(node)] > MOST:
-        raise yaml.YAMLError(f"its aliases stand for more than {MOST:,} values")
+        raise yaml.YAMLError(f"its aliases expand to more than {MOST:,} values")
     return known[id(node)]

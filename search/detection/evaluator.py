@@ -112,7 +112,7 @@ class CocoMeasures:
         found = []
         for _, place, missed, wrong, kept, real in scored[:_PICTURES]:
             count = len(real["labels"])
-            caption = f"{count} box{'es' if count != 1 else ''}, {missed} missed, {wrong} told that are not there"
+            caption = f"{count} box{'es' if count != 1 else ''}, {missed} missed, {wrong} predicted that are not there"
             boxes = (*self._boxes(real), *self._boxes(kept))
             found.append(Picture(place, caption, boxes))
         return tuple(found)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
-from search.artifacts.stores import ArtifactStore, claim_place, clear, find_place, is_place, open_artifact_store
+from search.artifacts.stores import ArtifactStore, Folder, claim_place, clear, find_place, is_place, open_artifact_store
 from search.sampling.blobs import Blobs
 from search.store import DEFAULT_URL, reading, writing
 from search.store.connection import Engine
@@ -38,7 +39,7 @@ def reached_artifacts(stored: tuple[str, str], beside: str, here: str | None) ->
         address = beside
     artifact_store = open_artifact_store(here or address, Blobs)
     find_place(artifact_store, key)
-    return artifact_store
+    return replace(artifact_store, key=key) if isinstance(artifact_store, Folder) else artifact_store
 
 
 def default_place(name: str) -> Path:

@@ -115,7 +115,7 @@ def export_study(
         notes.append("the network says nothing of the compared inputs: files that say nothing either are taken for it")
     if fold_bn:
         count = trained.network.fold()
-        notes += [] if count else ["no batch norm stands right behind a layer: nothing was folded"]
+        notes += [] if count else ["no batch norm directly follows a layer: nothing was folded"]
     facts = replace(_facts(trained, seen), temperature=temperature, folded=fold_bn)
     with model_folder.replacing(folder) as place:
         facts = _write(trained, facts, chosen, seen, place, tell)
@@ -128,8 +128,8 @@ def _check_task(name: str) -> None:
         raise UserError(f"the task {name!r} is not installed here, so that its model cannot be made again")
     if type(task).answers is Task.answers and type(task).predicted is Task.predicted:
         raise UserError(
-            f"models of the task {name} cannot be exported: its file says neither `answers` nor `said`; their weights "
-            "are the checkpoints under the study's folder, safetensors with the candidate in their head"
+            f"models of the task {name} cannot be exported: its file defines neither `answers` nor `predicted`; their "
+            "weights are the checkpoints under the study's folder, safetensors with the candidate in their head"
         )
 
 

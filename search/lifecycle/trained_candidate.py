@@ -193,12 +193,12 @@ def _dataset(record: StudyRecord, spec: StudySpec, data: Path | None) -> Dataset
     try:
         dataset = formats()[spec.data_format].read(spec.data, spec.base)
     except UserError as error:
-        hint = "" if data is not None else "; say with --data where the study's data lies now"
+        hint = "" if data is not None else "; name its present place with --data"
         raise UserError(f"{error}{hint}") from error
     if dataset.fingerprint != record.dataset.fingerprint:
         raise ConflictError(
             f"the data is not what {record.name!r} was searched on (fingerprint {dataset.fingerprint[:12]}, the "
-            f"study's is {record.dataset.fingerprint[:12]}); bring it back, or say with --data where it lies"
+            f"study's is {record.dataset.fingerprint[:12]}); bring it back, or name its place with --data"
         )
     return dataset
 

@@ -16,6 +16,7 @@ from search.new_study.detect import Recognised
 from search.records.study import Json
 from search.tasks import tasks
 from search.tasks._base import Task
+from search.training.options import TrainingOptions
 from spaces.backbones._base import Backbone
 
 _COLUMN = 27
@@ -71,13 +72,13 @@ _TEXT_SPACE = (
 
 @dataclass(frozen=True, slots=True)
 class _Training:
-    epochs: int
+    epochs: str
     batch_size: int
     pruner: str = "median"
 
 
 _HALVING = "{name: halving, first: 4, factor: 3}"
-_TRAINING = {"detection": _Training(12, 8, _HALVING), "segmentation": _Training(20, 16, _HALVING)}
+_TRAINING = {"detection": _Training("12", 8, _HALVING), "segmentation": _Training("20", 16, _HALVING)}
 
 
 def backbone_for(task: str) -> str:
@@ -94,7 +95,7 @@ def draft(found: Recognised, data: Path, dataset: Dataset, backbone: Backbone, *
     """
     task = tasks()[found.task]
     train = dataset.of(Split.TRAIN)
-    usual = _Training(5 if len(train) > 1000 else 8, 32) if task.reads == "images" else _Training(3, 32)
+    usual = _Training("auto", 32) if task.reads == "images" else _Training("3", 32)
     chosen = _TRAINING.get(task.name, usual)
     parts = [
         f"# Study file for {data}\n# Look at what it would do:  ftsearch plan {file}\n"
@@ -106,7 +107,7 @@ def draft(found: Recognised, data: Path, dataset: Dataset, backbone: Backbone, *
         + " " * (_COLUMN - 6)
         + "# decisions that are not named keep the plain recipe's value\n"
         + _space(task),
-        _training(task, chosen),
+        _training(task, chosen, len(train)),
         "search:\n"
         + _lines(
             ("trials", "30", "the first one is always the plain recipe"),
@@ -159,8 +160,10 @@ def _space(task: Task) -> str:
     return _lines(*(row for row in known if row[0] not in task.leaves_out), indent=2)
 
 
-def _training(task: Task, chosen: _Training) -> str:
-    rows = [("epochs", str(chosen.epochs), ""), ("batch_size", str(chosen.batch_size), "")]
+def _training(task: Task, chosen: _Training, samples: int) -> str:
+    most = TrainingOptions(batch_size=chosen.batch_size).most_epochs(samples)
+    auto = f"up to {most} here, fewer where much learns; a number fixes it" if chosen.epochs == "auto" else ""
+    rows = [("epochs", chosen.epochs, auto), ("batch_size", str(chosen.batch_size), "")]
     if task.reads == "images":
         rows.append(("augmentation", "light", "none, light, medium, strong"))
         rows.append(("flip", "true", "false for digits, letters, anything that is not the same when mirrored"))

@@ -156,7 +156,7 @@ def trust(ranking: Ranking) -> list[str]:
     pairs = ranking.agreements
     if len(ranking.backbone_scores) < FEWEST:
         lines.append(
-            f"With {len(ranking.backbone_scores)} backbones nothing can be said of how well the estimators agree."
+            f"With {len(ranking.backbone_scores)} backbones it cannot be judged how well the estimators agree."
         )
     elif pairs:
         mean = fmean(pair.tau for pair in pairs)

@@ -60,7 +60,7 @@ def _identity(runtime: StudyRuntime) -> dict[str, Json]:
 def _identifying_options(training: Mapping[str, Json]) -> dict[str, Json]:
     """Return the training options without later additions that are not used, so that older studies can continue."""
     plain = TrainingOptions()
-    later = ("prefix_cache", "views", "features", "compile", "balance")
+    later = ("prefix_cache", "views", "features", "compile", "balance", "patience")
     return {name: value for name, value in training.items() if name not in later or value != getattr(plain, name)}
 
 

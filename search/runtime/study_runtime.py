@@ -117,7 +117,12 @@ class StudyRuntime:
         if self.is_linear_probe(candidate):
             return 1
         share: float = self.space.values(candidate)["epochs"]
-        return max(round(share * self.spec.training.epochs), 1)
+        learning = building.learning_share(self.space.apply(candidate))
+        return self.spec.training.epochs_for(len(self.dataset.of(Split.TRAIN)), share, learning)
+
+    def most_epochs(self) -> int:
+        """Return how many epochs a trial of the study has at most."""
+        return self.spec.training.most_epochs(len(self.dataset.of(Split.TRAIN)))
 
     def is_linear_probe(self, candidate: Candidate) -> bool:
         """Return whether solving the last layer is all the training that ``candidate`` has."""
@@ -222,12 +227,14 @@ class StudyRuntime:
         units = FrozenUnits(known, self.store, self.precision)
         probes = values.get("head_start") == PROBE
         start = HeadStart(self._in_order(candidate), units, self.task.solve, self.solved) if probes else None
+        epochs = self.epochs(candidate)
         plan = TrainingPlan(
             task=self.task,
             classes=self.dataset.classes,
             train=train,
             val=val,
-            epochs=self.epochs(candidate),
+            epochs=epochs,
+            patience=spec.training.patience_for(epochs),
             objective=spec.objective,
             maximize=spec.maximize,
             seed=seed,
@@ -254,7 +261,7 @@ class StudyRuntime:
         off = "switched off" if self.spec.training.prefix_cache == "off" else ""
         why = "mixed images are new in every step" if train.is_mixed else off
         if not why and train.variation != "None" and not solved:
-            count = self.spec.training.views_for(self.spec.search.trials) if train.is_random else 1
+            count = self.spec.training.views_for(self.spec.search.trials, self.most_epochs()) if train.is_random else 1
             train.views = Views(count, self.spec.search.seed)
         return why
 

@@ -83,7 +83,8 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
     names = {} if model.space is None else {name: getattr(model.space, name) for name in type(model.space).model_fields}
     opened = {name: within for name, within in names.items() if within is not None}
     if model.space is None:
-        usual = [*DEFAULT_SPACE, *(name for name, found in space.registry(task.name).items() if found.tasks)]
+        own = (name for name, found in space.registry(task.name).items() if found.tasks and found.usual)
+        usual = [*DEFAULT_SPACE, *own]
         opened = {name: space.registry()[name].options() for name in usual if name not in task.leaves_out}
     search = model.search
     if search.candidates:

@@ -20,8 +20,9 @@ def problems(
 
     ``schema`` is the JSON schema of study files: for unknown keys the nearest one is suggested.
     """
-    for fault in error.errors(include_url=False):
-        loc = _keys_of(fault["loc"], raw)
+    kinds_of: dict[tuple[str, ...], list[str]] = {}
+    faults = [(_keys_of(fault["loc"], raw), fault) for fault in error.errors(include_url=False)]
+    for loc, fault in faults:
         name = ".".join(loc)
         match fault["type"]:
             case "extra_forbidden" | "unexpected_keyword_argument":
@@ -44,7 +45,11 @@ def problems(
                 text = fault["msg"].replace("Input should be", "expected")
                 for theirs, ours in _WORDS.items():
                     text = text.replace(theirs, ours)
-                yield loc, f"{name}: {text}, got {fault['input']!r}"
+                # A value that may be of several kinds has a fault for each: said in one line, with the last of them.
+                kinds = kinds_of.setdefault(loc, [])
+                kinds.append(text.removeprefix("expected ") if kinds else text)
+                if len(kinds) == sum(other == loc for other, _ in faults):
+                    yield loc, f"{name}: {' or '.join(kinds)}, got {fault['input']!r}"
 
 
 def _keys_of(loc: tuple[int | str, ...], raw: Json) -> tuple[str, ...]:

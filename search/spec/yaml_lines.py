@@ -23,7 +23,7 @@ class NotYamlError(ValueError):
         problem = str(getattr(error, "problem", None) or error).splitlines()[0]
         here = text.splitlines()[self.line - 1 : self.line]
         if here and (bound := _UNQUOTED.search(here[0])):
-            problem += f"; a value that begins with > must stand in quotes: '{bound[1].strip()}'"
+            problem += f"; a value that begins with > must be quoted: '{bound[1].strip()}'"
         super().__init__(problem)
 
 

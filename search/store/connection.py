@@ -102,11 +102,11 @@ def parse_url(url: str) -> URL:
         )
     if parsed.get_backend_name() == "sqlite" and "?" in text and not (parsed.query and set(parsed.query) <= _SQLITE):
         raise StoreUrlError(
-            f"storage URL {shown(url)}: behind a ? stand options of SQLite (timeout, mode ...), so no path of a store "
-            "can hold one; go to its folder and name the file from there, or rename the folder"
+            f"storage URL {shown(url)}: a ? is followed by options of SQLite (timeout, mode ...), so a store's path "
+            "cannot hold one; go to its folder and name the file from there, or rename the folder"
         )
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise StoreUrlError("a store in memory would be gone at the end; name a file: sqlite:///runs/ftsearch.db")
+        raise StoreUrlError("an in-memory store would be lost at the end; name a file: sqlite:///runs/ftsearch.db")
     return parsed
 
 
@@ -276,7 +276,7 @@ def insist(call: Callable[[], R], name: str, patience: Patience) -> R:
             waited = time.monotonic() - begin
             if not is_passing(fault) or waited > patience.limit_s or patience.leave():
                 raise DatabaseError(f"the database refused {name}: {_line_of(fault, patience)}") from error
-            logger.warning("the database is busy or gone (%s); trying again", _line_of(fault, patience))
+            logger.warning("the database is busy or unreachable (%s); retrying", _line_of(fault, patience))
         _pause(pause * random.uniform(0.5, 1.5), patience)
         pause = min(2 * pause, 5.0)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, or_, select
+from sqlalchemy import Engine, or_, select, update
 
 from search.records.states import TrialState
-from search.store.connection import reading, retried
+from search.store.connection import reading, retried, writing
 from search.store.tables import StudyRow, TrialRow
 
 
@@ -16,40 +17,77 @@ class Owner:
     """A trial, confirmation or refit, with the checkpoints that are its own.
 
     Attributes:
+        row: its key in the table of trials.
         kind: empty for a trial of the search, else ``confirm`` or ``refit``.
-        names: of its kept checkpoint, and of those it can be resumed from as long as it may be.
-        is_running: a worker may write others at any moment.
+        checkpoint: the one that is kept; ``resume`` those it can go on from as long as it may, the newest first.
     """
 
+    row: int
     kind: str
     number: int
-    names: tuple[str, ...]
-    is_running: bool
+    state: TrialState
+    value: float | None
+    checkpoint: str | None
+    resume: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.resume if self.checkpoint is None else (self.checkpoint, *self.resume)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a worker may write further ones at any moment."""
+        return self.state is TrialState.RUNNING
+
+    @property
+    def words(self) -> str:
+        """What people call it."""
+        return f"{self.kind or 'trial'} {self.number}"
 
 
 @retried
 def owners(engine: Engine, study: str) -> tuple[Owner, ...]:
     """Return all that own, or may come to own, checkpoints of ``study``; confirmations and refits included."""
-    columns = (StudyRow.kind, TrialRow.number, TrialRow.state, TrialRow.checkpoint, TrialRow.resume)
+    unfinished = (TrialState.WAITING, TrialState.RUNNING, TrialState.FAILED)
+    columns = (TrialRow.id, StudyRow.kind, TrialRow.number, TrialRow.state, TrialRow.value)
     asked = (
-        select(*columns)
+        select(*columns, TrialRow.checkpoint, TrialRow.resume)
         .join(StudyRow, StudyRow.id == TrialRow.study_id)
         .where(or_(StudyRow.name == study, StudyRow.parent == study))
-        .where(
-            or_(
-                TrialRow.checkpoint.is_not(None),
-                TrialRow.state.in_((TrialState.WAITING, TrialState.RUNNING, TrialState.FAILED)),
-            )
-        )
+        .where(or_(TrialRow.checkpoint.is_not(None), TrialRow.state.in_(unfinished)))
+        .order_by(StudyRow.id, TrialRow.number)
     )
     with reading(engine) as connection:
         rows = connection.execute(asked).all()
     return tuple(
         Owner(
+            row.id,
             str(row.kind or ""),
             row.number,
-            tuple(filter(None, (row.checkpoint, *(row.resume or ())))),
-            row.state == TrialState.RUNNING,
+            TrialState(row.state),
+            row.value,
+            row.checkpoint,
+            tuple(row.resume or ()),
         )
         for row in rows
     )
+
+
+@retried
+def disown(engine: Engine, owner: Owner, names: Sequence[str]) -> None:
+    """Store that ``owner`` has these of its checkpoints no longer."""
+    checkpoint = None if owner.checkpoint in names else owner.checkpoint
+    resume = [name for name in owner.resume if name not in names] or None
+    with writing(engine) as connection:
+        connection.execute(
+            update(TrialRow).where(TrialRow.id == owner.row).values(checkpoint=checkpoint, resume=resume)
+        )
+
+
+@retried
+def move(engine: Engine, study: str, address: str, key: str) -> None:
+    """Store that the checkpoints of ``study`` are at ``address`` from now on."""
+    with writing(engine) as connection:
+        connection.execute(
+            update(StudyRow).where(StudyRow.name == study).values(artifacts={"address": address, "key": key})
+        )

@@ -87,7 +87,7 @@ class Detection(Task):
     output_names = ("boxes", "scores", "labels")
     directions: ClassVar[Mapping[str, bool]] = {"map": True, "map_50": True, "map_75": True, "mar_100": True}
     leaves_out: ClassVar[Mapping[str, str]] = {
-        "head": "a detector stands on the pyramid: its decisions are detector, box_head, pyramid_levels, pyramid_width",
+        "head": "a detector uses a pyramid: its decisions are detector, box_head, pyramid_levels, pyramid_width",
         "mixing": "mixed images have no boxes of their own",
         "label_smoothing": "torchvision's detectors take no smoothed labels",
     }

@@ -71,7 +71,7 @@ class Segmentation(Task):
         "loss": False,
     }
     leaves_out: ClassVar[Mapping[str, str]] = {
-        "head": "pixels are told by a decoder, not by pooling and hidden layers (space.decoder)"
+        "head": "pixels are predicted by a decoder, not by pooling and hidden layers (space.decoder)"
     }
     chosen: Options = Options()
     _weights: Tensor | None = None

@@ -143,7 +143,7 @@ class Tokens(Texts):
     options = Options
     hub_task = "token-classification"
     tells = "tags"
-    means = "logits of every token, (sentences, tokens, tags); the first token of a word tells its tag"
+    means = "logits of every token, (sentences, tokens, tags); the first token of a word gives its tag"
     words = True
     directions: ClassVar[Mapping[str, bool]] = {
         "entity_f1": True,
@@ -198,7 +198,7 @@ class Tokens(Texts):
     def evaluator(self, classes: tuple[str, ...], device: torch.device) -> TokensMeter:
         return TokensMeter(classes, device)
 
-    def said(
+    def predicted(
         self, outputs: Tensor, classes: tuple[str, ...], given: Sequence[InputInfo], wanted: PredictOptions
     ) -> list[Prediction]:
         """Return the tag of every word, and the entities that they mark, those below the threshold left out."""

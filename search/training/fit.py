@@ -60,6 +60,7 @@ class TrainingPlan:
         folder: where checkpoints for resuming go; None writes none.
         micro_batch: most samples that fitted in memory before; None when nobody has run out of it.
         validates: false where nothing is left to validate on: the last epoch's weights are the best there are.
+        patience: epochs in a row without a better one after which the training ends; 0: never.
         averages: whether a moving average of the weights is validated, kept and returned in place of the last ones.
         class_weights: what a sample of each class counts ``(classes,)``; None: all the same.
         forward: how the network runs on what ``train`` and ``val`` give: from its input, or from behind its prefix.
@@ -89,12 +90,17 @@ class TrainingPlan:
     class_weights: Tensor | None = None
     validates: bool = True
     averages: bool = False
+    patience: int = 0
     forward: Forward = whole
     facts: Callable[[], Mapping[str, Json]] = dict
     start: Start | None = None
     is_solved: bool = False
     compiling: Mode = "off"
     backbone: str = ""
+
+    def has_waited(self, epoch: int, best: EpochRecord | None) -> bool:
+        """Return whether the training ends after ``epoch``, of which ``best`` is the best one so far: in vain."""
+        return self.validates and best is not None and 0 < self.patience <= epoch - best.epoch
 
     def loss(self, outputs: Any, targets: Any) -> Tensor:
         """Return the task's mean loss of a batch, labels smoothed and classes weighed as the recipe says."""
@@ -112,6 +118,7 @@ class Outcome:
         best_epoch: epoch of the best objective, counted from 1; None when none finished.
         weights: the network's state dict at the best epoch, on the CPU.
         micro_batch: most samples that fitted in memory at once; None when whole batches did.
+        reason: why it ended, where nobody told it to; empty when all epochs ran.
         facts: what the plan says of itself.
     """
 
@@ -122,6 +129,12 @@ class Outcome:
     evaluation: Evaluation | None
     micro_batch: int | None
     facts: Mapping[str, Json] = field(default_factory=dict)
+    reason: str = ""
+
+
+def waited(best: EpochRecord) -> str:
+    """Return in words that a training ended for want of a better epoch than ``best``."""
+    return f"no better one since epoch {best.epoch}"
 
 
 @dataclass(slots=True)
@@ -161,7 +174,7 @@ def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
     if plan.start is not None and not progress.epochs:
         progress.started = plan.start(network)
     saved_at = time.monotonic()
-    verdict = Verdict.CONTINUE
+    verdict, reason = Verdict.CONTINUE, ""
     for number in range(len(progress.epochs) + 1, plan.epochs + 1):
         try:
             record = _epoch(step, plan, number, progress)
@@ -169,6 +182,8 @@ def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
             verdict = Verdict.PAUSE
             break
         verdict = plan.on_epoch(record)
+        if verdict is Verdict.CONTINUE and number < plan.epochs and plan.has_waited(number, progress.best):
+            verdict, reason = Verdict.STOP, waited(progress.best or record)
         goes_on = number < plan.epochs and verdict not in (Verdict.PRUNE, Verdict.STOP)
         is_due = verdict is Verdict.PAUSE or time.monotonic() - saved_at >= CHECKPOINT_EVERY_S
         if plan.folder and goes_on and is_due:
@@ -186,6 +201,7 @@ def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
         progress.evaluation,
         memory.limit,
         {**plan.facts(), **progress.started, **(forward.told() if isinstance(forward, Compiled) else {})},
+        reason,
     )
 
 
@@ -275,6 +291,11 @@ def _resume(
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": saved["groups"]})
+    for parameter, values in optimizer.state.items():
+        for key, value in values.items():
+            # A checkpoint knows no memory layout, and fused steps go through memory: theirs has to be the parameter's.
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                values[key] = torch.empty_like(parameter).copy_(value)
     schedule.load_state_dict(dict(found.facts["schedule"]))
     epochs = tuple(EpochRecord(**record) for record in found.facts["epochs"])
     best = next((record for record in epochs if record.epoch == found.facts["best_epoch"]), None)

@@ -19,7 +19,7 @@ from search.errors import FinetuneError, TrialError
 from search.records.study import EpochRecord, Evaluation, Verdict
 from search.tasks._base import Evaluator
 from search.training.epoch import Batch
-from search.training.fit import Epochs, Outcome
+from search.training.fit import Epochs, Outcome, waited
 from search.training.precision import Precision
 from search.training.stacking import Member, Seat, Stack, can_stack
 from spaces.networks.build import Network
@@ -90,6 +90,7 @@ class _Run(Seat):
     weights: dict[str, Tensor] = field(default_factory=dict)
     evaluation: Evaluation | None = None
     verdict: Verdict = Verdict.CONTINUE
+    reason: str = ""
     error: FinetuneError | None = None
 
     def goes_on(self, number: int) -> bool:
@@ -114,6 +115,8 @@ class _Run(Seat):
             self.weights = stack.weights(place)
         try:
             self.verdict = plan.on_epoch(record)
+            if self.goes_on(number) and plan.has_waited(number, self.best):
+                self.verdict, self.reason = Verdict.STOP, waited(self.best or record)
         except FinetuneError as error:
             self.error = error
 
@@ -121,8 +124,8 @@ class _Run(Seat):
         if self.error is not None:
             return self.error
         frozen = {name: value.detach().cpu() for name, value in self.member.network.state_dict().items()}
-        best = self.best.epoch if self.best else None
-        return Outcome(self.verdict, self.epochs, best, frozen | self.weights, self.evaluation, None)
+        best, weights = self.best.epoch if self.best else None, frozen | self.weights
+        return Outcome(self.verdict, self.epochs, best, weights, self.evaluation, None, reason=self.reason)
 
     def _is_better(self, record: EpochRecord) -> bool:
         plan = self.member.plan

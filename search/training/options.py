@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
+
+_STEPS, _LEAST, _MOST = 240, 5, 30
+_SHORTER = 2 / 3
+"""By which a training is shorter where everything learns: such a step costs three times and more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,7 +16,10 @@ class TrainingOptions:
     """How every candidate of a study is trained.
 
     Attributes:
-        epochs: most passes over the training data in a trial.
+        epochs: most passes over the training data in a trial. ``auto`` is 240 steps, but no less than 5 passes and no
+            more than 30; networks of which much learns, whose steps cost more, get down to a third of that.
+        patience: epochs in a row without a better one after which a training ends; 0: never. ``auto`` is two fifths of
+            its epochs, at least 6.
         batch_size: samples a step; the effective size stays when memory forces smaller pieces.
         augmentation: ``none``, ``light``, ``medium``, ``strong`` or ``randaugment``.
         flip: whether images may be mirrored; false for digits, letters and the like.
@@ -29,7 +37,8 @@ class TrainingOptions:
             ``loss`` lets each of them count more; every class counts the same then.
     """
 
-    epochs: int = 5
+    epochs: int | Literal["auto"] = "auto"
+    patience: int | Literal["auto"] = "auto"
     batch_size: int = 32
     augmentation: Literal["none", "light", "medium", "strong", "randaugment"] = "light"
     flip: bool = True
@@ -43,18 +52,42 @@ class TrainingOptions:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 0)):
+            given = getattr(self, name)
+            if given != "auto" and given < least:
+                raise ValueError(f"{name} must be at least {least}, got {given}")
         if self.views is not None and self.views < 1:
             raise ValueError(f"views must be at least 1, got {self.views}")
 
-    def views_for(self, trials: int) -> int:
-        """Return how many views of every image a study of ``trials`` trials has.
+    def most_epochs(self, samples: int) -> int:
+        """Return how many epochs a trial has at most where ``samples`` are trained on."""
+        if self.epochs != "auto":
+            return self.epochs
+        steps = math.ceil(samples / self.batch_size)
+        return min(max(math.ceil(_STEPS / steps), _LEAST), _MOST)
+
+    def epochs_for(self, samples: int, share: float, learning: float) -> int:
+        """Return how many epochs a candidate is trained for.
+
+        Args:
+            share: of the epochs that it asks for, as the decision ``epochs`` says.
+            learning: share of the network's multiply-adds that lies behind its frozen units.
+        """
+        most = self.most_epochs(samples)
+        if self.epochs != "auto":
+            return max(round(share * most), 1)
+        return max(round(share * most * (1 - _SHORTER * learning)), min(_LEAST, most))
+
+    def patience_for(self, epochs: int) -> int:
+        """Return after how many epochs without a better one a training of ``epochs`` ends; 0: it does not."""
+        return max(math.ceil(epochs * 2 / 5), 6) if self.patience == "auto" else self.patience
+
+    def views_for(self, trials: int, epochs: int) -> int:
+        """Return how many views of every image a study of ``trials`` trials of ``epochs`` epochs has.
 
         Computing a view costs at most a forward pass, a third of a training pass: a thirtieth of the study's passes
         in views is about 1 % of its cost; 2 at least, and not more than there are epochs.
         """
         if self.views is not None:
             return self.views
-        return min(max(self.epochs * trials // 30, 2), self.epochs)
+        return min(max(epochs * trials // 30, 2), epochs)

@@ -87,6 +87,7 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
     if outcome.verdict is Verdict.PAUSE:
         writing.add_seconds(context.engine, claim, time.monotonic() - start)
         return TrialState.WAITING
+    last = outcome.epochs[-1]
     best = outcome.epochs[(outcome.best_epoch or len(outcome.epochs)) - 1]
     value = best.metrics[spec.objective]
     writing.finish_trial(
@@ -96,11 +97,11 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
         value=value,
         best_epoch=best.epoch,
         evaluation=None,
-        ended=f"ran all {len(outcome.epochs)} epochs",
+        ended=f"ended after epoch {last.epoch}: {outcome.reason}" if outcome.reason else f"ran all {last.epoch} epochs",
         seconds=time.monotonic() - start,
         extras={
             "images": len(runtime.dataset.of(Split.TRAIN)),
-            "last": outcome.epochs[-1].metrics[spec.objective],
+            "last": last.metrics[spec.objective],
             "device": str(whole.precision.device),
             **outcome.facts,
         },

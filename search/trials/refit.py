@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -70,7 +71,8 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     noun = runtime.task.noun
     scored = f"scored on the test {noun}" if test else f"there are no test {noun}, so it was scored on nothing"
     scored = f"no {noun} are left to score it on" if is_final else scored
-    ended = f"ran {len(outcome.epochs)} epochs on {images} {noun}; {scored}"
+    early = f" ({outcome.reason})" if outcome.reason else ""
+    ended = f"ran {len(outcome.epochs)} epochs{early} on {images} {noun}; {scored}"
     repeats.finish_refit(
         context.engine,
         claim,
@@ -89,7 +91,13 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
 def _planned(plan: TrainingPlan, key: Mapping[str, Json]) -> TrainingPlan:
     """Return ``plan`` as the refit's options say."""
     epochs = plan.epochs if plan.is_solved else key["epochs"]
-    return replace(plan, epochs=epochs, validates=key["data"] != JOINED, averages=plan.averages or key["ema"])
+    return replace(
+        plan,
+        epochs=epochs,
+        patience=math.ceil(plan.patience * epochs / plan.epochs),
+        validates=key["data"] != JOINED,
+        averages=plan.averages or key["ema"],
+    )
 
 
 def _scored(

@@ -148,7 +148,7 @@ def finish(context: TrialContext, prepared: Prepared, outcome: Outcome, seconds:
         path = keep(context, f"trial-{number:05d}", kept)
     ended = f"ran all {last.epoch} epochs"
     if pruned or outcome.verdict is Verdict.STOP:
-        ended = f"{'pruned' if pruned else 'ended'} after epoch {last.epoch}: {prepared.watch.reason}"
+        ended = f"{'pruned' if pruned else 'ended'} after epoch {last.epoch}: {outcome.reason or prepared.watch.reason}"
     extras = {"device": str(runtime.precision.device), "micro_batch": outcome.micro_batch, **outcome.facts}
     if integers is not None:
         extras[QUANTISED] = integers.to_json()

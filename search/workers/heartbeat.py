@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from search.artifacts.stores import ArtifactStore, gone
 from search.errors import RunError
 from search.spec.faults import FaultOptions
 from search.store import leases
@@ -20,13 +21,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Heartbeat:
-    """Says every quarter of a lease that its worker is alive, renews its leases, and hears when the study stops."""
+    """Says every quarter of a lease that its worker is alive, renews its leases, and hears when the study stops.
+
+    Attributes:
+        artifact_store: where checkpoints go; that it has vanished is said at once, not when the next one is written.
+    """
 
     engine: Engine
     study: str
     worker: str
     faults: FaultOptions
     stop_signal: StopSignal
+    artifact_store: ArtifactStore | None = None
+    _is_gone: bool = False
     _held: dict[int, Claim] = field(default_factory=dict)
     _lost: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -65,6 +72,14 @@ class Heartbeat:
             except RunError as error:
                 # The database may come back before the leases run out; the next round tries again.
                 logger.warning("cannot renew leases: %s", error)
+            self._look()
+
+    def _look(self) -> None:
+        """Say once that the checkpoints' place has vanished."""
+        if self.artifact_store is not None:
+            was_gone, self._is_gone = self._is_gone, not self.artifact_store.is_there
+            if self._is_gone and not was_gone:
+                logger.error("%s", gone(self.artifact_store))
 
     def beat(self) -> None:
         """Renew the leases now, and put back what other workers have abandoned."""

@@ -56,7 +56,7 @@ def work_for(context: TrialContext, stop_signal: StopSignal, name: str, kind: st
         reserve=None,
         sampling=NoSampling(),
         history=History(context.engine, name, spec.objective),
-        curves=Curves(maximize=spec.maximize, epochs=spec.training.epochs),
+        curves=Curves(maximize=spec.maximize, epochs=context.runtime.most_epochs()),
     )
     work(context, stop_signal, idle_exit_s=idle_exit_s, run=RUNS[kind])
 

@@ -36,7 +36,7 @@ class StopSignal:
     def __call__(self) -> bool:
         """Return whether to leave now, in the middle of a trial."""
         if self._parent is not None and os.getppid() != self._parent:
-            self.reason = self.reason or "the process that started this worker is gone"
+            self.reason = self.reason or "the process that started this worker has died"
         return bool(self.reason)
 
     def pausing(self) -> bool:

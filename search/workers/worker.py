@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from search.artifacts.stores import ArtifactStore, Folder
+from search.artifacts.stores import ArtifactStore, Folder, gone
 from search.errors import (
     BackboneError,
     ConstraintError,
@@ -104,7 +104,7 @@ def open_context(
         further=spec.goals.further,
         history=lambda: history.trials,
     )
-    curves = Curves(maximize=spec.maximize, epochs=spec.training.epochs)
+    curves = Curves(maximize=spec.maximize, epochs=runtime.most_epochs())
     place = artifact_store or Folder(folder)
     context = TrialContext(
         runtime,
@@ -178,7 +178,7 @@ def work(
         process=os.getpid(),
         device=str(context.runtime.precision.device),
     )
-    heartbeat = Heartbeat(context.engine, study, name, faults, stop_signal)
+    heartbeat = Heartbeat(context.engine, study, name, faults, stop_signal, context.artifact_store)
     why = "an error"
     try:
         with heartbeat.keeping():
@@ -332,6 +332,9 @@ class _Shift:
             leases.release(context.engine, claim, f"waited for the disk: {failure.message}")
             context.observer.trial_ended(claim.number, TrialState.WAITING, None, f"put back: {failure.message}")
             return
+        if not context.artifact_store.is_there:
+            leases.release(context.engine, claim, f"has nowhere to keep its weights: {failure.message}")
+            raise RunError(gone(context.artifact_store))
         self._failures.append(failure)
         logger.warning("trial %d failed (%s): %s", claim.number, failure.kind, failure.message)
         if failure.kind in MACHINES_FAULT:

@@ -17,10 +17,10 @@ from typing import Any
 from urllib.error import URLError
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors import safe_open
 from torch import Tensor, nn
 
+from spaces.backbones import _state_dicts
 from spaces.errors import WeightsError
 
 logger = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ def hub_download(repository: str, file_name: str, local_name: str = "", url: str
             with _quiet("huggingface_hub"):  # the failures of all attempts are reported as one error
                 return Path(hub.hf_hub_download(repository, name))
         except (OSError, ValueError, RuntimeError) as error:  # its own errors are of these kinds
-            tried.append(f"{name} there ({_line(error)})")
+            tried.append(f"{name} there ({_state_dicts.line_of(error)})")
     if url:
         return find(local_name, url)
     raise WeightsError(
@@ -212,36 +212,12 @@ def verified(path: Path) -> Path:
 
 
 def load(path: Path) -> dict[str, Tensor]:
-    """Read a state dict: safetensors, or what ``torch.save`` wrote, with ``weights_only=True``.
-
-    A checkpoint that holds the state dict under ``state_dict`` or ``model`` is taken apart.
+    """Return the state dict of a verified file, as ``_state_dicts.read`` does.
 
     Raises:
-        WeightsError: the file cannot be read or is no state dict.
+        WeightsError: the file is damaged, cannot be read, or is no state dict.
     """
-    verified(path)
-    try:
-        data = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
-        raise WeightsError(f"cannot read weights from {path}: {_line(error)}") from error
-    except Exception as error:  # the unpickler raises its own kinds for what weights_only forbids
-        raise WeightsError(f"cannot read weights from {path}: {_line(error)}") from error
-    for key in ("state_dict", "model"):
-        if isinstance(data, Mapping) and isinstance(data.get(key), Mapping):
-            data = data[key]
-    if not isinstance(data, Mapping) or not all(isinstance(value, Tensor) for value in data.values()) or not data:
-        raise WeightsError(
-            f"{path} holds no state dict (names and tensors); save one with torch.save(net.state_dict(), ...)"
-        )
-    return {str(name).removeprefix("module."): value for name, value in data.items()}
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [f"it is empty or cut short ({type(error).__name__})"])[0]
+    return _state_dicts.read(verified(path))
 
 
 def fit(network: nn.Module, state: Mapping[str, Tensor], source: str, classifier: str = "") -> Fit:

@@ -21,6 +21,7 @@ from torch import nn
 
 from spaces.backbones import _weights as files
 from spaces.backbones._base import Backbone, Preprocessing, Source, Weights
+from spaces.backbones._state_dicts import check_numbers
 from spaces.errors import BackboneError, WeightsError
 
 # Types of models whose encoder has a file in spaces/families, with the modalities they read.
@@ -121,7 +122,9 @@ class TransformersBackbone(Backbone):
                 f"the weights in {path} are of another network than {type(network).__name__}: "
                 f"{len(missing)} missing ({', '.join(missing[:3])})"
             )
-        network.load_state_dict(dict(self.adapt(network, loaded.state_dict())))
+        state = dict(self.adapt(network, loaded.state_dict()))
+        check_numbers(state, str(path))
+        network.load_state_dict(state)
 
     def classifier(self, network: nn.Module) -> str:
         """Return nothing: the networks come without a head, and all of their layers must fit."""

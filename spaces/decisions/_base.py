@@ -71,6 +71,7 @@ class Decision(ABC, Generic[V]):
             It checks itself in ``__post_init__`` (``ValueError``, one line) and forbids unknown keys
             by ``__pydantic_config__ = {"extra": "forbid"}``.
         tasks: names of the tasks that have this decision (pyramid levels of detection); empty for all.
+        usual: whether studies of these tasks open it where their file names no space.
     """
 
     name: ClassVar[str]
@@ -78,6 +79,7 @@ class Decision(ABC, Generic[V]):
     rank: ClassVar[int] = 0
     options: ClassVar[type[Any]]
     tasks: ClassVar[tuple[str, ...]] = ()
+    usual: ClassVar[bool] = True
 
     @abstractmethod
     def choices(self, chain: Chain, within: Any) -> Any | NotApplicable:
@@ -303,7 +305,7 @@ def check_choices(name: str, given: Sequence[Any], allowed: Sequence[Any] | None
     if not given:
         raise ValueError(f"{name}: the list is empty; name at least one")
     if len(set(given)) < len(given):
-        raise ValueError(f"{name}: something stands twice in {list(given)}")
+        raise ValueError(f"{name}: there is a duplicate in {list(given)}")
     if allowed is not None:
         for choice in given:
             if choice not in allowed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -13,15 +13,15 @@ from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, check_choices, read_choice
 from spaces.decisions._learning import learns
 
-FROZEN, MOVING = "frozen", "moving"
-STATISTICS = (FROZEN, MOVING)
+AUTO, FROZEN, MOVING = "auto", "frozen", "moving"
+STATISTICS = (AUTO, FROZEN, MOVING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """What statistics may do, of ``frozen`` and ``moving``."""
+    """What statistics may do, of ``auto``, ``frozen`` and ``moving``."""
 
-    statistics: tuple[str, ...] = STATISTICS
+    statistics: tuple[str, ...] = (FROZEN, MOVING)
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
@@ -33,11 +33,14 @@ class BatchNorm(Decision[str]):
 
     ``moving``: every training batch is normalised by its own statistics, of which validation uses a moving average.
     On a few hundred images their noise and the change from what the pretrained weights know cost more than they give.
-    Statistics that no data were ever seen for, those of a network from scratch or of a new block, always move.
+    But they also keep gradients in bounds, without which SGD diverges at rates that it bears otherwise: ``auto``, the
+    plain recipe's, is frozen under AdamW and moving under SGD. Statistics that no data were ever seen for, those of a
+    network from scratch or of a new block, always move.
     """
 
     name, stage, options = "batch_norm", Stage.RECIPE, Range
     tasks = ("classification", "multilabel", "regression")
+    usual = False
 
     def choices(self, chain: Chain, within: Range) -> tuple[str, ...] | NotApplicable:
         if not any(
@@ -51,30 +54,36 @@ class BatchNorm(Decision[str]):
         return choices if any(learns(unit) for unit in chain) else None
 
     def baseline(self, chain: Chain) -> str:
-        return FROZEN
+        return AUTO
 
     def sample(self, suggest: Suggest, choices: tuple[str, ...] | None) -> str:
-        return FROZEN if choices is None else str(suggest.choice(self.name, choices))
+        return AUTO if choices is None else str(suggest.choice(self.name, choices))
 
     def params(self, value: str, choices: tuple[str, ...] | None) -> Mapping[str, Scalar] | None:
         if choices is None:
-            return {} if value == FROZEN else None
+            return {} if value == AUTO else None
         return {self.name: value} if value in choices else None
 
     def settle(self, value: str, chain: Chain) -> str:
-        return value if any(learns(unit) for unit in chain) else FROZEN
+        return value if any(learns(unit) for unit in chain) else AUTO
 
     def apply(self, chain: Chain, value: str) -> Chain:
         return chain
 
     def words(self, value: str, chain: Chain) -> str:
-        return "" if value == FROZEN else "moving batch-norm statistics"
+        return "" if value == AUTO else f"{value} batch-norm statistics"
 
     def dump(self, value: str) -> Json:
         return value
 
     def parse(self, data: Json) -> str:
         return str(read_choice(self.name, data, STATISTICS))
+
+
+def keeps_statistics(values: Mapping[str, Any]) -> bool:
+    """Return whether batch norms of units that learn keep their statistics, for the value of every decision."""
+    value = values.get("batch_norm", MOVING)  # tasks without the decision train as PyTorch does
+    return bool(value == FROZEN or (value == AUTO and values["optimizer"].name == "adamw"))
 
 
 decision = BatchNorm()

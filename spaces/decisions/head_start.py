@@ -36,6 +36,7 @@ class HeadStart(Decision[str]):
 
     name, stage, options = "head_start", Stage.RECIPE, Range
     tasks = ("classification", "multilabel", "regression", "text", "text_multilabel", "text_regression")
+    usual = False
 
     def choices(self, chain: Chain, within: Range) -> tuple[str, ...]:
         return within.starts

@@ -191,7 +191,7 @@ def grid_of(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
         if 0 <= tokens - rows * columns <= min(_MOST_EXTRA, rows * columns):
             return rows, columns
     raise SurgeryError(
-        f"{tokens} tokens are no grid of square patches of {size[0]}x{size[1]} pixels: pixels cannot be told from them"
+        f"{tokens} tokens are no grid of square patches of {size[0]}x{size[1]} pixels: too coarse to predict pixels"
     )
 
 

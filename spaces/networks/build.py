@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from spaces.chains import probe
 from spaces.chains.chain import Chain, Trainable, Unit, is_norm_layer
 from spaces.decisions._learning import learning
-from spaces.decisions.batch_norm import FROZEN
+from spaces.decisions.batch_norm import keeps_statistics
 from spaces.decisions.dropout import Shares
 from spaces.decisions.head import attachment
 from spaces.decisions.penalty import Penalty
@@ -246,7 +246,7 @@ def build(chain: Chain, values: Mapping[str, Any], head: Head, seed: int) -> Net
     chain = _reached(chain, top)
     copied: dict[Trainable, dict[int, Any]] = {kind: {} for kind in Trainable}
     chain = replace(chain, units=tuple(_own(unit, copied[unit.trainable]) for unit in chain))
-    return Network(chain, top, shares.depth, keeps_statistics=values.get("batch_norm") == FROZEN)
+    return Network(chain, top, shares.depth, keeps_statistics=keeps_statistics(values))
 
 
 def head_of(chain: Chain, values: Mapping[str, Any], head: Head) -> nn.Module:
@@ -285,6 +285,13 @@ def size(network: Network) -> NetworkSize:
     counts = [parameter.numel() for parameter in network.parameters()]
     trained = [parameter.numel() for parameter in network.parameters() if parameter.requires_grad]
     return NetworkSize(sum(counts), sum(trained), 2 * macs, tuple(states))
+
+
+def learning_share(chain: Chain) -> float:
+    """Return which share of the chain's multiply-adds lies behind its frozen leading units, from 0 to 1."""
+    macs = [facts.macs for facts in probe.describe(chain)]
+    frozen = next((place for place, unit in enumerate(chain) if not unit.is_frozen), len(chain))
+    return sum(macs[frozen:]) / max(sum(macs), 1)
 
 
 def head_macs(head: nn.Module, chain: Chain) -> int:

@@ -48,7 +48,7 @@ class Options:
         if not self.separator:
             raise ValueError("separator must be at least one character, got ''")
         if len(set(self.label_columns)) < len(self.label_columns):
-            raise ValueError(f"label_columns: something stands twice in {list(self.label_columns)}")
+            raise ValueError(f"label_columns: there is a duplicate in {list(self.label_columns)}")
 
 
 class CsvLabels(Format):

@@ -19,6 +19,8 @@ from search.data.tabular import SPLITS, lines_of
 from search.errors import DataError
 
 _NAMES = "classes.txt"
+_USUAL = (255,)
+_BLACK_AND_WHITE = {0, 255}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Options:
         image_suffix: what stands behind NAME in images' names (``_leftImg8bit``); ``mask_suffix`` in masks'.
         classes: names of the values 0, 1, 2 ...; by default the lines of ``path/classes.txt``, or the values that
             are found.
-        ignore: values that count for nothing.
+        ignore: values that count for nothing. Where masks hold nothing but 0 and 255 (black and white), 255 is the
+            second class by default.
         val_share: cut from the training images when there is no ``val`` folder; ``test_share`` likewise.
         on_error: ``refuse`` missing and wrong masks and broken images, or ``skip`` and list them.
     """
@@ -43,7 +46,7 @@ class Options:
     image_suffix: str = ""
     mask_suffix: str = ""
     classes: tuple[str, ...] = ()
-    ignore: tuple[int, ...] = (255,)
+    ignore: tuple[int, ...] = _USUAL
     val_share: float = 0.2
     test_share: float = 0.0
     seed: int = 0
@@ -53,9 +56,9 @@ class Options:
     def __post_init__(self) -> None:
         Cut(self.val_share, self.test_share, self.seed)
         if len(set(self.classes)) < len(self.classes):
-            raise ValueError(f"classes: a name stands twice in {list(self.classes)}")
+            raise ValueError(f"classes: there is a duplicate in {list(self.classes)}")
         if self.images == self.masks and not self.mask_suffix:
-            raise ValueError("images and masks in one folder need a mask_suffix that tells them apart")
+            raise ValueError("images and masks in one folder need a mask_suffix to distinguish them")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +86,12 @@ class MaskFolder(Format):
         there = [pair for pair in pairs if pair.mask is not None]
         surveys = dict(zip(there, masks.survey([pair.mask for pair in there if pair.mask is not None]), strict=True))
         found = {value for one in surveys.values() for value, _ in one.values}
-        values = [value for value in (range(len(named)) if named else sorted(found)) if value not in options.ignore]
-        names = tuple(named[value] if named else str(value) for value in values)
-        faults = {pair: _fault(pair, surveys.get(pair), values, options) for pair in pairs}
+        is_binary = found == _BLACK_AND_WHITE and options.ignore == _USUAL and len(named) in (0, 2)
+        ignored = () if is_binary else options.ignore
+        numbered = sorted(found) if is_binary or not named else range(len(named))
+        values = [value for value in numbered if value not in ignored]
+        names = tuple(named[place] if named else str(value) for place, value in enumerate(numbered) if value in values)
+        faults = {pair: _fault(pair, surveys.get(pair), values, ignored) for pair in pairs}
         skipped = [f"{pair.image}: {fault}" for pair, fault in faults.items() if fault]
         if skipped and options.on_error == "refuse":
             more = f" ({len(skipped) - 1} more like it)" if len(skipped) > 1 else ""
@@ -93,7 +99,7 @@ class MaskFolder(Format):
         if len(values) < 2:
             raise DataError(
                 f"{root}: the masks hold {len(values)} class(es) ({', '.join(names) or 'none'}) beside the values to "
-                f"ignore ({', '.join(map(str, options.ignore))}); segmentation needs at least two"
+                f"ignore ({', '.join(map(str, ignored))}); segmentation needs at least two"
             )
         if len(skipped) == len(pairs):
             raise DataError(f"{root}: none of the {len(pairs)} images can be used; the first: {skipped[0]}")
@@ -153,11 +159,11 @@ def _written(path: Path) -> tuple[str, ...]:
         return ()
     names = tuple(lines_of(path))
     if len(set(names)) < len(names):
-        raise DataError(f"{path}: a name stands there twice; expected the names of the values 0, 1, 2 ..., one a line")
+        raise DataError(f"{path}: a name is there twice; expected the names of the values 0, 1, 2 ..., one a line")
     return names
 
 
-def _fault(pair: _Pair, found: Survey | None, values: Sequence[int], options: Options) -> str:
+def _fault(pair: _Pair, found: Survey | None, values: Sequence[int], ignored: Sequence[int]) -> str:
     if found is None:
         return f"no mask; expected {pair.expected}"
     if found.fault:
@@ -165,7 +171,7 @@ def _fault(pair: _Pair, found: Survey | None, values: Sequence[int], options: Op
     size = masks.size_of(pair.image)
     if size is not None and size != (found.width, found.height):
         return f"the image is {size[0]}x{size[1]} pixels, its mask {pair.mask} {found.width}x{found.height}"
-    strange = [value for value, _ in found.values if value not in values and value not in options.ignore]
+    strange = [value for value, _ in found.values if value not in values and value not in ignored]
     if strange:
         return (
             f"the mask {pair.mask} has the value {strange[0]}, which is neither one of the {len(values)} classes "

@@ -37,9 +37,9 @@ class Options(TableOptions):
         if not self.separator:
             raise ValueError("separator must be at least one character, got ''")
         if len(set(self.label_columns)) < len(self.label_columns):
-            raise ValueError(f"label_columns: something stands twice in {list(self.label_columns)}")
+            raise ValueError(f"label_columns: there is a duplicate in {list(self.label_columns)}")
         if self.label_columns and self.label_column is not None:
-            raise ValueError("label_column and label_columns are two ways to say the same; leave one of them out")
+            raise ValueError("label_column and label_columns mean the same; leave one of them out")
 
 
 class TextLabels(Format):

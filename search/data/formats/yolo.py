@@ -113,7 +113,7 @@ def _from_yaml(file: Path) -> _Described:
     if not isinstance(names, list | tuple):
         raise DataError(f"{file}: `names` must be a list of class names, got {names!r}")
     if len(set(map(str, names))) < len(names):
-        raise DataError(f"{file}: a class stands twice under `names`, {names!r}; rename one of them")
+        raise DataError(f"{file}: a class is listed twice under `names`, {names!r}; rename one of them")
     base = file.parent / str(data["path"]) if data.get("path") else file.parent
     parts: dict[Split, list[Path]] = {}
     for key, split in SPLITS.items():

@@ -46,7 +46,7 @@ class Safetensors(ModelFormat):
             + 'model = load_model(".")\n'
             + f"given = {given}\n"
             + "outputs = model.network(model.transform(given)[None])   # a plain torch.nn.Module\n"
-            + "(said,) = model.said(outputs, [given])\n"
+            + "(prediction,) = model.predicted(outputs, [given])\n"
         )
 
 

@@ -14,7 +14,7 @@ from search.report.figures._base import Section, StudiesFigure
 _COSTS = (
     ("parameters", "parameters of the winner"),
     ("FLOPs", "FLOPs of the winner's forward pass"),
-    ("search time", "minutes of device time of the whole study"),
+    ("search time", "device time of the study, minutes"),
 )
 
 

@@ -28,7 +28,7 @@ class Confusion(Figure):
     name, title, order, section = "confusion", "Confusion matrix of the winner", 110, Section.CLASSES
     needs = frozenset({Need.DETAILS})
     how_to_read = (
-        "Rows are true classes, columns what the winner said; colour is the share of the row, numbers are samples."
+        "Rows are true classes, columns the winner's predictions; colour is the share of the row, numbers are samples."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:

@@ -31,7 +31,7 @@ class Rows(NamedTuple):
 class Race(StudiesFigure):
     """Which study got how far for how much."""
 
-    name, title, order, section = "race", "Best so far, study beside study", 200, Section.PROGRESS
+    name, title, order, section = "race", "Best so far, study by study", 200, Section.PROGRESS
     how_to_read = "One line a study. Compare only lines of the same data and metric; the axis can be changed."
 
     def rows(self, studies: Sequence[StudyRecord]) -> Rows | None:

@@ -33,8 +33,8 @@ class SidePictures(TrialsFigure):
     name, title, order, section = "side_pictures", "Validation samples", 306, Section.CLASSES
     needs = frozenset({Need.DETAILS})
     how_to_read = (
-        "The samples that each trial does worst on, true beside predicted; dotted boxes have no counterpart that "
-        "overlaps by half or more."
+        "The samples that each trial does worst on, true and predicted side by side; dotted boxes have no counterpart "
+        "that overlaps by half or more."
     )
 
     def rows(self, study: StudyRecord, numbers: Sequence[int]) -> Rows | None:

@@ -124,7 +124,7 @@ def _end_of(ray: Any, call: Any) -> tuple[int, str]:
     try:
         code, words = ray.get(call)
     except ray.exceptions.RayError as error:
-        logger.warning("a worker's actor is gone: %s", error)
+        logger.warning("a worker's actor has died: %s", error)
         return 1, ""
     return int(code), str(words)
 

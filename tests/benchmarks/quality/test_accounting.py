@@ -22,9 +22,10 @@ def test_a_child_that_is_waited_for_counts(tmp_path: Path) -> None:
 
 
 def test_a_process_that_is_left_behind_counts_and_does_not_stay(tmp_path: Path) -> None:
-    child = BUSY.format(0.7) + "time.sleep(60)"
+    child = BUSY.format(0.7) + "open('done', 'w').close(); time.sleep(60)"
     program = (
-        f"import subprocess, sys, time; print(subprocess.Popen([sys.executable, '-c', {child!r}]).pid)\ntime.sleep(4)"
+        f"import os, subprocess, sys, time; print(subprocess.Popen([sys.executable, '-c', {child!r}]).pid)\n"
+        "while not os.path.exists('done'): time.sleep(0.1)\ntime.sleep(1)"
     )
     spent = run([sys.executable, "-c", program], limit_s=20, folder=tmp_path, environment={})
     assert spent.cpu_s > 0.65

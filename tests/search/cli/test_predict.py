@@ -176,7 +176,7 @@ def test_boxes_are_printed_and_drawn_in_pixels_of_the_original(stated: Any, ftse
     low = ftsearch("predict", "m", "in", "--threshold", 0.01)
     assert (low.code, low.err) == (
         2,
-        "Error: --threshold: this model tells nothing below 0.05 (`least_score`), got 0.01\n",
+        "Error: --threshold: this model returns nothing below 0.05 (`least_score`), got 0.01\n",
     )
 
 

@@ -77,3 +77,39 @@ def test_a_class_that_is_only_in_validation_is_refused(tmp_path: Path) -> None:
     found += [Found(path, path.name, Split.VAL, [one, other]) for path in paths[6:]]
     with pytest.raises(DataError, match="no training image has a box of class 'bee'"):
         made(found)
+
+
+@pytest.mark.parametrize(
+    ("corners", "kept"),
+    [
+        ((0, 0, 40, 20), (0.0, 0.0, 1.0, 1.0)),
+        ((1, 1, 40, 20), (0.025, 0.05, 1.0, 1.0)),
+        ((-0.5, -0.5, 39.5, 19.5), (0.0, 0.0, 0.9875, 0.975)),
+        ((39, 19, 41, 21), (0.975, 0.95, 1.0, 1.0)),
+        ((39.5, 0, 40, 20), (0.9875, 0.0, 1.0, 1.0)),
+    ],
+)
+def test_boxes_on_the_border_keep_what_lies_inside(
+    tmp_path: Path, corners: tuple[float, float, float, float], kept: tuple[float, float, float, float]
+) -> None:
+    (box,) = made(listed(tmp_path, corners)).samples[0].target.boxes
+    assert (box.left, box.top, box.right, box.bottom) == kept
+
+
+@pytest.mark.parametrize("corners", [(40, 0, 41, 20), (-1, 0, 0, 20), (0, 20, 40, 21), (10, 10, 10.00001, 20)])
+def test_a_box_without_area_inside_is_told_and_not_dropped_in_silence(
+    tmp_path: Path, corners: tuple[float, float, float, float]
+) -> None:
+    found = listed(tmp_path, (0, 0, 20, 10), corners)
+    with pytest.raises(DataError, match=r"has no area inside its image"):
+        made(found)
+    skipped = made(found, "skip")
+    assert len(skipped.skipped) == 8
+    assert {len(sample.target.boxes) for sample in skipped.samples} == {1}
+
+
+def test_boxes_that_stand_twice_are_told(tmp_path: Path) -> None:
+    (line,) = made(listed(tmp_path, (0, 0, 20, 10), (0, 0, 20, 10), (0, 0, 20, 11))).notes
+    assert line.startswith("8 boxes stand twice in the same image, and only one of each pair can be found; the first: ")
+    assert line.endswith("0.png")
+    assert made(listed(tmp_path)).notes == ()

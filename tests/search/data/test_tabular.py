@@ -140,7 +140,7 @@ def test_no_character_but_the_end_of_a_line_ends_a_row(tmp_path: Path, mark: str
 
 
 def test_a_column_that_is_needed_stands_once(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the column 'b' stands twice in the header; rename one of them"):
+    with pytest.raises(DataError, match="the column 'b' is in the header twice; rename one of them"):
         read_rows(table(tmp_path, "a,b,b\n1,2,3\n"), ("a", "b"))
 
 

@@ -19,14 +19,14 @@ KEYS = "a: &a {x: 1, y: 2}\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (LAUGHS, "its aliases stand for more than 100,000 values"),
-        (KEYS, "its aliases stand for more than 100,000 values"),
+        (LAUGHS, "its aliases expand to more than 100,000 values"),
+        (KEYS, "its aliases expand to more than 100,000 values"),
         ("[" * 5000, "nested deeper than 100"),
         ("[" * 150 + "]" * 150, "nested deeper than 100"),
         ("{a: " * 150 + "1" + "}" * 150, "nested deeper than 100"),
         ("- " * 3000 + "a", "nested deeper than 100"),
-        ("a: &a [*a]", "an alias stands inside of what it names"),
-        ("a: &a {b: &b [*a]}", "an alias stands inside of what it names"),
+        ("a: &a [*a]", "an alias is inside the node that it names"),
+        ("a: &a {b: &b [*a]}", "an alias is inside the node that it names"),
         ("seed: " + "1" * 5000, "a value cannot be read"),
         ("day: 2024-13-45", "a value cannot be read: month must be in"),
         ("a: *b", "undefined alias"),

@@ -123,7 +123,7 @@ def test_pictures_are_the_images_with_most_mistakes_in_places_of_the_original() 
     evaluator = CocoMeasures(CLASSES, 0.5)
     evaluator.update(Found((wrong, right)), rows)
     (picture,) = evaluator.evaluation().pictures
-    assert (picture.place, picture.caption) == (0, "1 box, 1 missed, 1 told that are not there")
+    assert (picture.place, picture.caption) == (0, "1 box, 1 missed, 1 predicted that are not there")
     true, told = picture.boxes
     assert (true.label, true.left, true.top, true.bottom, true.score) == ("ant", 0.1, 0.3, 0.7, None)
     assert (told.label, told.score) == ("cow", 0.8)

@@ -54,7 +54,7 @@ def test_every_format_predicts_what_the_search_measured(here: Path) -> None:
     best = load_study("colours").best
     assert best is not None
     assert done.folder == Path("runs/colours/model")
-    assert done.notes == ("no batch norm stands right behind a layer: nothing was folded",)
+    assert done.notes == ("no batch norm directly follows a layer: nothing was folded",)
     assert done.facts.trial == best.number
     assert done.facts.metrics["accuracy"] == pytest.approx(best.value, abs=1e-6)
     assert {check.format for check in done.facts.checks} == set(FORMATS)

@@ -92,8 +92,8 @@ def test_a_folder_that_cannot_be_written_is_refused_and_the_old_report_stays(
 def test_several_studies_share_a_page_and_are_compared_first(study: StudyRecord) -> None:
     text = page.render((study, replace(study, name="other")), NOW).split("<body>")[1]
     assert text.count("<h1>") == 1
-    assert text.index("2 studies compared") < text.index("Best so far, study beside study")
-    assert text.index("study beside study") < text.index("<h2>study</h2>") < text.index("<h2>other</h2>")
+    assert text.index("2 studies compared") < text.index("Best so far, study by study")
+    assert text.index("study by study") < text.index("<h2>study</h2>") < text.index("<h2>other</h2>")
 
 
 def unpacked(text: str, name: str) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
@@ -40,3 +42,15 @@ def test_a_name_of_another_form_is_told_in_words_and_not_by_a_regular_expression
     ((place, text),) = problems(caught.value, {"name": "a/b"}, Named.model_json_schema())
     assert place == ("name",)
     assert text.endswith("at most 64, the first a letter or a digit, got 'a/b'")
+
+
+def test_a_value_that_may_be_of_several_kinds_has_one_fault_that_names_them_all() -> None:
+    class Several(BaseModel):
+        epochs: int | Literal["auto"] = 1
+
+    raw = {"epochs": "many"}
+    with pytest.raises(ValidationError) as caught:
+        Several.model_validate(raw)
+    ((place, text),) = problems(caught.value, raw, Several.model_json_schema())
+    assert place == ("epochs",)
+    assert text == "epochs: expected an integer, unable to parse string as an integer or 'auto', got 'many'"

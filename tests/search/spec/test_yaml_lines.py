@@ -33,7 +33,7 @@ def test_off_and_no_are_words_and_true_is_none() -> None:
 
 
 def test_a_bound_that_yaml_takes_for_a_folded_text_is_pointed_out() -> None:
-    with pytest.raises(yaml_lines.NotYamlError, match=r"must stand in quotes: '> 0.8'") as caught:
+    with pytest.raises(yaml_lines.NotYamlError, match=r"must be quoted: '> 0.8'") as caught:
         yaml_lines.load("constraints:\n  accuracy: > 0.8\n")
     assert caught.value.line == 2
 
@@ -46,7 +46,7 @@ def test_a_bound_that_yaml_takes_for_a_folded_text_is_pointed_out() -> None:
             "a: &a [x, x]\n" + "".join(f"b{n}: &b{n} [*{'a' if n == 0 else f'b{n - 1}'}, *a, *a]\n" for n in range(3)),
             "",
         ),
-        ("a: &a [*a]", "an alias stands inside of what it names"),
+        ("a: &a [*a]", "an alias is inside the node that it names"),
         ("seed: " + "9" * 5000, "a value cannot be read"),
     ],
 )

@@ -5,8 +5,7 @@ from dataclasses import replace
 from sqlalchemy import Engine
 
 from search.records.study import Failure, StudyRecord, TrialState
-from search.store import leases, owned, repeats, writing
-from search.store.owned import Owner
+from search.store import leases, owned, reading, repeats, writing
 from search.store.repeats import Wanted
 
 
@@ -26,10 +25,18 @@ def test_every_row_that_owns_checkpoints_is_told(engine: Engine, record: StudyRe
     leases.release(engine, waiting)
     repeats.add(engine, "s", "refit", [Wanted({}, {}, "", 0)])
     found = {(owner.kind, owner.number): owner for owner in owned.owners(engine, "s")}
-    assert found == {
-        ("", 0): Owner("", 0, ("kept",), False),
-        ("", 2): Owner("", 2, ("second-2", "first-2"), True),
-        ("", 3): Owner("", 3, ("second-3", "first-3"), False),
-        ("", 4): Owner("", 4, ("second-4", "first-4"), False),
-        ("refit", 0): Owner("refit", 0, (), False),
+    assert {key: (owner.names, owner.is_running, owner.words) for key, owner in found.items()} == {
+        ("", 0): (("kept",), False, "trial 0"),
+        ("", 2): (("second-2", "first-2"), True, "trial 2"),
+        ("", 3): (("second-3", "first-3"), False, "trial 3"),
+        ("", 4): (("second-4", "first-4"), False, "trial 4"),
+        ("refit", 0): ((), False, "refit 0"),
     }
+    owned.disown(engine, found["", 0], ["kept"])
+    owned.disown(engine, found["", 3], ["second-3", "another's"])
+    owned.disown(engine, found["", 4], ["second-4", "first-4"])
+    found = {(owner.kind, owner.number): owner for owner in owned.owners(engine, "s")}
+    assert ("", 0) not in found
+    assert (found["", 3].names, found["", 4].names) == (("first-3",), ())
+    owned.move(engine, "s", "/new", "k")
+    assert (reading.artifacts_of(engine, "s"), reading.artifacts_of(engine, "other")) == (("/new", "k"), None)

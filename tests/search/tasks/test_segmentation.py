@@ -334,9 +334,9 @@ def test_masks_of_large_images_are_told_piece_by_piece(monkeypatch: pytest.Monke
 def test_shares_of_classes_are_told_the_largest_first() -> None:
     logits = torch.zeros(1, 3, 4, 4)
     logits[0, 2, 1:] = 5.0
-    (said,) = task.said(logits, ("a", "b", "c"), [InputInfo(4, 4)], PredictOptions())
+    (said,) = task.predicted(logits, ("a", "b", "c"), [InputInfo(4, 4)], PredictOptions())
     assert said.answers == (("c", 0.75), ("a", 0.25))
-    (first,) = task.said(logits, ("a", "b", "c"), [InputInfo(4, 4)], PredictOptions(most=1))
+    (first,) = task.predicted(logits, ("a", "b", "c"), [InputInfo(4, 4)], PredictOptions(most=1))
     assert first.answers == (("c", 0.75),)
 
 

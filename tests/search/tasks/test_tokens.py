@@ -135,11 +135,11 @@ def test_padding_and_cut_words_count_for_nothing_in_the_loss() -> None:
 def test_a_word_is_tagged_by_its_first_token_and_an_entity_is_as_sure_as_its_least_sure_word() -> None:
     logits = torch.tensor([[[0.0, 9, 0], [0, 3, 0], [0, 0, 2], [9, 0, 0], [9, 0, 0]]])
     sentence = InputInfo(words=("New", "York", "is", "cut"), places=(None, 0, 1, 1, 2))
-    (said,) = task.said(logits, ("O", "B-LOC", "I-LOC"), [sentence], PredictOptions())
+    (said,) = task.predicted(logits, ("O", "B-LOC", "I-LOC"), [sentence], PredictOptions())
     assert [tag and tag.label for tag in said.tags] == ["B-LOC", "I-LOC", "O", None]
     (span,) = said.spans
     assert (span.label, span.first, span.last, span.text) == ("LOC", 0, 1, "New York")
     assert span.score == pytest.approx(float(logits[0, 2].softmax(0)[2]))
-    (unsure,) = task.said(logits, ("O", "B-LOC", "I-LOC"), [sentence], PredictOptions(threshold=0.9))
+    (unsure,) = task.predicted(logits, ("O", "B-LOC", "I-LOC"), [sentence], PredictOptions(threshold=0.9))
     assert unsure.spans == ()
     assert unsure.tags == said.tags

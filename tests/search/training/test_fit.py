@@ -186,3 +186,21 @@ def test_running_out_of_memory_halves_the_batch_and_keeps_the_step(
     assert pieces.micro_batch == 2
     for own, other in zip(curve(pieces), curve(whole), strict=True):
         assert own == pytest.approx(other, rel=1e-5)
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(1, 2), (2, 3), (3, 4), (0, 4)])
+def test_a_training_ends_once_it_has_waited_for_a_better_epoch_in_vain(
+    tiny: Pretrained, patience: int, epochs: int
+) -> None:
+    """At a rate of 0 nothing changes, so the first epoch stays the best one."""
+    still = plan(optimize=lambda network, steps: optimize(network, Optimizer("sgd", 0.0, 0.0), Penalty(), steps))
+    outcome = fit(network_of(tiny, freeze=4), replace(still, patience=patience))
+    assert len(outcome.epochs) == epochs
+    assert outcome.best_epoch == 1
+    assert outcome.reason == ("no better one since epoch 1" if epochs < 4 else "")
+    assert outcome.verdict is (Verdict.STOP if epochs < 4 else Verdict.CONTINUE)
+
+
+def test_without_validation_there_is_nothing_to_wait_for(tiny: Pretrained) -> None:
+    outcome = fit(network_of(tiny, freeze=4), plan(patience=1, validates=False))
+    assert len(outcome.epochs) == 4

@@ -203,3 +203,14 @@ def test_the_backbone_runs_once_for_all(tiny: Pretrained) -> None:
     together(found)
     handle.remove()
     assert calls == EPOCHS * (4 + 4)  # batches of training and of validation
+
+
+def test_a_head_that_no_longer_improves_ends_as_it_would_alone(tiny: Pretrained) -> None:
+    def patient() -> list[Member]:
+        return [replace(one, plan=replace(one.plan, patience=1)) for one in members(tiny)]
+
+    alone = [fit(member.network, member.plan) for member in patient()]
+    assert len({len(outcome.epochs) for outcome in alone}) > 1
+    for own, other in zip(together(patient()), alone, strict=True):
+        assert_same(own, other)
+        assert own.reason == other.reason  # type: ignore[attr-defined]

@@ -14,8 +14,30 @@ def test_nothing_to_train_is_refused(options: dict[str, int]) -> None:
 
 @pytest.mark.parametrize(("epochs", "trials", "views"), [(3, 6, 2), (1, 50, 1), (5, 20, 3), (10, 6, 2), (10, 100, 10)])
 def test_views_are_what_the_study_can_afford(epochs: int, trials: int, views: int) -> None:
-    assert TrainingOptions(epochs=epochs).views_for(trials) == views
-    assert TrainingOptions(epochs=epochs, views=4).views_for(trials) == 4
+    assert TrainingOptions().views_for(trials, epochs) == views
+    assert TrainingOptions(views=4).views_for(trials, epochs) == 4
+
+
+@pytest.mark.parametrize(("samples", "epochs"), [(24, 30), (240, 30), (257, 27), (700, 11), (2000, 5), (60_000, 5)])
+def test_small_sets_are_passed_over_more_often(samples: int, epochs: int) -> None:
+    assert TrainingOptions().most_epochs(samples) == epochs
+    assert TrainingOptions(epochs=8).most_epochs(samples) == 8
+
+
+def test_candidates_whose_steps_cost_more_get_fewer_where_the_study_does_not_say() -> None:
+    auto, fixed = TrainingOptions(), TrainingOptions(epochs=12)
+    assert [auto.epochs_for(240, 1.0, learning) for learning in (0.0, 0.3, 1.0)] == [30, 24, 10]
+    assert [auto.epochs_for(240, 0.5, learning) for learning in (0.0, 1.0)] == [15, 5]
+    assert auto.epochs_for(5000, 0.5, 1.0) == 5
+    assert [fixed.epochs_for(240, share, 1.0) for share in (1.0, 0.5, 0.01)] == [12, 6, 1]
+
+
+def test_patience_grows_with_the_training() -> None:
+    assert [TrainingOptions().patience_for(epochs) for epochs in (1, 10, 30)] == [6, 6, 12]
+    assert TrainingOptions(patience=3).patience_for(30) == 3
+    assert TrainingOptions(patience=0).patience_for(30) == 0
+    with pytest.raises(ValueError, match="patience must be at least 0, got -1"):
+        TrainingOptions(patience=-1)
 
 
 def test_no_views_are_refused() -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from search.artifacts.stores import Folder, claim_place
 from search.errors import DatabaseError
 from search.records.study import DatasetRecord, StudyRecord, TrialState
 from search.spec.faults import FaultOptions
@@ -87,3 +90,20 @@ def test_a_database_that_is_gone_for_a_while_does_not_end_the_keeping(
     monkeypatch.setattr(leases, "beat", flaky)
     with heartbeat.keeping():
         assert answered.wait(60)
+
+
+def test_a_place_of_checkpoints_that_vanishes_is_told_once(
+    heartbeat: Heartbeat, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = "0123456789abcdef" * 2
+    place = Folder(tmp_path / "kept", key)
+    claim_place(Folder(tmp_path / "kept"), key)
+    heartbeat.artifact_store = place
+    with heartbeat.keeping():
+        time.sleep(0.2)
+        assert not caplog.records
+        shutil.rmtree(tmp_path / "kept")
+        time.sleep(0.5)
+    (told,) = [record for record in caplog.records if "checkpoints is gone" in record.getMessage()]
+    assert told.levelname == "ERROR"
+    assert "ftsearch artifacts STUDY --repair" in told.getMessage()

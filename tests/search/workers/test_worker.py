@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,7 @@ import optuna
 import pytest
 import torch
 
-from search.artifacts.stores import Folder
+from search.artifacts.stores import Folder, claim_place
 from search.errors import ConstraintError, LeaseLostError, RunError, TrialError
 from search.records.study import EpochRecord, StudyRecord, TrialRecord, TrialState
 from search.runtime.study_record import study_record
@@ -163,6 +164,30 @@ def test_a_disk_that_stays_full_costs_the_trial_in_the_end(
     assert (trial.state.value, trial.failure is not None and trial.failure.kind) == ("failed", "disk")
     assert trial.attempts >= 3  # two of them counted
     assert states(context)[2:] == ["complete"] * 2
+
+
+def test_a_place_that_is_gone_for_good_fails_no_trial(
+    context: TrialContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_DISK_S", 0.05)
+    key = "0123456789abcdef" * 2
+    claim_place(Folder(tmp_path / "kept"), key)
+    place = Folder(tmp_path / "kept", key)
+
+    def run(context: TrialContext, claim: Claim) -> TrialState:
+        if claim.number == 1:
+            shutil.rmtree(tmp_path / "kept", ignore_errors=True)
+        context.artifact_store.put("trial", b"x")
+        return complete(context, claim)
+
+    held = replace(patient(context, 0.3), artifact_store=place)
+    with pytest.raises(RunError, match=r"checkpoints is gone: .*kept; put it back.*ftsearch artifacts STUDY --repair"):
+        worker.work(held, StopSignal(), run=run)
+    assert states(context) == ["complete", "waiting"]
+    assert not (tmp_path / "kept").exists()  # an empty mount point must not be filled
+    claim_place(Folder(tmp_path / "kept"), key)
+    worker.work(replace(held, artifact_store=place), StopSignal(), run=complete)
+    assert states(context) == ["complete"] * 4
 
 
 def test_a_circle_of_causes_is_no_full_disk() -> None:

@@ -142,7 +142,7 @@ def test_faults_are_counted_and_skipped_when_asked(tmp_path: Path) -> None:
         (lambda root: None, r"nowhere does not exist; `data\.path` is relative"),
         (lambda root: root.mkdir(), r"no images found; expected .*images/NAME\.jpg and .*masks/NAME\.png"),
         (lambda root: (root / "images").mkdir(parents=True), r"masks does not exist; expected the masks of"),
-        (lambda root: [pair(root, str(n), [[0, 255]]) for n in range(3)], r"the masks hold 1 class\(es\) \(0\)"),
+        (lambda root: [pair(root, str(n), [[0, 0]]) for n in range(3)], r"the masks hold 1 class\(es\) \(0\)"),
     ],
 )
 def test_folders_without_use_are_refused_in_one_line(tmp_path: Path, prepare: Any, message: str) -> None:
@@ -169,3 +169,24 @@ def test_nothing_that_can_be_used_says_why(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("sky\nroad\n")
     with pytest.raises(DataError, match=r"none of the 3 images can be used; the first: .* has the value 2"):
         read(tmp_path, on_error="skip")
+
+
+@pytest.mark.parametrize("names", [(), ("ground", "road")])
+def test_black_and_white_masks_have_two_classes(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for number in range(4):
+        pair(tmp_path, str(number), [[0, 255], [255, 255]])
+    found = read(tmp_path, classes=names)
+    assert found.classes == (names or ("0", "255"))
+    for sample in found.samples:
+        assert sample.target.open().tolist() == [[0, 1], [1, 1]]
+        assert sample.target.pixels == ((0, 1), (1, 3))
+
+
+def test_255_counts_for_nothing_beside_other_values_or_where_the_study_says_so(tmp_path: Path) -> None:
+    for number in range(4):
+        pair(tmp_path, str(number), [[0, 255], [1, 255]])
+    assert read(tmp_path).classes == ("0", "1")
+    for number in range(4):
+        pair(tmp_path, str(number), [[0, 255], [0, 255]])
+    with pytest.raises(DataError, match=r"the masks hold 1 class\(es\) \(0\)"):
+        read(tmp_path, ignore=(255, 7))

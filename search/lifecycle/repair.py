@@ -1,0 +1,106 @@
+"""The place of a study's checkpoints, looked at and, where files or the whole place are gone, made anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from search.artifacts.stores import ArtifactStore, claim_place, is_place, open_artifact_store
+from search.errors import NotFoundError, TrialError
+from search.lifecycle.artifact_places import default_place
+from search.sampling.blobs import Blobs
+from search.store import owned, reading
+from search.store.connection import Engine
+from search.store.owned import Owner
+from search.workers.leftovers import leftovers
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a study's checkpoints are, and which of them are there.
+
+    Attributes:
+        is_there: whether it can be reached from here and is the study's own.
+        kept: those whose weights are there; ``lost`` those of which the store names files that are not, with the files.
+        leftovers: names of files that belong to nobody.
+    """
+
+    artifact_store: ArtifactStore
+    key: str
+    is_there: bool
+    kept: tuple[Owner, ...] = ()
+    lost: tuple[tuple[Owner, tuple[str, ...]], ...] = ()
+    leftovers: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def is_whole(self) -> bool:
+        return self.is_there and not self.lost and not self.leftovers
+
+
+def look(engine: Engine, study: str, artifacts: str | None = None) -> Place:
+    """Return the place of the checkpoints of ``study``; ``artifacts`` is where it is on this machine, if elsewhere.
+
+    Raises:
+        NotFoundError: no such study, or no worker has chosen a place yet.
+    """
+    stored = reading.artifacts_of(engine, study)
+    if stored is None:
+        raise NotFoundError(f"the study {study!r} has no place for checkpoints yet: its first worker chooses one")
+    address, key = stored
+    tried = (artifacts,) if artifacts else (str(default_place(study)), address)
+    stores = [open_artifact_store(one, Blobs) for one in tried]
+    found = next((one for one in stores if is_place(one, key)), None)
+    store = found or stores[-1]
+    listed = _listed(store)
+    owners = owned.owners(engine, study)
+    gone = [(owner, tuple(name for name in owner.names if name not in listed)) for owner in owners]
+    return Place(
+        store,
+        key,
+        found is not None,
+        tuple(owner for owner in owners if owner.checkpoint in listed),
+        tuple((owner, names) for owner, names in gone if names and not owner.is_running),
+        leftovers(store, key, engine, study) if found is not None else (),
+    )
+
+
+def repair(engine: Engine, study: str, place: Place) -> None:
+    """Make ``place`` what the store says of it: marked as the study's, without lost files named or leftovers lying.
+
+    Raises:
+        UserError: it cannot be written.
+        TrialError: a leftover cannot be removed.
+    """
+    if not place.is_there:
+        claim_place(place.artifact_store, place.key)
+        owned.move(engine, study, place.artifact_store.address, place.key)
+    for owner, names in place.lost:
+        owned.disown(engine, owner, names)
+    for name in place.leftovers:
+        place.artifact_store.remove(name)
+    place.artifact_store.sweep_partial()
+
+
+def weights_words(engine: Engine, study: str, name: str) -> tuple[str, bool]:
+    """Return where the weights called ``name`` are, in words, and whether they are there."""
+    stored = reading.artifacts_of(engine, study)
+    if stored is None:
+        return f"{name}, in no place that the store knows", False
+    address, key = stored
+    for one in (str(default_place(study)), address):
+        store = open_artifact_store(one, Blobs)
+        if is_place(store, key):
+            break
+    else:
+        return f"{name}, in {address}, which cannot be reached from here or is gone", False
+    where = f"{store.address}/{name}" if "://" in store.address else str(Path(store.address) / name)
+    if name in _listed(store):
+        return where, True
+    return f"{where} is gone", False
+
+
+def _listed(store: ArtifactStore) -> frozenset[str]:
+    try:
+        return frozenset(store.names())
+    except TrialError:
+        return frozenset()

@@ -1,0 +1,114 @@
+"""State dicts in files: read without running code, taken out of what wraps them, refused by what they are instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from spaces.errors import WeightsError
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params")
+"""Keys under which training scripts keep the state dict, the usual ones first."""
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+"""What DataParallel, torch.compile and Lightning put in front of every name."""
+_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+_DEEPEST = 3
+_NO_WEIGHTS = (  # how files begin that are often taken for weights
+    (
+        re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)", re.IGNORECASE),
+        "a saved web page; download the file itself",
+    ),
+    (re.compile(rb"version https://git-lfs"), "a pointer of Git LFS; fetch the file with `git lfs pull`"),
+    (re.compile(rb"\s*[\[{]"), "JSON; the weights lie in another file"),
+    (re.compile(rb"\x89HDF"), "an HDF5 file, as Keras writes it; save a state dict of PyTorch"),
+    (re.compile(rb"\x93NUMPY"), "a NumPy array; save a state dict of PyTorch"),
+    (re.compile(rb"\x1f\x8b|Rar!|7z\xbc\xaf|BZh"), "an archive; unpack it"),
+)
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """Return the state dict in a file: safetensors, or what ``torch.save`` wrote, whatever its name ends in.
+
+    One that a checkpoint wraps (``{"model_state_dict": ..., "epoch": 3}``) is taken out.
+
+    Raises:
+        WeightsError: the file cannot be read, is something else, or holds numbers that are none.
+    """
+    state = _unwrapped(_loaded(path), path)
+    for prefix in _PREFIXES:
+        if all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    check_numbers(state, str(path))
+    return state
+
+
+def check_numbers(state: Mapping[str, Tensor], source: str) -> None:
+    """Check that weights are numbers: a network with a single one that is none gives nothing else.
+
+    Raises:
+        WeightsError: one is NaN, or a weight or bias is infinite.
+    """
+    for name, value in state.items():
+        if not value.is_floating_point():
+            continue
+        is_learnt = name.endswith(("weight", "bias"))  # a mask among the buffers may well be infinite
+        wrong = ~value.isfinite() if is_learnt else value.isnan()
+        if wrong.any():
+            raise WeightsError(
+                f"the weights in {source} hold {int(wrong.sum())} numbers in {name} that are none (NaN or infinity): "
+                "their training went wrong; take a checkpoint from before that"
+            )
+
+
+def _loaded(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+            what = next((what for pattern, what in _NO_WEIGHTS if pattern.match(head)), "")
+            # Safetensors begin with the length of their JSON header, in eight bytes.
+            if head[8:9] == b"{":
+                return load_file(path)
+            if not what:
+                file.seek(0)
+                return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises its own kinds for what weights_only forbids
+        raise WeightsError(f"cannot read weights from {path}: {line_of(error)}") from error
+    raise WeightsError(f"cannot read weights from {path}: it is {what}")
+
+
+def line_of(error: Exception) -> str:
+    """Return in a line why a file cannot be read."""
+    found = _GLOBAL.search(str(error))
+    if found is not None:
+        return (
+            f"it holds a whole pickled object ({found[1]}), and reading that would run code from the file; where you "
+            "trust it, load it and save torch.save(net.state_dict(), ...)"
+        )
+    return (str(error).splitlines() or [f"it is empty or cut short ({type(error).__name__})"])[0]
+
+
+def _unwrapped(data: Any, path: Path) -> dict[str, Tensor]:
+    for _ in range(_DEEPEST):
+        if _is_state(data):
+            return {str(name): value for name, value in data.items()}
+        if not isinstance(data, Mapping):
+            break
+        named = next((data[key] for key in _WRAPPERS if isinstance(data.get(key), Mapping)), None)
+        states = [key for key, value in data.items() if _is_state(value)]
+        if named is None and len(states) > 1:
+            names = ", ".join(map(str, states[:4]))
+            raise WeightsError(f"{path} holds several state dicts ({names}); save the one that is meant by itself")
+        data = named if named is not None else data[states[0]] if states else None
+    raise WeightsError(
+        f"{path} holds no state dict (names and tensors); save one with torch.save(net.state_dict(), ...)"
+    )
+
+
+def _is_state(data: Any) -> bool:
+    return isinstance(data, Mapping) and bool(data) and all(isinstance(value, Tensor) for value in data.values())
