@@ -1,5 +1,6 @@
 # make quickstart   a finished search on real images in minutes
-# make test         style, types, import contracts, tests with coverage
+# make test         style, types, import contracts, all quick tests
+# make coverage     the tests with the lines that they reach (slower)
 # make chaos        break everything while a study runs, count what is lost (minutes)
 # make test-all     the same with every backbone of torchvision (slow)
 # make test-families  one network of every family of timm (an hour)
@@ -10,22 +11,27 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := search spaces tests studies
+# One thread a process: tests start processes of their own, and threads that outnumber the cores wait for each other.
+PYTEST  := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal
 
 DATA ?= data
 SETS ?= sets
 EPOCHS ?= 3
 
-.PHONY: chaos quality quickstart test test-all test-families bench lint clean
+.PHONY: chaos coverage quality quickstart test test-all test-families bench lint clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/ftsearch run studies/quickstart.yaml
 
 test: $(VENV)/.installed-test lint
-	$(BIN)/python -m coverage erase
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" --cov --cov-report=term:skip-covered
+	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/.installed-test lint
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not families" --cov --cov-report=term:skip-covered
+	$(PYTEST) -m "not families"
+
+coverage: $(VENV)/.installed-test
+	$(BIN)/python -m coverage erase
+	$(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered
 
 test-families: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q -m families

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,15 @@ from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.chains import chain as chains
 
 torch.set_num_threads(1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Print a failure's one line when it happens: the details come at the end, minutes later."""
+    if report.failed and not os.environ.get("PYTEST_XDIST_WORKER"):
+        crash = getattr(report.longrepr, "reprcrash", None)
+        reason = str(crash.message if crash else report.longrepr).partition("\n")[0]
+        print(f"\nFAILED {report.nodeid}: {reason[:300]}", flush=True)  # noqa: T201
 
 
 class Block(nn.Module):
@@ -91,7 +101,7 @@ space:
   penalty: {{kinds: [none, l2]}}
   optimizer: {{}}
 training: {{epochs: {epochs}, batch_size: 9, augmentation: none}}
-search: {{trials: {trials}, seed: 3, pruner: none, final: off}}
+search: {{portfolio: off, trials: {trials}, seed: 3, pruner: none, final: off}}
 """
 
 

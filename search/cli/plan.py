@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SECTION, ORDER = "Search", 1
 _CLASSES = 20
-_LEFT = ("output", "range", "candidate", "change")
+_LEFT = ("output", "why", "range", "candidate", "change")
 _IMAGES = 8
 _MOST_S = 20.0
 
@@ -39,6 +39,7 @@ def command(
         _decisions(screen, part)
         _starts(screen, part)
         _costs(screen, part)
+    _first(screen, runtime)
     _goals(screen, runtime)
     screen.print(styled("\n", ("Next:", "bold"), f" ftsearch run {study}"), soft_wrap=True)
 
@@ -180,6 +181,26 @@ def _costs(screen: Console, runtime: StudyRuntime) -> None:
         f"{spec.search.trials} trials of up to {runtime.most_epochs()} epochs on {runtime.precision.device}: "
         f"at most about {theme.duration(plain)} if every trial cost what the plain recipe does"
     )
+
+
+def _first(screen: Console, runtime: StudyRuntime) -> None:
+    """Say what is tried first, and why."""
+    from search.trials.portfolio import Planned
+    from search.trials.proposal import PLAIN, plan_of
+
+    search, space = runtime.spec.search, runtime.space
+    screen.print("\n[bold]What is tried first[/bold]")
+    table = _table("trial", "why", "candidate")
+    for number, item in enumerate(plan_of(runtime)[: search.trials]):
+        why, words = f"warm start {item}", ""
+        if item == PLAIN:
+            why, words = "the plain recipe: the reference", space.words(space.baseline())
+        elif isinstance(item, Planned):
+            why, words = f"{item.member.name}: {item.member.why}", space.words(item.candidate)
+        table.add_row(str(number), why, words)
+    screen.print(table)
+    then = "changes of the best so far and draws near the field's defaults; the sampler takes over as results come"
+    screen.print(f"then {then if search.portfolio == 'on' else 'what the sampler draws'} ({search.sampler.name})")
 
 
 def _goals(screen: Console, runtime: StudyRuntime) -> None:

@@ -31,10 +31,15 @@ _IMAGE_SPACE = (
     ("tail", "{}", "last 0..a third of the units are dropped"),
     ("kernel", "{sizes: [3, 5]}", "one stage may get 5x5 kernels, which start as the pretrained function"),
     ("stride", "{}", "reductions that may be switched off"),
+    ("pattern", "{}", "norm layers, biases or one stage alone may learn"),
+    ("lora", "{}", "low-rank updates of frozen units"),
+    ("insert", "{}", "small blocks that learn behind frozen units"),
     ("head", "{hidden: 2, widths: [128, 256, 512]}", ""),
     ("dropout", "{head: 0.5}", ""),
     ("penalty", "{kinds: [none, l1, l2]}", ""),
-    ("optimizer", "{}", "SGD or AdamW, learning rates of head and backbone, schedule"),
+    ("label_smoothing", "{}", ""),
+    ("weight_average", "{}", "the last weights or a moving average of them"),
+    ("optimizer", "{layer_decay: [0.6, 1.0]}", "SGD or AdamW, learning rates of head and backbone, schedule"),
 )
 _SPACES: Mapping[str, Sequence[tuple[str, str, str]]] = {
     "detection": (
@@ -110,7 +115,7 @@ def draft(found: Recognised, data: Path, dataset: Dataset, backbone: Backbone, *
         _training(task, chosen, len(train)),
         "search:\n"
         + _lines(
-            ("trials", "30", "the first one is always the plain recipe"),
+            ("trials", "30", "the plain recipe among them"),
             ("# timeout", "2h", ""),
             ("pruner", chosen.pruner, "median, halving, none"),
             ("seed", "0", ""),

@@ -77,7 +77,7 @@ class TrialRecord:
     """Everything the store knows of one trial.
 
     Attributes:
-        number: counted from 0 within the study; 0 is the baseline.
+        number: counted from 0 within the study.
         value: the objective at the best epoch; None until there is one.
         params: what the sampler chose, by parameter name; ``distributions`` its ranges in Optuna's JSON.
         candidate: ``Candidate.to_json()``.
@@ -115,6 +115,12 @@ class TrialRecord:
     extras: Mapping[str, Json] = field(default_factory=dict)
     objectives: Mapping[str, float] = field(default_factory=dict)
     constraints: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def planned_epochs(self) -> int | None:
+        """How many epochs it was to run; None where an earlier version did not note that."""
+        cost = self.extras.get("cost") or {}
+        return int(cost["epochs"]) if cost.get("epochs") else None
 
     @property
     def broken(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from search.records.study import StudyRecord, TrialRecord
 from search.report import effects, parameters, picks, theme
 from search.report.confirmed import sentences
+from search.report.origin import paid
 from search.sampling.importance import importances
 
 FEWEST = 20
@@ -19,7 +20,7 @@ def findings(study: StudyRecord) -> list[str]:
     done, fresh = list(study.ranking), sentences(study)
     if len(done) < FEWEST:
         return fresh
-    return fresh + [line for line in (_mattered(study), _shared(done), _smallest(study, done)) if line]
+    return fresh + [line for line in (paid(study), _mattered(study), _shared(done), _smallest(study, done)) if line]
 
 
 def _mattered(study: StudyRecord) -> str:

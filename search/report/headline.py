@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from search.records.study import StudyRecord, TrialRecord
+from search.records.study import StudyRecord, TrialRecord, TrialState
 from search.report import theme
 from search.report.gain import Gain, Proof, gain
 
@@ -59,13 +59,16 @@ def headline(study: StudyRecord) -> Headline | None:
     who = (winner_name(study), best.words, _strip(study, best))
     if found is None:
         values = f"{metric} {theme.number(best.value)}"
-        return Headline("", values, "", Proof.UNKNOWN, "the plain recipe has no result yet", "", *who)
+        missing = "has no result yet" if study.baseline is not None else "was not tried"
+        return Headline("", values, "", Proof.UNKNOWN, f"the plain recipe {missing}", "", *who)
     if found.best is found.baseline:
         values = f"{metric} {theme.number(best.value)}"
         reason = f"none of {theme.counted(found.candidates, 'candidate')} beat the plain recipe"
         return Headline("No gain", values, "", Proof.NONE, reason, "", *who)
     values = f"{metric} {theme.number(found.baseline.value)} to {theme.number(best.value)}"
     values += "" if study.maximize else " (lower is better)"
+    if found.baseline.state is TrialState.PRUNED:
+        values += f", the plain recipe {found.baseline.ended.partition(':')[0]}"
     return Headline(
         theme.change(found.difference, study.metric),
         values,
@@ -101,7 +104,7 @@ def winner_name(study: StudyRecord) -> str:
     if best is None:
         return ""
     tied = [trial.number for trial in study.tied]
-    name = "the plain recipe (trial 0)" if best.is_baseline else f"trial {best.number}"
+    name = f"the plain recipe (trial {best.number})" if best.is_baseline else f"trial {best.number}"
     if not tied:
         return name
     if len(tied) > _NAMED:

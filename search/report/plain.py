@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from search.records.study import StudyRecord, TrialRecord
+from search.report.origin import found_by
 
 
 def plain(trial: TrialRecord) -> dict[str, Any]:
@@ -16,6 +17,7 @@ def plain(trial: TrialRecord) -> dict[str, Any]:
         "state": trial.state.value,
         "value": trial.value,
         "is_baseline": trial.is_baseline,
+        "found_by": found_by(trial),
         "words": trial.words,
         "candidate": trial.candidate,
         "params": dict(trial.params),

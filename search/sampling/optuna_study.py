@@ -21,8 +21,9 @@ from optuna.trial import TrialState as OptunaState
 from search.records.study import Objective, PastTrial, Rejected, TrialState
 from search.sampling import samplers
 from search.sampling.samplers import KEPT_REJECTED, SamplerOptions, View, WeighedTPE, bounded, teaches
+from spaces.decisions._prior import Prior
 
-__all__ = ["SamplerOptions", "Sampling", "delete", "trial_seed"]
+__all__ = ["SamplerOptions", "Sampling", "data_seed", "delete", "trial_seed"]
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -39,13 +40,15 @@ class OptunaSuggest:
     def __init__(self, trial: Trial) -> None:
         self._trial = trial
 
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+    def integer(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None
+    ) -> int:
         return self._trial.suggest_int(name, low, high, step=step, log=log)
 
-    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+    def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
         return self._trial.suggest_float(name, low, high, log=log)
 
-    def choice(self, name: str, choices: Sequence[Any]) -> Any:
+    def choice(self, name: str, choices: Sequence[Any], *, prior: Prior | None = None) -> Any:
         return self._trial.suggest_categorical(name, choices)
 
 
@@ -131,6 +134,11 @@ class Sampling:
         self._ids: dict[int, int] = {}
         self._remembered: dict[str, Any] = {}
 
+    def seed_of(self, number: int, attempt: int = 0) -> int:
+        """Return the seed of what is drawn for trial ``number`` at an ``attempt``."""
+        seed = trial_seed(self._seed, number)
+        return trial_seed(seed, attempt) if attempt else seed
+
     def ask(
         self,
         number: int,
@@ -146,7 +154,7 @@ class Sampling:
         former, and proposed by the sampler, given these values, with the latter. ``rejected`` are candidates that
         have been drawn for this trial and break a constraint.
         """
-        seed = trial_seed(self._seed, number) if not attempt else trial_seed(trial_seed(self._seed, number), attempt)
+        seed = self.seed_of(number, attempt)
         learns = queued is None and self._options.name != "random"
         behind, refused = (self._behind(), self._refused()) if learns else ([], [])
         sampler = (
@@ -284,6 +292,11 @@ def delete(storage: BaseStorage, name: str) -> None:
         optuna.delete_study(study_name=name, storage=storage)
     except KeyError:
         return
+
+
+def data_seed(seed: int, fingerprint: str) -> int:
+    """Return the seed of a study's draws: another one on other data, so that no draw is bad luck for all of them."""
+    return int.from_bytes(sha256(f"{seed}:{fingerprint}".encode()).digest()[:4]) >> 1
 
 
 def trial_seed(seed: int, number: int) -> int:

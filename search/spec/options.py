@@ -57,6 +57,9 @@ class SearchOptions:
     """How long and by what rules a study searches.
 
     Attributes:
+        portfolio: ``on`` begins with a dozen whole candidates that are good on most data (``ftsearch plan`` lists
+            them), draws the next ones near the best so far and from priors, and leaves out what is bound to be bad;
+            the sampler takes over as results come. ``off`` begins with the plain recipe and draws from the ranges.
         trials: how many trials the study has in the end, the baseline included.
         timeout: seconds that a run may take, the final model included; also ``2h``, ``30m``. A trial that would
             leave no time for it is handed back to the queue at the end of its epoch.
@@ -64,8 +67,8 @@ class SearchOptions:
         final: the winner is chosen by fresh trainings of the best few, trained on training and validation data
             together, and exported; ``off`` for those who only look.
         warm_start: how many of the best candidates of other studies in the same store, of the same task and
-            backbone, are tried right after the baseline; ``true`` means 5. Or a list of candidates' JSON files, as
-            ``ftsearch suggest`` writes them; what this study's space does not hold is passed over.
+            backbone, are tried right after the first candidate; ``true`` means 5. Or a list of candidates' JSON
+            files, as ``ftsearch suggest`` writes them; what this study's space does not hold is passed over.
         parallel_heads: trials that freeze the whole backbone and that one worker trains at once, with one forward
             pass of the backbone for all. Such a trial claims so many, and those beside it differ from it in head
             and recipe only; 1 trains every trial alone.
@@ -73,6 +76,7 @@ class SearchOptions:
         seed: of the whole study; the same seed gives the same candidates and metrics on one CPU worker.
     """
 
+    portfolio: Literal["on", "off"] = "on"
     sampler: SamplerOptions = field(default_factory=SamplerOptions)
     pruner: Pruner = field(default_factory=pruners.Median)
     pruning: Pruning = "primary"

@@ -223,8 +223,8 @@ def _progress(connection: Connection, study: Any) -> Progress:
         select(TrialRow.state, func.count(), best).where(TrialRow.study_id == study.id).group_by(TrialRow.state)
     ).all()
     baseline = connection.execute(
-        select(TrialRow.value).where(TrialRow.study_id == study.id, TrialRow.number == 0)
-    ).scalar_one_or_none()
+        select(TrialRow.value).where(TrialRow.study_id == study.id, TrialRow.is_baseline)
+    ).scalar()
     values = {TrialState(row[0]): row[2] for row in rows}
     states = {TrialState(row[0]): row[1] for row in rows}
     return Progress(study.target, states, values.get(TrialState.COMPLETE), baseline, study.stopping)

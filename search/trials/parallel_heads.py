@@ -105,7 +105,7 @@ class Companions:
             yield parallel_head
 
     def _companion(self, context: TrialContext, proposer: Proposer, first: Prepared, claim: Claim) -> Prepared | None:
-        if claim.candidate is not None or proposer.is_warm(claim.number):
+        if claim.candidate is not None or proposer.is_planned(claim.number):
             return None
         proposal = proposer.propose_beside(claim.number, first.candidate)
         if proposal is None:

@@ -1,4 +1,4 @@
-"""Which candidate a trial tries: the baseline, one that was good elsewhere, or one the sampler proposes."""
+"""Which candidate a trial tries: one of the portfolio, the plain recipe, one that was good elsewhere, or one drawn."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from search.sampling.optuna_study import Asked, Sampling
 from search.store import history as histories
 from search.store.connection import Engine
 from search.store.history import History
+from search.trials.draws import Draws
+from search.trials.portfolio import Planned, planned
 from spaces.candidate import Candidate
 from spaces.chains import probe
 from spaces.chains.chain import Trainable
 from spaces.errors import CandidateError
 from spaces.networks.build import head_macs
-from spaces.networks.several_backbones import decision_of, opening
+from spaces.networks.neighbours import neighbour
+from spaces.networks.several_backbones import decision_of
 from spaces.networks.space import Random
 
 logger = logging.getLogger(__name__)
@@ -33,6 +36,11 @@ REDRAWS = 5
 REJECTIONS, REMEMBERED = 64, 16
 """How often a candidate that breaks a constraint is drawn again, and how many of these are kept for the sampler."""
 
+HOPELESS = 32
+"""How often one that is bound to be bad is drawn again; a study's ranges may hold no other."""
+PLAIN = "plain"
+BEFORE_PLAIN = 3
+"""Members of the portfolio that are tried before the plain recipe."""
 GIVEN = "study file"
 """Stands for the study of a warm start that the study file itself names; its trial is its place there."""
 
@@ -42,7 +50,8 @@ class Proposal:
     """A candidate and what it was drawn from.
 
     Attributes:
-        origin: study and trial that a warm start comes from; empty for any other.
+        origin: how it was found: ``way`` (``portfolio``, ``plain``, ``warm``, ``neighbour``, ``prior``, ``sampler``),
+            and the ``name`` or the ``trial`` (of a ``study``) that it comes from.
         cost: what its training is expected to compute.
         known: what it costs as known before training; empty in a study that weighs none of it.
         rejected: candidates that were drawn before it and break a constraint, the last ``REMEMBERED`` of them.
@@ -83,11 +92,11 @@ class Proposer:
     engine: Engine
 
     def propose(self, number: int) -> Proposal:
-        """Return the candidate of trial ``number``: 0 is the baseline, then warm starts, then the sampler's.
+        """Return the candidate of trial ``number``: those that are planned, then drawn ones.
 
         A candidate that the study has tried already is drawn again, ``REDRAWS`` times at most; one that breaks a
-        constraint is told to the sampler and drawn again, ``REJECTIONS`` times at most. The baseline is what all
-        others are compared with and runs whatever it breaks.
+        constraint is told to the sampler and drawn again, ``REJECTIONS`` times at most. The plain recipe is what
+        all others are compared with and runs whatever it breaks.
 
         Raises:
             ConstraintError: no candidate that was drawn keeps the constraints.
@@ -95,8 +104,7 @@ class Proposer:
         self.history.refresh()
         if number == 0:
             self._check_constraints()
-            return self._baseline()
-        return self._warm(number) or self._sampled(number)
+        return self._planned(number) or self._sampled(number)
 
     def made(
         self,
@@ -124,39 +132,59 @@ class Proposer:
             return None
         self.history.refresh()
         fixed = {name: value for name, value in params.items() if decision_of(name) not in FREE_BESIDE}
-        shared = _shared(other)
+        shared, draws = _shared(other), self._draws()
+        is_drawn_near = draws.way(number) != "sampler"
         for attempt in range(REDRAWS):
-            drawn, asked = self._drawn(number, self.sampling.ask(number, beside=fixed, attempt=attempt))
-            if _shared(drawn) == shared and drawn.fingerprint not in self.history.fingerprints:
-                known, excesses = self._appraised(drawn)
+            if is_drawn_near:
+                near = neighbour(self.runtime.space, other, self.sampling.seed_of(number, attempt), FREE_BESIDE)
+                drawn = draws.told(number, near, way="neighbour")
+            else:
+                asked = self.sampling.ask(number, beside=fixed, attempt=attempt)
+                drawn = draws.settled(number, asked, {"way": "sampler", "name": self.runtime.spec.search.sampler.name})
+            candidate = drawn.candidate
+            if _shared(candidate) == shared and candidate.fingerprint not in self.history.fingerprints:
+                known, excesses = self._appraised(candidate)
                 if not _breaks(excesses):
-                    return self.made(drawn, asked, known=known)
+                    return self.made(candidate, drawn.asked, origin=drawn.origin, known=known)
         return None
 
-    def is_warm(self, number: int) -> bool:
-        """Return whether trial ``number`` is the baseline or may be a warm start."""
-        return number <= self.runtime.spec.search.warm_starts
+    def is_planned(self, number: int) -> bool:
+        """Return whether trial ``number`` may be of the portfolio, the plain recipe or a warm start."""
+        return number < len(plan_of(self.runtime))
 
-    def _baseline(self) -> Proposal:
-        space = self.runtime.space
-        candidate = space.baseline()
-        params = space.params(candidate)
-        asked = self.sampling.ask(0, params or {})
-        if params is not None:
-            space.sample(asked.suggest)  # tells Optuna the plain recipe's parameters, where the space holds them
-        return self.made(candidate, asked, is_baseline=True)
+    def _draws(self) -> Draws:
+        return Draws(self.runtime, self.sampling, self.history.trials)
 
-    def _warm(self, number: int) -> Proposal | None:
-        spec = self.runtime.spec
-        if number > spec.search.warm_starts:
+    def _planned(self, number: int) -> Proposal | None:
+        """Return the proposal that is planned for trial ``number``, or else the next one that nobody has tried.
+
+        Workers that start together take different places of the same plan.
+        """
+        plan, tried = plan_of(self.runtime)[number:], self.history.fingerprints
+        if not plan:
             return None
-        tried = self.history.fingerprints
-        found = tuple(self._fitting(number, spec.search.warm_starts))
-        # Workers that start together take different places of the same list.
-        for proposal in (*found[number - 1 : number], *found):
-            if proposal.candidate.fingerprint not in tried:
+        warm = dict(enumerate(self._fitting(number, self.runtime.spec.search.warm_starts)))
+        for item in plan:
+            proposal = self._made_of(item, number, warm)
+            if proposal is not None and proposal.candidate.fingerprint not in tried:
                 return proposal
         return None
+
+    def _made_of(self, item: str | int | Planned, number: int, warm: Mapping[int, Proposal]) -> Proposal | None:
+        """Return the proposal of one ``item`` of the plan; None where it breaks a constraint or there is none."""
+        if isinstance(item, int):
+            return warm.get(item)
+        if not isinstance(item, Planned):
+            return self._baseline(number)
+        known, excesses = self._appraised(item.candidate)
+        if _breaks(excesses):
+            return None
+        drawn = self._draws().told(number, item.candidate, way="portfolio", name=item.member.name)
+        return self.made(drawn.candidate, drawn.asked, origin=drawn.origin, known=known)
+
+    def _baseline(self, number: int) -> Proposal:
+        drawn = self._draws().told(number, self.runtime.space.baseline(), way=PLAIN)
+        return self.made(drawn.candidate, drawn.asked, is_baseline=True, origin=drawn.origin)
 
     def _fitting(self, number: int, count: int) -> Iterator[Proposal]:
         """Yield what this study's space holds of the candidates given, or of other studies' best, each once."""
@@ -174,18 +202,19 @@ class Proposer:
                 continue  # of decisions, a format or a backbone that is not this study's
             if params is None:
                 continue
-            candidate, asked = self._drawn(number, self.sampling.ask(number, params))
+            drawn = self._draws().settled(number, self.sampling.ask(number, params), {"study": study, "trial": trial})
+            candidate, asked = drawn.candidate, drawn.asked
             if candidate.fingerprint not in seen:
                 seen.add(candidate.fingerprint)
                 known, excesses = self._appraised(candidate)
                 if not _breaks(excesses):
-                    yield self.made(candidate, asked, origin={"study": study, "trial": trial}, known=known)
+                    yield self.made(candidate, asked, origin={"way": "warm", **drawn.origin}, known=known)
 
     def _sampled(self, number: int) -> Proposal:
         options = self.runtime.spec.search.sampler
         ended = (TrialState.COMPLETE, TrialState.PRUNED)
         learnt = sum(trial.state in ended for trial in self.history.trials) >= options.startup
-        if options.name != "cost_aware" or not learnt:
+        if options.name != "cost_aware" or not learnt or self._draws().way(number) != "sampler":
             return next(self._untried(number, 1))
         model = SecondsModel(self.history.trials)
         return max(
@@ -196,13 +225,17 @@ class Proposer:
     def _untried(self, number: int, count: int) -> Iterator[Proposal]:
         """Yield ``count`` proposals that the study has not tried; the last one drawn if there is no other.
 
-        Draws that break a constraint do not count: they are told to the sampler, which learns to stay away.
+        Draws that break a constraint do not count: they are told to the sampler, which learns to stay away. Nor do
+        those that are bound to be bad, as long as there are others.
         """
         rejected: list[Rejected] = []
-        left, drawn, decided = count, 0, opening(self.runtime.space, number) or None
-        for attempt in range(count + REDRAWS + REJECTIONS):
-            drawn_from = self.sampling.ask(number, attempt=attempt, rejected=rejected, beside=decided)
-            candidate, asked = self._drawn(number, drawn_from)
+        draws, left, drawn, hopeless = self._draws(), count, 0, 0
+        for attempt in range(count + REDRAWS + REJECTIONS + HOPELESS):
+            found = draws.draw(number, attempt, rejected)
+            candidate, asked = found.candidate, found.asked
+            if hopeless < HOPELESS and draws.why_hopeless(candidate):
+                hopeless += 1
+                continue
             known, excesses = self._appraised(candidate)
             if _breaks(excesses):
                 rejected.append(self.sampling.reject(asked, excesses))
@@ -214,20 +247,10 @@ class Proposer:
             drawn += 1
             is_last = drawn == count + REDRAWS and left == count
             if is_last or candidate.fingerprint not in self.history.fingerprints:
-                yield self.made(candidate, asked, known=known, rejected=rejected)
+                yield self.made(candidate, asked, origin=found.origin, known=known, rejected=rejected)
                 left -= 1
             if not left or drawn == count + REDRAWS:
                 return
-
-    def _drawn(self, number: int, asked: Asked) -> tuple[Candidate, Asked]:
-        """Return the candidate of ``asked``, and it with only those parameters that have an effect in the candidate."""
-        space = self.runtime.space
-        candidate = space.sample(asked.suggest)
-        params = space.params(candidate)
-        if params is None or params == asked.params:
-            return candidate, asked
-        settled = self.sampling.settled(asked, number, params)
-        return space.sample(settled.suggest), settled
 
     def _appraised(self, candidate: Candidate) -> tuple[Mapping[str, float], Mapping[str, float]]:
         """Return what ``candidate`` costs and the excess of every constraint on that."""
@@ -267,6 +290,22 @@ class Proposer:
             if not _breaks(found[-1]):
                 return
         raise _none_fits(found)
+
+
+def plan_of(runtime: StudyRuntime) -> Sequence[str | int | Planned]:
+    """Return what comes before anything is drawn: members of the portfolio, ``PLAIN``, places of warm starts.
+
+    The cheapest member first. The plain recipe, which takes long and seldom wins, comes after ``BEFORE_PLAIN``
+    members, and first where there are none: it is the reference of a study that comes so far.
+    """
+    search = runtime.spec.search
+    warm: list[str | int | Planned] = list(range(search.warm_starts))
+    if search.portfolio == "off":
+        return [PLAIN, *warm]
+    known = planned(runtime.space, runtime.task.name)
+    ordered: list[str | int | Planned] = [*known[:1], *warm, *known[1:]]
+    place = max(min(BEFORE_PLAIN + len(warm), search.trials - 1), 0) if known else 0
+    return [*ordered[:place], PLAIN, *ordered[place:]]
 
 
 def _breaks(excesses: Mapping[str, float]) -> bool:

@@ -110,7 +110,7 @@ def _again(context: TrialContext, claim: Claim) -> Proposal | None:
     asked = context.sampling.ask(claim.number, claim.params or {})
     if claim.params:
         context.runtime.space.sample(asked.suggest)
-    return proposer(context).made(candidate, asked, is_baseline=claim.number == 0)
+    return proposer(context).made(candidate, asked, is_baseline=candidate == context.runtime.space.baseline())
 
 
 def proposer(context: TrialContext) -> Proposer:

@@ -29,7 +29,7 @@ from search.errors import (
 from search.records.study import Failure, TrialState
 from search.runtime.study_runtime import StudyRuntime
 from search.sampling import optuna_storage
-from search.sampling.optuna_study import Sampling
+from search.sampling.optuna_study import Sampling, data_seed
 from search.sampling.pruners import Curves
 from search.spec.faults import CANDIDATES_FAULT, DISK_FAULT, MACHINES_FAULT
 from search.store import leases, migrate, reading, workers, writing
@@ -100,7 +100,7 @@ def open_context(
         spec.name,
         maximize=spec.maximize,
         options=spec.search.sampler,
-        seed=spec.search.seed,
+        seed=data_seed(spec.search.seed, runtime.dataset.fingerprint),
         further=spec.goals.further,
         history=lambda: history.trials,
     )

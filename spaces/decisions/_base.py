@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from itertools import pairwise
@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from spaces.candidate import Json
 from spaces.chains import probe
 from spaces.chains.chain import Chain
+from spaces.decisions._prior import Prior, mostly
 from spaces.errors import CandidateError, ProbeError
 
 Scalar = str | int | float | bool | None
@@ -20,6 +21,8 @@ KEEP = "keep"
 """In place of a change: none."""
 NOWHERE, EVERYWHERE = "none", "all"
 """In place of a stage's name: no unit, and every unit."""
+LAST, LAST_TWO = "last", "last_two"
+"""In place of a stage's name where no backbone is known: its last one, its last two."""
 _BLOCKS, _FEWEST_STAGES = 4, 3
 V = TypeVar("V")
 T = TypeVar("T")
@@ -42,15 +45,20 @@ class Stage(IntEnum):
 
 
 class Suggest(Protocol):
-    """Where values come from: an Optuna trial, a fixed set of parameters, a random draw."""
+    """Where values come from: an Optuna trial, a fixed set of parameters, a random draw.
 
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+    ``prior`` is what the decision believes of the value before a study has results, with its reason in its file.
+    """
+
+    def integer(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None
+    ) -> int:
         """Return a whole number in ``low..high``, both included."""
 
-    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+    def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
         """Return a number in ``low..high``, both included."""
 
-    def choice(self, name: str, choices: Sequence[Scalar]) -> Any:
+    def choice(self, name: str, choices: Sequence[Scalar], *, prior: Prior | None = None) -> Any:
         """Return one of ``choices``; a study must always offer the same ones under one ``name``."""
 
 
@@ -143,9 +151,23 @@ class Decision(ABC, Generic[V]):
         """
         return {}
 
+    def moot(self, values: Mapping[str, Any], chain: Chain) -> Collection[str]:
+        """Return the names of decisions that have no effect at all beside this value: plain, and not asked for."""
+        return ()
+
     @abstractmethod
     def apply(self, chain: Chain, value: V) -> Chain:
         """Return ``chain`` with the edit made; pure. Decisions of the head and the recipe return it as it is."""
+
+    def meant(self, wish: Json, chain: Chain, choices: Any) -> V | None:
+        """Return the value that a candidate described for any backbone (a portfolio's member) has on ``chain``.
+
+        ``wish`` is a value in JSON form, of a mapping only what it cares about, in words of meaning where a place is
+        named (``last`` for the last stage) and in shares where units are counted. None where it means nothing here.
+        """
+        plain = self.dump(self.baseline(chain))
+        both = isinstance(wish, Mapping) and isinstance(plain, Mapping)
+        return self.parse({**plain, **wish} if both else wish)
 
     @abstractmethod
     def words(self, value: V, chain: Chain) -> str:
@@ -221,6 +243,17 @@ def narrowest(where: str, places: Sequence[int], chain: Chain) -> str:
     return next((stage for stage, members in stages(chain).items() if names <= set(members)), where)
 
 
+def place_meant(where: str, chain: Chain) -> str:
+    """Return the stage that ``last`` or ``last_two`` (the first of them) stands for; other places as they are."""
+    names = list(stages(chain))
+    return {LAST: names[-1], LAST_TWO: names[-2:][0]}.get(where, where)
+
+
+def nearest(number: float, offered: Sequence[Any]) -> Any:
+    """Return that of the numbers ``offered`` that comes nearest, in proportion."""
+    return min(offered, key=lambda known: abs(math.log(known / number)))
+
+
 def place_words(where: str, chain: Chain) -> str:
     """Return ``where`` for people: ``all units``, ``features.14`` or ``features.14 to features.16``."""
     if where == EVERYWHERE:
@@ -229,11 +262,14 @@ def place_words(where: str, chain: Chain) -> str:
     return units[0] if len(units) == 1 else f"{units[0]} to {units[-1]}"
 
 
-def sample_slots(suggest: Suggest, name: str, options: Sequence[str], slots: int) -> tuple[str, ...]:
-    """Return up to ``slots`` of ``options``, in their order; each slot is asked for only while the last was used."""
+def sample_slots(suggest: Suggest, name: str, options: Sequence[str], slots: int, kept: float) -> tuple[str, ...]:
+    """Return up to ``slots`` of ``options``, in their order; each slot is asked for only while the last was used.
+
+    ``kept``: prior probability of no (further) change.
+    """
     chosen: set[str] = set()
     for slot in range(1, slots + 1):
-        option = str(suggest.choice(f"{name}.{slot}", (KEEP, *options)))
+        option = str(suggest.choice(f"{name}.{slot}", (KEEP, *options), prior=mostly(KEEP, kept)))
         if option == KEEP:
             break
         chosen.add(option)

@@ -19,6 +19,7 @@ from spaces.decisions._base import (
     read_fields,
     read_number,
 )
+from spaces.decisions._prior import mostly
 
 SOURCES = ("usual", "data")
 RATIOS: Mapping[str, tuple[float, ...]] = {
@@ -94,9 +95,13 @@ class AnchorBoxes(Decision[Anchors]):
         if not choices.has_anchors:
             return PLAIN
         within = choices.within
-        source = str(suggest.choice("anchors.source", within.sources))
-        scale = float(suggest.choice("anchors.scale", within.scales))
-        ratios = str(suggest.choice("anchors.ratios", within.ratios)) if source == "usual" else PLAIN.ratios
+        source = str(suggest.choice("anchors.source", within.sources, prior=mostly("usual", 0.6)))
+        scale = float(suggest.choice("anchors.scale", within.scales, prior=mostly(1.0, 0.5)))
+        ratios = (
+            str(suggest.choice("anchors.ratios", within.ratios, prior=mostly(PLAIN.ratios, 0.6)))
+            if source == "usual"
+            else PLAIN.ratios
+        )
         return Anchors(source, scale, ratios)
 
     def params(self, value: Anchors, choices: Choices) -> Mapping[str, Scalar] | None:

@@ -9,8 +9,11 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import AS_STUDY, Decision, Scalar, Stage, Suggest, check_choices, of_study
+from spaces.decisions._prior import Shares
 from spaces.errors import CandidateError
 
+PRIOR = Shares({"light": 0.5, "medium": 0.25})
+"""Crops and mirroring; strong variation pays with longer training than a trial has."""
 STRENGTHS = ("none", "light", "medium", "strong", "randaugment")
 
 
@@ -51,7 +54,7 @@ class AugmentationDecision(Decision[str]):
         return AS_STUDY
 
     def sample(self, suggest: Suggest, choices: Choices) -> str:
-        return str(suggest.choice(self.name, choices.strengths))
+        return str(suggest.choice(self.name, choices.strengths, prior=PRIOR))
 
     def params(self, value: str, choices: Choices) -> Mapping[str, Scalar] | None:
         strength = choices.own if value == AS_STUDY else value

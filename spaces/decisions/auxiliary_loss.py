@@ -19,6 +19,7 @@ from spaces.decisions._base import (
     read_number,
 )
 from spaces.decisions._learning import learns
+from spaces.decisions._prior import mostly
 
 _MOST = 2.0
 
@@ -58,7 +59,7 @@ class AuxiliaryLoss(Decision[float]):
     def sample(self, suggest: Suggest, choices: Range | None) -> float:
         if choices is None:
             return 0.0
-        return float(suggest.choice("auxiliary_loss.weight", choices.weights))
+        return float(suggest.choice("auxiliary_loss.weight", choices.weights, prior=mostly(0.0, 0.5)))
 
     def params(self, value: float, choices: Range | None) -> Mapping[str, Scalar] | None:
         if choices is None:

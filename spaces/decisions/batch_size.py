@@ -9,6 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import AS_STUDY, Decision, Scalar, Stage, Suggest, check_choices, of_study
+from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
 
 
@@ -49,7 +50,7 @@ class BatchSize(Decision[int | None]):
         return None
 
     def sample(self, suggest: Suggest, choices: Choices) -> int | None:
-        return int(suggest.choice(self.name, choices.sizes))
+        return int(suggest.choice(self.name, choices.sizes, prior=mostly(32, 0.5)))
 
     def params(self, value: int | None, choices: Choices) -> Mapping[str, Scalar] | None:
         size = choices.own if value is None else value

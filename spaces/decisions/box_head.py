@@ -18,6 +18,7 @@ from spaces.decisions._base import (
     read_fields,
     read_number,
 )
+from spaces.decisions._prior import mostly
 from spaces.detector import pretrained_detector
 
 
@@ -87,8 +88,16 @@ class BoxHeadLayers(Decision[BoxHead]):
 
     def sample(self, suggest: Suggest, choices: Choices) -> BoxHead:
         within, plain = choices.within, choices.plain
-        width = int(suggest.choice("box_head.width", within.widths)) if choices.has_width else plain.width
-        depth = int(suggest.choice("box_head.depth", within.depths)) if choices.has_depth else plain.depth
+        width = (
+            int(suggest.choice("box_head.width", within.widths, prior=mostly(choices.plain.width, 0.5)))
+            if choices.has_width
+            else plain.width
+        )
+        depth = (
+            int(suggest.choice("box_head.depth", within.depths, prior=mostly(choices.plain.depth, 0.6)))
+            if choices.has_depth
+            else plain.depth
+        )
         return BoxHead(width, depth)
 
     def params(self, value: BoxHead, choices: Choices) -> Mapping[str, Scalar] | None:

@@ -21,6 +21,7 @@ from spaces.decisions._base import (
     read_fields,
     read_number,
 )
+from spaces.decisions._prior import mostly
 from spaces.decoders import decoders
 from spaces.decoders._base import DecoderChoice, grid_of
 from spaces.errors import SurgeryError
@@ -94,7 +95,7 @@ class DecoderDecision(Decision[DecoderChoice]):
         )
 
     def sample(self, suggest: Suggest, choices: Choices) -> DecoderChoice:
-        kind = str(suggest.choice("decoder.kind", choices.kinds))
+        kind = str(suggest.choice("decoder.kind", choices.kinds, prior=mostly("deeplabv3", 0.4)))
         width = int(suggest.choice("decoder.width", choices.within.widths))
         depth = int(suggest.choice("decoder.depth", choices.within.depths)) if decoders()[kind].layered else 1
         return _plain(kind, width, depth)

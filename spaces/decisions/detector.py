@@ -9,6 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, read_choice
+from spaces.decisions._prior import mostly
 from spaces.detector import pretrained_detector
 
 KINDS = ("faster_rcnn", "retinanet", "fcos")
@@ -45,7 +46,7 @@ class Detector(Decision[str]):
         return own.kind if own else PLAIN
 
     def sample(self, suggest: Suggest, choices: Range) -> str:
-        return str(suggest.choice(self.name, choices.kinds))
+        return str(suggest.choice(self.name, choices.kinds, prior=mostly(PLAIN, 0.5)))
 
     def params(self, value: str, choices: Range) -> Mapping[str, Scalar] | None:
         return {self.name: value} if value in choices.kinds else None

@@ -10,6 +10,7 @@ from spaces.candidate import Json
 from spaces.chains import probe
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_number, read_fields, read_number, rounded
+from spaces.decisions._prior import Around
 
 _MOST = 0.95
 
@@ -40,6 +41,11 @@ class Shares:
     depth: float = 0.0
 
 
+HEAD, DEPTH = Around(0.2, 0.15), Around(0.1, 0.1)
+"""Priors: torchvision's MobileNetV2 and EfficientNet-B0 drop 0.2 in front of their classifiers, its ConvNeXt-T 0.1 of
+the last residual unit's samples."""
+
+
 class Dropout(Decision[Shares]):
     """Dropout (https://jmlr.org/papers/v15/srivastava14a.html) and stochastic depth (https://arxiv.org/abs/1603.09382)."""
 
@@ -63,8 +69,8 @@ class Dropout(Decision[Shares]):
         return Shares()
 
     def sample(self, suggest: Suggest, choices: Range) -> Shares:
-        head = suggest.real("dropout.head", 0.0, choices.head) if choices.head else 0.0
-        depth = suggest.real("dropout.depth", 0.0, choices.depth) if choices.depth else 0.0
+        head = suggest.real("dropout.head", 0.0, choices.head, prior=HEAD) if choices.head else 0.0
+        depth = suggest.real("dropout.depth", 0.0, choices.depth, prior=DEPTH) if choices.depth else 0.0
         return Shares(rounded(head, 0.0, choices.head), rounded(depth, 0.0, choices.depth))
 
     def params(self, value: Shares, choices: Range) -> Mapping[str, Scalar] | None:
@@ -75,6 +81,10 @@ class Dropout(Decision[Shares]):
 
     def apply(self, chain: Chain, value: Shares) -> Chain:
         return chain
+
+    def meant(self, wish: Json, chain: Chain, choices: Range | None) -> Shares:
+        most = choices or Range(head=0, depth=0)
+        return Shares(min(wish.get("head", 0.0), most.head), min(wish.get("depth", 0.0), most.depth))
 
     def words(self, value: Shares, chain: Chain) -> str:
         parts = (("dropout", value.head), ("stochastic depth", value.depth))

@@ -9,6 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, read_number
+from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
 
 
@@ -38,7 +39,7 @@ class Epochs(Decision[float]):
         return 1.0
 
     def sample(self, suggest: Suggest, choices: tuple[float, ...]) -> float:
-        return float(suggest.choice("epochs.share", choices))
+        return float(suggest.choice("epochs.share", choices, prior=mostly(1.0, 0.8)))
 
     def params(self, value: float, choices: tuple[float, ...]) -> Mapping[str, Scalar] | None:
         return {"epochs.share": value} if value in choices else None

@@ -21,6 +21,7 @@ from spaces.decisions._base import (
     read_fields,
     read_number,
 )
+from spaces.decisions._prior import mostly
 from spaces.detector import pretrained_detector
 from spaces.errors import CandidateError
 from spaces.heads import ACTIVATIONS, MAP_POOLINGS, TEXT_POOLINGS, TOKEN_POOLINGS, Features, HeadChoice, Tap
@@ -89,12 +90,14 @@ class Head(Decision[HeadChoice]):
 
     def sample(self, suggest: Suggest, choices: Choices) -> HeadChoice:
         within = choices.within
-        hidden = suggest.integer("head.hidden", 0, within.hidden)
+        hidden = suggest.integer("head.hidden", 0, within.hidden, prior=mostly(0, 0.7))
         widths = tuple(int(suggest.choice(f"head.width{layer}", within.widths)) for layer in range(1, hidden + 1))
         return HeadChoice(
-            str(suggest.choice(choices.parameter, choices.pooling)) if choices.pooling else MAP_POOLINGS[0],
+            str(suggest.choice(choices.parameter, choices.pooling, prior=mostly(choices.pooling[0], 0.7)))
+            if choices.pooling
+            else MAP_POOLINGS[0],
             widths,
-            bool(suggest.choice("head.norm", within.norm)),
+            bool(suggest.choice("head.norm", within.norm, prior=mostly(False, 0.6))),
             str(suggest.choice("head.activation", within.activation)) if hidden else _PLAIN.activation,
         )
 

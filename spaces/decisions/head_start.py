@@ -13,6 +13,11 @@ from spaces.heads import LEARNT_POOLINGS, HeadChoice
 
 PROBE, RANDOM = "probe", "random"
 STARTS = (PROBE, RANDOM)
+_TRAINING = (
+    *("dropout", "augmentation", "batch_norm", "batch_size", "epochs", "label_smoothing", "mixing", "optimizer"),
+    *("penalty", "weight_average"),
+)
+"""Decisions about a training that a linear probe does not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +40,7 @@ class HeadStart(Decision[str]):
     """
 
     name, stage, options = "head_start", Stage.RECIPE, Range
+    rank = -1  # before the recipe, of which nothing is left where solving is all the training
     tasks = ("classification", "multilabel", "regression", "text", "text_multilabel", "text_regression")
     usual = False
 
@@ -49,6 +55,9 @@ class HeadStart(Decision[str]):
 
     def params(self, value: str, choices: tuple[str, ...]) -> Mapping[str, Scalar] | None:
         return {self.name: value} if value in choices else None
+
+    def moot(self, values: Mapping[str, Any], chain: Chain) -> tuple[str, ...]:
+        return _TRAINING if is_linear_probe(values, chain) else ()
 
     def apply(self, chain: Chain, value: str) -> Chain:
         return chain

@@ -21,6 +21,8 @@ from spaces.decisions._base import (
     check_choices,
     check_range,
     narrowest,
+    nearest,
+    place_meant,
     place_words,
     read_choice,
     read_fields,
@@ -28,6 +30,7 @@ from spaces.decisions._base import (
     stages,
     units_at,
 )
+from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
 from spaces.surgery import adapters
 
@@ -51,6 +54,10 @@ class Range:
         check_choices("insert.kinds", self.kinds, adapters.BLOCKS)
         check_choices("insert.widths", self.widths)
         check_range("insert.widths", min(self.widths), None, least=1)
+
+
+OFF = 0.7
+"""Prior of none: adapters pay most where the rest is frozen (https://arxiv.org/abs/1902.00751)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,7 @@ class Insert(Decision[Inserted]):
         return Inserted(), Inserted(choices.places[-1], choices.kinds[-1], max(choices.widths))
 
     def sample(self, suggest: Suggest, choices: Choices) -> Inserted:
-        where = str(suggest.choice("insert.where", choices.places))
+        where = str(suggest.choice("insert.where", choices.places, prior=mostly(NOWHERE, OFF)))
         if where == NOWHERE:
             return Inserted()
         kind = str(suggest.choice("insert.kind", choices.kinds))
@@ -121,6 +128,11 @@ class Insert(Decision[Inserted]):
         facts = probe.describe(chain) if places else ()
         found = {place: facts[place].out_shape for place in places if not chain.units[place].skipped}
         return {place: shape for place, shape in found.items() if value.kind != "conv" or _is_map(chain, shape)}
+
+    def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Inserted | None:
+        if choices is None:
+            return None
+        return Inserted(place_meant(wish["where"], chain), wish["kind"], nearest(wish["width"], choices.widths))
 
     def words(self, value: Inserted, chain: Chain) -> str:
         if value.where == NOWHERE:

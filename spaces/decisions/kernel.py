@@ -22,6 +22,7 @@ from spaces.decisions._base import (
     stages,
     units_at,
 )
+from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
 from spaces.surgery import edits
 
@@ -57,6 +58,9 @@ class Choices:
     slots: int
     members: Mapping[str, tuple[str, ...]]
 
+
+KEPT = 0.85
+"""Prior of no change: the new ring has to be learnt from few images."""
 
 Kernels = tuple[tuple[str, int], ...]
 """First unit -> kernel size in pixels: all units from there to the end of its stage change to it."""
@@ -102,7 +106,7 @@ class Kernel(Decision[Kernels]):
     def sample(self, suggest: Suggest, choices: Choices) -> Kernels:
         found: dict[str, int] = {}
         for slot in range(1, (choices.slots if choices.changes else 0) + 1):
-            text = suggest.choice(f"kernel.{slot}", (KEEP, *choices.changes))
+            text = suggest.choice(f"kernel.{slot}", (KEEP, *choices.changes), prior=mostly(KEEP, KEPT))
             if text == KEEP:
                 break
             size, _, stage = str(text).partition("@")

@@ -9,6 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_number, check_range, read_number, rounded
+from spaces.decisions._prior import Around
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +37,18 @@ class LabelSmoothing(Decision[float]):
         return 0.0
 
     def sample(self, suggest: Suggest, choices: Range) -> float:
-        return rounded(suggest.real(self.name, choices.low, choices.high), choices.low, choices.high)
+        return rounded(
+            suggest.real(self.name, choices.low, choices.high, prior=Around(0.05, 0.05)), choices.low, choices.high
+        )
 
     def params(self, value: float, choices: Range) -> Mapping[str, Scalar] | None:
         return {self.name: value} if choices.low <= value <= choices.high else None
 
     def apply(self, chain: Chain, value: float) -> Chain:
         return chain
+
+    def meant(self, wish: Json, chain: Chain, choices: Range | None) -> float:
+        return min(max(float(wish), choices.low), choices.high) if choices else float(wish)
 
     def words(self, value: float, chain: Chain) -> str:
         return f"label smoothing {value:.2g}" if value else ""

@@ -18,6 +18,7 @@ from spaces.decisions._base import (
     check_range,
     read_number,
 )
+from spaces.decisions._prior import mostly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ class Length(Decision[int]):
         return choices[min(choices)], choices[max(choices)]
 
     def sample(self, suggest: Suggest, choices: dict[int, int]) -> int:
-        return choices[int(suggest.choice(self.name, tuple(choices)))]
+        return choices[int(suggest.choice(self.name, tuple(choices), prior=mostly(max(choices), 0.7)))]
 
     def params(self, value: int, choices: dict[int, int]) -> Mapping[str, Scalar] | None:
         return next(({self.name: tokens} for tokens, found in choices.items() if found == value), None)

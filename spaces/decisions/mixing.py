@@ -20,6 +20,7 @@ from spaces.decisions._base import (
     read_number,
     rounded,
 )
+from spaces.decisions._prior import Around, mostly
 
 KINDS = ("none", "mixup", "cutmix")
 
@@ -40,6 +41,10 @@ class Range:
             check_range(f"mixing.{kind}", low, high)
             if low <= 0:
                 raise ValueError(f"mixing.{kind}: the parameter of a Beta distribution is above 0, got {low:g}")
+
+
+ALPHAS = {"mixup": Around(0.2, 0.15), "cutmix": Around(1.0, 0.3)}
+"""Priors: what the papers take for ImageNet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +70,11 @@ class MixingDecision(Decision[Mixing]):
         return Mixing()
 
     def sample(self, suggest: Suggest, choices: Range) -> Mixing:
-        kind = str(suggest.choice("mixing.kind", choices.kinds))
+        kind = str(suggest.choice("mixing.kind", choices.kinds, prior=mostly("none", 0.7)))
         if kind == "none":
             return Mixing()
         low, high = getattr(choices, kind)
-        return Mixing(kind, rounded(suggest.real(f"mixing.{kind}", low, high), low, high))
+        return Mixing(kind, rounded(suggest.real(f"mixing.{kind}", low, high, prior=ALPHAS[kind]), low, high))
 
     def params(self, value: Mixing, choices: Range) -> Mapping[str, Scalar] | None:
         if value.kind not in choices.kinds:
@@ -85,6 +90,11 @@ class MixingDecision(Decision[Mixing]):
 
     def apply(self, chain: Chain, value: Mixing) -> Chain:
         return chain
+
+    def meant(self, wish: Json, chain: Chain, choices: Range | None) -> Mixing | None:
+        if choices is None or wish["kind"] not in choices.kinds:
+            return None
+        return Mixing(wish["kind"], rounded(wish["alpha"], *getattr(choices, wish["kind"])))
 
     def words(self, value: Mixing, chain: Chain) -> str:
         return "" if value.kind == "none" else f"{value.kind} {value.alpha:.2g}"

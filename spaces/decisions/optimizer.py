@@ -22,6 +22,7 @@ from spaces.decisions._base import (
     rounded,
 )
 from spaces.decisions._learning import learns
+from spaces.decisions._prior import Around, mostly
 
 NAMES = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine")
@@ -43,7 +44,7 @@ class Range:
     names: tuple[str, ...] = NAMES
     sgd_head: tuple[float, float] = (1e-3, 1e-1)
     sgd_backbone: tuple[float, float] = (3e-4, 3e-2)
-    adamw_head: tuple[float, float] = (3e-4, 1e-2)
+    adamw_head: tuple[float, float] = (3e-5, 1e-2)
     adamw_backbone: tuple[float, float] = (3e-5, 3e-3)
     layer_decay: tuple[float, float] = (1.0, 1.0)
     schedules: tuple[str, ...] = SCHEDULES
@@ -82,15 +83,36 @@ class Optimizer:
 
 
 PLAIN = Optimizer()
+RATES = {
+    "sgd": {"lr_head": Around(1e-2, 2.5), "lr_backbone": Around(2e-3, 2.5)},
+    "adamw": {"lr_head": Around(2e-4, 2.5), "lr_backbone": Around(1.5e-4, 2.0)},
+}
+"""Priors. SGD: the middle of the 1e-4 to 1e-1 that are searched for fine-tuning (Kornblith 2019,
+https://arxiv.org/abs/1805.08974), the backbone slower than the new head (discriminative rates of ULMFiT,
+https://arxiv.org/abs/1801.06146). AdamW: on the last stage of
+MobileNetV2 3e-4 measured best and 1e-3 too much; a head that starts solved wants no more than 1e-4 to 3e-4."""
+_TEXTS = {"lr_head": Around(3e-4, 3), "lr_backbone": Around(3e-5, 1.7)}
+"""BERT's authors found 2e-5 to 5e-5 (https://arxiv.org/abs/1810.04805, appendix A.3)."""
+_FEW, _FASTER = 0.34, 2.0
+"""Where no more than so many of the units learn, there is less to break: their rate is so many times as large."""
+_LAYER_DECAY = Around(0.85, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The range, whether anything but the head learns, and whether that is more than one unit."""
+    """The range, and what learns of the backbone.
+
+    Attributes:
+        backbone: whether anything but the head; ``decays`` whether more than the last unit.
+        share: of the units.
+        tokens: whether the network reads texts.
+    """
 
     within: Range
     backbone: bool = True
     decays: bool = True
+    share: float = 1.0
+    tokens: bool = False
 
 
 class OptimizerDecision(Decision[Optimizer]):
@@ -105,7 +127,9 @@ class OptimizerDecision(Decision[Optimizer]):
         """Return ``choices`` without a learning rate of the backbone where nothing but the head learns, and without
         a layer decay where the last unit alone does."""
         learning = [learns(unit) for unit in chain]
-        return replace(choices, backbone=any(learning), decays=any(learning[:-1]))
+        share = sum(learning) / max(len(learning), 1)
+        tokens = chain.kind == "tokens"
+        return replace(choices, backbone=any(learning), decays=any(learning[:-1]), share=share, tokens=tokens)
 
     def baseline(self, chain: Chain) -> Optimizer:
         """Return what tutorials do: SGD for images; for texts AdamW at 5e-5, one of the rates of BERT's authors.
@@ -118,10 +142,11 @@ class OptimizerDecision(Decision[Optimizer]):
 
     def sample(self, suggest: Suggest, choices: Choices) -> Optimizer:
         offered = choices.within
-        name = str(suggest.choice("optimizer.name", offered.names))
+        name = str(suggest.choice("optimizer.name", offered.names, prior=mostly("adamw", 0.6)))
         ranges = _ranges(name, choices)
         drawn = {
-            key: rounded(suggest.real(key, low, high, log=log), low, high) for key, (low, high, log) in ranges.items()
+            key: rounded(suggest.real(key, low, high, log=log, prior=_prior(key, choices)), low, high)
+            for key, (low, high, log) in ranges.items()
         }
         lr_head = drawn[f"optimizer.{name}.lr_head"]
         return Optimizer(
@@ -129,7 +154,7 @@ class OptimizerDecision(Decision[Optimizer]):
             lr_head=lr_head,
             lr_backbone=drawn.get(f"optimizer.{name}.lr_backbone", lr_head),
             layer_decay=drawn.get("optimizer.layer_decay", offered.layer_decay[1] if choices.decays else 1.0),
-            schedule=str(suggest.choice("optimizer.schedule", offered.schedules)),
+            schedule=str(suggest.choice("optimizer.schedule", offered.schedules, prior=mostly("cosine", 0.75))),
             warmup=offered.warmup,
         )
 
@@ -163,6 +188,23 @@ class OptimizerDecision(Decision[Optimizer]):
     def apply(self, chain: Chain, value: Optimizer) -> Chain:
         return chain
 
+    def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Optimizer | None:
+        """Return the optimiser with rates as near as the range allows; its schedule where that is offered."""
+        if choices is None or wish["name"] not in choices.within.names:
+            return None
+        offered, name = choices.within, wish["name"]
+        heads, bodies = getattr(offered, f"{name}_head"), getattr(offered, f"{name}_backbone")
+        schedule = wish.get("schedule", PLAIN.schedule)
+        head = rounded(wish["lr_head"], *heads)
+        return Optimizer(
+            name,
+            head,
+            rounded(wish.get("lr_backbone", head), *bodies) if choices.backbone else head,
+            layer_decay=rounded(wish.get("layer_decay", 1.0), *offered.layer_decay) if choices.decays else 1.0,
+            schedule=schedule if schedule in offered.schedules else offered.schedules[0],
+            warmup=offered.warmup,
+        )
+
     def words(self, value: Optimizer, chain: Chain) -> str:
         frozen = all(unit.is_frozen for unit in chain)
         rates = short(value.lr_head)
@@ -195,6 +237,15 @@ def _ranges(name: str, choices: Choices) -> dict[str, tuple[float, float, bool]]
     if choices.decays and low < high:
         found["optimizer.layer_decay"] = (low, high, False)
     return found
+
+
+def _prior(key: str, choices: Choices) -> Around:
+    _, *name, rate = key.split(".")
+    if not name:
+        return _LAYER_DECAY
+    known = _TEXTS[rate] if choices.tokens and name[0] == "adamw" else RATES[name[0]][rate]
+    is_few = rate == "lr_backbone" and choices.share <= _FEW
+    return replace(known, center=known.center * _FASTER) if is_few else known
 
 
 decision = OptimizerDecision()

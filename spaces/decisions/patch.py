@@ -22,6 +22,7 @@ from spaces.decisions._base import (
     read_number,
 )
 from spaces.decisions._grids import rescale
+from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
 from spaces.surgery import edits as surgery
 
@@ -81,7 +82,7 @@ class Patch(Decision[int]):
         return ordered[0], ordered[-1]
 
     def sample(self, suggest: Suggest, choices: tuple[int, ...]) -> int:
-        return int(suggest.choice(self.name, choices))
+        return int(suggest.choice(self.name, choices, prior=mostly(0, 0.85)))
 
     def params(self, value: int, choices: tuple[int, ...]) -> Mapping[str, Scalar] | None:
         return {self.name: value} if value in choices else None

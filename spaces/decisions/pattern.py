@@ -17,6 +17,7 @@ from spaces.decisions._base import (
     Stage,
     Suggest,
     check_choices,
+    place_meant,
     place_words,
     read_choice,
     read_fields,
@@ -24,6 +25,7 @@ from spaces.decisions._base import (
     units_at,
 )
 from spaces.decisions._learning import effect
+from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
 
 KINDS = ("all", "stage", "norm", "bias", "head")
@@ -86,7 +88,7 @@ class Pattern(Decision[Learns]):
         return Learns()
 
     def sample(self, suggest: Suggest, choices: Choices) -> Learns:
-        kind = str(suggest.choice("pattern.kind", choices.kinds))
+        kind = str(suggest.choice("pattern.kind", choices.kinds, prior=mostly("all", 0.7)))
         return Learns(kind, str(suggest.choice("pattern.stage", choices.stages))) if kind == "stage" else Learns(kind)
 
     def params(self, value: Learns, choices: Choices) -> Mapping[str, Scalar] | None:
@@ -112,6 +114,9 @@ class Pattern(Decision[Learns]):
             for place, unit in enumerate(chain)
         )
         return replace(chain, units=units)
+
+    def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Learns:
+        return Learns(wish["kind"], place_meant(wish.get("stage", ""), chain))
 
     def words(self, value: Learns, chain: Chain) -> str:
         if value.kind == "stage":

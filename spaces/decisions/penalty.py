@@ -21,6 +21,7 @@ from spaces.decisions._base import (
     rounded,
 )
 from spaces.decisions._learning import learning
+from spaces.decisions._prior import Around, mostly
 
 KINDS = ("none", "l1", "l2", "l2_sp", "decay")
 _LABELS = {"l1": "L1", "l2": "L2", "l2_sp": "L2-SP", "decay": "weight decay"}
@@ -52,6 +53,16 @@ class Range:
                 raise ValueError(
                     f"penalty.{kind}: strengths are drawn on a log scale, low must be above 0, got {low:g}"
                 )
+
+
+STRENGTHS = {
+    "l1": Around(1e-6, 4),
+    "l2": Around(1e-4, 4),
+    "l2_sp": Around(1e-2, 4),
+    "decay": Around(1e-2, 3),
+}
+"""Priors: 1e-4 is ResNet's weight decay, 1e-2 AdamW's default; L1 pulls a weight of 0.01 as L2 does, and L2-SP, which
+pulls toward something useful, may be stronger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +103,10 @@ class PenaltyDecision(Decision[Penalty]):
 
     def sample(self, suggest: Suggest, choices: Choices) -> Penalty:
         within = choices.within
-        kind = str(suggest.choice("penalty.kind", within.kinds))
+        kind = str(suggest.choice("penalty.kind", within.kinds, prior=mostly("none", 0.4)))
         if kind == "none":
             return Penalty()
-        strength = suggest.real(f"penalty.{kind}", *getattr(within, kind), log=True)
+        strength = suggest.real(f"penalty.{kind}", *getattr(within, kind), log=True, prior=STRENGTHS[kind])
         return Penalty(kind, rounded(strength, *getattr(within, kind)), within.everything)
 
     def params(self, value: Penalty, choices: Choices) -> Mapping[str, Scalar] | None:
@@ -118,6 +129,12 @@ class PenaltyDecision(Decision[Penalty]):
 
     def apply(self, chain: Chain, value: Penalty) -> Chain:
         return chain
+
+    def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Penalty | None:
+        if choices is None or wish["kind"] not in choices.within.kinds:
+            return None
+        low, high = getattr(choices.within, wish["kind"])
+        return Penalty(wish["kind"], rounded(wish["strength"], low, high), choices.within.everything)
 
     def words(self, value: Penalty, chain: Chain) -> str:
         return "" if value.kind == "none" else f"{_LABELS[value.kind]} {short(value.strength)}"

@@ -9,6 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, check_number, read_number
+from spaces.decisions._prior import mostly
 from spaces.detector import pretrained_detector
 
 PLAIN = 1000
@@ -60,7 +61,11 @@ class Proposals(Decision[int]):
         return min(choices.within.kept), max(choices.within.kept)
 
     def sample(self, suggest: Suggest, choices: Choices) -> int:
-        return int(suggest.choice(self.name, choices.within.kept)) if choices.has_proposals else choices.plain
+        return (
+            int(suggest.choice(self.name, choices.within.kept, prior=mostly(choices.plain, 0.5)))
+            if choices.has_proposals
+            else choices.plain
+        )
 
     def params(self, value: int, choices: Choices) -> Mapping[str, Scalar] | None:
         if not choices.has_proposals:

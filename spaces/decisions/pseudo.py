@@ -19,6 +19,7 @@ from spaces.decisions._base import (
     read_number,
     rounded,
 )
+from spaces.decisions._prior import mostly
 
 OFF, ON = "off", "on"
 
@@ -55,6 +56,7 @@ class PseudoDecision(Decision[Pseudo]):
     """
 
     name, stage, options = "pseudo", Stage.RECIPE, Range
+    rank = -2  # before the head's start, which has nothing left to train where no other labels are learnt from
 
     def choices(self, chain: Chain, within: Range) -> Range:
         return within
@@ -63,7 +65,7 @@ class PseudoDecision(Decision[Pseudo]):
         return Pseudo()
 
     def sample(self, suggest: Suggest, choices: Range) -> Pseudo:
-        if suggest.choice("pseudo.labels", (OFF, ON)) == OFF:
+        if suggest.choice("pseudo.labels", (OFF, ON), prior=mostly(OFF, 0.5)) == OFF:
             return Pseudo()
         drawn = [
             rounded(suggest.real(f"pseudo.{name}", low, high), low, high)

@@ -9,6 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, check_number, read_number
+from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
 
 PLAIN = 256
@@ -45,7 +46,7 @@ class PyramidWidth(Decision[int]):
         return min(choices.widths), max(choices.widths)
 
     def sample(self, suggest: Suggest, choices: Range) -> int:
-        return int(suggest.choice(self.name, choices.widths))
+        return int(suggest.choice(self.name, choices.widths, prior=mostly(PLAIN, 0.5)))
 
     def params(self, value: int, choices: Range) -> Mapping[str, Scalar] | None:
         return {self.name: value} if value in choices.widths else None

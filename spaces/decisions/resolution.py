@@ -20,6 +20,7 @@ from spaces.decisions._base import (
     read_number,
 )
 from spaces.decisions._grids import rescale
+from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
 
 
@@ -80,7 +81,8 @@ class Resolution(Decision[tuple[int, int]]):
         return ordered[0], ordered[-1]
 
     def sample(self, suggest: Suggest, choices: dict[str, tuple[int, int]]) -> tuple[int, int]:
-        return choices[str(suggest.choice(self.name, tuple(choices)))]
+        own = next((name for name, size in choices.items() if size == (0, 0)), "")
+        return choices[str(suggest.choice(self.name, tuple(choices), prior=mostly(own, 0.6) if own else None))]
 
     def params(self, value: tuple[int, int], choices: dict[str, tuple[int, int]]) -> Mapping[str, Scalar] | None:
         return next(({self.name: name} for name, size in choices.items() if size == value), None)

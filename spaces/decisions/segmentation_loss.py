@@ -9,6 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, read_choice
+from spaces.decisions._prior import Shares
 
 KINDS = ("cross_entropy", "dice", "focal", "cross_entropy+dice", "focal+dice")
 """Sums are of the terms named, each counted once."""
@@ -39,7 +40,11 @@ class SegmentationLoss(Decision[str]):
         return KINDS[0]
 
     def sample(self, suggest: Suggest, choices: Range) -> str:
-        return str(suggest.choice("segmentation_loss.kind", choices.kinds))
+        return str(
+            suggest.choice(
+                "segmentation_loss.kind", choices.kinds, prior=Shares({KINDS[0]: 0.4, "cross_entropy+dice": 0.3})
+            )
+        )
 
     def params(self, value: str, choices: Range) -> Mapping[str, Scalar] | None:
         return {"segmentation_loss.kind": value} if value in choices.kinds else None

@@ -44,6 +44,9 @@ class Choices:
     slots: int
 
 
+KEPT = 0.9
+"""Prior of no change: a block that was trained and is left out has to be made up for in a few epochs."""
+
 Skipped = tuple[str, ...]
 """Names of the bypassed units, in the chain's order."""
 
@@ -70,7 +73,7 @@ class Skip(Decision[Skipped]):
         return tuple(name for name in choices.units if name in chosen), ()
 
     def sample(self, suggest: Suggest, choices: Choices) -> Skipped:
-        return sample_slots(suggest, self.name, choices.units, choices.slots)
+        return sample_slots(suggest, self.name, choices.units, choices.slots, KEPT)
 
     def params(self, value: Skipped, choices: Choices) -> Mapping[str, Scalar] | None:
         return slot_params(self.name, value, choices.units, choices.slots)

@@ -12,6 +12,7 @@ from spaces.candidate import Json
 from spaces.chains import probe
 from spaces.chains.chain import Chain, Unit
 from spaces.decisions._base import (
+    LAST,
     Decision,
     NotApplicable,
     Scalar,
@@ -46,6 +47,10 @@ class Range:
     def __post_init__(self) -> None:
         check_range("stride.reductions", self.reductions, None, least=1)
         check_range("stride.max_growth", self.max_growth, None, least=1)
+
+
+KEPT = 0.9
+"""Prior of no change: larger maps help with small things and cost up to ``max_growth`` times the training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ class Stride(Decision[Strides]):
         )
 
     def sample(self, suggest: Suggest, choices: Choices) -> Strides:
-        off = sample_slots(suggest, self.name, choices.names, choices.slots)
+        off = sample_slots(suggest, self.name, choices.names, choices.slots, KEPT)
         return Strides(off, bool(suggest.choice("stride.dilated", (False, True))) if off and choices.dilate else False)
 
     def params(self, value: Strides, choices: Choices) -> Mapping[str, Scalar] | None:
@@ -158,6 +163,10 @@ class Stride(Decision[Strides]):
             units[place] = _changed(unit, here, factors)
             factor *= 2 ** len(here)
         return replace(chain, units=tuple(units))
+
+    def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Strides | None:
+        """Return the last reduction that may be switched off, for ``last``."""
+        return Strides(choices.names[-1:]) if choices and wish == LAST else None
 
     def words(self, value: Strides, chain: Chain) -> str:
         stem = chain.units[0].name

@@ -10,6 +10,7 @@ from spaces.candidate import Json
 from spaces.chains import probe
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, check_range, read_number
+from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError, RangeError
 
 
@@ -23,6 +24,10 @@ class Range:
 
     def __post_init__(self) -> None:
         check_range("tail", self.low, self.high)
+
+
+WHOLE = 0.7
+"""Prior of dropping nothing: a cut throws pretrained features away, which only sometimes helps."""
 
 
 class Tail(Decision[int]):
@@ -55,7 +60,7 @@ class Tail(Decision[int]):
         return choices[1], choices[0]
 
     def sample(self, suggest: Suggest, choices: tuple[int, int]) -> int:
-        return suggest.integer(self.name, *choices)
+        return suggest.integer(self.name, *choices, prior=mostly(0, WHOLE))
 
     def params(self, value: int, choices: tuple[int, int]) -> Mapping[str, Scalar] | None:
         return {self.name: value} if choices[0] <= value <= choices[1] else None

@@ -9,6 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, read_choice
+from spaces.decisions._prior import mostly
 from spaces.decoders._base import UPSAMPLINGS
 
 
@@ -36,7 +37,7 @@ class Upsampling(Decision[str]):
         return UPSAMPLINGS[0]
 
     def sample(self, suggest: Suggest, choices: Range) -> str:
-        return str(suggest.choice("upsampling.kind", choices.kinds))
+        return str(suggest.choice("upsampling.kind", choices.kinds, prior=mostly(UPSAMPLINGS[0], 0.7)))
 
     def params(self, value: str, choices: Range) -> Mapping[str, Scalar] | None:
         return {"upsampling.kind": value} if value in choices.kinds else None

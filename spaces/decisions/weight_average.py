@@ -9,6 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, read_choice
+from spaces.decisions._prior import mostly
 
 NONE, MOVING = "none", "moving"
 KINDS = (NONE, MOVING)
@@ -41,7 +42,7 @@ class WeightAverage(Decision[str]):
         return NONE
 
     def sample(self, suggest: Suggest, choices: tuple[str, ...]) -> str:
-        return str(suggest.choice(self.name, choices))
+        return str(suggest.choice(self.name, choices, prior=mostly(MOVING, 0.6)))
 
     def params(self, value: str, choices: tuple[str, ...]) -> Mapping[str, Scalar] | None:
         return {self.name: value} if value in choices else None

@@ -21,6 +21,7 @@ from spaces.decisions._base import (
     check_choices,
     read_number,
 )
+from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError, ProbeError, SurgeryError
 from spaces.surgery import edits
 
@@ -74,7 +75,10 @@ class Width(Decision[Widths]):
         return _kept({name: min(choices.shares) for name in choices.layers}, choices), ()
 
     def sample(self, suggest: Suggest, choices: Choices) -> Widths:
-        shares = {name: float(suggest.choice(f"width.{name}", choices.shares)) for name in choices.layers}
+        shares = {
+            name: float(suggest.choice(f"width.{name}", choices.shares, prior=mostly(1.0, 0.8)))
+            for name in choices.layers
+        }
         return _kept(shares, choices)
 
     def params(self, value: Widths, choices: Choices) -> Mapping[str, Scalar] | None:

@@ -8,6 +8,7 @@ from typing import Any
 from spaces.candidate import Candidate
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Scalar, Suggest
+from spaces.decisions._prior import Prior
 from spaces.errors import CandidateError
 from spaces.networks.space import Space
 
@@ -25,14 +26,16 @@ class Below:
     def __init__(self, suggest: Suggest, backbone: str) -> None:
         self._suggest, self._backbone = suggest, backbone
 
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return self._suggest.integer(below(name, self._backbone), low, high, step=step, log=log)
+    def integer(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None
+    ) -> int:
+        return self._suggest.integer(below(name, self._backbone), low, high, step=step, log=log, prior=prior)
 
-    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        return self._suggest.real(below(name, self._backbone), low, high, log=log)
+    def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
+        return self._suggest.real(below(name, self._backbone), low, high, log=log, prior=prior)
 
-    def choice(self, name: str, choices: Sequence[Scalar]) -> Any:
-        return self._suggest.choice(below(name, self._backbone), choices)
+    def choice(self, name: str, choices: Sequence[Scalar], *, prior: Prior | None = None) -> Any:
+        return self._suggest.choice(below(name, self._backbone), choices, prior=prior)
 
 
 class Several(Space):
@@ -77,18 +80,22 @@ class Several(Space):
         return {PARAMETER: name} | {below(parameter, name): value for parameter, value in inner.items()}
 
     def values(self, candidate: Candidate) -> dict[str, Any]:
-        return self._of(candidate).values(candidate)
+        return self.member_of(candidate).values(candidate)
 
     def apply(self, candidate: Candidate) -> Chain:
-        return self._of(candidate).apply(candidate)
+        return self.member_of(candidate).apply(candidate)
 
     def words(self, candidate: Candidate) -> str:
-        return self._of(candidate).words(candidate)
+        return self.member_of(candidate).words(candidate)
 
     def check(self, candidate: Candidate) -> None:
-        self._of(candidate).check(candidate)
+        self.member_of(candidate).check(candidate)
 
-    def _of(self, candidate: Candidate) -> Space:
+    @property
+    def members(self) -> Sequence[Space]:
+        return [self._open(name) for name in self.names]
+
+    def member_of(self, candidate: Candidate) -> Space:
         name = candidate.structure.backbone
         if name not in self.names:
             raise CandidateError(f"the candidate is for {name}, this study has {', '.join(self.names)}")

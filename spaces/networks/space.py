@@ -15,6 +15,7 @@ from spaces.candidate import Candidate, Recipe, Structure
 from spaces.chains import probe
 from spaces.chains.chain import Chain
 from spaces.decisions._base import TRAINING, Decision, NotApplicable, Scalar, Stage, Suggest, with_stages
+from spaces.decisions._prior import Prior
 from spaces.errors import CandidateError, ProbeError, RangeError
 from spaces.plugins import load
 
@@ -39,13 +40,15 @@ class Fixed:
     def __init__(self, params: Mapping[str, Any]) -> None:
         self._params = params
 
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+    def integer(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None
+    ) -> int:
         return int(self._get(name))
 
-    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+    def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
         return float(self._get(name))
 
-    def choice(self, name: str, choices: Sequence[Any]) -> Any:
+    def choice(self, name: str, choices: Sequence[Any], *, prior: Prior | None = None) -> Any:
         return self._get(name)
 
     def _get(self, name: str) -> Any:
@@ -60,15 +63,17 @@ class Random:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
 
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+    def integer(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None
+    ) -> int:
         return self._random.randrange(low, high + 1, step)
 
-    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+    def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
         if log:
             return float(low * (high / low) ** self._random.random())
         return self._random.uniform(low, high)
 
-    def choice(self, name: str, choices: Sequence[Any]) -> Any:
+    def choice(self, name: str, choices: Sequence[Any], *, prior: Prior | None = None) -> Any:
         return self._random.choice(list(choices))
 
 
@@ -79,15 +84,17 @@ class Recorder(Random):
         super().__init__(seed)
         self._seen = seen
 
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+    def integer(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None
+    ) -> int:
         self._seen.setdefault(name, f"{low} to {high}")
         return super().integer(name, low, high, step=step, log=log)
 
-    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+    def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
         self._seen.setdefault(name, f"{low:g} to {high:g}{' (log scale)' if log else ''}")
         return super().real(name, low, high, log=log)
 
-    def choice(self, name: str, choices: Sequence[Any]) -> Any:
+    def choice(self, name: str, choices: Sequence[Any], *, prior: Prior | None = None) -> Any:
         self._seen.setdefault(name, ", ".join(str(choice) for choice in choices))
         return super().choice(name, choices)
 
@@ -136,16 +143,28 @@ class Space:
     def sample(self, suggest: Suggest) -> Candidate:
         """Return a candidate drawn through ``suggest``; it is settled and always builds."""
         drawn: dict[str, Any] = {}
+        moot: set[str] = set()
         chain = self.chain
         for name, decision in self.decisions.items():
             drawn[name] = decision.baseline(self.chain)
-            if name in self.choices:
-                drawn[name] = decision.sample(suggest, self._narrowed(name, chain))
+            if name in self.choices and name not in moot:
+                drawn[name] = decision.sample(suggest, self.narrowed(name, chain))
             with suppress(ProbeError):  # it is taken back below, whatever is asked for in between
-                chain = self._after(chain, decision, decision.settle(drawn[name], chain))
+                chain = self.after(chain, decision, decision.settle(drawn[name], chain))
+            moot.update(decision.moot(drawn, chain))
         return self.candidate(drawn)
 
-    def _narrowed(self, name: str, chain: Chain) -> Any:
+    @property
+    def members(self) -> Sequence[Space]:
+        """The space of every backbone; this one alone where there is no other."""
+        return (self,)
+
+    def member_of(self, candidate: Candidate) -> Space:
+        """Return the space of the candidate's backbone."""
+        return self
+
+    def narrowed(self, name: str, chain: Chain) -> Any:
+        """Return what of an open decision's choices matters on ``chain``, with those before it applied."""
         try:
             return self.decisions[name].narrow(self.choices[name], chain)
         except ProbeError:
@@ -179,17 +198,19 @@ class Space:
     def params(self, candidate: Candidate) -> dict[str, Scalar] | None:
         """Return the parameters from which ``sample`` makes ``candidate``; None if the space does not hold it."""
         found: dict[str, Scalar] = {}
-        chain = self.chain
-        for name, value in self.values(candidate).items():
+        moot: set[str] = set()
+        chain, values = self.chain, self.values(candidate)
+        for name, value in values.items():
             decision = self.decisions[name]
-            if name in self.choices:
-                params = decision.params(value, self._narrowed(name, chain))
+            if name in self.choices and name not in moot:
+                params = decision.params(value, self.narrowed(name, chain))
             else:
                 params = {} if value == decision.baseline(self.chain) else None
             if params is None:
                 return None
             found |= params
-            chain = self._after(chain, decision, value)
+            chain = self.after(chain, decision, value)
+            moot.update(decision.moot(values, chain))
         return found
 
     def values(self, candidate: Candidate) -> dict[str, Any]:
@@ -234,8 +255,8 @@ class Space:
         chain = self.chain
         for name, decision in self.decisions.items():
             found[name] = decision.words(values[name], chain)
-            chain = self._after(chain, decision, values[name])
-        return found
+            chain = self.after(chain, decision, values[name])
+        return {**found, **dict.fromkeys(self.moot(values, chain), "")}
 
     def check(self, candidate: Candidate) -> None:
         """Check on fake tensors that the whole candidate runs.
@@ -248,10 +269,10 @@ class Space:
     def _apply(self, values: Mapping[str, Any]) -> Chain:
         chain = self.chain
         for name, decision in self.decisions.items():
-            chain = self._after(chain, decision, values[name])
+            chain = self.after(chain, decision, values[name])
         return chain
 
-    def _after(self, chain: Chain, decision: Decision[Any], value: Any) -> Chain:
+    def after(self, chain: Chain, decision: Decision[Any], value: Any) -> Chain:
         """Return ``chain`` with the edit made: the same object for the same edit, so that probes are not repeated."""
         key = (chain, decision.name, json.dumps(decision.dump(value), sort_keys=True))
         if key in self._edited:
@@ -288,14 +309,21 @@ class Space:
             said = decision.reconcile(values, chain, self.choices)
             if any(values[name] != value for name, value in said.items()):
                 values, chain = self._settled_in_turn({**values, **said})
-        return values, chain
+        moot = self.moot(values, chain)
+        plain = {name: self.decisions[name].baseline(self.chain) for name in moot}
+        return self._settled_in_turn({**values, **plain}) if plain else (values, chain)
+
+    def moot(self, values: Mapping[str, Any], chain: Chain) -> set[str]:
+        """Return the decisions without any effect beside ``values``, all of which are applied to ``chain``."""
+        found = {name for decision in self.decisions.values() for name in decision.moot(values, chain)}
+        return found & set(self.decisions)
 
     def _settled_in_turn(self, drawn: Mapping[str, Any]) -> tuple[dict[str, Any], Chain]:
         chain = self.chain
         values: dict[str, Any] = {}
         for name, decision in self.decisions.items():
             values[name] = decision.settle(drawn[name], chain)
-            chain = self._after(chain, decision, values[name])
+            chain = self.after(chain, decision, values[name])
         return values, chain
 
     def _dumped(self, values: Mapping[str, Any], input_size: tuple[int, int]) -> Candidate:

@@ -23,8 +23,8 @@ from spaces.decisions import dropout, head, kernel, lora, optimizer, patch, patt
 from spaces.networks import build
 from spaces.networks.space import Random, Space, registry
 
-DATA_ONLY = {"augmentation", "batch_size", "epochs", "mixing", "pseudo"}
-"""Decisions about what the network is shown: their values say all there is."""
+DATA_ONLY = {"augmentation", "batch_size", "epochs", "mixing", "pseudo", "head_start", "weight_average"}
+"""Decisions about what the network is shown, and what is solved on that: their values say all there is."""
 WIDE = {
     "dropout": dropout.Range(head=0.5, depth=0.5),
     "head": head.Range(pooling=("avg", "max", "avgmax", "cls", "mean"), activation=("relu", "gelu"), widths=(4, 8)),
@@ -93,6 +93,7 @@ def space_of(name: str) -> Space:
     for unit in found.chain:
         unit.module.requires_grad_(False)
     ranges = {key: WIDE.get(key, decision.options()) for key, decision in registry("classification").items()}
+    del ranges["batch_norm"]  # `auto` is one of the others, by the optimiser
     return Space(found, ranges, "classification")
 
 

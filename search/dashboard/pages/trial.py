@@ -11,6 +11,7 @@ from search.dashboard import parts
 from search.records.study import StudyRecord, TrialRecord
 from search.report import front, parameters, theme
 from search.report.figures import trials_figures
+from search.report.origin import found_by
 
 
 def page(study: StudyRecord, number: int) -> html.Div:
@@ -53,6 +54,7 @@ def facts(study: StudyRecord, trial: TrialRecord) -> list[Any]:
     notes: list[Any] = [
         html.P(html.Strong(trial.words or "not sampled yet")),
         html.P(f"{trial.state.value}; {trial.ended}" if trial.ended else trial.state.value),
+        *([html.P(f"Found: {way}.", className="soft")] if (way := found_by(trial)) else []),
     ]
     if plain is not None and plain is not trial and trial.value is not None and plain.value is not None:
         lead = trial.value - plain.value if study.maximize else plain.value - trial.value

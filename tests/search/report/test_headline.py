@@ -92,7 +92,7 @@ def test_the_sentence_has_all_of_it(study: StudyRecord) -> None:
     assert sentence(replace(study, trials=(broken,))) == "No complete trial keeps the constraints yet."
     assert "none of 2 candidates beat the plain recipe" in sentence(valued(study, 0.6, 0.5, 0.5))
     alone = replace(study, trials=(replace(study.trials[0], is_baseline=False),))
-    assert "the plain recipe has no result yet" in sentence(alone)
+    assert "the plain recipe was not tried" in sentence(alone)
 
 
 def test_a_winner_that_is_worse_is_called_so(study: StudyRecord) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -12,13 +13,15 @@ from search.records.study import Objective, TrialState
 from search.runtime import objective_values
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import open_runtime
-from search.sampling.optuna_study import SamplerOptions
+from search.sampling.optuna_study import SamplerOptions, data_seed
 from search.spec.load import load_spec
 from search.store import connection, leases, migrate, writing
 from search.trials import proposal
 from search.trials.observer import Silent
-from search.trials.proposal import Proposer, cost_of
+from search.trials.proposal import Proposer, cost_of, plan_of
 from search.workers.worker import StopSignal, open_context
+from spaces.decisions import optimizer
+from spaces.networks.space import Space
 
 Open = Callable[..., Proposer]
 
@@ -100,10 +103,10 @@ def test_the_best_of_an_earlier_study_are_tried_first(proposer: Open) -> None:
     finish(own, 0, 0.5)
     first, second = own.propose(1), own.propose(2)
     assert [first.candidate.fingerprint, second.candidate.fingerprint] == fingerprints[:2:-1]
-    assert first.extras["origin"] == {"study": "earlier", "trial": 4}
+    assert first.extras["origin"] == {"way": "warm", "study": "earlier", "trial": 4}
     assert first.asked.params == own.runtime.space.params(first.candidate)
     third = own.propose(3)
-    assert "origin" not in third.extras
+    assert third.extras["origin"]["way"] != "warm"
 
 
 def test_a_warm_start_is_never_tried_twice_nor_is_the_plain_recipe(proposer: Open) -> None:
@@ -113,7 +116,7 @@ def test_a_warm_start_is_never_tried_twice_nor_is_the_plain_recipe(proposer: Ope
     own = proposer(warm_start=3)
     assert finish(own, 0, 0.5) == own.runtime.space.baseline().fingerprint
     assert finish(own, 1, 0.5) == best
-    assert "origin" not in own.propose(2).extras
+    assert own.propose(2).extras["origin"]["way"] != "warm"
 
 
 def test_candidates_outside_this_space_are_passed_over(proposer: Open) -> None:
@@ -121,7 +124,7 @@ def test_candidates_outside_this_space_are_passed_over(proposer: Open) -> None:
     for number in range(4):
         finish(earlier, number, 0.1 * number)
     own = proposer(space={"freeze": {}}, warm_start=True)
-    assert "origin" not in own.propose(1).extras
+    assert own.propose(1).extras["origin"]["way"] != "warm"
 
 
 def test_candidates_that_the_study_file_names_are_tried_before_all_others(proposer: Open) -> None:
@@ -134,20 +137,20 @@ def test_candidates_that_the_study_file_names_are_tried_before_all_others(propos
     finish(own, 0, 0.5)
     found = own.propose(1)
     assert found.candidate == named
-    assert found.extras["origin"] == {"study": "study file", "trial": 1}
+    assert found.extras["origin"] == {"way": "warm", "study": "study file", "trial": 1}
     finish(own, 1, 0.5)
-    assert "origin" not in own.propose(2).extras
+    assert own.propose(2).extras["origin"]["way"] != "warm"
 
 
 def test_cost_aware_search_prefers_cheap_candidates_at_equal_promise(proposer: Open) -> None:
-    costs = {}
-    for name in ("tpe", "cost_aware"):
-        options = SamplerOptions(name=name, startup=4)  # type: ignore[arg-type]
-        own = proposer(name, sampler=options)
-        for number in range(6):
-            finish(own, number, 0.5)  # nothing is better than anything
-        costs[name] = sum(own.propose(number).cost.training_flops for number in range(6, 12))
-    assert costs["cost_aware"] < 0.8 * costs["tpe"]
+    own = proposer(sampler=SamplerOptions(name="cost_aware", startup=4))
+    for number in range(6):
+        finish(own, number, 0.5)  # nothing is better than anything
+    chosen, offered = 0.0, 0.0
+    for number in range(6, 12):
+        chosen += own.propose(number).cost.training_flops
+        offered += fmean(one.cost.training_flops for one in own._untried(number, 8))
+    assert chosen < 0.8 * offered
 
 
 def test_what_is_frozen_costs_less(proposer: Open) -> None:
@@ -233,3 +236,48 @@ def test_only_parameters_with_an_effect_are_stored_and_learnt_from(proposer: Ope
         assert not frozen or not any("lr_backbone" in name for name in found.asked.params)
         settled += frozen
     assert settled
+
+
+def test_a_portfolio_comes_first_and_the_plain_recipe_after_three_of_it(proposer: Open) -> None:
+    own = proposer(portfolio="on")
+    found = [own.propose(0)]
+    for number in range(8):
+        finish(own, number, 0.5 + 0.01 * number)
+        found.append(own.propose(number + 1))
+    ways = [proposal.extras["origin"]["way"] for proposal in found]
+    assert ways[:5] == ["portfolio", "portfolio", "portfolio", "plain", "portfolio"]
+    assert found[0].extras["origin"]["name"] == "linear probe"
+    assert [proposal.is_baseline for proposal in found].index(True) == 3
+    assert len({proposal.candidate.fingerprint for proposal in found}) == len(found)
+
+
+def test_after_the_portfolio_candidates_are_near_good_ones_or_of_the_priors(proposer: Open) -> None:
+    own = proposer(portfolio="on", space={"optimizer": {}}, sampler=SamplerOptions(startup=40))
+    plan = len(plan_of(own.runtime))
+    for number in range(plan):
+        finish(own, number, 0.01 * number)
+    ways = set()
+    for number in range(plan, plan + 12):
+        proposal = own.propose(number)
+        origin = proposal.extras["origin"]
+        ways.add(origin["way"])
+        if origin["way"] == "neighbour":
+            assert origin["trial"] in range(plan - 3, plan)
+        assert not own._draws().why_hopeless(proposal.candidate)
+    assert ways == {"neighbour", "prior"}
+
+
+def test_what_is_bound_to_be_bad_is_drawn_where_a_study_holds_nothing_else(proposer: Open) -> None:
+    own = proposer(portfolio="on", space={"optimizer": {}}, sampler=SamplerOptions(startup=40))
+    wild = optimizer.Range(names=("sgd",), sgd_head=(0.09, 0.1))
+    own = replace(own, runtime=replace(own.runtime, space=Space(own.runtime.pretrained, {"optimizer": wild})))
+    plan = len(plan_of(own.runtime))
+    proposal = own.propose(plan + 1)
+    assert own._draws().why_hopeless(proposal.candidate)
+
+
+def test_other_data_draw_other_candidates(proposer: Open) -> None:
+    one = data_seed(0, "this data")
+    assert one == data_seed(0, "this data")
+    assert one != data_seed(0, "that data")
+    assert one != data_seed(1, "this data")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -7,8 +8,10 @@ import pytest
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
 from spaces.decisions.head_start import PROBE, RANDOM, Range, decision, is_linear_probe
+from spaces.decisions.optimizer import Optimizer
 from spaces.errors import CandidateError
-from spaces.networks.space import Space, registry
+from spaces.networks.neighbours import neighbour
+from spaces.networks.space import Fixed, Space, registry
 
 
 def judged(tiny: Pretrained, structure: dict[str, Any], recipe: dict[str, Any] | None = None) -> bool:
@@ -59,3 +62,27 @@ def test_a_linear_probe_has_nothing_that_learns_in_front_of_its_last_layer(
     tiny: Pretrained, structure: dict[str, Any], recipe: dict[str, Any], expected: bool
 ) -> None:
     assert judged(tiny, structure, recipe) is expected
+
+
+def test_a_linear_probe_has_no_recipe_and_is_not_asked_for_one(tiny: Pretrained) -> None:
+    ranges = {
+        name: registry("classification")[name].options() for name in ("freeze", "optimizer", "penalty", "dropout")
+    }
+    space = Space(tiny, ranges, "classification")
+    found = space.sample(Fixed({"freeze": 4, "dropout.head": 0.3}))
+    assert found.recipe == space.baseline().recipe
+    assert found.structure.choices["dropout"] == {"head": 0.0, "depth": 0.0}
+    assert space.params(found) == {"freeze": 4, "dropout.head": 0.0}
+    assert space.words(found) == "Tiny, all 4 units frozen"
+    other = {**space.values(found), "optimizer": Optimizer("adamw", 1e-2, 1e-2)}
+    assert space.candidate(other) == found
+
+
+def test_what_is_no_probe_any_more_gets_a_recipe(tiny: Pretrained) -> None:
+    ranges = {name: registry("classification")[name].options() for name in ("freeze", "optimizer")}
+    space = Space(tiny, ranges, "classification")
+    probe = space.sample(Fixed({"freeze": 4}))
+    found = [neighbour(space, probe, seed) for seed in range(12)]
+    trained = [one for one in found if one.structure.choices["freeze"] < 4]
+    assert trained
+    assert len({json.dumps(one.recipe.choices["optimizer"]) for one in trained}) > 1

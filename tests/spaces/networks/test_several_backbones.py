@@ -8,6 +8,7 @@ import pytest
 
 from spaces.backbones._base import Pretrained
 from spaces.chains.chain import Chain
+from spaces.decisions._prior import Prior
 from spaces.decisions.freeze import decision as freeze
 from spaces.errors import CandidateError
 from spaces.networks.several_backbones import Several, below, decision_of, opening
@@ -45,7 +46,7 @@ def test_a_backbone_is_opened_when_a_candidate_of_it_is_asked_for(several: Sever
 class Short(Random):
     """Draws at random, but always the second backbone."""
 
-    def choice(self, name: str, choices: Sequence[Any]) -> Any:
+    def choice(self, name: str, choices: Sequence[Any], *, prior: Prior | None = None) -> Any:
         return "test:short" if name == "backbone" else super().choice(name, choices)
 
 

@@ -9,6 +9,7 @@ from spaces import backbones
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate, Structure
 from spaces.decisions import freeze, kernel, stride, tail
+from spaces.decisions._prior import Prior
 from spaces.errors import CandidateError, RangeError
 from spaces.networks.space import Fixed, Random, Space, registry
 
@@ -185,15 +186,17 @@ class Asked(Random):
         self.fixed = {name.replace("__", "."): value for name, value in fixed.items()}
         self.names: list[str] = []
 
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+    def integer(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None
+    ) -> int:
         self.names.append(name)
         return self.fixed[name] if name in self.fixed else super().integer(name, low, high)  # type: ignore[return-value]
 
-    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+    def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
         self.names.append(name)
         return super().real(name, low, high, log=log)
 
-    def choice(self, name: str, choices: Any) -> Any:
+    def choice(self, name: str, choices: Any, *, prior: Prior | None = None) -> Any:
         self.names.append(name)
         return self.fixed[name] if name in self.fixed else super().choice(name, choices)
 

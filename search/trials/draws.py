@@ -1,0 +1,105 @@
+"""A candidate drawn for a trial: near a good one, from the priors, or by the sampler."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from search.data.sample import Split
+from search.records.study import Json, PastTrial, Rejected, TrialState
+from search.runtime.study_runtime import StudyRuntime
+from search.sampling import ways
+from search.sampling.optuna_study import Asked, Sampling
+from search.trials import hopeless
+from spaces.candidate import Candidate
+from spaces.networks.draws import FromPrior
+from spaces.networks.neighbours import neighbour
+from spaces.networks.several_backbones import opening
+from spaces.networks.space import Fixed
+
+_GUIDED = ("tpe", "cost_aware")
+"""Samplers that learn from single trials. A genetic one needs its generations, and ``random`` is meant to be even."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A candidate, what the sampler is told of it, and how it was found."""
+
+    candidate: Candidate
+    asked: Asked
+    origin: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """Draws candidates of one study."""
+
+    runtime: StudyRuntime
+    sampling: Sampling
+    trials: Sequence[PastTrial]
+
+    def way(self, number: int) -> ways.Way:
+        """Return how the candidate of trial ``number`` is found."""
+        search = self.runtime.spec.search
+        if search.portfolio == "off" or search.sampler.name not in _GUIDED:
+            return "sampler"
+        ended = (TrialState.COMPLETE, TrialState.PRUNED)
+        results = sum(trial.state in ended for trial in self.trials)
+        return ways.way(results, search.sampler.startup, self.sampling.seed_of(number))
+
+    def draw(self, number: int, attempt: int, rejected: Sequence[Rejected]) -> Drawn:
+        """Return a candidate for trial ``number``, the same one for the same ``attempt``."""
+        way = self.way(number)
+        if way == "neighbour":
+            found = self._near(number, attempt)
+            if found is not None:
+                return found
+        if way != "sampler":
+            return self.told(
+                number, self.runtime.space.sample(FromPrior(self.sampling.seed_of(number, attempt))), way="prior"
+            )
+        decided = opening(self.runtime.space, number) or None
+        asked = self.sampling.ask(number, attempt=attempt, rejected=rejected, beside=decided)
+        return self.settled(number, asked, {"way": "sampler", "name": self.runtime.spec.search.sampler.name})
+
+    def _near(self, number: int, attempt: int) -> Drawn | None:
+        space, seed = self.runtime.space, self.sampling.seed_of(number, attempt)
+        good = ways.good_one(self.trials, maximize=self.runtime.spec.maximize, seed=seed)
+        if good is None:
+            return None
+        found = neighbour(space, space.sample(Fixed(good.params)), seed)
+        return self.told(number, found, way="neighbour", trial=good.number)
+
+    def told(self, number: int, candidate: Candidate, **origin: Json) -> Drawn:
+        """Return a candidate that was found without the sampler, with what that is told of it."""
+        params = self.runtime.space.params(candidate)
+        asked = self.sampling.ask(number, params or {})
+        if params is not None:
+            self.runtime.space.sample(asked.suggest)
+        return Drawn(candidate, asked, origin)
+
+    def settled(self, number: int, asked: Asked, origin: Mapping[str, Json]) -> Drawn:
+        """Return the candidate of ``asked``, and it with only those parameters that have an effect in the candidate."""
+        space = self.runtime.space
+        candidate = space.sample(asked.suggest)
+        params = space.params(candidate)
+        if params is None or params == asked.params:
+            return Drawn(candidate, asked, origin)
+        settled = self.sampling.settled(asked, number, params)
+        return Drawn(space.sample(settled.suggest), settled, origin)
+
+    def why_hopeless(self, candidate: Candidate) -> str:
+        """Return why ``candidate`` is bound to be bad; empty where it may be good, or where nothing is ruled out."""
+        if self.runtime.spec.search.portfolio == "off":
+            return ""
+        space = self.runtime.space.member_of(candidate)
+        values, chain = space.values(candidate), space.apply(candidate)
+        return hopeless.why_hopeless(hopeless.Facts(values, chain, steps_of(self.runtime, candidate)))
+
+
+def steps_of(runtime: StudyRuntime, candidate: Candidate) -> int:
+    """Return how many steps ``candidate`` is trained for, if nothing ends it early."""
+    own = runtime.of(candidate)
+    size = own.space.values(candidate)["batch_size"] or runtime.spec.training.batch_size
+    return math.ceil(len(runtime.dataset.of(Split.TRAIN)) / size) * own.epochs(candidate)

@@ -1,0 +1,80 @@
+"""Whole candidates that are tried before anything is drawn: where practice has arrived.
+
+The members stand in ``portfolio.json``, described so that they fit any backbone; ``tests/benchmarks/portfolio.py``
+measures them, chooses and orders them greedily (as auto-sklearn 2 does, https://arxiv.org/abs/2007.04074), and writes
+that file. Members that a study's space does not hold drop out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import zip_longest
+from pathlib import Path
+
+from spaces.candidate import Candidate, Json
+from spaces.networks.space import Space
+from spaces.networks.wishes import fulfilled
+
+FILE = Path(__file__).with_suffix(".json")
+EACH = 2
+"""Members that are tried on every backbone, where a study has several; what is near the best comes next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A candidate described for any backbone.
+
+    Attributes:
+        wishes: values by decision, as ``Decision.meant`` reads them.
+        needs: decisions without which it would be another candidate.
+        why: its reason, in words for people.
+    """
+
+    name: str
+    wishes: Mapping[str, Json]
+    needs: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A member made for a study's space."""
+
+    member: Member
+    candidate: Candidate
+
+
+@cache
+def members(task: str, kind: str) -> tuple[Member, ...]:
+    """Return the portfolio of ``task``, else that of all whose networks read ``kind`` (``images``, ``tokens``)."""
+    known = json.loads(FILE.read_text(encoding="utf-8"))["portfolios"]
+    found = known.get(task, known.get(kind, ()))
+    return tuple(Member(one["name"], one["wishes"], tuple(one["needs"]), one["why"]) for one in found)
+
+
+@lru_cache(maxsize=4)
+def planned(space: Space, task: str) -> tuple[Planned, ...]:
+    """Return the members that ``space`` holds, in their order, each different one once; not the plain recipe.
+
+    Of several backbones each has its turn with the first ``EACH`` members.
+    """
+    spaces = space.members
+    made = [_made(one, members(task, one.chain.kind)) for one in spaces]
+    if len(spaces) > 1:
+        made = [found[:EACH] for found in made]
+    ordered = [one for row in zip_longest(*made) for one in row if one is not None]
+    seen = {space.baseline().fingerprint}
+    kept = []
+    for one in ordered:
+        if one.candidate.fingerprint not in seen:
+            seen.add(one.candidate.fingerprint)
+            kept.append(one)
+    return tuple(kept)
+
+
+def _made(space: Space, known: Sequence[Member]) -> list[Planned]:
+    found = ((member, fulfilled(space, member.wishes, member.needs)) for member in known)
+    return [Planned(member, candidate) for member, candidate in found if candidate is not None]

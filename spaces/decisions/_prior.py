@@ -1,0 +1,55 @@
+"""What a decision believes before a study has results: stated beside its range, where it asks for a value."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Probabilities of single values; the others share what is left alike."""
+
+    of: Mapping[Any, float]
+
+    def weights(self, choices: Sequence[Any]) -> list[float]:
+        """Return a weight for each of ``choices``: those that are not offered leave theirs to the rest."""
+        others = sum(choice not in self.of for choice in choices)
+        left = max(1.0 - sum(self.of.values()), 0.0) / others if others else 0.0
+        found = [self.of.get(choice, left) for choice in choices]
+        return found if sum(found) > 0 else [1.0] * len(choices)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """A normal distribution, cut off at the ends of the range.
+
+    Attributes:
+        center: the field's default.
+        spread: standard deviation; of a number on a log scale it is a factor, 2 for "half to twice as much".
+    """
+
+    center: float
+    spread: float
+
+    def draw(self, chance: random.Random, low: float, high: float, *, log: bool) -> float:
+        """Return a number in ``low..high``; from the nearer end where the centre lies far outside."""
+        center = min(max(self.center, low), high)
+        for _ in range(_TRIES):
+            step = chance.gauss(0.0, 1.0)
+            found = center * math.exp(step * math.log(self.spread)) if log else center + step * self.spread
+            if low <= found <= high:
+                return found
+        return center
+
+
+Prior = Shares | Around
+_TRIES = 64
+
+
+def mostly(value: Any, share: float) -> Shares:
+    """Return the prior of which ``value`` has the probability ``share``."""
+    return Shares({value: share})

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from search.trials.portfolio import FILE, members, planned
+from spaces import backbones
+from spaces.backbones._base import Pretrained
+from spaces.decisions import freeze, optimizer
+from spaces.networks.several_backbones import Several
+from spaces.networks.space import Space, registry
+
+KINDS = json.loads(FILE.read_text())["portfolios"]
+
+
+def whole(pretrained: Pretrained, task: str) -> Space:
+    ranges = {name: decision.options() for name, decision in registry(task).items()}
+    return Space(pretrained, ranges, task, {"augmentation": "light", "batch_size": 32})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_member_is_named_and_has_a_reason(kind: str) -> None:
+    found = members(kind, "")
+    assert len({member.name for member in found}) == len(found) >= 4
+    for member in found:
+        assert member.why
+        assert set(member.wishes) <= {*registry(), "head_start"}
+        assert set(member.needs) <= set(member.wishes)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "vgg11", "vit_b_32"])
+def test_members_fit_any_backbone(name: str) -> None:
+    space = whole(backbones.resolve(name).pretrained("none", (64, 64)), "classification")
+    found = planned(space, "classification")
+    assert len(found) >= 10
+    assert found[0].member.name == "linear probe"
+    assert found[0].candidate.structure.choices["freeze"] == len(space.chain)
+    assert len({one.candidate.fingerprint for one in found}) == len(found)
+    for one in found:
+        assert space.params(one.candidate) is not None
+        space.check(one.candidate)
+
+
+def test_members_that_the_space_does_not_hold_drop_out(tiny: Pretrained) -> None:
+    frozen = planned(Space(tiny, {"freeze": freeze.Range()}, "classification"), "classification")
+    assert [one.member.name for one in frozen] == ["linear probe"]
+    rates = planned(Space(tiny, {"optimizer": optimizer.Range(names=("sgd",))}, "classification"), "classification")
+    assert {one.member.name for one in rates} == {"all, SGD"}
+    assert planned(Space(tiny, {}, "classification"), "classification") == ()
+
+
+def test_of_several_backbones_each_has_its_turn(tiny: Pretrained) -> None:
+    spaces = {
+        name: whole(Pretrained(name, name, "random", "", tiny.preprocessing, tiny.chain), "classification")
+        for name in ("test:one", "test:two")
+    }
+    found = planned(Several(tuple(spaces), spaces.__getitem__), "classification")
+    assert [one.candidate.structure.backbone for one in found] == ["test:one", "test:two"] * 2
+    assert [one.member.name for one in found[:2]] == ["linear probe"] * 2
