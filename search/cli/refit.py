@@ -26,7 +26,13 @@ def command(
     ] = "train+val",
     epochs: Annotated[int | None, typer.Option(help="Passes.", show_default="twice the study's")] = None,
     ema: Annotated[bool, typer.Option("--ema", help="Keep a moving average of the weights.")] = False,
-    tta: Annotated[bool, typer.Option("--tta", help="Average test predictions over views of an image.")] = False,
+    tta: Annotated[
+        bool,
+        typer.Option(
+            "--tta",
+            help="Also score predictions averaged over views of each test image; the exported model does not average.",
+        ),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     data: Annotated[
         Path | None, typer.Option(help="Where the data set is on this machine; the study's own path by default.")

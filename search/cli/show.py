@@ -82,6 +82,7 @@ def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts
     from rich.table import Table
 
     from search.report import theme
+    from spaces.chains import probe
 
     macs, parameters = sum(unit.macs for unit in facts), sum(unit.parameters for unit in facts)
     chain = pretrained.chain
@@ -105,7 +106,7 @@ def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts
         table.add_row(
             str(place),
             unit.name,
-            _shape(unit.out_shape, pretrained),
+            "x".join(map(str, probe.features_shape(chain, unit.out_shape))),
             str(unit.reduction),
             theme.count(unit.parameters),
             styled((_bar(unit.parameters / most_parameters), "blue")),
@@ -129,12 +130,6 @@ def _print_decisions(screen: Console, opened: Space) -> None:
     screen.print(f"\nof the whole network: {', '.join(whole)}")
     for name, reason in opened.dropped.items():
         screen.print(f"{name} does not apply: {reason}", style="yellow")
-
-
-def _shape(shape: tuple[int, ...], pretrained: Pretrained) -> str:
-    """Return a unit's output shape; the padding mask that travels behind the channels of tokens is not shown."""
-    masked = bool(pretrained.chain.facts.get("masked"))
-    return "x".join(str(length) for length in (*shape[:-1], shape[-1] - masked))
 
 
 def _geometry(convolutions: tuple[Convolution, ...]) -> str:

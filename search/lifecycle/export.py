@@ -29,6 +29,7 @@ from search.model.folder import FINAL, SELECTED, TRAINED, WITHOUT, Check, ModelF
 from search.model.formats import model_format
 from search.model.formats._base import ModelFormat, Signature, example_of
 from search.model.predict import network_in, outputs_of
+from search.model.preprocessing import steps
 from search.records.named_trial import BEST, chosen_model, with_weights
 from search.records.study import Refit
 from search.runtime.versions import versions
@@ -160,7 +161,7 @@ def _facts(trained: TrainedCandidate, seen: Seen) -> ModelFacts:
         words=trial.words,
         backbone=trained.candidate.structure.backbone,
         weights=_origin(trained),
-        frame=trained.frame,
+        frame=None if trained.frame is None else replace(trained.frame, steps=steps(trained.frame)),
         base_size=trained.pretrained.chain.input_size,
         objective=record.metric,
         metrics=_metrics(trained, seen),
@@ -202,6 +203,8 @@ def _measured_on(refit: Refit | None, texts: TextFrame | None, *, tested: bool) 
     found = SELECTED
     if refit is not None and tested:
         found = FINAL if refit.look == 1 else f"{FINAL}, look {refit.look} at them"
+        if refit.tta and not refit.views:  # of an older version, which scored the average alone
+            found += ", averaged over views of each image, which `ftsearch predict` does not do"
     elif refit is not None and refit.is_final:
         found = WITHOUT
     elif refit is not None and refit.data != "train":

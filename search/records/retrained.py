@@ -47,9 +47,10 @@ class Refit:
         number: counted from 0 within the study's refits.
         trial: whose candidate it is; None: of a file.
         data: what it was trained on, ``train`` or ``train+val``.
-        ema: whether the weights are an exponential moving average; ``tta``: whether predictions are averaged over
-            views of an image.
-        test: metrics on the test images; empty when there are none, or before it has ended.
+        ema: whether the weights are an exponential moving average; ``tta``: whether predictions were also averaged
+            over views of an image.
+        test: metrics on the test images, one view each, as the exported model predicts; empty when there are none, or
+            before it has ended. ``views`` is the same with predictions averaged over views; empty without ``tta``.
         evaluation: ``records.Evaluation`` of the test images.
         look: which look at the test images this was, counted from 1; only the first is an honest estimate.
         checkpoint: its name in the study's artifacts.
@@ -66,6 +67,7 @@ class Refit:
     tta: bool
     state: TrialState
     test: Mapping[str, float] = field(default_factory=dict)
+    views: Mapping[str, float] = field(default_factory=dict)
     look: int | None = None
     evaluation: Json = None
     images: int | None = None

@@ -282,15 +282,24 @@ def _final(study: StudyRecord) -> list[str]:
     return [refit_sentence(study, refit) for refit in study.refits if refit.state is TrialState.COMPLETE]
 
 
+def _views(study: StudyRecord, refit: Refit) -> str:
+    """Return what averaging over views of each image does to a refit's score."""
+    averaged = refit.views.get(study.metric)
+    if averaged is not None:
+        return f" ({theme.number(averaged)} averaged over views of each, which `ftsearch predict` does not do)"
+    return ", averaged over views of each" if refit.tta else ""
+
+
 def refit_sentence(study: StudyRecord, refit: Refit) -> str:
     """Return what came of a refit that has ended: the first look at the test samples is the final number."""
     name = "a candidate from a file" if refit.trial is None else f"trial {refit.trial}"
     what = f"Refit {refit.number} ({name}, {refit.epochs} epochs on {refit.data}"
-    what += f"{', averaged weights' * refit.ema}{', averaged views' * refit.tta})"
+    what += f"{', averaged weights' * refit.ema})"
     value = refit.test.get(study.metric)
     if value is None:
         return f"{what}: the data set has no test {study.dataset.noun}, so there is no final number."
     score = f"{theme.metric_name(study.metric)} {theme.number(value)} on the test {study.dataset.noun}"
+    score += _views(study, refit)
     if refit.look == 1:
         return f"{what}: {score}. This is the final number."
     return f"{what}: {score}, but it was look {refit.look} at them: whoever chooses by it will find it optimistic."

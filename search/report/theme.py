@@ -202,6 +202,15 @@ def wrapped(text: str, width: int = 60) -> str:
     return "<br>".join(line.replace("&", "&amp;").replace("<", "&lt;") for line in lines)
 
 
+def whole_ticks(values: Sequence[float], most: int = 10) -> int:
+    """Return Plotly's ``dtick`` of an axis of whole numbers: 1, 2 or 5 times a power of ten, at most ``most`` ticks."""
+    span = max(values) - min(values) if values else 0.0
+    step = 1
+    while span / step > most:
+        step = step * 5 // 2 if str(step).startswith("2") else step * 2
+    return step
+
+
 def log_ticks(values: Sequence[float]) -> str | int:
     """Return Plotly's ``dtick`` of a log axis: at 1, 2 and 5 of each decade, of many decades at 1 alone."""
     decades = math.log10(max(values) / min(values)) if min(values) > 0 else 9.0

@@ -287,6 +287,7 @@ def _refits(connection: Connection, study_id: int | None, *, is_final: bool = Fa
             tta=row.params["tta"],
             state=TrialState(row.state),
             test=(row.extras or {}).get("test") or {},
+            views=(row.extras or {}).get("views") or {},
             look=(row.extras or {}).get("look"),
             evaluation=Evaluation.from_json(row.evaluation) if row.evaluation else None,
             images=(row.extras or {}).get("images"),

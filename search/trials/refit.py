@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+from torch import nn
+
 from search.data import resampling
 from search.data.sample import Split
 from search.records.study import Evaluation, Json, TrialState, Verdict
@@ -23,7 +25,6 @@ from search.trials.context import TrialContext
 from search.trials.keep_best import keep
 from search.trials.resampled import Watch, resampled, rolling
 from spaces.candidate import Candidate
-from spaces.networks.build import Network
 
 TRAIN, JOINED = "train", "train+val"
 DATA = (JOINED, TRAIN)
@@ -62,11 +63,15 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
         return TrialState.WAITING
     weights = runtime.checkpoint(candidate, network, outcome)
     test: dict[str, float] = {}
+    views: dict[str, float] = {}
     evaluation = None
     if not is_final:
-        test, evaluation = _scored(whole, candidate, network, tta=key["tta"], most=outcome.micro_batch)
+        test, evaluation = _scored(whole, candidate, network, outcome.micro_batch)
+    if key["tta"]:
+        averaged = averaging.ViewsAveraged(network, flip=whole.spec.training.flip)
+        views, _ = _scored(whole, candidate, averaged, outcome.micro_batch)
     images = len(runtime.dataset.of(Split.TRAIN))
-    facts = {**weights.facts, "test": test, "refit": {**key, "images": images}}
+    facts = {**weights.facts, "test": test, "views": views, "refit": {**key, "images": images}}
     name = keep(context, f"{kind}-{claim.number:05d}", replace(weights, facts=facts))
     noun = runtime.task.noun
     scored = f"scored on the test {noun}" if test else f"there are no test {noun}, so it was scored on nothing"
@@ -81,7 +86,12 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
         checkpoint=name,
         ended=ended,
         seconds=time.monotonic() - start,
-        extras={"images": images, "best_epoch": outcome.best_epoch, "device": str(whole.precision.device)},
+        extras={
+            "views": views,
+            "images": images,
+            "best_epoch": outcome.best_epoch,
+            "device": str(whole.precision.device),
+        },
     )
     kept.remove()
     context.observer.trial_ended(claim.number, TrialState.COMPLETE, test.get(whole.spec.objective), ended)
@@ -101,12 +111,11 @@ def _planned(plan: TrainingPlan, key: Mapping[str, Json]) -> TrainingPlan:
 
 
 def _scored(
-    runtime: StudyRuntime, candidate: Candidate, network: Network, *, tta: bool, most: int | None
+    runtime: StudyRuntime, candidate: Candidate, judged: nn.Module, most: int | None
 ) -> tuple[dict[str, float], Evaluation | None]:
-    """Return metrics and details on the test images; nothing when there are none."""
+    """Return metrics and details of ``judged`` on the test images; nothing when there are none."""
     if not runtime.dataset.of(Split.TEST):
         return {}, None
-    judged = averaging.ViewsAveraged(network, flip=runtime.spec.training.flip) if tta else network
     evaluator = runtime.task.evaluator(runtime.dataset.classes, runtime.precision.device)
     batches = runtime.batches(Split.TEST, candidate=candidate)
     validate(judged, batches.epoch(1), evaluator, runtime.precision, MicroBatches(most))
