@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import plotly.graph_objects as go
 
+from search.records.choice import SHARES
+
 T = TypeVar("T")
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
@@ -129,21 +131,6 @@ def metric_name(metric: str) -> str:
     return _WRITTEN.get(metric) or metric.replace("_", " ")
 
 
-SHARES = frozenset(
-    {
-        *(
-            "accuracy",
-            "balanced_accuracy",
-            "subset_accuracy",
-            "pixel_accuracy",
-            "mean_accuracy",
-            "macro_f1",
-            "micro_f1",
-        ),
-        *("entity_f1", "entity_precision", "entity_recall", "map", "map_50", "map_75", "mar_100", "miou", "dice"),
-    }
-)
-"""Metrics between 0 and 1 of which people tell differences in points, hundredths."""
 DIGITS = 4
 """Behind the point of a metric's value, wherever one is shown."""
 
@@ -213,6 +200,15 @@ def wrapped(text: str, width: int = 60) -> str:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return "<br>".join(line.replace("&", "&amp;").replace("<", "&lt;") for line in lines)
+
+
+def whole_ticks(values: Sequence[float], most: int = 10) -> int:
+    """Return Plotly's ``dtick`` of an axis of whole numbers: 1, 2 or 5 times a power of ten, at most ``most`` ticks."""
+    span = max(values) - min(values) if values else 0.0
+    step = 1
+    while span / step > most:
+        step = step * 5 // 2 if str(step).startswith("2") else step * 2
+    return step
 
 
 def log_ticks(values: Sequence[float]) -> str | int:
