@@ -120,8 +120,8 @@ def _starts(screen: Console, runtime: StudyRuntime) -> None:
     import time
 
     from search.data.sample import Split
+    from spaces.decisions import registry
     from spaces.networks import compare
-    from spaces.networks.space import registry
 
     space = runtime.space
     changes = [

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import plotly.graph_objects as go
 
+from search.records.choice import SHARES
+
 T = TypeVar("T")
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
@@ -129,21 +131,6 @@ def metric_name(metric: str) -> str:
     return _WRITTEN.get(metric) or metric.replace("_", " ")
 
 
-SHARES = frozenset(
-    {
-        *(
-            "accuracy",
-            "balanced_accuracy",
-            "subset_accuracy",
-            "pixel_accuracy",
-            "mean_accuracy",
-            "macro_f1",
-            "micro_f1",
-        ),
-        *("entity_f1", "entity_precision", "entity_recall", "map", "map_50", "map_75", "mar_100", "miou", "dice"),
-    }
-)
-"""Metrics between 0 and 1 of which people tell differences in points, hundredths."""
 DIGITS = 4
 """Behind the point of a metric's value, wherever one is shown."""
 
