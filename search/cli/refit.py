@@ -75,5 +75,5 @@ def command(
     if refit.state is not TrialState.COMPLETE:
         screen.print("Stopped early; the same command continues from its last checkpoint.", soft_wrap=True)
         return
-    screen.print(confirmed.final(record, refit), soft_wrap=True)
+    screen.print(confirmed.refit_sentence(record, refit), soft_wrap=True)
     screen.print(f"Weights: {refit.checkpoint} among the study's checkpoints", soft_wrap=True)

@@ -33,6 +33,7 @@ def command(
     from spaces import backbones
     from spaces.backbones._base import NO_WEIGHTS, Pretrained
     from spaces.chains import probe
+    from spaces.decisions import registry
     from spaces.networks import space
 
     found = backbones.resolve(backbone)
@@ -40,7 +41,7 @@ def command(
     chain = found.describe(input_size)
     facts = probe.describe(chain)
     pretrained = Pretrained(found.name, found.label, NO_WEIGHTS, "", found.preprocessing, chain)
-    opened = space.Space(pretrained, {name: decision.options() for name, decision in space.registry().items()})
+    opened = space.Space(pretrained, {name: decision.options() for name, decision in registry().items()})
     if as_json:
         _print_json(opened, facts)
         return
@@ -60,7 +61,7 @@ def _size(given: str | None) -> tuple[int, int] | None:
 
 def _touched(opened: Space) -> dict[str, list[str]]:
     """Return the names of the decisions that may change each unit, by the unit's name."""
-    from spaces.networks.space import registry
+    from spaces.decisions import registry
 
     found: dict[str, list[str]] = {unit.name: [] for unit in opened.chain}
     for name, choices in opened.choices.items():

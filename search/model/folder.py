@@ -122,6 +122,10 @@ class Check:
 
 SELECTED = "validation images, which chose this candidate among others: expect a little less on new images"
 FINAL = "test images, which no choice has seen"
+WITHOUT = (
+    "validation images, by this candidate when it was trained on the training images alone: this model is trained on "
+    "both, so that no image is left to score it on"
+)
 TRAINED = "validation images, which it was trained on too: this says little about new images"
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from statistics import mean
 from typing import Any
 
 from search.records.states import TrialState
@@ -52,6 +54,7 @@ class Refit:
         evaluation: ``records.Evaluation`` of the test images.
         look: which look at the test images this was, counted from 1; only the first is an honest estimate.
         checkpoint: its name in the study's artifacts.
+        is_final: the search made it at its end, on training and validation data; the test data were left alone.
     """
 
     number: int
@@ -72,3 +75,27 @@ class Refit:
     seconds: float = 0.0
     ended: str = ""
     finished_at: datetime | None = None
+    is_final: bool = False
+
+
+def means(repeats: Iterable[Repeat], searched: Mapping[int, float]) -> dict[int, tuple[int, float]]:
+    """Return how many trainings each trial has had that was trained again, the search's own too, and their mean.
+
+    Only trainings on all training samples count, and of those only seeds and folds that all of these trials have in
+    common with the first one, so that nobody has the easier ones. Empty where there are fewer than two such trials.
+
+    Args:
+        searched: what the search saw, by trial number, the best trial first.
+    """
+    runs: dict[int, dict[tuple[int, int, int], float]] = {}
+    for run in repeats:
+        if run.value is not None and math.isfinite(run.value) and run.fraction == 1 and run.trial in searched:
+            runs.setdefault(run.trial, {})[run.seed, run.fold, run.folds] = run.value
+    best = runs.get(next(iter(searched), -1), {})
+    runs = {trial: own for trial, own in runs.items() if own.keys() & best.keys()}
+    common = set.intersection(*map(set, runs.values())) if runs else set()
+    if len(runs) < 2 or not common:
+        return {}
+    # Summed in the same order, and rounded: the last digit of a sum shall decide nothing.
+    values = {trial: [searched[trial], *(own[key] for key in sorted(common))] for trial, own in runs.items()}
+    return {trial: (len(found), round(mean(found), 12)) for trial, found in values.items()}

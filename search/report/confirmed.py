@@ -8,7 +8,7 @@ from statistics import mean, variance
 from typing import NamedTuple
 
 from search.records.study import Refit, Repeat, StudyRecord, TrialState
-from search.report import theme
+from search.report import final, theme
 
 FEWEST = 3
 """Trainings from which on an interval is shown: of two, Student's t is 12.7 and equal values look certain."""
@@ -204,7 +204,8 @@ def _p(value: float) -> str:
 
 def sentences(study: StudyRecord) -> list[str]:
     """Return what the fresh trainings and the test images say of the winner; empty before there are any."""
-    found = [line for line in (_verdict(study), _luck(study), _progress(study)) if line]
+    chosen = final.choice_sentence(study), final.model_sentence(study) if study.finals else ""
+    found = [line for line in (_verdict(study), _luck(study), _progress(study), *chosen) if line]
     return found + _final(study)
 
 
@@ -255,7 +256,7 @@ def _mean(row: Confirmed) -> str:
 
 
 def _luck(study: StudyRecord) -> str:
-    winner = study.best
+    winner = next(iter(study.ranking), None)
     row = next((row for row in whole(study) if winner is not None and row.number == winner.number), None)
     if row is None or row.drop is None or row.searched is None:
         return ""
@@ -278,7 +279,7 @@ def _progress(study: StudyRecord) -> str:
 
 
 def _final(study: StudyRecord) -> list[str]:
-    return [final(study, refit) for refit in study.refits if refit.state is TrialState.COMPLETE]
+    return [refit_sentence(study, refit) for refit in study.refits if refit.state is TrialState.COMPLETE]
 
 
 def _views(study: StudyRecord, refit: Refit) -> str:
@@ -289,7 +290,7 @@ def _views(study: StudyRecord, refit: Refit) -> str:
     return ", averaged over views of each" if refit.tta else ""
 
 
-def final(study: StudyRecord, refit: Refit) -> str:
+def refit_sentence(study: StudyRecord, refit: Refit) -> str:
     """Return what came of a refit that has ended: the first look at the test samples is the final number."""
     name = "a candidate from a file" if refit.trial is None else f"trial {refit.trial}"
     what = f"Refit {refit.number} ({name}, {refit.epochs} epochs on {refit.data}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from search.runtime.objective_values import counted
 from search.runtime.study_runtime import StudyRuntime
 from spaces.candidate import Candidate
-from spaces.networks.space import registry
+from spaces.decisions import registry
 
 
 def size_range(runtime: StudyRuntime, seconds: float = 10.0) -> tuple[Candidate, Candidate]:

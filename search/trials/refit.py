@@ -31,12 +31,13 @@ DATA = (JOINED, TRAIN)
 """What a refit may be trained on."""
 
 
-def run(context: TrialContext, claim: Claim) -> TrialState:
+def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> TrialState:
     """Run the claimed refit and return the state it is left in; ``WAITING`` when it has to be handed back.
 
     Nothing is cached: every epoch augments every image anew, through all units. On ``train`` the best epoch by
     validation is kept; on ``train+val`` nothing is left to choose by, and the last epoch is. The test images are looked
-    at when all that is over.
+    at when all that is over. The final training of a search is done as its trials were, with the outputs of frozen
+    units kept, and leaves the test images alone.
 
     Raises:
         TrialError: it cannot go on; the caller records why.
@@ -50,26 +51,31 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
     runtime = resampled(whole, found, candidate, seed)
     network = runtime.build(candidate, seed)
     writing.record_size(context.engine, claim, runtime.size(network))
-    context.observer.trial_started(claim.number, f"refit on {key['data']}", key["epochs"])
+    context.observer.trial_started(claim.number, f"trained on {key['data']}", key["epochs"])
     watch = Watch(context, claim, "" if joined else whole.spec.objective)
-    kept = rolling(context, claim, repeats.REFIT)
-    plan = runtime.plan(candidate, seed, watch.on_epoch, context.leave, kept)
+    kept = rolling(context, claim, kind)
+    is_final = kind == repeats.FINAL
+    plan = runtime.plan(candidate, seed, watch.on_epoch, context.leave, kept, network if is_final else None)
     plan = few_labels.adapted(runtime, plan, candidate, network)
     outcome = fit(network, _planned(plan, key))
     if outcome.verdict is Verdict.PAUSE:
         writing.add_seconds(context.engine, claim, time.monotonic() - start)
         return TrialState.WAITING
     weights = runtime.checkpoint(candidate, network, outcome)
-    test, evaluation = _scored(whole, candidate, network, outcome.micro_batch)
+    test: dict[str, float] = {}
     views: dict[str, float] = {}
+    evaluation = None
+    if not is_final:
+        test, evaluation = _scored(whole, candidate, network, outcome.micro_batch)
     if key["tta"]:
         averaged = averaging.ViewsAveraged(network, flip=whole.spec.training.flip)
         views, _ = _scored(whole, candidate, averaged, outcome.micro_batch)
     images = len(runtime.dataset.of(Split.TRAIN))
     facts = {**weights.facts, "test": test, "views": views, "refit": {**key, "images": images}}
-    name = keep(context, f"refit-{claim.number:05d}", replace(weights, facts=facts))
+    name = keep(context, f"{kind}-{claim.number:05d}", replace(weights, facts=facts))
     noun = runtime.task.noun
     scored = f"scored on the test {noun}" if test else f"there are no test {noun}, so it was scored on nothing"
+    scored = f"no {noun} are left to score it on" if is_final else scored
     early = f" ({outcome.reason})" if outcome.reason else ""
     ended = f"ran {len(outcome.epochs)} epochs{early} on {images} {noun}; {scored}"
     repeats.finish_refit(
