@@ -95,7 +95,7 @@ class _Described:
 
 
 def _described(folder: Path) -> list[Path]:
-    return [folder / "data.yaml", folder / "data.yml", folder / "dataset.yaml", *sorted(folder.glob("*.yaml"))]
+    return [folder / "data.yaml", folder / "data.yml", folder / "dataset.yaml", *sorted(folder.glob("[!.]*.yaml"))]
 
 
 def _from_yaml(file: Path) -> _Described:
