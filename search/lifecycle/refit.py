@@ -64,7 +64,7 @@ def refit_study(
         trial, plain, words = _candidate(study, candidate)
         plan = dict(study.spec["study"])
         seed = fresh_seed(int(plan["search"]["seed"]), REFIT)
-        count = LONGER * int(plan["training"]["epochs"]) if epochs is None else epochs
+        count = LONGER * _epochs(study, trial) if epochs is None else epochs
         key = {"trial": trial, "data": on, "epochs": count, "ema": ema, "tta": tta}
         key["candidate"] = Candidate.from_json(plain).fingerprint
         repeats.add(engine, name, REFIT, [Wanted(key, plain, words, seed)])
@@ -74,6 +74,15 @@ def refit_study(
         run_trainings(engine, own, name, storage, 1, device, data, artifacts, observer, None)
         study = reading.load_study(engine, name, epochs=False)
         return study, next(refit for refit in study.refits if refit.number == number)
+
+
+def _epochs(study: StudyRecord, trial: int | None) -> int:
+    """Return how many epochs the search planned for ``trial``, or for the longest of trials."""
+    planned = next((one.planned_epochs for one in study.trials if one.number == trial), None)
+    if planned:
+        return planned
+    training = from_data(study.spec["study"], base=Path(study.spec["base"])).training
+    return training.most_epochs(study.dataset.samples()["train"])
 
 
 def _candidate(study: StudyRecord, wanted: str) -> tuple[int | None, Json, str]:

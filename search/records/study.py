@@ -170,6 +170,12 @@ class TrialRecord:
     constraints: Mapping[str, float] = field(default_factory=dict)
 
     @property
+    def planned_epochs(self) -> int | None:
+        """How many epochs it was to run; None where an earlier version did not note that."""
+        cost = self.extras.get("cost") or {}
+        return int(cost["epochs"]) if cost.get("epochs") else None
+
+    @property
     def broken(self) -> tuple[str, ...]:
         """The constraints that it breaks, in words."""
         return tuple(text for text, excess in self.constraints.items() if excess > 0)

@@ -90,22 +90,32 @@ def states(study: StudyRecord) -> str:
 def cost(study: StudyRecord) -> str:
     """Return what the search cost: seconds of all trials, and what pruning left out."""
     spent = sum(trial.seconds for trial in study.trials)
-    planned = ((study.spec or {}).get("study") or {}).get("training", {}).get("epochs")
     text = f"{theme.duration(spent)} of training in all trials"
-    if planned:
-        ended = [trial for trial in study.trials if trial.state is TrialState.PRUNED]
-        saved = sum(max(budget(trial, planned) - picks.epochs_run(trial), 0) for trial in ended)
-        done = (TrialState.COMPLETE, TrialState.PRUNED)
-        possible = sum(budget(trial, planned) for trial in study.trials if trial.state in done)
-        if saved:
-            text += f"; {saved} of {possible} epochs were saved by ending weak trials early"
+    saved = sum(epochs_saved(study, trial) for trial in study.trials if trial.state is TrialState.PRUNED)
+    done = (TrialState.COMPLETE, TrialState.PRUNED)
+    possible = sum(budget(study, trial) for trial in study.trials if trial.state in done)
+    if saved:
+        text += f"; {saved} of {possible} epochs were saved by ending weak trials early"
     return text
 
 
-def budget(trial: TrialRecord, planned: int) -> int:
-    """Return how many epochs the trial was to run: its own share of those ``planned`` where epochs are searched."""
+def budget(study: StudyRecord, trial: TrialRecord) -> int:
+    """Return how many epochs the trial was to run.
+
+    Trials of earlier versions did not note it: it is their share of the study's then, where epochs are searched.
+    """
+    if trial.planned_epochs:
+        return trial.planned_epochs
+    planned = ((study.spec or {}).get("study") or {}).get("training", {}).get("epochs")
+    if not isinstance(planned, int):
+        return picks.epochs_run(trial)
     share = next((value for name, value in trial.params.items() if name.partition("@")[0] == "epochs.share"), 1.0)
     return max(round(planned * float(share)), 1)
+
+
+def epochs_saved(study: StudyRecord, trial: TrialRecord) -> int:
+    """Return how many epochs of the trial were not run."""
+    return max(budget(study, trial) - picks.epochs_run(trial), 0)
 
 
 def failures(study: StudyRecord) -> list[tuple[str, str, str]]:

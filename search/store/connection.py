@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from search.errors import DatabaseError, StoreUrlError
+from search.store import machine_clock
 from search.store.masking import hide, is_ambiguous, shown
 
 __all__ = [
@@ -39,6 +40,8 @@ __all__ = [
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
+CLOCK = "ft_clock"
+"""SQL function of SQLite connections: ``machine_clock.now``."""
 RETRY_S = 60.0
 """How long a call is retried by default while the database is unreachable or locked."""
 _BUSY_MS = 30_000
@@ -217,6 +220,7 @@ def tune(engine: Engine) -> None:
         connection.isolation_level = None  # transactions begin where _begin says, not where the driver thinks
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={_BUSY_MS}", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
+        connection.create_function(CLOCK, 0, machine_clock.now)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -1,6 +1,7 @@
 """Who owns a trial: claim, renew, hand back, take over. Each is one transaction that says under which condition.
 
-Time is the database's own clock, so workers whose clocks differ agree on when a lease has run out.
+Time is the database's own clock, on SQLite the machine's, so workers whose clocks differ agree on when a lease has run
+out.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sqlalchemy.types import Float
 
 from search.errors import LeaseLostError, NotFoundError
 from search.records.study import Failure, Json, TrialState
-from search.store.connection import reading, retried, writing
+from search.store.connection import CLOCK, reading, retried, writing
 from search.store.tables import EpochRow, StudyRow, TrialRow, WorkerRow
 
 
@@ -31,7 +32,7 @@ class clock(GenericFunction[float]):  # noqa: N801  # named like the SQL functio
 
 @compiles(clock, "sqlite")
 def _sqlite(*_: Any, **__: Any) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
+    return f"{CLOCK}()"
 
 
 @compiles(clock, "postgresql")

@@ -13,8 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from search.errors import NotFoundError, SchemaError, StoreUrlError
-from search.store import migrate
-from search.store.connection import parse_url, reason_of, shown
+from search.store import machine_clock, migrate
+from search.store.connection import CLOCK, parse_url, reason_of, shown
 
 _POOL = 4
 _BUSY_S = 10
@@ -69,4 +69,5 @@ def _sqlite(path: Path) -> sqlite3.Connection:
         mode += "&immutable=1"
     connection = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=_BUSY_S, check_same_thread=False)
     connection.execute("PRAGMA query_only=ON").close()
+    connection.create_function(CLOCK, 0, machine_clock.now)
     return connection

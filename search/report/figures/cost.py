@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from search.records.study import StudyRecord, TrialRecord, TrialState
 from search.report import parameters, picks, theme
 from search.report.figures._base import Figure, Need, Section
-from search.report.tables import budget
+from search.report.tables import epochs_saved
 
 PREFIX = "prefix"
 """Key of ``TrialRecord.extras``: by split, what became of the frozen prefix (units, images computed and reused)."""
@@ -94,14 +94,10 @@ def _range(bars: tuple[Bar, ...]) -> list[float]:
 
 
 def _saved(study: StudyRecord, timed: list[TrialRecord]) -> list[Bar]:
-    planned = ((study.spec or {}).get("study") or {}).get("training", {}).get("epochs")
     pruned = [trial for trial in timed if trial.state is TrialState.PRUNED and picks.epochs_run(trial)]
     bars = []
-    if planned and pruned:
-        saved = sum(
-            trial.seconds / picks.epochs_run(trial) * max(budget(trial, planned) - picks.epochs_run(trial), 0)
-            for trial in pruned
-        )
+    saved = sum(trial.seconds / picks.epochs_run(trial) * epochs_saved(study, trial) for trial in pruned)
+    if saved:
         bars.append(Bar("saved by pruning (estimate)", saved / 60, len(pruned), True))
     saved, count = _saved_by_cache(timed)
     if saved > 0:

@@ -86,6 +86,8 @@ def test_epochs_are_saved_by_ending_weak_trials_and_by_nothing_else(study: Study
 
 
 def test_a_trial_saves_of_its_own_epochs(study: StudyRecord) -> None:
-    short = replace(study.trials[4], params={"epochs.share": 0.6})
-    assert tables.budget(short, 5) == 3
+    short = replace(study.trials[4], params={"epochs.share": 0.6}, extras={})
+    assert tables.budget(study, short) == 3
+    noted = replace(study.trials[4], extras={"cost": {"epochs": 7}})
+    assert tables.budget(study, noted) == 7
     assert "; 1 of 3 epochs were saved" in tables.cost(replace(study, trials=(short,)))
