@@ -319,7 +319,7 @@ def test_no_file_of_the_system_becomes_a_sample(name: str, tmp_path: Path) -> No
     assert meant(found) == meant(clean)
     assert found.fingerprint == clean.fingerprint
     is_listed = name in ("voc", "coco")  # by ImageSets or in a table: nothing else is looked at
-    assert any("in hidden or system folders passed over" in line for line in found.notes) is not is_listed
+    assert any("in hidden or system folders ignored" in line for line in found.notes) is not is_listed
 
 
 def test_endings_that_are_not_read_are_counted(tmp_path: Path) -> None:
@@ -328,10 +328,10 @@ def test_endings_that_are_not_read_are_counted(tmp_path: Path) -> None:
     (folder / "train" / "bee" / "one.heic").touch()
     (folder / "val" / "wasp" / "two.heic").touch()
     plugin = specs.formats()["image_folder"]
-    assert plugin.read(plugin.options("."), folder).notes == ("2 files of other kinds not read: 2 .heic",)
+    assert plugin.read(plugin.options("."), folder).notes == ("2 files with other extensions not read: 2 .heic",)
     (folder / "train" / "ant").mkdir()
     (folder / "train" / "ant" / "one.heic").touch()
-    with pytest.raises(DataError, match=r"ant has no image.*\(1 file of other kinds not read: 1 \.heic\)"):
+    with pytest.raises(DataError, match=r"ant has no image.*\(1 file with other extensions not read: 1 \.heic\)"):
         plugin.read(plugin.options("."), folder)
 
 
