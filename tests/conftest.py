@@ -101,7 +101,7 @@ space:
   penalty: {{kinds: [none, l2]}}
   optimizer: {{}}
 training: {{epochs: {epochs}, batch_size: 9, augmentation: none}}
-search: {{portfolio: off, trials: {trials}, seed: 3, pruner: none}}
+search: {{portfolio: off, trials: {trials}, seed: 3, pruner: none, final: off}}
 """
 
 

@@ -32,13 +32,34 @@ def show(screen: Console, result: StudyResult, file: Path, storage: str | None) 
     show_warnings(screen, study)
     screen.print(tables.states(study) + ".", highlight=False)
     show_headline(screen, study)
+    show_choice(screen, study)
+    show_model(screen, study, result.model)
+    for note in result.notes:
+        screen.print(f"{note[0].upper()}{note[1:]}.", style="yellow", soft_wrap=True)
     if result.report is not None:
         screen.print(styled(("Report:", "bold"), f" {result.report}"), soft_wrap=True)
     if result.stopped:
         screen.print(f"Stopped early: {result.stopped}. Finished trials are kept; continue with:", soft_wrap=True)
         screen.print(f"  ftsearch run {file}{where}", style="bold", soft_wrap=True)
     else:
-        screen.print(styled(("Next:", "bold"), f" ftsearch best {study.name}{where}"), soft_wrap=True)
+        use = f"predict {result.model} IMAGE_OR_FOLDER" if result.model else f"best {study.name}{where}"
+        screen.print(styled(("Next:", "bold"), f" ftsearch {use}"), soft_wrap=True)
+
+
+def show_choice(screen: Console, study: StudyRecord) -> None:
+    """Print how the winner was chosen among the best few; nothing where the search alone chose."""
+    from search.report import final
+
+    if chosen := final.choice_sentence(study):
+        screen.print(styled(("Choice:", "bold"), f" {chosen}"), soft_wrap=True)
+
+
+def show_model(screen: Console, study: StudyRecord, folder: Path | None = None) -> None:
+    """Print which model there is to use; ``folder`` is where it was exported to."""
+    from search.report import final
+
+    if model := final.model_sentence(study):
+        screen.print(styled(("Model:", "bold"), f" {folder}: {model}" if folder else f" {model}"), soft_wrap=True)
 
 
 def show_headline(screen: Console, study: StudyRecord) -> None:

@@ -53,6 +53,9 @@ class Lines:
         self._metric = metric
         self._screen.print(f"{progress.finished} of {progress.target} {self._noun}s done")
 
+    def stage_began(self, noun: str, progress: Progress) -> None:
+        self._noun = noun
+
     def preparing(self, what: str, done: int, total: int) -> None:
         if done == total:
             self._screen.print(f"{what}: {total} done")
@@ -94,6 +97,12 @@ class Bars:
         self._metric, self._maximize, self._best = metric, maximize, progress.best
         self._counts = Counter({state: count for state, count in progress.states.items() if state.is_finished})
         self._bars.update(self._study, total=progress.target, completed=progress.finished, note=self._note())
+
+    def stage_began(self, noun: str, progress: Progress) -> None:
+        self._noun, self._best = noun, None
+        self._counts = Counter({state: count for state, count in progress.states.items() if state.is_finished})
+        done, total = progress.finished, progress.target
+        self._bars.update(self._study, description=f"{noun}s", total=total, completed=done, note=self._note())
 
     def preparing(self, what: str, done: int, total: int) -> None:
         if what not in self._preparing:

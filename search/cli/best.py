@@ -10,9 +10,12 @@ SECTION, ORDER = "Review", 2
 
 
 def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOption = False) -> None:
+    from dataclasses import asdict
+
     from search.cli import _outcome
     from search.cli._console import console, open_store, print_json, study_name
     from search.lifecycle.repair import weights_words
+    from search.records.choice import final_model
     from search.report import tables, theme
     from search.report.plain import plain
     from search.store import reading
@@ -29,21 +32,28 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
         raise typer.Exit(1)
     if as_json:
         front = {"front": [plain(trial) for trial in record.front]} if len(record.objectives) > 1 else {}
+        model = final_model(record)
+        chosen = [
+            {"trial": one.trial.number, "trainings": one.trainings, "mean": one.mean} for one in record.contenders
+        ]
         print_json(
             plain(best)
             | {"checkpoint": name if is_there else None}
             | {"tied": [trial.number for trial in record.tied]}
+            | {"final": asdict(model) if model else None, "contenders": chosen}
             | front
         )
         return
     screen = console()
     _outcome.show_headline(screen, record)
+    _outcome.show_choice(screen, record)
     _outcome.show_warnings(screen, record)
     if best.size is not None:
         screen.print(
             f"{theme.count(best.size.parameters)} parameters ({theme.count(best.size.trained)} trained), "
             f"{theme.count(best.size.flops)} FLOPs an image, best epoch {best.best_epoch}"
         )
+    _outcome.show_model(screen, record)
     if weights:
         repair = "" if is_there else f"; see `ftsearch artifacts {record.name}`"
         screen.print(f"Weights: {weights}{repair}", markup=False, soft_wrap=True)

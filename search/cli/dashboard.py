@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from search.cli._console import StorageOption
 
+if TYPE_CHECKING:
+    from search.store.connection import Engine
+
+_LOOK_S = 1.0
 SECTION, ORDER = "Review", 5
 
 
@@ -32,7 +36,6 @@ def command(
 
     from search.cli._console import console, storage_url
     from search.errors import UserError
-    from search.store import readonly
 
     try:
         from search.dashboard import access, app, serving
@@ -40,7 +43,7 @@ def command(
         raise UserError(f"the dashboard needs Dash ({error}): pip install 'ftsearch[dashboard]'") from error
     access.check(host, token or None)
     url = storage_url(storage)
-    engine = readonly.connect(url)
+    engine = _awaited(url)
     page = app.build(engine, url, host=host, token=token or None, ahead=True)
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -57,3 +60,22 @@ def command(
     finally:
         server.close()
         engine.dispose()
+
+
+def _awaited(url: str) -> Engine:
+    """Return an engine on the store at ``url``; one that nobody has made yet is waited for."""
+    import time
+
+    from search.cli._console import console
+    from search.errors import NotFoundError
+    from search.store import readonly
+
+    told = False
+    while True:
+        try:
+            return readonly.connect(url)
+        except NotFoundError as error:
+            if not told:
+                console().print(f"{error}; waiting for it (Ctrl-C ends this)", markup=False, soft_wrap=True)
+            told = True
+            time.sleep(_LOOK_S)

@@ -96,7 +96,7 @@ def _units(screen: Console, runtime: StudyRuntime) -> None:
     )
     table = _table("unit", "output", "parameters", "FLOPs", "may skip")
     for unit in facts:
-        shape = "x".join(str(side) for side in unit.out_shape)
+        shape = "x".join(map(str, probe.features_shape(pretrained.chain, unit.out_shape)))
         table.add_row(
             unit.name, shape, theme.count(unit.parameters), theme.count(2 * unit.macs), "yes" if unit.can_skip else ""
         )
@@ -120,8 +120,8 @@ def _starts(screen: Console, runtime: StudyRuntime) -> None:
     import time
 
     from search.data.sample import Split
+    from spaces.decisions import registry
     from spaces.networks import compare
-    from spaces.networks.space import registry
 
     space = runtime.space
     changes = [
@@ -157,8 +157,9 @@ def _starts(screen: Console, runtime: StudyRuntime) -> None:
 
 def _costs(screen: Console, runtime: StudyRuntime) -> None:
     from search.report import theme
+    from search.runtime.size_range import size_range
 
-    smallest, largest = runtime.space.extremes()
+    smallest, largest = size_range(runtime)
     screen.print(styled("\n", ("Candidates", "bold")))
     table = _table("", "parameters", "FLOPs", "time per epoch (estimated)", "candidate")
     named = (("smallest", smallest), ("plain recipe", runtime.space.baseline()), ("largest", largest))
@@ -189,7 +190,7 @@ def _first(screen: Console, runtime: StudyRuntime) -> None:
     from search.trials.proposal import PLAIN, plan_of
 
     search, space = runtime.spec.search, runtime.space
-    screen.print("\n[bold]What is tried first[/bold]")
+    screen.print(styled("\n", ("What is tried first", "bold")))
     table = _table("trial", "why", "candidate")
     for number, item in enumerate(plan_of(runtime)[: search.trials]):
         why, words = f"warm start {item}", ""

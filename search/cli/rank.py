@@ -29,7 +29,7 @@ def command(
         str, typer.Option(metavar="10M,1GF", help="At most so many parameters, FLOPs (end in F) or both.")
     ] = "",
     methods: Annotated[
-        str, typer.Option("--estimators", metavar="NAME,...", help="logme,hscore,linear_probe,knn,leep,nce; all.")
+        str, typer.Option("--estimators", metavar="NAME,...", help="logme,hscore,linear_probe,knn; all.")
     ] = "",
     images: Annotated[int, typer.Option(min=4, help="Training images looked at, at most.")] = 1000,
     layers: Annotated[int, typer.Option(min=1, help="Units of each network whose features are scored.")] = 6,

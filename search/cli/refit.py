@@ -26,7 +26,13 @@ def command(
     ] = "train+val",
     epochs: Annotated[int | None, typer.Option(help="Passes.", show_default="twice the study's")] = None,
     ema: Annotated[bool, typer.Option("--ema", help="Keep a moving average of the weights.")] = False,
-    tta: Annotated[bool, typer.Option("--tta", help="Average test predictions over views of an image.")] = False,
+    tta: Annotated[
+        bool,
+        typer.Option(
+            "--tta",
+            help="Also score predictions averaged over views of each test image; the exported model does not average.",
+        ),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     data: Annotated[
         Path | None, typer.Option(help="Where the data set is on this machine; the study's own path by default.")
@@ -69,5 +75,5 @@ def command(
     if refit.state is not TrialState.COMPLETE:
         screen.print("Stopped early; the same command continues from its last checkpoint.", soft_wrap=True)
         return
-    screen.print(confirmed.final(record, refit), soft_wrap=True)
+    screen.print(confirmed.refit_sentence(record, refit), soft_wrap=True)
     screen.print(f"Weights: {refit.checkpoint} among the study's checkpoints", soft_wrap=True)

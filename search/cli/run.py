@@ -19,7 +19,7 @@ def command(
         typer.Option(min=1, help="Trials the study is to have in the end; a higher number continues a finished one."),
     ] = None,
     timeout: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Start no further trial after this long: 2h, 30m, 45s.")
+        str | None, typer.Option(metavar="TIME", help="Time for all of it, the final model included: 2h, 30m, 45s.")
     ] = None,
     workers: Annotated[
         int | None,
@@ -53,6 +53,13 @@ def command(
         str | None,
         typer.Option(metavar="grpc://HOST:PORT", help="Reach Optuna's part through `ftsearch serve-storage`."),
     ] = None,
+    final: Annotated[
+        bool,
+        typer.Option(
+            help="End with a model to use: the winner, trained on training and validation data together, exported to "
+            "runs/STUDY/model."
+        ),
+    ] = True,
     report: Annotated[bool, typer.Option(help="Write the HTML report at the end.")] = True,
 ) -> None:
     from search.api import run_study
@@ -74,6 +81,7 @@ def command(
             report=report,
             artifacts=artifacts,
             placement=placement,
+            final=final,
         )
     _outcome.show(screen, result, study, storage)
     if result.study.trials and not result.study.ranking and not result.stopped:

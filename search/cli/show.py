@@ -33,6 +33,7 @@ def command(
     from spaces import backbones
     from spaces.backbones._base import NO_WEIGHTS, Pretrained
     from spaces.chains import probe
+    from spaces.decisions import registry
     from spaces.networks import space
 
     found = backbones.resolve(backbone)
@@ -40,7 +41,7 @@ def command(
     chain = found.describe(input_size)
     facts = probe.describe(chain)
     pretrained = Pretrained(found.name, found.label, NO_WEIGHTS, "", found.preprocessing, chain)
-    opened = space.Space(pretrained, {name: decision.options() for name, decision in space.registry().items()})
+    opened = space.Space(pretrained, {name: decision.options() for name, decision in registry().items()})
     if as_json:
         _print_json(opened, facts)
         return
@@ -60,7 +61,7 @@ def _size(given: str | None) -> tuple[int, int] | None:
 
 def _touched(opened: Space) -> dict[str, list[str]]:
     """Return the names of the decisions that may change each unit, by the unit's name."""
-    from spaces.networks.space import registry
+    from spaces.decisions import registry
 
     found: dict[str, list[str]] = {unit.name: [] for unit in opened.chain}
     for name, choices in opened.choices.items():
@@ -82,6 +83,7 @@ def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts
     from rich.table import Table
 
     from search.report import theme
+    from spaces.chains import probe
 
     macs, parameters = sum(unit.macs for unit in facts), sum(unit.parameters for unit in facts)
     chain = pretrained.chain
@@ -105,7 +107,7 @@ def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts
         table.add_row(
             str(place),
             unit.name,
-            _shape(unit.out_shape, pretrained),
+            "x".join(map(str, probe.features_shape(chain, unit.out_shape))),
             str(unit.reduction),
             theme.count(unit.parameters),
             styled((_bar(unit.parameters / most_parameters), "blue")),
@@ -129,12 +131,6 @@ def _print_decisions(screen: Console, opened: Space) -> None:
     screen.print(f"\nof the whole network: {', '.join(whole)}")
     for name, reason in opened.dropped.items():
         screen.print(f"{name} does not apply: {reason}", style="yellow")
-
-
-def _shape(shape: tuple[int, ...], pretrained: Pretrained) -> str:
-    """Return a unit's output shape; the padding mask that travels behind the channels of tokens is not shown."""
-    masked = bool(pretrained.chain.facts.get("masked"))
-    return "x".join(str(length) for length in (*shape[:-1], shape[-1] - masked))
 
 
 def _geometry(convolutions: tuple[Convolution, ...]) -> str:

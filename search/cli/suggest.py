@@ -12,17 +12,19 @@ from search.cli._console import JsonOption, StorageOption
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from search.new_study.suggest import Suggestion
-    from search.records.dataset_similarity import Traits
-    from search.records.study import DatasetRecord
+    from search.new_study.suggest import NewData, Suggestion
 
 SECTION, ORDER = "Search", 1
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="A folder per class, or a table of paths.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DATA_DIR", help="As of `ftsearch init`: a folder per class, a table ...")
+    ],
     count: Annotated[int, typer.Option(help="Candidates at most.")] = 5,
-    task: Annotated[str, typer.Option(help="What is learnt.")] = "classification",
+    task: Annotated[
+        str | None, typer.Option(metavar="TASK", help="What is to be learnt, where the data may be for several tasks.")
+    ] = None,
     backbone: Annotated[str | None, typer.Option(help="Only of studies with this one.", show_default="any")] = None,
     output: Annotated[
         Path | None,
@@ -39,13 +41,13 @@ def command(
     if count < 1:
         raise UserError(f"--count must be at least 1, got {count}")
     with open_store(storage) as engine:
-        dataset, traits, _, data = suggest.describe(folder, task)
+        data = suggest.describe(folder, task)
         named = backbones.resolve(backbone).name if backbone else None
-        found = suggest.suggest(engine, traits, count, backbone=named)
+        found = suggest.suggest(engine, data.traits, count, backbone=named)
         if as_json:
             print_json([_plain(one) for one in found])
         else:
-            _print(dataset, traits, found)
+            _print(data, found)
         if output is not None:
             path = suggest.write(output, found, data, engine)
             console(stderr=as_json).print(
@@ -53,12 +55,13 @@ def command(
             )
 
 
-def _print(dataset: DatasetRecord, traits: Traits, found: Sequence[Suggestion]) -> None:
+def _print(data: NewData, found: Sequence[Suggestion]) -> None:
     from search.cli._console import console
     from search.report import theme
 
-    screen = console()
-    screen.print(f"{dataset.name}: {traits.images} training {dataset.noun}, {traits.classes} classes")
+    screen, dataset, traits = console(), data.record, data.traits
+    what = f"{data.recognised.task}, {traits.images} training {dataset.noun}, {traits.classes} {dataset.outputs}"
+    screen.print(f"{dataset.name}: {data.recognised.why}: {what}", soft_wrap=True)
     for one in found:
         gain = "" if one.gain is None else f", {theme.signed(one.gain)} against the plain recipe"
         how = "confirmed" if one.confirmed else "seen once"

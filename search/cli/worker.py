@@ -34,6 +34,9 @@ def command(
         str | None,
         typer.Option(metavar="TIME", help="Wait so long for the study to be there, and for new trials: 10m."),
     ] = None,
+    final: Annotated[
+        bool, typer.Option(help="Make the final model once the search is over, as the study file says.")
+    ] = True,
     folder: Annotated[
         Path | None, typer.Option(help="Where logs go; runs/STUDY by default.", show_default=False)
     ] = None,
@@ -54,4 +57,5 @@ def command(
         proxy=optuna,
         lease_s=seconds_of("--lease", lease),
         idle_exit_s=seconds_of("--idle-exit", idle_exit) or 0.0,
+        final=final,
     )

@@ -9,7 +9,7 @@ refit_study("quickstart", candidate="best", ema=True)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from search.errors import UserError
@@ -17,9 +17,11 @@ from search.lifecycle.retrain import check_counts, check_device, run_trainings, 
 from search.records.study import StudyRecord, TrialRecord
 from search.store import DEFAULT_URL, reading, repeats, writing
 from search.store.opening import opened
-from search.store.repeats import CONFIRM, Wanted
+from search.store.repeats import CONFIRM
+from search.tasks import tasks
+from search.tasks._base import Task
+from search.trials import confirmation
 from search.trials.observer import Observer
-from search.trials.resampled import fresh_seed
 from search.workers.launchers import Placement
 
 
@@ -63,7 +65,8 @@ def confirm_study(
     with opened(storage, must_exist=True) as engine:
         study = searched_study(engine, name)
         _check_folds(study, folds)
-        wanted = list(_confirmations(study, _chosen(study, top), seeds, folds, shares))
+        study_seed = int(study.spec["study"]["search"]["seed"])
+        wanted = list(confirmation.wanted(study_seed, _chosen(study, top), seeds, folds, shares))
         repeats.add(engine, name, CONFIRM, wanted)
         own = repeats.name_of(name, CONFIRM)
         if retry:
@@ -82,16 +85,23 @@ def _fractions(given: Sequence[float]) -> tuple[float, ...]:
 
 
 def _check_folds(study: StudyRecord, folds: int) -> None:
+    """Refuse more folds than a class has samples, where each sample is of one class; else more than samples."""
     if folds == 1:
         return
     counts: Counter[str] = Counter()
-    for split in ("train", "val"):
-        counts.update(study.dataset.counts.get(split, {}))
-    label, least = min(counts.items(), key=lambda item: item[1], default=("", folds))
+    task = tasks().get(study.task)
+    if task is not None and type(task).kinds is Task.kinds:
+        for split in ("train", "val"):
+            counts.update(study.dataset.counts.get(split, {}))
+    label, least = min(counts.items(), key=lambda item: item[1], default=("", 0))
+    whose = f"the class {label!r} has"
+    if not counts:
+        sizes = study.dataset.samples()
+        whose, least = "there are", sizes.get("train", 0) + sizes.get("val", 0)
     if least < folds:
         raise UserError(
-            f"--folds {folds}: the class {label!r} has {least} {study.dataset.noun} in training and validation "
-            f"together; at most {least} folds are possible"
+            f"--folds {folds}: {whose} {least} {study.dataset.noun} in training and validation together; at most "
+            f"{least} folds are possible"
         )
 
 
@@ -112,17 +122,3 @@ def _chosen(study: StudyRecord, top: int) -> list[TrialRecord]:
         if len(chosen) - (baseline in chosen) == top:
             break
     return chosen
-
-
-def _confirmations(
-    study: StudyRecord, trials: Sequence[TrialRecord], seeds: int, folds: int, fractions: Sequence[float]
-) -> Iterator[Wanted]:
-    """Yield every training, seed by seed, so that what is done at any time can be compared in pairs."""
-    study_seed = int(study.spec["study"]["search"]["seed"])
-    for seed in range(1, seeds + 1):
-        for fraction in fractions:
-            for fold in range(1, folds + 1):
-                for trial in trials:
-                    key = {"trial": trial.number, "seed": seed, "fold": fold, "folds": folds, "fraction": fraction}
-                    own = fresh_seed(study_seed, f"{CONFIRM} {seed}")
-                    yield Wanted(key, trial.candidate, trial.words, own, is_baseline=trial.is_baseline)

@@ -25,11 +25,12 @@ from search.lifecycle.trained_candidate import (
 )
 from search.model import card
 from search.model import folder as model_folder
-from search.model.folder import FINAL, SELECTED, TRAINED, Check, ModelFacts, Origin, TextFrame
+from search.model.folder import FINAL, SELECTED, TRAINED, WITHOUT, Check, ModelFacts, Origin, TextFrame
 from search.model.formats import model_format
 from search.model.formats._base import ModelFormat, Signature, example_of
 from search.model.predict import network_in, outputs_of
-from search.records.named_trial import BEST, named_trial, with_weights
+from search.model.preprocessing import steps
+from search.records.named_trial import BEST, chosen_model, with_weights
 from search.records.study import Refit
 from search.runtime.versions import versions
 from search.store import DEFAULT_URL
@@ -77,7 +78,8 @@ def export_study(
     A model that was in the folder stays as it is until the new one is whole.
 
     Args:
-        candidate: ``best``, ``baseline``, the number of a trial, or ``refit`` for the newest finished refit.
+        candidate: ``best`` for the final model or, without one, the winner's weights from the search; ``baseline``, the
+            number of a trial, or ``refit`` for the newest finished refit.
         formats: any of ``search.model.formats``.
         output: the folder; ``runs/STUDY/model`` by default.
         fold_bn: fold batch norms into the layers in front of them.
@@ -96,7 +98,7 @@ def export_study(
         raise UserError("no format to export to; name at least one with --format")
     record = load_study(study, storage=storage)
     _check_task(record.task)
-    trial, refit = named_trial(record, candidate)
+    trial, refit = chosen_model(record, candidate)
     trial = with_weights(record, trial)
     folder = Path(output) if output is not None else Path("runs") / record.name / "model"
     model_folder.check_target(folder)
@@ -151,7 +153,7 @@ def _facts(trained: TrainedCandidate, seen: Seen) -> ModelFacts:
     size = trial.size
     tested = refit is not None and bool(refit.test)
     return ModelFacts(
-        name=f"{record.name}-trial-{trial.number}" if refit is None else f"{record.name}-refit-{refit.number}",
+        name=model_name(record.name, trial.number, refit),
         study=record.name,
         trial=trial.number if refit is None else None,
         task=trained.task.name,
@@ -159,10 +161,10 @@ def _facts(trained: TrainedCandidate, seen: Seen) -> ModelFacts:
         words=trial.words,
         backbone=trained.candidate.structure.backbone,
         weights=_origin(trained),
-        frame=trained.frame,
+        frame=None if trained.frame is None else replace(trained.frame, steps=steps(trained.frame)),
         base_size=trained.pretrained.chain.input_size,
         objective=record.metric,
-        metrics=dict(refit.test) if refit is not None and tested else seen.metrics,
+        metrics=_metrics(trained, seen),
         stored={} if refit is not None else dict(found["metrics"]),
         images=sum(record.dataset.counts.get("test", {}).values()) if tested else trained.loader.count,
         measured_on=_measured_on(refit, trained.texts, tested=tested),
@@ -181,10 +183,30 @@ def _facts(trained: TrainedCandidate, seen: Seen) -> ModelFacts:
     )
 
 
+def model_name(study: str, trial: int, refit: Refit | None) -> str:
+    """Return what the model of a trial is called, or that of a ``refit`` of it."""
+    if refit is None:
+        return f"{study}-trial-{trial}"
+    return f"{study}-{'final' if refit.is_final else 'refit'}-{refit.number}"
+
+
+def _metrics(trained: TrainedCandidate, seen: Seen) -> dict[str, float]:
+    """Return what is known of the model: of a final one what its candidate had before it saw the validation data."""
+    refit, trial = trained.refit, trained.trial
+    if refit is not None and refit.is_final:
+        best = next((one for one in trial.epochs if one.epoch == trial.best_epoch), None)
+        return dict(best.metrics) if best is not None else {}
+    return dict(refit.test) if refit is not None and refit.test else dict(seen.metrics)
+
+
 def _measured_on(refit: Refit | None, texts: TextFrame | None, *, tested: bool) -> str:
     found = SELECTED
     if refit is not None and tested:
         found = FINAL if refit.look == 1 else f"{FINAL}, look {refit.look} at them"
+        if refit.tta and not refit.views:  # of an older version, which scored the average alone
+            found += ", averaged over views of each image, which `ftsearch predict` does not do"
+    elif refit is not None and refit.is_final:
+        found = WITHOUT
     elif refit is not None and refit.data != "train":
         found = TRAINED
     return found if texts is None else found.replace("images", "texts")

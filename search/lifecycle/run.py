@@ -9,19 +9,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search.artifacts.stores import ArtifactStore
 from search.errors import NotFoundError
+from search.lifecycle import final as ending
 from search.lifecycle.artifact_places import study_artifacts
 from search.lifecycle.open import checked_runtime, read_study, stored_spec, writable
 from search.records.study import StudyRecord, TrialRecord
 from search.report import page
 from search.runtime.study_record import study_record
-from search.runtime.study_runtime import StudyRuntime
 from search.spec.study_spec import StudySpec
 from search.store import DEFAULT_URL, reading, repeats, writing
 from search.store.connection import Engine, Patience
 from search.store.opening import opened
+from search.trials.context import TrialContext
 from search.trials.observer import Observer, Silent
+from search.trials.reserve import reserve_of
 from search.workers import launchers, retraining
 from search.workers.launchers import LaunchPlan, Placement
 from search.workers.shutdown import PARENT_VARIABLE, StopSignal, obeying_signals
@@ -36,15 +37,19 @@ class StudyResult:
         study: the whole study with all its trials, earlier runs' included.
         report: path of the HTML report; None when none was asked for.
         stopped: why the run ended before the study had all its trials; empty when it has.
+        model: folder of the exported model, the winner trained on all data where that could be had.
+        notes: what was left out at the end and why, a line each.
     """
 
     study: StudyRecord
     report: Path | None
     stopped: str = ""
+    model: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def best(self) -> TrialRecord | None:
-        """The complete trial with the best objective."""
+        """The complete trial with the best objective, or that whose fresh trainings were the best of the best few."""
         return self.study.best
 
     @property
@@ -69,27 +74,33 @@ def run_study(
     folder: str | Path = "runs",
     artifacts: str | None = None,
     placement: Placement | None = None,
+    final: bool = True,
 ) -> StudyResult:
-    """Create the study, or continue it, and run trials until it has the number it is to have.
+    """Create the study, or continue it, run trials until it has as many as it shall have, and make the final model.
 
     Args:
         study: path of a study file, or its content as a mapping.
         storage: SQLAlchemy URL of the database.
         trials: the number of trials the study is to have in the end; the study file's by default.
-        timeout_s: seconds after which no further trial starts.
+        timeout_s: seconds that all of it may take.
         workers: processes; 1 runs trials in this one. By default as many as this machine has GPUs, at least 1.
         observer: notified of trials and epochs as they happen.
         folder: where logs and the report go, one folder a study, and checkpoints too unless ``artifacts``.
         artifacts: where a new study's checkpoints go: a folder that all workers reach, or ``s3://BUCKET/PREFIX``.
         placement: which launcher runs workers, and how.
+        final: end with a model to use: the winner chosen by fresh trainings, trained on training and validation data
+            together, and exported; false only searches, as ``search.final: off`` does.
 
     Raises:
         UserError, SpaceError: the input is wrong; nothing was trained.
         ConflictError: the name belongs to a study of other data or another space.
     """
+    begin = time.monotonic()
     spec = read_study(study)
     if trials is not None:
         spec = replace(spec, search=replace(spec.search, trials=trials))
+    if not final:
+        spec = replace(spec, search=replace(spec.search, final="off"))
     seconds = timeout_s if timeout_s is not None else spec.search.timeout
     watching = observer or Silent()
     stop_signal = StopSignal()
@@ -100,19 +111,33 @@ def run_study(
         artifact_store, key = study_artifacts(engine, spec.name, artifacts or str(place.absolute()))
         progress = reading.progress(engine, spec.name)
         watching.study_opened(spec.objective, maximize=spec.maximize, progress=progress)
-        stop_signal.deadline = time.monotonic() + seconds if seconds else None
+        stop_signal.deadline = begin + seconds if seconds else None
+        stop_signal.reserve = reserve_of(engine, spec, seconds)
+        ending.prepare(engine, spec)
+        before = reading.load_study(engine, spec.name, epochs=False)
         where = placement or Placement()
         count = workers or launchers.default_count(where, device)
-        with obeying_signals(stop_signal):
+        worker = open_context(
+            runtime, engine, storage, place, watching, stop_signal,
+            artifact_store=artifact_store, key=key, proxy=where.proxy,
+        )  # fmt: skip
+        with obeying_signals(stop_signal), worker as context:
             if count == 1 and where.launcher == "local":
-                _work_here(runtime, engine, storage, place, watching, stop_signal, artifact_store, key, where.proxy)
+                _search(context, stop_signal)
+                notes = ending.conclude(context, stop_signal)
             else:
                 runtime.decode()
-                launch_plan = LaunchPlan(spec.name, storage, place, device, where, data=_data_of(spec))
+                is_detached = launchers.launcher_of(where.launcher).is_detached
+                launch_plan = LaunchPlan(spec.name, storage, place, device, where, _data_of(spec), is_detached)
                 launchers.run_workers(launch_plan, count, engine, watching, stop_signal)
-        record = reading.load_study(engine, spec.name)
+                notes = ending.conclude_with(launch_plan, count, context, stop_signal)
+            record = reading.load_study(engine, spec.name)
+            model = None
+            if final and spec.search.final != "off" and not stop_signal():
+                model, note = ending.export(record, place / "model", storage, is_new=_is_new(before, record))
+                notes += (f"no model was exported: {note}",) if note else ()
         path = page.write((record,), place / "report.html") if report else None
-        return StudyResult(record, path, _why_stopped(record, spec, stop_signal))
+        return StudyResult(record, path, _why_stopped(record, spec, stop_signal), model, notes)
 
 
 def join_study(
@@ -127,6 +152,7 @@ def join_study(
     proxy: str | None = None,
     lease_s: float | None = None,
     idle_exit_s: float = 0.0,
+    final: bool = True,
 ) -> None:
     """Work for a study that is in the store already, until it has all its trials.
 
@@ -139,6 +165,7 @@ def join_study(
         proxy: ``grpc://HOST:PORT`` of a proxy through which Optuna's part of the store is reached.
         lease_s: seconds after which this worker's trials are taken over when it has gone silent.
         idle_exit_s: seconds for which the worker waits for the study to be there, and for new trials at its end.
+        final: make the final model when nobody else works on the study any more; whoever runs workers does it himself.
 
     Raises:
         NotFoundError: no such study.
@@ -161,45 +188,29 @@ def join_study(
         runtime = checked_runtime(spec, device)
         writing.check_same(engine, study_record(runtime))
         watching = observer or Silent()
-        _work_here(
-            runtime,
-            engine,
-            storage,
-            place,
-            watching,
-            stop_signal,
-            artifact_store,
-            key,
-            proxy,
-            idle_exit_s,
-            name=name,
-        )
+        worker = open_context(
+            runtime, engine, storage, place, watching, stop_signal,
+            artifact_store=artifact_store, key=key, proxy=proxy,
+        )  # fmt: skip
+        again = repeats.parent_of(engine, name)
+        with worker as context:
+            if again is not None:
+                retraining.work_for(context, stop_signal, name, again[1], idle_exit_s)
+                return
+            _search(context, stop_signal, idle_exit_s)
+            if final and ending.is_over(context):
+                ending.conclude(context, stop_signal)
 
 
-def _work_here(
-    runtime: StudyRuntime,
-    engine: Engine,
-    storage: str,
-    place: Path,
-    observer: Observer,
-    stop_signal: StopSignal,
-    artifact_store: ArtifactStore,
-    key: str,
-    proxy: str | None,
-    idle_exit_s: float = 0.0,
-    *,
-    name: str = "",
-) -> None:
-    """Run the trials of the runtime's study; if ``name`` is of its confirmations or refits, those instead."""
-    opened = open_context(
-        runtime, engine, storage, place, observer, stop_signal, artifact_store=artifact_store, key=key, proxy=proxy
-    )
-    with opened as context:
-        again = repeats.parent_of(engine, name) if name else None
-        if again is not None:
-            retraining.work_for(context, stop_signal, name, again[1], idle_exit_s)
-        else:
-            work(context, stop_signal, idle_exit_s=idle_exit_s, aside=lambda: retraining.help_out(context, stop_signal))
+def _search(context: TrialContext, stop_signal: StopSignal, idle_exit_s: float = 0.0) -> None:
+    """Run the trials of the context's study, and what waits of its confirmations and refits."""
+    work(context, stop_signal, idle_exit_s=idle_exit_s, aside=lambda: retraining.help_out(context, stop_signal))
+
+
+def _is_new(before: StudyRecord, after: StudyRecord) -> bool:
+    """Return whether anything was trained in between that may change the study's model."""
+    counts = [(len(study.ranking), len([one for one in study.finals if one.checkpoint])) for study in (before, after)]
+    return counts[0] != counts[1]
 
 
 def _awaited(engine: Engine, name: str, patience_s: float, stop_signal: StopSignal) -> StudyRecord | None:

@@ -90,7 +90,8 @@ def _checkpoint(record: StudyRecord, trial: TrialRecord, artifact_store: Artifac
     try:
         return checkpoint.get(artifact_store, str(trial.checkpoint))
     except TrialError as error:
-        whose = f"trial {trial.number}" if str(trial.checkpoint).startswith("trial") else "the refit"
+        kind = str(trial.checkpoint).partition("-")[0]
+        whose = {"trial": f"trial {trial.number}", "final": "the final model"}.get(kind, "the refit")
         raise UserError(
             f"the weights of {whose} of {record.name!r} are gone: {error}; name another with --candidate, or train it "
             f"again with `ftsearch refit {record.name}`"

@@ -9,18 +9,11 @@ from typing import Any
 import yaml
 
 from search.model.folder import FACTS, SUMS, ModelFacts, TextFrame
+from search.model.preprocessing import steps
 
 _SPDX = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0")
 _SCRATCH = "none"
 _LOGITS = "logits, one a class"
-_FITS = {
-    "crop": "scaled ({0}, with antialiasing) until it covers {1}x{2} pixels, proportions kept; {3}x{4} cut from the "
-    "centre",
-    "stretch": "the whole image scaled ({0}, with antialiasing) to {3}x{4} pixels, proportions not kept",
-    "letterbox": "scaled ({0}, with antialiasing) until it fits into {3}x{4} pixels, proportions kept, centred between "
-    "bars of grey 114",
-}
-"""Interpolation, height and width to cover, height and width of the input."""
 
 
 def card(facts: ModelFacts, hub_task: str, snippets: Sequence[tuple[str, str, str]], means: str = _LOGITS) -> str:
@@ -119,14 +112,7 @@ def _preprocessing(facts: ModelFacts) -> str:
         return _text_preprocessing(facts.texts)
     if frame is None:
         return f"## Preprocessing\n\nAs ftsearch's task `{facts.task}` prepares its inputs.\n"
-    height, width = frame.size
-    deep = ""
-    if frame.levels is not None:
-        deep = " Images of more than 8 bits are scaled first: {:g} becomes 0, {:g} becomes 255.".format(*frame.levels)
-    return (
-        f"## Preprocessing\n\nRGB; {_FITS[frame.fit].format(frame.interpolation, *frame.resize, height, width)}; "
-        f"divided by 255; minus {list(frame.mean)}, divided by {list(frame.std)} (red, green, blue).{deep}\n"
-    )
+    return f"## Preprocessing\n\n{frame.steps or steps(frame)}\n"
 
 
 def _origin(facts: ModelFacts) -> str:

@@ -42,6 +42,7 @@ class Frame:
         interpolation: ``bilinear`` or ``bicubic``.
         fit: ``crop`` cuts ``size`` from the centre, ``stretch`` squashes the whole image to it, ``letterbox`` keeps its
             proportions, with grey bars beside it.
+        steps: all of it in words and formulas, for programs of other people; empty in folders of an older version.
         levels: what is black and what is white in images of more than 8 bits a channel, as the training data had them;
             None where they had no such images.
     """
@@ -53,6 +54,7 @@ class Frame:
     interpolation: str
     fit: Fit = "crop"
     levels: tuple[float, float] | None = None
+    steps: str = ""
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
 
@@ -120,6 +122,10 @@ class Check:
 
 SELECTED = "validation images, which chose this candidate among others: expect a little less on new images"
 FINAL = "test images, which no choice has seen"
+WITHOUT = (
+    "validation images, by this candidate when it was trained on the training images alone: this model is trained on "
+    "both, so that no image is left to score it on"
+)
 TRAINED = "validation images, which it was trained on too: this says little about new images"
 
 

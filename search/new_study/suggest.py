@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from search.data.formats import formats
-from search.data.formats._base import Format
-from search.errors import DataError, UserError
+from search.errors import UserError
+from search.new_study.detect import Recognised, recognise
 from search.records.dataset_similarity import Traits, distance, traits, traits_of
 from search.records.study import DatasetRecord, Json, StudyRecord, TrialRecord
 from search.report.confirmed import confirmed
 from search.runtime.study_record import dataset_record
-from search.spec.load import format_of
 from search.store import reading
 from search.store.connection import Engine
 from search.tasks import tasks
@@ -49,27 +48,35 @@ class Suggestion:
     confirmed: bool
 
 
-def describe(folder: Path, task: str) -> tuple[DatasetRecord, Traits, Format, Path]:
-    """Return what can be known of the data in ``folder`` (or table) without training: the record, its traits.
+@dataclass(frozen=True, slots=True)
+class NewData:
+    """Data that nothing was trained on yet.
+
+    Attributes:
+        recognised: which task and format they are for, and the format's options.
+    """
+
+    path: Path
+    recognised: Recognised
+    record: DatasetRecord
+    traits: Traits
+
+
+def describe(path: Path, task: str | None = None) -> NewData:
+    """Return what can be known of the data at ``path`` without training; they are recognised as ``init`` does.
 
     Raises:
-        DataError: it cannot be read.
-        UserError: no such task.
+        DataError: they cannot be read.
+        UserError: no such task, or the data are nothing that is known, or may be for two tasks.
     """
-    if task not in tasks():
+    if task is not None and task not in tasks():
         raise UserError(f"--task: expected one of {', '.join(tasks())}, got {task!r}")
-    path = folder.absolute()
-    if not path.exists():
-        raise DataError(f"there is no folder and no table {path}; give the one that holds the new data")
-    name = format_of(str(path), task)
-    kind = formats()[name]
-    known = {"path": str(path), "on_error": "skip"}
-    wanted = {field.name: known[field.name] for field in fields(kind.options) if field.name in known}
-    if "path" not in wanted:
-        raise UserError(f"the task {task} reads {name}, which has no path; nothing is known of {path}")
-    dataset = kind.read(kind.options(**wanted), Path.cwd())
-    record = dataset_record(dataset, tasks()[task])
-    return record, traits(task, record), kind, path
+    found, whole = recognise(path, task), path.absolute()
+    kind = formats()[found.format]
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in found.options.items()}
+    dataset = kind.read(kind.options(path=str(whole), on_error="skip", **given), Path.cwd())
+    record = dataset_record(dataset, tasks()[found.task])
+    return NewData(whole, found, record, traits(found.task, record))
 
 
 def suggest(
@@ -142,7 +149,7 @@ def _best(study: StudyRecord, apart: float) -> Iterator[Suggestion]:
         )
 
 
-def write(folder: Path, found: Sequence[Suggestion], data: Path, studies: Engine) -> Path:
+def write(folder: Path, found: Sequence[Suggestion], data: NewData, studies: Engine) -> Path:
     """Write every suggestion as a candidate's JSON and a study file that begins with them; return that file's path.
 
     The study file is that of the nearest study, with the new data: its space holds what was found there. Candidates
@@ -169,11 +176,11 @@ def write(folder: Path, found: Sequence[Suggestion], data: Path, studies: Engine
     return path
 
 
-def _study(near: StudyRecord, name: str, data: Path) -> dict[str, Json]:
+def _study(near: StudyRecord, name: str, data: NewData) -> dict[str, Json]:
     """Return the study file of ``near`` for the new data, as plain data."""
     plain = dict(near.spec["study"])
     plain["name"] = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name).strip("-._")[:64]
     plain["name"] = plain["name"] or "suggested"
-    plain["data"] = {"path": str(data)}
+    plain["data"] = {"format": data.recognised.format, "path": str(data.path), **data.recognised.options}
     plain["search"] = {key: value for key, value in plain["search"].items() if value is not None}
     return {key: value for key, value in plain.items() if value is not None}

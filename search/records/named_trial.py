@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from search.errors import NotFoundError, UserError
+from search.records.choice import final_model
 from search.records.study import Refit, StudyRecord, TrialRecord
 
 BEST, BASELINE, REFIT = "best", "baseline", "refit"
@@ -51,12 +52,26 @@ def _found(study: StudyRecord, text: str) -> TrialRecord:
     return trial
 
 
+def chosen_model(study: StudyRecord, text: str) -> tuple[TrialRecord, Refit | None]:
+    """Return as ``named_trial`` whose weights are meant; ``best`` is the final model of the winner, where it has one.
+
+    Raises:
+        NotFoundError, UserError: as ``named_trial``.
+    """
+    final = final_model(study) if text == BEST else None
+    return named_trial(study, text) if final is None else _trained_again(study, final)
+
+
 def _refitted(study: StudyRecord) -> tuple[TrialRecord, Refit]:
     refit = next((one for one in reversed(study.refits) if one.checkpoint), None)
     if refit is None:
         raise NotFoundError(
             f"the study {study.name!r} has no finished refit; make one with `ftsearch refit {study.name}`"
         )
+    return _trained_again(study, refit)
+
+
+def _trained_again(study: StudyRecord, refit: Refit) -> tuple[TrialRecord, Refit]:
     trial = next((one for one in study.trials if one.number == refit.trial), TrialRecord(-1, refit.state))
     return replace(trial, candidate=refit.candidate, words=refit.words, checkpoint=refit.checkpoint), refit
 

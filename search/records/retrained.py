@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from statistics import mean
 from typing import Any
 
 from search.records.states import TrialState
@@ -45,12 +47,14 @@ class Refit:
         number: counted from 0 within the study's refits.
         trial: whose candidate it is; None: of a file.
         data: what it was trained on, ``train`` or ``train+val``.
-        ema: whether the weights are an exponential moving average; ``tta``: whether predictions are averaged over
-            views of an image.
-        test: metrics on the test images; empty when there are none, or before it has ended.
+        ema: whether the weights are an exponential moving average; ``tta``: whether predictions were also averaged
+            over views of an image.
+        test: metrics on the test images, one view each, as the exported model predicts; empty when there are none, or
+            before it has ended. ``views`` is the same with predictions averaged over views; empty without ``tta``.
         evaluation: ``records.Evaluation`` of the test images.
         look: which look at the test images this was, counted from 1; only the first is an honest estimate.
         checkpoint: its name in the study's artifacts.
+        is_final: the search made it at its end, on training and validation data; the test data were left alone.
     """
 
     number: int
@@ -63,6 +67,7 @@ class Refit:
     tta: bool
     state: TrialState
     test: Mapping[str, float] = field(default_factory=dict)
+    views: Mapping[str, float] = field(default_factory=dict)
     look: int | None = None
     evaluation: Json = None
     images: int | None = None
@@ -70,3 +75,27 @@ class Refit:
     seconds: float = 0.0
     ended: str = ""
     finished_at: datetime | None = None
+    is_final: bool = False
+
+
+def means(repeats: Iterable[Repeat], searched: Mapping[int, float]) -> dict[int, tuple[int, float]]:
+    """Return how many trainings each trial has had that was trained again, the search's own too, and their mean.
+
+    Only trainings on all training samples count, and of those only seeds and folds that all of these trials have in
+    common with the first one, so that nobody has the easier ones. Empty where there are fewer than two such trials.
+
+    Args:
+        searched: what the search saw, by trial number, the best trial first.
+    """
+    runs: dict[int, dict[tuple[int, int, int], float]] = {}
+    for run in repeats:
+        if run.value is not None and math.isfinite(run.value) and run.fraction == 1 and run.trial in searched:
+            runs.setdefault(run.trial, {})[run.seed, run.fold, run.folds] = run.value
+    best = runs.get(next(iter(searched), -1), {})
+    runs = {trial: own for trial, own in runs.items() if own.keys() & best.keys()}
+    common = set.intersection(*map(set, runs.values())) if runs else set()
+    if len(runs) < 2 or not common:
+        return {}
+    # Summed in the same order, and rounded: the last digit of a sum shall decide nothing.
+    values = {trial: [searched[trial], *(own[key] for key in sorted(common))] for trial, own in runs.items()}
+    return {trial: (len(found), round(mean(found), 12)) for trial, found in values.items()}

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from search.records import pareto
 from search.records.evaluation import Box, ClassResult, Evaluation, Json, Measured, Mistake, Picture
-from search.records.retrained import Refit, Repeat
+from search.records.rank import CLOCK_TOLERANCE, Objective, Size, rank_key
+from search.records.retrained import Refit, Repeat, means
 from search.records.states import TrialState, Verdict
 
 __all__ = [
+    "CLOCK_TOLERANCE",
     "Box",
     "ClassResult",
+    "Contender",
     "DatasetRecord",
     "EpochRecord",
     "Evaluation",
@@ -36,45 +38,8 @@ __all__ = [
     "TrialState",
     "UnitRecord",
     "Verdict",
+    "rank_key",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """One objective of a study: a metric of its task, or a cost (``search.records.objectives``)."""
-
-    name: str
-    maximize: bool
-
-    @property
-    def tolerance(self) -> float:
-        """By which share of its value it varies between measurements of one candidate: clocks do, counts do not."""
-        return CLOCK_TOLERANCE if self.name in CLOCKED else 0.0
-
-    def loss(self, value: float | None) -> float:
-        """Return ``value`` as something of which less is better; infinity for none."""
-        return math.inf if value is None else -value if self.maximize else value
-
-
-CLOCKED = ("latency", "train_seconds")
-"""Objectives that a clock measures."""
-CLOCK_TOLERANCE = 0.1
-"""Of 40 medians of 30 passes of the same networks on a shared CPU, 37 lay within 8 % of the middle one."""
-
-
-def rank_key(
-    objectives: Sequence[Objective], value: float | None, others: Mapping[str, float], size: Size | None, number: int
-) -> tuple[float, ...]:
-    """Return what trials are sorted by, the best first.
-
-    The first objective; of equals the other objectives in their order, then parameters, FLOPs and number.
-
-    Args:
-        others: values of the objectives beside the first by name.
-    """
-    first, *further = objectives
-    costs = (math.inf, math.inf) if size is None else (float(size.parameters), float(size.flops))
-    return (first.loss(value), *(one.loss(others.get(one.name)) for one in further), *costs, float(number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,24 +70,6 @@ class Failure:
     kind: str
     message: str
     traceback: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """What a candidate costs to hold and to run.
-
-    Attributes:
-        parameters: all of them, head included.
-        trained: those that learn.
-        flops: multiply-adds times two of one forward pass of one input.
-        unit_states: one word per unit of the pretrained chain, in order:
-            ``frozen``, ``trained``, ``edited``, ``skipped`` or ``dropped``.
-    """
-
-    parameters: int
-    trained: int
-    flops: int
-    unit_states: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +126,14 @@ class TrialRecord:
     def broken(self) -> tuple[str, ...]:
         """The constraints that it breaks, in words."""
         return tuple(text for text, excess in self.constraints.items() if excess > 0)
+
+
+class Contender(NamedTuple):
+    """A trial whose candidate was trained again: how many trainings it has had, and the mean of their objective."""
+
+    trial: TrialRecord
+    trainings: int
+    mean: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +266,8 @@ class StudyRecord:
         metric: name of the objective; ``maximize`` its direction.
         target: the number of trials the study is to have.
         trials: in order of number.
-        repeats: its candidates trained again with fresh seeds; ``refits``: trained for use.
+        repeats: its candidates trained again with fresh seeds; ``refits``: trained for use by hand; ``finals``: by
+            a run at its end.
         parent: of a study that only holds such trainings, the one whose they are; empty for a search.
     """
 
@@ -332,6 +288,7 @@ class StudyRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     repeats: tuple[Repeat, ...] = ()
     refits: tuple[Refit, ...] = ()
+    finals: tuple[Refit, ...] = ()
     parent: str = ""
 
     def is_better(self, value: float, than: float) -> bool:
@@ -344,7 +301,25 @@ class StudyRecord:
 
     @property
     def best(self) -> TrialRecord | None:
-        return min(self._done(), key=self._rank_key(), default=None)
+        """The winner: the best mean of those that were trained again, where the search's best was; else that one."""
+        chosen = self.contenders
+        return chosen[0].trial if chosen else min(self._done(), key=self._rank_key(), default=None)
+
+    @property
+    def contenders(self) -> tuple[Contender, ...]:
+        """The search's best trial and those that were trained again beside it, the best mean first.
+
+        Equals are put in order as ``rank_key`` does: the fewest parameters first. Empty before the search's best has
+        been trained again, and where several objectives make the front the result.
+        """
+        if not self.repeats or len(self.objectives) > 1:
+            return ()
+        ranked = self.ranking
+        found = means(self.repeats, {trial.number: trial.value or 0.0 for trial in ranked})
+        among = [Contender(trial, *found[trial.number]) for trial in ranked if trial.number in found]
+        wanted = self.objectives
+        key = lambda one: rank_key(wanted, one.mean, {}, one.trial.size, one.trial.number)  # noqa: E731
+        return tuple(sorted(among, key=key))
 
     @property
     def tied(self) -> tuple[TrialRecord, ...]:

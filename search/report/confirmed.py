@@ -8,7 +8,7 @@ from statistics import mean, variance
 from typing import NamedTuple
 
 from search.records.study import Refit, Repeat, StudyRecord, TrialState
-from search.report import theme
+from search.report import final, theme
 
 FEWEST = 3
 """Trainings from which on an interval is shown: of two, Student's t is 12.7 and equal values look certain."""
@@ -204,7 +204,8 @@ def _p(value: float) -> str:
 
 def sentences(study: StudyRecord) -> list[str]:
     """Return what the fresh trainings and the test images say of the winner; empty before there are any."""
-    found = [line for line in (_verdict(study), _luck(study), _progress(study)) if line]
+    chosen = final.choice_sentence(study), final.model_sentence(study) if study.finals else ""
+    found = [line for line in (_verdict(study), _luck(study), _progress(study), *chosen) if line]
     return found + _final(study)
 
 
@@ -255,7 +256,7 @@ def _mean(row: Confirmed) -> str:
 
 
 def _luck(study: StudyRecord) -> str:
-    winner = study.best
+    winner = next(iter(study.ranking), None)
     row = next((row for row in whole(study) if winner is not None and row.number == winner.number), None)
     if row is None or row.drop is None or row.searched is None:
         return ""
@@ -278,18 +279,27 @@ def _progress(study: StudyRecord) -> str:
 
 
 def _final(study: StudyRecord) -> list[str]:
-    return [final(study, refit) for refit in study.refits if refit.state is TrialState.COMPLETE]
+    return [refit_sentence(study, refit) for refit in study.refits if refit.state is TrialState.COMPLETE]
 
 
-def final(study: StudyRecord, refit: Refit) -> str:
+def _views(study: StudyRecord, refit: Refit) -> str:
+    """Return what averaging over views of each image does to a refit's score."""
+    averaged = refit.views.get(study.metric)
+    if averaged is not None:
+        return f" ({theme.number(averaged)} averaged over views of each, which `ftsearch predict` does not do)"
+    return ", averaged over views of each" if refit.tta else ""
+
+
+def refit_sentence(study: StudyRecord, refit: Refit) -> str:
     """Return what came of a refit that has ended: the first look at the test samples is the final number."""
     name = "a candidate from a file" if refit.trial is None else f"trial {refit.trial}"
     what = f"Refit {refit.number} ({name}, {refit.epochs} epochs on {refit.data}"
-    what += f"{', averaged weights' * refit.ema}{', averaged views' * refit.tta})"
+    what += f"{', averaged weights' * refit.ema})"
     value = refit.test.get(study.metric)
     if value is None:
         return f"{what}: the data set has no test {study.dataset.noun}, so there is no final number."
     score = f"{theme.metric_name(study.metric)} {theme.number(value)} on the test {study.dataset.noun}"
+    score += _views(study, refit)
     if refit.look == 1:
         return f"{what}: {score}. This is the final number."
     return f"{what}: {score}, but it was look {refit.look} at them: whoever chooses by it will find it optimistic."

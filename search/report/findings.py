@@ -34,7 +34,9 @@ def _mattered(study: StudyRecord) -> str:
     for name in top:
         low, high = likely[name]
         note = effects.effect(name, done, maximize=study.maximize)
-        text = f"{shares[name]:.0%}, 90 % interval {low:.0%} to {high:.0%}" + (f"; {note}" if note else "")
+        text = f"{100 * shares[name]:.0f} %, 90 % interval {100 * low:.0f} to {100 * high:.0f} %" + (
+            f"; {note}" if note else ""
+        )
         parts.append(f"{parameters.label(name)} ({text})")
     return f"Most of the difference between trials came from {theme.listed(parts)}, judged from {len(judged)} trials."
 

@@ -45,7 +45,7 @@ def _tolerance(study: StudyRecord) -> str:
         return ""
     verb = "counts" if len(clocked) == 1 else "count"
     named = " and ".join(clocked).capitalize()
-    return f" {named} within {CLOCK_TOLERANCE:.0%} of another {verb} as equal: clocks vary."
+    return f" {named} within {100 * CLOCK_TOLERANCE:.0f} % of another {verb} as equal: clocks vary."
 
 
 def name(objective: Objective, metric: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from enum import StrEnum
-from statistics import NormalDist, variance
+from statistics import NormalDist
 from typing import NamedTuple
 
+from search.records.choice import difference_error
 from search.records.study import StudyRecord, TrialRecord, TrialState
 from search.report import theme
 from search.report.confirmed import Confirmed, whole
@@ -91,20 +91,10 @@ def _fresh(study: StudyRecord, best: TrialRecord) -> Confirmed | None:
 def margin(metric: str, best: TrialRecord, baseline: TrialRecord, candidates: int, samples: int) -> float | None:
     """Return half the 95 % interval of the difference between two trials on the same validation samples.
 
-    The standard error is that of the difference over paired bootstrap samples. A difference of no more than one sample
-    is never ruled out, however alike the two predict (after Agresti and Min,
-    https://doi.org/10.1002/sim.1781). It is a Bonferroni interval for the best of ``candidates``: whoever is chosen
-    for being the best is favoured by chance. The luck of one training's seed is not in it.
-
-    Studies of an older version have no bootstrap samples; of theirs, an accuracy is two independent proportions.
+    It is a Bonferroni interval for the best of ``candidates``: whoever is chosen for being the best is favoured by
+    chance. The luck of one training's seed is not in it. None where the error of the difference is not known.
     """
-    rows = [trial.evaluation.resampled if trial.evaluation is not None else () for trial in (best, baseline)]
-    if rows[0] and len(rows[0]) == len(rows[1]):
-        spread = variance([one - other for one, other in zip(*rows, strict=True)])
-        spread += 1 / samples**2 if samples and metric in theme.SHARES else 0.0
-    elif metric in ("accuracy", "balanced_accuracy") and samples:
-        values = (best.value or 0.0, baseline.value or 0.0)
-        spread = sum(max(value * (1 - value), 1 / (4 * samples)) / samples for value in values)
-    else:
+    error = difference_error(metric, best, baseline, samples)
+    if error is None:
         return None
-    return NormalDist().inv_cdf(1 - _ALPHA / 2 / max(candidates, 1)) * math.sqrt(spread)
+    return NormalDist().inv_cdf(1 - _ALPHA / 2 / max(candidates, 1)) * error

@@ -62,7 +62,7 @@ def drawings(studies: Sequence[StudyRecord]) -> Iterator[tuple[str, Drawing, go.
     for place, study in enumerate(studies):
         for figure in figures():
             rows = figure.rows(study)
-            if rows is not None or not figure.is_for_some:
+            if rows is not None:  # a heading over an empty box tells nobody anything
                 yield f"{place}/{figure.name}", figure, figure.draw(rows)
 
 
@@ -173,11 +173,19 @@ def _study(study: StudyRecord, place: int, drawn: Drawn, level: int) -> str:
     return (
         f"<header><{top}>{escape(study.name)}</{top}><p class='soft'>{_subtitle(study)}</p></header>"
         f"{_warning(study)}{_winner(study)}{_tiles(study)}{_findings(study, level + 1)}"
-        f"<details><summary>Contents</summary><ul class='contents'>{contents}"
-        f"<li><a href='#{place}-ranking'>Ranking</a></li></ul></details>"
+        f"{_contents(contents, place)}"
         f"{''.join(section(f'{place}/{part.name}', part, drawn, level + 1) for part in parts)}"
         f"{_front(study, level + 1)}{_confirmations(study, level + 1)}{_ranking(study, place, level + 1)}"
         f"{_failures(study, level + 1)}{_repeat(study, level + 1)}"
+    )
+
+
+def _contents(figures_listed: str, place: int) -> str:
+    if not figures_listed:
+        return ""
+    return (
+        f"<details><summary>Contents</summary><ul class='contents'>{figures_listed}"
+        f"<li><a href='#{place}-ranking'>Ranking</a></li></ul></details>"
     )
 
 
@@ -242,6 +250,8 @@ def _front(study: StudyRecord, level: int) -> str:
 
 def _ranking(study: StudyRecord, place: int, level: int) -> str:
     lines = tables.ranking(study, _ROWS)
+    if not lines:
+        return ""
     best = study.best
     rows = []
     for line in lines:

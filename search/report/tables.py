@@ -25,7 +25,7 @@ class Line(NamedTuple):
     words: str
 
 
-STUDIES = ("study", "data set", "backbone", "metric", "best", "plain recipe", "gain", "trials", "training")
+STUDIES = ("study", "data set", "backbone", "metric", "best", "plain recipe", "against it", "trials", "training")
 """Columns of the table of studies."""
 
 

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import plotly.graph_objects as go
 
+from search.records.choice import SHARES
+
 T = TypeVar("T")
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
@@ -129,21 +131,6 @@ def metric_name(metric: str) -> str:
     return _WRITTEN.get(metric) or metric.replace("_", " ")
 
 
-SHARES = frozenset(
-    {
-        *(
-            "accuracy",
-            "balanced_accuracy",
-            "subset_accuracy",
-            "pixel_accuracy",
-            "mean_accuracy",
-            "macro_f1",
-            "micro_f1",
-        ),
-        *("entity_f1", "entity_precision", "entity_recall", "map", "map_50", "map_75", "mar_100", "miou", "dice"),
-    }
-)
-"""Metrics between 0 and 1 of which people tell differences in points, hundredths."""
 DIGITS = 4
 """Behind the point of a metric's value, wherever one is shown."""
 
@@ -215,10 +202,33 @@ def wrapped(text: str, width: int = 60) -> str:
     return "<br>".join(line.replace("&", "&amp;").replace("<", "&lt;") for line in lines)
 
 
-def log_ticks(values: Sequence[float]) -> str | int:
-    """Return Plotly's ``dtick`` of a log axis: at 1, 2 and 5 of each decade, of many decades at 1 alone."""
-    decades = math.log10(max(values) / min(values)) if min(values) > 0 else 9.0
-    return "D2" if decades < 3 else 1
+def whole_ticks(values: Sequence[float], most: int = 10) -> int:
+    """Return Plotly's ``dtick`` of an axis of whole numbers: 1, 2 or 5 times a power of ten, at most ``most`` ticks."""
+    span = max(values) - min(values) if values else 0.0
+    step = 1
+    while span / step > most:
+        step = step * 5 // 2 if str(step).startswith("2") else step * 2
+    return step
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return where a log axis from ``low`` to ``high`` has its ticks: at 1, 2 and 5 of each decade.
+
+    Of many decades at 1 alone; of less than one at as many round numbers as give three ticks.
+    """
+    found: list[float] = []
+    for steps in (
+        (1.0,),
+        (1.0, 2.0, 5.0),
+        tuple(map(float, range(1, 10))),
+        tuple(tick / 10 for tick in range(10, 100, 5)),
+    ):
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        found = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
+        if len(found) >= 3:
+            break
+    return found
 
 
 def thinned(values: Sequence[int], most: int) -> list[int]:

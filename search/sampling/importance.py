@@ -14,6 +14,8 @@ from optuna.trial import FrozenTrial
 from search.records.study import TrialRecord, TrialState
 from search.sampling.samplers import distribution
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
 
 def prepare_importances() -> None:
     """Load what ``importances`` needs: in a program with threads before these start, since Plotly looks at modules

@@ -40,6 +40,16 @@ class Insisting(BaseStorage):
             self._inner.close()
 
 
+def release(storage: BaseStorage) -> None:
+    """Give the connections of ``storage`` back."""
+    if isinstance(storage, Insisting | GrpcStorageProxy):
+        storage.close()
+    else:
+        storage.remove_session()
+        if isinstance(storage, RDBStorage):
+            storage.engine.dispose()
+
+
 def _repeated(name: str) -> Callable[..., Any]:
     def call(self: Insisting, *args: Any, **kwargs: Any) -> Any:
         return self._insist(lambda: getattr(self._inner, name)(*args, **kwargs), f"Optuna's {name}")

@@ -20,6 +20,7 @@ from optuna.trial import TrialState as OptunaState
 
 from search.records.study import Objective, PastTrial, Rejected, TrialState
 from search.sampling import samplers
+from search.sampling.optuna_storage import release
 from search.sampling.samplers import KEPT_REJECTED, SamplerOptions, View, WeighedTPE, bounded, teaches
 from spaces.decisions._prior import Prior
 
@@ -74,6 +75,7 @@ class Asked:
     def marks(self) -> Mapping[str, Any]:
         """What the sampler wrote on the trial: its generation, of a genetic algorithm."""
         drawn = self._drawn or self._trial
+        # A trial's own ``system_attrs`` is deprecated, and Optuna gives its id to storages alone.
         found = drawn.storage.get_trial_system_attrs(drawn._trial_id)
         return {name: value for name, value in found.items() if name.endswith(":generation")}
 
@@ -257,9 +259,7 @@ class Sampling:
 
     def close(self) -> None:
         """Give the storage's connections back."""
-        self._storage.remove_session()
-        for owner, release in ((self._storage, "close"), (getattr(self._storage, "engine", None), "dispose")):
-            getattr(owner, release, lambda: None)()
+        release(self._storage)
 
     def _past(self) -> Sequence[PastTrial]:
         if self._history is not None:

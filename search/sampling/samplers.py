@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
@@ -219,17 +220,21 @@ def frozen(past: PastTrial, further: Sequence[Objective] = ()) -> FrozenTrial:
     """
     state = OptunaState.COMPLETE if is_complete(past) else OptunaState.PRUNED
     reported = past.state is TrialState.PRUNED and past.last_epoch is not None and not further
-    found = optuna.trial.create_trial(
+    now = datetime.now()  # Optuna's times are local and naive
+    return FrozenTrial(
+        number=past.number + 1,
         state=OptunaState.RUNNING if past.state is TrialState.RUNNING else state,
+        value=None,
+        datetime_start=now,
+        datetime_complete=None if past.state is TrialState.RUNNING else now,
         params=dict(past.params),
         distributions={name: distribution(text) for name, text in past.distributions.items()},
-        values=values(past, further) if is_complete(past) else None,
-        intermediate_values=dict([past.last_epoch]) if reported and past.last_epoch else {},
+        user_attrs={},
         system_attrs={**_FIRST_GENERATION, **past.marks, **constraint_attrs(past.constraints)},
+        intermediate_values=dict([past.last_epoch]) if reported and past.last_epoch else {},
+        trial_id=past.number + 1,  # genetic samplers know parents by it
+        values=values(past, further) if is_complete(past) else None,
     )
-    found.number = past.number + 1
-    found._trial_id = past.number + 1  # genetic samplers know parents by it
-    return found
 
 
 def refused(rejected: Rejected, number: int) -> FrozenTrial:

@@ -18,9 +18,8 @@ from search.spec.faults import FaultOptions
 from search.spec.options import _FORBID, SearchOptions
 from search.tasks import tasks
 from search.training.options import TrainingOptions
-from spaces import backbones
+from spaces import backbones, decisions
 from spaces.errors import PluginError, SpaceError
-from spaces.networks import space
 
 _TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 
@@ -61,7 +60,7 @@ def document() -> type[BaseModel]:
     """Return the pydantic model of a study file, made from every plug-in that is installed."""
     kinds = tuple(_with_format(name, kind) for name, kind in formats().items())
     data: Any = Annotated[Union[kinds], Field(discriminator="format")]  # noqa: UP007
-    ranges: dict[str, Any] = {name: (decision.options | None, None) for name, decision in space.registry().items()}
+    ranges: dict[str, Any] = {name: (decision.options | None, None) for name, decision in decisions.registry().items()}
     config = ConfigDict(extra="forbid", frozen=True)
     fields: dict[str, Any] = {
         "name": (Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")], ...),

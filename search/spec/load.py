@@ -22,7 +22,7 @@ from search.spec.messages import problems
 from search.spec.study_spec import StudySpec
 from search.tasks import tasks
 from search.tasks._base import Task
-from spaces.networks import space
+from spaces import decisions
 
 DEFAULT_SPACE = ("freeze", "tail", "kernel", "stride", "head", "dropout", "penalty", "optimizer")
 """Decisions that are open when a study file does not name its own."""
@@ -83,9 +83,9 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
     names = {} if model.space is None else {name: getattr(model.space, name) for name in type(model.space).model_fields}
     opened = {name: within for name, within in names.items() if within is not None}
     if model.space is None:
-        own = (name for name, found in space.registry(task.name).items() if found.tasks and found.usual)
+        own = (name for name, found in decisions.registry(task.name).items() if found.tasks and found.usual)
         usual = [*DEFAULT_SPACE, *own]
-        opened = {name: space.registry()[name].options() for name in usual if name not in task.leaves_out}
+        opened = {name: decisions.registry()[name].options() for name in usual if name not in task.leaves_out}
     search = model.search
     if search.candidates:
         try:  # from here on they travel with the study: its workers may have no such files
@@ -124,8 +124,12 @@ def _check_task(model: Any, task: Task) -> None:
     for name, other in tasks().items():
         if other.options is not None and other is not task and getattr(model, name) is not None:
             raise _FaultError((name,), f"these are options of the task {name}, this study's is {task.name}")
-    for name, decision in space.registry().items():
-        if model.space is not None and getattr(model.space, name) is not None and name not in space.registry(task.name):
+    for name, decision in decisions.registry().items():
+        if (
+            model.space is not None
+            and getattr(model.space, name) is not None
+            and name not in decisions.registry(task.name)
+        ):
             words = ", ".join(decision.tasks)
             raise _FaultError(("space", name), f"this decision is for {words}, this study's task is {task.name}")
 

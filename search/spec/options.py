@@ -32,6 +32,22 @@ class Budget:
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalOptions:
+    """What is done at the end of a search, within its budget.
+
+    Attributes:
+        share: of the budget that is kept back for it: of ``timeout``, of ``gpu_seconds``, and of as many trainings as
+            the study has trials.
+        top: how many of the best candidates, those that validation cannot tell apart, are trained again with fresh
+            seeds, so that the best mean wins; 1 leaves the choice to the search.
+    """
+
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    top: Annotated[int, Field(ge=1)] = 3
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
+
+
 WARM_STARTS = 5
 """Candidates of earlier studies that ``warm_start: true`` tries."""
 
@@ -45,8 +61,11 @@ class SearchOptions:
             them), draws the next ones near the best so far and from priors, and leaves out what is bound to be bad;
             the sampler takes over as results come. ``off`` begins with the plain recipe and draws from the ranges.
         trials: how many trials the study has in the end, the baseline included.
-        timeout: seconds after which no further trial starts; also ``2h``, ``30m``.
+        timeout: seconds that a run may take, the final model included; also ``2h``, ``30m``. A trial that would
+            leave no time for it is handed back to the queue at the end of its epoch.
         budget: stops the study by its cost, whichever comes first.
+        final: the winner is chosen by fresh trainings of the best few, trained on training and validation data
+            together, and exported; ``off`` for those who only look.
         warm_start: how many of the best candidates of other studies in the same store, of the same task and
             backbone, are tried right after the first candidate; ``true`` means 5. Or a list of candidates' JSON
             files, as ``ftsearch suggest`` writes them; what this study's space does not hold is passed over.
@@ -64,6 +83,7 @@ class SearchOptions:
     trials: Annotated[int, Field(ge=1)] = 20
     timeout: Duration | None = None
     budget: Budget | None = None
+    final: FinalOptions | Literal["off"] = field(default_factory=FinalOptions)
     warm_start: bool | Annotated[int, Field(ge=0)] | tuple[str | dict[str, Any], ...] = False
     parallel_heads: Annotated[int, Field(ge=1)] = 1
     seed: Annotated[int, Field(ge=0)] = 0

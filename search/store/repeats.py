@@ -1,4 +1,4 @@
-"""Trainings outside of a search: confirmations and refits. Their rows belong to a study of their own.
+"""Trainings outside of a search: confirmations, refits, final models. Their rows belong to a study of their own.
 
 Such a study hangs on the search whose candidates it trains (``parent``), so that leases, epochs and workers are the
 ones that trials have, while samplers, rankings and counts of the search never see them. What is to be trained is
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from search.errors import NotFoundError
 from search.records.study import Evaluation, Json, Refit, Repeat, StudyRecord, TrialState
@@ -23,8 +23,8 @@ from search.store.connection import reading, retried, writing
 from search.store.leases import Claim, change, end
 from search.store.tables import StudyRow, TrialRow
 
-CONFIRM, REFIT = "confirm", "refit"
-KINDS = (CONFIRM, REFIT)
+CONFIRM, REFIT, FINAL = "confirm", "refit", "final"
+KINDS = (CONFIRM, REFIT, FINAL)
 _NAME = 64
 _OPEN = (TrialState.WAITING, TrialState.RUNNING)
 
@@ -34,7 +34,8 @@ class Wanted:
     """One training that is wanted.
 
     Attributes:
-        key: what distinguishes it from others of its kind, plain data; stored as the row's ``params``.
+        key: what it is, plain data; stored as the row's ``params``.
+        identified_by: the entries of ``key`` that distinguish it from others of its kind; all of them by default.
     """
 
     key: Mapping[str, Json]
@@ -42,6 +43,12 @@ class Wanted:
     words: str
     seed: int
     is_baseline: bool = False
+    identified_by: tuple[str, ...] = ()
+
+    def is_among(self, keys: Iterable[Mapping[str, Json]]) -> bool:
+        """Return whether one of ``keys`` is that of the same training."""
+        names = self.identified_by or None
+        return _text(self.key, names) in {_text(key, names) for key in keys}
 
 
 def name_of(study: str, kind: str) -> str:
@@ -69,8 +76,8 @@ def add(engine: Engine, study: str, kind: str, wanted: Sequence[Wanted]) -> int:
             raise NotFoundError(f"no study {study!r} in this store")
         own = _opened(connection, parent, kind)
         rows = connection.execute(select(TrialRow.params).where(TrialRow.study_id == own)).scalars()
-        known = {_text(params) for params in rows}
-        new = [one for one in wanted if _text(one.key) not in known]
+        known = tuple(rows)
+        new = [one for one in wanted if not one.is_among(known)]
         last = connection.execute(select(func.max(TrialRow.number)).where(TrialRow.study_id == own)).scalar_one()
         begin = 0 if last is None else last + 1
         if new:
@@ -106,8 +113,28 @@ def _row(study_id: int, number: int, one: Wanted) -> dict[str, Any]:
     }
 
 
-def _text(key: Mapping[str, Json]) -> str:
-    return json.dumps(dict(key), sort_keys=True)
+def _text(key: Mapping[str, Json], names: Sequence[str] | None = None) -> str:
+    return json.dumps({name: value for name, value in key.items() if names is None or name in names}, sort_keys=True)
+
+
+@retried
+def withdraw(engine: Engine, name: str, keys: Sequence[Mapping[str, Json]]) -> int:
+    """Take out those of the trainings called ``name`` with these ``keys`` that nobody has begun; return how many."""
+    with writing(engine) as connection:
+        study_id = connection.execute(
+            select(StudyRow.id).where(StudyRow.name == name).with_for_update()
+        ).scalar_one_or_none()
+        if study_id is None:
+            return 0
+        idle = (TrialRow.study_id == study_id, TrialRow.state == TrialState.WAITING, TrialRow.attempts == 0)
+        rows = connection.execute(select(TrialRow.id, TrialRow.params).where(*idle)).all()
+        unwanted = {_text(key) for key in keys}
+        found = [row.id for row in rows if _text(row.params) in unwanted]
+        connection.execute(delete(TrialRow).where(TrialRow.id.in_(found)))
+        last = connection.execute(select(func.max(TrialRow.number)).where(TrialRow.study_id == study_id)).scalar_one()
+        target = 0 if last is None else last + 1
+        connection.execute(update(StudyRow).where(StudyRow.id == study_id).values(target=target))
+        return len(found)
 
 
 @retried
@@ -151,7 +178,7 @@ def parent_of(engine: Engine, name: str) -> tuple[str, str] | None:
 
 @retried
 def checkpoints(engine: Engine, study: str) -> tuple[str, ...]:
-    """Return the names of the checkpoints of the study's refits."""
+    """Return the names of the checkpoints of the study's refits and final models."""
     owners = select(StudyRow.id).where(StudyRow.parent == study)
     kept = select(TrialRow.checkpoint).where(TrialRow.study_id.in_(owners), TrialRow.checkpoint.is_not(None))
     with reading(engine) as connection:
@@ -213,14 +240,19 @@ def _looks(connection: Connection, study_id: int) -> int:
 
 
 def attached(connection: Connection, study: StudyRecord) -> StudyRecord:
-    """Return ``study`` with its confirmations and refits."""
+    """Return ``study`` with its confirmations, refits and final models."""
     ids = {
         row.kind: row.id
         for row in connection.execute(select(StudyRow.id, StudyRow.kind).where(StudyRow.parent == study.name)).all()
     }
     if not ids:
         return study
-    return replace(study, repeats=_repeats(connection, ids.get(CONFIRM)), refits=_refits(connection, ids.get(REFIT)))
+    return replace(
+        study,
+        repeats=_repeats(connection, ids.get(CONFIRM)),
+        refits=_refits(connection, ids.get(REFIT)),
+        finals=_refits(connection, ids.get(FINAL), is_final=True),
+    )
 
 
 def _repeats(connection: Connection, study_id: int | None) -> tuple[Repeat, ...]:
@@ -239,7 +271,7 @@ def _repeats(connection: Connection, study_id: int | None) -> tuple[Repeat, ...]
     )
 
 
-def _refits(connection: Connection, study_id: int | None) -> tuple[Refit, ...]:
+def _refits(connection: Connection, study_id: int | None, *, is_final: bool = False) -> tuple[Refit, ...]:
     rows = connection.execute(
         select(TrialRow.__table__).where(TrialRow.study_id == study_id).order_by(TrialRow.number)
     ).all()
@@ -255,6 +287,7 @@ def _refits(connection: Connection, study_id: int | None) -> tuple[Refit, ...]:
             tta=row.params["tta"],
             state=TrialState(row.state),
             test=(row.extras or {}).get("test") or {},
+            views=(row.extras or {}).get("views") or {},
             look=(row.extras or {}).get("look"),
             evaluation=Evaluation.from_json(row.evaluation) if row.evaluation else None,
             images=(row.extras or {}).get("images"),
@@ -262,6 +295,7 @@ def _refits(connection: Connection, study_id: int | None) -> tuple[Refit, ...]:
             seconds=row.seconds,
             ended=row.ended,
             finished_at=row.finished_at.replace(tzinfo=UTC) if row.finished_at else None,
+            is_final=is_final,
         )
         for row in rows
     )

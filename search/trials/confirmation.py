@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from search.data import resampling
 from search.data.resampling import Resampled
 from search.data.sample import Dataset, Split
-from search.records.study import Repeat, TrialState, Verdict
+from search.records.study import Repeat, TrialRecord, TrialState, Verdict
 from search.runtime import few_labels
 from search.runtime.versions import versions
 from search.store import fitted, repeats, writing
 from search.store.leases import Claim
+from search.store.repeats import Wanted
 from search.training import memory
 from search.training.fit import fit
 from search.trials.context import TrialContext
-from search.trials.resampled import Watch, resampled, rolling
+from search.trials.resampled import Watch, fresh_seed, resampled, rolling
 from spaces.candidate import Candidate
 
 
@@ -32,6 +34,19 @@ def cut(dataset: Dataset, repeat: Repeat, *, study_seed: int, seed: int) -> Resa
     if repeat.folds > 1:
         found = resampling.fold(dataset, repeat.fold, repeat.folds, study_seed)
     return found if repeat.fraction >= 1 else resampling.share(found, repeat.fraction, seed)
+
+
+def wanted(
+    study_seed: int, trials: Sequence[TrialRecord], seeds: int, folds: int = 1, fractions: Sequence[float] = (1.0,)
+) -> Iterator[Wanted]:
+    """Yield every training, seed by seed, so that what is done at any time can be compared in pairs."""
+    for seed in range(1, seeds + 1):
+        for fraction in fractions:
+            for fold in range(1, folds + 1):
+                for trial in trials:
+                    key = {"trial": trial.number, "seed": seed, "fold": fold, "folds": folds, "fraction": fraction}
+                    own = fresh_seed(study_seed, f"{repeats.CONFIRM} {seed}")
+                    yield Wanted(key, trial.candidate, trial.words, own, is_baseline=trial.is_baseline)
 
 
 def words(repeat: Repeat) -> str:

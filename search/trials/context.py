@@ -13,6 +13,7 @@ from search.sampling.pruners import Curves
 from search.store.connection import Engine
 from search.store.history import History
 from search.trials.observer import Observer
+from search.trials.reserve import Reserve
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class TrialContext:
         leave: true once the worker has been asked to stop.
         shelf: where checkpoints go; ``key`` tells those of one study from another's.
         pause: true once it shall leave when the running epoch has ended.
+        reserve: what is kept back of the study's budget for its end; None keeps nothing.
     """
 
     runtime: StudyRuntime
@@ -38,3 +40,4 @@ class TrialContext:
     artifact_store: ArtifactStore
     key: str
     pause: Callable[[], bool] = lambda: False
+    reserve: Reserve | None = None

@@ -15,6 +15,9 @@ class Observer(Protocol):
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         """The study is in the store; ``progress`` is how far it was when this run began."""
 
+    def stage_began(self, noun: str, progress: Progress) -> None:
+        """The search is over and trainings of another kind come, each told of like a trial: ``noun`` says which."""
+
     def preparing(self, what: str, done: int, total: int) -> None:
         """Images are being decoded, once for all trials: ``done`` of ``total``; ``what`` says which."""
 
@@ -32,6 +35,9 @@ class Silent:
     """An observer that says nothing."""
 
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
+        """Nothing."""
+
+    def stage_began(self, noun: str, progress: Progress) -> None:
         """Nothing."""
 
     def preparing(self, what: str, done: int, total: int) -> None:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+from torch import nn
+
 from search.data import resampling
 from search.data.sample import Split
 from search.records.study import Evaluation, Json, TrialState, Verdict
@@ -23,19 +25,19 @@ from search.trials.context import TrialContext
 from search.trials.keep_best import keep
 from search.trials.resampled import Watch, resampled, rolling
 from spaces.candidate import Candidate
-from spaces.networks.build import Network
 
 TRAIN, JOINED = "train", "train+val"
 DATA = (JOINED, TRAIN)
 """What a refit may be trained on."""
 
 
-def run(context: TrialContext, claim: Claim) -> TrialState:
+def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> TrialState:
     """Run the claimed refit and return the state it is left in; ``WAITING`` when it has to be handed back.
 
     Nothing is cached: every epoch augments every image anew, through all units. On ``train`` the best epoch by
     validation is kept; on ``train+val`` nothing is left to choose by, and the last epoch is. The test images are looked
-    at when all that is over.
+    at when all that is over. The final training of a search is done as its trials were, with the outputs of frozen
+    units kept, and leaves the test images alone.
 
     Raises:
         TrialError: it cannot go on; the caller records why.
@@ -49,22 +51,31 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
     runtime = resampled(whole, found, candidate, seed)
     network = runtime.build(candidate, seed)
     writing.record_size(context.engine, claim, runtime.size(network))
-    context.observer.trial_started(claim.number, f"refit on {key['data']}", key["epochs"])
+    context.observer.trial_started(claim.number, f"trained on {key['data']}", key["epochs"])
     watch = Watch(context, claim, "" if joined else whole.spec.objective)
-    kept = rolling(context, claim, repeats.REFIT)
-    plan = runtime.plan(candidate, seed, watch.on_epoch, context.leave, kept)
+    kept = rolling(context, claim, kind)
+    is_final = kind == repeats.FINAL
+    plan = runtime.plan(candidate, seed, watch.on_epoch, context.leave, kept, network if is_final else None)
     plan = few_labels.adapted(runtime, plan, candidate, network)
     outcome = fit(network, _planned(plan, key))
     if outcome.verdict is Verdict.PAUSE:
         writing.add_seconds(context.engine, claim, time.monotonic() - start)
         return TrialState.WAITING
     weights = runtime.checkpoint(candidate, network, outcome)
-    test, evaluation = _scored(whole, candidate, network, tta=key["tta"], most=outcome.micro_batch)
+    test: dict[str, float] = {}
+    views: dict[str, float] = {}
+    evaluation = None
+    if not is_final:
+        test, evaluation = _scored(whole, candidate, network, outcome.micro_batch)
+    if key["tta"]:
+        averaged = averaging.ViewsAveraged(network, flip=whole.spec.training.flip)
+        views, _ = _scored(whole, candidate, averaged, outcome.micro_batch)
     images = len(runtime.dataset.of(Split.TRAIN))
-    facts = {**weights.facts, "test": test, "refit": {**key, "images": images}}
-    name = keep(context, f"refit-{claim.number:05d}", replace(weights, facts=facts))
+    facts = {**weights.facts, "test": test, "views": views, "refit": {**key, "images": images}}
+    name = keep(context, f"{kind}-{claim.number:05d}", replace(weights, facts=facts))
     noun = runtime.task.noun
     scored = f"scored on the test {noun}" if test else f"there are no test {noun}, so it was scored on nothing"
+    scored = f"no {noun} are left to score it on" if is_final else scored
     early = f" ({outcome.reason})" if outcome.reason else ""
     ended = f"ran {len(outcome.epochs)} epochs{early} on {images} {noun}; {scored}"
     repeats.finish_refit(
@@ -75,7 +86,12 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
         checkpoint=name,
         ended=ended,
         seconds=time.monotonic() - start,
-        extras={"images": images, "best_epoch": outcome.best_epoch, "device": str(whole.precision.device)},
+        extras={
+            "views": views,
+            "images": images,
+            "best_epoch": outcome.best_epoch,
+            "device": str(whole.precision.device),
+        },
     )
     kept.remove()
     context.observer.trial_ended(claim.number, TrialState.COMPLETE, test.get(whole.spec.objective), ended)
@@ -95,12 +111,11 @@ def _planned(plan: TrainingPlan, key: Mapping[str, Json]) -> TrainingPlan:
 
 
 def _scored(
-    runtime: StudyRuntime, candidate: Candidate, network: Network, *, tta: bool, most: int | None
+    runtime: StudyRuntime, candidate: Candidate, judged: nn.Module, most: int | None
 ) -> tuple[dict[str, float], Evaluation | None]:
-    """Return metrics and details on the test images; nothing when there are none."""
+    """Return metrics and details of ``judged`` on the test images; nothing when there are none."""
     if not runtime.dataset.of(Split.TEST):
         return {}, None
-    judged = averaging.ViewsAveraged(network, flip=runtime.spec.training.flip) if tta else network
     evaluator = runtime.task.evaluator(runtime.dataset.classes, runtime.precision.device)
     batches = runtime.batches(Split.TEST, candidate=candidate)
     validate(judged, batches.epoch(1), evaluator, runtime.precision, MicroBatches(most))

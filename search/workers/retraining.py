@@ -1,4 +1,4 @@
-"""Workers train candidates of a search again, outside of it: confirmations and refits.
+"""Workers train candidates of a search again, outside of it: confirmations, refits, final models.
 
 A worker whose search has nothing left to do looks for such work, and ``ftsearch confirm`` and ``refit`` start workers
 that do nothing else. Claims, leases, retries and resuming are those of trials; no sampler is asked and no pruner.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from search.records.study import TrialState
 from search.sampling.optuna_study import Sampling
@@ -22,6 +23,7 @@ from search.workers.worker import StopSignal, work
 RUNS: Mapping[str, Callable[[TrialContext, Claim], TrialState]] = {
     repeats.CONFIRM: confirmation.run,
     repeats.REFIT: refit.run,
+    repeats.FINAL: partial(refit.run, kind=repeats.FINAL),
 }
 """What a worker does with a claim of each kind."""
 
@@ -51,6 +53,7 @@ def work_for(context: TrialContext, stop_signal: StopSignal, name: str, kind: st
     context = replace(
         context,
         runtime=replace(context.runtime, spec=own),
+        reserve=None,
         sampling=NoSampling(),
         history=History(context.engine, name, spec.objective),
         curves=Curves(maximize=spec.maximize, epochs=context.runtime.most_epochs()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import threading
@@ -10,6 +11,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from search.trials.reserve import Reserve
 
 logger = logging.getLogger(__name__)
 PARENT_VARIABLE = "FTSEARCH_PARENT"
@@ -26,6 +29,8 @@ class StopSignal:
         """Why it leaves at the end of the running epoch."""
         self.deadline = deadline
         """By ``time.monotonic``; no trial starts after it."""
+        self.reserve: Reserve | None = None
+        """What is kept back of the time until then, for the end of the search."""
         self._parent = parent
 
     def __call__(self) -> bool:
@@ -38,10 +43,20 @@ class StopSignal:
         """Return whether to leave at the end of the running epoch."""
         return bool(self.pause_reason)
 
+    def gives_way(self) -> bool:
+        """Return whether the running trial ends here, asked once an epoch: to leave, or for the final model's sake."""
+        return self.pausing() or (self.reserve is not None and self.reserve.is_pressing(self.left_s))
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the deadline; infinity without one."""
+        return math.inf if self.deadline is None else self.deadline - time.monotonic()
+
     @property
     def is_time_up(self) -> bool:
         """Whether no further trial may start."""
-        return self.deadline is not None and time.monotonic() >= self.deadline
+        left = self.left_s
+        return left <= 0 or (self.reserve is not None and self.reserve.is_reached(left))
 
 
 @contextmanager

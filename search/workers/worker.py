@@ -42,6 +42,7 @@ from search.training import memory
 from search.trials.context import TrialContext
 from search.trials.observer import Observer
 from search.trials.parallel_heads import Companions
+from search.trials.reserve import reserve_of
 from search.workers.heartbeat import Heartbeat
 from search.workers.leftovers import sweep
 from search.workers.shutdown import PARENT_VARIABLE, StopSignal, obeying_signals
@@ -116,7 +117,8 @@ def open_context(
         stop_signal,
         place,
         key,
-        pause=stop_signal.pausing,
+        pause=stop_signal.gives_way,
+        reserve=reserve_of(engine, spec, spec.search.budget.gpu_seconds if spec.search.budget else None),
     )
     try:
         reconcile(context)
@@ -204,7 +206,8 @@ def is_budget_spent(context: TrialContext) -> bool:
     if budget is None or budget.gpu_seconds is None:
         return False
     context.history.refresh()
-    return context.history.seconds >= budget.gpu_seconds
+    left = budget.gpu_seconds - context.history.seconds
+    return left <= 0 or (context.reserve is not None and context.reserve.is_reached(left))
 
 
 def worker_name() -> str:

@@ -330,6 +330,14 @@ def accepts(chain: Chain, input_size: tuple[int, int]) -> bool:
     return True
 
 
+def features_shape(chain: Chain, shape: Shape) -> Shape:
+    """Return an output's ``shape`` for people: without the mask that tokens carry as a channel behind their features.
+
+    DistilBERT's tokens are ``16x384`` though its units pass on ``16x385``.
+    """
+    return (*shape[:-1], shape[-1] - 1) if chain.facts.get("masked") and len(shape) == 2 else shape
+
+
 def smallest_input(chain: Chain) -> int:
     """Return the smallest square input in pixels that the chain accepts, by bisection over 8 to 512.
 

@@ -9,7 +9,7 @@ from spaces import backbones
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
 from spaces.chains import probe
-from spaces.chains.chain import Trainable, Unit
+from spaces.chains.chain import Chain, Trainable, Unit
 from spaces.chains.probe import UnitFacts
 from spaces.networks.build import unit_state
 from spaces.networks.space import Space
@@ -24,7 +24,7 @@ class Part:
 
     Attributes:
         words: its state and edits: ``frozen``, ``trained, 5x5 kernel``, ``dropped``.
-        out_shape: without the batch; empty for a unit that is not there.
+        out_shape: of its features, without the batch; empty for a unit that is not there.
     """
 
     name: str
@@ -98,18 +98,19 @@ def anatomy(candidate: Candidate, base_size: tuple[int, int] | None = None) -> A
     changed = space.apply(candidate)
     facts = {found.name: found for found in probe.describe(changed)}
     units = {unit.name: unit for unit in changed}
-    parts = [_part(unit.name, units.get(unit.name), facts.get(unit.name)) for unit in chain]
+    parts = [_part(changed, unit.name, units.get(unit.name), facts.get(unit.name)) for unit in chain]
     return Anatomy(backbone.label, structure.weights, structure.input_size, space.words_of(candidate), tuple(parts))
 
 
-def _part(name: str, unit: Unit | None, facts: UnitFacts | None) -> Part:
+def _part(chain: Chain, name: str, unit: Unit | None, facts: UnitFacts | None) -> Part:
     if unit is None or facts is None:
         return Part(name, "dropped")
+    shape = probe.features_shape(chain, facts.out_shape)
     if unit_state(unit) == "skipped":
-        return Part(name, "skipped", facts.out_shape)
+        return Part(name, "skipped", shape)
     learning = "frozen" if unit.is_frozen else _LEARNING.get(unit.trainable, "frozen but for additions")
     words = ", ".join((learning, *unit.edits))
-    return Part(name, words, facts.out_shape, facts.parameters, facts.macs)
+    return Part(name, words, shape, facts.parameters, facts.macs)
 
 
 def decisions_apart(first: Anatomy, second: Anatomy) -> list[tuple[str, str, str]]:

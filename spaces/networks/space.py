@@ -14,24 +14,16 @@ from spaces.backbones._base import NO_WEIGHTS, Pretrained
 from spaces.candidate import Candidate, Recipe, Structure
 from spaces.chains import probe
 from spaces.chains.chain import Chain
+from spaces.decisions import registry
 from spaces.decisions._base import TRAINING, Decision, NotApplicable, Scalar, Stage, Suggest, with_stages
 from spaces.decisions._prior import Prior
 from spaces.errors import CandidateError, ProbeError, RangeError
-from spaces.plugins import load
 
 _DRAWS = 64
 _EDITS = (Stage.CUT, Stage.RESHAPE, Stage.INSERT)
 """Stages of what may fail to run together."""
 _REMEMBERED = 32
 """Edited chains that a space keeps: a candidate's are walked several times, and its edits cost a probe each."""
-
-
-def registry(task: str | None = None) -> dict[str, Decision[Any]]:
-    """Return every decision by name, in the order in which they are applied; of one ``task``, those that it has."""
-    found: dict[str, Decision[Any]] = load("spaces.decisions", "decision", "ftsearch.decisions")
-    if task is not None:
-        found = {name: decision for name, decision in found.items() if not decision.tasks or task in decision.tasks}
-    return dict(sorted(found.items(), key=lambda item: (item[1].stage, item[1].rank, item[0])))
 
 
 class Fixed:

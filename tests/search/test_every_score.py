@@ -31,9 +31,9 @@ search: {{trials: 1, seed: 3, pruner: none, parallel_heads: 1}}
 """
 
 
-def shared(name: str) -> Any:
+def shared(name: str, room: str = "tasks") -> Any:
     """Return another test's module, for the data that it draws."""
-    spec = importlib.util.spec_from_file_location(f"{name}_of_tests", Path(__file__).parent / "tasks" / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"{name}_of_tests", Path(__file__).parent / room / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -160,6 +160,30 @@ def test_classes(metric: str, root: Path) -> None:
     right = metrics.accuracy_score(true, said)
     value = right if metric == "accuracy" else metrics.f1_score(true, said, average="macro")
     assert study.best.value == pytest.approx(value, abs=SAME)
+
+
+def test_whoever_knows_the_folder_s_text_alone_gets_the_same_score(root: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    random = np.random.default_rng(1)
+    for kind in range(3):
+        (root / "data" / "abc"[kind]).mkdir(parents=True)
+        for number in range(14):
+            pixels = random.integers(0, 255, (int(random.integers(30, 70)), int(random.integers(30, 70)), 3))
+            pixels[..., kind] = np.minimum(pixels[..., kind] + 20, 255)
+            Image.fromarray(pixels.astype(np.uint8)).save(root / "data" / "abc"[kind] / f"{number}.png")
+    study, samples = scored("classification", "{path: data, val_share: 0.4}", "input_size: 33\nspace: {head: {}}")
+    export_study("s", output="graph", formats=("onnx",))
+    facts = json.loads(Path("graph/model.json").read_text())
+    text = Path("graph/README.md").read_text()
+    assert facts["frame"]["steps"] in text
+    session = runtime.InferenceSession("graph/model.onnx")
+    follow, right = shared("test_preprocessing", "model").follow, 0
+    for sample in samples:
+        with Image.open(sample.input.name) as image:
+            inputs = follow(text[text.index("## Preprocessing") :], image)
+        (outputs,) = session.run(None, {session.get_inputs()[0].name: inputs[None]})
+        right += facts["classes"][int(outputs[0].argmax())] == Path(sample.input.name).parent.name
+    assert right / len(samples) == pytest.approx(study.best.value, abs=SAME)
 
 
 @pytest.mark.parametrize("task", ["regression", "multilabel"])

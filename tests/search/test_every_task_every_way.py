@@ -115,7 +115,7 @@ def ran(task: str, root: Path, goals: str = "", *, several: bool = False, trials
     """Return the study of ``task`` with these ``goals`` after its trials, each of which is complete."""
     way, known = WAYS[task], backbones(task, root)
     weights = "\nweights: none" if way.reads == "images" else ""
-    backbone = (f"backbones: [{', '.join(known)}]" if several else f"backbone: {known[0]}") + weights
+    backbone = (f"backbone: [{', '.join(known)}]" if several else f"backbone: {known[0]}") + weights
     text = STUDY.format(
         name="s", task=task, data=way.draw(root), backbone=backbone, more=f"{way.more}\n{goals}", trials=trials
     )

@@ -15,12 +15,12 @@ from torchvision import models
 from spaces import backbones, heads
 from spaces.candidate import Candidate
 from spaces.chains import probe
-from spaces.decisions import insert, kernel, lora, skip, stride, tail
+from spaces.decisions import insert, kernel, lora, registry, skip, stride, tail
 from spaces.decisions._base import NotApplicable
 from spaces.decisions.head import features_of
 from spaces.errors import SpaceError
 from spaces.networks import build
-from spaces.networks.space import Random, Space, registry
+from spaces.networks.space import Random, Space
 
 DOZEN = (
     *("mobilenet_v2", "resnet18", "vgg11", "alexnet", "densenet121", "squeezenet1_1", "shufflenet_v2_x0_5"),

@@ -11,9 +11,10 @@ import torch
 
 from spaces import backbones
 from spaces.backbones._base import Pretrained
+from spaces.decisions import registry
 from spaces.decisions._base import Decision, NotApplicable, Stage
 from spaces.errors import CandidateError, ProbeError
-from spaces.networks.space import Fixed, Random, Space, registry
+from spaces.networks.space import Fixed, Random, Space
 
 DECISIONS = registry()
 

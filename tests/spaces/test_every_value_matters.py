@@ -19,9 +19,22 @@ from spaces import backbones, heads
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.candidate import Candidate
 from spaces.chains import chain as chains
-from spaces.decisions import dropout, head, kernel, lora, optimizer, patch, pattern, penalty, resolution, skip, stride
+from spaces.decisions import (
+    dropout,
+    head,
+    kernel,
+    lora,
+    optimizer,
+    patch,
+    pattern,
+    penalty,
+    registry,
+    resolution,
+    skip,
+    stride,
+)
 from spaces.networks import build
-from spaces.networks.space import Random, Space, registry
+from spaces.networks.space import Random, Space
 
 DATA_ONLY = {"augmentation", "batch_size", "epochs", "mixing", "pseudo", "head_start", "weight_average"}
 """Decisions about what the network is shown, and what is solved on that: their values say all there is."""

@@ -14,6 +14,12 @@ from search.store.reading import Summary
 MOST = 12
 """Studies that are compared in figures, the newest: every one of them is read whole."""
 
+FIRST = """\
+ftsearch init DATA          # writes a study file for your images, texts or tables
+ftsearch plan STUDY.yaml    # says what it would search, and what that would cost
+ftsearch run STUDY.yaml     # searches; this page shows it as it goes
+"""
+
 
 def page(studies: Sequence[Summary], store: str) -> html.Div:
     """Return the page; ``store`` is the database's address without its password."""
@@ -33,8 +39,18 @@ def page(studies: Sequence[Summary], store: str) -> html.Div:
 def facts(studies: Sequence[Summary]) -> html.Div:
     """Return the table of studies, which changes while trials run; a sentence while there is none."""
     if not studies:
-        return html.Div(html.P("This store holds no study yet: ftsearch run STUDY.yaml makes one."))
-    head = ("study", "metric", "best", "gain", "trials", "running", "backbone", "task", "started (UTC)")
+        return html.Div([html.P("This store holds no study yet. To make one:"), html.Pre(FIRST)])
+    head = (
+        "study",
+        "metric",
+        "best",
+        "against the plain recipe",
+        "trials",
+        "running",
+        "backbone",
+        "task",
+        "started (UTC)",
+    )
     return parts.table(head, [_row(study) for study in studies])
 
 
@@ -42,7 +58,8 @@ def _row(study: Summary) -> tuple[object, ...]:
     progress = study.progress
     gain = "–"
     if progress.best is not None and progress.baseline is not None:
-        gain = theme.signed(progress.best - progress.baseline)
+        shown = [round(value, theme.DIGITS) for value in (progress.best, progress.baseline)]
+        gain = theme.change(shown[0] - shown[1], study.metric)
     states = ", ".join(f"{count} {state.value}" for state, count in progress.states.items())
     return (
         dcc.Link(study.name, href=parts.study_path(study.name)),

@@ -49,6 +49,7 @@ def page(study: StudyRecord, query: str, first: parts.Shown | None, picked: Coll
             *[parts.figure(kind, first if place == 0 else None) for place, kind in enumerate(kinds)],
             html.Div(front(kept), id="front"),
             *_confirmations(study),
+            *_failures(study),
             html.H2("Ranking"),
             _picks(study.name, picked),
             html.Div(
@@ -104,6 +105,19 @@ def _confirmations(study: StudyRecord) -> list[Any]:
         return []
     note = html.P(confirmed.HOW_TO_READ, className="soft")
     return [html.H2("Confirmation"), note, parts.table(confirmed.HEAD, lines)]
+
+
+def _failures(study: StudyRecord) -> list[Any]:
+    failed = tables.failures(study)
+    if not failed:
+        return []
+    shown = [
+        (kind, dcc.Link(number, href=parts.trial_path(study.name, int(number))), message)
+        for kind, number, message in failed[: parts.ROWS]
+    ]
+    more = len(failed) - len(shown)
+    note = [html.P(f"{more} further failures are not listed.", className="soft")] if more else []
+    return [html.H2("Failures"), parts.table(("kind", "trial", "reason"), shown, ("", "", "words")), *note]
 
 
 def front(study: StudyRecord) -> list[Any]:

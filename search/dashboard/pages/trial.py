@@ -28,7 +28,7 @@ def page(study: StudyRecord, number: int) -> html.Div:
                 [
                     dcc.Link(
                         "Compare with the plain recipe",
-                        href=parts.compare_path(study.name, {0, number}),
+                        href=parts.compare_path(study.name, {study.baseline.number if study.baseline else 0, number}),
                         className="button",
                     ),
                     " ",
@@ -75,16 +75,21 @@ def facts(study: StudyRecord, trial: TrialRecord) -> list[Any]:
             [html.Div([html.B(value), html.Span(label)], className="tile") for value, label in cells], className="tiles"
         ),
     ]
-    if trial.failure is not None:
-        shown.append(
-            html.Section(
-                [
-                    html.P(f"{trial.failure.kind}: {trial.failure.message}", className="warn"),
-                    html.Details([html.Summary("Traceback"), html.Pre(trial.failure.traceback or "none recorded")]),
-                ]
-            )
+    return [*_fault(trial), *shown]
+
+
+def _fault(trial: TrialRecord) -> list[Any]:
+    """Return why the trial failed: whoever opens its page asks that first."""
+    if trial.failure is None:
+        return []
+    return [
+        html.Section(
+            [
+                html.P(f"{trial.failure.kind}: {trial.failure.message}", className="warn"),
+                html.Details([html.Summary("Traceback"), html.Pre(trial.failure.traceback or "none recorded")]),
+            ]
         )
-    return shown
+    ]
 
 
 def _parameters(trial: TrialRecord) -> list[Any]:

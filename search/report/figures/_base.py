@@ -46,7 +46,6 @@ class Drawing(ABC):
         name: the file's name.
         title: above the figure; ``how_to_read`` one line below it.
         order: figures of a page stand in this order.
-        is_for_some: only some studies have what it shows; a report leaves it out where there is nothing.
         least_width: pixels below which it cannot be read; a narrower page moves it sideways.
     """
 
@@ -56,7 +55,6 @@ class Drawing(ABC):
     order: ClassVar[int]
     section: ClassVar[Section] = Section.PROGRESS
     needs: ClassVar[frozenset[Need]] = frozenset()
-    is_for_some: ClassVar[bool] = False
     least_width: ClassVar[int] = 0
 
     @abstractmethod

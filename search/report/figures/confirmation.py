@@ -34,7 +34,6 @@ class Confirmation(Figure):
     """Whether the winner is real."""
 
     name, title, order, section = "confirmation", "Confirmed with fresh seeds", 25, Section.PROGRESS
-    is_for_some = True
     how_to_read = (
         "Points are fresh seeds, the bar the 95 % interval of their mean, the cross what the search saw: "
         "a search picks lucky trials, so expect it above."

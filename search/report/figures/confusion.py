@@ -28,7 +28,8 @@ class Confusion(Figure):
     name, title, order, section = "confusion", "Confusion matrix of the winner", 110, Section.CLASSES
     needs = frozenset({Need.DETAILS})
     how_to_read = (
-        "Rows are true classes, columns the winner's predictions; colour is the share of the row, numbers are samples."
+        "Rows are true classes, columns what the winner predicted, numbers are samples. Colour is the share of the row "
+        "that went wrong there; cells without errors have none."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
@@ -53,7 +54,11 @@ class Confusion(Figure):
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("No complete trial has per-class results.")
-        shares = [[value / max(sum(row), 1) for value in row] for row in rows.counts]
+        shares = [
+            [value / max(sum(row), 1) if value and column != place else None for column, value in enumerate(row)]
+            for place, row in enumerate(rows.counts)
+        ]
+        most = max((share for row in shares for share in row if share is not None), default=0.0)
         figure = go.Figure(
             go.Heatmap(
                 z=shares,
@@ -63,7 +68,7 @@ class Confusion(Figure):
                 texttemplate="%{text}" if len(rows.classes) <= 25 else None,
                 colorscale=theme.SCALE,
                 zmin=0,
-                zmax=1,
+                zmax=most or 1,
                 xgap=1,
                 ygap=1,
                 hovertemplate="%{y} taken for %{x}: %{text}<extra></extra>",

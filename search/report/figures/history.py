@@ -30,7 +30,8 @@ class History(Figure):
 
     name, title, order, section = "history", "Best so far", 10, Section.PROGRESS
     how_to_read = (
-        "Each point is a trial when it ended; the line is the best complete one so far, dashed the plain recipe."
+        "Each point is a trial when it ended; the line is the best complete one so far, dashed the plain recipe. Ticks "
+        "are pruned trials, at the edge where they are far off."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
@@ -52,7 +53,7 @@ class History(Figure):
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("No trial has ended yet.")
-        figure = go.Figure()
+        figure, limits = go.Figure(), _limits(rows)
         chosen_by_trace = []
         for state, colour in theme.STATES.items():
             places = [place for place, found in enumerate(rows.states) if found == state]
@@ -61,15 +62,13 @@ class History(Figure):
             if chosen:
                 chosen_by_trace.append(chosen)
                 figure.add_scatter(
-                    y=[rows.values[place] for place in chosen],
+                    y=[min(max(rows.values[place], limits[0]), limits[1]) for place in chosen],
                     customdata=[rows.numbers[place] for place in chosen],
-                    text=[f"trial {rows.numbers[place]}<br>{theme.wrapped(rows.words[place])}" for place in chosen]
-                    if len(chosen) <= _WORDS
-                    else [f"trial {rows.numbers[place]}" for place in chosen],
-                    hovertemplate="%{text}<br>%{y:.4f} at %{x:.1f}<extra></extra>",
+                    text=[_text(rows, place, in_words=len(chosen) <= _WORDS) for place in chosen],
+                    hovertemplate="%{text} at %{x:.1f}<extra></extra>",
                     mode="markers",
                     name=state,
-                    marker={"color": colour, "size": 8, "symbol": "circle" if state == "complete" else "x-thin-open"},
+                    marker={"color": colour, "size": 8, "symbol": "circle" if state == "complete" else "line-ns-open"},
                 )
         chosen_by_trace.append(steps(rows.best))
         figure.add_scatter(
@@ -88,12 +87,33 @@ class History(Figure):
                 annotation_position="bottom right",
             )
         views = [
-            (label, {"x": [[x[place] for place in chosen] for chosen in chosen_by_trace]}, {"xaxis.title.text": title})
+            (
+                label,
+                {"x": [[x[place] for place in chosen] for chosen in chosen_by_trace]},
+                {"xaxis.title.text": title, "xaxis.dtick": theme.whole_ticks(x) if label == AXES[0][0] else None},
+            )
             for (label, title), x in zip(AXES, rows.axes, strict=True)
         ]
         for trace, x in zip(figure.data, views[0][1]["x"], strict=True):
             trace.x = x
-        return theme.menu(theme.styled(figure, x=AXES[0][1], y=theme.metric_name(rows.metric)), views)
+        figure = theme.styled(figure, x=AXES[0][1], y=theme.metric_name(rows.metric))
+        figure.update_xaxes(dtick=views[0][2]["xaxis.dtick"])
+        figure.update_yaxes(range=limits)
+        return theme.menu(figure, views)
+
+
+def _limits(rows: Rows) -> list[float]:
+    """Return the range that complete trials fill: pruned ones, which may be far off, stand at its edge as a rug."""
+    known = [value for value, state in zip(rows.values, rows.states, strict=True) if state == "complete"]
+    known = [*known, *([rows.baseline] if rows.baseline is not None and theme.finite(rows.baseline) else [])]
+    low, high = min(known or rows.values), max(known or rows.values)
+    space = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+    return [low - space, high + space]
+
+
+def _text(rows: Rows, place: int, *, in_words: bool) -> str:
+    words = f"<br>{theme.wrapped(rows.words[place])}" if in_words else ""
+    return f"trial {rows.numbers[place]}{words}<br>{rows.values[place]:.4f}"
 
 
 _WORDS = 500

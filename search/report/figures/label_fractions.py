@@ -33,7 +33,6 @@ class LabelFractions(Figure):
     """Whether more labels would pay."""
 
     name, title, order, section = "label_fractions", "With fewer labels", 27, Section.PROGRESS
-    is_for_some = True
     how_to_read = (
         "Every point is a mean over fresh seeds, each with its own draw of the labels, with its 95 % interval. A curve "
         "that still rises at its right end would gain from more labelled samples."

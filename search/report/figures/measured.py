@@ -38,7 +38,6 @@ class MeasuredResults(Figure):
 
     name, title, order, section = "measured", "Results by class, winner and plain recipe", 116, Section.CLASSES
     needs = frozenset({Need.DETAILS})
-    is_for_some = True
     how_to_read = (
         "A row is a class (or a predicted number), with how often it occurs in validation: "
         "a full circle is the winner, a hollow one the plain recipe."

@@ -28,7 +28,6 @@ class Pictures(Figure):
 
     name, title, order, section = "pictures", "Where the winner errs", 118, Section.CLASSES
     needs = frozenset({Need.DETAILS})
-    is_for_some = True
     how_to_read = (
         "Validation samples, the worst first. Of boxes, solid ones agree with the other side (overlap of half or "
         "more, same class) and dotted ones do not; point at a box for its class and score."

@@ -52,6 +52,7 @@ class LaunchPlan:
         device: ``auto``, or what ``ftsearch worker --device`` takes.
         data: where the data lies; None: where the study says.
         program: what the Python interpreter runs: ``ftsearch``.
+        final: the workers make the final model; false where whoever waits for them does.
     """
 
     study: str
@@ -60,6 +61,7 @@ class LaunchPlan:
     device: str
     placement: Placement = field(default_factory=Placement)
     data: Path | None = None
+    final: bool = False
     program: tuple[str, ...] = ("-P", "-m", "search")
 
     def arguments(self, device: str | None = None) -> list[str]:
@@ -73,6 +75,8 @@ class LaunchPlan:
             "--folder",
             str(self.folder.absolute()),
         ]
+        if not self.final:
+            found += ["--no-final"]
         if self.data is not None:
             found += ["--data", str(self.data)]
         if self.placement.proxy is not None:

@@ -25,7 +25,7 @@ weights: none
 input_size: 32
 space: {freeze: {}, tail: {high: 3}, head: {hidden: 1}, optimizer: {}}
 training: {epochs: 2, batch_size: 9, augmentation: none}
-search: {trials: 6, pruner: {name: median, startup: 2}}
+search: {trials: 6, pruner: {name: median, startup: 2}, final: off}
 """
 
 

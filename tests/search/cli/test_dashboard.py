@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from search.store import connection, migrate
 
 pytest.importorskip("waitress", reason="needs ftsearch[dashboard]")
 
@@ -17,10 +20,26 @@ def test_others_are_let_in_only_with_a_token(here: Path, ftsearch: Callable[...,
     assert "give --token or set FTSEARCH_TOKEN" in done.err
 
 
-def test_a_store_that_is_not_there_is_refused(tmp_path: Path, ftsearch: Callable[..., Any]) -> None:
-    done = ftsearch("dashboard", "--storage", f"sqlite:///{tmp_path}/none.db")
-    assert done.code == 2
-    assert "there is no store at" in done.err
+def test_a_store_that_is_not_there_yet_is_waited_for(
+    tmp_path: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, waited = f"sqlite:///{tmp_path}/later.db", list[float]()
+
+    def made_meanwhile(seconds: float) -> None:
+        waited.append(seconds)
+        engine = connection.connect(url)
+        migrate.upgrade(engine)
+        engine.dispose()
+
+    monkeypatch.setattr(time, "sleep", made_meanwhile)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = ftsearch("dashboard", "--storage", url, "--port", str(taken.getsockname()[1]))
+    assert "later.db" in done.out
+    assert "waiting for it (Ctrl-C ends this)" in done.out
+    assert waited == [1.0]
+    assert "choose another --port" in done.err
 
 
 def test_a_port_that_is_taken_is_refused(here: Path, ftsearch: Callable[..., Any]) -> None:

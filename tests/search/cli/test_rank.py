@@ -35,7 +35,7 @@ def test_a_ranking_is_printed_and_written_as_a_page(weights: Path, ftsearch: Cal
 
 def test_it_prints_as_json(weights: Path, ftsearch: Callable[..., Any]) -> None:
     found = ftsearch("rank", "study.yaml", "--backbones", "squeezenet1_1", "--estimators", "knn,logme", "--json").data
-    assert set(found["standings"][0]["scores"]) == {"knn", "logme"}
+    assert set(found["backbone_scores"][0]["scores"]) == {"knn", "logme"}
     assert found["tried"].keys() == {"torchvision:squeezenet1_1"}
 
 

@@ -10,8 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from search.api import delete_study, load_study, open_artifacts, refit_study, run_study
+from search.api import (
+    delete_study,
+    export_study,
+    load_model,
+    load_study,
+    open_artifacts,
+    open_study,
+    refit_study,
+    run_study,
+)
+from search.data.sample import Split
+from search.model.predict import predict
 from search.records.study import EpochRecord, TrialState
+from search.report.confirmed import final
 from search.training import checkpoint
 from search.trials.observer import Silent
 from spaces.errors import CandidateError
@@ -28,6 +40,18 @@ def test_a_refit_is_trained_once_and_looks_at_the_test_images_once(url: str, tmp
     kept = checkpoint.get(open_artifacts("colours", storage=url), first.checkpoint or "")
     assert kept.facts["test"] == pytest.approx(dict(first.test))
     assert kept.facts["refit"]["images"] == 30
+
+    # The number that is shown is that of the model that is shipped; averaged over views it is another one.
+    done = export_study("colours", candidate="refit", storage=url, output=tmp_path / "model")
+    assert done.facts.metrics == pytest.approx(dict(first.test))
+    samples = open_study(tmp_path / "study.yaml", device="cpu").dataset.of(Split.TEST)
+    paths = [Path(sample.input.name) for sample in samples]
+    labels = [found.answers[0].label for found in predict(load_model(tmp_path / "model"), paths, 1)]
+    right = sum(label == path.parent.name for label, path in zip(labels, paths, strict=True))
+    assert first.test["accuracy"] == pytest.approx(right / 6)
+    assert set(first.views) == set(first.test)
+    assert first.views["loss"] != first.test["loss"]
+    assert f"({first.views['accuracy']:.4f} averaged over views of each, which" in final(study, first)
 
     class Refusing(Silent):
         def trial_started(self, number: int, words: str, epochs: int) -> None:

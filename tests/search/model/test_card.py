@@ -60,7 +60,16 @@ def test_a_licence_that_hubs_have_no_name_for_is_written_out(license_name: str, 
 
 def test_it_says_what_a_reader_must_know() -> None:
     text = card(FACTS, "image-classification", [("model.onnx", "onnxruntime", "import onnxruntime\n")])
-    for part in ("ab" * 32, "1. rosé", "0.9100", "bicubic", "110x146", "2.0e-06", "40 of 40", "import onnxruntime"):
+    for part in (
+        "ab" * 32,
+        "1. rosé",
+        "0.9100",
+        "BICUBIC",
+        "max(110 / height, 146 / width)",
+        "2.0e-06",
+        "40 of 40",
+        "import onnxruntime",
+    ):
         assert part in text
     assert "temperature" not in text
     assert "temperature 1.7000" in card(replace(FACTS, temperature=1.7), "", [])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from search.api import run_study
-from search.errors import DataError, UserError
+from search.errors import UserError
 from search.new_study import suggest
 from search.records.dataset_similarity import Traits
 from search.records.study import DatasetRecord, StudyRecord, TrialState
@@ -107,7 +107,8 @@ def test_a_study_written_from_suggestions_begins_with_them(
     monkeypatch.chdir(tmp_path)
     url = f"sqlite:///{tmp_path}/store.db"
     run_study(study_file, storage=url, report=False, trials=4)
-    record, own, _, data = suggest.describe(folder, "classification")
+    data = suggest.describe(folder)
+    record, own = data.record, data.traits
     assert own.looks == record.looks != {}
     offers = suggest.suggest(engine, own)
     assert offers[0].apart < 0.1
@@ -122,7 +123,7 @@ def test_a_study_written_from_suggestions_begins_with_them(
 
 
 def test_data_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"there is no folder and no table .*nowhere; give"):
-        suggest.describe(tmp_path / "nowhere", "classification")
+    with pytest.raises(UserError, match=r"nowhere does not exist; name the folder"):
+        suggest.describe(tmp_path / "nowhere")
     with pytest.raises(UserError, match="--task: expected one of"):
         suggest.describe(tmp_path, "cooking")

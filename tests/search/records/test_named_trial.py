@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from search.errors import NotFoundError, UserError
-from search.records.named_trial import is_name, named_trial, with_candidate, with_weights
+from search.records.named_trial import chosen_model, is_name, named_trial, with_candidate, with_weights
 from search.records.study import DatasetRecord, Refit, StudyRecord, TrialRecord, TrialState
 
 TRIALS = (
@@ -43,6 +43,14 @@ def test_refit_means_the_newest_finished_one_with_its_own_weights() -> None:
     assert found is study.refits[1]
     from_a_file = replace(STUDY, refits=(refit(0, None, "file"),))
     assert named_trial(from_a_file, "refit")[0].number == -1
+
+
+def test_the_best_model_is_the_final_one_of_the_winner() -> None:
+    study = replace(STUDY, finals=(refit(0, 1, "final-00000"), refit(1, 0, "final-00001")))
+    trial, found = chosen_model(study, "best")
+    assert (trial.number, trial.checkpoint, found) == (1, "final-00000", study.finals[0])
+    assert chosen_model(study, "1") == (TRIALS[1], None)
+    assert chosen_model(STUDY, "best") == (TRIALS[1], None)
 
 
 @pytest.mark.parametrize(

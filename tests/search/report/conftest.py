@@ -134,12 +134,12 @@ def ranking() -> Ranking:
         )
 
     backbone_scores = (
-        backbone_score("large", 9_000_000, 0.9, {"leep": -0.1}),
+        backbone_score("large", 9_000_000, 0.9, {"hscore": -0.1}),
         backbone_score("middle", 5_000_000, 0.1, {}),
-        backbone_score("small", 1_000_000, 0.2, {"leep": -0.5}),
+        backbone_score("small", 1_000_000, 0.2, {"hscore": -0.5}),
     )
     return Ranking(
-        *("flowers", "flowers", 100, 3, "cpu", {"logme": "LogME", "leep": "LEEP"}, backbone_scores),
+        *("flowers", "flowers", 100, 3, "cpu", {"logme": "LogME", "hscore": "H-score"}, backbone_scores),
         left_out=(("test:none", "no weights here <sorry>"),),
         tried={"test:large": 0.95, "test:middle": 0.8, "test:small": 0.85},
         metric="accuracy",

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from search.records.study import Refit, Repeat, StudyRecord, TrialState
-from search.report.confirmed import confirmed, final, lines, sentences
+from search.report.confirmed import confirmed, lines, refit_sentence, sentences
 
 PLAIN, BETTER, OTHER = (0.80, 0.82, 0.79, 0.81, 0.80), (0.85, 0.88, 0.83, 0.87, 0.84), (0.81, 0.80, 0.80, 0.82, 0.79)
 
@@ -111,12 +111,12 @@ def test_fractions_are_rows_of_their_own_without_a_drop(study: StudyRecord) -> N
 def test_only_the_first_look_at_the_test_images_is_final(study: StudyRecord) -> None:
     refit = Refit(0, 1, "words", {}, "train+val", 10, ema=True, tta=False, state=TrialState.COMPLETE)
     seen = replace(refit, test={"accuracy": 0.9}, look=1)
-    assert final(study, seen) == (
+    assert refit_sentence(study, seen) == (
         "Refit 0 (trial 1, 10 epochs on train+val, averaged weights): accuracy 0.9000 on the test images. "
         "This is the final number."
     )
-    assert "look 2 at them" in final(study, replace(seen, look=2))
-    assert "no test images" in final(study, refit)
+    assert "look 2 at them" in refit_sentence(study, replace(seen, look=2))
+    assert "no test images" in refit_sentence(study, refit)
 
 
 def test_under_three_trainings_there_is_no_interval(study: StudyRecord) -> None:

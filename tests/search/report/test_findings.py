@@ -25,7 +25,7 @@ def test_sentences_come_from_the_numbers() -> None:
     study = make_study(60)
     lines = findings(study)
     assert len(lines) == 3
-    assert re.search(r"units frozen \(\d+%, 90 % interval \d+% to \d+%", lines[0])
+    assert re.search(r"units frozen \(\d+ %, 90 % interval \d+ to \d+ %", lines[0])
     best = study.ranking[: len(study.ranking) // 4]
     kept = [sum(state != "dropped" for state in trial.size.unit_states) for trial in best if trial.size]
     frozen = [trial.size.unit_states.count("frozen") for trial in best if trial.size]

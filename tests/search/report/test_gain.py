@@ -119,7 +119,9 @@ def test_fresh_seeds_decide_where_there_are_three_else_the_margin(study: StudyRe
     assert proof(study, 0.05, 0.2) is Proof.CHANCE
     assert proof(study, 0.05, 0.2, repeats=repeats(0.05, 0.06, 0.04, 0.05)) is Proof.CONFIRMED
     assert proof(study, 0.2, 0.01, repeats=repeats(0.1, -0.1, 0.01)) is Proof.CHANCE
-    assert proof(study, 0.2, 0.01, repeats=repeats(-0.1, -0.11, -0.1)) is Proof.CHANCE
+    assert proof(study, 0.1, 0.01, repeats=repeats(-0.02, -0.03, -0.02)) is Proof.CHANCE
+    # So much worse that the plain recipe has the best mean, and wins.
+    assert proof(study, 0.1, 0.01, repeats=repeats(-0.1, -0.11, -0.1)) is Proof.NONE
     assert proof(study, 0.2, 0.01, repeats=repeats(0.1, 0.1)) is Proof.PROVEN
 
 

@@ -77,7 +77,8 @@ def test_training_from_scratch_and_left_out_images_are_said(study: StudyRecord) 
 
 @pytest.mark.parametrize("trials", [0, 1])
 def test_studies_with_hardly_a_trial_are_reported_too(study: StudyRecord, trials: int) -> None:
-    assert "Ranking" in body_of(replace(study, trials=study.trials[:trials]))
+    expected = "Ranking" if trials else "No trial is complete yet."
+    assert expected in body_of(replace(study, trials=study.trials[:trials]))
 
 
 def test_a_folder_that_cannot_be_written_is_refused_and_the_old_report_stays(
@@ -105,7 +106,7 @@ def unpacked(text: str, name: str) -> str:
 def test_every_figure_is_in_the_file_with_its_views(study: StudyRecord) -> None:
     text = page.render((study,), NOW)
     drawn = json.loads(unpacked(text, "figures"))
-    assert set(drawn) == {f"0/{figure.name}" for figure in figures() if not figure.is_for_some}
+    assert set(drawn) == {f"0/{figure.name}" for figure in figures() if figure.rows(study) is not None}
     assert len(drawn["0/history"]["views"]) == 3
     assert not drawn["0/history"]["layout"].get("updatemenus")
     assert unpacked(text, "plotly").lstrip().startswith("/**")
@@ -122,7 +123,7 @@ def test_it_can_be_used_by_keyboard_and_read_aloud(study: StudyRecord) -> None:
     text = page.render((study,), NOW)
     assert "<html lang='en'>" in text
     assert "class='skip'" in text
-    for figure in (figure for figure in figures() if not figure.is_for_some):
+    for figure in (figure for figure in figures() if figure.rows(study) is not None):
         assert f"aria-label='{escape(f'{figure.title}. {figure.how_to_read}', quote=True)}'" in text
     levels = [int(level) for level in re.findall(r"<h(\d)", text)]
     assert levels[0] == 1
@@ -149,3 +150,15 @@ def test_figures_with_long_labels_keep_their_width_on_a_narrow_page(study: Study
     assert "parallel_coordinates" in wide
     for name in wide:
         assert re.search(rf"data-figure='0/{name}' style='height:\d+px;min-width:\d+px'", text)
+
+
+def test_nothing_is_headed_that_has_nothing_to_show(study: StudyRecord) -> None:
+    empty = page.render((replace(study, trials=()),), NOW)
+    assert json.loads(unpacked(empty, "figures")) == {}
+    body = body_of(replace(study, trials=()))
+    assert "No trial is complete yet." in body
+    assert "<h2>Ranking</h2>" not in body
+    assert "Contents" not in body
+    failed = tuple(trial for trial in study.trials if trial.failure)
+    assert "Most confident mistakes" not in body_of(replace(study, trials=failed))
+    assert "<h2>Failures</h2>" in body_of(replace(study, trials=failed))

@@ -4,7 +4,8 @@ import pytest
 
 from search.report import parameters
 from spaces.backbones._base import Pretrained
-from spaces.networks.space import Space, registry
+from spaces.decisions import registry
+from spaces.networks.space import Space
 
 
 @pytest.mark.parametrize(

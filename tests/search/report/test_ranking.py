@@ -16,7 +16,7 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def test_the_table_has_scores_costs_and_what_was_published(ranking: Ranking) -> None:
-    assert report.columns(ranking)[3:5] == ("LogME", "LEEP")
+    assert report.columns(ranking)[3:5] == ("LogME", "H-score")
     assert report.columns(ranking)[-1] == "best accuracy here"
     first, second, _ = report.table(ranking)
     assert first == ("test:large", "W1", "1.0", "0.900", "-0.100", "9 M", "90 M", "9.0 ms", "70.0 %", "0.9500")

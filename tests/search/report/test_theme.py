@@ -67,3 +67,38 @@ def test_lines_stay_apart_when_colours_run_out() -> None:
 def test_metrics_are_written_as_their_field_does() -> None:
     names = ("balanced_accuracy", "map", "map_50", "miou")
     assert [theme.metric_name(name) for name in names] == ["balanced accuracy", "mAP", "mAP50", "mIoU"]
+
+
+@pytest.mark.parametrize(("most", "step"), [(0, 1), (3, 1), (10, 1), (15, 2), (24, 5), (100, 10), (10_000, 1000)])
+def test_axes_of_whole_numbers_have_whole_ticks(most: int, step: int) -> None:
+    assert theme.whole_ticks([0, most]) == step
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (1e-6, 1e3, [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 10, 100, 1000]),
+        (1e5, 4e6, [1e5, 2e5, 5e5, 1e6, 2e6]),
+        (7.5e5, 1e6, [8e5, 9e5, 1e6]),
+        (3.0, 4.0, [3, 3.5, 4]),
+    ],
+)
+def test_log_axes_have_ticks_at_round_numbers(low: float, high: float, ticks: list[float]) -> None:
+    assert theme.log_ticks(low, high) == pytest.approx(ticks)
+
+
+def test_changes_have_a_sign_and_points_where_a_metric_has_some() -> None:
+    assert [theme.change(value, "accuracy") for value in (0.0139, -0.0139, 0.0, 0.0004)] == [
+        "+1.4 points",
+        "\u22121.4 points",
+        "\u00b10.0 points",
+        "+0.04 points",
+    ]
+    assert [theme.change(value, "rmse") for value in (0.08, -0.08)] == ["+0.0800", "\u22120.0800"]
+    assert theme.listed(["1", "2", "3"], "trial") == "trials 1, 2 and 3"
+    assert (theme.counted(1, "seed"), theme.counted(2, "seed")) == ("1 seed", "2 seeds")
+
+
+def test_green_and_orange_are_the_winner_and_the_plain_recipe_alone() -> None:
+    own = {theme.GREEN, theme.ORANGE}
+    assert not own & {*theme.SERIES, *theme.STATES.values(), *theme.UNITS.values()}

@@ -8,7 +8,7 @@ from search.data.formats import formats
 from search.spec.document import json_schema
 from search.spec.load import parse_spec
 from search.tasks import tasks
-from spaces.networks.space import registry
+from spaces.decisions import registry
 
 PLAIN = "name: x\ndata: {path: here}\nbackbone: resnet18\n"
 

@@ -9,7 +9,7 @@ from search.errors import NotFoundError
 from search.records.study import StudyRecord, TrialState
 from search.store import history, leases, reading, repeats, writing
 from search.store.connection import Engine
-from search.store.repeats import CONFIRM, REFIT, Wanted
+from search.store.repeats import CONFIRM, FINAL, REFIT, Wanted
 
 
 def wanted(*seeds: int, trial: int = 0) -> list[Wanted]:
@@ -104,3 +104,32 @@ def test_long_names_stay_apart_and_short_enough() -> None:
     names = {repeats.name_of("n" * 63 + end, kind) for end in "ab" for kind in (CONFIRM, REFIT)}
     assert len(names) == 4
     assert all(len(name) <= 64 for name in names)
+
+
+def test_one_of_the_same_kind_is_entered_once_whatever_else_its_key_says(engine: Engine, search: str) -> None:
+    keys: list[dict[str, Any]] = [
+        {"trial": trial, "data": "train+val", "epochs": epochs, "ema": False, "tta": False}
+        for trial, epochs in ((1, 2), (1, 9), (2, 9))
+    ]
+    entered = [
+        repeats.add(engine, search, FINAL, [Wanted(key, {}, "words", 7, identified_by=("trial",))]) for key in keys
+    ]
+    assert entered == [1, 0, 1]
+    finals = reading.load_study(engine, search).finals
+    assert [(one.trial, one.epochs, one.is_final) for one in finals] == [(1, 2, True), (2, 9, True)]
+    assert reading.load_study(engine, search).refits == ()
+
+
+def test_what_nobody_has_begun_can_be_taken_out_again(engine: Engine, search: str) -> None:
+    asked = wanted(1, 2, 3)
+    repeats.add(engine, search, CONFIRM, [*asked, *wanted(1, trial=5)])
+    name = repeats.name_of(search, CONFIRM)
+    claim = leases.claim(engine, name, "w", 60)
+    assert claim is not None
+    leases.release(engine, claim)
+    assert repeats.withdraw(engine, name, [one.key for one in asked]) == 2
+    left = reading.load_study(engine, search).repeats
+    assert [(run.trial, run.seed) for run in left] == [(0, 1), (5, 1)]
+    claims = [leases.claim(engine, name, "w", 60) for _ in range(3)]
+    assert [one and one.params["trial"] for one in claims] == [0, 5, None]
+    assert repeats.withdraw(engine, repeats.name_of(search, FINAL), []) == 0

@@ -7,9 +7,9 @@ import pytest
 from search.trials.portfolio import FILE, members, planned
 from spaces import backbones
 from spaces.backbones._base import Pretrained
-from spaces.decisions import freeze, optimizer
+from spaces.decisions import freeze, optimizer, registry
 from spaces.networks.several_backbones import Several
-from spaces.networks.space import Space, registry
+from spaces.networks.space import Space
 
 KINDS = json.loads(FILE.read_text())["portfolios"]
 

@@ -102,3 +102,10 @@ def test_the_place_of_the_channels_is_told_by_the_shape(tiny: Pretrained) -> Non
 def test_the_reduction_of_tokens_is_the_distance_of_their_patches() -> None:
     facts = probe.describe(backbones.resolve("vit_b_16").describe((64, 96)))
     assert {unit.reduction for unit in facts} == {16}
+
+
+def test_the_mask_of_tokens_is_no_feature(tiny: Pretrained) -> None:
+    masked = replace(tiny.chain, facts={**tiny.chain.facts, "masked": True})
+    assert probe.features_shape(masked, (16, 385)) == (16, 384)
+    assert probe.features_shape(masked, (8, 4, 4)) == (8, 4, 4)
+    assert probe.features_shape(tiny.chain, (16, 385)) == (16, 385)

@@ -4,11 +4,12 @@ import pytest
 
 from spaces import backbones
 from spaces.backbones._base import Pretrained
+from spaces.decisions import registry
 from spaces.decisions._base import NotApplicable
 from spaces.decisions.decoder import Choices, Range, decision
 from spaces.decoders._base import DecoderChoice
 from spaces.errors import CandidateError
-from spaces.networks.space import Random, Space, registry
+from spaces.networks.space import Random, Space
 
 
 def test_the_depth_is_asked_for_only_where_there_is_one(tiny: Pretrained) -> None:

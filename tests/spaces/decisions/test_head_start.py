@@ -7,11 +7,12 @@ import pytest
 
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
+from spaces.decisions import registry
 from spaces.decisions.head_start import PROBE, RANDOM, Range, decision, is_linear_probe
 from spaces.decisions.optimizer import Optimizer
 from spaces.errors import CandidateError
 from spaces.networks.neighbours import neighbour
-from spaces.networks.space import Fixed, Space, registry
+from spaces.networks.space import Fixed, Space
 
 
 def judged(tiny: Pretrained, structure: dict[str, Any], recipe: dict[str, Any] | None = None) -> bool:

@@ -6,11 +6,12 @@ import torch
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.chains import probe
 from spaces.chains.chain import Chain
+from spaces.decisions import registry
 from spaces.decisions._base import NotApplicable
 from spaces.decisions.length import Range, decision
 from spaces.errors import CandidateError
 from spaces.families import family_of
-from spaces.networks.space import Fixed, Random, Space, registry
+from spaces.networks.space import Fixed, Random, Space
 
 transformers = pytest.importorskip("transformers")
 

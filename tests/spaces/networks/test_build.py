@@ -14,11 +14,12 @@ from spaces import backbones, heads
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.candidate import Candidate
 from spaces.chains.chain import Trainable
+from spaces.decisions import registry
 from spaces.decisions._base import stages
 from spaces.decisions.dropout import Range as DropoutRange
 from spaces.decisions.penalty import Penalty
 from spaces.networks import build
-from spaces.networks.space import Random, Space, registry
+from spaces.networks.space import Random, Space
 
 OTHERS = [
     *("densenet121", "efficientnet_b0", "googlenet", "mnasnet0_5", "mobilenet_v3_large", "regnet_y_400mf"),

@@ -7,9 +7,10 @@ from statistics import fmean, stdev
 import pytest
 
 from spaces.backbones._base import Pretrained
+from spaces.decisions import registry
 from spaces.decisions._prior import Around, Shares, mostly
 from spaces.networks.draws import FromPrior, Likeliest
-from spaces.networks.space import Space, registry
+from spaces.networks.space import Space
 
 COUNT = 4000
 

@@ -4,9 +4,9 @@ from collections import Counter
 from statistics import fmean
 
 from spaces.backbones._base import Pretrained
-from spaces.decisions import freeze
+from spaces.decisions import freeze, registry
 from spaces.networks.neighbours import neighbour
-from spaces.networks.space import Fixed, Space, registry
+from spaces.networks.space import Fixed, Space
 
 
 def space_of(tiny: Pretrained) -> Space:

@@ -8,11 +8,12 @@ from torch import nn
 
 from spaces import backbones
 from spaces.candidate import Candidate
+from spaces.decisions import registry
 from spaces.errors import WeightsError
 from spaces.heads import Features, HeadChoice, vector_head
 from spaces.networks import build as building
 from spaces.networks.plain import blank, rebuild
-from spaces.networks.space import Random, Space, registry
+from spaces.networks.space import Random, Space
 
 SIZE = (64, 64)
 

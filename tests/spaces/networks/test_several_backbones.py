@@ -8,11 +8,12 @@ import pytest
 
 from spaces.backbones._base import Pretrained
 from spaces.chains.chain import Chain
+from spaces.decisions import registry
 from spaces.decisions._prior import Prior
 from spaces.decisions.freeze import decision as freeze
 from spaces.errors import CandidateError
 from spaces.networks.several_backbones import Several, below, decision_of, opening
-from spaces.networks.space import Fixed, Random, Space, registry
+from spaces.networks.space import Fixed, Random, Space
 
 RANGES = {"freeze": freeze.options(), "optimizer": registry()["optimizer"].options()}
 

@@ -8,10 +8,10 @@ import pytest
 from spaces import backbones
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate, Structure
-from spaces.decisions import freeze, kernel, stride, tail
+from spaces.decisions import freeze, kernel, registry, stride, tail
 from spaces.decisions._prior import Prior
 from spaces.errors import CandidateError, RangeError
-from spaces.networks.space import Fixed, Random, Space, registry
+from spaces.networks.space import Fixed, Random, Space
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from dataclasses import replace
 from search.dashboard import parts
 from search.dashboard.pages import study as page
 from search.dashboard.watch import Watch
+from search.records.study import Failure, TrialState
 from search.report.figures._base import Need, Section
 
 
@@ -44,4 +45,13 @@ def test_an_empty_study_is_shown_too(watch: Watch) -> None:
 
 
 def test_what_was_learnt_is_told(watch: Watch) -> None:
-    assert "freeze" in str(page.learnt(watch.study("drawn", (Need.SPACES, Need.DETAILS))))
+    assert "complete trials kept" in str(page.learnt(watch.study("drawn", (Need.SPACES, Need.DETAILS, Need.EPOCHS))))
+
+
+def test_failures_are_on_the_study_s_page(watch: Watch) -> None:
+    study = watch.study("drawn")
+    failed = replace(study.trials[3], state=TrialState.FAILED, failure=Failure("nan", "the loss is not finite"))
+    text = str(page.page(replace(study, trials=(*study.trials[:3], failed)), "", None, ()))
+    assert "Failures" in text
+    assert "the loss is not finite" in text
+    assert "/trial/3'" in text

@@ -45,3 +45,20 @@ def test_of_many_trials_few_points_are_drawn_the_extremes_among_them(study: Stud
     assert len(complete.y) <= theme.MOST_POINTS
     assert max(complete.y) == 0.9
     assert 7777 in complete.customdata
+
+
+def test_the_axis_fits_complete_trials_and_pruned_ones_stand_at_its_edge(study: StudyRecord) -> None:
+    far = replace(study.trials[4], value=-50.0)
+    trials = tuple(far if trial.number == 4 else trial for trial in study.trials)
+    drawn = figure.draw(figure.rows(replace(study, trials=trials)))
+    complete = [trial.value for trial in trials if trial.state.value == "complete" and trial.value is not None]
+    low, high = drawn.layout.yaxis.range
+    assert low < min(complete) < max(complete) < high
+    assert high - low < 1.2 * (max(complete) - min(complete))
+    pruned = next(trace for trace in drawn.data if trace.name == "pruned")
+    assert pruned.y[list(pruned.customdata).index(4)] == low
+    assert "-50.0000" in pruned.text[list(pruned.customdata).index(4)]
+
+
+def test_trials_are_counted_in_whole_numbers(study: StudyRecord) -> None:
+    assert figure.draw(figure.rows(replace(study, trials=study.trials[:3]))).layout.xaxis.dtick == 1

@@ -22,7 +22,7 @@ def test_the_front_is_what_no_other_backbone_beats_in_both(ranking: Ranking) -> 
 def test_a_backbone_without_classes_is_left_out_of_what_reads_them(ranking: Ranking) -> None:
     rows = figure.rows(ranking)
     assert rows is not None
-    assert {len(plane.names) for plane in rows if plane.score == "LEEP"} == {2}
+    assert {len(plane.names) for plane in rows if plane.score == "H-score"} == {2}
 
 
 def test_without_backbones_it_says_so(ranking: Ranking) -> None:

@@ -1,0 +1,143 @@
+"""The choice at the end of a search: who may be the best, how long the winner is trained for use, what that takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import median, variance
+
+from search.records.retrained import Refit
+from search.records.study import StudyRecord, TrialRecord
+
+SHARES = frozenset(
+    {
+        *(
+            "accuracy",
+            "balanced_accuracy",
+            "subset_accuracy",
+            "pixel_accuracy",
+            "mean_accuracy",
+            "macro_f1",
+            "micro_f1",
+        ),
+        *("entity_f1", "entity_precision", "entity_recall", "map", "map_50", "map_75", "mar_100", "miou", "dice"),
+    }
+)
+"""Metrics between 0 and 1 of which people tell differences in points, hundredths."""
+PROPORTIONS = ("accuracy", "balanced_accuracy")
+"""Metrics that are taken for shares of independent samples where a trial has no bootstrap samples."""
+_Z = 1.96
+
+
+def difference_error(metric: str, one: TrialRecord, other: TrialRecord, samples: int) -> float | None:
+    """Return the standard error of the difference of two trials by the choice of ``samples`` validation samples.
+
+    Over the same bootstrap samples of both, where they have them. A difference of no more than one sample is never
+    ruled out, however alike the two predict (after Agresti and Min, https://doi.org/10.1002/sim.1781). Studies of an
+    older version have no bootstrap samples; of theirs, an accuracy is two independent proportions. None where neither
+    is known.
+    """
+    rows = _resampled(one), _resampled(other)
+    if rows[0] and len(rows[0]) == len(rows[1]):
+        spread = variance([first - second for first, second in zip(*rows, strict=True)])
+        return math.sqrt(spread + (1 / samples**2 if samples and metric in SHARES else 0.0))
+    if metric not in PROPORTIONS or not samples:
+        return None
+    return math.sqrt(_variance(one.value or 0.0, samples) + _variance(other.value or 0.0, samples))
+
+
+def _resampled(trial: TrialRecord) -> Sequence[float]:
+    return trial.evaluation.resampled if trial.evaluation is not None else ()
+
+
+def _variance(share: float, count: int) -> float:
+    return max(share * (1 - share), 1 / (4 * count)) / count
+
+
+def may_be_best(study: StudyRecord, most: int) -> tuple[TrialRecord, ...]:
+    """Return the search's best trial and those that validation cannot tell from it (95 %), ``most`` in all.
+
+    Each is another candidate. Where nobody knows what validation can tell, all of the best ``most`` may be the best.
+    In a study of several objectives the front is the result, and nothing is to be chosen.
+    """
+    found: list[TrialRecord] = []
+    samples = study.dataset.samples().get("val", 0)
+    for trial in study.ranking:
+        error = difference_error(study.metric, found[0], trial, samples) if found else None
+        if error is not None and abs((found[0].value or 0.0) - (trial.value or 0.0)) > _Z * error:
+            break
+        if trial.candidate not in [other.candidate for other in found]:
+            found.append(trial)
+        if len(found) == most or len(study.objectives) > 1:
+            break
+    return tuple(found)
+
+
+def final_model(study: StudyRecord) -> Refit | None:
+    """Return the newest finished final training of the winner; None while there is none."""
+    best = study.best
+    if best is None:
+        return None
+    return next((one for one in reversed(study.finals) if one.checkpoint and one.trial == best.number), None)
+
+
+def is_settled(study: StudyRecord) -> bool:
+    """Return whether a final model of the winner is there and no trial has been completed since."""
+    final = final_model(study)
+    if final is None or final.finished_at is None:
+        return False
+    return all(trial.finished_at is None or trial.finished_at <= final.finished_at for trial in study.ranking)
+
+
+def lasting_epochs(study: StudyRecord, trial: TrialRecord) -> int:
+    """Return for how many epochs ``trial`` kept getting better, or at least no worse than validation can tell.
+
+    That is the last epoch whose objective is within one standard error of the best one's: which epoch of a plateau is
+    the best is luck, and a schedule that ends there has not run to its end. Where that error is not known, it is the
+    best epoch.
+    """
+    best = max(trial.best_epoch or len(trial.epochs), 1)
+    error = _error(study, trial)
+    if error is None or trial.value is None:
+        return best
+    sign = 1.0 if study.maximize else -1.0
+    least = sign * trial.value - error
+    values = [(one.epoch, one.metrics.get(study.metric, math.nan)) for one in trial.epochs]
+    return max([best, *(epoch for epoch, value in values if sign * value >= least)])
+
+
+def _error(study: StudyRecord, trial: TrialRecord) -> float | None:
+    rows, count = _resampled(trial), study.dataset.samples().get("val", 0)
+    if len(rows) > 1:
+        return math.sqrt(variance(rows))
+    is_share = study.metric in PROPORTIONS and count and trial.value is not None
+    return math.sqrt(_variance(trial.value or 0.0, count)) if is_share else None
+
+
+def growth(study: StudyRecord) -> float:
+    """Return how many times as many samples training and validation have together as training has alone."""
+    sizes = study.dataset.samples()
+    return (sizes.get("train", 0) + sizes.get("val", 0)) / max(sizes.get("train", 0), 1)
+
+
+def training_seconds(trials: Sequence[TrialRecord], trial: TrialRecord, epochs: float, times: float = 1.0) -> float:
+    """Return how long ``epochs`` of ``trial``'s candidate take on ``times`` as many samples, from what was measured.
+
+    Building and storing count once; the first epoch's extra, and features of frozen units, which another trial may
+    have computed for this one, grow with the samples.
+
+    Args:
+        trials: all of the study's, ``trial`` among them.
+    """
+    if not trial.epochs:
+        return trial.seconds * times
+    each = [one.seconds for one in trial.epochs]
+    usual = median(each)
+    aside = max(trial.seconds - sum(each), 0.0)
+    own = (trial.extras.get("prefix") or {}).get("train") or {}
+    shared = max(map(_features_seconds, trials)) if own.get("reused") and not own.get("computed") else 0.0
+    return aside + times * (max(each[0] - usual, shared) + epochs * usual)
+
+
+def _features_seconds(trial: TrialRecord) -> float:
+    return sum(float(part.get("seconds") or 0.0) for part in (trial.extras.get("prefix") or {}).values())

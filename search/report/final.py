@@ -1,0 +1,43 @@
+"""What is said of the choice at a search's end and of the model that it ends with."""
+
+from __future__ import annotations
+
+from search.records.choice import final_model
+from search.records.study import StudyRecord, TrialRecord
+from search.report import theme
+
+
+def choice_sentence(study: StudyRecord) -> str:
+    """Return how the winner was chosen among those that were trained again; empty where the search alone chose."""
+    chosen = study.contenders
+    if not chosen:
+        return ""
+    winner, *others = chosen
+    metric = theme.metric_name(study.metric)
+    beaten = ", ".join(f"{theme.number(one.mean)} of {_name(one.trial)}" for one in others)
+    same = [one for one in others if one.mean == winner.mean]
+    why = " and the fewest parameters" * bool(same)
+    return (
+        f"{_name(winner.trial)} has the best mean{why} over {winner.trainings} trainings, the search's own and fresh "
+        f"ones: {metric} {theme.number(winner.mean)} against {beaten}."
+    )
+
+
+def _name(trial: TrialRecord) -> str:
+    return "the plain recipe" if trial.is_baseline else f"trial {trial.number}"
+
+
+def model_sentence(study: StudyRecord) -> str:
+    """Return what the model to use was trained on, and what is known of it; empty while there is no winner."""
+    best, final = study.best, final_model(study)
+    if best is None:
+        return ""
+    noun, who = study.dataset.noun, _name(best)
+    score = f"{theme.metric_name(study.metric)} {theme.number(best.value)}"
+    if final is None:
+        return f"{who} as the search trained it, on the training {noun} alone; {score} on the validation {noun}."
+    epochs = theme.counted(final.epochs, "epoch")
+    return (
+        f"{who} trained on train and validation data, {final.images} {noun}, for {epochs}; no {noun} are left to score "
+        f"it on. {score} is what it had on the validation {noun} before."
+    )

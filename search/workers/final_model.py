@@ -1,0 +1,128 @@
+"""The end of a search: the best few trained again, then the winner on training and validation data together.
+
+What is to be trained is entered once, whoever comes first; leases, resuming and retries are those of all trainings.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from search.errors import FinetuneError
+from search.records import choice
+from search.records.study import StudyRecord, TrialRecord, TrialState
+from search.spec.options import FinalOptions
+from search.spec.study_spec import StudySpec
+from search.store import reading, repeats
+from search.store.connection import Engine
+from search.store.repeats import CONFIRM, FINAL, Wanted
+from search.trials import confirmation, reserve
+from search.trials.refit import JOINED
+from search.trials.resampled import fresh_seed
+from spaces.candidate import Candidate
+
+MOST_SEEDS = 3
+"""Fresh trainings of each of the best few: more tell little that so many validation samples can show."""
+Train = Callable[[str, str, float], None]
+"""Runs the trainings of a kind called by a name, for so many seconds at most, until all are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a study is brought to its end.
+
+    Attributes:
+        left: seconds of the budget that are left, infinity without one.
+        train: in this process, or by workers.
+    """
+
+    engine: Engine
+    spec: StudySpec
+    options: FinalOptions
+    left: Callable[[], float]
+    train: Train
+
+    def conclude(self) -> tuple[str, ...]:
+        """Choose among the best few, train the winner for use; return why something of it was left out.
+
+        A study whose winner has a final model already, and no new trials, is left as it is.
+        """
+        study = self._study()
+        if choice.is_settled(study) or study.best is None:
+            return ()
+        chosen = self._tried("the best candidates were not trained again", lambda: self._choose(study))
+        final = self._tried("no final model", lambda: self._finish(self._study()))
+        return tuple(note for note in (chosen, final) if note)
+
+    def _study(self) -> StudyRecord:
+        return reading.load_study(self.engine, self.spec.name)
+
+    def _tried(self, what: str, action: Callable[[], str]) -> str:
+        """Return ``what`` with the reason that ``action`` gives, or fails with; empty where all went well."""
+        try:
+            reason = action()
+        except FinetuneError as error:
+            reason = str(error)
+        return f"{what}: {reason}" if reason else ""
+
+    def _choose(self, study: StudyRecord) -> str:
+        """Train the best few again; return why not."""
+        among = choice.may_be_best(study, self.options.top)
+        if len(among) < 2:
+            return ""
+        seeds, reason = self._seeds(study, among)
+        if not seeds:
+            return reason
+        wanted = list(confirmation.wanted(self.spec.search.seed, among, seeds))
+        repeats.add(self.engine, study.name, CONFIRM, wanted)
+        own = repeats.name_of(study.name, CONFIRM)
+        try:
+            self.train(CONFIRM, own, self.left() - self._needed_s(study))
+        finally:
+            repeats.withdraw(self.engine, own, [one.key for one in wanted])
+        return ""
+
+    def _needed_s(self, study: StudyRecord) -> float:
+        best = study.best
+        return 0.0 if best is None else reserve.final_seconds(study, best, reserve.epochs_between(study, best)[1])
+
+    def _seeds(self, study: StudyRecord, among: Sequence[TrialRecord]) -> tuple[int, str]:
+        """Return with how many fresh seeds each of ``among`` is trained, and why with none."""
+        numbers = {trial.number for trial in among}
+        there = max((run.seed for run in study.repeats if run.trial in numbers and run.value is not None), default=0)
+        by_trials = int(self.options.share * study.target) // len(among)
+        if not by_trials:
+            return 0, f"{self.options.share:.0%} of {study.target} trials are fewer than {len(among)} trainings"
+        round_s = sum(choice.training_seconds(study.trials, trial, len(trial.epochs)) for trial in among)
+        spare_s = self.left() - self._needed_s(study)
+        by_time = math.inf if math.isinf(spare_s) else spare_s // max(round_s, 1e-3)
+        if by_time < 1:
+            return 0, f"they take about {round_s:.0f} s, and {max(spare_s, 0):.0f} s of the budget are left for that"
+        return int(min(max(there, min(MOST_SEEDS, by_trials)), by_time)), ""
+
+    def _finish(self, study: StudyRecord) -> str:
+        """Train the winner on all data; return why not."""
+        winner = study.best
+        if winner is None:
+            return "no trial is complete"
+        if choice.final_model(study) is not None:
+            return ""
+        left_s, (least, most) = self.left(), reserve.epochs_between(study, winner)
+        epochs = next(
+            (some for some in range(most, least - 1, -1) if reserve.final_seconds(study, winner, some) <= left_s), 0
+        )
+        known = next((one for one in study.finals if one.trial == winner.number), None)
+        if not epochs and known is None:
+            needed = reserve.final_seconds(study, winner, least)
+            return f"it takes about {needed:.0f} s at least, and {max(left_s, 0):.0f} s of the budget are left"
+        key = {"trial": winner.number, "data": JOINED, "epochs": epochs, "ema": False, "tta": False}
+        key["candidate"] = Candidate.from_json(winner.candidate).fingerprint
+        seed = fresh_seed(self.spec.search.seed, FINAL)
+        one = Wanted(key, winner.candidate, winner.words, seed, identified_by=("trial", "candidate"))
+        repeats.add(self.engine, study.name, FINAL, [one])
+        self.train(FINAL, repeats.name_of(study.name, FINAL), math.inf)
+        done = next(one for one in reversed(self._study().finals) if one.trial == winner.number)
+        if done.state is TrialState.FAILED:
+            return f"its training failed: {done.ended}"
+        return "" if done.state is TrialState.COMPLETE else "its training was interrupted; the same command goes on"

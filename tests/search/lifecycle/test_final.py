@@ -1,0 +1,213 @@
+"""A run ends with a model to use: chosen among the best few, trained on all that is not test, exported, once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from search.api import export_study, load_model, open_artifacts, run_study
+from search.artifacts.stores import Folder
+from search.errors import TrialError
+from search.lifecycle.run import StudyResult
+from search.model import folder as model_folder
+from search.model.predict import predict
+from search.records import choice
+from search.records.study import EpochRecord, StudyRecord, TrialState
+from search.store import connection, reading
+from search.training import checkpoint
+from search.trials.observer import Silent
+
+ROOT = Path(__file__).parents[3]
+MODEL = Path("runs/colours/model")
+
+
+@pytest.fixture
+def study(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., StudyResult]:
+    """Runs a study of four trials that ends with a model, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    text = study_file.read_text().replace("trials: 2", "trials: 4").replace("final: off", "final: {share: 0.8}")
+    study_file.write_text(text.replace("val_share: 0.25", "val_share: 0.25, test_share: 0.2") + "faults: {lease: 2}\n")
+    return lambda **options: run_study(study_file, report=False, **options)
+
+
+class Watching(Silent):
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+
+    def trial_started(self, number: int, words: str, epochs: int) -> None:
+        self.begun.append(words)
+
+
+def chosen_by_hand(record: StudyRecord) -> int:
+    """Return the winner by the text of the promise: best mean of all trainings, then the fewest parameters."""
+    means = {}
+    for trial in record.ranking:
+        fresh = [run.value for run in record.repeats if run.trial == trial.number]
+        if fresh:
+            means[trial.number] = sum([trial.value, *fresh]) / (1 + len(fresh))  # type: ignore[list-item]
+    sizes = {trial.number: trial.size.parameters for trial in record.trials if trial.size}
+    return min(means, key=lambda number: (-round(means[number], 9), sizes[number]))
+
+
+def test_a_run_ends_with_the_best_mean_trained_on_train_and_validation_data(study: Callable[..., StudyResult]) -> None:
+    result = study()
+    record = result.study
+    assert result.notes == ()
+    again = Counter(run.trial for run in record.repeats)
+    assert [trial.number for trial in choice.may_be_best(record, 3)] == list(again)
+    assert len(again) > 1
+    assert set(again.values()) == {3 // len(again)}  # 0.8 of four trials are three trainings
+    assert record.best is not None
+    assert record.best.number == chosen_by_hand(record)
+    (final,) = record.finals
+    assert (final.trial, final.state, final.images) == (record.best.number, TrialState.COMPLETE, 30)
+    assert (dict(final.test), final.look, record.refits) == ({}, None, ())
+    kept = checkpoint.get(open_artifacts("colours"), final.checkpoint or "")
+    assert kept.facts["candidate"] == record.best.candidate
+    assert result.model is not None
+    facts = model_folder.read(result.model)
+    assert facts.name == "colours-final-0"
+    assert facts.metrics["accuracy"] == record.best.value
+    assert "no image is left to score it on" in facts.measured_on
+    images = sorted(Path("colours").rglob("*.png"))[:2]
+    predicted = list(predict(load_model(MODEL), images, 1))
+    assert {one.answers[0].label for one in predicted} <= {"red", "green", "blue"}
+
+
+def test_best_is_the_final_model_and_a_number_the_searched_one(study: Callable[..., StudyResult]) -> None:
+    record = study().study
+    best = export_study("colours", output="a").facts
+    assert best.name == "colours-final-0"
+    assert record.best is not None
+    assert export_study("colours", candidate=str(record.best.number), output="b").facts.trial == record.best.number
+
+
+def test_nothing_happens_twice_and_a_new_winner_gets_a_new_model(
+    study: Callable[..., StudyResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = study().study
+    before = (MODEL / "model.json").stat().st_mtime_ns
+    watching = Watching()
+    again = study(observer=watching)
+    assert watching.begun == []
+    assert again.model == Path("runs/colours/model")
+    assert (MODEL / "model.json").stat().st_mtime_ns == before
+    assert (again.study.finals, again.study.repeats) == (first.finals, first.repeats)
+    _worsen(first.best.number if first.best else 0)
+    longer = study(trials=5).study
+    assert longer.best is not None
+    assert first.best is not None
+    assert longer.best.number != first.best.number
+    assert [one.trial for one in longer.finals] == [first.best.number, longer.best.number]
+    assert model_folder.read(MODEL).name == "colours-final-1"
+
+
+def _worsen(number: int) -> None:
+    engine = connection.connect("sqlite:///runs/ftsearch.db")
+    with engine.begin() as link:
+        link.exec_driver_sql(f"UPDATE ft_trial SET value = 0.01 WHERE number = {number} AND optuna_number IS NOT NULL")
+    engine.dispose()
+
+
+def test_who_only_looks_gets_no_model_and_may_have_one_later(study: Callable[..., StudyResult]) -> None:
+    result = study(final=False)
+    assert (result.model, result.study.finals, result.study.repeats) == (None, (), ())
+    assert not MODEL.exists()
+    assert len(study().study.finals) == 1
+
+
+def test_a_final_training_that_fails_loses_nothing_and_is_tried_again(
+    study: Callable[..., StudyResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def put(self: Folder, name: str, content: bytes) -> None:
+        if name.startswith("final-"):
+            raise TrialError("the weights are odd", "error")
+        kept(self, name, content)
+
+    kept = Folder.put
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "put", put)
+        result = study()
+    assert result.notes == ("no final model: its training failed: the weights are odd",)
+    assert len(result.study.ranking) == 4
+    assert result.study.best is not None
+    assert model_folder.read(MODEL).name == f"colours-trial-{result.study.best.number}"
+    mended = study()
+    assert (mended.notes, len(mended.study.finals)) == ((), 1)
+    assert model_folder.read(MODEL).name == "colours-final-0"
+
+
+def test_a_model_folder_with_other_files_is_left_alone(study: Callable[..., StudyResult]) -> None:
+    MODEL.mkdir(parents=True)
+    (MODEL / "thesis.txt").write_text("mine")
+    result = study()
+    assert result.model is None
+    assert "holds other files (thesis.txt)" in result.notes[0]
+    assert (MODEL / "thesis.txt").read_text() == "mine"
+    assert len(result.study.finals) == 1
+
+
+def test_time_that_is_too_short_is_said_and_leaves_the_searched_model(study: Callable[..., StudyResult]) -> None:
+    result = study(timeout_s=1e-3)
+    assert (result.study.ranking, result.model, result.notes) == ((), None, ())
+    whole = study(final=False).study
+    short = study(timeout_s=1e-3)
+    assert [note.split(":")[0] for note in short.notes] == [
+        "the best candidates were not trained again",
+        "no final model",
+    ]
+    assert "of the budget are left" in short.notes[1]
+    assert short.study.finals == ()
+    assert whole.best is not None
+    assert model_folder.read(MODEL).name == f"colours-trial-{whole.best.number}"
+
+
+class Killing(Silent):
+    """Ends this process in the middle of the final training."""
+
+    def trial_started(self, number: int, words: str, epochs: int) -> None:
+        self.words = words
+
+    def epoch_done(self, number: int, epoch: EpochRecord) -> None:
+        if self.words.startswith("trained on"):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_run_interrupted_in_its_final_training_goes_on_with_it(study: Callable[..., StudyResult]) -> None:
+    result = study(observer=Killing())
+    assert result.model is None
+    (half,) = result.study.finals
+    assert half.state in (TrialState.WAITING, TrialState.COMPLETE)
+    whole = study()
+    assert [one.number for one in whole.study.finals] == [0]
+    assert whole.study.finals[0].state is TrialState.COMPLETE
+    assert model_folder.read(MODEL).name == "colours-final-0"
+
+
+def test_several_workers_make_one_final_model(study: Callable[..., StudyResult]) -> None:
+    study(final=False)
+    study_file = Path("study.yaml")
+    program = "from search.api import join_study; join_study('colours', device='cpu')"
+    engine = connection.connect("sqlite:///runs/ftsearch.db")
+    with engine.begin() as link:
+        text = link.exec_driver_sql("SELECT spec FROM ft_study WHERE name = 'colours'").scalar_one()
+        link.exec_driver_sql(
+            "UPDATE ft_study SET spec = ?", (text.replace('"final": "off"', '"final": {"share": 0.8}'),)
+        )
+    workers = [
+        subprocess.Popen([sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": str(ROOT)}) for _ in range(2)
+    ]
+    assert [worker.wait(120) for worker in workers] == [0, 0]
+    record = reading.load_study(engine, "colours")
+    engine.dispose()
+    assert study_file.exists()
+    assert len(record.finals) == 1
+    assert record.finals[0].state is TrialState.COMPLETE
+    assert Counter((run.trial, run.seed) for run in record.repeats).most_common(1)[0][1] == 1

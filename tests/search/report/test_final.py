@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from search.records.study import Refit, Repeat, Size, StudyRecord, TrialState
+from search.report.final import choice_sentence, model_sentence
+
+NOON = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def sized(study: StudyRecord) -> StudyRecord:
+    """Return ``study`` with two trials of which the second is the smaller."""
+    first, second = study.trials[0], study.trials[1]
+    trials = (
+        replace(first, value=0.5, state=TrialState.COMPLETE, size=Size(20, 1, 1)),
+        replace(second, value=0.75, state=TrialState.COMPLETE, size=Size(10, 1, 1)),
+    )
+    return replace(study, trials=trials)
+
+
+def test_the_choice_is_told_with_every_mean(study: StudyRecord) -> None:
+    found = sized(study)
+    assert choice_sentence(found) == ""
+    chosen = replace(found, repeats=(Repeat(0, 1, value=0.85), Repeat(1, 1, value=0.5)))
+    assert choice_sentence(chosen) == (
+        "the plain recipe has the best mean over 2 trainings, the search's own and fresh ones: accuracy 0.6750 against "
+        "0.6250 of trial 1."
+    )
+    tied = replace(found, repeats=(Repeat(0, 1, value=0.75), Repeat(1, 1, value=0.5)))
+    assert choice_sentence(tied).startswith("trial 1 has the best mean and the fewest parameters over 2 trainings")
+
+
+def test_the_number_of_a_final_model_is_what_validation_gave_before(study: StudyRecord) -> None:
+    found = sized(study)
+    assert model_sentence(found) == (
+        "trial 1 as the search trained it, on the training images alone; accuracy 0.7500 on the validation images."
+    )
+    final = Refit(0, 1, "", {}, "train+val", 4, False, False, TrialState.COMPLETE, images=30, checkpoint="c",
+                  finished_at=NOON, is_final=True)  # fmt: skip
+    assert model_sentence(replace(found, finals=(final,))) == (
+        "trial 1 trained on train and validation data, 30 images, for 4 epochs; no images are left to score it on. "
+        "accuracy 0.7500 is what it had on the validation images before."
+    )
+    assert model_sentence(replace(found, trials=())) == ""

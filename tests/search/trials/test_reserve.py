@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from search.records import choice
+from search.records.study import DatasetRecord, EpochRecord, Size, StudyRecord, TrialRecord, TrialState
+from search.spec.options import FinalOptions
+from search.trials import reserve
+from search.trials.reserve import EXPORT_S, Reserve, epochs_between, final_seconds, reserve_of
+
+
+def trial(number: int, value: float, epochs: int = 4, seconds: float = 10.0) -> TrialRecord:
+    curve = tuple(EpochRecord(epoch, 0.1, {"accuracy": value}, seconds=2.0) for epoch in range(1, epochs + 1))
+    return TrialRecord(
+        number, TrialState.COMPLETE, value, epochs=curve, best_epoch=1, seconds=seconds, size=Size(1, 1, 1)
+    )
+
+
+def study(*trials: TrialRecord) -> StudyRecord:
+    data = DatasetRecord("d", (), {}, "", sizes={"train": 100, "val": 50})
+    return StudyRecord("s", "t", "accuracy", True, "b", "w", data, 9, trials=trials)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes a reserve of 100 s for a study with these trials, by a clock that stands still until it is moved."""
+    clock = {"now": 1000.0}
+    monkeypatch.setattr(reserve.time, "monotonic", lambda: clock["now"])
+
+    def make(*trials: TrialRecord, share: float = 0.2) -> Reserve:
+        monkeypatch.setattr(reserve.reading, "load_study", lambda *_: study(*trials))
+        return Reserve(None, "s", FinalOptions(share=share), 100.0, _asked=clock["now"])  # type: ignore[arg-type]
+
+    make.clock = clock  # type: ignore[attr-defined]
+    return make
+
+
+def test_the_end_takes_as_long_as_the_winner_took_on_all_that_is_not_test() -> None:
+    winner = trial(0, 0.9)
+    assert epochs_between(study(winner), winner) == (2, 4)
+    # Two seconds beside its epochs, and two epochs of two seconds on half as many images again.
+    assert final_seconds(study(winner), winner, 2) == pytest.approx(2 + 1.5 * 2 * 2 + EXPORT_S)
+    assert choice.growth(study(winner)) == 1.5
+
+
+def test_a_share_is_kept_back_and_no_trial_starts_that_would_not_end_in_time(held: Any) -> None:
+    assert not held().is_reached(20.1)
+    assert held().is_reached(20.0)
+    quick = held(trial(0, 0.9), trial(1, 0.5, seconds=3.0))
+    assert not quick.is_reached(23.1)
+    assert held(trial(0, 0.9), trial(1, 0.5, seconds=3.0)).is_reached(23.0)
+
+
+def test_more_than_the_share_is_kept_back_where_the_winner_needs_it(held: Any) -> None:
+    slow = trial(0, 0.9, epochs=20, seconds=42.0)
+    needed = final_seconds(study(slow), slow, 10)
+    assert needed == pytest.approx(2 + 1.5 * 20 + EXPORT_S)
+    assert held(slow).is_reached(needed + 42)
+    assert not held(slow).is_reached(needed + 42.1)
+    # When it cannot be had any more, the search has the time.
+    assert not held(slow).is_reached(needed - 0.1)
+    assert held(slow).is_reached(EXPORT_S)
+
+
+def test_a_running_trial_gives_way_before_the_end_has_no_time_left(held: Any) -> None:
+    winner = trial(0, 0.9)
+    needed = final_seconds(study(winner), winner, 2)
+    running = held(winner)
+    held.clock["now"] += 5  # an epoch of five seconds
+    assert not running.is_pressing(needed + 6.1)
+    held.clock["now"] += 5
+    assert running.is_pressing(needed + 1)
+    assert running.is_reached(80.0)  # and nothing is started afterwards
+    first = held()
+    held.clock["now"] += 50
+    assert not first.is_pressing(1.0)  # before there is a winner, there is nothing to make room for
+
+
+def test_without_an_end_of_time_or_without_a_final_model_nothing_is_kept_back() -> None:
+    class Spec:
+        name = "s"
+
+        class search:  # noqa: N801  # as the attribute is called
+            final: Any = FinalOptions()
+
+    assert isinstance(reserve_of(None, Spec(), 60.0), Reserve)  # type: ignore[arg-type]
+    assert reserve_of(None, Spec(), None) is None  # type: ignore[arg-type]
+    Spec.search.final = "off"
+    assert reserve_of(None, Spec(), 60.0) is None  # type: ignore[arg-type]
+    assert replace(FinalOptions(), share=0.5).top == 3
