@@ -98,6 +98,9 @@ class StudyRuntime:
         return Size(1000, 10, 1000)
 
     def epochs(self, candidate: Candidate) -> int:
+        return self.most_epochs()
+
+    def most_epochs(self) -> int:
         return int(self.spec.training.epochs)
 
     def plan(self, candidate: Candidate, seed: int, on_epoch: Any, leave: Any, folder: Any, _: None) -> TrainingPlan:
@@ -163,6 +166,7 @@ def spec_of(study: StudyRecord, seconds: float = 0.0, lease: float = 60.0) -> An
             seed=7,
             sampler=SamplerOptions(name=plain["sampler"]),
             budget=None,
+            final="off",
             pruning="primary",
             pruner=Median() if plain["pruner"] == "median" else Off(),
         ),
