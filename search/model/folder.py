@@ -226,8 +226,8 @@ def read(folder: Path) -> ModelFacts:
         raise UserError(f"{path}: {place}: {fault['msg']}; export the model again") from error
     except (ValueError, OSError, RecursionError) as error:
         raise UserError(f"cannot read {path}: {error}; export the model again") from error
-    if strange := _odd(facts):
-        raise UserError(f"{path}: {strange}; export the model again")
+    if odd := _odd(facts):
+        raise UserError(f"{path}: {odd}; export the model again")
     if facts.texts is not None and not _is_own(facts.texts.folder):
         raise UserError(f"{path}: texts.folder must name a folder of the model's own, got {facts.texts.folder!r}")
     strange = [name for name in facts.files.values() if name not in listed or not _is_own(name)]
