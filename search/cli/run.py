@@ -64,7 +64,7 @@ def command(
 ) -> None:
     from search.api import run_study
     from search.cli import _outcome, _progress
-    from search.cli._console import console, seconds_of, storage_url
+    from search.cli._console import console, process_begin, seconds_of, storage_url
     from search.workers.launchers import Placement
 
     placement = Placement(launcher, per_gpu, address, optuna, _pairs(launcher_option or []))
@@ -82,6 +82,7 @@ def command(
             artifacts=artifacts,
             placement=placement,
             final=final,
+            since=process_begin(),
         )
     _outcome.show(screen, result, study, storage)
     if result.study.trials and not result.study.ranking and not result.stopped:

@@ -75,6 +75,7 @@ def run_study(
     artifacts: str | None = None,
     placement: Placement | None = None,
     final: bool = True,
+    since: float | None = None,
 ) -> StudyResult:
     """Create the study, or continue it, run trials until it has as many as it shall have, and make the final model.
 
@@ -90,12 +91,13 @@ def run_study(
         placement: which launcher runs workers, and how.
         final: end with a model to use: the winner chosen by fresh trainings, trained on training and validation data
             together, and exported; false only searches, as ``search.final: off`` does.
+        since: when its time began, by ``time.monotonic``; now by default.
 
     Raises:
         UserError, SpaceError: the input is wrong; nothing was trained.
         ConflictError: the name belongs to a study of other data or another space.
     """
-    begin = time.monotonic()
+    begin = time.monotonic() if since is None else since
     spec = read_study(study)
     if trials is not None:
         spec = replace(spec, search=replace(spec.search, trials=trials))
