@@ -18,6 +18,8 @@ def learning(unit: Unit, module: nn.Module | None = None) -> Iterator[nn.Paramet
 
     A matrix with a low-rank update does not: the update learns in its place.
     """
+    if unit.trainable is Trainable.NONE:
+        return
     module = unit.module if module is None else module
     kept = {id(parameter) for parameter in adapters.adapted(module)}
     kept |= {id(parameter) for path in unit.extra for parameter in module.get_submodule(path).parameters()}

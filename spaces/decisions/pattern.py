@@ -99,7 +99,7 @@ class Pattern(Decision[Learns]):
 
     def settle(self, value: Learns, chain: Chain) -> Learns:
         """Return ``value``; all or the head alone where that is the same, all where a chosen stage was dropped."""
-        if value.kind == "stage" and not _at(value.stage, chain):
+        if value.kind == "all" or (value.kind == "stage" and not _at(value.stage, chain)):
             return Learns()
         wanted = effect(self.apply(chain, value))
         same = (plain for plain in (Learns(), Learns("head")) if effect(self.apply(chain, plain)) == wanted)
