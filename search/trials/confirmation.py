@@ -93,18 +93,22 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
     writing.finish_trial(
         context.engine,
         claim,
-        state=TrialState.COMPLETE,
-        value=value,
-        best_epoch=best.epoch,
-        evaluation=None,
-        ended=f"ended after epoch {last.epoch}: {outcome.reason}" if outcome.reason else f"ran all {last.epoch} epochs",
-        seconds=time.monotonic() - start,
-        extras={
-            "images": len(runtime.dataset.of(Split.TRAIN)),
-            "last": last.metrics[spec.objective],
-            "device": str(whole.precision.device),
-            **outcome.facts,
-        },
+        writing.Ended(
+            state=TrialState.COMPLETE,
+            value=value,
+            best_epoch=best.epoch,
+            evaluation=None,
+            ended=f"ended after epoch {last.epoch}: {outcome.reason}"
+            if outcome.reason
+            else f"ran all {last.epoch} epochs",
+            seconds=time.monotonic() - start,
+            extras={
+                "images": len(runtime.dataset.of(Split.TRAIN)),
+                "last": last.metrics[spec.objective],
+                "device": str(whole.precision.device),
+                **outcome.facts,
+            },
+        ),
     )
     kept.remove()
     context.observer.trial_ended(claim.number, TrialState.COMPLETE, value, words(repeat))

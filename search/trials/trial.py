@@ -88,16 +88,18 @@ def _candidate(context: TrialContext, claim: Claim, proposal: Proposal | None) -
     writing.record_candidate(
         context.engine,
         claim,
-        optuna_number=optuna_number,
-        params=proposal.asked.params,
-        distributions=proposal.asked.distributions,
-        candidate=proposal.candidate.to_json(),
-        words=runtime.space.words(proposal.candidate),
-        is_baseline=proposal.is_baseline,
-        seed=trial_seed(runtime.spec.search.seed, claim.number),
-        versions=versions(),
-        dataset_fingerprint=runtime.dataset.fingerprint,
-        extras=proposal.extras,
+        writing.Started(
+            optuna_number=optuna_number,
+            params=proposal.asked.params,
+            distributions=proposal.asked.distributions,
+            candidate=proposal.candidate.to_json(),
+            words=runtime.space.words(proposal.candidate),
+            is_baseline=proposal.is_baseline,
+            seed=trial_seed(runtime.spec.search.seed, claim.number),
+            versions=versions(),
+            dataset_fingerprint=runtime.dataset.fingerprint,
+            extras=proposal.extras,
+        ),
     )
     return proposal.candidate, optuna_number
 
@@ -157,16 +159,18 @@ def finish(context: TrialContext, prepared: Prepared, outcome: Outcome, seconds:
     writing.finish_trial(
         context.engine,
         claim,
-        state=state,
-        value=value,
-        best_epoch=best.epoch,
-        evaluation=outcome.evaluation.named(runtime.names(Split.VAL)) if outcome.evaluation else None,
-        ended=ended,
-        seconds=seconds,
-        checkpoint=path,
-        extras=extras,
-        objectives=weighed.objectives,
-        constraints=weighed.constraints,
+        writing.Ended(
+            state=state,
+            value=value,
+            best_epoch=best.epoch,
+            evaluation=outcome.evaluation.named(runtime.names(Split.VAL)) if outcome.evaluation else None,
+            ended=ended,
+            seconds=seconds,
+            checkpoint=path,
+            extras=extras,
+            objectives=weighed.objectives,
+            constraints=weighed.constraints,
+        ),
     )
     told = {"objectives": weighed.objectives, "constraints": weighed.constraints}
     context.sampling.tell(prepared.optuna_number, state, value, (last.epoch, last.metrics[spec.objective]), **told)
