@@ -100,6 +100,9 @@ class StudyRuntime:
         return Size(1000, 10, 1000)
 
     def epochs(self, candidate: Candidate) -> int:
+        return self.most_epochs()
+
+    def most_epochs(self) -> int:
         return int(self.spec.training.epochs)
 
     def plan(self, candidate: Candidate, seed: int, on_epoch: Any, leave: Any, folder: Any, _: None) -> TrainingPlan:
