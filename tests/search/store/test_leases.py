@@ -119,8 +119,8 @@ from search.store import connection, leases, writing
 engine = connection.connect(sys.argv[1])
 while (claim := leases.claim(engine, "s", sys.argv[2], 60)) is not None:
     print(claim.number)
-    writing.finish_trial(engine, claim, state=TrialState.COMPLETE, value=1.0, best_epoch=1, evaluation=None,
-                         ended="", seconds=0.1)
+    how = writing.Ended(state=TrialState.COMPLETE, value=1.0, best_epoch=1, evaluation=None, ended="", seconds=0.1)
+    writing.finish_trial(engine, claim, how)
 engine.dispose()
 """
 
