@@ -190,7 +190,7 @@ def _first(screen: Console, runtime: StudyRuntime) -> None:
     from search.trials.proposal import PLAIN, plan_of
 
     search, space = runtime.spec.search, runtime.space
-    screen.print("\n[bold]What is tried first[/bold]")
+    screen.print(styled("\n", ("What is tried first", "bold")))
     table = _table("trial", "why", "candidate")
     for number, item in enumerate(plan_of(runtime)[: search.trials]):
         why, words = f"warm start {item}", ""

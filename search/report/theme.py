@@ -211,10 +211,24 @@ def whole_ticks(values: Sequence[float], most: int = 10) -> int:
     return step
 
 
-def log_ticks(values: Sequence[float]) -> str | int:
-    """Return Plotly's ``dtick`` of a log axis: at 1, 2 and 5 of each decade, of many decades at 1 alone."""
-    decades = math.log10(max(values) / min(values)) if min(values) > 0 else 9.0
-    return "D2" if decades < 3 else 1
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return where a log axis from ``low`` to ``high`` has its ticks: at 1, 2 and 5 of each decade.
+
+    Of many decades at 1 alone; of less than one at as many round numbers as give three ticks.
+    """
+    found: list[float] = []
+    for steps in (
+        (1.0,),
+        (1.0, 2.0, 5.0),
+        tuple(map(float, range(1, 10))),
+        tuple(tick / 10 for tick in range(10, 100, 5)),
+    ):
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        found = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
+        if len(found) >= 3:
+            break
+    return found
 
 
 def thinned(values: Sequence[int], most: int) -> list[int]:

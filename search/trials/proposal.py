@@ -39,8 +39,9 @@ REJECTIONS, REMEMBERED = 64, 16
 HOPELESS = 32
 """How often one that is bound to be bad is drawn again; a study's ranges may hold no other."""
 PLAIN = "plain"
-BEFORE_PLAIN = 3
-"""Members of the portfolio that are tried before the plain recipe."""
+BEFORE_PLAIN, PLAIN_SHARE = 3, 0.15
+"""Members of the portfolio that are tried before the plain recipe, and the largest share of a study's time that it may
+take: it is a reference and seldom the winner."""
 GIVEN = "study file"
 """Stands for the study of a warm start that the study file itself names; its trial is its place there."""
 
@@ -175,12 +176,26 @@ class Proposer:
         if isinstance(item, int):
             return warm.get(item)
         if not isinstance(item, Planned):
-            return self._baseline(number)
+            found = self._baseline(number)
+            return None if self._costs_too_much(found) else found
         known, excesses = self._appraised(item.candidate)
         if _breaks(excesses):
             return None
         drawn = self._draws().told(number, item.candidate, way="portfolio", name=item.member.name)
         return self.made(drawn.candidate, drawn.asked, origin=drawn.origin, known=known)
+
+    def _costs_too_much(self, plain: Proposal) -> bool:
+        """Return whether the plain recipe would take more than ``PLAIN_SHARE`` of what the study has.
+
+        Never in a study without a portfolio, which has nothing else to begin with, or without a limit.
+        """
+        search = self.runtime.spec.search
+        budget = search.budget.gpu_seconds if search.budget else None
+        limits = [float(limit) for limit in (search.timeout, budget) if limit]
+        model = SecondsModel(self.history.trials)
+        if search.portfolio == "off" or not limits or not model.measured:
+            return False
+        return model.seconds(plain.cost) > PLAIN_SHARE * min(limits)
 
     def _baseline(self, number: int) -> Proposal:
         drawn = self._draws().told(number, self.runtime.space.baseline(), way=PLAIN)
@@ -296,7 +311,7 @@ def plan_of(runtime: StudyRuntime) -> Sequence[str | int | Planned]:
     """Return what comes before anything is drawn: members of the portfolio, ``PLAIN``, places of warm starts.
 
     The cheapest member first. The plain recipe, which takes long and seldom wins, comes after ``BEFORE_PLAIN``
-    members, and first where there are none: it is the reference of a study that comes so far.
+    members, and first where there are none: it is the reference of a study that comes so far and can afford it.
     """
     search = runtime.spec.search
     warm: list[str | int | Planned] = list(range(search.warm_starts))

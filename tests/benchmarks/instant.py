@@ -168,6 +168,7 @@ def spec_of(study: StudyRecord, seconds: float = 0.0, lease: float = 60.0) -> An
             seed=7,
             sampler=SamplerOptions(name=plain["sampler"]),
             budget=None,
+            final="off",
             pruning="primary",
             pruner=Median() if plain["pruner"] == "median" else Off(),
         ),

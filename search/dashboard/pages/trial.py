@@ -28,7 +28,7 @@ def page(study: StudyRecord, number: int) -> html.Div:
                 [
                     dcc.Link(
                         "Compare with the plain recipe",
-                        href=parts.compare_path(study.name, {0, number}),
+                        href=parts.compare_path(study.name, {study.baseline.number if study.baseline else 0, number}),
                         className="button",
                     ),
                     " ",

@@ -29,7 +29,7 @@ class Confusion(Figure):
     needs = frozenset({Need.DETAILS})
     how_to_read = (
         "Rows are true classes, columns what the winner predicted, numbers are samples. Colour is the share of the row "
-        "that went wrong there; right answers, on the diagonal, have none."
+        "that went wrong there; cells without errors have none."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
@@ -55,7 +55,7 @@ class Confusion(Figure):
         if rows is None:
             return theme.sentence("No complete trial has per-class results.")
         shares = [
-            [value / max(sum(row), 1) if column != place else None for column, value in enumerate(row)]
+            [value / max(sum(row), 1) if value and column != place else None for column, value in enumerate(row)]
             for place, row in enumerate(rows.counts)
         ]
         most = max((share for row in shares for share in row if share is not None), default=0.0)

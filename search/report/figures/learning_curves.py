@@ -31,7 +31,7 @@ class Rows(NamedTuple):
 
 
 _LOOKS = {
-    "failed": (theme.RED, 1.0, 0.5),
+    "failed": (theme.RED, 1.2, 0.9),
     "pruned": (theme.GREY, 1.0, 0.6),
     "waiting": (theme.STATES["waiting"], 1.2, 0.8),
     "running": (theme.STATES["running"], 2.0, 0.9),

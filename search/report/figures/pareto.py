@@ -169,7 +169,11 @@ def _plane(cost: _Cost, known: Sequence[tuple[float, TrialRecord]], maximize: bo
 def _axis(plane: Plane) -> dict[str, object]:
     """Return the cost's axis: logarithmic for what is a number of things, of bytes or of seconds."""
     is_log = not plane.is_more and min(plane.costs) > 0
-    return {"type": "log", "dtick": theme.log_ticks(plane.costs)} if is_log else {"type": "linear", "dtick": None}
+    if not is_log:
+        return {"type": "linear", "tickmode": "auto", "tickvals": None, "ticktext": None}
+    ticks = theme.log_ticks(min(plane.costs), max(plane.costs))
+    words = [theme.count(tick) if tick >= 10 else f"{tick:g}" for tick in ticks]
+    return {"type": "log", "tickmode": "array", "tickvals": ticks, "ticktext": words}
 
 
 def _knee(

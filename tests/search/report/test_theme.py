@@ -74,9 +74,17 @@ def test_axes_of_whole_numbers_have_whole_ticks(most: int, step: int) -> None:
     assert theme.whole_ticks([0, most]) == step
 
 
-def test_log_axes_have_ticks_at_one_two_and_five() -> None:
-    assert theme.log_ticks([1e5, 4e6]) == "D2"
-    assert theme.log_ticks([1e-6, 1e3]) == 1
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (1e-6, 1e3, [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 10, 100, 1000]),
+        (1e5, 4e6, [1e5, 2e5, 5e5, 1e6, 2e6]),
+        (7.5e5, 1e6, [8e5, 9e5, 1e6]),
+        (3.0, 4.0, [3, 3.5, 4]),
+    ],
+)
+def test_log_axes_have_ticks_at_round_numbers(low: float, high: float, ticks: list[float]) -> None:
+    assert theme.log_ticks(low, high) == pytest.approx(ticks)
 
 
 def test_changes_have_a_sign_and_points_where_a_metric_has_some() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from search.errors import ConstraintError
 from search.records.objectives import COSTS, Goals, LatencyOptions, read_constraints
-from search.records.study import Objective, TrialState
+from search.records.study import EpochRecord, Objective, TrialState
 from search.runtime import objective_values
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import open_runtime
@@ -54,7 +54,7 @@ def proposer(study_file: Path, tmp_path: Path, store: str) -> Iterator[Open]:
     engine.dispose()
 
 
-def finish(own: Proposer, number: int, value: float) -> str:
+def finish(own: Proposer, number: int, value: float, *, epochs: int = 0) -> str:
     """Let a trial of the proposed candidate end with ``value``; return the candidate's fingerprint."""
     proposal = own.propose(number)
     claim = leases.claim(own.engine, own.runtime.spec.name, "w", 60)
@@ -66,6 +66,8 @@ def finish(own: Proposer, number: int, value: float) -> str:
         distributions=proposal.asked.distributions, candidate=proposal.candidate.to_json(), words="", seed=0,
         is_baseline=proposal.is_baseline, versions={}, dataset_fingerprint="", extras=proposal.extras,
     ))  # fmt: skip
+    for epoch in range(1, epochs + 1):
+        writing.record_epochs(own.engine, claim, (EpochRecord(epoch, 0.1, {"accuracy": value}),))
     writing.finish_trial(
         own.engine, claim, writing.Ended(
         state=TrialState.COMPLETE, value=value, best_epoch=1, evaluation=None, ended="",
@@ -283,3 +285,15 @@ def test_other_data_draw_other_candidates(proposer: Open) -> None:
     assert one == data_seed(0, "this data")
     assert one != data_seed(0, "that data")
     assert one != data_seed(1, "this data")
+
+
+@pytest.mark.parametrize(("timeout", "is_tried"), [(1e9, True), (1e-3, False), (None, True)])
+def test_the_plain_recipe_is_left_out_where_it_would_take_most_of_the_time(
+    proposer: Open, timeout: float | None, is_tried: bool
+) -> None:
+    own = proposer(portfolio="on", timeout=timeout)
+    ways = []
+    for number in range(5):
+        ways.append(own.propose(number).extras["origin"]["way"])
+        finish(own, number, 0.5, epochs=2)
+    assert ("plain" in ways) is is_tried
