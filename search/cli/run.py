@@ -64,7 +64,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
 ) -> None:
     from search.api import run_study
     from search.cli import _outcome, _progress
-    from search.cli._console import console, seconds_of, storage_url
+    from search.cli._console import console, process_begin, seconds_of, storage_url
     from search.workers.launchers import Placement
     from search.workers.options import RunOptions
 
@@ -77,6 +77,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
             timeout_s=seconds_of("--timeout", timeout),
             report=report,
             final=final,
+            since=process_begin(),
             options=RunOptions(
                 storage=storage_url(storage),
                 workers=workers,

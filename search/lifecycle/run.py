@@ -69,6 +69,7 @@ def run_study(
     report: bool = True,
     folder: str | Path = "runs",
     final: bool = True,
+    since: float | None = None,
     **given: Unpack[RunKeywords],
 ) -> StudyResult:
     """Create the study, or continue it, run trials until it has as many as it shall have, and make the final model.
@@ -80,6 +81,7 @@ def run_study(
         folder: where logs and the report go, one folder a study, and checkpoints too unless ``artifacts``.
         final: end with a model to use: the winner chosen by fresh trainings, trained on training and validation data
             together, and exported; false only searches, as ``search.final: off`` does.
+        since: when its time began, by ``time.monotonic``; now by default.
         given: the fields of ``RunOptions``: ``storage``, ``device``, ``artifacts``, ``observer``, ``placement``,
             ``workers``; or ``options``, all of them as one value.
 
@@ -87,7 +89,7 @@ def run_study(
         UserError, SpaceError: the input is wrong; nothing was trained.
         ConflictError: the name belongs to a study of other data or another space.
     """
-    begin = time.monotonic()
+    begin = time.monotonic() if since is None else since
     spec = read_study(study)
     if trials is not None:
         spec = replace(spec, search=replace(spec.search, trials=trials))

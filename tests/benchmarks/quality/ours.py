@@ -2,7 +2,8 @@
 
 Public commands only. Its timeout is in seconds of the clock, which are CPU seconds where one thread has a core for
 itself; Ctrl-C is sent when the CPU seconds of the budget are spent all the same. ``init`` is not counted, as nobody
-counts writing a training script; ``run`` is, and ``export`` where ``run`` has left no model.
+counts writing a training script; ``run`` is, final model and its files included, and ``export`` where it was stopped
+before.
 """
 
 from __future__ import annotations
@@ -22,9 +23,6 @@ from typing import Any
 import yaml
 from quality.accounting import Spent, run
 from quality.runs import Question
-
-EXPORT_S = 8.0
-"""CPU seconds of the budget that are left for ``export``; a run that leaves a model itself must end by itself."""
 
 
 class Study:
@@ -53,7 +51,7 @@ class Study:
         file = self._folder / "study.yaml"
         self._ask("init", str(self._data), "--backbone", self._question.backbone, "-o", str(file))
         file.write_text(yaml.safe_dump(self._changed(yaml.safe_load(file.read_text())), sort_keys=False))
-        spent = self._counted("run", str(file), limit_s=limit_s, interrupt_s=self._question.budget_s - EXPORT_S)
+        spent = self._counted("run", str(file), limit_s=limit_s, interrupt_s=self._question.budget_s)
         if not self.model.exists():
             self._counted("export", self._name, limit_s=limit_s)
         return spent
