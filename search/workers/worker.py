@@ -37,12 +37,12 @@ from search.store.leases import Claim
 from search.store.reading import Progress
 from search.training import memory
 from search.trials.context import TrialContext
-from search.trials.observer import Observer
 from search.trials.parallel_heads import Companions
 from search.trials.reserve import reserve_of
 from search.workers.failures import failure_of
 from search.workers.heartbeat import Heartbeat
 from search.workers.leftovers import sweep
+from search.workers.options import RunOptions
 from search.workers.shutdown import PARENT_VARIABLE, StopSignal, obeying_signals
 
 __all__ = ["PARENT_VARIABLE", "StopSignal", "obeying_signals", "open_context", "reconcile", "work", "worker_name"]
@@ -60,25 +60,24 @@ _ORPHAN_S = 600.0
 def open_context(
     runtime: StudyRuntime,
     engine: Engine,
-    url: str,
+    options: RunOptions,
     folder: Path,
-    observer: Observer,
     stop_signal: StopSignal,
     *,
     artifact_store: ArtifactStore | None = None,
     key: str = "0" * 8,
-    proxy: str | None = None,
 ) -> Iterator[TrialContext]:
-    """Return the bench of one worker: the runtime, the store at ``url``, and Optuna's storage in it.
+    """Return the context of one worker's trials: the runtime, the store, and Optuna's storage in it.
 
     Trials that Optuna still holds open although ours have ended (their worker died in between) are told to it.
 
     Args:
-        shelf: where checkpoints go, ``folder`` by default; ``key`` marks those of this study.
-        proxy: ``grpc://HOST:PORT`` of a proxy through which Optuna's storage is reached instead.
+        options: whose ``placement`` may name a proxy through which Optuna's storage is reached instead.
+        artifact_store: where checkpoints go, ``folder`` by default; ``key`` marks those of this study.
     """
     spec = runtime.spec
     patience = patience_of(engine)
+    url, proxy = options.storage, options.placement.proxy
 
     def insisting(call: Callable[[], object], name: str) -> object:
         return insist(call, name, patience)
@@ -111,7 +110,7 @@ def open_context(
         history,
         curves,
         folder,
-        observer,
+        options.observer,
         stop_signal,
         place,
         key,
