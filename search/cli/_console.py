@@ -57,6 +57,20 @@ def styled(*parts: str | tuple[str, str]) -> Text:
     return Text.assemble(*parts)
 
 
+def process_begin() -> float | None:
+    """Return when this process began, by ``time.monotonic``: a user waits for libraries to load, too.
+
+    None where the command line is called from another program.
+    """
+    import time
+
+    import psutil
+
+    if Path(sys.argv[0]).name not in ("ftsearch", "__main__.py"):
+        return None
+    return time.monotonic() - (time.time() - float(psutil.Process().create_time()))
+
+
 def print_json(data: object) -> None:
     """Print ``data`` as JSON; numbers that JSON has no word for become null."""
     import json

@@ -33,7 +33,8 @@ def show(screen: Console, result: StudyResult, file: Path, storage: str | None) 
     screen.print(tables.states(study) + ".", highlight=False)
     show_headline(screen, study)
     show_choice(screen, study)
-    show_model(screen, study, result.model)
+    if result.model is not None:
+        show_model(screen, study, result.model)
     for note in result.notes:
         screen.print(f"{note[0].upper()}{note[1:]}.", style="yellow", soft_wrap=True)
     if result.report is not None:

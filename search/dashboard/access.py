@@ -77,7 +77,7 @@ def _host_name(asked: Request) -> str:
 
 def _local(path: str) -> str:
     """Return ``path`` where it leads to a page of ours, else the first page."""
-    return path if _OWN_PATH.fullmatch(path) else "/"
+    return path if _OWN_PATH.fullmatch(path) and "//" not in path.partition("?")[0] else "/"
 
 
 class _Keeper:

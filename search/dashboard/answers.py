@@ -38,8 +38,8 @@ class Address:
     @classmethod
     def of(cls, path: str | None, query: str | None) -> Address:
         """Read a path and a query string."""
-        names = [unquote(part) for part in (path or "/").strip("/").split("/")]
-        query = query or ""
+        path, query = (text if isinstance(text, str) else "" for text in (path, query))  # a browser sends what it likes
+        names = [unquote(part) for part in path.strip("/").split("/")]
         match names:
             case [""]:
                 return cls("overview", query=query)

@@ -1,4 +1,4 @@
-"""Arrays in memory-mapped files: written once however many processes ask, verified on opening, within a budget."""
+"""Memory-mapped arrays on disk: written once by whichever process comes first, verified on opening, size-limited."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BLOCK, _BLOCKS = 1 << 16, 64
 
 @dataclass(frozen=True, slots=True)
 class ArrayCache:
-    """A folder of arrays by name, shared by all processes of the machine.
+    """A folder of named arrays shared by all processes on a machine.
 
     Attributes:
         budget_bytes: what was not opened for longest leaves beyond it; None is a quarter of the disk.
@@ -106,7 +106,7 @@ class ArrayCache:
 
 
 def why(error: OSError) -> str:
-    """Return in words why a file could not be written."""
+    """Return why a file could not be written, in words."""
     return "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
 
 

@@ -1,4 +1,4 @@
-"""From listed images to a checked data set: decoded once, counted, cut, fingerprinted. What all formats end in."""
+"""From listed inputs to a validated data set: decoded once, split and fingerprinted. Every format ends here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OnError = Literal["refuse", "skip"]
 
 
 class Stored(Source, Protocol):
-    """An input as a format lists it: one whose content can be told from any other's."""
+    """An input as a format lists it, with a hash of its content."""
 
     def digest(self) -> bytes:
         """Return a hash of the stored content."""
@@ -34,7 +34,7 @@ class Stored(Source, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An input with its label as it is stored (the name of a class), and its split where the data set says one."""
+    """An input with its label as stored (a class name, for example), and its split if the data set assigns one."""
 
     input: Stored
     label: Any
@@ -43,7 +43,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """How data without a validation part is cut."""
+    """How data without a validation split are split."""
 
     val_share: float
     test_share: float
@@ -80,7 +80,7 @@ def in_parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
 def assemble(
     name: str, listed: Sequence[Listed], cut: Cut, on_error: OnError = "refuse", classes: Sequence[str] | None = None
 ) -> Dataset:
-    """Return the data set of the listed images, every one decoded once to see that it can be.
+    """Return the data set of the listed images, each decoded once to verify that it can be.
 
     Without a validation split one is cut from the training images, stratified and seeded. ``classes`` gives
     the order of labels; sorted names otherwise.
@@ -114,7 +114,7 @@ def gather(
     divide: Callable[[Sequence[Any], float], Sequence[Split]],
     test_share: float,
 ) -> Dataset:
-    """Return the data set of ``listed`` inputs whose targets are no single class, every input checked to be readable.
+    """Return the data set of ``listed`` inputs whose targets are not a single class, each verified to be readable.
 
     Args:
         names: of the classes, or of the numbers that are predicted.
@@ -139,7 +139,7 @@ def gather(
 def readable(
     name: str, listed: Sequence[Listed], on_error: OnError
 ) -> tuple[list[Listed], list[bytes], tuple[str, ...]]:
-    """Return what of ``listed`` can be read, the hash of each, and a line for each that is left out.
+    """Return the readable part of ``listed``, the hash of each input, and a line for each one skipped.
 
     Raises:
         DataError: something cannot be read and ``on_error`` is ``refuse``.
@@ -181,7 +181,7 @@ def _deep_extremes(item: Listed) -> tuple[decoding.Levels, bool] | None:
 
 
 def _with_levels(listed: list[Listed], levels: Sequence[float] | None) -> list[Listed]:
-    """Return ``listed`` with one scale of brightness for all images of more than 8 bits."""
+    """Return ``listed`` with one intensity range for all images of more than 8 bits."""
     if levels is None:
         return listed
     scale = (levels[0], levels[1])
@@ -192,7 +192,7 @@ def _with_levels(listed: list[Listed], levels: Sequence[float] | None) -> list[L
 
 
 def _checked(marker: Path) -> dict[str, Any] | None:
-    """Return what was noted when the same contents were last found sound; None when that never was."""
+    """Return what was recorded when the same contents were last verified; None if they never were."""
     try:
         known = json.loads(marker.read_text())
     except (OSError, ValueError):
@@ -201,7 +201,7 @@ def _checked(marker: Path) -> dict[str, Any] | None:
 
 
 def note(marker: Path, text: str) -> None:
-    """Write what was found out about data into the cache, whole or not at all."""
+    """Record facts about data in the cache, atomically."""
     try:
         marker.parent.mkdir(parents=True, exist_ok=True)
         partial_files.sweep(marker.parent)
@@ -223,7 +223,7 @@ def _check_classes(name: str, names: Sequence[str], listed: Iterable[Listed]) ->
 def _cut(
     samples: list[Sample], divide: Callable[[Sequence[Any], float], Sequence[Split]], test_share: float
 ) -> list[Sample]:
-    """Cut the training samples where none is for validation; ``divide`` takes their targets and the test share."""
+    """Split the training samples if none is for validation; ``divide`` takes their targets and the test share."""
     if any(sample.split is Split.VAL for sample in samples):
         return samples
     has_test = any(sample.split is Split.TEST for sample in samples)
@@ -249,7 +249,7 @@ def _check_splits(name: str, names: Sequence[str], samples: Sequence[Sample]) ->
 
 
 def _fingerprinted(dataset: Dataset, digests: Sequence[bytes], written: Callable[[Any], str]) -> Dataset:
-    """Return ``dataset`` with its fingerprint, and its samples in the order of the lines that this is made of.
+    """Return ``dataset`` with its fingerprint, its samples sorted as the fingerprint sorts them.
 
     Caches store arrays by position and are keyed by the fingerprint, so equal fingerprints must mean equal order,
     however a table was sorted and whatever files are called.

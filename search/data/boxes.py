@@ -1,4 +1,4 @@
-"""Images with boxes: what formats of detection yield, and the checks that all of them make."""
+"""Images with boxes: what detection formats produce, and the checks they share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SLACK = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A true box; its sides are shares of the upright image, the origin at the top left.
+    """A ground-truth box, its sides relative to the upright image (0 to 1), origin at the top left.
 
     Attributes:
         label: index of the class among ``Dataset.classes``.
@@ -56,7 +56,7 @@ class Drawn:
 
 @dataclass(slots=True)
 class Faults:
-    """What is wrong with annotations: refused together, or listed as left out."""
+    """Annotation errors, collected to be raised together or listed as skipped."""
 
     name: str
     lines: list[str] = field(default_factory=list)
@@ -148,14 +148,14 @@ def dataset(
 
 
 def _copies(dataset: Dataset) -> tuple[str, ...]:
-    """Return a line on boxes that stand twice in an image: a detector can find only one of them."""
+    """Return a note on duplicate boxes: a detector with non-maximum suppression finds only one of them."""
     twice = [sample for sample in dataset.samples if len(set(sample.target.boxes)) < len(sample.target.boxes)]
     if not twice:
         return ()
     count = sum(len(sample.target.boxes) - len(set(sample.target.boxes)) for sample in twice)
     names = sorted(sample.input.name for sample in twice)
-    what = "box stands" if count == 1 else "boxes stand"
-    return (f"{count} {what} twice in the same image, and only one of each pair can be found; the first: {names[0]}",)
+    what = "box duplicates" if count == 1 else "boxes duplicate"
+    return (f"{count} {what} another one of their image, and only one of each pair can be found; first: {names[0]}",)
 
 
 def _scaled(box: Drawn, size: tuple[int, int]) -> Drawn:

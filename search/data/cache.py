@@ -61,7 +61,7 @@ class Frame:
 
     @property
     def key(self) -> list[Json]:
-        """What identifies the arrays that this frame makes of images; a subclass adds its own facts."""
+        """What identifies the arrays this frame produces; subclasses add their own facts."""
         return [self.size, self.resize, self.interpolation, self.whole]
 
     @property
@@ -90,9 +90,9 @@ class Frame:
 
 
 def centre(image: Image.Image, resize: tuple[int, int], size: tuple[int, int], method: Image.Resampling) -> Image.Image:
-    """Return the centre of ``image``, ``size`` (height, width) of it, once it is scaled to cover ``resize``.
+    """Return a centre crop of ``size`` (height, width) of ``image`` scaled to cover ``resize``.
 
-    Of an image so long and narrow that the whole of it would be enormous, only the centre is scaled.
+    Of an image so narrow that all of it would become enormous, only the centre is scaled.
     """
     scale = max(resize[0] / image.height, resize[1] / image.width)
     across, down = max(int(image.width * scale), size[1]), max(int(image.height * scale), size[0])

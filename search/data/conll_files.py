@@ -1,4 +1,4 @@
-"""Sentences of words that have a tag each: what all formats of them end in."""
+"""Sentences of tagged words: the last steps that their formats share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Image files as upright pictures, decoded within a budget of memory, whatever they hold."""
+"""Image files decoded upright and within a memory budget, whatever their mode, depth and metadata."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 @cache
 def formats() -> tuple[str, ...]:
-    """Return the formats that are decoded, whatever a file is called, as ``Image.open`` takes them.
+    """Return the formats that may be decoded, whatever a file is called, as ``Image.open`` takes them.
 
     Only such as this process decodes itself: EPS, a program in PostScript, would be run by Ghostscript.
     """
@@ -53,7 +53,7 @@ def formats() -> tuple[str, ...]:
 
 
 class Memory:
-    """Bytes that threads take in turn, so that together they never hold more than ``total``."""
+    """A byte budget shared by threads, which never hold more than ``total`` together."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -62,7 +62,7 @@ class Memory:
 
     @contextmanager
     def taking(self, size: int) -> Iterator[None]:
-        """Hold ``size`` bytes, at most ``total``; waits until others have given back enough."""
+        """Hold ``size`` bytes, at most ``total``; blocks until other threads have released enough."""
         with self._changed:
             self._changed.wait_for(lambda: self._taken + size <= self.total)
             self._taken += size
@@ -79,7 +79,7 @@ _memory = Memory(BUDGET)
 
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image file; its pixels are not decoded yet.
+    """Open an image file without decoding its pixels.
 
     Raises:
         OSError, ValueError: it cannot be read, here or while it is decoded. Nothing else: Pillow's readers end in
@@ -104,7 +104,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
 def decoded(
     path: Path, further: int = 0, side: int | None = None
 ) -> Iterator[tuple[Image.Image, Image.Transpose | None]]:
-    """Decode an image file as it is stored; with it comes how the picture must be turned to be upright.
+    """Decode an image file as stored, and yield it with the transposition that makes it upright.
 
     Args:
         further: bytes a pixel that the caller needs beside the picture and one of it in RGB.
@@ -135,7 +135,7 @@ def decoded(
 
 
 def orientation(image: Image.Image) -> int:
-    """Return the orientation that an image's metadata say, 1 to 8 as EXIF counts; 1 where they say nothing sound."""
+    """Return an image's EXIF or XMP orientation, 1 to 8; 1 if there is none or it is invalid."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # noqa: BLE001  # odd metadata end in errors of every kind, and the picture is sound all the same
@@ -144,7 +144,7 @@ def orientation(image: Image.Image) -> int:
 
 
 def upright_size(path: Path) -> tuple[int, int]:
-    """Return width and height of an image file as it is shown; read from its header.
+    """Return width and height of an upright image file, read from its header.
 
     Raises:
         OSError, ValueError: it cannot be read.
@@ -158,7 +158,7 @@ def upright_size(path: Path) -> tuple[int, int]:
 
 
 def read(path: Path, levels: Levels | None = None) -> Image.Image:
-    """Return an image file as upright 8-bit RGB; pictures of more than ``LARGE`` pixels reduced by a whole factor.
+    """Return an image file as upright 8-bit RGB, downscaled by an integer factor beyond ``LARGE`` pixels.
 
     ``levels`` are those of the data set, where its images have more than 8 bits.
 
@@ -183,7 +183,7 @@ def read_small(path: Path, side: int) -> Image.Image:
 
 
 def to_rgb(image: Image.Image, levels: Levels | None = None) -> Image.Image:
-    """Return ``image`` in 8-bit RGB; those of more bits a channel are scaled from ``levels``.
+    """Return ``image`` in 8-bit RGB; deeper images are scaled from ``levels``.
 
     Without levels 16 bits are taken as 0 to 65535, and fractions as 0 to 1, to 255 or to 65535, whichever holds them.
     """
@@ -202,7 +202,7 @@ def to_rgb(image: Image.Image, levels: Levels | None = None) -> Image.Image:
 
 
 def reduction(size: tuple[int, int]) -> int:
-    """Return the whole number by which the sides of a picture are divided to have at most ``LARGE`` pixels."""
+    """Return the integer factor that brings an image down to at most ``LARGE`` pixels."""
     factor = 1
     while (-(-size[0] // factor)) * (-(-size[1] // factor)) > LARGE:
         factor += 1
@@ -210,12 +210,12 @@ def reduction(size: tuple[int, int]) -> int:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Return whether a picture has one channel of more than 8 bits."""
+    """Return whether an image has a single channel of more than 8 bits."""
     return image.mode in ("I", "F") or image.mode.startswith("I;16")
 
 
 def deep_extremes(path: Path) -> tuple[Levels, bool] | None:
-    """Return ``extremes`` of an image file of more than 8 bits, and whether it holds fractions; None for any other.
+    """Return the ``extremes`` of an image file of more than 8 bits and whether it is floating-point; else None.
 
     Raises:
         OSError, ValueError: it cannot be read.
@@ -229,7 +229,7 @@ def deep_extremes(path: Path) -> tuple[Levels, bool] | None:
 
 
 def extremes(image: Image.Image) -> Levels | None:
-    """Return the least and the largest number of a picture of more than 8 bits; None where there is none."""
+    """Return the smallest and largest finite value of an image; None if there is none."""
     lows, highs = [], []
     for _, strip in _strips(image, 1):
         pixels = np.asarray(strip)
@@ -241,7 +241,7 @@ def extremes(image: Image.Image) -> Levels | None:
 
 
 def levels_of(found: Sequence[tuple[Levels, bool]]) -> Levels | None:
-    """Return black and white for images with these ``deep_extremes``: one scale for all, so that bright stays bright.
+    """Return the intensity range for images with these ``deep_extremes``: one for all, so that dark images stay dark.
 
     Whole numbers go up to the largest of their depth (of 12 bits: 4095); fractions up to 1, to 255, or to what is
     there. Black is 0, or the least number where there are negative ones. None where there is no image.
@@ -264,7 +264,7 @@ def _usual_levels(image: Image.Image) -> Levels:
 
 
 def _strips(image: Image.Image, multiple: int) -> Iterator[tuple[int, Image.Image]]:
-    """Yield a picture in strips of about ``_STRIP`` pixels, each with its top: a multiple of ``multiple``."""
+    """Yield an image in strips of about ``_STRIP`` pixels, each with its top row, a multiple of ``multiple``."""
     rows = max(_STRIP // max(image.width, 1) // multiple, 1) * multiple
     for top in range(0, image.height, rows):
         yield top, image.crop((0, top, image.width, min(top + rows, image.height)))

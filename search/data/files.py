@@ -1,4 +1,4 @@
-"""Files in the folders of a data set: hidden and system ones are passed over by one rule, and counted."""
+"""Files of a data set: hidden and system files are ignored by one rule, and counted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHOWN = 4
 
 
 def is_passed_over(name: str) -> bool:
-    """Return whether a file or folder of this name is a system's own: hidden, thumbnails, a bin, a checkpoint.
+    """Return whether a file or folder name belongs to a system: hidden files, thumbnails, recycle bins, checkpoints.
 
     Names that begin with a dot (``.ipynb_checkpoints``, the ``._x.png`` of a Mac) or an at sign (``@eaDir`` of a
     network drive), and those of a short list.
@@ -33,13 +33,13 @@ def is_passed_over(name: str) -> bool:
 
 
 def printable(text: object) -> str:
-    """Return a name in characters that can be printed and stored; bytes that are no UTF-8 as escapes."""
+    """Return a name that can be printed and stored, with bytes that are not UTF-8 escaped."""
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @dataclass(slots=True)
 class Walk:
-    """Finds the files of a data set, and counts what it passes over on the way.
+    """Finds the files of a data set and counts those it ignores.
 
     Attributes:
         hidden: name of a hidden or system folder (or of a hidden file) -> files that would have counted otherwise.
@@ -50,7 +50,7 @@ class Walk:
     endings: Counter[str] = field(default_factory=Counter)
 
     def folders(self, root: Path) -> list[Path]:
-        """Return the folders in ``root`` by name, without those of the system."""
+        """Return the folders in ``root``, sorted, without hidden and system folders."""
         found = sorted(entry for entry in root.iterdir() if entry.is_dir())
         for folder in found:
             if is_passed_over(folder.name):
@@ -75,14 +75,14 @@ class Walk:
         return sorted(found)
 
     def lines(self) -> tuple[str, ...]:
-        """Return what was passed over, for people: a line for each reason."""
+        """Return a line for each reason why files were ignored."""
         lines = []
         hidden = +self.hidden
         if hidden:
-            lines.append(f"{_count(hidden)} in hidden or system folders passed over: {_few(list(hidden))}")
+            lines.append(f"{_count(hidden)} in hidden or system folders ignored: {_few(list(hidden))}")
         if self.endings:
-            named = [f"{number} {ending or 'without ending'}" for ending, number in self.endings.most_common()]
-            lines.append(f"{_count(self.endings)} of other kinds not read: {_few(named)}")
+            named = [f"{number} {ending or 'without extension'}" for ending, number in self.endings.most_common()]
+            lines.append(f"{_count(self.endings)} with other extensions not read: {_few(named)}")
         return tuple(lines)
 
 

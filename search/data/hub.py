@@ -1,4 +1,4 @@
-"""Data sets of Hugging Face's ``datasets``: of the hub by name, or from a local path."""
+"""Data sets read with Hugging Face's ``datasets``: from the hub by name, or from a local path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the images of a data set look like on the whole: a few numbers from a few images, for finding similar data."""
+"""Summary statistics of a data set's images, from a small sample: for finding similar data sets."""
 
 from __future__ import annotations
 

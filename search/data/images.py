@@ -1,4 +1,4 @@
-"""Images from files and from memory, as RGB, whatever they are stored as."""
+"""Images from files and from memory, always as RGB."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff",
 
 @dataclass(frozen=True, slots=True)
 class FileImage:
-    """An image file; ``levels`` are what is black and white in the data set, where it has more than 8 bits."""
+    """An image file; ``levels`` is the intensity range of the data set if its images have more than 8 bits."""
 
     path: Path
     levels: Levels | None = None
@@ -39,7 +39,7 @@ class FileImage:
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """An image of a data set that gives images by number; ``fetch`` returns it."""
+    """An image of an indexed data set; ``fetch`` returns it."""
 
     dataset: str
     index: int
@@ -58,7 +58,7 @@ class StoredImage:
 
 
 def is_there(path: Path) -> bool:
-    """Return whether ``path`` is a file; False too for a name that no file system takes, as tables may hold one."""
+    """Return whether ``path`` is a file; False for names that no file system accepts, which tables may hold."""
     try:
         return path.is_file()
     except OSError:

@@ -1,4 +1,4 @@
-"""The same input in training and in another part: its value there says what was learnt by heart."""
+"""Leakage: inputs that are in training and in another split, where they measure memorisation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other cuts of the same data: folds, a share of the labels, training and validation together."""
+"""Other splits of the same data: folds, a fraction of the labels, training and validation together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from search.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """A data set cut anew.
+    """A data set split anew.
 
     Attributes:
         dataset: training samples first, then validation, then test; its fingerprint is its own.

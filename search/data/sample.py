@@ -1,4 +1,4 @@
-"""What a data format yields and everything else takes."""
+"""The types that data formats produce and everything else consumes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from search.data.files import printable
 
 
 class Split(StrEnum):
-    """A part of the data. ``TEST`` is never looked at during a search."""
+    """A part of the data. ``TEST`` is never used during a search."""
 
     TRAIN = "train"
     VAL = "val"
@@ -36,7 +36,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One input and what is to be learnt of it.
+    """One input and its target.
 
     Attributes:
         target: what the task's formats say of a sample: the index of a class for classification, indices of
@@ -54,11 +54,11 @@ class Dataset:
 
     Attributes:
         classes: names of the classes in order of their indices; in regression of the numbers that are predicted.
-        samples: in an order that their contents, labels and splits decide, not file names or rows of a table: what is
-            stored by position is found again by the fingerprint.
+        samples: in an order determined by contents, labels and splits alone, not by file names or table rows, so that
+            caches can store by position and be keyed by the fingerprint.
         fingerprint: changes whenever contents, labels or splits change; hexadecimal.
         skipped: samples left out under ``on_error: skip``, one line each with the reason.
-        notes: what else is worth knowing of how the data were read (files passed over), one line each.
+        notes: anything else worth knowing about how the data were read (ignored files, duplicates), one line each.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Seeded, stratified cuts of labelled data."""
+"""Seeded, stratified splits of labelled data."""
 
 from __future__ import annotations
 
@@ -112,10 +112,9 @@ def cut_numbers(values: Sequence[float], val_share: float, test_share: float, se
 
 
 def draw(members: Sequence[Sequence[Hashable]], limit: int, seed: int | Sequence[int]) -> list[int]:
-    """Return the places of at most ``limit`` samples, where sample ``n`` shows the classes ``members[n]``.
+    """Return the indices of at most ``limit`` samples, stratified; sample ``n`` has the classes ``members[n]``.
 
-    Every class has its share of them and one at least, as far as the limit reaches; samples without a class are drawn
-    as they come. In their order.
+    Every class keeps its share, and at least one sample as far as the limit allows. Sorted.
     """
     if len(members) <= limit:
         return list(range(len(members)))
@@ -136,7 +135,7 @@ def draw(members: Sequence[Sequence[Hashable]], limit: int, seed: int | Sequence
 
 
 def _quotas(counts: Counter[Hashable], limit: int) -> Counter[Hashable]:
-    """Return how many of each class are drawn: by largest remainders, at least one each where there is room."""
+    """Return how many samples of each class to draw (largest remainder), at least one each if possible."""
     total = counts.total()
     exact = {kind: limit * count / total for kind, count in counts.items()}
     found = Counter({kind: max(int(share), 1) for kind, share in exact.items()})
@@ -149,7 +148,7 @@ def _quotas(counts: Counter[Hashable], limit: int) -> Counter[Hashable]:
 
 
 def _covering(members: Sequence[Sequence[Hashable]], order: Sequence[int], counts: Counter[Hashable]) -> list[int]:
-    """Return places of samples that show every class between them, those of the rarest first."""
+    """Return indices of samples that cover every class, the rarest first."""
     first: dict[Hashable, int] = {}
     for place in order:
         for kind in members[place]:

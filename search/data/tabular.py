@@ -1,4 +1,4 @@
-"""Tables of samples: a header line, one sample a row, a column with its part of the data where there is one."""
+"""Tables of samples: a header, one sample per row, and optionally a column with its split."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Row:
     fault: str = ""
 
     def split(self, column: str) -> Split | None:
-        """Return the part of the data that ``column`` names; None where it is empty or missing.
+        """Return the split that ``column`` names; None if it is empty or missing.
 
         Raises:
             DataError: another word.
@@ -63,7 +63,7 @@ class Row:
         return SPLITS[word] if word else None
 
     def text(self, column: str, what: str) -> str:
-        """Return what stands in ``column``; ``what`` says what every row needs.
+        """Return the value in ``column``; ``what`` describes it in errors.
 
         Raises:
             DataError: nothing does, or the row has a fault.
@@ -75,7 +75,7 @@ class Row:
         return self.values[column]
 
     def number(self, column: str) -> float:
-        """Return the number that stands in ``column``.
+        """Return the number in ``column``.
 
         Raises:
             DataError: there is none, it is not finite, or larger than networks can compute with.
@@ -109,7 +109,7 @@ class Row:
 
 
 def usable(rows: Iterable[Row], read: Callable[[Row], T], on_error: OnError = "skip") -> tuple[list[T], list[str]]:
-    """Return what ``read`` makes of the rows that can be used, and a line for each of the others.
+    """Return ``read`` of every usable row, and a line for each of the others.
 
     Raises:
         DataError: no row can be used, or one cannot and they are not to be skipped.
@@ -128,7 +128,7 @@ def usable(rows: Iterable[Row], read: Callable[[Row], T], on_error: OnError = "s
 
 
 def lines_of(file: Path) -> list[str]:
-    """Return what stands in the lines of a text file, those without anything left out.
+    """Return the non-empty lines of a text file, stripped.
 
     Raises:
         DataError: it cannot be read, or is no UTF-8 text.
@@ -144,13 +144,13 @@ def lines_of(file: Path) -> list[str]:
 
 
 def column_of(columns: Sequence[str], names: Sequence[str]) -> str | None:
-    """Return the first of ``names`` that is a column, as the header writes it: its case does not matter."""
+    """Return the first of ``names`` that is a column, as the header spells it; case does not matter."""
     lower = {column.lower(): column for column in reversed(columns)}
     return next((lower[name.lower()] for name in names if name.lower() in lower), None)
 
 
 def separator_of(table: str | Path, text: str = "") -> str:
-    """Return what stands between the fields of a table: what its name says, unless only another one parts ``text``."""
+    """Return the field separator of a table: that of its extension, unless only another one splits ``text`` evenly."""
     own = "\t" if str(table).lower().endswith(".tsv") else ","
     if _is_even(text, own):
         return own
@@ -158,7 +158,7 @@ def separator_of(table: str | Path, text: str = "") -> str:
 
 
 def _is_even(text: str, mark: str) -> bool:
-    """Return whether ``mark`` parts the header of a table and its first rows into as many fields, more than one."""
+    """Return whether ``mark`` splits the header and the first rows into the same number of fields, at least two."""
     widths = [len(fields) for fields in _first(text, mark)]
     return bool(widths) and widths[0] > 1 and len(set(widths)) == 1
 
@@ -172,9 +172,9 @@ def _first(text: str, mark: str) -> list[list[str]]:
 
 
 def no_header(lines: Sequence[Sequence[str]]) -> str:
-    """Return what to do about a table whose first line seems to be a sample like the others; nothing where it is none.
+    """Return advice on a table whose first line looks like a sample rather than a header; else an empty string.
 
-    So it seems where the line holds a number, an image's path or a long text, or a value that comes again below it.
+    It does if it holds a number, an image path, a long text, or a value that recurs below.
     """
     if not lines or not any(_is_value(field, lines[1:], place) for place, field in enumerate(lines[0])):
         return ""
@@ -202,7 +202,7 @@ def _is_path(field: str) -> bool:
 
 
 def separated_otherwise(table: str | Path, columns: Sequence[str]) -> str:
-    """Return what to do about a header of one column that another separator seems to part, but not the rows below."""
+    """Return advice on a one-column header that another separator would split, although not the rows below."""
     own = separator_of(table)
     found = [mark for mark in _OTHER_SEPARATORS if mark != own and len(columns) == 1 and mark in columns[0]]
     if not found:
@@ -218,9 +218,9 @@ def _short(path: Path) -> str:
 
 
 def read_rows(table: Path, needed: Sequence[str]) -> tuple[tuple[str, ...], Iterator[Row]]:
-    """Return the columns of ``table`` and its rows; the separator is that of its name, or the one that its rows show.
+    """Return the columns of ``table`` and its rows; the separator is found by ``separator_of``.
 
-    Columns without a name, as pandas writes a table's index, are none.
+    Unnamed columns, such as an index written by pandas, are left out.
 
     Raises:
         DataError: it cannot be read, is no UTF-8 text, or lacks a column that is ``needed``.
@@ -259,7 +259,7 @@ def content_of(table: Path) -> str:
 
 
 def is_index(column: str) -> bool:
-    """Return whether a column has no name but what pandas calls one without: it numbers the rows, and says nothing."""
+    """Return whether a column is unnamed, or called as pandas calls unnamed columns: a row index, not data."""
     return not column or _UNNAMED.fullmatch(column) is not None
 
 

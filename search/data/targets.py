@@ -1,4 +1,4 @@
-"""What is learnt of each sample, for many samples at once: a tensor, or several that belong together."""
+"""Targets of many samples at once: a tensor, or several tensors that belong together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts as inputs: one, or a pair of them, or words that have a tag each; and what all formats of texts end in."""
+"""Text inputs: single texts, pairs, or tagged words, and the last steps that all text formats share."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def refuse(problems: Sequence[str], on_error: OnError) -> None:
 
 
 def limited(listed: Sequence[Listed], limit: int | None, seed: int) -> list[Listed]:
-    """Return at most ``limit`` samples of each part of the data, of every class its share, in the order they had."""
+    """Return at most ``limit`` samples of each split, stratified by class, in their original order."""
     if limit is None:
         return list(listed)
     kept: list[int] = []
@@ -167,13 +167,13 @@ def limited(listed: Sequence[Listed], limit: int | None, seed: int) -> list[List
 
 
 def _classes(label: Any) -> tuple[str, ...]:
-    """Return the classes of a label as formats list it: its name, those of several, or none where it is numbers."""
+    """Return the class names in a label: one, several, or none for numbers."""
     given = label if isinstance(label, tuple) else (label,)
     return tuple(dict.fromkeys(one for one in given if isinstance(one, str)))
 
 
 def ordered_names(labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the different ``labels`` in order: as numbers where all are whole numbers, else by the alphabet."""
+    """Return the distinct ``labels`` sorted, numerically if all are integers."""
     found = sorted(set(labels))
     # Stable: of 1 and 01 the order is theirs, not that of a set, which differs from process to process.
     return tuple(sorted(found, key=int) if all(map(_WHOLE.fullmatch, found)) else found)

@@ -1,4 +1,4 @@
-"""Batches of texts as numbers of tokens, padded no further than to the longest text of each batch."""
+"""Batches of token ids, padded only to the longest text of each batch."""
 
 from __future__ import annotations
 

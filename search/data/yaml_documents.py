@@ -1,4 +1,4 @@
-"""YAML of unknown origin: refused where its aliases would grow without bound, or where it nests too deep."""
+"""Untrusted YAML: rejected if its aliases expand without bound or it is nested too deeply."""
 
 from __future__ import annotations
 
@@ -13,25 +13,38 @@ DEEPEST = 100
 
 
 def parse(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> tuple[Any, yaml.Node | None]:
-    """Return the data in ``text``, and the node they are made of.
+    """Return the data in ``text`` and the node they were constructed from.
 
     Raises:
         yaml.YAMLError: it does not parse, holds a value that is none (a date such as 2024-13-45), is nested deeper than
             ``DEEPEST``, or larger than ``MOST``. Nothing else.
     """
-    reader = loader(text)
+    bounded: Any = type("Bounded", (_Bounded, loader), {})
+    reader = bounded(text)
     try:
         node = reader.get_single_node()
         if node is None:
             return None, None
         _expanded(node, {}, 1)
         return reader.construct_document(node), node
-    except RecursionError as error:
-        raise yaml.YAMLError(f"lists or mappings are nested deeper than {DEEPEST}") from error
     except (ValueError, OverflowError) as error:  # numbers of thousands of digits, days that no month has
         raise yaml.YAMLError(f"a value cannot be read: {error}") from error
     finally:
         reader.dispose()
+
+
+class _Bounded:
+    """Stops composing a document at ``DEEPEST``, before it has scanned all of it."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> Any:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise yaml.YAMLError(f"lists or mappings are nested deeper than {DEEPEST}")
+        node = super().compose_node(parent, index)  # type: ignore[misc]  # of yaml.composer.Composer
+        self._depth -= 1
+        return node
 
 
 def load(text: str) -> Any:
@@ -40,7 +53,7 @@ def load(text: str) -> Any:
 
 
 def _expanded(node: yaml.Node, known: dict[int, int], depth: int) -> int:
-    """Return how many values ``node`` is made of, aliases written out; each node is counted once only."""
+    """Return the number of values in ``node`` with aliases expanded; every node is visited once."""
     if depth > DEEPEST:
         raise yaml.YAMLError(f"lists or mappings are nested deeper than {DEEPEST}")
     if isinstance(node, yaml.ScalarNode):

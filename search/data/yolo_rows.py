@@ -1,4 +1,4 @@
-"""Rows of YOLO text files: a box, an outline, a turned box or a box with key points, told apart by their numbers.
+"""Rows of YOLO label files: boxes, polygons, oriented boxes and poses, distinguished by their number of values.
 
 Ultralytics writes ``class x y width height`` for detection, ``class x1 y1 x2 y2 ...`` for outlines (segment) and for
 the four corners of turned boxes (OBB), and ``class x y width height`` with two or three numbers a key point behind it
@@ -21,7 +21,7 @@ _VISIBLE = (0.0, 1.0, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class YoloRow:
-    """One line of a text file: the name of its class and the numbers behind it, in shares of the image."""
+    """One line of a label file: its class name and the values after it, relative to the image size."""
 
     place: str
     label: str
@@ -29,7 +29,7 @@ class YoloRow:
 
 
 def read_rows(label: Path, names: Sequence[str], faults: Faults) -> list[YoloRow]:
-    """Return the rows of one image; an image without a text file, or with an empty one, is background."""
+    """Return the rows of one image; an image with no label file, or an empty one, is background."""
     if not label.is_file():
         return []
     try:
@@ -62,7 +62,7 @@ def boxes_of(
     *,
     are_outlines: bool = False,
 ) -> list[list[Drawn]]:
-    """Return the boxes of every image, corners in shares of it; rows that are none are noted as faults.
+    """Return the boxes of every image, corners relative to its size; invalid rows become faults.
 
     Args:
         images: rows by image.
@@ -86,7 +86,7 @@ def boxes_of(
 def _corners(
     numbers: Sequence[float], keypoints: tuple[int, int] | None, hint: str
 ) -> tuple[float, float, float, float] | str:
-    """Return left, top, right and bottom of the box that a row stands for, or why it stands for none."""
+    """Return left, top, right and bottom of a row's box, or why the row is invalid."""
     count = len(numbers)
     if count == _BOX or (keypoints is not None and count == _BOX + keypoints[0] * keypoints[1]):
         x, y, width, height = numbers[:_BOX]
@@ -107,10 +107,10 @@ def _corners(
 
 
 def _keypoint_hint(rows: Sequence[YoloRow]) -> str:
-    """Return what to do where long rows seem to be key points of which data.yaml says nothing; else nothing.
+    """Return advice if long rows look like poses that data.yaml does not declare; else an empty string.
 
-    Outlines have as many points as they need. Where all rows are of one length, they seem to be a box and key points if
-    every third number says whether one is visible, or if all that would be corners lie inside of that box.
+    Polygons vary in length. If all rows have the same length, they look like poses when every third value is a
+    visibility flag, or when every would-be corner lies inside the box that the first four values describe.
     """
     long = [row.numbers for row in rows if len(row.numbers) > _BOX]
     lengths = {len(numbers) for numbers in long}

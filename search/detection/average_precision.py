@@ -62,24 +62,26 @@ _MISS, _HIT, _IGNORED = 0, 1, 2
 
 
 def _match(told: Tensor, true: Tensor, crowd: Tensor) -> Tensor:
-    """Return ``(10, D)``: whether each predicted box, the most confident first, is a hit, a miss, or in a crowd."""
-    found = torch.zeros(len(OVERLAPS), len(told), dtype=torch.int64)
+    """Return ``(10, D)``: whether each told box, the surest first, hits, misses, or lies in a crowd."""
+    found = np.zeros((len(OVERLAPS), len(told)), dtype=np.int64)
     if not len(true):
-        return found
-    overlaps = _overlaps(told, true, crowd)
-    free = torch.ones(len(OVERLAPS), len(true), dtype=torch.bool)
-    for place in range(len(told)):
-        reached = (overlaps[place] >= OVERLAPS[:, None] - 1e-10) & free
-        for kind, mask in ((_HIT, ~crowd), (_IGNORED, crowd)):
-            able = reached & mask & (found[:, place, None] == _MISS)
-            best = torch.where(able, overlaps[place], -1.0)
-            # Of equal overlaps the last one, as COCO's own loop has it.
-            chosen = best.shape[1] - 1 - best.flip(1).argmax(dim=1)
-            rows = able.any(dim=1).nonzero()[:, 0]
-            found[rows, place] = kind
-            if kind == _HIT:
-                free[rows, chosen[rows]] = False
-    return found
+        return torch.from_numpy(found)
+    # In NumPy: of arrays as small as these, each of PyTorch's operations costs ten times as much.
+    overlaps, limits = _overlaps(told, true, crowd).numpy(), OVERLAPS.numpy()[:, None] - 1e-10
+    single, many = ~crowd.numpy(), crowd.numpy()
+    free = np.ones((len(OVERLAPS), len(true)), dtype=bool)
+    for place in np.flatnonzero(overlaps.max(axis=1) >= limits[0, 0]):
+        reached = overlaps[place] >= limits
+        able = reached & free & single
+        # Of equal overlaps the last one, as COCO's own loop has it.
+        best = np.where(able, overlaps[place], -1.0)
+        chosen = best.shape[1] - 1 - best[:, ::-1].argmax(axis=1)
+        rows = np.flatnonzero(able.any(axis=1))
+        found[rows, place] = _HIT
+        free[rows, chosen[rows]] = False
+        if many.any():
+            found[(reached & many).any(axis=1) & (found[:, place] == _MISS), place] = _IGNORED
+    return torch.from_numpy(found)
 
 
 def _overlaps(told: Tensor, true: Tensor, crowd: Tensor) -> Tensor:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -25,6 +27,7 @@ from search.errors import UserError
 FORMAT = 1
 """Version of ``model.json``; raised when its meaning changes."""
 _OLD = ".old"
+_LARGEST_SIDE = 1 << 15
 FACTS, CANDIDATE, CARD, SUMS = "model.json", "candidate.json", "README.md", "SHA256SUMS"
 Fit = Literal["crop", "stretch", "letterbox"]
 FITS: Mapping[str, Fit] = {"crop": "crop", "stretch": "stretch", "letterbox": "letterbox"}
@@ -221,8 +224,10 @@ def read(folder: Path) -> ModelFacts:
         fault = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in fault["loc"])
         raise UserError(f"{path}: {place}: {fault['msg']}; export the model again") from error
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise UserError(f"cannot read {path}: {error}; export the model again") from error
+    if odd := _odd(facts):
+        raise UserError(f"{path}: {odd}; export the model again")
     if facts.texts is not None and not _is_own(facts.texts.folder):
         raise UserError(f"{path}: texts.folder must name a folder of the model's own, got {facts.texts.folder!r}")
     strange = [name for name in facts.files.values() if name not in listed or not _is_own(name)]
@@ -231,6 +236,20 @@ def read(folder: Path) -> ModelFacts:
             f"{path}: files: {strange[0]} is not among the files of {folder / SUMS}; export the model again"
         )
     return facts
+
+
+def _odd(facts: ModelFacts) -> str:
+    """Return which value no model has, in words; empty when all may be."""
+    frame = facts.frame
+    if not (math.isfinite(facts.temperature) and facts.temperature > 0):
+        return f"temperature: expected a number above 0, got {facts.temperature}"
+    if frame is not None and not all(0 < side <= _LARGEST_SIDE for side in (*frame.size, *frame.resize)):
+        return f"frame: expected sides of 1 to {_LARGEST_SIDE} pixels, got {frame.size} and {frame.resize}"
+    if frame is not None and not all(math.isfinite(value) and value for value in frame.std):
+        return f"frame.std: expected numbers other than 0, got {frame.std}"
+    if any(unicodedata.category(letter) == "Cc" for name in facts.classes for letter in name):
+        return "classes: a name has control characters, which a terminal would obey"
+    return ""
 
 
 def _is_own(name: str) -> bool:

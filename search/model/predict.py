@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -193,6 +194,25 @@ def network_in(folder: Path, facts: ModelFacts, candidate: Candidate, state: Map
     return rebuilt(candidate, pretrained, task, len(facts.classes), state, folded=facts.folded)
 
 
+@contextmanager
+def _as_expected(model: Model) -> Iterator[None]:
+    """Turn what a task raises over outputs of a graph, which may compute anything, into one line.
+
+    Raises:
+        UserError: the outputs are not what the task gives.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if model.format == "safetensors":  # its network is the task's own
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"the {model.format} file does not give what the task {model.facts.task} gives ({reason}); export the "
+            "model again"
+        ) from error
+
+
 @torch.inference_mode()
 def outputs_of(network: nn.Module, inputs: Tensor) -> Any:
     """Return what the network gives for ``inputs``, computed where its weights are."""
@@ -243,7 +263,8 @@ def predict(
         if ready:
             outputs = outputs_of(model.network, inputs.batch([read.inputs for read in ready]))
             given = [read.given for read in ready]
-            predicted = model.task.predicted(model.task.read(outputs), model.facts.classes, given, wanted)
+            with _as_expected(model):
+                predicted = model.task.predicted(model.task.read(outputs), model.facts.classes, given, wanted)
         told = iter(predicted)
         for item, read in zip(group, found, strict=True):
             yield PredictedItem(item, broken=read) if isinstance(read, str) else PredictedItem(item, next(told))

@@ -116,7 +116,7 @@ def draft(found: Recognised, data: Path, dataset: Dataset, backbone: Backbone, *
         "search:\n"
         + _lines(
             ("trials", "30", "the plain recipe among them"),
-            ("# timeout", "2h", ""),
+            ("# timeout", "2h", "for all of it, the final model included"),
             ("pruner", chosen.pruner, "median, halving, none"),
             ("seed", "0", ""),
             indent=2,

@@ -34,7 +34,7 @@ def read_candidate(path: Path) -> Candidate:
         plain = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read the candidate {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is no candidate: {error}") from error
     is_trial = isinstance(plain, dict) and "candidate" in plain and "structure" not in plain
     return checked(plain["candidate"] if is_trial else plain, str(path))

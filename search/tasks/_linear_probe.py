@@ -9,14 +9,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.model_selection import KFold, StratifiedKFold
 from torch import Tensor
+
+# scikit-learn loads scipy and pandas, more than a second of CPU: only where something is solved, for every command
+# that opens a model or a study imports this module.
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import KFold, StratifiedKFold
 
 Array = NDArray[np.float64]
 STRENGTHS = tuple(float(strength) for strength in np.logspace(-1, 3, 9))
@@ -74,6 +78,9 @@ def solve_classes(features: Tensor, labels: Tensor, classes: int, weights: Tenso
     Returns:
         None where fewer than two classes have a sample.
     """
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    from sklearn.model_selection import StratifiedKFold  # noqa: PLC0415
+
     given = labels.cpu().numpy()
     present, counts = np.unique(given, return_counts=True)
     if len(present) < 2:
@@ -98,6 +105,9 @@ def solve_labels(features: Tensor, there: Tensor, weights: Tensor | None = None)
         there: 1 where a sample has the label ``(N, labels)``.
         weights: what having each label counts against not having it ``(labels,)``; the same by default.
     """
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    from sklearn.model_selection import KFold  # noqa: PLC0415
+
     hot = there.cpu().double().numpy() > 0.5
     rotated = _rotate(features)
     positive = np.ones(hot.shape[1]) if weights is None else weights.cpu().double().numpy()
@@ -124,6 +134,8 @@ def solve_labels(features: Tensor, there: Tensor, weights: Tensor | None = None)
 
 def solve_numbers(features: Tensor, numbers: Tensor) -> Solved:
     """Return ridge regression: features ``(N, D)`` -> ``(N, outputs)``, its strength by leaving each sample out."""
+    from sklearn.linear_model import RidgeCV  # noqa: PLC0415
+
     rotated = _rotate(features)
     targets = numbers.detach().cpu().double().numpy()
     model = RidgeCV(alphas=[1 / strength for strength in STRENGTHS]).fit(rotated.rows, targets)
@@ -162,6 +174,8 @@ class _Path:
         part: tuple[NDArray[np.int64], NDArray[np.int64]],
         counted: Array | None,
     ) -> None:
+        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+
         self._rows, self._labels, self._counted = rows, labels, counted
         self._learnt, self._judged = part
         self._model = LogisticRegression(max_iter=_STEPS, tol=_ROUGH, warm_start=True)
@@ -192,6 +206,8 @@ def _strongest(paths: list[_Path]) -> float:
 def _fitted(
     model: LogisticRegression, rows: Array, labels: NDArray[np.generic], counted: Array | None
 ) -> LogisticRegression:
+    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # weak penalties on separable samples: not chosen anyway
         return model.fit(rows, labels, sample_weight=counted)

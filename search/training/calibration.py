@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -24,6 +23,8 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     Raises:
         ValueError: no samples, shapes that do not go together, or logits that are not finite.
     """
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415  # half a second for those who calibrate, not for all
+
     if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(labels):
         raise ValueError(
             f"expected logits (N, classes) and labels (N,) of at least one sample, got {tuple(logits.shape)} and "

@@ -61,8 +61,8 @@ def check_numbers(state: Mapping[str, Tensor], source: str) -> None:
         wrong = ~value.isfinite() if is_learnt else value.isnan()
         if wrong.any():
             raise WeightsError(
-                f"the weights in {source} hold {int(wrong.sum())} numbers in {name} that are none (NaN or infinity): "
-                "their training went wrong; take a checkpoint from before that"
+                f"the weights in {source} hold {int(wrong.sum())} values in {name} that are NaN or infinite: "
+                "training diverged; use an earlier checkpoint"
             )
 
 

@@ -35,6 +35,8 @@ from search.trials.context import TrialContext
 from search.trials.observer import Silent
 from search.trials.proposal import Proposal
 from search.workers import worker
+from search.workers.launchers import Placement
+from search.workers.options import RunOptions
 from search.workers.shutdown import StopSignal, obeying_signals
 from spaces.candidate import Candidate, Recipe, Structure
 from spaces.decisions.pseudo import Pseudo
@@ -166,6 +168,7 @@ def spec_of(study: StudyRecord, seconds: float = 0.0, lease: float = 60.0) -> An
             seed=7,
             sampler=SamplerOptions(name=plain["sampler"]),
             budget=None,
+            final="off",
             pruning="primary",
             pruner=Median() if plain["pruner"] == "median" else Off(),
         ),
@@ -228,13 +231,11 @@ def work(
             opened = worker.open_context(
                 runtime,
                 engine,
-                storage,
+                RunOptions(storage=storage, observer=Printing(), placement=Placement(proxy=proxy)),
                 folder,
-                Printing(),
                 stop_signal,
                 artifact_store=Folder(folder),
                 key=KEY,
-                proxy=proxy,
             )
             with opened as context:
                 worker.work(context, stop_signal, worker=f"{worker.worker_name()}-{place}", run=trial.run)

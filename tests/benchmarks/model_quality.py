@@ -69,13 +69,6 @@ def main() -> None:
     parser.add_argument("--backbone", default="mobilenet_v2", help="one of torchvision's")
     parser.add_argument("--threads", type=int, default=1, help="of each process; more of them waste CPU seconds")
     parser.add_argument(
-        "--wall-factor",
-        type=float,
-        default=1.0,
-        help="seconds of the clock that a CPU second takes here, where others use the machine too: "
-        "ftsearch's timeout is in seconds of the clock",
-    )
-    parser.add_argument(
         "--json", type=Path, required=True, help="results are added here; those there are not run again"
     )
     parser.add_argument("--again", type=lambda text: text.split(","), default=[], help="contenders measured anew")
@@ -87,7 +80,7 @@ def main() -> None:
     def measure(question: Question) -> Run:
         folder = Path(tempfile.mkdtemp(prefix="ftsearch-quality-"))
         try:
-            run = answer(question, Place(given.data.absolute(), weights, folder, given.wall_factor))
+            run = answer(question, Place(given.data.absolute(), weights, folder))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         said = run.failure or f"{100 * run.accuracy:.1f} %"

@@ -39,9 +39,18 @@ def test_reviewing_loads_no_torch(tmp_path: Path) -> None:
     program = (
         "import sys\nfrom search.report import page, figures, findings, tables\n"
         "from search.store import reading, writing\n"
-        "from search import study, records\nfigures.figures()\nsys.exit('torch' in sys.modules)"
+        "from search.records import study\nfigures.figures()\nsys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False).returncode == 0
+
+
+def test_what_only_some_commands_need_is_loaded_by_these_alone(tmp_path: Path) -> None:
+    program = (
+        "import sys, search.api, search.cli._prediction, search.lifecycle.export, search.tasks\nsearch.tasks.tasks()\n"
+        "sys.exit(' '.join({'sklearn', 'scipy', 'pandas', 'torchmetrics', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
 
 
 def test_another_package_named_spaces_is_told_from_ours(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What every data format is."""
+"""The interface of data formats."""
 
 from __future__ import annotations
 

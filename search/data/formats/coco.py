@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from search.data.assembly import Cut, OnError
 from search.data.boxes import Drawn, Faults, Found, dataset
+from search.data.files import is_passed_over
 from search.data.formats._base import Format
 from search.data.images import is_there
 from search.data.sample import Dataset, Split
@@ -75,7 +76,8 @@ def _files(root: Path, options: Options, base: Path) -> list[tuple[Path, Split |
     if root.is_file():
         return [(root, Split.TRAIN if options.val else None), *others]
     found = list(others)
-    for file in sorted({*root.glob("*.json"), *root.glob("annotations/*.json"), *root.glob("*/*.json")}):
+    files = sorted({*root.glob("*.json"), *root.glob("annotations/*.json"), *root.glob("*/*.json")})
+    for file in (file for file in files if not any(map(is_passed_over, file.relative_to(root).parts))):
         split = _split_of(file)
         if split is not None and split not in [known for _, known in found] and _is_instances(file):
             found.append((file, split))

@@ -1,4 +1,4 @@
-"""COCO JSON with outlines of objects, painted into one class a pixel."""
+"""COCO JSON with object polygons or run-length masks, rendered to one class per pixel."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def _all(table: _Table, names: tuple[str, ...], folder: Path) -> list[ShapesMask
 
 
 def _read(table: _Table, names: tuple[str, ...], folder: Path, image: Mapping[str, Json]) -> ShapesMask | str:
-    """Return the objects of an image, or in words what is wrong with them."""
+    """Return the objects of an image, or what is wrong with them."""
     width, height, file = image.get("width"), image.get("height"), image.get("file_name")
     if not (isinstance(file, str) and isinstance(width, int) and isinstance(height, int) and min(width, height) > 0):
         return "needs file_name, width and height"

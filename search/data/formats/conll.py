@@ -1,4 +1,4 @@
-"""CoNLL form: a word a line with its columns, an empty line behind every sentence."""
+"""CoNLL format: one word per line with its columns, an empty line after every sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table of image paths and numbers that shall be predicted from them."""
+"""A table of image paths and the numbers to predict from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images beside mask images of the same names, with or without ``train``, ``val`` and ``test`` folders."""
+"""Images and mask images of the same names, with or without ``train``, ``val`` and ``test`` folders."""
 
 from __future__ import annotations
 

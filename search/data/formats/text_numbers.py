@@ -1,4 +1,4 @@
-"""Tables of texts and numbers that shall be predicted from them."""
+"""Tables of texts and the numbers to predict from them."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class Yolo(Format):
 
 @dataclass(frozen=True, slots=True)
 class _Described:
-    """What is told of a data set: class names, folders or lists of images by split, ``kpt_shape``, the task."""
+    """What ``data.yaml`` describes: class names, image folders or lists by split, ``kpt_shape``, the task."""
 
     names: tuple[str, ...]
     parts: dict[Split, list[Path]]
@@ -95,7 +95,7 @@ class _Described:
 
 
 def _described(folder: Path) -> list[Path]:
-    return [folder / "data.yaml", folder / "data.yml", folder / "dataset.yaml", *sorted(folder.glob("*.yaml"))]
+    return [folder / "data.yaml", folder / "data.yml", folder / "dataset.yaml", *sorted(folder.glob("[!.]*.yaml"))]
 
 
 def _from_yaml(file: Path) -> _Described:

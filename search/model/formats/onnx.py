@@ -75,6 +75,7 @@ class Session(nn.Module):
             UserError: it cannot be read, or takes weights from outside of its folder.
         """
         super().__init__()
+        self._path = path
         _check_external_data(path)
         runtime = import_module("onnxruntime")
         options = runtime.SessionOptions()
@@ -85,8 +86,15 @@ class Session(nn.Module):
             raise UserError(f"cannot read {path}: {str(error).splitlines()[0]}; export the model again") from error
 
     def forward(self, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Return the output for ``inputs``; several as a tuple."""
-        found = self._session.run(None, {_INPUT: inputs.detach().cpu().contiguous().numpy()})
+        """Return the output for ``inputs``; several as a tuple.
+
+        Raises:
+            UserError: the graph does not take them, or gives up.
+        """
+        try:
+            found = self._session.run(None, {_INPUT: inputs.detach().cpu().contiguous().numpy()})
+        except Exception as error:  # as on opening
+            raise UserError(f"cannot run {self._path}: {str(error).splitlines()[0]}") from error
         outputs = tuple(torch.from_numpy(output) for output in found)
         return outputs[0] if len(outputs) == 1 else outputs
 

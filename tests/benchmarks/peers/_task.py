@@ -11,7 +11,7 @@ from peers._images import Images, classes_of, load
 from peers._networks import Design, build
 from torch import nn
 
-END_S = 1.0
+END_S = 1.5
 """CPU seconds kept back for writing the model and ending the process."""
 
 

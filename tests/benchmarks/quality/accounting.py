@@ -8,7 +8,6 @@ the limit the whole tree is killed. A process whose parent dies first is counted
 from __future__ import annotations
 
 import bisect
-import math
 import os
 import resource
 import signal
@@ -88,20 +87,8 @@ class _Tree:
                 continue
 
 
-def run(
-    command: Sequence[str],
-    *,
-    limit_s: float,
-    folder: Path,
-    environment: Mapping[str, str],
-    interrupt_s: float = math.inf,
-) -> Spent:
-    """Run ``command`` in ``folder`` and return what it took.
-
-    Args:
-        limit_s: CPU seconds of its tree after which all of it is killed.
-        interrupt_s: CPU seconds after which it is sent what Ctrl-C sends, once.
-    """
+def run(command: Sequence[str], *, limit_s: float, folder: Path, environment: Mapping[str, str]) -> Spent:
+    """Run ``command`` in ``folder`` and return what it took; it is killed after ``limit_s`` CPU seconds of its tree."""
     with (folder / "stdout").open("w+") as out, (folder / "stderr").open("w+") as err:
         before = _of_children()
         begin = time.time()
@@ -109,16 +96,13 @@ def run(
             command, cwd=folder, env={**os.environ, **environment}, stdout=out, stderr=err, start_new_session=True
         )
         tree, samples = _Tree(psutil.Process(process.pid)), [(begin, 0.0)]
-        interrupted = killed = False
+        killed = False
         while True:
             try:
                 process.wait(POLL_S)
                 break
             except subprocess.TimeoutExpired:
                 samples.append((time.time(), tree.cpu_s()))
-            if samples[-1][1] > interrupt_s and not interrupted:
-                process.send_signal(signal.SIGINT)
-                interrupted = True
             if samples[-1][1] > limit_s and not killed:
                 tree.kill()
                 killed = True

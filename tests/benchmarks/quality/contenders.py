@@ -25,17 +25,11 @@ BEYOND = 1.5
 
 @dataclass(frozen=True)
 class Place:
-    """What all contenders share.
-
-    Attributes:
-        sets: folder of all sets; ``weights`` the file of the pretrained weights; ``folder`` to work in.
-        wall_factor: seconds of the clock that a CPU second takes, for what counts by the clock.
-    """
+    """What all contenders share: the sets' folder, the file of pretrained weights, a folder to work in."""
 
     sets: Path
     weights: Path
     folder: Path
-    wall_factor: float = 1.0
 
     @property
     def environment(self) -> dict[str, str]:
@@ -76,7 +70,7 @@ def _ask_peer(question: Question, place: Place, environment: dict[str, str], loa
 
 
 def _ask_ours(question: Question, place: Place, environment: dict[str, str], load: float) -> Run:
-    study = ours.Study(question, place.sets / question.set, place.folder, environment, place.wall_factor)
+    study = ours.Study(question, place.sets / question.set, place.folder, environment)
     spent = study.search(limit_of(question))
     failure = "" if study.model.exists() else why(spent)
     facts, parts = study.facts(spent), study.parts(spent)

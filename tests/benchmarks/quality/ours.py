@@ -1,14 +1,12 @@
 """ftsearch as a user has it: ``init``, input size and budget changed, ``run``, what it ships, ``predict``.
 
-Public commands only. Its timeout is in seconds of the clock, which are CPU seconds where one thread has a core for
-itself; Ctrl-C is sent when the CPU seconds of the budget are spent all the same. ``init`` is not counted, as nobody
-counts writing a training script; ``run`` is, and ``export`` where ``run`` has left no model.
+Public commands only; ``run`` has a clock that counts CPU seconds. ``init`` is not counted, as nobody counts writing a
+training script; ``run`` is, and ``export`` where ``run`` has left no model.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -23,19 +21,17 @@ import yaml
 from quality.accounting import Spent, run
 from quality.runs import Question
 
-EXPORT_S = 8.0
-"""CPU seconds of the budget that are left for ``export``; a run that leaves a model itself must end by itself."""
+START_S = 5.5
+"""CPU seconds of the budget before ``run`` looks at its clock and after it has ended: imports, the report."""
 
 
 class Study:
     """One study in a folder of its own, driven by commands."""
 
-    def __init__(
-        self, question: Question, data: Path, folder: Path, environment: dict[str, str], wall_factor: float
-    ) -> None:
+    def __init__(self, question: Question, data: Path, folder: Path, environment: dict[str, str]) -> None:
         self._question, self._data, self._folder = question, data, folder
         self._environment = environment | {"FTSEARCH_STORAGE": f"sqlite:///{folder}/store.db"}
-        self._name, self._wall_factor = "study", wall_factor
+        self._name = "study"
         self._spent: list[Spent] = []
 
     @property
@@ -53,7 +49,7 @@ class Study:
         file = self._folder / "study.yaml"
         self._ask("init", str(self._data), "--backbone", self._question.backbone, "-o", str(file))
         file.write_text(yaml.safe_dump(self._changed(yaml.safe_load(file.read_text())), sort_keys=False))
-        spent = self._counted("run", str(file), limit_s=limit_s, interrupt_s=self._question.budget_s - EXPORT_S)
+        spent = self._counted("run", str(file), limit_s=limit_s)
         if not self.model.exists():
             self._counted("export", self._name, limit_s=limit_s)
         return spent
@@ -91,20 +87,15 @@ class Study:
         study["name"] = self._name
         study["input_size"] = self._question.input_size
         study["search"]["seed"] = self._question.seed
-        study["search"]["timeout"] = self._wall_factor * self._question.budget_s
+        study["search"]["timeout"] = max(1.0, self._question.budget_s - START_S)
         return study
 
     def _trials(self) -> list[dict[str, Any]]:
         return json.loads(self._ask("trials", self._name, "--json"))
 
-    def _counted(self, *words: str, limit_s: float, interrupt_s: float = math.inf) -> Spent:
-        spent = run(
-            self._command(*words),
-            limit_s=limit_s,
-            folder=self._folder,
-            environment=self._environment,
-            interrupt_s=interrupt_s,
-        )
+    def _counted(self, *words: str, limit_s: float) -> Spent:
+        command = [sys.executable, "-m", "quality.cpu_clock", *words]
+        spent = run(command, limit_s=limit_s, folder=self._folder, environment=self._environment)
         self._spent.append(spent)
         return spent
 

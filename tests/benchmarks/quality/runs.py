@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -68,12 +67,12 @@ def read(path: Path) -> list[Run]:
 def write(path: Path, runs: Iterable[Run]) -> None:
     """Write all runs at once: a kill leaves the file as it was before or as it is after."""
     text = json.dumps({"runs": [asdict(run) for run in runs]}, indent=1) + "\n"
-    number, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=path.name)
-    with os.fdopen(number, "w") as file:
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    with partial.open("w") as file:
         file.write(text)
         file.flush()
-        os.fsync(number)
-    Path(name).replace(path)
+        os.fsync(file.fileno())
+    partial.replace(path)
 
 
 def complete(

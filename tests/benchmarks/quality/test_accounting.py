@@ -45,6 +45,19 @@ def test_the_whole_tree_is_killed_beyond_its_limit(tmp_path: Path) -> None:
     assert _is_gone(int(spent.output))
 
 
+def test_the_clock_of_ftsearch_counts_cpu_seconds(tmp_path: Path) -> None:
+    program = (
+        "import time\nfrom quality import cpu_clock\nfirst = cpu_clock.cpu_seconds()\ntime.sleep(1)\n"
+        "slept = cpu_clock.cpu_seconds() - first\nend = time.process_time() + 0.5\n"
+        "while time.process_time() < end: pass\nprint(slept, cpu_clock.cpu_seconds() - first - slept)"
+    )
+    environment = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    spent = run([sys.executable, "-c", program], limit_s=20, folder=tmp_path, environment=environment)
+    slept, worked = map(float, spent.output.split())
+    assert 0 < slept < 0.3
+    assert 0.5 < worked < 1.0
+
+
 def test_output_errors_and_environment(tmp_path: Path) -> None:
     program = "import os, sys; print(os.environ['GIVEN']); sys.exit('no')"
     spent = run([sys.executable, "-c", program], limit_s=20, folder=tmp_path, environment={"GIVEN": "yes"})

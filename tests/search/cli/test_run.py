@@ -54,15 +54,38 @@ def test_wrong_input_is_one_line_and_exit_code_two(here: Path, ftsearch: Callabl
 def test_a_study_whose_trials_all_fail_ends_with_exit_code_one(
     here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from search.trials import trial
+    from search.trials import attempt
 
     def fail(*_: object) -> None:
         raise RuntimeError("something odd")
 
-    monkeypatch.setattr(trial, "fit", fail)
+    monkeypatch.setattr(attempt, "fit", fail)
     text = (here / "study.yaml").read_text().replace("name: colours", "name: odd").replace("trials: 6", "trials: 2")
     (here / "odd.yaml").write_text(text)
     done = ftsearch("run", "odd.yaml")
     assert done.code == 1
     assert "2 failed" in done.out
     assert "something odd" in done.out
+
+
+def test_a_run_ends_with_a_model_that_predicts(here: Path, ftsearch: Callable[..., Any]) -> None:
+    text = (here / "study.yaml").read_text().replace("final: off", "final: {share: 0.6}")
+    (here / "study.yaml").write_text(text)
+    done = ftsearch("run", "study.yaml")
+    assert done.code == 0, done.err
+    assert "final training 0: trained on train+val" in done.out
+    assert "Model: runs/colours/model: " in done.out
+    assert "no images are left to score it on" in done.out
+    assert "Next: ftsearch predict runs/colours/model IMAGE_OR_FOLDER" in done.out
+    found = ftsearch("best", "colours", "--json").data
+    assert found["final"]["trial"] == found["number"]
+    assert len(found["contenders"]) != 1
+    assert "trained on train and validation data" in ftsearch("best", "colours").out
+    assert ftsearch("predict", "runs/colours/model", "data/red").code == 0
+
+
+def test_who_only_looks_gets_no_model(here: Path, ftsearch: Callable[..., Any]) -> None:
+    (here / "study.yaml").write_text((here / "study.yaml").read_text().replace(", final: off", ""))
+    done = ftsearch("run", "study.yaml", "--no-final")
+    assert "Model:" not in done.out
+    assert not (here / "runs/colours/model").exists()

@@ -106,6 +106,7 @@ def test_the_form_can_be_read_while_its_source_waits(filled: str, serve: Callabl
 EVIL = (
     *("//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/\t/evil.example"),
     *("/\n/evil.example", "/\r\n/evil.example", "/\x00/evil.example", "\t//evil.example", "/\u2028/evil.example"),
+    *("/..//evil.example", "/.//evil.example"),
     *("/\t\\evil.example", "/ /evil.example", "\\\\evil.example", "/\x0b/evil.example", "evil.example", ""),
 )
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from search.dashboard.answers import Address, Pages
@@ -61,3 +63,15 @@ def test_every_page_has_a_pulse_that_rests_while_nothing_happens(pages: Pages, p
     address = Address.of(path, "")
     assert pages.pulse(address) == pages.pulse(address)
     assert pages.page(address, []) is not None
+
+
+@pytest.mark.parametrize("path", [None, 5, [], {}, True])
+@pytest.mark.parametrize("query", [None, 5, []])
+def test_what_is_no_address_is_the_first_page(path: Any, query: Any) -> None:
+    assert Address.of(path, query) == Address("overview")
+
+
+@pytest.mark.parametrize("number", ["9" * 10, "9" * 5000, "-1", "x", "²", "٣"])
+def test_a_number_that_no_trial_has_is_no_page(number: str) -> None:
+    assert Address.of(f"/study/s/trial/{number}", "").kind == "unknown"
+    assert Address.of("/study/s/compare", f"?trials=1,{number},2").numbers == [1, 2]

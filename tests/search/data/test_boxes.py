@@ -110,6 +110,8 @@ def test_a_box_without_area_inside_is_told_and_not_dropped_in_silence(
 
 def test_boxes_that_stand_twice_are_told(tmp_path: Path) -> None:
     (line,) = made(listed(tmp_path, (0, 0, 20, 10), (0, 0, 20, 10), (0, 0, 20, 11))).notes
-    assert line.startswith("8 boxes stand twice in the same image, and only one of each pair can be found; the first: ")
+    assert line.startswith(
+        "8 boxes duplicate another one of their image, and only one of each pair can be found; first: "
+    )
     assert line.endswith("0.png")
     assert made(listed(tmp_path)).notes == ()

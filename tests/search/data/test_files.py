@@ -42,9 +42,9 @@ def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
     found = walk.files(tmp_path, (".png", ".jpg"), beside=(".txt",))
     assert [path.relative_to(tmp_path).as_posix() for path in found] == ["a.png", "b/c.JPG"]
     hidden, others = walk.lines()
-    assert hidden.startswith("3 files in hidden or system folders passed over: ")
+    assert hidden.startswith("3 files in hidden or system folders ignored: ")
     assert all(name in hidden for name in ("@eaDir", ".ipynb_checkpoints", "._a.png"))
-    assert others == "3 files of other kinds not read: 2 .heic, 1 without ending"
+    assert others == "3 files with other extensions not read: 2 .heic, 1 without extension"
 
 
 def test_a_folder_that_stands_in_a_hidden_one_is_read(tmp_path: Path) -> None:

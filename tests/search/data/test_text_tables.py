@@ -74,7 +74,7 @@ def test_files_of_a_folder_are_its_parts(tmp_path: Path) -> None:
     ("name", "data", "message"),
     [
         ("a.csv", b"\xff\xfe", "is not UTF-8 text"),
-        ("a.csv", b"text,text\n", "a column stands twice in the header text, text"),
+        ("a.csv", b"text,text\n", "a column is in the header twice: text, text"),
         ("a.json", b"[{]", "is no valid JSON"),
         ("a.json", b"[" * 100_000, "is no valid JSON: maximum recursion depth"),
     ],

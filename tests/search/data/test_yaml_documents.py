@@ -35,10 +35,10 @@ KEYS = "a: &a {x: 1, y: 2}\n" + "".join(
 )
 @pytest.mark.timeout(20)
 def test_what_would_grow_or_nest_without_bound_is_refused_at_once(text: str, message: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(yaml.YAMLError, match=message):
         load(text)
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 2
 
 
 def test_documents_that_people_write_are_read() -> None:

@@ -170,5 +170,5 @@ def test_hidden_and_system_folders_are_passed_over_and_counted(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert images_in(tmp_path) == [tmp_path / "a.png"]
-    assert "3 files in hidden or system folders passed over: " in caplog.text
-    assert "1 file of other kinds not read: 1 .heic" in caplog.text
+    assert "3 files in hidden or system folders ignored: " in caplog.text
+    assert "1 file with other extensions not read: 1 .heic" in caplog.text

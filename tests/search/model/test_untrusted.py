@@ -23,6 +23,8 @@ from search.model import folder as model_folder
 from search.model.folder import Frame, ModelFacts, Origin, TextFrame
 from search.model.formats import model_formats
 from search.model.formats.onnx import Session
+from search.model.predict import predict
+from search.spec import candidates
 
 FACTS = ModelFacts(
     name="stranger",
@@ -260,3 +262,66 @@ def test_a_description_brings_no_kernels_of_the_hub(tmp_path: Path, entry: dict[
     (tmp_path / "config.json").write_text(json.dumps(config | sizes | entry))
     network: Any = backbones.resolve(f"transformers:{tmp_path}").build((1, 8))
     assert "stranger" not in str(network.config._attn_implementation)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"temperature": 0.0}, "temperature: expected a number above 0, got 0.0"),
+        ({"temperature": float("nan")}, "temperature: expected a number above 0, got nan"),
+        ({"temperature": -1.0}, "temperature"),
+        ({"classes": ("a", "\x1b]0;owned\x07")}, "control characters"),
+        ({"classes": ("a", "b\r\nc")}, "control characters"),
+        ({"frame": {"size": (-5, 4)}}, "frame: expected sides of 1 to 32768 pixels"),
+        ({"frame": {"resize": (10**9, 4)}}, "frame: expected sides of 1 to 32768 pixels"),
+        ({"frame": {"std": (1.0, 0.0, 1.0)}}, r"frame\.std: expected numbers other than 0"),
+    ],
+)
+def test_values_that_no_model_has_are_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    assert FACTS.frame is not None
+    if isinstance(frame := changes.get("frame"), dict):
+        changes = {"frame": replace(FACTS.frame, **frame)}
+    folder = sealed(tmp_path / "model", replace(FACTS, **changes))
+    with pytest.raises(UserError, match=told):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "read"), [("model.json", model_folder.read), ("candidate.json", candidates.read_candidate)]
+)
+def test_json_of_any_depth_is_told_in_one_line(tmp_path: Path, name: str, read: Callable[[Path], object]) -> None:
+    folder = sealed(tmp_path / "model", FACTS)
+    (folder / name).write_text("[" * 100_000)
+    model_folder.seal(folder)
+    with pytest.raises(UserError, match=rf"{name}.*: [^\n]*recursion"):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shape", "told"),
+    [
+        ("other", [1, 3, 4, 4], r"cannot run .*model\.onnx: "),
+        ("inputs", [1], r"cannot run .*model\.onnx: |does not give what the task classification gives"),
+        ("inputs", [1, 3, 4, 4], r"the onnx file does not give what the task classification gives"),
+    ],
+)
+def test_a_graph_of_something_else_is_told_in_one_line(
+    tmp_path: Path, wanted: str, shape: list[int], told: str
+) -> None:
+    pytest.importorskip("onnxruntime")
+    onnx: Any = pytest.importorskip("onnx")
+    helper = onnx.helper
+    graph = helper.make_graph(
+        [helper.make_node("Identity", [wanted], ["outputs"])],
+        "graph",
+        [helper.make_tensor_value_info(wanted, 1, shape)],
+        [helper.make_tensor_value_info("outputs", 1, shape)],
+    )
+    folder = tmp_path / "model"
+    folder.mkdir()
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    sealed(folder, replace(FACTS, files={"onnx": "model.onnx"}))
+    Image.new("RGB", (8, 8)).save(tmp_path / "image.png")
+    with pytest.raises(UserError, match=told):
+        list(predict(load_model(folder), [tmp_path / "image.png"]))

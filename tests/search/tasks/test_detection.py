@@ -85,7 +85,7 @@ def changed(runtime: StudyRuntime, structure: dict[str, Any], lr: float = 2e-3) 
 def trained(runtime: StudyRuntime, candidate: Candidate) -> Outcome:
     network = runtime.build(candidate, 0)
     plan = runtime.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
-    return fit(network, replace(plan, val=plan.train))
+    return fit(network, replace(plan, val=plan.train, patience=0))
 
 
 @pytest.mark.parametrize("kind", ["faster_rcnn", "retinanet", "fcos"])

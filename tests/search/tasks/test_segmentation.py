@@ -299,7 +299,7 @@ def test_options_without_sense_are_refused_in_one_line(more: str, message: str) 
 def test_decisions_that_are_not_of_pixels_are_refused(tmp_path: Path) -> None:
     from search.errors import UserError
 
-    with pytest.raises(UserError, match=r"space\.head: pixels are told by a decoder"):
+    with pytest.raises(UserError, match=r"space\.head: pixels are predicted by a decoder"):
         opened(tmp_path, "space: {head: {}}")
     with pytest.raises(SpecError, match=r"decision is for segmentation, this study's task is classification"):
         parse_spec("name: x\ndata: y\nbackbone: resnet18\nspace: {decoder: {}}\n")

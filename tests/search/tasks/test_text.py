@@ -164,8 +164,8 @@ def test_cached_and_uncached_training_agree(tmp_path: Path, kind: str) -> None:
         assert first.train_loss == pytest.approx(second.train_loss, rel=1e-5)
         assert first.metrics == pytest.approx(second.metrics, rel=1e-5)
     for name, value in runs[0].weights.items():
-        # Adam makes steps of the rounding of gradients that are 0, as of the keys' bias.
-        torch.testing.assert_close(value, runs[1].weights[name], rtol=1e-3, atol=5e-4)
+        if not name.endswith("key.bias"):  # softmax ignores it: its gradient is 0, and Adam's steps are its rounding
+            torch.testing.assert_close(value, runs[1].weights[name], rtol=1e-3, atol=5e-4)
 
 
 def test_pairs_have_segments_and_long_ones_are_cut_with_a_warning(

@@ -35,7 +35,7 @@ def network_of(pretrained: Pretrained, statistics: str, optimizer: str = "sgd", 
     plain["recipe"]["choices"]["optimizer"]["name"] = optimizer
     candidate = Candidate.from_json(plain)
     return build(
-        space.apply(candidate), space.values(candidate), lambda found, choice: heads.vector_head(found, 3, choice), 0
+        space.apply(candidate), space.values(candidate), lambda found, choice, _: heads.vector_head(found, 3, choice), 0
     )
 
 

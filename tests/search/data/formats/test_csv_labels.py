@@ -93,7 +93,7 @@ def test_a_broken_image_is_named_or_skipped(folder: Path) -> None:
 def test_options_without_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="separator must be"):
         Options("t.csv", separator="")
-    with pytest.raises(ValueError, match="something stands twice"):
+    with pytest.raises(ValueError, match="there is a duplicate"):
         Options("t.csv", label_columns=("a", "a"))
 
 

@@ -304,12 +304,12 @@ SYSTEM = (
 )
 
 
-@pytest.mark.parametrize("name", ["image_folder", "mask_folder", "voc", "yolo"])
+@pytest.mark.parametrize("name", ["image_folder", "mask_folder", "voc", "yolo", "coco"])
 def test_no_file_of_the_system_becomes_a_sample(name: str, tmp_path: Path) -> None:
     clean = read(WRITERS[name], tmp_path / "clean", "as it is")
     dirty = tmp_path / "dirty"
     read(WRITERS[name], dirty, "as it is")
-    for file in [*dirty.rglob("*.png"), *dirty.rglob("*.xml"), *dirty.rglob("*.txt")]:
+    for file in [file for ending in ("png", "xml", "txt", "json") for file in sorted(dirty.rglob(f"*.{ending}"))]:
         for pattern in SYSTEM:
             copy = file.parent / pattern.replace(".png", file.suffix).format(file.stem)
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -318,8 +318,8 @@ def test_no_file_of_the_system_becomes_a_sample(name: str, tmp_path: Path) -> No
     found = plugin.read(plugin.options("."), dirty)
     assert meant(found) == meant(clean)
     assert found.fingerprint == clean.fingerprint
-    is_listed = name == "voc"  # by ImageSets: nothing else is looked at
-    assert any("in hidden or system folders passed over" in line for line in found.notes) is not is_listed
+    is_listed = name in ("voc", "coco")  # by ImageSets or in a table: nothing else is looked at
+    assert any("in hidden or system folders ignored" in line for line in found.notes) is not is_listed
 
 
 def test_endings_that_are_not_read_are_counted(tmp_path: Path) -> None:
@@ -328,8 +328,20 @@ def test_endings_that_are_not_read_are_counted(tmp_path: Path) -> None:
     (folder / "train" / "bee" / "one.heic").touch()
     (folder / "val" / "wasp" / "two.heic").touch()
     plugin = specs.formats()["image_folder"]
-    assert plugin.read(plugin.options("."), folder).notes == ("2 files of other kinds not read: 2 .heic",)
+    assert plugin.read(plugin.options("."), folder).notes == ("2 files with other extensions not read: 2 .heic",)
     (folder / "train" / "ant").mkdir()
     (folder / "train" / "ant" / "one.heic").touch()
-    with pytest.raises(DataError, match=r"ant has no image.*\(1 file of other kinds not read: 1 \.heic\)"):
+    with pytest.raises(DataError, match=r"ant has no image.*\(1 file with other extensions not read: 1 \.heic\)"):
         plugin.read(plugin.options("."), folder)
+
+
+def test_an_archive_made_on_a_mac_is_read(tmp_path: Path) -> None:
+    """``__MACOSX`` sorts before ``annotations`` and holds files of the same names that are no JSON."""
+    folder = tmp_path / "data"
+    read(coco, folder, "as it is")
+    for split in ("train", "val"):
+        (folder / "__MACOSX").mkdir(exist_ok=True)
+        (folder / "__MACOSX" / f"._instances_{split}.json").write_bytes(b"\x00\x05\x16\x07Mac OS X")
+        (folder / split / "._annotations.coco.json").write_bytes(b"\x00\x05\x16\x07Mac OS X")
+    plugin = specs.formats()["coco"]
+    assert len(plugin.read(plugin.options("."), folder).samples) == COUNT

@@ -57,8 +57,8 @@ def test_bad_tables_are_answered_in_one_line(tmp_path: Path, text: str, options:
     ("options", "message"),
     [
         ({"separator": ""}, "separator must be at least one character"),
-        ({"label_columns": ("a", "a")}, "something stands twice"),
-        ({"label_columns": ("a",), "label_column": "b"}, "two ways to say the same"),
+        ({"label_columns": ("a", "a")}, "there is a duplicate"),
+        ({"label_columns": ("a",), "label_column": "b"}, "mean the same; leave one of them out"),
     ],
 )
 def test_options_without_sense_are_refused(options: Any, message: str) -> None:

@@ -103,7 +103,7 @@ def test_a_description_that_is_none_is_refused(root: Path, text: str, message: s
     ("description", "message"),
     [
         ("train: images/train\nnames: {0: wasp, ant: 1}\n", r"the keys of `names` must be 0 to 1, got \[0, 'ant'\]"),
-        ("train: images/train\nnames: [wasp, wasp]\n", "a class stands twice under `names`"),
+        ("train: images/train\nnames: [wasp, wasp]\n", "a class is listed twice under `names`"),
         ("train: images/train\nval: labels\nnames: [wasp, ant]\n", "no val image in .*labels; put some there"),
         ("train: list.txt\nnames: [wasp, ant]\n", r"list\.txt is not UTF-8 text"),
     ],
