@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SECTION, ORDER = "Use", 1
 
 
-def command(
+def command(  # noqa: PLR0913  # typer makes an option of every parameter
     study: StudyArgument,
     top: Annotated[int, typer.Option(help="Candidates besides the plain recipe, the best ones.")] = 3,
     seeds: Annotated[int, typer.Option(help="Fresh seeds for each of them; more adds to what is there.")] = 5,
@@ -54,25 +54,28 @@ def command(
     from search.lifecycle import confirm
     from search.report import confirmed
     from search.workers.launchers import Placement
+    from search.workers.options import RunOptions
 
     shares = _shares(fractions)
     screen = console(stderr=as_json)
     with _progress.show(screen, "training") as observer:
         record = confirm.confirm_study(
             study_name(study),
-            storage=storage_url(storage),
             top=top,
             seeds=seeds,
             folds=folds,
             fractions=shares,
             retry=retry,
             only_enter=enqueue,
-            workers=workers,
-            device=device,
-            data=data,
-            artifacts=artifacts,
-            observer=observer,
-            placement=Placement(launcher, per_gpu, address),
+            options=RunOptions(
+                storage=storage_url(storage),
+                workers=workers,
+                device=device,
+                data=data,
+                artifacts=artifacts,
+                observer=observer,
+                placement=Placement(launcher, per_gpu, address),
+            ),
         )
     if as_json:
         print_json([row._asdict() for row in confirmed.confirmed(record)])

@@ -12,7 +12,7 @@ from search.cli._console import JsonOption, StorageOption, StudyArgument, styled
 SECTION, ORDER = "Use", 0
 
 
-def command(
+def command(  # noqa: PLR0913  # typer makes an option of every parameter
     study: StudyArgument,
     candidate: Annotated[
         str,
@@ -70,6 +70,7 @@ def command(
     from search.cli._console import console, print_json, storage_url, study_name
     from search.lifecycle.export import export_study
     from search.training.calibration import fit_temperature
+    from search.workers.options import RunOptions
 
     screen = console(stderr=as_json)
     with screen.status("reading the study") as status:
@@ -79,12 +80,10 @@ def command(
             formats=tuple(formats or ("safetensors",)),
             output=output,
             fold_bn=fold_bn,
-            storage=storage_url(storage),
-            data=data,
-            artifacts=artifacts,
             compared=images,
             calibrate=fit_temperature if calibrate else None,
             tell=lambda what, number, total: status.update(f"{what}: {number} of {total}"),
+            options=RunOptions(storage=storage_url(storage), data=data, artifacts=artifacts),
         )
     facts = done.facts
     if as_json:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SECTION, ORDER = "Use", 1
 
 
-def command(
+def command(  # noqa: PLR0913  # typer makes an option of every parameter
     model: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Folder that `ftsearch export` wrote.")],
     place: Annotated[
         Path,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SECTION, ORDER = "Search", 2
 
 
-def command(
+def command(  # noqa: PLR0913  # typer makes an option of every parameter
     study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file: its data and input size.")],
     names: Annotated[
         str, typer.Option("--backbones", metavar="NAME,...", help="resnet18,mobilenet_v2,timm:...; fetched if need be.")

@@ -12,7 +12,7 @@ from search.cli._console import JsonOption, StorageOption, StudyArgument
 SECTION, ORDER = "Use", 2
 
 
-def command(
+def command(  # noqa: PLR0913  # typer makes an option of every parameter
     study: StudyArgument,
     candidate: Annotated[
         str,
@@ -51,21 +51,20 @@ def command(
     from search.errors import RunError
     from search.records.study import TrialState
     from search.report import confirmed
+    from search.workers.options import RunOptions
 
     screen = console(stderr=as_json)
     with _progress.show(screen, "refit") as observer:
         record, refit = refit_study(
             study_name(study),
-            storage=storage_url(storage),
             candidate=candidate,
             on=on,
             epochs=epochs,
             ema=ema,
             tta=tta,
-            device=device,
-            data=data,
-            artifacts=artifacts,
-            observer=observer,
+            options=RunOptions(
+                storage=storage_url(storage), device=device, data=data, artifacts=artifacts, observer=observer
+            ),
         )
     if refit.state is TrialState.FAILED:
         raise RunError(f"the refit failed: {refit.ended}")

@@ -12,7 +12,7 @@ from search.cli._console import StorageOption
 SECTION, ORDER = "Search", 2
 
 
-def command(
+def command(  # noqa: PLR0913  # typer makes an option of every parameter
     study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.")],
     trials: Annotated[
         int | None,
@@ -66,23 +66,26 @@ def command(
     from search.cli import _outcome, _progress
     from search.cli._console import console, process_begin, seconds_of, storage_url
     from search.workers.launchers import Placement
+    from search.workers.options import RunOptions
 
     placement = Placement(launcher, per_gpu, address, optuna, _pairs(launcher_option or []))
     screen = console()
     with _progress.show(screen) as observer:
         result = run_study(
             study,
-            storage=storage_url(storage),
             trials=trials,
             timeout_s=seconds_of("--timeout", timeout),
-            workers=workers,
-            device=device,
-            observer=observer,
             report=report,
-            artifacts=artifacts,
-            placement=placement,
             final=final,
             since=process_begin(),
+            options=RunOptions(
+                storage=storage_url(storage),
+                workers=workers,
+                device=device,
+                observer=observer,
+                artifacts=artifacts,
+                placement=placement,
+            ),
         )
     _outcome.show(screen, result, study, storage)
     if result.study.trials and not result.study.ranking and not result.stopped:

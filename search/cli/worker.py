@@ -12,7 +12,7 @@ from search.cli._console import StorageOption
 SECTION, ORDER = "Search", 3
 
 
-def command(
+def command(  # noqa: PLR0913  # typer makes an option of every parameter
     study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study in the store.")],
     storage: StorageOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -44,18 +44,17 @@ def command(
     from search.api import join_study
     from search.cli._console import console, log_to, seconds_of, storage_url
     from search.cli._progress import Lines
+    from search.workers.options import RunOptions
 
     log_to()
     join_study(
         study,
-        storage=storage_url(storage),
-        device=device,
-        data=data,
         folder=folder,
-        observer=Lines(console()),
-        artifacts=artifacts,
         proxy=optuna,
         lease_s=seconds_of("--lease", lease),
         idle_exit_s=seconds_of("--idle-exit", idle_exit) or 0.0,
         final=final,
+        options=RunOptions(
+            storage=storage_url(storage), device=device, data=data, observer=Lines(console()), artifacts=artifacts
+        ),
     )

@@ -10,37 +10,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Unpack
 
 from search.errors import UserError
 from search.lifecycle.retrain import check_counts, check_device, run_trainings, searched_study
 from search.records.study import StudyRecord, TrialRecord
-from search.store import DEFAULT_URL, reading, repeats, writing
+from search.store import reading, repeats, writing
 from search.store.opening import opened
 from search.store.repeats import CONFIRM
 from search.tasks import tasks
 from search.tasks._base import Task
 from search.trials import confirmation
-from search.trials.observer import Observer
-from search.workers.launchers import Placement
+from search.workers.options import RunKeywords, run_options
 
 
 def confirm_study(
     name: str,
     *,
-    storage: str = DEFAULT_URL,
     top: int = 3,
     seeds: int = 5,
     folds: int = 1,
     fractions: Sequence[float] = (1.0,),
     retry: bool = False,
     only_enter: bool = False,
-    workers: int | None = None,
-    device: str = "auto",
-    data: Path | None = None,
-    artifacts: str | None = None,
-    observer: Observer | None = None,
-    placement: Placement | None = None,
+    **given: Unpack[RunKeywords],
 ) -> StudyRecord:
     """Train the ``top`` best candidates and the plain recipe again with fresh seeds, and return the study with them.
 
@@ -53,7 +46,7 @@ def confirm_study(
         fractions: shares of the training images, 1 for all.
         retry: put trainings that failed back into the queue.
         only_enter: leave the work to workers of the study that are there, or come later.
-        workers, device, data, artifacts, observer, placement: as in ``run_study`` and ``join_study``.
+        given: the fields of ``RunOptions``, or ``options``, all of them as one value.
 
     Raises:
         UserError: a number without sense, more folds than a class has images, no complete trial.
@@ -61,8 +54,9 @@ def confirm_study(
     """
     check_counts(top=top, seeds=seeds, folds=folds)
     shares = _fractions(fractions)
-    check_device(device, placement or Placement())
-    with opened(storage, must_exist=True) as engine:
+    options = run_options(given)
+    check_device(options)
+    with opened(options.storage, must_exist=True) as engine:
         study = searched_study(engine, name)
         _check_folds(study, folds)
         study_seed = int(study.spec["study"]["search"]["seed"])
@@ -72,7 +66,7 @@ def confirm_study(
         if retry:
             writing.retry_failed(engine, own)
         if not only_enter:
-            run_trainings(engine, own, name, storage, workers, device, data, artifacts, observer, placement)
+            run_trainings(engine, own, name, options)
         return reading.load_study(engine, name, epochs=False)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor, nn
 
@@ -33,9 +33,9 @@ from search.model.preprocessing import steps
 from search.records.named_trial import BEST, chosen_model, with_weights
 from search.records.study import Refit
 from search.runtime.versions import versions
-from search.store import DEFAULT_URL
 from search.tasks import tasks
 from search.tasks._base import Task
+from search.workers.options import RunKeywords, run_options
 from spaces import backbones
 from spaces.backbones._base import NO_WEIGHTS
 from spaces.candidate import Candidate
@@ -66,12 +66,10 @@ def export_study(
     formats: Sequence[str] = ("safetensors",),
     output: str | Path | None = None,
     fold_bn: bool = False,
-    storage: str = DEFAULT_URL,
-    data: Path | None = None,
-    artifacts: str | None = None,
     calibrate: Calibrate | None = None,
     compared: int = _COMPARED,
     tell: Tell = lambda *_: None,
+    **given: Unpack[RunKeywords],
 ) -> Exported:
     """Write a trained candidate to a folder and return what was written; every file is opened again and compared.
 
@@ -83,8 +81,6 @@ def export_study(
         formats: any of ``search.model.formats``.
         output: the folder; ``runs/STUDY/model`` by default.
         fold_bn: fold batch norms into the layers in front of them.
-        data: where the data lies when it is not where the study file says.
-        artifacts: where the folder of the study's checkpoints is mounted on this machine.
         calibrate: fits the temperature to validation logits and labels; None leaves it at 1.
         compared: validation images on which each file is compared; 0 takes all.
         tell: called with the progress, ``(what, done, total)``.
@@ -96,14 +92,15 @@ def export_study(
     chosen = {name: model_format(name) for name in dict.fromkeys(formats)}
     if not chosen:
         raise UserError("no format to export to; name at least one with --format")
-    record = load_study(study, storage=storage)
+    options = run_options(given)
+    record = load_study(study, storage=options.storage)
     _check_task(record.task)
     trial, refit = chosen_model(record, candidate)
     trial = with_weights(record, trial)
     folder = Path(output) if output is not None else Path("runs") / record.name / "model"
     model_folder.check_target(folder)
-    artifact_store = open_artifacts(record.name, storage=storage, artifacts=artifacts)
-    trained = replace(load_trained(record, trial, artifact_store, data, tell), refit=refit)
+    artifact_store = open_artifacts(record.name, storage=options.storage, artifacts=options.artifacts)
+    trained = replace(load_trained(record, trial, artifact_store, options.data, tell), refit=refit)
     if refit is not None and calibrate is not None and refit.data != "train":
         raise UserError("a temperature needs images that were not trained on; refit with `--on train` to have some")
     seen = look(trained, compared, tell)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 from search.errors import UserError
 from search.lifecycle.retrain import check_counts, check_device, run_trainings, searched_study
@@ -11,13 +13,12 @@ from search.records.study import Json, Refit, StudyRecord
 from search.runtime.several_backbones import open_runtimes
 from search.spec.candidates import is_file, read_candidate
 from search.spec.load import from_data
-from search.store import DEFAULT_URL, reading, repeats, writing
+from search.store import reading, repeats, writing
 from search.store.opening import opened
 from search.store.repeats import REFIT, Wanted
-from search.trials.observer import Observer
 from search.trials.refit import DATA, JOINED
 from search.trials.resampled import fresh_seed
-from search.workers.launchers import Placement
+from search.workers.options import RunKeywords, run_options
 from spaces.candidate import Candidate
 
 LONGER = 2
@@ -27,16 +28,12 @@ LONGER = 2
 def refit_study(
     name: str,
     *,
-    storage: str = DEFAULT_URL,
     candidate: str = BEST,
     on: str = JOINED,
     epochs: int | None = None,
     ema: bool = False,
     tta: bool = False,
-    device: str = "auto",
-    data: Path | None = None,
-    artifacts: str | None = None,
-    observer: Observer | None = None,
+    **given: Unpack[RunKeywords],
 ) -> tuple[StudyRecord, Refit]:
     """Train one candidate for use, score it once on the test images, and return the study and what came of it.
 
@@ -49,6 +46,7 @@ def refit_study(
         on: ``train+val``, or ``train``: then validation chooses the best epoch.
         epochs: twice the study's by default.
         ema: keep an exponential moving average of the weights; ``tta``: average predictions over views of an image.
+        given: the fields of ``RunOptions``, or ``options``, all of them as one value; one process trains it.
 
     Raises:
         UserError: no such candidate, or one of another backbone.
@@ -58,8 +56,9 @@ def refit_study(
         raise UserError(f"--on: expected {' or '.join(DATA)}, got {on!r}")
     if epochs is not None:
         check_counts(epochs=epochs)
-    check_device(device, Placement())
-    with opened(storage, must_exist=True) as engine:
+    options = replace(run_options(given), workers=1)
+    check_device(options)
+    with opened(options.storage, must_exist=True) as engine:
         study = searched_study(engine, name)
         trial, plain, words = _candidate(study, candidate)
         plan = dict(study.spec["study"])
@@ -71,7 +70,7 @@ def refit_study(
         own = repeats.name_of(name, REFIT)
         number = repeats.number_of(engine, own, key)
         writing.retry_failed(engine, own, [number])
-        run_trainings(engine, own, name, storage, 1, device, data, artifacts, observer, None)
+        run_trainings(engine, own, name, options)
         study = reading.load_study(engine, name, epochs=False)
         return study, next(refit for refit in study.refits if refit.number == number)
 

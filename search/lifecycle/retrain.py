@@ -11,9 +11,9 @@ from search.records.study import StudyRecord
 from search.store import reading
 from search.store.connection import Engine
 from search.training.precision import device_of
-from search.trials.observer import Observer, Silent
 from search.workers import launchers
-from search.workers.launchers import LaunchPlan, Placement
+from search.workers.launchers import LaunchPlan
+from search.workers.options import RunOptions
 from search.workers.shutdown import StopSignal, obeying_signals
 
 
@@ -23,11 +23,11 @@ def check_counts(**numbers: int) -> None:
             raise UserError(f"--{name} must be at least 1, got {number}")
 
 
-def check_device(device: str, where: Placement) -> None:
+def check_device(options: RunOptions) -> None:
     """Refuse a device or launcher that is not there before anything is entered that others would train."""
-    if launchers.launcher_of(where.launcher).name == "local":
+    if launchers.launcher_of(options.placement.launcher).name == "local":
         try:
-            device_of(device)
+            device_of(options.device)
         except ValueError as error:
             raise UserError(str(error)) from error
 
@@ -40,42 +40,20 @@ def searched_study(engine: Engine, name: str) -> StudyRecord:
     return study
 
 
-def run_trainings(
-    engine: Engine,
-    own: str,
-    name: str,
-    storage: str,
-    workers: int | None,
-    device: str,
-    data: Path | None,
-    artifacts: str | None,
-    observer: Observer | None,
-    placement: Placement | None,
-) -> None:
+def run_trainings(engine: Engine, own: str, name: str, options: RunOptions) -> None:
     """Work on the trainings called ``own`` of the study ``name`` until all are done, or until told to leave."""
     progress = reading.progress(engine, own)
     if not progress.unfinished:
         return
     study = reading.load_study(engine, name, trials=False)
-    watching = observer or Silent()
-    watching.study_opened(study.metric, maximize=study.maximize, progress=progress)
-    where = placement or Placement()
+    options.observer.study_opened(study.metric, maximize=study.maximize, progress=progress)
     folder = writable(Path("runs") / name)
-    count = workers or launchers.default_count(where, device)
+    where = options.placement
+    count = options.workers or launchers.default_count(where, options.device)
     if count == 1 and where.launcher == "local":
-        join_study(
-            own,
-            storage=storage,
-            device=device,
-            data=data,
-            folder=folder,
-            observer=watching,
-            artifacts=artifacts,
-            proxy=where.proxy,
-        )
+        join_study(own, folder=folder, options=options)
         return
+    launch_plan = LaunchPlan(own, options.storage, folder, options.device, where, options.data)
     stop_signal = StopSignal()
     with obeying_signals(stop_signal):
-        launchers.run_workers(
-            LaunchPlan(own, storage, folder, device, where, data), count, engine, watching, stop_signal
-        )
+        launchers.run_workers(launch_plan, count, engine, options.observer, stop_signal)

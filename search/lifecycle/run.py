@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from search.errors import NotFoundError
 from search.lifecycle import final as ending
@@ -17,14 +17,14 @@ from search.records.study import StudyRecord, TrialRecord
 from search.report import page
 from search.runtime.study_record import study_record
 from search.spec.study_spec import StudySpec
-from search.store import DEFAULT_URL, reading, repeats, writing
+from search.store import reading, repeats, writing
 from search.store.connection import Engine, Patience
 from search.store.opening import opened
 from search.trials.context import TrialContext
-from search.trials.observer import Observer, Silent
 from search.trials.reserve import reserve_of
 from search.workers import launchers, retraining
-from search.workers.launchers import LaunchPlan, Placement
+from search.workers.launchers import LaunchPlan
+from search.workers.options import RunKeywords, run_options
 from search.workers.shutdown import PARENT_VARIABLE, StopSignal, obeying_signals
 from search.workers.worker import open_context, work
 
@@ -64,34 +64,26 @@ class StudyResult:
 def run_study(
     study: str | Path | Mapping[str, Any],
     *,
-    storage: str = DEFAULT_URL,
     trials: int | None = None,
     timeout_s: float | None = None,
-    workers: int | None = None,
-    device: str = "auto",
-    observer: Observer | None = None,
     report: bool = True,
     folder: str | Path = "runs",
-    artifacts: str | None = None,
-    placement: Placement | None = None,
     final: bool = True,
     since: float | None = None,
+    **given: Unpack[RunKeywords],
 ) -> StudyResult:
     """Create the study, or continue it, run trials until it has as many as it shall have, and make the final model.
 
     Args:
         study: path of a study file, or its content as a mapping.
-        storage: SQLAlchemy URL of the database.
         trials: the number of trials the study is to have in the end; the study file's by default.
         timeout_s: seconds that all of it may take.
-        workers: processes; 1 runs trials in this one. By default as many as this machine has GPUs, at least 1.
-        observer: notified of trials and epochs as they happen.
         folder: where logs and the report go, one folder a study, and checkpoints too unless ``artifacts``.
-        artifacts: where a new study's checkpoints go: a folder that all workers reach, or ``s3://BUCKET/PREFIX``.
-        placement: which launcher runs workers, and how.
         final: end with a model to use: the winner chosen by fresh trainings, trained on training and validation data
             together, and exported; false only searches, as ``search.final: off`` does.
         since: when its time began, by ``time.monotonic``; now by default.
+        given: the fields of ``RunOptions``: ``storage``, ``device``, ``artifacts``, ``observer``, ``placement``,
+            ``workers``; or ``options``, all of them as one value.
 
     Raises:
         UserError, SpaceError: the input is wrong; nothing was trained.
@@ -104,25 +96,22 @@ def run_study(
     if not final:
         spec = replace(spec, search=replace(spec.search, final="off"))
     seconds = timeout_s if timeout_s is not None else spec.search.timeout
-    watching = observer or Silent()
+    options = run_options(given)
+    storage, watching, where = options.storage, options.observer, options.placement
     stop_signal = StopSignal()
     with opened(storage, Patience(spec.faults.database_timeout, stop_signal)) as engine:
         place = writable(Path(folder) / spec.name)
-        runtime = replace(checked_runtime(spec, device), progress=watching.preparing)
+        runtime = replace(checked_runtime(spec, options.device), progress=watching.preparing)
         writing.create_study(engine, study_record(runtime))
-        artifact_store, key = study_artifacts(engine, spec.name, artifacts or str(place.absolute()))
+        artifact_store, key = study_artifacts(engine, spec.name, options.artifacts or str(place.absolute()))
         progress = reading.progress(engine, spec.name)
         watching.study_opened(spec.objective, maximize=spec.maximize, progress=progress)
         stop_signal.deadline = begin + seconds if seconds else None
         stop_signal.reserve = reserve_of(engine, spec, seconds)
         ending.prepare(engine, spec)
         before = reading.load_study(engine, spec.name, epochs=False)
-        where = placement or Placement()
-        count = workers or launchers.default_count(where, device)
-        worker = open_context(
-            runtime, engine, storage, place, watching, stop_signal,
-            artifact_store=artifact_store, key=key, proxy=where.proxy,
-        )  # fmt: skip
+        count = options.workers or launchers.default_count(where, options.device)
+        worker = open_context(runtime, engine, options, place, stop_signal, artifact_store=artifact_store, key=key)
         with obeying_signals(stop_signal), worker as context:
             if count == 1 and where.launcher == "local":
                 _search(context, stop_signal)
@@ -130,7 +119,7 @@ def run_study(
             else:
                 runtime.decode()
                 is_detached = launchers.launcher_of(where.launcher).is_detached
-                launch_plan = LaunchPlan(spec.name, storage, place, device, where, _data_of(spec), is_detached)
+                launch_plan = LaunchPlan(spec.name, storage, place, options.device, where, _data_of(spec), is_detached)
                 launchers.run_workers(launch_plan, count, engine, watching, stop_signal)
                 notes = ending.conclude_with(launch_plan, count, context, stop_signal)
             record = reading.load_study(engine, spec.name)
@@ -145,55 +134,51 @@ def run_study(
 def join_study(
     name: str,
     *,
-    storage: str = DEFAULT_URL,
-    device: str = "auto",
-    data: Path | None = None,
     folder: Path | None = None,
-    observer: Observer | None = None,
-    artifacts: str | None = None,
     proxy: str | None = None,
     lease_s: float | None = None,
     idle_exit_s: float = 0.0,
     final: bool = True,
+    **given: Unpack[RunKeywords],
 ) -> None:
     """Work for a study that is in the store already, until it has all its trials.
 
     Study file, data fingerprint and the place of the checkpoints come from the store.
 
     Args:
-        data: where the data lies on this machine when it is not where the study file says.
         folder: where logs go; ``runs/STUDY`` by default.
-        artifacts: where the folder of the study's checkpoints is mounted on this machine.
-        proxy: ``grpc://HOST:PORT`` of a proxy through which Optuna's part of the store is reached.
+        proxy: ``grpc://HOST:PORT`` of a proxy through which Optuna's part of the store is reached, as ``placement``
+            may say too.
         lease_s: seconds after which this worker's trials are taken over when it has gone silent.
         idle_exit_s: seconds for which the worker waits for the study to be there, and for new trials at its end.
         final: make the final model when nobody else works on the study any more; whoever runs workers does it himself.
+        given: the fields of ``RunOptions``: ``storage``, ``device``, ``data``, ``artifacts``, ``observer``; or
+            ``options``, all of them as one value.
 
     Raises:
         NotFoundError: no such study.
         ConflictError: the data found here is not the study's.
         UserError: the study's checkpoints cannot be reached from here.
     """
+    options = run_options(given)
+    if proxy is not None:
+        options = replace(options, placement=replace(options.placement, proxy=proxy))
     parent = os.environ.get(PARENT_VARIABLE)
     stop_signal = StopSignal(parent=int(parent) if parent else None)
     patience = Patience(leave=stop_signal)
-    with obeying_signals(stop_signal), opened(storage, patience, wait=idle_exit_s > 0) as engine:
+    with obeying_signals(stop_signal), opened(options.storage, patience, wait=idle_exit_s > 0) as engine:
         stored = _awaited(engine, name, idle_exit_s, stop_signal)
         if stored is None:
             return
-        spec = stored_spec(stored, data)
+        spec = stored_spec(stored, options.data)
         if lease_s is not None:
             spec = replace(spec, faults=replace(spec.faults, lease=lease_s))
         patience.seconds = spec.faults.database_timeout
         place = writable(folder or Path("runs") / spec.name)
-        artifact_store, key = study_artifacts(engine, spec.name, str(place.absolute()), artifacts)
-        runtime = checked_runtime(spec, device)
+        artifact_store, key = study_artifacts(engine, spec.name, str(place.absolute()), options.artifacts)
+        runtime = checked_runtime(spec, options.device)
         writing.check_same(engine, study_record(runtime))
-        watching = observer or Silent()
-        worker = open_context(
-            runtime, engine, storage, place, watching, stop_signal,
-            artifact_store=artifact_store, key=key, proxy=proxy,
-        )  # fmt: skip
+        worker = open_context(runtime, engine, options, place, stop_signal, artifact_store=artifact_store, key=key)
         again = repeats.parent_of(engine, name)
         with worker as context:
             if again is not None:

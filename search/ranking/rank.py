@@ -70,7 +70,7 @@ def parse_limits(text: str) -> Limits:
     return Limits(**found)
 
 
-def rank_backbones(
+def rank_backbones(  # noqa: PLR0913  # notebooks name its keywords
     study: str | Path,
     *,
     names: Sequence[str] = (),

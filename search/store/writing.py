@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -104,35 +104,47 @@ def differences(stored: Json, given: Json, path: str = "") -> Iterator[str]:
         yield f"{path}: stored {stored!r}, now {given!r}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """What a trial tries, with what; known before it trains."""
+
+    optuna_number: int
+    params: Mapping[str, Json]
+    distributions: Mapping[str, str]
+    candidate: Json
+    words: str
+    is_baseline: bool
+    seed: int
+    versions: Mapping[str, str]
+    dataset_fingerprint: str
+    extras: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a trial ended; ``seconds`` and ``extras`` are added to the stored ones.
+
+    Attributes:
+        constraints: excesses: one above 0 takes the trial out of the ranking.
+    """
+
+    state: TrialState
+    value: float | None
+    best_epoch: int | None
+    evaluation: Evaluation | None
+    ended: str
+    seconds: float
+    checkpoint: str | None = None
+    extras: Mapping[str, Json] | None = None
+    objectives: Mapping[str, float] | None = None
+    constraints: Mapping[str, float] | None = None
+
+
 @retried
-def record_candidate(
-    engine: Engine,
-    claim: Claim,
-    *,
-    optuna_number: int,
-    params: Mapping[str, Json],
-    distributions: Mapping[str, str],
-    candidate: Json,
-    words: str,
-    is_baseline: bool,
-    seed: int,
-    versions: Mapping[str, str],
-    dataset_fingerprint: str,
-    extras: Mapping[str, Json] | None = None,
-) -> None:
+def record_candidate(engine: Engine, claim: Claim, started: Started) -> None:
     """Store what the trial tries, before it trains."""
-    values: dict[str, Any] = {
-        "optuna_number": optuna_number,
-        "params": dict(params),
-        "distributions": dict(distributions),
-        "candidate": candidate,
-        "words": words,
-        "is_baseline": is_baseline,
-        "seed": seed,
-        "versions": dict(versions),
-        "dataset_fingerprint": dataset_fingerprint,
-        "extras": dict(extras or {}),
-    }
+    values = {each.name: getattr(started, each.name) for each in fields(started)}
+    values |= {name: dict(values[name] or {}) for name in ("params", "distributions", "versions", "extras")}
     with writing(engine) as connection:
         change(connection, claim, **values)
 
@@ -168,25 +180,8 @@ def record_epochs(engine: Engine, claim: Claim, epochs: Sequence[EpochRecord]) -
 
 
 @retried
-def finish_trial(
-    engine: Engine,
-    claim: Claim,
-    *,
-    state: TrialState,
-    value: float | None,
-    best_epoch: int | None,
-    evaluation: Evaluation | None,
-    ended: str,
-    seconds: float,
-    checkpoint: str | None = None,
-    extras: Mapping[str, Json] | None = None,
-    objectives: Mapping[str, float] | None = None,
-    constraints: Mapping[str, float] | None = None,
-) -> None:
-    """Store how the trial ended and give up the claim; ``seconds`` and ``extras`` are added to the stored ones.
-
-    ``constraints`` are excesses: one above 0 takes the trial out of the ranking.
-    """
+def finish_trial(engine: Engine, claim: Claim, how: Ended) -> None:
+    """Store how the trial ended and give up the claim."""
     with writing(engine) as connection:
         query = select(TrialRow.seconds, TrialRow.extras).where(TrialRow.id == claim.trial_id)
         row = connection.execute(query).one_or_none()
@@ -194,17 +189,17 @@ def finish_trial(
         end(
             connection,
             claim,
-            state,
-            value=value if value is not None and math.isfinite(value) else None,
-            best_epoch=best_epoch,
-            evaluation=asdict(evaluation) if evaluation else None,
-            ended=ended,
-            seconds=spent + seconds,
-            checkpoint=checkpoint,
-            objectives=dict(objectives) if objectives else None,
-            constraints=dict(constraints) if constraints else None,
-            feasible=all(excess <= 0 for excess in constraints.values()) if constraints else None,
-            extras={**known, **(extras or {})},
+            how.state,
+            value=how.value if how.value is not None and math.isfinite(how.value) else None,
+            best_epoch=how.best_epoch,
+            evaluation=asdict(how.evaluation) if how.evaluation else None,
+            ended=how.ended,
+            seconds=spent + how.seconds,
+            checkpoint=how.checkpoint,
+            objectives=dict(how.objectives) if how.objectives else None,
+            constraints=dict(how.constraints) if how.constraints else None,
+            feasible=all(excess <= 0 for excess in how.constraints.values()) if how.constraints else None,
+            extras={**known, **(how.extras or {})},
             finished_at=datetime.now(UTC),
             resume=None,
         )

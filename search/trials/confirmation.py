@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from search.data import resampling
 from search.data.resampling import Resampled
 from search.data.sample import Dataset, Split
-from search.records.study import Repeat, TrialRecord, TrialState, Verdict
-from search.runtime import few_labels
+from search.records.study import Repeat, TrialRecord, TrialState
 from search.runtime.versions import versions
-from search.store import fitted, repeats, writing
+from search.store import repeats, writing
 from search.store.leases import Claim
-from search.store.repeats import Wanted
-from search.training import memory
-from search.training.fit import fit
+from search.store.repeats import CONFIRM, Wanted
+from search.trials import attempt as attempts
+from search.trials.attempt import Setting
 from search.trials.context import TrialContext
-from search.trials.resampled import Watch, fresh_seed, resampled, rolling
+from search.trials.resampled import fresh_seed, resampled
 from spaces.candidate import Candidate
 
 
@@ -45,7 +43,7 @@ def wanted(
             for fold in range(1, folds + 1):
                 for trial in trials:
                     key = {"trial": trial.number, "seed": seed, "fold": fold, "folds": folds, "fraction": fraction}
-                    own = fresh_seed(study_seed, f"{repeats.CONFIRM} {seed}")
+                    own = fresh_seed(study_seed, f"{CONFIRM} {seed}")
                     yield Wanted(key, trial.candidate, trial.words, own, is_baseline=trial.is_baseline)
 
 
@@ -72,40 +70,33 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
     seed = repeats.begin(context.engine, claim, versions(), whole.dataset.fingerprint)
     found = cut(whole.dataset, repeat, study_seed=spec.search.seed, seed=seed)
     runtime = resampled(whole, found, candidate, seed)
-    network = runtime.build(candidate, seed)
-    writing.record_size(context.engine, claim, runtime.size(network))
-    context.observer.trial_started(claim.number, words(repeat), runtime.epochs(candidate))
-    kept = rolling(context, claim, repeats.CONFIRM)
-    watch = Watch(context, claim, spec.objective)
-    plan = runtime.plan(candidate, seed, watch.on_epoch, context.leave, kept, network)
-    plan = few_labels.adapted(runtime, plan, candidate, network)
-    fitting = (spec.name, fitted.structure_key(claim.candidate), memory.kind_of(whole.precision.device))
-    plan = replace(plan, micro_batch=fitted.recall(context.engine, *fitting))
-    outcome = fit(network, plan)
-    if outcome.micro_batch is not None and outcome.micro_batch != plan.micro_batch:
-        fitted.remember(context.engine, *fitting, outcome.micro_batch)
-    if outcome.verdict is Verdict.PAUSE:
-        writing.add_seconds(context.engine, claim, time.monotonic() - start)
+    attempt = attempts.begin(context, runtime, claim, candidate, Setting(seed=seed, words=words(repeat), kind=CONFIRM))
+    outcome = attempt.fit()
+    if attempt.is_handed_back(outcome, time.monotonic() - start):
         return TrialState.WAITING
     last = outcome.epochs[-1]
-    best = outcome.epochs[(outcome.best_epoch or len(outcome.epochs)) - 1]
+    best = attempts.best_epoch(outcome)
     value = best.metrics[spec.objective]
     writing.finish_trial(
         context.engine,
         claim,
-        state=TrialState.COMPLETE,
-        value=value,
-        best_epoch=best.epoch,
-        evaluation=None,
-        ended=f"ended after epoch {last.epoch}: {outcome.reason}" if outcome.reason else f"ran all {last.epoch} epochs",
-        seconds=time.monotonic() - start,
-        extras={
-            "images": len(runtime.dataset.of(Split.TRAIN)),
-            "last": last.metrics[spec.objective],
-            "device": str(whole.precision.device),
-            **outcome.facts,
-        },
+        writing.Ended(
+            state=TrialState.COMPLETE,
+            value=value,
+            best_epoch=best.epoch,
+            evaluation=None,
+            ended=f"ended after epoch {last.epoch}: {outcome.reason}"
+            if outcome.reason
+            else f"ran all {last.epoch} epochs",
+            seconds=time.monotonic() - start,
+            extras={
+                "images": len(runtime.dataset.of(Split.TRAIN)),
+                "last": last.metrics[spec.objective],
+                "device": str(whole.precision.device),
+                **outcome.facts,
+            },
+        ),
     )
-    kept.remove()
+    attempt.rolling.remove()
     context.observer.trial_ended(claim.number, TrialState.COMPLETE, value, words(repeat))
     return TrialState.COMPLETE

@@ -17,14 +17,14 @@ from search.errors import FinetuneError, LeaseLostError
 from search.records.study import TrialState
 from search.store.leases import Claim
 from search.training.epoch import whole
-from search.training.fit import Epochs, Outcome, fit
+from search.training.fit import Epochs, Outcome
 from search.training.heads import Behind, can_stack, fit_heads
 from search.training.pseudo import PseudoLabelled
 from search.training.stacking import Member
 from search.trials import trial
+from search.trials.attempt import Attempt
 from search.trials.context import TrialContext
 from search.trials.proposal import Proposer
-from search.trials.trial import Prepared
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Companions:
             raise own
         return trial.finish(context, first, own, building + _seconds(own))
 
-    def _has_company(self, context: TrialContext, first: Prepared) -> bool:
+    def _has_company(self, context: TrialContext, first: Attempt) -> bool:
         spec = context.runtime.spec
         # A trial that was interrupted goes on from its checkpoint, alone; fp16 needs a loss scale for each.
         is_first_attempt = first.claim.candidate is None
@@ -82,7 +82,7 @@ class Companions:
         alone = not is_first_attempt or scaled or plan.is_solved or plan.averages
         return spec.search.parallel_heads > 1 and not alone and can_stack(first.network)
 
-    def _beside(self, context: TrialContext, first: Prepared, holding: ExitStack) -> Iterator[Prepared]:
+    def _beside(self, context: TrialContext, first: Attempt, holding: ExitStack) -> Iterator[Attempt]:
         """Yield up to ``parallel_heads - 1`` further trials, claimed, held and built."""
         proposer = trial.proposer(context)
         for _ in range(context.runtime.spec.search.parallel_heads - 1):
@@ -104,7 +104,7 @@ class Companions:
                 return
             yield parallel_head
 
-    def _companion(self, context: TrialContext, proposer: Proposer, first: Prepared, claim: Claim) -> Prepared | None:
+    def _companion(self, context: TrialContext, proposer: Proposer, first: Attempt, claim: Claim) -> Attempt | None:
         if claim.candidate is not None or proposer.is_planned(claim.number):
             return None
         proposal = proposer.propose_beside(claim.number, first.candidate)
@@ -116,7 +116,7 @@ class Companions:
         return parallel_head
 
     def _settle(
-        self, context: TrialContext, parallel_head: Prepared, outcome: Outcome | Exception, building: float
+        self, context: TrialContext, parallel_head: Attempt, outcome: Outcome | Exception, building: float
     ) -> None:
         """Record what came of a companion."""
         if isinstance(outcome, LeaseLostError):
@@ -135,7 +135,7 @@ class Companions:
             self.fail(parallel_head.claim, error)
 
 
-def _trained(context: TrialContext, group: Sequence[Prepared]) -> Sequence[Outcome | FinetuneError]:
+def _trained(context: TrialContext, group: Sequence[Attempt]) -> Sequence[Outcome | FinetuneError]:
     """Train the heads of ``group`` at once; one after another where memory does not hold them all."""
     try:
         found = fit_heads([_member(context, one) for one in group], *_batches(context, group[0]))
@@ -146,19 +146,19 @@ def _trained(context: TrialContext, group: Sequence[Prepared]) -> Sequence[Outco
     outcomes: list[Outcome | FinetuneError] = []
     for one in group:
         try:
-            outcomes.append(fit(one.network, one.plan))
+            outcomes.append(one.fit())
         except FinetuneError as error:
             outcomes.append(error)
     return outcomes
 
 
-def _member(context: TrialContext, prepared: Prepared) -> Member:
+def _member(context: TrialContext, prepared: Attempt) -> Member:
     runtime, candidate = context.runtime.of(prepared.candidate), prepared.candidate
     penalty = runtime.space.values(candidate)["penalty"]
     return Member(prepared.network, prepared.plan, runtime.optimizer(candidate), penalty)
 
 
-def _batches(context: TrialContext, first: Prepared) -> tuple[Epochs, Epochs]:
+def _batches(context: TrialContext, first: Attempt) -> tuple[Epochs, Epochs]:
     """Return what the frozen backbone makes of the first trial's batches, from the prefix cache where there is one."""
     plan = first.plan
     if plan.forward is not whole:

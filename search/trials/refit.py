@@ -11,19 +11,20 @@ from torch import nn
 
 from search.data import resampling
 from search.data.sample import Split
-from search.records.study import Evaluation, Json, TrialState, Verdict
-from search.runtime import few_labels
+from search.records.study import Evaluation, Json, TrialState
 from search.runtime.study_runtime import StudyRuntime
 from search.runtime.versions import versions
-from search.store import repeats, writing
+from search.store import repeats
 from search.store.leases import Claim
 from search.training import averaging
 from search.training.epoch import validate
-from search.training.fit import TrainingPlan, fit
+from search.training.fit import TrainingPlan
 from search.training.memory import MicroBatches
+from search.trials import attempt as attempts
+from search.trials.attempt import Setting
 from search.trials.context import TrialContext
 from search.trials.keep_best import keep
-from search.trials.resampled import Watch, resampled, rolling
+from search.trials.resampled import resampled
 from spaces.candidate import Candidate
 
 TRAIN, JOINED = "train", "train+val"
@@ -49,17 +50,19 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     joined = key["data"] == JOINED
     found = resampling.joined(whole.dataset) if joined else resampling.unchanged(whole.dataset)
     runtime = resampled(whole, found, candidate, seed)
-    network = runtime.build(candidate, seed)
-    writing.record_size(context.engine, claim, runtime.size(network))
-    context.observer.trial_started(claim.number, f"trained on {key['data']}", key["epochs"])
-    watch = Watch(context, claim, "" if joined else whole.spec.objective)
-    kept = rolling(context, claim, kind)
     is_final = kind == repeats.FINAL
-    plan = runtime.plan(candidate, seed, watch.on_epoch, context.leave, kept, network if is_final else None)
-    plan = few_labels.adapted(runtime, plan, candidate, network)
-    outcome = fit(network, _planned(plan, key))
-    if outcome.verdict is Verdict.PAUSE:
-        writing.add_seconds(context.engine, claim, time.monotonic() - start)
+    setting = Setting(
+        seed=seed,
+        words=f"trained on {key['data']}",
+        kind=kind,
+        epochs=key["epochs"],
+        validates=not joined,
+        keeps_prefix=is_final,
+    )
+    attempt = attempts.begin(context, runtime, claim, candidate, setting)
+    attempt, network = replace(attempt, plan=_planned(attempt.plan, key)), attempt.network
+    outcome = attempt.fit()
+    if attempt.is_handed_back(outcome, time.monotonic() - start):
         return TrialState.WAITING
     weights = runtime.checkpoint(candidate, network, outcome)
     test: dict[str, float] = {}
@@ -93,7 +96,7 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
             "device": str(whole.precision.device),
         },
     )
-    kept.remove()
+    attempt.rolling.remove()
     context.observer.trial_ended(claim.number, TrialState.COMPLETE, test.get(whole.spec.objective), ended)
     return TrialState.COMPLETE
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import random
@@ -23,7 +22,6 @@ from search.errors import (
     LeaseLostError,
     NotFoundError,
     RunError,
-    TrialError,
     UserError,
 )
 from search.records.study import Failure, TrialState
@@ -36,15 +34,15 @@ from search.store import leases, migrate, reading, workers, writing
 from search.store.connection import Engine, insist, optuna_options, patience_of, share, str_url, tune
 from search.store.history import History
 from search.store.leases import Claim
-from search.store.masking import hide
 from search.store.reading import Progress
 from search.training import memory
 from search.trials.context import TrialContext
-from search.trials.observer import Observer
 from search.trials.parallel_heads import Companions
 from search.trials.reserve import reserve_of
+from search.workers.failures import failure_of
 from search.workers.heartbeat import Heartbeat
 from search.workers.leftovers import sweep
+from search.workers.options import RunOptions
 from search.workers.shutdown import PARENT_VARIABLE, StopSignal, obeying_signals
 
 __all__ = ["PARENT_VARIABLE", "StopSignal", "obeying_signals", "open_context", "reconcile", "work", "worker_name"]
@@ -62,25 +60,24 @@ _ORPHAN_S = 600.0
 def open_context(
     runtime: StudyRuntime,
     engine: Engine,
-    url: str,
+    options: RunOptions,
     folder: Path,
-    observer: Observer,
     stop_signal: StopSignal,
     *,
     artifact_store: ArtifactStore | None = None,
     key: str = "0" * 8,
-    proxy: str | None = None,
 ) -> Iterator[TrialContext]:
-    """Return the bench of one worker: the runtime, the store at ``url``, and Optuna's storage in it.
+    """Return the context of one worker's trials: the runtime, the store, and Optuna's storage in it.
 
     Trials that Optuna still holds open although ours have ended (their worker died in between) are told to it.
 
     Args:
-        shelf: where checkpoints go, ``folder`` by default; ``key`` marks those of this study.
-        proxy: ``grpc://HOST:PORT`` of a proxy through which Optuna's storage is reached instead.
+        options: whose ``placement`` may name a proxy through which Optuna's storage is reached instead.
+        artifact_store: where checkpoints go, ``folder`` by default; ``key`` marks those of this study.
     """
     spec = runtime.spec
     patience = patience_of(engine)
+    url, proxy = options.storage, options.placement.proxy
 
     def insisting(call: Callable[[], object], name: str) -> object:
         return insist(call, name, patience)
@@ -113,7 +110,7 @@ def open_context(
         history,
         curves,
         folder,
-        observer,
+        options.observer,
         stop_signal,
         place,
         key,
@@ -379,31 +376,3 @@ class _Shift:
                 f"{count} trials in a row have failed, {times} of them with ({kind}): {message}; "
                 "this worker leaves, `ftsearch retry STUDY --failed` puts them back once that is mended"
             )
-
-
-def _is_disk_full(error: BaseException | None) -> bool:
-    """Return whether ``error``, or what led to it, says that a disk is full: libraries wrap the system's own error."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def failure_of(error: Exception, engine: Engine | None = None) -> Failure:
-    """Return what is recorded of the error that ended a trial, without the secrets of the database's URL."""
-    kind = "error"
-    if isinstance(error, TrialError):
-        kind = error.kind
-    elif isinstance(error, DatabaseError):
-        kind = "database"
-    elif _is_disk_full(error):
-        kind = DISK_FAULT
-    elif memory.is_out_of_memory(error):
-        kind = "memory"
-    elif memory.is_device_lost(error):
-        kind = "device"
-    url, trace = engine.url if engine is not None else None, "".join(traceback.format_exception(error))
-    return Failure(kind, hide(str(error), url) or type(error).__name__, hide(trace, url))

@@ -35,6 +35,8 @@ from search.trials.context import TrialContext
 from search.trials.observer import Silent
 from search.trials.proposal import Proposal
 from search.workers import worker
+from search.workers.launchers import Placement
+from search.workers.options import RunOptions
 from search.workers.shutdown import StopSignal, obeying_signals
 from spaces.candidate import Candidate, Recipe, Structure
 from spaces.decisions.pseudo import Pseudo
@@ -229,13 +231,11 @@ def work(
             opened = worker.open_context(
                 runtime,
                 engine,
-                storage,
+                RunOptions(storage=storage, observer=Printing(), placement=Placement(proxy=proxy)),
                 folder,
-                Printing(),
                 stop_signal,
                 artifact_store=Folder(folder),
                 key=KEY,
-                proxy=proxy,
             )
             with opened as context:
                 worker.work(context, stop_signal, worker=f"{worker.worker_name()}-{place}", run=trial.run)

@@ -48,8 +48,8 @@ from search.store.tables import EpochRow, StudyRow, TrialRow
 from search.training.fit import Outcome, TrainingPlan
 from search.trials import trial
 from search.trials.context import TrialContext
-from search.trials.observer import Silent
 from search.workers import worker
+from search.workers.options import RunOptions
 from search.workers.shutdown import StopSignal
 from spaces.networks.build import Network
 
@@ -263,7 +263,7 @@ def measure(url: str, count: int, timed: int, *, profile: bool = False) -> dict[
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
         stop_signal = StopSignal()
-        with worker.open_context(own, engine, url, Path(folder), Silent(), stop_signal) as context:
+        with worker.open_context(own, engine, RunOptions(storage=url), Path(folder), stop_signal) as context:
             opened = time.perf_counter() - begin
             moments.append((time.perf_counter(), time.process_time()))
             worker.work(context, stop_signal, worker="bench:1", run=run)

@@ -30,7 +30,7 @@ EVERY = tuple(models.list_models(module=torchvision.models))
 SIDES = (32, 48, 64, 96, 128, 224)
 
 
-def head(features: heads.Features, choice: heads.HeadChoice) -> nn.Module:
+def head(features: heads.Features, choice: heads.HeadChoice, _: object = None) -> nn.Module:
     return heads.vector_head(features, 3, choice)
 
 

@@ -54,12 +54,12 @@ def test_wrong_input_is_one_line_and_exit_code_two(here: Path, ftsearch: Callabl
 def test_a_study_whose_trials_all_fail_ends_with_exit_code_one(
     here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from search.trials import trial
+    from search.trials import attempt
 
     def fail(*_: object) -> None:
         raise RuntimeError("something odd")
 
-    monkeypatch.setattr(trial, "fit", fail)
+    monkeypatch.setattr(attempt, "fit", fail)
     text = (here / "study.yaml").read_text().replace("name: colours", "name: odd").replace("trials: 6", "trials: 2")
     (here / "odd.yaml").write_text(text)
     done = ftsearch("run", "odd.yaml")

@@ -124,13 +124,18 @@ def run_a_trial(url: str, ended: threading.Event) -> int:
     claim = leases.claim(engine, "drawn", "evil <b>worker</b>", 60)
     assert claim is not None
     writing.record_candidate(
-        engine, claim, optuna_number=claim.number, params={"freeze": 3}, distributions={}, candidate={}, seed=1,
+        engine, claim, writing.Started(
+        optuna_number=claim.number, params={"freeze": 3}, distributions={}, candidate={}, seed=1,
         words="<script>window.evil = 1</script>", is_baseline=False, versions={}, dataset_fingerprint="",
-    )  # fmt: skip
+    ))  # fmt: skip
     writing.record_epochs(engine, claim, [EpochRecord(1, 1.0, {"accuracy": 0.5})])
     if ended.is_set():
         writing.finish_trial(
-            engine, claim, state=TrialState.COMPLETE, value=0.9999, best_epoch=1, evaluation=None, ended="", seconds=1.0
+            engine,
+            claim,
+            writing.Ended(
+                state=TrialState.COMPLETE, value=0.9999, best_epoch=1, evaluation=None, ended="", seconds=1.0
+            ),
         )
     else:
         writing.fail_trial(engine, claim, Failure("nan", "<script>window.evil = 1</script>"))

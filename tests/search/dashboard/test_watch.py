@@ -57,7 +57,9 @@ def test_a_running_trial_appears_grows_and_ends(watch: Watch, own: str) -> None:
     writing.record_epochs(engine, claim, [EpochRecord(2, 1.0, {"accuracy": 0.99})])
     assert len(watch.study("drawn").trials[claim.number].epochs) == 2
     writing.finish_trial(
-        engine, claim, state=TrialState.COMPLETE, value=0.999, best_epoch=2, evaluation=None, ended="", seconds=1.0
+        engine,
+        claim,
+        writing.Ended(state=TrialState.COMPLETE, value=0.999, best_epoch=2, evaluation=None, ended="", seconds=1.0),
     )
     found = watch.study("drawn")
     assert found.best is not None

@@ -43,11 +43,14 @@ def study(engine: Engine, name: str, images: int, values: list[float], *, depth:
         claim = leases.claim(engine, name, "w", 60)
         assert claim is not None
         writing.record_candidate(
-            engine, claim, optuna_number=number, params={}, distributions={}, candidate=plain(depth + number),
+            engine, claim, writing.Started(
+            optuna_number=number, params={}, distributions={}, candidate=plain(depth + number),
             words=f"{name} {number}", is_baseline=number == 0, seed=0, versions={}, dataset_fingerprint="f",
-        )  # fmt: skip
+        ))  # fmt: skip
         writing.finish_trial(
-            engine, claim, state=TrialState.COMPLETE, value=value, best_epoch=1, evaluation=None, ended="", seconds=1.0
+            engine,
+            claim,
+            writing.Ended(state=TrialState.COMPLETE, value=value, best_epoch=1, evaluation=None, ended="", seconds=1.0),
         )
 
 
@@ -85,7 +88,9 @@ def test_what_fresh_seeds_say_counts_more_than_what_the_search_saw(engine: Engin
         claim = leases.claim(engine, repeats.name_of("alike", CONFIRM), "w", 60)
         assert claim is not None
         writing.finish_trial(
-            engine, claim, state=TrialState.COMPLETE, value=value, best_epoch=1, evaluation=None, ended="", seconds=1.0
+            engine,
+            claim,
+            writing.Ended(state=TrialState.COMPLETE, value=value, best_epoch=1, evaluation=None, ended="", seconds=1.0),
         )
     assert found(engine) == [("alike", 2), ("alike", 1)]
     (first, *_) = suggest.suggest(engine, HERE)

@@ -14,16 +14,18 @@ def run(engine: Engine, value: float, worker: str = "w", state: TrialState = Tri
     claim = leases.claim(engine, "s", worker, 60)
     assert claim is not None
     writing.record_candidate(
-        engine, claim, optuna_number=claim.number, params={"freeze": claim.number, "odd": float("inf")},
+        engine, claim, writing.Started(optuna_number=claim.number, params={"freeze": claim.number, "odd": float("inf")},
         distributions={"freeze": "{}"}, candidate={"c": 1}, words="w", is_baseline=claim.number == 0, seed=1,
         versions={}, dataset_fingerprint="",
-    )  # fmt: skip
+    ))  # fmt: skip
     writing.record_size(engine, claim, Size(10, 5, 100, ("frozen", "trained")))
     writing.record_epochs(
         engine, claim, [EpochRecord(1, 1.0, {"accuracy": value}), EpochRecord(2, 1.0, {"accuracy": 1.0})]
     )
     writing.finish_trial(
-        engine, claim, state=state, value=value, best_epoch=2, evaluation=None, ended="", seconds=2.0, extras={"a": 1}
+        engine,
+        claim,
+        writing.Ended(state=state, value=value, best_epoch=2, evaluation=None, ended="", seconds=2.0, extras={"a": 1}),
     )
     return claim.number
 

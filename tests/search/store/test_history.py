@@ -23,10 +23,10 @@ def begin(engine: Engine, study: str, depth: int) -> Claim:
     claim = leases.claim(engine, study, "w", 60)
     assert claim is not None
     writing.record_candidate(
-        engine, claim, optuna_number=claim.number, params={"freeze": depth}, distributions={}, words="",
+        engine, claim, writing.Started(optuna_number=claim.number, params={"freeze": depth}, distributions={}, words="",
         candidate=candidate(depth).to_json(), is_baseline=False, seed=0, versions={}, dataset_fingerprint="",
         extras={"cost": {"training_flops": 2.0}},
-    )  # fmt: skip
+    ))  # fmt: skip
     return claim
 
 
@@ -36,7 +36,9 @@ def epoch(engine: Engine, claim: Claim, number: int, value: float) -> None:
 
 def finish(engine: Engine, claim: Claim, value: float) -> None:
     writing.finish_trial(
-        engine, claim, state=TrialState.COMPLETE, value=value, best_epoch=1, evaluation=None, ended="", seconds=4.0
+        engine,
+        claim,
+        writing.Ended(state=TrialState.COMPLETE, value=value, best_epoch=1, evaluation=None, ended="", seconds=4.0),
     )
 
 

@@ -20,7 +20,9 @@ def study(engine: Engine, record: StudyRecord) -> str:
 
 def finish(engine: Engine, claim: leases.Claim, value: float = 0.5) -> None:
     writing.finish_trial(
-        engine, claim, state=TrialState.COMPLETE, value=value, best_epoch=1, evaluation=None, ended="done", seconds=1.0
+        engine,
+        claim,
+        writing.Ended(state=TrialState.COMPLETE, value=value, best_epoch=1, evaluation=None, ended="done", seconds=1.0),
     )
 
 
@@ -45,9 +47,10 @@ def test_a_trial_handed_back_is_given_out_again_with_its_candidate(engine: Engin
     first = leases.claim(engine, study, "w", 60)
     assert first is not None
     writing.record_candidate(
-        engine, first, optuna_number=7, params={}, distributions={}, candidate={"x": 1}, words="x", is_baseline=True,
+        engine, first, writing.Started(
+        optuna_number=7, params={}, distributions={}, candidate={"x": 1}, words="x", is_baseline=True,
         seed=1, versions={}, dataset_fingerprint="ff",
-    )  # fmt: skip
+    ))  # fmt: skip
     leases.release(engine, first)
     second = leases.claim(engine, study, "other", 60)
     assert second is not None
@@ -116,8 +119,8 @@ from search.store import connection, leases, writing
 engine = connection.connect(sys.argv[1])
 while (claim := leases.claim(engine, "s", sys.argv[2], 60)) is not None:
     print(claim.number)
-    writing.finish_trial(engine, claim, state=TrialState.COMPLETE, value=1.0, best_epoch=1, evaluation=None,
-                         ended="", seconds=0.1)
+    how = writing.Ended(state=TrialState.COMPLETE, value=1.0, best_epoch=1, evaluation=None, ended="", seconds=0.1)
+    writing.finish_trial(engine, claim, how)
 engine.dispose()
 """
 

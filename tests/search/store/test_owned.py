@@ -17,8 +17,8 @@ def test_every_row_that_owns_checkpoints_is_told(engine: Engine, record: StudyRe
     assert complete and surplus and running and failed and waiting  # noqa: PT018  # for the type checker
     leases.claim(engine, "other", "w", 60)
     ending = {"value": 0.5, "best_epoch": 1, "evaluation": None, "ended": "", "seconds": 1.0}
-    writing.finish_trial(engine, complete, state=TrialState.COMPLETE, checkpoint="kept", **ending)
-    writing.finish_trial(engine, surplus, state=TrialState.COMPLETE, **ending)
+    writing.finish_trial(engine, complete, writing.Ended(state=TrialState.COMPLETE, checkpoint="kept", **ending))
+    writing.finish_trial(engine, surplus, writing.Ended(state=TrialState.COMPLETE, **ending))
     for claim in (running, failed, waiting):
         writing.record_resume(engine, claim, [f"second-{claim.number}", f"first-{claim.number}"])
     writing.fail_trial(engine, failed, Failure("disk", "full"))

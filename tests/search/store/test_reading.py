@@ -20,9 +20,9 @@ def filled(engine: Engine, record: StudyRecord) -> Engine:
         writing.record_epochs(engine, claim, epochs)
         state = TrialState.PRUNED if value == 0.6 else TrialState.COMPLETE
         writing.finish_trial(
-            engine, claim, state=state, value=value, best_epoch=2, evaluation=None, ended="", seconds=1.0,
+            engine, claim, writing.Ended(state=state, value=value, best_epoch=2, evaluation=None, ended="", seconds=1.0,
             checkpoint=f"t{claim.number}",
-        )  # fmt: skip
+        ))  # fmt: skip
     leases.claim(engine, "s", "w", 60)
     return engine
 

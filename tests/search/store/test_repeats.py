@@ -58,9 +58,10 @@ def test_each_is_claimed_once_with_its_candidate_and_key(engine: Engine, search:
     assert claims[0] is not None
     assert repeats.begin(engine, claims[0], {"torch": "2"}, "ff") == 7
     writing.finish_trial(
-        engine, claims[0], state=TrialState.COMPLETE, value=0.5, best_epoch=1, evaluation=None, ended="", seconds=2.0,
+        engine, claims[0], writing.Ended(
+        state=TrialState.COMPLETE, value=0.5, best_epoch=1, evaluation=None, ended="", seconds=2.0,
         extras={"images": 9},
-    )  # fmt: skip
+    ))  # fmt: skip
     (first, _) = reading.load_study(engine, search).repeats
     assert (first.value, first.images, first.seconds) == (0.5, 9, 2.0)
 

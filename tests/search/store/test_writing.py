@@ -51,18 +51,20 @@ def test_a_whole_trial_comes_back_as_it_was_recorded(engine: Engine, record: Stu
     claim = leases.claim(engine, "s", "me", 60)
     assert claim is not None
     writing.record_candidate(
-        engine, claim, optuna_number=0, params={"freeze": 2}, distributions={"freeze": "{}"}, candidate={"format": 1},
+        engine, claim, writing.Started(
+        optuna_number=0, params={"freeze": 2}, distributions={"freeze": "{}"}, candidate={"format": 1},
         words="words", is_baseline=True, seed=5, versions={"torch": "x"}, dataset_fingerprint="ff",
-    )  # fmt: skip
+    ))  # fmt: skip
     size = Size(10, 5, 100, ("frozen", "trained"))
     writing.record_size(engine, claim, size)
     epochs = [EpochRecord(1, 0.5, {"accuracy": 0.7, "loss": math.inf}, {"head": 0.1}, {"task": 0.5}, 1.5)]
     writing.record_epochs(engine, claim, epochs)
     evaluation = Evaluation((ClassResult("a", 1.0, 0.5, 0.6, 2), ClassResult("b", 0.5, 1.0, 0.6, 1)), ((1, 1), (0, 1)))
     writing.finish_trial(
-        engine, claim, state=TrialState.COMPLETE, value=0.7, best_epoch=1, evaluation=evaluation, ended="done",
+        engine, claim, writing.Ended(
+        state=TrialState.COMPLETE, value=0.7, best_epoch=1, evaluation=evaluation, ended="done",
         seconds=2.5, checkpoint="c.safetensors", extras={"device": "cpu"},
-    )  # fmt: skip
+    ))  # fmt: skip
     (trial,) = reading.load_study(engine, "s").trials
     assert (trial.params, trial.candidate, trial.words, trial.is_baseline) == (
         {"freeze": 2},
@@ -128,14 +130,16 @@ def test_seconds_and_facts_of_all_attempts_add_up(engine: Engine, record: StudyR
     claim = leases.claim(engine, "s", "w", 60)
     assert claim is not None
     writing.record_candidate(
-        engine, claim, optuna_number=0, params={}, distributions={}, candidate={}, words="", is_baseline=True, seed=0,
+        engine, claim, writing.Started(
+        optuna_number=0, params={}, distributions={}, candidate={}, words="", is_baseline=True, seed=0,
         versions={}, dataset_fingerprint="", extras={"cost": {"training_flops": 1.0}},
-    )  # fmt: skip
+    ))  # fmt: skip
     writing.add_seconds(engine, claim, 2.0)
     writing.finish_trial(
-        engine, claim, state=TrialState.COMPLETE, value=1.0, best_epoch=1, evaluation=None, ended="", seconds=3.0,
+        engine, claim, writing.Ended(
+        state=TrialState.COMPLETE, value=1.0, best_epoch=1, evaluation=None, ended="", seconds=3.0,
         extras={"device": "cpu"},
-    )  # fmt: skip
+    ))  # fmt: skip
     (found,) = reading.load_study(engine, "s").trials
     assert found.seconds == 5.0
     assert found.extras == {"cost": {"training_flops": 1.0}, "device": "cpu"}
@@ -162,9 +166,10 @@ def end(engine: Engine, value: float, constraints: dict[str, float] | None = Non
     claim = leases.claim(engine, "s", "me", 60)
     assert claim is not None
     writing.finish_trial(
-        engine, claim, state=TrialState.COMPLETE, value=value, best_epoch=1, evaluation=None, ended="", seconds=1.0,
+        engine, claim, writing.Ended(
+        state=TrialState.COMPLETE, value=value, best_epoch=1, evaluation=None, ended="", seconds=1.0,
         checkpoint=checkpoint or None, objectives={"accuracy": value, "flops": 5.0}, constraints=constraints,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def test_a_trial_that_breaks_a_constraint_is_kept_and_ranks_nowhere(engine: Engine, record: StudyRecord) -> None:

@@ -72,7 +72,7 @@ def network_of(
     }
     candidate = Candidate(replace(plain.structure, choices=choices), plain.recipe)
 
-    def head(features: heads.Features, choice: HeadChoice) -> torch.nn.Module:
+    def head(features: heads.Features, choice: HeadChoice, _: object) -> torch.nn.Module:
         return heads.vector_head(features, 3, choice)
 
     return build.build(space.apply(candidate), space.values(candidate), head, seed)

@@ -15,7 +15,7 @@ from search.spec.load import load_spec
 from search.store import connection, leases, migrate, reading, writing
 from search.trials import trial
 from search.trials.context import TrialContext
-from search.trials.observer import Silent
+from search.workers.options import RunOptions
 from search.workers.shutdown import StopSignal
 from search.workers.worker import open_context
 
@@ -29,7 +29,7 @@ def context(study_file: Path, tmp_path: Path) -> Iterator[TrialContext]:
     writing.create_study(engine, study_record(runtime))
     place = Folder(tmp_path / "out")
     opened = open_context(
-        runtime, engine, url, tmp_path, Silent(), StopSignal(), artifact_store=place, key="0123456789abcdef"
+        runtime, engine, RunOptions(storage=url), tmp_path, StopSignal(), artifact_store=place, key="0123456789abcdef"
     )
     with opened as found:
         yield found
@@ -50,7 +50,7 @@ def weighing(study_file: Path, tmp_path: Path) -> Iterator[TrialContext]:
     writing.create_study(engine, study_record(runtime))
     place = Folder(tmp_path / "out")
     opened = open_context(
-        runtime, engine, url, tmp_path, Silent(), StopSignal(), artifact_store=place, key="0123456789abcdef"
+        runtime, engine, RunOptions(storage=url), tmp_path, StopSignal(), artifact_store=place, key="0123456789abcdef"
     )
     with opened as found:
         yield found

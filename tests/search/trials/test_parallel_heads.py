@@ -22,9 +22,9 @@ from search.store import connection, leases, migrate, reading, writing
 from search.store.leases import Claim
 from search.training.fit import Outcome
 from search.trials import parallel_heads
-from search.trials.observer import Silent
 from search.trials.parallel_heads import Companions
 from search.trials.proposal import FREE_BESIDE
+from search.workers.options import RunOptions
 from search.workers.worker import StopSignal, open_context, work
 
 
@@ -52,7 +52,7 @@ def run(spec: StudySpec, folder: Path, *, stop_signal: StopSignal | None = None,
     runtime = open_runtime(own, "cpu")
     writing.create_study(engine, study_record(runtime))
     told = stop_signal or StopSignal()
-    with open_context(runtime, engine, url, folder / "out", Silent(), told) as context:
+    with open_context(runtime, engine, RunOptions(storage=url), folder / "out", told) as context:
         work(context, told, worker="w")
     study = reading.load_study(engine, own.name)
     engine.dispose()
@@ -205,7 +205,9 @@ def test_a_trial_of_another_kind_is_handed_back(spec: StudySpec, tmp_path: Path)
         leases.release(engine, claim)
 
     claiming: Callable[[], Claim | None] = lambda: leases.claim(engine, own.name, "w", 60)  # noqa: E731
-    with open_context(runtime, engine, f"sqlite:///{tmp_path}/store.db", tmp_path, Silent(), StopSignal()) as context:
+    with open_context(
+        runtime, engine, RunOptions(storage=f"sqlite:///{tmp_path}/store.db"), tmp_path, StopSignal()
+    ) as context:
         group = Companions(claiming, hold, lambda *_: None, release)
         for _ in range(2):
             claim = claiming()
@@ -214,9 +216,10 @@ def test_a_trial_of_another_kind_is_handed_back(spec: StudySpec, tmp_path: Path)
                 waiting = claiming()
                 assert waiting is not None
                 writing.record_candidate(
-                    engine, waiting, optuna_number=77, params={}, distributions={}, words="", is_baseline=False,
+                    engine, waiting, writing.Started(
+                    optuna_number=77, params={}, distributions={}, words="", is_baseline=False,
                     candidate=runtime.space.baseline().to_json(), seed=0, versions={}, dataset_fingerprint="",
-                )  # fmt: skip
+                ))  # fmt: skip
                 leases.release(engine, waiting)
             assert group.run(context, claim) is TrialState.COMPLETE
     assert released == [2]

@@ -17,8 +17,8 @@ from search.sampling.optuna_study import SamplerOptions, data_seed
 from search.spec.load import load_spec
 from search.store import connection, leases, migrate, writing
 from search.trials import proposal
-from search.trials.observer import Silent
 from search.trials.proposal import Proposer, cost_of, plan_of
+from search.workers.options import RunOptions
 from search.workers.worker import StopSignal, open_context
 from spaces.decisions import optimizer
 from spaces.networks.space import Space
@@ -47,7 +47,7 @@ def proposer(study_file: Path, tmp_path: Path, store: str) -> Iterator[Open]:
         opened = spec.space if space is None else {key: spec.space[key] for key in space}
         runtime = open_runtime(replace(spec, name=name, search=options, space=opened, wanted=wanted), "cpu")
         writing.create_study(engine, study_record(runtime))
-        with open_context(runtime, engine, store, tmp_path / "out", Silent(), StopSignal()) as context:
+        with open_context(runtime, engine, RunOptions(storage=store), tmp_path / "out", StopSignal()) as context:
             return Proposer(runtime, context.sampling, context.history, engine)
 
     yield open_one
@@ -61,16 +61,18 @@ def finish(own: Proposer, number: int, value: float, *, epochs: int = 0) -> str:
     assert claim is not None
     assert claim.number == number
     writing.record_candidate(
-        own.engine, claim, optuna_number=own.sampling.open(proposal.asked), params=proposal.asked.params,
+        own.engine, claim, writing.Started(
+        optuna_number=own.sampling.open(proposal.asked), params=proposal.asked.params,
         distributions=proposal.asked.distributions, candidate=proposal.candidate.to_json(), words="", seed=0,
         is_baseline=proposal.is_baseline, versions={}, dataset_fingerprint="", extras=proposal.extras,
-    )  # fmt: skip
+    ))  # fmt: skip
     for epoch in range(1, epochs + 1):
         writing.record_epochs(own.engine, claim, (EpochRecord(epoch, 0.1, {"accuracy": value}),))
     writing.finish_trial(
-        own.engine, claim, state=TrialState.COMPLETE, value=value, best_epoch=1, evaluation=None, ended="",
+        own.engine, claim, writing.Ended(
+        state=TrialState.COMPLETE, value=value, best_epoch=1, evaluation=None, ended="",
         seconds=proposal.cost.training_flops / 1e9,
-    )  # fmt: skip
+    ))  # fmt: skip
     return proposal.candidate.fingerprint
 
 

@@ -19,8 +19,8 @@ from search.store import connection, leases, migrate, repeats, writing
 from search.store.leases import Claim
 from search.store.repeats import Wanted
 from search.trials.context import TrialContext
-from search.trials.observer import Silent
 from search.workers import leftovers, worker
+from search.workers.options import RunOptions
 from search.workers.shutdown import StopSignal
 
 KEY = "0123456789abcdef" * 2
@@ -44,7 +44,9 @@ def context(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     writing.create_study(engine, study_record(runtime))
     store = Folder(tmp_path / "kept")
     artifacts.claim_place(store, KEY)
-    opened = worker.open_context(runtime, engine, url, tmp_path, Silent(), StopSignal(), artifact_store=store, key=KEY)
+    opened = worker.open_context(
+        runtime, engine, RunOptions(storage=url), tmp_path, StopSignal(), artifact_store=store, key=KEY
+    )
     with opened as found:
         yield found
     engine.dispose()
@@ -63,9 +65,10 @@ def ended(context: TrialContext, value: float) -> Claim:
     checkpoint = name_of(f"trial-{claim.number:05d}", str(claim.number))
     context.artifact_store.put(checkpoint, b"x")
     writing.finish_trial(
-        context.engine, claim, state=TrialState.COMPLETE, value=value, best_epoch=1, evaluation=None, ended="",
+        context.engine, claim, writing.Ended(
+        state=TrialState.COMPLETE, value=value, best_epoch=1, evaluation=None, ended="",
         seconds=1.0, checkpoint=checkpoint,
-    )  # fmt: skip
+    ))  # fmt: skip
     return claim
 
 
@@ -180,9 +183,8 @@ def test_workers_sweep_when_they_start(context: TrialContext, tmp_path: Path) ->
     opened = worker.open_context(
         context.runtime,
         context.engine,
-        str(context.engine.url),
+        RunOptions(storage=str(context.engine.url)),
         tmp_path,
-        Silent(),
         StopSignal(),
         artifact_store=context.artifact_store,
         key=KEY,

@@ -18,6 +18,7 @@ from search.store.leases import Claim
 from search.trials.context import TrialContext
 from search.trials.observer import Silent
 from search.workers import retraining, worker
+from search.workers.options import RunOptions
 from search.workers.shutdown import StopSignal
 
 
@@ -35,9 +36,8 @@ def context(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with worker.open_context(
         runtime,
         engine,
-        url,
+        RunOptions(storage=url),
         tmp_path,
-        Silent(),
         StopSignal(),
         artifact_store=Folder(tmp_path / "kept"),
         key="0123456789",

@@ -24,6 +24,7 @@ from search.store.leases import Claim
 from search.trials.context import TrialContext
 from search.trials.observer import Silent
 from search.workers import worker
+from search.workers.options import RunOptions
 from search.workers.shutdown import StopSignal
 
 
@@ -41,9 +42,8 @@ def context(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     opened = worker.open_context(
         runtime,
         engine,
-        url,
+        RunOptions(storage=url),
         tmp_path,
-        Silent(),
         StopSignal(),
         artifact_store=Folder(tmp_path / "kept"),
         key="0123456789",
@@ -62,19 +62,22 @@ def complete(context: TrialContext, claim: Claim) -> TrialState:
     candidate = context.runtime.space.sample(asked.suggest)
     opened = context.sampling.open(asked)
     writing.record_candidate(
-        context.engine, claim, optuna_number=opened, params=asked.params, distributions=asked.distributions,
+        context.engine, claim, writing.Started(
+        optuna_number=opened, params=asked.params, distributions=asked.distributions,
         candidate=candidate.to_json(), words="x", is_baseline=False, seed=1, versions={}, dataset_fingerprint="f",
-    )  # fmt: skip
+    ))  # fmt: skip
     writing.record_epochs(context.engine, claim, [EpochRecord(1, 0.1, {"accuracy": 0.5})])
     writing.finish_trial(
         context.engine,
         claim,
-        state=TrialState.COMPLETE,
-        value=0.5,
-        best_epoch=1,
-        evaluation=None,
-        ended="",
-        seconds=1.0,
+        writing.Ended(
+            state=TrialState.COMPLETE,
+            value=0.5,
+            best_epoch=1,
+            evaluation=None,
+            ended="",
+            seconds=1.0,
+        ),
     )
     context.sampling.tell(opened, TrialState.COMPLETE, 0.5, None)
     return TrialState.COMPLETE
@@ -87,10 +90,10 @@ def failing(kind: str, *numbers: int):  # type: ignore[no-untyped-def]
             context.runtime.space.sample(asked.suggest)
             opened = context.sampling.open(asked)
             writing.record_candidate(
-                context.engine, claim, optuna_number=opened, params=asked.params,
+                context.engine, claim, writing.Started(optuna_number=opened, params=asked.params,
                 distributions=asked.distributions, candidate={}, words="x", is_baseline=False, seed=1, versions={},
                 dataset_fingerprint="f",
-            )  # fmt: skip
+            ))  # fmt: skip
             raise TrialError(f"broken: {kind}", kind)
         return complete(context, claim)
 

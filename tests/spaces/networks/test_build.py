@@ -27,7 +27,7 @@ OTHERS = [
 ]
 
 
-def head(features: heads.Features, choice: heads.HeadChoice) -> nn.Module:
+def head(features: heads.Features, choice: heads.HeadChoice, _: object = None) -> nn.Module:
     return heads.vector_head(features, 5, choice)
 
 

@@ -15,22 +15,28 @@ from search.trials.context import TrialContext
 
 
 @dataclass(slots=True)
-class Watch:
-    """Takes every epoch to the store and asks the pruner."""
+class EpochRecorder:
+    """Takes every epoch to the store and asks the pruner.
+
+    Attributes:
+        objective: must be a number after every epoch; empty where nothing is validated.
+        judged_until: epochs before this one may be the last; 0 where nothing is pruned.
+        reason: why the training was ended early.
+    """
 
     context: TrialContext
     claim: Claim
-    epochs: int
+    objective: str
+    judged_until: int
     reason: str = ""
 
     def on_epoch(self, record: EpochRecord) -> Verdict:
-        context, spec = self.context, self.context.runtime.spec
+        context = self.context
         writing.record_epochs(context.engine, self.claim, (record,))
         context.observer.epoch_done(self.claim.number, record)
-        value = record.metrics[spec.objective]
-        if not math.isfinite(value):
-            raise TrialError(f"{spec.objective} is {value} after epoch {record.epoch}", "nan")
-        if record.epoch < self.epochs:
+        if self.objective and not math.isfinite(value := record.metrics[self.objective]):
+            raise TrialError(f"{self.objective} is {value} after epoch {record.epoch}", "nan")
+        if record.epoch < self.judged_until:
             verdict = self._judged(record.epoch)
             if verdict is not Verdict.CONTINUE:
                 return verdict

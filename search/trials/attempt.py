@@ -1,0 +1,122 @@
+"""One training from its claim to its record, for searched, confirmed and refitted candidates alike.
+
+A kind of training chooses candidate, data and seed, and stores its result in its own way; all between is done here:
+build, size, resume, fit, best epoch, hand back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from search.artifacts.stores import resuming
+from search.records.study import EpochRecord, Size, Verdict
+from search.runtime import few_labels
+from search.runtime.study_runtime import StudyRuntime
+from search.store import fitted, writing
+from search.store.leases import Claim
+from search.training import checkpoint as files
+from search.training import memory
+from search.training.fit import Outcome, TrainingPlan, fit
+from search.trials.context import TrialContext
+from search.trials.epoch_recorder import EpochRecorder
+from spaces.candidate import Candidate
+from spaces.networks.build import Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """How a training differs from others of its candidate.
+
+    Attributes:
+        words: what observers are told it is.
+        kind: of trainings outside of the search, part of the names of their checkpoints; empty for a trial.
+        epochs: how many observers are told of; the candidate's own by default.
+        validates: an objective has to be a number after every epoch.
+        keeps_prefix: outputs of frozen units are run once and kept; else every epoch runs all units.
+    """
+
+    seed: int
+    words: str
+    kind: str = ""
+    epochs: int | None = None
+    validates: bool = True
+    keeps_prefix: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A claimed training whose network is built and sized: ready to train.
+
+    Attributes:
+        runtime: with the data of this training.
+        rolling: its checkpoints for resuming.
+        optuna_number: the trial's number in Optuna; -1 outside of the search.
+    """
+
+    context: TrialContext
+    runtime: StudyRuntime
+    claim: Claim
+    candidate: Candidate
+    network: Network
+    size: Size
+    plan: TrainingPlan
+    recorder: EpochRecorder
+    rolling: files.Rolling
+    optuna_number: int = -1
+
+    def fit(self) -> Outcome:
+        """Train it, alone, from its last checkpoint if there is one."""
+        return fit(self.network, self.plan)
+
+    def is_handed_back(self, outcome: Outcome, seconds: float) -> bool:
+        """Return whether ``outcome`` is unfinished; store what it has taken then, and how much fitted in memory."""
+        if outcome.micro_batch is not None and outcome.micro_batch != self.plan.micro_batch:
+            fitted.remember(self.context.engine, *_memory(self.context, self.candidate), outcome.micro_batch)
+        if outcome.verdict is Verdict.PAUSE:
+            writing.add_seconds(self.context.engine, self.claim, seconds)
+        return outcome.verdict is Verdict.PAUSE
+
+
+def begin(
+    context: TrialContext, runtime: StudyRuntime, claim: Claim, candidate: Candidate, setting: Setting
+) -> Attempt:
+    """Return the claimed training of ``candidate`` ready to train; its size is stored, observers know of it."""
+    network = runtime.build(candidate, setting.seed)
+    size = runtime.size(network)
+    writing.record_size(context.engine, claim, size)
+    epochs = runtime.epochs(candidate)
+    context.observer.trial_started(claim.number, setting.words, setting.epochs or epochs)
+    recorder = EpochRecorder(
+        context,
+        claim,
+        objective=runtime.spec.objective if setting.validates else "",
+        judged_until=0 if setting.kind else epochs,
+    )
+    rolling = _rolling(context, claim, setting.kind)
+    on_epoch, known = recorder.on_epoch, network if setting.keeps_prefix else None
+    plan = runtime.plan(candidate, setting.seed, on_epoch, context.leave, rolling, known)
+    plan = few_labels.adapted(runtime, plan, candidate, network)
+    plan = replace(plan, micro_batch=fitted.recall(context.engine, *_memory(context, candidate)))
+    return Attempt(context, runtime, claim, candidate, network, size, plan, recorder, rolling)
+
+
+def best_epoch(outcome: Outcome) -> EpochRecord:
+    """Return the epoch whose weights are kept: the best one, else the last."""
+    return outcome.epochs[(outcome.best_epoch or len(outcome.epochs)) - 1]
+
+
+def _memory(context: TrialContext, candidate: Candidate) -> tuple[str, str, str]:
+    """Return study, structure and kind of device under which it is remembered how much fitted."""
+    runtime = context.runtime
+    structure = fitted.structure_key(candidate.to_json())
+    return runtime.spec.name, structure, memory.kind_of(runtime.precision.device)
+
+
+def _rolling(context: TrialContext, claim: Claim, kind: str) -> files.Rolling:
+    """Return where the checkpoints for resuming lie; the store knows their names."""
+    place = f"{resuming(context.key)}{kind}-{claim.number:05d}/" if kind else resuming(context.key, claim.number)
+
+    def record(names: tuple[str, ...]) -> None:
+        writing.record_resume(context.engine, claim, names)
+
+    return files.Rolling(context.artifact_store, place, claim.resume, record)
