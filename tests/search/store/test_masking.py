@@ -120,7 +120,7 @@ def test_a_driver_that_repeats_a_secret_is_not_repeated(
             raise answer
 
     connection.insist(once, "call", connection.Patience(10.0, url=parsed))
-    assert "the database is busy or gone" in caplog.text
+    assert "the database is busy or unreachable" in caplog.text
     assert SECRET not in caplog.text
     assert SECRET not in connection.reason_of(fault, parsed)
     engine = create_engine(parsed)
@@ -192,10 +192,11 @@ def test_commands_to_type_next_name_no_secret(monkeypatch: pytest.MonkeyPatch) -
             shown.extend(map(str, words))
 
     record: Any = type("Study", (), {"name": "colours", "trials": (), "weights": "x"})()
-    result: Any = type("Result", (), {"study": record, "report": None, "stopped": "the time is up"})()
-    monkeypatch.setattr(_outcome, "show_front", lambda *_: None)
+    ended = {"study": record, "report": None, "stopped": "the time is up", "model": None, "notes": ()}
+    result: Any = type("Result", (), ended)()
+    for part in ("show_front", "show_warnings", "show_headline", "show_choice"):
+        monkeypatch.setattr(_outcome, part, lambda *_: None)
     monkeypatch.setattr(_outcome.tables, "states", lambda *_: "")
-    monkeypatch.setattr(_outcome.tables, "gain_words", lambda *_: "")
     for stopped in ("the time is up", ""):
         result.stopped = stopped
         screen: Any = Screen()

@@ -37,7 +37,22 @@ def test_samples_of_older_studies_are_called_images_or_texts(engine: Engine, rec
 def test_progress_counts_without_reading_trials(filled: Engine) -> None:
     progress = reading.progress(filled, "s")
     assert (progress.target, progress.finished, progress.unfinished) == (6, 4, 1)
-    assert (progress.best, progress.baseline) == (0.9, 0.5)
+    assert (progress.best, progress.baseline) == (0.9, None)  # no trial was said to be the plain recipe
+
+
+def test_progress_names_what_the_plain_recipe_reached(engine: Engine, record: StudyRecord) -> None:
+    writing.create_study(engine, record)
+    claim = leases.claim(engine, "s", "w", 60)
+    assert claim is not None
+    plain = {"params": {}, "distributions": {}, "candidate": {}, "words": "plain", "versions": {}}
+    writing.record_candidate(
+        engine, claim, writing.Started(optuna_number=0, is_baseline=True, seed=1, dataset_fingerprint="", **plain)
+    )
+    ended = writing.Ended(
+        state=TrialState.COMPLETE, value=0.5, best_epoch=1, evaluation=None, ended="", seconds=1.0, checkpoint=None
+    )
+    writing.finish_trial(engine, claim, ended)
+    assert reading.progress(engine, "s").baseline == 0.5
 
 
 def test_the_ranking_is_of_complete_trials_only(filled: Engine) -> None:
