@@ -43,7 +43,7 @@ def ran(root: Path, study: str) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.setenv("FTSEARCH_CACHE", str(root / "cache"))
-        run_study("study.yaml", report=False)
+        run_study("study.yaml", report=False, final=False)
     return root
 
 

@@ -47,7 +47,7 @@ def ended(task: str, table: str) -> str:
     """Run a study of one trial on the table and return its name."""
     Path("table.csv").write_text(table)
     Path("study.yaml").write_text(STUDY.format(name=task, task=task, data="table.csv"))
-    run_study("study.yaml", report=False)
+    run_study("study.yaml", report=False, final=False)
     return task
 
 
@@ -103,7 +103,7 @@ def test_a_refit_is_exported_with_what_the_test_images_said(here: Path) -> None:
     Path("study.yaml").write_text(
         STUDY.format(name="refitted", task="classification", data="table.csv").replace(", val_share: 0.25", "")
     )
-    run_study("study.yaml", report=False)
+    run_study("study.yaml", report=False, final=False)
     with pytest.raises(NotFoundError, match="no finished refit; make one with `ftsearch refit refitted`"):
         export_study("refitted", candidate="refit")
     _, refit = refit_study("refitted", epochs=1)
