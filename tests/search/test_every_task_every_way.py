@@ -15,6 +15,8 @@ from search import api
 from search.errors import ConstraintError, UserError
 from search.lifecycle.export import export_study
 from search.records.study import StudyRecord, TrialState
+from search.runtime.objective_values import counted
+from search.runtime.several_backbones import each
 from search.tasks import tasks
 from spaces.candidate import Candidate
 
@@ -172,8 +174,13 @@ def test_a_bound_that_nothing_keeps_is_told_before_training(task: str, root: Pat
 def test_several_backbones(task: str, root: Path) -> None:
     goals = f"objectives: [{metric_of(task)}, parameters]"
     study = ran(task, root, goals, several=True, trials=2)
-    built = {trial.candidate["structure"]["backbone"] for trial in study.trials if trial.candidate}
-    assert len(built) == 2
+    assert all(trial.objectives.keys() == {metric_of(task), "parameters"} for trial in study.trials)
+    runtimes = each(api.open_study("study.yaml"))
+    assert len({one.pretrained.backbone for one in runtimes}) == 2
+    for one in runtimes:  # whichever of them the two trials had
+        candidate = one.space.baseline()
+        size = one.size(one.build(candidate, 0))
+        assert counted(one, candidate) == {"parameters": size.parameters, "flops": size.flops}
 
 
 @pytest.mark.slow
