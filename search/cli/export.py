@@ -70,8 +70,10 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     from search.cli._console import console, print_json, storage_url, study_name
     from search.lifecycle.export import export_study
     from search.training.calibration import fit_temperature
+    from search.training.memory_budget import keep_memory
     from search.workers.options import RunOptions
 
+    keep_memory()
     screen = console(stderr=as_json)
     with screen.status("reading the study") as status:
         done = export_study(

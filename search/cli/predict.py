@@ -63,9 +63,11 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     from search.cli._console import console
     from search.errors import DataError, UserError
     from search.model.predict import items_in, load_model, predict
+    from search.training.memory_budget import keep_memory
 
     if as_csv and as_json:
         raise UserError("--json and --csv exclude each other; give one of them")
+    keep_memory()
     opened = load_model(model, format=format_name, device=device, trust=trust)
     _check(opened, pictures, masks, threshold)
     items = items_in(opened, place, text_column, pair_column)
