@@ -14,7 +14,7 @@ from search.store import reading
 from search.store.connection import Engine
 
 EXPORT_S = 4.0
-"""Seconds for writing and checking the model's files; measured for MobileNetV2 at 128 pixels on one CPU core."""
+"""Seconds assumed for writing and checking the model's files."""
 LEAST = 0.5
 """A final training that has to be shorter than the winner's curve says keeps this share of its epochs."""
 _WIDE = 1.2
@@ -72,8 +72,10 @@ class Reserve:
         now = time.monotonic()
         epoch_s, self._asked = now - self._asked, now
         needed, _ = self._look(left_s)
-        self._is_over = self._is_over or 0 < needed <= left_s < needed + _WIDE * epoch_s
-        return needed > 0 and self._is_over and left_s < needed + _WIDE * epoch_s
+        kept = needed if needed <= left_s else EXPORT_S  # too late for a final training: the export is kept back
+        is_pressing = needed > 0 and left_s < kept + _WIDE * epoch_s
+        self._is_over = self._is_over or is_pressing
+        return is_pressing
 
     def _look(self, left_s: float) -> tuple[float, float]:
         """Return the seconds that the end needs, 0 before there is a winner, and those of the quickest trial."""

@@ -74,6 +74,9 @@ def test_a_running_trial_gives_way_before_the_end_has_no_time_left(held: Any) ->
     held.clock["now"] += 5
     assert running.is_pressing(needed + 1)
     assert running.is_reached(80.0)  # and nothing is started afterwards
+    late = held(winner)
+    held.clock["now"] += 5
+    assert late.is_pressing(reserve.EXPORT_S + 5)  # too late for the final training: the running trial still ends in time
     first = held()
     held.clock["now"] += 50
     assert not first.is_pressing(1.0)  # before there is a winner, there is nothing to make room for
