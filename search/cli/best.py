@@ -17,7 +17,7 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
     from search.lifecycle.repair import weights_words
     from search.records.choice import final_model
     from search.report import tables, theme
-    from search.report.plain import plain
+    from search.report.trial_data import plain
     from search.store import reading
 
     with open_store(storage) as engine:

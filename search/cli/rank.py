@@ -44,7 +44,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
 
     from search.cli._console import console, print_json, storage_url
     from search.ranking.rank import parse_limits, rank_backbones
-    from search.report import ranking as report
+    from search.report import backbone_ranking as report
 
     notes = console(stderr=True)
     with notes.status("reading the data") as status:
@@ -78,7 +78,7 @@ def _print(screen: Console, found: Ranking) -> None:
     from rich.table import Table
 
     from search.records.backbone_ranking import trust
-    from search.report import ranking as report
+    from search.report import backbone_ranking as report
 
     screen.print(report.subtitle(found), soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")

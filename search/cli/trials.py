@@ -22,8 +22,8 @@ def command(
     from search.cli import _outcome
     from search.cli._console import console, open_store, print_json, study_name
     from search.errors import UserError
-    from search.report.plain import plain, rows
     from search.report.spreadsheet import write_table
+    from search.report.trial_data import plain, rows
     from search.store import reading
 
     if as_json and as_csv:

@@ -15,8 +15,8 @@ from search.errors import FinetuneError, NotFoundError
 from search.records.study import StudyRecord
 from search.report import page
 from search.report.gather import gather
-from search.report.plain import finite, plain, rows
 from search.report.spreadsheet import write_table
+from search.report.trial_data import finite, plain, rows
 
 
 def offer(server: Flask, watch: Watch) -> None:

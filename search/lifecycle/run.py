@@ -21,7 +21,7 @@ from search.store import reading, repeats, writing
 from search.store.connection import Engine, Patience
 from search.store.opening import opened
 from search.trials.context import TrialContext
-from search.trials.reserve import reserve_of
+from search.trials.time_reserve import reserve_of
 from search.workers import launchers, retraining
 from search.workers.launchers import LaunchPlan
 from search.workers.options import RunKeywords, run_options

@@ -15,7 +15,7 @@ from search.records import objectives
 from search.records.objectives import QUANTISED
 from search.records.study import Json
 from search.spec.faults import FaultOptions
-from search.spec.options import _FORBID, SearchOptions
+from search.spec.search_options import _FORBID, SearchOptions
 from search.tasks import tasks
 from search.training.options import TrainingOptions
 from spaces import backbones, decisions

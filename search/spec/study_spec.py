@@ -11,7 +11,7 @@ from typing import Any
 from search.records.objectives import Goals, goals
 from search.records.study import Json
 from search.spec.faults import FaultOptions
-from search.spec.options import SearchOptions
+from search.spec.search_options import SearchOptions
 from search.tasks import tasks
 from search.training.options import TrainingOptions
 

@@ -13,7 +13,7 @@ from search.sampling.pruners import Curves
 from search.store.connection import Engine
 from search.store.history import History
 from search.trials.observer import Observer
-from search.trials.reserve import Reserve
+from search.trials.time_reserve import Reserve
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from search.errors import FinetuneError
 from search.records import choice
 from search.records.study import StudyRecord, TrialRecord, TrialState
-from search.spec.options import FinalOptions
+from search.spec.search_options import FinalOptions
 from search.spec.study_spec import StudySpec
 from search.store import reading, repeats
 from search.store.connection import Engine
 from search.store.repeats import CONFIRM, FINAL, Wanted
-from search.trials import confirmation, reserve
+from search.trials import confirmation
 from search.trials.refit import JOINED
 from search.trials.resampled import fresh_seed
+from search.trials.time_reserve import epochs_between, final_seconds
 from spaces.candidate import Candidate
 
 MOST_SEEDS = 3
@@ -85,7 +86,7 @@ class Ending:
 
     def _needed_s(self, study: StudyRecord) -> float:
         best = study.best
-        return 0.0 if best is None else reserve.final_seconds(study, best, reserve.epochs_between(study, best)[1])
+        return 0.0 if best is None else final_seconds(study, best, epochs_between(study, best)[1])
 
     def _seeds(self, study: StudyRecord, among: Sequence[TrialRecord]) -> tuple[int, str]:
         """Return with how many fresh seeds each of ``among`` is trained, and why with none."""
@@ -108,13 +109,14 @@ class Ending:
             return "no trial is complete"
         if choice.final_model(study) is not None:
             return ""
-        left_s, (least, most) = self.left(), reserve.epochs_between(study, winner)
+        left_s, (least, most) = self.left(), epochs_between(study, winner)
         epochs = next(
-            (some for some in range(most, least - 1, -1) if reserve.final_seconds(study, winner, some) <= left_s), 0
+            (some for some in range(most, least - 1, -1) if final_seconds(study, winner, some) <= left_s),
+            0,
         )
         known = next((one for one in study.finals if one.trial == winner.number), None)
         if not epochs and known is None:
-            needed = reserve.final_seconds(study, winner, least)
+            needed = final_seconds(study, winner, least)
             return f"it takes about {needed:.0f} s at least, and {max(left_s, 0):.0f} s of the budget are left"
         key = {"trial": winner.number, "data": JOINED, "epochs": epochs, "ema": False, "tta": False}
         key["candidate"] = Candidate.from_json(winner.candidate).fingerprint

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from search.trials.reserve import Reserve
+from search.trials.time_reserve import Reserve
 
 logger = logging.getLogger(__name__)
 PARENT_VARIABLE = "FTSEARCH_PARENT"

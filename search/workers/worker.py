@@ -38,7 +38,7 @@ from search.store.reading import Progress
 from search.training import memory
 from search.trials.context import TrialContext
 from search.trials.parallel_heads import Companions
-from search.trials.reserve import reserve_of
+from search.trials.time_reserve import reserve_of
 from search.workers.failures import failure_of
 from search.workers.heartbeat import Heartbeat
 from search.workers.leftovers import sweep

@@ -8,7 +8,7 @@ import pytest
 
 from search.errors import RunError
 from search.records.study import DatasetRecord, EpochRecord, Repeat, Size, StudyRecord, TrialRecord, TrialState
-from search.spec.options import FinalOptions
+from search.spec.search_options import FinalOptions
 from search.workers import final_model
 from search.workers.final_model import MOST_SEEDS, Ending
 

@@ -12,7 +12,7 @@ from search.records.study import TrialState
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import open_runtime
 from search.spec.load import load_spec
-from search.spec.options import Budget
+from search.spec.search_options import Budget
 from search.store import connection, migrate, reading, repeats, writing
 from search.store.leases import Claim
 from search.trials.context import TrialContext

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from search.records import choice
 from search.records.study import StudyRecord, TrialRecord
-from search.spec.options import FinalOptions
+from search.spec.search_options import FinalOptions
 from search.spec.study_spec import StudySpec
 from search.store import reading
 from search.store.connection import Engine

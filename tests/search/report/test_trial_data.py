@@ -5,7 +5,7 @@ import math
 from datetime import datetime
 
 from search.records.study import StudyRecord
-from search.report.plain import finite, plain, rows
+from search.report.trial_data import finite, plain, rows
 
 
 def test_a_trial_is_json(study: StudyRecord) -> None:

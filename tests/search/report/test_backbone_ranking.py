@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search.records.backbone_ranking import Ranking
-from search.report import ranking as report
+from search.report import backbone_ranking as report
 from search.report import theme
 from search.report.figures import ranking_figures
 from search.report.figures._base import RankingFigure

@@ -7,9 +7,9 @@ import pytest
 
 from search.records import choice
 from search.records.study import DatasetRecord, EpochRecord, Size, StudyRecord, TrialRecord, TrialState
-from search.spec.options import FinalOptions
-from search.trials import reserve
-from search.trials.reserve import EXPORT_S, Reserve, epochs_between, final_seconds, reserve_of
+from search.spec.search_options import FinalOptions
+from search.trials import time_reserve
+from search.trials.time_reserve import EXPORT_S, Reserve, epochs_between, final_seconds, reserve_of
 
 
 def trial(number: int, value: float, epochs: int = 4, seconds: float = 10.0) -> TrialRecord:
@@ -28,10 +28,10 @@ def study(*trials: TrialRecord) -> StudyRecord:
 def held(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes a reserve of 100 s for a study with these trials, by a clock that stands still until it is moved."""
     clock = {"now": 1000.0}
-    monkeypatch.setattr(reserve.time, "monotonic", lambda: clock["now"])
+    monkeypatch.setattr(time_reserve.time, "monotonic", lambda: clock["now"])
 
     def make(*trials: TrialRecord, share: float = 0.2) -> Reserve:
-        monkeypatch.setattr(reserve.reading, "load_study", lambda *_: study(*trials))
+        monkeypatch.setattr(time_reserve.reading, "load_study", lambda *_: study(*trials))
         return Reserve(None, "s", FinalOptions(share=share), 100.0, _asked=clock["now"])  # type: ignore[arg-type]
 
     make.clock = clock  # type: ignore[attr-defined]
@@ -76,7 +76,9 @@ def test_a_running_trial_gives_way_before_the_end_has_no_time_left(held: Any) ->
     assert running.is_reached(80.0)  # and nothing is started afterwards
     late = held(winner)
     held.clock["now"] += 5
-    assert late.is_pressing(reserve.EXPORT_S + 5)  # too late for the final training: the running trial still ends in time
+    assert late.is_pressing(
+        time_reserve.EXPORT_S + 5
+    )  # too late for the final training: the running trial still ends in time
     first = held()
     held.clock["now"] += 50
     assert not first.is_pressing(1.0)  # before there is a winner, there is nothing to make room for
