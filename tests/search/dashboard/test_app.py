@@ -151,7 +151,9 @@ def test_a_new_point_appears_without_losing_the_zoom_and_opens_its_trial(
     drawn(page, "history", 100)
     before = points(page)
     plot = "document.querySelector('.js-plotly-plot')"
-    box = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    pane = page.locator(".js-plotly-plot .nsewdrag").first
+    pane.scroll_into_view_if_needed()
+    box = pane.bounding_box()
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.05 * box["height"])
     page.mouse.down()
     page.mouse.move(box["x"] + 0.999 * box["width"], box["y"] + 0.9 * box["height"], steps=5)

@@ -176,10 +176,10 @@ def test_a_companion_that_fails_leaves_the_others(
 ) -> None:
     inner = writing.finish_trial
 
-    def failing(engine: Any, claim: Claim, **values: Any) -> None:
+    def failing(engine: Any, claim: Claim, ended: writing.Ended) -> None:
         if claim.number == 2:
             raise RuntimeError("broken")
-        inner(engine, claim, **values)
+        inner(engine, claim, ended)
 
     monkeypatch.setattr(writing, "finish_trial", failing)
     study = run(spec, tmp_path / "a", trials=4, parallel_heads=3)
