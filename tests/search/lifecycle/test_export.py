@@ -37,7 +37,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.setenv("FTSEARCH_CACHE", str(root / "cache"))
-        run_study("study.yaml", report=False)
+        run_study("study.yaml", report=False, final=False)
     return root
 
 
@@ -139,7 +139,7 @@ def test_weights_that_were_removed_or_damaged_are_named(here: Path) -> None:
 def test_other_data_is_refused_and_moved_data_is_found(here: Path, ended: Path) -> None:
     (ended / "data").rename(ended / "away")
     try:
-        with pytest.raises(UserError, match="say with --data"):
+        with pytest.raises(UserError, match="with --data"):
             export_study("colours")
         assert export_study("colours", data=Path("data")).facts.images == 9
         next(here.glob("data/red/*.png")).unlink()
