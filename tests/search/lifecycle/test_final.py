@@ -33,7 +33,10 @@ def study(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """Runs a study of four trials that ends with a model, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     text = study_file.read_text().replace("trials: 2", "trials: 4").replace("final: off", "final: {share: 0.8}")
-    study_file.write_text(text.replace("val_share: 0.25", "val_share: 0.25, test_share: 0.2") + "faults: {lease: 2}\n")
+    study_file.write_text(
+        text.replace("val_share: 0.25", "val_share: 0.25, test_share: 0.2")
+        + "faults: {lease: 2, database_timeout: 3}\n"
+    )
     return lambda **options: run_study(study_file, report=False, **options)
 
 

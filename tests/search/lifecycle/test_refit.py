@@ -23,7 +23,7 @@ from search.api import (
 from search.data.sample import Split
 from search.model.predict import predict
 from search.records.study import EpochRecord, TrialState
-from search.report.confirmed import final
+from search.report.confirmed import sentences
 from search.training import checkpoint
 from search.trials.observer import Silent
 from spaces.errors import CandidateError
@@ -51,7 +51,7 @@ def test_a_refit_is_trained_once_and_looks_at_the_test_images_once(url: str, tmp
     assert first.test["accuracy"] == pytest.approx(right / 6)
     assert set(first.views) == set(first.test)
     assert first.views["loss"] != first.test["loss"]
-    assert f"({first.views['accuracy']:.4f} averaged over views of each, which" in final(study, first)
+    assert f"({first.views['accuracy']:.4f} averaged over views of each, which" in " ".join(sentences(study))
 
     class Refusing(Silent):
         def trial_started(self, number: int, words: str, epochs: int) -> None:

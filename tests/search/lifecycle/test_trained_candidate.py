@@ -7,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-from search import api
 from search.api import load_model, load_study, open_artifacts, refit_study, run_study
 from search.errors import NotFoundError, UserError
 from search.lifecycle.export import export_study
@@ -15,7 +14,6 @@ from search.lifecycle.trained_candidate import labels_of, load_trained, look
 from search.model.predict import predict
 from search.records.named_trial import named_trial
 from search.records.study import DatasetRecord, StudyRecord
-from search.spec import load as specs
 from search.tasks._base import Task
 from search.training.calibration import fit_temperature
 
@@ -127,9 +125,9 @@ def test_a_task_that_does_not_say_how_its_outputs_are_read_is_refused(monkeypatc
         head = loss = evaluator = None  # type: ignore[assignment]
 
     record = StudyRecord("s", "mute", "x", True, "b", "w", DatasetRecord("d", ("a", "b"), {}, "f"), 1, {}, identity={})
-    monkeypatch.setattr(api, "load_study", lambda *_, **__: record)
+    monkeypatch.setattr("search.lifecycle.export.load_study", lambda *_, **__: record)
     with pytest.raises(UserError, match="the task 'mute' is not installed here"):
         export_study("s")
-    monkeypatch.setattr(specs, "tasks", lambda: {"mute": Mute()})
-    with pytest.raises(UserError, match="models of the task mute cannot be exported: its file says neither `answers`"):
+    monkeypatch.setattr("search.lifecycle.export.tasks", lambda: {"mute": Mute()})
+    with pytest.raises(UserError, match="models of the task mute cannot be exported: its file defines neither"):
         export_study("s")

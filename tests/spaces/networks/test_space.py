@@ -118,7 +118,7 @@ def test_ranges_that_the_backbone_cannot_fill_are_refused(
     ],
 )
 def test_empty_and_upside_down_ranges_are_refused(make: object) -> None:
-    with pytest.raises(ValueError, match=r"low|empty|odd|twice"):
+    with pytest.raises(ValueError, match=r"low|empty|odd|duplicate"):
         make()  # type: ignore[operator]
 
 

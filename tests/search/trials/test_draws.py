@@ -1,0 +1,38 @@
+"""Candidates are drawn near good ones, from the priors or by the sampler, and the same ones again for the same trial."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from search.data.sample import Split
+from search.trials.context import TrialContext
+from search.trials.draws import Draws, steps_of
+
+
+def draws(context: TrialContext, portfolio: str) -> Draws:
+    spec = context.runtime.spec
+    runtime = replace(context.runtime, spec=replace(spec, search=replace(spec.search, portfolio=portfolio)))
+    return Draws(runtime, context.sampling, ())
+
+
+def test_without_a_portfolio_every_candidate_is_the_samplers(context: TrialContext) -> None:
+    own = draws(context, "off")
+    assert {own.way(number) for number in range(20)} == {"sampler"}
+    assert own.draw(3, 0, ()).origin["way"] == "sampler"
+    assert own.why_hopeless(own.runtime.space.baseline()) == ""
+
+
+def test_before_anything_is_known_candidates_come_from_the_priors(context: TrialContext) -> None:
+    own = draws(context, "on")
+    drawn = own.draw(3, 0, ())
+    assert drawn.origin["way"] == "prior"
+    assert own.draw(3, 0, ()).candidate == drawn.candidate
+    assert len({own.draw(3, attempt, ()).candidate.fingerprint for attempt in range(8)}) > 1
+
+
+def test_steps_are_batches_times_epochs(context: TrialContext) -> None:
+    runtime = context.runtime
+    candidate = runtime.space.baseline()
+    batches = math.ceil(len(runtime.dataset.of(Split.TRAIN)) / runtime.spec.training.batch_size)
+    assert steps_of(runtime, candidate) == batches * runtime.epochs(candidate)
