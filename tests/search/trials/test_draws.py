@@ -1,4 +1,4 @@
-"""Candidates are drawn near good ones, from the priors or by the sampler, and the same ones again for the same trial."""
+"""Candidates are drawn near good ones, from the priors or by the sampler, and repeat for the same trial."""
 
 from __future__ import annotations
 
