@@ -67,7 +67,7 @@ def work(storage: str, folder: str) -> int:
 
     from search.artifacts import stores as artifacts
     from search.training import fit as fitting
-    from search.trials import parallel_heads, trial
+    from search.trials import attempt
 
     torch.set_num_threads(1)
     fitting.CHECKPOINT_EVERY_S = 0.0
@@ -117,7 +117,7 @@ def work(storage: str, folder: str) -> int:
 
     seed = int(os.environ["CHAOS_SEED"])
     numbers = {trial_seed(seed, number): number for number in range(1000)}
-    parallel_heads.fit = trial.fit = fit
+    attempt.fit = fit
     artifacts.os.fsync = sync
     join_study("chaos", storage=storage, device="cpu", folder=Path(folder))
     return 0

@@ -30,7 +30,7 @@ from search.spec.faults import FaultOptions
 from search.store import connection, migrate, reading, writing
 from search.training.checkpoint import Checkpoint
 from search.training.fit import Outcome
-from search.trials import trial
+from search.trials import attempt, trial
 from search.trials.context import TrialContext
 from search.trials.observer import Silent
 from search.trials.proposal import Proposal
@@ -219,7 +219,7 @@ def work(
 ) -> None:
     """Run trials of the study in so many threads, each a worker with connections of its own."""
     # What is not real: the training, and what a candidate's network would cost.
-    trial.fit, trial.proposer, trial.cost_of = fit, Proposer, lambda *_: COST  # type: ignore[assignment]
+    attempt.fit, trial.proposer, trial.cost_of = fit, Proposer, lambda *_: COST  # type: ignore[assignment]
     stop_signal = StopSignal()
     failures: list[BaseException] = []
 

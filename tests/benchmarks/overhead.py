@@ -39,6 +39,7 @@ from optuna.trial import TrialState as OptunaState
 from sqlalchemy import insert, select
 
 from search.records.study import EpochRecord, TrialState, Verdict
+from search.runtime.study_record import study_record
 from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.runtime.versions import versions
 from search.sampling.optuna_study import OptunaSuggest
@@ -46,7 +47,7 @@ from search.spec.load import from_data
 from search.store import connection, leases, migrate, reading, writing
 from search.store.tables import EpochRow, StudyRow, TrialRow
 from search.training.fit import Outcome, TrainingPlan
-from search.trials import trial
+from search.trials import attempt, trial
 from search.trials.context import TrialContext
 from search.workers import worker
 from search.workers.options import RunOptions
@@ -244,12 +245,12 @@ def measure(url: str, count: int, timed: int, *, profile: bool = False) -> dict[
     engine = connection.connect(url)
     migrate.upgrade(engine)
     own = open_runtime(spec_of(count + WARM + timed), "cpu")
-    writing.create_study(engine, own.record())
+    writing.create_study(engine, study_record(own))
     begin = time.perf_counter()
     fill(engine, url, own, count)
     filled = time.perf_counter() - begin
     own.decode()
-    trial.fit = untrained(random.Random(1))  # the training is what is left out
+    attempt.fit = untrained(random.Random(1))  # the training is what is left out
     moments: list[tuple[float, float]] = []
     profiler = cProfile.Profile()
 
