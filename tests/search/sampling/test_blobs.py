@@ -9,6 +9,8 @@ import pytest
 from search.errors import UserError
 from search.sampling.blobs import Blobs
 
+WEIGHTS = "trial-00001-0123456789abcdef.safetensors"
+
 
 def test_checkpoints_in_a_bucket_come_back_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
     moto = pytest.importorskip("moto")
@@ -26,17 +28,17 @@ def test_checkpoints_in_a_bucket_come_back_and_go(monkeypatch: pytest.MonkeyPatc
         artifact_store = artifacts.open_artifact_store("s3://kept/studies/flowers", Blobs)
         artifacts.claim_place(artifact_store, "k" * 32)
         for name in (
-            "trial-00001-0123456789abcdef.safetensors",
+            WEIGHTS,
             "resume-kkkkkkkk-00001/epoch-1.x",
             "resume-kkkkkkkk-00002/epoch-1.x",
         ):
             artifact_store.put(name, b"weights")
-        assert artifact_store.get("trial-00001-0123456789abcdef.safetensors") == b"weights"
+        assert artifact_store.get(WEIGHTS) == b"weights"
         artifact_store.remove_all("resume-kkkkkkkk-00001/")
         with pytest.raises(TrialError, match="cannot read the checkpoint s3://kept/studies/flowers/resume"):
             artifact_store.get("resume-kkkkkkkk-00001/epoch-1.x")
         artifacts.find_place(artifact_store, "k" * 32)
-        artifacts.clear(artifact_store, "k" * 32, ["trial-00001-0123456789abcdef.safetensors"])
+        artifacts.clear(artifact_store, "k" * 32, [WEIGHTS])
         assert not boto3.client("s3").list_objects_v2(Bucket="kept").get("Contents")
         with pytest.raises(UserError, match="cannot keep checkpoints in s3://absent"):
             artifacts.claim_place(artifacts.open_artifact_store("s3://absent/x", Blobs), "k")
