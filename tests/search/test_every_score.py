@@ -60,7 +60,7 @@ def scored(
     assert study.best is not None
     done = export_study("s", output="model")
     assert done.notes == ()
-    assert done.facts.metrics[study.metric] == pytest.approx(study.best.value, abs=SAME)
+    assert done.facts.metrics[study.metric] == pytest.approx(study.best.value, rel=1e-6, abs=SAME)
     return study, api.open_study("study.yaml").dataset.of(Split.VAL)
 
 
