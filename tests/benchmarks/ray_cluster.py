@@ -20,10 +20,10 @@ def main(folder: Path) -> int:
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "benchmarks")])
     sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
+    import instant
     import ray
     from ray.cluster_utils import Cluster
 
-    import instant
     from search.store import connection, reading, workers
     from search.workers.launchers import LaunchPlan, Placement
     from search.workers.launchers.ray import Ray

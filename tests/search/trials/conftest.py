@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,9 @@ from search.workers.shutdown import StopSignal
 from search.workers.worker import open_context
 
 
-@pytest.fixture
-def context(study_file: Path, tmp_path: Path) -> Iterator[TrialContext]:
+@contextmanager
+def ready(study_file: Path, tmp_path: Path) -> Iterator[TrialContext]:
+    """Give the study in ``study_file``, entered into a store of its own and ready to run trials."""
     url = f"sqlite:///{tmp_path}/store.db"
     engine = connection.connect(url)
     migrate.upgrade(engine)
@@ -37,24 +39,20 @@ def context(study_file: Path, tmp_path: Path) -> Iterator[TrialContext]:
 
 
 @pytest.fixture
+def context(study_file: Path, tmp_path: Path) -> Iterator[TrialContext]:
+    with ready(study_file, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
 def weighing(study_file: Path, tmp_path: Path) -> Iterator[TrialContext]:
-    """A bench of a study that weighs accuracy against parameters, under a constraint that the plain recipe breaks."""
+    """A study that weighs accuracy against parameters, under a constraint that the plain recipe breaks."""
     study_file.write_text(
         study_file.read_text().replace("trials: 2", "trials: 6")
         + "objectives: [accuracy, parameters, train_seconds]\nconstraints: {parameters: < 700k}\nkeep_checkpoints: 1\n"
     )
-    url = f"sqlite:///{tmp_path}/several.db"
-    engine = connection.connect(url)
-    migrate.upgrade(engine)
-    runtime = open_runtime(load_spec(study_file), "cpu")
-    writing.create_study(engine, study_record(runtime))
-    place = Folder(tmp_path / "out")
-    opened = open_context(
-        runtime, engine, RunOptions(storage=url), tmp_path, StopSignal(), artifact_store=place, key="0123456789abcdef"
-    )
-    with opened as found:
+    with ready(study_file, tmp_path) as found:
         yield found
-    engine.dispose()
 
 
 @pytest.fixture
