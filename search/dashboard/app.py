@@ -190,7 +190,7 @@ def _live(app: Dash, pages: Pages) -> None:
         update = parts.new_figure(found.figure, keep_ranges=again)
         return update, found.version, parts.options(found.views), style
 
-    app.clientside_callback(
+    app.clientside_callback(  # type: ignore[no-untyped-call]
         parts.UPDATE_FIGURE,
         Output({"type": "figure", "name": MATCH}, "figure"),
         Input({"type": "update", "name": MATCH}, "data"),
