@@ -9,6 +9,8 @@ Tests and benchmarks start it as a process. Each trial prints a line: its number
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import logging
 import threading
 import time
@@ -259,6 +261,7 @@ def work(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    atexit.register(gc.freeze)  # as the command line does
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     new = commands.add_parser("create")
