@@ -285,8 +285,8 @@ class _Shift:
 
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds * random.uniform(0.75, 1.25)
-        while time.monotonic() < end and not self.stop_signal():
-            time.sleep(0.2)
+        while (left := end - time.monotonic()) > 0 and not self.stop_signal():
+            time.sleep(min(left, 0.2))
 
     def _work_on(self, claim: Claim) -> None:
         context, heartbeat = self.context, self.heartbeat
