@@ -30,20 +30,18 @@ def benchmark() -> ModuleType:
 
 
 def work(url: str, folder: Path, **options: object) -> subprocess.Popen[str]:
-    """Start a worker of the study ``s``."""
+    """Start a worker of the study ``s``, or several ``processes`` of them."""
     command = [sys.executable, str(INSTANT), "work", url, "s", "--folder", str(folder)]
     for name, value in options.items():
         command += [f"--{name}", str(value)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finished(processes: list[subprocess.Popen[str]]) -> list[str]:
-    """Return the numbers of the trials that the processes say they have ended."""
-    outputs = [process.communicate(timeout=280) for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(processes), [
-        error[-2000:] for _, error in outputs
-    ]
-    return [line.split()[0] for out, _ in outputs for line in out.splitlines()]
+def finished(process: subprocess.Popen[str]) -> list[str]:
+    """Return the numbers of the trials that the workers say they have ended."""
+    output, errors = process.communicate(timeout=280)
+    assert process.returncode == 0, errors[-4000:]
+    return [line.split()[0] for line in output.splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +53,7 @@ def test_processes_share_a_study_exactly(
 ) -> None:
     workers = min(workers, 4) if url.startswith("sqlite") else workers
     benchmark.create(url, "s", trials, epochs=5, sampler="tpe", pruner=pruner)
-    numbers = finished([work(url, tmp_path / "kept") for _ in range(workers)])
+    numbers = finished(work(url, tmp_path / "kept", processes=workers))
     assert sorted(map(int, numbers)) == list(range(trials))
 
     engine = create_engine(url)
@@ -118,7 +116,7 @@ def test_a_process_told_to_leave_hands_its_trial_back_and_one_that_slept_writes_
     until(0, epochs()[0][2] + 2)
     sleeper.send_signal(signal.SIGSTOP)
     heir = work(url, tmp_path / "kept", lease=1.5)
-    assert sorted(finished([heir])) == ["0", "1"]
+    assert sorted(finished(heir)) == ["0", "1"]
     sleeper.send_signal(signal.SIGCONT)
     output, errors = sleeper.communicate(timeout=60)
     assert (sleeper.returncode, output) == (0, ""), errors
