@@ -91,7 +91,7 @@ samples = format.read(Options(sys.argv[1]), Path("/")).samples
 
 def run():
     pixels = decode(samples, Frame((16, 12), (18, 14), "bilinear", whole=True), "x", Path(sys.argv[2]))
-    print(int(pixels.images.sum()), flush=True)
+    print(f"{int(pixels.images.sum())}\\n", end="", flush=True)
 
 workers = [multiprocessing.get_context("fork").Process(target=run) for _ in range(3)]
 for worker in workers:
