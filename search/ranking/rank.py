@@ -113,7 +113,7 @@ def rank_backbones(  # noqa: PLR0913  # notebooks name its keywords
         wanted |= {found.name: found for found in local_backbones()}
     if tasks()[spec.task].outputs != "classes":
         raise UserError(f"backbones are ranked by classes; the task {spec.task} predicts {tasks()[spec.task].outputs}")
-    dataset = formats()[spec.data_format].read(spec.data, spec.base)
+    dataset = formats()[spec.data_format].load(spec.data, spec.base)
     samples = _chosen(dataset, images, spec.search.seed)
     data = Photographs(
         samples, f"{dataset.fingerprint}-train-{len(samples)}-{spec.search.seed}", kept_in(kept=spec.training.cache)
