@@ -21,7 +21,7 @@ from search.detection.detectors import KINDS, Found, Pending, Setting
 from search.detection.evaluator import CocoMeasures
 from search.detection.fixed import fixed
 from search.detection.inheritance import take_over, words
-from search.detection.pyramid import Pyramid, chosen_taps, grid_of
+from search.detection.pyramid import Pyramid, chosen_taps
 from search.detection.results import apart, found_in, in_image
 from search.detection.targets import BoxRows, frame_of, rows
 from search.records.study import Json
@@ -156,9 +156,7 @@ class Detection(Task):
         own = features.detector
         style = own.style if own else PLAIN_STYLE
         taps = chosen_taps(features, levels.finest, levels.extra)
-        first = 0 if features.class_token is None else features.class_token + 1
-        grids = [grid_of(tap, size, first) for tap in taps]
-        pyramid = Pyramid(taps, grids, width, levels.extra, first, style)
+        pyramid = Pyramid(taps, size, width, levels.extra, style)
         wanted: anchors_decision.Anchors = values.get("anchors", anchors_decision.PLAIN)
         if wanted.source == "usual" and own and own.kind == kind and own.stands_on(taps, levels.extra):
             sizes = tuple(tuple(one * wanted.scale for one in level) for level in own.sizes)
