@@ -82,7 +82,7 @@ class Decoder(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Dense:
+class DenseScores:
     """What a head gives in training: scores of every pixel, and what else the loss needs.
 
     Attributes:
@@ -165,7 +165,7 @@ def steps_between(coarse: int, fine: int) -> int:
 class DenseHead(nn.Module):
     """A decoder, the way back to the input's resolution, and an auxiliary classifier for training.
 
-    In eval mode it gives the scores ``(N, classes, H, W)``, in training mode ``Dense``.
+    In eval mode it gives the scores ``(N, classes, H, W)``, in training mode ``DenseScores``.
 
     Attributes:
         taps: places of the units whose outputs it is given.
@@ -206,7 +206,7 @@ class DenseHead(nn.Module):
         self.enlarge = Enlarge(upsampling, classes, steps)
         self.auxiliary = FCNHead(beside.channels, classes) if auxiliary else None
 
-    def forward(self, outputs: tuple[Tensor, ...]) -> Tensor | Dense:
+    def forward(self, outputs: tuple[Tensor, ...]) -> Tensor | DenseScores:
         maps = [layout(output) for layout, output in zip(self.layouts, outputs, strict=True)]
         logits: Tensor = self.enlarge(self.decoder(tuple(maps[place] for place in self._chosen)), self.size)
         if not self.training:
@@ -215,4 +215,4 @@ class DenseHead(nn.Module):
         if self.auxiliary is not None:
             small = self.auxiliary(maps[self._beside])
             auxiliary = F.interpolate(small, size=self.size, mode="bilinear", align_corners=False)
-        return Dense(logits, auxiliary, self.weight, self.loss)
+        return DenseScores(logits, auxiliary, self.weight, self.loss)

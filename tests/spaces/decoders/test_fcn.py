@@ -10,7 +10,7 @@ from spaces.backbones._base import Pretrained
 from spaces.chains import probe
 from spaces.decisions.head import attachment
 from spaces.decoders import decoders
-from spaces.decoders._base import UPSAMPLINGS, DecoderChoice, Dense, DenseHead, Enlarge, Plan
+from spaces.decoders._base import UPSAMPLINGS, DecoderChoice, DenseHead, DenseScores, Enlarge, Plan
 from spaces.errors import SurgeryError
 from spaces.heads import Features, Tap
 from spaces.networks import build
@@ -46,7 +46,7 @@ def test_every_decoder_gives_scores_as_large_as_the_input_on_every_kind_of_backb
     shapes = [facts.out_shape for facts in probe.describe(chain)]
     maps = tuple(torch.randn(2, *shapes[unit]) for unit in head.taps)
     found = head(maps)
-    assert isinstance(found, Dense)
+    assert isinstance(found, DenseScores)
     assert found.logits.shape == (2, 5, *chain.input_size)
     assert found.auxiliary is not None
     assert found.auxiliary.shape == found.logits.shape
