@@ -170,7 +170,7 @@ def _live(app: Dash, pages: Pages) -> None:
         return _quietly(lambda: pages.learnt(Address.of(path, query)))
 
     @app.callback(
-        Output({"type": "figure", "name": MATCH}, "figure"),
+        Output({"type": "update", "name": MATCH}, "data"),
         Output({"type": "drawn", "name": MATCH}, "data"),
         Output({"type": "view", "name": MATCH}, "options"),
         Output({"type": "views", "name": MATCH}, "style"),
@@ -187,8 +187,16 @@ def _live(app: Dash, pages: Pages) -> None:
             return no_update, no_update, no_update, no_update
         style = {} if len(found.views) > 1 else {"display": "none"}
         again = drawn.rsplit(" ", 1)[-1] == found.version.rsplit(" ", 1)[-1]
-        figure = parts.patched(found.figure) if again else found.figure
-        return figure, found.version, parts.options(found.views), style
+        update = parts.new_figure(found.figure, keep_ranges=again)
+        return update, found.version, parts.options(found.views), style
+
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        parts.UPDATE_FIGURE,
+        Output({"type": "figure", "name": MATCH}, "figure"),
+        Input({"type": "update", "name": MATCH}, "data"),
+        State({"type": "figure", "name": MATCH}, "figure"),
+        prevent_initial_call=True,
+    )
 
     @app.callback(
         Output("ranking", "children"),
