@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from dash import Patch, dcc, html
+from dash import dcc, html
 
 from search.records.study import StudyRecord, TrialRecord
 from search.report import tables, theme
@@ -37,18 +37,27 @@ def shown(drawing: Any, view: int, version: str, revision: str) -> Shown:
     return Shown(figure, tuple(label for label, _ in views), version)
 
 
-def patched(figure: dict[str, Any]) -> Patch:
-    """Return the change that brings a figure in the browser up to ``figure`` and leaves the axes' ranges alone."""
-    patch = Patch()
-    patch["data"] = figure["data"]
-    for key, value in figure["layout"].items():
-        if key.startswith(("xaxis", "yaxis")):
-            for own, detail in value.items():
-                if own not in ("range", "autorange"):
-                    patch["layout"][key][own] = detail
-        else:
-            patch["layout"][key] = value
-    return patch
+def new_figure(figure: dict[str, Any], *, keep_ranges: bool) -> dict[str, Any]:
+    """Return what `UPDATE_FIGURE` takes: ``figure``, and whether the axes' ranges stay as the reader left them."""
+    return {"figure": figure, "keep_ranges": keep_ranges}
+
+
+UPDATE_FIGURE = """function (update, shown) {
+  if (!update) return window.dash_clientside.no_update;
+  const figure = update.figure, before = (shown || {}).layout || {};
+  if (!update.keep_ranges) return figure;
+  const layout = Object.assign({}, figure.layout);
+  for (const axis of Object.keys(layout).filter(name => /^[xy]axis/.test(name))) {
+    const {range, autorange} = before[axis] || {};
+    layout[axis] = Object.assign({}, layout[axis]);
+    delete layout[axis].range; delete layout[axis].autorange;
+    if (range !== undefined) layout[axis].range = range;
+    if (autorange !== undefined) layout[axis].autorange = autorange;
+  }
+  return {data: figure.data, layout: layout};
+}"""
+"""Runs in the browser: Dash's `Patch` fails with an error in the console when the reader has left the page before the
+answer is there, and to send the shown figure to the server would cost as much as the new one."""
 
 
 def figure(kind: Drawing, first: Shown | None = None) -> html.Section:
@@ -87,6 +96,7 @@ def figure(kind: Drawing, first: Shown | None = None) -> html.Section:
                 **aria(labelledby=f"title-{kind.name}"),
             ),
             dcc.Store(id={"type": "drawn", "name": kind.name}, data=first.version if first else ""),
+            dcc.Store(id={"type": "update", "name": kind.name}),
         ],
         className="one",
     )

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from search.data import coco_files
 from search.data.assembly import Cut
-from search.data.boxes import Drawn, Faults, Found, dataset
+from search.data.boxes import AnnotatedImage, BoxAnnotation, Faults, dataset
 from search.data.faults import OnError
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
@@ -55,7 +55,7 @@ class Coco(Format):
         files = _files(root, options, base)
         faults = Faults(root.stem)
         images = base / Path(options.images).expanduser() if options.images else None
-        found: list[Found] = []
+        found: list[AnnotatedImage] = []
         names: dict[str, None] = {}
         for file, split in files:
             data = coco_files.load(file)
@@ -98,13 +98,13 @@ def _listed(
     images: Path | None,
     split: Split | None,
     faults: Faults,
-) -> list[Found]:
-    boxes: dict[Any, list[Drawn]] = defaultdict(list)
+) -> list[AnnotatedImage]:
+    boxes: dict[Any, list[BoxAnnotation]] = defaultdict(list)
     for place, annotation in enumerate(data["annotations"]):
         box = _box(file, place, annotation, categories, faults)
         if box is not None:
             boxes[annotation["image_id"]].append(box)
-    found: list[Found] = []
+    found: list[AnnotatedImage] = []
     root: Path | None = images
     seen: set[Any] = set()
     for place, image in enumerate(data["images"]):
@@ -120,13 +120,15 @@ def _listed(
         seen.add(number)
         root = root or coco_files.image_folder(file, name)
         where = f"{file.name}, image {name}"
-        found.append(Found(root / name, where, split, boxes.pop(number, []), size))
+        found.append(AnnotatedImage(root / name, where, split, boxes.pop(number, []), size))
     for number, lost in boxes.items():
         faults.add(f"{lost[0].place}: image_id {number!r} is not among the images")
     return found
 
 
-def _box(file: Path, place: int, annotation: Any, categories: Mapping[int, str], faults: Faults) -> Drawn | None:
+def _box(
+    file: Path, place: int, annotation: Any, categories: Mapping[int, str], faults: Faults
+) -> BoxAnnotation | None:
     where = f"{file.name}, annotations[{place}]"
     try:
         left, top, width, height = (float(side) for side in annotation["bbox"])
@@ -136,7 +138,7 @@ def _box(file: Path, place: int, annotation: Any, categories: Mapping[int, str],
         faults.add(f"{where}: needs an `image_id`, a `category_id` and a `bbox` of [x, y, width, height] in pixels")
         return None
     label = categories.get(number, f"id {number}")
-    return Drawn(where, label, (left, top, left + width, top + height), bool(annotation.get("iscrowd")))
+    return BoxAnnotation(where, label, (left, top, left + width, top + height), bool(annotation.get("iscrowd")))
 
 
 format = Coco()  # noqa: A001  # the room's word for its plug-in

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from search.data.assembly import Cut
-from search.data.boxes import Drawn, Faults, Found, dataset
+from search.data.boxes import AnnotatedImage, BoxAnnotation, Faults, dataset
 from search.data.faults import OnError
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
@@ -56,7 +56,7 @@ class CsvBoxes(Format):
         table = base / Path(options.path).expanduser()
         root = base / Path(options.root).expanduser() if options.root else None
         faults = Faults(table.stem)
-        boxes: dict[tuple[Path, Split | None], tuple[str, list[Drawn]]] = {}
+        boxes: dict[tuple[Path, Split | None], tuple[str, list[BoxAnnotation]]] = {}
         for row in rows_of(table, (options.path_column, options.label_column, *options.corner_columns)):
             try:
                 key = row.image(options.path_column, root).path, row.split(options.split_column)
@@ -64,17 +64,17 @@ class CsvBoxes(Format):
                 drawn.extend(_boxes(row, options))
             except DataError as error:
                 faults.add(str(error))
-        found = [Found(path, place, split, drawn) for (path, split), (place, drawn) in boxes.items()]
+        found = [AnnotatedImage(path, place, split, drawn) for (path, split), (place, drawn) in boxes.items()]
         cut = Cut(options.val_share, options.test_share, options.seed)
         return dataset(table.stem, found, cut, options.on_error, None, faults)
 
 
-def _boxes(row: Row, options: Options) -> list[Drawn]:
+def _boxes(row: Row, options: Options) -> list[BoxAnnotation]:
     """Return the box of a row; none for an image without one."""
     if not any(row.values[column] for column in (options.label_column, *options.corner_columns)):
         return []
     left, top, right, bottom = (row.number(column) for column in options.corner_columns)
-    return [Drawn(row.place, row.text(options.label_column, "a class"), (left, top, right, bottom))]
+    return [BoxAnnotation(row.place, row.text(options.label_column, "a class"), (left, top, right, bottom))]
 
 
 format = CsvBoxes()  # noqa: A001  # the room's word for its plug-in

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from xml.etree import ElementTree
 
 from search.data.assembly import Cut
-from search.data.boxes import Drawn, Faults, Found, dataset
+from search.data.boxes import AnnotatedImage, BoxAnnotation, Faults, dataset
 from search.data.faults import OnError
 from search.data.files import Walk
 from search.data.formats._base import Format
@@ -99,7 +99,7 @@ def _beside(root: Path, walk: Walk) -> list[tuple[Path, Split | None]]:
     return found
 
 
-def _read(xml: Path, images: _Images, split: Split | None, options: Options, faults: Faults) -> Found | None:
+def _read(xml: Path, images: _Images, split: Split | None, options: Options, faults: Faults) -> AnnotatedImage | None:
     try:
         # Expat neither fetches external entities nor expands without bound since 2.4.1.
         document = ElementTree.parse(xml).getroot()  # noqa: S314
@@ -114,10 +114,10 @@ def _read(xml: Path, images: _Images, split: Split | None, options: Options, fau
         box = _box(f"{xml.name}, object {place}", item, options, faults)
         if box is not None:
             boxes.append(box)
-    return Found(images.of(xml, document.findtext("filename") or ""), str(xml), split, boxes)
+    return AnnotatedImage(images.of(xml, document.findtext("filename") or ""), str(xml), split, boxes)
 
 
-def _box(place: str, item: ElementTree.Element, options: Options, faults: Faults) -> Drawn | None:
+def _box(place: str, item: ElementTree.Element, options: Options, faults: Faults) -> BoxAnnotation | None:
     label = (item.findtext("name") or "").strip()
     try:
         left, top, right, bottom = (
@@ -130,7 +130,7 @@ def _box(place: str, item: ElementTree.Element, options: Options, faults: Faults
         faults.add(f"{place}: has no `name`")
         return None
     is_crowd = options.difficult == "ignore" and (item.findtext("difficult") or "0").strip() == "1"
-    return Drawn(place, label, (left, top, right, bottom), is_crowd)
+    return BoxAnnotation(place, label, (left, top, right, bottom), is_crowd)
 
 
 @dataclass(slots=True)

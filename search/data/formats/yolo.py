@@ -11,7 +11,7 @@ import yaml
 
 from search.data import yaml_documents, yolo_rows
 from search.data.assembly import Cut
-from search.data.boxes import Faults, Found, dataset
+from search.data.boxes import AnnotatedImage, Faults, dataset
 from search.data.faults import OnError
 from search.data.files import Walk, visible
 from search.data.formats._base import Format
@@ -84,7 +84,9 @@ class Yolo(Format):
         boxes = yolo_rows.boxes_of(rows, told.keypoints, faults, are_outlines=told.task in _OUTLINES)
         has_val = Split.VAL in told.parts
         found = [
-            Found(image, str(label), split if has_val or split is not Split.TRAIN else None, drawn, in_shares=True)
+            AnnotatedImage(
+                image, str(label), split if has_val or split is not Split.TRAIN else None, drawn, in_shares=True
+            )
             for (image, split), label, drawn in zip(images, labels, boxes, strict=True)
         ]
         cut = Cut(options.val_share, options.test_share, options.seed)

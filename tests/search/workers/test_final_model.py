@@ -9,6 +9,7 @@ import pytest
 from search.errors import RunError
 from search.records.study import DatasetRecord, EpochRecord, Repeat, Size, StudyRecord, TrialRecord, TrialState
 from search.spec.search_options import FinalOptions
+from search.trials.time_reserve import EXPORT_S
 from search.workers import final_model
 from search.workers.final_model import MOST_SEEDS, Ending
 
@@ -42,7 +43,7 @@ def test_the_choice_takes_only_the_time_that_the_final_training_leaves() -> None
     record = study(1000, *few)
     # Four epochs on twice as many images, a second beside them, and the export; then 5 s for each of the two.
     needed = ending()._needed_s(record)
-    assert needed == pytest.approx(1 + 4 * 2 + final_model.reserve.EXPORT_S)
+    assert needed == pytest.approx(1 + 4 * 2 + EXPORT_S)
     assert ending(needed + 10.1)._seeds(record, few) == (1, "")
     assert ending(needed + 20.1)._seeds(record, few) == (2, "")
     count, why = ending(needed + 9)._seeds(record, few)

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from search.data import cache, masks
-from search.data.boxes import Boxed
+from search.data.boxes import BoxTarget
 from search.data.sample import Dataset, Split
 from search.errors import DataError
 from search.spec import load as specs
@@ -240,7 +240,7 @@ def told(target: Any) -> Any:
     """Return a target in a form that says what it means, whatever file it was read from."""
     if hasattr(target, "open"):
         return target.open().tolist()
-    return sorted(map(repr, target.boxes)) if isinstance(target, Boxed) else target
+    return sorted(map(repr, target.boxes)) if isinstance(target, BoxTarget) else target
 
 
 def meant(dataset: Dataset) -> dict[bytes, tuple[Any, Split]]:
