@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from search.data.loader import Loader, Part, Views
+from search.data.loader import Loader, Subset, Views
 from search.data.sample import Split
 from search.records.study import Json
 from search.tasks._linear_probe import Solved
@@ -105,4 +105,4 @@ def in_order(samples: Loader) -> Loader:
     if samples.count <= MOST:
         return samples
     # Evenly spread: data are often sorted by class.
-    return Part(samples, torch.linspace(0, samples.count - 1, MOST).round().long())
+    return Subset(samples, torch.linspace(0, samples.count - 1, MOST).round().long())

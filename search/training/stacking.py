@@ -31,7 +31,7 @@ _OTHER_IN_TRAINING = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormB
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class StackedHead:
     """A head that is trained beside others.
 
     Attributes:
@@ -60,7 +60,7 @@ def can_stack(network: Network) -> bool:
 class Seat:
     """A member's place in a stack, with what is its own there: random numbers and schedule."""
 
-    member: Member
+    member: StackedHead
     generator: torch.Generator = field(init=False)
     factor: Callable[[int], float] = field(init=False)
     layout: Layout = field(init=False)

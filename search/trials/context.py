@@ -11,7 +11,7 @@ from search.runtime.study_runtime import StudyRuntime
 from search.sampling.optuna_study import Sampling
 from search.sampling.pruners import Curves
 from search.store.connection import Engine
-from search.store.history import History
+from search.store.history import StudyHistory
 from search.trials.observer import Observer
 from search.trials.time_reserve import Reserve
 
@@ -32,7 +32,7 @@ class TrialContext:
     runtime: StudyRuntime
     engine: Engine
     sampling: Sampling
-    history: History
+    history: StudyHistory
     curves: Curves
     folder: Path
     observer: Observer

@@ -16,14 +16,14 @@ from spaces.candidate import Candidate
 from spaces.networks.draws import FromPrior
 from spaces.networks.neighbours import neighbour
 from spaces.networks.several_backbones import opening
-from spaces.networks.space import Fixed
+from spaces.networks.space import StoredParameters
 
 _GUIDED = ("tpe", "cost_aware")
 """Samplers that learn from single trials. A genetic one needs its generations, and ``random`` is meant to be even."""
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnCandidate:
     """A candidate, what the sampler is told of it, and how it was found."""
 
     candidate: Candidate
@@ -48,7 +48,7 @@ class Draws:
         results = sum(trial.state in ended for trial in self.trials)
         return ways.way(results, search.sampler.startup, self.sampling.seed_of(number))
 
-    def draw(self, number: int, attempt: int, rejected: Sequence[Rejected]) -> Drawn:
+    def draw(self, number: int, attempt: int, rejected: Sequence[Rejected]) -> DrawnCandidate:
         """Return a candidate for trial ``number``, the same one for the same ``attempt``."""
         way = self.way(number)
         if way == "neighbour":
@@ -63,31 +63,31 @@ class Draws:
         asked = self.sampling.ask(number, attempt=attempt, rejected=rejected, beside=decided)
         return self.settled(number, asked, {"way": "sampler", "name": self.runtime.spec.search.sampler.name})
 
-    def _near(self, number: int, attempt: int) -> Drawn | None:
+    def _near(self, number: int, attempt: int) -> DrawnCandidate | None:
         space, seed = self.runtime.space, self.sampling.seed_of(number, attempt)
         good = ways.good_one(self.trials, maximize=self.runtime.spec.maximize, seed=seed)
         if good is None:
             return None
-        found = neighbour(space, space.sample(Fixed(good.params)), seed)
+        found = neighbour(space, space.sample(StoredParameters(good.params)), seed)
         return self.told(number, found, way="neighbour", trial=good.number)
 
-    def told(self, number: int, candidate: Candidate, **origin: Json) -> Drawn:
+    def told(self, number: int, candidate: Candidate, **origin: Json) -> DrawnCandidate:
         """Return a candidate that was found without the sampler, with what that is told of it."""
         params = self.runtime.space.params(candidate)
         asked = self.sampling.ask(number, params or {})
         if params is not None:
             self.runtime.space.sample(asked.suggest)
-        return Drawn(candidate, asked, origin)
+        return DrawnCandidate(candidate, asked, origin)
 
-    def settled(self, number: int, asked: Asked, origin: Mapping[str, Json]) -> Drawn:
+    def settled(self, number: int, asked: Asked, origin: Mapping[str, Json]) -> DrawnCandidate:
         """Return the candidate of ``asked``, and it with only those parameters that have an effect in the candidate."""
         space = self.runtime.space
         candidate = space.sample(asked.suggest)
         params = space.params(candidate)
         if params is None or params == asked.params:
-            return Drawn(candidate, asked, origin)
+            return DrawnCandidate(candidate, asked, origin)
         settled = self.sampling.settled(asked, number, params)
-        return Drawn(space.sample(settled.suggest), settled, origin)
+        return DrawnCandidate(space.sample(settled.suggest), settled, origin)
 
     def why_hopeless(self, candidate: Candidate) -> str:
         """Return why ``candidate`` is bound to be bad; empty where it may be good, or where nothing is ruled out."""

@@ -16,7 +16,7 @@ from search.sampling.cost_model import CostFeatures, SecondsModel, training_flop
 from search.sampling.optuna_study import Asked, Sampling
 from search.store import history as histories
 from search.store.connection import Engine
-from search.store.history import History
+from search.store.history import StudyHistory
 from search.trials.draws import Draws
 from search.trials.portfolio import Planned, planned
 from spaces.candidate import Candidate
@@ -89,7 +89,7 @@ class Proposer:
 
     runtime: StudyRuntime
     sampling: Sampling
-    history: History
+    history: StudyHistory
     engine: Engine
 
     def propose(self, number: int) -> Proposal:

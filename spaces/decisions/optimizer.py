@@ -22,7 +22,7 @@ from spaces.decisions._base import (
     rounded,
 )
 from spaces.decisions._learning import learns
-from spaces.decisions._prior import Around, mostly
+from spaces.decisions._prior import Normal, mostly
 
 NAMES = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine")
@@ -84,18 +84,18 @@ class Optimizer:
 
 PLAIN = Optimizer()
 RATES = {
-    "sgd": {"lr_head": Around(1e-2, 2.5), "lr_backbone": Around(2e-3, 2.5)},
-    "adamw": {"lr_head": Around(2e-4, 2.5), "lr_backbone": Around(1.5e-4, 2.0)},
+    "sgd": {"lr_head": Normal(1e-2, 2.5), "lr_backbone": Normal(2e-3, 2.5)},
+    "adamw": {"lr_head": Normal(2e-4, 2.5), "lr_backbone": Normal(1.5e-4, 2.0)},
 }
 """Priors. SGD: the middle of the 1e-4 to 1e-1 that are searched for fine-tuning (Kornblith 2019,
 https://arxiv.org/abs/1805.08974), the backbone slower than the new head (discriminative rates of ULMFiT,
 https://arxiv.org/abs/1801.06146). AdamW: on the last stage of
 MobileNetV2 3e-4 measured best and 1e-3 too much; a head that starts solved wants no more than 1e-4 to 3e-4."""
-_TEXTS = {"lr_head": Around(3e-4, 3), "lr_backbone": Around(3e-5, 1.7)}
+_TEXTS = {"lr_head": Normal(3e-4, 3), "lr_backbone": Normal(3e-5, 1.7)}
 """BERT's authors found 2e-5 to 5e-5 (https://arxiv.org/abs/1810.04805, appendix A.3)."""
 _FEW, _FASTER = 0.34, 2.0
 """Where no more than so many of the units learn, there is less to break: their rate is so many times as large."""
-_LAYER_DECAY = Around(0.85, 0.1)
+_LAYER_DECAY = Normal(0.85, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +239,7 @@ def _ranges(name: str, choices: Choices) -> dict[str, tuple[float, float, bool]]
     return found
 
 
-def _prior(key: str, choices: Choices) -> Around:
+def _prior(key: str, choices: Choices) -> Normal:
     _, *name, rate = key.split(".")
     if not name:
         return _LAYER_DECAY

@@ -29,7 +29,7 @@ from search.runtime import few_labels
 from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import from_data
 from search.training.fit import fit
-from search.trials.portfolio import FILE, Member
+from search.trials.portfolio import FILE, PortfolioCandidate
 from spaces.networks.wishes import fulfilled
 
 TABLE = FILE.with_name("portfolio_table.json")
@@ -55,11 +55,11 @@ Table = Mapping[str, Mapping[str, float]]
 """Accuracy by set and member."""
 
 
-def offered() -> list[Member]:
+def offered() -> list[PortfolioCandidate]:
     """Return the members of the portfolio and of the pool, in the file's order."""
     known = json.loads(FILE.read_text(encoding="utf-8"))
     listed = [*known["portfolios"][KIND], *known.get("pool", {}).get(KIND, ())]
-    return [Member(one["name"], one["wishes"], tuple(one["needs"]), one["why"]) for one in listed]
+    return [PortfolioCandidate(one["name"], one["wishes"], tuple(one["needs"]), one["why"]) for one in listed]
 
 
 def measure(data: Path, given: argparse.Namespace) -> None:
@@ -100,7 +100,7 @@ def _runtime(folder: Path, given: argparse.Namespace) -> StudyRuntime:
     return open_runtime(from_data(spec, base=Path.cwd()), "auto")
 
 
-def _trained(own: StudyRuntime, member: Member, seed: int) -> dict[str, float] | None:
+def _trained(own: StudyRuntime, member: PortfolioCandidate, seed: int) -> dict[str, float] | None:
     """Return the best epoch's validation accuracy and the CPU seconds of a training as a trial's."""
     candidate = fulfilled(own.space, member.wishes, member.needs)
     if candidate is None:
