@@ -4,17 +4,22 @@ FinetuneError               everything below; the message is one line for people
  +- UserError               the input is wrong: study file, data, arguments, URL (exit 2)
  |   +- SpecError           the study file, all its faults with their lines
  |   +- DataError           the data set
+ |   |   +- FaultsError     samples of it, which `on_error: skip` leaves out
  |   +- StoreUrlError       a storage URL that is malformed or leads nowhere
  |   +- ConflictError       the name is taken by a study of other data or another space
  |   +- NotFoundError       no such study or trial
- |   +- BackboneError       one of several backbones cannot be had
+ |   +- StudyBackboneError  one of several backbones cannot be had
  |   +- ConstraintError     no candidate of the space keeps the constraints
  +- RunError                the input was right and yet it failed (exit 1)
      +- TrialError          a trial cannot go on: NaN, out of memory, disk full
      +- SchemaError         the database's schema is newer than this program
      +- DatabaseError       the database refuses, or was unreachable for too long
-     +- LeaseLostError           this worker's claim on a trial has been taken over
+     +- LeaseLostError      this worker's claim on a trial has been taken over
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class FinetuneError(Exception):
@@ -37,6 +42,14 @@ class DataError(UserError):
     """The data set is missing, empty, or broken."""
 
 
+class FaultsError(DataError):
+    """Some samples are faulty; ``lines`` has one for each of them, with file and line."""
+
+    def __init__(self, message: str, lines: Sequence[str]) -> None:
+        super().__init__(message)
+        self.lines = tuple(lines)
+
+
 class StoreUrlError(UserError):
     """The storage URL is malformed or the database cannot be reached."""
 
@@ -49,7 +62,7 @@ class NotFoundError(UserError):
     """No study or trial of that name."""
 
 
-class BackboneError(UserError):
+class StudyBackboneError(UserError):
     """One of a study's backbones cannot be opened, or a range does not fit it; finished trials are kept."""
 
 

@@ -15,6 +15,8 @@ MAP_POOLINGS = ("avg", "max", "avgmax", "gem")
 TOKEN_POOLINGS = ("cls", "mean", "attention")
 TEXT_POOLINGS = ("cls", "mean", "attention", "max", "last")
 """Of texts, whose padding is known: ``cls`` where there is a class token, ``last`` where no token sees what follows."""
+_MOST_PREFIX_TOKENS = 16
+"""Tokens that a vision transformer may have before its patches: a class token, registers, a distillation token."""
 LEARNT_POOLINGS = ("gem", "attention")
 """Those with parameters of their own."""
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
@@ -39,6 +41,16 @@ class Tap:
     @property
     def channels(self) -> int:
         return self.shape[0] if len(self.shape) == 3 and not self.channels_last else self.shape[-1]
+
+    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return height and width of the map that this output is for an input of ``size`` (height, width) pixels.
+
+        Raises:
+            SurgeryError: its tokens are no grid of square patches.
+        """
+        if len(self.shape) == 2:
+            return patch_grid(self.shape[0], size)
+        return (self.shape[0], self.shape[1]) if self.channels_last else (self.shape[1], self.shape[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +139,41 @@ class HeadChoice:
     norm: bool = False
     activation: str = "relu"
     dropout: float = 0.0
+
+
+def patch_grid(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Return rows and columns of the square patches of an image of ``size`` that the last of ``tokens`` are.
+
+    Raises:
+        SurgeryError: no such patches.
+    """
+    patches = range(1, min(size) + 1)
+    # Class and register tokens come first. Patches that fill the image are more likely than those that leave a rest.
+    for patch in sorted(patches, key=lambda side: any(length % side for length in size)):
+        rows, columns = size[0] // patch, size[1] // patch
+        if 0 <= tokens - rows * columns <= min(_MOST_PREFIX_TOKENS, rows * columns):
+            return rows, columns
+    raise SurgeryError(f"{tokens} tokens are no grid of square patches of an image of {size[0]}x{size[1]} pixels")
+
+
+class MapLayout(nn.Module):
+    """Lays a unit's output out as maps ``(N, C, h, w)``: maps, maps with channels last, or tokens of patches."""
+
+    def __init__(self, tap: Tap, size: tuple[int, int]) -> None:
+        """Read the layout off ``tap``, for inputs of ``size`` (height, width) pixels.
+
+        Raises:
+            SurgeryError: its tokens are no grid of square patches.
+        """
+        super().__init__()
+        self.rows, self.columns = tap.grid(size)
+        self.is_tokens, self.channels_last = len(tap.shape) == 2, tap.channels_last
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        if self.is_tokens:
+            patches = outputs[:, outputs.shape[1] - self.rows * self.columns :]
+            return patches.transpose(1, 2).reshape(len(outputs), -1, self.rows, self.columns)
+        return outputs.permute(0, 3, 1, 2) if self.channels_last else outputs
 
 
 class MapPool(nn.Module):

@@ -35,7 +35,6 @@ def command(
     import re
 
     from search.cli._console import console, styled
-    from search.data.formats import formats
     from search.data.sample import Split
     from search.errors import UserError
     from search.new_study import template
@@ -46,17 +45,15 @@ def command(
     if task is not None and task not in tasks():
         raise UserError(f"--task: expected one of {', '.join(tasks())}, got {task!r}")
     found = recognise(data, task)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", data.absolute().stem).strip("-.") or "study"
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", data.absolute().stem).strip("-._") or "study"
     path = output or Path(f"{name}.yaml")
     if path.exists() and not force:
         raise UserError(f"{path} exists; name another file with -o, or overwrite it with --force")
-    kind = formats()[found.format]
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in found.options.items()}
-    dataset = kind.read(kind.options(path=str(data.absolute()), on_error="skip", **given), Path.cwd())
+    dataset = found.read()
     network = backbones.resolve(backbone or template.backbone_for(found.task))
     if network.reads != tasks()[found.task].reads:
         raise UserError(f"the task {found.task} does not read {network.reads}, as {network.name} does; choose another")
-    text = template.draft(found, data, dataset, network, file=path, name=name)
+    text = template.draft(found, dataset, network, file=path, name=name)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

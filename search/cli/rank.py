@@ -75,23 +75,16 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _print(screen: Console, found: Ranking) -> None:
-    from rich.table import Table
-
+    from search.cli._sheet import Sheet
     from search.records.backbone_ranking import trust
     from search.report import backbone_ranking as report
 
     screen.print(report.subtitle(found), soft_wrap=True)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for place, name in enumerate(report.columns(found)):
-        table.add_column(name, justify="left" if place < 2 else "right", overflow="fold")
-    for row in report.table(found):
-        table.add_row(*row)
-    screen.print(table)
-    layers = Table("backbone", "estimator", "features fit best behind", box=None, pad_edge=False, header_style="bold")
-    for row in report.best_layers(found):
-        layers.add_row(*row)
+    headings = report.columns(found)
+    screen.print(Sheet(headings, report.table(found), left=headings[:2]))
+    layers = ("backbone", "estimator", "features fit best behind")
     screen.print()
-    screen.print(layers)
+    screen.print(Sheet(layers, report.best_layers(found), left=layers))
     screen.print()
     for line in trust(found):
         screen.print(line, soft_wrap=True)

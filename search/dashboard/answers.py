@@ -12,7 +12,7 @@ from dash import no_update
 from search.dashboard import parts
 from search.dashboard.filters import number_of, read
 from search.dashboard.pages import compare, overview, study, trial, workers
-from search.dashboard.watch import Watch
+from search.dashboard.study_cache import StudyCache
 from search.errors import FinetuneError
 from search.report.figures import figures, studies_figures, trials_figures
 from search.report.figures._base import Drawing, Figure, Need, StudiesFigure, TrialsFigure
@@ -63,7 +63,7 @@ class Address:
 class Pages:
     """Answers what the browser asks; keeps the last drawings so that a reload draws nothing again."""
 
-    watch: Watch
+    cache: StudyCache
     store: str
     _learnt: tuple[object, list[Any]] | None = None
     _drawn: OrderedDict[tuple[object, ...], parts.Shown] = field(default_factory=OrderedDict)
@@ -78,38 +78,38 @@ class Pages:
     def _page(self, address: Address, picked: list[int]) -> Any:
         match address.kind:
             case "overview":
-                return overview.page(self.watch.summaries(), self.store)
+                return overview.page(self.cache.summaries(), self.store)
             case "workers":
-                return workers.page(aggregates.workers(self.watch.engine))
+                return workers.page(aggregates.workers(self.cache.engine))
             case "study":
                 kinds = [kind for kind in figures() if kind.section is study.section_of(address.query)]
                 first = self.drawing(address, kinds[0].name, 0)
-                return study.page(self.watch.with_winner(self.watch.study(address.study)), address.query, first, picked)
+                return study.page(self.cache.with_winner(self.cache.study(address.study)), address.query, first, picked)
             case "trial":
-                return trial.page(self.watch.chosen(address.study, [address.trial]), address.trial)
+                return trial.page(self.cache.chosen(address.study, [address.trial]), address.trial)
             case "compare":
-                return compare.page(self.watch.chosen(address.study, address.numbers), address.numbers)
+                return compare.page(self.cache.chosen(address.study, address.numbers), address.numbers)
         return parts.nothing("Nothing here", "No page has this address.")
 
     def pulse(self, address: Address) -> str:
         """Return a text that is another one whenever the page at ``address`` has something new to show."""
         if address.study:
-            return f"{address.study} {self.watch.version(address.study)}"
+            return f"{address.study} {self.cache.version(address.study)}"
         if address.kind == "workers":
-            return str(hash(aggregates.workers(self.watch.engine)))
-        return str(hash(tuple(_summed(summary) for summary in self.watch.summaries())))
+            return str(hash(aggregates.workers(self.cache.engine)))
+        return str(hash(tuple(_summed(summary) for summary in self.cache.summaries())))
 
     def facts(self, address: Address) -> Any:
         """Return the part of a page that changes while trials run."""
         if address.kind == "overview":
-            return overview.facts(self.watch.summaries())
+            return overview.facts(self.cache.summaries())
         if address.kind == "workers":
-            return workers.facts(aggregates.workers(self.watch.engine))
+            return workers.facts(aggregates.workers(self.cache.engine))
         if address.kind == "study":
-            shown = read(address.query).apply(self.watch.study(address.study))
-            return study.facts(self.watch.with_winner(shown))
+            shown = read(address.query).apply(self.cache.study(address.study))
+            return study.facts(self.cache.with_winner(shown))
         if address.kind == "trial":
-            found = self.watch.chosen(address.study, [address.trial])
+            found = self.cache.chosen(address.study, [address.trial])
             return [part for one in found.trials if one.number == address.trial for part in trial.facts(found, one)]
         return no_update
 
@@ -117,13 +117,13 @@ class Pages:
         """Return what the search learnt, once for every state of the study."""
         key = (address, self.pulse(address))
         if self._learnt is None or self._learnt[0] != key:
-            found = read(address.query).apply(self.watch.study(address.study, (Need.SPACES, Need.DETAILS, Need.EPOCHS)))
+            found = read(address.query).apply(self.cache.study(address.study, (Need.SPACES, Need.DETAILS, Need.EPOCHS)))
             self._learnt = (key, study.learnt(found))
         return self._learnt[1]
 
     def ranking(self, address: Address, place: int, order: str, picked: list[int]) -> Any:
         """Return one page of a study's ranking."""
-        return study.ranking(read(address.query).apply(self.watch.study(address.study)), place, order, picked)
+        return study.ranking(read(address.query).apply(self.cache.study(address.study)), place, order, picked)
 
     def drawing(self, address: Address, name: str, view: int) -> parts.Shown:
         """Return the figure ``name`` of a page as it is now."""
@@ -141,12 +141,12 @@ class Pages:
 
     def _rows(self, address: Address, kind: Drawing) -> Any:
         if isinstance(kind, StudiesFigure):
-            names = [summary.name for summary in self.watch.summaries()[: overview.MOST]]
-            return kind.rows([self.watch.study(name) for name in names])
+            names = [summary.name for summary in self.cache.summaries()[: overview.MOST]]
+            return kind.rows([self.cache.study(name) for name in names])
         if isinstance(kind, TrialsFigure):
-            return kind.rows(self.watch.chosen(address.study, address.numbers), address.numbers)
+            return kind.rows(self.cache.chosen(address.study, address.numbers), address.numbers)
         if isinstance(kind, Figure):
-            return kind.rows(read(address.query).apply(self.watch.study(address.study, kind.needs)))
+            return kind.rows(read(address.query).apply(self.cache.study(address.study, kind.needs)))
         raise TypeError(f"{kind.name} is a figure of nothing that is known here")
 
 

@@ -14,7 +14,7 @@ from search.dashboard._style import CSS
 from search.dashboard.answers import Address, Pages
 from search.dashboard.filters import of_inputs
 from search.dashboard.pages import compare, study
-from search.dashboard.watch import Watch
+from search.dashboard.study_cache import StudyCache
 from search.errors import FinetuneError
 from search.report import look, theme
 from search.report.figures._base import Section
@@ -58,11 +58,11 @@ def build(
         enable_mcp=False,
     )
     prepare_importances()
-    watch = Watch(engine)
+    cache = StudyCache(engine)
     if ahead:
-        watch.warm_up()
-    pages = Pages(watch, shown(store))
-    files.offer(server, pages.watch)
+        cache.warm_up()
+    pages = Pages(cache, shown(store))
+    files.offer(server, pages.cache)
     app.layout = _layout
     _navigation(app, pages)
     _live(app, pages)
@@ -219,7 +219,7 @@ def _live(app: Dash, pages: Pages) -> None:
             return no_update, no_update
         place = max(place + parts.ROWS * {"later": 1, "earlier": -1}.get(str(ctx.triggered_id), 0), 0)
         place = 0 if ctx.triggered_id == "order" else place
-        place = min(place, max(len(pages.watch.study(address.study).trials) - 1, 0) // parts.ROWS * parts.ROWS)
+        place = min(place, max(len(pages.cache.study(address.study).trials) - 1, 0) // parts.ROWS * parts.ROWS)
         return pages.ranking(address, place, order, (picked or {}).get(address.study, [])), place
 
 

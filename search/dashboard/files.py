@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from flask import Flask, Response, make_response, request
 
 from search.dashboard import filters
-from search.dashboard.watch import Watch
+from search.dashboard.study_cache import StudyCache
 from search.errors import FinetuneError, NotFoundError
 from search.records.study import StudyRecord
 from search.report import page
@@ -19,7 +19,7 @@ from search.report.spreadsheet import write_table
 from search.report.trial_data import finite, plain, rows
 
 
-def offer(server: Flask, watch: Watch) -> None:
+def offer(server: Flask, cache: StudyCache) -> None:
     """Let ``server`` answer under ``/download``."""
 
     @server.errorhandler(FinetuneError)
@@ -31,18 +31,18 @@ def offer(server: Flask, watch: Watch) -> None:
     @server.get("/download/<study>/trials.csv")
     def _csv(study: str) -> Response:
         text = io.StringIO()
-        write_table(text, rows(_filtered(watch, study)))
+        write_table(text, rows(_filtered(cache, study)))
         return _file(text.getvalue(), "text/csv", f"{study}-trials.csv")
 
     @server.get("/download/<study>/trials.json")
     def _json(study: str) -> Response:
-        data = [finite(plain(trial)) for trial in _filtered(watch, study).trials]
+        data = [finite(plain(trial)) for trial in _filtered(cache, study).trials]
         return _file(json.dumps(data, ensure_ascii=False), "application/json", f"{study}-trials.json")
 
     @server.get("/download/<study>/candidate-<text>.json")
     def _candidate(study: str, text: str) -> Response:
         number = filters.number_of(text)
-        chosen = watch.chosen(study, [] if number is None else [number])
+        chosen = cache.chosen(study, [] if number is None else [number])
         trial = next((trial for trial in chosen.trials if trial.number == number), None)
         if trial is None or trial.candidate is None:
             raise NotFoundError(f"study {study!r} has no trial {text:.20} with a candidate")
@@ -51,12 +51,12 @@ def offer(server: Flask, watch: Watch) -> None:
 
     @server.get("/download/<study>/report.html")
     def _report(study: str) -> Response:
-        text = page.render((gather(watch.engine, study),), datetime.now(UTC))
+        text = page.render((gather(cache.engine, study),), datetime.now(UTC))
         return _file(text, "text/html", f"{study}-report.html")
 
 
-def _filtered(watch: Watch, study: str) -> StudyRecord:
-    return filters.read(request.query_string.decode()).apply(watch.study(study))
+def _filtered(cache: StudyCache, study: str) -> StudyRecord:
+    return filters.read(request.query_string.decode()).apply(cache.study(study))
 
 
 def _file(text: str, kind: str, name: str) -> Response:

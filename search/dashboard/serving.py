@@ -21,7 +21,7 @@ from search.dashboard.guesses import source_of
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ServerLimits:
     """What the server bears.
 
     Attributes:
@@ -57,8 +57,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
 
     channel_class = _Channel
 
-    def __init__(self, application: Any, listening: socket.socket, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
+    def __init__(self, application: Any, listening: socket.socket, limits: ServerLimits | None = None) -> None:
+        self.limits = limits or ServerLimits()
         adjustments = Adjustments(
             threads=self.limits.threads,
             ident=None,

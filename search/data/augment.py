@@ -41,7 +41,9 @@ class Augmentation:
         """Whether two views of an image can differ."""
         return self.scale is not None or bool(self.flip or self.jitter or self.operations)
 
-    def draw(self, ratios: Tensor, size: tuple[int, int], resize: tuple[int, int], generator: torch.Generator) -> Drawn:
+    def draw(
+        self, ratios: Tensor, size: tuple[int, int], resize: tuple[int, int], generator: torch.Generator
+    ) -> DrawnAugmentation:
         """Return what happens to each of N images; ``ratios`` ``(N,)`` are their own width over height."""
         count = len(ratios)
         if self.scale is None:
@@ -55,11 +57,11 @@ class Augmentation:
         operations = None
         if self.operations:
             operations = randaugment.draw(count, self.operations, self.magnitude, size, generator)
-        return Drawn(boxes, flips, factors, operations)
+        return DrawnAugmentation(boxes, flips, factors, operations)
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnAugmentation:
     """What happens to each of N images.
 
     Attributes:
@@ -74,9 +76,9 @@ class Drawn:
     factors: Tensor | None = None
     operations: Operations | None = None
 
-    def of(self, chosen: Tensor) -> Drawn:
+    def of(self, chosen: Tensor) -> DrawnAugmentation:
         """Return what happens to the images with the numbers ``chosen``."""
-        return Drawn(
+        return DrawnAugmentation(
             self.boxes[chosen],
             self.flips[chosen],
             None if self.factors is None else self.factors[chosen],

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from search.data.augment import Augmentation, Drawn, Mix
+from search.data.augment import Augmentation, DrawnAugmentation, Mix
 from search.data.cache import VERSION, Pixels
 from search.data.loader import Loader, Views, generator
 from search.data.targets import Geometry, Rows, Targets
@@ -51,7 +51,7 @@ class Batches(Loader):
     _targets: Targets = field(init=False, repr=False)
     _mean: Tensor = field(init=False, repr=False)
     _scale: Tensor = field(init=False, repr=False)
-    _last: tuple[tuple[int, int], Drawn] | None = field(init=False, repr=False, default=None)
+    _last: tuple[tuple[int, int], DrawnAugmentation] | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         self._images = place(self.pixels.images, self.device)
@@ -113,7 +113,7 @@ class Batches(Loader):
         moved: Rows = found.follow(Geometry(part.boxes, part.flips, self.size))
         return moved
 
-    def _drawn(self, number: int) -> Drawn | None:
+    def _drawn(self, number: int) -> DrawnAugmentation | None:
         if self.augmentation is None:
             return None
         turn = (self.views.seed, self.view(number)) if self.views else (self.seed, number)

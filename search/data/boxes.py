@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from search.data import decoding, splits
-from search.data.assembly import Cut, Listed, OnError, gather, in_parallel
+from search.data.assembly import Cut, Listed, gather, in_parallel
+from search.data.faults import OnError, refuse
 from search.data.images import FileImage, is_there
 from search.data.sample import Dataset, Split
 from search.errors import DataError
@@ -19,7 +20,7 @@ _SLACK = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class GroundTruthBox:
     """A ground-truth box, its sides relative to the upright image (0 to 1), origin at the top left.
 
     Attributes:
@@ -36,16 +37,16 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Boxed:
+class BoxTarget:
     """Target of one image: ``width`` and ``height`` in pixels, and its boxes; an image without any is background."""
 
     width: int
     height: int
-    boxes: tuple[Box, ...]
+    boxes: tuple[GroundTruthBox, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class BoxAnnotation:
     """A box as an annotation has it, in pixels of the upright image; ``place`` names it in errors (file and line)."""
 
     place: str
@@ -68,19 +69,14 @@ class Faults:
         """Return a line for each fault.
 
         Raises:
-            DataError: there are some and ``on_error`` is ``refuse``.
+            FaultsError: there are some and ``on_error`` is ``refuse``.
         """
-        if self.lines and on_error == "refuse":
-            more = f" ({len(self.lines) - 1} more faults)" if len(self.lines) > 1 else ""
-            raise DataError(
-                f"{self.name}: {self.lines[0]}{more}; correct it, or set `on_error: skip` under `data:` "
-                "to leave such out"
-            )
+        refuse(self.lines, on_error, self.name)
         return tuple(self.lines)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AnnotatedImage:
     """One image file as a format lists it.
 
     Attributes:
@@ -92,13 +88,18 @@ class Found:
     path: Path
     place: str
     split: Split | None
-    boxes: Sequence[Drawn]
+    boxes: Sequence[BoxAnnotation]
     size: tuple[int, int] | None = None
     in_shares: bool = False
 
 
 def dataset(
-    name: str, found: Sequence[Found], cut: Cut, on_error: OnError, classes: Sequence[str] | None, faults: Faults
+    name: str,
+    found: Sequence[AnnotatedImage],
+    cut: Cut,
+    on_error: OnError,
+    classes: Sequence[str] | None,
+    faults: Faults,
 ) -> Dataset:
     """Return the data set of annotated images: boxes checked, images decoded once, split where no split is given.
 
@@ -158,7 +159,7 @@ def _copies(dataset: Dataset) -> tuple[str, ...]:
     return (f"{count} {what} another one of their image, and only one of each pair can be found; first: {names[0]}",)
 
 
-def _scaled(box: Drawn, size: tuple[int, int]) -> Drawn:
+def _scaled(box: BoxAnnotation, size: tuple[int, int]) -> BoxAnnotation:
     left, top, right, bottom = box.corners
     return replace(box, corners=(left * size[0], top * size[1], right * size[0], bottom * size[1]))
 
@@ -173,7 +174,9 @@ def _upright_size(path: Path) -> tuple[int, int] | str:
         return f"its image {path} cannot be read: {error}"
 
 
-def _checked(box: Drawn, size: tuple[int, int], classes: Sequence[str] | None, faults: Faults) -> Drawn | None:
+def _checked(
+    box: BoxAnnotation, size: tuple[int, int], classes: Sequence[str] | None, faults: Faults
+) -> BoxAnnotation | None:
     """Return ``box`` in shares of its image; None for one that cannot be used. Faults are noted."""
     left, top, right, bottom = box.corners
     shown = f"({left:g}, {top:g}, {right:g}, {bottom:g})"
@@ -202,17 +205,19 @@ def _checked(box: Drawn, size: tuple[int, int], classes: Sequence[str] | None, f
     return replace(box, corners=(left, top, right, bottom))
 
 
-def _encoded(index: dict[str, int], label: tuple[tuple[int, int], tuple[Drawn, ...]]) -> Boxed:
+def _encoded(index: dict[str, int], label: tuple[tuple[int, int], tuple[BoxAnnotation, ...]]) -> BoxTarget:
     (width, height), boxes = label
-    return Boxed(width, height, tuple(Box(index[box.label], *box.corners, box.is_crowd) for box in boxes))
+    return BoxTarget(
+        width, height, tuple(GroundTruthBox(index[box.label], *box.corners, box.is_crowd) for box in boxes)
+    )
 
 
-def _written(target: Boxed) -> str:
+def _written(target: BoxTarget) -> str:
     boxes = (f"{box.label}:{box.left},{box.top},{box.right},{box.bottom},{box.is_crowd:d}" for box in target.boxes)
     return ";".join(sorted(boxes))
 
 
-def _divide(classes: int, cut: Cut, targets: Sequence[Boxed], test_share: float) -> tuple[Split, ...]:
+def _divide(classes: int, cut: Cut, targets: Sequence[BoxTarget], test_share: float) -> tuple[Split, ...]:
     members = [sorted({box.label for box in target.boxes}) for target in targets]
     return splits.cut_sets(members, classes, cut.val_share, test_share, cut.seed)
 

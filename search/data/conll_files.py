@@ -8,6 +8,7 @@ from functools import partial
 
 from search.data import splits, texts
 from search.data.assembly import Cut, Listed
+from search.data.faults import refuse
 from search.data.sample import Dataset, Split
 from search.data.texts import Words
 from search.errors import DataError
@@ -48,7 +49,7 @@ def tagged_dataset(
         for tag in sorted(set(sentence.tags) - set(known))
     ]
     problems = [*problems, *strange]
-    texts.refuse(problems, options.on_error)
+    refuse(problems, options.on_error)
     if len(known) < 2:
         raise DataError(f"{name}: {len(known)} tags found ({', '.join(known) or 'none'}); at least two are needed")
     index = {tag: place for place, tag in enumerate(known)}

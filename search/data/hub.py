@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from search.data import texts
-from search.data.assembly import OnError
+from search.data.faults import OnError
+from search.data.parts import SPLITS
 from search.data.sample import Split
-from search.data.tabular import SPLITS, Row
+from search.data.tabular import Row
 from search.data.text_tables import Table, plain_text
 from search.errors import DataError
 

@@ -116,7 +116,7 @@ class Loader(ABC):
             yield part, self.inputs(torch.arange(part.start, part.stop), number)
 
 
-class Part(Loader):
+class Subset(Loader):
     """The samples ``chosen`` of another feed, in this order and as it gives them."""
 
     shuffle = False

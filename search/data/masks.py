@@ -19,7 +19,7 @@ from torch import Tensor
 from search.data import array_cache, cache, decoding
 from search.data.array_cache import ArrayCache
 from search.data.assembly import cache_folder, in_parallel, note
-from search.data.augment import Augmentation, Drawn
+from search.data.augment import Augmentation, DrawnAugmentation
 from search.data.batches import place
 from search.data.cache import Frame
 from search.data.sample import Sample
@@ -221,7 +221,9 @@ class WholeFrame(Frame):
 class WholeAugmentation(Augmentation):
     """Random crops are stretched as validation stretches whole images; without crops the whole image is taken."""
 
-    def draw(self, ratios: Tensor, size: tuple[int, int], resize: tuple[int, int], generator: torch.Generator) -> Drawn:
+    def draw(
+        self, ratios: Tensor, size: tuple[int, int], resize: tuple[int, int], generator: torch.Generator
+    ) -> DrawnAugmentation:
         drawn = Augmentation.draw(self, torch.ones_like(ratios), size, resize, generator)
         if self.scale is not None:
             return drawn

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.data.boxes import Drawn, Faults
+from search.data.boxes import BoxAnnotation, Faults
 
 _BOX = 4
 _TRIANGLE = 6
@@ -61,7 +61,7 @@ def boxes_of(
     faults: Faults,
     *,
     are_outlines: bool = False,
-) -> list[list[Drawn]]:
+) -> list[list[BoxAnnotation]]:
     """Return the boxes of every image, corners relative to its size; invalid rows become faults.
 
     Args:
@@ -78,7 +78,7 @@ def boxes_of(
             if isinstance(corners, str):
                 faults.add(f"{row.place}: {corners}")
             else:
-                boxes.append(Drawn(row.place, row.label, corners))
+                boxes.append(BoxAnnotation(row.place, row.label, corners))
         found.append(boxes)
     return found
 

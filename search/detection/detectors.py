@@ -33,7 +33,7 @@ Levels = OrderedDict[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class DetectorSettings:
     """Settings that all detectors share.
 
     Attributes:
@@ -60,7 +60,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Detections:
     """Predicted boxes of a batch of images: ``boxes (K, 4)`` in shares of the input, ``scores``, ``labels``."""
 
     images: tuple[Mapping[str, Tensor], ...]
@@ -78,18 +78,18 @@ class Pending:
 
 
 class Detector(nn.Module):
-    """Pyramid and detector. In training it gives ``Pending``, else ``Found``."""
+    """Pyramid and detector. In training it gives ``Pending``, else ``Detections``."""
 
     first_label = 0
 
-    def __init__(self, pyramid: Pyramid, taps: Sequence[int], setting: Setting, dropout: float) -> None:
+    def __init__(self, pyramid: Pyramid, taps: Sequence[int], setting: DetectorSettings, dropout: float) -> None:
         super().__init__()
         self.pyramid = pyramid
         self.taps = tuple(taps)
         self.setting = setting
         self.drop = nn.Dropout2d(dropout) if dropout else nn.Identity()
 
-    def forward(self, maps: Sequence[Tensor]) -> Pending | Found:
+    def forward(self, maps: Sequence[Tensor]) -> Pending | Detections:
         levels = self._levels(maps)
         if self.training:
             return Pending(self, levels)
@@ -97,7 +97,7 @@ class Detector(nn.Module):
             height, width = self.setting.size
             told = self.detect(levels)
             scale = told[0]["boxes"].new_tensor([width, height, width, height])
-            return Found(
+            return Detections(
                 tuple(
                     {**one, "boxes": one["boxes"] / scale, "labels": one["labels"] - self.first_label} for one in told
                 )
@@ -169,7 +169,7 @@ class RegionLevels:
         return (wanted[:, None] - self._logs.to(wanted)[None]).abs().argmin(dim=1)
 
 
-def _pool(pyramid: Pyramid, setting: Setting) -> MultiScaleRoIAlign:
+def _pool(pyramid: Pyramid, setting: DetectorSettings) -> MultiScaleRoIAlign:
     """Return the pooling of regions from the pyramid's tapped levels, at their true scales."""
     pool = MultiScaleRoIAlign([str(place) for place in range(len(pyramid.grids))], _POOLED, sampling_ratio=2)
     strides = [stride_of(setting.size[0], rows) for rows, _ in pyramid.grids]
@@ -178,7 +178,7 @@ def _pool(pyramid: Pyramid, setting: Setting) -> MultiScaleRoIAlign:
     return pool
 
 
-def _anchors(setting: Setting) -> Anchors:
+def _anchors(setting: DetectorSettings) -> Anchors:
     return Anchors(setting.sizes, (setting.ratios,) * len(setting.sizes))
 
 
@@ -187,7 +187,9 @@ class FasterRCNN(Detector):
 
     first_label = 1
 
-    def __init__(self, pyramid: Pyramid, taps: Sequence[int], setting: Setting, dropout: float, channels: int) -> None:
+    def __init__(
+        self, pyramid: Pyramid, taps: Sequence[int], setting: DetectorSettings, dropout: float, channels: int
+    ) -> None:
         super().__init__(pyramid, taps, setting, dropout)
         anchors = _anchors(setting)
         each = anchors.num_anchors_per_location()[0]
@@ -225,7 +227,7 @@ class FasterRCNN(Detector):
         return self.roi_heads.box_predictor(self.roi_heads.box_head(regions))
 
 
-class Dense(Detector):
+class DenseDetector(Detector):
     """Boxes predicted at every point of every level at once."""
 
     model: RetinaNet | FCOS
@@ -254,10 +256,12 @@ class _Stub(nn.Module):
         self.out_channels = channels
 
 
-class Retina(Dense):
+class Retina(DenseDetector):
     """RetinaNet: focal loss over anchors (https://arxiv.org/abs/1708.02002)."""
 
-    def __init__(self, pyramid: Pyramid, taps: Sequence[int], setting: Setting, dropout: float, channels: int) -> None:
+    def __init__(
+        self, pyramid: Pyramid, taps: Sequence[int], setting: DetectorSettings, dropout: float, channels: int
+    ) -> None:
         super().__init__(pyramid, taps, setting, dropout)
         anchors = _anchors(setting)
         # Normalised as in torchvision's second version: without it small batches diverge at usual learning rates.
@@ -281,10 +285,12 @@ class Retina(Dense):
         return losses
 
 
-class Fcos(Dense):
+class Fcos(DenseDetector):
     """FCOS: distances to the four sides at every point, no anchors (https://arxiv.org/abs/1904.01355)."""
 
-    def __init__(self, pyramid: Pyramid, taps: Sequence[int], setting: Setting, dropout: float, channels: int) -> None:
+    def __init__(
+        self, pyramid: Pyramid, taps: Sequence[int], setting: DetectorSettings, dropout: float, channels: int
+    ) -> None:
         super().__init__(pyramid, taps, setting, dropout)
         self.model = FCOS(
             _Stub(channels),

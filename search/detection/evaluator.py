@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from search.detection.average_precision import OVERLAPS, RECALLS, Matches, matched, measures
-from search.detection.detectors import DETECTIONS, Found
+from search.detection.detectors import DETECTIONS, Detections
 from search.detection.results import in_image
 from search.detection.targets import PADDING, BoxRows
 from search.errors import UserError
@@ -29,7 +29,7 @@ class CocoMeasures:
     input, where a letterbox has bars beside it.
 
     ``map`` is the mean over overlaps of 0.50 to 0.95, ``map_50`` and ``map_75`` those at one overlap, ``mar_100`` the
-    recall with 100 boxes an image. It is collected as ``search.tasks._base.Meter`` says.
+    recall with 100 boxes an image. It is collected as ``search.tasks._base.Evaluator`` says.
     """
 
     def __init__(self, classes: tuple[str, ...], least_shown: float) -> None:
@@ -42,7 +42,7 @@ class CocoMeasures:
         self._results: dict[str, Any] | None = None
         self._matches: list[Matches] | None = None
 
-    def update(self, outputs: Found, targets: BoxRows) -> None:
+    def update(self, outputs: Detections, targets: BoxRows) -> None:
         self._results = self._matches = None
         self._told += [dict(one) for one in outputs.images]
         for boxes, labels, crowd in zip(targets.boxes, targets.labels, targets.crowd, strict=True):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import nms, roi_align
 
-from search.detection.detectors import DETECTIONS, Dense, Detector, FasterRCNN, Levels
+from search.detection.detectors import DETECTIONS, DenseDetector, Detector, FasterRCNN, Levels
 from search.errors import RunError
 
 _NOTHING = -1.0
@@ -35,12 +35,12 @@ def fixed(network: Any) -> nn.Module:
     head = network.head
     if isinstance(head, FasterRCNN):
         return FixedTwoStage(network)
-    if isinstance(head, Dense):
+    if isinstance(head, DenseDetector):
         return FixedDense(network)
     raise RunError(f"a {type(head).__name__} has no graph of fixed shapes; export it as safetensors")
 
 
-class Fixed(nn.Module):
+class FixedSizeDetector(nn.Module):
     """A network that ends in a detector, with the anchors of its input size."""
 
     def __init__(self, network: Any) -> None:
@@ -106,7 +106,7 @@ class Fixed(nn.Module):
         return _gathered(boxes, places), sure, kinds.gather(1, places)
 
 
-class FixedDense(Fixed):
+class FixedDense(FixedSizeDetector):
     """RetinaNet and FCOS: boxes at every point of every level."""
 
     def generator(self) -> nn.Module:
@@ -141,7 +141,7 @@ class FixedDense(Fixed):
         return self.clipped(boxes), torch.where(sure > model.score_thresh, sure, _NOTHING), places % classes
 
 
-class FixedTwoStage(Fixed):
+class FixedTwoStage(FixedSizeDetector):
     """Faster R-CNN: proposals, then a second stage for each."""
 
     def generator(self) -> nn.Module:

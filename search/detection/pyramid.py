@@ -12,7 +12,7 @@ from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelP6P7
 
 from spaces.detector import PLAIN_STYLE, Style
 from spaces.errors import SurgeryError
-from spaces.heads import Features, Tap
+from spaces.heads import Features, MapLayout, Tap
 
 _CONVOLVED = 2
 """Levels that torchvision's convolutions behind the last level make, P6 and P7."""
@@ -41,25 +41,25 @@ class Pyramid(nn.Module):
     def __init__(
         self,
         taps: Sequence[Tap],
-        grids: Sequence[tuple[int, int]],
+        size: tuple[int, int],
         width: int,
         extra: int,
-        first: int,
         style: Style = PLAIN_STYLE,
     ) -> None:
         """Make one.
 
         Args:
-            taps: units whose outputs it is given; ``grids`` height and width of each.
+            taps: units whose outputs it is given.
+            size: height and width of the network's input in pixels.
             width: channels of every level; ``extra`` levels behind the last tap.
-            first: number of tokens before the patch tokens.
             style: of a pretrained detector; its convolved extra levels are two, any other number is pooled.
+
+        Raises:
+            SurgeryError: the tokens of a tap are no grid of square patches.
         """
         super().__init__()
-        self.grids, self.first = tuple(grids), first
-        self.layouts = tuple(
-            "tokens" if len(tap.shape) == 2 else "last" if tap.channels_last else "first" for tap in taps
-        )
+        self.grids = tuple(tap.grid(size) for tap in taps)
+        self.layouts = nn.ModuleList(MapLayout(tap, size) for tap in taps)
         self.levels = len(taps) + extra
         blocks = _behind(style.extra, extra, width, taps[-1].channels)
         norm = nn.BatchNorm2d if style.pyramid_norm else None
@@ -67,18 +67,9 @@ class Pyramid(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> OrderedDict[str, Tensor]:
         """Return the levels ``(N, width, h, w)`` by name."""
-        laid = OrderedDict((str(place), self._laid(found, place).contiguous()) for place, found in enumerate(maps))
-        levels: OrderedDict[str, Tensor] = self.fpn(laid)
+        mapped = (layout(output).contiguous() for layout, output in zip(self.layouts, maps, strict=True))
+        levels: OrderedDict[str, Tensor] = self.fpn(OrderedDict((str(place), one) for place, one in enumerate(mapped)))
         return levels
-
-    def _laid(self, found: Tensor, place: int) -> Tensor:
-        layout, (height, width) = self.layouts[place], self.grids[place]
-        if layout == "first":
-            return found
-        if layout == "last":
-            return found.permute(0, 3, 1, 2)
-        tokens = found[:, self.first : self.first + height * width]
-        return tokens.transpose(1, 2).reshape(len(found), -1, height, width)
 
 
 def _behind(style: str, extra: int, width: int, channels: int) -> ExtraFPNBlock | None:
@@ -103,25 +94,3 @@ def chosen_taps(features: Features, finest: int, extra: int = 0) -> tuple[Tap, .
     if not maps:
         raise SurgeryError(f"boxes need feature maps or tokens, but the chain ends in shape {features.shape}")
     return tuple(tap for tap in maps if tap.reduction >= finest) or (maps[-1],)
-
-
-def grid_of(tap: Tap, size: tuple[int, int], first: int) -> tuple[int, int]:
-    """Return height and width of the map that ``tap`` gives for an input of ``size`` (height, width).
-
-    Raises:
-        SurgeryError: its tokens do not fill a grid of the input's proportions.
-    """
-    if len(tap.shape) == 3:
-        height, width = tap.shape[:2] if tap.channels_last else tap.shape[1:]
-        return height, width
-    count = tap.shape[0] - first
-    wanted = size[0] / size[1]
-    fitting = [(height, count // height) for height in range(1, count + 1) if count % height == 0]
-    if not fitting:
-        raise SurgeryError(f"{tap.name} gives {tap.shape[0]} tokens, which are no map of patches")
-    best = min(fitting, key=lambda grid: abs(grid[0] / grid[1] - wanted))
-    if not 0.75 < best[0] / best[1] / wanted < 1.34:
-        raise SurgeryError(
-            f"{tap.name} gives {count} tokens, which fill no grid of an input of {size[0]}x{size[1]} pixels"
-        )
-    return best

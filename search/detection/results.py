@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from search.detection.detectors import Found
+from search.detection.detectors import Detections
 from search.errors import UserError
 
 _NEAR = 0.01
@@ -22,21 +22,21 @@ class Apart(NamedTuple):
     lost: int
 
 
-def found_in(outputs: Any) -> Found:
+def found_in(outputs: Any) -> Detections:
     """Return what a detector or its graph of fixed shapes gave, on the CPU in float32.
 
     Raises:
         UserError: it is neither.
     """
-    if isinstance(outputs, Found):
-        return Found(tuple({name: _plain(value) for name, value in one.items()} for one in outputs.images))
+    if isinstance(outputs, Detections):
+        return Detections(tuple({name: _plain(value) for name, value in one.items()} for one in outputs.images))
     if not isinstance(outputs, tuple | list) or len(outputs) != 3:
         raise UserError(f"expected boxes, scores and labels from a detector, got {type(outputs).__name__}")
     found = []
     for boxes, scores, labels in zip(*map(_plain, outputs), strict=True):
         there = scores > 0
         found.append({"boxes": boxes[there], "scores": scores[there], "labels": labels[there]})
-    return Found(tuple(found))
+    return Detections(tuple(found))
 
 
 def _plain(value: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ def confirm_study(
         study = searched_study(engine, name)
         _check_folds(study, folds)
         study_seed = int(study.spec["study"]["search"]["seed"])
-        wanted = list(confirmation.wanted(study_seed, _chosen(study, top), seeds, folds, shares))
+        wanted = list(confirmation.requests(study_seed, _chosen(study, top), seeds, folds, shares))
         repeats.add(engine, name, CONFIRM, wanted)
         own = repeats.name_of(name, CONFIRM)
         if retry:

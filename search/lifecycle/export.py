@@ -25,7 +25,7 @@ from search.lifecycle.trained_candidate import (
 )
 from search.model import card
 from search.model import folder as model_folder
-from search.model.folder import FINAL, SELECTED, TRAINED, WITHOUT, Check, ModelFacts, Origin, TextFrame
+from search.model.folder import FINAL, SELECTED, TRAINED, WITHOUT, Check, ModelFacts, Origin, TextPreprocessing
 from search.model.formats import model_format
 from search.model.formats._base import ModelFormat, Signature, example_of
 from search.model.predict import network_in, outputs_of
@@ -196,7 +196,7 @@ def _metrics(trained: TrainedCandidate, seen: Seen) -> dict[str, float]:
     return dict(refit.test) if refit is not None and refit.test else dict(seen.metrics)
 
 
-def _measured_on(refit: Refit | None, texts: TextFrame | None, *, tested: bool) -> str:
+def _measured_on(refit: Refit | None, texts: TextPreprocessing | None, *, tested: bool) -> str:
     found = SELECTED
     if refit is not None and tested:
         found = FINAL if refit.look == 1 else f"{FINAL}, look {refit.look} at them"

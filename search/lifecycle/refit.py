@@ -15,7 +15,7 @@ from search.spec.candidates import is_file, read_candidate
 from search.spec.load import from_data
 from search.store import reading, repeats, writing
 from search.store.opening import opened
-from search.store.repeats import REFIT, Wanted
+from search.store.repeats import REFIT, RetrainingRequest
 from search.trials.refit import DATA, JOINED
 from search.trials.resampled import fresh_seed
 from search.workers.options import RunKeywords, run_options
@@ -66,7 +66,7 @@ def refit_study(
         count = LONGER * _epochs(study, trial) if epochs is None else epochs
         key = {"trial": trial, "data": on, "epochs": count, "ema": ema, "tta": tta}
         key["candidate"] = Candidate.from_json(plain).fingerprint
-        repeats.add(engine, name, REFIT, [Wanted(key, plain, words, seed)])
+        repeats.add(engine, name, REFIT, [RetrainingRequest(key, plain, words, seed)])
         own = repeats.name_of(name, REFIT)
         number = repeats.number_of(engine, own, key)
         writing.retry_failed(engine, own, [number])

@@ -20,7 +20,7 @@ from search.data.sample import Dataset, Split
 from search.data.texts import Text
 from search.errors import ConflictError, TrialError, UserError
 from search.lifecycle.open import stored_spec
-from search.model.folder import FITS, Frame, TextFrame
+from search.model.folder import FITS, ImagePreprocessing, TextPreprocessing
 from search.model.inputs import transform_of
 from search.model.predict import outputs_of, rebuilt
 from search.records.study import Refit, StudyRecord, TrialRecord
@@ -33,7 +33,7 @@ from search.training.checkpoint import Checkpoint
 from spaces import backbones
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.candidate import Candidate
-from spaces.networks.plain import Plain, blank
+from spaces.networks.plain import PlainNetwork, blank
 
 Tell = Callable[[str, int, int], None]
 _BATCH = 32
@@ -52,10 +52,10 @@ class TrainedCandidate:
     checkpoint: Checkpoint
     task: Task
     pretrained: Pretrained
-    network: Plain
+    network: PlainNetwork
     loader: Loader
-    frame: Frame | None
-    texts: TextFrame | None = None
+    frame: ImagePreprocessing | None
+    texts: TextPreprocessing | None = None
     refit: Refit | None = None
 
     @property
@@ -130,7 +130,7 @@ def load_trained(
         progress=tell,
     )
     loader = task.batches(request)
-    frame = _frame(task, facts, dataset, loader, pretrained.preprocessing)
+    frame = _image_preprocessing(task, facts, dataset, loader, pretrained.preprocessing)
     texts = _texts(task, spec, dataset, size[1])
     return TrainedCandidate(record, trial, candidate, kept, task, pretrained, network, loader, frame, texts)
 
@@ -142,13 +142,13 @@ def _expected(candidate: Candidate, weights: str) -> Preprocessing:
     return next(found, backbone.preprocessing)
 
 
-def _texts(task: Task, spec: StudySpec, dataset: Dataset, length: int) -> TextFrame | None:
+def _texts(task: Task, spec: StudySpec, dataset: Dataset, length: int) -> TextPreprocessing | None:
     """Return how plain texts are prepared; None where the task takes none."""
     if not isinstance(task, Texts):
         return None
     inputs = [sample.input for sample in dataset.of(Split.VAL)]
     columns = [getattr(spec.data, name, None) or "" for name in ("text_column", "pair_column")]
-    return TextFrame(
+    return TextPreprocessing(
         length=length,
         folder=TOKENIZER,
         pairs=any(isinstance(text, Text) and text.pair is not None for text in inputs),
@@ -161,9 +161,9 @@ def _texts(task: Task, spec: StudySpec, dataset: Dataset, length: int) -> TextFr
     )
 
 
-def _frame(
+def _image_preprocessing(
     task: Task, facts: Mapping[str, Any], dataset: Dataset, loader: Loader, preprocessing: Preprocessing
-) -> Frame | None:
+) -> ImagePreprocessing | None:
     """Return how plain images are prepared; None where that does not give what validation saw."""
     samples = dataset.of(Split.VAL)
     first = samples[0].input.open()
@@ -173,8 +173,8 @@ def _frame(
     height, width = expected["size"]
     fit = FITS.get(task.frame(Split.VAL, (height, width), preprocessing).fit)
     if fit is None:
-        return None  # a frame of somebody else
-    frame = Frame(
+        return None  # a third-party task's own frame
+    found = ImagePreprocessing(
         fit=fit,
         size=(height, width),
         resize=tuple(expected["resize"]),
@@ -184,14 +184,14 @@ def _frame(
         levels=getattr(samples[0].input, "levels", None),
     )
     seen = loader.inputs(torch.arange(1), 1)[0]
-    found = transform_of(frame)(first)
-    alike = found.shape == seen.shape and float((found - seen).abs().max()) < _SAME_INPUT
-    return frame if alike else None
+    transformed = transform_of(found)(first)
+    same = transformed.shape == seen.shape and float((transformed - seen).abs().max()) < _SAME_INPUT
+    return found if same else None
 
 
 def _dataset(record: StudyRecord, spec: StudySpec, data: Path | None) -> Dataset:
     try:
-        dataset = formats()[spec.data_format].read(spec.data, spec.base)
+        dataset = formats()[spec.data_format].load(spec.data, spec.base)
     except UserError as error:
         hint = "" if data is not None else "; name its present place with --data"
         raise UserError(f"{error}{hint}") from error

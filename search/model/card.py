@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from search.model.folder import FACTS, SUMS, ModelFacts, TextFrame
+from search.model.folder import FACTS, SUMS, ModelFacts, TextPreprocessing
 from search.model.preprocessing import steps
 
 _SPDX = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0")
@@ -96,7 +96,7 @@ def _use(facts: ModelFacts, snippets: Sequence[tuple[str, str, str]], means: str
     )
 
 
-def _text_preprocessing(texts: TextFrame) -> str:
+def _text_preprocessing(texts: TextPreprocessing) -> str:
     what = "lists of words" if texts.words else "pairs of texts" if texts.pairs else "texts"
     second = f" {texts.segments} is added to the numbers of a second text's tokens." if texts.pairs else ""
     return (

@@ -19,7 +19,7 @@ from search.data import decoding
 from search.data.images import FileImage
 from search.errors import UserError
 from search.report.theme import class_colour, rgb
-from search.tasks._prediction import Box, Prediction
+from search.tasks._prediction import PredictedBox, Prediction
 
 _OPACITY = 0.55
 _THIN = 250
@@ -63,7 +63,7 @@ def drawn(image: Image.Image, predicted: Prediction, classes: Sequence[str]) -> 
     return found
 
 
-def _with_boxes(pixels: Tensor, boxes: Sequence[Box], classes: Sequence[str]) -> Tensor:
+def _with_boxes(pixels: Tensor, boxes: Sequence[PredictedBox], classes: Sequence[str]) -> Tensor:
     """Return ``(3, H, W)`` uint8 with boxes, the surest on top."""
     ordered = boxes[::-1]
     colours = [rgb(class_colour(classes.index(box.label))) for box in ordered]

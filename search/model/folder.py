@@ -35,7 +35,7 @@ _FORBID: dict[str, str] = {"extra": "forbid"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class ImagePreprocessing:
     """How an image becomes the network's input.
 
     Attributes:
@@ -62,7 +62,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextFrame:
+class TextPreprocessing:
     """How a text becomes the network's input: by the tokenizer in the model's folder.
 
     Attributes:
@@ -161,7 +161,7 @@ class ModelFacts:
     words: str
     backbone: str
     weights: Origin
-    frame: Frame | None
+    frame: ImagePreprocessing | None
     base_size: tuple[int, int]
     objective: str
     metrics: Mapping[str, float]
@@ -176,7 +176,7 @@ class ModelFacts:
     checks: tuple[Check, ...]
     versions: Mapping[str, str] = field(default_factory=dict)
     outputs: str = "classes"
-    texts: TextFrame | None = None
+    texts: TextPreprocessing | None = None
     task_options: Mapping[str, Any] = field(default_factory=dict)
     task_facts: Mapping[str, Any] = field(default_factory=dict)
     temperature: float = 1.0

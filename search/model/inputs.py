@@ -22,7 +22,7 @@ from search.data.images import EXTENSIONS, FileImage
 from search.data.texts import Text, Words
 from search.detection.targets import frame_of
 from search.errors import DataError, UserError
-from search.model.folder import Frame, ModelFacts, TextFrame
+from search.model.folder import ImagePreprocessing, ModelFacts, TextPreprocessing
 from search.model.text_files import SUFFIXES, Unreadable, suffixes, texts_in
 from search.tasks._base import Task
 from search.tasks._prediction import InputInfo
@@ -93,21 +93,22 @@ class Fitted(v2.Transform):  # type: ignore[misc]  # torchvision has no types
         return f"{fit}, resize={self.frame.resize}" if self.frame.fit == "crop" else fit
 
 
-def fitting(frame: Frame) -> cache.Frame:
+def frame_for(preprocessing: ImagePreprocessing) -> cache.Frame:
     """Return how validation fitted images into the arrays that it gave the network."""
-    if frame.fit == "crop":
-        return cache.Frame(frame.size, frame.resize, frame.interpolation, whole=False)
-    return frame_of(frame.fit, frame.size, frame.interpolation)
+    size, interpolation = preprocessing.size, preprocessing.interpolation
+    if preprocessing.fit == "crop":
+        return cache.Frame(size, preprocessing.resize, interpolation, whole=False)
+    return frame_of(preprocessing.fit, size, interpolation)
 
 
-def transform_of(frame: Frame) -> Transform:
-    """Return torchvision's transform for ``frame``: a PIL image in RGB -> ``(3, H, W)``, normalised."""
+def transform_of(preprocessing: ImagePreprocessing) -> Transform:
+    """Return torchvision's transform for ``preprocessing``: a PIL image in RGB -> ``(3, H, W)``, normalised."""
     return v2.Compose(
         [
-            Fitted(fitting(frame)),
+            Fitted(frame_for(preprocessing)),
             v2.PILToTensor(),
             v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(list(frame.mean), list(frame.std)),
+            v2.Normalize(list(preprocessing.mean), list(preprocessing.std)),
         ]
     )
 
@@ -117,10 +118,10 @@ class Images(Inputs):
 
     kind = "images"
 
-    def __init__(self, frame: Frame) -> None:
-        self.transform = transform_of(frame)
-        self._frame = fitting(frame)
-        self._levels = frame.levels
+    def __init__(self, preprocessing: ImagePreprocessing) -> None:
+        self.transform = transform_of(preprocessing)
+        self._frame = frame_for(preprocessing)
+        self._levels = preprocessing.levels
 
     def listed(self, place: Path, text_column: str = "", pair_column: str = "") -> list[Item]:
         if text_column or pair_column:
@@ -157,16 +158,16 @@ class TextInputs(Inputs):
 
     kind = "texts"
 
-    def __init__(self, task: Texts, frame: TextFrame) -> None:
-        self._task, self._frame = task, frame
+    def __init__(self, task: Texts, preprocessing: TextPreprocessing) -> None:
+        self._task, self._preprocessing = task, preprocessing
         self.transform = self._tokens
 
     def listed(self, place: Path, text_column: str = "", pair_column: str = "") -> list[Item]:
         if place.is_dir() or place.suffix.lower() in EXTENSIONS:
             what = "a folder" if place.is_dir() else "an image"
-            known = ", ".join(suffixes(self._frame))
+            known = ", ".join(suffixes(self._preprocessing))
             raise DataError(f"{place} is {what}, but this model reads texts; give a file of them ({known})")
-        return list(texts_in(place, self._frame, text_column, pair_column))
+        return list(texts_in(place, self._preprocessing, text_column, pair_column))
 
     def given(self, original: Original) -> InputInfo:
         ((_, given),) = self._ready([self.text(original)])
@@ -180,18 +181,20 @@ class TextInputs(Inputs):
         """
         if isinstance(original, Text | Words):
             return original
-        if self._frame.words:
+        if self._preprocessing.words:
             if isinstance(original, str):
                 original = original.split()
             if isinstance(original, list | tuple) and original and all(isinstance(word, str) for word in original):
                 return Words("", tuple(original))
             raise UserError(f"expected a sentence or a list of its words, got {original!r:.60}")
         is_pair = isinstance(original, tuple | list) and [type(part) for part in original] == [str, str]
-        if is_pair and self._frame.pairs:
+        if is_pair and self._preprocessing.pairs:
             return Text("", *original)
-        if isinstance(original, str) and not self._frame.pairs:
+        if isinstance(original, str) and not self._preprocessing.pairs:
             return Text("", original)
-        raise UserError(f"expected {'a pair of texts' if self._frame.pairs else 'a text'}, got {original!r:.60}")
+        raise UserError(
+            f"expected {'a pair of texts' if self._preprocessing.pairs else 'a text'}, got {original!r:.60}"
+        )
 
     def read(self, items: Sequence[Item]) -> list[Ready | str]:
         texts = [item for item in items if isinstance(item, Text | Words)]
@@ -204,7 +207,7 @@ class TextInputs(Inputs):
         return found
 
     def _ready(self, texts: Sequence[Text | Words]) -> list[Ready]:
-        rows, places, _ = self._task.numbered(texts, self._frame.length)
+        rows, places, _ = self._task.numbered(texts, self._preprocessing.length)
         words = places or [[]] * len(rows)
         return [
             Ready(
@@ -215,7 +218,7 @@ class TextInputs(Inputs):
         ]
 
     def batch(self, inputs: Sequence[Tensor]) -> Tensor:
-        return pad_sequence(list(inputs), batch_first=True, padding_value=self._frame.padding)
+        return pad_sequence(list(inputs), batch_first=True, padding_value=self._preprocessing.padding)
 
 
 def inputs_of(facts: ModelFacts, task: Task) -> Inputs | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search.model.folder import Frame
+from search.model.folder import ImagePreprocessing
 
 _FITS = {
     "crop": (
@@ -20,16 +20,18 @@ _FITS = {
 _METHODS = {"bilinear": "BILINEAR", "bicubic": "BICUBIC"}
 
 
-def steps(frame: Frame) -> str:
+def steps(preprocessing: ImagePreprocessing) -> str:
     """Return every step from an image file to the network's input, in Python's and Pillow's terms."""
     deep = ""
-    if frame.levels is not None:
-        deep = " Images of more than 8 bits are scaled first: {:g} becomes 0, {:g} becomes 255.".format(*frame.levels)
-    method = _METHODS.get(frame.interpolation, "BILINEAR")
+    if preprocessing.levels is not None:
+        black, white = preprocessing.levels
+        deep = f" Images of more than 8 bits are scaled first: {black:g} becomes 0, {white:g} becomes 255."
+    method = _METHODS.get(preprocessing.interpolation, "BILINEAR")
+    fitted = _FITS[preprocessing.fit].format(size=preprocessing.size, resize=preprocessing.resize)
+    mean, std = list(preprocessing.mean), list(preprocessing.std)
     return (
         "Turn the image upright (EXIF orientation) and convert it to RGB. With width and height in pixels, "
-        f"{_FITS[frame.fit].format(size=frame.size, resize=frame.resize)}. Resizing is Pillow's "
-        f"Image.resize(..., Image.Resampling.{method}), in 8 bits; round is Python's. Divide by 255, subtract "
-        f"{list(frame.mean)}, divide by {list(frame.std)} (red, green, blue); the input is float32 (channels, height, "
+        f"{fitted}. Resizing is Pillow's Image.resize(..., Image.Resampling.{method}), in 8 bits; round is Python's. "
+        f"Divide by 255, subtract {mean}, divide by {std} (red, green, blue); the input is float32 (channels, height, "
         f"width).{deep}"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from search.data import conll_files, tabular, text_tables
 from search.data.texts import Text, Words
 from search.errors import DataError
-from search.model.folder import TextFrame
+from search.model.folder import TextPreprocessing
 
 _LINES = (".txt", ".text")
 SUFFIXES = (*_LINES, *text_tables.SUFFIXES, *conll_files.SUFFIXES)
@@ -31,7 +31,7 @@ class Unreadable:
 Found = Text | Words | Unreadable
 
 
-def texts_in(file: Path, frame: TextFrame, text_column: str = "", pair_column: str = "") -> list[Found]:
+def texts_in(file: Path, preprocessing: TextPreprocessing, text_column: str = "", pair_column: str = "") -> list[Found]:
     """Return the texts of ``file`` in their order; ``text_column`` and ``pair_column`` name a table's, if given.
 
     ``.txt`` has one a line; ``.csv``, ``.tsv`` and ``.jsonl`` have the columns of the study's data, or the names that
@@ -43,24 +43,24 @@ def texts_in(file: Path, frame: TextFrame, text_column: str = "", pair_column: s
     """
     suffix = file.suffix.lower()
     if not file.is_file():
-        raise DataError(f"no file of texts at {file}; expected {', '.join(suffixes(frame))}")
-    if suffix not in suffixes(frame):
-        known = ", ".join(suffixes(frame))
+        raise DataError(f"no file of texts at {file}; expected {', '.join(suffixes(preprocessing))}")
+    if suffix not in suffixes(preprocessing):
+        known = ", ".join(suffixes(preprocessing))
         raise DataError(f"{file} is no file of texts that is known; expected one that ends in {known}")
     if suffix in _LINES:
-        found = list(_lines(file, frame))
+        found = list(_lines(file, preprocessing))
     elif suffix in conll_files.SUFFIXES:
-        found = list(_sentences(file, frame.word_column))
+        found = list(_sentences(file, preprocessing.word_column))
     else:
-        found = list(_rows(file, frame, text_column, pair_column))
+        found = list(_rows(file, preprocessing, text_column, pair_column))
     if not found:
         raise DataError(f"{file} holds no text")
     return found
 
 
-def suffixes(frame: TextFrame) -> tuple[str, ...]:
+def suffixes(preprocessing: TextPreprocessing) -> tuple[str, ...]:
     """Return how files end that a model reads."""
-    return SUFFIXES if frame.words else (*_LINES, *text_tables.SUFFIXES)
+    return SUFFIXES if preprocessing.words else (*_LINES, *text_tables.SUFFIXES)
 
 
 def _content(file: Path) -> str:
@@ -72,15 +72,15 @@ def _content(file: Path) -> str:
         raise DataError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}") from error
 
 
-def _lines(file: Path, frame: TextFrame) -> Iterator[Found]:
+def _lines(file: Path, preprocessing: TextPreprocessing) -> Iterator[Found]:
     """Yield the texts of ``file``, one a line; empty lines are none. The two texts of a pair are separated by a tab."""
     for number, line in enumerate(_content(file).split("\n"), 1):  # splitlines() also parts at U+2028
         place, text = f"{file}, line {number}", line.strip()
         if not text:
             continue
-        if frame.words:
+        if preprocessing.words:
             yield Words(place, tuple(text.split()))
-        elif frame.pairs:
+        elif preprocessing.pairs:
             first, _, second = (part.strip() for part in text.partition("\t"))
             reason = f"{place}: this model takes pairs of texts; part them by a tab, or give a table with two columns"
             yield Text(place, first, second) if first and second else Unreadable(reason)
@@ -110,14 +110,14 @@ def _sentences(file: Path, column: int) -> Iterator[Found]:
         words.append(fields[place].strip() or "_")
 
 
-def _rows(file: Path, frame: TextFrame, text_column: str, pair_column: str) -> Iterator[Found]:
+def _rows(file: Path, preprocessing: TextPreprocessing, text_column: str, pair_column: str) -> Iterator[Found]:
     _content(file)  # says what is wrong with it, as it is no part of a study
     (table,) = text_tables.tables_of(str(file), Path())[1]
-    known = (*_WORD_NAMES, *text_tables.TEXT_NAMES) if frame.words else text_tables.TEXT_NAMES
-    first = _column(table, text_column, (frame.text_column, *known), "texts", "--text-column")
+    known = (*_WORD_NAMES, *text_tables.TEXT_NAMES) if preprocessing.words else text_tables.TEXT_NAMES
+    first = _column(table, text_column, (preprocessing.text_column, *known), "texts", "--text-column")
     second = ""
-    if frame.pairs:
-        usual = (frame.pair_column, text_tables.PAIRS.get(first.lower(), ""))
+    if preprocessing.pairs:
+        usual = (preprocessing.pair_column, text_tables.PAIRS.get(first.lower(), ""))
         second = _column(table, pair_column, usual, "second texts", "--pair-column")
     for row in table.rows:
         if isinstance(row, str):
@@ -125,7 +125,7 @@ def _rows(file: Path, frame: TextFrame, text_column: str, pair_column: str) -> I
             continue
         try:
             text = row.text(first, "a text")
-            if frame.words:
+            if preprocessing.words:
                 yield Words(row.place, _words(text))
             else:
                 yield Text(row.place, text, row.text(second, "a second text") if second else None)

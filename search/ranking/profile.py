@@ -18,7 +18,7 @@ from search.data.batches import Batches
 from search.data.sample import Sample
 from search.ranking.estimators._base import Evidence, as_floats
 from search.training import features, latency, memory_budget
-from search.training.feature_store import Features, FeatureStore
+from search.training.feature_store import FeatureStore, StoredFeatures
 from search.training.memory import MicroBatches
 from search.training.precision import Precision
 from spaces.backbones._base import NO_WEIGHTS, Pretrained
@@ -198,13 +198,13 @@ def _rows(reader: _Reader, batches: Batches, data: Photographs, precision: Preci
         first = next(parts)
         sample = reader(first[1])
 
-        def fill(rows: Features) -> None:
+        def fill(rows: StoredFeatures) -> None:
             rows.put(first[0], sample)
             for part, images in parts:
                 rows.put(part, reader(images))
 
         kept = store.make(key, count, sample, fill)
         if kept is None:  # nothing has room for a few thousand numbers an image
-            kept = Features(torch.empty((count, sample.shape[1])), False, torch.float32)
+            kept = StoredFeatures(torch.empty((count, sample.shape[1])), False, torch.float32)
             fill(kept)
     return kept.take(torch.arange(count), precision.device).float().cpu()

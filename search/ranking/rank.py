@@ -37,7 +37,7 @@ Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CostLimits:
     """What a backbone may cost at most, without its classifier; None is no limit."""
 
     parameters: float | None = None
@@ -52,7 +52,7 @@ class Limits:
         return ""
 
 
-def parse_limits(text: str) -> Limits:
+def parse_limits(text: str) -> CostLimits:
     """Return the limits in ``10M,1GF``: parameters, and FLOPs (two a multiply-add) of one image, which end in F.
 
     Raises:
@@ -67,7 +67,7 @@ def parse_limits(text: str) -> Limits:
         found[kind] = float(match[1]) * _FACTORS[match[2].lower()]
     if not found:
         raise UserError(f"--under: expected parameters, FLOPs or both, such as 10M,1GF, got {text!r}")
-    return Limits(**found)
+    return CostLimits(**found)
 
 
 def rank_backbones(  # noqa: PLR0913  # notebooks name its keywords
@@ -75,7 +75,7 @@ def rank_backbones(  # noqa: PLR0913  # notebooks name its keywords
     *,
     names: Sequence[str] = (),
     all_local: bool = False,
-    under: Limits | None = None,
+    under: CostLimits | None = None,
     methods: Sequence[str] = (),
     images: int = IMAGES,
     layers: int = LAYERS,
@@ -113,7 +113,7 @@ def rank_backbones(  # noqa: PLR0913  # notebooks name its keywords
         wanted |= {found.name: found for found in local_backbones()}
     if tasks()[spec.task].outputs != "classes":
         raise UserError(f"backbones are ranked by classes; the task {spec.task} predicts {tasks()[spec.task].outputs}")
-    dataset = formats()[spec.data_format].read(spec.data, spec.base)
+    dataset = formats()[spec.data_format].load(spec.data, spec.base)
     samples = _chosen(dataset, images, spec.search.seed)
     data = Photographs(
         samples, f"{dataset.fingerprint}-train-{len(samples)}-{spec.search.seed}", kept_in(kept=spec.training.cache)
@@ -123,7 +123,7 @@ def rank_backbones(  # noqa: PLR0913  # notebooks name its keywords
     for number, backbone in enumerate(wanted.values(), 1):
         tell(f"scoring {backbone.name}", number, len(wanted))
         try:
-            found = _standing(backbone, spec, data, precision, chosen, layers, under or Limits())
+            found = _standing(backbone, spec, data, precision, chosen, layers, under or CostLimits())
         except (WeightsError, ProbeError, ChainError, BackboneError, _LeftOutError) as error:
             left_out.append((backbone.name, str(error)))
         else:
@@ -171,13 +171,13 @@ def _standing(
     precision: Precision,
     chosen: dict[str, Estimator],
     layers: int,
-    limits: Limits,
+    limits: CostLimits,
 ) -> BackboneScore:
     begin = time.monotonic()
     if backbone.reads != "images":
         raise _LeftOutError(f"it reads {backbone.reads}")
     size = spec.input_size or backbone.usual_size
-    if limits != Limits():
+    if limits != CostLimits():
         facts = probe.describe(backbone.describe(size))
         cost = (sum(unit.parameters for unit in facts), 2 * sum(unit.macs for unit in facts))
         if reason := limits.why_not(*cost):

@@ -72,7 +72,7 @@ def write(ranking: Ranking, path: Path) -> Path:
 
 def render(ranking: Ranking, generated_at: datetime) -> str:
     """Return the page as one HTML document."""
-    drawn = page.Drawn()
+    drawn = page.Drawings()
     kinds = ranking_figures()
     for kind in kinds:
         drawn.add(f"ranking/{kind.name}", kind, kind.draw(kind.rows(ranking)))

@@ -68,7 +68,7 @@ def drawings(studies: Sequence[StudyRecord]) -> Iterator[tuple[str, Drawing, go.
 
 def render(studies: Sequence[StudyRecord], generated_at: datetime) -> str:
     """Return the report as one HTML document."""
-    drawn = Drawn()
+    drawn = Drawings()
     for key, kind, drawing in drawings(studies):
         drawn.add(key, kind, drawing)
     several = len(studies) > 1
@@ -77,7 +77,7 @@ def render(studies: Sequence[StudyRecord], generated_at: datetime) -> str:
     return document(", ".join(study.name for study in studies), body, drawn, generated_at)
 
 
-def document(title: str, body: str, drawn: Drawn, generated_at: datetime) -> str:
+def document(title: str, body: str, drawn: Drawings, generated_at: datetime) -> str:
     """Return a whole page around ``body``, with the drawings that stand in it."""
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
@@ -105,7 +105,7 @@ def _packed(text: str) -> str:
 
 
 @dataclass(slots=True)
-class Drawn:
+class Drawings:
     """Drawings by key: as JSON for the script, as HTML for the page."""
 
     texts: dict[str, str] = field(default_factory=dict)
@@ -132,7 +132,7 @@ class Drawn:
         return "{" + ",".join(f"{json.dumps(key)}:{text}" for key, text in self.texts.items()) + "}"
 
 
-def section(key: str, kind: Drawing, drawn: Drawn, level: int) -> str:
+def section(key: str, kind: Drawing, drawn: Drawings, level: int) -> str:
     """Return the part of a page around one drawing."""
     return (
         f"<section class='one' id='{escape(key.replace('/', '-'))}'><h{level}>{escape(kind.title)}</h{level}>"
@@ -161,13 +161,13 @@ def _cells(line: Sequence[str], *, worded: bool = False) -> str:
     return "".join(f"<td>{escape(cell)}</td>" for cell in plain) + last
 
 
-def _comparison(studies: Sequence[StudyRecord], drawn: Drawn) -> str:
+def _comparison(studies: Sequence[StudyRecord], drawn: Drawings) -> str:
     parts = "".join(section(f"studies/{figure.name}", figure, drawn, 2) for figure in studies_figures())
     found = plain_table(tables.STUDIES, tables.studies(studies))
     return f"<header><h1>{len(studies)} studies compared</h1></header>{found}{parts}"
 
 
-def _study(study: StudyRecord, place: int, drawn: Drawn, level: int) -> str:
+def _study(study: StudyRecord, place: int, drawn: Drawings, level: int) -> str:
     top, parts = f"h{level}", [part for part in figures() if f"{place}/{part.name}" in drawn.html]
     contents = "".join(f"<li><a href='#{place}-{part.name}'>{escape(part.title)}</a></li>" for part in parts)
     return (

@@ -78,8 +78,8 @@ def share_within(runtime: StudyRuntime, draws: int = 32) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a trial.
+class ObjectiveValues:
+    """Objectives and constraints of a trial that has ended.
 
     Attributes:
         objectives: value of every objective by name; empty of a single one, and of a pruned trial.
@@ -94,7 +94,7 @@ class Outcome:
         return all(excess <= 0 for excess in self.constraints.values())
 
 
-def outcome(
+def of_trial(
     goals: Goals,
     costs: Mapping[str, float],
     epochs: Sequence[EpochRecord],
@@ -102,7 +102,7 @@ def outcome(
     *,
     pruned: bool,
     quantised: Quantised | None = None,
-) -> Outcome:
+) -> ObjectiveValues:
     """Return objectives and constraints of a trial that has ended.
 
     A pruned trial is held to what was known before training: its metrics are those of an unfinished training.
@@ -126,4 +126,4 @@ def outcome(
     for name, value in objectives.items():
         if not math.isfinite(value):
             raise TrialError(f"{name} is {value} at the best epoch {best.epoch}", "nan")
-    return Outcome(objectives, goals.constraints.excesses(facts) | ({INTEGERS: 1.0} if lacks else {}))
+    return ObjectiveValues(objectives, goals.constraints.excesses(facts) | ({INTEGERS: 1.0} if lacks else {}))

@@ -8,12 +8,12 @@ from typing import NoReturn
 
 from search.data.loader import Loader
 from search.data.sample import Split
-from search.errors import BackboneError, UserError
+from search.errors import StudyBackboneError, UserError
 from search.records.study import EpochRecord, Verdict
 from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.study_spec import StudySpec
 from search.training.checkpoint import Checkpoint, Rolling
-from search.training.fit import Outcome, TrainingPlan
+from search.training.fit import TrainingPlan, TrainingResult
 from spaces.candidate import Candidate
 from spaces.errors import SpaceError
 from spaces.networks import build as building
@@ -21,7 +21,7 @@ from spaces.networks.several_backbones import Several
 
 
 def _unopened(name: str) -> NoReturn:
-    raise BackboneError(f"no runtime of {name}")
+    raise StudyBackboneError(f"no runtime of {name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ class StudyRuntimes(StudyRuntime):
     def measure(self, candidate: Candidate, steps: int = 3) -> float:
         return self.of(candidate).measure(candidate, steps)
 
-    def checkpoint(self, candidate: Candidate, network: building.Network, outcome: Outcome) -> Checkpoint:
-        return self.of(candidate).checkpoint(candidate, network, outcome)
+    def checkpoint(self, candidate: Candidate, network: building.Network, result: TrainingResult) -> Checkpoint:
+        return self.of(candidate).checkpoint(candidate, network, result)
 
 
 def open_runtimes(spec: StudySpec, device: str = "auto") -> StudyRuntime:
@@ -106,6 +106,6 @@ def _beside(first: StudyRuntime, spec: StudySpec, name: str, device: str) -> Stu
     try:
         found = open_runtime(_single(spec, name), device, first.dataset)
     except (UserError, SpaceError) as error:
-        raise BackboneError(f"backbone {name}: {error}; leave it out of the list, or mend that") from error
+        raise StudyBackboneError(f"backbone {name}: {error}; leave it out of the list, or mend that") from error
     same = found.pretrained.preprocessing == first.pretrained.preprocessing
     return replace(found, store=first.store, decoded=first.decoded if same else found.decoded)

@@ -31,7 +31,7 @@ from search.training import memory_budget
 from search.training.checkpoint import Checkpoint, Rolling
 from search.training.epoch import Step
 from search.training.feature_store import FeatureStore
-from search.training.fit import Outcome, TrainingPlan
+from search.training.fit import TrainingPlan, TrainingResult
 from search.training.frozen_units import FrozenUnits
 from search.training.head_start import HeadStart, in_order
 from search.training.memory import MicroBatches
@@ -84,7 +84,7 @@ class StudyRuntime:
     store: FeatureStore | None = None
     progress: Callable[[str, int, int], None] = lambda *_: None
     decoded: dict[tuple[Split, tuple[int, int]], Any] = field(default_factory=dict, repr=False)
-    solved: dict[tuple[str, str], Solved] = field(default_factory=dict, repr=False)
+    solved: dict[tuple[str, str], tuple[Solved, float]] = field(default_factory=dict, repr=False)
 
     def of(self, candidate: Candidate) -> StudyRuntime:
         """Return the runtime of the candidate's backbone: this one, where the study has no other."""
@@ -279,9 +279,9 @@ class StudyRuntime:
             seconds.append(time.perf_counter() - begin)
         return median(seconds[1:]) * plan.steps_per_epoch
 
-    def checkpoint(self, candidate: Candidate, network: building.Network, outcome: Outcome) -> Checkpoint:
+    def checkpoint(self, candidate: Candidate, network: building.Network, result: TrainingResult) -> Checkpoint:
         """Return the weights of the best epoch under the pretrained network's key names, and what they belong to."""
-        network.load_state_dict(outcome.weights)
+        network.load_state_dict(result.weights)
         chosen = {"task_options": plain(self.task.chosen)} if self.task.options else {}
         found = {"task_facts": dict(self.task.facts())} if self.task.facts() else {}
         expected, size = self.pretrained.preprocessing, candidate.structure.input_size
@@ -289,8 +289,8 @@ class StudyRuntime:
             "candidate": candidate.to_json(),
             "task": self.task.name,
             "classes": list(self.dataset.classes),
-            "epoch": outcome.best_epoch,
-            "metrics": dict(outcome.epochs[(outcome.best_epoch or 1) - 1].metrics),
+            "epoch": result.best_epoch,
+            "metrics": dict(result.epochs[(result.best_epoch or 1) - 1].metrics),
             "preprocessing": {
                 "size": list(size),
                 "resize": list(self.frame(Split.VAL, size).resize),
@@ -324,7 +324,7 @@ def open_runtime(spec: StudySpec, device: str = "auto", dataset: Dataset | None 
     input_size = task.input_size(spec.task_options, spec.input_size, backbone)
     beside = spec.base / Path(spec.weights).expanduser()
     weights = str(beside) if beside.is_file() or "/" in spec.weights else spec.weights
-    dataset = dataset or formats()[spec.data_format].read(spec.data, spec.base)
+    dataset = dataset or formats()[spec.data_format].load(spec.data, spec.base)
     pretrained = backbone.pretrained(weights, input_size, seed=spec.search.seed)
     for unit in pretrained.chain:
         unit.module.requires_grad_(False)

@@ -160,7 +160,9 @@ class Sampling:
         learns = queued is None and self._options.name != "random"
         behind, refused = (self._behind(), self._refused()) if learns else ([], [])
         sampler = (
-            samplers.Fixed(queued, seed) if queued is not None else samplers.make(self._options, seed, len(refused))
+            samplers.QueuedValues(queued, seed)
+            if queued is not None
+            else samplers.make(self._options, seed, len(refused))
         )
         refused += [samplers.refused(one, number) for one in rejected]
         view = View([*behind, *refused] if learns else (), self._remembered)

@@ -123,7 +123,7 @@ class View(InMemoryStorage):
         return own + [trial for trial in self._behind if states is None or trial.state in states]
 
 
-class Fixed(BaseSampler):
+class QueuedValues(BaseSampler):
     """Gives the queued values; other parameters are drawn at random."""
 
     def __init__(self, values: Mapping[str, Any], seed: int) -> None:

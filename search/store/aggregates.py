@@ -152,7 +152,7 @@ def with_spaces(trial: TrialRecord, found: Mapping[str, str]) -> TrialRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerRecord:
+class WorkerActivity:
     """What one worker did in all studies of the store.
 
     Attributes:
@@ -169,7 +169,7 @@ class WorkerRecord:
 
 
 @retried
-def workers(engine: Engine) -> tuple[WorkerRecord, ...]:
+def workers(engine: Engine) -> tuple[WorkerActivity, ...]:
     """Return every worker that trials name, those at work first, then the most recent."""
     with reading(engine) as connection:
         rows = connection.execute(
@@ -191,7 +191,7 @@ def workers(engine: Engine) -> tuple[WorkerRecord, ...]:
         ended = [row for row in own if TrialState(row.state).is_finished]
         last = max((aware(row.last) for row in ended if row.last is not None), default=None)
         found.append(
-            WorkerRecord(
+            WorkerActivity(
                 name,
                 sum(row.trials for row in ended),
                 sum(row.trials for row in ended if row.state == TrialState.FAILED),

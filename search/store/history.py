@@ -37,7 +37,7 @@ _COLUMNS = (
 _UNFINISHED = [state for state in TrialState if not state.is_finished]
 
 
-class History:
+class StudyHistory:
     """All trials of a study and their curves.
 
     A finished trial is read once in the life of a process: it does not change unless it failed and is put back. Each

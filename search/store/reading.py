@@ -289,7 +289,7 @@ def _rank_key(wanted: Sequence[Objective], row: Any) -> tuple[float, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class BackboneScore:
+class TrialStatus:
     """The state of one trial."""
 
     number: int
@@ -300,7 +300,7 @@ class BackboneScore:
 
 
 @retried
-def trial_states(engine: Engine, name: str) -> tuple[BackboneScore, ...]:
+def trial_states(engine: Engine, name: str) -> tuple[TrialStatus, ...]:
     """Return the state of every trial, in order of number, without curves and candidates."""
     with reading(engine) as connection:
         study = study_row(connection, name)
@@ -309,7 +309,7 @@ def trial_states(engine: Engine, name: str) -> tuple[BackboneScore, ...]:
             .where(TrialRow.study_id == study.id)
             .order_by(TrialRow.number)
         ).all()
-    return tuple(BackboneScore(row.number, TrialState(row.state), row.value, row.words, row.ended) for row in rows)
+    return tuple(TrialStatus(row.number, TrialState(row.state), row.value, row.words, row.ended) for row in rows)
 
 
 @retried

@@ -30,8 +30,8 @@ _OPEN = (TrialState.WAITING, TrialState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """One training that is wanted.
+class RetrainingRequest:
+    """A training to be entered in the store.
 
     Attributes:
         key: what it is, plain data; stored as the row's ``params``.
@@ -60,8 +60,8 @@ def name_of(study: str, kind: str) -> str:
 
 
 @retried
-def add(engine: Engine, study: str, kind: str, wanted: Sequence[Wanted]) -> int:
-    """Enter the trainings that are ``wanted`` and not there yet; return how many are new.
+def add(engine: Engine, study: str, kind: str, requests: Sequence[RetrainingRequest]) -> int:
+    """Enter the ``requests`` that are not there yet; return how many are new.
 
     A stop that was asked for is taken back. Two processes that ask for the same at once enter it once.
 
@@ -77,7 +77,7 @@ def add(engine: Engine, study: str, kind: str, wanted: Sequence[Wanted]) -> int:
         own = _opened(connection, parent, kind)
         rows = connection.execute(select(TrialRow.params).where(TrialRow.study_id == own)).scalars()
         known = tuple(rows)
-        new = [one for one in wanted if not one.is_among(known)]
+        new = [one for one in requests if not one.is_among(known)]
         last = connection.execute(select(func.max(TrialRow.number)).where(TrialRow.study_id == own)).scalar_one()
         begin = 0 if last is None else last + 1
         if new:
@@ -100,7 +100,7 @@ def _opened(connection: Connection, parent: Any, kind: str) -> int:
     return int(key)
 
 
-def _row(study_id: int, number: int, one: Wanted) -> dict[str, Any]:
+def _row(study_id: int, number: int, one: RetrainingRequest) -> dict[str, Any]:
     return {
         "study_id": study_id,
         "number": number,

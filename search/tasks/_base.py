@@ -23,7 +23,7 @@ from search.errors import UserError
 from search.records.study import Evaluation, Json
 from search.tasks import _bootstrap
 from search.tasks._linear_probe import Solved
-from search.tasks._prediction import Difference, InputInfo, Prediction, PredictOptions, ScoredLabel
+from search.tasks._prediction import InputInfo, OutputDifference, Prediction, PredictOptions, ScoredLabel
 from spaces.backbones._base import Backbone, Preprocessing, Pretrained
 from spaces.heads import Features, HeadChoice
 
@@ -274,11 +274,11 @@ class Task(ABC):
             rows = [tuple(answer for answer in row if answer.score >= least) for row in rows]
         return [Prediction(answers=row) for row in rows]
 
-    def difference(self, found: Any, expected: Any, classes: tuple[str, ...]) -> Difference:
+    def difference(self, found: Any, expected: Any, classes: tuple[str, ...]) -> OutputDifference:
         """Return how far ``found`` is from ``expected``: outputs of the same inputs, as ``read`` gives them."""
         rows = [self.answers(outputs, classes, 1) for outputs in (found, expected)]
         same = sum(one[0].label == other[0].label for one, other in zip(*rows, strict=True))
-        return Difference(float((found - expected).abs().max()), float(expected.abs().max()), same)
+        return OutputDifference(float((found - expected).abs().max()), float(expected.abs().max()), same)
 
     def answers(
         self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0

@@ -23,7 +23,7 @@ _NO_CLASS = 255
 _NAMED = 3
 
 
-class PixelMeter(Evaluator):
+class PixelEvaluator(Evaluator):
     """Confusion matrix of pixels, loss, and the images with the lowest mean IoU; all on the device."""
 
     def __init__(self, classes: tuple[str, ...], device: torch.device) -> None:

@@ -15,7 +15,7 @@ class ScoredLabel(NamedTuple):
     score: float
 
 
-class Box(NamedTuple):
+class PredictedBox(NamedTuple):
     """An object: its class, how sure the model is (0 to 1), and its sides in pixels of the original image."""
 
     label: str
@@ -49,7 +49,7 @@ class Prediction:
     """
 
     answers: tuple[ScoredLabel, ...] = ()
-    boxes: tuple[Box, ...] = ()
+    boxes: tuple[PredictedBox, ...] = ()
     mask: Tensor | None = None
     tags: tuple[ScoredLabel | None, ...] = ()
     spans: tuple[Span, ...] = ()
@@ -85,7 +85,7 @@ class PredictOptions(NamedTuple):
     temperature: float = 1.0
 
 
-class Difference(NamedTuple):
+class OutputDifference(NamedTuple):
     """How two outputs of the same inputs compare.
 
     Attributes:

@@ -21,7 +21,7 @@ _MISTAKES = 24
 """The most confident ones are kept with a trial, for its page."""
 
 
-class ClassificationMeter(Evaluator):
+class ClassificationEvaluator(Evaluator):
     """Confusion matrix and loss of a validation pass."""
 
     def __init__(self, classes: tuple[str, ...], device: torch.device) -> None:
@@ -148,8 +148,8 @@ class Classification(Task):
     def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
         return solve_classes(features, targets, outputs, weights)
 
-    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> ClassificationMeter:
-        return ClassificationMeter(classes, device)
+    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> ClassificationEvaluator:
+        return ClassificationEvaluator(classes, device)
 
     def answers(
         self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0

@@ -17,16 +17,16 @@ from search.data.image_loader import Request
 from search.data.loader import Loader
 from search.data.sample import Dataset, Sample, Split
 from search.detection.anchors import Statistics, box_sides, covered, statistics
-from search.detection.detectors import KINDS, Found, Pending, Setting
+from search.detection.detectors import KINDS, Detections, DetectorSettings, Pending
 from search.detection.evaluator import CocoMeasures
 from search.detection.fixed import fixed
 from search.detection.inheritance import take_over, words
-from search.detection.pyramid import Pyramid, chosen_taps, grid_of
+from search.detection.pyramid import Pyramid, chosen_taps
 from search.detection.results import apart, found_in, in_image
 from search.detection.targets import BoxRows, frame_of, rows
 from search.records.study import Json
 from search.tasks._base import Evaluator, Task
-from search.tasks._prediction import Box, Difference, InputInfo, Prediction, PredictOptions
+from search.tasks._prediction import InputInfo, OutputDifference, PredictedBox, Prediction, PredictOptions
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.decisions import anchors as anchors_decision
 from spaces.decisions import box_head, detector, proposals, pyramid_levels, pyramid_width
@@ -67,7 +67,7 @@ class Options:
                 raise ValueError(f"{name} must be above 0 and below 1, got {getattr(self, name):g}")
 
 
-class DetectionMeter(CocoMeasures, Evaluator):
+class DetectionEvaluator(CocoMeasures, Evaluator):
     """COCO's measures, as the training loop takes them."""
 
 
@@ -75,7 +75,7 @@ class Detection(Task):
     """A feature pyramid on any chain and one of torchvision's detectors; COCO's mean average precision."""
 
     name = "detection"
-    formats = ("coco", "voc", "yolo")
+    formats = ("coco", "voc", "yolo", "csv_boxes")
     options = Options
     hub_task = "object-detection"
     tells = "boxes"
@@ -156,16 +156,14 @@ class Detection(Task):
         own = features.detector
         style = own.style if own else PLAIN_STYLE
         taps = chosen_taps(features, levels.finest, levels.extra)
-        first = 0 if features.class_token is None else features.class_token + 1
-        grids = [grid_of(tap, size, first) for tap in taps]
-        pyramid = Pyramid(taps, grids, width, levels.extra, first, style)
+        pyramid = Pyramid(taps, size, width, levels.extra, style)
         wanted: anchors_decision.Anchors = values.get("anchors", anchors_decision.PLAIN)
         if wanted.source == "usual" and own and own.kind == kind and own.stands_on(taps, levels.extra):
             sizes = tuple(tuple(one * wanted.scale for one in level) for level in own.sizes)
             ratios = anchors_decision.RATIOS[wanted.ratios if kind != "fcos" else "one"]
         else:
             sizes, ratios = self._anchors(kind, wanted, taps, levels.extra, size)
-        setting = Setting(
+        setting = DetectorSettings(
             classes=classes,
             size=size,
             sizes=sizes,
@@ -205,18 +203,18 @@ class Detection(Task):
         parts = outputs.detector.losses(outputs.levels, targets)
         return torch.stack(list(parts.values())).sum()
 
-    def evaluator(self, classes: tuple[str, ...], device: Any) -> DetectionMeter:
-        return DetectionMeter(classes, self.chosen.shown_score)
+    def evaluator(self, classes: tuple[str, ...], device: Any) -> DetectionEvaluator:
+        return DetectionEvaluator(classes, self.chosen.shown_score)
 
     def graph(self, network: nn.Module) -> nn.Module:
         """Return the detector with fixed shapes: boxes in shares of the input, scores (0 for no box), labels."""
         return fixed(network)
 
-    def read(self, outputs: Any) -> Found:
+    def read(self, outputs: Any) -> Detections:
         return found_in(outputs)
 
     def predicted(
-        self, outputs: Found, classes: tuple[str, ...], given: Sequence[InputInfo], wanted: PredictOptions
+        self, outputs: Detections, classes: tuple[str, ...], given: Sequence[InputInfo], wanted: PredictOptions
     ) -> list[Prediction]:
         least = self.chosen.shown_score if wanted.threshold is None else wanted.threshold
         found = []
@@ -227,16 +225,18 @@ class Detection(Task):
             pixels = one["boxes"].new_tensor([image.width, image.height] * 2)
             sides = (one["boxes"][kept] * pixels).tolist()
             rows = zip(one["labels"][kept].tolist(), one["scores"][kept].tolist(), sides, strict=True)
-            found.append(Prediction(boxes=tuple(Box(classes[label], score, *box) for label, score, box in rows)))
+            found.append(
+                Prediction(boxes=tuple(PredictedBox(classes[label], score, *box) for label, score, box in rows))
+            )
         return found
 
-    def difference(self, found: Found, expected: Found, classes: tuple[str, ...]) -> Difference:
+    def difference(self, found: Detections, expected: Detections, classes: tuple[str, ...]) -> OutputDifference:
         gaps = [apart(one, other) for one, other in zip(found.images, expected.images, strict=True)]
         lost = sum(gap.lost for gap in gaps)
         most = max(1, round(_LOST * sum(len(one["scores"]) for one in expected.images)))
         largest = max((gap.largest for gap in gaps), default=0.0) if lost <= most else 1.0
         scale = float(any(len(one["scores"]) for one in expected.images))
-        return Difference(largest, scale, sum(gap.lost == 0 for gap in gaps))
+        return OutputDifference(largest, scale, sum(gap.lost == 0 for gap in gaps))
 
 
 def _strides(taps: Sequence[Tap], extra: int) -> list[int]:

@@ -41,7 +41,7 @@ class Options:
             raise ValueError(f"threshold must be above 0 and below 1, got {self.threshold:g}")
 
 
-class MultilabelMeter(Evaluator):
+class MultilabelEvaluator(Evaluator):
     """Probabilities and truth of a validation pass."""
 
     def __init__(self, classes: tuple[str, ...], threshold: float, weight: Tensor | None) -> None:
@@ -205,8 +205,8 @@ class Multilabel(Task):
     def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
         return solve_labels(features, targets, self._weight)
 
-    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> MultilabelMeter:
-        return MultilabelMeter(classes, self.chosen.threshold, self._weight)
+    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> MultilabelEvaluator:
+        return MultilabelEvaluator(classes, self.chosen.threshold, self._weight)
 
     def answers(
         self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0

@@ -41,7 +41,7 @@ class Options:
             raise ValueError(f"huber_delta must be a finite number above 0, got {self.huber_delta:g}")
 
 
-class Scale(nn.Module):
+class Unstandardize(nn.Module):
     """Turns numbers of mean 0 and deviation 1 into the unit of the targets; fixed, saved with the weights."""
 
     mean: Tensor
@@ -57,7 +57,7 @@ class Scale(nn.Module):
         return values.float() * self.deviation + self.mean
 
 
-class RegressionMeter(Evaluator):
+class RegressionEvaluator(Evaluator):
     """Predicted and true numbers of a validation pass."""
 
     def __init__(self, names: tuple[str, ...], task: Regression) -> None:
@@ -176,7 +176,7 @@ class Regression(Task):
         self, features: Features, classes: int, choice: HeadChoice, decided: Mapping[str, Any] | None = None
     ) -> nn.Module:
         """Return a head whose output is in the unit of the data."""
-        scale = Scale(self.mean.expand(classes).clone(), self.deviation.expand(classes).clone())
+        scale = Unstandardize(self.mean.expand(classes).clone(), self.deviation.expand(classes).clone())
         return nn.Sequential(*vector_head(features, classes, choice), scale)
 
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
@@ -193,8 +193,8 @@ class Regression(Task):
         """Return ridge regression of the standardised targets, whatever the task's loss."""
         return solve_numbers(features, (targets.cpu() - self.mean) / self.deviation)
 
-    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> RegressionMeter:
-        return RegressionMeter(classes, self)
+    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> RegressionEvaluator:
+        return RegressionEvaluator(classes, self)
 
     def answers(
         self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0

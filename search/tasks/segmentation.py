@@ -19,12 +19,12 @@ from search.data.masks import Masks, WholeFrame
 from search.data.sample import Dataset, Sample, Split
 from search.errors import UserError
 from search.tasks._base import Task
-from search.tasks._pixel_evaluator import PixelMeter
+from search.tasks._pixel_evaluator import PixelEvaluator
 from search.tasks._pixel_losses import pixel_loss
-from search.tasks._prediction import Difference, InputInfo, Prediction, PredictOptions, ScoredLabel
+from search.tasks._prediction import InputInfo, OutputDifference, Prediction, PredictOptions, ScoredLabel
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.decoders import decoders
-from spaces.decoders._base import DecoderChoice, Dense, DenseHead
+from spaces.decoders._base import DecoderChoice, DenseHead, DenseScores
 from spaces.heads import Features, HeadChoice
 
 _ROUGH, _FINE = 0.02, 50.0
@@ -129,7 +129,7 @@ class Segmentation(Task):
             loss=values["segmentation_loss"],
         )
 
-    def loss(self, outputs: Dense | Tensor, targets: Masks, label_smoothing: float = 0.0) -> Tensor:
+    def loss(self, outputs: DenseScores | Tensor, targets: Masks, label_smoothing: float = 0.0) -> Tensor:
         if isinstance(outputs, Tensor):
             return pixel_loss(outputs, targets.masks, "cross_entropy", label_smoothing, self._weights)
         total = pixel_loss(outputs.logits, targets.masks, outputs.loss, label_smoothing, self._weights)
@@ -138,8 +138,8 @@ class Segmentation(Task):
         beside = pixel_loss(outputs.auxiliary, targets.masks, outputs.loss, label_smoothing, self._weights)
         return total + outputs.weight * beside
 
-    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> PixelMeter:
-        return PixelMeter(classes, device)
+    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> PixelEvaluator:
+        return PixelEvaluator(classes, device)
 
     def predicted(
         self, outputs: Tensor, classes: tuple[str, ...], given: Sequence[InputInfo], wanted: PredictOptions
@@ -155,11 +155,11 @@ class Segmentation(Task):
             found.append(Prediction(answers=tuple(shares[: wanted.most]), mask=mask))
         return found
 
-    def difference(self, found: Tensor, expected: Tensor, classes: tuple[str, ...]) -> Difference:
+    def difference(self, found: Tensor, expected: Tensor, classes: tuple[str, ...]) -> OutputDifference:
         """Return it; masks agree that differ in no more than one pixel of a thousand."""
         differing = (found.argmax(dim=1) != expected.argmax(dim=1)).flatten(1).float().mean(dim=1)
         same = int((differing <= _FEW).sum())
-        return Difference(float((found - expected).abs().max()), float(expected.abs().max()), same)
+        return OutputDifference(float((found - expected).abs().max()), float(expected.abs().max()), same)
 
 
 def _classes_of(samples: Sequence[Sample]) -> int:

@@ -14,7 +14,7 @@ from search.data.sample import Dataset, Split
 from search.tasks._linear_probe import Solved, solve_classes
 from search.tasks._prediction import ScoredLabel
 from search.tasks._texts import Texts, Truncation, check_length
-from search.tasks.classification import ClassificationMeter, likeliest
+from search.tasks.classification import ClassificationEvaluator, likeliest
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, vector_head
 
@@ -39,7 +39,7 @@ class Options:
         check_length(self.max_length)
 
 
-class TextMeter(ClassificationMeter):
+class TextEvaluator(ClassificationEvaluator):
     """As for images, with Matthews' correlation, which GLUE measures CoLA by (https://arxiv.org/abs/1804.07461)."""
 
     def compute(self) -> Mapping[str, float]:
@@ -104,8 +104,8 @@ class TextClassification(Texts):
     def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
         return solve_classes(features, targets, outputs, self._weight if weights is None else weights)
 
-    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> TextMeter:
-        return TextMeter(classes, device)
+    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> TextEvaluator:
+        return TextEvaluator(classes, device)
 
     def answers(
         self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0

@@ -18,9 +18,9 @@ from search.errors import UserError
 from search.records.study import Evaluation, Measured, Mistake
 from search.tasks._base import Evaluator
 from search.tasks._entities import OUTSIDE, entities, has_scheme, scores
-from search.tasks._prediction import Difference, InputInfo, Prediction, PredictOptions, ScoredLabel, Span
+from search.tasks._prediction import InputInfo, OutputDifference, Prediction, PredictOptions, ScoredLabel, Span
 from search.tasks._texts import Texts, Truncation, check_length
-from search.tasks.classification import ClassificationMeter
+from search.tasks.classification import ClassificationEvaluator
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, mlp
 
@@ -51,13 +51,13 @@ class RealTokens(nn.Module):
         return tokens[..., :-1]
 
 
-class TokensMeter(Evaluator):
+class TokensEvaluator(Evaluator):
     """Tags of a validation pass: word by word, and as entities."""
 
     def __init__(self, classes: tuple[str, ...], device: torch.device) -> None:
         self._classes = classes
         self._scheme = has_scheme(classes)
-        self._words = ClassificationMeter(classes, device)
+        self._words = ClassificationEvaluator(classes, device)
         self._said: list[Tensor] = []
         self._sure: list[Tensor] = []
         self._true: list[Tensor] = []
@@ -195,8 +195,8 @@ class Tokens(Texts):
         )
         return total / (targets != IGNORED).sum().clamp(min=1)
 
-    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> TokensMeter:
-        return TokensMeter(classes, device)
+    def evaluator(self, classes: tuple[str, ...], device: torch.device) -> TokensEvaluator:
+        return TokensEvaluator(classes, device)
 
     def predicted(
         self, outputs: Tensor, classes: tuple[str, ...], given: Sequence[InputInfo], wanted: PredictOptions
@@ -217,9 +217,9 @@ class Tokens(Texts):
             found.append(Prediction(tags=said, spans=tuple(kept)))
         return found
 
-    def difference(self, found: Tensor, expected: Tensor, classes: tuple[str, ...]) -> Difference:
+    def difference(self, found: Tensor, expected: Tensor, classes: tuple[str, ...]) -> OutputDifference:
         same = int((found.argmax(dim=-1) == expected.argmax(dim=-1)).all(dim=1).sum())
-        return Difference(float((found - expected).abs().max()), float(expected.abs().max()), same)
+        return OutputDifference(float((found - expected).abs().max()), float(expected.abs().max()), same)
 
 
 def _span(kind: str, first: int, last: int, tags: Sequence[ScoredLabel | None], words: Sequence[str]) -> Span:

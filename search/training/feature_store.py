@@ -27,7 +27,7 @@ _TRIED_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
+class StoredFeatures:
     """The output of a prefix for every image of a split.
 
     Attributes:
@@ -57,13 +57,13 @@ class Features:
         found = gather(rows, chosen, device).to(self.dtype)
         return found.permute(0, 3, 1, 2) if self.channels_last else found
 
-    def at(self, device: torch.device) -> Features:
+    def at(self, device: torch.device) -> StoredFeatures:
         """Return the same features in the memory of ``device``."""
-        return Features(self.rows.to(device), self.channels_last, self.dtype)
+        return StoredFeatures(self.rows.to(device), self.channels_last, self.dtype)
 
-    def pinned(self) -> Features:
+    def pinned(self) -> StoredFeatures:
         """Return the same features in host memory that the device can read by itself."""
-        return Features(self.rows.cpu().pin_memory(), self.channels_last, self.dtype)
+        return StoredFeatures(self.rows.cpu().pin_memory(), self.channels_last, self.dtype)
 
 
 class _Layer:
@@ -71,9 +71,9 @@ class _Layer:
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
-        self._held: OrderedDict[str, Features] = OrderedDict()
+        self._held: OrderedDict[str, StoredFeatures] = OrderedDict()
 
-    def find(self, key: str) -> Features | None:
+    def find(self, key: str) -> StoredFeatures | None:
         if key in self._held:
             self._held.move_to_end(key)
         return self._held.get(key)
@@ -81,7 +81,7 @@ class _Layer:
     def takes(self, size: int) -> bool:
         return size <= self.budget
 
-    def add(self, key: str, features: Features) -> list[tuple[str, Features]]:
+    def add(self, key: str, features: StoredFeatures) -> list[tuple[str, StoredFeatures]]:
         """Keep ``features``; return what had to leave for them."""
         self._held[key] = features
         left = []
@@ -113,7 +113,7 @@ class FeatureStore:
         self._on_host = _Layer(budgets.host)
         self._arrays = ArrayCache(folder, budgets.disk) if folder is not None and budgets.disk else None
 
-    def find(self, key: str) -> Features | None:
+    def find(self, key: str) -> StoredFeatures | None:
         """Return the features called ``key`` from the fastest place that has them; None when none has."""
         found = self._on_device.find(key)
         if found is not None:
@@ -124,7 +124,9 @@ class FeatureStore:
             found = None if stored is None else self._kept(key, _features(*stored), on_disk=True)
         return found
 
-    def make(self, key: str, count: int, sample: Tensor, fill: Callable[[Features], None]) -> Features | None:
+    def make(
+        self, key: str, count: int, sample: Tensor, fill: Callable[[StoredFeatures], None]
+    ) -> StoredFeatures | None:
         """Return features of ``count`` images that look like those of the batch ``sample``; ``fill`` writes them.
 
         Written by one process while others that want the same wait for it. None when nothing has room.
@@ -148,11 +150,11 @@ class FeatureStore:
                 self._arrays = None
         if not (self._on_host.takes(size) or self._on_device.takes(size)):
             return None
-        made = Features(torch.empty(shape, dtype=layout), flat, sample.dtype)
+        made = StoredFeatures(torch.empty(shape, dtype=layout), flat, sample.dtype)
         fill(made)
         return self._kept(key, made, on_disk=False)
 
-    def _kept(self, key: str, features: Features, *, on_disk: bool) -> Features:
+    def _kept(self, key: str, features: StoredFeatures, *, on_disk: bool) -> StoredFeatures:
         size = features.rows.nbytes
         if self._device.type == "cuda" and self._on_device.takes(size):
             moved = features.at(self._device)
@@ -220,10 +222,10 @@ def disk_speed(folder: Path) -> float:
     return _TRIED_BYTES / (time.perf_counter() - begin)
 
 
-def _features(array: Array, facts: Facts) -> Features:
+def _features(array: Array, facts: Facts) -> StoredFeatures:
     rows = torch.from_numpy(array)
     stored = _dtype(facts["stored"])
-    return Features(
+    return StoredFeatures(
         rows.view(stored) if rows.dtype is not stored else rows, facts["channels_last"], _dtype(facts["dtype"])
     )
 

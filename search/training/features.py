@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from search.data.loader import Loader
 from search.records.study import Json
 from search.training.epoch import Batch
-from search.training.feature_store import Features, FeatureStore
+from search.training.feature_store import FeatureStore, StoredFeatures
 from search.training.memory import MicroBatches
 from search.training.precision import Precision
 from spaces.chains import probe
@@ -181,7 +181,7 @@ class FrozenLoader:
             found = tuple(one.take(chosen, device, extent) for one in features)
             yield Maps(found) if self.prefix.tapped else found[0], self.batches.targets(chosen, number)
 
-    def _features(self, number: int) -> tuple[Features, ...] | None:
+    def _features(self, number: int) -> tuple[StoredFeatures, ...] | None:
         """Return the outputs for all inputs as epoch ``number`` views them; None when it is not worth keeping."""
         store = self.store
         if store is None or self.account.source != "cached":
@@ -215,11 +215,11 @@ class FrozenLoader:
             keys.append(hashlib.sha256(f"{keys[-1]}{digest}".encode()).hexdigest())
         return keys
 
-    def _make(self, store: FeatureStore, number: int, keys: Sequence[str]) -> tuple[Features, ...] | None:
+    def _make(self, store: FeatureStore, number: int, keys: Sequence[str]) -> tuple[StoredFeatures, ...] | None:
         """Return the outputs of all carried units, computed where they are not there; None when it does not pay."""
         if self.prefix.tapped and self._why_not(store, number):
             return None
-        made: list[Features] = []
+        made: list[StoredFeatures] = []
         for unit in self.prefix.carried:
             found = store.find(keys[unit + 1]) or self._made(store, number, keys[: unit + 2])
             if found is None:
@@ -243,7 +243,7 @@ class FrozenLoader:
             logger.info("prefix of %d units is not cached: %s", len(self.prefix), account.why)
         return account.why
 
-    def _made(self, store: FeatureStore, number: int, keys: Sequence[str]) -> Features | None:
+    def _made(self, store: FeatureStore, number: int, keys: Sequence[str]) -> StoredFeatures | None:
         """Return the output of the unit that the last of ``keys`` is of, from the nearest one below that is there."""
         unit, account = len(keys) - 2, self.account
         start, below = self._nearest(store, keys)
@@ -255,7 +255,7 @@ class FrozenLoader:
             if self._judged(store, first, took * (self.prefix.macs[-1] / done if done else 1.0)):
                 return None
 
-        def fill(features: Features) -> None:
+        def fill(features: StoredFeatures) -> None:
             for part, outputs in itertools.chain(ready, parts):
                 features.put(part, outputs.tensors[0])
             account.computed += self.batches.count if unit == self.prefix.carried[-1] else 0
@@ -272,7 +272,7 @@ class FrozenLoader:
             return outputs
         return outputs.new_empty(1, 1, *outputs.shape[2:]).expand(len(outputs), extent, *outputs.shape[2:])
 
-    def _nearest(self, store: FeatureStore, keys: Sequence[str]) -> tuple[int, Features | None]:
+    def _nearest(self, store: FeatureStore, keys: Sequence[str]) -> tuple[int, StoredFeatures | None]:
         for start in range(len(keys) - 2, 0, -1):
             found = store.find(keys[start])
             if found is not None:
@@ -280,7 +280,7 @@ class FrozenLoader:
         return 0, None
 
     def _outputs(
-        self, number: int, start: int, below: Features | None, units: Sequence[int]
+        self, number: int, start: int, below: StoredFeatures | None, units: Sequence[int]
     ) -> Iterator[tuple[slice, Maps]]:
         batches = self.batches
         if below is None:

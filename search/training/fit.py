@@ -30,7 +30,7 @@ CHECKPOINT_EVERY_S = 10.0
 """Seconds of training that a killed worker may cost, at most an epoch more."""
 
 
-class Epochs(Protocol):
+class EpochBatches(Protocol):
     """Batches of every epoch; the same for the same epoch, whatever was asked before."""
 
     def epoch(self, number: int) -> Iterable[Batch]:
@@ -72,8 +72,8 @@ class TrainingPlan:
 
     task: Task
     classes: tuple[str, ...]
-    train: Epochs
-    val: Epochs
+    train: EpochBatches
+    val: EpochBatches
     epochs: int
     objective: str
     maximize: bool
@@ -110,8 +110,8 @@ class TrainingPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What training gave.
+class TrainingResult:
+    """The result of a training.
 
     Attributes:
         verdict: CONTINUE when all epochs ran, else what ended it.
@@ -147,7 +147,7 @@ class _Progress:
     average: AveragedModel | None = None
 
 
-def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
+def fit(network: nn.Module, plan: TrainingPlan) -> TrainingResult:
     """Train ``network`` in place and return what came of it.
 
     Every epoch is seeded by the plan's seed and its number, so that a training resumed from a checkpoint
@@ -193,7 +193,7 @@ def fit(network: nn.Module, plan: TrainingPlan) -> Outcome:
         if verdict is not Verdict.CONTINUE:
             break
     best = progress.best
-    return Outcome(
+    return TrainingResult(
         verdict,
         progress.epochs,
         best.epoch if best else None,

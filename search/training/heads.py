@@ -19,19 +19,19 @@ from search.errors import FinetuneError, TrialError
 from search.records.study import EpochRecord, Evaluation, Verdict
 from search.tasks._base import Evaluator
 from search.training.epoch import Batch
-from search.training.fit import Epochs, Outcome, waited
+from search.training.fit import EpochBatches, TrainingResult, waited
 from search.training.precision import Precision
-from search.training.stacking import Member, Seat, Stack, can_stack
+from search.training.stacking import Seat, Stack, StackedHead, can_stack
 from spaces.networks.build import Network
 
-__all__ = ["Behind", "Member", "can_stack", "fit_heads"]
+__all__ = ["Behind", "StackedHead", "can_stack", "fit_heads"]
 
 
 @dataclass(frozen=True, slots=True)
 class Behind:
     """Batches of images turned into batches of what the frozen units of ``network`` make of them."""
 
-    epochs: Epochs
+    epochs: EpochBatches
     network: Network
     precision: Precision
 
@@ -43,7 +43,9 @@ class Behind:
             yield features, targets
 
 
-def fit_heads(members: Sequence[Member], train: Epochs, val: Epochs) -> list[Outcome | FinetuneError]:
+def fit_heads(
+    members: Sequence[StackedHead], train: EpochBatches, val: EpochBatches
+) -> list[TrainingResult | FinetuneError]:
     """Train the heads of all ``members`` in place and return what came of each, in their order.
 
     A member that is pruned, or whose loss is no number, leaves the others alone. An epoch's seconds are shared
@@ -76,7 +78,7 @@ def fit_heads(members: Sequence[Member], train: Epochs, val: Epochs) -> list[Out
                 run.end_epoch(number, stack, place, seconds)
             stack.keep([place for place, run in enumerate(stack.runs) if run.goes_on(number)])
         stacks = [stack for stack in stacks if stack.runs]
-    return [run.outcome() for run in runs]
+    return [run.result() for run in runs]
 
 
 @dataclass(slots=True)
@@ -120,12 +122,12 @@ class _Run(Seat):
         except FinetuneError as error:
             self.error = error
 
-    def outcome(self) -> Outcome | FinetuneError:
+    def result(self) -> TrainingResult | FinetuneError:
         if self.error is not None:
             return self.error
         frozen = {name: value.detach().cpu() for name, value in self.member.network.state_dict().items()}
         best, weights = self.best.epoch if self.best else None, frozen | self.weights
-        return Outcome(self.verdict, self.epochs, best, weights, self.evaluation, None, reason=self.reason)
+        return TrainingResult(self.verdict, self.epochs, best, weights, self.evaluation, None, reason=self.reason)
 
     def _is_better(self, record: EpochRecord) -> bool:
         plan = self.member.plan

@@ -19,8 +19,8 @@ from torch.func import functional_call, vmap
 from search.training.fit import TrainingPlan
 from search.training.optimizers import schedule
 from search.training.precision import Precision
-from spaces.chains.chain import is_norm_layer
 from spaces.chains.probe import is_tapped
+from spaces.chains.segments import is_norm_layer
 from spaces.chains.signature import signature
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty
@@ -31,7 +31,7 @@ _OTHER_IN_TRAINING = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormB
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class StackedHead:
     """A head that is trained beside others.
 
     Attributes:
@@ -60,7 +60,7 @@ def can_stack(network: Network) -> bool:
 class Seat:
     """A member's place in a stack, with what is its own there: random numbers and schedule."""
 
-    member: Member
+    member: StackedHead
     generator: torch.Generator = field(init=False)
     factor: Callable[[int], float] = field(init=False)
     layout: Layout = field(init=False)

@@ -16,7 +16,7 @@ from search.store import fitted, writing
 from search.store.leases import Claim
 from search.training import checkpoint as files
 from search.training import memory
-from search.training.fit import Outcome, TrainingPlan, fit
+from search.training.fit import TrainingPlan, TrainingResult, fit
 from search.trials.context import TrialContext
 from search.trials.epoch_recorder import EpochRecorder
 from spaces.candidate import Candidate
@@ -24,7 +24,7 @@ from spaces.networks.build import Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class AttemptSettings:
     """How a training differs from others of its candidate.
 
     Attributes:
@@ -64,21 +64,21 @@ class Attempt:
     rolling: files.Rolling
     optuna_number: int = -1
 
-    def fit(self) -> Outcome:
+    def fit(self) -> TrainingResult:
         """Train it, alone, from its last checkpoint if there is one."""
         return fit(self.network, self.plan)
 
-    def is_handed_back(self, outcome: Outcome, seconds: float) -> bool:
-        """Return whether ``outcome`` is unfinished; store what it has taken then, and how much fitted in memory."""
-        if outcome.micro_batch is not None and outcome.micro_batch != self.plan.micro_batch:
-            fitted.remember(self.context.engine, *_memory(self.context, self.candidate), outcome.micro_batch)
-        if outcome.verdict is Verdict.PAUSE:
+    def is_handed_back(self, result: TrainingResult, seconds: float) -> bool:
+        """Return whether ``result`` is unfinished; store what it has taken then, and how much fitted in memory."""
+        if result.micro_batch is not None and result.micro_batch != self.plan.micro_batch:
+            fitted.remember(self.context.engine, *_memory(self.context, self.candidate), result.micro_batch)
+        if result.verdict is Verdict.PAUSE:
             writing.add_seconds(self.context.engine, self.claim, seconds)
-        return outcome.verdict is Verdict.PAUSE
+        return result.verdict is Verdict.PAUSE
 
 
 def begin(
-    context: TrialContext, runtime: StudyRuntime, claim: Claim, candidate: Candidate, setting: Setting
+    context: TrialContext, runtime: StudyRuntime, claim: Claim, candidate: Candidate, setting: AttemptSettings
 ) -> Attempt:
     """Return the claimed training of ``candidate`` ready to train; its size is stored, observers know of it."""
     network = runtime.build(candidate, setting.seed)
@@ -100,9 +100,9 @@ def begin(
     return Attempt(context, runtime, claim, candidate, network, size, plan, recorder, rolling)
 
 
-def best_epoch(outcome: Outcome) -> EpochRecord:
+def best_epoch(result: TrainingResult) -> EpochRecord:
     """Return the epoch whose weights are kept: the best one, else the last."""
-    return outcome.epochs[(outcome.best_epoch or len(outcome.epochs)) - 1]
+    return result.epochs[(result.best_epoch or len(result.epochs)) - 1]
 
 
 def _memory(context: TrialContext, candidate: Candidate) -> tuple[str, str, str]:

@@ -12,9 +12,9 @@ from search.records.study import Repeat, TrialRecord, TrialState
 from search.runtime.versions import versions
 from search.store import repeats, writing
 from search.store.leases import Claim
-from search.store.repeats import CONFIRM, Wanted
+from search.store.repeats import CONFIRM, RetrainingRequest
 from search.trials import attempt as attempts
-from search.trials.attempt import Setting
+from search.trials.attempt import AttemptSettings
 from search.trials.context import TrialContext
 from search.trials.resampled import fresh_seed, resampled
 from spaces.candidate import Candidate
@@ -34,9 +34,9 @@ def cut(dataset: Dataset, repeat: Repeat, *, study_seed: int, seed: int) -> Resa
     return found if repeat.fraction >= 1 else resampling.share(found, repeat.fraction, seed)
 
 
-def wanted(
+def requests(
     study_seed: int, trials: Sequence[TrialRecord], seeds: int, folds: int = 1, fractions: Sequence[float] = (1.0,)
-) -> Iterator[Wanted]:
+) -> Iterator[RetrainingRequest]:
     """Yield every training, seed by seed, so that what is done at any time can be compared in pairs."""
     for seed in range(1, seeds + 1):
         for fraction in fractions:
@@ -44,7 +44,7 @@ def wanted(
                 for trial in trials:
                     key = {"trial": trial.number, "seed": seed, "fold": fold, "folds": folds, "fraction": fraction}
                     own = fresh_seed(study_seed, f"{CONFIRM} {seed}")
-                    yield Wanted(key, trial.candidate, trial.words, own, is_baseline=trial.is_baseline)
+                    yield RetrainingRequest(key, trial.candidate, trial.words, own, is_baseline=trial.is_baseline)
 
 
 def words(repeat: Repeat) -> str:
@@ -70,12 +70,14 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
     seed = repeats.begin(context.engine, claim, versions(), whole.dataset.fingerprint)
     found = cut(whole.dataset, repeat, study_seed=spec.search.seed, seed=seed)
     runtime = resampled(whole, found, candidate, seed)
-    attempt = attempts.begin(context, runtime, claim, candidate, Setting(seed=seed, words=words(repeat), kind=CONFIRM))
-    outcome = attempt.fit()
-    if attempt.is_handed_back(outcome, time.monotonic() - start):
+    attempt = attempts.begin(
+        context, runtime, claim, candidate, AttemptSettings(seed=seed, words=words(repeat), kind=CONFIRM)
+    )
+    result = attempt.fit()
+    if attempt.is_handed_back(result, time.monotonic() - start):
         return TrialState.WAITING
-    last = outcome.epochs[-1]
-    best = attempts.best_epoch(outcome)
+    last = result.epochs[-1]
+    best = attempts.best_epoch(result)
     value = best.metrics[spec.objective]
     writing.finish_trial(
         context.engine,
@@ -85,15 +87,15 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
             value=value,
             best_epoch=best.epoch,
             evaluation=None,
-            ended=f"ended after epoch {last.epoch}: {outcome.reason}"
-            if outcome.reason
+            ended=f"ended after epoch {last.epoch}: {result.reason}"
+            if result.reason
             else f"ran all {last.epoch} epochs",
             seconds=time.monotonic() - start,
             extras={
                 "images": len(runtime.dataset.of(Split.TRAIN)),
                 "last": last.metrics[spec.objective],
                 "device": str(whole.precision.device),
-                **outcome.facts,
+                **result.facts,
             },
         ),
     )

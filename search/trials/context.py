@@ -11,7 +11,7 @@ from search.runtime.study_runtime import StudyRuntime
 from search.sampling.optuna_study import Sampling
 from search.sampling.pruners import Curves
 from search.store.connection import Engine
-from search.store.history import History
+from search.store.history import StudyHistory
 from search.trials.observer import Observer
 from search.trials.time_reserve import Reserve
 
@@ -27,12 +27,13 @@ class TrialContext:
         shelf: where checkpoints go; ``key`` tells those of one study from another's.
         pause: true once it shall leave when the running epoch has ended.
         reserve: what is kept back of the study's budget for its end; None keeps nothing.
+        fits: whether a trial of so many seconds ends in time.
     """
 
     runtime: StudyRuntime
     engine: Engine
     sampling: Sampling
-    history: History
+    history: StudyHistory
     curves: Curves
     folder: Path
     observer: Observer
@@ -41,3 +42,4 @@ class TrialContext:
     key: str
     pause: Callable[[], bool] = lambda: False
     reserve: Reserve | None = None
+    fits: Callable[[float], bool] = lambda _: True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from search.data.sample import Split
 from search.records.study import Json, PastTrial, Rejected, TrialState
@@ -13,17 +13,20 @@ from search.sampling import ways
 from search.sampling.optuna_study import Asked, Sampling
 from search.trials import hopeless
 from spaces.candidate import Candidate
+from spaces.heads import HeadChoice
 from spaces.networks.draws import FromPrior
 from spaces.networks.neighbours import neighbour
 from spaces.networks.several_backbones import opening
-from spaces.networks.space import Fixed
+from spaces.networks.space import StoredParameters
 
+_OF_A_PROBE = ("tail", "stride", "resolution", "skip")
+"""Decisions that change what a frozen network gives."""
 _GUIDED = ("tpe", "cost_aware")
 """Samplers that learn from single trials. A genetic one needs its generations, and ``random`` is meant to be even."""
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnCandidate:
     """A candidate, what the sampler is told of it, and how it was found."""
 
     candidate: Candidate
@@ -48,7 +51,7 @@ class Draws:
         results = sum(trial.state in ended for trial in self.trials)
         return ways.way(results, search.sampler.startup, self.sampling.seed_of(number))
 
-    def draw(self, number: int, attempt: int, rejected: Sequence[Rejected]) -> Drawn:
+    def draw(self, number: int, attempt: int, rejected: Sequence[Rejected]) -> DrawnCandidate:
         """Return a candidate for trial ``number``, the same one for the same ``attempt``."""
         way = self.way(number)
         if way == "neighbour":
@@ -63,31 +66,45 @@ class Draws:
         asked = self.sampling.ask(number, attempt=attempt, rejected=rejected, beside=decided)
         return self.settled(number, asked, {"way": "sampler", "name": self.runtime.spec.search.sampler.name})
 
-    def _near(self, number: int, attempt: int) -> Drawn | None:
+    def _near(self, number: int, attempt: int) -> DrawnCandidate | None:
         space, seed = self.runtime.space, self.sampling.seed_of(number, attempt)
         good = ways.good_one(self.trials, maximize=self.runtime.spec.maximize, seed=seed)
         if good is None:
             return None
-        found = neighbour(space, space.sample(Fixed(good.params)), seed)
+        found = neighbour(space, space.sample(StoredParameters(good.params)), seed)
         return self.told(number, found, way="neighbour", trial=good.number)
 
-    def told(self, number: int, candidate: Candidate, **origin: Json) -> Drawn:
+    def probe_of(self, number: int, candidate: Candidate) -> DrawnCandidate | None:
+        """Return the linear probe of the structure of ``candidate``; None where this study holds none."""
+        space = self.runtime.space.member_of(candidate)
+        drawn = space.values(candidate)
+        if "freeze" not in drawn or not isinstance(drawn["head"], HeadChoice):
+            return None
+        plain = space.values(space.baseline())
+        kept = {name: drawn[name] for name in _OF_A_PROBE if name in drawn}
+        head = replace(plain["head"], pooling=drawn["head"].pooling)
+        found = space.candidate({**plain, **kept, "freeze": len(space.chain), "head": head})
+        if space.params(found) is None or not self.runtime.is_linear_probe(found):
+            return None
+        return self.told(number, found, way="neighbour")
+
+    def told(self, number: int, candidate: Candidate, **origin: Json) -> DrawnCandidate:
         """Return a candidate that was found without the sampler, with what that is told of it."""
         params = self.runtime.space.params(candidate)
         asked = self.sampling.ask(number, params or {})
         if params is not None:
             self.runtime.space.sample(asked.suggest)
-        return Drawn(candidate, asked, origin)
+        return DrawnCandidate(candidate, asked, origin)
 
-    def settled(self, number: int, asked: Asked, origin: Mapping[str, Json]) -> Drawn:
+    def settled(self, number: int, asked: Asked, origin: Mapping[str, Json]) -> DrawnCandidate:
         """Return the candidate of ``asked``, and it with only those parameters that have an effect in the candidate."""
         space = self.runtime.space
         candidate = space.sample(asked.suggest)
         params = space.params(candidate)
         if params is None or params == asked.params:
-            return Drawn(candidate, asked, origin)
+            return DrawnCandidate(candidate, asked, origin)
         settled = self.sampling.settled(asked, number, params)
-        return Drawn(space.sample(settled.suggest), settled, origin)
+        return DrawnCandidate(space.sample(settled.suggest), settled, origin)
 
     def why_hopeless(self, candidate: Candidate) -> str:
         """Return why ``candidate`` is bound to be bad; empty where it may be good, or where nothing is ruled out."""

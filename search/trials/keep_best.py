@@ -44,7 +44,7 @@ def keep(context: TrialContext, stem: str, checkpoint: Checkpoint) -> str:
 
 
 def is_worth_keeping(
-    context: TrialContext, number: int, size: Size, value: float, weighed: objective_values.Outcome
+    context: TrialContext, number: int, size: Size, value: float, weighed: objective_values.ObjectiveValues
 ) -> bool:
     """Return whether trial ``number`` is among the best ``keep_checkpoints``, or on the front of several objectives."""
     spec = context.runtime.spec

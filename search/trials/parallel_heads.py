@@ -17,10 +17,10 @@ from search.errors import FinetuneError, LeaseLostError
 from search.records.study import TrialState
 from search.store.leases import Claim
 from search.training.epoch import whole
-from search.training.fit import Epochs, Outcome
+from search.training.fit import EpochBatches, TrainingResult
 from search.training.heads import Behind, can_stack, fit_heads
 from search.training.pseudo import PseudoLabelled
-from search.training.stacking import Member
+from search.training.stacking import StackedHead
 from search.trials import trial
 from search.trials.attempt import Attempt
 from search.trials.context import TrialContext
@@ -59,16 +59,16 @@ class Companions:
             logger.info("trials %s are trained at once", ", ".join(str(one.claim.number) for one in group))
             building = (time.monotonic() - begin) / len(group)
             try:
-                outcomes = _trained(context, group)
+                results = _trained(context, group)
             except BaseException:
                 for parallel_head in group[1:]:
                     with suppress(LeaseLostError):
                         self.release(parallel_head.claim)
                 raise
-            for parallel_head, outcome in zip(group[1:], outcomes[1:], strict=True):
-                self._settle(context, parallel_head, outcome, building)
-        own = outcomes[0]
-        if not isinstance(own, Outcome):
+            for parallel_head, result in zip(group[1:], results[1:], strict=True):
+                self._settle(context, parallel_head, result, building)
+        own = results[0]
+        if not isinstance(own, TrainingResult):
             raise own
         return trial.finish(context, first, own, building + _seconds(own))
 
@@ -116,17 +116,17 @@ class Companions:
         return parallel_head
 
     def _settle(
-        self, context: TrialContext, parallel_head: Attempt, outcome: Outcome | Exception, building: float
+        self, context: TrialContext, parallel_head: Attempt, result: TrainingResult | Exception, building: float
     ) -> None:
         """Record what came of a companion."""
-        if isinstance(outcome, LeaseLostError):
+        if isinstance(result, LeaseLostError):
             logger.warning("trial %d: another worker has taken it over", parallel_head.claim.number)
             return
-        if isinstance(outcome, Exception):
-            self.fail(parallel_head.claim, outcome)
+        if isinstance(result, Exception):
+            self.fail(parallel_head.claim, result)
             return
         try:
-            state = trial.finish(context, parallel_head, outcome, building + _seconds(outcome))
+            state = trial.finish(context, parallel_head, result, building + _seconds(result))
             if state is TrialState.WAITING:
                 self.release(parallel_head.claim)
         except LeaseLostError:
@@ -135,30 +135,30 @@ class Companions:
             self.fail(parallel_head.claim, error)
 
 
-def _trained(context: TrialContext, group: Sequence[Attempt]) -> Sequence[Outcome | FinetuneError]:
+def _trained(context: TrialContext, group: Sequence[Attempt]) -> Sequence[TrainingResult | FinetuneError]:
     """Train the heads of ``group`` at once; one after another where memory does not hold them all."""
     try:
         found = fit_heads([_member(context, one) for one in group], *_batches(context, group[0]))
         facts = {**group[0].plan.facts(), "trained_at_once": [one.claim.number for one in group]}
-        return [replace(one, facts=facts) if isinstance(one, Outcome) else one for one in found]
+        return [replace(one, facts=facts) if isinstance(one, TrainingResult) else one for one in found]
     except torch.OutOfMemoryError:
         logger.warning("out of memory with %d heads at once: training them one after another", len(group))
-    outcomes: list[Outcome | FinetuneError] = []
+    results: list[TrainingResult | FinetuneError] = []
     for one in group:
         try:
-            outcomes.append(one.fit())
+            results.append(one.fit())
         except FinetuneError as error:
-            outcomes.append(error)
-    return outcomes
+            results.append(error)
+    return results
 
 
-def _member(context: TrialContext, prepared: Attempt) -> Member:
+def _member(context: TrialContext, prepared: Attempt) -> StackedHead:
     runtime, candidate = context.runtime.of(prepared.candidate), prepared.candidate
     penalty = runtime.space.values(candidate)["penalty"]
-    return Member(prepared.network, prepared.plan, runtime.optimizer(candidate), penalty)
+    return StackedHead(prepared.network, prepared.plan, runtime.optimizer(candidate), penalty)
 
 
-def _batches(context: TrialContext, first: Attempt) -> tuple[Epochs, Epochs]:
+def _batches(context: TrialContext, first: Attempt) -> tuple[EpochBatches, EpochBatches]:
     """Return what the frozen backbone makes of the first trial's batches, from the prefix cache where there is one."""
     plan = first.plan
     if plan.forward is not whole:
@@ -167,5 +167,5 @@ def _batches(context: TrialContext, first: Attempt) -> tuple[Epochs, Epochs]:
     return Behind(plan.train, first.network, precision), Behind(plan.val, first.network, precision)
 
 
-def _seconds(outcome: Outcome) -> float:
-    return sum(record.seconds for record in outcome.epochs)
+def _seconds(result: TrainingResult) -> float:
+    return sum(record.seconds for record in result.epochs)

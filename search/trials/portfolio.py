@@ -24,7 +24,7 @@ EACH = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class PortfolioCandidate:
     """A candidate described for any backbone.
 
     Attributes:
@@ -43,16 +43,16 @@ class Member:
 class Planned:
     """A member made for a study's space."""
 
-    member: Member
+    member: PortfolioCandidate
     candidate: Candidate
 
 
 @cache
-def members(task: str, kind: str) -> tuple[Member, ...]:
+def members(task: str, kind: str) -> tuple[PortfolioCandidate, ...]:
     """Return the portfolio of ``task``, else that of all whose networks read ``kind`` (``images``, ``tokens``)."""
     known = json.loads(FILE.read_text(encoding="utf-8"))["portfolios"]
     found = known.get(task, known.get(kind, ()))
-    return tuple(Member(one["name"], one["wishes"], tuple(one["needs"]), one["why"]) for one in found)
+    return tuple(PortfolioCandidate(one["name"], one["wishes"], tuple(one["needs"]), one["why"]) for one in found)
 
 
 @lru_cache(maxsize=4)
@@ -75,6 +75,6 @@ def planned(space: Space, task: str) -> tuple[Planned, ...]:
     return tuple(kept)
 
 
-def _made(space: Space, known: Sequence[Member]) -> list[Planned]:
+def _made(space: Space, known: Sequence[PortfolioCandidate]) -> list[Planned]:
     found = ((member, fulfilled(space, member.wishes, member.needs)) for member in known)
     return [Planned(member, candidate) for member, candidate in found if candidate is not None]

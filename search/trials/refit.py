@@ -21,7 +21,7 @@ from search.training.epoch import validate
 from search.training.fit import TrainingPlan
 from search.training.memory import MicroBatches
 from search.trials import attempt as attempts
-from search.trials.attempt import Setting
+from search.trials.attempt import AttemptSettings
 from search.trials.context import TrialContext
 from search.trials.keep_best import keep
 from search.trials.resampled import resampled
@@ -51,7 +51,7 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     found = resampling.joined(whole.dataset) if joined else resampling.unchanged(whole.dataset)
     runtime = resampled(whole, found, candidate, seed)
     is_final = kind == repeats.FINAL
-    setting = Setting(
+    setting = AttemptSettings(
         seed=seed,
         words=f"trained on {key['data']}",
         kind=kind,
@@ -61,26 +61,26 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     )
     attempt = attempts.begin(context, runtime, claim, candidate, setting)
     attempt, network = replace(attempt, plan=_planned(attempt.plan, key)), attempt.network
-    outcome = attempt.fit()
-    if attempt.is_handed_back(outcome, time.monotonic() - start):
+    result = attempt.fit()
+    if attempt.is_handed_back(result, time.monotonic() - start):
         return TrialState.WAITING
-    weights = runtime.checkpoint(candidate, network, outcome)
+    weights = runtime.checkpoint(candidate, network, result)
     test: dict[str, float] = {}
     views: dict[str, float] = {}
     evaluation = None
     if not is_final:
-        test, evaluation = _scored(whole, candidate, network, outcome.micro_batch)
+        test, evaluation = _scored(whole, candidate, network, result.micro_batch)
     if key["tta"]:
         averaged = averaging.ViewsAveraged(network, flip=whole.spec.training.flip)
-        views, _ = _scored(whole, candidate, averaged, outcome.micro_batch)
+        views, _ = _scored(whole, candidate, averaged, result.micro_batch)
     images = len(runtime.dataset.of(Split.TRAIN))
     facts = {**weights.facts, "test": test, "views": views, "refit": {**key, "images": images}}
     name = keep(context, f"{kind}-{claim.number:05d}", replace(weights, facts=facts))
     noun = runtime.task.noun
     scored = f"scored on the test {noun}" if test else f"there are no test {noun}, so it was scored on nothing"
     scored = f"no {noun} are left to score it on" if is_final else scored
-    early = f" ({outcome.reason})" if outcome.reason else ""
-    ended = f"ran {len(outcome.epochs)} epochs{early} on {images} {noun}; {scored}"
+    early = f" ({result.reason})" if result.reason else ""
+    ended = f"ran {len(result.epochs)} epochs{early} on {images} {noun}; {scored}"
     repeats.finish_refit(
         context.engine,
         claim,
@@ -92,7 +92,7 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
         extras={
             "views": views,
             "images": images,
-            "best_epoch": outcome.best_epoch,
+            "best_epoch": result.best_epoch,
             "device": str(whole.precision.device),
         },
     )

@@ -13,9 +13,9 @@ from search.runtime.versions import versions
 from search.sampling.optuna_study import trial_seed
 from search.store import writing
 from search.store.leases import Claim
-from search.training.fit import Outcome
+from search.training.fit import TrainingResult
 from search.trials import attempt as attempts
-from search.trials.attempt import Attempt, Setting
+from search.trials.attempt import Attempt, AttemptSettings
 from search.trials.context import TrialContext
 from search.trials.epoch_recorder import known_costs
 from search.trials.keep_best import is_worth_keeping, keep, remove_surplus
@@ -44,7 +44,7 @@ def prepare(context: TrialContext, claim: Claim, proposal: Proposal | None = Non
     runtime = context.runtime
     candidate, optuna_number = _candidate(context, claim, proposal)
     seed = trial_seed(runtime.spec.search.seed, claim.number)
-    setting = Setting(seed=seed, words=runtime.space.words(candidate))
+    setting = AttemptSettings(seed=seed, words=runtime.space.words(candidate))
     return replace(attempts.begin(context, runtime, claim, candidate, setting), optuna_number=optuna_number)
 
 
@@ -87,25 +87,25 @@ def _again(context: TrialContext, claim: Claim) -> Proposal | None:
 
 def proposer(context: TrialContext) -> Proposer:
     """Return what proposes the candidates of the bench's study."""
-    return Proposer(context.runtime, context.sampling, context.history, context.engine)
+    return Proposer(context.runtime, context.sampling, context.history, context.engine, context.fits)
 
 
-def finish(context: TrialContext, prepared: Attempt, outcome: Outcome, seconds: float) -> TrialState:
+def finish(context: TrialContext, prepared: Attempt, result: TrainingResult, seconds: float) -> TrialState:
     """Store the result of a trial and return the state it is left in; ``WAITING`` when it has to be handed back."""
     runtime, claim = context.runtime, prepared.claim
     number, spec = claim.number, runtime.spec
-    if prepared.is_handed_back(outcome, seconds):
+    if prepared.is_handed_back(result, seconds):
         return TrialState.WAITING
-    pruned = outcome.verdict is Verdict.PRUNE
+    pruned = result.verdict is Verdict.PRUNE
     state = TrialState.PRUNED if pruned else TrialState.COMPLETE
-    last = outcome.epochs[-1]
-    best = attempts.best_epoch(outcome)
+    last = result.epochs[-1]
+    best = attempts.best_epoch(result)
     value = best.metrics[spec.objective]
-    integers = None if pruned else _in_integers(context, prepared, outcome)
+    integers = None if pruned else _in_integers(context, prepared, result)
     if not spec.goals.is_single:
         context.history.refresh()
-    weighed = objective_values.outcome(
-        spec.goals, known_costs(context, claim), outcome.epochs, best, pruned=pruned, quantised=integers
+    weighed = objective_values.of_trial(
+        spec.goals, known_costs(context, claim), result.epochs, best, pruned=pruned, quantised=integers
     )
     path = None
     if (
@@ -113,14 +113,14 @@ def finish(context: TrialContext, prepared: Attempt, outcome: Outcome, seconds: 
         and weighed.is_feasible
         and is_worth_keeping(context, prepared.claim.number, prepared.size, value, weighed)
     ):
-        kept = runtime.checkpoint(prepared.candidate, prepared.network, outcome)
+        kept = runtime.checkpoint(prepared.candidate, prepared.network, result)
         path = keep(context, f"trial-{number:05d}", kept)
     ended = f"ran all {last.epoch} epochs"
-    if pruned or outcome.verdict is Verdict.STOP:
+    if pruned or result.verdict is Verdict.STOP:
         ended = (
-            f"{'pruned' if pruned else 'ended'} after epoch {last.epoch}: {outcome.reason or prepared.recorder.reason}"
+            f"{'pruned' if pruned else 'ended'} after epoch {last.epoch}: {result.reason or prepared.recorder.reason}"
         )
-    extras = {"device": str(runtime.precision.device), "micro_batch": outcome.micro_batch, **outcome.facts}
+    extras = {"device": str(runtime.precision.device), "micro_batch": result.micro_batch, **result.facts}
     if integers is not None:
         extras[QUANTISED] = integers.to_json()
         seconds += integers.seconds
@@ -132,7 +132,7 @@ def finish(context: TrialContext, prepared: Attempt, outcome: Outcome, seconds: 
             state=state,
             value=value,
             best_epoch=best.epoch,
-            evaluation=outcome.evaluation.named(runtime.names(Split.VAL)) if outcome.evaluation else None,
+            evaluation=result.evaluation.named(runtime.names(Split.VAL)) if result.evaluation else None,
             ended=ended,
             seconds=seconds,
             checkpoint=path,
@@ -150,9 +150,9 @@ def finish(context: TrialContext, prepared: Attempt, outcome: Outcome, seconds: 
     return state
 
 
-def _in_integers(context: TrialContext, prepared: Attempt, outcome: Outcome) -> int8_accuracy.Quantised | None:
+def _in_integers(context: TrialContext, prepared: Attempt, result: TrainingResult) -> int8_accuracy.Quantised | None:
     """Return what the best epoch's weights are worth in integers; None where the study does not ask."""
     if context.runtime.spec.goals.quantised is None:
         return None
-    prepared.network.load_state_dict(outcome.weights)
+    prepared.network.load_state_dict(result.weights)
     return int8_accuracy.measure(context.runtime, prepared.candidate, prepared.network.original_state())

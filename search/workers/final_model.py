@@ -16,7 +16,7 @@ from search.spec.search_options import FinalOptions
 from search.spec.study_spec import StudySpec
 from search.store import reading, repeats
 from search.store.connection import Engine
-from search.store.repeats import CONFIRM, FINAL, Wanted
+from search.store.repeats import CONFIRM, FINAL, RetrainingRequest
 from search.trials import confirmation
 from search.trials.refit import JOINED
 from search.trials.resampled import fresh_seed
@@ -75,7 +75,7 @@ class Ending:
         seeds, reason = self._seeds(study, among)
         if not seeds:
             return reason
-        wanted = list(confirmation.wanted(self.spec.search.seed, among, seeds))
+        wanted = list(confirmation.requests(self.spec.search.seed, among, seeds))
         repeats.add(self.engine, study.name, CONFIRM, wanted)
         own = repeats.name_of(study.name, CONFIRM)
         try:
@@ -121,7 +121,7 @@ class Ending:
         key = {"trial": winner.number, "data": JOINED, "epochs": epochs, "ema": False, "tta": False}
         key["candidate"] = Candidate.from_json(winner.candidate).fingerprint
         seed = fresh_seed(self.spec.search.seed, FINAL)
-        one = Wanted(key, winner.candidate, winner.words, seed, identified_by=("trial", "candidate"))
+        one = RetrainingRequest(key, winner.candidate, winner.words, seed, identified_by=("trial", "candidate"))
         repeats.add(self.engine, study.name, FINAL, [one])
         self.train(FINAL, repeats.name_of(study.name, FINAL), math.inf)
         done = next(one for one in reversed(self._study().finals) if one.trial == winner.number)

@@ -14,7 +14,7 @@ from search.records.study import TrialState
 from search.sampling.optuna_study import Sampling
 from search.sampling.pruners import Curves
 from search.store import repeats
-from search.store.history import History
+from search.store.history import StudyHistory
 from search.store.leases import Claim
 from search.trials import confirmation, refit
 from search.trials.context import TrialContext
@@ -55,7 +55,7 @@ def work_for(context: TrialContext, stop_signal: StopSignal, name: str, kind: st
         runtime=replace(context.runtime, spec=own),
         reserve=None,
         sampling=NoSampling(),
-        history=History(context.engine, name, spec.objective),
+        history=StudyHistory(context.engine, name, spec.objective),
         curves=Curves(maximize=spec.maximize, epochs=context.runtime.most_epochs()),
     )
     work(context, stop_signal, idle_exit_s=idle_exit_s, run=RUNS[kind])

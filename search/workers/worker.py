@@ -16,12 +16,12 @@ from pathlib import Path
 
 from search.artifacts.stores import ArtifactStore, Folder, gone
 from search.errors import (
-    BackboneError,
     ConstraintError,
     DatabaseError,
     LeaseLostError,
     NotFoundError,
     RunError,
+    StudyBackboneError,
     UserError,
 )
 from search.records.study import Failure, TrialState
@@ -32,7 +32,7 @@ from search.sampling.pruners import Curves
 from search.spec.faults import CANDIDATES_FAULT, DISK_FAULT, MACHINES_FAULT
 from search.store import leases, migrate, reading, workers, writing
 from search.store.connection import Engine, insist, optuna_options, patience_of, share, str_url, tune
-from search.store.history import History
+from search.store.history import StudyHistory
 from search.store.leases import Claim
 from search.store.reading import Progress
 from search.training import memory
@@ -91,7 +91,7 @@ def open_context(
             storage = optuna_storage.open_storage(str_url(url), optuna_options(url), prepare, insisting)
     else:
         storage = optuna_storage.open_proxy(proxy, insisting)
-    history = History(engine, spec.name, spec.objective)
+    history = StudyHistory(engine, spec.name, spec.objective)
     sampling = Sampling(
         storage,
         spec.name,
@@ -103,6 +103,13 @@ def open_context(
     )
     curves = Curves(maximize=spec.maximize, epochs=runtime.most_epochs())
     place = artifact_store or Folder(folder)
+    budget = spec.search.budget.gpu_seconds if spec.search.budget else None
+    reserve = reserve_of(engine, spec, budget)
+
+    def fits(seconds: float) -> bool:
+        in_budget = reserve is None or budget is None or reserve.fits(seconds, budget - history.seconds)
+        return in_budget and stop_signal.fits(seconds)
+
     context = TrialContext(
         runtime,
         engine,
@@ -115,7 +122,8 @@ def open_context(
         place,
         key,
         pause=stop_signal.gives_way,
-        reserve=reserve_of(engine, spec, spec.search.budget.gpu_seconds if spec.search.budget else None),
+        reserve=reserve,
+        fits=fits,
     )
     try:
         reconcile(context)
@@ -303,7 +311,7 @@ class _Shift:
                 except KeyboardInterrupt:
                     leases.release(context.engine, claim, "was interrupted")
                     raise
-                except (BackboneError, ConstraintError) as error:
+                except (StudyBackboneError, ConstraintError) as error:
                     leases.release(context.engine, claim, f"found no candidate: {error}")
                     raise
                 except Exception as error:  # noqa: BLE001  # whatever ends a trial is recorded with it, and the study goes on

@@ -10,7 +10,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
+class Categorical:
     """Probabilities of single values; the others share what is left alike."""
 
     of: Mapping[Any, float]
@@ -24,7 +24,7 @@ class Shares:
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
+class Normal:
     """A normal distribution, cut off at the ends of the range.
 
     Attributes:
@@ -46,10 +46,10 @@ class Around:
         return center
 
 
-Prior = Shares | Around
+Prior = Categorical | Normal
 _TRIES = 64
 
 
-def mostly(value: Any, share: float) -> Shares:
+def mostly(value: Any, share: float) -> Categorical:
     """Return the prior of which ``value`` has the probability ``share``."""
-    return Shares({value: share})
+    return Categorical({value: share})

@@ -9,10 +9,10 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import AS_STUDY, Decision, Scalar, Stage, Suggest, check_choices, of_study
-from spaces.decisions._prior import Shares
+from spaces.decisions._prior import Categorical
 from spaces.errors import CandidateError
 
-PRIOR = Shares({"light": 0.5, "medium": 0.25})
+PRIOR = Categorical({"light": 0.5, "medium": 0.25})
 """Crops and mirroring; strong variation pays with longer training than a trial has."""
 STRENGTHS = ("none", "light", "medium", "strong", "randaugment")
 

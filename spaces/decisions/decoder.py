@@ -23,8 +23,9 @@ from spaces.decisions._base import (
 )
 from spaces.decisions._prior import mostly
 from spaces.decoders import decoders
-from spaces.decoders._base import DecoderChoice, grid_of
+from spaces.decoders._base import DecoderChoice
 from spaces.errors import SurgeryError
+from spaces.heads import patch_grid
 
 _MOST_LAYERS = 4
 
@@ -70,7 +71,7 @@ class DecoderDecision(Decision[DecoderChoice]):
             return NotApplicable("no unit of the backbone gives feature maps or tokens of patches")
         if len(maps[-1].out_shape) == 2:
             try:
-                grid_of(maps[-1].out_shape[0], chain.input_size)
+                patch_grid(maps[-1].out_shape[0], chain.input_size)
             except SurgeryError as error:
                 return NotApplicable(str(error))
         levels = len({facts.reduction for facts in maps})

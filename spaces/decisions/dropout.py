@@ -10,7 +10,7 @@ from spaces.candidate import Json
 from spaces.chains import probe
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_number, read_fields, read_number, rounded
-from spaces.decisions._prior import Around
+from spaces.decisions._prior import Normal
 
 _MOST = 0.95
 
@@ -34,19 +34,19 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
+class DropoutRates:
     """Shares dropped while training: of the head's inputs, and of the last residual unit's samples."""
 
     head: float = 0.0
     depth: float = 0.0
 
 
-HEAD, DEPTH = Around(0.2, 0.15), Around(0.1, 0.1)
+HEAD, DEPTH = Normal(0.2, 0.15), Normal(0.1, 0.1)
 """Priors: torchvision's MobileNetV2 and EfficientNet-B0 drop 0.2 in front of their classifiers, its ConvNeXt-T 0.1 of
 the last residual unit's samples."""
 
 
-class Dropout(Decision[Shares]):
+class Dropout(Decision[DropoutRates]):
     """Dropout (https://jmlr.org/papers/v15/srivastava14a.html) and stochastic depth (https://arxiv.org/abs/1603.09382)."""
 
     name, stage, options = "dropout", Stage.HEAD, Range
@@ -62,39 +62,39 @@ class Dropout(Decision[Shares]):
             return replace(choices, depth=0.0)
         return choices
 
-    def settle(self, value: Shares, chain: Chain) -> Shares:
+    def settle(self, value: DropoutRates, chain: Chain) -> DropoutRates:
         return value if self.narrow(Range(depth=_MOST), chain).depth else replace(value, depth=0.0)
 
-    def baseline(self, chain: Chain) -> Shares:
-        return Shares()
+    def baseline(self, chain: Chain) -> DropoutRates:
+        return DropoutRates()
 
-    def sample(self, suggest: Suggest, choices: Range) -> Shares:
+    def sample(self, suggest: Suggest, choices: Range) -> DropoutRates:
         head = suggest.real("dropout.head", 0.0, choices.head, prior=HEAD) if choices.head else 0.0
         depth = suggest.real("dropout.depth", 0.0, choices.depth, prior=DEPTH) if choices.depth else 0.0
-        return Shares(rounded(head, 0.0, choices.head), rounded(depth, 0.0, choices.depth))
+        return DropoutRates(rounded(head, 0.0, choices.head), rounded(depth, 0.0, choices.depth))
 
-    def params(self, value: Shares, choices: Range) -> Mapping[str, Scalar] | None:
+    def params(self, value: DropoutRates, choices: Range) -> Mapping[str, Scalar] | None:
         if value.head > choices.head or value.depth > choices.depth:
             return None
         found: dict[str, Scalar] = {"dropout.head": value.head} if choices.head else {}
         return found | ({"dropout.depth": value.depth} if choices.depth else {})
 
-    def apply(self, chain: Chain, value: Shares) -> Chain:
+    def apply(self, chain: Chain, value: DropoutRates) -> Chain:
         return chain
 
-    def meant(self, wish: Json, chain: Chain, choices: Range | None) -> Shares:
+    def meant(self, wish: Json, chain: Chain, choices: Range | None) -> DropoutRates:
         most = choices or Range(head=0, depth=0)
-        return Shares(min(wish.get("head", 0.0), most.head), min(wish.get("depth", 0.0), most.depth))
+        return DropoutRates(min(wish.get("head", 0.0), most.head), min(wish.get("depth", 0.0), most.depth))
 
-    def words(self, value: Shares, chain: Chain) -> str:
+    def words(self, value: DropoutRates, chain: Chain) -> str:
         parts = (("dropout", value.head), ("stochastic depth", value.depth))
         return ", ".join(f"{name} {share:.2g}" for name, share in parts if share)
 
-    def dump(self, value: Shares) -> Json:
+    def dump(self, value: DropoutRates) -> Json:
         return {"head": value.head, "depth": value.depth}
 
-    def parse(self, data: Json) -> Shares:
-        value = read_fields(self.name, data, Shares)
+    def parse(self, data: Json) -> DropoutRates:
+        value = read_fields(self.name, data, DropoutRates)
         for name in ("head", "depth"):
             read_number(f"dropout.{name}", getattr(value, name), most=_MOST)
         return value

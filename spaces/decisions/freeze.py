@@ -10,7 +10,7 @@ from spaces.candidate import Json
 from spaces.chains.chain import Chain, Trainable
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_range, place_meant, read_number, units_at
 from spaces.decisions._learning import may_freeze
-from spaces.decisions._prior import Shares
+from spaces.decisions._prior import Categorical
 from spaces.errors import CandidateError, RangeError
 
 
@@ -104,10 +104,10 @@ class Freeze(Decision[int]):
         return int(read_number(self.name, data, whole=True))
 
 
-def prior(most: int) -> Shares:
+def prior(most: int) -> Categorical:
     """Return it: everything trained or a linear probe a little likelier than any depth between (Kornblith 2019,
     https://arxiv.org/abs/1805.08974: both win, by the data)."""
-    return Shares({0: 0.3, most: 0.15}) if most else Shares({})
+    return Categorical({0: 0.3, most: 0.15}) if most else Categorical({})
 
 
 def bounds(name: str, low: int, high: int | None, most: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_number, check_range, read_number, rounded
-from spaces.decisions._prior import Around
+from spaces.decisions._prior import Normal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class LabelSmoothing(Decision[float]):
 
     def sample(self, suggest: Suggest, choices: Range) -> float:
         return rounded(
-            suggest.real(self.name, choices.low, choices.high, prior=Around(0.05, 0.05)), choices.low, choices.high
+            suggest.real(self.name, choices.low, choices.high, prior=Normal(0.05, 0.05)), choices.low, choices.high
         )
 
     def params(self, value: float, choices: Range) -> Mapping[str, Scalar] | None:

@@ -28,7 +28,7 @@ from spaces.decisions._base import (
     stages,
     units_at,
 )
-from spaces.decisions._prior import Shares
+from spaces.decisions._prior import Categorical
 from spaces.errors import CandidateError
 from spaces.surgery import adapters
 
@@ -122,7 +122,7 @@ class LoRA(Decision[Updates]):
         if choices.is_empty:
             return Updates()
         where = str(
-            suggest.choice("lora.where", choices.places, prior=Shares({NOWHERE: OFF, EVERYWHERE: (1 - OFF) / 2}))
+            suggest.choice("lora.where", choices.places, prior=Categorical({NOWHERE: OFF, EVERYWHERE: (1 - OFF) / 2}))
         )
         if where == NOWHERE:
             return Updates()

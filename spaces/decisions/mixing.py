@@ -20,7 +20,7 @@ from spaces.decisions._base import (
     read_number,
     rounded,
 )
-from spaces.decisions._prior import Around, mostly
+from spaces.decisions._prior import Normal, mostly
 
 KINDS = ("none", "mixup", "cutmix")
 
@@ -43,7 +43,7 @@ class Range:
                 raise ValueError(f"mixing.{kind}: the parameter of a Beta distribution is above 0, got {low:g}")
 
 
-ALPHAS = {"mixup": Around(0.2, 0.15), "cutmix": Around(1.0, 0.3)}
+ALPHAS = {"mixup": Normal(0.2, 0.15), "cutmix": Normal(1.0, 0.3)}
 """Priors: what the papers take for ImageNet."""
 
 

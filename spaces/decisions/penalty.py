@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from spaces.candidate import Json, short
-from spaces.chains.chain import Chain, is_norm_layer
+from spaces.chains.chain import Chain
+from spaces.chains.segments import is_norm_layer
 from spaces.decisions._base import (
     Decision,
     Scalar,
@@ -21,7 +22,7 @@ from spaces.decisions._base import (
     rounded,
 )
 from spaces.decisions._learning import learning
-from spaces.decisions._prior import Around, mostly
+from spaces.decisions._prior import Normal, mostly
 
 KINDS = ("none", "l1", "l2", "l2_sp", "decay")
 _LABELS = {"l1": "L1", "l2": "L2", "l2_sp": "L2-SP", "decay": "weight decay"}
@@ -56,10 +57,10 @@ class Range:
 
 
 STRENGTHS = {
-    "l1": Around(1e-6, 4),
-    "l2": Around(1e-4, 4),
-    "l2_sp": Around(1e-2, 4),
-    "decay": Around(1e-2, 3),
+    "l1": Normal(1e-6, 4),
+    "l2": Normal(1e-4, 4),
+    "l2_sp": Normal(1e-2, 4),
+    "decay": Normal(1e-2, 3),
 }
 """Priors: 1e-4 is ResNet's weight decay, 1e-2 AdamW's default; L1 pulls a weight of 0.01 as L2 does, and L2-SP, which
 pulls toward something useful, may be stronger."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, read_choice
-from spaces.decisions._prior import Shares
+from spaces.decisions._prior import Categorical
 
 KINDS = ("cross_entropy", "dice", "focal", "cross_entropy+dice", "focal+dice")
 """Sums are of the terms named, each counted once."""
@@ -42,7 +42,7 @@ class SegmentationLoss(Decision[str]):
     def sample(self, suggest: Suggest, choices: Range) -> str:
         return str(
             suggest.choice(
-                "segmentation_loss.kind", choices.kinds, prior=Shares({KINDS[0]: 0.4, "cross_entropy+dice": 0.3})
+                "segmentation_loss.kind", choices.kinds, prior=Categorical({KINDS[0]: 0.4, "cross_entropy+dice": 0.3})
             )
         )
 

@@ -15,11 +15,9 @@ from torchvision.models.segmentation.fcn import FCNHead
 from torchvision.ops import Conv2dNormActivation
 
 from spaces.errors import SurgeryError
-from spaces.heads import Features, Tap
+from spaces.heads import Features, MapLayout, Tap
 
 UPSAMPLINGS = ("bilinear", "transposed", "pixel_shuffle")
-_MOST_EXTRA = 16
-"""Tokens that a vision transformer may have in front of its patches: a class token, registers, a distillation token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ class Decoder(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Dense:
+class DenseScores:
     """What a head gives in training: scores of every pixel, and what else the loss needs.
 
     Attributes:
@@ -164,48 +162,10 @@ def steps_between(coarse: int, fine: int) -> int:
     return max(round(math.log2(fine / coarse)), 0)
 
 
-class Grid(nn.Module):
-    """Maps ``(N, C, h, w)`` of what a unit gives: maps, maps with channels last, or tokens of patches."""
-
-    def __init__(self, tap: Tap, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.channels_last = tap.channels_last
-        self.tokens = grid_of(tap.shape[0], size) if len(tap.shape) == 2 else None
-
-    def forward(self, outputs: Tensor) -> Tensor:
-        if self.tokens is not None:
-            rows, columns = self.tokens
-            patches = outputs[:, outputs.shape[1] - rows * columns :]
-            return patches.transpose(1, 2).reshape(len(outputs), -1, rows, columns)
-        return outputs.permute(0, 3, 1, 2) if self.channels_last else outputs
-
-
-def grid_of(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Return rows and columns of the square patches of an image of ``size`` that the last of ``tokens`` are.
-
-    Raises:
-        SurgeryError: no such patches.
-    """
-    for patch in range(1, min(size) + 1):
-        rows, columns = size[0] // patch, size[1] // patch
-        if 0 <= tokens - rows * columns <= min(_MOST_EXTRA, rows * columns):
-            return rows, columns
-    raise SurgeryError(
-        f"{tokens} tokens are no grid of square patches of {size[0]}x{size[1]} pixels: too coarse to predict pixels"
-    )
-
-
-def rows_of(tap: Tap, size: tuple[int, int]) -> int:
-    """Return the height of the maps of ``tap``."""
-    if len(tap.shape) == 2:
-        return grid_of(tap.shape[0], size)[0]
-    return tap.shape[0] if tap.channels_last else tap.shape[1]
-
-
 class DenseHead(nn.Module):
     """A decoder, the way back to the input's resolution, and an auxiliary classifier for training.
 
-    In eval mode it gives the scores ``(N, classes, H, W)``, in training mode ``Dense``.
+    In eval mode it gives the scores ``(N, classes, H, W)``, in training mode ``DenseScores``.
 
     Attributes:
         taps: places of the units whose outputs it is given.
@@ -238,16 +198,16 @@ class DenseHead(nn.Module):
         self.loss = loss
         asked = {tap.unit: tap for tap in (*chosen, *((beside,) if auxiliary else ()))}
         self.taps = tuple(sorted(asked))
-        self.grids = nn.ModuleList(Grid(asked[unit], self.size) for unit in self.taps)
+        self.layouts = nn.ModuleList(MapLayout(asked[unit], self.size) for unit in self.taps)
         self._chosen = tuple(self.taps.index(tap.unit) for tap in chosen)
         self._beside = self.taps.index(beside.unit) if auxiliary else -1
         self.decoder = decoder.build(Plan(chosen, classes, choice.width, choice.depth, upsampling, dropout))
-        steps = steps_between(rows_of(chosen[0], self.size), self.size[0])
+        steps = steps_between(chosen[0].grid(self.size)[0], self.size[0])
         self.enlarge = Enlarge(upsampling, classes, steps)
         self.auxiliary = FCNHead(beside.channels, classes) if auxiliary else None
 
-    def forward(self, outputs: tuple[Tensor, ...]) -> Tensor | Dense:
-        maps = [grid(found) for grid, found in zip(self.grids, outputs, strict=True)]
+    def forward(self, outputs: tuple[Tensor, ...]) -> Tensor | DenseScores:
+        maps = [layout(output) for layout, output in zip(self.layouts, outputs, strict=True)]
         logits: Tensor = self.enlarge(self.decoder(tuple(maps[place] for place in self._chosen)), self.size)
         if not self.training:
             return logits
@@ -255,4 +215,4 @@ class DenseHead(nn.Module):
         if self.auxiliary is not None:
             small = self.auxiliary(maps[self._beside])
             auxiliary = F.interpolate(small, size=self.size, mode="bilinear", align_corners=False)
-        return Dense(logits, auxiliary, self.weight, self.loss)
+        return DenseScores(logits, auxiliary, self.weight, self.loss)

@@ -78,7 +78,7 @@ class Family(ABC):
             own, found = network.get_parameter(positions.key), adapted.get(positions.key)
             if found is not None and found.ndim == own.ndim and found.shape != own.shape:
                 adapted[positions.key] = resample_positions(
-                    found, positions.prefix, grid_of(found, positions), positions.grid, positions.layout
+                    found, positions.prefix, embedding_grid(found, positions), positions.grid, positions.layout
                 )
         return adapted
 
@@ -97,7 +97,7 @@ class Family(ABC):
         return {"positions": found} if (found := self.positions(network)) else {}
 
 
-def grid_of(embedding: Tensor, positions: Positions) -> Grid:
+def embedding_grid(embedding: Tensor, positions: Positions) -> Grid:
     """Return the grid that ``embedding`` is laid out for; a list of tokens is taken for a square of patches.
 
     Raises:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models import VisionTransformer
 
 from spaces.errors import ProbeError
-from spaces.families._base import Family, Positions, grid_of, resample_positions
+from spaces.families._base import Family, Positions, embedding_grid, resample_positions
 
 _KEY = "encoder.pos_embedding"
 
@@ -41,7 +41,7 @@ class ViT(Family):
 
     def positions(self, network: nn.Module) -> tuple[Positions, ...]:
         found = Positions(_KEY, 1)
-        grid = getattr(network, "grid", None) or grid_of(network.get_parameter(_KEY), found)
+        grid = getattr(network, "grid", None) or embedding_grid(network.get_parameter(_KEY), found)
         return (Positions(_KEY, 1, "tokens", grid),)
 
     def facts(self, network: nn.Module) -> Mapping[str, object]:

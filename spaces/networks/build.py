@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from spaces.chains import probe
-from spaces.chains.chain import Chain, Trainable, Unit, is_norm_layer
+from spaces.chains.chain import Chain, Trainable, Unit
+from spaces.chains.segments import is_norm_layer
 from spaces.decisions._learning import learning
 from spaces.decisions.batch_norm import keeps_statistics
-from spaces.decisions.dropout import Shares
+from spaces.decisions.dropout import DropoutRates
 from spaces.decisions.head import attachment
 from spaces.decisions.penalty import Penalty
 from spaces.errors import SurgeryError
@@ -239,7 +240,7 @@ def build(chain: Chain, values: Mapping[str, Any], head: Head, seed: int) -> Net
     Raises:
         ProbeError: the chain does not run at its input size.
     """
-    shares: Shares = values["dropout"]
+    shares: DropoutRates = values["dropout"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         top = head_of(chain, values, head)

@@ -26,7 +26,7 @@ _REMEMBERED = 32
 """Edited chains that a space keeps: a candidate's are walked several times, and its edits cost a probe each."""
 
 
-class Fixed:
+class StoredParameters:
     """Gives stored parameters back."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:

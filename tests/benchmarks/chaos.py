@@ -65,7 +65,7 @@ def work(storage: str, folder: str) -> int:
 
     import torch
 
-    from search.artifacts import stores as artifacts
+    from search.artifacts import partial_files
     from search.training import fit as fitting
     from search.trials import attempt
 
@@ -118,7 +118,7 @@ def work(storage: str, folder: str) -> int:
     seed = int(os.environ["CHAOS_SEED"])
     numbers = {trial_seed(seed, number): number for number in range(1000)}
     attempt.fit = fit
-    artifacts.os.fsync = sync
+    partial_files.os.fsync = sync
     join_study("chaos", storage=storage, device="cpu", folder=Path(folder))
     return 0
 

@@ -30,8 +30,8 @@ from search.records.study import Verdict
 from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import from_data
 from search.training.epoch import Batch
-from search.training.fit import Epochs, Outcome, TrainingPlan, fit
-from search.training.heads import Behind, Member, fit_heads
+from search.training.fit import EpochBatches, TrainingPlan, TrainingResult, fit
+from search.training.heads import Behind, StackedHead, fit_heads
 from spaces.networks.space import Random
 
 SEED = 0
@@ -49,7 +49,7 @@ def runtime(data: Path | None, size: int, epochs: int) -> StudyRuntime:
     return open_runtime(from_data(spec, base=Path.cwd()), "auto")
 
 
-def members(own: StudyRuntime, count: int) -> list[Member]:
+def members(own: StudyRuntime, count: int) -> list[StackedHead]:
     """Return ``count`` heads of the space behind the whole frozen backbone, on the same batches."""
     found = []
     for seed in range(count):
@@ -58,7 +58,7 @@ def members(own: StudyRuntime, count: int) -> list[Member]:
         candidate = replace(drawn, structure=replace(drawn.structure, choices=choices))
         values = own.space.values(candidate)
         plan = own.plan(candidate, seed, lambda _: Verdict.CONTINUE, lambda: False, None)
-        found.append(Member(own.build(candidate, seed), plan, values["optimizer"], values["penalty"]))
+        found.append(StackedHead(own.build(candidate, seed), plan, values["optimizer"], values["penalty"]))
     first = found[0].plan
     return [replace(one, plan=replace(one.plan, train=first.train, val=first.val)) for one in found]
 
@@ -73,11 +73,13 @@ class Ready:
         return self.epochs[(number - 1) % len(self.epochs)]
 
 
-def ready(epochs: Epochs, count: int) -> Ready:
+def ready(epochs: EpochBatches, count: int) -> Ready:
     return Ready([list(epochs.epoch(number)) for number in range(1, count + 1)])
 
 
-def alone(found: list[Member], train: Epochs | None = None, val: Epochs | None = None) -> list[Outcome]:
+def alone(
+    found: list[StackedHead], train: EpochBatches | None = None, val: EpochBatches | None = None
+) -> list[TrainingResult]:
     """Train one after another; on ready features when they are given."""
     outcomes = []
     for member in found:
@@ -98,8 +100,10 @@ def timed(function: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - begin, result
 
 
-def accuracies(outcomes: list[Outcome | FinetuneError]) -> list[float]:
-    found = [max(epoch.metrics["accuracy"] for epoch in one.epochs) for one in outcomes if isinstance(one, Outcome)]
+def accuracies(outcomes: list[TrainingResult | FinetuneError]) -> list[float]:
+    found = [
+        max(epoch.metrics["accuracy"] for epoch in one.epochs) for one in outcomes if isinstance(one, TrainingResult)
+    ]
     if len(found) < len(outcomes):
         raise RuntimeError(f"{len(outcomes) - len(found)} heads failed")
     return found

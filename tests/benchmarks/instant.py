@@ -32,7 +32,7 @@ from search.sampling.pruners import Median, Off
 from search.spec.faults import FaultOptions
 from search.store import connection, migrate, reading, writing
 from search.training.checkpoint import Checkpoint
-from search.training.fit import Outcome
+from search.training.fit import TrainingResult
 from search.trials import attempt, trial
 from search.trials.context import TrialContext
 from search.trials.observer import Silent
@@ -111,7 +111,7 @@ class StudyRuntime:
     def plan(self, candidate: Candidate, seed: int, on_epoch: Any, leave: Any, folder: Any, _: None) -> TrainingPlan:
         return TrainingPlan(seed, self.spec.training.epochs, self.seconds, on_epoch, leave, folder)
 
-    def checkpoint(self, candidate: Candidate, network: None, outcome: Outcome) -> Checkpoint:
+    def checkpoint(self, candidate: Candidate, network: None, outcome: TrainingResult) -> Checkpoint:
         return Checkpoint({"weight": torch.zeros(4)}, {"best": outcome.best_epoch})
 
 
@@ -133,7 +133,7 @@ def value_of(seed: int, epoch: int) -> float:
     return ((seed * 2654435761 + epoch * 40503) % 10_007) / 10_007
 
 
-def fit(network: None, plan: TrainingPlan) -> Outcome:
+def fit(network: None, plan: TrainingPlan) -> TrainingResult:
     """Run the epochs of ``plan``, from its newest checkpoint if there is one."""
     found = plan.folder.newest()
     done = [] if found is None else [EpochRecord(**record) for record in found.facts["epochs"]]
@@ -153,9 +153,9 @@ def fit(network: None, plan: TrainingPlan) -> Outcome:
     return _outcome(done, Verdict.CONTINUE)
 
 
-def _outcome(done: list[EpochRecord], verdict: Verdict) -> Outcome:
+def _outcome(done: list[EpochRecord], verdict: Verdict) -> TrainingResult:
     best = max(done, key=lambda record: record.metrics["accuracy"], default=None)
-    return Outcome(verdict, tuple(done), best.epoch if best else None, {}, None, None)
+    return TrainingResult(verdict, tuple(done), best.epoch if best else None, {}, None, None)
 
 
 def spec_of(study: StudyRecord, seconds: float = 0.0, lease: float = 60.0) -> Any:
@@ -222,7 +222,7 @@ def work(
 ) -> None:
     """Run trials of the study in so many threads, each a worker with connections of its own."""
     # What is not real: the training, and what a candidate's network would cost.
-    attempt.fit, trial.proposer, trial.cost_of = fit, Proposer, lambda *_: COST  # type: ignore[assignment]
+    attempt.fit, trial.proposer = fit, Proposer  # type: ignore[assignment]
     stop_signal = StopSignal()
     failures: list[BaseException] = []
 

@@ -46,7 +46,7 @@ from search.sampling.optuna_study import OptunaSuggest
 from search.spec.load import from_data
 from search.store import connection, leases, migrate, reading, writing
 from search.store.tables import EpochRow, StudyRow, TrialRow
-from search.training.fit import Outcome, TrainingPlan
+from search.training.fit import TrainingPlan, TrainingResult
 from search.trials import attempt, trial
 from search.trials.context import TrialContext
 from search.workers import worker
@@ -212,10 +212,10 @@ def _sizes(own: StudyRuntime) -> dict[str, Any]:
     }
 
 
-def untrained(rng: random.Random) -> Callable[[Network, TrainingPlan], Outcome]:
+def untrained(rng: random.Random) -> Callable[[Network, TrainingPlan], TrainingResult]:
     """Return a ``fit`` that trains nothing and reports a curve."""
 
-    def fit(network: Network, plan: TrainingPlan) -> Outcome:
+    def fit(network: Network, plan: TrainingPlan) -> TrainingResult:
         done: list[EpochRecord] = []
         verdict = Verdict.CONTINUE
         for epoch, value in enumerate(curve(0.5 + 0.4 * rng.random(), rng), 1):
@@ -224,7 +224,7 @@ def untrained(rng: random.Random) -> Callable[[Network, TrainingPlan], Outcome]:
             if verdict is not Verdict.CONTINUE:
                 break
         weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
-        return Outcome(verdict, tuple(done), len(done), weights, None, None)
+        return TrainingResult(verdict, tuple(done), len(done), weights, None, None)
 
     return fit
 

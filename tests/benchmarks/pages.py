@@ -40,13 +40,13 @@ print(json.dumps({"seconds": time.perf_counter() - begin, "file_mb": path.stat()
 """
 UPDATE = """
 import json, sys, time
-from search.dashboard import watch
+from search.dashboard import study_cache
 from search.report.figures._base import Need
 from search.store import readonly
 from sqlalchemy import event
-watch._FRESH_S = 0.0
+study_cache._FRESH_S = 0.0
 engine = readonly.connect(sys.argv[1])
-found = watch.Watch(engine)
+found = study_cache.StudyCache(engine)
 begin = time.perf_counter(); found.study(sys.argv[2], set(Need)); first = time.perf_counter() - begin
 statements = []
 event.listen(engine, "before_cursor_execute", lambda *a: statements.append(time.perf_counter()))

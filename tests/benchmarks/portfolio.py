@@ -1,6 +1,6 @@
 """Measure the portfolio's members, choose and order them greedily, say how good the choice is on sets left out.
 
-    python tests/benchmarks/portfolio.py --data FOLDER_OF_SETS [--epochs 4] [--write]
+    python tests/benchmarks/portfolio.py --data FOLDER_OF_SETS [--write]
 
 FOLDER_OF_SETS holds sets; a set is ``train`` and ``val`` with a folder a class (``test`` is not looked at). Every
 member of ``search/trials/portfolio.json``, and of its ``pool`` of those that were not chosen, is trained once on every
@@ -29,12 +29,12 @@ from search.runtime import few_labels
 from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import from_data
 from search.training.fit import fit
-from search.trials.portfolio import FILE, Member
+from search.trials.portfolio import FILE, PortfolioCandidate
 from spaces.networks.wishes import fulfilled
 
 TABLE = FILE.with_name("portfolio_table.json")
 KIND = "images"
-MOST = 12
+MOST = 13
 PREFIXES = (1, 2, 3, 4, 6, 8, 12)
 SPACE: dict[str, Any] = {
     "freeze": {},
@@ -55,11 +55,11 @@ Table = Mapping[str, Mapping[str, float]]
 """Accuracy by set and member."""
 
 
-def offered() -> list[Member]:
+def offered() -> list[PortfolioCandidate]:
     """Return the members of the portfolio and of the pool, in the file's order."""
     known = json.loads(FILE.read_text(encoding="utf-8"))
     listed = [*known["portfolios"][KIND], *known.get("pool", {}).get(KIND, ())]
-    return [Member(one["name"], one["wishes"], tuple(one["needs"]), one["why"]) for one in listed]
+    return [PortfolioCandidate(one["name"], one["wishes"], tuple(one["needs"]), one["why"]) for one in listed]
 
 
 def measure(data: Path, given: argparse.Namespace) -> None:
@@ -76,7 +76,7 @@ def measure(data: Path, given: argparse.Namespace) -> None:
             found = _trained(opened[name], member, given.seed)
             if found is None:
                 continue
-            table["settings"] = {"backbone": given.backbone, "input_size": given.input_size, "epochs": given.epochs}
+            table["settings"] = {"backbone": given.backbone, "input_size": given.input_size, "epochs": "auto"}
             table["settings"] |= {"batch_size": given.batch_size, "images": "validation"}
             table["measured"].setdefault(name, {})[member.name] = found
             TABLE.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -95,12 +95,12 @@ def _runtime(folder: Path, given: argparse.Namespace) -> StudyRuntime:
         "backbone": given.backbone,
         "input_size": given.input_size,
         "space": SPACE,
-        "training": {"epochs": given.epochs, "batch_size": given.batch_size, "augmentation": "light"},
+        "training": {"batch_size": given.batch_size, "augmentation": "light"},
     }
     return open_runtime(from_data(spec, base=Path.cwd()), "auto")
 
 
-def _trained(own: StudyRuntime, member: Member, seed: int) -> dict[str, float] | None:
+def _trained(own: StudyRuntime, member: PortfolioCandidate, seed: int) -> dict[str, float] | None:
     """Return the best epoch's validation accuracy and the CPU seconds of a training as a trial's."""
     candidate = fulfilled(own.space, member.wishes, member.needs)
     if candidate is None:
@@ -168,8 +168,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--backbone", default="mobilenet_v2")
     parser.add_argument("--input-size", type=int, default=128)
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", action="store_true", help="write the order to portfolio.json")
     given = parser.parse_args()

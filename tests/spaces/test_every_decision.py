@@ -14,7 +14,7 @@ from spaces.backbones._base import Pretrained
 from spaces.decisions import registry
 from spaces.decisions._base import Decision, NotApplicable, Stage
 from spaces.errors import CandidateError, ProbeError
-from spaces.networks.space import Fixed, Random, Space
+from spaces.networks.space import Random, Space, StoredParameters
 
 DECISIONS = registry()
 
@@ -60,7 +60,7 @@ def test_parameters_give_the_value_again(decision: Decision[Any], pretrained: Pr
         params = decision.params(value, choices)
         assert params is not None
         assert all(name.split(".")[0] == decision.name for name in params)
-        assert decision.sample(Fixed(params), choices) == value
+        assert decision.sample(StoredParameters(params), choices) == value
 
 
 def test_applying_leaves_the_chain_alone(decision: Decision[Any], pretrained: Pretrained) -> None:

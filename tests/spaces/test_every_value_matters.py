@@ -176,7 +176,7 @@ def test_a_value_that_is_left_changes_the_function_or_what_is_trained(name: str,
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_settling_twice_changes_nothing_and_parameters_give_the_candidate_again(name: str) -> None:
-    from spaces.networks.space import Fixed
+    from spaces.networks.space import StoredParameters
 
     space = space_of(name)
     for seed in range(25):
@@ -184,7 +184,7 @@ def test_settling_twice_changes_nothing_and_parameters_give_the_candidate_again(
         assert space.candidate(space.values(candidate)) == candidate
         params = space.params(candidate)
         assert params is not None, space.words(candidate)
-        assert space.sample(Fixed(params)) == candidate
+        assert space.sample(StoredParameters(params)) == candidate
 
 
 def settled(name: str, **changes: Any) -> Candidate:

@@ -9,15 +9,15 @@ from dash import dcc, html
 
 from search.dashboard import parts
 from search.report import theme
-from search.store.aggregates import WorkerRecord
+from search.store.aggregates import WorkerActivity
 
 
-def page(workers: Sequence[WorkerRecord]) -> html.Div:
+def page(workers: Sequence[WorkerActivity]) -> html.Div:
     """Return the page."""
     return html.Div([html.H1("Workers"), html.Div(facts(workers), id="facts")])
 
 
-def facts(workers: Sequence[WorkerRecord]) -> list[Any]:
+def facts(workers: Sequence[WorkerActivity]) -> list[Any]:
     """Return the table of workers, which changes while they run."""
     if not workers:
         return [html.P("No worker has claimed a trial yet.")]
@@ -39,7 +39,7 @@ def facts(workers: Sequence[WorkerRecord]) -> list[Any]:
     return [html.P(f"{note} {more}", className="soft"), parts.table(head, rows)]
 
 
-def _running(worker: WorkerRecord) -> list[Any]:
+def _running(worker: WorkerActivity) -> list[Any]:
     links: list[Any] = []
     for study, number in worker.running:
         links += [dcc.Link(f"{study} trial {number}", href=parts.trial_path(study, number)), " "]

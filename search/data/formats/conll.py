@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from search.data import conll_files, text_tables, texts
-from search.data.assembly import OnError
+from search.data import conll_files, parts, texts
 from search.data.conll_files import Sentence
+from search.data.faults import OnError
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
 from search.errors import DataError
@@ -55,7 +55,7 @@ class Conll(Format):
         path = base / Path(options.path).expanduser()
         files: Sequence[tuple[Split | None, Path]] = [(None, path)]
         if path.is_dir():
-            files = list(text_tables.files_of(path, _SUFFIXES).items())
+            files = list(parts.files_of(path, _SUFFIXES).items())
         sentences: list[Sentence] = []
         problems: list[str] = []
         for split, file in files:

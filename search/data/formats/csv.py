@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from search.data.assembly import Cut, Listed, OnError, assemble
+from search.data.assembly import Cut, Listed, assemble
+from search.data.faults import OnError
 from search.data.formats._base import Format
 from search.data.sample import Dataset
-from search.data.tabular import Row, read_rows, usable
+from search.data.tabular import Row, rows_of, usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class Options:
     """A CSV file with a header line; ``.tsv`` is read with tabs.
 
     Attributes:
-        path: of the table. ``root`` is where image paths start; the table's own folder by default.
+        path: of the table, or of a folder with one for each part: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
+        root: where image paths start; the table's own folder by default. Names may lack the images' endings.
         path_column: names of the columns; ``split_column`` may be missing from the file.
         val_share: cut from the training rows when no row says ``val``; ``test_share`` likewise.
     """
@@ -45,15 +47,15 @@ class Csv(Format):
 
     def read(self, options: Options, base: Path) -> Dataset:
         table = base / Path(options.path).expanduser()
-        root = base / Path(options.root).expanduser() if options.root else table.parent
+        root = base / Path(options.root).expanduser() if options.root else None
         cut = Cut(options.val_share, options.test_share, options.seed)
-        _, rows = read_rows(table, (options.path_column, options.label_column))
+        rows = rows_of(table, (options.path_column, options.label_column))
         listed, problems = usable(rows, partial(_listed, root, options), options.on_error)
         found = assemble(table.stem, listed, cut, options.on_error)
         return replace(found, skipped=(*problems, *found.skipped))
 
 
-def _listed(root: Path, options: Options, row: Row) -> Listed:
+def _listed(root: Path | None, options: Options, row: Row) -> Listed:
     for column in (options.path_column, options.label_column):
         row.text(column, "a path and a label")
     image = row.image(options.path_column, root)

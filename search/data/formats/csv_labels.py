@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from search.data import splits
-from search.data.assembly import Cut, Listed, OnError, gather
+from search.data.assembly import Cut, Listed, gather
+from search.data.faults import OnError
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
-from search.data.tabular import Row, read_rows, usable
+from search.data.tabular import Row, rows_of, usable
 from search.errors import DataError
 
 _YES, _NO = ("1", "1.0", "true", "yes"), ("", "0", "0.0", "false", "no")
@@ -23,7 +24,8 @@ class Options:
     """A CSV file with a header line; ``.tsv`` is read with tabs.
 
     Attributes:
-        path: of the table. ``root`` is where image paths start; the table's own folder by default.
+        path: of the table, or of a folder with one for each part: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
+        root: where image paths start; the table's own folder by default. Names may lack the images' endings.
         label_column: holds a row's labels, parted by ``separator``; an empty one means none.
         label_columns: instead, one column a class with 1 or 0, yes or no in it.
         split_column: may be missing from the file.
@@ -58,8 +60,8 @@ class CsvLabels(Format):
 
     def read(self, options: Options, base: Path) -> Dataset:
         table = base / Path(options.path).expanduser()
-        root = base / Path(options.root).expanduser() if options.root else table.parent
-        _, rows = read_rows(table, (options.path_column, *(options.label_columns or (options.label_column,))))
+        root = base / Path(options.root).expanduser() if options.root else None
+        rows = rows_of(table, (options.path_column, *(options.label_columns or (options.label_column,))))
         listed, problems = usable(rows, partial(_listed, root, options), options.on_error)
         names = options.label_columns or tuple(sorted({name for item in listed for name in item.label}))
         if listed and not names:
@@ -80,7 +82,7 @@ class CsvLabels(Format):
         return replace(found, skipped=(*problems, *found.skipped))
 
 
-def _listed(root: Path, options: Options, row: Row) -> Listed:
+def _listed(root: Path | None, options: Options, row: Row) -> Listed:
     return Listed(row.image(options.path_column, root), _labels(row, options), row.split(options.split_column))
 
 

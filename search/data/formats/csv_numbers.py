@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from search.data import splits
-from search.data.assembly import Cut, Listed, OnError, gather
+from search.data.assembly import Cut, Listed, gather
+from search.data.faults import OnError
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
-from search.data.tabular import Row, read_rows, usable
+from search.data.tabular import Row, rows_of, usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Options:
     """A CSV file with a header line; ``.tsv`` is read with tabs.
 
     Attributes:
-        path: of the table. ``root`` is where image paths start; the table's own folder by default.
+        path: of the table, or of a folder with one for each part: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
+        root: where image paths start; the table's own folder by default. Names may lack the images' endings.
         target_columns: hold the numbers.
         split_column: may be missing from the file.
         val_share: cut from the training rows when no row says ``val``, with the same distribution of the first
@@ -51,8 +53,8 @@ class CsvNumbers(Format):
 
     def read(self, options: Options, base: Path) -> Dataset:
         table = base / Path(options.path).expanduser()
-        root = base / Path(options.root).expanduser() if options.root else table.parent
-        _, rows = read_rows(table, (options.path_column, *options.target_columns))
+        root = base / Path(options.root).expanduser() if options.root else None
+        rows = rows_of(table, (options.path_column, *options.target_columns))
         listed, problems = usable(rows, partial(_listed, root, options), options.on_error)
         found = gather(
             table.stem,
@@ -67,7 +69,7 @@ class CsvNumbers(Format):
         return replace(found, skipped=(*problems, *found.skipped))
 
 
-def _listed(root: Path, options: Options, row: Row) -> Listed:
+def _listed(root: Path | None, options: Options, row: Row) -> Listed:
     numbers = tuple(row.number(column) for column in options.target_columns)
     return Listed(row.image(options.path_column, root), numbers, row.split(options.split_column))
 

@@ -123,10 +123,10 @@ class Tokenizer:
 
 def opened(task: str) -> Model:
     """Return a model of two or three classes that says always the same."""
-    frame = folder.Frame(
+    frame = folder.ImagePreprocessing(
         size=(8, 8), resize=(8, 8), mean=(0, 0, 0), std=(1, 1, 1), interpolation="bilinear", fit="stretch"
     )
-    texts = folder.TextFrame(length=4, folder="tokenizer", words=True)
+    texts = folder.TextPreprocessing(length=4, folder="tokenizer", words=True)
     facts: Any = SimpleNamespace(
         task=task,
         outputs="classes",

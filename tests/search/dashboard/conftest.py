@@ -18,7 +18,7 @@ import pytest
 pytest.importorskip("dash", reason="needs ftsearch[dashboard]")
 
 from search.dashboard import app
-from search.dashboard.watch import Watch
+from search.dashboard.study_cache import StudyCache
 from search.store import readonly
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -60,8 +60,8 @@ def own(filled: str, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def watch(own: str) -> Watch:
-    return Watch(readonly.connect(own))
+def cache(own: str) -> StudyCache:
+    return StudyCache(readonly.connect(own))
 
 
 class Asked(NamedTuple):

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from search.dashboard.answers import Address, Pages
-from search.dashboard.watch import Watch
+from search.dashboard.study_cache import StudyCache
 
 
 @pytest.fixture
-def pages(watch: Watch) -> Pages:
-    return Pages(watch, "sqlite:///x.db")
+def pages(cache: StudyCache) -> Pages:
+    return Pages(cache, "sqlite:///x.db")
 
 
 @pytest.mark.parametrize(

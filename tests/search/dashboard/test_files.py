@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from search.dashboard.watch import Watch
+from search.dashboard.study_cache import StudyCache
 
 
 def test_trials_come_as_csv_and_json(filled: str, serve: Callable[..., Any]) -> None:
@@ -22,7 +22,7 @@ def test_trials_come_as_csv_and_json(filled: str, serve: Callable[..., Any]) -> 
     assert [trial["number"] for trial in data] == list(range(120))
 
 
-def test_filters_go_along(filled: str, serve: Callable[..., Any], watch: Watch) -> None:
+def test_filters_go_along(filled: str, serve: Callable[..., Any], cache: StudyCache) -> None:
     data = json.loads(serve(filled).client.get("/download/drawn/trials.json?state=complete&p.freeze=3..9").text)
     assert {trial["state"] for trial in data} == {"complete"}
     assert all(3 <= trial["params"]["freeze"] <= 9 for trial in data)

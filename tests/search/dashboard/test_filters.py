@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from search.dashboard import filters
 from search.dashboard.filters import Filters
-from search.dashboard.watch import Watch
+from search.dashboard.study_cache import StudyCache
 from search.records.study import TrialState
 
 DAYS = st.dates(date(2000, 1, 1), date(2100, 1, 1))
@@ -51,8 +51,8 @@ def test_what_cannot_be_understood_is_no_condition() -> None:
     assert filters.read("state=evil&since=yesterday&nonsense=1").is_empty
 
 
-def test_trials_must_meet_all_conditions(watch: Watch) -> None:
-    study = watch.study("drawn")
+def test_trials_must_meet_all_conditions(cache: StudyCache) -> None:
+    study = cache.study("drawn")
     found = filters.of_inputs(["complete"], None, None, {"freeze": "3..9", "penalty.kind": ["l1", "l2"], "tail": ""})
     kept = found.apply(study).trials
     wanted = [
@@ -66,7 +66,7 @@ def test_trials_must_meet_all_conditions(watch: Watch) -> None:
     assert 0 < len(kept) < len(study.trials)
 
 
-def test_days_hold_their_whole_day(watch: Watch) -> None:
-    study = watch.study("drawn")
+def test_days_hold_their_whole_day(cache: StudyCache) -> None:
+    study = cache.study("drawn")
     assert len(filters.read("since=2026-01-01&until=2026-01-01").apply(study).trials) == 120
     assert filters.read("until=2025-12-31").apply(study).trials == ()

@@ -13,9 +13,9 @@ import pytest
 
 pytest.importorskip("waitress", reason="needs ftsearch[dashboard]")
 
-from search.dashboard.serving import Limits, Server
+from search.dashboard.serving import Server, ServerLimits
 
-SMALL = Limits(request_s=2.0, body_bytes=1 << 16, header_bytes=1 << 12, per_source=8, connections=16, threads=2)
+SMALL = ServerLimits(request_s=2.0, body_bytes=1 << 16, header_bytes=1 << 12, per_source=8, connections=16, threads=2)
 
 
 def application(asked: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
@@ -25,14 +25,14 @@ def application(asked: dict[str, Any], start: Callable[..., Any]) -> list[bytes]
     return [answer]
 
 
-@pytest.fixture(params=[SMALL, Limits()], ids=["small", "usual"])
-def limits(request: pytest.FixtureRequest) -> Limits:
-    found: Limits = request.param
+@pytest.fixture(params=[SMALL, ServerLimits()], ids=["small", "usual"])
+def limits(request: pytest.FixtureRequest) -> ServerLimits:
+    found: ServerLimits = request.param
     return found
 
 
 @pytest.fixture
-def port(limits: Limits) -> Iterator[int]:
+def port(limits: ServerLimits) -> Iterator[int]:
     """The port at which a server answers with the length of what it is sent."""
     listening = socket.create_server(("127.0.0.1", 0))
     server = Server(application, listening, limits)
@@ -69,7 +69,7 @@ def is_closed(link: socket.socket) -> bool:
         return True
 
 
-def test_connections_without_a_request_keep_nobody_out(port: int, limits: Limits) -> None:
+def test_connections_without_a_request_keep_nobody_out(port: int, limits: ServerLimits) -> None:
     half = [socket.create_connection(("127.0.0.1", port)) for _ in range(120)]
     for number, link in enumerate(half):
         try:
@@ -83,7 +83,7 @@ def test_connections_without_a_request_keep_nobody_out(port: int, limits: Limits
         link.close()
 
 
-def test_the_longest_silent_connections_make_room(port: int, limits: Limits) -> None:
+def test_the_longest_silent_connections_make_room(port: int, limits: ServerLimits) -> None:
     links = [socket.create_connection(("127.0.0.1", port)) for _ in range(limits.per_source + 3)]
     assert asked(port) == (200, b"0")
     assert [is_closed(link) for link in links[:3]] == [True] * 3
@@ -130,7 +130,7 @@ def test_a_large_body_is_refused_before_it_is_read(port: int) -> None:
     link.close()
 
 
-def test_a_body_without_a_length_ends_at_the_limit(port: int, limits: Limits) -> None:
+def test_a_body_without_a_length_ends_at_the_limit(port: int, limits: ServerLimits) -> None:
     link = socket.create_connection(("127.0.0.1", port), timeout=10)
     link.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
     sent, answer = 0, b""
@@ -158,7 +158,7 @@ def test_long_headers_are_refused(port: int, head: str) -> None:
     assert asked(port) == (200, b"0")
 
 
-def test_who_takes_no_answer_holds_no_thread(port: int, limits: Limits) -> None:
+def test_who_takes_no_answer_holds_no_thread(port: int, limits: ServerLimits) -> None:
     slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(limits.threads + 1)]
     for link in slow:
         link.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")

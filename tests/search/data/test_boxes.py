@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from search.data.assembly import Cut
-from search.data.boxes import Box, Boxed, Drawn, Faults, Found, dataset
+from search.data.boxes import AnnotatedImage, BoxAnnotation, BoxTarget, Faults, GroundTruthBox, dataset
 from search.data.sample import Dataset, Split
 from search.errors import DataError
 
@@ -19,29 +19,29 @@ def images(folder: Path, count: int = 8) -> list[Path]:
     return [folder / f"{number}.png" for number in range(count)]
 
 
-def listed(folder: Path, *corners: tuple[float, float, float, float]) -> list[Found]:
-    boxes = [Drawn(f"box {place}", "ant", found) for place, found in enumerate(corners or ((0, 0, 20, 10),))]
-    return [Found(path, path.name, None, boxes) for path in images(folder)]
+def listed(folder: Path, *corners: tuple[float, float, float, float]) -> list[AnnotatedImage]:
+    boxes = [BoxAnnotation(f"box {place}", "ant", found) for place, found in enumerate(corners or ((0, 0, 20, 10),))]
+    return [AnnotatedImage(path, path.name, None, boxes) for path in images(folder)]
 
 
-def made(found: list[Found], on_error: str = "refuse") -> Dataset:
+def made(found: list[AnnotatedImage], on_error: str = "refuse") -> Dataset:
     return dataset("drawn", found, CUT, on_error, None, Faults("drawn"))  # type: ignore[arg-type]
 
 
 def test_boxes_become_shares_and_images_are_cut_by_their_classes(tmp_path: Path) -> None:
     found = made(listed(tmp_path))
-    assert found.samples[0].target == Boxed(40, 20, (Box(0, 0.0, 0.0, 0.5, 0.5),))
+    assert found.samples[0].target == BoxTarget(40, 20, (GroundTruthBox(0, 0.0, 0.0, 0.5, 0.5),))
     assert len(found.of(Split.VAL)) == 2
 
 
 def test_a_pixel_over_the_border_is_a_matter_of_counting(tmp_path: Path) -> None:
     found = made(listed(tmp_path, (-1, 0, 41, 20)))
-    assert found.samples[0].target.boxes[0] == Box(0, 0.0, 0.0, 1.0, 1.0)
+    assert found.samples[0].target.boxes[0] == GroundTruthBox(0, 0.0, 0.0, 1.0, 1.0)
 
 
 def test_boxes_that_reach_out_are_cut_off_and_listed_when_faults_are_skipped(tmp_path: Path) -> None:
     found = made(listed(tmp_path, (20, 10, 60, 30), (50, 0, 60, 10)), "skip")
-    assert found.samples[0].target.boxes == (Box(0, 0.5, 0.5, 1.0, 1.0),)
+    assert found.samples[0].target.boxes == (GroundTruthBox(0, 0.5, 0.5, 1.0, 1.0),)
     assert len(found.skipped) == 16
 
 
@@ -52,10 +52,10 @@ def test_turned_photographs_are_measured_as_they_are_shown(tmp_path: Path, endin
     found = listed(tmp_path, (0, 0, 10, 40))
     for path in images(tmp_path):
         Image.new("RGB", (40, 20), (int(path.stem) * 20, 0, 0)).save(path.with_suffix(ending), exif=exif)
-    turned = [Found(one.path.with_suffix(ending), one.place, None, one.boxes, (20, 40)) for one in found]
+    turned = [AnnotatedImage(one.path.with_suffix(ending), one.place, None, one.boxes, (20, 40)) for one in found]
     target = made(turned).samples[0].target
     assert (target.width, target.height) == (20, 40)
-    assert target.boxes[0] == Box(0, 0.0, 0.0, 0.5, 1.0)
+    assert target.boxes[0] == GroundTruthBox(0, 0.0, 0.0, 0.5, 1.0)
 
 
 def test_other_boxes_make_another_fingerprint(tmp_path: Path) -> None:
@@ -67,14 +67,14 @@ def test_data_without_a_box_or_an_image_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no annotated image found"):
         made([])
     with pytest.raises(DataError, match="no image has a box"):
-        made([Found(path, path.name, None, []) for path in images(tmp_path)])
+        made([AnnotatedImage(path, path.name, None, []) for path in images(tmp_path)])
 
 
 def test_a_class_that_is_only_in_validation_is_refused(tmp_path: Path) -> None:
     paths = images(tmp_path)
-    one, other = Drawn("a", "ant", (0, 0, 9, 9)), Drawn("b", "bee", (0, 0, 9, 9))
-    found = [Found(path, path.name, Split.TRAIN, [one]) for path in paths[:6]]
-    found += [Found(path, path.name, Split.VAL, [one, other]) for path in paths[6:]]
+    one, other = BoxAnnotation("a", "ant", (0, 0, 9, 9)), BoxAnnotation("b", "bee", (0, 0, 9, 9))
+    found = [AnnotatedImage(path, path.name, Split.TRAIN, [one]) for path in paths[:6]]
+    found += [AnnotatedImage(path, path.name, Split.VAL, [one, other]) for path in paths[6:]]
     with pytest.raises(DataError, match="no training image has a box of class 'bee'"):
         made(found)
 

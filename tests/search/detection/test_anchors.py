@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.data.boxes import Box, Boxed
+from search.data.boxes import BoxTarget, GroundTruthBox
 from search.data.sample import Sample, Split
 from search.detection.anchors import Statistics, box_sides, covered, statistics
 
@@ -12,7 +12,9 @@ def samples(count: int = 200) -> list[Sample]:
     """Boxes of 10 to 80 pixels in images of 200x100, twice as high as wide."""
     sides = np.geomspace(10, 80, count)
     return [
-        Sample(None, Boxed(200, 100, (Box(0, 0, 0, side / 2**0.5 / 200, side * 2**0.5 / 100),)), Split.TRAIN)  # type: ignore[arg-type]
+        Sample(
+            None, BoxTarget(200, 100, (GroundTruthBox(0, 0, 0, side / 2**0.5 / 200, side * 2**0.5 / 100),)), Split.TRAIN
+        )  # type: ignore[arg-type]
         for side in sides
     ]
 

@@ -5,7 +5,7 @@ import torch
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops.poolers import initLevelMapper
 
-from search.detection.detectors import KINDS, Anchors, Found, Pending, RegionLevels, Setting, stride_of
+from search.detection.detectors import KINDS, Anchors, Detections, DetectorSettings, Pending, RegionLevels, stride_of
 from search.detection.pyramid import Pyramid
 from search.detection.targets import BoxRows
 from spaces.chains import probe
@@ -24,8 +24,8 @@ def made(kind: str, **changes: object) -> torch.nn.Module:
     torch.manual_seed(0)
     sizes = ((8.0,), (16.0,), (32.0,)) if kind == "fcos" else ((16.0,), (32.0,), (64.0,))
     plain = {"classes": 3, "size": (64, 96), "sizes": sizes, "ratios": (0.5, 1.0, 2.0), "width": 32, "depth": 2}
-    setting = Setting(**{**plain, "proposals": 20, "samples": 16, "least_score": 0.001, **changes})  # type: ignore[arg-type]
-    pyramid = Pyramid(TAPS, ((8, 12), (4, 6)), 64, 1, 0)
+    setting = DetectorSettings(**{**plain, "proposals": 20, "samples": 16, "least_score": 0.001, **changes})  # type: ignore[arg-type]
+    pyramid = Pyramid(TAPS, (64, 96), 64, 1)
     return KINDS[kind](pyramid, [tap.unit for tap in TAPS], setting, 0.0, 64)
 
 
@@ -37,7 +37,7 @@ def maps() -> tuple[torch.Tensor, ...]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_boxes_are_told_in_shares_with_classes_from_0(kind: str) -> None:
     told = made(kind).eval()(maps())
-    assert isinstance(told, Found)
+    assert isinstance(told, Detections)
     assert len(told) == 2
     for one in told.images:
         assert one["boxes"].shape == (len(one["labels"]), 4)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from search.detection.detectors import Found
+from search.detection.detectors import Detections
 from search.detection.evaluator import CocoMeasures
 from search.detection.targets import BoxRows
 
@@ -95,7 +95,7 @@ def reference(told: list[dict[str, Tensor]], rows: BoxRows) -> tuple[list[float]
 def filled(told: list[dict[str, Tensor]], rows: BoxRows) -> CocoMeasures:
     evaluator = CocoMeasures(CLASSES, 0.5)
     for part in (slice(0, 7), slice(7, len(rows))):
-        evaluator.update(Found(tuple(told[part])), rows[part])
+        evaluator.update(Detections(tuple(told[part])), rows[part])
     return evaluator
 
 
@@ -121,7 +121,7 @@ def test_pictures_are_the_images_with_most_mistakes_in_places_of_the_original() 
     right = {"boxes": boxes[1], "labels": torch.tensor([1]), "scores": torch.tensor([0.9])}
     wrong = {"boxes": boxes[0], "labels": torch.tensor([2]), "scores": torch.tensor([0.8])}
     evaluator = CocoMeasures(CLASSES, 0.5)
-    evaluator.update(Found((wrong, right)), rows)
+    evaluator.update(Detections((wrong, right)), rows)
     (picture,) = evaluator.evaluation().pictures
     assert (picture.place, picture.caption) == (0, "1 box, 1 missed, 1 predicted that are not there")
     true, told = picture.boxes
@@ -133,9 +133,11 @@ def test_nothing_told_and_nothing_there_is_measured_too() -> None:
     _, rows = stored(4)
     nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64), "scores": torch.zeros(0)}
     evaluator = CocoMeasures(CLASSES, 0.5)
-    evaluator.update(Found((nothing,) * 4), rows)
+    evaluator.update(Detections((nothing,) * 4), rows)
     assert set(evaluator.compute().values()) == {0.0}
     empty = CocoMeasures(CLASSES, 0.5)
-    empty.update(Found((nothing,) * 4), BoxRows(rows.boxes, torch.full_like(rows.labels, -1), rows.crowd, rows.shown))
+    empty.update(
+        Detections((nothing,) * 4), BoxRows(rows.boxes, torch.full_like(rows.labels, -1), rows.crowd, rows.shown)
+    )
     assert empty.compute()["map"] == 0.0
     assert empty.evaluation().pictures == ()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from search.detection.detectors import KINDS, Setting
+from search.detection.detectors import KINDS, DetectorSettings
 from search.detection.fixed import fixed
 from search.detection.pyramid import Pyramid
 from search.detection.results import apart, found_in
@@ -31,7 +31,7 @@ class Detecting(nn.Module):
         self.stem = nn.Conv2d(3, 8, 8, stride=8)
         self.next = nn.Conv2d(8, 16, 2, stride=2)
         sizes = ((8.0,), (16.0,), (32.0,)) if kind == "fcos" else ((16.0,), (32.0,), (64.0,))
-        setting = Setting(
+        setting = DetectorSettings(
             classes=classes,
             size=(64, 96),
             sizes=sizes,
@@ -42,7 +42,7 @@ class Detecting(nn.Module):
             samples=16,
             least_score=0.001,
         )
-        self.head = KINDS[kind](Pyramid(TAPS, ((8, 12), (4, 6)), 64, 1, 0), (0, 1), setting, 0.0, 64)
+        self.head = KINDS[kind](Pyramid(TAPS, (64, 96), 64, 1), (0, 1), setting, 0.0, 64)
         for parameter in self.head.parameters():
             if parameter.ndim > 1:
                 nn.init.normal_(parameter, std=0.08)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from search.detection.detectors import Found
+from search.detection.detectors import Detections
 from search.detection.results import apart, found_in, in_image
 from search.detection.targets import frame_of
 from search.errors import UserError
@@ -40,7 +40,7 @@ def test_what_moved_is_measured_and_what_is_missing_or_more_is_counted() -> None
 
 def test_boxes_of_a_graph_lose_the_places_without_one() -> None:
     found = found_in((ONE["boxes"][None], torch.tensor([[0.9, 0.0]]), ONE["labels"][None]))
-    assert isinstance(found, Found)
+    assert isinstance(found, Detections)
     assert found.images[0]["scores"].tolist() == pytest.approx([0.9])
     assert found.images[0]["labels"].tolist() == [0]
 

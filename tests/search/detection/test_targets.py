@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from search.data.boxes import Box, Boxed
+from search.data.boxes import BoxTarget, GroundTruthBox
 from search.data.sample import Sample, Split
 from search.data.targets import Geometry
 from search.detection.targets import BoxRows, frame_of, rows
@@ -23,13 +23,13 @@ class Source:
         return b""
 
 
-def sample(*boxes: Box, size: tuple[int, int] = (40, 20)) -> Sample:
-    return Sample(Source(), Boxed(*size, boxes), Split.TRAIN)
+def sample(*boxes: GroundTruthBox, size: tuple[int, int] = (40, 20)) -> Sample:
+    return Sample(Source(), BoxTarget(*size, boxes), Split.TRAIN)
 
 
 def test_a_stretched_image_keeps_its_boxes_shares() -> None:
     frame = frame_of("stretch", (32, 32), "bilinear")
-    found = rows([sample(Box(1, 0.1, 0.2, 0.5, 0.6)), sample()], frame)
+    found = rows([sample(GroundTruthBox(1, 0.1, 0.2, 0.5, 0.6)), sample()], frame)
     assert frame.render(Source().open()).shape == (3, 32, 32)
     assert found.boxes[0, 0].tolist() == pytest.approx([0.1, 0.2, 0.5, 0.6])
     assert found.labels.tolist() == [[1], [-1]]
@@ -41,7 +41,7 @@ def test_a_letterboxed_image_has_bars_and_its_boxes_move_with_it() -> None:
     assert pixels.shape == (3, 32, 32)
     assert pixels[:, 4, 16].tolist() == [114, 114, 114]
     assert pixels[:, 16, 1].tolist() == [250, 0, 0]
-    found = rows([sample(Box(0, 0.0, 0.0, 1.0, 1.0))], frame)
+    found = rows([sample(GroundTruthBox(0, 0.0, 0.0, 1.0, 1.0))], frame)
     assert found.boxes[0, 0].tolist() == pytest.approx([0, 0.25, 1, 0.75])
     left, top, right, bottom = found.shown[0].tolist()
     assert (left, top, right, bottom) == pytest.approx((0, -0.5, 1, 1.5))

@@ -10,13 +10,13 @@ from PIL import Image
 from search.errors import UserError
 from search.model.drawing import drawn, places, write_mask, write_picture
 from search.report.theme import class_colour, rgb
-from search.tasks._prediction import Box, Prediction
+from search.tasks._prediction import PredictedBox, Prediction
 
 CLASSES = ("cat", "dog")
 
 
 def test_boxes_are_drawn_in_the_colour_of_their_class_where_they_are() -> None:
-    boxes = (Box("dog", 0.9, 40, 50, 80, 90), Box("cat", 0.4, 100, 20, 150, 60))
+    boxes = (PredictedBox("dog", 0.9, 40, 50, 80, 90), PredictedBox("cat", 0.4, 100, 20, 150, 60))
     pixels = np.asarray(drawn(Image.new("RGB", (160, 120)), Prediction(boxes=boxes), CLASSES))
     assert tuple(pixels[90, 60]) == rgb(class_colour(1))
     assert tuple(pixels[60, 125]) == rgb(class_colour(0))
@@ -54,7 +54,10 @@ def test_a_written_mask_has_classes_as_values_and_a_palette(tmp_path: Path) -> N
 def test_a_picture_is_a_jpeg_of_the_same_size(tmp_path: Path) -> None:
     Image.new("RGB", (160, 120)).save(tmp_path / "a.png")
     write_picture(
-        tmp_path / "out" / "a.jpg", tmp_path / "a.png", Prediction(boxes=(Box("cat", 1, 9, 9, 99, 99),)), CLASSES
+        tmp_path / "out" / "a.jpg",
+        tmp_path / "a.png",
+        Prediction(boxes=(PredictedBox("cat", 1, 9, 9, 99, 99),)),
+        CLASSES,
     )
     with Image.open(tmp_path / "out" / "a.jpg") as image:
         assert (image.format, image.size) == ("JPEG", (160, 120))

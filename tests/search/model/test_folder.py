@@ -11,7 +11,7 @@ import pytest
 from search.artifacts import partial_files
 from search.errors import UserError
 from search.model import folder as model_folder
-from search.model.folder import Check, Frame, ModelFacts, Origin
+from search.model.folder import Check, ImagePreprocessing, ModelFacts, Origin
 
 FACTS = ModelFacts(
     name="flowers-trial-3",
@@ -22,7 +22,9 @@ FACTS = ModelFacts(
     words="ResNet-18, first 3 of 9 units frozen",
     backbone="torchvision:resnet18",
     weights=Origin(name="IMAGENET1K_V1", sha256="ab" * 32, license="BSD-3-Clause", source="https://example.org/w.pth"),
-    frame=Frame(size=(96, 128), resize=(110, 146), mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2), interpolation="bicubic"),
+    frame=ImagePreprocessing(
+        size=(96, 128), resize=(110, 146), mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2), interpolation="bicubic"
+    ),
     base_size=(96, 128),
     objective="accuracy",
     metrics={"accuracy": 0.91, "loss": 0.3},

@@ -16,14 +16,14 @@ from search.data.masks import WholeFrame
 from search.data.texts import Text
 from search.detection.targets import frame_of
 from search.errors import DataError, UserError
-from search.model.folder import Frame, TextFrame
+from search.model.folder import ImagePreprocessing, TextPreprocessing
 from search.model.inputs import Images, Ready, TextInputs, images_in, transform_of
 
 
-def frame(fit: str, size: tuple[int, int] = (48, 80), interpolation: str = "bilinear") -> Frame:
+def frame(fit: str, size: tuple[int, int] = (48, 80), interpolation: str = "bilinear") -> ImagePreprocessing:
     resize = (round(size[0] * 256 / 224), round(size[1] * 256 / 224))
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    return Frame(size=size, resize=resize, mean=mean, std=std, interpolation=interpolation, fit=fit)  # type: ignore[arg-type]
+    return ImagePreprocessing(size=size, resize=resize, mean=mean, std=std, interpolation=interpolation, fit=fit)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("fit", ["crop", "stretch", "letterbox"])
@@ -105,7 +105,7 @@ class Counting:
 
 def inputs(**changes: Any) -> TextInputs:
     task: Any = Counting()
-    return TextInputs(task, TextFrame(length=4, folder="tokenizer", padding=7, **changes))
+    return TextInputs(task, TextPreprocessing(length=4, folder="tokenizer", padding=7, **changes))
 
 
 def test_texts_become_numbers_and_are_filled_up_to_the_longest_of_their_batch() -> None:

@@ -13,11 +13,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from search.model.folder import FITS, Frame
+from search.model.folder import FITS, ImagePreprocessing
 from search.model.inputs import transform_of
 from search.model.preprocessing import steps
 
-FRAME = Frame(size=(33, 41), resize=(37, 47), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4), interpolation="bilinear")
+FRAME = ImagePreprocessing(
+    size=(33, 41), resize=(37, 47), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4), interpolation="bilinear"
+)
 FRAMES = [replace(FRAME, fit=fit, interpolation=how) for fit in FITS.values() for how in ("bilinear", "bicubic")]
 
 
@@ -49,7 +51,7 @@ def follow(text: str, image: Image.Image) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: f"{frame.fit}-{frame.interpolation}")
-def test_the_text_gives_the_numbers_that_validation_saw(frame: Frame) -> None:
+def test_the_text_gives_the_numbers_that_validation_saw(frame: ImagePreprocessing) -> None:
     random = np.random.default_rng(0)
     transform = transform_of(frame)
     for width, height in [

@@ -6,12 +6,12 @@ import pytest
 
 from search.data.texts import Text, Words
 from search.errors import DataError
-from search.model.folder import TextFrame
+from search.model.folder import TextPreprocessing
 from search.model.text_files import Unreadable, texts_in
 
-ONE = TextFrame(length=8, folder="tokenizer")
-PAIR = TextFrame(length=8, folder="tokenizer", pairs=True)
-WORDS = TextFrame(length=8, folder="tokenizer", words=True)
+ONE = TextPreprocessing(length=8, folder="tokenizer")
+PAIR = TextPreprocessing(length=8, folder="tokenizer", pairs=True)
+WORDS = TextPreprocessing(length=8, folder="tokenizer", words=True)
 
 
 def written(folder: Path, name: str, content: str) -> Path:
@@ -51,7 +51,7 @@ def test_tables_need_no_labels_and_rows_without_a_text_are_told(tmp_path: Path, 
 
 def test_columns_are_those_of_the_study_then_known_names_or_as_asked(tmp_path: Path) -> None:
     file = written(tmp_path, "t.csv", "text,Body,note\na,b,c\n")
-    study = TextFrame(length=8, folder="tokenizer", text_column="body")
+    study = TextPreprocessing(length=8, folder="tokenizer", text_column="body")
     assert [found.text for found in texts_in(file, study) if isinstance(found, Text)] == ["b"]
     assert [found.text for found in texts_in(file, ONE) if isinstance(found, Text)] == ["a"]
     assert [found.text for found in texts_in(file, study, "note") if isinstance(found, Text)] == ["c"]
@@ -79,7 +79,7 @@ def test_words_come_one_a_line_or_as_lists(tmp_path: Path) -> None:
         Words(f"{file}, line 4", ("Ulm", "is")),
         Words(f"{file}, line 7", ("there",)),
     ]
-    second = TextFrame(length=8, folder="tokenizer", words=True, word_column=1)
+    second = TextPreprocessing(length=8, folder="tokenizer", words=True, word_column=1)
     (found,) = texts_in(written(tmp_path, "u.conllu", "1\tUlm\tX\n2\tis\tY\n"), second)
     assert found.words == ("Ulm", "is")  # type: ignore[union-attr]
     table = written(tmp_path, "t.jsonl", '{"tokens": ["New York", "is"]}\n{"tokens": "a b"}\n')

@@ -20,7 +20,7 @@ from search.api import load_model
 from search.cli import main
 from search.errors import UserError
 from search.model import folder as model_folder
-from search.model.folder import Frame, ModelFacts, Origin, TextFrame
+from search.model.folder import ImagePreprocessing, ModelFacts, Origin, TextPreprocessing
 from search.model.formats import model_formats
 from search.model.formats.onnx import Session
 from search.model.predict import predict
@@ -35,7 +35,7 @@ FACTS = ModelFacts(
     words="",
     backbone="torchvision:squeezenet1_1",
     weights=Origin(name="none"),
-    frame=Frame(size=(4, 4), resize=(4, 4), mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bilinear"),  # type: ignore[arg-type]
+    frame=ImagePreprocessing(size=(4, 4), resize=(4, 4), mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bilinear"),  # type: ignore[arg-type]
     base_size=(32, 32),
     objective="accuracy",
     metrics={},
@@ -211,7 +211,7 @@ def test_a_file_that_is_no_onnx_is_told_in_one_line(tmp_path: Path, content: byt
 
 @pytest.mark.parametrize("name", ["..", ".", "", "../tokenizer", "/tmp", "a/b", "a/../..", "./a", "a/"])
 def test_the_tokenizer_lies_in_the_folder_of_the_model(tmp_path: Path, name: str) -> None:
-    texts = TextFrame(length=8, folder=name)
+    texts = TextPreprocessing(length=8, folder=name)
     folder = sealed(tmp_path / "model", replace(FACTS, frame=None, texts=texts))
     with pytest.raises(UserError, match=r"texts\.folder must name a folder of the model's own"):
         load_model(folder)

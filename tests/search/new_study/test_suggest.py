@@ -15,7 +15,7 @@ from search.records.study import DatasetRecord, StudyRecord, TrialState
 from search.spec.load import load_spec
 from search.store import connection, leases, migrate, repeats, writing
 from search.store.connection import Engine
-from search.store.repeats import CONFIRM, Wanted
+from search.store.repeats import CONFIRM, RetrainingRequest
 from spaces.candidate import Candidate, Recipe, Structure
 
 HERE = Traits("classification", 100, 2, 1.0)
@@ -83,7 +83,7 @@ def test_the_same_candidate_is_suggested_once(engine: Engine) -> None:
 def test_what_fresh_seeds_say_counts_more_than_what_the_search_saw(engine: Engine) -> None:
     study(engine, "alike", 50, [0.5, 0.9, 0.8])
     keys = [{"trial": trial, "seed": 1, "fold": 1, "folds": 1, "fraction": 1.0} for trial in (0, 2)]
-    repeats.add(engine, "alike", CONFIRM, [Wanted(key, plain(0), "", 1) for key in keys])
+    repeats.add(engine, "alike", CONFIRM, [RetrainingRequest(key, plain(0), "", 1) for key in keys])
     for value in (0.5, 0.85):
         claim = leases.claim(engine, repeats.name_of("alike", CONFIRM), "w", 60)
         assert claim is not None

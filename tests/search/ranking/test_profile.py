@@ -8,7 +8,7 @@ import torch
 
 from search.data.images import FileImage
 from search.data.sample import Sample, Split
-from search.model.folder import Frame
+from search.model.folder import ImagePreprocessing
 from search.model.inputs import transform_of
 from search.ranking.profile import Photographs, layer_places, profile
 from search.training import features
@@ -40,7 +40,7 @@ def test_features_and_answers_are_those_of_the_network(photographs: Photographs)
     found = profile(pretrained, photographs, PRECISION, 3)
     expected = pretrained.preprocessing
     resize = expected.resize_for(64)
-    frame = Frame(
+    frame = ImagePreprocessing(
         size=SIZE, resize=(resize, resize), mean=expected.mean, std=expected.std, interpolation=expected.interpolation
     )
     transform = transform_of(frame)

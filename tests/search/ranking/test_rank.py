@@ -8,7 +8,7 @@ import torch
 from search.api import run_study
 from search.errors import DataError, UserError
 from search.ranking import rank
-from search.ranking.rank import Limits, parse_limits, rank_backbones, trials_of
+from search.ranking.rank import CostLimits, parse_limits, rank_backbones, trials_of
 from spaces import backbones
 from spaces.errors import BackboneError
 
@@ -112,13 +112,13 @@ def test_a_class_of_one_image_is_named(study_file: Path, folder: Path, weighted:
 @pytest.mark.parametrize(
     ("text", "limits"),
     [
-        ("10M,1GF", Limits(10e6, 1e9)),
-        ("300k", Limits(300e3)),
-        (" 0.5GFLOPs ", Limits(None, 0.5e9)),
-        ("2GF, 5M", Limits(5e6, 2e9)),
+        ("10M,1GF", CostLimits(10e6, 1e9)),
+        ("300k", CostLimits(300e3)),
+        (" 0.5GFLOPs ", CostLimits(None, 0.5e9)),
+        ("2GF, 5M", CostLimits(5e6, 2e9)),
     ],
 )
-def test_limits_are_read(text: str, limits: Limits) -> None:
+def test_limits_are_read(text: str, limits: CostLimits) -> None:
     assert parse_limits(text) == limits
 
 

@@ -69,7 +69,7 @@ EPOCHS = [EpochRecord(1, 0.5, {"accuracy": 0.6, "loss": 1.0}, seconds=2.0),
 
 def test_a_complete_trial_has_a_value_for_every_objective() -> None:
     goals = bounded("loss", "parameters", "train_seconds", parameters="< 5", accuracy="at least 0.9")
-    found = objective_values.outcome(goals, {"parameters": 4.0}, EPOCHS, EPOCHS[1], pruned=False)
+    found = objective_values.of_trial(goals, {"parameters": 4.0}, EPOCHS, EPOCHS[1], pruned=False)
     assert found.objectives == {"accuracy": 0.8, "loss": 0.7, "parameters": 4.0, "train_seconds": 5.0}
     assert found.constraints["parameters < 5"] < 0 < found.constraints["accuracy at least 0.9"]
     assert not found.is_feasible
@@ -77,23 +77,25 @@ def test_a_complete_trial_has_a_value_for_every_objective() -> None:
 
 def test_a_pruned_trial_is_held_to_what_was_known_before() -> None:
     goals = bounded("train_seconds", parameters="< 5", accuracy="at least 0.9", train_seconds="< 1s")
-    found = objective_values.outcome(goals, {"parameters": 4.0}, EPOCHS, EPOCHS[1], pruned=True)
+    found = objective_values.of_trial(goals, {"parameters": 4.0}, EPOCHS, EPOCHS[1], pruned=True)
     assert (found.objectives, set(found.constraints)) == ({}, {"parameters < 5"})
     assert found.is_feasible
 
 
 def test_a_single_objective_needs_no_values_beside_it() -> None:
-    assert objective_values.outcome(bounded(), {}, EPOCHS, EPOCHS[1], pruned=False) == objective_values.Outcome()
+    assert (
+        objective_values.of_trial(bounded(), {}, EPOCHS, EPOCHS[1], pruned=False) == objective_values.ObjectiveValues()
+    )
 
 
 def test_a_network_that_cannot_be_quantised_breaks_a_constraint_and_keeps_its_other_values() -> None:
     goals = bounded("quantised", "parameters", quantised="at least 0.7")
     good = Quantised(0.75, "", 1.0, 8, 1000)
-    found = objective_values.outcome(goals, {"parameters": 4.0}, EPOCHS, EPOCHS[1], pruned=False, quantised=good)
+    found = objective_values.of_trial(goals, {"parameters": 4.0}, EPOCHS, EPOCHS[1], pruned=False, quantised=good)
     assert found.objectives == {"accuracy": 0.8, "quantised": 0.75, "parameters": 4.0}
     assert found.is_feasible
     none = Quantised(None, "no layer fits", 1.0, 8)
-    found = objective_values.outcome(goals, {"parameters": 4.0}, EPOCHS, EPOCHS[1], pruned=False, quantised=none)
+    found = objective_values.of_trial(goals, {"parameters": 4.0}, EPOCHS, EPOCHS[1], pruned=False, quantised=none)
     assert found.objectives == {"accuracy": 0.8, "parameters": 4.0}
     assert found.constraints == {"int8 quantisation": 1.0}
     assert not found.is_feasible
@@ -102,4 +104,4 @@ def test_a_network_that_cannot_be_quantised_breaks_a_constraint_and_keeps_its_ot
 def test_an_objective_that_is_no_number_fails_the_trial_by_name() -> None:
     broken = EpochRecord(1, 0.5, {"accuracy": 0.6, "loss": math.nan})
     with pytest.raises(TrialError, match="loss is nan at the best epoch 1"):
-        objective_values.outcome(bounded("loss"), {}, [broken], broken, pruned=False)
+        objective_values.of_trial(bounded("loss"), {}, [broken], broken, pruned=False)

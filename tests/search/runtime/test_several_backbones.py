@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from search.api import load_study, run_study
-from search.errors import BackboneError
+from search.errors import StudyBackboneError
 from search.records.study import TrialState
 from search.runtime.several_backbones import StudyRuntimes, open_runtimes
 from search.runtime.study_record import study_record
@@ -55,7 +55,7 @@ def test_a_backbone_that_a_range_does_not_fit_ends_the_run_by_name(listed: Path,
         .replace("input_size: 32", "input_size: 64")
         .replace("mnasnet0_5", "alexnet")
     )
-    with pytest.raises(BackboneError, match=r"backbone torchvision:alexnet: .*tail"):
+    with pytest.raises(StudyBackboneError, match=r"backbone torchvision:alexnet: .*tail"):
         run_study(listed, storage=f"sqlite:///{tmp_path}/store.db", device="cpu", folder=tmp_path / "runs")
     study = load_study("colours", storage=f"sqlite:///{tmp_path}/store.db")
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.WAITING]

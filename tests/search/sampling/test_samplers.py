@@ -83,7 +83,7 @@ def test_the_improvement_of_a_proposal_is_what_tpe_saw_in_it() -> None:
 
 
 def test_queued_values_are_given_whatever_has_been_learnt() -> None:
-    study = optuna.create_study(sampler=samplers.Fixed({"x": 0.25}, 0))
+    study = optuna.create_study(sampler=samplers.QueuedValues({"x": 0.25}, 0))
     assert study.ask().suggest_float("x", 0.0, 1.0) == 0.25
 
 

@@ -10,7 +10,7 @@ from search.errors import NotFoundError
 from search.records.study import DatasetRecord, EpochRecord, Failure, StudyRecord, TrialState
 from search.store import history, leases, writing
 from search.store.connection import Engine
-from search.store.history import History
+from search.store.history import StudyHistory
 from search.store.leases import Claim
 from spaces.candidate import Candidate, Recipe, Structure
 
@@ -44,7 +44,7 @@ def finish(engine: Engine, claim: Claim, value: float) -> None:
 
 def test_a_refresh_tells_what_has_changed(engine: Engine, record: StudyRecord) -> None:
     writing.create_study(engine, record)
-    own = History(engine, "s", "accuracy")
+    own = StudyHistory(engine, "s", "accuracy")
     assert own.refresh() == frozenset()
     first, second = begin(engine, "s", 1), begin(engine, "s", 2)
     epoch(engine, first, 1, 0.5)
@@ -68,7 +68,7 @@ def test_finished_trials_are_not_read_again(engine: Engine, record: StudyRecord)
         claim = begin(engine, "s", depth)
         epoch(engine, claim, 1, 0.5)
         finish(engine, claim, 0.5)
-    own = History(engine, "s", "accuracy")
+    own = StudyHistory(engine, "s", "accuracy")
     assert len(own.refresh()) == 5
     statements: list[str] = []
     event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
@@ -86,7 +86,7 @@ def test_seconds_count_failed_and_running_trials(engine: Engine, record: StudyRe
     writing.fail_trial(engine, failed, Failure("nan", "not finite"), 2.0)
     epoch(engine, running, 1, 0.5)
     epoch(engine, running, 2, 0.5)
-    own = History(engine, "s", "accuracy")
+    own = StudyHistory(engine, "s", "accuracy")
     own.refresh()
     assert own.seconds == pytest.approx(4.0 + 2.0 + 3.0)
     assert own.trials[1].failure_kind == "nan"
@@ -97,7 +97,7 @@ def test_a_failed_trial_that_was_put_back_is_read_again(engine: Engine, record: 
     claim = begin(engine, "s", 1)
     epoch(engine, claim, 1, 0.1)
     writing.fail_trial(engine, claim, Failure("disk", "full"), 2.0)
-    own = History(engine, "s", "accuracy")
+    own = StudyHistory(engine, "s", "accuracy")
     own.refresh()
     assert own.refresh() == frozenset()
     writing.retry_failed(engine, "s")
@@ -115,7 +115,7 @@ def test_a_candidate_is_known_by_its_fingerprint(engine: Engine, record: StudyRe
     writing.create_study(engine, record)
     begin(engine, "s", 1)
     begin(engine, "s", 1)
-    own = History(engine, "s", "accuracy")
+    own = StudyHistory(engine, "s", "accuracy")
     own.refresh()
     assert dict(own.fingerprints) == {candidate(1).fingerprint: 0}
     assert history.fingerprint(candidate(7).to_json()) == candidate(7).fingerprint
@@ -124,7 +124,7 @@ def test_a_candidate_is_known_by_its_fingerprint(engine: Engine, record: StudyRe
 def test_a_metric_that_is_no_number_is_in_the_curve(engine: Engine, record: StudyRecord) -> None:
     writing.create_study(engine, record)
     epoch(engine, begin(engine, "s", 1), 1, math.nan)
-    own = History(engine, "s", "accuracy")
+    own = StudyHistory(engine, "s", "accuracy")
     own.refresh()
     assert math.isnan(own.curves[0][0])
 
@@ -133,10 +133,10 @@ def test_another_study_in_the_store_is_not_seen(engine: Engine, record: StudyRec
     writing.create_study(engine, record)
     writing.create_study(engine, replace(record, name="other"))
     begin(engine, "other", 1)
-    own = History(engine, "s", "accuracy")
+    own = StudyHistory(engine, "s", "accuracy")
     assert own.refresh() == frozenset()
     with pytest.raises(NotFoundError):
-        History(engine, "absent", "accuracy").refresh()
+        StudyHistory(engine, "absent", "accuracy").refresh()
 
 
 def test_the_best_of_earlier_studies_come_one_of_each_in_turn(engine: Engine, record: StudyRecord) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 
 from search.records.study import Failure, StudyRecord, TrialState
 from search.store import leases, owned, reading, repeats, writing
-from search.store.repeats import Wanted
+from search.store.repeats import RetrainingRequest
 
 
 def test_every_row_that_owns_checkpoints_is_told(engine: Engine, record: StudyRecord) -> None:
@@ -23,7 +23,7 @@ def test_every_row_that_owns_checkpoints_is_told(engine: Engine, record: StudyRe
         writing.record_resume(engine, claim, [f"second-{claim.number}", f"first-{claim.number}"])
     writing.fail_trial(engine, failed, Failure("disk", "full"))
     leases.release(engine, waiting)
-    repeats.add(engine, "s", "refit", [Wanted({}, {}, "", 0)])
+    repeats.add(engine, "s", "refit", [RetrainingRequest({}, {}, "", 0)])
     found = {(owner.kind, owner.number): owner for owner in owned.owners(engine, "s")}
     assert {key: (owner.names, owner.is_running, owner.words) for key, owner in found.items()} == {
         ("", 0): (("kept",), False, "trial 0"),

@@ -9,14 +9,14 @@ from search.errors import NotFoundError
 from search.records.study import StudyRecord, TrialState
 from search.store import history, leases, reading, repeats, writing
 from search.store.connection import Engine
-from search.store.repeats import CONFIRM, FINAL, REFIT, Wanted
+from search.store.repeats import CONFIRM, FINAL, REFIT, RetrainingRequest
 
 
-def wanted(*seeds: int, trial: int = 0) -> list[Wanted]:
+def wanted(*seeds: int, trial: int = 0) -> list[RetrainingRequest]:
     keys: list[dict[str, Any]] = [
         {"trial": trial, "seed": seed, "fold": 1, "folds": 1, "fraction": 1.0} for seed in seeds
     ]
-    return [Wanted(key, {"structure": {}}, "words", 7) for key in keys]
+    return [RetrainingRequest(key, {"structure": {}}, "words", 7) for key in keys]
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_each_is_claimed_once_with_its_candidate_and_key(engine: Engine, search:
 
 def test_looks_at_the_test_images_are_counted(engine: Engine, search: str) -> None:
     keys = [{"trial": trial, "data": "train", "epochs": 2, "ema": False, "tta": False} for trial in (1, 2, 3)]
-    repeats.add(engine, search, REFIT, [Wanted(key, {}, "words", 7) for key in keys])
+    repeats.add(engine, search, REFIT, [RetrainingRequest(key, {}, "words", 7) for key in keys])
     name = repeats.name_of(search, REFIT)
     looks = []
     for test in ({"accuracy": 0.5}, {}, {"accuracy": 0.9}):
@@ -113,7 +113,8 @@ def test_one_of_the_same_kind_is_entered_once_whatever_else_its_key_says(engine:
         for trial, epochs in ((1, 2), (1, 9), (2, 9))
     ]
     entered = [
-        repeats.add(engine, search, FINAL, [Wanted(key, {}, "words", 7, identified_by=("trial",))]) for key in keys
+        repeats.add(engine, search, FINAL, [RetrainingRequest(key, {}, "words", 7, identified_by=("trial",))])
+        for key in keys
     ]
     assert entered == [1, 0, 1]
     finals = reading.load_study(engine, search).finals

@@ -12,7 +12,7 @@ from sklearn import metrics
 from torch import Tensor
 
 from search.data.masks import Masks
-from search.detection.detectors import Found
+from search.detection.detectors import Detections
 from search.detection.targets import BoxRows
 from search.tasks import (
     _bootstrap,
@@ -66,9 +66,9 @@ def boxes() -> Feed:
     scores = torch.rand(N, 6, generator=drawn)
     shown = torch.tensor([0.0, -0.2, 1.0, 1.2]).expand(N, 4)
 
-    def outputs(places: list[int]) -> Found:
+    def outputs(places: list[int]) -> Detections:
         said = kinds.repeat(1, 2).clamp(min=0)
-        return Found(tuple({"boxes": moved[n], "scores": scores[n], "labels": said[n]} for n in places))
+        return Detections(tuple({"boxes": moved[n], "scores": scores[n], "labels": said[n]} for n in places))
 
     return feed(detection.task, outputs, lambda n: BoxRows(true[n], kinds[n], crowd[n], shown[n]))
 

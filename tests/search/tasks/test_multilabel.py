@@ -15,7 +15,7 @@ from search.records.study import Evaluation, Verdict
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import open_runtime
 from search.spec.load import from_data, parse_spec
-from search.tasks.multilabel import Multilabel, MultilabelMeter, Options, task
+from search.tasks.multilabel import Multilabel, MultilabelEvaluator, Options, task
 from search.training.fit import fit
 from spaces.backbones._base import Pretrained
 
@@ -80,7 +80,7 @@ def stored(count: int = 200, classes: int = 5) -> tuple[torch.Tensor, torch.Tens
 @pytest.mark.parametrize("threshold", [0.5, 0.8])
 def test_metrics_are_those_of_scikit_learn(threshold: float) -> None:
     outputs, targets = stored()
-    evaluator = MultilabelMeter(tuple("abcde"), threshold, None)
+    evaluator = MultilabelEvaluator(tuple("abcde"), threshold, None)
     for part in (slice(0, 77), slice(77, 200)):
         evaluator.update(outputs[part], targets[part])
     found = evaluator.compute()
@@ -106,7 +106,7 @@ def test_metrics_are_those_of_scikit_learn(threshold: float) -> None:
 
 
 def test_the_evaluation_names_what_went_wrong_and_survives_json() -> None:
-    evaluator = MultilabelMeter(("cat", "dog"), 0.5, None)
+    evaluator = MultilabelEvaluator(("cat", "dog"), 0.5, None)
     evaluator.update(torch.tensor([[4.0, 4.0], [-3.0, 3.0], [9.0, -9.0]]), torch.tensor([[1.0, 0.0], [0, 1], [0, 0]]))
     found = evaluator.evaluation()
     assert [picture.caption for picture in found.pictures] == [
@@ -121,7 +121,7 @@ def test_the_evaluation_names_what_went_wrong_and_survives_json() -> None:
 
 
 def test_a_label_nobody_has_counts_for_nothing() -> None:
-    evaluator = MultilabelMeter(("a", "b"), 0.5, None)
+    evaluator = MultilabelEvaluator(("a", "b"), 0.5, None)
     evaluator.update(torch.tensor([[2.0, -2.0], [-2.0, -2.0]]), torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
     assert evaluator.compute()["map"] == 1.0
     assert evaluator.compute()["macro_f1"] == 1.0

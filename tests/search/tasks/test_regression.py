@@ -15,7 +15,7 @@ from search.records.study import Verdict
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import parse_spec
-from search.tasks.regression import Options, Regression, RegressionMeter
+from search.tasks.regression import Options, Regression, RegressionEvaluator
 from search.training.fit import fit
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice
@@ -81,7 +81,7 @@ def test_metrics_are_those_of_scikit_learn(tiny: Pretrained) -> None:
     targets = torch.randn(50, 3, generator=random) * torch.tensor([1.0, 20.0, 0.0]) + 5
     outputs = targets + torch.randn(50, 3, generator=random)
     task = bound(tiny, [(0.0, 0.0, 0.0), (2.0, 6.0, 8.0)])
-    evaluator = RegressionMeter(("a", "b", "c"), task)
+    evaluator = RegressionEvaluator(("a", "b", "c"), task)
     for part in (slice(0, 20), slice(20, 50)):
         evaluator.update(outputs[part], targets[part])
     found = evaluator.compute()

@@ -23,11 +23,11 @@ from search.records.study import Evaluation, Verdict
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import from_data, parse_spec
-from search.tasks._pixel_evaluator import PixelMeter
+from search.tasks._pixel_evaluator import PixelEvaluator
 from search.tasks._pixel_losses import pixel_loss
 from search.tasks._prediction import InputInfo, PredictOptions
 from search.tasks.segmentation import Options, Segmentation, mask_of, task
-from search.training.fit import Outcome, fit
+from search.training.fit import TrainingResult, fit
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate, Recipe
 from spaces.decisions.segmentation_loss import KINDS
@@ -100,7 +100,7 @@ def stored(classes: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_metrics_are_those_of_torchmetrics_and_scikit_learn() -> None:
     logits, true = stored()
-    evaluator = PixelMeter(tuple("abcdef"), CPU)
+    evaluator = PixelEvaluator(tuple("abcdef"), CPU)
     for part in (slice(0, 4), slice(4, 9)):
         evaluator.update(logits[part], Masks(true[part].to(torch.uint8)))
     found = evaluator.compute()
@@ -129,7 +129,7 @@ def test_the_evaluation_shows_the_worst_images_and_survives_json() -> None:
     logits = F.one_hot(true.long().clamp(max=1), 2).permute(0, 3, 1, 2).float()
     logits[7] = torch.tensor([1.0, 0.0])[:, None, None]
     logits[3, :, :, :150] = torch.tensor([1.0, 0.0])[:, None, None]
-    evaluator = PixelMeter(("sky", "road"), CPU)
+    evaluator = PixelEvaluator(("sky", "road"), CPU)
     for part in (slice(0, 6), slice(6, 20)):
         evaluator.update(logits[part], Masks(true[part]))
     found = evaluator.evaluation()
@@ -146,7 +146,7 @@ def test_the_evaluation_shows_the_worst_images_and_survives_json() -> None:
 
 
 def test_an_empty_pass_and_images_of_nothing_but_void_count_for_nothing() -> None:
-    evaluator = PixelMeter(("a", "b"), CPU)
+    evaluator = PixelEvaluator(("a", "b"), CPU)
     assert evaluator.compute()["miou"] == 0.0
     assert evaluator.evaluation().pictures == ()
     evaluator.update(torch.zeros(1, 2, 4, 4), Masks(torch.full((1, 4, 4), 255, dtype=torch.uint8)))
@@ -213,7 +213,7 @@ def opened(tmp_path: Path, more: str = "") -> StudyRuntime:
     return open_runtime(spec, "cpu")
 
 
-def run(runtime: StudyRuntime, candidate: Candidate) -> Outcome:
+def run(runtime: StudyRuntime, candidate: Candidate) -> TrainingResult:
     network = runtime.build(candidate, 0)
     plan = runtime.plan(candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, network)
     return fit(network, plan)

@@ -15,8 +15,8 @@ from search.records.study import Verdict
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import parse_spec
-from search.tasks.text import TextMeter, matthews
-from search.training.fit import Outcome, fit
+from search.tasks.text import TextEvaluator, matthews
+from search.training.fit import TrainingResult, fit
 from spaces.candidate import Candidate
 
 transformers = pytest.importorskip("transformers")
@@ -111,7 +111,7 @@ def chosen(runtime: StudyRuntime, freeze: int = 0, **head: Any) -> Candidate:
     )
 
 
-def trained(runtime: StudyRuntime, candidate: Candidate, *, on_train: bool = True) -> Outcome:
+def trained(runtime: StudyRuntime, candidate: Candidate, *, on_train: bool = True) -> TrainingResult:
     """Train ``candidate``; by default it is measured on what it was trained on."""
     network = runtime.build(candidate, 0)
     plan = runtime.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
@@ -193,7 +193,7 @@ def test_metrics_are_those_of_scikit_learn() -> None:
     for classes in (2, 4):
         targets = torch.randint(classes, (200,), generator=random)
         outputs = torch.randn(200, classes, generator=random) + torch.nn.functional.one_hot(targets, classes)
-        evaluator = TextMeter(tuple("abcd"[:classes]), torch.device("cpu"))
+        evaluator = TextEvaluator(tuple("abcd"[:classes]), torch.device("cpu"))
         for part in (slice(0, 77), slice(77, 200)):
             evaluator.update(outputs[part], targets[part])
         found, predicted = evaluator.compute(), outputs.argmax(dim=1)

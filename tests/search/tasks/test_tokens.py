@@ -12,7 +12,7 @@ from search.data.tokens import IGNORED
 from search.errors import UserError
 from search.tasks._entities import entities, has_scheme, scores
 from search.tasks._prediction import InputInfo, PredictOptions
-from search.tasks.tokens import TokensMeter, task
+from search.tasks.tokens import TokensEvaluator, task
 
 spec = importlib.util.spec_from_file_location("texts_of_tests", Path(__file__).with_name("test_text.py"))
 assert spec is not None
@@ -113,7 +113,7 @@ def test_a_meter_counts_words_and_entities_and_names_sentences() -> None:
     classes = ("O", "B-X", "I-X")
     true = torch.tensor([[IGNORED, 1, 2, IGNORED], [IGNORED, 0, 1, IGNORED]])
     outputs = torch.nn.functional.one_hot(torch.tensor([[0, 1, 2, 0], [1, 0, 0, 1]]), 3) * 9.0
-    evaluator = TokensMeter(classes, torch.device("cpu"))
+    evaluator = TokensEvaluator(classes, torch.device("cpu"))
     evaluator.update(outputs[:1], true[:1])
     evaluator.update(outputs[1:, :3], true[1:, :3])
     found = evaluator.compute()

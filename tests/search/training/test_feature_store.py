@@ -8,17 +8,17 @@ import torch
 
 from search.data import array_cache
 from search.training import feature_store
-from search.training.feature_store import Features, FeatureStore
+from search.training.feature_store import FeatureStore, StoredFeatures
 from search.training.memory_budget import Budgets
 
 CPU = torch.device("cpu")
 AMPLE = Budgets(0, 1 << 30, 1 << 30)
 
 
-def make(store: FeatureStore, key: str, count: int = 5, value: float = 1.0, **changes: object) -> Features | None:
+def make(store: FeatureStore, key: str, count: int = 5, value: float = 1.0, **changes: object) -> StoredFeatures | None:
     sample = torch.randn(2, 4, 3, 3).contiguous(memory_format=torch.channels_last)
 
-    def fill(features: Features) -> None:
+    def fill(features: StoredFeatures) -> None:
         for place in range(count):
             features.put(slice(place, place + 1), torch.full((1, 4, 3, 3), value + place))
 

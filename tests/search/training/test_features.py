@@ -17,7 +17,7 @@ from search.spec.load import load_spec
 from search.tasks.classification import Classification
 from search.training.feature_store import FeatureStore
 from search.training.features import Prefix
-from search.training.fit import Outcome, TrainingPlan, fit
+from search.training.fit import TrainingPlan, TrainingResult, fit
 from search.training.memory_budget import Budgets
 from search.training.precision import choose
 from spaces import heads
@@ -53,13 +53,13 @@ def frozen(runtime: StudyRuntime, depth: int, **recipe: object) -> Candidate:
 
 def run(
     runtime: StudyRuntime, candidate: Candidate, change: Callable[[TrainingPlan], TrainingPlan] = lambda plan: plan
-) -> Outcome:
+) -> TrainingResult:
     network = runtime.build(candidate, 0)
     plan = runtime.plan(candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, network)
     return fit(network, change(plan))
 
 
-def curve(outcome: Outcome) -> list[float]:
+def curve(outcome: TrainingResult) -> list[float]:
     return [
         number
         for record in outcome.epochs

@@ -92,7 +92,7 @@ def test_a_network_learns_and_every_epoch_is_told(tiny: Pretrained) -> None:
     assert sum(sum(row) for row in outcome.evaluation.confusion) == 24
 
 
-def curve(outcome: fitting.Outcome) -> list[tuple[float, float]]:
+def curve(outcome: fitting.TrainingResult) -> list[tuple[float, float]]:
     return [(record.train_loss, record.metrics["loss"]) for record in outcome.epochs]
 
 

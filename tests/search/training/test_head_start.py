@@ -18,9 +18,9 @@ from search.records.study import EpochRecord, Verdict
 from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import load_spec
 from search.training import head_start as starts
-from search.training.fit import Outcome, TrainingPlan, fit
+from search.training.fit import TrainingPlan, TrainingResult, fit
 from search.training.heads import fit_heads
-from search.training.stacking import Member
+from search.training.stacking import StackedHead
 from spaces.candidate import Candidate
 from spaces.networks.build import Network
 
@@ -130,7 +130,7 @@ SGD = {
 }  # fmt: skip
 
 
-def curve(outcome: Outcome) -> list[float]:
+def curve(outcome: TrainingResult) -> list[float]:
     return [number for record in outcome.epochs for number in (record.train_loss, *record.metrics.values())]
 
 
@@ -202,12 +202,12 @@ def test_heads_that_are_trained_at_once_start_solved(runtime: StudyRuntime) -> N
     for candidate in (hidden, plain):
         network, plan = prepared(runtime, candidate)
         recipe = runtime.optimizer(candidate)
-        members.append(Member(network, plan, recipe, runtime.space.values(candidate)["penalty"]))
+        members.append(StackedHead(network, plan, recipe, runtime.space.values(candidate)["penalty"]))
     first = members[0].plan
     beside = fit_heads(members, first.train, first.val)
     alone = [fit(*prepared(runtime, hidden)), fit(*prepared(runtime, plain))]
-    assert isinstance(beside[0], Outcome)
-    assert isinstance(beside[1], Outcome)
+    assert isinstance(beside[0], TrainingResult)
+    assert isinstance(beside[1], TrainingResult)
     assert curve(beside[0]) == pytest.approx(curve(alone[0]), rel=1e-4)
     assert len(beside[1].epochs) == 1
     assert beside[1].epochs[0].metrics == pytest.approx(alone[1].epochs[0].metrics, rel=1e-4)
@@ -220,15 +220,23 @@ def test_of_many_samples_a_fixed_share_is_solved_on(runtime: StudyRuntime, monke
     assert plan.start(network)["head_start"]["samples"] == 10
 
 
-def test_features_that_hardly_differ_are_trained_on_from_a_random_head(runtime: StudyRuntime) -> None:
+def test_features_that_swamp_a_solved_layer_are_trained_on_from_a_random_head(
+    runtime: StudyRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network, plan = prepared(runtime, candidate_of(runtime, {}))
-    with torch.no_grad():
-        for parameter in network.units[-1].parameters():
-            parameter.mul_(1e-9)
     before = last(network).weight.clone()
     assert plan.start is not None
-    assert plan.start(network) == {}
-    assert torch.equal(last(network).weight, before)
+    plan.start(network)
+    ((solved, swing),) = runtime.solved.values()
+    rows, _ = features_of(runtime, network, candidate_of(runtime, {}))
+    length = rows.square().sum(dim=1).mean().sqrt()
+    assert swing == pytest.approx(float(max(solved.weight.norm(dim=1)) * length), rel=1e-3)
+    for limit, starts_solved in ((swing * 1.01, True), (swing * 0.99, False)):
+        monkeypatch.setattr(starts, "_SWING", limit)
+        with torch.no_grad():
+            last(network).weight.copy_(before)
+        assert bool(plan.start(network)) is starts_solved
+        assert torch.equal(last(network).weight, before) is not starts_solved
 
 
 def test_a_head_that_is_no_sequence_of_layers_is_left_alone(runtime: StudyRuntime) -> None:

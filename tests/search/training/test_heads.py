@@ -13,11 +13,11 @@ from torch import Tensor
 from search.errors import LeaseLostError, TrialError
 from search.records.study import EpochRecord, Verdict
 from search.tasks.classification import task
-from search.training.fit import Outcome, TrainingPlan, fit
+from search.training.fit import TrainingPlan, TrainingResult, fit
 from search.training.heads import Behind, fit_heads
 from search.training.optimizers import optimize
 from search.training.precision import choose
-from search.training.stacking import Member
+from search.training.stacking import StackedHead
 from spaces import heads
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
@@ -95,24 +95,24 @@ def plan(recipe: Optimizer, penalty: Penalty, seed: int) -> TrainingPlan:
     )
 
 
-def members(tiny: Pretrained, names: Iterable[str] = HEADS) -> list[Member]:
+def members(tiny: Pretrained, names: Iterable[str] = HEADS) -> list[StackedHead]:
     found = []
     for seed, name in enumerate(HEADS):
         choice, dropout, recipe, penalty = HEADS[name]
         if name in names:
             network = network_of(tiny, choice, dropout, seed)
-            found.append(Member(network, plan(recipe, penalty, seed), recipe, penalty))
+            found.append(StackedHead(network, plan(recipe, penalty, seed), recipe, penalty))
     return found
 
 
-def together(found: list[Member]) -> list[object]:
+def together(found: list[StackedHead]) -> list[object]:
     first = found[0]
     behind = [Behind(epochs, first.network, first.plan.precision) for epochs in (first.plan.train, first.plan.val)]
     return list(fit_heads(found, *behind))
 
 
-def assert_same(own: object, alone: Outcome) -> None:
-    assert isinstance(own, Outcome)
+def assert_same(own: object, alone: TrainingResult) -> None:
+    assert isinstance(own, TrainingResult)
     assert (own.verdict, own.best_epoch) == (alone.verdict, alone.best_epoch)
     for mine, other in zip(own.epochs, alone.epochs, strict=True):
         assert mine.train_loss == pytest.approx(other.train_loss, rel=1e-5)
@@ -144,7 +144,7 @@ def test_a_pruned_head_leaves_and_the_others_go_on_undisturbed(tiny: Pretrained)
     outcomes = together(found)
     for place, epoch in ((0, 1), (5, 2), (6, 3)):
         own = outcomes[place]
-        assert isinstance(own, Outcome)
+        assert isinstance(own, TrainingResult)
         assert (own.verdict, len(own.epochs)) == (Verdict.PRUNE, epoch)
         expected = [record.train_loss for record in alone[place].epochs[:epoch]]
         assert [record.train_loss for record in own.epochs] == pytest.approx(expected)
@@ -170,7 +170,7 @@ def test_a_head_whose_lease_was_lost_leaves_the_others(tiny: Pretrained) -> None
     found = members(tiny, ("linear", "linear, dropout"))
     found[1] = replace(found[1], plan=replace(found[1].plan, on_epoch=lost))
     first, second = together(found)
-    assert isinstance(first, Outcome)
+    assert isinstance(first, TrainingResult)
     assert len(first.epochs) == EPOCHS
     assert isinstance(second, LeaseLostError)
 
@@ -180,14 +180,14 @@ def test_told_to_leave_all_are_paused_with_the_epochs_they_have(tiny: Pretrained
     found = members(tiny, ("linear", "hidden"))
     found[0] = replace(found[0], plan=replace(found[0].plan, leave=lambda: next(steps) >= 6))
     for own in together(found):
-        assert isinstance(own, Outcome)
+        assert isinstance(own, TrainingResult)
         assert (own.verdict, len(own.epochs)) == (Verdict.PAUSE, 1)
 
 
 def test_the_seconds_of_all_add_up_to_what_the_device_was_used(tiny: Pretrained) -> None:
     (first, second) = together(members(tiny, ("linear", "hidden")))
-    assert isinstance(first, Outcome)
-    assert isinstance(second, Outcome)
+    assert isinstance(first, TrainingResult)
+    assert isinstance(second, TrainingResult)
     assert [record.seconds for record in first.epochs] == [record.seconds for record in second.epochs]
 
 
@@ -206,7 +206,7 @@ def test_the_backbone_runs_once_for_all(tiny: Pretrained) -> None:
 
 
 def test_a_head_that_no_longer_improves_ends_as_it_would_alone(tiny: Pretrained) -> None:
-    def patient() -> list[Member]:
+    def patient() -> list[StackedHead]:
         return [replace(one, plan=replace(one.plan, patience=1)) for one in members(tiny)]
 
     alone = [fit(member.network, member.plan) for member in patient()]

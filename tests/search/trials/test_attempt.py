@@ -12,7 +12,7 @@ from search.store.leases import Claim
 from search.training import memory
 from search.trials import attempt as attempts
 from search.trials import trial
-from search.trials.attempt import Attempt, Setting
+from search.trials.attempt import Attempt, AttemptSettings
 from search.trials.context import TrialContext
 
 
@@ -25,7 +25,7 @@ def claim(context: TrialContext) -> Claim:
 
 def begun(context: TrialContext, claim: Claim, **setting: Any) -> Attempt:
     candidate = context.runtime.space.baseline()
-    return attempts.begin(context, context.runtime, claim, candidate, Setting(seed=1, words="x", **setting))
+    return attempts.begin(context, context.runtime, claim, candidate, AttemptSettings(seed=1, words="x", **setting))
 
 
 def test_a_training_is_sized_and_announced_before_it_begins(context: TrialContext, claim: Claim) -> None:

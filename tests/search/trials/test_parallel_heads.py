@@ -20,7 +20,7 @@ from search.spec.load import load_spec
 from search.spec.study_spec import StudySpec
 from search.store import connection, leases, migrate, reading, writing
 from search.store.leases import Claim
-from search.training.fit import Outcome
+from search.training.fit import TrainingResult
 from search.trials import parallel_heads
 from search.trials.parallel_heads import Companions
 from search.trials.proposal import FREE_BESIDE
@@ -65,7 +65,7 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     inner = parallel_heads.fit_heads
 
-    def counting(members: Any, train: Any, val: Any) -> list[Outcome | FinetuneError]:
+    def counting(members: Any, train: Any, val: Any) -> list[TrainingResult | FinetuneError]:
         found.append(len(members))
         return inner(members, train, val)
 

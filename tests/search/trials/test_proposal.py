@@ -13,6 +13,7 @@ from search.records.study import EpochRecord, Objective, TrialState
 from search.runtime import objective_values
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import open_runtime
+from search.sampling.cost_model import SecondsModel
 from search.sampling.optuna_study import SamplerOptions, data_seed
 from search.spec.load import load_spec
 from search.store import connection, leases, migrate, writing
@@ -297,3 +298,42 @@ def test_the_plain_recipe_is_left_out_where_it_would_take_most_of_the_time(
         ways.append(own.propose(number).extras["origin"]["way"])
         finish(own, number, 0.5, epochs=2)
     assert ("plain" in ways) is is_tried
+
+
+@pytest.mark.parametrize(("factor", "is_tried"), [(3.1, True), (2.9, False)])
+def test_a_member_that_would_take_more_than_a_third_of_the_time_is_passed_over(
+    proposer: Open, factor: float, is_tried: bool
+) -> None:
+    own = proposer(portfolio="on")
+    first = own.propose(0)
+    finish(own, 0, 0.5, epochs=2)
+    second = own.propose(1)
+    assert second.extras["origin"]["way"] == "portfolio"
+    own.history.refresh()
+    seconds = SecondsModel(own.history.trials).seconds(cost_of(own.runtime, second.candidate))
+    limited = replace(own.runtime.spec, search=replace(own.runtime.spec.search, timeout=factor * seconds))
+    own = replace(own, runtime=replace(own.runtime, spec=limited))
+    assert (own.propose(1).candidate == second.candidate) is is_tried
+    assert first.candidate != own.propose(1).candidate
+
+
+def test_what_is_drawn_ends_in_time_or_is_a_linear_probe(proposer: Open) -> None:
+    own = proposer(portfolio="on", timeout=1e6)
+    for number in range(len(plan_of(own.runtime)) + 1):
+        finish(own, number, 0.5 + number / 100, epochs=2)
+    number = len(own.history.trials)
+    asked: list[float] = []
+
+    def fits(seconds: float) -> bool:
+        asked.append(seconds)
+        return False
+
+    proposal = replace(own, fits=fits).propose(number)
+    assert asked
+    assert own.runtime.is_linear_probe(proposal.candidate)
+    assert proposal.candidate.fingerprint not in own.history.fingerprints
+    limit = sorted(asked)[len(asked) // 2]
+    bounded = replace(own, fits=lambda seconds: seconds <= limit)
+    found = bounded.propose(number).candidate
+    is_probe = own.runtime.is_linear_probe(found)
+    assert is_probe or SecondsModel(own.history.trials).seconds(cost_of(own.runtime, found)) <= limit

@@ -17,7 +17,7 @@ from search.runtime.study_runtime import open_runtime
 from search.spec.load import load_spec
 from search.store import connection, leases, migrate, repeats, writing
 from search.store.leases import Claim
-from search.store.repeats import Wanted
+from search.store.repeats import RetrainingRequest
 from search.trials.context import TrialContext
 from search.workers import leftovers, worker
 from search.workers.options import RunOptions
@@ -133,7 +133,12 @@ def test_a_failed_trial_can_still_be_put_back_with_its_last_checkpoint(context: 
 
 @pytest.mark.parametrize("kind", repeats.KINDS)
 def test_confirmations_and_refits_own_theirs(context: TrialContext, kind: str) -> None:
-    repeats.add(context.engine, "colours", kind, [Wanted({"a": 1}, {}, "", 0), Wanted({"a": 2}, {}, "", 0)])
+    repeats.add(
+        context.engine,
+        "colours",
+        kind,
+        [RetrainingRequest({"a": 1}, {}, "", 0), RetrainingRequest({"a": 2}, {}, "", 0)],
+    )
     own = f"{resuming(KEY)}{kind}-00000/epoch-00001-a.safetensors"
     other = f"{resuming(KEY)}{kind}-00001/epoch-00001-a.safetensors"
     claim = leases.claim(context.engine, repeats.name_of("colours", kind), "w", 60)

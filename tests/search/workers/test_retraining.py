@@ -49,7 +49,9 @@ def context(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def enter(context: TrialContext, count: int) -> str:
     keys = [{"trial": 0, "seed": seed, "fold": 1, "folds": 1, "fraction": 1.0} for seed in range(1, count + 1)]
     plain = context.runtime.space.baseline().to_json()
-    repeats.add(context.engine, "colours", repeats.CONFIRM, [repeats.Wanted(key, plain, "plain", 5) for key in keys])
+    repeats.add(
+        context.engine, "colours", repeats.CONFIRM, [repeats.RetrainingRequest(key, plain, "plain", 5) for key in keys]
+    )
     return repeats.name_of("colours", repeats.CONFIRM)
 
 

@@ -6,7 +6,7 @@ from search.data import augment
 from spaces.backbones._base import Pretrained
 from spaces.decisions.augmentation import STRENGTHS, Range, decision
 from spaces.errors import CandidateError
-from spaces.networks.space import Fixed, Space
+from spaces.networks.space import Space, StoredParameters
 
 
 @pytest.mark.parametrize("strength", STRENGTHS)
@@ -19,8 +19,8 @@ def test_the_study_files_own_strength_is_the_same_as_study(tiny: Pretrained) -> 
     space = Space(tiny, {"augmentation": Range()}, training={"augmentation": "light"})
     plain = space.baseline()
     assert space.params(plain) == {"augmentation": "light"}
-    assert space.sample(Fixed({"augmentation": "light"})) == plain
-    assert space.sample(Fixed({"augmentation": "strong"})) != plain
+    assert space.sample(StoredParameters({"augmentation": "light"})) == plain
+    assert space.sample(StoredParameters({"augmentation": "strong"})) != plain
 
 
 def test_an_unknown_strength_is_refused() -> None:

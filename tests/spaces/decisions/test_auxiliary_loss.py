@@ -6,7 +6,7 @@ from spaces.backbones._base import Pretrained
 from spaces.decisions import freeze
 from spaces.decisions.auxiliary_loss import Range, decision
 from spaces.errors import CandidateError
-from spaces.networks.space import Fixed, Space
+from spaces.networks.space import Space, StoredParameters
 
 
 def test_its_weight_is_said_in_words(tiny: Pretrained) -> None:
@@ -26,7 +26,8 @@ def test_a_second_classifier_that_nothing_learns_from_is_none(tiny: Pretrained) 
     space = Space(tiny, {"auxiliary_loss": Range(), "freeze": freeze.Range()}, "segmentation")
     drawn = {"auxiliary_loss.weight": 0.4}
     weights = [
-        space.sample(Fixed({"freeze": units, **drawn})).recipe.choices["auxiliary_loss"] for units in (0, 2, 3, 4)
+        space.sample(StoredParameters({"freeze": units, **drawn})).recipe.choices["auxiliary_loss"]
+        for units in (0, 2, 3, 4)
     ]
     assert weights == [0.4, 0.4, 0.0, 0.0]  # it stands behind the third of four units
-    assert space.params(space.sample(Fixed({"freeze": 3}))) == {"freeze": 3}
+    assert space.params(space.sample(StoredParameters({"freeze": 3}))) == {"freeze": 3}

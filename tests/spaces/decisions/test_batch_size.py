@@ -5,7 +5,7 @@ import pytest
 from spaces.backbones._base import Pretrained
 from spaces.decisions.batch_size import Choices, Range, decision
 from spaces.errors import CandidateError
-from spaces.networks.space import Fixed, Space
+from spaces.networks.space import Space, StoredParameters
 
 
 def test_the_study_files_size_is_kept_unless_another_is_drawn() -> None:
@@ -19,8 +19,8 @@ def test_the_study_files_own_size_is_the_same_as_none(tiny: Pretrained) -> None:
     space = Space(tiny, {"batch_size": Range()}, training={"batch_size": 32})
     plain = space.baseline()
     assert space.params(plain) == {"batch_size": 32}
-    assert space.sample(Fixed({"batch_size": 32})) == plain
-    assert space.sample(Fixed({"batch_size": 16})) != plain
+    assert space.sample(StoredParameters({"batch_size": 32})) == plain
+    assert space.sample(StoredParameters({"batch_size": 16})) != plain
 
 
 def test_sizes_that_cannot_be_are_refused() -> None:

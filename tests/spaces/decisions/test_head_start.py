@@ -12,7 +12,7 @@ from spaces.decisions.head_start import PROBE, RANDOM, Range, decision, is_linea
 from spaces.decisions.optimizer import Optimizer
 from spaces.errors import CandidateError
 from spaces.networks.neighbours import neighbour
-from spaces.networks.space import Fixed, Space
+from spaces.networks.space import Space, StoredParameters
 
 
 def judged(tiny: Pretrained, structure: dict[str, Any], recipe: dict[str, Any] | None = None) -> bool:
@@ -70,7 +70,7 @@ def test_a_linear_probe_has_no_recipe_and_is_not_asked_for_one(tiny: Pretrained)
         name: registry("classification")[name].options() for name in ("freeze", "optimizer", "penalty", "dropout")
     }
     space = Space(tiny, ranges, "classification")
-    found = space.sample(Fixed({"freeze": 4, "dropout.head": 0.3}))
+    found = space.sample(StoredParameters({"freeze": 4, "dropout.head": 0.3}))
     assert found.recipe == space.baseline().recipe
     assert found.structure.choices["dropout"] == {"head": 0.0, "depth": 0.0}
     assert space.params(found) == {"freeze": 4, "dropout.head": 0.0}
@@ -82,7 +82,7 @@ def test_a_linear_probe_has_no_recipe_and_is_not_asked_for_one(tiny: Pretrained)
 def test_what_is_no_probe_any_more_gets_a_recipe(tiny: Pretrained) -> None:
     ranges = {name: registry("classification")[name].options() for name in ("freeze", "optimizer")}
     space = Space(tiny, ranges, "classification")
-    probe = space.sample(Fixed({"freeze": 4}))
+    probe = space.sample(StoredParameters({"freeze": 4}))
     found = [neighbour(space, probe, seed) for seed in range(12)]
     trained = [one for one in found if one.structure.choices["freeze"] < 4]
     assert trained

@@ -7,7 +7,7 @@ from spaces.backbones._base import Pretrained
 from spaces.decisions import freeze
 from spaces.decisions._base import NotApplicable
 from spaces.decisions.kernel import Range, decision
-from spaces.networks.space import Fixed, Space
+from spaces.networks.space import Space, StoredParameters
 
 
 def test_a_larger_kernel_starts_as_the_same_function(tiny: Pretrained) -> None:
@@ -25,7 +25,7 @@ def test_a_stage_holds_the_units_of_one_resolution(tiny: Pretrained) -> None:
 
 def test_a_larger_kernel_begins_where_weights_learn(tiny: Pretrained) -> None:
     space = Space(tiny, {"kernel": Range(sizes=(3, 5)), "freeze": freeze.Range()})
-    partly = space.sample(Fixed({"freeze": 2, "kernel.1": "5@0"}))
+    partly = space.sample(StoredParameters({"freeze": 2, "kernel.1": "5@0"}))
     assert partly.structure.choices["kernel"] == [["2", 5]]
     assert space.words(partly).count("5x5 in 2,") == 1
     assert space.params(partly) == {"freeze": 2, "kernel.1": "5@0"}
@@ -34,16 +34,16 @@ def test_a_larger_kernel_begins_where_weights_learn(tiny: Pretrained) -> None:
 
 def test_a_larger_kernel_that_could_not_learn_is_none_and_is_not_asked_for(tiny: Pretrained) -> None:
     space = Space(tiny, {"kernel": Range(sizes=(3, 5)), "freeze": freeze.Range()})
-    frozen = space.sample(Fixed({"freeze": 4}))
+    frozen = space.sample(StoredParameters({"freeze": 4}))
     assert frozen.structure.choices["kernel"] == []
     assert space.params(frozen) == {"freeze": 4}
-    lost = space.sample(Fixed({"freeze": 3, "kernel.1": "5@0"}))
+    lost = space.sample(StoredParameters({"freeze": 3, "kernel.1": "5@0"}))
     assert space.params(lost) == {"freeze": 3, "kernel.1": "keep"}
 
 
 def test_a_smaller_kernel_changes_frozen_units_too(tiny: Pretrained) -> None:
     space = Space(tiny, {"kernel": Range(sizes=(1, 5)), "freeze": freeze.Range()})
-    found = space.sample(Fixed({"freeze": 4, "kernel.1": "1@0"}))
+    found = space.sample(StoredParameters({"freeze": 4, "kernel.1": "1@0"}))
     assert found.structure.choices["kernel"] == [["0", 1]]
 
 

@@ -11,7 +11,7 @@ from spaces.decisions._base import NotApplicable
 from spaces.decisions.length import Range, decision
 from spaces.errors import CandidateError
 from spaces.families import family_of
-from spaces.networks.space import Fixed, Random, Space
+from spaces.networks.space import Random, Space, StoredParameters
 
 transformers = pytest.importorskip("transformers")
 
@@ -39,7 +39,7 @@ def test_a_shorter_text_costs_less_and_candidates_carry_its_length(chain: Chain)
     space = Space(
         Pretrained("t:b", "B", "none", "", Preprocessing(), chain), {"length": Range(tokens=(16, 48))}, "text"
     )
-    candidate = space.sample(Fixed({"length": 16}))
+    candidate = space.sample(StoredParameters({"length": 16}))
     assert candidate.structure.input_size == (1, 16)
     assert "16 tokens at most" in space.words(candidate)
     short, whole = (sum(unit.macs for unit in probe.describe(found)) for found in (space.apply(candidate), space.chain))

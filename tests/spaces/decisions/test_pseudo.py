@@ -5,13 +5,19 @@ import pytest
 from spaces.backbones._base import Pretrained
 from spaces.decisions.pseudo import Pseudo, Range, decision
 from spaces.errors import CandidateError
-from spaces.networks.space import Fixed
+from spaces.networks.space import StoredParameters
 
 
 def test_without_it_nothing_else_is_asked_for(tiny: Pretrained) -> None:
-    assert decision.sample(Fixed({"pseudo.labels": "off"}), Range()) == decision.baseline(tiny.chain) == Pseudo()
+    assert (
+        decision.sample(StoredParameters({"pseudo.labels": "off"}), Range())
+        == decision.baseline(tiny.chain)
+        == Pseudo()
+    )
     assert decision.words(Pseudo(), tiny.chain) == ""
-    chosen = decision.sample(Fixed({"pseudo.labels": "on", "pseudo.threshold": 0.9, "pseudo.weight": 0.5}), Range())
+    chosen = decision.sample(
+        StoredParameters({"pseudo.labels": "on", "pseudo.threshold": 0.9, "pseudo.weight": 0.5}), Range()
+    )
     assert chosen == Pseudo(0.9, 0.5)
     assert decision.words(chosen, tiny.chain) == "pseudo-labels from 0.9 on, weight 0.5"
     assert decision.params(Pseudo(0.5, 0.5), Range()) is None

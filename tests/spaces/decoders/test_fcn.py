@@ -10,7 +10,7 @@ from spaces.backbones._base import Pretrained
 from spaces.chains import probe
 from spaces.decisions.head import attachment
 from spaces.decoders import decoders
-from spaces.decoders._base import UPSAMPLINGS, DecoderChoice, Dense, DenseHead, Enlarge, Grid, Plan, grid_of
+from spaces.decoders._base import UPSAMPLINGS, DecoderChoice, DenseHead, DenseScores, Enlarge, Plan
 from spaces.errors import SurgeryError
 from spaces.heads import Features, Tap
 from spaces.networks import build
@@ -46,7 +46,7 @@ def test_every_decoder_gives_scores_as_large_as_the_input_on_every_kind_of_backb
     shapes = [facts.out_shape for facts in probe.describe(chain)]
     maps = tuple(torch.randn(2, *shapes[unit]) for unit in head.taps)
     found = head(maps)
-    assert isinstance(found, Dense)
+    assert isinstance(found, DenseScores)
     assert found.logits.shape == (2, 5, *chain.input_size)
     assert found.auxiliary is not None
     assert found.auxiliary.shape == found.logits.shape
@@ -82,17 +82,6 @@ def test_learnt_up_sampling_starts_as_bilinear(kind: str, steps: int) -> None:
 def test_up_sampling_of_another_name_is_refused() -> None:
     with pytest.raises(SurgeryError, match="must be one of bilinear, transposed, pixel_shuffle, got 'nearest'"):
         Enlarge("nearest", 3, 1)
-
-
-def test_tokens_become_the_grid_of_their_patches() -> None:
-    assert grid_of(197, (224, 224)) == (14, 14)
-    assert grid_of(1 + 4 + 256, (224, 224)) == (16, 16)
-    assert grid_of(24, (64, 96)) == (4, 6)
-    tokens = torch.arange(25.0).reshape(1, 25, 1)
-    maps = Grid(Tap(0, "x", 16, (25, 1)), (64, 96))(tokens)
-    assert maps[0, 0].tolist() == torch.arange(1.0, 25.0).reshape(4, 6).tolist()
-    with pytest.raises(SurgeryError, match="98 tokens are no grid of square patches of 224x224 pixels"):
-        grid_of(98, (224, 224))
 
 
 def test_features_without_places_are_refused() -> None:

@@ -14,7 +14,7 @@ from spaces.chains import probe
 from spaces.chains.chain import Chain
 from spaces.decisions import head, lora
 from spaces.families import family_of
-from spaces.networks.space import Fixed, Space
+from spaces.networks.space import Space, StoredParameters
 
 transformers = pytest.importorskip("transformers")
 SMALL = {"n_embd": 24, "n_layer": 3, "n_head": 2, "vocab_size": 50, "n_positions": 40}
@@ -81,7 +81,7 @@ def test_low_rank_updates_fit_its_layers() -> None:
     pretrained = Pretrained("test:gpt2", "Small", "random", "", Preprocessing(), chain)
     space = Space(pretrained, {"lora": lora.Range(ranks=(4,))})
     ids, _ = texts()
-    adapted = space.apply(space.sample(Fixed({"lora.where": "all", "lora.rank": 4})))
+    adapted = space.apply(space.sample(StoredParameters({"lora.where": "all", "lora.rank": 4})))
     assert any("LoRA of rank 4" in unit.edits for unit in adapted)
     torch.testing.assert_close(adapted.forward(ids), chain.forward(ids))
 

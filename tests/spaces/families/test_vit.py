@@ -11,7 +11,7 @@ from spaces import backbones
 from spaces.chains import probe
 from spaces.errors import ProbeError
 from spaces.families import family_of
-from spaces.families._base import Positions, grid_of, resample_positions
+from spaces.families._base import Positions, embedding_grid, resample_positions
 
 
 def test_a_position_embedding_of_the_same_grid_stays() -> None:
@@ -44,7 +44,7 @@ def test_an_embedding_of_another_grid_is_refused() -> None:
     with pytest.raises(ProbeError, match="not laid out for 4x4"):
         resample_positions(torch.randn(1, 50, 8), 1, (4, 4), (7, 7))
     with pytest.raises(ProbeError, match="expected a square number"):
-        grid_of(torch.randn(1, 40, 8), Positions("pos", 1))
+        embedding_grid(torch.randn(1, 40, 8), Positions("pos", 1))
 
 
 def test_a_size_that_patches_cannot_fill_is_refused() -> None:

@@ -6,7 +6,7 @@ from statistics import fmean
 from spaces.backbones._base import Pretrained
 from spaces.decisions import freeze, registry
 from spaces.networks.neighbours import neighbour
-from spaces.networks.space import Fixed, Space
+from spaces.networks.space import Space, StoredParameters
 
 
 def space_of(tiny: Pretrained) -> Space:
@@ -22,7 +22,7 @@ def test_a_neighbour_differs_and_belongs_to_the_space(tiny: Pretrained) -> None:
         assert found != plain
         params = space.params(found)
         assert params is not None
-        assert space.sample(Fixed(params)) == found
+        assert space.sample(StoredParameters(params)) == found
         assert neighbour(space, plain, seed) == found
 
 
@@ -51,5 +51,5 @@ def test_only_the_decisions_named_change(tiny: Pretrained) -> None:
 
 def test_a_space_without_another_candidate_gives_the_same(tiny: Pretrained) -> None:
     space = Space(tiny, {"freeze": freeze.Range(low=2, high=2)})
-    only = space.sample(Fixed({"freeze": 2}))
+    only = space.sample(StoredParameters({"freeze": 2}))
     assert neighbour(space, only, 0) == only

@@ -13,7 +13,7 @@ from spaces.decisions._prior import Prior
 from spaces.decisions.freeze import decision as freeze
 from spaces.errors import CandidateError
 from spaces.networks.several_backbones import Several, below, decision_of, opening
-from spaces.networks.space import Fixed, Random, Space
+from spaces.networks.space import Random, Space, StoredParameters
 
 RANGES = {"freeze": freeze.options(), "optimizer": registry()["optimizer"].options()}
 
@@ -60,7 +60,7 @@ def test_every_candidate_is_drawn_again_from_its_parameters(several: Several) ->
         name = candidate.structure.backbone
         assert params["backbone"] == name
         assert all(parameter == "backbone" or parameter.endswith(f"@{name}") for parameter in params)
-        assert several.sample(Fixed(params)) == candidate
+        assert several.sample(StoredParameters(params)) == candidate
         assert several.words(candidate).startswith("Tiny" if name == "test:tiny" else "Short")
         assert len(several.apply(candidate)) <= (4 if name == "test:tiny" else 3)
         several.check(candidate)

@@ -11,7 +11,7 @@ from spaces.candidate import Candidate, Structure
 from spaces.decisions import freeze, kernel, registry, stride, tail
 from spaces.decisions._prior import Prior
 from spaces.errors import CandidateError, RangeError
-from spaces.networks.space import Fixed, Random, Space
+from spaces.networks.space import Random, Space, StoredParameters
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_the_same_parameters_give_the_same_candidate(space: Space) -> None:
         candidate = space.sample(Random(seed))
         params = space.params(candidate)
         assert params is not None
-        assert space.sample(Fixed(params)) == candidate
+        assert space.sample(StoredParameters(params)) == candidate
 
 
 def test_the_plain_recipe_is_in_the_default_space(tiny: Pretrained) -> None:
@@ -38,7 +38,7 @@ def test_the_plain_recipe_is_in_the_default_space(tiny: Pretrained) -> None:
     space = Space(tiny, {name: decision.options() for name, decision in registry().items() if name not in study})
     params = space.params(space.baseline())
     assert params is not None
-    assert space.sample(Fixed(params)) == space.baseline()
+    assert space.sample(StoredParameters(params)) == space.baseline()
     assert "plain recipe" in space.words(space.baseline())
 
 
@@ -144,7 +144,7 @@ def test_an_unknown_decision_in_a_candidate_is_refused(space: Space) -> None:
 
 def test_a_parameter_that_is_missing_is_named() -> None:
     with pytest.raises(CandidateError, match="'freeze'"):
-        Fixed({}).integer("freeze", 0, 1)
+        StoredParameters({}).integer("freeze", 0, 1)
 
 
 def test_a_candidate_of_another_input_size_is_refused(space: Space) -> None:
@@ -301,7 +301,7 @@ def test_a_space_holds_what_it_draws(tiny: Pretrained, decision: str, options: d
         candidate = space.sample(Random(seed))
         params = space.params(candidate)
         assert params is not None
-        assert space.sample(Fixed(params)) == candidate
+        assert space.sample(StoredParameters(params)) == candidate
 
 
 def test_a_tail_that_begins_beyond_the_usual_third_is_possible(tiny: Pretrained) -> None:

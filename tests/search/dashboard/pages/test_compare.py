@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from search.dashboard.pages import compare as page
-from search.dashboard.watch import Watch
+from search.dashboard.study_cache import StudyCache
 
 MANY = ",".join(map(str, range(50)))
 
@@ -21,12 +21,12 @@ def test_the_trials_come_from_the_address(query: str, numbers: list[int]) -> Non
     assert page.numbers_of(query) == numbers
 
 
-def test_trials_are_told_apart(watch: Watch) -> None:
-    text = str(page.page(watch.chosen("drawn", [3, 5]), [3, 5]))
+def test_trials_are_told_apart(cache: StudyCache) -> None:
+    text = str(page.page(cache.chosen("drawn", [3, 5]), [3, 5]))
     assert "2 trials compared" in text
     assert "Trial 5 against trial 3:" in text
     assert "side_curves" in text
 
 
-def test_one_trial_is_not_compared(watch: Watch) -> None:
-    assert "Tick two or more" in str(page.page(watch.study("drawn"), [3]))
+def test_one_trial_is_not_compared(cache: StudyCache) -> None:
+    assert "Tick two or more" in str(page.page(cache.study("drawn"), [3]))

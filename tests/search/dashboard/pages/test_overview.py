@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from search.dashboard.pages import overview
-from search.dashboard.watch import Watch
+from search.dashboard.study_cache import StudyCache
 
 
-def test_every_study_has_a_line_with_its_link(watch: Watch) -> None:
-    text = str(overview.page(watch.summaries(), "sqlite:///x.db"))
+def test_every_study_has_a_line_with_its_link(cache: StudyCache) -> None:
+    text = str(overview.page(cache.summaries(), "sqlite:///x.db"))
     assert "/study/drawn" in text
     assert "120 of 120" in text
     assert "sqlite:///x.db" in text

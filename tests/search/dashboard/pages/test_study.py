@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from search.dashboard import parts
 from search.dashboard.pages import study as page
-from search.dashboard.watch import Watch
+from search.dashboard.study_cache import StudyCache
 from search.records.study import Failure, TrialState
 from search.report.figures._base import Need, Section
 
@@ -14,24 +14,24 @@ def test_the_section_comes_from_the_address() -> None:
     assert page.section_of("?tab=evil") is page.section_of("") is Section.PROGRESS
 
 
-def test_it_opens_with_the_winner(watch: Watch) -> None:
-    study = watch.study("drawn")
+def test_it_opens_with_the_winner(cache: StudyCache) -> None:
+    study = cache.study("drawn")
     assert study.best is not None
     text = str(page.page(study, "", None, ()))
     assert study.best.words in text
     assert text.index("points") < text.index("'badge ") < text.index(study.best.words) < text.index("Ranking")
-    strip = str(page.page(watch.with_winner(study), "", None, ()))
+    strip = str(page.page(cache.with_winner(study), "", None, ()))
     assert strip.count("I(className=") == len(study.units)
 
 
-def test_only_the_figures_of_its_section_are_on_it(watch: Watch) -> None:
-    text = str(page.page(watch.study("drawn"), "?tab=structure", None, ()))
+def test_only_the_figures_of_its_section_are_on_it(cache: StudyCache) -> None:
+    text = str(page.page(cache.study("drawn"), "?tab=structure", None, ()))
     assert "'name': 'structure_strips'" in text
     assert "'name': 'history'" not in text
 
 
-def test_the_ranking_is_paged_and_ordered(watch: Watch) -> None:
-    study = watch.study("drawn")
+def test_the_ranking_is_paged_and_ordered(cache: StudyCache) -> None:
+    study = cache.study("drawn")
     first, second = page.ranking(study, 0, "rank", ()), page.ranking(study, parts.ROWS, "rank", ())
     assert f"rows 1 to {parts.ROWS} of 120" in str(first[0])
     assert f"rows {parts.ROWS + 1} to" in str(second[0])
@@ -39,17 +39,17 @@ def test_the_ranking_is_paged_and_ordered(watch: Watch) -> None:
     assert "/trial/119'" in str(page.ranking(study, 0, "newest", ())[1])
 
 
-def test_an_empty_study_is_shown_too(watch: Watch) -> None:
-    text = str(page.page(replace(watch.study("drawn"), trials=()), "", None, ()))
+def test_an_empty_study_is_shown_too(cache: StudyCache) -> None:
+    text = str(page.page(replace(cache.study("drawn"), trials=()), "", None, ()))
     assert "No trial is complete yet" in text
 
 
-def test_what_was_learnt_is_told(watch: Watch) -> None:
-    assert "complete trials kept" in str(page.learnt(watch.study("drawn", (Need.SPACES, Need.DETAILS, Need.EPOCHS))))
+def test_what_was_learnt_is_told(cache: StudyCache) -> None:
+    assert "complete trials kept" in str(page.learnt(cache.study("drawn", (Need.SPACES, Need.DETAILS, Need.EPOCHS))))
 
 
-def test_failures_are_on_the_study_s_page(watch: Watch) -> None:
-    study = watch.study("drawn")
+def test_failures_are_on_the_study_s_page(cache: StudyCache) -> None:
+    study = cache.study("drawn")
     failed = replace(study.trials[3], state=TrialState.FAILED, failure=Failure("nan", "the loss is not finite"))
     text = str(page.page(replace(study, trials=(*study.trials[:3], failed)), "", None, ()))
     assert "Failures" in text

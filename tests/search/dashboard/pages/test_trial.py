@@ -3,12 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from search.dashboard.pages import trial as page
-from search.dashboard.watch import Watch
+from search.dashboard.study_cache import StudyCache
 from search.records.study import Evaluation, Failure, Measured
 
 
-def test_a_trial_is_shown_whole(watch: Watch) -> None:
-    study = watch.chosen("drawn", [3])
+def test_a_trial_is_shown_whole(cache: StudyCache) -> None:
+    study = cache.chosen("drawn", [3])
     text = str(page.page(study, 3))
     for expected in (
         study.trials[3].words,
@@ -20,20 +20,20 @@ def test_a_trial_is_shown_whole(watch: Watch) -> None:
         assert expected in text
 
 
-def test_a_failure_is_shown_with_its_traceback(watch: Watch) -> None:
-    study = watch.chosen("drawn", [3])
+def test_a_failure_is_shown_with_its_traceback(cache: StudyCache) -> None:
+    study = cache.chosen("drawn", [3])
     broken = replace(study.trials[3], failure=Failure("nan", "the loss <b> is not finite", "Traceback ..."))
     text = str(page.facts(study, broken))
     assert text.index("nan: the loss <b> is not finite") < text.index("best epoch")
     assert "Traceback ..." in text
 
 
-def test_a_number_that_is_not_there_is_told(watch: Watch) -> None:
-    assert "No trial 999" in str(page.page(watch.study("drawn"), 999))
+def test_a_number_that_is_not_there_is_told(cache: StudyCache) -> None:
+    assert "No trial 999" in str(page.page(cache.study("drawn"), 999))
 
 
-def test_results_in_the_tasks_own_measures_are_a_table(watch: Watch) -> None:
-    study = watch.chosen("drawn", [3])
+def test_results_in_the_tasks_own_measures_are_a_table(cache: StudyCache) -> None:
+    study = cache.chosen("drawn", [3])
     found = Evaluation(measured=(Measured("ant", {"average_precision": 0.5}, 9),))
     trials = tuple(replace(trial, evaluation=found) for trial in study.trials)
     text = str(page.page(replace(study, trials=trials), 3))

@@ -26,7 +26,7 @@ _FRESH_S = 1.0
 
 
 @dataclass(slots=True)
-class _Watched:
+class _CachedStudy:
     """One study as far as it has been read; ``version`` counts the changes seen."""
 
     head: StudyRecord
@@ -42,7 +42,7 @@ class _Watched:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 
-class Watch:
+class StudyCache:
     """Reads studies for pages; safe to use from several threads.
 
     After its first look an update costs the database as many rows as are new: numbers above the last one seen, trials
@@ -51,7 +51,7 @@ class Watch:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._studies: dict[str, _Watched] = {}
+        self._studies: dict[str, _CachedStudy] = {}
         self._lock = threading.Lock()
         self._first_looks: dict[str, threading.Lock] = {}
 
@@ -107,7 +107,7 @@ class Watch:
         asked = {number for number in numbers if 0 <= number <= _LARGEST}
         return gather.chosen(self.engine, self.study(name), sorted(asked))
 
-    def _current(self, name: str) -> _Watched:
+    def _current(self, name: str) -> _CachedStudy:
         if not name.isprintable():  # half a character, or NUL: drivers have errors of their own for them
             raise NotFoundError(f"no study {name!r} in this store")
         with self._lock:
@@ -120,7 +120,7 @@ class Watch:
                 found.looked_at = time.monotonic()
         return found
 
-    def _first_look(self, name: str) -> _Watched:
+    def _first_look(self, name: str) -> _CachedStudy:
         """Read a study in outline, once however many ask for it at the same time."""
         with self._lock:
             only = self._first_looks.setdefault(name, threading.Lock())
@@ -129,13 +129,13 @@ class Watch:
                 found = self._studies.get(name)
             if found is None:
                 outline = aggregates.outline(self.engine, name)
-                found = _Watched(replace(outline, trials=()), {trial.number: trial for trial in outline.trials})
+                found = _CachedStudy(replace(outline, trials=()), {trial.number: trial for trial in outline.trials})
                 found.looked_at = time.monotonic()
                 with self._lock:
                     self._studies[name] = found
             return found
 
-    def _look(self, found: _Watched) -> None:
+    def _look(self, found: _CachedStudy) -> None:
         last = max(found.trials, default=-1)
         unfinished = [number for number, trial in found.trials.items() if not trial.state.is_finished]
         head = aggregates.head(self.engine, found.head.name)
@@ -157,7 +157,7 @@ class Watch:
         found.built = None
         self._complete(found, merged, found.has)
 
-    def _grown(self, found: _Watched, running: set[int]) -> set[int]:
+    def _grown(self, found: _CachedStudy, running: set[int]) -> set[int]:
         """Return which trials have run an epoch since the last look although nothing else of them changed."""
         if Need.EPOCHS not in found.has and Need.CURVES not in found.has:
             return set()
@@ -166,7 +166,7 @@ class Watch:
         counts = aggregates.epochs_run(self.engine, found.head.name, min(running) - 1)
         return {number for number in running if counts.get(number, 0) != found.counts.get(number, 0)}
 
-    def _complete(self, found: _Watched, trials: dict[int, TrialRecord], needs: Iterable[Need]) -> None:
+    def _complete(self, found: _CachedStudy, trials: dict[int, TrialRecord], needs: Iterable[Need]) -> None:
         """Read what ``needs`` want of ``trials``, and of trials that are shown only now."""
         name, wanted = found.head.name, set(needs)
         if trials and wanted & {Need.EPOCHS, Need.CURVES}:
@@ -189,7 +189,7 @@ class Watch:
             found.built = None
 
     @staticmethod
-    def _built(found: _Watched) -> StudyRecord:
+    def _built(found: _CachedStudy) -> StudyRecord:
         if found.built is None or found.built[0] != found.version:
             trials = tuple(found.trials[number] for number in sorted(found.trials))
             found.built = (found.version, replace(found.head, trials=trials))
@@ -204,7 +204,7 @@ def _is_same(before: TrialRecord | None, now: TrialRecord) -> bool:
     return all(getattr(before, name) == getattr(now, name) for name in facts)
 
 
-def _merged(found: _Watched, trial: TrialRecord) -> TrialRecord:
+def _merged(found: _CachedStudy, trial: TrialRecord) -> TrialRecord:
     number, extras = trial.number, dict(trial.extras)
     whole = found.details.get(number)
     if whole is not None:

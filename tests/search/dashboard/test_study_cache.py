@@ -5,8 +5,8 @@ import threading
 import pytest
 from sqlalchemy import event
 
-from search.dashboard import watch as watching
-from search.dashboard.watch import Watch
+from search.dashboard import study_cache
+from search.dashboard.study_cache import StudyCache
 from search.errors import NotFoundError
 from search.records.study import EpochRecord, TrialState
 from search.report import picks
@@ -17,7 +17,7 @@ from search.store import aggregates, connection, leases, reading, writing
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "_FRESH_S", 0.0)
+    monkeypatch.setattr(study_cache, "_FRESH_S", 0.0)
 
 
 def grow(url: str) -> connection.Engine:
@@ -30,8 +30,8 @@ def grow(url: str) -> connection.Engine:
     return engine
 
 
-def test_it_sees_what_the_report_sees(watch: Watch) -> None:
-    found, told = watch.study("drawn", set(Need)), gather(watch.engine, "drawn")
+def test_it_sees_what_the_report_sees(cache: StudyCache) -> None:
+    found, told = cache.study("drawn", set(Need)), gather(cache.engine, "drawn")
     assert [trial.number for trial in found.trials] == [trial.number for trial in told.trials]
     for mine, theirs in zip(found.trials, told.trials, strict=True):
         assert (mine.state, mine.value, mine.epochs, mine.evaluation) == (
@@ -44,70 +44,70 @@ def test_it_sees_what_the_report_sees(watch: Watch) -> None:
         assert picks.epochs_run(mine) == picks.epochs_run(theirs)
 
 
-def test_a_running_trial_appears_grows_and_ends(watch: Watch, own: str) -> None:
-    watch.study("drawn", set(Need))
-    before = watch.version("drawn")
-    assert watch.version("drawn") == before
+def test_a_running_trial_appears_grows_and_ends(cache: StudyCache, own: str) -> None:
+    cache.study("drawn", set(Need))
+    before = cache.version("drawn")
+    assert cache.version("drawn") == before
     engine = grow(own)
     claim = leases.claim(engine, "drawn", "w", 60)
     assert claim is not None
-    assert watch.study("drawn").trials[claim.number].state is TrialState.RUNNING
+    assert cache.study("drawn").trials[claim.number].state is TrialState.RUNNING
     writing.record_epochs(engine, claim, [EpochRecord(1, 1.0, {"accuracy": 0.5})])
-    assert len(watch.study("drawn").trials[claim.number].epochs) == 1
+    assert len(cache.study("drawn").trials[claim.number].epochs) == 1
     writing.record_epochs(engine, claim, [EpochRecord(2, 1.0, {"accuracy": 0.99})])
-    assert len(watch.study("drawn").trials[claim.number].epochs) == 2
+    assert len(cache.study("drawn").trials[claim.number].epochs) == 2
     writing.finish_trial(
         engine,
         claim,
         writing.Ended(state=TrialState.COMPLETE, value=0.999, best_epoch=2, evaluation=None, ended="", seconds=1.0),
     )
-    found = watch.study("drawn")
+    found = cache.study("drawn")
     assert found.best is not None
     assert found.best.number == claim.number
     assert picks.epochs_run(found.best) == 2
-    assert watch.version("drawn") >= before + 4
+    assert cache.version("drawn") >= before + 4
     engine.dispose()
 
 
-def test_an_update_reads_only_what_is_new(watch: Watch, own: str) -> None:
-    watch.study("drawn", set(Need))
+def test_an_update_reads_only_what_is_new(cache: StudyCache, own: str) -> None:
+    cache.study("drawn", set(Need))
     engine = grow(own)
     claim = leases.claim(engine, "drawn", "w", 60)
     assert claim is not None
     rows = 0
 
-    @event.listens_for(watch.engine, "after_cursor_execute")
+    @event.listens_for(cache.engine, "after_cursor_execute")
     def _count(connection_: object, cursor: object, statement: str, parameters: object, *_: object) -> None:
         nonlocal rows
-        again = watch.engine.raw_connection()
+        again = cache.engine.raw_connection()
         if "FROM ft_trial" in statement or "FROM ft_epoch" in statement:
             rows += len(again.cursor().execute(statement, parameters).fetchall())  # type: ignore[arg-type]
         again.close()
 
-    assert len(watch.study("drawn").trials) == 121
-    event.remove(watch.engine, "after_cursor_execute", _count)
+    assert len(cache.study("drawn").trials) == 121
+    event.remove(cache.engine, "after_cursor_execute", _count)
     assert rows < 25
     engine.dispose()
 
 
-def test_chosen_trials_are_whole(watch: Watch) -> None:
-    found = watch.chosen("drawn", [3])
+def test_chosen_trials_are_whole(cache: StudyCache) -> None:
+    found = cache.chosen("drawn", [3])
     assert found.trials[3].candidate is not None
     assert found.trials[3].epochs
     assert not found.trials[4].epochs
 
 
-def test_an_unknown_study_is_told(watch: Watch) -> None:
+def test_an_unknown_study_is_told(cache: StudyCache) -> None:
     with pytest.raises(NotFoundError, match="did you mean 'drawn'"):
-        watch.study("drwn")
+        cache.study("drwn")
 
 
-def test_what_is_read_ahead_is_not_read_again(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_read_ahead_is_not_read_again(cache: StudyCache, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[str] = []
     inner = aggregates.outline
     monkeypatch.setattr(aggregates, "outline", lambda engine, name: (looks.append(name), inner(engine, name))[1])
-    watch.warm_up()
-    askers = [threading.Thread(target=watch.study, args=("drawn",)) for _ in range(4)]
+    cache.warm_up()
+    askers = [threading.Thread(target=cache.study, args=("drawn",)) for _ in range(4)]
     for asker in askers:
         asker.start()
     for asker in askers:
