@@ -244,7 +244,7 @@ def checked(name: str) -> str:
 
 
 def open_artifact_store(address: str, bucket: Callable[[str], Blobs]) -> ArtifactStore:
-    """Return the shelf at ``address``: ``s3://BUCKET/PREFIX``, or a folder.
+    """Return the artifact store at ``address``: ``s3://BUCKET/PREFIX``, or a folder.
 
     Args:
         bucket: opens the bucket of a name.

@@ -102,11 +102,11 @@ def _check(model: Model, pictures: Path | None, masks: Path | None, threshold: f
     from search.errors import UserError
 
     task = f"this model is of the task {model.facts.task}"
-    if masks is not None and model.task.tells != "masks":
+    if masks is not None and model.task.predicts != "masks":
         raise UserError(f"--masks is for models that tell the class of every pixel; {task}")
-    if pictures is not None and model.task.tells not in ("boxes", "masks"):
+    if pictures is not None and model.task.predicts not in ("boxes", "masks"):
         raise UserError(f"--pictures is for models that tell boxes or masks; {task}")
-    if threshold is not None and (model.facts.outputs == "numbers" or model.task.tells == "masks"):
+    if threshold is not None and (model.facts.outputs == "numbers" or model.task.predicts == "masks"):
         raise UserError(f"--threshold is of scores; {task}, which gives none")
     least = getattr(model.task.chosen, "least_score", 0.0)
     if threshold is not None and threshold < least:

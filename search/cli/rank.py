@@ -58,7 +58,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
             layers=layers,
             device=device,
             storage=storage_url(storage),
-            tell=lambda what, number, total: status.update(f"{what} ({number} of {total})"),
+            progress=lambda what, number, total: status.update(f"{what} ({number} of {total})"),
         )
     if as_json:
         agreements = [asdict(each) for each in (*found.agreements, *found.with_trials)]

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 VERSION = 3
 """Of how files become arrays, and of their order; part of the key of everything that is stored of images."""
-_TOLD_EVERY = 16
+_REPORT_EVERY = 16
 _MOST_SCALED = 1 << 24
 """Pixels up to which a scaled image is made as a whole before its centre is cut out."""
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -185,7 +185,7 @@ def _render(
         images[place] = frame.render(image)
         ratios[place] = image.width / image.height / canvas
         number = next(done)
-        if progress is not None and (number % _TOLD_EVERY == 0 or number == len(samples)):
+        if progress is not None and (number % _REPORT_EVERY == 0 or number == len(samples)):
             progress(number, len(samples))
 
     in_parallel(put, range(len(samples)))

@@ -95,11 +95,12 @@ class Detector(nn.Module):
             return Pending(self, levels)
         with torch.autocast(next(iter(levels.values())).device.type, enabled=False):
             height, width = self.setting.size
-            told = self.detect(levels)
-            scale = told[0]["boxes"].new_tensor([width, height, width, height])
+            predicted = self.detect(levels)
+            scale = predicted[0]["boxes"].new_tensor([width, height, width, height])
             return Detections(
                 tuple(
-                    {**one, "boxes": one["boxes"] / scale, "labels": one["labels"] - self.first_label} for one in told
+                    {**one, "boxes": one["boxes"] / scale, "labels": one["labels"] - self.first_label}
+                    for one in predicted
                 )
             )
 
@@ -195,9 +196,9 @@ class FasterRCNN(Detector):
         each = anchors.num_anchors_per_location()[0]
         kept = {"training": setting.proposals, "testing": setting.proposals}
         style = setting.style
-        told = RPNHead(channels, each, style.rpn_depth)
+        head = RPNHead(channels, each, style.rpn_depth)
         shares = (0.7, 0.3, 256, 0.5, kept, kept, 0.7)
-        self.rpn = RegionProposalNetwork(anchors, told, *shares, score_thresh=style.least_proposal)
+        self.rpn = RegionProposalNetwork(anchors, head, *shares, score_thresh=style.least_proposal)
         shape = (channels, _POOLED, _POOLED)
         linear = [setting.width] * setting.depth
         box_head = FastRCNNConvFCHead(shape, style.box_convolutions, linear, norm_layer=nn.BatchNorm2d)
@@ -234,13 +235,13 @@ class DenseDetector(Detector):
 
     def detect(self, levels: Levels) -> list[dict[str, Tensor]]:
         maps = list(levels.values())
-        told = self.model.head(maps)
+        outputs = self.model.head(maps)
         points = [level.shape[-2] * level.shape[-1] for level in maps]
-        each = told["cls_logits"].shape[1] // sum(points)
+        each = outputs["cls_logits"].shape[1] // sum(points)
         counts = [count * each for count in points]
         images = self.images(levels)
         anchors = [list(one.split(counts)) for one in self.model.anchor_generator(images, maps)]
-        parted = {name: list(value.split(counts, dim=1)) for name, value in told.items()}
+        parted = {name: list(value.split(counts, dim=1)) for name, value in outputs.items()}
         found: list[dict[str, Tensor]] = self.model.postprocess_detections(parted, anchors, images.image_sizes)
         return found
 

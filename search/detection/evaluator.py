@@ -35,7 +35,7 @@ class CocoMeasures:
     def __init__(self, classes: tuple[str, ...], least_shown: float) -> None:
         self._classes = classes
         self._least_shown = least_shown
-        self._told: list[dict[str, Tensor]] = []
+        self._predicted: list[dict[str, Tensor]] = []
         self._true: list[dict[str, Tensor]] = []
         self._shown: list[Tensor] = []
         self._counted = 0
@@ -44,7 +44,7 @@ class CocoMeasures:
 
     def update(self, outputs: Detections, targets: BoxRows) -> None:
         self._results = self._matches = None
-        self._told += [dict(one) for one in outputs.images]
+        self._predicted += [dict(one) for one in outputs.images]
         for boxes, labels, crowd in zip(targets.boxes, targets.labels, targets.crowd, strict=True):
             kept = labels != PADDING
             self._true.append({"boxes": boxes[kept], "labels": labels[kept], "iscrowd": crowd[kept].long()})
@@ -72,7 +72,7 @@ class CocoMeasures:
         """Return a measure ``(R,)`` with every image counted as often as ``weights`` ``(R, images)`` say."""
         self._place()
         if self._matches is None:
-            self._matches = [matched(self._told, self._true, label) for label in range(len(self._classes))]
+            self._matches = [matched(self._predicted, self._true, label) for label in range(len(self._classes))]
         found = [measures(one, weights) for one in self._matches]
         kept = torch.stack([recall if metric == "mar_100" else precision for precision, recall in found], dim=2)
         part = {"map_50": slice(0, 1), "map_75": slice(5, 6)}.get(metric, slice(None))
@@ -83,7 +83,7 @@ class CocoMeasures:
             self._place()
             metric = _metric()
             metric.update(
-                [{**one, "boxes": one["boxes"] * _SIDE} for one in self._told],
+                [{**one, "boxes": one["boxes"] * _SIDE} for one in self._predicted],
                 [{**one, "boxes": one["boxes"] * _SIDE} for one in self._true],
             )
             self._results = dict(metric.compute())
@@ -93,16 +93,16 @@ class CocoMeasures:
         """Bring the boxes that came since to the host, and into their images."""
         for place in range(self._counted, len(self._shown)):
             shown = self._shown[place].cpu()
-            for rows in (self._told, self._true):
+            for rows in (self._predicted, self._true):
                 rows[place] = in_image({name: value.detach().cpu() for name, value in rows[place].items()}, shown)
         self._counted = len(self._shown)
 
     def _pictures(self) -> tuple[Picture, ...]:
         """Return the images with the most mistakes among confident boxes."""
         scored: list[tuple[int, int, int, int, dict[str, Tensor], dict[str, Tensor]]] = []
-        for place, (told, true) in enumerate(zip(self._told, self._true, strict=True)):
-            sure = told["scores"] >= self._least_shown
-            kept = {name: told[name][sure] for name in ("boxes", "scores", "labels")}
+        for place, (predicted, true) in enumerate(zip(self._predicted, self._true, strict=True)):
+            sure = predicted["scores"] >= self._least_shown
+            kept = {name: predicted[name][sure] for name in ("boxes", "scores", "labels")}
             real = {name: true[name][true["iscrowd"] == 0] for name in ("boxes", "labels")}
             hits = _hits(kept, real)
             missed, wrong = len(real["labels"]) - hits, len(kept["labels"]) - hits
@@ -153,14 +153,14 @@ def _by_class(found: Mapping[str, Any], place: int) -> dict[str, float]:
     return {name: float(values[values > -1].mean()) for name, values in named if (values > -1).any()}
 
 
-def _hits(told: Mapping[str, Tensor], true: Mapping[str, Tensor]) -> int:
+def _hits(predicted: Mapping[str, Tensor], true: Mapping[str, Tensor]) -> int:
     """Return how many true boxes are found: the surest box first, one each, overlapping by half, of their class."""
-    if not len(told["labels"]) or not len(true["labels"]):
+    if not len(predicted["labels"]) or not len(true["labels"]):
         return 0
-    overlaps = box_iou(told["boxes"], true["boxes"])
-    overlaps[told["labels"][:, None] != true["labels"][None]] = 0
+    overlaps = box_iou(predicted["boxes"], true["boxes"])
+    overlaps[predicted["labels"][:, None] != true["labels"][None]] = 0
     found = 0
-    for place in told["scores"].argsort(descending=True).tolist():
+    for place in predicted["scores"].argsort(descending=True).tolist():
         best = int(overlaps[place].argmax())
         if overlaps[place, best] >= _OVERLAP:
             overlaps[:, best] = 0

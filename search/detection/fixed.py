@@ -58,7 +58,7 @@ class FixedSizeDetector(nn.Module):
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return boxes, scores and labels of ``inputs``."""
-        boxes, scores, labels = self.found(self.detector._levels(self.network.before_head(inputs)))
+        boxes, scores, labels = self.boxes_of(self.detector._levels(self.network.before_head(inputs)))
         height, width = self.detector.setting.size
         return boxes / boxes.new_tensor([width, height, width, height]), scores, labels
 
@@ -67,7 +67,7 @@ class FixedSizeDetector(nn.Module):
         """Return what makes the detector's anchors."""
 
     @abstractmethod
-    def found(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
+    def boxes_of(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
         """Return boxes in pixels, scores and labels."""
 
     def anchors(self, place: int) -> Tensor:
@@ -81,7 +81,7 @@ class FixedSizeDetector(nn.Module):
         across, down = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
         return torch.stack([across, down], dim=-1).flatten(-2)
 
-    def told(
+    def suppressed(
         self, boxes: Tensor, scores: Tensor, kinds: Tensor, overlap: float, most: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the ``most`` surest boxes of every image of which none of its kind overlaps a surer one.
@@ -113,17 +113,17 @@ class FixedDense(FixedSizeDetector):
         found: nn.Module = self.detector.model.anchor_generator
         return found
 
-    def found(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
+    def boxes_of(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
         model = self.detector.model
-        told = model.head(list(levels.values()))
-        scores = told["cls_logits"].sigmoid()
-        if "bbox_ctrness" in told:
-            scores = (scores * told["bbox_ctrness"].sigmoid()).sqrt()
-        parts = zip(scores.split(self.counts, dim=1), told["bbox_regression"].split(self.counts, dim=1), strict=True)
+        outputs = model.head(list(levels.values()))
+        scores = outputs["cls_logits"].sigmoid()
+        if "bbox_ctrness" in outputs:
+            scores = (scores * outputs["bbox_ctrness"].sigmoid()).sqrt()
+        parts = zip(scores.split(self.counts, dim=1), outputs["bbox_regression"].split(self.counts, dim=1), strict=True)
         found = [self._level(place, *part) for place, part in enumerate(parts)]
         boxes, sure, labels = (torch.cat([part[number] for part in found], dim=1) for number in range(3))
         most = min(model.detections_per_img, sum(self._kept(count) for count in self.counts))
-        boxes, sure, labels = self.told(boxes, sure, labels, model.nms_thresh, most)
+        boxes, sure, labels = self.suppressed(boxes, sure, labels, model.nms_thresh, most)
         return boxes, sure.clamp(min=0), labels
 
     def _kept(self, anchors: int) -> int:
@@ -148,7 +148,7 @@ class FixedTwoStage(FixedSizeDetector):
         found: nn.Module = self.detector.rpn.anchor_generator
         return found
 
-    def found(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
+    def boxes_of(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
         maps = list(levels.values())
         regions, sure = self._proposals(maps)
         heads, classes = self.detector.roi_heads, int(self.detector.setting.classes)
@@ -158,11 +158,13 @@ class FixedTwoStage(FixedSizeDetector):
         boxes = self.clipped(boxes.reshape(-1, regions.shape[1], classes + 1, 4)[:, :, 1:].flatten(1, 2))
         scores = logits.softmax(dim=-1).reshape(-1, regions.shape[1], classes + 1)[:, :, 1:]
         sides = boxes[..., 2:] - boxes[..., :2]
-        is_told = (scores > heads.score_thresh) & (sure >= 0)[..., None]
-        is_told = is_told.flatten(1) & (sides >= _SMALLEST).all(dim=-1)
-        labels = torch.arange(classes, device=boxes.device).repeat(regions.shape[1]).expand_as(is_told)
+        is_kept = (scores > heads.score_thresh) & (sure >= 0)[..., None]
+        is_kept = is_kept.flatten(1) & (sides >= _SMALLEST).all(dim=-1)
+        labels = torch.arange(classes, device=boxes.device).repeat(regions.shape[1]).expand_as(is_kept)
         most = min(DETECTIONS, regions.shape[1] * classes)
-        found = self.told(boxes, torch.where(is_told, scores.flatten(1), _NOTHING), labels, heads.nms_thresh, most)
+        found = self.suppressed(
+            boxes, torch.where(is_kept, scores.flatten(1), _NOTHING), labels, heads.nms_thresh, most
+        )
         return found[0], found[1].clamp(min=0), found[2]
 
     def _proposals(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -182,7 +184,7 @@ class FixedTwoStage(FixedSizeDetector):
         large = ((found[..., 2:] - found[..., :2]) >= rpn.min_size).all(dim=-1)
         scores = torch.where(large & (scores >= rpn.score_thresh), scores, _NOTHING)
         most = min(int(rpn.post_nms_top_n()), sum(kept))
-        regions, certain, _ = self.told(found, scores, torch.cat(levels, dim=1), rpn.nms_thresh, most)
+        regions, certain, _ = self.suppressed(found, scores, torch.cat(levels, dim=1), rpn.nms_thresh, most)
         return regions, certain
 
     def _pooled(self, maps: Sequence[Tensor], regions: Tensor) -> Tensor:

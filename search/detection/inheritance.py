@@ -59,10 +59,10 @@ def words(own: PretrainedDetector, classes: Sequence[str]) -> str:
         return f"the backbone is one of {name}, without weights: pyramid and heads start fresh"
     known = fitting_classes(own.outputs, own.classes, classes, background=own.kind == "faster_rcnn")
     listed = ", ".join(classes[place] for place in known)
-    told = f"outputs that it has: {listed}" if known else "it has none of the classes: their outputs start fresh"
+    outputs = f"outputs that it has: {listed}" if known else "it has none of the classes: their outputs start fresh"
     if known and len(known) < len(classes):
-        told += f"; those of the other {len(classes) - len(known)} classes start fresh"
-    return f"a pyramid of {shape}, and heads of {name} start from the pretrained detector's; {told}"
+        outputs += f"; those of the other {len(classes) - len(known)} classes start fresh"
+    return f"a pyramid of {shape}, and heads of {name} start from the pretrained detector's; {outputs}"
 
 
 def fitting_classes(outputs: int, own: Sequence[str], classes: Sequence[str], *, background: bool) -> dict[int, int]:

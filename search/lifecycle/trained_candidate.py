@@ -35,7 +35,7 @@ from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.candidate import Candidate
 from spaces.networks.plain import PlainNetwork, blank
 
-Tell = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 _BATCH = 32
 _GROUP = 16
 _SAME_INPUT = 1e-4
@@ -99,13 +99,13 @@ def _checkpoint(record: StudyRecord, trial: TrialRecord, artifact_store: Artifac
 
 
 def load_trained(
-    record: StudyRecord, trial: TrialRecord, artifact_store: ArtifactStore, data: Path | None, tell: Tell
+    record: StudyRecord, trial: TrialRecord, artifact_store: ArtifactStore, data: Path | None, progress: Progress
 ) -> TrainedCandidate:
     """Return the network of ``trial`` with its weights, and the validation samples of its study.
 
     Args:
-        shelf: where the study's checkpoints are.
-        data: where its data lies when it is not where the study file says.
+        artifact_store: holds the study's checkpoints.
+        data: where the data is, if not where the study file says.
 
     Raises:
         UserError: the checkpoint is gone or damaged, or the data.
@@ -127,7 +127,7 @@ def load_trained(
         size=size,
         expected=pretrained.preprocessing,
         folder=decoded_folder(enabled=spec.training.cache),
-        progress=tell,
+        progress=progress,
     )
     loader = task.batches(request)
     frame = _image_preprocessing(task, facts, dataset, loader, pretrained.preprocessing)
@@ -203,7 +203,7 @@ def _dataset(record: StudyRecord, spec: StudySpec, data: Path | None) -> Dataset
     return dataset
 
 
-def look(trained: TrainedCandidate, compared: int, tell: Tell) -> Seen:
+def look(trained: TrainedCandidate, compared: int, progress: Progress) -> Seen:
     """Run the network on all validation samples; of these compare ``compared``, evenly spread, 0 for all."""
     total, seen, task = trained.loader.count, 0, trained.task
     evaluator = task.evaluator(trained.classes, torch.device("cpu"))
@@ -219,7 +219,7 @@ def look(trained: TrainedCandidate, compared: int, tell: Tell) -> Seen:
         if isinstance(targets, Tensor) and targets.ndim == 1:
             found_targets.append(targets)
         seen += len(inputs)
-        tell("running validation samples", seen, total)
+        progress("running validation samples", seen, total)
     groups = _spread(total, compared)
     chosen = [trained.loader.inputs(group, 1).clone() for group in groups]
     expected = [task.read(outputs_of(trained.network, inputs)) for inputs in chosen]

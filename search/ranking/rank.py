@@ -33,7 +33,7 @@ IMAGES = 1000
 LAYERS = 6
 _LIMIT = re.compile(r"([0-9]*\.?[0-9]+)([kmg]?)(f|flops|params?)?", re.IGNORECASE)
 _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
-Tell = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def rank_backbones(  # noqa: PLR0913  # notebooks name its keywords
     layers: int = LAYERS,
     device: str = "auto",
     storage: str = DEFAULT_URL,
-    tell: Tell = lambda *_: None,
+    progress: Progress = lambda *_: None,
 ) -> Ranking:
     """Rank backbones on the training images of a study; nothing is trained, nothing is stored.
 
@@ -109,7 +109,7 @@ def rank_backbones(  # noqa: PLR0913  # notebooks name its keywords
     if not names:
         wanted[spec.backbone] = backbones.resolve(spec.backbone)
     if all_local or not names:
-        tell("looking for weights on this machine", 0, 1)
+        progress("looking for weights on this machine", 0, 1)
         wanted |= {found.name: found for found in local_backbones()}
     if tasks()[spec.task].outputs != "classes":
         raise UserError(f"backbones are ranked by classes; the task {spec.task} predicts {tasks()[spec.task].outputs}")
@@ -121,7 +121,7 @@ def rank_backbones(  # noqa: PLR0913  # notebooks name its keywords
     backbone_scores: list[BackboneScore] = []
     left_out: list[tuple[str, str]] = []
     for number, backbone in enumerate(wanted.values(), 1):
-        tell(f"scoring {backbone.name}", number, len(wanted))
+        progress(f"scoring {backbone.name}", number, len(wanted))
         try:
             found = _standing(backbone, spec, data, precision, chosen, layers, under or CostLimits())
         except (WeightsError, ProbeError, ChainError, BackboneError, _LeftOutError) as error:

@@ -228,8 +228,8 @@ class Sampling:
         trial_id = self._ids.pop(number, None)
         if trial_id is None:
             trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-        told = PastTrial(number, state, value, objectives=objectives or {})
-        values = samplers.values(told, self._further)
+        past = PastTrial(number, state, value, objectives=objectives or {})
+        values = samplers.values(past, self._further)
         known = state
         if state is TrialState.COMPLETE and not all(math.isfinite(one) for one in values):
             known = TrialState.FAILED

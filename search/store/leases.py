@@ -134,7 +134,7 @@ def _reap(connection: Connection, study_id: int, now: float, max_retries: int) -
     for row in abandoned:
         epoch = connection.execute(select(func.max(EpochRow.epoch)).where(EpochRow.trial_id == row.id)).scalar_one()
         how = f"went silent after epoch {epoch}" if epoch else "went silent before its first epoch ended"
-        story = _told(row.story, row.attempts, row.worker, how)
+        story = _with_attempt(row.story, row.attempts, row.worker, how)
         message = f"its worker died {row.lost + 1} times without a word: " + "; ".join(story)
         values = _given_up("lost", message) if row.lost >= max_retries else {"state": TrialState.WAITING}
         connection.execute(
@@ -144,7 +144,7 @@ def _reap(connection: Connection, study_id: int, now: float, max_retries: int) -
         )
 
 
-def _told(story: Json, attempt: int, worker: str, how: str) -> list[str]:
+def _with_attempt(story: Json, attempt: int, worker: str, how: str) -> list[str]:
     return [*(story or ()), f"attempt {attempt} on {worker} {how}"]
 
 
@@ -298,7 +298,7 @@ def _story(connection: Connection, claim: Claim, how: str) -> list[str]:
     row = connection.execute(
         select(TrialRow.story, TrialRow.attempts, TrialRow.worker).where(TrialRow.id == claim.trial_id)
     ).one_or_none()
-    return _told(row.story, row.attempts, row.worker, how) if row is not None else []
+    return _with_attempt(row.story, row.attempts, row.worker, how) if row is not None else []
 
 
 @retried

@@ -320,7 +320,7 @@ def artifacts_of(engine: Engine, name: str) -> tuple[str, str] | None:
     return None if place is None else (place["address"], place["key"])
 
 
-class Told(NamedTuple):
+class OptunaTrial(NamedTuple):
     """What Optuna has to know of a trial."""
 
     state: TrialState
@@ -330,7 +330,7 @@ class Told(NamedTuple):
 
 
 @retried
-def told(engine: Engine, name: str) -> dict[int, Told]:
+def optuna_trials(engine: Engine, name: str) -> dict[int, OptunaTrial]:
     """Return the state of every trial that Optuna knows, by its number there."""
     columns = (TrialRow.optuna_number, TrialRow.state, TrialRow.value, TrialRow.objectives, TrialRow.constraints)
     with reading(engine) as connection:
@@ -339,6 +339,6 @@ def told(engine: Engine, name: str) -> dict[int, Told]:
             select(*columns).where(TrialRow.study_id == study.id, TrialRow.optuna_number.is_not(None))
         ).all()
     return {
-        row.optuna_number: Told(TrialState(row.state), row.value, row.objectives or {}, row.constraints or {})
+        row.optuna_number: OptunaTrial(TrialState(row.state), row.value, row.objectives or {}, row.constraints or {})
         for row in rows
     }

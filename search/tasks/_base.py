@@ -89,7 +89,7 @@ class Task(ABC):
         stacks: whether heads made of plain layers may be trained at once: ``loss`` runs under ``torch.func.vmap``.
         hub_task: what model hubs call it, ``image-classification``; empty where they have no word for it.
         quantises: whether its networks can be converted to int8: they take images and give one tensor.
-        tells: kind of a finished model's predictions: ``answers`` (classes or numbers), ``boxes``, ``masks`` or
+        predicts: kind of a finished model's predictions: ``answers`` (classes or numbers), ``boxes``, ``masks`` or
             ``tags``.
         means: what a network's outputs are, for its model card.
         output_names: of the tensors that a file with the network's graph gives; ``varying`` the axes of its input
@@ -108,7 +108,7 @@ class Task(ABC):
     leaves_out: ClassVar[Mapping[str, str]] = {}
     stacks: ClassVar[bool] = False
     quantises: ClassVar[bool] = False
-    tells: ClassVar[str] = "answers"
+    predicts: ClassVar[str] = "answers"
     means: ClassVar[str] = "logits, one a class"
     output_names: ClassVar[tuple[str, ...]] = ("outputs",)
     varying: ClassVar[tuple[str, ...]] = ("batch",)

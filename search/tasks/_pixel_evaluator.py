@@ -55,10 +55,10 @@ class PixelEvaluator(Evaluator):
         self._collect(true, predicted, void, *areas)
 
     def _collect(
-        self, true: Tensor, predicted: Tensor, void: Tensor, hits: Tensor, there: Tensor, said: Tensor
+        self, true: Tensor, predicted: Tensor, void: Tensor, hits: Tensor, there: Tensor, claimed: Tensor
     ) -> None:
         """Keep the images of the lowest mean IoU so far, without waiting for the device."""
-        union = there + said - hits
+        union = there + claimed - hits
         shown = union > 0
         ious = hits / union.clamp(min=1)
         scores = ious.sum(dim=1) / shown.sum(dim=1).clamp(min=1)
@@ -92,7 +92,7 @@ class PixelEvaluator(Evaluator):
 
     def resampled(self, metric: str, weights: Tensor) -> Tensor:
         parts = (torch.cat(column).double().cpu() for column in zip(*self._areas, strict=True))
-        hits, there, said, losses = (weights @ part for part in parts)
+        hits, there, claimed, losses = (weights @ part for part in parts)
         total = there.sum(dim=1).clamp(min=1)
         match metric:
             case "loss":
@@ -102,8 +102,8 @@ class PixelEvaluator(Evaluator):
             case "mean_accuracy":
                 return mean_of(hits / there.clamp(min=1), there > 0)
             case "dice":
-                return mean_of(2 * hits / (there + said).clamp(min=1), there + said > 0)
-        union = there + said - hits
+                return mean_of(2 * hits / (there + claimed).clamp(min=1), there + claimed > 0)
+        union = there + claimed - hits
         return mean_of(hits / union.clamp(min=1), union > 0)
 
     def evaluation(self) -> Evaluation:
@@ -166,9 +166,9 @@ def _small(masks: Tensor) -> Tensor:
 
 def _shares(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return IoU and Dice of every class, which classes are there or predicted, and the recall of every class."""
-    hits, there, said = matrix.diag(), matrix.sum(dim=1), matrix.sum(dim=0)
-    union = there + said - hits
-    return hits / union.clamp(min=1), 2 * hits / (there + said).clamp(min=1), union > 0, hits / there.clamp(min=1)
+    hits, there, claimed = matrix.diag(), matrix.sum(dim=1), matrix.sum(dim=0)
+    union = there + claimed - hits
+    return hits / union.clamp(min=1), 2 * hits / (there + claimed).clamp(min=1), union > 0, hits / there.clamp(min=1)
 
 
 def _mean(values: Tensor | Sequence[float]) -> float:

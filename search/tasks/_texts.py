@@ -152,7 +152,7 @@ class Texts(Task):
         request.progress(what, 0, len(samples))
         rows, _, cut = self.numbered([sample.input for sample in samples], most)
         request.progress(what, len(samples), len(samples))
-        self._tell(rows, cut, most, request.split)
+        self._check_coverage(rows, cut, most, request.split)
         frame = self.frame(request.split, request.size, request.expected)
         return encoded(rows, self._padding, self.targets(samples, frame))
 
@@ -186,7 +186,7 @@ class Texts(Task):
         places = [list(encoding.word_ids) for encoding in found.encodings] if words else []
         return rows, places, cut
 
-    def _tell(self, rows: Sequence[Sequence[int]], cut: int, most: int, split: Split) -> None:
+    def _check_coverage(self, rows: Sequence[Sequence[int]], cut: int, most: int, split: Split) -> None:
         """Warn of training texts that are cut, and of those that the tokenizer does not know.
 
         Raises:

@@ -78,7 +78,7 @@ class Detection(Task):
     formats = ("coco", "voc", "yolo")
     options = Options
     hub_task = "object-detection"
-    tells = "boxes"
+    predicts = "boxes"
     means = (
         "boxes with their corners x0, y0, x1, y1 in shares of the input's width and height, scores and numbers of "
         "classes; files with a graph have the same number of places for every image, the surest first, and score 0 "
@@ -218,8 +218,8 @@ class Detection(Task):
     ) -> list[Prediction]:
         least = self.chosen.shown_score if wanted.threshold is None else wanted.threshold
         found = []
-        for told, image in zip(outputs.images, given, strict=True):
-            one = in_image(told, image.shown)
+        for detections, image in zip(outputs.images, given, strict=True):
+            one = in_image(detections, image.shown)
             order = one["scores"].argsort(descending=True, stable=True)
             kept = order[one["scores"][order] >= least][: wanted.most]
             pixels = one["boxes"].new_tensor([image.width, image.height] * 2)

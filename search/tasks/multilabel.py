@@ -77,9 +77,9 @@ class MultilabelEvaluator(Evaluator):
 
     def resampled(self, metric: str, weights: Tensor) -> Tensor:
         outputs, targets = self._all()
-        told, there = outputs.sigmoid() >= self._threshold, targets > 0.5
+        predicted, there = outputs.sigmoid() >= self._threshold, targets > 0.5
         if metric == "subset_accuracy":
-            return share(weights, (told == there).all(dim=1))
+            return share(weights, (predicted == there).all(dim=1))
         if metric == "loss":
             weight = None if self._weight is None else self._weight.cpu()
             return share(weights, _loss(outputs, targets, weight).mean(dim=1))
@@ -87,10 +87,10 @@ class MultilabelEvaluator(Evaluator):
             rows = zip(outputs.sigmoid().unbind(dim=1), there.unbind(dim=1), strict=True)
             found = torch.stack([average_precision(scores, own, weights) for scores, own in rows], dim=1)
             return mean_of(found.nan_to_num(0.0), found.isfinite())
-        hits, said, true = (weights @ one.double() for one in (told & there, told, there))
+        hits, positives, true = (weights @ one.double() for one in (predicted & there, predicted, there))
         if metric == "micro_f1":
-            return 2 * hits.sum(dim=1) / (said + true).sum(dim=1).clamp(min=1)
-        return mean_of(2 * hits / (said + true).clamp(min=1), said + true > 0)
+            return 2 * hits.sum(dim=1) / (positives + true).sum(dim=1).clamp(min=1)
+        return mean_of(2 * hits / (positives + true).clamp(min=1), positives + true > 0)
 
     def evaluation(self) -> Evaluation:
         outputs, targets = self._all()

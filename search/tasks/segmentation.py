@@ -61,7 +61,7 @@ class Segmentation(Task):
     options = Options
     quantises = True
     hub_task = "image-segmentation"
-    tells = "masks"
+    predicts = "masks"
     means = "logits of every pixel of the input, (images, classes, height, width)"
     directions: ClassVar[Mapping[str, bool]] = {
         "miou": True,

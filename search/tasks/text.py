@@ -45,10 +45,10 @@ class TextEvaluator(ClassificationEvaluator):
     def compute(self) -> Mapping[str, float]:
         return {**super().compute(), "matthews": matthews(self._confusion.double().cpu())}
 
-    def _of_counts(self, metric: str, hits: Tensor, support: Tensor, told: Tensor) -> Tensor:
+    def _of_counts(self, metric: str, hits: Tensor, support: Tensor, predicted: Tensor) -> Tensor:
         if metric != "matthews":
-            return super()._of_counts(metric, hits, support, told)
-        return _correlation(hits.sum(dim=1), support, told)
+            return super()._of_counts(metric, hits, support, predicted)
+        return _correlation(hits.sum(dim=1), support, predicted)
 
 
 def matthews(confusion: Tensor) -> float:
@@ -59,11 +59,11 @@ def matthews(confusion: Tensor) -> float:
     return float(_correlation(confusion.diag().sum(), confusion.sum(dim=1), confusion.sum(dim=0)))
 
 
-def _correlation(hits: Tensor, true: Tensor, said: Tensor) -> Tensor:
+def _correlation(hits: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
     """Return it of the right answers in all, and of true and predicted ones by class, ``(..., classes)``."""
     total = true.sum(dim=-1)
-    agreement = hits * total - (true * said).sum(dim=-1)
-    spread = (total.square() - said.square().sum(dim=-1)) * (total.square() - true.square().sum(dim=-1))
+    agreement = hits * total - (true * predicted).sum(dim=-1)
+    spread = (total.square() - predicted.square().sum(dim=-1)) * (total.square() - true.square().sum(dim=-1))
     return torch.where(spread > 0, agreement / spread.clamp(min=1e-12).sqrt(), torch.zeros_like(spread))
 
 

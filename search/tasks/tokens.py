@@ -58,14 +58,14 @@ class TokensEvaluator(Evaluator):
         self._classes = classes
         self._scheme = has_scheme(classes)
         self._words = ClassificationEvaluator(classes, device)
-        self._said: list[Tensor] = []
+        self._predicted: list[Tensor] = []
         self._sure: list[Tensor] = []
         self._true: list[Tensor] = []
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         """Take outputs ``(B, T, tags)`` and tags ``(B, T)``, where a token without one has -100."""
-        sure, said = outputs.softmax(dim=-1).max(dim=-1)
-        self._said.append(said.to(torch.int16))
+        sure, predicted = outputs.softmax(dim=-1).max(dim=-1)
+        self._predicted.append(predicted.to(torch.int16))
         self._sure.append(sure)
         self._true.append(targets.to(torch.int16))
         known = targets != IGNORED
@@ -89,8 +89,8 @@ class TokensEvaluator(Evaluator):
         if not metric.startswith("entity_"):
             counts = torch.tensor([len(words) for words in self._sentences(self._true)])
             return self._words.resampled(metric, weights.repeat_interleave(counts, dim=1))
-        true, said = self._entities()
-        rows = [(len(real & told), len(real), len(told)) for real, told in zip(true, said, strict=True)]
+        true, predicted = self._entities()
+        rows = [(len(real & guessed), len(real), len(guessed)) for real, guessed in zip(true, predicted, strict=True)]
         hits, there, found = (weights @ torch.tensor(rows, dtype=torch.float64)).unbind(dim=1)
         whole = {"entity_precision": found, "entity_recall": there}.get(metric, (there + found) / 2)
         return hits / whole.clamp(min=0.5)
@@ -114,24 +114,24 @@ class TokensEvaluator(Evaluator):
         return found
 
     def _entities(self) -> tuple[list[Any], list[Any]]:
-        true, said = (
+        true, predicted = (
             [
                 entities([self._classes[tag] for tag in sentence], scheme=self._scheme)
                 for sentence in self._sentences(column)
             ]
-            for column in (self._true, self._said)
+            for column in (self._true, self._predicted)
         )
-        return true, said
+        return true, predicted
 
     def _mistakes(self) -> tuple[Mistake, ...]:
         """Return the surest wrong tag of each sentence that has one, the surest of all first."""
-        columns = (self._sentences(self._true), self._sentences(self._said), self._sentences(self._sure))
+        columns = (self._sentences(self._true), self._sentences(self._predicted), self._sentences(self._sure))
         found: list[Mistake] = []
         for place, words in enumerate(zip(*columns, strict=True)):
-            wrong = [(sure, true, said) for true, said, sure in zip(*words, strict=True) if true != said]
+            wrong = [(sure, true, predicted) for true, predicted, sure in zip(*words, strict=True) if true != predicted]
             if wrong:
-                sure, true, said = max(wrong)
-                found.append(Mistake(place, self._classes[true], self._classes[said], round(sure, 4)))
+                sure, true, predicted = max(wrong)
+                found.append(Mistake(place, self._classes[true], self._classes[predicted], round(sure, 4)))
         return tuple(sorted(found, key=lambda mistake: -mistake.confidence)[:_MISTAKES])
 
 
@@ -142,7 +142,7 @@ class Tokens(Texts):
     formats = ("conll", "hf_tokens")
     options = Options
     hub_task = "token-classification"
-    tells = "tags"
+    predicts = "tags"
     means = "logits of every token, (sentences, tokens, tags); the first token of a word gives its tag"
     words = True
     directions: ClassVar[Mapping[str, bool]] = {
@@ -167,7 +167,7 @@ class Tokens(Texts):
     def encode(self, samples: Sequence[Sample], most: int, request: Request) -> Encoded:
         """Return sentences as tokens; a word's tag is at its first token."""
         rows, places, cut = self.numbered([sample.input for sample in samples], most)
-        self._tell(rows, cut, most, request.split)
+        self._check_coverage(rows, cut, most, request.split)
         classes = [_first_tokens(words, sample.target) for words, sample in zip(places, samples, strict=True)]
         return encoded(rows, self._padding, classes=classes)
 
@@ -207,14 +207,14 @@ class Tokens(Texts):
         found = []
         for sentence, sure, tags in zip(given, scores.tolist(), places.tolist(), strict=True):
             first = {word: place for place, word in reversed([*enumerate(sentence.places)]) if word is not None}
-            said = tuple(
+            predicted = tuple(
                 ScoredLabel(classes[tags[first[word]]], sure[first[word]]) if word in first else None
                 for word in range(len(sentence.words))
             )
-            marked = entities([OUTSIDE if one is None else one.label for one in said], scheme=scheme)
-            spans = [_span(kind, start, end, said, sentence.words) for kind, start, end in marked]
+            marked = entities([OUTSIDE if one is None else one.label for one in predicted], scheme=scheme)
+            spans = [_span(kind, start, end, predicted, sentence.words) for kind, start, end in marked]
             kept = sorted((span for span in spans if span.score >= least), key=lambda span: span.first)
-            found.append(Prediction(tags=said, spans=tuple(kept)))
+            found.append(Prediction(tags=predicted, spans=tuple(kept)))
         return found
 
     def difference(self, found: Tensor, expected: Tensor, classes: tuple[str, ...]) -> OutputDifference:

@@ -200,7 +200,7 @@ def fit(network: nn.Module, plan: TrainingPlan) -> TrainingResult:
         progress.weights or {},
         progress.evaluation,
         memory.limit,
-        {**plan.facts(), **progress.started, **(forward.told() if isinstance(forward, Compiled) else {})},
+        {**plan.facts(), **progress.started, **(forward.record() if isinstance(forward, Compiled) else {})},
         reason,
     )
 

@@ -56,7 +56,7 @@ class Draws:
             if found is not None:
                 return found
         if way != "sampler":
-            return self.told(
+            return self.of_candidate(
                 number, self.runtime.space.sample(FromPrior(self.sampling.seed_of(number, attempt))), way="prior"
             )
         decided = opening(self.runtime.space, number) or None
@@ -69,9 +69,9 @@ class Draws:
         if good is None:
             return None
         found = neighbour(space, space.sample(StoredParameters(good.params)), seed)
-        return self.told(number, found, way="neighbour", trial=good.number)
+        return self.of_candidate(number, found, way="neighbour", trial=good.number)
 
-    def told(self, number: int, candidate: Candidate, **origin: Json) -> DrawnCandidate:
+    def of_candidate(self, number: int, candidate: Candidate, **origin: Json) -> DrawnCandidate:
         """Return a candidate that was found without the sampler, with what that is told of it."""
         params = self.runtime.space.params(candidate)
         asked = self.sampling.ask(number, params or {})

@@ -138,7 +138,7 @@ class Proposer:
         for attempt in range(REDRAWS):
             if is_drawn_near:
                 near = neighbour(self.runtime.space, other, self.sampling.seed_of(number, attempt), FREE_BESIDE)
-                drawn = draws.told(number, near, way="neighbour")
+                drawn = draws.of_candidate(number, near, way="neighbour")
             else:
                 asked = self.sampling.ask(number, beside=fixed, attempt=attempt)
                 drawn = draws.settled(number, asked, {"way": "sampler", "name": self.runtime.spec.search.sampler.name})
@@ -181,7 +181,7 @@ class Proposer:
         known, excesses = self._appraised(item.candidate)
         if _breaks(excesses):
             return None
-        drawn = self._draws().told(number, item.candidate, way="portfolio", name=item.member.name)
+        drawn = self._draws().of_candidate(number, item.candidate, way="portfolio", name=item.member.name)
         return self.made(drawn.candidate, drawn.asked, origin=drawn.origin, known=known)
 
     def _costs_too_much(self, plain: Proposal) -> bool:
@@ -198,7 +198,7 @@ class Proposer:
         return model.seconds(plain.cost) > PLAIN_SHARE * min(limits)
 
     def _baseline(self, number: int) -> Proposal:
-        drawn = self._draws().told(number, self.runtime.space.baseline(), way=PLAIN)
+        drawn = self._draws().of_candidate(number, self.runtime.space.baseline(), way=PLAIN)
         return self.made(drawn.candidate, drawn.asked, is_baseline=True, origin=drawn.origin)
 
     def _fitting(self, number: int, count: int) -> Iterator[Proposal]:

@@ -185,8 +185,8 @@ class Decision(ABC, Generic[V]):
 
 def of_study(decision: str, chain: Chain) -> Any:
     """Return what the study file's ``training`` section says of a recipe decision; None where there is no study."""
-    said = chain.facts.get(TRAINING)
-    return said.get(decision) if isinstance(said, Mapping) else None
+    recipe = chain.facts.get(TRAINING)
+    return recipe.get(decision) if isinstance(recipe, Mapping) else None
 
 
 def with_stages(chain: Chain) -> Chain:

@@ -298,9 +298,9 @@ class Space:
     def _settled(self, drawn: Mapping[str, Any]) -> tuple[dict[str, Any], Chain]:
         values, chain = self._settled_in_turn(drawn)
         for decision in self.decisions.values():
-            said = decision.reconcile(values, chain, self.choices)
-            if any(values[name] != value for name, value in said.items()):
-                values, chain = self._settled_in_turn({**values, **said})
+            reconciled = decision.reconcile(values, chain, self.choices)
+            if any(values[name] != value for name, value in reconciled.items()):
+                values, chain = self._settled_in_turn({**values, **reconciled})
         moot = self.moot(values, chain)
         plain = {name: self.decisions[name].baseline(self.chain) for name in moot}
         return self._settled_in_turn({**values, **plain}) if plain else (values, chain)

@@ -149,8 +149,8 @@ def start_worker(
 
     It hands its trial back when this process dies. What it says goes through ``wait_for`` when ``listening``.
     """
-    said = subprocess.PIPE if listening else None
-    return subprocess.Popen([sys.executable, *arguments], env=as_child(environment), stderr=said)  # noqa: S603  # our own interpreter and arguments
+    stderr = subprocess.PIPE if listening else None
+    return subprocess.Popen([sys.executable, *arguments], env=as_child(environment), stderr=stderr)  # noqa: S603  # our own interpreter and arguments
 
 
 def wait_for(process: subprocess.Popen[bytes]) -> tuple[int, str]:

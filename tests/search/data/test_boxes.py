@@ -97,7 +97,7 @@ def test_boxes_on_the_border_keep_what_lies_inside(
 
 
 @pytest.mark.parametrize("corners", [(40, 0, 41, 20), (-1, 0, 0, 20), (0, 20, 40, 21), (10, 10, 10.00001, 20)])
-def test_a_box_without_area_inside_is_told_and_not_dropped_in_silence(
+def test_a_box_without_area_inside_is_reported_and_not_dropped_in_silence(
     tmp_path: Path, corners: tuple[float, float, float, float]
 ) -> None:
     found = listed(tmp_path, (0, 0, 20, 10), corners)
@@ -108,7 +108,7 @@ def test_a_box_without_area_inside_is_told_and_not_dropped_in_silence(
     assert {len(sample.target.boxes) for sample in skipped.samples} == {1}
 
 
-def test_boxes_that_stand_twice_are_told(tmp_path: Path) -> None:
+def test_boxes_that_stand_twice_are_reported(tmp_path: Path) -> None:
     (line,) = made(listed(tmp_path, (0, 0, 20, 10), (0, 0, 20, 10), (0, 0, 20, 11))).notes
     assert line.startswith(
         "8 boxes duplicate another one of their image, and only one of each pair can be found; first: "

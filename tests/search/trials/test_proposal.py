@@ -197,7 +197,7 @@ def test_the_plain_recipe_runs_whatever_it_breaks(proposer: Open) -> None:
     assert found.known["parameters"] > 300e3
 
 
-def test_constraints_that_no_candidate_keeps_are_told_before_anything_is_trained(proposer: Open) -> None:
+def test_constraints_that_no_candidate_keeps_are_reported_before_anything_is_trained(proposer: Open) -> None:
     own = proposer(wanted=bounded(parameters="< 1k", flops="< 1T"))
     with pytest.raises(ConstraintError, match=r"none of 66 candidates .* breaks parameters < 1k by [0-9,]+ times"):
         own.propose(0)
@@ -221,7 +221,7 @@ def test_where_no_draw_fits_the_smallest_candidate_is_tried(proposer: Open, monk
     assert tight.propose(1).known["parameters"] == least
 
 
-def test_companions_keep_the_constraints(proposer: Open) -> None:
+def test_parallel_heads_keep_the_constraints(proposer: Open) -> None:
     own = proposer(space={"freeze": {}, "head": {}, "optimizer": {}}, wanted=bounded(parameters="< 740k"))
     other = own.runtime.space.baseline()
     found = [own.propose_beside(number, other) for number in range(1, 5)]
