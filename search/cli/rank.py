@@ -82,8 +82,8 @@ def _print(screen: Console, found: Ranking) -> None:
 
     screen.print(report.subtitle(found), soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for place, name in enumerate(report.columns(found)):
-        table.add_column(name, justify="left" if place < 2 else "right", overflow="fold")
+    for index, name in enumerate(report.columns(found)):
+        table.add_column(name, justify="left" if index < 2 else "right", overflow="fold")
     for row in report.table(found):
         table.add_row(*row)
     screen.print(table)

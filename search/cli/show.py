@@ -103,9 +103,9 @@ def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts
     touched = _touched(opened)
     most_parameters = max(unit.parameters for unit in facts) or 1
     most_macs = max(unit.macs for unit in facts) or 1
-    for place, unit in enumerate(facts, 1):
+    for index, unit in enumerate(facts, 1):
         table.add_row(
-            str(place),
+            str(index),
             unit.name,
             "x".join(map(str, probe.features_shape(chain, unit.out_shape))),
             str(unit.reduction),

@@ -228,6 +228,6 @@ def _divide(classes: int, cut: Cut, targets: Sequence[BoxTarget], test_share: fl
 
 def _check_training(found: Dataset) -> None:
     trained = {box.label for sample in found.of(Split.TRAIN) for box in sample.target.boxes if not box.is_crowd}
-    for place, label in enumerate(found.classes):
-        if place not in trained:
+    for index, label in enumerate(found.classes):
+        if index not in trained:
             raise DataError(f"{found.name}: no training image has a box of class {label!r}; every class needs some")

@@ -176,12 +176,12 @@ def no_header(lines: Sequence[Sequence[str]]) -> str:
 
     It does if it holds a number, an image path, a long text, or a value that recurs below.
     """
-    if not lines or not any(_is_value(field, lines[1:], place) for place, field in enumerate(lines[0])):
+    if not lines or not any(_is_value(field, lines[1:], index) for index, field in enumerate(lines[0])):
         return ""
     kinds = Counter[str]()
     names = []
-    for place in range(len(lines[0])):
-        values = [fields[place] for fields in lines if place < len(fields)]
+    for index in range(len(lines[0])):
+        values = [fields[index] for fields in lines if index < len(fields)]
         kind = "path" if all(map(_is_path, values)) else "text" if any(" " in value for value in values) else "label"
         kinds[kind] += 1
         names.append(kind if kinds[kind] == 1 else f"{kind}{kinds[kind]}")

@@ -63,8 +63,8 @@ def encoded(
 
 def _padded(rows: Sequence[Sequence[int]], filling: int, dtype: torch.dtype) -> Tensor:
     found = torch.full((len(rows), max((len(row) for row in rows), default=0)), filling, dtype=dtype)
-    for place, row in enumerate(rows):
-        found[place, : len(row)] = torch.tensor(row, dtype=dtype)
+    for index, row in enumerate(rows):
+        found[index, : len(row)] = torch.tensor(row, dtype=dtype)
     return found
 
 

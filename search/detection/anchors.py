@@ -51,7 +51,7 @@ class Statistics:
         low, middle, high = (max(share * scale, 2.0) for share in self.sizes)
         if levels == 1:
             return (round(middle, 1),), self._apart()
-        steps = [low * (high / low) ** (place / (levels - 1)) for place in range(levels)]
+        steps = [low * (high / low) ** (index / (levels - 1)) for index in range(levels)]
         return tuple(round(step, 1) for step in steps), self._apart()
 
     def _apart(self) -> tuple[float, ...]:

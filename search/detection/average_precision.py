@@ -38,7 +38,7 @@ class Matches(NamedTuple):
 def matched(predicted: Sequence[Mapping[str, Tensor]], true: Sequence[Mapping[str, Tensor]], label: int) -> Matches:
     """Match the predicted boxes of the class ``label`` with the true ones, image by image."""
     images, scores, hits, misses, there = [], [], [], [], []
-    for place, (guess, real) in enumerate(zip(predicted, true, strict=True)):
+    for index, (guess, real) in enumerate(zip(predicted, true, strict=True)):
         own, wanted = guess["labels"] == label, real["labels"] == label
         crowd = real["iscrowd"][wanted].bool()
         there.append(int((~crowd).sum()))
@@ -46,7 +46,7 @@ def matched(predicted: Sequence[Mapping[str, Tensor]], true: Sequence[Mapping[st
             continue
         order = guess["scores"][own].argsort(descending=True, stable=True)[:DETECTIONS]
         found = _match(guess["boxes"][own][order].double(), real["boxes"][wanted].double(), crowd)
-        images.append(torch.full((len(order),), place))
+        images.append(torch.full((len(order),), index))
         scores.append(guess["scores"][own][order])
         hits.append(found == _HIT)
         misses.append(found == _MISS)

@@ -172,7 +172,7 @@ class RegionLevels:
 
 def _pool(pyramid: Pyramid, setting: DetectorSettings) -> MultiScaleRoIAlign:
     """Return the pooling of regions from the pyramid's tapped levels, at their true scales."""
-    pool = MultiScaleRoIAlign([str(place) for place in range(len(pyramid.grids))], _POOLED, sampling_ratio=2)
+    pool = MultiScaleRoIAlign([str(index) for index in range(len(pyramid.grids))], _POOLED, sampling_ratio=2)
     strides = [stride_of(setting.size[0], rows) for rows, _ in pyramid.grids]
     pool.scales = [1 / stride for stride in strides]
     pool.map_levels = RegionLevels(strides)

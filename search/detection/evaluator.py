@@ -91,10 +91,10 @@ class CocoMeasures:
 
     def _place(self) -> None:
         """Bring the boxes that came since to the host, and into their images."""
-        for place in range(self._counted, len(self._shown)):
-            shown = self._shown[place].cpu()
+        for index in range(self._counted, len(self._shown)):
+            shown = self._shown[index].cpu()
             for rows in (self._predicted, self._true):
-                rows[place] = in_image({name: value.detach().cpu() for name, value in rows[place].items()}, shown)
+                rows[index] = in_image({name: value.detach().cpu() for name, value in rows[index].items()}, shown)
         self._counted = len(self._shown)
 
     def _pictures(self) -> tuple[Picture, ...]:

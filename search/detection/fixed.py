@@ -53,8 +53,8 @@ class FixedSizeDetector(nn.Module):
             anchors = self.generator()(detector.images(levels), list(levels.values()))[0]
         points = [level.shape[-2] * level.shape[-1] for level in levels.values()]
         self.counts = [count * (len(anchors) // sum(points)) for count in points]
-        for place, part in enumerate(anchors.split(self.counts)):
-            self.register_buffer(f"anchors_{place}", part.clone(), persistent=False)
+        for index, part in enumerate(anchors.split(self.counts)):
+            self.register_buffer(f"anchors_{index}", part.clone(), persistent=False)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return boxes, scores and labels of ``inputs``."""
@@ -120,7 +120,7 @@ class FixedDense(FixedSizeDetector):
         if "bbox_ctrness" in outputs:
             scores = (scores * outputs["bbox_ctrness"].sigmoid()).sqrt()
         parts = zip(scores.split(self.counts, dim=1), outputs["bbox_regression"].split(self.counts, dim=1), strict=True)
-        found = [self._level(place, *part) for place, part in enumerate(parts)]
+        found = [self._level(index, *part) for index, part in enumerate(parts)]
         boxes, sure, labels = (torch.cat([part[number] for part in found], dim=1) for number in range(3))
         most = min(model.detections_per_img, sum(self._kept(count) for count in self.counts))
         boxes, sure, labels = self.suppressed(boxes, sure, labels, model.nms_thresh, most)
@@ -172,14 +172,14 @@ class FixedTwoStage(FixedSizeDetector):
         rpn, (objects, deltas) = self.detector.rpn, self.detector.rpn.head(list(maps))
         boxes, sure, levels = [], [], []
         kept = [min(int(rpn.pre_nms_top_n()), count) for count in self.counts]
-        for place, most in enumerate(kept):
-            scores = _listed(objects[place], 1).squeeze(-1)
+        for index, most in enumerate(kept):
+            scores = _listed(objects[index], 1).squeeze(-1)
             best, places = scores.topk(most, dim=1)
-            near, codes = self.anchors(place)[places], _gathered(_listed(deltas[place], 4), places)
+            near, codes = self.anchors(index)[places], _gathered(_listed(deltas[index], 4), places)
             decoded = rpn.box_coder.decode_single(codes.reshape(-1, 4), near.reshape(-1, 4)).reshape(near.shape)
             boxes.append(self.clipped(decoded))
             sure.append(best.sigmoid())
-            levels.append(torch.full_like(places, place))
+            levels.append(torch.full_like(places, index))
         found, scores = torch.cat(boxes, dim=1), torch.cat(sure, dim=1)
         large = ((found[..., 2:] - found[..., :2]) >= rpn.min_size).all(dim=-1)
         scores = torch.where(large & (scores >= rpn.score_thresh), scores, _NOTHING)
@@ -195,9 +195,9 @@ class FixedTwoStage(FixedSizeDetector):
         image = (torch.ones_like(regions[..., :1]).cumsum(dim=0) - 1).reshape(-1, 1)
         rows = torch.cat([image, flat], dim=1)
         total: Tensor | None = None
-        for place, scale in enumerate(pool.scales):
-            found = roi_align(maps[place], rows, pool.output_size, scale, pool.sampling_ratio)
-            found = found * (level == place).to(found)[:, None, None, None]
+        for index, scale in enumerate(pool.scales):
+            found = roi_align(maps[index], rows, pool.output_size, scale, pool.sampling_ratio)
+            found = found * (level == index).to(found)[:, None, None, None]
             total = found if total is None else total + found
         if total is None:
             raise RunError("the detector pools from no level")

@@ -75,12 +75,12 @@ def fitting_classes(outputs: int, own: Sequence[str], classes: Sequence[str], *,
         background: whether one of the outputs always is the background.
     """
     if own:
-        places = {_plain(name): place for place, name in enumerate(own) if name.lower() not in _NO_CLASS}
-        return {place: places[_plain(name)] for place, name in enumerate(classes) if _plain(name) in places}
+        places = {_plain(name): index for index, name in enumerate(own) if name.lower() not in _NO_CLASS}
+        return {index: places[_plain(name)] for index, name in enumerate(classes) if _plain(name) in places}
     if outputs == len(classes) + 1:
-        return {place: place + 1 for place in range(len(classes))}
+        return {index: index + 1 for index in range(len(classes))}
     if outputs == len(classes) and not background:
-        return {place: place for place in range(len(classes))}
+        return {index: index for index in range(len(classes))}
     return {}
 
 
@@ -174,13 +174,13 @@ def _known(found: Mapping[int, int], classes: Sequence[str]) -> list[str]:
 
 def _levels(taps: Sequence[Tap], own: PretrainedDetector) -> dict[int, int]:
     """Return the pretrained pyramid's level for each tap that has one: of the same unit, else of the same stride."""
-    strides = {own.finest * 2**place: place for place in range(len(own.taps))}
+    strides = {own.finest * 2**index: index for index in range(len(own.taps))}
     found: dict[int, int] = {}
-    for place, tap in enumerate(taps):
+    for index, tap in enumerate(taps):
         if tap.name in own.taps:
-            found[place] = own.taps.index(tap.name)
+            found[index] = own.taps.index(tap.name)
         elif tap.reduction in strides:
-            found[place] = strides[tap.reduction]
+            found[index] = strides[tap.reduction]
     return found
 
 

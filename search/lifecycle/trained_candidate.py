@@ -230,7 +230,7 @@ def look(trained: TrainedCandidate, compared: int, progress: Progress) -> Seen:
 def _spread(total: int, wanted: int) -> list[Tensor]:
     """Return the numbers of ``wanted`` of ``total`` samples, evenly spread, in batches; the first of one alone."""
     count = total if wanted <= 0 else min(wanted, total)
-    places = sorted({round(place * (total - 1) / max(count - 1, 1)) for place in range(count)})
+    places = sorted({round(index * (total - 1) / max(count - 1, 1)) for index in range(count)})
     numbers = torch.tensor(places)
     return [numbers[:1], *(part for part in numbers[1:].split(_GROUP) if len(part))]  # type: ignore[no-untyped-call]
 

@@ -148,7 +148,7 @@ def _checks(facts: ModelFacts) -> str:
 
 
 def _classes(facts: ModelFacts) -> str:
-    listed = "\n".join(f"{place}. {name}" for place, name in enumerate(facts.classes))
+    listed = "\n".join(f"{index}. {name}" for index, name in enumerate(facts.classes))
     return f"## {facts.outputs.capitalize()}\n\n{listed}\n"
 
 

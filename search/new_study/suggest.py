@@ -163,7 +163,7 @@ def write(folder: Path, found: Sequence[Suggestion], data: NewData, studies: Eng
         raise UserError(f"{path} exists; name another folder with -o")
     first = found[0].candidate.structure
     plain = _study(reading.load_study(studies, found[0].study, trials=False), folder.absolute().name, data)
-    names = [f"{place:02d}-{one.study}-{one.trial}.json" for place, one in enumerate(found, 1)]
+    names = [f"{index:02d}-{one.study}-{one.trial}.json" for index, one in enumerate(found, 1)]
     used = [name for name, one in zip(names, found, strict=True) if one.candidate.structure.backbone == first.backbone]
     plain["search"] = {**plain["search"], "warm_start": used}
     try:

@@ -103,7 +103,7 @@ def profile(pretrained: Pretrained, data: Photographs, precision: Precision, lay
 
 def layer_places(chain: Chain, most: int) -> list[int]:
     """Return places of at most ``most`` units behind which a head fits, evenly spread, the last one among them."""
-    ends = [place for place, unit in enumerate(probe.describe(chain)) if unit.can_end]
+    ends = [index for index, unit in enumerate(probe.describe(chain)) if unit.can_end]
     count = min(max(most, 1), len(ends))
     return sorted({ends[len(ends) - 1 - round(step * len(ends) / count)] for step in range(count)})
 
@@ -148,10 +148,10 @@ class _Reader:
 
     def _row(self, values: Tensor) -> Tensor:
         columns: list[Tensor] = []
-        for place, unit in enumerate(self._network.units):
+        for index, unit in enumerate(self._network.units):
             values = unit(values)
-            if place in self._poolings:
-                columns.append(self._poolings[place](values).float())
+            if index in self._poolings:
+                columns.append(self._poolings[index](values).float())
         if self.classes and self._classifier is not None:
             columns.append(self._classifier(values).float().softmax(dim=1))
         return torch.cat(columns, dim=1)

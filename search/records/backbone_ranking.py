@@ -134,12 +134,12 @@ def mean_ranks(backbone_scores: Sequence[BackboneScore], estimators: Sequence[st
     return [
         fmean(
             [
-                1 + sum(other > column[place] for other in column) + (column.count(column[place]) - 1) / 2
+                1 + sum(other > column[index] for other in column) + (column.count(column[index]) - 1) / 2
                 for column in columns
             ]
             or [1.0]
         )
-        for place in range(len(backbone_scores))
+        for index in range(len(backbone_scores))
     ]
 
 

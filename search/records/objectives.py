@@ -263,11 +263,11 @@ def goals(
     bounds = read_constraints(constraints, (*directions, *COSTS, QUANTISED))
     if quantised is not None and QUANTISED not in {*bounds.names(), *(one.name for one in wanted)}:
         wanted.append(ObjectiveOptions(name=QUANTISED))
-    found = tuple(_objective(place, one, directions, first) for place, one in enumerate(wanted))
+    found = tuple(_objective(index, one, directions, first) for index, one in enumerate(wanted))
     names = [one.name for one in found]
-    for place, name in enumerate(names):
-        if name in names[:place]:
-            raise ChoiceError(("objectives", str(place)), f"{name!r} is given twice")
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ChoiceError(("objectives", str(index)), f"{name!r} is given twice")
     made = Goals(found, bounds, latency, quantised)
     if refusal and made.weighs(QUANTISED):
         listed = ("objectives", str(names.index(QUANTISED))) if QUANTISED in names else ("constraints", QUANTISED)
@@ -317,8 +317,8 @@ def _stated(given: Json) -> Iterable[tuple[tuple[str, ...], str, Json]]:
         return
     if not isinstance(given, list):
         raise ChoiceError(("constraints",), f"expected bounds such as 'parameters: < 3M', got {given!r}")
-    for place, line in enumerate(given):
-        key = ("constraints", str(place))
+    for index, line in enumerate(given):
+        key = ("constraints", str(index))
         if isinstance(line, Mapping) and len(line) == 1:
             ((name, text),) = line.items()
             yield key, str(name), text

@@ -32,10 +32,10 @@ def front(points: Sequence[Point], maximize: Sequence[bool], tolerances: Sequenc
     losses = [_losses(point, maximize) for point in points]
     slacks = tolerances or (0.0,) * len(maximize)
     found: list[int] = []
-    for place in sorted(range(len(losses)), key=lambda place: (losses[place], place)):
-        mine = losses[place]
+    for index in sorted(range(len(losses)), key=lambda index: (losses[index], index)):
+        mine = losses[index]
         if not any(all(map(_as_good, losses[kept], mine, slacks)) for kept in found):
-            found.append(place)
+            found.append(index)
     return tuple(sorted(found))
 
 

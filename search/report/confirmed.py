@@ -159,8 +159,8 @@ def _adjusted(tests: dict[int, Comparison | None]) -> dict[int, Comparison]:
     found = {number: test for number, test in tests.items() if test is not None}
     known = sorted((test.p, number) for number, test in found.items() if test.p is not None)
     least = 0.0
-    for place, (p, number) in enumerate(known):
-        least = min(max(least, (len(known) - place) * p), 1.0)
+    for index, (p, number) in enumerate(known):
+        least = min(max(least, (len(known) - index) * p), 1.0)
         found[number] = found[number]._replace(adjusted=least)
     return found
 

@@ -47,7 +47,7 @@ class Headline(NamedTuple):
         head = f"{self.values}: {self.gain}" if self.gain else self.values
         judged = ": ".join(part for part in (self.badge, self.reason) if part)
         parts = [f"{head}{f' ({judged})' if judged else ''}.", f"{self.size}." if self.size else ""]
-        return " ".join(part[0].upper() + part[1:] if place else part for place, part in enumerate(parts) if part)
+        return " ".join(part[0].upper() + part[1:] if index else part for index, part in enumerate(parts) if part)
 
 
 def headline(study: StudyRecord) -> Headline | None:
@@ -84,7 +84,7 @@ def _strip(study: StudyRecord, trial: TrialRecord) -> tuple[tuple[str, str], ...
     states = trial.size.unit_states if trial.size is not None else ()
     names = [unit.name for unit in study.units]
     if len(names) != len(states):  # of another backbone than the study's first
-        names = [f"unit {place}" for place in range(1, len(states) + 1)]
+        names = [f"unit {index}" for index in range(1, len(states) + 1)]
     return tuple(zip(names, states, strict=True))
 
 

@@ -59,11 +59,11 @@ def drawings(studies: Sequence[StudyRecord]) -> Iterator[tuple[str, Drawing, go.
     if len(studies) > 1:
         for comparing in studies_figures():
             yield f"studies/{comparing.name}", comparing, comparing.draw(comparing.rows(studies))
-    for place, study in enumerate(studies):
+    for index, study in enumerate(studies):
         for figure in figures():
             rows = figure.rows(study)
             if rows is not None:  # a heading over an empty box tells nobody anything
-                yield f"{place}/{figure.name}", figure, figure.draw(rows)
+                yield f"{index}/{figure.name}", figure, figure.draw(rows)
 
 
 def render(studies: Sequence[StudyRecord], generated_at: datetime) -> str:
@@ -73,7 +73,7 @@ def render(studies: Sequence[StudyRecord], generated_at: datetime) -> str:
         drawn.add(key, kind, drawing)
     several = len(studies) > 1
     body = _comparison(studies, drawn) if several else ""
-    body += "".join(_study(study, place, drawn, 2 if several else 1) for place, study in enumerate(studies))
+    body += "".join(_study(study, index, drawn, 2 if several else 1) for index, study in enumerate(studies))
     return document(", ".join(study.name for study in studies), body, drawn, generated_at)
 
 
@@ -117,7 +117,7 @@ class Drawings:
         plain: dict[str, Any] = json.loads(drawing.to_json())
         plain["views"] = [change for _, change in views]
         self.texts[key] = json.dumps(plain, separators=(",", ":"))
-        options = "".join(f"<option value='{place}'>{escape(label)}</option>" for place, (label, _) in enumerate(views))
+        options = "".join(f"<option value='{index}'>{escape(label)}</option>" for index, (label, _) in enumerate(views))
         choice = f"<label class='view'>View <select>{options}</select></label>" if len(views) > 1 else ""
         label = escape(f"{kind.title}. {kind.how_to_read}", quote=True)
         height = drawing.layout.height or 380

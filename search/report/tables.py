@@ -50,8 +50,8 @@ def ranking(study: StudyRecord, most: int | None = None, begin: int = 0) -> list
     ordered = [*ranked, *broken, *pruned, *rest]
     end = len(ordered) if most is None else begin + most
     return [
-        line(trial, str(place) if place <= len(ranked) else "")
-        for place, trial in enumerate(ordered[begin:end], begin + 1)
+        line(trial, str(index) if index <= len(ranked) else "")
+        for index, trial in enumerate(ordered[begin:end], begin + 1)
     ]
 
 

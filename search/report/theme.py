@@ -111,8 +111,8 @@ def without_menu(figure: go.Figure, chosen: int = 0) -> list[tuple[str, list[Any
     if 0 < chosen < len(views):
         data, layout = views[chosen][1]
         for key, values in data.items():
-            for place, trace in enumerate(figure.data):
-                trace[key] = values[place]
+            for index, trace in enumerate(figure.data):
+                trace[key] = values[index]
         figure.update_layout({key.replace(".", "_"): value for key, value in layout.items()})
     return views
 
@@ -235,7 +235,7 @@ def thinned(values: Sequence[int], most: int) -> list[int]:
     """Return at most ``most`` of ``values``, evenly spread, first and last included."""
     if len(values) <= most:
         return list(values)
-    return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]
+    return [values[round(index * (len(values) - 1) / (most - 1))] for index in range(most)]
 
 
 def spread(x: Sequence[float], y: Sequence[float], most: int = MOST_POINTS) -> list[int]:

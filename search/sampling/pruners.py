@@ -176,7 +176,7 @@ class Hyperband(Pruner):
             bracket: math.ceil((last + 1) / (last - bracket + 1) * self.factor ** (last - bracket))
             for bracket in range(last + 1)
         }
-        places = [((place + 0.5) / size, bracket) for bracket, size in sizes.items() for place in range(size)]
+        places = [((index + 0.5) / size, bracket) for bracket, size in sizes.items() for index in range(size)]
         return tuple(bracket for _, bracket in sorted(places))
 
 

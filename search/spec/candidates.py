@@ -59,7 +59,7 @@ def given(entries: Sequence[Json], base: Path) -> tuple[Json, ...]:
         UserError: one of them is none.
     """
     found = (
-        read_candidate(base / Path(entry).expanduser()) if isinstance(entry, str) else checked(entry, f"number {place}")
-        for place, entry in enumerate(entries, 1)
+        read_candidate(base / Path(entry).expanduser()) if isinstance(entry, str) else checked(entry, f"number {index}")
+        for index, entry in enumerate(entries, 1)
     )
     return tuple(candidate.to_json() for candidate in found)

@@ -218,7 +218,7 @@ def _running(connection: Connection) -> dict[str, tuple[tuple[str, int], ...]]:
 
 
 def _chunks(numbers: Sequence[int]) -> list[Sequence[int]]:
-    return [numbers[place : place + _CHUNK] for place in range(0, len(numbers), _CHUNK)]
+    return [numbers[index : index + _CHUNK] for index in range(0, len(numbers), _CHUNK)]
 
 
 def _plain(text: str | None) -> dict[str, Any]:

@@ -171,7 +171,7 @@ def earlier_best(engine: Engine, study: str, count: int) -> tuple[tuple[str, int
         here = traits_of(study_record(own, ()))
         near = sorted(others, key=lambda other: distance(here, traits_of(study_record(other, ()))))
         best = [list(_best_of(connection, other, count)) for other in near]
-    return tuple(found[place] for place in range(count) for found in best if place < len(found))
+    return tuple(found[index] for index in range(count) for found in best if index < len(found))
 
 
 def _best_of(connection: Connection, study: Any, count: int) -> Iterable[tuple[str, int, Json]]:

@@ -81,7 +81,7 @@ def add(engine: Engine, study: str, kind: str, requests: Sequence[RetrainingRequ
         last = connection.execute(select(func.max(TrialRow.number)).where(TrialRow.study_id == own)).scalar_one()
         begin = 0 if last is None else last + 1
         if new:
-            connection.execute(insert(TrialRow), [_row(own, begin + place, one) for place, one in enumerate(new)])
+            connection.execute(insert(TrialRow), [_row(own, begin + index, one) for index, one in enumerate(new)])
         values = {"target": begin + len(new), "stopping": False, "spec": parent.spec}
         connection.execute(update(StudyRow).where(StudyRow.id == own).values(**values))
         return len(new)

@@ -28,16 +28,16 @@ def has_scheme(tags: Iterable[str]) -> bool:
 def entities(tags: Sequence[str], *, scheme: bool = True) -> set[Entity]:
     """Return the entities that ``tags`` mark in one sentence; without a ``scheme`` every tagged word is one."""
     if not scheme:
-        return {(tag, place, place) for place, tag in enumerate(tags) if tag != OUTSIDE}
+        return {(tag, index, index) for index, tag in enumerate(tags) if tag != OUTSIDE}
     found: set[Entity] = set()
     before, kind, start = OUTSIDE, "", 0
-    for place, tag in enumerate([*tags, OUTSIDE]):
+    for index, tag in enumerate([*tags, OUTSIDE]):
         mark, _, own = tag.partition("-")
         mark = _SAME.get(mark, mark)
         if before != OUTSIDE and _ends(before, mark, same=own == kind):
-            found.add((kind, start, place - 1))
+            found.add((kind, start, index - 1))
         if mark != OUTSIDE and _starts(before, mark, same=own == kind):
-            start = place
+            start = index
         before, kind = mark, own
     return found
 

@@ -104,8 +104,8 @@ class MultilabelEvaluator(Evaluator):
         )
         found = self._precisions(outputs, targets)
         measured = tuple(
-            Measured(result.name, {"average_precision": found[place]} if place in found else {}, result.support)
-            for place, result in enumerate(results)
+            Measured(result.name, {"average_precision": found[index]} if index in found else {}, result.support)
+            for index, result in enumerate(results)
         )
         return Evaluation(results, measured=measured, pictures=self._pictures(outputs, targets))
 
@@ -126,9 +126,9 @@ class MultilabelEvaluator(Evaluator):
 
         scores, there = outputs.sigmoid(), (targets > 0.5).long()
         return {
-            place: float(binary_average_precision(scores[:, place], there[:, place], validate_args=False))
-            for place in range(len(self._classes))
-            if there[:, place].any()
+            index: float(binary_average_precision(scores[:, index], there[:, index], validate_args=False))
+            for index in range(len(self._classes))
+            if there[:, index].any()
         }
 
     def _pictures(self, outputs: Tensor, targets: Tensor) -> tuple[Picture, ...]:
@@ -183,8 +183,8 @@ class Multilabel(Task):
 
     def _hot(self, samples: Sequence[Sample]) -> Tensor:
         found = torch.zeros(len(samples), self._classes)
-        for place, sample in enumerate(samples):
-            found[place, list(sample.target)] = 1.0
+        for index, sample in enumerate(samples):
+            found[index, list(sample.target)] = 1.0
         return found
 
     def targets(self, samples: Sequence[Sample], frame: Frame) -> Tensor:

@@ -84,7 +84,7 @@ class RegressionEvaluator(Evaluator):
         outputs, targets = self._all()
         shares = weights / weights.sum(dim=1, keepdim=True)
         if metric == "loss":
-            rows = [self._task.loss(outputs[[place]], targets[[place]]) for place in range(len(targets))]
+            rows = [self._task.loss(outputs[[index]], targets[[index]]) for index in range(len(targets))]
             return shares @ torch.stack(rows)
         errors = outputs - targets
         if metric == "mae":

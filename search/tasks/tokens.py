@@ -127,11 +127,11 @@ class TokensEvaluator(Evaluator):
         """Return the surest wrong tag of each sentence that has one, the surest of all first."""
         columns = (self._sentences(self._true), self._sentences(self._predicted), self._sentences(self._sure))
         found: list[Mistake] = []
-        for place, words in enumerate(zip(*columns, strict=True)):
+        for index, words in enumerate(zip(*columns, strict=True)):
             wrong = [(sure, true, predicted) for true, predicted, sure in zip(*words, strict=True) if true != predicted]
             if wrong:
                 sure, true, predicted = max(wrong)
-                found.append(Mistake(place, self._classes[true], self._classes[predicted], round(sure, 4)))
+                found.append(Mistake(index, self._classes[true], self._classes[predicted], round(sure, 4)))
         return tuple(sorted(found, key=lambda mistake: -mistake.confidence)[:_MISTAKES])
 
 

@@ -147,13 +147,13 @@ class Stack(Generic[S]):
         self.parameters: dict[str, Tensor] = {}
         self._state: list[dict[str, Tensor]] = []
         with torch.no_grad():
-            for place, layer in enumerate(first.layout.layers):
+            for index, layer in enumerate(first.layout.layers):
                 for name, _ in layer.named_parameters():
-                    every = [run.layout.layers[place].get_parameter(name) for run in runs]
-                    self.parameters[f"{place}.{name}"] = torch.stack([one.detach() for one in every])
+                    every = [run.layout.layers[index].get_parameter(name) for run in runs]
+                    self.parameters[f"{index}.{name}"] = torch.stack([one.detach() for one in every])
         for value in self.parameters.values():
             value.requires_grad_(True)
-        spared = {place for place, layer in enumerate(self._layers) if is_norm_layer(layer)}
+        spared = {index for index, layer in enumerate(self._layers) if is_norm_layer(layer)}
         self._penalised = {
             name: value.ndim > 2 and int(name.split(".")[0]) not in spared for name, value in self.parameters.items()
         }
@@ -190,10 +190,10 @@ class Stack(Generic[S]):
 
         def one(parameters: Mapping[str, Tensor], drops: Mapping[int, Tensor]) -> Tensor:
             value = inputs
-            for place, layer in enumerate(self._layers):
-                if place in drops:
-                    value = value * drops[place]
-                own = {name: parameters[f"{place}.{name}"] for name, _ in layer.named_parameters()}
+            for index, layer in enumerate(self._layers):
+                if index in drops:
+                    value = value * drops[index]
+                own = {name: parameters[f"{index}.{name}"] for name, _ in layer.named_parameters()}
                 value = functional_call(layer, own, (value,))
             return value
 

@@ -206,7 +206,7 @@ class Proposer:
         space, spec = self.runtime.space, self.runtime.spec
         seen = {space.baseline().fingerprint}
         given = spec.search.candidates
-        offered: Iterable[tuple[str, int, Json]] = [(GIVEN, place, data) for place, data in enumerate(given)]
+        offered: Iterable[tuple[str, int, Json]] = [(GIVEN, index, data) for index, data in enumerate(given)]
         if not given:
             offered = histories.earlier_best(self.engine, spec.name, count)
         for study, trial, data in offered:

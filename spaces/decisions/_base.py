@@ -232,7 +232,7 @@ def units_at(decision: str, where: str, chain: Chain) -> list[int]:
         raise CandidateError(
             f"candidate: {decision}: no stage {where!r} in this backbone; stages: {', '.join(members)}"
         )
-    return [place for place, unit in enumerate(chain.units) if unit.name in members[where]]
+    return [index for index, unit in enumerate(chain.units) if unit.name in members[where]]
 
 
 def narrowest(where: str, places: Sequence[int], chain: Chain) -> str:

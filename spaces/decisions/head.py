@@ -200,11 +200,11 @@ def attachment(chain: Chain) -> Features:
     On a detector's backbone also the outputs that the detector's own pyramid stands on.
     """
     found: dict[str, Tap] = {}
-    for place, unit in enumerate(probe.describe(chain)):
+    for index, unit in enumerate(probe.describe(chain)):
         shape = unit.out_shape
         if len(shape) in (2, 3):
             flat = probe.is_channels_last(chain, shape)
-            found[unit.name] = Tap(place, unit.name, unit.reduction, shape, flat)
+            found[unit.name] = Tap(index, unit.name, unit.reduction, shape, flat)
     last = {tap.reduction: tap for tap in found.values()}
     taps = tuple(sorted(last.values(), key=lambda tap: tap.unit))
     detector = pretrained_detector(chain.facts)

@@ -107,7 +107,7 @@ class LoRA(Decision[Updates]):
 
     def narrow(self, choices: Choices, chain: Chain) -> Choices:
         sole = {
-            rank: narrowest(EVERYWHERE, [place for place, unit in enumerate(chain) if _targets(unit, rank)], chain)
+            rank: narrowest(EVERYWHERE, [index for index, unit in enumerate(chain) if _targets(unit, rank)], chain)
             for rank in choices.within.ranks
         }
         return replace(choices, sole=sole)

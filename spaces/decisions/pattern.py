@@ -110,8 +110,8 @@ class Pattern(Decision[Learns]):
             return chain
         free = set(_at(value.stage, chain)) if value.kind == "stage" else set()
         units = tuple(
-            unit if place in free or unit.trainable is Trainable.NONE else replace(unit, trainable=_part(value.kind))
-            for place, unit in enumerate(chain)
+            unit if index in free or unit.trainable is Trainable.NONE else replace(unit, trainable=_part(value.kind))
+            for index, unit in enumerate(chain)
         )
         return replace(chain, units=units)
 

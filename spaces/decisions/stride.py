@@ -157,10 +157,10 @@ class Stride(Decision[Strides]):
         units = list(chain.units)
         factor = 1
         shapes = [facts.in_shape for facts in probe.describe(chain)] if value.dilated else []
-        for place, unit in enumerate(chain.units):
-            here = [reduction for reduction in chosen if reduction.place == place]
-            factors = _factors(unit, here, factor, shapes[place]) if value.dilated else {}
-            units[place] = _changed(unit, here, factors)
+        for index, unit in enumerate(chain.units):
+            here = [reduction for reduction in chosen if reduction.place == index]
+            factors = _factors(unit, here, factor, shapes[index]) if value.dilated else {}
+            units[index] = _changed(unit, here, factors)
             factor *= 2 ** len(here)
         return replace(chain, units=tuple(units))
 
@@ -203,7 +203,7 @@ def reductions(chain: Chain) -> tuple[Reduction, ...]:
         ProbeError: the chain does not run at its input size.
     """
     found: list[Reduction] = []
-    for place, (unit, facts) in enumerate(zip(chain, probe.describe(chain), strict=True)):
+    for index, (unit, facts) in enumerate(zip(chain, probe.describe(chain), strict=True)):
         paths = surgery.reducing(unit.module)
         if not paths:
             continue
@@ -214,7 +214,7 @@ def reductions(chain: Chain) -> tuple[Reduction, ...]:
                 groups.setdefault(heights[path], []).append(path)
         for height, members in sorted(groups.items(), reverse=True):
             name = unit.name if len(groups) == 1 else members[0]
-            found.append(Reduction(name, place, tuple(members), height))
+            found.append(Reduction(name, index, tuple(members), height))
     return tuple(found)
 
 

@@ -34,7 +34,7 @@ class Gpt2(Family):
     def chain(self, network: nn.Module, input_size: tuple[int, int]) -> Chain:
         count = len(network.get_submodule("h"))  # type: ignore[arg-type]  # a ModuleList
         units = [_listed.unit(network, "wte", _embed, _listed.IDS)]
-        units += [_listed.unit(network, f"h.{place}", _block(f"h.{place}")) for place in range(count - 1)]
+        units += [_listed.unit(network, f"h.{index}", _block(f"h.{index}")) for index in range(count - 1)]
         units.append(_listed.unit(network, f"h.{count - 1}", _block(f"h.{count - 1}", "ln_f")))
         facts: dict[str, Any] = {"causal": True, "class_token": None}
         return _listed.text_chain(network, units, input_size[1], _listed.NO_PADDING, facts)

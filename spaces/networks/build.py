@@ -290,7 +290,7 @@ def size(network: Network) -> NetworkSize:
 def learning_share(chain: Chain) -> float:
     """Return which share of the chain's multiply-adds lies behind its frozen leading units, from 0 to 1."""
     macs = [facts.macs for facts in probe.describe(chain)]
-    frozen = next((place for place, unit in enumerate(chain) if not unit.is_frozen), len(chain))
+    frozen = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
     return sum(macs[frozen:]) / max(sum(macs), 1)
 
 

@@ -45,9 +45,9 @@ class PlainNetwork(nn.Module):
     def before_head(self, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return what the head is given for ``inputs``: one tensor, or the outputs of the units it taps."""
         tapped: list[Tensor] = []
-        for place, unit in enumerate(self.units):
+        for index, unit in enumerate(self.units):
             inputs = unit(inputs)
-            if place in self.taps:
+            if index in self.taps:
                 tapped.append(inputs)
         return tuple(tapped) if self.taps else inputs
 

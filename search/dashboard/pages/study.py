@@ -46,7 +46,7 @@ def page(study: StudyRecord, query: str, first: parts.Shown | None, picked: Coll
             html.Div(id="learnt"),
             _filters(study, conditions),
             parts.tabs(study.name, list(Section), section, conditions.to_query()),
-            *[parts.figure(kind, first if place == 0 else None) for place, kind in enumerate(kinds)],
+            *[parts.figure(kind, first if index == 0 else None) for index, kind in enumerate(kinds)],
             html.Div(front(kept), id="front"),
             *_confirmations(study),
             *_failures(study),

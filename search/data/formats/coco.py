@@ -129,11 +129,11 @@ def _loaded(file: Path) -> Mapping[str, Any]:
 
 def _categories(file: Path, data: Mapping[str, Any]) -> dict[int, str]:
     found: dict[int, str] = {}
-    for place, category in enumerate(data["categories"]):
+    for index, category in enumerate(data["categories"]):
         try:
             number, name = int(category["id"]), str(category["name"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"{file}: categories[{place}] needs an `id` and a `name`, got {category!r}") from error
+            raise DataError(f"{file}: categories[{index}] needs an `id` and a `name`, got {category!r}") from error
         if found.setdefault(number, name) != name:
             raise DataError(f"{file}: the category id {number} is both {found[number]!r} and {name!r}")
     return found
@@ -148,23 +148,23 @@ def _listed(
     faults: Faults,
 ) -> list[AnnotatedImage]:
     boxes: dict[Any, list[BoxAnnotation]] = defaultdict(list)
-    for place, annotation in enumerate(data["annotations"]):
-        box = _box(file, place, annotation, categories, faults)
+    for index, annotation in enumerate(data["annotations"]):
+        box = _box(file, index, annotation, categories, faults)
         if box is not None:
             boxes[annotation["image_id"]].append(box)
     found: list[AnnotatedImage] = []
     root: Path | None = images
     seen: set[Any] = set()
-    for place, image in enumerate(data["images"]):
+    for index, image in enumerate(data["images"]):
         try:
             number, name = image["id"], str(image["file_name"])
             hash(number)
             size = (int(image["width"]), int(image["height"])) if image.get("width") and image.get("height") else None
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             wanted = "an `id`, a `file_name`, and a `width` and `height` in pixels if any"
-            raise DataError(f"{file}: images[{place}] needs {wanted}; got {image!r}") from error
+            raise DataError(f"{file}: images[{index}] needs {wanted}; got {image!r}") from error
         if number in seen:
-            raise DataError(f"{file}: images[{place}] has the id {number!r} of another image")
+            raise DataError(f"{file}: images[{index}] has the id {number!r} of another image")
         seen.add(number)
         root = root or _root(file, name)
         where = f"{file.name}, image {name}"

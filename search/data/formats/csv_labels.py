@@ -103,8 +103,8 @@ def _divide(classes: int, cut: Cut, targets: Sequence[tuple[int, ...]], test_sha
 
 
 def _check(found: Dataset) -> None:
-    for place, name in enumerate(found.classes):
-        if not any(place in sample.target for sample in found.of(Split.TRAIN)):
+    for index, name in enumerate(found.classes):
+        if not any(index in sample.target for sample in found.of(Split.TRAIN)):
             raise DataError(f"{found.name}: no training image has the label {name!r}; every label needs some in train")
 
 

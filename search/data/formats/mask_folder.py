@@ -90,7 +90,7 @@ class MaskFolder(Format):
         ignored = () if is_binary else options.ignore
         numbered = sorted(found) if is_binary or not named else range(len(named))
         values = [value for value in numbered if value not in ignored]
-        names = tuple(named[place] if named else str(value) for place, value in enumerate(numbered) if value in values)
+        names = tuple(named[index] if named else str(value) for index, value in enumerate(numbered) if value in values)
         faults = {pair: _fault(pair, surveys.get(pair), values, ignored) for pair in pairs}
         skipped = [f"{pair.image}: {fault}" for pair, fault in faults.items() if fault]
         if skipped and options.on_error == "refuse":

@@ -112,8 +112,8 @@ def _read(xml: Path, root: Path, split: Split | None, options: Options, faults: 
         faults.add(f"{xml}: begins with <{document.tag}>; expected <annotation>, as Pascal VOC has it")
         return None
     boxes = []
-    for place, item in enumerate(document.findall("object"), 1):
-        box = _box(f"{xml.name}, object {place}", item, options, faults)
+    for index, item in enumerate(document.findall("object"), 1):
+        box = _box(f"{xml.name}, object {index}", item, options, faults)
         if box is not None:
             boxes.append(box)
     return AnnotatedImage(_image(xml, root, document.findtext("filename") or ""), str(xml), split, boxes)

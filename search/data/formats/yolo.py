@@ -111,7 +111,7 @@ def _from_yaml(file: Path) -> _Described:
     if isinstance(names, dict):
         if set(names) != set(range(len(names))):
             raise DataError(f"{file}: the keys of `names` must be 0 to {len(names) - 1}, got {list(names)}")
-        names = [names[place] for place in range(len(names))]
+        names = [names[index] for index in range(len(names))]
     if not isinstance(names, list | tuple):
         raise DataError(f"{file}: `names` must be a list of class names, got {names!r}")
     if len(set(map(str, names))) < len(names):
@@ -175,7 +175,7 @@ def _images(folders: Sequence[Path], walk: Walk) -> list[Path]:
 def _label(image: Path) -> Path:
     """Return the text file of an image: in ``labels`` in place of the last ``images`` of its path, else beside it."""
     parts = list(image.parts)
-    places = [place for place, part in enumerate(parts[:-1]) if part == "images"]
+    places = [index for index, part in enumerate(parts[:-1]) if part == "images"]
     if places:
         parts[places[-1]] = "labels"
     return Path(*parts).with_suffix(".txt")

@@ -67,15 +67,15 @@ def gallery(pictures: Sequence[Picture], classes: Sequence[str], roots: Sequence
         top = 0.14
         texts += [(0.0, top, "<b>true</b>"), (1 + _GAP, top, "<b>predicted</b>")]
     for line in _lines(blocks):
-        for place, block in enumerate(line):
-            left = place * (1 + _GAP)
+        for index, block in enumerate(line):
+            left = index * (1 + _GAP)
             found = [
                 _cell(image, left + side * (1 + _GAP), down, boxes) for side, (image, boxes) in enumerate(block.images)
             ]
             cells += found
             texts.append((left, down - max((cell.height for cell in found), default=0.0) - 0.01, block.words))
         down -= max(block.height for block in line)
-    _draw_cells(figure, cells, {name: place for place, name in enumerate(classes)})
+    _draw_cells(figure, cells, {name: index for index, name in enumerate(classes)})
     _write(figure, texts)
     _draw_masks_legend(figure, pictures, classes)
     figure = theme.styled(figure, height=int((top - down) * _UNIT) + 60)
@@ -140,16 +140,16 @@ def matched(true: Sequence[Box], predicted: Sequence[Box]) -> list[tuple[int, in
     """Return which predicted box finds which true one, as COCO counts: the surest first, one each, half overlapping."""
     free = set(range(len(true)))
     found = []
-    for place in sorted(range(len(predicted)), key=lambda place: -(predicted[place].score or 0.0)):
+    for index in sorted(range(len(predicted)), key=lambda index: -(predicted[index].score or 0.0)):
         near = [
-            (overlap(true[other], predicted[place]), other)
+            (overlap(true[other], predicted[index]), other)
             for other in free
-            if true[other].label == predicted[place].label
+            if true[other].label == predicted[index].label
         ]
         best = max(near, default=(0.0, -1))
         if best[0] >= _IOU:
             free.discard(best[1])
-            found.append((best[1], place))
+            found.append((best[1], index))
     return found
 
 
@@ -174,7 +174,7 @@ def _overlaid(image: Image.Image | None, mask: str, shown: tuple[float, float, f
     left, top = round(shown[0] * image.width), round(shown[1] * image.height)
     size = (max(round(shown[2] * image.width) - left, 1), max(round(shown[3] * image.height) - top, 1))
     sized = np.asarray(Image.fromarray(classes).resize(size, Image.Resampling.NEAREST))
-    palette = np.array([rgb(class_colour(place)) for place in range(255)] + [(0, 0, 0)], dtype=np.uint8)
+    palette = np.array([rgb(class_colour(index)) for index in range(255)] + [(0, 0, 0)], dtype=np.uint8)
     paint = Image.fromarray(palette[sized])
     amount = Image.fromarray(np.where(sized == 255, 0, int(255 * _OPACITY)).astype(np.uint8))
     whole = image.copy()

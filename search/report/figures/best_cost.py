@@ -58,7 +58,7 @@ class BestCost(StudiesFigure):
         if rows is None:
             return theme.sentence("No study has a complete trial yet.")
         figure, axes = go.Figure(), []
-        for place, row in enumerate(rows.studies):
+        for index, row in enumerate(rows.studies):
             joined = row.plain is not None and None not in row.plain_costs
             axes.append([_x(row, axis, joined=joined) for axis in range(len(_COSTS))])
             figure.add_scatter(
@@ -66,7 +66,7 @@ class BestCost(StudiesFigure):
                 y=[row.value, row.plain] if joined else [row.value],
                 mode="lines+markers",
                 name=row.study,
-                line={**theme.series(place), "width": 1},
+                line={**theme.series(index), "width": 1},
                 marker={"size": [14, 9][: 1 + joined], "symbol": ["circle", "square-open"][: 1 + joined]},
                 hovertemplate=f"{theme.wrapped(row.study)}: %{{y:.4f}}, %{{x:.4s}}<extra></extra>",
             )

@@ -64,18 +64,18 @@ class MeasuredResults(Figure):
             )
         figure = go.Figure()
         sets: list[int] = []
-        for place, measure in enumerate(rows.measures):
+        for index, measure in enumerate(rows.measures):
             for trace in _traces(rows, measure):
-                figure.add_trace(trace.update(visible=place == 0))
-                sets.append(place)
+                figure.add_trace(trace.update(visible=index == 0))
+                sets.append(index)
         note = f" ({rows.left_out} rarer ones are left out)" if rows.left_out else ""
         titles = [f"{theme.metric_name(measure)}{note}" for measure in rows.measures]
         figure = theme.styled(figure, height=130 + 28 * len(rows.classes), x=titles[0])
         figure.update_yaxes(type="category", autorange="reversed")
         figure.update_xaxes(rangemode="tozero")
         choices = [
-            (theme.metric_name(measure), theme.visible_only(sets, place), {"xaxis.title.text": titles[place]})
-            for place, measure in enumerate(rows.measures)
+            (theme.metric_name(measure), theme.visible_only(sets, index), {"xaxis.title.text": titles[index]})
+            for index, measure in enumerate(rows.measures)
         ]
         return theme.menu(figure, choices) if len(choices) > 1 else figure
 

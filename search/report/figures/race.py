@@ -48,19 +48,19 @@ class Race(StudiesFigure):
         if rows is None:
             return theme.sentence("No study has a complete trial yet.")
         figure = go.Figure()
-        for place, line in enumerate(rows.lines):
+        for index, line in enumerate(rows.lines):
             figure.add_scatter(
                 x=line.axes[0],
                 y=line.best,
                 mode="lines",
                 name=line.name,
-                line={**theme.series(place), "shape": "hv", "width": 3},
+                line={**theme.series(index), "shape": "hv", "width": 3},
                 hovertemplate=f"{theme.wrapped(line.name)}: %{{y:.4f}} at %{{x:.1f}}<extra></extra>",
             )
         metrics = sorted({theme.metric_name(line.metric) for line in rows.lines})
         views = [
-            (label, {"x": [line.axes[place] for line in rows.lines]}, {"xaxis.title.text": title})
-            for place, (label, title) in enumerate(AXES)
+            (label, {"x": [line.axes[index] for line in rows.lines]}, {"xaxis.title.text": title})
+            for index, (label, title) in enumerate(AXES)
         ]
         return theme.menu(theme.styled(figure, x=AXES[0][1], y=" / ".join(metrics)), views)
 

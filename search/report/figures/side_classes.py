@@ -56,12 +56,12 @@ class SideClasses(TrialsFigure):
             return theme.sentence("None of these trials has per-class results.")
         figure = go.Figure()
         symbols = ("circle", "square", "diamond", "x", "triangle-up", "star", "cross", "hexagon")
-        for place, (number, recalls) in enumerate(zip(rows.numbers, rows.recalls, strict=True)):
+        for index, (number, recalls) in enumerate(zip(rows.numbers, rows.recalls, strict=True)):
             figure.add_scatter(
                 x=recalls,
                 y=rows.classes,
                 mode="markers",
-                marker={"size": 11, "color": theme.series(place)["color"], "symbol": symbols[place % len(symbols)]},
+                marker={"size": 11, "color": theme.series(index)["color"], "symbol": symbols[index % len(symbols)]},
                 name=f"trial {number}",
                 hovertemplate=("%{y}: %{x:.1%}" if rows.measure == "recall" else "%{y}: %{x:.4g}") + "<extra></extra>",
             )

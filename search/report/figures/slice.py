@@ -81,8 +81,8 @@ class SliceFigure(Figure):
         if rows is None:
             return theme.sentence("No parameter has been tried with two different values yet.")
         figure, sets = go.Figure(), []
-        for place, found in enumerate(rows.slices):
-            sets += [place, place]
+        for index, found in enumerate(rows.slices):
+            sets += [index, index]
             figure.add_scatter(
                 x=found.values,
                 y=found.objective,
@@ -95,7 +95,7 @@ class SliceFigure(Figure):
                     "opacity": 0.75,
                 },
                 hovertemplate="trial %{customdata}<br>%{x}: %{y:.4f}<extra></extra>",
-                visible=place == 0,
+                visible=index == 0,
                 showlegend=False,
             )
             figure.add_scatter(
@@ -106,7 +106,7 @@ class SliceFigure(Figure):
                 marker={"color": theme.PURPLE, "symbol": "diamond", "size": 10},
                 name="median",
                 hovertemplate="median %{y:.4f}<extra></extra>",
-                visible=place == 0,
+                visible=index == 0,
                 showlegend=False,
             )
         figure = theme.styled(figure, x=parameters.label(rows.slices[0].parameter), y=theme.metric_name(rows.metric))
@@ -114,14 +114,14 @@ class SliceFigure(Figure):
         views = [
             (
                 parameters.label(found.parameter),
-                theme.visible_only(sets, place),
+                theme.visible_only(sets, index),
                 {
                     "xaxis.title.text": parameters.label(found.parameter),
                     "xaxis.type": _axis(found),
                     "xaxis.autorange": True,
                 },
             )
-            for place, found in enumerate(rows.slices)
+            for index, found in enumerate(rows.slices)
         ]
         return theme.menu(figure, views)
 
