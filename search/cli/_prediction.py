@@ -47,9 +47,9 @@ def _without_mask(prediction: PredictedItem) -> PredictedItem:
     return replace(prediction, predicted=replace(prediction.predicted, mask=None))
 
 
-def show(model: Model, found: Sequence[PredictedItem], *, as_csv: bool, as_json: bool) -> None:
+def show(model: Model, predictions: Sequence[PredictedItem], *, as_csv: bool, as_json: bool) -> None:
     """Print the prediction for every input that could be read."""
-    whole = [prediction for prediction in found if not prediction.broken]
+    whole = [prediction for prediction in predictions if not prediction.broken]
     predicts, is_number = model.task.predicts, model.facts.outputs == "numbers"
     if as_json:
         print_json([_plain(prediction, predicts) for prediction in whole])
@@ -112,14 +112,14 @@ def _words(prediction: PredictedItem, predicts: str, *, is_number: bool) -> str:
 def _plain(prediction: PredictedItem, predicts: str) -> dict[str, Any]:
     """Return a prediction as JSON has it."""
     source, predicted = prediction.source, prediction.predicted
-    found: dict[str, Any] = {"file": prediction.name}
+    entry: dict[str, Any] = {"file": prediction.name}
     if isinstance(source, Text):
-        found = {"place": source.place, "text": source.text} | ({"pair": source.pair} if source.pair else {})
+        entry = {"place": source.place, "text": source.text} | ({"pair": source.pair} if source.pair else {})
     elif isinstance(source, Words):
-        found = {"place": source.place, "words": list(source.words)}
+        entry = {"place": source.place, "words": list(source.words)}
     if predicts == "boxes":
-        return found | {"boxes": [box._asdict() for box in predicted.boxes]}
+        return entry | {"boxes": [box._asdict() for box in predicted.boxes]}
     if predicts == "tags":
         tags = [tag and tag._asdict() for tag in predicted.tags]
-        return found | {"tags": tags, "spans": [span._asdict() for span in predicted.spans]}
-    return found | {"answers": [answer._asdict() for answer in predicted.answers]}
+        return entry | {"tags": tags, "spans": [span._asdict() for span in predicted.spans]}
+    return entry | {"answers": [answer._asdict() for answer in predicted.answers]}

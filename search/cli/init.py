@@ -45,26 +45,29 @@ def command(
 
     if task is not None and task not in tasks():
         raise UserError(f"--task: expected one of {', '.join(tasks())}, got {task!r}")
-    found = recognise(data, task)
+    recognised = recognise(data, task)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", data.absolute().stem).strip("-.") or "study"
     path = output or Path(f"{name}.yaml")
     if path.exists() and not force:
         raise UserError(f"{path} exists; name another file with -o, or overwrite it with --force")
-    kind = formats()[found.format]
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in found.options.items()}
+    kind = formats()[recognised.format]
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in recognised.options.items()}
     dataset = kind.read(kind.options(path=str(data.absolute()), on_error="skip", **given), Path.cwd())
-    network = backbones.resolve(backbone or template.backbone_for(found.task))
-    if network.reads != tasks()[found.task].reads:
-        raise UserError(f"the task {found.task} does not read {network.reads}, as {network.name} does; choose another")
-    text = template.draft(found, data, dataset, network, file=path, name=name)
+    network = backbones.resolve(backbone or template.backbone_for(recognised.task))
+    if network.reads != tasks()[recognised.task].reads:
+        raise UserError(
+            f"the task {recognised.task} does not read {network.reads}, as {network.name} does; choose another"
+        )
+    text = template.draft(recognised, data, dataset, network, file=path, name=name)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; name another file with -o") from error
     screen = console()
     sizes = ", ".join(f"{count} {split}" for split in Split if (count := len(dataset.of(split))))
-    what = f"{found.task}, {len(dataset.classes)} {tasks()[found.task].outputs} ({sizes} {tasks()[found.task].noun})"
-    screen.print(f"{dataset.name}: {found.why}: {what}", soft_wrap=True)
+    chosen = tasks()[recognised.task]
+    what = f"{chosen.name}, {len(dataset.classes)} {chosen.outputs} ({sizes} {chosen.noun})"
+    screen.print(f"{dataset.name}: {recognised.why}: {what}", soft_wrap=True)
     for line in dataset.skipped:
         screen.print(f"cannot be read: {line}", style="yellow", soft_wrap=True)
     for line in dataset.notes:

@@ -48,7 +48,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
 
     notes = console(stderr=True)
     with notes.status("reading the data") as status:
-        found = rank_backbones(
+        ranking = rank_backbones(
             study,
             names=_listed(names),
             all_local=all_local,
@@ -61,12 +61,12 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
             progress=lambda what, number, total: status.update(f"{what} ({number} of {total})"),
         )
     if as_json:
-        agreements = [asdict(each) for each in (*found.agreements, *found.with_trials)]
-        print_json(asdict(found) | {"agreements": agreements})
+        agreements = [asdict(each) for each in (*ranking.agreements, *ranking.with_trials)]
+        print_json(asdict(ranking) | {"agreements": agreements})
         return
     screen = console()
-    _print(screen, found)
-    path = report.write(found, output or Path("runs") / found.study / "ranking.html")
+    _print(screen, ranking)
+    path = report.write(ranking, output or Path("runs") / ranking.study / "ranking.html")
     screen.print(f"Page: {path}", soft_wrap=True)
 
 
@@ -74,26 +74,26 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(part for part in (part.strip() for part in text.split(",")) if part)
 
 
-def _print(screen: Console, found: Ranking) -> None:
+def _print(screen: Console, ranking: Ranking) -> None:
     from rich.table import Table
 
     from search.records.backbone_ranking import trust
     from search.report import backbone_ranking as report
 
-    screen.print(report.subtitle(found), soft_wrap=True)
+    screen.print(report.subtitle(ranking), soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for index, name in enumerate(report.columns(found)):
+    for index, name in enumerate(report.columns(ranking)):
         table.add_column(name, justify="left" if index < 2 else "right", overflow="fold")
-    for row in report.table(found):
+    for row in report.table(ranking):
         table.add_row(*row)
     screen.print(table)
     layers = Table("backbone", "estimator", "features fit best behind", box=None, pad_edge=False, header_style="bold")
-    for row in report.best_layers(found):
+    for row in report.best_layers(ranking):
         layers.add_row(*row)
     screen.print()
     screen.print(layers)
     screen.print()
-    for line in trust(found):
+    for line in trust(ranking):
         screen.print(line, soft_wrap=True)
-    for name, reason in found.left_out:
+    for name, reason in ranking.left_out:
         screen.print(f"left out: {name}: {reason}", style="yellow", soft_wrap=True)

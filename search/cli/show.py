@@ -63,11 +63,11 @@ def _touched(opened: Space) -> dict[str, list[str]]:
     """Return the names of the decisions that may change each unit, by the unit's name."""
     from spaces.decisions import registry
 
-    found: dict[str, list[str]] = {unit.name: [] for unit in opened.chain}
+    decisions: dict[str, list[str]] = {unit.name: [] for unit in opened.chain}
     for name, choices in opened.choices.items():
         for unit in dict.fromkeys(registry()[name].touches(choices, opened.chain)):
-            found[unit].append(name)
-    return found
+            decisions[unit].append(name)
+    return decisions
 
 
 def _print_json(opened: Space, facts: tuple[UnitFacts, ...]) -> None:

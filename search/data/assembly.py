@@ -212,8 +212,8 @@ def note(marker: Path, text: str) -> None:
 
 def _check_classes(name: str, names: Sequence[str], listed: Iterable[Listed]) -> None:
     if len(names) < 2:
-        found = f"only the class {names[0]!r}" if names else "no class"
-        raise DataError(f"{name}: {found} found; classification needs at least two classes")
+        classes = f"only the class {names[0]!r}" if names else "no class"
+        raise DataError(f"{name}: {classes} found; classification needs at least two classes")
     counts = Counter(item.label for item in listed)
     empty = [label for label in names if not counts[label]]
     if empty:
@@ -228,8 +228,8 @@ def _cut(
         return samples
     has_test = any(sample.split is Split.TEST for sample in samples)
     open_places = [place for place, sample in enumerate(samples) if sample.split is Split.TRAIN]
-    found = divide([samples[place].target for place in open_places], 0.0 if has_test else test_share)
-    for place, split in zip(open_places, found, strict=True):
+    parts = divide([samples[place].target for place in open_places], 0.0 if has_test else test_share)
+    for place, split in zip(open_places, parts, strict=True):
         samples[place] = replace(samples[place], split=split)
     return samples
 

@@ -99,7 +99,7 @@ class AnnotatedImage:
 
 def dataset(
     name: str,
-    found: Sequence[AnnotatedImage],
+    images: Sequence[AnnotatedImage],
     cut: Cut,
     on_error: OnError,
     classes: Sequence[str] | None,
@@ -115,11 +115,11 @@ def dataset(
     Raises:
         DataError: nothing is found; faults under ``refuse``; a class without a training box.
     """
-    if not found:
+    if not images:
         raise DataError(f"{name}: no annotated image found")
-    sizes = in_parallel(lambda item: _upright_size(item.path), found)
+    sizes = in_parallel(lambda item: _upright_size(item.path), images)
     listed = []
-    for item, size in zip(found, sizes, strict=True):
+    for item, size in zip(images, sizes, strict=True):
         if isinstance(size, str):
             faults.add(f"{item.place}: {size}")
             continue
@@ -226,8 +226,8 @@ def _divide(classes: int, cut: Cut, targets: Sequence[BoxTarget], test_share: fl
     return splits.cut_sets(members, classes, cut.val_share, test_share, cut.seed)
 
 
-def _check_training(found: Dataset) -> None:
-    trained = {box.label for sample in found.of(Split.TRAIN) for box in sample.target.boxes if not box.is_crowd}
-    for index, label in enumerate(found.classes):
+def _check_training(dataset: Dataset) -> None:
+    trained = {box.label for sample in dataset.of(Split.TRAIN) for box in sample.target.boxes if not box.is_crowd}
+    for index, label in enumerate(dataset.classes):
         if index not in trained:
-            raise DataError(f"{found.name}: no training image has a box of class {label!r}; every class needs some")
+            raise DataError(f"{dataset.name}: no training image has a box of class {label!r}; every class needs some")

@@ -162,13 +162,13 @@ def decode(
         facts = json.dumps([VERSION, fingerprint, len(samples), *frame.key])
         name = hashlib.sha256(facts.encode()).hexdigest()[:32]
         try:
-            found, meta = ArrayCache(folder, budget_bytes).make(name, shape, np.uint8, fill)
+            array, meta = ArrayCache(folder, budget_bytes).make(name, shape, np.uint8, fill)
         except OSError as error:
             logger.warning(
                 "decoded images cannot be cached in %s (%s): keeping them in memory", folder, array_cache.why(error)
             )
         else:
-            return Pixels(torch.from_numpy(found), targets, torch.tensor(meta["ratios"], dtype=torch.float32))
+            return Pixels(torch.from_numpy(array), targets, torch.tensor(meta["ratios"], dtype=torch.float32))
     images = np.empty(shape, dtype=np.uint8)
     return Pixels(torch.from_numpy(images), targets, torch.tensor(fill(images)["ratios"], dtype=torch.float32))
 

@@ -60,14 +60,14 @@ def parts_of(options: HubOptions, base: Path) -> dict[Split, Any]:
     if not hasattr(opened, "keys"):
         return {Split.TRAIN: opened}
     given = {Split.TRAIN: options.train_split, Split.VAL: options.val_split, Split.TEST: options.test_split}
-    found: dict[Split, Any] = {}
+    parts: dict[Split, Any] = {}
     for split, name in given.items():
         known = name or next((one for one in opened if SPLITS.get(one.lower()) is split), None)
         if known is not None and known not in opened:
             raise DataError(f"{options.dataset}: no part {known!r}; it has {', '.join(opened)}")
         if known is not None:
-            found[split] = opened[known]
-    return found
+            parts[split] = opened[known]
+    return parts
 
 
 def _opened(options: HubOptions, base: Path) -> Any:

@@ -114,17 +114,17 @@ def usable(rows: Iterable[Row], read: Callable[[Row], T], on_error: OnError = "s
     Raises:
         DataError: no row can be used, or one cannot and they are not to be skipped.
     """
-    found: list[T] = []
+    items: list[T] = []
     problems: list[str] = []
     for row in rows:
         try:
-            found.append(read(row))
+            items.append(read(row))
         except DataError as error:
             problems.append(str(error))
-    if problems and not found:
+    if problems and not items:
         raise DataError(f"{problems[0]}; no row of the table can be used ({len(problems)} in all)")
     refuse(problems, on_error)
-    return found, problems
+    return items, problems
 
 
 def lines_of(file: Path) -> list[str]:
@@ -204,11 +204,11 @@ def _is_path(field: str) -> bool:
 def separated_otherwise(table: str | Path, columns: Sequence[str]) -> str:
     """Return advice on a one-column header that another separator would split, although not the rows below."""
     own = separator_of(table)
-    found = [mark for mark in _OTHER_SEPARATORS if mark != own and len(columns) == 1 and mark in columns[0]]
-    if not found:
+    marks = [mark for mark in _OTHER_SEPARATORS if mark != own and len(columns) == 1 and mark in columns[0]]
+    if not marks:
         return ""
     return (
-        f"; its columns seem to be parted by {_OTHER_SEPARATORS[found[0]]}: save it with commas, or with tabs as .tsv"
+        f"; its columns seem to be parted by {_OTHER_SEPARATORS[marks[0]]}: save it with commas, or with tabs as .tsv"
     )
 
 
@@ -278,8 +278,8 @@ def _rows(table: Path, reader: csv.DictReader[str]) -> Iterator[Row]:
             extra: object = values.pop(None, None)  # what DictReader has no name for
             fault = ""
             if isinstance(extra, list) and any(extra):
-                found = len(columns) + len(extra)
-                fault = f"{found} fields where the header has {len(columns)}; quote a value that holds the separator"
+                width = len(columns) + len(extra)
+                fault = f"{width} fields where the header has {len(columns)}; quote a value that holds the separator"
             yield Row(place, {key: (value or "").strip() for key, value in values.items()}, fault)
     except csv.Error as error:
         raise DataError(f"{table}, line {reader.line_num}: {error}; expected a row of values") from error

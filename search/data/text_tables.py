@@ -104,17 +104,17 @@ def files_of(folder: Path, suffixes: Sequence[str]) -> dict[Split, Path]:
     Raises:
         DataError: none for training, or two for one part.
     """
-    found: dict[Split, Path] = {}
+    files: dict[Split, Path] = {}
     for file in sorted(folder.iterdir()):
         split = SPLITS.get(file.stem.lower())
         if split is None or file.suffix.lower() not in suffixes:
             continue
-        if split in found:
-            raise DataError(f"{folder} has both {found[split].name} and {file.name} for {split}; remove one of them")
-        found[split] = file
-    if Split.TRAIN not in found:
+        if split in files:
+            raise DataError(f"{folder} has both {files[split].name} and {file.name} for {split}; remove one of them")
+        files[split] = file
+    if Split.TRAIN not in files:
         raise DataError(f"{folder} has no train file; expected train{suffixes[0]} ({', '.join(suffixes)}), dev, test")
-    return {split: found[split] for split in Split if split in found}
+    return {split: files[split] for split in Split if split in files}
 
 
 def read_texts(tables: Sequence[Table], options: Any, reader: Reader) -> tuple[list[Listed], list[str]]:
@@ -161,14 +161,14 @@ def column(table: Table, given: str | None, known: Sequence[str], what: str, opt
         if given not in table.columns:
             raise DataError(f"{table.name}: no column {given!r}; the header has {header}")
         return given
-    found = column_of(table.columns, known)
-    if found is None:
+    name = column_of(table.columns, known)
+    if name is None:
         rows = [list(row.values.values()) for row in islice(table.rows, SAMPLED) if isinstance(row, Row)]
         hint = separated_otherwise(table.name, table.columns) or no_header([table.columns, *rows])
         raise DataError(
             f"{table.name}: no column with {what} found; the header has {header}{hint}; set `data.{option}`"
         )
-    return found
+    return name
 
 
 def _table(file: Path, split: Split | None) -> Table:
@@ -269,8 +269,8 @@ def plain_text(value: Any) -> str:
 
 def labels(given: str | None, table: Table) -> Callable[[Row], str]:
     """Return what reads the label of a row of ``table``."""
-    found = column(table, given, LABEL_NAMES, "labels", "label_column")
-    return lambda row: row.text(found, "a label")
+    name = column(table, given, LABEL_NAMES, "labels", "label_column")
+    return lambda row: row.text(name, "a label")
 
 
 def classes_of(
@@ -296,8 +296,8 @@ def classes_of(
     problems = [*problems, *strange]
     texts.refuse(problems, options.on_error)
     if len(known) < 2:
-        found = f"only the class {known[0]!r}" if known else "no class"
-        raise DataError(f"{name}: {found} found; classification needs at least two classes")
+        classes = f"only the class {known[0]!r}" if known else "no class"
+        raise DataError(f"{name}: {classes} found; classification needs at least two classes")
     index = {label: place for place, label in enumerate(known)}
     cut = Cut(options.val_share, options.test_share, options.seed)
     return texts.collect(

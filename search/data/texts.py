@@ -119,7 +119,7 @@ def collect(
     """
     refuse(problems, options.on_error)
     ordered = sorted(limited(listed, options.limit, options.seed), key=lambda item: -_length(item.input))
-    found = gather(
+    dataset = gather(
         name,
         ordered,
         options.on_error,
@@ -130,8 +130,8 @@ def collect(
         test_share=options.test_share,
     )
     # Stable, so that the order remains a function of the content, as the fingerprint promises.
-    samples = sorted(found.samples, key=lambda sample: -_length(sample.input))
-    return replace(found, samples=tuple(samples), skipped=(*problems, *found.skipped))
+    samples = sorted(dataset.samples, key=lambda sample: -_length(sample.input))
+    return replace(dataset, samples=tuple(samples), skipped=(*problems, *dataset.skipped))
 
 
 def place_of(item: Listed) -> str:
@@ -174,6 +174,6 @@ def _classes(label: Any) -> tuple[str, ...]:
 
 def ordered_names(labels: Sequence[str]) -> tuple[str, ...]:
     """Return the distinct ``labels`` sorted, numerically if all are integers."""
-    found = sorted(set(labels))
+    names = sorted(set(labels))
     # Stable: of 1 and 01 the order is theirs, not that of a set, which differs from process to process.
-    return tuple(sorted(found, key=int) if all(map(_WHOLE.fullmatch, found)) else found)
+    return tuple(sorted(names, key=int) if all(map(_WHOLE.fullmatch, names)) else names)

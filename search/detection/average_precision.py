@@ -45,11 +45,11 @@ def matched(predicted: Sequence[Mapping[str, Tensor]], true: Sequence[Mapping[st
         if not own.any():
             continue
         order = guess["scores"][own].argsort(descending=True, stable=True)[:DETECTIONS]
-        found = _match(guess["boxes"][own][order].double(), real["boxes"][wanted].double(), crowd)
+        matches = _match(guess["boxes"][own][order].double(), real["boxes"][wanted].double(), crowd)
         images.append(torch.full((len(order),), index))
         scores.append(guess["scores"][own][order])
-        hits.append(found == _HIT)
-        misses.append(found == _MISS)
+        hits.append(matches == _HIT)
+        misses.append(matches == _MISS)
     if not images:
         none = torch.zeros(len(OVERLAPS), 0, dtype=torch.bool)
         return Matches(torch.zeros(0, dtype=torch.int64), none, none, torch.tensor(there))
@@ -63,9 +63,9 @@ _MISS, _HIT, _IGNORED = 0, 1, 2
 
 def _match(predicted: Tensor, true: Tensor, crowd: Tensor) -> Tensor:
     """Return ``(10, D)``: whether each told box, the surest first, hits, misses, or lies in a crowd."""
-    found = np.zeros((len(OVERLAPS), len(predicted)), dtype=np.int64)
+    matches = np.zeros((len(OVERLAPS), len(predicted)), dtype=np.int64)
     if not len(true):
-        return torch.from_numpy(found)
+        return torch.from_numpy(matches)
     # In NumPy: of arrays as small as these, each of PyTorch's operations costs ten times as much.
     overlaps, limits = _overlaps(predicted, true, crowd).numpy(), OVERLAPS.numpy()[:, None] - 1e-10
     single, many = ~crowd.numpy(), crowd.numpy()
@@ -77,11 +77,11 @@ def _match(predicted: Tensor, true: Tensor, crowd: Tensor) -> Tensor:
         best = np.where(able, overlaps[place], -1.0)
         chosen = best.shape[1] - 1 - best[:, ::-1].argmax(axis=1)
         rows = np.flatnonzero(able.any(axis=1))
-        found[rows, place] = _HIT
+        matches[rows, place] = _HIT
         free[rows, chosen[rows]] = False
         if many.any():
-            found[(reached & many).any(axis=1) & (found[:, place] == _MISS), place] = _IGNORED
-    return torch.from_numpy(found)
+            matches[(reached & many).any(axis=1) & (matches[:, place] == _MISS), place] = _IGNORED
+    return torch.from_numpy(matches)
 
 
 def _overlaps(predicted: Tensor, true: Tensor, crowd: Tensor) -> Tensor:

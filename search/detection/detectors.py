@@ -153,8 +153,8 @@ class Anchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no type
             for rows, columns in grids
         ]
         self.set_cell_anchors(torch.float32, device)
-        found = torch.cat(self.grid_anchors(grids, strides))
-        return [found] * len(image_list.image_sizes)
+        anchors = torch.cat(self.grid_anchors(grids, strides))
+        return [anchors] * len(image_list.image_sizes)
 
 
 class RegionLevels:
@@ -217,8 +217,8 @@ class FasterRCNN(Detector):
     def detect(self, levels: Levels) -> list[dict[str, Tensor]]:
         images = self.images(levels)
         proposals, _ = self.rpn(images, levels)
-        found: list[dict[str, Tensor]] = self.roi_heads(levels, proposals, images.image_sizes)[0]
-        return found
+        detections: list[dict[str, Tensor]] = self.roi_heads(levels, proposals, images.image_sizes)[0]
+        return detections
 
     def counted(self, maps: Sequence[Tensor]) -> Any:
         levels = self.pyramid(maps)
@@ -242,8 +242,8 @@ class DenseDetector(Detector):
         images = self.images(levels)
         anchors = [list(one.split(counts)) for one in self.model.anchor_generator(images, maps)]
         parted = {name: list(value.split(counts, dim=1)) for name, value in outputs.items()}
-        found: list[dict[str, Tensor]] = self.model.postprocess_detections(parted, anchors, images.image_sizes)
-        return found
+        detections: list[dict[str, Tensor]] = self.model.postprocess_detections(parted, anchors, images.image_sizes)
+        return detections
 
     def counted(self, maps: Sequence[Tensor]) -> Any:
         return self.model.head(list(self.pyramid(maps).values()))

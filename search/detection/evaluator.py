@@ -51,8 +51,8 @@ class CocoMeasures:
         self._shown += list(targets.shown)
 
     def compute(self) -> Mapping[str, float]:
-        found = self._measured()
-        return {name: max(float(found[name]), 0.0) for name in ("map", "map_50", "map_75", "mar_100")}
+        measured = self._measured()
+        return {name: max(float(measured[name]), 0.0) for name in ("map", "map_50", "map_75", "mar_100")}
 
     def evaluation(self) -> Evaluation:
         found = self._measured()
@@ -73,8 +73,8 @@ class CocoMeasures:
         self._place()
         if self._matches is None:
             self._matches = [matched(self._predicted, self._true, label) for label in range(len(self._classes))]
-        found = [measures(one, weights) for one in self._matches]
-        kept = torch.stack([recall if metric == "mar_100" else precision for precision, recall in found], dim=2)
+        values = [measures(one, weights) for one in self._matches]
+        kept = torch.stack([recall if metric == "mar_100" else precision for precision, recall in values], dim=2)
         part = {"map_50": slice(0, 1), "map_75": slice(5, 6)}.get(metric, slice(None))
         return kept[:, part].flatten(1).nanmean(dim=1).nan_to_num(0.0)
 
@@ -109,13 +109,13 @@ class CocoMeasures:
             if missed or wrong:
                 scored.append((missed + wrong, place, missed, wrong, kept, real))
         scored.sort(key=lambda row: (-row[0], row[1]))
-        found = []
+        pictures = []
         for _, place, missed, wrong, kept, real in scored[:_PICTURES]:
             count = len(real["labels"])
             caption = f"{count} box{'es' if count != 1 else ''}, {missed} missed, {wrong} predicted that are not there"
             boxes = (*self._boxes(real), *self._boxes(kept))
-            found.append(Picture(place, caption, boxes))
-        return tuple(found)
+            pictures.append(Picture(place, caption, boxes))
+        return tuple(pictures)
 
     def _boxes(self, rows: Mapping[str, Tensor]) -> list[Box]:
         scores = rows["scores"].tolist() if "scores" in rows else [None] * len(rows["labels"])
@@ -145,9 +145,9 @@ def _metric() -> Any:
     return metric
 
 
-def _by_class(found: Mapping[str, Any], place: int) -> dict[str, float]:
+def _by_class(measured: Mapping[str, Any], place: int) -> dict[str, float]:
     """Return the measures of one class; ``precision`` is ``(overlaps, recalls, classes, areas, limits)``."""
-    precision, recall = torch.as_tensor(found["precision"]), torch.as_tensor(found["recall"])
+    precision, recall = torch.as_tensor(measured["precision"]), torch.as_tensor(measured["recall"])
     whole, half, recalled = precision[:, :, place, 0, -1], precision[0, :, place, 0, -1], recall[:, place, 0, -1]
     named = (("average_precision", whole), ("average_precision_50", half), ("average_recall", recalled))
     return {name: float(values[values > -1].mean()) for name, values in named if (values > -1).any()}
@@ -159,10 +159,10 @@ def _hits(predicted: Mapping[str, Tensor], true: Mapping[str, Tensor]) -> int:
         return 0
     overlaps = box_iou(predicted["boxes"], true["boxes"])
     overlaps[predicted["labels"][:, None] != true["labels"][None]] = 0
-    found = 0
+    hits = 0
     for place in predicted["scores"].argsort(descending=True).tolist():
         best = int(overlaps[place].argmax())
         if overlaps[place, best] >= _OVERLAP:
             overlaps[:, best] = 0
-            found += 1
-    return found
+            hits += 1
+    return hits

@@ -72,8 +72,8 @@ class FixedSizeDetector(nn.Module):
 
     def anchors(self, place: int) -> Tensor:
         """Return the anchors ``(A, 4)`` of a level in pixels."""
-        found: Tensor = getattr(self, f"anchors_{place}")
-        return found
+        anchors: Tensor = getattr(self, f"anchors_{place}")
+        return anchors
 
     def clipped(self, boxes: Tensor) -> Tensor:
         """Return ``boxes`` ``(..., 4)`` cut at the border of the input."""
@@ -110,8 +110,8 @@ class FixedDense(FixedSizeDetector):
     """RetinaNet and FCOS: boxes at every point of every level."""
 
     def generator(self) -> nn.Module:
-        found: nn.Module = self.detector.model.anchor_generator
-        return found
+        generator: nn.Module = self.detector.model.anchor_generator
+        return generator
 
     def boxes_of(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
         model = self.detector.model
@@ -120,8 +120,8 @@ class FixedDense(FixedSizeDetector):
         if "bbox_ctrness" in outputs:
             scores = (scores * outputs["bbox_ctrness"].sigmoid()).sqrt()
         parts = zip(scores.split(self.counts, dim=1), outputs["bbox_regression"].split(self.counts, dim=1), strict=True)
-        found = [self._level(index, *part) for index, part in enumerate(parts)]
-        boxes, sure, labels = (torch.cat([part[number] for part in found], dim=1) for number in range(3))
+        kept = [self._level(index, *part) for index, part in enumerate(parts)]
+        boxes, sure, labels = (torch.cat([part[number] for part in kept], dim=1) for number in range(3))
         most = min(model.detections_per_img, sum(self._kept(count) for count in self.counts))
         boxes, sure, labels = self.suppressed(boxes, sure, labels, model.nms_thresh, most)
         return boxes, sure.clamp(min=0), labels
@@ -145,8 +145,8 @@ class FixedTwoStage(FixedSizeDetector):
     """Faster R-CNN: proposals, then a second stage for each."""
 
     def generator(self) -> nn.Module:
-        found: nn.Module = self.detector.rpn.anchor_generator
-        return found
+        generator: nn.Module = self.detector.rpn.anchor_generator
+        return generator
 
     def boxes_of(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
         maps = list(levels.values())
@@ -162,10 +162,8 @@ class FixedTwoStage(FixedSizeDetector):
         is_kept = is_kept.flatten(1) & (sides >= _SMALLEST).all(dim=-1)
         labels = torch.arange(classes, device=boxes.device).repeat(regions.shape[1]).expand_as(is_kept)
         most = min(DETECTIONS, regions.shape[1] * classes)
-        found = self.suppressed(
-            boxes, torch.where(is_kept, scores.flatten(1), _NOTHING), labels, heads.nms_thresh, most
-        )
-        return found[0], found[1].clamp(min=0), found[2]
+        kept = self.suppressed(boxes, torch.where(is_kept, scores.flatten(1), _NOTHING), labels, heads.nms_thresh, most)
+        return kept[0], kept[1].clamp(min=0), kept[2]
 
     def _proposals(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Return regions ``(N, R, 4)`` in pixels, and how sure they are of an object, below 0 for places without."""
@@ -180,11 +178,11 @@ class FixedTwoStage(FixedSizeDetector):
             boxes.append(self.clipped(decoded))
             sure.append(best.sigmoid())
             levels.append(torch.full_like(places, index))
-        found, scores = torch.cat(boxes, dim=1), torch.cat(sure, dim=1)
-        large = ((found[..., 2:] - found[..., :2]) >= rpn.min_size).all(dim=-1)
+        candidates, scores = torch.cat(boxes, dim=1), torch.cat(sure, dim=1)
+        large = ((candidates[..., 2:] - candidates[..., :2]) >= rpn.min_size).all(dim=-1)
         scores = torch.where(large & (scores >= rpn.score_thresh), scores, _NOTHING)
         most = min(int(rpn.post_nms_top_n()), sum(kept))
-        regions, certain, _ = self.suppressed(found, scores, torch.cat(levels, dim=1), rpn.nms_thresh, most)
+        regions, certain, _ = self.suppressed(candidates, scores, torch.cat(levels, dim=1), rpn.nms_thresh, most)
         return regions, certain
 
     def _pooled(self, maps: Sequence[Tensor], regions: Tensor) -> Tensor:
@@ -196,9 +194,9 @@ class FixedTwoStage(FixedSizeDetector):
         rows = torch.cat([image, flat], dim=1)
         total: Tensor | None = None
         for index, scale in enumerate(pool.scales):
-            found = roi_align(maps[index], rows, pool.output_size, scale, pool.sampling_ratio)
-            found = found * (level == index).to(found)[:, None, None, None]
-            total = found if total is None else total + found
+            pooled = roi_align(maps[index], rows, pool.output_size, scale, pool.sampling_ratio)
+            pooled = pooled * (level == index).to(pooled)[:, None, None, None]
+            total = pooled if total is None else total + pooled
         if total is None:
             raise RunError("the detector pools from no level")
         return total

@@ -58,11 +58,11 @@ class BoxRows(Rows):
         """
         height, width = size
         scale = self.boxes.new_tensor([width, height, width, height])
-        found = []
+        targets = []
         for boxes, labels, crowd in zip(self.boxes * scale, self.labels, self.crowd, strict=True):
             kept = (labels != PADDING) & ~crowd & ((boxes[:, 2:] - boxes[:, :2]) > 0.5).all(dim=1)
-            found.append({"boxes": boxes[kept], "labels": labels[kept] + first})
-        return found
+            targets.append({"boxes": boxes[kept], "labels": labels[kept] + first})
+        return targets
 
 
 def area(boxes: Tensor) -> Tensor:
@@ -134,5 +134,5 @@ class Letterboxed(Frame):
 def frame_of(kind: str, size: tuple[int, int], interpolation: str) -> Frame:
     """Return the frame of images that are to be ``stretch``ed or ``letterbox``ed."""
     made: Any = Letterboxed if kind == "letterbox" else Stretched
-    found: Frame = made(size, size, interpolation, whole=True)
-    return found
+    frame: Frame = made(size, size, interpolation, whole=True)
+    return frame

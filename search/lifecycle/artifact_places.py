@@ -19,14 +19,14 @@ def study_artifacts(engine: Engine, study: str, address: str, here: str | None =
     ``here`` is its address on this machine, where that is another one.
     """
     own = uuid.uuid4().hex
-    found = reading.artifacts_of(engine, study)
-    if found is None:
+    stored = reading.artifacts_of(engine, study)
+    if stored is None:
         new = open_artifact_store(address, Blobs)
         claim_place(new, own)
-        found = writing.place_artifacts(engine, study, new.address, own)
-        if found[1] != own:  # another worker was quicker
+        stored = writing.place_artifacts(engine, study, new.address, own)
+        if stored[1] != own:  # another worker was quicker
             clear(new, own, ())
-    return reached_artifacts(found, address, here), found[1]
+    return reached_artifacts(stored, address, here), stored[1]
 
 
 def reached_artifacts(stored: tuple[str, str], beside: str, here: str | None) -> ArtifactStore:

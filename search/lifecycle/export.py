@@ -197,16 +197,16 @@ def _metrics(trained: TrainedCandidate, seen: Seen) -> dict[str, float]:
 
 
 def _measured_on(refit: Refit | None, texts: TextPreprocessing | None, *, tested: bool) -> str:
-    found = SELECTED
+    words = SELECTED
     if refit is not None and tested:
-        found = FINAL if refit.look == 1 else f"{FINAL}, look {refit.look} at them"
+        words = FINAL if refit.look == 1 else f"{FINAL}, look {refit.look} at them"
         if refit.tta and not refit.views:  # of an older version, which scored the average alone
-            found += ", averaged over views of each image, which `ftsearch predict` does not do"
+            words += ", averaged over views of each image, which `ftsearch predict` does not do"
     elif refit is not None and refit.is_final:
-        found = WITHOUT
+        words = WITHOUT
     elif refit is not None and refit.data != "train":
-        found = TRAINED
-    return found if texts is None else found.replace("images", "texts")
+        words = TRAINED
+    return words if texts is None else words.replace("images", "texts")
 
 
 def _origin(trained: TrainedCandidate) -> Origin:

@@ -138,8 +138,8 @@ def load_trained(
 def _expected(candidate: Candidate, weights: str) -> Preprocessing:
     """Return what the pretrained weights expect of images, as the search took it."""
     backbone = backbones.resolve(candidate.structure.backbone)
-    found = (known.preprocessing for known in backbone.weights if known.name == weights)
-    return next(found, backbone.preprocessing)
+    candidates = (known.preprocessing for known in backbone.weights if known.name == weights)
+    return next(candidates, backbone.preprocessing)
 
 
 def _texts(task: Task, spec: StudySpec, dataset: Dataset, length: int) -> TextPreprocessing | None:
@@ -174,7 +174,7 @@ def _image_preprocessing(
     fit = FITS.get(task.frame(Split.VAL, (height, width), preprocessing).fit)
     if fit is None:
         return None  # a third-party task's own frame
-    found = ImagePreprocessing(
+    plain = ImagePreprocessing(
         fit=fit,
         size=(height, width),
         resize=tuple(expected["resize"]),
@@ -184,9 +184,9 @@ def _image_preprocessing(
         levels=getattr(samples[0].input, "levels", None),
     )
     seen = loader.inputs(torch.arange(1), 1)[0]
-    transformed = transform_of(found)(first)
+    transformed = transform_of(plain)(first)
     same = transformed.shape == seen.shape and float((transformed - seen).abs().max()) < _SAME_INPUT
-    return found if same else None
+    return plain if same else None
 
 
 def _dataset(record: StudyRecord, spec: StudySpec, data: Path | None) -> Dataset:
@@ -210,10 +210,10 @@ def look(trained: TrainedCandidate, compared: int, progress: Progress) -> Seen:
     outputs: list[Tensor] | None = []
     found_targets: list[Tensor] = []
     for inputs, targets in trained.loader.epoch(1):
-        found = task.read(outputs_of(trained.network, inputs))
-        evaluator.update(found, targets)
-        if outputs is not None and isinstance(found, Tensor) and found.ndim == 2:
-            outputs.append(found)
+        batch_outputs = task.read(outputs_of(trained.network, inputs))
+        evaluator.update(batch_outputs, targets)
+        if outputs is not None and isinstance(batch_outputs, Tensor) and batch_outputs.ndim == 2:
+            outputs.append(batch_outputs)
         else:
             outputs = None  # masks, boxes and tags of all samples would fill the memory
         if isinstance(targets, Tensor) and targets.ndim == 1:

@@ -57,8 +57,8 @@ def recognise(path: Path, task: str | None = None) -> Recognised:
     """
     if not path.exists():
         raise UserError(f"{path} does not exist; name the folder or the table with the data")
-    found = _recognised(path)
-    fitting = [one for one in found if task in (None, one.task)]
+    recognised = _recognised(path)
+    fitting = [one for one in recognised if task in (None, one.task)]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -67,9 +67,9 @@ def recognise(path: Path, task: str | None = None) -> Recognised:
         if len(tasks) > 1:
             raise UserError(f"{path} may be two things: {seen}; say which with --task {' or --task '.join(tasks)}")
         raise UserError(f"{path} holds the same kind of data twice: {seen}; name the folder or file of one of them")
-    if found:
-        seen = ", ".join(f"{one.why} ({one.task})" for one in found)
-        other = found[0].task
+    if recognised:
+        seen = ", ".join(f"{one.why} ({one.task})" for one in recognised)
+        other = recognised[0].task
         raise UserError(f"{path} holds no data that are known for the task {task}, but {seen}; try --task {other}")
     raise UserError(f"{path} holds no data of a known kind; expected {KINDS}{_columns_seen(path)}")
 
@@ -107,8 +107,8 @@ def _file(path: Path) -> list[Recognised]:
     suffix = path.suffix.lower()
     if suffix in EXTENSIONS:
         raise UserError(f"{path} is a single image; name the folder with all of them")
-    if suffix == ".json" and (found := _coco_file(path)):
-        return found
+    if suffix == ".json" and (recognised := _coco_file(path)):
+        return recognised
     if suffix in text_tables.SUFFIXES:
         return _table(path)
     return _tagged(path) if suffix in _CONLL else []
@@ -116,8 +116,8 @@ def _file(path: Path) -> list[Recognised]:
 
 def _coco(folder: Path) -> list[Recognised]:
     files = sorted({*folder.glob("*.json"), *folder.glob("annotations/*.json"), *folder.glob("*/*.json")})
-    found = [one for file in files[:_LOOKED_AT] for one in _coco_file(file)]
-    return list({one.task: one for one in reversed(found)}.values())[::-1]
+    recognised = [one for file in files[:_LOOKED_AT] for one in _coco_file(file)]
+    return list({one.task: one for one in reversed(recognised)}.values())[::-1]
 
 
 def _coco_file(file: Path) -> list[Recognised]:
@@ -131,12 +131,12 @@ def _coco_file(file: Path) -> list[Recognised]:
     ):
         return []
     annotations = [one for one in data["annotations"][:_LOOKED_AT] if isinstance(one, dict)]
-    found = []
+    recognised = []
     if any("bbox" in one for one in annotations):
-        found.append(Recognised("detection", "coco", f"COCO boxes in {file.name}"))
+        recognised.append(Recognised("detection", "coco", f"COCO boxes in {file.name}"))
     if any(one.get("segmentation") for one in annotations):
-        found.append(Recognised("segmentation", "coco_masks", f"COCO outlines in {file.name}"))
-    return found
+        recognised.append(Recognised("segmentation", "coco_masks", f"COCO outlines in {file.name}"))
+    return recognised
 
 
 def _voc(folder: Path) -> list[Recognised]:
@@ -185,8 +185,8 @@ def _texts(folder: Path) -> list[Recognised]:
     files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in (*text_tables.SUFFIXES, *_CONLL)]
     parts = [file for file in files if tabular.SPLITS.get(file.stem.lower()) == "train"]
     for file in parts or files[:1]:
-        if (found := _file(file)) and (parts or len(files) == 1):
-            return [one for one in found if one.task in ("text", "text_multilabel", "text_regression", "tokens")]
+        if (recognised := _file(file)) and (parts or len(files) == 1):
+            return [one for one in recognised if one.task in ("text", "text_multilabel", "text_regression", "tokens")]
     return []
 
 

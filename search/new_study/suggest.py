@@ -71,12 +71,12 @@ def describe(path: Path, task: str | None = None) -> NewData:
     """
     if task is not None and task not in tasks():
         raise UserError(f"--task: expected one of {', '.join(tasks())}, got {task!r}")
-    found, whole = recognise(path, task), path.absolute()
-    kind = formats()[found.format]
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in found.options.items()}
+    recognised, whole = recognise(path, task), path.absolute()
+    kind = formats()[recognised.format]
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in recognised.options.items()}
     dataset = kind.read(kind.options(path=str(whole), on_error="skip", **given), Path.cwd())
-    record = dataset_record(dataset, tasks()[found.task])
-    return NewData(whole, found, record, traits(found.task, record))
+    record = dataset_record(dataset, tasks()[recognised.task])
+    return NewData(whole, recognised, record, traits(recognised.task, record))
 
 
 def suggest(
@@ -109,9 +109,9 @@ def suggest(
     return _different(ordered)[:count]
 
 
-def _different(found: Sequence[Suggestion]) -> list[Suggestion]:
+def _different(suggestions: Sequence[Suggestion]) -> list[Suggestion]:
     first: dict[str, Suggestion] = {}
-    for one in found:
+    for one in suggestions:
         first.setdefault(one.candidate.fingerprint, one)
     return list(first.values())
 
@@ -149,7 +149,7 @@ def _best(study: StudyRecord, apart: float) -> Iterator[Suggestion]:
         )
 
 
-def write(folder: Path, found: Sequence[Suggestion], data: NewData, studies: Engine) -> Path:
+def write(folder: Path, suggestions: Sequence[Suggestion], data: NewData, studies: Engine) -> Path:
     """Write every suggestion as a candidate's JSON and a study file that begins with them; return that file's path.
 
     The study file is that of the nearest study, with the new data: its space holds what was found there. Candidates
@@ -161,14 +161,16 @@ def write(folder: Path, found: Sequence[Suggestion], data: NewData, studies: Eng
     path = folder / "study.yaml"
     if path.exists():
         raise UserError(f"{path} exists; name another folder with -o")
-    first = found[0].candidate.structure
-    plain = _study(reading.load_study(studies, found[0].study, trials=False), folder.absolute().name, data)
-    names = [f"{index:02d}-{one.study}-{one.trial}.json" for index, one in enumerate(found, 1)]
-    used = [name for name, one in zip(names, found, strict=True) if one.candidate.structure.backbone == first.backbone]
+    first = suggestions[0].candidate.structure
+    plain = _study(reading.load_study(studies, suggestions[0].study, trials=False), folder.absolute().name, data)
+    names = [f"{index:02d}-{one.study}-{one.trial}.json" for index, one in enumerate(suggestions, 1)]
+    used = [
+        name for name, one in zip(names, suggestions, strict=True) if one.candidate.structure.backbone == first.backbone
+    ]
     plain["search"] = {**plain["search"], "warm_start": used}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, one in zip(names, found, strict=True):
+        for name, one in zip(names, suggestions, strict=True):
             (folder / name).write_text(json.dumps(one.candidate.to_json(), indent=2) + "\n", encoding="utf-8")
         path.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
     except OSError as error:

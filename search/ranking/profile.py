@@ -82,9 +82,9 @@ def profile(pretrained: Pretrained, data: Photographs, precision: Precision, lay
     places = layer_places(chain, layers)
     reader = _Reader(pretrained, places, precision)
     facts = probe.describe(chain)
-    found = _rows(reader, _batches(pretrained, data, precision), data, precision)
+    rows = _rows(reader, _batches(pretrained, data, precision), data, precision)
     labels = torch.tensor([sample.target for sample in data.samples]).numpy()
-    parts = as_floats(found.numpy())
+    parts = as_floats(rows.numpy())
     evidence, start = [], 0
     answers = parts[:, sum(reader.widths) :] if reader.classes else None
     for place, width in zip(places, reader.widths, strict=True):
@@ -135,16 +135,16 @@ class _Reader:
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
         """Return pooled features of all places, then probabilities, side by side: ``(N, sum of widths)``."""
-        found: list[Tensor] = []
+        pooled: list[Tensor] = []
 
         def run(slices: Iterator[slice]) -> None:
-            found.clear()
+            pooled.clear()
             for piece in slices:
                 with self._precision.autocast():
-                    found.append(self._row(self._precision.place(images[piece])))
+                    pooled.append(self._row(self._precision.place(images[piece])))
 
         self._memory.run(len(images), run)
-        return torch.cat(found)
+        return torch.cat(pooled)
 
     def _row(self, values: Tensor) -> Tensor:
         columns: list[Tensor] = []

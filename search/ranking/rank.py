@@ -58,16 +58,16 @@ def parse_limits(text: str) -> CostLimits:
     Raises:
         UserError: the text says neither.
     """
-    found: dict[str, float] = {}
+    limits: dict[str, float] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = _LIMIT.fullmatch(part)
         kind = "flops" if match and (match[3] or "p")[0].lower() == "f" else "parameters"
-        if match is None or kind in found or float(match[1]) <= 0:
+        if match is None or kind in limits or float(match[1]) <= 0:
             raise UserError(f"--under: expected parameters, FLOPs or both, such as 10M,1GF, got {text!r}")
-        found[kind] = float(match[1]) * _FACTORS[match[2].lower()]
-    if not found:
+        limits[kind] = float(match[1]) * _FACTORS[match[2].lower()]
+    if not limits:
         raise UserError(f"--under: expected parameters, FLOPs or both, such as 10M,1GF, got {text!r}")
-    return CostLimits(**found)
+    return CostLimits(**limits)
 
 
 def rank_backbones(  # noqa: PLR0913  # notebooks name its keywords
@@ -184,25 +184,25 @@ def _standing(
             raise _LeftOutError(reason)
     own = spec.weights if backbone.name == spec.backbone and spec.weights != NO_WEIGHTS else "default"
     pretrained = backbone.pretrained(own, size)
-    found = profile(pretrained, data, precision, layers)
+    profiled = profile(pretrained, data, precision, layers)
     accuracy = next((weights.accuracy for weights in backbone.weights if weights.name == pretrained.weights), None)
     return BackboneScore(
         backbone=backbone.name,
         label=backbone.label,
         weights=pretrained.weights,
         size=size,
-        parameters=found.parameters,
-        flops=found.flops,
-        latency_ms=found.latency_ms,
+        parameters=profiled.parameters,
+        flops=profiled.flops,
+        latency_ms=profiled.latency_ms,
         accuracy=accuracy,
-        scores=_scores(found, chosen),
-        layers=tuple(_layers(found, chosen)),
+        scores=_scores(profiled, chosen),
+        layers=tuple(_layers(profiled, chosen)),
         seconds=time.monotonic() - begin,
     )
 
 
-def _scores(found: Profile, chosen: dict[str, Estimator]) -> dict[str, float]:
-    last = found.evidence[-1]
+def _scores(profiled: Profile, chosen: dict[str, Estimator]) -> dict[str, float]:
+    last = profiled.evidence[-1]
     return {
         name: method.score(last)
         for name, method in chosen.items()
@@ -210,8 +210,8 @@ def _scores(found: Profile, chosen: dict[str, Estimator]) -> dict[str, float]:
     }
 
 
-def _layers(found: Profile, chosen: dict[str, Estimator]) -> Iterator[Layer]:
-    for unit, depth, evidence in zip(found.units, found.depths, found.evidence, strict=True):
+def _layers(profiled: Profile, chosen: dict[str, Estimator]) -> Iterator[Layer]:
+    for unit, depth, evidence in zip(profiled.units, profiled.depths, profiled.evidence, strict=True):
         scores = {name: method.score(evidence) for name, method in chosen.items() if method.of_layers}
         yield Layer(unit, depth, evidence.features.shape[1], scores)
 

@@ -163,8 +163,8 @@ def _cells(line: Sequence[str], *, worded: bool = False) -> str:
 
 def _comparison(studies: Sequence[StudyRecord], drawn: Drawings) -> str:
     parts = "".join(section(f"studies/{figure.name}", figure, drawn, 2) for figure in studies_figures())
-    found = plain_table(tables.STUDIES, tables.studies(studies))
-    return f"<header><h1>{len(studies)} studies compared</h1></header>{found}{parts}"
+    table = plain_table(tables.STUDIES, tables.studies(studies))
+    return f"<header><h1>{len(studies)} studies compared</h1></header>{table}{parts}"
 
 
 def _study(study: StudyRecord, place: int, drawn: Drawings, level: int) -> str:
@@ -199,28 +199,28 @@ def _warning(study: StudyRecord) -> str:
 
 
 def _winner(study: StudyRecord) -> str:
-    found = headline(study)
-    if found is None:
+    shown = headline(study)
+    if shown is None:
         return f"<section class='headline'><p>{escape(sentence(study))}</p></section>"
-    badge = f"<span class='badge {found.proof.name.lower()}'>{escape(found.badge)}</span>" if found.badge else ""
-    lines = "".join(f"<p>{escape(line)}</p>" for line in (found.size, found.reason) if line)
+    badge = f"<span class='badge {shown.proof.name.lower()}'>{escape(shown.badge)}</span>" if shown.badge else ""
+    lines = "".join(f"<p>{escape(line)}</p>" for line in (shown.size, shown.reason) if line)
     return (
-        f"<section class='headline' aria-label='Result'><p class='gain'><b>{escape(found.gain or found.values)}</b>"
-        f"{badge}</p>{f'<p>{escape(found.values)}</p>' if found.gain else ''}{lines}{_strip(found)}"
-        f"<p class='name'><b>{escape(found.name)}</b>: {escape(found.words)}</p></section>"
+        f"<section class='headline' aria-label='Result'><p class='gain'><b>{escape(shown.gain or shown.values)}</b>"
+        f"{badge}</p>{f'<p>{escape(shown.values)}</p>' if shown.gain else ''}{lines}{_strip(shown)}"
+        f"<p class='name'><b>{escape(shown.name)}</b>: {escape(shown.words)}</p></section>"
     )
 
 
-def _strip(found: Headline) -> str:
-    if not found.strip:
+def _strip(shown: Headline) -> str:
+    if not shown.strip:
         return ""
     cells = "".join(
         f"<i class='{escape(state)}' title='{escape(f'{unit}: {state}', quote=True)}'></i>"
-        for unit, state in found.strip
+        for unit, state in shown.strip
     )
     return (
-        f"<div class='strip' role='img' aria-label='{escape(found.strip_words, quote=True)}'>{cells}</div>"
-        f"<p class='name'>{escape(found.strip_words)}</p>"
+        f"<div class='strip' role='img' aria-label='{escape(shown.strip_words, quote=True)}'>{cells}</div>"
+        f"<p class='name'>{escape(shown.strip_words)}</p>"
     )
 
 

@@ -216,7 +216,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
     Of many decades at 1 alone; of less than one at as many round numbers as give three ticks.
     """
-    found: list[float] = []
+    marks: list[float] = []
     for steps in (
         (1.0,),
         (1.0, 2.0, 5.0),
@@ -225,10 +225,10 @@ def log_ticks(low: float, high: float) -> list[float]:
     ):
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         ticks = [step * 10.0**decade for decade in decades for step in steps]
-        found = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
-        if len(found) >= 3:
+        marks = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
+        if len(marks) >= 3:
             break
-    return found
+    return marks
 
 
 def thinned(values: Sequence[int], most: int) -> list[int]:

@@ -153,23 +153,23 @@ def _given_up(kind: str, message: str) -> dict[str, Any]:
     return {"state": TrialState.FAILED, "finished_at": datetime.now(UTC), **values}
 
 
-def _take(connection: Connection, study: str, found: Any, worker: str, until: float, token: str) -> Claim:
-    attempt = found.attempts + (found.state == TrialState.WAITING)
+def _take(connection: Connection, study: str, row: Any, worker: str, until: float, token: str) -> Claim:
+    attempt = row.attempts + (row.state == TrialState.WAITING)
     connection.execute(
         update(TrialRow)
-        .where(TrialRow.id == found.id)
+        .where(TrialRow.id == row.id)
         .values(state=TrialState.RUNNING, worker=worker, token=token, lease_until=until, attempts=attempt)
     )
     return Claim(
         study,
-        found.id,
-        found.number,
+        row.id,
+        row.number,
         token,
         attempt,
-        found.candidate,
-        found.optuna_number,
-        found.params,
-        tuple(found.resume or ()),
+        row.candidate,
+        row.optuna_number,
+        row.params,
+        tuple(row.resume or ()),
     )
 
 
@@ -210,8 +210,8 @@ def is_work_left(engine: Engine, study: str) -> bool:
         if (-1 if last is None else last) + 1 < row.target:
             return True
         free = or_(TrialRow.state == TrialState.WAITING, and_(TrialRow.state == TrialState.RUNNING, _is_late()))
-        found = select(TrialRow.id).where(TrialRow.study_id == row.id, free).limit(1)
-        return connection.execute(found).one_or_none() is not None
+        waiting = select(TrialRow.id).where(TrialRow.study_id == row.id, free).limit(1)
+        return connection.execute(waiting).one_or_none() is not None
 
 
 def _is_late() -> Any:

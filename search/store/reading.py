@@ -84,8 +84,8 @@ def load_study(engine: Engine, name: str, *, epochs: bool = True, trials: bool =
             .order_by(TrialRow.number)
         ).all()
         curves = curves_where(connection, TrialRow.study_id == study.id) if epochs and trials else {}
-        found = study_record(study, tuple(trial_record(row, curves.get(row.id, ())) for row in rows))
-        return repeats.attached(connection, found)
+        record = study_record(study, tuple(trial_record(row, curves.get(row.id, ())) for row in rows))
+        return repeats.attached(connection, record)
 
 
 def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
@@ -129,9 +129,9 @@ def study_row(connection: Connection, name: str) -> Any:
     Raises:
         NotFoundError: no such study; suggests the nearest name.
     """
-    found = connection.execute(select(StudyRow.__table__).where(StudyRow.name == name)).one_or_none()
-    if found is not None:
-        return found
+    row = connection.execute(select(StudyRow.__table__).where(StudyRow.name == name)).one_or_none()
+    if row is not None:
+        return row
     names = list(connection.execute(select(StudyRow.name).where(StudyRow.parent.is_(None))).scalars())
     near = difflib.get_close_matches(name, names, 1)
     hint = (
@@ -146,7 +146,7 @@ def study_row(connection: Connection, name: str) -> Any:
 
 def curves_where(connection: Connection, condition: Any) -> dict[int, tuple[EpochRecord, ...]]:
     """Return the epochs of the trials that meet ``condition``, by the id of their row."""
-    found: dict[int, list[EpochRecord]] = defaultdict(list)
+    curves: dict[int, list[EpochRecord]] = defaultdict(list)
     rows = connection.execute(
         select(EpochRow.__table__)
         .join(TrialRow, TrialRow.id == EpochRow.trial_id)
@@ -155,10 +155,10 @@ def curves_where(connection: Connection, condition: Any) -> dict[int, tuple[Epoc
     )
     for row in rows:
         loss = math.nan if row.train_loss is None else row.train_loss
-        found[row.trial_id].append(
+        curves[row.trial_id].append(
             EpochRecord(row.epoch, loss, row.metrics, row.learning_rates, row.loss_terms, row.seconds)
         )
-    return {trial: tuple(records) for trial, records in found.items()}
+    return {trial: tuple(records) for trial, records in curves.items()}
 
 
 def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:

@@ -63,8 +63,8 @@ class Evaluator(ABC):
         """Return ``evaluation`` with bootstrap replicates of ``metric``, the study's objective, where there are any."""
         if self.samples < 2:
             return self.evaluation()
-        found = torch.cat([self.resampled(metric, rows) for rows in _bootstrap.weights(self.samples)])
-        known = [float(f"{value:.6g}") for value in found.tolist()]
+        values = torch.cat([self.resampled(metric, rows) for rows in _bootstrap.weights(self.samples)])
+        known = [float(f"{value:.6g}") for value in values.tolist()]
         usable = known if all(map(math.isfinite, known)) else []
         return replace(self.evaluation(), resampled=tuple(usable))
 

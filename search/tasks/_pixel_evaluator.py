@@ -160,8 +160,8 @@ def _small(masks: Tensor) -> Tensor:
     height, width = masks.shape[1:]
     scale = min(_SIDE / max(height, width), 1.0)
     size = [max(round(height * scale), 1), max(round(width * scale), 1)]
-    found = masks if scale == 1 else F.interpolate(masks[:, None].float(), size=size, mode="nearest-exact").squeeze(1)
-    return found.clamp(max=_NO_CLASS).to(torch.uint8)
+    small = masks if scale == 1 else F.interpolate(masks[:, None].float(), size=size, mode="nearest-exact").squeeze(1)
+    return small.clamp(max=_NO_CLASS).to(torch.uint8)
 
 
 def _shares(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -172,8 +172,8 @@ def _shares(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def _mean(values: Tensor | Sequence[float]) -> float:
-    found = torch.as_tensor(values)
-    return float(found.mean()) if len(found) else 0.0
+    numbers = torch.as_tensor(values)
+    return float(numbers.mean()) if len(numbers) else 0.0
 
 
 def _png(mask: Tensor) -> str:

@@ -24,11 +24,11 @@ def pixel_loss(
     void = masks == void_of(masks)
     targets = masks.long().masked_fill(void, 0)
     terms = {"cross_entropy": _cross_entropy, "focal": _focal}
-    found = [
+    parts = [
         dice(logits, targets, void) if term == "dice" else terms[term](logits, targets, void, label_smoothing, weights)
         for term in kind.split("+")
     ]
-    return torch.stack(found).sum()
+    return torch.stack(parts).sum()
 
 
 def _cross_entropy(

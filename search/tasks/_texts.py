@@ -165,7 +165,7 @@ class Texts(Task):
         pairs = [text.pair or "" for text in texts] if any(text.pair is not None for text in texts) else None
         if not inputs:
             return [], [], 0
-        found = self._tokenizer(
+        encoded = self._tokenizer(
             [list(given) for given in words] if words else [text.text for text in texts],
             pairs,
             is_split_into_words=bool(words),
@@ -175,15 +175,15 @@ class Texts(Task):
             return_token_type_ids=bool(self._segments),
             return_overflowing_tokens=False,
         )
-        cut = sum(bool(encoding.overflowing) for encoding in found.encodings)
-        rows = [list(ids) or [max(self._padding, 0)] for ids in found["input_ids"]]
+        cut = sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+        rows = [list(ids) or [max(self._padding, 0)] for ids in encoded["input_ids"]]
         if self._segments and pairs is not None:
-            types = found["token_type_ids"]
+            types = encoded["token_type_ids"]
             rows = [
                 [token + self._segments * kind for token, kind in zip(row, kinds, strict=True)]
                 for row, kinds in zip(rows, types, strict=True)
             ]
-        places = [list(encoding.word_ids) for encoding in found.encodings] if words else []
+        places = [list(encoding.word_ids) for encoding in encoded.encodings] if words else []
         return rows, places, cut
 
     def _check_coverage(self, rows: Sequence[Sequence[int]], cut: int, most: int, split: Split) -> None:
@@ -208,10 +208,10 @@ class Texts(Task):
 
     def _unknown(self, rows: Sequence[Sequence[int]]) -> float:
         """Return the share of unknown tokens."""
-        found = self._tokenizer
-        if found.unk_token_id is None or found.unk_token_id in (found.eos_token_id, found.bos_token_id):
+        tokenizer = self._tokenizer
+        if tokenizer.unk_token_id is None or tokenizer.unk_token_id in (tokenizer.eos_token_id, tokenizer.bos_token_id):
             return 0.0
-        marks = set(found.all_special_ids) - {found.unk_token_id}
+        marks = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
         counts = Counter(token for row in rows for token in row)
         total = sum(count for token, count in counts.items() if token not in marks)
-        return counts[found.unk_token_id] / total if total else 0.0
+        return counts[tokenizer.unk_token_id] / total if total else 0.0

@@ -85,8 +85,8 @@ class MultilabelEvaluator(Evaluator):
             return share(weights, _loss(outputs, targets, weight).mean(dim=1))
         if metric == "map":
             rows = zip(outputs.sigmoid().unbind(dim=1), there.unbind(dim=1), strict=True)
-            found = torch.stack([average_precision(scores, own, weights) for scores, own in rows], dim=1)
-            return mean_of(found.nan_to_num(0.0), found.isfinite())
+            precisions = torch.stack([average_precision(scores, own, weights) for scores, own in rows], dim=1)
+            return mean_of(precisions.nan_to_num(0.0), precisions.isfinite())
         hits, positives, true = (weights @ one.double() for one in (predicted & there, predicted, there))
         if metric == "micro_f1":
             return 2 * hits.sum(dim=1) / (positives + true).sum(dim=1).clamp(min=1)
@@ -102,9 +102,11 @@ class MultilabelEvaluator(Evaluator):
             ClassResult(name, row[0], row[1], row[2], int(row[3]))
             for name, row in zip(self._classes, rows, strict=True)
         )
-        found = self._precisions(outputs, targets)
+        precisions = self._precisions(outputs, targets)
         measured = tuple(
-            Measured(result.name, {"average_precision": found[index]} if index in found else {}, result.support)
+            Measured(
+                result.name, {"average_precision": precisions[index]} if index in precisions else {}, result.support
+            )
             for index, result in enumerate(results)
         )
         return Evaluation(results, measured=measured, pictures=self._pictures(outputs, targets))
@@ -182,10 +184,10 @@ class Multilabel(Task):
         return bound
 
     def _hot(self, samples: Sequence[Sample]) -> Tensor:
-        found = torch.zeros(len(samples), self._classes)
+        hot = torch.zeros(len(samples), self._classes)
         for index, sample in enumerate(samples):
-            found[index, list(sample.target)] = 1.0
-        return found
+            hot[index, list(sample.target)] = 1.0
+        return hot
 
     def targets(self, samples: Sequence[Sample], frame: Frame) -> Tensor:
         """Return ``(N, classes)`` float32, 1 where a sample has the label."""

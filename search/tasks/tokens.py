@@ -107,11 +107,11 @@ class TokensEvaluator(Evaluator):
 
     def _sentences(self, column: Sequence[Tensor]) -> list[list[int]]:
         """Return what ``column`` has for the words of every sentence, where tokens without a tag are left out."""
-        found = []
+        sentences = []
         for values, true in zip(column, self._true, strict=True):
             rows, known = values.cpu(), (true != IGNORED).cpu()
-            found += [row[mask].tolist() for row, mask in zip(rows, known, strict=True)]
-        return found
+            sentences += [row[mask].tolist() for row, mask in zip(rows, known, strict=True)]
+        return sentences
 
     def _entities(self) -> tuple[list[Any], list[Any]]:
         true, predicted = (
@@ -126,13 +126,13 @@ class TokensEvaluator(Evaluator):
     def _mistakes(self) -> tuple[Mistake, ...]:
         """Return the surest wrong tag of each sentence that has one, the surest of all first."""
         columns = (self._sentences(self._true), self._sentences(self._predicted), self._sentences(self._sure))
-        found: list[Mistake] = []
+        mistakes: list[Mistake] = []
         for index, words in enumerate(zip(*columns, strict=True)):
             wrong = [(sure, true, predicted) for true, predicted, sure in zip(*words, strict=True) if true != predicted]
             if wrong:
                 sure, true, predicted = max(wrong)
-                found.append(Mistake(index, self._classes[true], self._classes[predicted], round(sure, 4)))
-        return tuple(sorted(found, key=lambda mistake: -mistake.confidence)[:_MISTAKES])
+                mistakes.append(Mistake(index, self._classes[true], self._classes[predicted], round(sure, 4)))
+        return tuple(sorted(mistakes, key=lambda mistake: -mistake.confidence)[:_MISTAKES])
 
 
 class Tokens(Texts):
@@ -204,7 +204,7 @@ class Tokens(Texts):
         """Return the tag of every word, and the entities that they mark, those below the threshold left out."""
         scores, places = (outputs / wanted.temperature).softmax(dim=-1).max(dim=-1)
         scheme, least = has_scheme(classes), wanted.threshold or 0.0
-        found = []
+        predictions = []
         for sentence, sure, tags in zip(given, scores.tolist(), places.tolist(), strict=True):
             first = {word: place for place, word in reversed([*enumerate(sentence.places)]) if word is not None}
             predicted = tuple(
@@ -214,12 +214,12 @@ class Tokens(Texts):
             marked = entities([OUTSIDE if one is None else one.label for one in predicted], scheme=scheme)
             spans = [_span(kind, start, end, predicted, sentence.words) for kind, start, end in marked]
             kept = sorted((span for span in spans if span.score >= least), key=lambda span: span.first)
-            found.append(Prediction(tags=predicted, spans=tuple(kept)))
-        return found
+            predictions.append(Prediction(tags=predicted, spans=tuple(kept)))
+        return predictions
 
-    def difference(self, found: Tensor, expected: Tensor, classes: tuple[str, ...]) -> OutputDifference:
-        same = int((found.argmax(dim=-1) == expected.argmax(dim=-1)).all(dim=1).sum())
-        return OutputDifference(float((found - expected).abs().max()), float(expected.abs().max()), same)
+    def difference(self, outputs: Tensor, expected: Tensor, classes: tuple[str, ...]) -> OutputDifference:
+        same = int((outputs.argmax(dim=-1) == expected.argmax(dim=-1)).all(dim=1).sum())
+        return OutputDifference(float((outputs - expected).abs().max()), float(expected.abs().max()), same)
 
 
 def _span(kind: str, first: int, last: int, tags: Sequence[ScoredLabel | None], words: Sequence[str]) -> Span:
@@ -230,11 +230,11 @@ def _span(kind: str, first: int, last: int, tags: Sequence[ScoredLabel | None], 
 
 def _first_tokens(words: Sequence[int | None], tags: Sequence[int]) -> list[int]:
     """Return the tag of a word at its first token, and -100 at all others."""
-    found, before = [], None
+    first, before = [], None
     for word in words:
-        found.append(tags[word] if word is not None and word != before else IGNORED)
+        first.append(tags[word] if word is not None and word != before else IGNORED)
         before = word
-    return found
+    return first
 
 
 task = Tokens()

@@ -61,19 +61,19 @@ class HeadStart:
         batches = self.units.batches(self.samples, Split.TRAIN, Prefix(network, self.units.precision, start=True))
         # Layers that have weights of their own were drawn for this trial alone: no other is solved on what they give.
         like = None if any(True for _ in front.parameters()) else signature(front)
-        found = self.solved.get((batches.key, like)) if like else None
-        if found is None:
-            found = self.solve(*self._rows(batches, front), layer.out_features)
-            if like and found is not None:
-                self.solved[batches.key, like] = found
+        solution = self.solved.get((batches.key, like)) if like else None
+        if solution is None:
+            solution = self.solve(*self._rows(batches, front), layer.out_features)
+            if like and solution is not None:
+                self.solved[batches.key, like] = solution
         learns = network.prefix_units < len(network.units)
-        if found is None or (learns and float(found.weight.abs().max()) > _LARGEST):
+        if solution is None or (learns and float(solution.weight.abs().max()) > _LARGEST):
             return {}
         with torch.no_grad():
-            layer.weight.copy_(found.weight)
-            layer.bias.copy_(found.bias)
+            layer.weight.copy_(solution.weight)
+            layer.bias.copy_(solution.bias)
         took = round(time.perf_counter() - begin, 4)
-        return {"head_start": {"strength": found.strength, "samples": self.samples.count, "seconds": took}}
+        return {"head_start": {"strength": solution.strength, "samples": self.samples.count, "seconds": took}}
 
     @torch.no_grad()
     def _rows(self, batches: FrozenLoader, front: nn.Module) -> tuple[Tensor, Tensor]:

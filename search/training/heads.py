@@ -139,10 +139,10 @@ class _Run(Seat):
 
 
 def _stacked(runs: Sequence[_Run]) -> list[Stack[_Run]]:
-    found: dict[object, list[_Run]] = {}
+    stacks: dict[object, list[_Run]] = {}
     for run in runs:
-        found.setdefault((run.layout.key, run.member.recipe.name), []).append(run)
-    return [Stack(group) for group in found.values()]
+        stacks.setdefault((run.layout.key, run.member.recipe.name), []).append(run)
+    return [Stack(group) for group in stacks.values()]
 
 
 def _train(stacks: Sequence[Stack[_Run]], batches: Iterable[Batch], number: int, leave: Callable[[], bool]) -> bool:

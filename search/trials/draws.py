@@ -52,9 +52,9 @@ class Draws:
         """Return a candidate for trial ``number``, the same one for the same ``attempt``."""
         way = self.way(number)
         if way == "neighbour":
-            found = self._near(number, attempt)
-            if found is not None:
-                return found
+            drawn = self._near(number, attempt)
+            if drawn is not None:
+                return drawn
         if way != "sampler":
             return self.of_candidate(
                 number, self.runtime.space.sample(FromPrior(self.sampling.seed_of(number, attempt))), way="prior"
@@ -68,8 +68,8 @@ class Draws:
         good = ways.good_one(self.trials, maximize=self.runtime.spec.maximize, seed=seed)
         if good is None:
             return None
-        found = neighbour(space, space.sample(StoredParameters(good.params)), seed)
-        return self.of_candidate(number, found, way="neighbour", trial=good.number)
+        candidate = neighbour(space, space.sample(StoredParameters(good.params)), seed)
+        return self.of_candidate(number, candidate, way="neighbour", trial=good.number)
 
     def of_candidate(self, number: int, candidate: Candidate, **origin: Json) -> DrawnCandidate:
         """Return a candidate that was found without the sampler, with what that is told of it."""

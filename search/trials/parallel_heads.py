@@ -138,9 +138,9 @@ class ParallelHeads:
 def _trained(context: TrialContext, group: Sequence[Attempt]) -> Sequence[TrainingResult | FinetuneError]:
     """Train the heads of ``group`` at once; one after another where memory does not hold them all."""
     try:
-        found = fit_heads([_member(context, one) for one in group], *_batches(context, group[0]))
+        trained = fit_heads([_member(context, one) for one in group], *_batches(context, group[0]))
         facts = {**group[0].plan.facts(), "trained_at_once": [one.claim.number for one in group]}
-        return [replace(one, facts=facts) if isinstance(one, TrainingResult) else one for one in found]
+        return [replace(one, facts=facts) if isinstance(one, TrainingResult) else one for one in trained]
     except torch.OutOfMemoryError:
         logger.warning("out of memory with %d heads at once: training them one after another", len(group))
     results: list[TrainingResult | FinetuneError] = []

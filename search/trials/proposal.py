@@ -69,7 +69,7 @@ class Proposal:
     @property
     def extras(self) -> dict[str, Json]:
         """What is worth keeping of it beside the candidate."""
-        found: dict[str, Json] = {"cost": self.cost.to_json()}
+        facts: dict[str, Json] = {"cost": self.cost.to_json()}
         optional = {
             "origin": dict(self.origin),
             "known": dict(self.known),
@@ -77,10 +77,10 @@ class Proposal:
             "marks": dict(self.asked.marks),
         }
         if "latency" in self.known:
-            found["latency_ms"] = self.known["latency"]
+            facts["latency_ms"] = self.known["latency"]
         if "latency_lower" in self.known:
-            found["latency_quartiles_ms"] = [self.known["latency_lower"], self.known["latency_upper"]]
-        return found | {name: value for name, value in optional.items() if value}
+            facts["latency_quartiles_ms"] = [self.known["latency_lower"], self.known["latency_upper"]]
+        return facts | {name: value for name, value in optional.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +119,9 @@ class Proposer:
     ) -> Proposal:
         """Return the proposal of ``candidate``; ``known`` is found out unless it is given."""
         runtime = self.runtime
-        found = objective_values.known(runtime, candidate, whole=True) if known is None else known
+        costs = objective_values.known(runtime, candidate, whole=True) if known is None else known
         cost = cost_of(runtime, candidate)
-        return Proposal(candidate, asked, cost, is_baseline, origin or {}, found, tuple(rejected[-REMEMBERED:]))
+        return Proposal(candidate, asked, cost, is_baseline, origin or {}, costs, tuple(rejected[-REMEMBERED:]))
 
     def propose_beside(self, number: int, other: Candidate) -> Proposal | None:
         """Return a candidate for trial ``number`` that differs from ``other`` in head and recipe alone.
@@ -176,8 +176,8 @@ class Proposer:
         if isinstance(item, int):
             return warm.get(item)
         if not isinstance(item, Planned):
-            found = self._baseline(number)
-            return None if self._costs_too_much(found) else found
+            baseline = self._baseline(number)
+            return None if self._costs_too_much(baseline) else baseline
         known, excesses = self._appraised(item.candidate)
         if _breaks(excesses):
             return None
@@ -298,13 +298,13 @@ class Proposer:
         space, bounds = self.runtime.space, self.runtime.spec.goals.constraints
         if not bounds.names() & {"parameters", "flops"}:
             return
-        found = []
+        problems = []
         draws = (space.sample(Random(seed)) for seed in range(REJECTIONS))
         for candidate in itertools.chain(space.extremes(), draws):
-            found.append(bounds.excesses(objective_values.counted(self.runtime, candidate)))
-            if not _breaks(found[-1]):
+            problems.append(bounds.excesses(objective_values.counted(self.runtime, candidate)))
+            if not _breaks(problems[-1]):
                 return
-        raise _none_fits(found)
+        raise _none_fits(problems)
 
 
 def plan_of(runtime: StudyRuntime) -> Sequence[str | int | Planned]:

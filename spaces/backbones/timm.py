@@ -39,8 +39,8 @@ class TimmBackbone(Backbone):
 
     @cached_property
     def weights(self) -> Sequence[Weights]:  # type: ignore[override]  # read once asked for
-        found = _timm().get_arch_pretrained_cfgs(self._model)
-        own = tuple(_weights(self._model, cfg) for cfg in found.values() if _is_readable(cfg))
+        configurations = _timm().get_arch_pretrained_cfgs(self._model)
+        own = tuple(_weights(self._model, cfg) for cfg in configurations.values() if _is_readable(cfg))
         if self._model not in _LITE or not own:
             return own
         file_name = _LITE[self._model]

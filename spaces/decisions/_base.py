@@ -203,18 +203,18 @@ def stages(chain: Chain) -> Mapping[str, tuple[str, ...]]:
     known = chain.facts.get("stages")
     if isinstance(known, Mapping):
         return known
-    found: list[list[str]] = []
+    groups: list[list[str]] = []
     reduction = 0
     for unit in probe.describe(chain):
-        if not found or unit.reduction != reduction:
-            found.append([])
-        found[-1].append(unit.name)
+        if not groups or unit.reduction != reduction:
+            groups.append([])
+        groups[-1].append(unit.name)
         reduction = unit.reduction
-    if len(found) < _FEWEST_STAGES and len(chain) >= 2 * _BLOCKS:
+    if len(groups) < _FEWEST_STAGES and len(chain) >= 2 * _BLOCKS:
         names = [unit.name for unit in chain]
         cuts = [round(len(names) * part / _BLOCKS) for part in range(_BLOCKS + 1)]
-        found = [names[start:end] for start, end in pairwise(cuts)]
-    return {names[0]: tuple(names) for names in found}
+        groups = [names[start:end] for start, end in pairwise(cuts)]
+    return {names[0]: tuple(names) for names in groups}
 
 
 def units_at(decision: str, where: str, chain: Chain) -> list[int]:

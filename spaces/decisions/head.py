@@ -112,14 +112,14 @@ class Head(Decision[HeadChoice]):
         )
         if not fits:
             return None
-        found: dict[str, Scalar] = {
+        params: dict[str, Scalar] = {
             "head.hidden": len(value.widths),
             "head.norm": value.norm,
         }
         if choices.pooling:
-            found[choices.parameter] = value.pooling
-        found |= {f"head.width{layer}": width for layer, width in enumerate(value.widths, 1)}
-        return found | ({"head.activation": value.activation} if value.widths else {})
+            params[choices.parameter] = value.pooling
+        params |= {f"head.width{layer}": width for layer, width in enumerate(value.widths, 1)}
+        return params | ({"head.activation": value.activation} if value.widths else {})
 
     def settle(self, value: HeadChoice, chain: Chain) -> HeadChoice:
         features = features_of(chain)

@@ -28,8 +28,10 @@ class Gpt2(Family):
 
     def adapt(self, network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         # Older checkpoints carry the causal mask of every layer.
-        found = _listed.stripped(network, state)
-        return {name: value for name, value in found.items() if not name.endswith((".attn.bias", ".attn.masked_bias"))}
+        stripped = _listed.stripped(network, state)
+        return {
+            name: value for name, value in stripped.items() if not name.endswith((".attn.bias", ".attn.masked_bias"))
+        }
 
     def chain(self, network: nn.Module, input_size: tuple[int, int]) -> Chain:
         count = len(network.get_submodule("h"))  # type: ignore[arg-type]  # a ModuleList
@@ -52,9 +54,9 @@ def _block(path: str, norm: str = "") -> _listed.Draw:
         hidden = graph.call_function(_listed.hidden_of, (packed,))
         bias = graph.call_function(_listed.causal_bias, (packed,))
         # The second argument is a cache of earlier tokens, which only text generation has.
-        found = graph.call_module(path, (hidden, None, bias))
-        found = graph.call_module(norm, (found,)) if norm else found
-        return graph.call_function(_listed.packed_like, (found, packed))
+        node = graph.call_module(path, (hidden, None, bias))
+        node = graph.call_module(norm, (node,)) if norm else node
+        return graph.call_function(_listed.packed_like, (node, packed))
 
     return draw
 

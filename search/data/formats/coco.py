@@ -56,15 +56,15 @@ class Coco(Format):
         files = _files(root, options, base)
         faults = Faults(root.stem)
         images = base / Path(options.images).expanduser() if options.images else None
-        found: list[AnnotatedImage] = []
+        listed: list[AnnotatedImage] = []
         names: dict[str, None] = {}
         for file, split in files:
             data = _loaded(file)
             categories = _categories(file, data)
             names |= dict.fromkeys(categories.values())
-            found += _listed(file, data, categories, images, split, faults)
+            listed += _listed(file, data, categories, images, split, faults)
         cut = Cut(options.val_share, options.test_share, options.seed)
-        return dataset(root.stem, found, cut, options.on_error, tuple(names), faults)
+        return dataset(root.stem, listed, cut, options.on_error, tuple(names), faults)
 
 
 def _files(root: Path, options: Options, base: Path) -> list[tuple[Path, Split | None]]:
@@ -123,20 +123,20 @@ def _loaded(file: Path) -> Mapping[str, Any]:
     ]
     if missing:
         raise DataError(f"{file}: no COCO annotations: it lacks the list {missing[0]!r}")
-    found: dict[str, Any] = data
-    return found
+    content: dict[str, Any] = data
+    return content
 
 
 def _categories(file: Path, data: Mapping[str, Any]) -> dict[int, str]:
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     for index, category in enumerate(data["categories"]):
         try:
             number, name = int(category["id"]), str(category["name"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{file}: categories[{index}] needs an `id` and a `name`, got {category!r}") from error
-        if found.setdefault(number, name) != name:
-            raise DataError(f"{file}: the category id {number} is both {found[number]!r} and {name!r}")
-    return found
+        if names.setdefault(number, name) != name:
+            raise DataError(f"{file}: the category id {number} is both {names[number]!r} and {name!r}")
+    return names
 
 
 def _listed(
@@ -152,7 +152,7 @@ def _listed(
         box = _box(file, index, annotation, categories, faults)
         if box is not None:
             boxes[annotation["image_id"]].append(box)
-    found: list[AnnotatedImage] = []
+    listed: list[AnnotatedImage] = []
     root: Path | None = images
     seen: set[Any] = set()
     for index, image in enumerate(data["images"]):
@@ -168,10 +168,10 @@ def _listed(
         seen.add(number)
         root = root or _root(file, name)
         where = f"{file.name}, image {name}"
-        found.append(AnnotatedImage(root / name, where, split, boxes.pop(number, []), size))
+        listed.append(AnnotatedImage(root / name, where, split, boxes.pop(number, []), size))
     for number, lost in boxes.items():
         faults.add(f"{lost[0].place}: image_id {number!r} is not among the images")
-    return found
+    return listed
 
 
 def _box(

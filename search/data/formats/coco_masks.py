@@ -151,12 +151,12 @@ class _Table:
 
 
 def _by_id(rows: Sequence[Mapping[str, Json]], path: Path, what: str) -> dict[Json, Mapping[str, Json]]:
-    found: dict[Json, Mapping[str, Json]] = {}
+    entries: dict[Json, Mapping[str, Json]] = {}
     for row in rows:
         key = _of(row, "id", path, what)
-        if found.setdefault(key, row) != row:
+        if entries.setdefault(key, row) != row:
             raise DataError(f"{path}: {what} has the id {key!r} of another one; ids must differ")
-    return found
+    return entries
 
 
 def _of(row: Mapping[str, Json], key: str, path: Path, what: str) -> Json:
@@ -258,10 +258,10 @@ def _polygon_fault(given: Sequence[Json]) -> str:
 def _paint(width: int, height: int, shapes: Sequence[Shape], rest: int) -> Classes:
     from faster_coco_eval.core import mask as coco  # noqa: PLC0415
 
-    found = np.full((height, width), rest, dtype=np.int32)
+    classes = np.full((height, width), rest, dtype=np.int32)
     for shape in shapes:
-        found[coco.decode({"size": [height, width], "counts": shape.counts}).astype(bool)] = shape.label
-    return found
+        classes[coco.decode({"size": [height, width], "counts": shape.counts}).astype(bool)] = shape.label
+    return classes
 
 
 def _gathered(name: str, listed: Sequence[Listed], names: tuple[str, ...], options: Options) -> Dataset:

@@ -59,11 +59,11 @@ class Conll(Format):
         sentences: list[Sentence] = []
         problems: list[str] = []
         for split, file in files:
-            for found in _sentences(file, split, options):
-                if isinstance(found, Sentence):
-                    sentences.append(found)
+            for sentence in _sentences(file, split, options):
+                if isinstance(sentence, Sentence):
+                    sentences.append(sentence)
                 else:
-                    problems.append(found)
+                    problems.append(sentence)
         return conll_files.tagged_dataset(path.stem, sentences, problems, options)
 
 

@@ -49,8 +49,8 @@ class Csv(Format):
         cut = Cut(options.val_share, options.test_share, options.seed)
         _, rows = read_rows(table, (options.path_column, options.label_column))
         listed, problems = usable(rows, partial(_listed, root, options), options.on_error)
-        found = assemble(table.stem, listed, cut, options.on_error)
-        return replace(found, skipped=(*problems, *found.skipped))
+        dataset = assemble(table.stem, listed, cut, options.on_error)
+        return replace(dataset, skipped=(*problems, *dataset.skipped))
 
 
 def _listed(root: Path, options: Options, row: Row) -> Listed:

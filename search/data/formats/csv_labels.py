@@ -66,7 +66,7 @@ class CsvLabels(Format):
             raise DataError(f"{table}: no row has a label in the column {options.label_column!r}")
         index = {name: place for place, name in enumerate(names)}
         cut = Cut(options.val_share, options.test_share, options.seed)
-        found = gather(
+        dataset = gather(
             table.stem,
             listed,
             options.on_error,
@@ -76,8 +76,8 @@ class CsvLabels(Format):
             divide=partial(_divide, len(names), cut),
             test_share=options.test_share,
         )
-        _check(found)
-        return replace(found, skipped=(*problems, *found.skipped))
+        _check(dataset)
+        return replace(dataset, skipped=(*problems, *dataset.skipped))
 
 
 def _listed(root: Path, options: Options, row: Row) -> Listed:
@@ -102,10 +102,12 @@ def _divide(classes: int, cut: Cut, targets: Sequence[tuple[int, ...]], test_sha
     return splits.cut_sets(targets, classes, cut.val_share, test_share, cut.seed)
 
 
-def _check(found: Dataset) -> None:
-    for index, name in enumerate(found.classes):
-        if not any(index in sample.target for sample in found.of(Split.TRAIN)):
-            raise DataError(f"{found.name}: no training image has the label {name!r}; every label needs some in train")
+def _check(dataset: Dataset) -> None:
+    for index, name in enumerate(dataset.classes):
+        if not any(index in sample.target for sample in dataset.of(Split.TRAIN)):
+            raise DataError(
+                f"{dataset.name}: no training image has the label {name!r}; every label needs some in train"
+            )
 
 
 format = CsvLabels()  # noqa: A001  # the room's word for its plug-in

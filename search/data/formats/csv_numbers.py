@@ -54,7 +54,7 @@ class CsvNumbers(Format):
         root = base / Path(options.root).expanduser() if options.root else table.parent
         _, rows = read_rows(table, (options.path_column, *options.target_columns))
         listed, problems = usable(rows, partial(_listed, root, options), options.on_error)
-        found = gather(
+        dataset = gather(
             table.stem,
             listed,
             options.on_error,
@@ -64,7 +64,7 @@ class CsvNumbers(Format):
             divide=partial(_divide, Cut(options.val_share, options.test_share, options.seed)),
             test_share=options.test_share,
         )
-        return replace(found, skipped=(*problems, *found.skipped))
+        return replace(dataset, skipped=(*problems, *dataset.skipped))
 
 
 def _listed(root: Path, options: Options, row: Row) -> Listed:

@@ -85,10 +85,10 @@ class MaskFolder(Format):
         named = options.classes or _written(root / _NAMES)
         there = [pair for pair in pairs if pair.mask is not None]
         surveys = dict(zip(there, masks.survey([pair.mask for pair in there if pair.mask is not None]), strict=True))
-        found = {value for one in surveys.values() for value, _ in one.values}
-        is_binary = found == _BLACK_AND_WHITE and options.ignore == _USUAL and len(named) in (0, 2)
+        seen = {value for one in surveys.values() for value, _ in one.values}
+        is_binary = seen == _BLACK_AND_WHITE and options.ignore == _USUAL and len(named) in (0, 2)
         ignored = () if is_binary else options.ignore
-        numbered = sorted(found) if is_binary or not named else range(len(named))
+        numbered = sorted(seen) if is_binary or not named else range(len(named))
         values = [value for value in numbered if value not in ignored]
         names = tuple(named[index] if named else str(value) for index, value in enumerate(numbered) if value in values)
         faults = {pair: _fault(pair, surveys.get(pair), values, ignored) for pair in pairs}
@@ -163,15 +163,15 @@ def _written(path: Path) -> tuple[str, ...]:
     return names
 
 
-def _fault(pair: _Pair, found: Survey | None, values: Sequence[int], ignored: Sequence[int]) -> str:
-    if found is None:
+def _fault(pair: _Pair, survey: Survey | None, values: Sequence[int], ignored: Sequence[int]) -> str:
+    if survey is None:
         return f"no mask; expected {pair.expected}"
-    if found.fault:
-        return f"cannot read the mask {pair.mask}: {found.fault}"
+    if survey.fault:
+        return f"cannot read the mask {pair.mask}: {survey.fault}"
     size = masks.size_of(pair.image)
-    if size is not None and size != (found.width, found.height):
-        return f"the image is {size[0]}x{size[1]} pixels, its mask {pair.mask} {found.width}x{found.height}"
-    strange = [value for value, _ in found.values if value not in values and value not in ignored]
+    if size is not None and size != (survey.width, survey.height):
+        return f"the image is {size[0]}x{size[1]} pixels, its mask {pair.mask} {survey.width}x{survey.height}"
+    strange = [value for value, _ in survey.values if value not in values and value not in ignored]
     if strange:
         return (
             f"the mask {pair.mask} has the value {strange[0]}, which is neither one of the {len(values)} classes "
@@ -180,10 +180,10 @@ def _fault(pair: _Pair, found: Survey | None, values: Sequence[int], ignored: Se
     return ""
 
 
-def _listed(pair: _Pair, found: Survey, values: Sequence[int]) -> Listed:
+def _listed(pair: _Pair, survey: Survey, values: Sequence[int]) -> Listed:
     table = tuple((value, label) for label, value in enumerate(values))
-    pixels = tuple((label, dict(found.values).get(value, 0)) for value, label in table)
-    target = MaskFile(pair.mask or pair.expected, table, tuple(row for row in pixels if row[1]), found.digest)
+    pixels = tuple((label, dict(survey.values).get(value, 0)) for value, label in table)
+    target = MaskFile(pair.mask or pair.expected, table, tuple(row for row in pixels if row[1]), survey.digest)
     return Listed(FileImage(pair.image), target, pair.split)
 
 

@@ -82,8 +82,8 @@ def _labels(options: Options, table: Table) -> Callable[[Row], tuple[str, ...]]:
         for name in options.label_columns:
             text_tables.column(table, name, (), "labels", "label_columns")
         return partial(_marked, options.label_columns)
-    found = text_tables.column(table, options.label_column, text_tables.LABEL_NAMES, "labels", "label_column")
-    return partial(_listed, found, options.separator)
+    column = text_tables.column(table, options.label_column, text_tables.LABEL_NAMES, "labels", "label_column")
+    return partial(_listed, column, options.separator)
 
 
 def _listed(column: str, separator: str, row: Row) -> tuple[str, ...]:

@@ -57,9 +57,9 @@ class Voc(Format):
         faults = Faults(root.name)
         walk = Walk()
         listed = _in_sets(root, faults, walk) if (root / "Annotations").is_dir() else _beside(root, walk)
-        found = [item for xml, split in listed if (item := _read(xml, root, split, options, faults)) is not None]
+        images = [item for xml, split in listed if (item := _read(xml, root, split, options, faults)) is not None]
         cut = Cut(options.val_share, options.test_share, options.seed)
-        read = dataset(root.name, found, cut, options.on_error, options.classes or None, faults)
+        read = dataset(root.name, images, cut, options.on_error, options.classes or None, faults)
         return replace(read, notes=(*read.notes, *walk.lines()))
 
 
@@ -74,31 +74,31 @@ def _in_sets(root: Path, faults: Faults, walk: Walk) -> list[tuple[Path, Split |
             lists[split] = [line if (folder / f"{line}.xml").is_file() else line.split()[0] for line in lines_of(file)]
     if Split.TRAIN not in lists:
         return [(xml, None) for xml in walk.files(folder, _XML)]
-    found: list[tuple[Path, Split | None]] = []
+    listed: list[tuple[Path, Split | None]] = []
     seen: dict[str, Split] = {}
     for split, names in lists.items():
         for name in names:
             if seen.setdefault(name, split) is not split:
                 raise DataError(f"{root}: {name} is listed in both {seen[name]} and {split}; keep it in one of them")
             if (folder / f"{name}.xml").is_file():
-                found.append((folder / f"{name}.xml", split))
+                listed.append((folder / f"{name}.xml", split))
             else:
                 faults.add(f"{split}.txt lists {name}, but {folder / name}.xml does not exist")
-    return found if Split.VAL in lists else [(xml, None if split is Split.TRAIN else split) for xml, split in found]
+    return listed if Split.VAL in lists else [(xml, None if split is Split.TRAIN else split) for xml, split in listed]
 
 
 def _beside(root: Path, walk: Walk) -> list[tuple[Path, Split | None]]:
     parts = {folder: SPLITS.get(folder.name.lower()) for folder in walk.folders(root)}
-    found: list[tuple[Path, Split | None]] = [
+    listed: list[tuple[Path, Split | None]] = [
         (xml, split) for folder, split in parts.items() if split for xml in walk.files(folder, _XML, EXTENSIONS)
     ]
-    if not any(split is Split.TRAIN for _, split in found):
-        found = [(xml, None) for xml in walk.files(root, _XML, EXTENSIONS)]
-    elif not any(split is Split.VAL for _, split in found):
-        found = [(xml, None if split is Split.TRAIN else split) for xml, split in found]
-    if not found:
+    if not any(split is Split.TRAIN for _, split in listed):
+        listed = [(xml, None) for xml in walk.files(root, _XML, EXTENSIONS)]
+    elif not any(split is Split.VAL for _, split in listed):
+        listed = [(xml, None if split is Split.TRAIN else split) for xml, split in listed]
+    if not listed:
         raise DataError(f"{root}: no XML annotations; expected {root}/Annotations/*.xml, or XML files beside images")
-    return found
+    return listed
 
 
 def _read(xml: Path, root: Path, split: Split | None, options: Options, faults: Faults) -> AnnotatedImage | None:

@@ -75,14 +75,14 @@ class Yolo(Format):
         rows = [yolo_rows.read_rows(label, names, faults) for label in labels]
         boxes = yolo_rows.boxes_of(rows, layout.keypoints, faults, are_outlines=layout.task in _OUTLINES)
         has_val = Split.VAL in layout.parts
-        found = [
+        listed = [
             AnnotatedImage(
                 image, str(label), split if has_val or split is not Split.TRAIN else None, drawn, in_shares=True
             )
             for (image, split), label, drawn in zip(images, labels, boxes, strict=True)
         ]
         cut = Cut(options.val_share, options.test_share, options.seed)
-        made = dataset(root.name, found, cut, options.on_error, names, faults)
+        made = dataset(root.name, listed, cut, options.on_error, names, faults)
         return replace(made, notes=(*made.notes, *walk.lines()))
 
 
@@ -163,13 +163,13 @@ def _from_folders(root: Path, walk: Walk) -> _Described:
 
 
 def _images(folders: Sequence[Path], walk: Walk) -> list[Path]:
-    found: list[Path] = []
+    paths: list[Path] = []
     for entry in folders:
         if entry.is_dir():
-            found += walk.files(entry, EXTENSIONS, beside=_BESIDE)
+            paths += walk.files(entry, EXTENSIONS, beside=_BESIDE)
         else:
-            found += [entry.parent / line for line in lines_of(entry)]
-    return found
+            paths += [entry.parent / line for line in lines_of(entry)]
+    return paths
 
 
 def _label(image: Path) -> Path:

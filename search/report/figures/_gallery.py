@@ -139,7 +139,7 @@ def _cell(image: Image.Image | None, left: float, top: float, boxes: tuple[tuple
 def matched(true: Sequence[Box], predicted: Sequence[Box]) -> list[tuple[int, int]]:
     """Return which predicted box finds which true one, as COCO counts: the surest first, one each, half overlapping."""
     free = set(range(len(true)))
-    found = []
+    pairs = []
     for index in sorted(range(len(predicted)), key=lambda index: -(predicted[index].score or 0.0)):
         near = [
             (overlap(true[other], predicted[index]), other)
@@ -149,8 +149,8 @@ def matched(true: Sequence[Box], predicted: Sequence[Box]) -> list[tuple[int, in
         best = max(near, default=(0.0, -1))
         if best[0] >= _IOU:
             free.discard(best[1])
-            found.append((best[1], index))
-    return found
+            pairs.append((best[1], index))
+    return pairs
 
 
 def overlap(one: Box, other: Box) -> float:

@@ -42,7 +42,7 @@ class BestCost(StudiesFigure):
     how_to_read = "A point is a study's winner; the square joined to it is the plain recipe of the same study."
 
     def rows(self, studies: Sequence[StudyRecord]) -> Rows | None:
-        found = []
+        winners = []
         for study in studies:
             best, plain = study.best, study.baseline
             if best is None or best.value is None:
@@ -51,8 +51,8 @@ class BestCost(StudiesFigure):
             spent = sum(trial.seconds for trial in study.trials) / 60
             before = (float(plain.size.parameters), float(plain.size.flops)) if plain and plain.size else (None, None)
             value = plain.value if plain else None
-            found.append(Row(study.name, study.metric, best.value, (*size, spent), value, before))
-        return Rows(tuple(found)) if found else None
+            winners.append(Row(study.name, study.metric, best.value, (*size, spent), value, before))
+        return Rows(tuple(winners)) if winners else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:

@@ -115,8 +115,8 @@ class Importance(Figure):
 
 
 def _direction(study: StudyRecord, name: str, done: Sequence[TrialRecord]) -> str:
-    found = effects.effect(name, done, maximize=study.maximize)
-    return "" if found is None else str(found)
+    effect = effects.effect(name, done, maximize=study.maximize)
+    return "" if effect is None else str(effect)
 
 
 def _decision(parameter: str) -> str:

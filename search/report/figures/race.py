@@ -37,11 +37,11 @@ class Race(StudiesFigure):
     def rows(self, studies: Sequence[StudyRecord]) -> Rows | None:
         lines = []
         for study in studies:
-            found = progress(study)
-            places = steps(found.best) if found else []
-            if found and places:
-                axes = tuple(tuple(axis[place] for place in places) for axis in found.axes)
-                lines.append(Line(study.name, study.metric, axes, tuple(found.best[place] or 0.0 for place in places)))
+            seen = progress(study)
+            places = steps(seen.best) if seen else []
+            if seen and places:
+                axes = tuple(tuple(axis[place] for place in places) for axis in seen.axes)
+                lines.append(Line(study.name, study.metric, axes, tuple(seen.best[place] or 0.0 for place in places)))
         return Rows(tuple(lines)) if lines else None
 
     def draw(self, rows: Rows | None) -> go.Figure:

@@ -40,16 +40,18 @@ class SideClasses(TrialsFigure):
             for result in one.measured
         ]
         measure = next(filter(None, own), "recall")
-        found = {number: _results(one, measure) for number, one in chosen.items() if one is not None}
-        found = {number: results for number, results in found.items() if results}
-        if not found:
+        by_trial = {number: _results(one, measure) for number, one in chosen.items() if one is not None}
+        by_trial = {number: results for number, results in by_trial.items() if results}
+        if not by_trial:
             return None
-        names = list(next(iter(found.values())))
-        names = [name for name in names if all(name in recalls for recalls in found.values())]
-        spread = {name: max(r[name] for r in found.values()) - min(r[name] for r in found.values()) for name in names}
+        names = list(next(iter(by_trial.values())))
+        names = [name for name in names if all(name in recalls for recalls in by_trial.values())]
+        spread = {
+            name: max(r[name] for r in by_trial.values()) - min(r[name] for r in by_trial.values()) for name in names
+        }
         kept = sorted(names, key=lambda name: -spread[name])[:_MOST]
-        recalls = tuple(tuple(found[number][name] for name in kept) for number in found)
-        return Rows(tuple(kept), tuple(found), recalls, len(names) - len(kept), measure) if kept else None
+        recalls = tuple(tuple(by_trial[number][name] for name in kept) for number in by_trial)
+        return Rows(tuple(kept), tuple(by_trial), recalls, len(names) - len(kept), measure) if kept else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:

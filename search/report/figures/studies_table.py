@@ -51,8 +51,8 @@ class StudiesTable(StudiesFigure):
             key = (cell.dataset, cell.backbone)
             if key not in table or study.is_better(cell.value, table[key].value):
                 table[key] = cell
-        found = tuple((metric, maximize, tuple(table.values())) for (metric, maximize), table in best.items())
-        return Rows(found) if found else None
+        tables = tuple((metric, maximize, tuple(table.values())) for (metric, maximize), table in best.items())
+        return Rows(tables) if tables else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:

@@ -26,12 +26,12 @@ def launcher_of(name: str) -> type[Launcher]:
     Raises:
         UserError: there is none.
     """
-    found: dict[str, type[Launcher]] = load("search.workers.launchers", "launcher", "ftsearch.engines")
-    if name not in found:
-        near = difflib.get_close_matches(name, found, 1)
+    launchers: dict[str, type[Launcher]] = load("search.workers.launchers", "launcher", "ftsearch.engines")
+    if name not in launchers:
+        near = difflib.get_close_matches(name, launchers, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(f"--launcher: expected one of {', '.join(found)}, got {name!r}{hint}")
-    return found[name]
+        raise UserError(f"--launcher: expected one of {', '.join(launchers)}, got {name!r}{hint}")
+    return launchers[name]
 
 
 def default_count(placement: Placement, device: str) -> int:
