@@ -43,19 +43,23 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     from dataclasses import asdict
 
     from search.cli._console import console, print_json, storage_url
-    from search.ranking.rank import parse_limits, rank_backbones
+    from search.ranking.options import CostLimits, RankOptions, parse_limits
+    from search.ranking.rank import rank_backbones
     from search.report import backbone_ranking as report
 
+    options = RankOptions(
+        names=_listed(names),
+        all_local=all_local,
+        under=parse_limits(under) if under else CostLimits(),
+        methods=_listed(methods),
+        images=images,
+        layers=layers,
+    )
     notes = console(stderr=True)
     with notes.status("reading the data") as status:
         ranking = rank_backbones(
             study,
-            names=_listed(names),
-            all_local=all_local,
-            under=parse_limits(under) if under else None,
-            methods=_listed(methods),
-            images=images,
-            layers=layers,
+            options,
             device=device,
             storage=storage_url(storage),
             progress=lambda what, number, total: status.update(f"{what} ({number} of {total})"),
