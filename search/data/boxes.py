@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from search.data import decoding, splits
-from search.data.assembly import Cut, Listed, OnError, gather, in_parallel
+from search.data import decoding
+from search.data.assembly import Listed, gather, in_parallel
 from search.data.images import FileImage, is_there
 from search.data.sample import Dataset, Split
+from search.data.split_options import OnError, SplitOptions
 from search.errors import DataError
 
 _SLACK = 1.5
@@ -100,8 +101,7 @@ class AnnotatedImage:
 def dataset(
     name: str,
     images: Sequence[AnnotatedImage],
-    cut: Cut,
-    on_error: OnError,
+    options: SplitOptions,
     classes: Sequence[str] | None,
     faults: Faults,
 ) -> Dataset:
@@ -132,7 +132,7 @@ def dataset(
         drawn = [_scaled(box, size) for box in item.boxes] if item.in_shares else item.boxes
         boxes = [kept for box in drawn if (kept := _checked(box, size, classes, faults)) is not None]
         listed.append(Listed(FileImage(item.path), (size, tuple(boxes)), item.split))
-    lines = faults.settle(on_error)
+    lines = faults.settle(options.on_error)
     used = {box.label for one in listed for box in one.label[1]}
     names = tuple(label for label in classes if label in used) if classes is not None else tuple(sorted(used))
     if not names:
@@ -141,12 +141,11 @@ def dataset(
     made = gather(
         name,
         listed,
-        on_error,
+        options,
         names=names,
         encode=partial(_encoded, index),
         written=_written,
-        divide=partial(_divide, len(names), cut),
-        test_share=cut.test_share,
+        divide=options.by_classes(len(names), _labels),
     )
     _check_training(made)
     return replace(made, skipped=(*lines, *made.skipped), notes=_copies(made))
@@ -221,9 +220,8 @@ def _written(target: BoxTarget) -> str:
     return ";".join(sorted(boxes))
 
 
-def _divide(classes: int, cut: Cut, targets: Sequence[BoxTarget], test_share: float) -> tuple[Split, ...]:
-    members = [sorted({box.label for box in target.boxes}) for target in targets]
-    return splits.cut_sets(members, classes, cut.val_share, test_share, cut.seed)
+def _labels(target: BoxTarget) -> list[int]:
+    return sorted({box.label for box in target.boxes})
 
 
 def _check_training(dataset: Dataset) -> None:

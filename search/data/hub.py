@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from search.data import texts
-from search.data.assembly import OnError
 from search.data.sample import Split
 from search.data.tabular import SPLITS, Row
 from search.data.text_tables import Table, plain_text
+from search.data.texts import TextOptions
 from search.errors import DataError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HubOptions:
+class HubOptions(TextOptions):
     """A data set of Hugging Face; needs ``pip install 'ftsearch[datasets]'``.
 
     Attributes:
@@ -37,15 +36,6 @@ class HubOptions:
     train_split: str = "train"
     val_split: str | None = None
     test_split: str | None = None
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    limit: int | None = None
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        texts.check(self)
 
 
 def parts_of(options: HubOptions, base: Path) -> dict[Split, Any]:

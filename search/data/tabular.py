@@ -13,9 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from search.data.assembly import OnError
 from search.data.images import EXTENSIONS, FileImage, is_there
 from search.data.sample import Split
+from search.data.split_options import OnError
 from search.data.texts import refuse
 from search.errors import DataError
 
@@ -33,6 +33,7 @@ SPLITS = {
 LONGEST = 2**30
 """Characters that a field of a table may have."""
 _SHOWN = 300
+_YES, _NO = ("1", "1.0", "true", "yes"), ("", "0", "0.0", "false", "no")
 _LARGEST = 1e18  # its square, of which a loss is the mean, still is a number of 32 bits
 _SEPARATORS = (",", "\t", ";", "|")
 SAMPLED = 20
@@ -94,6 +95,23 @@ class Row:
             )
         return number
 
+    def marked(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return those of ``columns`` in which the row says 1, yes or true.
+
+        Raises:
+            DataError: one of them says something else than yes or no, or the row has a fault.
+        """
+        if self.fault:
+            raise DataError(f"{self.place}: {self.fault}")
+        shown = []
+        for column in columns:
+            word = self.values[column].lower()
+            if word not in (*_YES, *_NO):
+                raise DataError(f"{self.place}: the column {column!r} must say 1 or 0, yes or no, got {word!r}")
+            if word in _YES:
+                shown.append(column)
+        return tuple(shown)
+
     def image(self, column: str, root: Path) -> FileImage:
         """Return the image file that ``column`` names, relative to ``root``.
 
@@ -106,6 +124,28 @@ class Row:
                 f"{self.place}: no file {_short(path)}; paths start at {root} (set `data.root` to change that)"
             )
         return FileImage(path)
+
+
+def check_labels(separator: str, columns: Sequence[str]) -> None:
+    """Check how a table's labels are given: parted by a ``separator``, or by ``columns``.
+
+    Raises:
+        ValueError: the separator is empty, or a column is named twice.
+    """
+    if not separator:
+        raise ValueError("separator must be at least one character, got ''")
+    if len(set(columns)) < len(columns):
+        raise ValueError(f"label_columns: there is a duplicate in {list(columns)}")
+
+
+def check_targets(columns: Sequence[str]) -> None:
+    """Check which columns of a table hold the numbers to predict.
+
+    Raises:
+        ValueError: there are none, or one is named twice.
+    """
+    if not columns or len(set(columns)) < len(columns):
+        raise ValueError(f"target_columns must name each column once, got {list(columns)}")
 
 
 def usable(rows: Iterable[Row], read: Callable[[Row], T], on_error: OnError = "skip") -> tuple[list[T], list[str]]:

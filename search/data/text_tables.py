@@ -8,13 +8,12 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from search.data import splits, texts
-from search.data.assembly import Cut, Listed, OnError
+from search.data import texts
+from search.data.assembly import Listed
 from search.data.sample import Dataset, Split
 from search.data.tabular import (
     LONGEST,
@@ -28,7 +27,7 @@ from search.data.tabular import (
     separated_otherwise,
     separator_of,
 )
-from search.data.texts import Text
+from search.data.texts import Text, TextOptions
 from search.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".ndjson")
@@ -39,7 +38,7 @@ LABEL_NAMES = ("label", "labels", "class", "category", "sentiment", "target", "i
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableOptions:
+class TableOptions(TextOptions):
     """A table with a header line, or a folder with one for each part: ``train.tsv``, ``dev.tsv``, ``test.tsv``.
 
     ``.csv``, ``.tsv``, or ``.jsonl`` with one object a line.
@@ -56,15 +55,6 @@ class TableOptions:
     text_column: str | None = None
     pair_column: str | None = None
     split_column: str = "split"
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    limit: int | None = None
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        texts.check(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +267,7 @@ def classes_of(
     name: str,
     listed: Sequence[Listed],
     problems: Sequence[str],
-    options: texts.TextOptions,
+    options: TextOptions,
     order: Sequence[str] | None = None,
 ) -> Dataset:
     """Return the data set of texts with one label each; ``order`` is that of the classes, where the data have one.
@@ -299,7 +289,6 @@ def classes_of(
         classes = f"only the class {known[0]!r}" if known else "no class"
         raise DataError(f"{name}: {classes} found; classification needs at least two classes")
     index = {label: place for place, label in enumerate(known)}
-    cut = Cut(options.val_share, options.test_share, options.seed)
     return texts.collect(
         name,
         [item for item in listed if item.label in index],
@@ -308,9 +297,5 @@ def classes_of(
         names=known,
         encode=lambda label: index[label],
         written=lambda target: known[target],
-        divide=partial(_divide, known, cut),
+        divide=options.by_class(known),
     )
-
-
-def _divide(names: Sequence[str], cut: Cut, targets: Sequence[int], test_share: float) -> tuple[Split, ...]:
-    return splits.cut(targets, names, cut.val_share, test_share, cut.seed)

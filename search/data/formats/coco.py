@@ -7,20 +7,20 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from search.data.assembly import Cut, OnError
 from search.data.boxes import AnnotatedImage, BoxAnnotation, Faults, dataset
 from search.data.files import is_passed_over
 from search.data.formats._base import Format
 from search.data.images import is_there
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.data.tabular import SPLITS
 from search.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(SplitOptions):
     """Annotations of training images, and of others.
 
     Attributes:
@@ -36,14 +36,6 @@ class Options:
     val: str | None = None
     test: str | None = None
     images: str | None = None
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
 
 
 class Coco(Format):
@@ -63,8 +55,7 @@ class Coco(Format):
             categories = _categories(file, data)
             names |= dict.fromkeys(categories.values())
             listed += _listed(file, data, categories, images, split, faults)
-        cut = Cut(options.val_share, options.test_share, options.seed)
-        return dataset(root.stem, listed, cut, options.on_error, tuple(names), faults)
+        return dataset(root.stem, listed, options, tuple(names), faults)
 
 
 def _files(root: Path, options: Options, base: Path) -> list[tuple[Path, Split | None]]:

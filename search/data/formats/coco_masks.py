@@ -9,16 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
 
-from search.data import splits
-from search.data.assembly import Cut, Listed, OnError, gather, in_parallel
+from search.data.assembly import Listed, gather, in_parallel
 from search.data.formats._base import Format
 from search.data.images import FileImage, is_there
 from search.data.masks import VOID, Classes, size_of
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.errors import DataError
 from search.records.study import Json
 
@@ -29,7 +28,7 @@ _NEEDED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(SplitOptions):
     """A JSON file in COCO's form, with polygons or run-length masks as ``segmentation``.
 
     Attributes:
@@ -48,14 +47,6 @@ class Options:
     val_root: str | None = None
     test_root: str | None = None
     background: str | None = "background"
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,21 +256,14 @@ def _paint(width: int, height: int, shapes: Sequence[Shape], rest: int) -> Class
 
 
 def _gathered(name: str, listed: Sequence[Listed], names: tuple[str, ...], options: Options) -> Dataset:
-    cut = Cut(options.val_share, options.test_share, options.seed)
-
-    def divide(targets: Sequence[Any], test_share: float) -> tuple[Split, ...]:
-        shown = [[label for label, _ in target.pixels] for target in targets]
-        return splits.cut_sets(shown, len(names), cut.val_share, test_share, cut.seed)
-
     return gather(
         name,
         listed,
-        options.on_error,
+        options,
         names=names,
         encode=lambda mask: mask,
         written=lambda mask: mask.digest,
-        divide=divide,
-        test_share=options.test_share,
+        divide=options.by_classes(len(names), lambda mask: [label for label, _ in mask.pixels]),
     )
 
 

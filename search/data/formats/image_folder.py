@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
 
-from search.data.assembly import Cut, Listed, OnError, assemble
+from search.data.assembly import Listed, assemble
 from search.data.files import Walk
 from search.data.formats._base import Format
 from search.data.images import EXTENSIONS, FileImage
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.data.tabular import SPLITS
 from search.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(SplitOptions):
     """An image folder, as torchvision's ``ImageFolder`` reads it.
 
     Attributes:
@@ -27,14 +27,6 @@ class Options:
     """
 
     path: str
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
 
 
 class ImageFolder(Format):
@@ -51,8 +43,7 @@ class ImageFolder(Format):
             _check_same_classes(root, listed)
         else:
             listed = _classes(root, None, walk)
-        cut = Cut(options.val_share, options.test_share, options.seed)
-        return replace(assemble(root.name, listed, cut, options.on_error), notes=walk.lines())
+        return replace(assemble(root.name, listed, options), notes=walk.lines())
 
 
 def _folders(root: Path, walk: Walk) -> list[Path]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
-from search.data import masks, splits
-from search.data.assembly import Cut, Listed, OnError, gather
+from search.data import masks
+from search.data.assembly import Listed, gather
 from search.data.files import Walk
 from search.data.formats._base import Format
 from search.data.images import EXTENSIONS, FileImage
 from search.data.masks import MaskFile, Survey
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.data.tabular import SPLITS, lines_of
 from search.errors import DataError
 
@@ -24,7 +23,7 @@ _BLACK_AND_WHITE = {0, 255}
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(SplitOptions):
     """Two folders with files of the same names: photographs, and masks whose values are the classes.
 
     Attributes:
@@ -47,14 +46,9 @@ class Options:
     mask_suffix: str = ""
     classes: tuple[str, ...] = ()
     ignore: tuple[int, ...] = _USUAL
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
+        SplitOptions.__post_init__(self)
         if len(set(self.classes)) < len(self.classes):
             raise ValueError(f"classes: there is a duplicate in {list(self.classes)}")
         if self.images == self.masks and not self.mask_suffix:
@@ -109,22 +103,15 @@ class MaskFolder(Format):
 
 
 def _gathered(name: str, listed: Sequence[Listed], names: tuple[str, ...], options: Options) -> Dataset:
-    cut = Cut(options.val_share, options.test_share, options.seed)
     return gather(
         name,
         listed,
-        options.on_error,
+        options,
         names=names,
         encode=lambda mask: mask,
         written=lambda mask: f"{mask.digest} {mask.table}",
-        divide=partial(_divide, len(names), cut),
-        test_share=options.test_share,
+        divide=options.by_classes(len(names), lambda mask: [label for label, _ in mask.pixels]),
     )
-
-
-def _divide(classes: int, cut: Cut, targets: Sequence[MaskFile], test_share: float) -> tuple[Split, ...]:
-    shown = [[label for label, _ in target.pixels] for target in targets]
-    return splits.cut_sets(shown, classes, cut.val_share, test_share, cut.seed)
 
 
 def _pairs(root: Path, options: Options, walk: Walk) -> Iterator[_Pair]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 from xml.etree import ElementTree
 
-from search.data.assembly import Cut, OnError
 from search.data.boxes import AnnotatedImage, BoxAnnotation, Faults, dataset
 from search.data.files import Walk
 from search.data.formats._base import Format
 from search.data.images import EXTENSIONS, is_there
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.data.tabular import SPLITS, lines_of
 from search.errors import DataError
 
@@ -20,7 +20,7 @@ _XML = (".xml",)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(SplitOptions):
     """A folder of images and XML files.
 
     Attributes:
@@ -35,14 +35,6 @@ class Options:
     path: str
     classes: tuple[str, ...] = ()
     difficult: Literal["use", "ignore"] = "use"
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
 
 
 class Voc(Format):
@@ -58,8 +50,7 @@ class Voc(Format):
         walk = Walk()
         listed = _in_sets(root, faults, walk) if (root / "Annotations").is_dir() else _beside(root, walk)
         images = [item for xml, split in listed if (item := _read(xml, root, split, options, faults)) is not None]
-        cut = Cut(options.val_share, options.test_share, options.seed)
-        read = dataset(root.name, images, cut, options.on_error, options.classes or None, faults)
+        read = dataset(root.name, images, options, options.classes or None, faults)
         return replace(read, notes=(*read.notes, *walk.lines()))
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
 from search.data import yaml_documents, yolo_rows
-from search.data.assembly import Cut, OnError
 from search.data.boxes import AnnotatedImage, Faults, dataset
 from search.data.files import Walk
 from search.data.formats._base import Format
 from search.data.images import EXTENSIONS
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.data.tabular import SPLITS, lines_of
 from search.errors import DataError
 
@@ -25,7 +25,7 @@ _OUTLINES = ("segment", "segmentation", "obb")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(SplitOptions):
     """A data set as ``data.yaml`` describes it.
 
     Attributes:
@@ -38,14 +38,6 @@ class Options:
 
     path: str
     classes: tuple[str, ...] = ()
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
 
 
 class Yolo(Format):
@@ -81,8 +73,7 @@ class Yolo(Format):
             )
             for (image, split), label, drawn in zip(images, labels, boxes, strict=True)
         ]
-        cut = Cut(options.val_share, options.test_share, options.seed)
-        made = dataset(root.name, listed, cut, options.on_error, names, faults)
+        made = dataset(root.name, listed, options, names, faults)
         return replace(made, notes=(*made.notes, *walk.lines()))
 
 

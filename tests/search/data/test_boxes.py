@@ -5,12 +5,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from search.data.assembly import Cut
 from search.data.boxes import AnnotatedImage, BoxAnnotation, BoxTarget, Faults, GroundTruthBox, dataset
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.errors import DataError
-
-CUT = Cut(0.25, 0.0, 0)
 
 
 def images(folder: Path, count: int = 8) -> list[Path]:
@@ -25,7 +23,7 @@ def listed(folder: Path, *corners: tuple[float, float, float, float]) -> list[An
 
 
 def made(found: list[AnnotatedImage], on_error: str = "refuse") -> Dataset:
-    return dataset("drawn", found, CUT, on_error, None, Faults("drawn"))  # type: ignore[arg-type]
+    return dataset("drawn", found, SplitOptions(val_share=0.25, on_error=on_error), None, Faults("drawn"))  # type: ignore[arg-type]
 
 
 def test_boxes_become_shares_and_images_are_cut_by_their_classes(tmp_path: Path) -> None:
