@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Text, cast, func, select
 from search.records.study import EpochRecord, Failure, Size, StudyRecord, TrialRecord, TrialState
 from search.store import repeats
 from search.store.connection import reading, retried
-from search.store.reading import aware, curves_where, study_record, study_row, trial_record
+from search.store.reading import aware, curves_where, plain_columns, study_record, study_row, trial_record
 from search.store.tables import EpochRow, StudyRow, TrialRow, restored
 
 _CHUNK = 400
@@ -233,23 +233,11 @@ def _outlined(row: Any) -> TrialRecord:
     size = None if row.parameters is None else Size(row.parameters, row.trained, row.flops)
     failure = None if row.failure_kind is None else Failure(row.failure_kind, row.failure_message or "")
     return TrialRecord(
-        number=row.number,
+        **plain_columns(row),
         state=_STATES[row.state],
-        value=row.value,
         params=_plain(row.params),
-        words=row.words,
-        is_baseline=row.is_baseline,
-        seed=row.seed,
-        best_epoch=row.best_epoch,
         size=size,
-        ended=row.ended,
         failure=failure,
-        attempts=row.attempts,
-        worker=row.worker,
-        started_at=aware(row.started_at),
-        finished_at=aware(row.finished_at),
-        seconds=row.seconds,
-        checkpoint=row.checkpoint,
         extras=_plain(row.extras),
         objectives=_plain(row.objectives),
         constraints=_plain(row.constraints),

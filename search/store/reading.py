@@ -170,33 +170,40 @@ def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
     if row.failure_kind is not None:
         failure = Failure(row.failure_kind, row.failure_message or "", row.failure_traceback or "")
     return TrialRecord(
-        number=row.number,
+        **plain_columns(row),
         state=TrialState(row.state),
-        value=row.value,
         params=row.params or {},
         distributions=row.distributions or {},
         candidate=row.candidate,
-        words=row.words,
-        is_baseline=row.is_baseline,
-        seed=row.seed,
         epochs=epochs,
-        best_epoch=row.best_epoch,
         size=size,
         evaluation=Evaluation.from_json(row.evaluation) if row.evaluation else None,
-        ended=row.ended,
         failure=failure,
-        attempts=row.attempts,
-        worker=row.worker,
-        started_at=aware(row.started_at),
-        finished_at=aware(row.finished_at),
-        seconds=row.seconds,
-        checkpoint=row.checkpoint,
         versions=row.versions or {},
         dataset_fingerprint=row.dataset_fingerprint,
         extras=row.extras or {},
         objectives=row.objectives or {},
         constraints=row.constraints or {},
     )
+
+
+def plain_columns(row: Any) -> dict[str, Any]:
+    """Return the fields of a TrialRecord that every reader of ``row`` takes as they are."""
+    return {
+        "number": row.number,
+        "value": row.value,
+        "words": row.words,
+        "is_baseline": row.is_baseline,
+        "seed": row.seed,
+        "best_epoch": row.best_epoch,
+        "ended": row.ended,
+        "attempts": row.attempts,
+        "worker": row.worker,
+        "started_at": aware(row.started_at),
+        "finished_at": aware(row.finished_at),
+        "seconds": row.seconds,
+        "checkpoint": row.checkpoint,
+    }
 
 
 def ranked() -> Any:

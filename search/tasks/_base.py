@@ -69,6 +69,30 @@ class Evaluator(ABC):
         return replace(self.evaluation(), resampled=tuple(usable))
 
 
+class StoredOutputs(Evaluator):
+    """An evaluator that measures when all outputs and targets ``(N, width)`` are there; they stay on the device."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._outputs: list[Tensor] = []
+        self._targets: list[Tensor] = []
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        self._outputs.append(outputs)
+        self._targets.append(targets)
+
+    @property
+    def samples(self) -> int:
+        return sum(map(len, self._targets))
+
+    def _all(self) -> tuple[Tensor, Tensor]:
+        """Return outputs and targets in float64 on the CPU."""
+        if not self._outputs:
+            empty = torch.zeros(0, self._width, dtype=torch.float64)
+            return empty, empty
+        return torch.cat(self._outputs).double().cpu(), torch.cat(self._targets).double().cpu()
+
+
 class Task(ABC):
     """What is learnt. A file of this room ends with ``task = ...()``.
 

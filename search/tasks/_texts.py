@@ -6,6 +6,7 @@ import copy
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -34,21 +35,28 @@ TOKENIZER = "tokenizer"
 """Folder in a finished model: the tokenizer's files, and ``config.json``, which describes the backbone."""
 AUGMENTED = {"augmentation": "texts are not augmented"}
 
-Truncation = Literal["end", "start"]
 
+@dataclass(frozen=True, kw_only=True)  # no slots: classes with slots of their own cannot be mixed
+class TokenizerOptions:
+    """How texts become tokens.
 
-def check_length(max_length: int) -> None:
-    """Check the most tokens of a text.
-
-    Raises:
-        ValueError: too few.
+    Attributes:
+        max_length: most tokens of a text, or of both together; what is longer is cut. Batches are padded to their own
+            longest text, so a large number costs nothing where texts are short.
+        truncation: at which end a text is cut: ``end``, or ``start`` for texts that come to the point last.
     """
-    if max_length < SHORTEST:
-        raise ValueError(f"max_length must be at least {SHORTEST} tokens, got {max_length}")
+
+    max_length: int = 128
+    truncation: Literal["end", "start"] = "end"
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        if self.max_length < SHORTEST:
+            raise ValueError(f"max_length must be at least {SHORTEST} tokens, got {self.max_length}")
 
 
 class Texts(Task):
-    """A task whose inputs are texts; its options have ``max_length`` and ``truncation``."""
+    """A task whose inputs are texts; its options are ``TokenizerOptions``."""
 
     reads, noun = "tokens", "texts"
     quantises = False
@@ -110,7 +118,7 @@ class Texts(Task):
         fetched._cut_at(self.chosen.truncation)
         return fetched
 
-    def _cut_at(self, end: Truncation) -> None:
+    def _cut_at(self, end: Literal["end", "start"]) -> None:
         self._tokenizer.truncation_side = "right" if end == "end" else "left"
 
     @property

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from search.data.cache import Frame
 from search.data.sample import Dataset, Sample, Split
 from search.records.study import ClassResult, Evaluation, Measured, Picture
-from search.tasks._base import Evaluator, Task
+from search.tasks._base import StoredOutputs, Task
 from search.tasks._bootstrap import average_precision, mean_of, share
 from search.tasks._linear_probe import Solved, solve_labels
 from search.tasks._prediction import ScoredLabel
@@ -41,19 +41,14 @@ class Options:
             raise ValueError(f"threshold must be above 0 and below 1, got {self.threshold:g}")
 
 
-class MultilabelEvaluator(Evaluator):
+class MultilabelEvaluator(StoredOutputs):
     """Probabilities and truth of a validation pass."""
 
     def __init__(self, classes: tuple[str, ...], threshold: float, weight: Tensor | None) -> None:
+        super().__init__(len(classes))
         self._classes = classes
         self._threshold = threshold
         self._weight = weight
-        self._outputs: list[Tensor] = []
-        self._targets: list[Tensor] = []
-
-    def update(self, outputs: Tensor, targets: Tensor) -> None:
-        self._outputs.append(outputs)
-        self._targets.append(targets)
 
     def compute(self) -> Mapping[str, float]:
         outputs, targets = self._all()
@@ -70,10 +65,6 @@ class MultilabelEvaluator(Evaluator):
             "subset_accuracy": float(right.double().mean()) if len(right) else 0.0,
             "loss": float(loss.mean()) if loss.numel() else 0.0,
         }
-
-    @property
-    def samples(self) -> int:
-        return sum(map(len, self._targets))
 
     def resampled(self, metric: str, weights: Tensor) -> Tensor:
         outputs, targets = self._all()
@@ -110,12 +101,6 @@ class MultilabelEvaluator(Evaluator):
             for index, result in enumerate(results)
         )
         return Evaluation(results, measured=measured, pictures=self._pictures(outputs, targets))
-
-    def _all(self) -> tuple[Tensor, Tensor]:
-        if not self._outputs:
-            empty = torch.zeros(0, len(self._classes), dtype=torch.float64)
-            return empty, empty
-        return torch.cat(self._outputs).double().cpu(), torch.cat(self._targets).double().cpu()
 
     def _counts(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         predicted, there = outputs.sigmoid() >= self._threshold, targets > 0.5

@@ -13,30 +13,21 @@ from torch.nn import functional as F
 from search.data.sample import Dataset, Split
 from search.tasks._linear_probe import Solved, solve_classes
 from search.tasks._prediction import ScoredLabel
-from search.tasks._texts import Texts, Truncation, check_length
+from search.tasks._texts import Texts, TokenizerOptions
 from search.tasks.classification import ClassificationEvaluator, likeliest
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, vector_head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(TokenizerOptions):
     """How texts are read and labels are learnt.
 
     Attributes:
-        max_length: most tokens of a text, or of both together; what is longer is cut. Batches are padded to their own
-            longest text, so a large number costs nothing where texts are short.
-        truncation: at which end a text is cut: ``end``, or ``start`` for texts that come to the point last.
         balance: weigh each class by how rare it is in training.
     """
 
-    max_length: int = 128
-    truncation: Truncation = "end"
     balance: bool = False
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        check_length(self.max_length)
 
 
 class TextEvaluator(ClassificationEvaluator):

@@ -19,7 +19,7 @@ from search.records.study import Evaluation, Measured, Mistake
 from search.tasks._base import Evaluator
 from search.tasks._entities import OUTSIDE, entities, has_scheme, scores
 from search.tasks._prediction import InputInfo, OutputDifference, Prediction, PredictOptions, ScoredLabel, Span
-from search.tasks._texts import Texts, Truncation, check_length
+from search.tasks._texts import Texts, TokenizerOptions
 from search.tasks.classification import ClassificationEvaluator
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, mlp
@@ -28,20 +28,8 @@ _MISTAKES = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How sentences are read.
-
-    Attributes:
-        max_length: most tokens of a sentence; words behind them are neither learnt nor measured, and a warning says so.
-        truncation: at which end a sentence is cut: ``end`` or ``start``.
-    """
-
-    max_length: int = 128
-    truncation: Truncation = "end"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        check_length(self.max_length)
+class Options(TokenizerOptions):
+    """How sentences are read: words beyond ``max_length`` are neither learnt nor measured, and a warning says so."""
 
 
 class RealTokens(nn.Module):
