@@ -4,6 +4,7 @@ FinetuneError               everything below; the message is one line for people
  +- UserError               the input is wrong: study file, data, arguments, URL (exit 2)
  |   +- SpecError           the study file, all its faults with their lines
  |   +- DataError           the data set
+ |   |   +- FaultsError     samples of it, which `on_error: skip` leaves out
  |   +- StoreUrlError       a storage URL that is malformed or leads nowhere
  |   +- ConflictError       the name is taken by a study of other data or another space
  |   +- NotFoundError       no such study or trial
@@ -15,6 +16,10 @@ FinetuneError               everything below; the message is one line for people
      +- DatabaseError       the database refuses, or was unreachable for too long
      +- LeaseLostError      this worker's claim on a trial has been taken over
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class FinetuneError(Exception):
@@ -35,6 +40,14 @@ class SpecError(UserError):
 
 class DataError(UserError):
     """The data set is missing, empty, or broken."""
+
+
+class FaultsError(DataError):
+    """Some samples are faulty; ``lines`` has one for each of them, with file and line."""
+
+    def __init__(self, message: str, lines: Sequence[str]) -> None:
+        super().__init__(message)
+        self.lines = tuple(lines)
 
 
 class StoreUrlError(UserError):

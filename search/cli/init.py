@@ -35,7 +35,6 @@ def command(
     import re
 
     from search.cli._console import console, styled
-    from search.data.formats import formats
     from search.data.sample import Split
     from search.errors import UserError
     from search.new_study import template
@@ -46,26 +45,22 @@ def command(
     if task is not None and task not in tasks():
         raise UserError(f"--task: expected one of {', '.join(tasks())}, got {task!r}")
     recognised = recognise(data, task)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", data.absolute().stem).strip("-.") or "study"
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", data.absolute().stem).strip("-._") or "study"
     path = output or Path(f"{name}.yaml")
     if path.exists() and not force:
         raise UserError(f"{path} exists; name another file with -o, or overwrite it with --force")
-    kind = formats()[recognised.format]
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in recognised.options.items()}
-    dataset = kind.read(kind.options(path=str(data.absolute()), on_error="skip", **given), Path.cwd())
+    dataset = recognised.read()
     network = backbones.resolve(backbone or template.backbone_for(recognised.task))
-    if network.reads != tasks()[recognised.task].reads:
-        raise UserError(
-            f"the task {recognised.task} does not read {network.reads}, as {network.name} does; choose another"
-        )
-    text = template.draft(recognised, data, dataset, network, file=path, name=name)
+    chosen = tasks()[recognised.task]
+    if network.reads != chosen.reads:
+        raise UserError(f"the task {chosen.name} does not read {network.reads}, as {network.name} does; choose another")
+    text = template.draft(recognised, dataset, network, file=path, name=name)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; name another file with -o") from error
     screen = console()
     sizes = ", ".join(f"{count} {split}" for split in Split if (count := len(dataset.of(split))))
-    chosen = tasks()[recognised.task]
     what = f"{chosen.name}, {len(dataset.classes)} {chosen.outputs} ({sizes} {chosen.noun})"
     screen.print(f"{dataset.name}: {recognised.why}: {what}", soft_wrap=True)
     for line in dataset.skipped:

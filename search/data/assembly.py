@@ -15,10 +15,11 @@ from typing import Any, Protocol, TypeVar
 
 from search.artifacts import partial_files
 from search.data import decoding
+from search.data.faults import OnError
 from search.data.images import FileImage, StoredImage, why_broken
 from search.data.sample import Dataset, Sample, Source, Split
-from search.data.split_options import Divide, OnError, SplitOptions
-from search.errors import DataError
+from search.data.split_options import Divide, SplitOptions
+from search.errors import DataError, FaultsError
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -143,9 +144,10 @@ def _without_broken(
         item, reason = broken[0]
         what = "the image " if isinstance(item.input, FileImage | StoredImage) else ""
         more = f" ({len(broken) - 1} more like it)" if len(broken) > 1 else ""
-        raise DataError(
+        raise FaultsError(
             f"{name}: cannot read {what}{item.input.name}: {reason}{more}; "
-            "remove or replace it, or set `on_error: skip` under `data:`"
+            "remove or replace it, or set `on_error: skip` under `data:`",
+            [f"{item.input.name}: {reason}" for item, reason in broken],
         )
     kept = [place for place, reason in enumerate(reasons) if not reason]
     lines = tuple(f"{item.input.name}: {reason}" for item, reason in broken)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from search.data import decoding
 from search.data.assembly import Listed, gather, in_parallel
+from search.data.faults import OnError, refuse
 from search.data.images import FileImage, is_there
 from search.data.sample import Dataset, Split
-from search.data.split_options import OnError, SplitOptions
+from search.data.split_options import SplitOptions
 from search.errors import DataError
 
 _SLACK = 1.5
@@ -69,14 +70,9 @@ class Faults:
         """Return a line for each fault.
 
         Raises:
-            DataError: there are some and ``on_error`` is ``refuse``.
+            FaultsError: there are some and ``on_error`` is ``refuse``.
         """
-        if self.lines and on_error == "refuse":
-            more = f" ({len(self.lines) - 1} more faults)" if len(self.lines) > 1 else ""
-            raise DataError(
-                f"{self.name}: {self.lines[0]}{more}; correct it, or set `on_error: skip` under `data:` "
-                "to leave such out"
-            )
+        refuse(self.lines, on_error, self.name)
         return tuple(self.lines)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from search.data import texts
 from search.data.assembly import Listed
+from search.data.faults import refuse
 from search.data.sample import Dataset, Split
 from search.data.texts import Words
 from search.errors import DataError
@@ -47,7 +48,7 @@ def tagged_dataset(
         for tag in sorted(set(sentence.tags) - set(known))
     ]
     problems = [*problems, *strange]
-    texts.refuse(problems, options.on_error)
+    refuse(problems, options.on_error)
     if len(known) < 2:
         raise DataError(f"{name}: {len(known)} tags found ({', '.join(known) or 'none'}); at least two are needed")
     index = {tag: place for place, tag in enumerate(known)}

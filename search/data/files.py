@@ -32,6 +32,15 @@ def is_passed_over(name: str) -> bool:
     return name.startswith((".", "@")) or name.lower() in _SYSTEM | _FILES
 
 
+def visible(folder: Path, *patterns: str) -> list[Path]:
+    """Return what is in ``folder``, or what matches one of the ``patterns`` of ``Path.glob`` there, sorted.
+
+    Hidden and system files and folders are passed over.
+    """
+    found = {path for pattern in patterns or ("*",) for path in folder.glob(pattern)}
+    return sorted(path for path in found if not any(map(is_passed_over, path.relative_to(folder).parts)))
+
+
 def printable(text: object) -> str:
     """Return a name that can be printed and stored, with bytes that are not UTF-8 escaped."""
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -9,7 +9,7 @@ from typing import Any
 
 from search.data.assembly import Listed
 from search.data.split_options import SplitOptions
-from search.data.tabular import Row, read_rows, usable
+from search.data.tabular import Row, rows_of, usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,8 @@ class ImageTableOptions(SplitOptions):
     """A CSV file with a header line; ``.tsv`` is read with tabs.
 
     Attributes:
-        path: of the table. ``root`` is where image paths start; the table's own folder by default.
+        path: of the table, or of a folder with one for each part: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
+        root: where image paths start; the table's own folder by default. Names may lack the images' endings.
         path_column: names of the columns; ``split_column`` may be missing from the file.
         val_share: cut from the training rows when no row says ``val``; ``test_share`` likewise.
     """
@@ -41,11 +42,10 @@ def read_images(
         DataError: the table cannot be read, lacks a column, or has rows that cannot be used and are not skipped.
     """
     table = base / Path(options.path).expanduser()
-    root = base / Path(options.root).expanduser() if options.root else table.parent
+    root = base / Path(options.root).expanduser() if options.root else None
 
     def listed(row: Row) -> Listed:
-        target = label(row)
-        return Listed(row.image(options.path_column, root), target, row.split(options.split_column))
+        return Listed(row.image(options.path_column, root), label(row), row.split(options.split_column))
 
-    _, rows = read_rows(table, (options.path_column, *columns))
+    rows = rows_of(table, (options.path_column, *columns))
     return table, *usable(rows, listed, options.on_error)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from search.data import splits
+from search.data.faults import OnError
 from search.data.sample import Split
 
-OnError = Literal["refuse", "skip"]
 Divide = Callable[[Sequence[Any], float], Sequence[Split]]
 """Cuts a validation part, and a test part of the given share, from the targets of training samples."""
 

@@ -8,49 +8,49 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from search.data.faults import OnError, refuse
 from search.data.images import EXTENSIONS, FileImage, is_there
+from search.data.parts import SPLITS, files_of
 from search.data.sample import Split
-from search.data.split_options import OnError
-from search.data.texts import refuse
 from search.errors import DataError
 
 T = TypeVar("T")
-SPLITS = {
-    "train": Split.TRAIN,
-    "training": Split.TRAIN,
-    "val": Split.VAL,
-    "valid": Split.VAL,
-    "validation": Split.VAL,
-    "dev": Split.VAL,
-    "test": Split.TEST,
-}
-"""Words by which people call the parts of their data."""
+SUFFIXES = (".csv", ".tsv")
 LONGEST = 2**30
 """Characters that a field of a table may have."""
 _SHOWN = 300
 _YES, _NO = ("1", "1.0", "true", "yes"), ("", "0", "0.0", "false", "no")
 _LARGEST = 1e18  # its square, of which a loss is the mean, still is a number of 32 bits
-_SEPARATORS = (",", "\t", ";", "|")
+_SEPARATORS = ("\t", ",", ";", "|")
 SAMPLED = 20
 """Lines of a table by which its separator is found."""
 _LINE = 80
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _UNNAMED = re.compile(r"Unnamed: [0-9]+(_level_[0-9]+)?")
+_INSTEAD = {"\t": " with tabs for commas", ";": " with semicolons for commas", "|": " with bars for commas"}
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row; ``place`` is how an error calls it: ``labels.csv, line 3``. A ``fault`` is why it cannot be used."""
+    """One row; ``place`` is how an error calls it: ``labels.csv, line 3``.
+
+    Attributes:
+        values: by column.
+        fault: why it cannot be used.
+        folder: of its table; ``part`` the split that the whole table is.
+    """
 
     place: str
     values: dict[str, str]
     fault: str = ""
+    folder: Path = Path()
+    part: Split | None = None
 
     def split(self, column: str) -> Split | None:
         """Return the split that ``column`` names; None if it is empty or missing.
@@ -58,6 +58,8 @@ class Row:
         Raises:
             DataError: another word.
         """
+        if self.part is not None:
+            return self.part
         word = self.values.get(column, "").lower()
         if word and word not in SPLITS:
             raise DataError(f"{self.place}: unknown split {word!r}; expected train, val or test")
@@ -99,10 +101,8 @@ class Row:
         """Return those of ``columns`` in which the row says 1, yes or true.
 
         Raises:
-            DataError: one of them says something else than yes or no, or the row has a fault.
+            DataError: one of them says something else than yes or no.
         """
-        if self.fault:
-            raise DataError(f"{self.place}: {self.fault}")
         shown = []
         for column in columns:
             word = self.values[column].lower()
@@ -112,18 +112,30 @@ class Row:
                 shown.append(column)
         return tuple(shown)
 
-    def image(self, column: str, root: Path) -> FileImage:
-        """Return the image file that ``column`` names, relative to ``root``.
+    def image(self, column: str, root: Path | None) -> FileImage:
+        """Return the image file that ``column`` names, with its ending or without, relative to ``root``.
+
+        None: relative to the table's folder.
 
         Raises:
             DataError: there is none.
         """
-        path = root / self.text(column, "a path")
-        if not is_there(path):
+        start = root or self.folder
+        path = start / self.text(column, "a path")
+        found = image_file(path)
+        if found is None:
             raise DataError(
-                f"{self.place}: no file {_short(path)}; paths start at {root} (set `data.root` to change that)"
+                f"{self.place}: no file {_short(path)}; paths start at {start} (set `data.root` to change that)"
             )
-        return FileImage(path)
+        return FileImage(found)
+
+
+def image_file(path: Path) -> Path | None:
+    """Return the image file at ``path``, or the one whose ending ``path`` leaves out; None if there is neither."""
+    if is_there(path):
+        return path
+    endings = [ending for lower in EXTENSIONS for ending in (lower, lower.upper())]
+    return next((file for ending in endings if is_there(file := path.with_name(f"{path.name}{ending}"))), None)
 
 
 def check_labels(separator: str, columns: Sequence[str]) -> None:
@@ -190,20 +202,28 @@ def column_of(columns: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def separator_of(table: str | Path, text: str = "") -> str:
-    """Return the field separator of a table: that of its extension, unless only another one splits ``text`` evenly."""
+    """Return the field separator of a table: the first of tab, comma, semicolon and bar that splits ``text`` evenly.
+
+    Tabs come first, whatever the extension: texts between tabs may have as many commas by chance. Where none does, it
+    is that of the extension.
+    """
     own = "\t" if str(table).lower().endswith(".tsv") else ","
-    if _is_even(text, own):
-        return own
-    return next((mark for mark in _SEPARATORS if mark != own and _is_even(text, mark)), own)
+    return next((mark for mark in _SEPARATORS if _is_even(text, mark)), own)
 
 
 def _is_even(text: str, mark: str) -> bool:
     """Return whether ``mark`` splits the header and the first rows into the same number of fields, at least two."""
-    widths = [len(fields) for fields in _first(text, mark)]
+    widths = [len(fields) for fields in first_lines(text, mark)]
     return bool(widths) and widths[0] > 1 and len(set(widths)) == 1
 
 
-def _first(text: str, mark: str) -> list[list[str]]:
+def is_parted(table: str | Path, text: str) -> bool:
+    """Return whether a separator splits the first lines into the same number of fields, at least two."""
+    return _is_even(text, separator_of(table, text))
+
+
+def first_lines(text: str, mark: str) -> list[list[str]]:
+    """Return the fields of the first lines that are not empty."""
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
         return list(islice((fields for fields in reader if any(fields)), SAMPLED))
@@ -211,10 +231,11 @@ def _first(text: str, mark: str) -> list[list[str]]:
         return []
 
 
-def no_header(lines: Sequence[Sequence[str]]) -> str:
+def no_header(lines: Sequence[Sequence[str]], mark: str = ",") -> str:
     """Return advice on a table whose first line looks like a sample rather than a header; else an empty string.
 
-    It does if it holds a number, an image path, a long text, or a value that recurs below.
+    It does if it holds a number, an image path, a long text, or a value that recurs below. ``mark`` is what parts
+    the fields.
     """
     if not lines or not any(_is_value(field, lines[1:], index) for index, field in enumerate(lines[0])):
         return ""
@@ -228,7 +249,7 @@ def no_header(lines: Sequence[Sequence[str]]) -> str:
     shown = ",".join(lines[0])
     return (
         f"; there seems to be no header, as line 1 is {shown if len(shown) <= _LINE else shown[: _LINE - 1] + '…'!r}: "
-        f"put one in front, such as `{','.join(names)}`"
+        f"put one in front, such as `{','.join(names)}`{_INSTEAD.get(mark, '')}"
     )
 
 
@@ -275,11 +296,32 @@ def read_rows(table: Path, needed: Sequence[str]) -> tuple[tuple[str, ...], Iter
     reader.fieldnames = header
     for column in needed:
         if column not in columns:
-            hint = separated_otherwise(table, columns) or no_header(_first(text, mark))
+            hint = separated_otherwise(table, columns) or no_header(first_lines(text, mark), mark)
             raise DataError(f"{table}: no column {column!r}; the header has {', '.join(columns) or 'nothing'}{hint}")
         if columns.count(column) > 1:
             raise DataError(f"{table}: the column {column!r} is in the header twice; rename one of them")
     return columns, _rows(table, reader)
+
+
+def rows_of(path: Path, needed: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows of a table, or of a folder with one for each part: ``train.csv``, ``valid/_classes.csv``.
+
+    A test part that lacks a column is one row with that fault: the test part of a competition has no labels.
+
+    Raises:
+        DataError: as of ``read_rows``; no table in the folder is for training.
+    """
+    if not path.is_dir():
+        yield from read_rows(path, needed)[1]
+        return
+    for split, table in files_of(path, SUFFIXES).items():
+        try:
+            _, rows = read_rows(table, needed)
+        except DataError as error:
+            if split is not Split.TEST:
+                raise
+            rows = iter([Row(str(table), {}, str(error).removeprefix(f"{table}: "))])
+        yield from (replace(row, part=split) for row in rows)
 
 
 def content_of(table: Path) -> str:
@@ -295,7 +337,9 @@ def content_of(table: Path) -> str:
             f"cannot read the table {table}: {error.strerror}; `data.path` is relative to the study file"
         ) from error
     except UnicodeDecodeError as error:
-        raise DataError(f"the table {table} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+        raise DataError(
+            f"the table {table} is not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8"
+        ) from error
 
 
 def is_index(column: str) -> bool:
@@ -320,6 +364,7 @@ def _rows(table: Path, reader: csv.DictReader[str]) -> Iterator[Row]:
             if isinstance(extra, list) and any(extra):
                 width = len(columns) + len(extra)
                 fault = f"{width} fields where the header has {len(columns)}; quote a value that holds the separator"
-            yield Row(place, {key: (value or "").strip() for key, value in values.items()}, fault)
+            cells = {key: (value or "").strip() for key, value in values.items()}
+            yield Row(place, cells, fault, table.parent)
     except csv.Error as error:
         raise DataError(f"{table}, line {reader.line_num}: {error}; expected a row of values") from error

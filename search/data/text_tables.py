@@ -14,11 +14,12 @@ from typing import Any
 
 from search.data import texts
 from search.data.assembly import Listed
+from search.data.faults import refuse
+from search.data.parts import files_of
 from search.data.sample import Dataset, Split
 from search.data.tabular import (
     LONGEST,
     SAMPLED,
-    SPLITS,
     Row,
     column_of,
     content_of,
@@ -88,25 +89,6 @@ def tables_of(given: str, base: Path) -> tuple[str, list[Table]]:
     return path.stem, [_table(path, None)]
 
 
-def files_of(folder: Path, suffixes: Sequence[str]) -> dict[Split, Path]:
-    """Return the file of each part of the data in ``folder``: ``train.tsv``, ``dev.tsv`` ...
-
-    Raises:
-        DataError: none for training, or two for one part.
-    """
-    files: dict[Split, Path] = {}
-    for file in sorted(folder.iterdir()):
-        split = SPLITS.get(file.stem.lower())
-        if split is None or file.suffix.lower() not in suffixes:
-            continue
-        if split in files:
-            raise DataError(f"{folder} has both {files[split].name} and {file.name} for {split}; remove one of them")
-        files[split] = file
-    if Split.TRAIN not in files:
-        raise DataError(f"{folder} has no train file; expected train{suffixes[0]} ({', '.join(suffixes)}), dev, test")
-    return {split: files[split] for split in Split if split in files}
-
-
 def read_texts(tables: Sequence[Table], options: Any, reader: Reader) -> tuple[list[Listed], list[str]]:
     """Return the texts of all ``tables`` with the labels that ``reader`` reads, and a line for each unusable row.
 
@@ -137,6 +119,8 @@ def read_texts(tables: Sequence[Table], options: Any, reader: Reader) -> tuple[l
                 listed.append(Listed(text, label(row), table.split or row.split(options.split_column)))
             except DataError as error:
                 problems.append(str(error))
+    if not listed and not problems:
+        raise DataError(f"{tables[0].name}: no row below the header; expected one a text")
     return listed, problems
 
 
@@ -284,7 +268,7 @@ def classes_of(
         if item.label not in known
     ]
     problems = [*problems, *strange]
-    texts.refuse(problems, options.on_error)
+    refuse(problems, options.on_error)
     if len(known) < 2:
         classes = f"only the class {known[0]!r}" if known else "no class"
         raise DataError(f"{name}: {classes} found; classification needs at least two classes")

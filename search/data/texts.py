@@ -10,9 +10,9 @@ from typing import Any
 
 from search.data import splits
 from search.data.assembly import Listed, gather
+from search.data.faults import refuse
 from search.data.sample import Dataset, Source, Split
-from search.data.split_options import Divide, OnError, SplitOptions
-from search.errors import DataError
+from search.data.split_options import Divide, SplitOptions
 
 _WHOLE = re.compile(r"-?[0-9]+")
 _EXCERPT = 200
@@ -123,17 +123,6 @@ def place_of(item: Listed) -> str:
 
 def _length(text: Source) -> int:
     return text.length if isinstance(text, Text | Words) else 0
-
-
-def refuse(problems: Sequence[str], on_error: OnError) -> None:
-    """Raise the first of ``problems``, where rows that cannot be used are not to be skipped.
-
-    Raises:
-        DataError: there is one.
-    """
-    if problems and on_error == "refuse":
-        more = f" ({len(problems) - 1} more rows that cannot be used)" if len(problems) > 1 else ""
-        raise DataError(f"{problems[0]}{more}; mend it, or set `on_error: skip` under `data:`")
 
 
 def limited(listed: Sequence[Listed], limit: int | None, seed: int) -> list[Listed]:

@@ -191,7 +191,7 @@ def _image_preprocessing(
 
 def _dataset(record: StudyRecord, spec: StudySpec, data: Path | None) -> Dataset:
     try:
-        dataset = formats()[spec.data_format].read(spec.data, spec.base)
+        dataset = formats()[spec.data_format].load(spec.data, spec.base)
     except UserError as error:
         hint = "" if data is not None else "; name its present place with --data"
         raise UserError(f"{error}{hint}") from error

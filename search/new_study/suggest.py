@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from search.data.formats import formats
 from search.errors import UserError
-from search.new_study.detect import Recognised, recognise
+from search.new_study.detect import recognise
+from search.new_study.recognised import Recognised
 from search.records.dataset_similarity import Traits, distance, traits, traits_of
 from search.records.study import DatasetRecord, Json, StudyRecord, TrialRecord
 from search.report.confirmed import confirmed
@@ -71,12 +71,9 @@ def describe(path: Path, task: str | None = None) -> NewData:
     """
     if task is not None and task not in tasks():
         raise UserError(f"--task: expected one of {', '.join(tasks())}, got {task!r}")
-    recognised, whole = recognise(path, task), path.absolute()
-    kind = formats()[recognised.format]
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in recognised.options.items()}
-    dataset = kind.read(kind.options(path=str(whole), on_error="skip", **given), Path.cwd())
-    record = dataset_record(dataset, tasks()[recognised.task])
-    return NewData(whole, recognised, record, traits(recognised.task, record))
+    recognised = recognise(path, task)
+    record = dataset_record(recognised.read(), tasks()[recognised.task])
+    return NewData(recognised.path.absolute(), recognised, record, traits(recognised.task, record))
 
 
 def suggest(

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from search.data.sample import Dataset, Sample, Split
-from search.new_study.detect import Recognised
+from search.new_study.recognised import Recognised
 from search.records.study import Json
 from search.tasks import tasks
 from search.tasks._base import Task
@@ -91,11 +91,11 @@ def backbone_for(task: str) -> str:
     return "mobilenet_v2" if tasks()[task].reads == "images" else "all-minilm-l6-v2"
 
 
-def draft(recognised: Recognised, data: Path, dataset: Dataset, backbone: Backbone, *, file: Path, name: str) -> str:
+def draft(recognised: Recognised, dataset: Dataset, backbone: Backbone, *, file: Path, name: str) -> str:
     """Return the text of a study file.
 
     Args:
-        data: folder or table that was recognised as ``found`` and read as ``dataset``.
+        dataset: what was read of ``found``.
         file: where the text will be; ``name`` of the study.
     """
     task = tasks()[recognised.task]
@@ -103,10 +103,10 @@ def draft(recognised: Recognised, data: Path, dataset: Dataset, backbone: Backbo
     usual = _Training("auto", 32) if task.reads == "images" else _Training("3", 32)
     chosen = _TRAINING.get(task.name, usual)
     parts = [
-        f"# Study file for {data}\n# Look at what it would do:  ftsearch plan {file}\n"
+        f"# Study file for {recognised.path}\n# Look at what it would do:  ftsearch plan {file}\n"
         f"# Run it:                    ftsearch run {file}\n# Every key and its meaning: ftsearch schema",
         _lines(("name", name, "under this name it is kept in the database"), ("task", recognised.task, "")),
-        _data(recognised, data, dataset),
+        _data(recognised, dataset),
         _network(task, backbone, train),
         "space:"
         + " " * (_COLUMN - 6)
@@ -126,10 +126,10 @@ def draft(recognised: Recognised, data: Path, dataset: Dataset, backbone: Backbo
     return "\n\n".join(parts) + "\n"
 
 
-def _data(recognised: Recognised, data: Path, dataset: Dataset) -> str:
+def _data(recognised: Recognised, dataset: Dataset) -> str:
     on_error = "skip" if dataset.skipped else "refuse"
     other = "refuse: stop at the first fault" if dataset.skipped else "skip: leave faulty ones out, and list them"
-    rows = [("format", recognised.format, recognised.why), ("path", _plain(str(data.absolute())), "")]
+    rows = [("format", recognised.format, recognised.why), ("path", _plain(str(recognised.path.absolute())), "")]
     rows += [(key, _plain(value), "") for key, value in recognised.options.items()]
     if recognised.format == "mask_folder":
         rows.append(("# classes", "[road, sky]", "names of the masks' values 0, 1, 2 ..."))

@@ -67,7 +67,7 @@ def rank_backbones(
     if options.all_local or not options.names:
         progress("looking for weights on this machine", 0, 1)
         named += local_backbones()
-    dataset = formats()[spec.data_format].read(spec.data, spec.base)
+    dataset = formats()[spec.data_format].load(spec.data, spec.base)
     samples = _chosen(dataset, options.images, spec.search.seed)
     data = Photographs(
         samples, f"{dataset.fingerprint}-train-{len(samples)}-{spec.search.seed}", kept_in(kept=spec.training.cache)

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from search.data.assembly import Listed, readable
+from search.data.faults import OnError
 from search.data.files import Walk
 from search.data.images import EXTENSIONS, FileImage
 from search.data.loader import Loader
 from search.data.sample import Dataset, Sample, Split
-from search.data.split_options import OnError
 from search.errors import DataError, UserError
 from search.runtime.study_runtime import StudyRuntime
 from search.spec.study_spec import StudySpec

@@ -324,7 +324,7 @@ def open_runtime(spec: StudySpec, device: str = "auto", dataset: Dataset | None 
     input_size = task.input_size(spec.task_options, spec.input_size, backbone)
     beside = spec.base / Path(spec.weights).expanduser()
     weights = str(beside) if beside.is_file() or "/" in spec.weights else spec.weights
-    dataset = dataset or formats()[spec.data_format].read(spec.data, spec.base)
+    dataset = dataset or formats()[spec.data_format].load(spec.data, spec.base)
     pretrained = backbone.pretrained(weights, input_size, seed=spec.search.seed)
     for unit in pretrained.chain:
         unit.module.requires_grad_(False)

@@ -75,7 +75,7 @@ class Detection(Task):
     """A feature pyramid on any chain and one of torchvision's detectors; COCO's mean average precision."""
 
     name = "detection"
-    formats = ("coco", "voc", "yolo")
+    formats = ("coco", "voc", "yolo", "csv_boxes")
     options = Options
     hub_task = "object-detection"
     predicts = "boxes"

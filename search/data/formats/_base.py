@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from search.data.sample import Dataset
+from search.errors import DataError, FaultsError
+
+_SHOWN = 3
 
 
 class Format(ABC):
@@ -22,6 +26,39 @@ class Format(ABC):
     name: ClassVar[str]
     options: ClassVar[type[Any]]
     suffixes: ClassVar[tuple[str, ...]] = ()
+
+    def load(self, options: Any, base: Path) -> Dataset:
+        """Return the data set as ``read`` does.
+
+        Where too little is left after faulty samples were skipped, the error names the first of these: they are the
+        cause.
+
+        Raises:
+            DataError: as of ``read``.
+        """
+        try:
+            return self.read(options, base)
+        except DataError as consequence:
+            causes = self._faults(options, base)
+            if not causes or any(line in str(consequence) for line in causes[:_SHOWN]):
+                raise
+            more = f"; and {len(causes) - _SHOWN} more" if len(causes) > _SHOWN else ""
+            raise DataError(
+                f"{consequence}. {len(causes)} fault{'s were' if len(causes) > 1 else ' was'} left out: "
+                f"{'; '.join(causes[:_SHOWN])}{more}"
+            ) from consequence
+
+    def _faults(self, options: Any, base: Path) -> tuple[str, ...]:
+        """Return what ``read`` would refuse had it not been told to skip it."""
+        if getattr(options, "on_error", "refuse") != "skip":
+            return ()
+        try:
+            self.read(replace(options, on_error="refuse"), base)
+        except FaultsError as error:
+            return error.lines
+        except DataError as error:
+            return (str(error),)
+        return ()
 
     @abstractmethod
     def read(self, options: Any, base: Path) -> Dataset:

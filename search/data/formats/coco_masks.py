@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from search.data import coco_files
 from search.data.assembly import Listed, gather, in_parallel
+from search.data.faults import refuse
 from search.data.formats._base import Format
 from search.data.images import FileImage, is_there
 from search.data.masks import VOID, Classes, size_of
@@ -32,8 +34,9 @@ class Options(SplitOptions):
     """A JSON file in COCO's form, with polygons or run-length masks as ``segmentation``.
 
     Attributes:
-        path: of the file for training; ``val`` and ``test`` those of the other parts.
-        root: where ``file_name`` starts; by default the folder of each file. ``val_root`` and ``test_root`` likewise,
+        path: of the file for training, or of a folder with a single one or one a split, as of the format ``coco``;
+            ``val`` and ``test`` those of the other parts.
+        root: where ``file_name`` starts; found beside each file by default. ``val_root`` and ``test_root`` likewise,
             by default ``root``.
         background: name of the class of pixels without an object; null lets them count for nothing.
         val_share: cut from the training images when there is no ``val``; ``test_share`` likewise.
@@ -83,26 +86,33 @@ class CocoMasks(Format):
             import faster_coco_eval.core.mask as _  # noqa: PLC0415  # an extra: only COCO needs it
         except ImportError as error:
             raise DataError(_NEEDED) from error
-        files = [(Split.TRAIN, options.path, options.root)]
-        files += [(Split.VAL, options.val, options.val_root or options.root)] if options.val else []
-        files += [(Split.TEST, options.test, options.test_root or options.root)] if options.test else []
-        tables = [_Table.load(base / Path(path).expanduser()) for _, path, _ in files]
+        path = base / Path(options.path).expanduser()
+        files = _files(path, options, base)
+        tables = [_Table.load(file) for file, _, _ in files]
         names = _names(tables, options.background)
         listed: list[Listed] = []
         skipped: list[str] = []
-        for (split, _, root), table in zip(files, tables, strict=True):
-            folder = base / Path(root).expanduser() if root else table.path.parent
-            part = None if split is Split.TRAIN and not options.val else split
+        for (_, split, root), table in zip(files, tables, strict=True):
+            folder = base / Path(root).expanduser() if root else table.image_folder()
             for image, found in zip(table.images, _all(table, names, folder), strict=True):
                 if isinstance(found, str):
                     skipped.append(f"{table.path}: image {image.get('file_name', image.get('id'))!r}: {found}")
                 else:
-                    listed.append(Listed(FileImage(folder / image["file_name"]), found, part))
-        if skipped and options.on_error == "refuse":
-            more = f" ({len(skipped) - 1} more like it)" if len(skipped) > 1 else ""
-            raise DataError(f"{skipped[0]}{more}; repair it, or set `on_error: skip` under `data:`")
-        dataset = _gathered(tables[0].path.stem, listed, names, options)
+                    listed.append(Listed(FileImage(folder / image["file_name"]), found, split))
+        refuse(skipped, options.on_error)
+        dataset = _gathered(path.stem, listed, names, options)
         return replace(dataset, skipped=(*skipped, *dataset.skipped))
+
+
+def _files(path: Path, options: Options, base: Path) -> list[tuple[Path, Split | None, str | None]]:
+    """Return the annotation files, that for training first, each with its split and where its images are said to be."""
+    given = ((options.val, Split.VAL, options.val_root), (options.test, Split.TEST, options.test_root))
+    others = [(base / Path(name).expanduser(), split, root or options.root) for name, split, root in given if name]
+    own = coco_files.files_of(path) if path.is_dir() else [(path, None)]
+    known = {split for _, split, _ in others}
+    files = [(file, split, options.root) for file, split in own if split not in known]
+    files = [(file, Split.TRAIN if options.val and split is None else split, root) for file, split, root in files]
+    return sorted([*files, *others], key=lambda entry: entry[1] not in (None, Split.TRAIN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +129,9 @@ class _Table:
         Raises:
             DataError: missing, no JSON, not in COCO's form, outlines of an image that is not listed.
         """
-        try:
-            data = json.loads(path.read_text(encoding="utf-8-sig"))
-        except FileNotFoundError:
-            raise DataError(f"{path} does not exist; `data.path` is relative to the study file") from None
-        except (OSError, ValueError, RecursionError) as error:
-            raise DataError(f"cannot read {path}: {error}; expected COCO's JSON") from error
-        for key in ("images", "annotations", "categories"):
-            rows = data.get(key) if isinstance(data, dict) else None
-            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        data = coco_files.load(path)
+        for key in coco_files.KEYS:
+            if not all(isinstance(row, dict) for row in data[key]):
                 raise DataError(f"{path}: expected COCO's JSON, with a list of objects under {key!r}")
         images = _by_id(data["images"], path, "an image")
         objects: dict[Json, list[Mapping[str, Json]]] = {key: [] for key in images}
@@ -139,6 +143,11 @@ class _Table:
         named = _by_id(data["categories"], path, "a category")
         categories = {key: str(_of(row, "name", path, "a category")) for key, row in named.items()}
         return cls(path, tuple(images.values()), {key: tuple(rows) for key, rows in objects.items()}, categories)
+
+    def image_folder(self) -> Path:
+        """Return where the images lie."""
+        first = next((name for image in self.images if isinstance(name := image.get("file_name"), str)), "")
+        return coco_files.image_folder(self.path, first)
 
 
 def _by_id(rows: Sequence[Mapping[str, Json]], path: Path, what: str) -> dict[Json, Mapping[str, Json]]:

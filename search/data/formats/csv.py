@@ -9,7 +9,6 @@ from search.data.assembly import assemble
 from search.data.formats._base import Format
 from search.data.image_tables import ImageTableOptions, read_images
 from search.data.sample import Dataset
-from search.data.tabular import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +16,8 @@ class Options(ImageTableOptions):
     """A CSV file with a header line; ``.tsv`` is read with tabs.
 
     Attributes:
-        path: of the table. ``root`` is where image paths start; the table's own folder by default.
+        path: of the table, or of a folder with one for each part: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
+        root: where image paths start; the table's own folder by default. Names may lack the images' endings.
         path_column: names of the columns; ``split_column`` may be missing from the file.
         val_share: cut from the training rows when no row says ``val``; ``test_share`` likewise.
     """
@@ -32,11 +32,8 @@ class Csv(Format):
     name, options, suffixes = "csv", Options, (".csv", ".tsv")
 
     def read(self, options: Options, base: Path) -> Dataset:
-        def label(row: Row) -> str:
-            row.text(options.path_column, "a path and a label")
-            return row.text(options.label_column, "a path and a label")
-
-        table, listed, problems = read_images(options, base, (options.label_column,), label)
+        column = options.label_column
+        table, listed, problems = read_images(options, base, (column,), lambda row: row.text(column, "a label"))
         dataset = assemble(table.stem, listed, options)
         return replace(dataset, skipped=(*problems, *dataset.skipped))
 

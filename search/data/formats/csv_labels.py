@@ -18,7 +18,8 @@ class Options(ImageTableOptions):
     """A CSV file with a header line; ``.tsv`` is read with tabs.
 
     Attributes:
-        path: of the table. ``root`` is where image paths start; the table's own folder by default.
+        path: of the table, or of a folder with one for each part: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
+        root: where image paths start; the table's own folder by default. Names may lack the images' endings.
         label_column: holds a row's labels, parted by ``separator``; an empty one means none.
         label_columns: instead, one column a class with 1 or 0, yes or no in it.
         split_column: may be missing from the file.

@@ -17,7 +17,8 @@ class Options(ImageTableOptions):
     """A CSV file with a header line; ``.tsv`` is read with tabs.
 
     Attributes:
-        path: of the table. ``root`` is where image paths start; the table's own folder by default.
+        path: of the table, or of a folder with one for each part: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
+        root: where image paths start; the table's own folder by default. Names may lack the images' endings.
         target_columns: hold the numbers.
         split_column: may be missing from the file.
         val_share: cut from the training rows when no row says ``val``, with the same distribution of the first

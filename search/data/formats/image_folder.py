@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search.data.assembly import Listed, assemble
+from search.data.class_folders import class_parts, folders_in
 from search.data.files import Walk
 from search.data.formats._base import Format
 from search.data.images import EXTENSIONS, FileImage
 from search.data.sample import Dataset, Split
 from search.data.split_options import SplitOptions
-from search.data.tabular import SPLITS
 from search.errors import DataError
 
 
@@ -20,7 +20,8 @@ class Options(SplitOptions):
     """An image folder, as torchvision's ``ImageFolder`` reads it.
 
     Attributes:
-        path: ``path/CLASS/*.jpg``, or ``path/train/CLASS/*.jpg`` and ``path/val/CLASS/*.jpg``.
+        path: ``path/CLASS/*.jpg``, or ``path/train/CLASS/*.jpg`` and ``path/val/CLASS/*.jpg``; a part's folder may
+            have other words in its name (``training_set``, ``seg_train``), and a test part no labels.
         val_share: cut from the training images when there is no ``val`` folder; ``test_share`` likewise.
         seed: of that cut.
         on_error: ``refuse`` broken images, or ``skip`` and list them.
@@ -37,13 +38,19 @@ class ImageFolder(Format):
     def read(self, options: Options, base: Path) -> Dataset:
         root, walk = base / Path(options.path).expanduser(), Walk()
         folders = _folders(root, walk)
-        parts = {folder: SPLITS[folder.name.lower()] for folder in folders if folder.name.lower() in SPLITS}
-        if Split.TRAIN in parts.values():
-            listed = [item for folder, split in parts.items() for item in _classes(folder, split, walk)]
+        parts = class_parts(root)
+        # The test part of a competition has no labels.
+        unlabelled = [part for part, split in parts.items() if split is Split.TEST and not folders_in(part)]
+        listed = [
+            item for part, split in parts.items() if part not in unlabelled for item in _classes(part, split, walk)
+        ]
+        if root not in parts:
             _check_same_classes(root, listed)
-        else:
-            listed = _classes(root, None, walk)
-        return replace(assemble(root.name, listed, options), notes=walk.lines())
+        known = {root, *parts, *(part.parent for part in parts)}
+        beside = [folder.name for folder in folders if root not in parts and folder not in known]
+        notes = [f"{part} has no class folders: a test part without labels is not used" for part in unlabelled]
+        notes += [f"folders beside train that are no part of the data: {', '.join(beside)}"] if beside else []
+        return replace(assemble(root.name, listed, options), notes=(*notes, *walk.lines()))
 
 
 def _folders(root: Path, walk: Walk) -> list[Path]:

@@ -8,18 +8,24 @@ from pathlib import Path
 
 from search.data import masks
 from search.data.assembly import Listed, gather
+from search.data.faults import refuse
 from search.data.files import Walk
 from search.data.formats._base import Format
+from search.data.image_sets import listed_names
 from search.data.images import EXTENSIONS, FileImage
 from search.data.masks import MaskFile, Survey
+from search.data.parts import split_of
 from search.data.sample import Dataset, Split
 from search.data.split_options import SplitOptions
-from search.data.tabular import SPLITS, lines_of
+from search.data.tabular import lines_of
 from search.errors import DataError
 
 _NAMES = "classes.txt"
 _USUAL = (255,)
+_SHOWN = 8
 _BLACK_AND_WHITE = {0, 255}
+_LISTS = Path("ImageSets", "Segmentation")
+_LOSSY = (".jpg", ".jpeg", ".webp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,8 @@ class Options(SplitOptions):
 
     Attributes:
         path: ``path/images/NAME.jpg`` and ``path/masks/NAME.png``; ``train``, ``val`` and ``test`` folders may stand
-            around the two or in both. Folders inside them are searched too.
+            around the two or in both. Folders inside them are searched too. Where ``ImageSets/Segmentation`` lists
+            the images of each part, as in Pascal VOC, these are taken.
         images: the folder of images; ``masks`` that of masks.
         image_suffix: what stands behind NAME in images' names (``_leftImg8bit``); ``mask_suffix`` in masks'.
         classes: names of the values 0, 1, 2 ...; by default the lines of ``path/classes.txt``, or the values that
@@ -87,9 +94,7 @@ class MaskFolder(Format):
         names = tuple(named[index] if named else str(value) for index, value in enumerate(numbered) if value in values)
         faults = {pair: _fault(pair, surveys.get(pair), values, ignored) for pair in pairs}
         skipped = [f"{pair.image}: {fault}" for pair, fault in faults.items() if fault]
-        if skipped and options.on_error == "refuse":
-            more = f" ({len(skipped) - 1} more like it)" if len(skipped) > 1 else ""
-            raise DataError(f"{skipped[0]}{more}; repair it, or set `on_error: skip` under `data:`")
+        refuse(skipped, options.on_error)
         if len(values) < 2:
             raise DataError(
                 f"{root}: the masks hold {len(values)} class(es) ({', '.join(names) or 'none'}) beside the values to "
@@ -99,7 +104,8 @@ class MaskFolder(Format):
             raise DataError(f"{root}: none of the {len(pairs)} images can be used; the first: {skipped[0]}")
         listed = [_listed(pair, surveys[pair], values) for pair in pairs if not faults[pair]]
         dataset = _gathered(root.name, listed, names, options)
-        return replace(dataset, skipped=(*skipped, *dataset.skipped), notes=walk.lines())
+        notes = () if named else _on_values(values, ignored)
+        return replace(dataset, skipped=(*skipped, *dataset.skipped), notes=(*notes, *walk.lines()))
 
 
 def _gathered(name: str, listed: Sequence[Listed], names: tuple[str, ...], options: Options) -> Dataset:
@@ -118,26 +124,31 @@ def _pairs(root: Path, options: Options, walk: Walk) -> Iterator[_Pair]:
     if not root.is_dir():
         raise DataError(f"data folder {root} does not exist; `data.path` is relative to the study file")
     parts: dict[Path, Split | None] = {
-        folder: SPLITS[folder.name.lower()]
+        folder: split
         for folder in walk.folders(root)
-        if folder.name.lower() in SPLITS and (folder / options.images).is_dir()
+        if (split := split_of(folder.name)) and (folder / options.images).is_dir()
     }
-    for folder, split in (parts or {root: None}).items():
+    if Split.TRAIN not in parts.values():
+        parts = {root: None}
+    lists = listed_names(root / _LISTS, root / options.masks, f"{options.mask_suffix}.png")
+    listed = {name: split for split, names in lists.items() for name in names}
+    for folder, split in parts.items():
         images, beside = folder / options.images, folder / options.masks
         if images.is_dir() and not beside.is_dir():
             raise DataError(f"{beside} does not exist; expected the masks of {images} in it, or say `masks: FOLDER`")
-        known = {path.relative_to(beside).with_suffix(""): path for path in _files(beside, masks.EXTENSIONS, walk)}
-        for image in _files(images, EXTENSIONS, walk):
+        together = EXTENSIONS if beside == images else ()
+        written = walk.files(beside, masks.EXTENSIONS, together) if beside.is_dir() else []
+        known = {path.relative_to(beside).with_suffix(""): path for path in written}
+        for image in walk.files(images, EXTENSIONS) if images.is_dir() else ():
             if images == beside and image.stem.endswith(options.mask_suffix):
                 continue
             place = image.relative_to(images)
-            wanted = place.with_name(f"{image.stem.removesuffix(options.image_suffix)}{options.mask_suffix}")
-            part = split or (SPLITS.get(place.parts[0].lower()) if len(place.parts) > 1 else None)
+            stem = image.stem.removesuffix(options.image_suffix)
+            if listed and stem not in listed:
+                continue
+            wanted = place.with_name(f"{stem}{options.mask_suffix}")
+            part = split or listed.get(stem) or (split_of(place.parts[0]) if len(place.parts) > 1 else None)
             yield _Pair(image, known.get(wanted), beside / f"{wanted}.png", part)
-
-
-def _files(folder: Path, endings: Sequence[str], walk: Walk) -> list[Path]:
-    return walk.files(folder, endings) if folder.is_dir() else []
 
 
 def _written(path: Path) -> tuple[str, ...]:
@@ -150,9 +161,22 @@ def _written(path: Path) -> tuple[str, ...]:
     return names
 
 
+def _on_values(values: Sequence[int], ignored: Sequence[int]) -> tuple[str, ...]:
+    """Return a note on masks without names whose values are not 0, 1, 2 ...: soft edges look like classes."""
+    if list(values) == list(range(len(values))) or set(values) == _BLACK_AND_WHITE:
+        return ()
+    shown = f"{', '.join(map(str, values[:_SHOWN]))}{', ...' if len(values) > _SHOWN else ''}"
+    return (
+        f"every value of the masks is taken for a class: {shown} ({', '.join(map(str, ignored))} counts for nothing); "
+        "if some are soft edges, save the masks without them",
+    )
+
+
 def _fault(pair: _Pair, survey: Survey | None, values: Sequence[int], ignored: Sequence[int]) -> str:
     if survey is None:
-        return f"no mask; expected {pair.expected}"
+        changed = next((file for ending in _LOSSY if (file := pair.expected.with_suffix(ending)).is_file()), None)
+        instead = f"; {changed.name} may have lost its exact values: save the masks as PNG" if changed else ""
+        return f"no mask; expected {pair.expected}{instead}"
     if survey.fault:
         return f"cannot read the mask {pair.mask}: {survey.fault}"
     size = masks.size_of(pair.image)

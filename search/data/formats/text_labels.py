@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from search.data import text_tables, texts
+from search.data.faults import refuse
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
 from search.data.tabular import Row, check_labels
@@ -44,7 +45,7 @@ class TextLabels(Format):
     def read(self, options: Options, base: Path) -> Dataset:
         name, tables = text_tables.tables_of(options.path, base)
         listed, problems = text_tables.read_texts(tables, options, partial(_labels, options))
-        texts.refuse(problems, options.on_error)
+        refuse(problems, options.on_error)
         training = [item.label for item in listed if item.split in (None, Split.TRAIN)]
         known = options.label_columns or texts.ordered_names([label for labels in training for label in labels])
         if not known:

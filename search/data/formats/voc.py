@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
@@ -10,10 +12,11 @@ from xml.etree import ElementTree
 from search.data.boxes import AnnotatedImage, BoxAnnotation, Faults, dataset
 from search.data.files import Walk
 from search.data.formats._base import Format
+from search.data.image_sets import listed_names
 from search.data.images import EXTENSIONS, is_there
+from search.data.parts import split_of
 from search.data.sample import Dataset, Split
 from search.data.split_options import SplitOptions
-from search.data.tabular import SPLITS, lines_of
 from search.errors import DataError
 
 _XML = (".xml",)
@@ -25,7 +28,8 @@ class Options(SplitOptions):
 
     Attributes:
         path: with ``JPEGImages/``, ``Annotations/`` and ``ImageSets/Main/train.txt`` as in Pascal VOC, or with
-            XML files beside the images, in ``train/``, ``val/`` and ``test/`` or all in one.
+            XML files beside the images or in a folder of any name (``annotations/``, ``annots/``), in ``train/``,
+            ``val/`` and ``test/`` or all in one.
         classes: names that boxes may have; whatever names there are by default.
         difficult: ``use`` boxes marked so like any other, or ``ignore`` them in training and evaluation.
         val_share, test_share, seed: of the cut when no split is given.
@@ -49,28 +53,21 @@ class Voc(Format):
         faults = Faults(root.name)
         walk = Walk()
         listed = _in_sets(root, faults, walk) if (root / "Annotations").is_dir() else _beside(root, walk)
-        images = [item for xml, split in listed if (item := _read(xml, root, split, options, faults)) is not None]
-        read = dataset(root.name, images, options, options.classes or None, faults)
-        return replace(read, notes=(*read.notes, *walk.lines()))
+        images = _Images(root)
+        found = [item for xml, split in listed if (item := _read(xml, images, split, options, faults)) is not None]
+        made = dataset(root.name, found, options, options.classes or None, faults)
+        return replace(made, notes=(*made.notes, *walk.lines()))
 
 
 def _in_sets(root: Path, faults: Faults, walk: Walk) -> list[tuple[Path, Split | None]]:
     """Return the annotations that ``ImageSets/Main`` lists; all of them, without a split, where there are no lists."""
     folder = root / "Annotations"
-    lists: dict[Split, list[str]] = {}
-    for file in sorted((root / "ImageSets" / "Main").glob("*.txt")):
-        split = SPLITS.get(file.stem.lower())
-        if split is not None:
-            # A list of one class says behind the name whether the image shows it; names may hold blanks themselves.
-            lists[split] = [line if (folder / f"{line}.xml").is_file() else line.split()[0] for line in lines_of(file)]
-    if Split.TRAIN not in lists:
+    lists = listed_names(root / "ImageSets" / "Main", folder, ".xml")
+    if not lists:
         return [(xml, None) for xml in walk.files(folder, _XML)]
     listed: list[tuple[Path, Split | None]] = []
-    seen: dict[str, Split] = {}
     for split, names in lists.items():
         for name in names:
-            if seen.setdefault(name, split) is not split:
-                raise DataError(f"{root}: {name} is listed in both {seen[name]} and {split}; keep it in one of them")
             if (folder / f"{name}.xml").is_file():
                 listed.append((folder / f"{name}.xml", split))
             else:
@@ -79,7 +76,7 @@ def _in_sets(root: Path, faults: Faults, walk: Walk) -> list[tuple[Path, Split |
 
 
 def _beside(root: Path, walk: Walk) -> list[tuple[Path, Split | None]]:
-    parts = {folder: SPLITS.get(folder.name.lower()) for folder in walk.folders(root)}
+    parts = {folder: split_of(folder.name) for folder in walk.folders(root)}
     listed: list[tuple[Path, Split | None]] = [
         (xml, split) for folder, split in parts.items() if split for xml in walk.files(folder, _XML, EXTENSIONS)
     ]
@@ -92,7 +89,7 @@ def _beside(root: Path, walk: Walk) -> list[tuple[Path, Split | None]]:
     return listed
 
 
-def _read(xml: Path, root: Path, split: Split | None, options: Options, faults: Faults) -> AnnotatedImage | None:
+def _read(xml: Path, images: _Images, split: Split | None, options: Options, faults: Faults) -> AnnotatedImage | None:
     try:
         # Expat neither fetches external entities nor expands without bound since 2.4.1.
         document = ElementTree.parse(xml).getroot()  # noqa: S314
@@ -107,7 +104,7 @@ def _read(xml: Path, root: Path, split: Split | None, options: Options, faults: 
         box = _box(f"{xml.name}, object {index}", item, options, faults)
         if box is not None:
             boxes.append(box)
-    return AnnotatedImage(_image(xml, root, document.findtext("filename") or ""), str(xml), split, boxes)
+    return AnnotatedImage(images.of(xml, document.findtext("filename") or ""), str(xml), split, boxes)
 
 
 def _box(place: str, item: ElementTree.Element, options: Options, faults: Faults) -> BoxAnnotation | None:
@@ -126,18 +123,37 @@ def _box(place: str, item: ElementTree.Element, options: Options, faults: Faults
     return BoxAnnotation(place, label, (left, top, right, bottom), is_crowd)
 
 
-def _image(xml: Path, root: Path, named: str) -> Path:
-    """Return the image of an annotation: the file it names, else the one that is called as it is."""
-    folders = [xml.parent, root / "JPEGImages", root / "images"]
-    names = [Path(named.replace("\\", "/")).name] if named else []
-    names += [xml.with_suffix(suffix).name for suffix in EXTENSIONS]
-    names += [xml.with_suffix(suffix.upper()).name for suffix in EXTENSIONS]
-    # The annotation's own name first: what it names inside is wrong wherever files were renamed later.
-    for name in (*names[1:], *names[:1]) if named else names:
-        for folder in folders:
-            if is_there(folder / name):
-                return folder / name
-    return (root / "JPEGImages" if (root / "JPEGImages").is_dir() else xml.parent) / (named or f"{xml.stem}.jpg")
+@dataclass(slots=True)
+class _Images:
+    """The images below ``root``, looked up by the annotations that they belong to."""
+
+    root: Path
+    by_stem: dict[str, list[Path]] = field(default_factory=dict)
+
+    def of(self, xml: Path, named: str) -> Path:
+        """Return the image that is called as the annotation is, else the file it names; missing ones where expected.
+
+        It lies beside the annotation or in the usual folders, else in the nearest folder with an image of that name.
+        """
+        folders = [xml.parent, self.root / "JPEGImages", self.root / "images"]
+        name = Path(named.replace("\\", "/")).name
+        # The annotation's own name first: what it names inside is wrong wherever files were renamed later.
+        names = [xml.with_suffix(suffix).name for ending in EXTENSIONS for suffix in (ending, ending.upper())]
+        for candidate in (*names, *([name] if name else [])):
+            for folder in folders:
+                if is_there(folder / candidate):
+                    return folder / candidate
+        near = self._elsewhere(xml, (xml.stem, Path(name).stem))
+        usual = self.root / "JPEGImages"
+        return near or (usual if usual.is_dir() else xml.parent) / (named or f"{xml.stem}.jpg")
+
+    def _elsewhere(self, xml: Path, stems: Sequence[str]) -> Path | None:
+        """Return the image of one of ``stems`` that has the most folders in common with the annotation."""
+        if not self.by_stem:
+            for image in Walk().files(self.root, EXTENSIONS):
+                self.by_stem.setdefault(image.stem, []).append(image)
+        found = next((self.by_stem[stem] for stem in stems if stem in self.by_stem), [])
+        return max(found, key=lambda image: len(os.path.commonpath((image, xml))), default=None)
 
 
 format = Voc()  # noqa: A001  # the room's word for its plug-in

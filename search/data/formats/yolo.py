@@ -11,16 +11,19 @@ import yaml
 
 from search.data import yaml_documents, yolo_rows
 from search.data.boxes import AnnotatedImage, Faults, dataset
-from search.data.files import Walk
+from search.data.files import Walk, visible
 from search.data.formats._base import Format
 from search.data.images import EXTENSIONS
+from search.data.parts import SPLITS, split_of
 from search.data.sample import Dataset, Split
 from search.data.split_options import SplitOptions
-from search.data.tabular import SPLITS, lines_of
+from search.data.tabular import lines_of
 from search.errors import DataError
 
-_BESIDE = (".txt", ".cache", ".yaml", ".yml")
+_BESIDE = (".txt", ".cache", ".yaml", ".yml", ".names", ".labels", ".data")
 """Files of the data set beside its images."""
+_NAMES = ("classes.txt", "labels/classes.txt", "*.names", "train/_darknet.labels", "labels.txt")
+"""Where the class names stand if there is no ``data.yaml``: of labelImg, Label Studio, Darknet and Roboflow."""
 _OUTLINES = ("segment", "segmentation", "obb")
 
 
@@ -30,7 +33,8 @@ class Options(SplitOptions):
 
     Attributes:
         path: ``data.yaml``, or its folder. Without one a folder with ``images/`` and ``labels/`` (in them
-            ``train/``, ``val/`` and ``test/``, or not) and the class names in ``classes.txt``.
+            ``train/``, ``val/`` and ``test/``, or not), or with text files beside the images, and the class names
+            in ``classes.txt``, ``obj.names`` or ``_darknet.labels``.
         classes: names of the classes in order; those of ``data.yaml`` or ``classes.txt`` by default.
         val_share, test_share, seed: of the cut when no split is given.
         on_error: ``refuse`` faulty boxes and broken images, or ``skip`` and list them.
@@ -54,19 +58,22 @@ class Yolo(Format):
             raise DataError(f"{path} does not exist; `data.path` is relative to the study file")
         file = path if path.is_file() else next((f for f in _described(path) if f.is_file()), None)
         root, walk = path.parent if path.is_file() else path, Walk()
-        layout = _from_yaml(file) if file is not None else _from_folders(root, walk)
-        names = options.classes or layout.names
+        told = _from_yaml(file) if file is not None else _from_folders(root, walk)
+        names = options.classes or told.names
         if not names:
-            raise DataError(f"{root}: no class names; expected data.yaml with `names`, classes.txt, or `data.classes`")
-        images = [(image, split) for split, folders in layout.parts.items() for image in _images(folders, walk)]
-        for split, folders in layout.parts.items():
+            raise DataError(
+                f"{root}: no class names; expected data.yaml with `names`, classes.txt with a name a line, or "
+                "`data.classes`"
+            )
+        images = [(image, split) for split, folders in told.parts.items() for image in _images(folders, walk)]
+        for split, folders in told.parts.items():
             if split is not Split.TEST and not any(part is split for _, part in images):
                 raise DataError(f"{root}: no {split} image in {', '.join(map(str, folders))}; put some there")
         faults = Faults(root.name)
         labels = [_label(image) for image, _ in images]
         rows = [yolo_rows.read_rows(label, names, faults) for label in labels]
-        boxes = yolo_rows.boxes_of(rows, layout.keypoints, faults, are_outlines=layout.task in _OUTLINES)
-        has_val = Split.VAL in layout.parts
+        boxes = yolo_rows.boxes_of(rows, told.keypoints, faults, are_outlines=told.task in _OUTLINES)
+        has_val = Split.VAL in told.parts
         listed = [
             AnnotatedImage(
                 image, str(label), split if has_val or split is not Split.TRAIN else None, drawn, in_shares=True
@@ -88,7 +95,8 @@ class _Described:
 
 
 def _described(folder: Path) -> list[Path]:
-    return [folder / "data.yaml", folder / "data.yml", folder / "dataset.yaml", *sorted(folder.glob("[!.]*.yaml"))]
+    usual = [folder / name for name in ("data.yaml", "data.yml", "dataset.yaml")]
+    return [*usual, *visible(folder, "*.yaml", "*.yml")]
 
 
 def _from_yaml(file: Path) -> _Described:
@@ -142,12 +150,12 @@ def _place(file: Path, base: Path, name: str) -> Path:
 
 
 def _from_folders(root: Path, walk: Walk) -> _Described:
-    listed = root / "classes.txt"
-    names = tuple(lines_of(listed)) if listed.is_file() else ()
+    listed = next(iter(visible(root, *_NAMES)), None)
+    names = tuple(lines_of(listed)) if listed is not None else ()
     images = root / "images" if (root / "images").is_dir() else root
     parts: dict[Split, list[Path]] = {}
     for folder in walk.folders(images):
-        split = SPLITS.get(folder.name.lower())
+        split = split_of(folder.name)
         if split is not None:
             parts.setdefault(split, []).append(folder)
     return _Described(names, parts if Split.TRAIN in parts else {Split.TRAIN: [images]})

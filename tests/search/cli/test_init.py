@@ -25,6 +25,26 @@ def test_init_of_a_folder_without_classes_is_refused(here: Path, ftsearch: Calla
     assert "no data of a known kind" in done.err
 
 
+def test_what_init_names_after_a_table_of_roboflow_plans(here: Path, ftsearch: Callable[..., Any]) -> None:
+    files = sorted((here / "data" / "red").glob("*.png"))
+    rows = [f"{file}, {number % 2}, {number // 2 % 2}" for number, file in enumerate(files)]
+    (here / "_classes.csv").write_text("\n".join(["filename, cat, dog", *rows]) + "\n")
+    done = ftsearch("init", "_classes.csv", "--backbone", "squeezenet1_1")
+    assert "multilabel, 2 classes" in done.out
+    text = (here / "classes.yaml").read_text().replace("weights: default", "weights: none")
+    (here / "classes.yaml").write_text(text.replace("input_size: 224", "input_size: 32"))
+    assert ftsearch("plan", "classes.yaml").code == 0
+
+
+def test_init_says_the_first_faults_where_nothing_is_left(here: Path, ftsearch: Callable[..., Any]) -> None:
+    (here / "boxes" / "annots").mkdir(parents=True)
+    for number in range(5):
+        (here / "boxes" / "annots" / f"{number}.xml").write_text("<annotation><object/></annotation>")
+    done = ftsearch("init", "boxes")
+    assert done.code == 2
+    assert "no image has a box. 10 faults were left out: 0.xml, object 1: needs a `bndbox`" in done.err
+
+
 def test_init_knows_texts_and_takes_a_task(here: Path, ftsearch: Callable[..., Any]) -> None:
     rows = [f"{word} number {number},{place}" for number in range(8) for place, word in enumerate(("good", "bad"))]
     (here / "reviews.csv").write_text("\n".join(["text,label", *rows]) + "\n")

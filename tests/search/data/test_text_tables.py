@@ -66,7 +66,7 @@ def test_files_of_a_folder_are_its_parts(tmp_path: Path) -> None:
     assert name == tmp_path.name
     assert [table.split for table in tables] == [Split.TRAIN, Split.VAL, Split.TEST]
     write(tmp_path, "valid.csv", "text,label\nx,1\n")
-    with pytest.raises(DataError, match=r"has both dev.tsv and valid.csv for val; remove one"):
+    with pytest.raises(DataError, match=r"has both dev.tsv and valid.csv for val; name a file"):
         text_tables.tables_of(str(tmp_path), Path())
 
 

@@ -5,12 +5,9 @@ import subprocess
 import sys
 from collections import Counter
 
-import pytest
-
 from search.data.assembly import Listed
 from search.data.sample import Split
-from search.data.texts import Text, Words, limited, ordered_names, place_of, refuse, shortened
-from search.errors import DataError
+from search.data.texts import Text, Words, limited, ordered_names, place_of, shortened
 
 
 def test_the_name_of_a_text_shows_where_it_stands_and_how_it_begins() -> None:
@@ -55,13 +52,6 @@ def test_labels_that_are_numbers_stand_in_their_order() -> None:
     assert ordered_names(["b", "10", "9"]) == ("10", "9", "b")
     assert ordered_names(["²", "1"]) == ("1", "²")
     assert ordered_names(["--1", "1"]) == ("--1", "1")
-
-
-def test_the_first_unusable_row_is_named_with_how_many_there_are() -> None:
-    with pytest.raises(DataError, match=r"row 1 is bad \(2 more rows that cannot be used\); mend it, or set `on_error"):
-        refuse(["row 1 is bad", "x", "y"], "refuse")
-    refuse(["row 1 is bad"], "skip")
-    refuse([], "refuse")
 
 
 def test_a_place_is_known_of_every_text() -> None:

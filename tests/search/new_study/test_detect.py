@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +185,85 @@ def test_another_task_than_the_data_are_for_is_refused_with_what_they_are(tmp_pa
     write(tmp_path / "a.csv", "text,label\ngood,1\n")
     with pytest.raises(UserError, match=r"but a\.csv with .* \(text\); try --task text"):
         recognise(tmp_path / "a.csv", "detection")
+
+
+def test_an_archive_is_looked_into_and_its_inner_folder_named(tmp_path: Path) -> None:
+    for name in ("ants", "bees"):
+        picture(tmp_path / "flat" / "flowers" / name / "1.png")
+        picture(tmp_path / "deep" / "archive" / "flowers" / "train" / name / "1.png")
+    write(tmp_path / "flat" / "__MACOSX" / "flowers" / "._x.png", "")
+    write(tmp_path / "table" / "archive" / "reviews.csv", "text,label\ngood,1\nbad,0\n")
+    write(tmp_path / "table" / "archive" / "LICENSE", "Free, as it were\n")
+    wanted = {"flat": "flowers", "deep": "archive/flowers", "table": "archive/reviews.csv"}
+    assert {name: str(recognise(tmp_path / name).path.relative_to(tmp_path / name)) for name in wanted} == wanted
+
+
+def test_an_archive_of_several_data_sets_asks_for_one(tmp_path: Path) -> None:
+    for year in (2007, 2012):
+        write(tmp_path / f"VOC{year}" / "Annotations" / "1.xml", VOC)
+    with pytest.raises(UserError, match=r"several times: VOC2007: Annotations/\*\.xml .* and VOC2012: .*name the f"):
+        recognise(tmp_path)
+
+
+def test_a_system_file_is_never_what_is_recognised(tmp_path: Path) -> None:
+    write(tmp_path / "__MACOSX" / "Annotations" / "1.xml", VOC)
+    write(tmp_path / "._1.xml", VOC)
+    write(tmp_path / "@eaDir" / "data.yaml", "train: a\nnames: [a]\n")
+    write(tmp_path / ".ipynb_checkpoints" / "labels.csv", "text,label\ngood,1\n")
+    coco(tmp_path / "__MACOSX" / "a.json")
+    for name in ("images", "masks"):
+        picture(tmp_path / "@eaDir" / name / "1.png")
+    with pytest.raises(UserError, match=r"no data of a known kind; .*; it is empty$"):
+        recognise(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "header"),
+    [
+        ("SMSSpamCollection", "ham\tis it so\nspam\tno, not\nham\tyes\n", "`label,text` with tabs for commas"),
+        ("sms.tsv", "ham\tis it so\nspam\tno, not\nham\tyes\n", "`label,text` with tabs for commas"),
+        ("sms.csv", "ham,is it so\nspam,no not\nham,yes\n", "`label,text`"),
+        ("labelled.txt", "is it so\t1\nno not\t0\n", "`text,label` with tabs for commas"),
+        ("list.csv", "1.png,cat\n2.png,dog\n", "`path,label`"),
+    ],
+)
+def test_a_table_without_header_is_told_with_one_that_would_do(
+    tmp_path: Path, name: str, text: str, header: str
+) -> None:
+    write(tmp_path / name, text)
+    for path in (tmp_path, tmp_path / name):
+        with pytest.raises(UserError, match=f"no header, as line 1 is .*: .* such as {re.escape(header)}$"):
+            recognise(path)
+
+
+def test_of_tables_that_are_not_known_the_training_part_is_offered(tmp_path: Path) -> None:
+    for part in ("test", "train", "a_test"):
+        write(tmp_path / f"{part}.csv", "x,y\n1,2\n")
+    with pytest.raises(UserError, match=r"tables in it \(train\.csv, .*\): name one of them, as .*/train\.csv"):
+        recognise(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("a.zip", "a.zip is an archive: unpack it"),
+        ("a.csv.gz", "a.csv.gz is an archive: unpack it"),
+        ("a.xlsx", "a.xlsx is a spreadsheet: save it as CSV"),
+        ("train-00000.parquet", "is Parquet: name its folder as `dataset` of the format hf_text"),
+    ],
+)
+def test_files_that_are_to_be_converted_say_how(tmp_path: Path, name: str, advice: str) -> None:
+    write(tmp_path / name, "PK")
+    for path in (tmp_path, tmp_path / name):
+        with pytest.raises(UserError, match=re.escape(advice)):
+            recognise(path)
+
+
+def test_a_folder_of_plain_files_says_what_is_in_it(tmp_path: Path) -> None:
+    for number in range(3):
+        write(tmp_path / "texts" / "train" / "pos" / f"{number}.txt", "a film")
+        picture(tmp_path / "images" / f"{number}.png")
+    with pytest.raises(UserError, match=r"it holds 3 \.txt; texts in files of their own are not read: put them into"):
+        recognise(tmp_path / "texts")
+    with pytest.raises(UserError, match=r"it holds 3 \.png; nothing says what they show: sort them into"):
+        recognise(tmp_path / "images")

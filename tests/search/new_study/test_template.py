@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from search.data.sample import Dataset, Sample, Split
-from search.new_study.detect import Recognised
+from search.new_study.recognised import Recognised
 from search.new_study.template import backbone_for, draft
 from search.spec.load import parse_spec
 from search.tasks import tasks
@@ -37,9 +37,9 @@ def data(task: str, targets: tuple[Any, ...] = (0, 1, 1), skipped: tuple[str, ..
 
 def drafted(task: str, found: Dataset | None = None, **options: Any) -> str:
     backbone = "squeezenet1_1" if tasks()[task].reads == "images" else backbone_for(task)
-    recognised = Recognised(task, tasks()[task].formats[0], "why", options)
+    recognised = Recognised(task, tasks()[task].formats[0], "why", Path("data dir"), options)
     opened = backbones.resolve(backbone)
-    return draft(recognised, Path("data dir"), found or data(task), opened, file=Path("d.yaml"), name="d")
+    return draft(recognised, found or data(task), opened, file=Path("d.yaml"), name="d")
 
 
 @pytest.mark.parametrize("task", list(tasks()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,13 @@ def csv_labels(export: Export) -> dict[str, Any]:
 
 def csv_numbers(export: Export) -> dict[str, Any]:
     return rows_of(export, "target", lambda number: str(number / 8))
+
+
+def csv_boxes(export: Export) -> dict[str, Any]:
+    def row(number: int) -> str:
+        return ",".join(map(str, (CLASSES[number % 2], *box(number))))
+
+    return rows_of(export, "class,xmin,ymin,xmax,ymax", row) | {"path_column": "path"}
 
 
 def coco_tables(export: Export, outline: Callable[[int], dict[str, Any]]) -> None:
@@ -209,7 +217,7 @@ def hf_tokens(export: Export) -> dict[str, Any]:
 WRITERS = {
     writer.__name__: writer
     for writer in (
-        *(image_folder, csv, csv_labels, csv_numbers, coco, coco_masks, mask_folder, voc, yolo),
+        *(image_folder, csv, csv_labels, csv_numbers, csv_boxes, coco, coco_masks, mask_folder, voc, yolo),
         *(text_table, text_labels, text_numbers, conll, hf_text, hf_tokens),
     )
 }
@@ -345,3 +353,43 @@ def test_an_archive_made_on_a_mac_is_read(tmp_path: Path) -> None:
         (folder / split / "._annotations.coco.json").write_bytes(b"\x00\x05\x16\x07Mac OS X")
     plugin = specs.formats()["coco"]
     assert len(plugin.read(plugin.options("."), folder).samples) == COUNT
+
+
+@pytest.mark.parametrize("name", ["voc", "yolo", "coco", "mask_folder", "image_folder", "text_table", "conll"])
+def test_the_first_faults_are_named_where_nothing_is_left(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    read(WRITERS[name], folder, "as it is")
+    for file in sorted(folder.rglob("*")):
+        if file.suffix == ".png" and name in ("image_folder", "mask_folder"):
+            file.write_text("no image")
+        elif name == "yolo" and file.suffix == ".txt":
+            file.write_text("9 0.5 0.5 0.1 0.1\n")
+        elif file.suffix == ".xml":
+            file.write_text(file.read_text().replace("<xmin>", "<left>").replace("</xmin>", "</left>"))
+        elif file.suffix == ".json":
+            file.write_text(file.read_text().replace('"bbox"', '"box"'))
+        elif file.suffix == ".csv":
+            file.write_text(file.read_text().replace(",bee,", ",,").replace(",wasp,", ",,"))
+        elif file.suffix == ".conll":
+            file.write_text(file.read_text().replace(" ", ""))
+    plugin = specs.formats()[name]
+    path = "t.csv" if name == "text_table" else "."
+    with pytest.raises(DataError) as caught:
+        plugin.load(
+            plugin.options(path, on_error="skip")
+            if name not in ("text_table", "conll")
+            else plugin.options(path=path, on_error="skip"),
+            folder,
+        )
+    text = str(caught.value)
+    wanted = {
+        "voc": r"no image has a box\. 24 faults were left out: 00\.xml, object 1: needs a `bndbox`.*; and 21 more",
+        "yolo": r"no image has a box\. 24 faults were left out: .*00\.txt, line 1: unknown class 'number 9'",
+        "coco": r"no image has a box\. 24 faults were left out: .*json, annotations\[0\]: needs an `image_id`",
+        "mask_folder": r"0 class\(es\).*24 faults were left out: .*00\.png: cannot read the mask .*; and 21 more",
+        "image_folder": r"no class found.*24 faults were left out: .*\.png: not an image",
+        "text_table": r"no class found.*24 faults were left out: .*t\.csv, line 2: the column 'label' is empty",
+        "conll": r"0 tags found.*24 faults were left out: .*train\.conll, line 1: the word 'word0B-0' has no tag",
+    }
+    assert re.search(wanted[name], text), text
+    assert "\n" not in text

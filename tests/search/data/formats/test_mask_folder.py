@@ -127,7 +127,7 @@ def test_faults_are_counted_and_skipped_when_asked(tmp_path: Path) -> None:
     import re
 
     wrong(tmp_path)
-    with pytest.raises(DataError, match=r"\(4 more like it\)"):
+    with pytest.raises(DataError, match=r"\(4 more faults\)"):
         read(tmp_path, classes=("a", "b"))
     found = read(tmp_path, classes=("a", "b"), on_error="skip", val_share=0.25)
     assert len(found.samples) == 4

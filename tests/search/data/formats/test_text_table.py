@@ -66,7 +66,7 @@ def test_pairs_are_found_by_the_names_of_their_columns(tmp_path: Path) -> None:
         (f"text,label\n{GOOD}", {"text_column": "body"}, r"no column 'body'; the header has text, label"),
         (f"text,label\n{GOOD}", {"pair_column": "more"}, r"no column 'more'; the header has text, label"),
         ("text,label\nx,pos\ny,pos\n", {}, r"only the class 'pos' found; classification needs at least two classes"),
-        ("text,label\n", {}, r"no class found"),
+        ("text,label\n", {}, r"no row below the header"),
         ("text,label\na,x\nb,x\nc,y\n", {}, r"class 'y' has 1 sample; at least 2 are needed"),
         (
             "text,label,split\na,x,train\nb,y,train\nc,z,dev\n",

@@ -1,0 +1,37 @@
+"""Where the class folders of an image data set lie: right in its folder, or in a folder for each part of the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search.data.files import visible
+from search.data.parts import split_of
+from search.data.sample import Split
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Return the folders in ``folder`` without hidden and system ones, sorted."""
+    return [entry for entry in visible(folder) if entry.is_dir()]
+
+
+def class_parts(root: Path) -> dict[Path, Split | None]:
+    """Return the folders that hold the class folders, each with its split; ``root`` itself where there are no parts.
+
+    A folder is a part if its name says so (``train``, ``seg_train``, ``training_set``) and the one for training holds
+    folders: in a data set of vehicles ``train`` may well be a class. Archives often pack ``seg_train/seg_train``.
+    """
+    folders = folders_in(root)
+    parts: dict[Path, Split | None] = {
+        _unpacked(folder): split for folder in folders if (split := split_of(folder.name)) is not None
+    }
+    train = [folder for folder, split in parts.items() if split is Split.TRAIN]
+    if train and (len(parts) == len(folders) or any(folders_in(folder) for folder in train)):
+        return parts
+    return {root: None}
+
+
+def _unpacked(folder: Path) -> Path:
+    """Return the folder inside ``folder`` that has the same name and is all there is in it; else ``folder``."""
+    inside = visible(folder)
+    same = len(inside) == 1 and inside[0].is_dir() and inside[0].name == folder.name
+    return inside[0] if same else folder

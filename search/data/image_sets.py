@@ -1,0 +1,37 @@
+"""Lists of image names by part of the data, as Pascal VOC has them: ``ImageSets/Main/train.txt``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search.data.files import visible
+from search.data.parts import SPLITS
+from search.data.sample import Split
+from search.data.tabular import lines_of
+from search.errors import DataError
+
+
+def listed_names(folder: Path, annotations: Path, suffix: str) -> dict[Split, list[str]]:
+    """Return the names that the lists in ``folder`` have for each split; nothing where no list is for training.
+
+    Args:
+        folder: with ``train.txt``, ``val.txt`` and ``test.txt``.
+        annotations: where ``NAME`` + ``suffix`` is the annotation of a listed name.
+
+    Raises:
+        DataError: a name is in two lists, or a list is no UTF-8 text.
+    """
+    lists: dict[Split, list[str]] = {}
+    for file in visible(folder, "*.txt"):
+        split = SPLITS.get(file.stem.lower())
+        if split is not None:
+            # A list of one class says behind the name whether the image shows it; names may hold blanks themselves.
+            lists[split] = [
+                line if (annotations / f"{line}{suffix}").is_file() else line.split()[0] for line in lines_of(file)
+            ]
+    seen: dict[str, Split] = {}
+    for split, names in lists.items():
+        for name in names:
+            if seen.setdefault(name, split) is not split:
+                raise DataError(f"{folder}: {name} is listed in both {seen[name]} and {split}; keep it in one of them")
+    return lists if Split.TRAIN in lists else {}

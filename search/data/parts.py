@@ -1,0 +1,66 @@
+"""Which part of the data a file or folder holds: training, validation or test, as its name says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from search.data.files import visible
+from search.data.sample import Split
+from search.errors import DataError
+
+SPLITS = {
+    "train": Split.TRAIN,
+    "training": Split.TRAIN,
+    "val": Split.VAL,
+    "valid": Split.VAL,
+    "validation": Split.VAL,
+    "dev": Split.VAL,
+    "test": Split.TEST,
+    "testing": Split.TEST,
+}
+"""Words by which people call the parts of their data."""
+_BETWEEN = re.compile(r"[^a-z]+")
+
+
+def words_of(name: str) -> list[str]:
+    """Return the words of a name in lower case; digits part them too."""
+    return [word for word in _BETWEEN.split(name.lower()) if word]
+
+
+def split_of(name: str) -> Split | None:
+    """Return the split that a name says with one of its words: ``train``, ``seg_train``, ``instances_val2017``.
+
+    None where no word does, or where two words say different ones (``train_test_split``).
+    """
+    found = {SPLITS[word] for word in words_of(name) if word in SPLITS}
+    return found.pop() if len(found) == 1 else None
+
+
+def files_of(folder: Path, suffixes: Sequence[str]) -> dict[Split, Path]:
+    """Return the file of each part of the data: ``train.tsv``, ``reviews_train.csv``, ``train/_classes.csv`` ...
+
+    A part is a file of ``folder``, or the only file of these ``suffixes`` in a folder of its own.
+
+    Raises:
+        DataError: none for training, or two for one part.
+    """
+    named: dict[Split, list[Path]] = {}
+    for entry in visible(folder):
+        split = split_of(entry.stem if entry.is_file() else entry.name)
+        files = [entry] if entry.is_file() else visible(entry) if split and entry.is_dir() else []
+        fitting = [file for file in files if file.suffix.lower() in suffixes and file.is_file()]
+        if split is not None and len(fitting) == 1:
+            named.setdefault(split, []).append(fitting[0])
+    found: dict[Split, Path] = {}
+    for split, candidates in named.items():
+        # test.csv is meant where test_labels.csv lies beside it.
+        exact = [file for file in candidates if file.parent == folder and file.stem.lower() in SPLITS] or candidates
+        if len(exact) > 1:
+            both = " and ".join(str(file.relative_to(folder)) for file in exact[:2])
+            raise DataError(f"{folder} has both {both} for {split}; name a file as `data.path`, or remove one of them")
+        found[split] = exact[0]
+    if Split.TRAIN not in found:
+        raise DataError(f"{folder} has no train file; expected train{suffixes[0]} ({', '.join(suffixes)}), dev, test")
+    return {split: found[split] for split in Split if split in found}

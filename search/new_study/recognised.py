@@ -1,0 +1,38 @@
+"""What data on disk were recognised as, and the data set that they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from search.data.formats import formats
+from search.data.sample import Dataset
+from search.records.study import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What data are for.
+
+    Attributes:
+        task, format: names of the registries.
+        why: what was seen, for people: ``Annotations/*.xml``.
+        path: the folder or file that the format reads; it may lie inside the folder that was looked at.
+        options: of the format, where they are not what it takes by default.
+    """
+
+    task: str
+    format: str
+    why: str
+    path: Path
+    options: dict[str, Json] = field(default_factory=dict)
+
+    def read(self) -> Dataset:
+        """Return the data set, without the samples that are faulty; these are listed in it.
+
+        Raises:
+            DataError: too little can be read; names the first faults with file and line.
+        """
+        kind = formats()[self.format]
+        given = {key: tuple(value) if isinstance(value, list) else value for key, value in self.options.items()}
+        return kind.load(kind.options(path=str(self.path.absolute()), on_error="skip", **given), Path.cwd())

@@ -1,0 +1,270 @@
+"""Tables and tagged texts: what their columns, values and names say that they are for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+from search.data import conll_files, parts, tabular, text_tables
+from search.data.class_folders import folders_in
+from search.data.files import visible
+from search.data.formats.csv_boxes import CORNERS
+from search.data.images import EXTENSIONS
+from search.data.sample import Split
+from search.errors import DataError
+from search.new_study.image_layouts import are_numbers, head
+from search.new_study.recognised import Recognised
+from search.records.study import Json
+
+IMAGE_NAMES = ("path", "image", "image_path", "file", "file_name", "filename", "filepath", "img")
+_CLASS_NAMES = ("class", "label", "name", "class_name")
+_LOOKED_AT = 200
+"""Rows of a table that are looked at."""
+_TAGS = ("B-", "I-", "S-", "E-", "L-", "U-")
+_CONLL = (*conll_files.SUFFIXES, ".txt")
+_PROSE = 3
+"""Words that a text has at least, on average, where no column is called after texts."""
+_MOST_TAGS = 60
+_DEEPEST, _MOST_FOLDERS = 2, 60
+_OF_TEXTS = (("text", "text_table"), ("text_multilabel", "text_labels"), ("text_regression", "text_numbers"))
+_OF_IMAGES = (("classification", "csv"), ("multilabel", "csv_labels"), ("regression", "csv_numbers"))
+"""Task and format of a table with one label a row, with several, and with numbers."""
+
+
+def of_file(path: Path) -> list[Recognised]:
+    """Return what a table or a file of tagged words is for."""
+    suffix = path.suffix.lower()
+    if suffix in text_tables.SUFFIXES or (suffix not in conll_files.SUFFIXES and lines_of(path)):
+        found = _table(path)
+        if found or suffix in text_tables.SUFFIXES:
+            return found
+    return _tagged(path) if suffix in _CONLL else []
+
+
+def of_folder(folder: Path) -> list[Recognised]:
+    """Return what the tables in ``folder`` are for: one for each part of the data, or a single one."""
+    for suffixes in (text_tables.SUFFIXES, _CONLL):
+        try:
+            train = next(iter(parts.files_of(folder, suffixes).values()))
+        except DataError:
+            continue
+        if found := of_file(train):
+            return [replace(one, path=folder) for one in found]
+    files = [file for file in visible(folder) if file.is_file()]
+    found = [one for file in files for one in of_file(file)]
+    return found if len({one.path for one in found}) == 1 else []
+
+
+def tables_in(folder: Path) -> list[Path]:
+    """Return the tables in ``folder``, those for training first."""
+    files = [file for file in visible(folder) if file.suffix.lower() in text_tables.SUFFIXES]
+    return sorted(files, key=lambda file: parts.split_of(file.stem) is not Split.TRAIN)
+
+
+def lines_of(path: Path) -> list[list[str]]:
+    """Return the fields of the first lines of a table of any ending; nothing where no separator parts them evenly."""
+    if path.suffix.lower() in (*EXTENSIONS, ".xml", ".yaml", ".yml", ".md"):
+        return []
+    try:
+        text = tabular.content_of(path)
+    except DataError:
+        return []
+    return tabular.first_lines(text, tabular.separator_of(path, text)) if tabular.is_parted(path, text) else []
+
+
+class _Column(NamedTuple):
+    """A column, and whether the format finds it by its name."""
+
+    name: str
+    is_usual: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    path: Path
+    columns: Sequence[str]
+    rows: Sequence[Mapping[str, str]]
+
+    def values(self, column: str) -> list[str]:
+        return [row.get(column, "") for row in self.rows]
+
+    def named(self, names: Sequence[str]) -> _Column | None:
+        found = tabular.column_of(self.columns, names)
+        return _Column(found, True) if found is not None else None
+
+    def has_header(self) -> bool:
+        """Return whether the first line is one; in JSON every object has its own."""
+        lines = [list(self.columns), *(list(row.values()) for row in self.rows[: tabular.SAMPLED])]
+        return self.path.suffix.lower() not in (".csv", ".tsv", ".txt", "") or not tabular.no_header(lines)
+
+    def prose(self) -> _Column | None:
+        """Return the column with the most words a value, where these are many and differ."""
+        lengths = {name: sum(len(value.split()) for value in self.values(name)) for name in self.columns}
+        best = max(lengths, key=lambda name: lengths[name], default=None)
+        if best is None or lengths[best] < _PROSE * len(self.rows) or 2 * len(set(self.values(best))) < len(self.rows):
+            return None
+        return _Column(best, False)
+
+    def files(self) -> _Column | None:
+        """Return the column that holds names of images: by their endings, or since there are such files."""
+        for name in self.columns:
+            values = [value for value in self.values(name) if value]
+            if values and all(value.lower().endswith(EXTENSIONS) for value in values):
+                return _Column(name, False)
+        for name in self.columns:
+            if _root(self.path.parent, self.values(name)) is not None:
+                return _Column(name, False)
+        return None
+
+    def label(self, others: Sequence[str]) -> _Column | None:
+        """Return the column called after labels, else the only one that is left and has values that recur."""
+        left = [name for name in self.columns if name not in others]
+        word = next((name for name in left if set(parts.words_of(name)) & set(text_tables.LABEL_NAMES)), None)
+        recurring = [name for name in left if 0 < len({*self.values(name)} - {""}) < len(self.rows)]
+        name = word or (recurring[0] if len(recurring) == 1 else None)
+        return None if name is None else _Column(name, False)
+
+
+def _table(path: Path) -> list[Recognised]:
+    """Return what a table is for: its columns say whether it is of images or texts, its labels the task."""
+    try:
+        table = _Table(path, *_rows(path))
+    except DataError:
+        return []
+    if not table.columns:
+        return []
+    label, text = table.named(text_tables.LABEL_NAMES), table.named(text_tables.TEXT_NAMES)
+    image = table.named(IMAGE_NAMES) if text is None else None
+    if (text or image) is None and table.rows and table.has_header():
+        image = table.files()
+        text = table.prose() if image is None else None
+    subject = text or image
+    if subject is None:
+        return []
+    if image is not None and all(corner in table.columns for corner in CORNERS):
+        return _boxes(table, image)
+    others = (subject.name, "split", text_tables.PAIRS.get(subject.name, ""))
+    if image is not None and label is None:
+        found = _numbers(table, image.name, [name for name in table.columns if name not in others])
+        if found:
+            return found
+    label = label or (table.label(others) if table.has_header() else None)
+    return [] if label is None else [_labelled(table, subject, label, is_text=text is not None)]
+
+
+def _labelled(table: _Table, subject: _Column, label: _Column, *, is_text: bool) -> Recognised:
+    values = table.values(label.name)
+    kind = 2 if _are_measures(values) else 1 if any(";" in value for value in values) else 0
+    task, format_ = (_OF_TEXTS if is_text else _OF_IMAGES)[kind]
+    options: dict[str, Json] = {} if is_text else _places(table, subject.name)
+    if is_text and not subject.is_usual:
+        options["text_column"] = subject.name
+    if kind == 2 and (not is_text or label.name != "score"):
+        options["target_columns"] = [label.name]
+    elif kind < 2 and (not label.is_usual if is_text else label.name != ("labels" if kind else "label")):
+        options["label_column"] = label.name
+    what = ("a label", "labels", "numbers")[kind]
+    why = f"{table.path.name} with a column {subject.name!r} and {what} in {label.name!r}"
+    return Recognised(task, format_, why, table.path, options)
+
+
+def _numbers(table: _Table, image: str, columns: Sequence[str]) -> list[Recognised]:
+    """Return the task of a table of images whose other columns are named after labels or numbers."""
+    values = [value for column in columns for value in table.values(column)]
+    if not values or not all(values) or not are_numbers(values):
+        return []
+    options = _places(table, image)
+    shown = ", ".join(map(repr, columns[:4])) + (" ..." if len(columns) > 4 else "")
+    why = f"{table.path.name} with a column {image!r} and {{}} in {shown}"
+    if len(columns) > 1 and set(values) <= {"0", "1"}:
+        options["label_columns"] = list(columns)
+        return [Recognised("multilabel", "csv_labels", why.format("1 or 0"), table.path, options)]
+    options["target_columns"] = list(columns)
+    return [Recognised("regression", "csv_numbers", why.format("numbers"), table.path, options)]
+
+
+def _boxes(table: _Table, image: _Column) -> list[Recognised]:
+    label = table.named(_CLASS_NAMES)
+    if label is None:
+        return []
+    options = _places(table, image.name, usual="filename")
+    if label.name != "class":
+        options["label_column"] = label.name
+    why = f"{table.path.name} with boxes in {', '.join(CORNERS)}"
+    return [Recognised("detection", "csv_boxes", why, table.path, options)]
+
+
+def _places(table: _Table, image: str, usual: str = "path") -> dict[str, Json]:
+    """Return the options that say where the images of a table lie."""
+    options: dict[str, Json] = {} if image == usual else {"path_column": image}
+    root = _root(table.path.parent, table.values(image))
+    return options if root in (None, table.path.parent) else options | {"root": str(root.absolute())}
+
+
+def _root(folder: Path, names: Sequence[str], deepest: int = _DEEPEST) -> Path | None:
+    """Return ``folder``, or the first one below it, in which one of the first files of these names lies."""
+    given = [name for name in names if name][:3]
+    if any(tabular.image_file(folder / name) is not None for name in given):
+        return folder
+    inside = folders_in(folder)[:_MOST_FOLDERS] if deepest and given else []
+    return next((root for inner in inside if (root := _root(inner, given, deepest - 1)) is not None), None)
+
+
+def _tagged(path: Path) -> list[Recognised]:
+    """Return whether most lines of a file have a word and a tag, with empty lines between sentences."""
+    lines = [line for line in head(path).split("\n") if line.strip() and not line.startswith(conll_files.DOCUMENT)]
+    fields = [line.split("\t" if "\t" in line else None) for line in lines[:_LOOKED_AT] if not line.startswith("# ")]
+    is_universal = path.suffix.lower() == ".conllu" and any(len(words) == 10 for words in fields)
+    tags = [words[3] if is_universal else words[-1] for words in fields if len(words) > (3 if is_universal else 1)]
+    marked = [tag for tag in tags if tag == conll_files.OUTSIDE or tag.startswith(_TAGS)]
+    is_marked = 2 * len(marked) > len(fields) and any(tag.startswith(_TAGS) for tag in marked)
+    is_named = path.suffix.lower() in conll_files.SUFFIXES and 2 * len(tags) > len(fields)
+    if not is_marked and not (is_named and 1 < len(set(tags)) <= min(_MOST_TAGS, len(tags) // 2)):
+        return []
+    options: dict[str, Json] = {"word_column": 1, "tag_column": 3} if is_universal else {}
+    return [Recognised("tokens", "conll", f"words with tags in {path.name}", path, options)]
+
+
+def _rows(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
+    """Return the columns of a table and its first rows."""
+    if path.suffix.lower() not in (".jsonl", ".json", ".ndjson"):
+        columns, rows = tabular.read_rows(path, ())
+        return columns, [{name: row.values[name] for name in columns} for row in islice(rows, _LOOKED_AT)]
+    entries = list(_objects(path))
+    return list(dict.fromkeys(chain.from_iterable(entries))), entries
+
+
+def _objects(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the first objects of a JSON list, or of a file with one a line; lists of labels parted by semicolons.
+
+    A line that is no JSON is passed over: the format names it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        # Not splitlines(), which also parts a text at characters such as U+2028.
+        entries = json.loads(text) if text.lstrip().startswith("[") else map(_entry, text.split("\n"))
+        for entry in islice(entries, _LOOKED_AT):
+            if isinstance(entry, dict):
+                yield {
+                    str(key): ";".join(map(str, value)) + ";" if isinstance(value, list) else str(value)
+                    for key, value in entry.items()
+                }
+    except (OSError, ValueError, RecursionError):
+        return  # no JSON, or no text at all: nothing is known of it
+
+
+def _entry(line: str) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _are_measures(values: Sequence[str]) -> bool:
+    """Return whether values are numbers of which some are broken: whole ones are taken for names of classes."""
+    given = [value for value in values if value]
+    return bool(given) and are_numbers(given) and any(not float(value).is_integer() for value in given)

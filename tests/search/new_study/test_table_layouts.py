@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from search.data.sample import Split
+from search.new_study.table_layouts import lines_of, of_file, of_folder, tables_in
+
+NAMES = [f"{number:02d}" for number in range(12)]
+KINDS = ("cat", "dog")
+TEXTS = [f"this is review {number}, of a film" for number in range(12)]
+CONLL = "EU B-ORG\nrejects O\nGerman B-MISC\n\n"
+
+
+def kind(name: str) -> str:
+    return KINDS[int(name) % 2]
+
+
+def rows(header: str, line: str, names: list[str] = NAMES) -> str:
+    return "\n".join([header, *(line.format(name=name, kind=kind(name), text=TEXTS[int(name)]) for name in names)])
+
+
+def read(found: Any) -> tuple[Any, ...]:
+    (one,) = found
+    data = one.read()
+    assert not data.skipped
+    return (one.task, one.format, *data.classes, len(data.of(Split.TRAIN)), len(data.of(Split.VAL)))
+
+
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [
+        ("path,label", "{name}.png,{kind}"),
+        ("filename\tlabel", "{name}.png\t{kind}"),
+        ("id,breed", "{name},{kind}"),
+        ("photo;what", "{name}.png;{kind}"),
+        (",image_id,animal_class,age", "7,{name}.png,{kind},{name}{name}"),
+    ],
+)
+@pytest.mark.parametrize("folder", [".", "images", "data/train"])
+def test_images_of_a_table_are_found_in_a_folder_beside_it(layout: Any, header: str, line: str, folder: str) -> None:
+    layout.picture(*(f"{folder}/{name}.png" for name in NAMES))
+    layout.write("labels.csv", rows(header, line))
+    wanted = ("classification", "csv", "cat", "dog", 10, 2)
+    assert read(of_file(layout.root / "labels.csv")) == wanted
+    assert read(of_folder(layout.root)) == wanted
+
+
+def test_a_folder_with_a_table_a_part_is_taken_whole(layout: Any) -> None:
+    layout.picture(*(f"images/{name}.png" for name in NAMES))
+    layout.write("train.csv", rows("path,label", "{name}.png,{kind}", NAMES[:8]))
+    layout.write("val.csv", rows("path,label", "{name}.png,{kind}", NAMES[8:]))
+    assert read(of_folder(layout.root)) == ("classification", "csv", "cat", "dog", 8, 4)
+    layout.write("test.csv", rows("path", "{name}.png"))
+    (found,) = of_folder(layout.root)
+    assert found.read().skipped == (f"{layout.root / 'test.csv'}: no column 'label'; the header has path",)
+
+
+def test_roboflow_writes_a_table_into_every_part(layout: Any) -> None:
+    for part, names in (("train", NAMES[:8]), ("valid", NAMES[8:])):
+        layout.picture(*(f"{part}/{name}.png" for name in names))
+        text = "\n".join(
+            ["filename, cat, dog", *(f"{name}.png, {int(name) % 2}, {int(name) // 2 % 2}" for name in names)]
+        )
+        layout.write(f"{part}/_classes.csv", text)
+    assert read(of_folder(layout.root)) == ("multilabel", "csv_labels", "cat", "dog", 8, 4)
+    for part, names in (("train", NAMES[:8]), ("valid", NAMES[8:])):
+        (layout.root / part / "_classes.csv").unlink()
+        header = "filename,width,height,class,xmin,ymin,xmax,ymax"
+        layout.write(f"{part}/_annotations.csv", rows(header, "{name}.png,24,16,{kind},2,3,12,13", names))
+    assert read(of_folder(layout.root)) == ("detection", "csv_boxes", "cat", "dog", 8, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "line"),
+    [
+        ("a.csv", "text,label", '"{text}",{kind}'),
+        ("a.csv", "label\ttext", "{kind}\t{text}"),
+        ("a.csv", "User,OriginalTweet,Sentiment", '{name},"{text}",{kind}'),
+        ("a.csv", "v1,v2", '{kind},"{text}"'),
+        ("a.csv", "airline_sentiment,retweets,words", '{kind},0,"{text}"'),
+        ("labelled.txt", "text\tlabel", "{text}\t{kind}"),
+        ("SMSSpamCollection", "label\ttext", "{kind}\t{text}"),
+    ],
+)
+def test_texts_are_found_by_name_or_by_their_words(layout: Any, name: str, header: str, line: str) -> None:
+    layout.write(name, rows(header, line))
+    layout.write("README.md", "# Reviews, of films\n")
+    wanted = ("text", "text_table", "cat", "dog", 10, 2)
+    assert read(of_file(layout.root / name)) == wanted
+    assert read(of_folder(layout.root)) == wanted
+
+
+def test_the_training_part_is_learnt_from_whatever_else_its_name_says(layout: Any) -> None:
+    for part in ("train", "test"):
+        layout.write(f"Corona_NLP_{part}.csv", rows("UserName,OriginalTweet,Sentiment", '{name},"{text}",{kind}'))
+    (found,) = of_folder(layout.root)
+    assert (found.path, found.options) == (layout.root, {"text_column": "OriginalTweet"})
+    assert {str(sample.split) for sample in found.read().samples} == {"train", "val", "test"}
+    assert [file.name for file in tables_in(layout.root)] == ["Corona_NLP_train.csv", "Corona_NLP_test.csv"]
+
+
+def test_numbers_in_another_column_than_usual_are_named(layout: Any) -> None:
+    layout.write("a.csv", rows("text,target", '"{text}",{name}.5'))
+    assert read(of_file(layout.root / "a.csv")) == ("text_regression", "text_numbers", "target", 10, 2)
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\x85", "\x1c", "\x0b"])
+def test_json_lines_end_at_line_ends_alone(layout: Any, mark: str) -> None:
+    entries = [{"text": f"{text}{mark}{text}", "label": kind(name)} for text, name in zip(TEXTS, NAMES, strict=True)]
+    layout.write("a.jsonl", "\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries))
+    assert read(of_file(layout.root / "a.jsonl")) == ("text", "text_table", "cat", "dog", 10, 2)
+
+
+def test_one_line_that_is_no_json_is_named(layout: Any) -> None:
+    lines = [json.dumps({"text": text, "label": kind(name)}) for text, name in zip(TEXTS, NAMES, strict=True)]
+    layout.write("a.jsonl", "\n".join(["{", *lines]))
+    (found,) = of_file(layout.root / "a.jsonl")
+    assert found.read().skipped[0].startswith(f"{layout.root / 'a.jsonl'}, line 1: no valid JSON")
+
+
+@pytest.mark.parametrize("name", ["a.conll", "a.txt", "a.iob"])
+def test_one_bad_word_is_named_with_file_and_line(layout: Any, name: str) -> None:
+    layout.write(name, CONLL * 3 + "EU B-ORG\nlonely\n\n" + CONLL)
+    (found,) = of_file(layout.root / name)
+    assert (found.task, found.format) == ("tokens", "conll")
+    wanted = (f"{layout.root / name}, line 14: the word 'lonely' has no tag in column -1",)
+    assert found.read().skipped == wanted
+    assert [one.path for one in of_folder(layout.root)] == [layout.root / name]
+
+
+def test_universal_dependencies_have_ten_columns(layout: Any) -> None:
+    word = "{}\t{}\t_\t{}\t_\t_\t0\t_\t_\t_\n"
+    sentence = "# text = The cat\n" + word.format(1, "The", "DET") + word.format(2, "cat", "NOUN") + "\n"
+    layout.write("a.conllu", sentence * 12)
+    assert read(of_file(layout.root / "a.conllu")) == ("tokens", "conll", "DET", "NOUN", 10, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "ham\tis it so\nspam\tno it is not\nham\tyes it is\n"),
+        ("a", "ham\tis it so\nspam\tno it is not\nham\tyes it is\n"),
+        ("a.csv", "1.png,cat\n2.png,dog\n3.png,cat\n"),
+        ("a.txt", "A story, as it were,\nof words and more.\n"),
+        ("a.csv", "colour,size\nred,1\nred,2\n"),
+        ("a.csv", ""),
+    ],
+)
+def test_what_has_no_header_or_no_label_is_nothing(layout: Any, name: str, text: str) -> None:
+    layout.write(name, text)
+    assert of_file(layout.root / name) == []
+
+
+def test_lines_are_those_of_tables_only(layout: Any) -> None:
+    layout.write("a", "ham\tis it so\nspam\tno\n")
+    layout.write("b", "is it so\nno\n")
+    assert lines_of(layout.root / "a") == [["ham", "is it so"], ["spam", "no"]]
+    assert lines_of(layout.root / "b") == []
