@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.cli._console import styled
+from search.cli._sheet import Sheet
 from search.report import tables, theme
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from search.api import StudyResult
     from search.records.study import StudyRecord
@@ -81,37 +81,27 @@ def show_warnings(screen: Console, study: StudyRecord) -> None:
 
 def show_front(screen: Console, study: StudyRecord) -> None:
     """Print the Pareto front of a study of several objectives; nothing for one of a single objective."""
-    from rich.table import Table
-    from rich.text import Text
-
     from search.report import front
 
     lines = front.rows(study)
     if not lines:
         return
-    table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
-    for name in front.columns(study):
-        is_words = name == "candidate"
-        table.add_column(name, no_wrap=not is_words, justify="left" if is_words else "right", overflow="fold")
-    for line in lines[:_ROWS]:
-        table.add_row(*(Text(cell) for cell in line))
     more = f" The first {_ROWS}:" if len(lines) > _ROWS else ""
     screen.print(
         styled("\n", (f"{front.HEADING}:", "bold"), f" {front.sentence(study)}{more}"), soft_wrap=True, highlight=False
     )
-    screen.print(table)
+    screen.print(Sheet(front.columns(study)[:-1], lines[:_ROWS], words=front.columns(study)[-1]))
 
 
-def ranking_table(study: StudyRecord, rows: int | None = None) -> Table:
-    """Return the ranking as a table for a terminal."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
-    for name in ("rank", "trial", "state", theme.metric_name(study.metric), "params", "FLOPs", "time"):
-        table.add_column(name, no_wrap=True, justify="left" if name == "state" else "right")
-    table.add_column("candidate", overflow="fold")
-    for line in tables.ranking(study, rows):
-        style = "green" if line.rank == "1" else "yellow" if line.state.startswith("plain recipe") else ""
-        table.add_row(*(Text(cell) for cell in line), style=style)
-    return table
+def ranking_table(study: StudyRecord, rows: int | None = None) -> Sheet:
+    """Return the ranking for a terminal."""
+    lines = tables.ranking(study, rows)
+    return Sheet(
+        ("rank", "trial", "state", theme.metric_name(study.metric), "params", "FLOPs", "time"),
+        lines,
+        left=("state",),
+        words="candidate",
+        styles=[
+            "green" if line.rank == "1" else "yellow" if line.state.startswith("plain recipe") else "" for line in lines
+        ],
+    )

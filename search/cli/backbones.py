@@ -20,9 +20,9 @@ def command(
     grep: Annotated[str, typer.Option(metavar="NAME", help="Only names that contain this.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    from rich.table import Table
 
     from search.cli._console import console, print_json
+    from search.cli._sheet import Sheet
     from search.errors import NotFoundError
     from search.report import theme
     from spaces import backbones
@@ -42,14 +42,10 @@ def command(
     if not rows:
         more = f" (not installed: {'; '.join(missing)})" if missing else ""
         raise NotFoundError(f"no backbone's name contains {grep!r}; leave --grep out to see all{more}")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    columns = ("backbone", "parameters", "GFLOPs", "ImageNet top-1", "COCO box mAP", "weights here")
     detects = any(box_map for *_, box_map, _ in rows)
-    for name in columns:
-        if detects or name != "COCO box mAP":
-            table.add_column(name, justify="left" if name in ("backbone", "weights here") else "right")
-    for name, parameters, gflops, accuracy, box_map, here in rows:
-        table.add_row(
+    headings = ["backbone", "parameters", "GFLOPs", "ImageNet top-1", *(["COCO box mAP"] if detects else [])]
+    cells = [
+        (
             name,
             theme.count(parameters) if parameters else "–",
             f"{gflops:.2f}" if gflops else "–",
@@ -57,7 +53,9 @@ def command(
             *([f"{box_map:.1f} %" if box_map else "–"] if detects else []),
             ", ".join(here),
         )
-    console().print(table)
+        for name, parameters, gflops, accuracy, box_map, here in rows
+    ]
+    console().print(Sheet(headings, cells, left=["backbone"], words="weights here"))
     for source, names in listed.items():
         if names and source.about:
             console().print(f"{source.name}: {source.about}.")

@@ -91,19 +91,13 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
 
 
 def _show(record: StudyRecord, screen: Console) -> None:
-    from rich.table import Table
-
     from search.cli import _outcome
+    from search.cli._sheet import Sheet
     from search.report import confirmed
 
     lines = confirmed.lines(record)
     if lines:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in confirmed.HEAD:
-            table.add_column(name, no_wrap=True)
-        for line in lines:
-            table.add_row(*line)
-        screen.print(table)
+        screen.print(Sheet(confirmed.HEAD, lines, left=confirmed.HEAD))
     for sentence in confirmed.sentences(record):
         screen.print(sentence, soft_wrap=True)
     _outcome.show_warnings(screen, record)

@@ -79,23 +79,16 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _print(screen: Console, ranking: Ranking) -> None:
-    from rich.table import Table
-
+    from search.cli._sheet import Sheet
     from search.records.backbone_ranking import trust
     from search.report import backbone_ranking as report
 
     screen.print(report.subtitle(ranking), soft_wrap=True)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for index, name in enumerate(report.columns(ranking)):
-        table.add_column(name, justify="left" if index < 2 else "right", overflow="fold")
-    for row in report.table(ranking):
-        table.add_row(*row)
-    screen.print(table)
-    layers = Table("backbone", "estimator", "features fit best behind", box=None, pad_edge=False, header_style="bold")
-    for row in report.best_layers(ranking):
-        layers.add_row(*row)
+    headings = report.columns(ranking)
+    screen.print(Sheet(headings, report.table(ranking), left=headings[:2]))
+    layers = ("backbone", "estimator", "features fit best behind")
     screen.print()
-    screen.print(layers)
+    screen.print(Sheet(layers, report.best_layers(ranking), left=layers))
     screen.print()
     for line in trust(ranking):
         screen.print(line, soft_wrap=True)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search.cli._console import JsonOption, StorageOption
+from search.cli._sheet import Sheet
 from search.records.study import TrialState
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
-    from rich.table import Table
 
     from search.store.connection import Engine
     from search.store.workers import WorkerRecord
@@ -129,16 +129,18 @@ def _page(engine: Engine, name: str) -> Group:
     return Group(*lines, *([_workers(present)] if present else []))
 
 
-def _workers(present: Sequence[WorkerRecord]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("worker", "host", "device", "trial", "epoch", "last heartbeat"):
-        table.add_column(heading, no_wrap=True)
-    for worker in present:
-        trials = ", ".join(map(str, worker.trials)) or "-"
-        epoch = "-" if worker.epoch is None else str(worker.epoch)
-        cells = (worker.name, worker.host, worker.device, trials, epoch, f"{worker.silent_s:.0f} s ago")
-        table.add_row(*(Text(cell) for cell in cells), style="yellow" if worker.silent_s > _SILENT_S else "")
-    return table
+def _workers(present: Sequence[WorkerRecord]) -> Sheet:
+    headings = ("worker", "host", "device", "trial", "epoch", "last heartbeat")
+    rows = [
+        (
+            worker.name,
+            worker.host,
+            worker.device,
+            ", ".join(map(str, worker.trials)) or "-",
+            "-" if worker.epoch is None else str(worker.epoch),
+            f"{worker.silent_s:.0f} s ago",
+        )
+        for worker in present
+    ]
+    styles = ["yellow" if worker.silent_s > _SILENT_S else "" for worker in present]
+    return Sheet(headings, rows, left=headings, styles=styles)

@@ -25,9 +25,8 @@ def command(storage: StorageOption = None, as_json: JsonOption = False) -> None:
 
 def show_studies(screen: Console, studies: Sequence[Summary], *, as_json: bool) -> None:
     """Print a line for every study."""
-    from rich.table import Table
-
     from search.cli._console import print_json
+    from search.cli._sheet import Sheet
     from search.report import theme
 
     if as_json:
@@ -36,22 +35,21 @@ def show_studies(screen: Console, studies: Sequence[Summary], *, as_json: bool) 
     if not studies:
         screen.print("No studies yet; start one with: ftsearch run STUDY.yaml")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("study", "task", "backbone", "trials", "best", "plain recipe", "metric", "started (UTC)"):
-        table.add_column(name, no_wrap=name != "backbone")
-    for summary in studies:
-        progress = summary.progress
-        table.add_row(
+    rows = [
+        (
             summary.name,
             summary.task,
             summary.backbone,
-            f"{progress.finished} of {progress.target}",
-            theme.number(progress.best),
-            theme.number(progress.baseline),
+            f"{summary.progress.finished} of {summary.progress.target}",
+            theme.number(summary.progress.best),
+            theme.number(summary.progress.baseline),
             theme.metric_name(summary.metric),
             f"{summary.created_at:%Y-%m-%d %H:%M}",
         )
-    screen.print(table)
+        for summary in studies
+    ]
+    headings = ("study", "task", "backbone", "trials", "best", "plain recipe", "metric", "started (UTC)")
+    screen.print(Sheet(headings, rows, left=headings))
 
 
 def _plain(summary: Summary) -> dict[str, object]:

@@ -84,7 +84,7 @@ class StudyRuntime:
     store: FeatureStore | None = None
     progress: Callable[[str, int, int], None] = lambda *_: None
     decoded: dict[tuple[Split, tuple[int, int]], Any] = field(default_factory=dict, repr=False)
-    solved: dict[tuple[str, str], Solved] = field(default_factory=dict, repr=False)
+    solved: dict[tuple[str, str], tuple[Solved, float]] = field(default_factory=dict, repr=False)
 
     def of(self, candidate: Candidate) -> StudyRuntime:
         """Return the runtime of the candidate's backbone: this one, where the study has no other."""

@@ -42,6 +42,8 @@ PLAIN = "plain"
 BEFORE_PLAIN, PLAIN_SHARE = 3, 0.15
 """Members of the portfolio that are tried before the plain recipe, and the largest share of a study's time that it may
 take: it is a reference and seldom the winner."""
+MEMBER_SHARE = 1 / 3
+"""The same for a member: after a longer one there is no time left to train it on all data at the end."""
 GIVEN = "study file"
 """Stands for the study of a warm start that the study file itself names; its trial is its place there."""
 
@@ -176,16 +178,16 @@ class Proposer:
         if isinstance(item, int):
             return warm.get(item)
         if not isinstance(item, Planned):
-            baseline = self._baseline(number)
-            return None if self._costs_too_much(baseline) else baseline
+            is_dear = self._takes_more_than(PLAIN_SHARE, self.runtime.space.baseline())
+            return None if is_dear else self._baseline(number)
         known, excesses = self._appraised(item.candidate)
-        if _breaks(excesses):
+        if _breaks(excesses) or self._takes_more_than(MEMBER_SHARE, item.candidate):
             return None
         drawn = self._draws().of_candidate(number, item.candidate, way="portfolio", name=item.member.name)
         return self.made(drawn.candidate, drawn.asked, origin=drawn.origin, known=known)
 
-    def _costs_too_much(self, plain: Proposal) -> bool:
-        """Return whether the plain recipe would take more than ``PLAIN_SHARE`` of what the study has.
+    def _takes_more_than(self, share: float, candidate: Candidate) -> bool:
+        """Return whether a trial of ``candidate`` would take more than ``share`` of what the study has.
 
         Never in a study without a portfolio, which has nothing else to begin with, or without a limit.
         """
@@ -195,7 +197,7 @@ class Proposer:
         model = SecondsModel(self.history.trials)
         if search.portfolio == "off" or not limits or not model.measured:
             return False
-        return model.seconds(plain.cost) > PLAIN_SHARE * min(limits)
+        return model.seconds(cost_of(self.runtime, candidate)) > share * min(limits)
 
     def _baseline(self, number: int) -> Proposal:
         drawn = self._draws().of_candidate(number, self.runtime.space.baseline(), way=PLAIN)

@@ -21,7 +21,7 @@ STATISTICS = (AUTO, FROZEN, MOVING)
 class Range:
     """What statistics may do, of ``auto``, ``frozen`` and ``moving``."""
 
-    statistics: tuple[str, ...] = (FROZEN, MOVING)
+    statistics: tuple[str, ...] = (MOVING, FROZEN)
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """Measure the portfolio's members, choose and order them greedily, say how good the choice is on sets left out.
 
-    python tests/benchmarks/portfolio.py --data FOLDER_OF_SETS [--epochs 4] [--write]
+    python tests/benchmarks/portfolio.py --data FOLDER_OF_SETS [--write]
 
 FOLDER_OF_SETS holds sets; a set is ``train`` and ``val`` with a folder a class (``test`` is not looked at). Every
 member of ``search/trials/portfolio.json``, and of its ``pool`` of those that were not chosen, is trained once on every
@@ -76,7 +76,7 @@ def measure(data: Path, given: argparse.Namespace) -> None:
             found = _trained(opened[name], member, given.seed)
             if found is None:
                 continue
-            table["settings"] = {"backbone": given.backbone, "input_size": given.input_size, "epochs": given.epochs}
+            table["settings"] = {"backbone": given.backbone, "input_size": given.input_size, "epochs": "auto"}
             table["settings"] |= {"batch_size": given.batch_size, "images": "validation"}
             table["measured"].setdefault(name, {})[member.name] = found
             TABLE.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -95,7 +95,7 @@ def _runtime(folder: Path, given: argparse.Namespace) -> StudyRuntime:
         "backbone": given.backbone,
         "input_size": given.input_size,
         "space": SPACE,
-        "training": {"epochs": given.epochs, "batch_size": given.batch_size, "augmentation": "light"},
+        "training": {"batch_size": given.batch_size, "augmentation": "light"},
     }
     return open_runtime(from_data(spec, base=Path.cwd()), "auto")
 
@@ -168,8 +168,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--backbone", default="mobilenet_v2")
     parser.add_argument("--input-size", type=int, default=128)
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", action="store_true", help="write the order to portfolio.json")
     given = parser.parse_args()

@@ -14,6 +14,19 @@ def test_status_counts_trials(here: Path, ftsearch: Callable[..., Any], name: st
     assert "6 of 6 trials" in done.out
 
 
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_numbers_are_whole_at_any_width(
+    here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    found = ftsearch("status", "colours", "--json").data
+    for text in (ftsearch("status", "colours").out, ftsearch("status").out):
+        assert "…" not in text
+        assert max(map(len, text.split("\n"))) <= width
+        assert f"{found['best']:.4f}" in text
+        assert f"{found['baseline']:.4f}" in text
+
+
 def test_status_of_all_studies_and_as_data(here: Path, ftsearch: Callable[..., Any]) -> None:
     assert "colours" in ftsearch("status").out
     found = ftsearch("status", "colours", "--json").data

@@ -220,15 +220,23 @@ def test_of_many_samples_a_fixed_share_is_solved_on(runtime: StudyRuntime, monke
     assert plan.start(network)["head_start"]["samples"] == 10
 
 
-def test_features_that_hardly_differ_are_trained_on_from_a_random_head(runtime: StudyRuntime) -> None:
+def test_features_that_swamp_a_solved_layer_are_trained_on_from_a_random_head(
+    runtime: StudyRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network, plan = prepared(runtime, candidate_of(runtime, {}))
-    with torch.no_grad():
-        for parameter in network.units[-1].parameters():
-            parameter.mul_(1e-9)
     before = last(network).weight.clone()
     assert plan.start is not None
-    assert plan.start(network) == {}
-    assert torch.equal(last(network).weight, before)
+    plan.start(network)
+    ((solved, swing),) = runtime.solved.values()
+    rows, _ = features_of(runtime, network, candidate_of(runtime, {}))
+    length = rows.square().sum(dim=1).mean().sqrt()
+    assert swing == pytest.approx(float(max(solved.weight.norm(dim=1)) * length), rel=1e-3)
+    for limit, starts_solved in ((swing * 1.01, True), (swing * 0.99, False)):
+        monkeypatch.setattr(starts, "_SWING", limit)
+        with torch.no_grad():
+            last(network).weight.copy_(before)
+        assert bool(plan.start(network)) is starts_solved
+        assert torch.equal(last(network).weight, before) is not starts_solved
 
 
 def test_a_head_that_is_no_sequence_of_layers_is_left_alone(runtime: StudyRuntime) -> None:

@@ -13,6 +13,7 @@ from search.records.study import EpochRecord, Objective, TrialState
 from search.runtime import objective_values
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import open_runtime
+from search.sampling.cost_model import SecondsModel
 from search.sampling.optuna_study import SamplerOptions, data_seed
 from search.spec.load import load_spec
 from search.store import connection, leases, migrate, writing
@@ -297,3 +298,20 @@ def test_the_plain_recipe_is_left_out_where_it_would_take_most_of_the_time(
         ways.append(own.propose(number).extras["origin"]["way"])
         finish(own, number, 0.5, epochs=2)
     assert ("plain" in ways) is is_tried
+
+
+@pytest.mark.parametrize(("factor", "is_tried"), [(3.1, True), (2.9, False)])
+def test_a_member_that_would_take_more_than_a_third_of_the_time_is_passed_over(
+    proposer: Open, factor: float, is_tried: bool
+) -> None:
+    own = proposer(portfolio="on")
+    first = own.propose(0)
+    finish(own, 0, 0.5, epochs=2)
+    second = own.propose(1)
+    assert second.extras["origin"]["way"] == "portfolio"
+    own.history.refresh()
+    seconds = SecondsModel(own.history.trials).seconds(cost_of(own.runtime, second.candidate))
+    limited = replace(own.runtime.spec, search=replace(own.runtime.spec.search, timeout=factor * seconds))
+    own = replace(own, runtime=replace(own.runtime, spec=limited))
+    assert (own.propose(1).candidate == second.candidate) is is_tried
+    assert first.candidate != own.propose(1).candidate

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from search.cli._sheet import Sheet
+
+ROWS = [
+    ("1", "12", "complete", "0.98765", "12.34 M", "freezes three of ten units [and no more]"),
+    ("2", "3", "failed", "", "9 k", ""),
+]
+SHEET = Sheet(("rank", "trial", "state", "accuracy", "parameters"), ROWS, left=("state",), words="candidate")
+
+
+def printed(sheet: Sheet, width: int) -> list[str]:
+    out = io.StringIO()
+    Console(file=out, width=width, markup=False, highlight=False).print(sheet)
+    lines = [line.rstrip() for line in out.getvalue().rstrip("\n").split("\n")]
+    assert all(len(line) <= width for line in lines)
+    return lines
+
+
+@pytest.mark.parametrize("width", [18, 20, 30, 40, 60, 80, 100, 160])
+def test_no_cell_is_cut_or_parted_at_any_width(width: int) -> None:
+    text = "\n".join(printed(SHEET, width))
+    for row in ROWS:
+        for cell in row[:-1]:
+            assert cell in text
+    assert "".join(ROWS[0][-1].split()) in "".join(text.split())
+
+
+def test_a_wide_terminal_shows_a_table() -> None:
+    assert printed(SHEET, 100) == [
+        "rank  trial  state     accuracy  parameters  candidate",
+        "   1     12  complete   0.98765     12.34 M  freezes three of ten units [and no more]",
+        "   2      3  failed                     9 k",
+    ]
+
+
+def test_words_stand_below_their_row_where_there_is_little_room_beside_it() -> None:
+    assert printed(SHEET, 60) == [
+        "rank  trial  state     accuracy  parameters",
+        "   1     12  complete   0.98765     12.34 M",
+        "  freezes three of ten units [and no more]",
+        "   2      3  failed                     9 k",
+    ]
+
+
+def test_a_narrow_terminal_shows_pairs_that_are_never_parted() -> None:
+    assert printed(SHEET, 40) == [
+        "rank 1  trial 12  state complete",
+        "accuracy 0.98765  parameters 12.34 M",
+        "  freezes three of ten units [and no",
+        "  more]",
+        "rank 2  trial 3  state failed  accuracy",
+        "parameters 9 k",
+    ]
+
+
+def test_short_words_stay_beside_their_row() -> None:
+    assert printed(Sheet(("a",), [("1", "bcd")], words="w"), 8) == ["a  w", "1  bcd"]
+
+
+def test_a_sheet_may_have_no_words_or_no_rows() -> None:
+    assert printed(Sheet(("name", "n"), [("x", "1")], left=("name",)), 40) == ["name  n", "x     1"]
+    assert printed(Sheet(("name", "n"), []), 40) == ["name  n"]
