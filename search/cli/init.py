@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 SECTION, ORDER = "Search", 0
+_LONGEST = 64
+"""Characters that the name of a study may have."""
 
 
 def command(
@@ -45,7 +47,9 @@ def command(
     if task is not None and task not in tasks():
         raise UserError(f"--task: expected one of {', '.join(tasks())}, got {task!r}")
     recognised = recognise(data, task)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", data.absolute().stem).strip("-._") or "study"
+    whole = data.absolute()
+    given = whole.name if whole.is_dir() else whole.stem
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", given).strip("-._")[:_LONGEST] or "study"
     path = output or Path(f"{name}.yaml")
     if path.exists() and not force:
         raise UserError(f"{path} exists; name another file with -o, or overwrite it with --force")

@@ -83,6 +83,7 @@ def _data(screen: Console, runtime: StudyRuntime) -> None:
 
 
 def _units(screen: Console, runtime: StudyRuntime) -> None:
+    from search.cli._units import show_dominant
     from search.report import theme
     from spaces.chains import probe
 
@@ -101,6 +102,7 @@ def _units(screen: Console, runtime: StudyRuntime) -> None:
             unit.name, shape, theme.count(unit.parameters), theme.count(2 * unit.macs), "yes" if unit.can_skip else ""
         )
     screen.print(table)
+    show_dominant(screen, facts)
 
 
 def _decisions(screen: Console, runtime: StudyRuntime) -> None:

@@ -82,6 +82,7 @@ def _print_json(opened: Space, facts: tuple[UnitFacts, ...]) -> None:
 def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts, ...], opened: Space) -> None:
     from rich.table import Table
 
+    from search.cli._units import show_dominant
     from search.report import theme
     from spaces.chains import probe
 
@@ -117,6 +118,7 @@ def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts
             " ".join(touched[unit.name]),
         )
     screen.print(table)
+    show_dominant(screen, facts)
     if any(not unit.can_end for unit in facts):
         names = ", ".join(unit.name for unit in facts if not unit.can_end)
         screen.print(f"no head fits behind: {names}")

@@ -41,6 +41,13 @@ def visible(folder: Path, *patterns: str) -> list[Path]:
     return sorted(path for path in found if not any(map(is_passed_over, path.relative_to(folder).parts)))
 
 
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files in ``folder`` and its folders, by folder and name; hidden and system ones are passed over."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not is_passed_over(name))
+        yield from (Path(place, name) for name in sorted(names) if not is_passed_over(name))
+
+
 def printable(text: object) -> str:
     """Return a name that can be printed and stored, with bytes that are not UTF-8 escaped."""
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from search.data import tabular, text_tables
@@ -76,7 +77,7 @@ def _file(path: Path) -> list[Recognised]:
     if suffix == ".json" and (recognised := image_layouts.of_coco_file(path)):
         return recognised
     if suffix in (".yaml", ".yml") and (recognised := image_layouts.of_folder(path.parent)):
-        return [one for one in recognised if one.format == "yolo"]
+        return [replace(one, path=path) for one in recognised if one.format == "yolo"]
     return table_layouts.of_file(path)
 
 

@@ -78,8 +78,9 @@ def _yolo(folder: Path) -> list[Recognised]:
         if place.is_dir() and _have_boxes(islice(place.rglob("*.txt"), _LOOKED_AT)):
             return [Recognised("detection", "yolo", f"{place.relative_to(folder)}/*.txt with numbers", folder)]
     for place in (folder, *folders_in(folder)):
-        images = {file.stem for file in visible(place) if file.suffix.lower() in EXTENSIONS}
-        if images and _have_boxes(file for file in visible(place, "*.txt") if file.stem in images):
+        texts = visible(place, "*.txt")
+        images = {file.stem for file in visible(place) if file.suffix.lower() in EXTENSIONS} if texts else ()
+        if _have_boxes(file for file in texts if file.stem in images):
             where = "" if place == folder else f"{place.name}/"
             return [Recognised("detection", "yolo", f"{where}*.txt with numbers beside images", folder)]
     return []

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import islice, permutations, product
+from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from search.data import masks
 from search.data.class_folders import folders_in
-from search.data.files import Walk
+from search.data.files import files_below, visible
 from search.data.images import EXTENSIONS
 from search.data.parts import split_of
 from search.data.sample import Split
@@ -39,7 +41,8 @@ _MOST_CLASSES = 64
 def of_folder(folder: Path) -> list[Recognised]:
     """Return whether ``folder``, or the training part in it, holds images and masks."""
     for root in (folder, *(part for part in folders_in(folder) if split_of(part.name) is Split.TRAIN)):
-        for images, place, suffixes in (*_named(root), *_alike(root)):
+        names = _Names()
+        for images, place, suffixes in (*_named(root, names), *_alike(root, names)):
             return [_recognised(folder, root, images, place, suffixes)]
     return []
 
@@ -49,61 +52,85 @@ def is_no_class(name: str) -> bool:
     return name.lower() in _IMAGES | _MASKS
 
 
-def _named(root: Path) -> Iterator[tuple[Path, Path, tuple[str, str]]]:
-    """Yield folders that are called as those of images and of masks are, and what their files' names end in."""
+@dataclass(slots=True)
+class _Names:
+    """Files of folders, listed once: large data sets have many."""
+
+    _listed: dict[Path, list[str]] = field(default_factory=dict)
+
+    def below(self, folder: Path, endings: Sequence[str]) -> list[str]:
+        """Return the names of files with these endings, relative to ``folder``."""
+        if folder not in self._listed:
+            self._listed[folder] = [str(file.relative_to(folder)) for file in files_below(folder)]
+        return [name for name in self._listed[folder] if name.lower().endswith(tuple(endings))]
+
+    def stems(self, folder: Path, endings: Sequence[str]) -> list[str]:
+        """Return them without their endings."""
+        return [os.path.splitext(name)[0] for name in self.below(folder, endings)]
+
+
+_Pair = tuple[Path, Path, tuple[str, str]]
+"""Folders of images and of masks, and what stands behind the common name in both."""
+
+
+def _named(root: Path, names: _Names) -> Iterator[_Pair]:
+    """Yield folders that are called as those of images and of masks are."""
     inside = folders_in(root)
     known = [one for one in inside if one.name.lower() in _IMAGES]
     beside = [one for one in inside if one.name.lower() in _MASKS]
     deeper = [inner for one in beside for inner in folders_in(one) if split_of(inner.name) is None]
     pairs = list(product(known, (*beside, *deeper)))
     for images, place in pairs:
-        suffixes = _suffixes(images, place)
+        suffixes = _suffixes(images, place, names)
         if suffixes is not None:
             yield images, place, suffixes
     for images, place in pairs:
-        if _has_files(images, EXTENSIONS) and _has_files(place, (*masks.EXTENSIONS, ".jpg")):
+        if names.below(images, EXTENSIONS) and names.below(place, (*masks.EXTENSIONS, ".jpg")):
             yield images, place, ("", "")  # the format says what does not fit
 
 
-def _alike(root: Path) -> Iterator[tuple[Path, Path, tuple[str, str]]]:
+def _alike(root: Path, names: _Names) -> Iterator[_Pair]:
     """Yield folders whose files have the same names, one with photographs and one with masks; one folder with both."""
     inside = sorted(folders_in(root), key=lambda folder: split_of(folder.name) is not Split.TRAIN)
-    for images, place in permutations(inside, 2) if len(inside) <= _MOST_FOLDERS else ():
-        suffixes = _suffixes(images, place)
-        if suffixes is not None and _are_masks(place) and not _are_masks(images):
+    held = [place for place in inside if _are_masks(place, names)] if len(inside) <= _MOST_FOLDERS else []
+    for images, place in product([one for one in inside if one not in held], held):
+        suffixes = _suffixes(images, place, names)
+        if suffixes is not None:
             yield images, place, suffixes
-    suffixes = _suffixes(root, root)
-    if suffixes is not None:
-        yield root, root, suffixes
+    own = [file.stem for file in visible(root) if file.suffix.lower() in masks.EXTENSIONS]
+    if any(stem.endswith(_MARKED) for stem in own):
+        suffixes = _suffixes(root, root, names)
+        if suffixes is not None:
+            yield root, root, suffixes
 
 
 def _recognised(folder: Path, root: Path, images: Path, place: Path, suffixes: tuple[str, str]) -> Recognised:
-    names = (str(images.relative_to(root)), str(place.relative_to(root)))
-    options: dict[str, Json] = {} if names == _PLAIN else {"images": names[0], "masks": names[1]}
+    named = (str(images.relative_to(root)), str(place.relative_to(root)))
+    options: dict[str, Json] = {} if named == _PLAIN else {"images": named[0], "masks": named[1]}
     options |= {key: value for key, value in zip(("image_suffix", "mask_suffix"), suffixes, strict=True) if value}
-    why = f"{names[0]}/ beside {names[1]}/" if images != place else f"images beside *{suffixes[1]}"
+    why = f"{named[0]}/ beside {named[1]}/" if images != place else f"images beside *{suffixes[1]}"
     return Recognised("segmentation", "mask_folder", why, folder, options)
 
 
-def _suffixes(images: Path, place: Path) -> tuple[str, str] | None:
+def _suffixes(images: Path, place: Path, names: _Names) -> tuple[str, str] | None:
     """Return what stands behind the common name in images' and in masks' names; None if most have none in common.
 
     Of several masks an image (``_gtFine_labelIds``, ``_gtFine_instanceIds``) those with labels are taken.
     """
-    names = set(_names(images, EXTENSIONS))
-    written = set(islice(_names(place, masks.EXTENSIONS), _LOOKED_AT))
-    if images != place and 2 * len(names & written) > min(len(names), len(written)):
+    there = set(names.stems(images, EXTENSIONS))
+    written = set(names.stems(place, masks.EXTENSIONS)[:_LOOKED_AT])
+    if images != place and 2 * len(there & written) > min(len(there), len(written)):
         return ("", "")
-    shared = _common_ending(names) if images != place else ""
-    stems = {name.removesuffix(shared) for name in names}
+    shared = _common_ending(there) if images != place else ""
+    stems = {name.removesuffix(shared) for name in there}
     found = Counter(
         ending for name in written if (ending := _ending(name, stems)) and (images != place or ending in _MARKED)
     )
     if not found:
         return None
     best = max(found, key=lambda ending: (found[ending], "label" in ending.lower(), "train" in ending.lower()))
-    images_there = len(names) - found[best] if images == place else len(names)
-    return (shared, best) if 2 * found[best] >= min(images_there, len(written) / len(found)) else None
+    alone = len(there) - found[best] if images == place else len(there)
+    return (shared, best) if 2 * found[best] >= min(alone, len(written) / len(found)) else None
 
 
 def _ending(name: str, stems: set[str]) -> str:
@@ -117,21 +144,12 @@ def _common_ending(names: set[str]) -> str:
     return endings.pop() if len(endings) == 1 else ""
 
 
-def _names(folder: Path, endings: Sequence[str]) -> Iterator[str]:
-    """Yield the names of files in ``folder``, without endings and relative to it."""
-    return (str(file.relative_to(folder).with_suffix("")) for file in Walk().files(folder, endings))
-
-
-def _has_files(folder: Path, endings: Sequence[str]) -> bool:
-    return bool(Walk().files(folder, endings))
-
-
-def _are_masks(folder: Path) -> bool:
+def _are_masks(folder: Path, names: _Names) -> bool:
     """Return whether the first files have one value a pixel, and few of them."""
-    files = list(islice(Walk().files(folder, masks.EXTENSIONS), _OPENED))
+    files = names.below(folder, masks.EXTENSIONS)[:_OPENED]
     for file in files:
         try:
-            values = masks.read_values(file)
+            values = masks.read_values(folder / file)
         except (OSError, ValueError):
             return False
         if len(np.unique(values)) > _MOST_CLASSES:

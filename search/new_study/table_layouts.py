@@ -22,6 +22,12 @@ from search.records.study import Json
 
 IMAGE_NAMES = ("path", "image", "image_path", "file", "file_name", "filename", "filepath", "img")
 _CLASS_NAMES = ("class", "label", "name", "class_name")
+_CORNERS = (
+    CORNERS,
+    *(("x1", "y1", "x2", "y2"), ("x_min", "y_min", "x_max", "y_max"), ("left", "top", "right", "bottom")),
+)
+"""How people call the sides of a box, in this order."""
+_JSON = (".jsonl", ".json", ".ndjson")
 _LOOKED_AT = 200
 """Rows of a table that are looked at."""
 _TAGS = ("B-", "I-", "S-", "E-", "L-", "U-")
@@ -135,34 +141,39 @@ def _table(path: Path) -> list[Recognised]:
         table = _Table(path, *_rows(path))
     except DataError:
         return []
-    if not table.columns:
+    subject, is_text = _subject(table) if table.columns else (None, False)
+    # Tables of images are read from CSV alone.
+    if subject is None or (not is_text and path.suffix.lower() in _JSON):
         return []
-    label, text = table.named(text_tables.LABEL_NAMES), table.named(text_tables.TEXT_NAMES)
-    image = table.named(IMAGE_NAMES) if text is None else None
-    if (text or image) is None and table.rows and table.has_header():
+    corners = next((names for names in _CORNERS if set(names) <= set(table.columns)), None)
+    if corners is not None and not is_text:
+        return _boxes(table, subject, corners)
+    others = (subject.name, "split", text_tables.PAIRS.get(subject.name, ""))
+    left = [name for name in table.columns if name not in others]
+    label = table.named(text_tables.LABEL_NAMES)
+    found = [] if label else _switches(table, subject, left, is_text=is_text)
+    if not found and label is None and not is_text:
+        found = _numbers(table, subject.name, left)
+    label = label or (table.label(others) if table.has_header() else None)
+    return found or ([] if label is None else [_labelled(table, subject, label, is_text=is_text)])
+
+
+def _subject(table: _Table) -> tuple[_Column | None, bool]:
+    """Return the column with texts or images, by its name or by its values, and whether it holds texts."""
+    if (text := table.named(text_tables.TEXT_NAMES)) is not None:
+        return text, True
+    image = table.named(IMAGE_NAMES)
+    if image is None and table.rows and table.has_header():
         image = table.files()
         text = table.prose() if image is None else None
-    subject = text or image
-    if subject is None:
-        return []
-    if image is not None and all(corner in table.columns for corner in CORNERS):
-        return _boxes(table, image)
-    others = (subject.name, "split", text_tables.PAIRS.get(subject.name, ""))
-    if image is not None and label is None:
-        found = _numbers(table, image.name, [name for name in table.columns if name not in others])
-        if found:
-            return found
-    label = label or (table.label(others) if table.has_header() else None)
-    return [] if label is None else [_labelled(table, subject, label, is_text=text is not None)]
+    return (text, True) if text is not None else (image, False)
 
 
 def _labelled(table: _Table, subject: _Column, label: _Column, *, is_text: bool) -> Recognised:
     values = table.values(label.name)
     kind = 2 if _are_measures(values) else 1 if any(";" in value for value in values) else 0
     task, format_ = (_OF_TEXTS if is_text else _OF_IMAGES)[kind]
-    options: dict[str, Json] = {} if is_text else _places(table, subject.name)
-    if is_text and not subject.is_usual:
-        options["text_column"] = subject.name
+    options = _text_column(subject) if is_text else _places(table, subject.name)
     if kind == 2 and (not is_text or label.name != "score"):
         options["target_columns"] = [label.name]
     elif kind < 2 and (not label.is_usual if is_text else label.name != ("labels" if kind else "label")):
@@ -173,28 +184,45 @@ def _labelled(table: _Table, subject: _Column, label: _Column, *, is_text: bool)
 
 
 def _numbers(table: _Table, image: str, columns: Sequence[str]) -> list[Recognised]:
-    """Return the task of a table of images whose other columns are named after labels or numbers."""
+    """Return the task of a table of images whose other columns are named after numbers."""
     values = [value for column in columns for value in table.values(column)]
     if not values or not all(values) or not are_numbers(values):
         return []
-    options = _places(table, image)
-    shown = ", ".join(map(repr, columns[:4])) + (" ..." if len(columns) > 4 else "")
-    why = f"{table.path.name} with a column {image!r} and {{}} in {shown}"
-    if len(columns) > 1 and set(values) <= {"0", "1"}:
-        options["label_columns"] = list(columns)
-        return [Recognised("multilabel", "csv_labels", why.format("1 or 0"), table.path, options)]
-    options["target_columns"] = list(columns)
-    return [Recognised("regression", "csv_numbers", why.format("numbers"), table.path, options)]
+    why = f"{table.path.name} with a column {image!r} and numbers in {_few(columns)}"
+    options = _places(table, image) | {"target_columns": list(columns)}
+    return [Recognised("regression", "csv_numbers", why, table.path, options)]
 
 
-def _boxes(table: _Table, image: _Column) -> list[Recognised]:
+def _switches(table: _Table, subject: _Column, columns: Sequence[str], *, is_text: bool) -> list[Recognised]:
+    """Return the task of a table with a column a label, 1 or 0 in it, and nothing else but numbers of the rows."""
+    switches = [name for name in columns if set(table.values(name)) <= {"0", "1"}]
+    numbered = [name for name in columns if len(set(table.values(name))) == len(table.rows)]
+    if len(switches) < 2 or not table.rows or set(columns) - {*switches, *numbered}:
+        return []
+    why = f"{table.path.name} with a column {subject.name!r} and 1 or 0 in {_few(switches)}"
+    options = _text_column(subject) if is_text else _places(table, subject.name)
+    task, format_ = (_OF_TEXTS if is_text else _OF_IMAGES)[1]
+    return [Recognised(task, format_, why, table.path, options | {"label_columns": list(switches)})]
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:4])) + (" ..." if len(names) > 4 else "")
+
+
+def _text_column(text: _Column) -> dict[str, Json]:
+    return {} if text.is_usual else {"text_column": text.name}
+
+
+def _boxes(table: _Table, image: _Column, corners: Sequence[str]) -> list[Recognised]:
     label = table.named(_CLASS_NAMES)
     if label is None:
         return []
     options = _places(table, image.name, usual="filename")
     if label.name != "class":
         options["label_column"] = label.name
-    why = f"{table.path.name} with boxes in {', '.join(CORNERS)}"
+    if tuple(corners) != CORNERS:
+        options["corner_columns"] = list(corners)
+    why = f"{table.path.name} with boxes in {', '.join(corners)}"
     return [Recognised("detection", "csv_boxes", why, table.path, options)]
 
 
@@ -231,7 +259,7 @@ def _tagged(path: Path) -> list[Recognised]:
 
 def _rows(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
     """Return the columns of a table and its first rows."""
-    if path.suffix.lower() not in (".jsonl", ".json", ".ndjson"):
+    if path.suffix.lower() not in _JSON:
         columns, rows = tabular.read_rows(path, ())
         return columns, [{name: row.values[name] for name in columns} for row in islice(rows, _LOOKED_AT)]
     entries = list(_objects(path))

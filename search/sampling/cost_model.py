@@ -16,6 +16,10 @@ LEAST = 5
 _BACKWARD = 3
 """Forward and backward pass of what learns, in forward passes."""
 
+_OVERHEAD = 4.0
+"""How many times as long as its arithmetic a linear probe takes, which comes first: it decodes images, and solves the
+head (MobileNetV2 at 128 px: 88 s a TFLOP, where trainings take 17 to 37)."""
+
 
 @dataclass(frozen=True, slots=True)
 class CostFeatures:
@@ -73,6 +77,13 @@ def training_flops(
     return learning + frozen
 
 
+def _rate(measured: Sequence[tuple[CostFeatures, float]]) -> float:
+    """Return the seconds of a floating-point operation; 1 where none is ``measured`` (features, seconds an epoch)."""
+    rates = [(features.frozen_share < 1, seconds / math.exp(features.row()[0])) for features, seconds in measured]
+    learning = [rate for learns, rate in rates if learns]
+    return median(learning or [rate / _OVERHEAD for _, rate in rates] or [1.0])
+
+
 class SecondsModel:
     """Predicts the seconds an epoch takes, from the trials that have ended.
 
@@ -89,7 +100,7 @@ class SecondsModel:
             and (features := CostFeatures.from_json(trial.cost)) is not None
         ]
         self.measured = len(found)
-        self._rate = median(seconds / math.exp(features.row()[0]) for features, seconds in found) if found else 1.0
+        self._rate = _rate(found)
         self._model = None
         if len(found) >= LEAST:
             # Loads pandas and scipy too: not for those who never ask.

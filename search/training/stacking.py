@@ -19,8 +19,8 @@ from torch.func import functional_call, vmap
 from search.training.fit import TrainingPlan
 from search.training.optimizers import schedule
 from search.training.precision import Precision
-from spaces.chains.chain import is_norm_layer
 from spaces.chains.probe import is_tapped
+from spaces.chains.segments import is_norm_layer
 from spaces.chains.signature import signature
 from spaces.decisions.optimizer import Optimizer
 from spaces.decisions.penalty import Penalty

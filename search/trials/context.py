@@ -27,6 +27,7 @@ class TrialContext:
         artifact_store: where checkpoints go; ``key`` distinguishes those of one study from another's.
         pause: true once it shall leave when the running epoch has ended.
         reserve: what is kept back of the study's budget for its end; None keeps nothing.
+        fits: whether a trial of so many seconds ends in time.
     """
 
     runtime: StudyRuntime
@@ -41,3 +42,4 @@ class TrialContext:
     key: str
     pause: Callable[[], bool] = lambda: False
     reserve: Reserve | None = None
+    fits: Callable[[float], bool] = lambda _: True

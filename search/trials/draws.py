@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from search.data.sample import Split
 from search.records.study import Json, PastTrial, Rejected, TrialState
@@ -13,11 +13,14 @@ from search.sampling import ways
 from search.sampling.optuna_study import Asked, Sampling
 from search.trials import hopeless
 from spaces.candidate import Candidate
+from spaces.heads import HeadChoice
 from spaces.networks.draws import FromPrior
 from spaces.networks.neighbours import neighbour
 from spaces.networks.several_backbones import opening
 from spaces.networks.space import StoredParameters
 
+_OF_A_PROBE = ("tail", "stride", "resolution", "skip")
+"""Decisions that change what a frozen network gives."""
 _GUIDED = ("tpe", "cost_aware")
 """Samplers that learn from single trials. A genetic one needs its generations, and ``random`` is meant to be even."""
 
@@ -70,6 +73,20 @@ class Draws:
             return None
         candidate = neighbour(space, space.sample(StoredParameters(good.params)), seed)
         return self.of_candidate(number, candidate, way="neighbour", trial=good.number)
+
+    def probe_of(self, number: int, candidate: Candidate) -> DrawnCandidate | None:
+        """Return the linear probe of the structure of ``candidate``; None where this study holds none."""
+        space = self.runtime.space.member_of(candidate)
+        drawn = space.values(candidate)
+        if "freeze" not in drawn or not isinstance(drawn["head"], HeadChoice):
+            return None
+        plain = space.values(space.baseline())
+        kept = {name: drawn[name] for name in _OF_A_PROBE if name in drawn}
+        head = replace(plain["head"], pooling=drawn["head"].pooling)
+        found = space.candidate({**plain, **kept, "freeze": len(space.chain), "head": head})
+        if space.params(found) is None or not self.runtime.is_linear_probe(found):
+            return None
+        return self.of_candidate(number, found, way="neighbour")
 
     def of_candidate(self, number: int, candidate: Candidate, **origin: Json) -> DrawnCandidate:
         """Return a candidate that was found without the sampler, with what that is told of it."""

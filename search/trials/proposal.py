@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from search.data.sample import Split
@@ -17,7 +17,7 @@ from search.sampling.optuna_study import Asked, Sampling
 from search.store import history as histories
 from search.store.connection import Engine
 from search.store.history import StudyHistory
-from search.trials.draws import Draws
+from search.trials.draws import DrawnCandidate, Draws
 from search.trials.portfolio import Planned, planned
 from spaces.candidate import Candidate
 from spaces.chains import probe
@@ -38,6 +38,8 @@ REJECTIONS, REMEMBERED = 64, 16
 
 HOPELESS = 32
 """How often one that is bound to be bad is drawn again; a study's ranges may hold no other."""
+TOO_LONG = 8
+"""Draws that would not end in time, after which the next one becomes a linear probe: something that still fits."""
 PLAIN = "plain"
 BEFORE_PLAIN, PLAIN_SHARE = 3, 0.15
 """Members of the portfolio that are tried before the plain recipe, and the largest share of a study's time that it may
@@ -85,14 +87,21 @@ class Proposal:
         return facts | {name: value for name, value in optional.items() if value}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Proposer:
-    """Proposes the candidates of one study; ``history`` holds its trials so far."""
+    """Proposes the candidates of one study.
+
+    Attributes:
+        history: its trials so far.
+        fits: whether a trial of so many seconds ends in time.
+    """
 
     runtime: StudyRuntime
     sampling: Sampling
     history: StudyHistory
     engine: Engine
+    fits: Callable[[float], bool] = lambda _: True
+    _seconds: SecondsModel = field(default_factory=lambda: SecondsModel(()))
 
     def propose(self, number: int) -> Proposal:
         """Return the candidate of trial ``number``: those that are planned, then drawn ones.
@@ -104,7 +113,7 @@ class Proposer:
         Raises:
             ConstraintError: no candidate that was drawn keeps the constraints.
         """
-        self.history.refresh()
+        self._refresh()
         if number == 0:
             self._check_constraints()
         return self._planned(number) or self._sampled(number)
@@ -133,7 +142,7 @@ class Proposer:
         params = self.runtime.space.params(other)
         if params is None:
             return None
-        self.history.refresh()
+        self._refresh()
         fixed = {name: value for name, value in params.items() if decision_of(name) not in FREE_BESIDE}
         shared, draws = _shared(other), self._draws()
         is_drawn_near = draws.way(number) != "sampler"
@@ -150,6 +159,10 @@ class Proposer:
                 if not _breaks(excesses):
                     return self.made(candidate, drawn.asked, origin=drawn.origin, known=known)
         return None
+
+    def _refresh(self) -> None:
+        self.history.refresh()
+        self._seconds = SecondsModel(self.history.trials)
 
     def is_planned(self, number: int) -> bool:
         """Return whether trial ``number`` may be of the portfolio, the plain recipe or a warm start."""
@@ -178,26 +191,26 @@ class Proposer:
         if isinstance(item, int):
             return warm.get(item)
         if not isinstance(item, Planned):
-            is_dear = self._takes_more_than(PLAIN_SHARE, self.runtime.space.baseline())
-            return None if is_dear else self._baseline(number)
+            is_too_long = self._is_too_long(self.runtime.space.baseline(), PLAIN_SHARE)
+            return None if is_too_long else self._baseline(number)
         known, excesses = self._appraised(item.candidate)
-        if _breaks(excesses) or self._takes_more_than(MEMBER_SHARE, item.candidate):
+        if _breaks(excesses) or self._is_too_long(item.candidate, MEMBER_SHARE):
             return None
         drawn = self._draws().of_candidate(number, item.candidate, way="portfolio", name=item.member.name)
         return self.made(drawn.candidate, drawn.asked, origin=drawn.origin, known=known)
 
-    def _takes_more_than(self, share: float, candidate: Candidate) -> bool:
-        """Return whether a trial of ``candidate`` would take more than ``share`` of what the study has.
+    def _is_too_long(self, candidate: Candidate, share: float) -> bool:
+        """Return whether a trial of ``candidate`` would not end in time, or take more than ``share`` of the study's.
 
         Never in a study without a portfolio, which has nothing else to begin with, or without a limit.
         """
         search = self.runtime.spec.search
         budget = search.budget.gpu_seconds if search.budget else None
         limits = [float(limit) for limit in (search.timeout, budget) if limit]
-        model = SecondsModel(self.history.trials)
-        if search.portfolio == "off" or not limits or not model.measured:
+        if search.portfolio == "off" or not limits or not self._seconds.measured:
             return False
-        return model.seconds(cost_of(self.runtime, candidate)) > share * min(limits)
+        seconds = self._seconds.seconds(cost_of(self.runtime, candidate))
+        return seconds > share * min(limits) or not self.fits(seconds)
 
     def _baseline(self, number: int) -> Proposal:
         drawn = self._draws().of_candidate(number, self.runtime.space.baseline(), way=PLAIN)
@@ -233,26 +246,21 @@ class Proposer:
         learnt = sum(trial.state in ended for trial in self.history.trials) >= options.startup
         if options.name != "cost_aware" or not learnt or self._draws().way(number) != "sampler":
             return next(self._untried(number, 1))
-        model = SecondsModel(self.history.trials)
         return max(
             self._untried(number, options.proposals),
-            key=lambda proposal: proposal.asked.improvement / model.seconds(proposal.cost),
+            key=lambda proposal: proposal.asked.improvement / self._seconds.seconds(proposal.cost),
         )
 
     def _untried(self, number: int, count: int) -> Iterator[Proposal]:
         """Yield ``count`` proposals that the study has not tried; the last one drawn if there is no other.
 
         Draws that break a constraint do not count: they are told to the sampler, which learns to stay away. Nor do
-        those that are bound to be bad, as long as there are others.
+        those that are bound to be bad or would not end in time.
         """
         rejected: list[Rejected] = []
-        draws, left, drawn, hopeless = self._draws(), count, 0, 0
-        for attempt in range(count + REDRAWS + REJECTIONS + HOPELESS):
-            found = draws.draw(number, attempt, rejected)
+        left, drawn = count, 0
+        for found in itertools.islice(self._promising(number, rejected), count + REDRAWS + REJECTIONS):
             candidate, asked = found.candidate, found.asked
-            if hopeless < HOPELESS and draws.why_hopeless(candidate):
-                hopeless += 1
-                continue
             known, excesses = self._appraised(candidate)
             if _breaks(excesses):
                 rejected.append(self.sampling.reject(asked, excesses))
@@ -268,6 +276,22 @@ class Proposer:
                 left -= 1
             if not left or drawn == count + REDRAWS:
                 return
+
+    def _promising(self, number: int, rejected: Sequence[Rejected]) -> Iterator[DrawnCandidate]:
+        """Yield draws that may be good and end in time, as long as there are such."""
+        draws, hopeless, too_long = self._draws(), 0, 0
+        for attempt in itertools.count():
+            found = draws.draw(number, attempt, rejected)
+            if hopeless < HOPELESS and draws.why_hopeless(found.candidate):
+                hopeless += 1
+                continue
+            if too_long < 2 * TOO_LONG and self._is_too_long(found.candidate, 1.0):
+                too_long += 1
+                probe = draws.probe_of(number, found.candidate) if too_long > TOO_LONG else None
+                if probe is None or probe.candidate.fingerprint in self.history.fingerprints:
+                    continue
+                found = probe
+            yield found
 
     def _appraised(self, candidate: Candidate) -> tuple[Mapping[str, float], Mapping[str, float]]:
         """Return what ``candidate`` costs and the excess of every constraint on that."""
@@ -365,7 +389,19 @@ def cost_of(runtime: StudyRuntime, candidate: Candidate) -> CostFeatures:
     trained = sum(parameter.numel() for parameter in head.parameters()) + sum(
         fact.parameters for unit, fact in zip(chain, facts, strict=True) if unit.trainable is Trainable.ALL
     )
-    epochs = runtime.epochs(candidate)
+    epochs, training = runtime.epochs(candidate), runtime.spec.training
     samples = {split: len(runtime.dataset.of(split)) for split in (Split.TRAIN, Split.VAL)}
-    total = training_flops(prefix, suffix, train=samples[Split.TRAIN], val=samples[Split.VAL], epochs=epochs)
+    views = (
+        training.views_for(runtime.spec.search.trials, runtime.most_epochs())
+        if training.prefix_cache == "auto"
+        else None
+    )
+    total = training_flops(
+        prefix,
+        suffix,
+        train=samples[Split.TRAIN],
+        val=samples[Split.VAL],
+        epochs=epochs,
+        views=views and min(views, epochs),
+    )
     return CostFeatures(total, prefix + suffix, trained, prefix / max(prefix + suffix, 1), epochs)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from search.records import choice
 from search.records.study import StudyRecord, TrialRecord
-from search.spec.search_options import FinalOptions
-from search.spec.study_spec import StudySpec
 from search.store import reading
 from search.store.connection import Engine
+
+if TYPE_CHECKING:  # not loaded: a launcher's process needs neither torch nor Optuna
+    from search.spec.search_options import FinalOptions
+    from search.spec.study_spec import StudySpec
 
 EXPORT_S = 4.0
 """Seconds assumed for writing and checking the model's files."""
@@ -53,14 +56,19 @@ class Reserve:
     _is_over: bool = False
     _needed_s: float = 0.0
     _quickest_s: float = 0.0
+    _growth: float = 1.0
     _looked: float = -math.inf
     _asked: float = field(default_factory=time.monotonic)
 
+    def fits(self, seconds: float, left_s: float) -> bool:
+        """Return whether a trial of so many ``seconds`` ends in time, and its final training too if it wins."""
+        kept = self._kept_s(left_s)
+        return seconds + max(kept, LEAST * self._growth * seconds + EXPORT_S) <= left_s
+
     def is_reached(self, left_s: float) -> bool:
         """Return whether no further trial may start: the quickest so far would not end in time."""
+        kept = self._kept_s(left_s)
         needed, quickest = self._look(left_s)
-        # Where it cannot be had any more, nothing but the export is kept back for it.
-        kept = max(self.options.share * self.total_s, needed) if needed <= left_s else EXPORT_S
         self._is_over = self._is_over or left_s - (quickest if needed <= left_s else 0.0) <= kept
         return self._is_over
 
@@ -77,6 +85,11 @@ class Reserve:
         self._is_over = self._is_over or is_pressing
         return is_pressing
 
+    def _kept_s(self, left_s: float) -> float:
+        needed, _ = self._look(left_s)
+        # Where it cannot be had any more, nothing but the export is kept back for it.
+        return max(self.options.share * self.total_s, needed) if needed <= left_s else EXPORT_S
+
     def _look(self, left_s: float) -> tuple[float, float]:
         """Return the seconds that the end needs, 0 before there is a winner, and those of the quickest trial."""
         # Nothing has to be known before half of the budget is gone, unless the end takes longer than that.
@@ -84,6 +97,7 @@ class Reserve:
             return self._needed_s, self._quickest_s
         study = reading.load_study(self.engine, self.study)
         winner = study.best
+        self._growth = choice.growth(study)
         self._needed_s = 0.0
         if winner is not None:
             self._needed_s = final_seconds(study, winner, epochs_between(study, winner)[0])

@@ -87,7 +87,7 @@ def _again(context: TrialContext, claim: Claim) -> Proposal | None:
 
 def proposer(context: TrialContext) -> Proposer:
     """Return what proposes the candidates of the study."""
-    return Proposer(context.runtime, context.sampling, context.history, context.engine)
+    return Proposer(context.runtime, context.sampling, context.history, context.engine, context.fits)
 
 
 def finish(context: TrialContext, prepared: Attempt, result: TrainingResult, seconds: float) -> TrialState:

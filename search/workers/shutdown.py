@@ -47,6 +47,10 @@ class StopSignal:
         """Return whether the running trial ends here, asked once an epoch: to leave, or for the final model's sake."""
         return self.pausing() or (self.reserve is not None and self.reserve.is_pressing(self.left_s))
 
+    def fits(self, seconds: float) -> bool:
+        """Return whether a trial of so many ``seconds`` ends in time, the end of the search included."""
+        return self.reserve is None or self.reserve.fits(seconds, self.left_s)
+
     @property
     def left_s(self) -> float:
         """Seconds until the deadline; infinity without one."""

@@ -103,6 +103,13 @@ def open_context(
     )
     curves = Curves(maximize=spec.maximize, epochs=runtime.most_epochs())
     place = artifact_store or Folder(folder)
+    budget = spec.search.budget.gpu_seconds if spec.search.budget else None
+    reserve = reserve_of(engine, spec, budget)
+
+    def fits(seconds: float) -> bool:
+        in_budget = reserve is None or budget is None or reserve.fits(seconds, budget - history.seconds)
+        return in_budget and stop_signal.fits(seconds)
+
     context = TrialContext(
         runtime,
         engine,
@@ -115,7 +122,8 @@ def open_context(
         place,
         key,
         pause=stop_signal.gives_way,
-        reserve=reserve_of(engine, spec, spec.search.budget.gpu_seconds if spec.search.budget else None),
+        reserve=reserve,
+        fits=fits,
     )
     try:
         reconcile(context)
@@ -285,8 +293,8 @@ class _Shift:
 
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds * random.uniform(0.75, 1.25)
-        while time.monotonic() < end and not self.stop_signal():
-            time.sleep(0.2)
+        while (left := end - time.monotonic()) > 0 and not self.stop_signal():
+            time.sleep(min(left, 0.2))
 
     def _work_on(self, claim: Claim) -> None:
         context, heartbeat = self.context, self.heartbeat

@@ -7,7 +7,6 @@ their shortcut keeps a second value alive.
 
 from __future__ import annotations
 
-import operator
 import os.path
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,19 +15,15 @@ from typing import Literal
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn import functional as F
 
+from spaces.chains.classifier import check_headless, split_classifier
 from spaces.chains.fixed_sizes import fix_sizes, with_free
-from spaces.chains.tracing import GATHERING, Opaque, submodule, trace
+from spaces.chains.segments import Segment, is_norm_layer, modules_of, segments
+from spaces.chains.tracing import Opaque, submodule, trace
 from spaces.errors import ChainError
 
-_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
-_FEW = 4
-"""Units of which a network of many layers is cut again, for its input size alone."""
-_GATHERING_CALLS = {
-    *(torch.flatten, torch.mean, torch.squeeze, operator.getitem, F.dropout, F.adaptive_avg_pool2d),
-    *("flatten", "mean", "squeeze", "view", "reshape"),
-}
+_MANY = 16
+"""Layers of a network that is cut again, for its input size alone, where one unit holds most of them."""
 
 
 class Trainable(StrEnum):
@@ -151,15 +146,6 @@ class Chain:
         return {**self.unused, **state, **aliases}
 
 
-@dataclass(slots=True)
-class _Segment:
-    """Nodes between two neighbouring cut points."""
-
-    nodes: list[fx.Node]
-    kind: str
-    """``state`` (has weights), ``norm`` (only a norm's), ``gather`` (pools, flattens, selects) or ``act``."""
-
-
 def cut(
     network: nn.Module,
     input_size: tuple[int, int],
@@ -177,7 +163,7 @@ def cut(
     """
     graph, root = trace(network, opaque)
     groups, classifier = _groups(graph, root, set())
-    if len(groups) <= _FEW < sum(isinstance(module, nn.Linear | nn.Conv2d) for module in network.modules()) / 4:
+    if _is_lumped(groups, root) and any(map(_reads_size, graph.nodes)):
         again, twin = trace(network, opaque)  # afresh: fixing changes the graph
         fixed = _fixed(again, twin, input_size)
         if len(fixed[0]) > len(groups):
@@ -190,13 +176,29 @@ def cut(
     names = _names(groups, root)
     units = tuple(Unit(name, submodule(group, root)) for name, group in zip(names, groups, strict=True))
     top = submodule(classifier, root) if classifier else None
+    if top is None:
+        check_headless(units[-1].module, network)
     aliases, unused = _besides(network, (*(unit.module for unit in units), *filter(None, (top,))))
     return Chain(units, top, input_size, facts=dict(facts or {}), aliases=aliases, unused=unused)
 
 
+def _is_lumped(groups: Sequence[Sequence[fx.Node]], network: nn.Module) -> bool:
+    """Return whether one unit holds most layers of a network of many: blocks that are handed sizes do not part."""
+    held = [sum(_layers(module) for module in modules_of(group, network)) for group in groups]
+    return sum(held) >= _MANY and 2 * max(held, default=0) > sum(held)
+
+
+def _reads_size(node: fx.Node) -> bool:
+    return bool(node.target == "size" or (node.target is getattr and node.args[1] == "shape"))
+
+
+def _layers(module: nn.Module) -> int:
+    return sum(isinstance(layer, nn.Linear | nn.Conv2d) for layer in module.modules())
+
+
 def _groups(graph: fx.Graph, root: nn.Module, free: set[fx.Node]) -> tuple[list[list[fx.Node]], list[fx.Node]]:
     """Return the nodes of every unit and of the classifier."""
-    body, classifier = _split_classifier(_segments(graph, root, free), root)
+    body, classifier = split_classifier(segments(graph, root, free), root)
     return _join(body, root), classifier
 
 
@@ -220,124 +222,18 @@ def _besides(network: nn.Module, modules: Sequence[nn.Module]) -> tuple[dict[str
     return aliases, {name: value.detach() for name, value in outside.items() if name not in aliases}
 
 
-def _segments(graph: fx.Graph, network: nn.Module, free: set[fx.Node]) -> list[_Segment]:
-    nodes = [node for node in graph.nodes if node.op not in ("placeholder", "output") and node not in free]
-    inputs = [node for node in graph.nodes if node.op == "placeholder"]
-    if len(inputs) > 1 and any(node.users for node in inputs[1:]):
-        raise ChainError(f"{type(network).__name__} takes {len(inputs)} inputs; a chain takes one")
-    (output,) = [node for node in graph.nodes if node.op == "output"]
-    if not isinstance(output.args[0], fx.Node):
-        raise ChainError(f"{type(network).__name__} returns {output.args[0]!r}; a chain returns one tensor")
-    order = {node: index for index, node in enumerate([*nodes, output])}
-    last_use = {
-        node: max((order[user] for user in node.users if user in order), default=-1) for node in (*inputs, *nodes)
-    }
-    segments: list[_Segment] = []
-    current: list[fx.Node] = []
-    live: set[fx.Node] = set(inputs[:1])
-    for index, node in enumerate(nodes):
-        current.append(node)
-        live = {value for value in (*live, node) if last_use[value] > index}
-        if live == {node} and node.op != "get_attr":
-            segments.append(_Segment(current, _kind(current, network)))
-            current = []
-    if current:
-        segments.append(_Segment(current, _kind(current, network)))
-    return segments
-
-
-def _modules_of(nodes: Sequence[fx.Node], network: nn.Module) -> list[nn.Module]:
-    return [network.get_submodule(str(node.target)) for node in nodes if node.op == "call_module"]
-
-
-def _kind(nodes: Sequence[fx.Node], network: nn.Module) -> str:
-    modules = _modules_of(nodes, network)
-    stateful = [
-        module for module in modules if any(True for _ in module.parameters()) or any(True for _ in module.buffers())
-    ]
-    if any(is_norm_layer(module) for module in modules) and len(stateful) <= 1 and len(nodes) == 1:
-        return "norm"
-    if stateful:
-        return "state"
-    if any(node.op == "get_attr" for node in nodes):
-        return "act"  # a class token, a position embedding, a layer scale: belongs to what it is added to
-    if any(isinstance(module, GATHERING) or _is_pool(module) for module in modules):
-        return "gather"
-    return "gather" if any(node.target in _GATHERING_CALLS for node in nodes) else "act"
-
-
-def is_norm_layer(module: nn.Module) -> bool:
-    """Return whether ``module`` is one normalisation layer, of PyTorch or of a library's own."""
-    named = "Norm" in type(module).__name__ and not any(True for _ in module.children())
-    return isinstance(module, _NORMS) or named
-
-
-def _is_pool(module: nn.Module) -> bool:
-    """Return whether a module of a library pools a whole map, as its name says (timm has several such)."""
-    name = type(module).__name__
-    return "Pool" in name and ("Adaptive" in name or "Global" in name)
-
-
-def _split_classifier(segments: list[_Segment], network: nn.Module) -> tuple[list[_Segment], list[fx.Node]]:
-    """Part the final classifier, with the pooling in front and all behind, from the rest.
-
-    Where there is none, the pooling at the end alone is parted, so that features keep their map or tokens.
-    """
-    last = max((index for index, segment in enumerate(segments) if segment.kind == "state"), default=-1)
-    behind = segments[last + 1 :]
-    if last <= 0:
-        return segments, []
-    if not _is_classifier(_modules_of(segments[last].nodes, network)) or (
-        # A convolution with its norm is a unit like the others.
-        any(segment.kind == "norm" for segment in behind)
-    ):
-        start = next((last + 1 + place for place, segment in enumerate(behind) if segment.kind == "gather"), 0)
-        weighted = any(segment.kind == "norm" for segment in segments[start:])
-        return _parted(segments, start) if start and not weighted else (segments, [])
-    start = last
-    while start > 0 and segments[start - 1].kind != "state":
-        start -= 1
-    gathers = [index for index in range(start, last) if segments[index].kind == "gather" or _permutes(segments[index])]
-    return _parted(segments, gathers[0] if gathers else last)
-
-
-def _parted(segments: list[_Segment], start: int) -> tuple[list[_Segment], list[fx.Node]]:
-    return segments[:start], [node for segment in segments[start:] for node in segment.nodes]
-
-
-def _is_classifier(modules: Sequence[nn.Module]) -> bool:
-    """Return whether these are one linear layer or 1x1 convolution, or several linear layers side by side.
-
-    Distilled networks have two classifiers whose outputs are averaged, each perhaps behind a norm of its own.
-    """
-    if len(modules) == 1 and isinstance(modules[0], nn.Conv2d):
-        return modules[0].kernel_size == (1, 1)
-    linear = [module for module in modules if isinstance(module, nn.Linear)]
-    others = [module for module in modules if module not in linear and any(True for _ in module.parameters())]
-    sizes = {(layer.in_features, layer.out_features) for layer in linear}
-    if len(modules) == 1 or len(sizes) != 1:
-        return bool(linear) and len(modules) == 1
-    ((width, classes),) = sizes
-    return width != classes and all(is_norm_layer(module) for module in others)
-
-
-def _permutes(segment: _Segment) -> bool:
-    """Return whether the segment only turns ``(N, H, W, C)`` into ``(N, C, H, W)``, which pooling needs."""
-    return all("permute" in node.name.lower() for node in segment.nodes)
-
-
-def _join(segments: list[_Segment], network: nn.Module) -> list[list[fx.Node]]:
+def _join(parts: list[Segment], network: nn.Module) -> list[list[fx.Node]]:
     """Join crumbs to the unit they belong to: norms and activations to the one in front, what flattens to the next."""
     groups: list[list[fx.Node]] = []
     held: list[fx.Node] = []
-    for index, segment in enumerate(segments):
+    for index, segment in enumerate(parts):
         if segment.kind == "state":
             if held and groups and not _starts_linear(segment, network) and not _holds_norm(held, network):
                 groups[-1].extend(held)
                 held = []
             groups.append([*held, *segment.nodes])
             held = []
-        elif segment.kind == "gather" or held or not groups or _belongs_to_next(segments, index, network):
+        elif segment.kind == "gather" or held or not groups or _belongs_to_next(parts, index, network):
             held.extend(segment.nodes)
         else:
             groups[-1].extend(segment.nodes)
@@ -346,22 +242,22 @@ def _join(segments: list[_Segment], network: nn.Module) -> list[list[fx.Node]]:
     return groups
 
 
-def _starts_linear(segment: _Segment, network: nn.Module) -> bool:
-    modules = _modules_of(segment.nodes, network)
+def _starts_linear(segment: Segment, network: nn.Module) -> bool:
+    modules = modules_of(segment.nodes, network)
     return bool(modules) and isinstance(modules[0], nn.Linear)
 
 
 def _holds_norm(nodes: Sequence[fx.Node], network: nn.Module) -> bool:
-    return any(is_norm_layer(module) for module in _modules_of(nodes, network))
+    return any(is_norm_layer(module) for module in modules_of(nodes, network))
 
 
-def _belongs_to_next(segments: list[_Segment], index: int, network: nn.Module) -> bool:
+def _belongs_to_next(parts: list[Segment], index: int, network: nn.Module) -> bool:
     """Return whether the ``nn.Sequential`` begins with a norm that is followed by the layer with the weights."""
-    segment = segments[index]
-    if segment.kind != "norm" or index + 1 >= len(segments) or segments[index + 1].kind != "state":
+    segment = parts[index]
+    if segment.kind != "norm" or index + 1 >= len(parts) or parts[index + 1].kind != "state":
         return False
     parent, child = os.path.splitext(str(segment.nodes[0].target))
-    following = next((node for node in segments[index + 1].nodes if node.op == "call_module"), None)
+    following = next((node for node in parts[index + 1].nodes if node.op == "call_module"), None)
     return (
         child == ".0"
         and following is not None

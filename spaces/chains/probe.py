@@ -6,6 +6,7 @@ import logging
 import math
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,6 +14,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -96,12 +98,8 @@ def run(module: nn.Module, in_shape: Shape) -> _Run:
         return known[in_shape]
     mode = module.training
     module.eval()
-    counter = _Counter()
     try:
-        with torch.no_grad(), _fake(module) as fake:
-            images = _input(module, in_shape, fake)
-            with counter:
-                output = module(images)
+        output, flops = _passed(module, in_shape)
     except Exception as error:  # a network may refuse a size in any way; the reason is passed on
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ProbeError(f"an input of shape {in_shape} does not run: {reason}") from error
@@ -109,13 +107,29 @@ def run(module: nn.Module, in_shape: Shape) -> _Run:
         module.train(mode)
     if not isinstance(output, Tensor):
         raise ProbeError(f"expected one tensor out, got {type(output).__name__}")
-    measured = _Run(tuple(output.shape[1:]), counter.flops // 2)
+    measured = _Run(tuple(output.shape[1:]), flops // 2)
     known[in_shape] = measured
     if alike is not None:
         _probed[alike, in_shape] = measured
         if len(_probed) > _REMEMBERED:
             _probed.popitem(last=False)
     return measured
+
+
+def _passed(module: nn.Module, in_shape: Shape) -> tuple[Any, int]:
+    """Return what ``module`` gives for one input of ``in_shape``, and its floating-point operations.
+
+    Its weights stand aside for tensors on the meta device: three times quicker than fake tensors, and without the
+    fused attention of the CPU, whose operations torch has no formula for. Fake tensors serve where a module holds
+    other tensors than weights and buffers.
+    """
+    tensors = dict((*module.named_parameters(), *module.named_buffers()))
+    described = {name: tensor.to("meta") for name, tensor in tensors.items()}
+    with torch.no_grad():
+        with suppress(Exception), _Counter() as counter:
+            return functional_call(module, described, (_input(module, in_shape, None),)), counter.flops
+        with _fake(module) as fake, _Counter() as counter:
+            return module(_input(module, in_shape, fake)), counter.flops
 
 
 def run_head(head: nn.Module, shapes: Sequence[Shape]) -> int:

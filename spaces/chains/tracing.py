@@ -103,9 +103,9 @@ class _Tracer(_Patient):
 
 
 def _is_stage(module: nn.Module) -> bool:
-    """Return whether a module holds two blocks or more of one kind, each of three layers or more with weights."""
+    """Return whether a module holds two blocks or more, each of three layers or more with weights."""
     return any(
-        len(held) > 1 and len({type(block) for block in held.children()}) == 1 and min(map(_weighted, held)) > 2
+        len(held) > 1 and min(map(_weighted, held.children())) > 2
         for held in module.children()
         if isinstance(held, nn.Sequential | nn.ModuleList)
     )

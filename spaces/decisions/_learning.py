@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from spaces.chains.chain import Chain, Trainable, Unit, is_norm_layer
+from spaces.chains.chain import Chain, Trainable, Unit
+from spaces.chains.segments import is_norm_layer
 from spaces.surgery import adapters
 
 _MOVED_BY_MODE = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)

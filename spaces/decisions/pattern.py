@@ -9,7 +9,8 @@ from typing import ClassVar
 from torch import nn
 
 from spaces.candidate import Json
-from spaces.chains.chain import Chain, Trainable, Unit, is_norm_layer
+from spaces.chains.chain import Chain, Trainable, Unit
+from spaces.chains.segments import is_norm_layer
 from spaces.decisions._base import (
     EVERYWHERE,
     Decision,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from spaces.candidate import Json, short
-from spaces.chains.chain import Chain, is_norm_layer
+from spaces.chains.chain import Chain
+from spaces.chains.segments import is_norm_layer
 from spaces.decisions._base import (
     Decision,
     Scalar,

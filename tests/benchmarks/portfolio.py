@@ -34,7 +34,7 @@ from spaces.networks.wishes import fulfilled
 
 TABLE = FILE.with_name("portfolio_table.json")
 KIND = "images"
-MOST = 12
+MOST = 13
 PREFIXES = (1, 2, 3, 4, 6, 8, 12)
 SPACE: dict[str, Any] = {
     "freeze": {},

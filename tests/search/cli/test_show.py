@@ -22,6 +22,13 @@ def test_the_input_need_not_be_square(ftsearch: Callable[..., Any]) -> None:
     assert last["out_shape"] == [512, 2, 3]
 
 
+def test_a_unit_that_is_nearly_the_whole_network_is_said(ftsearch: Callable[..., Any]) -> None:
+    pytest.importorskip("timm")
+    done = ftsearch("show", "timm:tnt_s_patch16_224")
+    assert "of the computation and cannot be cut: decisions on depth (freeze, tail) mean little" in done.out
+    assert "cannot be cut" not in ftsearch("show", "squeezenet1_1", "--input", 64).out
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

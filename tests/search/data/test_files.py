@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from search.data.files import Walk, is_passed_over, printable
+from search.data.files import Walk, files_below, is_passed_over, printable, visible
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,13 @@ def test_names_that_are_no_utf_8_can_be_printed() -> None:
     assert printable(os.fsdecode(b"caf\xe9.png")) == "caf\\udce9.png"
     assert printable("été ✓") == "été ✓"
     printable("half \ud83d").encode()
+
+
+def test_what_is_passed_over_is_neither_visible_nor_below(tmp_path: Path) -> None:
+    for name in ("b/2.png", "a.png", "b/@eaDir/x.png", "__MACOSX/b/2.png", "._a.png", ".git/x", "b/c/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.name for path in visible(tmp_path)] == ["a.png", "b"]
+    assert [str(path.relative_to(tmp_path)) for path in visible(tmp_path, "*/*.png", "*.png")] == ["a.png", "b/2.png"]
+    assert [str(path.relative_to(tmp_path)) for path in files_below(tmp_path)] == ["a.png", "b/2.png", "b/c/1.png"]
+    assert visible(tmp_path / "nowhere", "*.png") == []

@@ -73,6 +73,32 @@ def test_roboflow_writes_a_table_into_every_part(layout: Any) -> None:
     assert read(of_folder(layout.root)) == ("detection", "csv_boxes", "cat", "dog", 8, 4)
 
 
+@pytest.mark.parametrize("corners", ["xmin,ymin,xmax,ymax", "x1,y1,x2,y2", "x_min,y_min,x_max,y_max"])
+@pytest.mark.parametrize(("image", "label"), [("filename", "class"), ("image_path", "label"), ("picture", "name")])
+def test_a_row_a_box_is_no_row_an_image(layout: Any, corners: str, image: str, label: str) -> None:
+    layout.picture(*(f"images/{name}.png" for name in NAMES))
+    layout.write("boxes.csv", rows(f"{image},{label},{corners}", "{name}.png,{kind},2,3,12,13"))
+    assert read(of_folder(layout.root)) == ("detection", "csv_boxes", "cat", "dog", 10, 2)
+
+
+def test_a_column_a_label_is_for_several_labels_of_images_and_texts(layout: Any) -> None:
+    layout.picture(*(f"{name}.png" for name in NAMES))
+    flags = [(int(name) % 2, int(name) // 2 % 2) for name in NAMES]
+    images = [f"{name}.png,{one},{two}" for name, (one, two) in zip(NAMES, flags, strict=True)]
+    texts = [f'id{name},"{text}",{one},{two}' for name, text, (one, two) in zip(NAMES, TEXTS, flags, strict=True)]
+    layout.write("images.csv", "\n".join(["picture,rude,toxic", *images]))
+    layout.write("texts.csv", "\n".join(["id,comment_text,rude,toxic", *texts]))
+    assert read(of_file(layout.root / "images.csv")) == ("multilabel", "csv_labels", "rude", "toxic", 10, 2)
+    assert read(of_file(layout.root / "texts.csv")) == ("text_multilabel", "text_labels", "rude", "toxic", 10, 2)
+
+
+def test_images_are_listed_in_csv_alone(layout: Any) -> None:
+    layout.picture(*(f"{name}.png" for name in NAMES))
+    entries = [json.dumps({"file_name": f"{name}.png", "label": kind(name)}) for name in NAMES]
+    layout.write("metadata.jsonl", "\n".join(entries))
+    assert of_file(layout.root / "metadata.jsonl") == []
+
+
 @pytest.mark.parametrize(
     ("name", "header", "line"),
     [

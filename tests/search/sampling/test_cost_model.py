@@ -68,3 +68,10 @@ def test_far_from_what_was_measured_nothing_absurd_is_promised() -> None:
 
 def test_trials_without_epochs_or_features_are_passed_over() -> None:
     assert SecondsModel([PastTrial(0, TrialState.FAILED, seconds=3.0), PastTrial(1, TrialState.RUNNING)]).measured == 0
+
+
+def test_a_linear_probe_alone_says_little_of_how_long_a_training_takes() -> None:
+    probe, training = (CostFeatures(1e12, 1e9, 1e3, share, 1) for share in (1.0, 0.5))
+    whole = CostFeatures(1e12, 1e9, 1e6, 0.0, 1)
+    assert SecondsModel([ended(0, probe, 80.0, 1)]).seconds(whole) == pytest.approx(20.0)
+    assert SecondsModel([ended(0, probe, 80.0, 1), ended(1, training, 30.0, 1)]).seconds(whole) == pytest.approx(30.0)

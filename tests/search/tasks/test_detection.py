@@ -14,7 +14,7 @@ from search.data.augment import preset
 from search.data.sample import Split
 from search.detection.detectors import Detections
 from search.errors import SpecError, UserError
-from search.records.study import Evaluation, Verdict
+from search.records.study import EpochRecord, Evaluation, Verdict
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import parse_spec
@@ -84,8 +84,13 @@ def changed(runtime: StudyRuntime, structure: dict[str, Any], lr: float = 2e-3) 
 
 def trained(runtime: StudyRuntime, candidate: Candidate) -> TrainingResult:
     network = runtime.build(candidate, 0)
-    plan = runtime.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    plan = runtime.plan(candidate, 0, until_known, lambda: False, None, network)
     return fit(network, replace(plan, val=plan.train, patience=0))
+
+
+def until_known(record: EpochRecord) -> Verdict:
+    """End a training that has learnt its images by heart."""
+    return Verdict.PRUNE if record.metrics["map_50"] > 0.9 else Verdict.CONTINUE
 
 
 @pytest.mark.parametrize("kind", ["faster_rcnn", "retinanet", "fcos"])

@@ -315,3 +315,25 @@ def test_a_member_that_would_take_more_than_a_third_of_the_time_is_passed_over(
     own = replace(own, runtime=replace(own.runtime, spec=limited))
     assert (own.propose(1).candidate == second.candidate) is is_tried
     assert first.candidate != own.propose(1).candidate
+
+
+def test_what_is_drawn_ends_in_time_or_is_a_linear_probe(proposer: Open) -> None:
+    own = proposer(portfolio="on", timeout=1e6)
+    for number in range(len(plan_of(own.runtime)) + 1):
+        finish(own, number, 0.5 + number / 100, epochs=2)
+    number = len(own.history.trials)
+    asked: list[float] = []
+
+    def fits(seconds: float) -> bool:
+        asked.append(seconds)
+        return False
+
+    proposal = replace(own, fits=fits).propose(number)
+    assert asked
+    assert own.runtime.is_linear_probe(proposal.candidate)
+    assert proposal.candidate.fingerprint not in own.history.fingerprints
+    limit = sorted(asked)[len(asked) // 2]
+    bounded = replace(own, fits=lambda seconds: seconds <= limit)
+    found = bounded.propose(number).candidate
+    is_probe = own.runtime.is_linear_probe(found)
+    assert is_probe or SecondsModel(own.history.trials).seconds(cost_of(own.runtime, found)) <= limit

@@ -96,3 +96,12 @@ def test_without_an_end_of_time_or_without_a_final_model_nothing_is_kept_back() 
     Spec.search.final = "off"
     assert reserve_of(None, Spec(), 60.0) is None  # type: ignore[arg-type]
     assert replace(FinalOptions(), share=0.5).top == 3
+
+
+def test_a_trial_fits_where_it_and_what_it_would_need_as_the_winner_end_in_time(held: Any) -> None:
+    # 20 s of the 100 are kept back; a trial of 30 s would need 0.5 * 1.5 * 30 s and the export if it won.
+    assert held(trial(0, 0.9)).fits(10.0, 30.0)
+    assert not held(trial(0, 0.9)).fits(10.1, 30.0)
+    needed = 30 + 0.5 * 1.5 * 30 + EXPORT_S
+    assert held(trial(0, 0.9)).fits(30.0, needed + 0.1)
+    assert not held(trial(0, 0.9)).fits(30.0, needed - 0.1)

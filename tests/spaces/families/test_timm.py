@@ -10,6 +10,7 @@ from torch import nn
 
 from spaces import backbones
 from spaces.chains import probe
+from spaces.errors import ChainError, ProbeError
 from spaces.families import family_of
 from spaces.families._base import Positions
 
@@ -69,6 +70,56 @@ def check_equality(name: str) -> None:
 @pytest.mark.parametrize("name", SIX)
 def test_a_chain_computes_what_its_network_computes(name: str) -> None:
     check_equality(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "last", "units"),
+    [
+        ("repvit_m0_9", "stages.3.blocks.1", 37),  # two classifiers, each behind a norm
+        ("caformer_s18", "stages.3.blocks", 12),  # a perceptron
+        ("iformer_s", "stages.3", 10),
+        ("edgenext_xx_small", "stages.3.blocks.1", 16),  # blocks of two kinds in a stage
+        ("swiftformer_xs", "stages.3.blocks.3", 21),
+        ("xcit_nano_12_p16_224", "cls_attn_blocks.1.mlp.fc1", 43),  # sizes are handed from block to block
+    ],
+)
+def test_networks_end_in_front_of_their_classifier_and_in_units_that_mean_something(
+    name: str, last: str, units: int
+) -> None:
+    backbone = backbones.resolve(f"timm:{name}")
+    chain = backbone.describe(backbone.usual_size)
+    assert (chain.units[-1].name, len(chain)) == (last, units)
+    assert chain.classifier is not None
+    assert backbone.build(backbone.usual_size).num_classes not in probe.output_shape(chain)
+
+
+@pytest.mark.parametrize("name", ["repvit_m0_9", "edgenext_xx_small", "xcit_nano_12_p16_224"])
+def test_networks_with_unusual_ends_compute_the_same(name: str) -> None:
+    check_equality(name)
+
+
+def test_a_classifier_that_cannot_be_left_out_is_refused() -> None:
+    with pytest.raises(ChainError, match="EfficientViM cannot be cut in front of its classifier of 1000 classes"):
+        backbones.resolve("timm:efficientvim_m1").describe((224, 224))
+
+
+@pytest.mark.slow
+@pytest.mark.families
+@pytest.mark.timeout(3600)
+def test_no_family_keeps_its_classifier_as_a_unit() -> None:
+    """Whatever can be cut ends in features: no unit has an output a class of the weights."""
+    kept = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in smallest_of_each_family().values():
+            backbone = backbones.resolve(f"timm:{name}")
+            try:
+                chain = backbone.describe(backbone.usual_size)
+                shapes = [unit.out_shape for unit in probe.describe(chain)]
+            except (ChainError, ProbeError):
+                continue
+            kept += [name for shape in shapes if shape == (1000,)]
+    assert kept == []
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def test_what_all_workers_refuse_is_reported_in_their_words(
     engine = connection.connect(url)
     launch_plan = LaunchPlan("colours", url, tmp_path / "runs" / "colours", "cpu")
     with pytest.raises(UserError, match=r"^[^\n]*does not exist[^\n]*$"):
-        launchers.run_workers(launch_plan, 2, engine, Silent(), StopSignal())
+        launchers.run_workers(launch_plan, 1, engine, Silent(), StopSignal())
     assert "does not exist" in (launch_plan.folder / "worker-0.log").read_text()
     engine.dispose()
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -53,6 +54,11 @@ def test_a_job_array_runs_the_study(study_file: Path, tmp_path: Path, monkeypatc
     assert not any(b"store-of-secrets" in path.read_bytes() for path in left)
     assert "FTSEARCH_STORAGE" not in os.environ
     engine.dispose()
+
+
+def test_what_waits_in_a_job_for_its_worker_loads_no_torch() -> None:
+    program = "import sys, search.workers.launchers.slurm; sys.exit('torch' in sys.modules or 'optuna' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 SBATCH = """#!/bin/sh

@@ -1,0 +1,27 @@
+"""What is to be said of the units of a backbone beside their table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from spaces.chains.probe import UnitFacts
+
+_MOST = 0.6
+"""Share of the computation from which one unit is nearly the whole network."""
+
+
+def show_dominant(screen: Console, facts: Sequence[UnitFacts]) -> None:
+    """Print that one unit does most of the computation, if so: there is little to freeze or to cut off then."""
+    unit = max(facts, key=lambda one: one.macs)
+    total = sum(one.macs for one in facts)
+    if unit.macs > _MOST * total:
+        screen.print(
+            f"{unit.name} does {unit.macs / total:.0%} of the computation and cannot be cut: decisions on depth "
+            "(freeze, tail) mean little for this backbone",
+            style="yellow",
+            soft_wrap=True,
+        )
