@@ -7,12 +7,12 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from search.data.sample import Split
 from search.errors import ConstraintError
 from search.records.study import Json, Rejected, TrialState
 from search.runtime import objective_values
 from search.runtime.study_runtime import StudyRuntime
-from search.sampling.cost_model import CostFeatures, SecondsModel, training_flops
+from search.runtime.training_cost import cost_of
+from search.sampling.cost_model import CostFeatures, SecondsModel
 from search.sampling.optuna_study import Asked, Sampling
 from search.store import history as histories
 from search.store.connection import Engine
@@ -20,10 +20,7 @@ from search.store.history import StudyHistory
 from search.trials.draws import DrawnCandidate, Draws
 from search.trials.portfolio import Planned, planned
 from spaces.candidate import Candidate
-from spaces.chains import probe
-from spaces.chains.chain import Trainable
 from spaces.errors import CandidateError
-from spaces.networks.build import head_macs
 from spaces.networks.neighbours import neighbour
 from spaces.networks.several_backbones import decision_of
 from spaces.networks.space import Random
@@ -324,13 +321,13 @@ class Proposer:
         space, bounds = self.runtime.space, self.runtime.spec.goals.constraints
         if not bounds.names() & {"parameters", "flops"}:
             return
-        problems = []
+        tried = []
         draws = (space.sample(Random(seed)) for seed in range(REJECTIONS))
         for candidate in itertools.chain(space.extremes(), draws):
-            problems.append(bounds.excesses(objective_values.counted(self.runtime, candidate)))
-            if not _breaks(problems[-1]):
+            tried.append(bounds.excesses(objective_values.counted(self.runtime, candidate)))
+            if not _breaks(tried[-1]):
                 return
-        raise _none_fits(problems)
+        raise _none_fits(tried)
 
 
 def plan_of(runtime: StudyRuntime) -> Sequence[str | int | Planned]:
@@ -375,33 +372,3 @@ def _shared(candidate: Candidate) -> tuple[Json, ...]:
         structure.input_size,
         {name: value for name, value in every.items() if name not in FREE_BESIDE},
     )
-
-
-def cost_of(runtime: StudyRuntime, candidate: Candidate) -> CostFeatures:
-    """Return what training ``candidate`` costs, counted on fake tensors; nothing is built."""
-    runtime = runtime.of(candidate)
-    chain = runtime.space.apply(candidate)
-    head = runtime.head_of(candidate, chain, on="meta")
-    facts = probe.describe(chain)
-    frozen = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
-    prefix = 2 * sum(unit.macs for unit in facts[:frozen])
-    suffix = 2 * (sum(unit.macs for unit in facts[frozen:]) + head_macs(head, chain))
-    trained = sum(parameter.numel() for parameter in head.parameters()) + sum(
-        fact.parameters for unit, fact in zip(chain, facts, strict=True) if unit.trainable is Trainable.ALL
-    )
-    epochs, training = runtime.epochs(candidate), runtime.spec.training
-    samples = {split: len(runtime.dataset.of(split)) for split in (Split.TRAIN, Split.VAL)}
-    views = (
-        training.views_for(runtime.spec.search.trials, runtime.most_epochs())
-        if training.prefix_cache == "auto"
-        else None
-    )
-    total = training_flops(
-        prefix,
-        suffix,
-        train=samples[Split.TRAIN],
-        val=samples[Split.VAL],
-        epochs=epochs,
-        views=views and min(views, epochs),
-    )
-    return CostFeatures(total, prefix + suffix, trained, prefix / max(prefix + suffix, 1), epochs)

@@ -253,9 +253,7 @@ def describe(chain: Chain) -> tuple[UnitFacts, ...]:
 
 
 def _facts(chain: Chain, unit: Unit, shape: Shape, measured: _Run, reduction: int) -> UnitFacts:
-    elements = 1
-    for side in measured.out_shape:
-        elements *= side
+    elements = math.prod(measured.out_shape)
     return UnitFacts(
         name=unit.name,
         in_shape=shape,

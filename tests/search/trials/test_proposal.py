@@ -13,12 +13,13 @@ from search.records.study import EpochRecord, Objective, TrialState
 from search.runtime import objective_values
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import open_runtime
+from search.runtime.training_cost import cost_of
 from search.sampling.cost_model import SecondsModel
 from search.sampling.optuna_study import SamplerOptions, data_seed
 from search.spec.load import load_spec
 from search.store import connection, leases, migrate, writing
 from search.trials import proposal
-from search.trials.proposal import Proposer, cost_of, plan_of
+from search.trials.proposal import Proposer, plan_of
 from search.workers.options import RunOptions
 from search.workers.worker import StopSignal, open_context
 from spaces.decisions import optimizer
@@ -156,19 +157,6 @@ def test_cost_aware_search_prefers_cheap_candidates_at_equal_promise(proposer: O
         chosen += own.propose(number).cost.training_flops
         offered += fmean(one.cost.training_flops for one in own._untried(number, 8))
     assert chosen < 0.8 * offered
-
-
-def test_what_is_frozen_costs_less(proposer: Open) -> None:
-    runtime = proposer().runtime
-    plain = runtime.space.baseline()
-    frozen = replace(plain, structure=replace(plain.structure, choices={**plain.structure.choices, "freeze": 8}))
-    whole, less = cost_of(runtime, plain), cost_of(runtime, frozen)
-    assert whole.frozen_share == 0
-    assert 0 < less.frozen_share < 1
-    assert less.training_flops < whole.training_flops
-    size = runtime.size(runtime.build(plain, 0))
-    assert whole.forward_flops == size.flops
-    assert whole.trained == size.trained
 
 
 def bounded(**bounds: str) -> Goals:
