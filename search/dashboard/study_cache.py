@@ -72,7 +72,7 @@ class StudyCache:
                     return
                 self._current(summary.name)
         except FinetuneError as error:
-            logger.warning("reading ahead: %s", error)  # whoever opens a page is told again
+            logger.warning("reading ahead: %s", error)  # opening a page reports it again
 
     def version(self, name: str) -> int:
         """Return a number that is another one whenever the study has changed since.

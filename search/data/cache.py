@@ -148,7 +148,7 @@ def decode(
 
     ``fingerprint`` identifies content and order of ``samples``, as that of a ``Dataset`` does. However many
     processes ask at once, one decodes and the others wait. With no folder, or when it cannot be written, images stay
-    in memory. ``progress`` is told how many of how many are decoded. ``targets`` go with the images as they
+    in memory. ``progress`` is called with how many of how many are decoded. ``targets`` go with the images as they
     are; by default they are the samples' class indices.
     """
     if targets is None:

@@ -62,7 +62,7 @@ _MISS, _HIT, _IGNORED = 0, 1, 2
 
 
 def _match(predicted: Tensor, true: Tensor, crowd: Tensor) -> Tensor:
-    """Return ``(10, D)``: whether each told box, the surest first, hits, misses, or lies in a crowd."""
+    """Return ``(10, D)``: whether each predicted box, the surest first, is a hit, a miss, or in a crowd."""
     matches = np.zeros((len(OVERLAPS), len(predicted)), dtype=np.int64)
     if not len(true):
         return torch.from_numpy(matches)

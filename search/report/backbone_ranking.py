@@ -91,7 +91,7 @@ def render(ranking: Ranking, generated_at: datetime) -> str:
 
 
 def subtitle(ranking: Ranking) -> str:
-    """Return in one line what was scored on what."""
+    """Return a line that names the backbones, the data and the device."""
     return (
         f"{len(ranking.backbone_scores)} backbones on {ranking.images} training images of {ranking.dataset} "
         f"({ranking.classes} classes), nothing trained; latency of one image on {ranking.device}; scores are larger "

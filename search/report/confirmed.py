@@ -21,7 +21,7 @@ class Comparison(NamedTuple):
         difference: mean of the pairs' differences, positive when the candidate is better; ``margin`` half its 95 %
             interval, None where all pairs differ by the same.
         p: of the paired t-test, two-sided; ``adjusted`` after Holm for all candidates that were compared. None where
-            all pairs differ by the same: validation images are too few to tell anything by seeds.
+            all pairs differ by the same amount: too few validation images for seeds to differ.
     """
 
     pairs: int
@@ -246,7 +246,7 @@ def _equals(p: float) -> str:
 
 
 def _difference(study: StudyRecord, against: Comparison) -> str:
-    """Return the difference with the sign that the numbers beside it have."""
+    """Return the difference with the sign of the numbers shown beside it."""
     signed = theme.signed(against.difference if study.maximize else -against.difference)
     return signed + (f" ± {against.margin:.4f}" if against.margin is not None else "")
 
@@ -291,7 +291,7 @@ def _views(study: StudyRecord, refit: Refit) -> str:
 
 
 def refit_sentence(study: StudyRecord, refit: Refit) -> str:
-    """Return what came of a refit that has ended: the first look at the test samples is the final number."""
+    """Return the result of a finished refit: its first score on the test samples is the final number."""
     name = "a candidate from a file" if refit.trial is None else f"trial {refit.trial}"
     what = f"Refit {refit.number} ({name}, {refit.epochs} epochs on {refit.data}"
     what += f"{', averaged weights' * refit.ema})"

@@ -1,4 +1,4 @@
-"""What one parameter did for the objective, where the trials are enough to tell."""
+"""The effect of one parameter on the objective, where there are enough trials to estimate it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Effect(NamedTuple):
 def comparable(study: StudyRecord) -> list[TrialRecord]:
     """Return the complete trials that ran equally many epochs: as many as most did.
 
-    A value after two epochs says little beside one after twenty, so pruned trials are compared with nobody.
+    A value after two epochs says little beside one after twenty, so pruned trials are left out.
     """
     done = [trial for trial in study.ranking if picks.epochs_run(trial)]
     if not done:
@@ -52,7 +52,7 @@ def comparable(study: StudyRecord) -> list[TrialRecord]:
 
 
 def effect(name: str, trials: Sequence[TrialRecord], *, maximize: bool) -> Effect | None:
-    """Return what better trials had of the parameter ``name``; None where ``trials`` cannot tell.
+    """Return which values of the parameter ``name`` better trials had; None where ``trials`` do not show it.
 
     Each side of a comparison has at least ``FEWEST`` trials, and its bootstrap interval (95 %) excludes no difference.
     """

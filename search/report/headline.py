@@ -1,4 +1,4 @@
-"""What a study's first lines say, on pages and terminals alike: gain, proof, size, winner."""
+"""A study's headline for pages and terminals: gain, proof, size, winner."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from search.report import theme
 from search.report.gain import Gain, Proof, gain
 
 _NAMED = 6
-"""Tied trials that are named; of more their number is said."""
+"""Most tied trials that are named; beyond that only their number is given."""
 
 
 class Headline(NamedTuple):
@@ -89,7 +89,7 @@ def _strip(study: StudyRecord, trial: TrialRecord) -> tuple[tuple[str, str], ...
 
 
 def sentence(study: StudyRecord) -> str:
-    """Return the headline in a sentence or two; what is missing where there is none yet."""
+    """Return the headline in a sentence or two, or what is missing for one."""
     shown = headline(study)
     if shown is not None:
         return shown.sentence

@@ -29,7 +29,7 @@ from search.report.headline import Headline, headline, sentence
 _ROWS = 200
 """Rows of the ranking that a page has; the rest is one command away."""
 _OPEN = 40
-"""Rows that stand open; the others are folded, so that what follows is not miles away."""
+"""Rows that are shown; the others are folded, so that the page stays short."""
 
 
 def write(studies: Sequence[StudyRecord], path: Path) -> Path:
@@ -62,7 +62,7 @@ def drawings(studies: Sequence[StudyRecord]) -> Iterator[tuple[str, Drawing, go.
     for index, study in enumerate(studies):
         for figure in figures():
             rows = figure.rows(study)
-            if rows is not None:  # a heading over an empty box tells nobody anything
+            if rows is not None:  # a heading over an empty box helps nobody
                 yield f"{index}/{figure.name}", figure, figure.draw(rows)
 
 
@@ -78,7 +78,7 @@ def render(studies: Sequence[StudyRecord], generated_at: datetime) -> str:
 
 
 def document(title: str, body: str, drawn: Drawings, generated_at: datetime) -> str:
-    """Return a whole page around ``body``, with the drawings that stand in it."""
+    """Return a whole page around ``body``, with its figures."""
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"

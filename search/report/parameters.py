@@ -62,7 +62,7 @@ _NUMBERED = re.compile(r"([a-z_]+?)\.?(\d+)")
 def label(name: str) -> str:
     """Return what people call the parameter ``name``: ``backbone learning rate (AdamW)``.
 
-    In a study of several backbones the backbone stands behind it. A plug-in's parameter keeps its own name, with
+    In a study of several backbones the backbone's name follows it. A plug-in's parameter keeps its own name, with
     spaces for dots and underscores.
     """
     own, _, backbone = name.partition("@")

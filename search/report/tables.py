@@ -72,7 +72,7 @@ def line(trial: TrialRecord, rank: str = "") -> Line:
 
 
 def subtitle(study: StudyRecord) -> str:
-    """Return in one line what was searched on what."""
+    """Return a line that names the backbone and the data."""
     samples = ", ".join(f"{count} {split}" for split, count in study.dataset.samples().items())
     return (
         f"{study.task} · {study.backbone} ({study.weights}) · {study.dataset.name}: "
@@ -81,7 +81,7 @@ def subtitle(study: StudyRecord) -> str:
 
 
 def states(study: StudyRecord) -> str:
-    """Return how many trials stand where: ``16 trials: 9 complete, 6 pruned, 1 failed``."""
+    """Return how many trials are in which state: ``16 trials: 9 complete, 6 pruned, 1 failed``."""
     counts = Counter(trial.state for trial in study.trials)
     parts = ", ".join(f"{counts[state]} {state.value}" for state in TrialState if counts[state])
     return f"{len(study.trials)} of {study.target} trials: {parts or 'none yet'}"
@@ -128,7 +128,7 @@ def failures(study: StudyRecord) -> list[tuple[str, str, str]]:
 
 
 def facts(study: StudyRecord) -> list[tuple[str, str]]:
-    """Return the numbers that a page begins with, each with what it counts."""
+    """Return the numbers at the top of a page, each with its unit."""
     best = study.best
     counted, _, by_state = states(study).partition(": ")
     lines = [(counted, by_state)]
@@ -176,14 +176,14 @@ def _study(study: StudyRecord) -> tuple[str, ...]:
 
 
 class Difference(NamedTuple):
-    """One thing in which trials differ; a cell a trial."""
+    """One respect in which trials differ, with a cell per trial."""
 
     what: str
     values: tuple[str, ...]
 
 
 def differences(trials: Sequence[TrialRecord]) -> list[Difference]:
-    """Return in what the candidates of ``trials`` differ: parameters, then what came out; a dash where one has none."""
+    """Return how the candidates of ``trials`` differ: parameters, then results; a dash where one has none."""
     names = sorted({name for trial in trials for name in trial.params})
     rows = []
     for name in names:
@@ -194,7 +194,7 @@ def differences(trials: Sequence[TrialRecord]) -> list[Difference]:
 
 
 def results(trials: Sequence[TrialRecord]) -> list[Difference]:
-    """Return what came out of ``trials``."""
+    """Return the results of ``trials``."""
     rows = (
         ("state", [trial.state.value for trial in trials]),
         ("value", [theme.number(trial.value) for trial in trials]),

@@ -49,7 +49,7 @@ _GRID = "rgba(125,133,144,0.25)"
 
 
 def styled(figure: go.Figure, *, height: int = 380, x: str = "", y: str = "") -> go.Figure:
-    """Return ``figure`` with the look of all figures; ``x`` and ``y`` name its axes."""
+    """Return ``figure`` in the common style; ``x`` and ``y`` name its axes."""
     axis = {"gridcolor": _GRID, "zerolinecolor": _GRID, "linecolor": _GRID, "automargin": True}
     figure.update_layout(
         template="none",
@@ -239,7 +239,7 @@ def thinned(values: Sequence[int], most: int) -> list[int]:
 
 
 def spread(x: Sequence[float], y: Sequence[float], most: int = MOST_POINTS) -> list[int]:
-    """Return places of at most ``most`` points that look like all of them: of every stretch of ``x`` its extremes.
+    """Return the indices of at most ``most`` points that look like all of them: the extremes of every stretch of ``x``.
 
     The range of ``x`` is cut into equal stretches; each keeps its first, last, lowest and highest point.
     """

@@ -1,4 +1,4 @@
-"""The one door to Optuna: storage, sampling, ask and tell, importances."""
+"""All use of Optuna's studies: storage, sampling, ask and tell, importances."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class Sampling:
         self._remembered: dict[str, Any] = {}
 
     def seed_of(self, number: int, attempt: int = 0) -> int:
-        """Return the seed of what is drawn for trial ``number`` at an ``attempt``."""
+        """Return the seed of the draws for trial ``number`` at an ``attempt``."""
         seed = trial_seed(self._seed, number)
         return trial_seed(seed, attempt) if attempt else seed
 

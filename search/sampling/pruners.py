@@ -66,7 +66,7 @@ class Pruner(ABC):
 
     @abstractmethod
     def verdict(self, number: int, curves: Curves) -> tuple[Verdict, str]:
-        """Return whether trial ``number``, whose curve so far is among ``curves``, goes on, and why not."""
+        """Return whether trial ``number``, whose curve so far is among ``curves``, continues, and if not, why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +126,11 @@ class _Rungs(Pruner):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Halving(_Rungs):
-    """Asynchronous successive halving (https://arxiv.org/abs/1810.05934): at each rung only the best share goes on.
+    """Asynchronous successive halving (https://arxiv.org/abs/1810.05934): only the best trials pass each rung.
 
     Attributes:
         first: epoch of the first rung; the following ones are ``factor`` times as far each.
-        factor: one of so many trials passes a rung.
+        factor: one in ``factor`` trials passes a rung.
     """
 
     name: Literal["halving"] = "halving"
@@ -150,7 +150,7 @@ class Hyperband(_Rungs):
 
     Attributes:
         first: epoch of the first rung of the first bracket.
-        factor: one of so many trials passes a rung.
+        factor: one in ``factor`` trials passes a rung.
     """
 
     name: Literal["hyperband"] = "hyperband"
@@ -216,7 +216,7 @@ OPTIONS: dict[str, type[Median] | type[Halving] | type[Hyperband] | type[Off]] =
 
 
 def _halved(number: int, curves: Curves, first: int, factor: int, among: Callable[[int], bool]) -> tuple[Verdict, str]:
-    """Return the verdict of successive halving: at a rung, the best one of ``factor`` goes on."""
+    """Return the verdict of successive halving: the best one in ``factor`` trials passes a rung."""
     epoch = curves.length(number)
     if not _is_rung(epoch, first, factor):
         return _CONTINUE

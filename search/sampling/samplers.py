@@ -1,4 +1,4 @@
-"""What proposes candidates: samplers over a study's history, cut to what they can use. Part of the door to Optuna."""
+"""Samplers that propose candidates from the part of a study's history that they can use."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TPE models at most 25 trials as the good ones and gives the older of the rest li
 proposes hardly changes, but reading ten thousand takes it a second for every proposal.
 """
 KEPT_REJECTED = 100
-"""Candidates that broke a constraint, of which TPE is shown so many, the newest."""
+"""Most candidates that broke a constraint that TPE is given, the newest."""
 _FIRST_GENERATION = {f"{kind.__name__}:generation": 0 for kind in (NSGAIISampler, NSGAIIISampler)}
 """Where a genetic sampler puts trials that it has not drawn: the baseline, warm starts."""
 _BAD = ("nan", "memory")
@@ -238,7 +238,7 @@ def frozen(past: PastTrial, further: Sequence[Objective] = ()) -> FrozenTrial:
 
 
 def refused(rejected: Rejected, number: int) -> FrozenTrial:
-    """Return a candidate that was not trained as Optuna's samplers take it: pruned, with what it breaks."""
+    """Return an untrained candidate as Optuna's samplers take it: pruned, with the constraints that it breaks."""
     trial = optuna.trial.create_trial(
         state=OptunaState.PRUNED,
         params=dict(rejected.params),

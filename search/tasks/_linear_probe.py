@@ -122,7 +122,7 @@ def solve_labels(features: Tensor, there: Tensor, weights: Tensor | None = None)
             if 0 < hot[part[0], label].sum() < len(part[0])
         ]
     )
-    # A label that all samples have, or none, is told by its bias: as likely as if one more sample were otherwise.
+    # A label that all samples have, or none, is predicted by its bias: as likely as if one more sample were otherwise.
     odds = (hot.sum(axis=0) + 0.5) / (len(hot) - hot.sum(axis=0) + 0.5)
     weight, bias = np.zeros((hot.shape[1], rotated.rows.shape[1])), np.log(odds)
     for label in varied:

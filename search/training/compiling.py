@@ -70,7 +70,7 @@ class Compiled:
 
     def __call__(self, network: nn.Module, inputs: Inputs) -> Any:
         if not network.training or not torch.is_grad_enabled():
-            self._moments.clear()  # validation stands between two steps
+            self._moments.clear()  # a validation pass came between two steps
             return self.forward(network, inputs)
         self._shape = self._shape or tuple(inputs.shape)
         if tuple(inputs.shape) != self._shape:  # a last, smaller batch would be compiled on its own

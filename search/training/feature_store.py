@@ -32,7 +32,7 @@ class StoredFeatures:
 
     Attributes:
         rows: ``(N, *shape)``; images in channels-last layout are stored as ``(N, H, W, C)``.
-        dtype: what they are handed out in.
+        dtype: in which they are returned.
     """
 
     rows: Tensor
@@ -100,7 +100,7 @@ class FeatureStore:
     On the CPU the files' mappings are the host memory: nothing is held twice.
 
     Attributes:
-        layout: what features are stored as; None stores them as they are computed.
+        layout: dtype in which features are stored; None keeps the computed one.
     """
 
     def __init__(

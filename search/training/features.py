@@ -45,7 +45,7 @@ class Prefix:
 
     def __init__(self, network: Network, precision: Precision, *, start: bool = False) -> None:
         self.carried = (network.taps or (len(network.units) - 1,)) if start else network.carried
-        """Units whose outputs are needed behind the prefix; ``tapped`` when the head asks for chosen ones."""
+        """Units whose outputs are needed after the prefix; ``tapped`` when the head takes those of several units."""
         self.tapped = bool(network.taps)
         self._precision = precision
         self._memory = MicroBatches()
@@ -121,7 +121,7 @@ class Account:
 
     Attributes:
         source: ``cached`` or ``recomputed``; ``why`` says more when it was not cached.
-        computed: images that went through the prefix; ``reused`` those whose output was there already.
+        computed: images that were run through the prefix; ``reused``: those whose output was already stored.
     """
 
     units: int
@@ -156,7 +156,7 @@ class FrozenLoader:
 
     Attributes:
         facts: identify data and frame of ``batches``; plain data.
-        store: where outputs are kept; None computes them anew every epoch.
+        store: where outputs are kept; None recomputes them every epoch.
     """
 
     batches: Loader

@@ -46,7 +46,7 @@ class Behind:
 def fit_heads(
     members: Sequence[StackedHead], train: EpochBatches, val: EpochBatches
 ) -> list[TrainingResult | FinetuneError]:
-    """Train the heads of all ``members`` in place and return what came of each, in their order.
+    """Train the heads of all ``members`` in place and return their results, in the same order.
 
     A member that is pruned, or whose loss is no number, leaves the others alone. An epoch's seconds are shared
     out equally among those that trained in it, so that their sum is what the device was used.
@@ -55,7 +55,7 @@ def fit_heads(
         train, val: batches of the frozen units' output ``(N, ...)`` and targets, for all members.
 
     Returns:
-        For each member its outcome, or why it cannot go on (a loss that is not finite, a lease that was lost).
+        Each member's result, or why it could not continue (a loss that is not finite, a lost lease).
     """
     for member in members:
         if member.plan.start is not None:
@@ -83,7 +83,7 @@ def fit_heads(
 
 @dataclass(slots=True)
 class _Run(Seat):
-    """One member on its way: what it has reached so far, and its meters."""
+    """A member in training: its results so far, and its evaluators."""
 
     evaluator: Evaluator | None = None
     sums: dict[str, float] = field(default_factory=dict)
@@ -146,7 +146,7 @@ def _stacked(runs: Sequence[_Run]) -> list[Stack[_Run]]:
 
 
 def _train(stacks: Sequence[Stack[_Run]], batches: Iterable[Batch], number: int, leave: Callable[[], bool]) -> bool:
-    """Train every stack on every batch; return False when told to leave in the middle."""
+    """Train every stack on every batch; return False if the worker had to stop in between."""
     sums: list[dict[str, Tensor]] = [{} for _ in stacks]
     samples = 0
     for run in (run for stack in stacks for run in stack.runs):

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 _STEPS, _LEAST, _MOST = 240, 5, 30
 _VIEWS = 8
 _SHORTER = 2 / 3
-"""By which a training is shorter where everything learns: such a step costs three times and more."""
+"""Factor by which training is shorter where everything learns: such a step costs at least three times as much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

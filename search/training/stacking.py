@@ -36,7 +36,7 @@ class StackedHead:
 
     Attributes:
         network: every unit frozen; its head is what learns.
-        course: its epochs, seed, objective and who is told; batches and precision are the first member's.
+        course: its epochs, seed, objective and callbacks; batches and precision are the first member's.
         recipe, penalty: what ``plan.optimize`` and ``plan.penalties`` are made of.
     """
 
@@ -208,7 +208,7 @@ class Stack(Generic[S]):
             shares = [run.layout.dropout.get(place, 0.0) for run in self.runs]
             if not any(shares):
                 continue
-            shape = (samples, int(layer.in_features))  # type: ignore[arg-type]  # dropout stands before a Linear
+            shape = (samples, int(layer.in_features))  # type: ignore[arg-type]  # dropout comes before a Linear
             drawn[place] = [
                 torch.empty(shape, device=device).bernoulli_(1 - share, generator=run.generator).div_(1 - share)
                 if share

@@ -27,7 +27,7 @@ _GUIDED = ("tpe", "cost_aware")
 
 @dataclass(frozen=True, slots=True)
 class DrawnCandidate:
-    """A candidate, what the sampler is told of it, and how it was found."""
+    """A candidate, what the sampler learns of it, and how it was found."""
 
     candidate: Candidate
     asked: Asked
@@ -89,7 +89,7 @@ class Draws:
         return self.of_candidate(number, found, way="neighbour")
 
     def of_candidate(self, number: int, candidate: Candidate, **origin: Json) -> DrawnCandidate:
-        """Return a candidate that was found without the sampler, with what that is told of it."""
+        """Return a candidate that was found without the sampler, with what the sampler learns of it."""
         params = self.runtime.space.params(candidate)
         asked = self.sampling.ask(number, params or {})
         if params is not None:

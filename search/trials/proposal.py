@@ -104,7 +104,7 @@ class Proposer:
         """Return the candidate of trial ``number``: those that are planned, then drawn ones.
 
         A candidate that the study has tried already is drawn again, ``REDRAWS`` times at most; one that breaks a
-        constraint is told to the sampler and drawn again, ``REJECTIONS`` times at most. The plain recipe is what
+        constraint is reported to the sampler and drawn again, ``REJECTIONS`` times at most. The plain recipe is what
         all others are compared with and runs whatever it breaks.
 
         Raises:
@@ -251,7 +251,7 @@ class Proposer:
     def _untried(self, number: int, count: int) -> Iterator[Proposal]:
         """Yield ``count`` proposals that the study has not tried; the last one drawn if there is no other.
 
-        Draws that break a constraint do not count: they are told to the sampler, which learns to stay away. Nor do
+        Draws that break a constraint do not count: they are reported to the sampler, which learns to avoid them. Nor do
         those that are bound to be bad or would not end in time.
         """
         rejected: list[Rejected] = []

@@ -1,4 +1,4 @@
-"""When a worker leaves: told by a signal, by a deadline, by its study, or because its parent has died."""
+"""When a worker stops: at a signal, at a deadline, when its study is stopped, or when its parent has died."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PARENT_VARIABLE = "FTSEARCH_PARENT"
 
 
 class StopSignal:
-    """Whether this worker has been told to go: by a signal, by a deadline, or because its parent has died."""
+    """Whether this worker has to stop: a signal came, its deadline has passed, or its parent has died."""
 
     def __init__(self, *, deadline: float | None = None, parent: int | None = None) -> None:
         self.reason = ""

@@ -1,4 +1,4 @@
-"""A worker's life: claim a trial, keep its lease, run it, hand it back when told to leave, ask for the next."""
+"""A worker's life: claim a trial, keep its lease, run it, hand it back on a stop signal, claim the next."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def open_context(
 ) -> Iterator[TrialContext]:
     """Return the context of one worker's trials: the runtime, the store, and Optuna's storage in it.
 
-    Trials that Optuna still holds open although ours have ended (their worker died in between) are told to it.
+    Trials that Optuna still holds open although ours have ended (their worker died in between) are reported to it.
 
     Args:
         options: whose ``placement`` may name a proxy through which Optuna's storage is reached instead.

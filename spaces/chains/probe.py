@@ -287,7 +287,7 @@ def _reduction(chain: Chain, shape: Shape, before: int) -> int:
 def is_channels_last(chain: Chain, shape: Shape) -> bool:
     """Return whether a 3-dimensional feature shape is ``(H, W, C)``, as Swin networks have it.
 
-    Told by which two sides are the input's, reduced alike; by the chain's fact ``channels_last`` where both
+    Recognised by which two sides are the input's, equally reduced; by the chain's fact ``channels_last`` where both
     readings fit.
     """
     if len(shape) != 3 or 0 in shape:

@@ -137,7 +137,7 @@ class Decision(ABC, Generic[V]):
 
         Two values with which the same network is trained in the same way settle to the same one, the nearest to the
         plain recipe: a freeze depth is no larger than the units that are left, a larger kernel where nothing learns
-        (its ring of zeros would stay) is no change. What settles away is not named, hashed or told to the sampler.
+        (its ring of zeros would stay) is no change. What settles away is not named, hashed or reported to the sampler.
         """
         return value
 

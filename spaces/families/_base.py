@@ -90,8 +90,8 @@ class Family(ABC):
         """Return what decisions should know, by name.
 
         ``channels_last`` (features are ``(N, H, W, C)``), ``class_token`` (its index among the tokens),
-        ``positions`` (a tuple of ``Positions``), ``masked`` (the last channel between units tells tokens from
-        padding), ``skippable`` (names of units that may be left out though they are not residual), ``shared``
+        ``positions`` (a tuple of ``Positions``), ``masked`` (the last channel between units distinguishes tokens
+        from padding), ``skippable`` (names of units that may be left out though they are not residual), ``shared``
         (units hold the same parameters).
         """
         return {"positions": found} if (found := self.positions(network)) else {}

@@ -58,22 +58,22 @@ class Yolo(Format):
             raise DataError(f"{path} does not exist; `data.path` is relative to the study file")
         file = path if path.is_file() else next((f for f in _described(path) if f.is_file()), None)
         root, walk = path.parent if path.is_file() else path, Walk()
-        told = _from_yaml(file) if file is not None else _from_folders(root, walk)
-        names = options.classes or told.names
+        layout = _from_yaml(file) if file is not None else _from_folders(root, walk)
+        names = options.classes or layout.names
         if not names:
             raise DataError(
                 f"{root}: no class names; expected data.yaml with `names`, classes.txt with a name a line, or "
                 "`data.classes`"
             )
-        images = [(image, split) for split, folders in told.parts.items() for image in _images(folders, walk)]
-        for split, folders in told.parts.items():
+        images = [(image, split) for split, folders in layout.parts.items() for image in _images(folders, walk)]
+        for split, folders in layout.parts.items():
             if split is not Split.TEST and not any(part is split for _, part in images):
                 raise DataError(f"{root}: no {split} image in {', '.join(map(str, folders))}; put some there")
         faults = Faults(root.name)
         labels = [_label(image) for image, _ in images]
         rows = [yolo_rows.read_rows(label, names, faults) for label in labels]
-        boxes = yolo_rows.boxes_of(rows, told.keypoints, faults, are_outlines=told.task in _OUTLINES)
-        has_val = Split.VAL in told.parts
+        boxes = yolo_rows.boxes_of(rows, layout.keypoints, faults, are_outlines=layout.task in _OUTLINES)
+        has_val = Split.VAL in layout.parts
         listed = [
             AnnotatedImage(
                 image, str(label), split if has_val or split is not Split.TRAIN else None, drawn, in_shares=True

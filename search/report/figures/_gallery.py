@@ -1,4 +1,4 @@
-"""Validation samples side by side: what was true on the left, what was predicted on the right."""
+"""Validation samples side by side: the truth on the left, the prediction on the right."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LARGEST_MASK = 1 << 22
 
 
 class _Cell(NamedTuple):
-    """One image of the drawing: its corner and size in widths of an image, what is in it."""
+    """One image of the figure: its corner and size in image widths, and its content."""
 
     left: float
     top: float
@@ -56,7 +56,7 @@ def gallery(pictures: Sequence[Picture], classes: Sequence[str], roots: Sequence
     """Return a drawing of ``pictures``: boxes and masks twice, true and predicted; plain images two in a line.
 
     A box is solid where the other side has one of its class that overlaps by half or more, dotted where not.
-    Samples that are no image files below one of ``roots`` are told in words.
+    Samples that are not image files below one of ``roots`` are described in words.
     """
     figure = go.Figure()
     cells: list[_Cell] = []
@@ -87,7 +87,7 @@ def gallery(pictures: Sequence[Picture], classes: Sequence[str], roots: Sequence
 
 
 def _lines(blocks: Sequence[_Block]) -> Iterator[list[_Block]]:
-    """Yield what stands beside each other: a sample with two images, or words, alone; others in twos."""
+    """Yield the rows: a sample with two images or with text alone, other samples in pairs."""
     waiting: list[_Block] = []
     for block in blocks:
         if len(block.images) != 1:

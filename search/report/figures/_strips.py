@@ -12,7 +12,7 @@ from search.report import theme
 def strips(
     labels: Sequence[str], units: Sequence[str], states: Sequence[Sequence[str]], numbers: Sequence[int]
 ) -> go.Figure:
-    """Return one row a label, one cell a unit, coloured by what was done with it."""
+    """Return one row per label and one cell per unit, coloured by its state."""
     found = {state for row in states for state in row}
     colours = dict(theme.UNITS) | dict.fromkeys(sorted(found - set(theme.UNITS)), theme.GREY)
     kinds = list(colours)

@@ -103,7 +103,7 @@ class History(Figure):
 
 
 def _limits(rows: Rows) -> list[float]:
-    """Return the range that complete trials fill: pruned ones, which may be far off, stand at its edge as a rug."""
+    """Return the range of complete trials; pruned ones, which may be far off, are drawn at its edge as a rug."""
     known = [value for value, state in zip(rows.values, rows.states, strict=True) if state == "complete"]
     known = [*known, *([rows.baseline] if rows.baseline is not None and theme.finite(rows.baseline) else [])]
     low, high = min(known or rows.values), max(known or rows.values)

@@ -19,7 +19,7 @@ _WIDE, _LINE = 44, 18
 
 
 class Rows(NamedTuple):
-    """Mistakes of the winner, the most confident first; ``roots`` are the folders that its images may lie in."""
+    """Mistakes of the winner, the most confident first; ``roots`` are the folders that its images may be in."""
 
     number: int
     mistakes: tuple[Mistake, ...]
@@ -84,7 +84,7 @@ class Mistakes(Figure):
 
 
 def _written(mistakes: tuple[Mistake, ...]) -> go.Figure:
-    """Draw mistakes as text: what it was taken for, what it is, where it stands, how it begins."""
+    """Draw mistakes as text: predicted label, true label, place, first words."""
     blocks = [_block(mistake) for mistake in mistakes]
     tops = [sum(block.count("<br>") + 2 for block in blocks[:index]) for index in range(len(blocks))]
     lines = sum(block.count("<br>") + 2 for block in blocks)

@@ -167,7 +167,7 @@ def _plane(cost: _Cost, known: Sequence[tuple[float, TrialRecord]], maximize: bo
 
 
 def _axis(plane: Plane) -> dict[str, object]:
-    """Return the cost's axis: logarithmic for what is a number of things, of bytes or of seconds."""
+    """Return the cost's axis: logarithmic for counts, bytes and seconds."""
     is_log = not plane.is_more and min(plane.costs) > 0
     if not is_log:
         return {"type": "linear", "tickmode": "auto", "tickvals": None, "ticktext": None}
@@ -179,7 +179,7 @@ def _axis(plane: Plane) -> dict[str, object]:
 def _knee(
     losses: Sequence[float], values: Sequence[float], front: Sequence[int], baseline: int | None, *, maximize: bool
 ) -> int | None:
-    """Return the front's knee among the points that are no worse than the plain recipe: nobody wants the others."""
+    """Return the front's knee among the points that are no worse than the plain recipe."""
     sign = 1.0 if maximize else -1.0
     least = -math.inf if baseline is None else sign * values[baseline]
     kept = [place for place in front if sign * values[place] >= least]

@@ -125,7 +125,7 @@ class PartialDependence(Figure):
 
 
 class _Column(NamedTuple):
-    """One parameter as a number for the forest: trials without it stand below all others."""
+    """One parameter as a number for the forest: trials without it come below all others."""
 
     name: str
     words: tuple[str, ...]

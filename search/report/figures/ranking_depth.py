@@ -11,7 +11,7 @@ from search.report import theme
 from search.report.figures._base import RankingFigure, Section
 
 _MOST = 12
-"""Backbones whose lines are drawn, the best: more cannot be told apart."""
+"""Most backbones that are drawn, the best: more lines cannot be distinguished."""
 
 
 class Line(NamedTuple):

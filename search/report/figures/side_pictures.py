@@ -19,7 +19,7 @@ from search.report.thumbnails import roots_of
 class Rows(NamedTuple):
     """Samples, each with the trial that it is of in its caption when there are several.
 
-    ``roots`` are the folders that their images may lie in.
+    ``roots`` are the folders that their images may be in.
     """
 
     pictures: tuple[Picture, ...]

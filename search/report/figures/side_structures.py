@@ -34,7 +34,7 @@ class SideStructures(TrialsFigure):
             for trial in study.trials
             if trial.number in set(numbers) and trial.size and trial.size.unit_states
         }
-        if not structures or not study.units:  # units of several backbones cannot stand below one another
+        if not structures or not study.units:  # units of different backbones cannot be aligned
             return None
         return Rows(tuple(unit.name for unit in study.units), tuple(structures), tuple(structures.values()))
 

@@ -41,7 +41,7 @@ class Rows(NamedTuple):
 
 
 class SliceFigure(Figure):
-    """Where along one decision the good trials lie."""
+    """Where along one decision the good trials are."""
 
     name, title, order, section = "slice", "One decision at a time", 52, Section.DECISIONS
     needs = frozenset({Need.SPACES})

@@ -44,7 +44,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """What all workers of a run are told.
+    """The settings of all workers of a run.
 
     Attributes:
         storage: URL of the store, password included; never put on a command line.
