@@ -9,6 +9,7 @@ import subprocess
 import sys
 import wave
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -40,42 +41,58 @@ def installed(package: Path, site: Path) -> Path:
     return site
 
 
-def ftsearch(site: Path, cwd: Path, *arguments: str) -> str:
-    done = called(site, cwd, *arguments)
-    assert done.returncode == 0, done.stderr + done.stdout
-    return done.stdout
+COMMANDS = """
+import contextlib, io, json, sys
+from search.cli import main
+for words in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(words)
+    print(json.dumps([code, out.getvalue(), err.getvalue()]))
+"""
 
 
-def refusal(site: Path, cwd: Path, *arguments: str) -> str:
-    done = called(site, cwd, *arguments)
-    assert done.returncode == 2, done.stderr + done.stdout
-    return done.stderr
+class Done(NamedTuple):
+    """What a command left: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
 
 
-def called(site: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def ftsearch(site: Path, cwd: Path, *commands: str) -> list[Done]:
+    """Run the commands one after another in a process that finds the package."""
     places = os.pathsep.join([str(site), str(Path(__file__).parents[1])])
-    return subprocess.run(
-        [sys.executable, "-m", "search", *arguments],
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS, json.dumps([command.split() for command in commands])],
         cwd=cwd,
         env=os.environ | {"PYTHONPATH": places, "COLUMNS": "200"},
         capture_output=True,
         text=True,
         check=False,
     )
+    assert done.returncode == 0, done.stderr
+    return [Done(*json.loads(line)) for line in done.stdout.splitlines()]
 
 
 def test_a_decision_and_a_backbone_of_somebody_else_go_all_the_way(site: Path, folder: Path, tmp_path: Path) -> None:
-    study = tmp_path / "study.yaml"
-    study.write_text(STUDY.format(path=folder))
-    assert "toy:two_blocks" in ftsearch(site, tmp_path, "backbones", "--grep", "toy:")
-    plan = ftsearch(site, tmp_path, "plan", str(study))
-    assert "activation" in plan
-    assert "TwoBlocks" in plan
-    ftsearch(site, tmp_path, "run", str(study))
-    listed = ftsearch(site, tmp_path, "trials", "theirs")
-    assert "TwoBlocks from scratch" in listed
-    assert "SiLU for ReLU" in listed
-    ftsearch(site, tmp_path, "report", "theirs", "-o", "report.html")
+    (tmp_path / "study.yaml").write_text(STUDY.format(path=folder))
+    backbones, plan, run, trials, report = ftsearch(
+        site,
+        tmp_path,
+        "backbones --grep toy:",
+        "plan study.yaml",
+        "run study.yaml",
+        "trials theirs",
+        "report theirs -o report.html",
+    )
+    assert "toy:two_blocks" in backbones.out
+    assert "activation" in plan.out
+    assert "TwoBlocks" in plan.out
+    assert (run.code, run.err) == (0, "")
+    assert "TwoBlocks from scratch" in trials.out
+    assert "SiLU for ReLU" in trials.out
+    assert report.code == 0
     assert "SiLU for ReLU" in (tmp_path / "report.html").read_text()
 
 
@@ -96,21 +113,30 @@ def tones(root: Path) -> Path:
 
 
 def test_a_task_of_somebody_else_goes_all_the_way(site: Path, tmp_path: Path) -> None:
-    study = tmp_path / "study.yaml"
+    text = (PACKAGE / "study.yaml").read_text().replace("trials: 4", "trials: 2")
     tones(tmp_path / "tones")
-    study.write_text((PACKAGE / "study.yaml").read_text().replace("trials: 4", "trials: 2"))
-    plan = ftsearch(site, tmp_path, "plan", str(study))
-    assert "tones: 3 classes" in plan
-    ftsearch(site, tmp_path, "run", str(study))
-    best = json.loads(ftsearch(site, tmp_path, "best", "tones", "--json"))
-    assert best["value"] > 0.6
-    assert "audio" in ftsearch(site, tmp_path, "studies")
-    ftsearch(site, tmp_path, "report", "tones", "-o", "report.html")
+    (tmp_path / "study.yaml").write_text(text)
+    shutil.copytree(tmp_path / "tones", tmp_path / "broken")
+    (tmp_path / "broken" / "low" / "0.wav").write_bytes(b"RIFF")
+    (tmp_path / "broken.yaml").write_text(text.replace("tones", "broken"))
+    plan, run, best, studies, report, refused = ftsearch(
+        site,
+        tmp_path,
+        "plan study.yaml",
+        "run study.yaml",
+        "best tones --json",
+        "studies",
+        "report tones -o report.html",
+        "run broken.yaml",
+    )
+    assert "tones: 3 classes" in plan.out
+    assert (run.code, run.err) == (0, "")
+    assert json.loads(best.out)["value"] > 0.6
+    assert "audio" in studies.out
+    assert report.code == 0
     assert "Confusion matrix of the winner" in (tmp_path / "report.html").read_text()
-    (tmp_path / "tones" / "low" / "0.wav").write_bytes(b"RIFF")
-    study.write_text(study.read_text().replace("name: tones", "name: broken"))
-    refused = refusal(site, tmp_path, "run", str(study))
-    assert "0.wav: no WAV file" in refused
+    assert refused.code == 2
+    assert "0.wav: no WAV file" in refused.err
 
 
 def test_plug_ins_stay_small() -> None:

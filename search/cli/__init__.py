@@ -6,6 +6,8 @@ command's module loads torch, so that ``ftsearch --help`` answers at once.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import sys
 from collections.abc import Sequence
@@ -95,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     if argv is None:
         _hide_password()
+        atexit.register(gc.freeze)  # what is left dies with the process: walking through it once more takes a second
     try:
         build_app()(args=None if argv is None else list(argv), prog_name="ftsearch")
     except SystemExit as exiting:

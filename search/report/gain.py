@@ -84,8 +84,8 @@ def gain(study: StudyRecord) -> Gain | None:
 
 
 def _fresh(study: StudyRecord, best: TrialRecord) -> Confirmed | None:
-    found = (row for row in whole(study) if row.number == best.number and row.against is not None)
-    return next(found, None)
+    rows = (row for row in whole(study) if row.number == best.number and row.against is not None)
+    return next(rows, None)
 
 
 def margin(metric: str, best: TrialRecord, baseline: TrialRecord, candidates: int, samples: int) -> float | None:

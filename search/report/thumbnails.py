@@ -72,5 +72,5 @@ def data_uri(image: Image.Image) -> str:
 
 def picture(path: str, roots: Sequence[Path], pixels: int = PIXELS) -> str | None:
     """Return the image file at ``path`` as a small JPEG in a data URI; None as for ``thumbnail``."""
-    found = thumbnail(path, roots, pixels)
-    return None if found is None else data_uri(found)
+    small = thumbnail(path, roots, pixels)
+    return None if small is None else data_uri(small)

@@ -90,9 +90,9 @@ class WeighedTPE(TPESampler):
         self._good_share = 0.1
 
     def _compute_acquisition_func(self, *args: Any, **kwargs: Any) -> Any:
-        found = super()._compute_acquisition_func(*args, **kwargs)
-        self._log_ratio += float(found.max())  # the draw with the largest value is the one that is taken
-        return found
+        acquisition = super()._compute_acquisition_func(*args, **kwargs)
+        self._log_ratio += float(acquisition.max())  # the draw with the largest value is the one that is taken
+        return acquisition
 
     def improvement(self) -> float:
         return 1.0 / (self._good_share + (1 - self._good_share) * math.exp(min(-self._log_ratio, 700.0)))
@@ -239,14 +239,14 @@ def frozen(past: PastTrial, further: Sequence[Objective] = ()) -> FrozenTrial:
 
 def refused(rejected: Rejected, number: int) -> FrozenTrial:
     """Return a candidate that was not trained as Optuna's samplers take it: pruned, with what it breaks."""
-    found = optuna.trial.create_trial(
+    trial = optuna.trial.create_trial(
         state=OptunaState.PRUNED,
         params=dict(rejected.params),
         distributions={name: distribution(text) for name, text in rejected.distributions.items()},
         system_attrs=constraint_attrs(rejected.constraints),
     )
-    found.number = number + 1
-    return found
+    trial.number = number + 1
+    return trial
 
 
 def constraint_attrs(constraints: Mapping[str, float]) -> dict[str, float]:

@@ -160,8 +160,8 @@ def _parts(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of classes that have fewer samples than there are folds
-        found = list(folds.split(rows, labels))
-    yield from found if len(rows) <= _FOLDED else found[:1]
+        parts = list(folds.split(rows, labels))
+    yield from parts if len(rows) <= _FOLDED else parts[:1]
 
 
 class _Path:

@@ -95,7 +95,7 @@ class Compiled:
         self._run, self._state = None, "settled"
         return self.forward
 
-    def told(self) -> Mapping[str, Json]:
+    def record(self) -> Mapping[str, Json]:
         """Return what became of it, for the trial's record."""
         return {"compile": {"mode": self.mode, **self.facts}} if self.facts else {}
 

@@ -200,7 +200,7 @@ def fit(network: nn.Module, plan: TrainingPlan) -> TrainingResult:
         progress.weights or {},
         progress.evaluation,
         memory.limit,
-        {**plan.facts(), **progress.started, **(forward.told() if isinstance(forward, Compiled) else {})},
+        {**plan.facts(), **progress.started, **(forward.record() if isinstance(forward, Compiled) else {})},
         reason,
     )
 
@@ -279,15 +279,15 @@ def _checkpoint(network: nn.Module, optimizer: Optimizer, schedule: Schedule, pr
 def _resume(
     network: nn.Module, optimizer: Optimizer, schedule: Schedule, plan: TrainingPlan, average: AveragedModel | None
 ) -> _Progress:
-    found = files.read_newest(plan.folder) if plan.folder else None
-    if found is None:
+    checkpoint = files.read_newest(plan.folder) if plan.folder else None
+    if checkpoint is None:
         return _Progress(average=average)
-    network.load_state_dict(found.part("network."))
+    network.load_state_dict(checkpoint.part("network."))
     if average is not None:
-        average.load_state_dict(found.part("average."))
+        average.load_state_dict(checkpoint.part("average."))
     state: dict[int, dict[str, Json]] = {}
-    saved = found.facts["optimizer"]
-    for name, value in (*found.part("optimizer.").items(), *saved["numbers"].items()):
+    saved = checkpoint.facts["optimizer"]
+    for name, value in (*checkpoint.part("optimizer.").items(), *saved["numbers"].items()):
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": saved["groups"]})
@@ -296,8 +296,10 @@ def _resume(
             # A checkpoint knows no memory layout, and fused steps go through memory: theirs has to be the parameter's.
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 values[key] = torch.empty_like(parameter).copy_(value)
-    schedule.load_state_dict(dict(found.facts["schedule"]))
-    epochs = tuple(EpochRecord(**record) for record in found.facts["epochs"])
-    best = next((record for record in epochs if record.epoch == found.facts["best_epoch"]), None)
-    evaluation = Evaluation.from_json(found.facts["evaluation"]) if found.facts["evaluation"] else None
-    return _Progress(epochs, best, found.part("best.") or None, evaluation, found.facts.get("started", {}), average)
+    schedule.load_state_dict(dict(checkpoint.facts["schedule"]))
+    epochs = tuple(EpochRecord(**record) for record in checkpoint.facts["epochs"])
+    best = next((record for record in epochs if record.epoch == checkpoint.facts["best_epoch"]), None)
+    evaluation = Evaluation.from_json(checkpoint.facts["evaluation"]) if checkpoint.facts["evaluation"] else None
+    return _Progress(
+        epochs, best, checkpoint.part("best.") or None, evaluation, checkpoint.facts.get("started", {}), average
+    )

@@ -74,9 +74,9 @@ def fit_heads(
         active = sum(len(stack.runs) for stack in stacks)
         seconds = (time.perf_counter() - begin) / active
         for stack in stacks:
-            for place, run in enumerate(stack.runs):
-                run.end_epoch(number, stack, place, seconds)
-            stack.keep([place for place, run in enumerate(stack.runs) if run.goes_on(number)])
+            for index, run in enumerate(stack.runs):
+                run.end_epoch(number, stack, index, seconds)
+            stack.keep([index for index, run in enumerate(stack.runs) if run.goes_on(number)])
         stacks = [stack for stack in stacks if stack.runs]
     return [run.result() for run in runs]
 
@@ -139,10 +139,10 @@ class _Run(Seat):
 
 
 def _stacked(runs: Sequence[_Run]) -> list[Stack[_Run]]:
-    found: dict[object, list[_Run]] = {}
+    stacks: dict[object, list[_Run]] = {}
     for run in runs:
-        found.setdefault((run.layout.key, run.member.recipe.name), []).append(run)
-    return [Stack(group) for group in found.values()]
+        stacks.setdefault((run.layout.key, run.member.recipe.name), []).append(run)
+    return [Stack(group) for group in stacks.values()]
 
 
 def _train(stacks: Sequence[Stack[_Run]], batches: Iterable[Batch], number: int, leave: Callable[[], bool]) -> bool:
@@ -165,10 +165,10 @@ def _train(stacks: Sequence[Stack[_Run]], batches: Iterable[Batch], number: int,
         samples += len(targets)
     for stack, terms in zip(stacks, sums, strict=True):
         means = {name: (value / max(samples, 1)).tolist() for name, value in terms.items()}
-        for place, run in enumerate(stack.runs):
+        for index, run in enumerate(stack.runs):
             kind = run.member.penalty.kind
             named = {"task": "task"} | ({"penalty": kind} if kind not in ("none", "decay") else {})
-            run.sums = {named[name]: values[place] for name, values in means.items() if name in named}
+            run.sums = {named[name]: values[index] for name, values in means.items() if name in named}
     return True
 
 

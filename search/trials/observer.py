@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from search.model.predict import load_model as load_model  # noqa: PLC0414  # part of this interface
 from search.records.study import EpochRecord, TrialState
 from search.store.reading import Progress
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from search.records import choice
 from search.records.study import StudyRecord, TrialRecord
-from search.spec.search_options import FinalOptions
-from search.spec.study_spec import StudySpec
 from search.store import reading
 from search.store.connection import Engine
+
+if TYPE_CHECKING:  # not loaded: a launcher's process needs neither torch nor Optuna
+    from search.spec.search_options import FinalOptions
+    from search.spec.study_spec import StudySpec
 
 EXPORT_S = 4.0
 """Seconds assumed for writing and checking the model's files."""

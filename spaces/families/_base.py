@@ -75,10 +75,10 @@ class Family(ABC):
         """Return pretrained weights as ``network`` takes them, position embeddings resampled to its grid."""
         adapted = dict(state)
         for positions in self.positions(network):
-            own, found = network.get_parameter(positions.key), adapted.get(positions.key)
-            if found is not None and found.ndim == own.ndim and found.shape != own.shape:
+            own, embedding = network.get_parameter(positions.key), adapted.get(positions.key)
+            if embedding is not None and embedding.ndim == own.ndim and embedding.shape != own.shape:
                 adapted[positions.key] = resample_positions(
-                    found, positions.prefix, embedding_grid(found, positions), positions.grid, positions.layout
+                    embedding, positions.prefix, embedding_grid(embedding, positions), positions.grid, positions.layout
                 )
         return adapted
 

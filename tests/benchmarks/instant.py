@@ -1,7 +1,7 @@
 """A worker whose trials take no time: the real claims, sampler, epochs, ends and leases around a training that is none.
 
     python tests/benchmarks/instant.py create STORAGE STUDY TRIALS [--epochs 10] [--sampler random]
-    python tests/benchmarks/instant.py work STORAGE STUDY [--threads 1] [--optuna grpc://HOST:PORT] [--seconds 0]
+    python tests/benchmarks/instant.py work STORAGE STUDY [--processes 1] [--threads 1] [--seconds 0]
 
 Tests and benchmarks start it as a process. Each trial prints a line: its number and when it ended (monotonic seconds).
 """
@@ -9,7 +9,10 @@ Tests and benchmarks start it as a process. Each trial prints a line: its number
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import logging
+import multiprocessing
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -259,20 +262,22 @@ def work(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    atexit.register(gc.freeze)  # as the command line does
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     new = commands.add_parser("create")
     new.add_argument("storage")
-    new.add_argument("study")
+    new.add_argument("name", metavar="study")
     new.add_argument("trials", type=int)
     new.add_argument("--epochs", type=int, default=10)
     new.add_argument("--sampler", default="random", choices=["random", "tpe"])
     new.add_argument("--pruner", default="none", choices=["none", "median"])
     join = commands.add_parser("work")
     join.add_argument("storage")
-    join.add_argument("study")
+    join.add_argument("name", metavar="study")
     join.add_argument("--folder", type=Path, default=Path("instant"))
-    join.add_argument("--threads", type=int, default=1)
+    join.add_argument("--processes", type=int, default=1, help="workers; libraries are loaded once for all of them")
+    join.add_argument("--threads", type=int, default=1, help="workers that share a process")
     join.add_argument("--optuna", dest="proxy")
     join.add_argument("--seconds", type=float, default=0.0, help="what an epoch takes")
     join.add_argument("--lease", type=float, default=60.0)
@@ -281,9 +286,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     command = given.pop("command")
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(threadName)s %(message)s")
     if command == "create":
-        create(given.pop("storage"), given.pop("study"), given.pop("trials"), **given)
+        create(**given)
+    elif (count := given.pop("processes")) == 1:
+        work(**given)
     else:
-        work(given.pop("storage"), given.pop("study"), given.pop("folder"), **given)
+        fork = multiprocessing.get_context("fork")
+        crew = [fork.Process(target=work, kwargs=given) for _ in range(count)]
+        for process in crew:
+            process.start()
+        for process in crew:
+            process.join()
+        raise SystemExit(any(process.exitcode for process in crew))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,15 @@ def test_help_and_version_load_neither_torch_nor_optuna() -> None:
     assert cli.main(["--version"]) == 0
 
 
+def test_a_command_ends_without_walking_through_all_that_was_loaded() -> None:
+    program = (
+        "import atexit, gc, sys; atexit.register(lambda: print(gc.get_freeze_count() > len(gc.get_objects())))\n"
+        "from search.cli import main; sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", program, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True"
+
+
 def test_reviewing_loads_no_torch(tmp_path: Path) -> None:
     program = (
         "import sys\nfrom search.report import page, figures, findings, tables\n"
@@ -53,7 +62,7 @@ def test_what_only_some_commands_need_is_loaded_by_these_alone(tmp_path: Path) -
     assert done.stderr.strip() == ""
 
 
-def test_another_package_named_spaces_is_told_from_ours(tmp_path: Path) -> None:
+def test_another_package_named_spaces_is_reported_from_ours(tmp_path: Path) -> None:
     (tmp_path / "spaces").mkdir()
     (tmp_path / "spaces" / "__init__.py").touch()
     program = (

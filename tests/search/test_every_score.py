@@ -104,7 +104,8 @@ def draw_boxes(count: int = 12) -> None:
 def test_boxes(resize: str, root: Path) -> None:
     coco, evaluation = pytest.importorskip("pycocotools.coco"), pytest.importorskip("pycocotools.cocoeval")
     draw_boxes()
-    space = "{detector: {kinds: [faster_rcnn]}, pyramid_width: {widths: [64]}, optimizer: {names: [adamw]}}"
+    detector = "detector: {kinds: [faster_rcnn]}, pyramid_width: {widths: [64]}, proposals: {kept: [100]}"
+    space = f"{{{detector}, optimizer: {{names: [adamw]}}}}"
     more = f"input_size: 64\nspace: {space}\ndetection: {{resize: {resize}, samples: 32, least_score: 0.01}}"
     study, samples = scored("detection", "{path: boxes.json, val_share: 0.5}", more, epochs=8)
     Path("val").mkdir()

@@ -24,7 +24,7 @@ from spaces.networks.space import Random, Space
 
 DOZEN = (
     *("mobilenet_v2", "resnet18", "vgg11", "alexnet", "densenet121", "squeezenet1_1", "shufflenet_v2_x0_5"),
-    *("mnasnet0_5", "efficientnet_b0", "regnet_y_400mf", "convnext_tiny", "swin_t", "vit_b_32", "mobilenet_v3_small"),
+    *("efficientnet_b0", "regnet_y_400mf", "convnext_tiny", "swin_t", "vit_b_32"),
 )
 EVERY = tuple(models.list_models(module=torchvision.models))
 SIDES = (32, 48, 64, 96, 128, 224)

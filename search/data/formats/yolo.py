@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
 from search.data import yaml_documents, yolo_rows
-from search.data.assembly import Cut
 from search.data.boxes import AnnotatedImage, Faults, dataset
-from search.data.faults import OnError
 from search.data.files import Walk, visible
 from search.data.formats._base import Format
 from search.data.images import EXTENSIONS
 from search.data.parts import SPLITS, split_of
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.data.tabular import lines_of
 from search.errors import DataError
 
@@ -29,7 +28,7 @@ _OUTLINES = ("segment", "segmentation", "obb")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(SplitOptions):
     """A data set as ``data.yaml`` describes it.
 
     Attributes:
@@ -43,14 +42,6 @@ class Options:
 
     path: str
     classes: tuple[str, ...] = ()
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
 
 
 class Yolo(Format):
@@ -83,14 +74,13 @@ class Yolo(Format):
         rows = [yolo_rows.read_rows(label, names, faults) for label in labels]
         boxes = yolo_rows.boxes_of(rows, told.keypoints, faults, are_outlines=told.task in _OUTLINES)
         has_val = Split.VAL in told.parts
-        found = [
+        listed = [
             AnnotatedImage(
                 image, str(label), split if has_val or split is not Split.TRAIN else None, drawn, in_shares=True
             )
             for (image, split), label, drawn in zip(images, labels, boxes, strict=True)
         ]
-        cut = Cut(options.val_share, options.test_share, options.seed)
-        made = dataset(root.name, found, cut, options.on_error, names, faults)
+        made = dataset(root.name, listed, options, names, faults)
         return replace(made, notes=(*made.notes, *walk.lines()))
 
 
@@ -120,7 +110,7 @@ def _from_yaml(file: Path) -> _Described:
     if isinstance(names, dict):
         if set(names) != set(range(len(names))):
             raise DataError(f"{file}: the keys of `names` must be 0 to {len(names) - 1}, got {list(names)}")
-        names = [names[place] for place in range(len(names))]
+        names = [names[index] for index in range(len(names))]
     if not isinstance(names, list | tuple):
         raise DataError(f"{file}: `names` must be a list of class names, got {names!r}")
     if len(set(map(str, names))) < len(names):
@@ -172,19 +162,19 @@ def _from_folders(root: Path, walk: Walk) -> _Described:
 
 
 def _images(folders: Sequence[Path], walk: Walk) -> list[Path]:
-    found: list[Path] = []
+    paths: list[Path] = []
     for entry in folders:
         if entry.is_dir():
-            found += walk.files(entry, EXTENSIONS, beside=_BESIDE)
+            paths += walk.files(entry, EXTENSIONS, beside=_BESIDE)
         else:
-            found += [entry.parent / line for line in lines_of(entry)]
-    return found
+            paths += [entry.parent / line for line in lines_of(entry)]
+    return paths
 
 
 def _label(image: Path) -> Path:
     """Return the text file of an image: in ``labels`` in place of the last ``images`` of its path, else beside it."""
     parts = list(image.parts)
-    places = [place for place, part in enumerate(parts[:-1]) if part == "images"]
+    places = [index for index, part in enumerate(parts[:-1]) if part == "images"]
     if places:
         parts[places[-1]] = "labels"
     return Path(*parts).with_suffix(".txt")

@@ -35,18 +35,18 @@ class History(Figure):
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
-        found = progress(study)
-        if found is None:
+        seen = progress(study)
+        if seen is None:
             return None
-        done = found.trials
+        done = seen.trials
         return Rows(
             study.metric,
             tuple(trial.number for trial in done),
-            found.axes,
+            seen.axes,
             tuple(trial.value for trial in done if trial.value is not None),
             tuple(trial.state.value for trial in done),
             tuple(trial.words for trial in done),
-            found.best,
+            seen.best,
             study.baseline.value if study.baseline else None,
         )
 

@@ -82,22 +82,30 @@ def test_what_was_not_used_for_longest_leaves_first(samples: tuple[Sample, ...],
 
 
 PROGRAM = """
-import sys
+import multiprocessing, sys
 from pathlib import Path
 from typing import Any
 from search.data.cache import Frame, decode
 from search.data.formats.image_folder import Options, format
 samples = format.read(Options(sys.argv[1]), Path("/")).samples
-pixels = decode(samples, Frame((16, 12), (18, 14), "bilinear", whole=True), "x", Path(sys.argv[2]))
-print(int(pixels.images.sum()))
+
+def run():
+    pixels = decode(samples, Frame((16, 12), (18, 14), "bilinear", whole=True), "x", Path(sys.argv[2]))
+    print(f"{int(pixels.images.sum())}\\n", end="", flush=True)
+
+workers = [multiprocessing.get_context("fork").Process(target=run) for _ in range(3)]
+for worker in workers:
+    worker.start()
+for worker in workers:
+    worker.join()
 """
 
 
 def test_processes_that_start_at_once_share_one_file(folder: Path, tmp_path: Path) -> None:
     arguments = [sys.executable, "-c", PROGRAM, str(folder), str(tmp_path / "shared")]
-    workers = [subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    sums = {worker.communicate(timeout=120)[0] for worker in workers}
-    assert len(sums) == 1
+    sums = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, timeout=120, check=True).stdout.split()
+    assert len(sums) == 3
+    assert len(set(sums)) == 1
     assert len(list((tmp_path / "shared").glob("*.npy"))) == 1
 
 

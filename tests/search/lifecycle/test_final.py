@@ -194,20 +194,30 @@ def test_a_run_interrupted_in_its_final_training_goes_on_with_it(study: Callable
     assert model_folder.read(MODEL).name == "colours-final-0"
 
 
+TWO_WORKERS = """
+import multiprocessing, sys
+from search.api import join_study
+fork = multiprocessing.get_context("fork")
+workers = [fork.Process(target=join_study, args=("colours",), kwargs={"device": "cpu"}) for _ in range(2)]
+for worker in workers:
+    worker.start()
+for worker in workers:
+    worker.join()
+sys.exit(any(worker.exitcode for worker in workers))
+"""
+
+
 def test_several_workers_make_one_final_model(study: Callable[..., StudyResult]) -> None:
     study(final=False)
     study_file = Path("study.yaml")
-    program = "from search.api import join_study; join_study('colours', device='cpu')"
     engine = connection.connect("sqlite:///runs/ftsearch.db")
     with engine.begin() as link:
         text = link.exec_driver_sql("SELECT spec FROM ft_study WHERE name = 'colours'").scalar_one()
         link.exec_driver_sql(
             "UPDATE ft_study SET spec = ?", (text.replace('"final": "off"', '"final": {"share": 0.8}'),)
         )
-    workers = [
-        subprocess.Popen([sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": str(ROOT)}) for _ in range(2)
-    ]
-    assert [worker.wait(120) for worker in workers] == [0, 0]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", TWO_WORKERS], env=environment, timeout=240, check=True)
     record = reading.load_study(engine, "colours")
     engine.dispose()
     assert study_file.exists()

@@ -17,6 +17,7 @@ from search.errors import ConflictError, DataError, NotFoundError, RunError, Spe
 from search.records.study import EpochRecord, StudyRecord, TrialState
 from search.store import DEFAULT_URL, connection, reading
 from search.training import checkpoint as files
+from search.trials import keep_best
 from search.trials.observer import Silent
 from search.workers import worker
 from spaces.errors import SpaceError
@@ -192,7 +193,7 @@ def test_a_full_disk_fails_the_trial_and_leaves_the_database_whole(
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    study_file.write_text(study_file.read_text() + "faults: {database_timeout: 1}\n")
+    study_file.write_text(study_file.read_text() + "faults: {database_timeout: 0.3}\n")
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full)
         with pytest.raises(UserError, match=r"cannot keep checkpoints in .*the disk is full"):
@@ -200,7 +201,8 @@ def test_a_full_disk_fails_the_trial_and_leaves_the_database_whole(
     run_study(study_file, trials=1, report=False)
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full)
-        patch.setattr(worker, "POLL_S", 0.0)
+        for module, pause in ((worker, "POLL_S"), (worker, "_DISK_S"), (keep_best, "_PAUSE_S")):
+            patch.setattr(module, pause, 0.02)
         study = run_study(study_file, trials=3, report=False).study
     assert [trial.state for trial in study.trials[1:]] == [TrialState.FAILED] * 2
     failed = study.trials[1]

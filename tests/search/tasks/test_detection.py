@@ -14,7 +14,7 @@ from search.data.augment import preset
 from search.data.sample import Split
 from search.detection.detectors import Detections
 from search.errors import SpecError, UserError
-from search.records.study import Evaluation, Verdict
+from search.records.study import EpochRecord, Evaluation, Verdict
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import parse_spec
@@ -84,8 +84,13 @@ def changed(runtime: StudyRuntime, structure: dict[str, Any], lr: float = 2e-3) 
 
 def trained(runtime: StudyRuntime, candidate: Candidate) -> TrainingResult:
     network = runtime.build(candidate, 0)
-    plan = runtime.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    plan = runtime.plan(candidate, 0, until_known, lambda: False, None, network)
     return fit(network, replace(plan, val=plan.train, patience=0))
+
+
+def until_known(record: EpochRecord) -> Verdict:
+    """End a training that has learnt its images by heart."""
+    return Verdict.PRUNE if record.metrics["map_50"] > 0.9 else Verdict.CONTINUE
 
 
 @pytest.mark.parametrize("kind", ["faster_rcnn", "retinanet", "fcos"])
@@ -253,7 +258,7 @@ def told(*rows: tuple[list[float], float, int]) -> Detections:
     return Detections((image,))
 
 
-def test_boxes_are_told_in_pixels_of_the_original_the_surest_first() -> None:
+def test_boxes_are_reported_in_pixels_of_the_original_the_surest_first() -> None:
     found = told(([0.0, 0.25, 0.5, 0.75], 0.6, 1), ([0.5, 0.3, 1.0, 1.0], 0.9, 0), ([0.0, 0.0, 1.0, 1.0], 0.2, 0))
     letterboxed = InputInfo(200, 100, (0.0, -0.5, 1.0, 1.5))  # a wide image between bars above and below
     (predicted,) = task.predicted(found, ("a", "b"), [letterboxed], PredictOptions())

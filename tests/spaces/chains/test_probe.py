@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
@@ -28,21 +27,37 @@ def test_shapes_and_reductions_are_those_of_a_real_run(tiny: Pretrained) -> None
     assert [fact.reduction for fact in facts] == [2, 2, 2, 4]
 
 
-def test_multiply_adds_are_counted_like_the_published_ones() -> None:
-    backbone = backbones.resolve("resnet18")
-    facts = probe.describe(backbone.describe((224, 224)))
-    assert sum(unit.macs for unit in facts) / 1e9 == pytest.approx(backbone.gflops, rel=0.01)
+@pytest.mark.parametrize("name", ["resnet18", "vit_b_32"])
+def test_multiply_adds_are_counted_like_the_published_ones(name: str) -> None:
+    backbone = backbones.resolve(name)
+    for chain in (backbone.describe((224, 224)), backbone.pretrained("none", (224, 224)).chain):
+        assert sum(unit.macs for unit in probe.describe(chain)) / 1e9 == pytest.approx(backbone.gflops, rel=0.01)
 
 
 @pytest.mark.parametrize("name", ["densenet121", "vit_b_32", "swin_v2_t", "convnext_tiny", "efficientnet_b0"])
-@pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_multiply_adds_are_those_of_torchs_own_counter(name: str, device: str) -> None:
-    with torch.device(device):
+def test_multiply_adds_are_those_of_torchs_own_counter(name: str) -> None:
+    with torch.device("meta"):
         network = models.get_model(name, weights=None).eval()
-    fake = FakeTensorMode(allow_non_fake_inputs=True) if device == "cpu" else nullcontext()
-    with torch.no_grad(), fake, FlopCounterMode(display=False) as counter:
-        network(torch.empty(1, 3, 224, 224, device=device))
-    assert probe.run(network, (3, 224, 224)).macs == counter.get_total_flops() // 2
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(torch.empty(1, 3, 224, 224, device="meta"))
+    for module in (network, deepcopy(network).to_empty(device="cpu")):
+        assert probe.run(module, (3, 224, 224)).macs == counter.get_total_flops() // 2
+
+
+class Holding(nn.Module):
+    """Adds a tensor that is neither a weight nor a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.shifts = [torch.ones(4, 1, 1)]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(x) + self.shifts[0]
+
+
+def test_a_module_that_holds_tensors_of_its_own_is_probed_too() -> None:
+    assert probe.run(Holding(), (3, 5, 5)) == probe.run(nn.Conv2d(3, 4, 1), (3, 5, 5))
 
 
 def test_only_residual_units_that_keep_the_shape_may_be_skipped(tiny: Pretrained) -> None:
@@ -76,20 +91,20 @@ def test_a_module_that_gives_several_tensors_is_refused() -> None:
         probe.run(Pair(), (3, 8, 8))
 
 
-@pytest.mark.parametrize("name", ["vit_h_14", "regnet_y_128gf"])
-def test_describing_a_huge_network_allocates_little(name: str) -> None:
+def test_describing_a_huge_network_allocates_little() -> None:
     program = (
         "import resource; from spaces import backbones; from spaces.chains import probe\n"
         "probe.describe(backbones.resolve('resnet18').describe((64, 64)))\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        f"probe.describe(backbones.resolve('{name}').describe((224, 224)))\n"
-        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)"
+        "for name in ('vit_h_14', 'regnet_y_128gf'):\n"
+        "    probe.describe(backbones.resolve(name).describe((224, 224)))\n"
+        "    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 200
+    assert max(map(int, done.stdout.split())) < 200
 
 
-def test_the_place_of_the_channels_is_told_by_the_shape(tiny: Pretrained) -> None:
+def test_the_place_of_the_channels_is_reported_by_the_shape(tiny: Pretrained) -> None:
     chain = replace(tiny.chain, input_size=(64, 96))
     assert probe.is_channels_last(chain, (2, 3, 768))
     assert probe.is_channels_last(chain, (16, 24, 16))

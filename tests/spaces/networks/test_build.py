@@ -24,6 +24,7 @@ from spaces.networks.space import Random, Space
 OTHERS = [
     *("densenet121", "efficientnet_b0", "googlenet", "mnasnet0_5", "mobilenet_v3_large", "regnet_y_400mf"),
     *("shufflenet_v2_x0_5", "squeezenet1_1", "swin_v2_t", "resnext50_32x4d", "vit_b_16", "convnext_small"),
+    *("mobilenet_v2", "vit_b_32", "convnext_tiny"),
 ]
 
 
@@ -67,9 +68,9 @@ def should_learn(space: Space, candidate: Candidate, network: build.Network) -> 
     return names
 
 
-@settings(max_examples=32, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
-    name=st.sampled_from(["mobilenet_v2", "resnet18", "swin_t", "vit_b_32", "mobilenet_v3_small", "convnext_tiny"]),
+    name=st.sampled_from(["resnet18", "mobilenet_v3_small", "swin_t", "timm:test_vit", "timm:test_convnext"]),
     seed=st.integers(0, 10**6),
 )
 def test_random_candidates_build_and_only_what_should_move_moves(name: str, seed: int) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def launch_plan(url: str, folder: Path, **options: str) -> LaunchPlan:
     return LaunchPlan("colours", url, folder, "cpu", Placement("slurm", options=options))
 
 
-def test_without_submitit_it_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_submitit_it_is_reported_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(UserError, match=r"install ftsearch\[slurm\]"):
         Slurm(launch_plan("sqlite:///s.db", tmp_path)).start(1)
@@ -53,6 +54,11 @@ def test_a_job_array_runs_the_study(study_file: Path, tmp_path: Path, monkeypatc
     assert not any(b"store-of-secrets" in path.read_bytes() for path in left)
     assert "FTSEARCH_STORAGE" not in os.environ
     engine.dispose()
+
+
+def test_what_waits_in_a_job_for_its_worker_loads_no_torch() -> None:
+    program = "import sys, search.workers.launchers.slurm; sys.exit('torch' in sys.modules or 'optuna' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 SBATCH = """#!/bin/sh
