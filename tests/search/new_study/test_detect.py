@@ -124,7 +124,7 @@ def test_columns_that_are_called_after_what_they_say_are_the_targets(tmp_path: P
     assert recognise(tmp_path / "b.csv").options == {"label_columns": ["cat", "dog"]}
 
 
-def test_a_table_that_is_not_known_says_its_columns_and_one_that_cannot_be_read_why(tmp_path: Path) -> None:
+def test_an_unknown_table_is_reported_with_its_columns_and_one_that_cannot_be_read_why(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", "path;label\n1.png;cat;1\n")
     with pytest.raises(UserError, match=r"path;label; its columns seem to be parted by semicolons.*known are"):
         recognise(tmp_path / "a.csv")
