@@ -68,28 +68,28 @@ class Walk:
 
     def folders(self, root: Path) -> list[Path]:
         """Return the folders in ``root``, sorted, without hidden and system folders."""
-        found = sorted(entry for entry in root.iterdir() if entry.is_dir())
-        for folder in found:
+        entries = sorted(entry for entry in root.iterdir() if entry.is_dir())
+        for folder in entries:
             if is_passed_over(folder.name):
                 self.hidden[folder.name] += sum(1 for _ in _below(folder))
-        return [folder for folder in found if not is_passed_over(folder.name)]
+        return [folder for folder in entries if not is_passed_over(folder.name)]
 
     def files(self, root: Path, endings: Sequence[str], beside: Sequence[str] = ()) -> list[Path]:
         """Return the files in ``root`` and its folders that end in one of ``endings`` (lower case), by path.
 
         Files that end in one of ``beside`` belong to the data set too; all others are counted.
         """
-        found: list[Path] = []
+        paths: list[Path] = []
         for path in _below(root):
             part = next((part for part in path.relative_to(root).parts if is_passed_over(part)), None)
             ending = path.suffix.lower()
             if part is not None:
                 self.hidden[part] += ending in endings
             elif ending in endings:
-                found.append(path)
+                paths.append(path)
             elif ending not in beside:
                 self.endings[ending] += 1
-        return sorted(found)
+        return sorted(paths)
 
     def lines(self) -> tuple[str, ...]:
         """Return a line for each reason why files were ignored."""

@@ -53,7 +53,7 @@ class HeadStart:
         return replace(self, solve=partial(self.solve, weights=weights))
 
     def __call__(self, network: nn.Module) -> dict[str, Json]:
-        """Set the weights of the last layer in place; return what the trial's record shall say of it."""
+        """Set the weights of the last layer in place; return what the trial's record keeps of it."""
         network = as_network(network)
         parts = last_layer(network.head)
         if parts is None:

@@ -104,14 +104,14 @@ class Kernel(Decision[Kernels]):
         return ordered[0][0], ordered[-1][0]
 
     def sample(self, suggest: Suggest, choices: Choices) -> Kernels:
-        found: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         for slot in range(1, (choices.slots if choices.changes else 0) + 1):
             text = suggest.choice(f"kernel.{slot}", (KEEP, *choices.changes), prior=mostly(KEEP, KEPT))
             if text == KEEP:
                 break
             size, _, stage = str(text).partition("@")
-            found[stage] = int(size)
-        return tuple(found.items())
+            sizes[stage] = int(size)
+        return tuple(sizes.items())
 
     def params(self, value: Kernels, choices: Choices) -> Mapping[str, Scalar] | None:
         stage_of = {unit: stage for stage, units in choices.members.items() for unit in units}
@@ -145,12 +145,12 @@ class Kernel(Decision[Kernels]):
     def settle(self, value: Kernels, chain: Chain) -> Kernels:
         """Return the changes in the order of the chain, each from the first unit on in which it has an effect."""
         units = chain.units
-        found: dict[int, int] = {}
+        sizes: dict[int, int] = {}
         for first, size in value:
             effective = [place for place in _places(first, chain) if _matters(units[place], size)]
             if effective:
-                found[effective[0]] = size
-        return tuple((units[place].name, size) for place, size in sorted(found.items()))
+                sizes[effective[0]] = size
+        return tuple((units[place].name, size) for place, size in sorted(sizes.items()))
 
     def apply(self, chain: Chain, value: Kernels) -> Chain:
         for stage, size in value:

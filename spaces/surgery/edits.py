@@ -181,8 +181,8 @@ def with_kernels(module: nn.Module, paths: tuple[str, ...], kernel_size: int) ->
 def patch_embedding(module: nn.Module) -> str | None:
     """Return the path of the convolution in ``module`` that cuts an image into patches: kernel equal to stride, no
     padding, at least 4 pixels; None when there is none."""
-    found = (path for path, layer in module.named_modules() if isinstance(layer, nn.Conv2d) and _cuts_patches(layer))
-    return next(found, None)
+    paths = (path for path, layer in module.named_modules() if isinstance(layer, nn.Conv2d) and _cuts_patches(layer))
+    return next(paths, None)
 
 
 def _cuts_patches(conv: nn.Conv2d) -> bool:

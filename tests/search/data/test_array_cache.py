@@ -80,7 +80,7 @@ def test_what_dead_processes_left_makes_room_and_what_others_write_counts(tmp_pa
     assert arrays.find("b") is not None
 
 
-def test_a_full_disk_is_told_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
 
     def full(handle: int, begin: int, size: int) -> None:

@@ -35,7 +35,7 @@ def maps() -> tuple[torch.Tensor, ...]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_boxes_are_told_in_shares_with_classes_from_0(kind: str) -> None:
+def test_boxes_are_reported_in_shares_with_classes_from_0(kind: str) -> None:
     told = made(kind).eval()(maps())
     assert isinstance(told, Detections)
     assert len(told) == 2

@@ -38,7 +38,7 @@ def told(path: Path, task: str | None = None) -> tuple[str, str]:
     return found.task, found.format
 
 
-def test_folders_of_classes_are_told_with_parts_and_without(tmp_path: Path) -> None:
+def test_folders_of_classes_are_reported_with_parts_and_without(tmp_path: Path) -> None:
     for name in ("ants", "bees"):
         picture(tmp_path / "plain" / name / "1.png")
         picture(tmp_path / "parted" / "train" / name / "1.png")
@@ -49,7 +49,7 @@ def test_folders_of_classes_are_told_with_parts_and_without(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "place", ["annotations/instances_train2017.json", "train/_annotations.coco.json", "boxes.json"]
 )
-def test_coco_is_told_by_its_content(tmp_path: Path, place: str) -> None:
+def test_coco_is_reported_by_its_content(tmp_path: Path, place: str) -> None:
     picture(tmp_path / "train" / "a.png")
     picture(tmp_path / "val" / "a.png")
     coco(tmp_path / place)
@@ -57,7 +57,7 @@ def test_coco_is_told_by_its_content(tmp_path: Path, place: str) -> None:
     assert told(tmp_path / place) == ("detection", "coco")
 
 
-def test_voc_is_told_in_its_own_folders_and_beside_images(tmp_path: Path) -> None:
+def test_voc_is_reported_in_its_own_folders_and_beside_images(tmp_path: Path) -> None:
     write(tmp_path / "voc" / "Annotations" / "1.xml", VOC)
     picture(tmp_path / "voc" / "JPEGImages" / "1.png")
     write(tmp_path / "beside" / "train" / "1.xml", VOC)
@@ -66,7 +66,7 @@ def test_voc_is_told_in_its_own_folders_and_beside_images(tmp_path: Path) -> Non
         assert told(tmp_path / name) == ("detection", "voc")
 
 
-def test_yolo_is_told_by_its_description_or_its_labels(tmp_path: Path) -> None:
+def test_yolo_is_reported_by_its_description_or_its_labels(tmp_path: Path) -> None:
     write(tmp_path / "described" / "data.yaml", "train: ../train/images\nval: ../valid/images\nnames: [a]\n")
     write(tmp_path / "plain" / "labels" / "train" / "1.txt", "0 0.5 0.5 0.1 0.1\n")
     picture(tmp_path / "plain" / "images" / "train" / "1.png")
@@ -75,7 +75,7 @@ def test_yolo_is_told_by_its_description_or_its_labels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", [("images", "masks"), ("images", "labels"), ("JPEGImages", "SegmentationClass")])
 @pytest.mark.parametrize("outer", ["", "train"])
-def test_masks_are_told_by_their_folders(tmp_path: Path, names: tuple[str, str], outer: str) -> None:
+def test_masks_are_reported_by_their_folders(tmp_path: Path, names: tuple[str, str], outer: str) -> None:
     for name in names:
         picture(tmp_path / outer / name / "1.png")
     found = recognise(tmp_path)
@@ -83,7 +83,7 @@ def test_masks_are_told_by_their_folders(tmp_path: Path, names: tuple[str, str],
     assert found.options == ({} if names == ("images", "masks") else {"images": names[0], "masks": names[1]})
 
 
-def test_parts_inside_images_and_masks_are_told_too(tmp_path: Path) -> None:
+def test_parts_inside_images_and_masks_are_reported_too(tmp_path: Path) -> None:
     for name in ("images", "masks"):
         picture(tmp_path / name / "train" / "1.png")
     assert told(tmp_path) == ("segmentation", "mask_folder")
@@ -108,7 +108,7 @@ def test_parts_inside_images_and_masks_are_told_too(tmp_path: Path) -> None:
         ("a.txt", CONLL, ("tokens", "conll")),
     ],
 )
-def test_a_table_is_told_by_its_columns_and_labels(tmp_path: Path, name: str, text: str, expected: Any) -> None:
+def test_a_table_is_reported_by_its_columns_and_labels(tmp_path: Path, name: str, text: str, expected: Any) -> None:
     write(tmp_path / name, text)
     assert told(tmp_path / name) == expected
 
@@ -144,7 +144,7 @@ def test_a_table_that_is_not_known_says_its_columns_and_one_that_cannot_be_read_
             recognise(tmp_path / name)
 
 
-def test_a_folder_of_tables_is_told_by_its_training_part(tmp_path: Path) -> None:
+def test_a_folder_of_tables_is_reported_by_its_training_part(tmp_path: Path) -> None:
     for part in ("train", "dev", "test"):
         write(tmp_path / "texts" / f"{part}.tsv", "sentence\tlabel\ngood\t1\n")
         write(tmp_path / "tags" / f"{part}.txt", CONLL)

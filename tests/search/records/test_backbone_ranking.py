@@ -46,7 +46,7 @@ def test_of_equals_the_smaller_network_stands_first() -> None:
     assert [each.backbone for each in found] == ["best", "small", "big"]
 
 
-def test_trust_is_told_from_agreement() -> None:
+def test_trust_is_reported_from_agreement() -> None:
     three = [backbone_score(name, one=place, two=place) for place, name in enumerate("abc")]
     assert "agree well" in trust(ranking(*three))[0]
     against = [backbone_score(name, one=place, two=-place) for place, name in enumerate("abc")]

@@ -315,7 +315,7 @@ def test_norm_layers_alone_and_everything_frozen_do_not_meet(space: Space) -> No
             assert choices["freeze"] + choices["tail"] < 4
 
 
-def test_another_format_is_told_before_its_keys(space: Space) -> None:
+def test_another_format_is_reported_before_its_keys(space: Space) -> None:
     data = space.baseline().to_json()
     for given in (2, True, 1.0, "1"):
         with pytest.raises(CandidateError, match="use the version that wrote it"):
