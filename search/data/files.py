@@ -33,12 +33,13 @@ def is_passed_over(name: str) -> bool:
 
 
 def visible(folder: Path, *patterns: str) -> list[Path]:
-    """Return what is in ``folder``, or what matches one of the ``patterns`` of ``Path.glob`` there, sorted.
+    """Return the files and folders in ``folder``, or those that match one of the ``patterns`` of ``Path.glob``, sorted.
 
-    Hidden and system files and folders are passed over.
+    Hidden and system files and folders are passed over, and so are dangling links, pipes and the like.
     """
     found = {path for pattern in patterns or ("*",) for path in folder.glob(pattern)}
-    return sorted(path for path in found if not any(map(is_passed_over, path.relative_to(folder).parts)))
+    named = (path for path in found if not any(map(is_passed_over, path.relative_to(folder).parts)))
+    return sorted(path for path in named if path.is_file() or path.is_dir())
 
 
 def files_below(folder: Path) -> Iterator[Path]:

@@ -38,8 +38,9 @@ def recognise(path: Path, task: str | None = None) -> Recognised:
     Raises:
         UserError: they are nothing that is known, or may be two things; says what to do.
     """
-    if not path.exists():
-        raise UserError(f"{path} does not exist; name the folder or the table with the data")
+    if not path.is_file() and not path.is_dir():
+        what = "is neither a file nor a folder" if path.exists() else "does not exist"
+        raise UserError(f"{path} {what}; name the folder or the table with the data")
     recognised = _recognised(path) or _inside(path, _DEEPEST)
     fitting = [one for one in recognised if task in (None, one.task)]
     if len(fitting) == 1:

@@ -24,7 +24,7 @@ from spaces.decisions._base import (
 )
 from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
-from spaces.surgery import edits
+from spaces.surgery import kernels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +222,7 @@ def _resizable(unit: Unit, size: int) -> tuple[str, ...]:
     return tuple(
         conv.path
         for conv in _kernels(unit)
-        if conv.kernel[0] != size and not edits.why_not_resize(unit.module.get_submodule(conv.path), size)  # type: ignore[arg-type]  # a Conv2d
+        if conv.kernel[0] != size and not kernels.why_not_resize(unit.module.get_submodule(conv.path), size)  # type: ignore[arg-type]  # a Conv2d
     )
 
 
@@ -230,7 +230,7 @@ def _resized(unit: Unit, size: int) -> Unit:
     paths = _resizable(unit, size)
     if not paths:
         return unit
-    module = edits.with_kernels(unit.module, paths, size)
+    module = kernels.with_kernels(unit.module, paths, size)
     return replace(unit, module=module, edits=(*unit.edits, f"{size}x{size} kernel"))
 
 

@@ -71,7 +71,7 @@ def test_what_was_removed_is_reported_and_mended(here: Path, ftsearch: Callable[
     assert "7 of 7 trials" in ftsearch("status", "colours").out
 
 
-def test_nothing_is_mended_unless_somebody_says_so(
+def test_nothing_is_repaired_without_confirmation(
     here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.rmtree(here / "runs" / "colours")

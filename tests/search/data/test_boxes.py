@@ -87,7 +87,7 @@ def test_a_class_that_is_only_in_validation_is_refused(tmp_path: Path) -> None:
         ((39.5, 0, 40, 20), (0.9875, 0.0, 1.0, 1.0)),
     ],
 )
-def test_boxes_on_the_border_keep_what_lies_inside(
+def test_boxes_on_the_border_keep_what_is_inside(
     tmp_path: Path, corners: tuple[float, float, float, float], kept: tuple[float, float, float, float]
 ) -> None:
     (box,) = made(listed(tmp_path, corners)).samples[0].target.boxes
@@ -106,7 +106,7 @@ def test_a_box_without_area_inside_is_reported_and_not_dropped_in_silence(
     assert {len(sample.target.boxes) for sample in skipped.samples} == {1}
 
 
-def test_boxes_that_stand_twice_are_reported(tmp_path: Path) -> None:
+def test_duplicate_boxes_are_reported(tmp_path: Path) -> None:
     (line,) = made(listed(tmp_path, (0, 0, 20, 10), (0, 0, 20, 10), (0, 0, 20, 11))).notes
     assert line.startswith(
         "8 boxes duplicate another one of their image, and only one of each pair can be found; first: "

@@ -139,7 +139,7 @@ def test_no_character_but_the_end_of_a_line_ends_a_row(tmp_path: Path, mark: str
     assert lines_of(tmp_path / "names.txt") == [f"a{mark}b", "c"]
 
 
-def test_a_column_that_is_needed_stands_once(tmp_path: Path) -> None:
+def test_a_needed_column_may_be_in_the_header_once(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the column 'b' is in the header twice; rename one of them"):
         read_rows(table(tmp_path, "a,b,b\n1,2,3\n"), ("a", "b"))
 

@@ -210,7 +210,7 @@ def test_a_file_that_is_no_onnx_is_reported_in_one_line(tmp_path: Path, content:
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "../tokenizer", "/tmp", "a/b", "a/../..", "./a", "a/"])
-def test_the_tokenizer_lies_in_the_folder_of_the_model(tmp_path: Path, name: str) -> None:
+def test_the_tokenizer_is_in_the_folder_of_the_model(tmp_path: Path, name: str) -> None:
     texts = TextPreprocessing(length=8, folder=name)
     folder = sealed(tmp_path / "model", replace(FACTS, frame=None, texts=texts))
     with pytest.raises(UserError, match=r"texts\.folder must name a folder of the model's own"):
@@ -218,7 +218,7 @@ def test_the_tokenizer_lies_in_the_folder_of_the_model(tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize("name", ["..", ".", "../model.safetensors", "/etc/hostname", "sub/model.safetensors"])
-def test_files_of_a_model_lie_right_in_its_folder(tmp_path: Path, name: str) -> None:
+def test_files_of_a_model_are_directly_in_its_folder(tmp_path: Path, name: str) -> None:
     folder = sealed(tmp_path / "model", replace(FACTS, files={"safetensors": name}))
     with pytest.raises(UserError, match=r"files: .* is not among the files of"):
         load_model(folder)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,7 @@ def test_columns_that_are_called_after_what_they_say_are_the_targets(tmp_path: P
     assert recognise(tmp_path / "b.csv").options == {"label_columns": ["cat", "dog"]}
 
 
-def test_a_table_that_is_not_known_says_its_columns_and_one_that_cannot_be_read_why(tmp_path: Path) -> None:
+def test_an_unknown_table_is_reported_with_its_columns_and_one_that_cannot_be_read_why(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", "path;label\n1.png;cat;1\n")
     with pytest.raises(UserError, match=r"path;label; its columns seem to be parted by semicolons.*known are"):
         recognise(tmp_path / "a.csv")
@@ -267,3 +268,15 @@ def test_a_folder_of_plain_files_says_what_is_in_it(tmp_path: Path) -> None:
         recognise(tmp_path / "texts")
     with pytest.raises(UserError, match=r"it holds 3 \.png; nothing says what they show: sort them into"):
         recognise(tmp_path / "images")
+
+
+@pytest.mark.parametrize("name", ["1.xml", "data.yaml", "a.json", "labels/1.txt", "1.png", "train.csv", "a.conll"])
+def test_folders_pipes_and_dangling_links_called_like_files_are_no_data(tmp_path: Path, name: str) -> None:
+    for place, make in (("folder", Path.mkdir), ("pipe", os.mkfifo), ("link", lambda path: path.symlink_to("nowhere"))):
+        path = tmp_path / place / name
+        path.parent.mkdir(parents=True)
+        make(path)
+        with pytest.raises(UserError, match="no data of a known kind"):
+            recognise(tmp_path / place)
+    with pytest.raises(UserError, match="is neither a file nor a folder"):
+        recognise(tmp_path / "pipe" / name)

@@ -38,7 +38,7 @@ def test_mean_ranks_share_places_and_pass_over_what_does_not_score_all() -> None
     assert mean_ranks(backbone_scores, ["two"]) == [1.0, 1.0, 1.0]
 
 
-def test_of_equals_the_smaller_network_stands_first() -> None:
+def test_of_equals_the_smaller_network_comes_first() -> None:
     found = ordered(
         (backbone_score("big", 9, one=1.0), backbone_score("small", 1, one=1.0), backbone_score("best", 99, one=2.0)),
         ["one"],

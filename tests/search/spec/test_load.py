@@ -71,7 +71,7 @@ serach: {trials: 3}
         (PLAIN + "data2: 3", "unknown key"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(text: str, reason: str) -> None:
+def test_a_fault_is_described_in_a_line(text: str, reason: str) -> None:
     assert any(reason in line for line in faults(text)), faults(text)
 
 

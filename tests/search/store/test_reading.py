@@ -72,7 +72,7 @@ def test_studies_are_listed_the_newest_first(filled: Engine, record: StudyRecord
     assert [summary.name for summary in reading.list_studies(filled)] == ["later", "s"]
 
 
-def test_where_trials_stand_is_reported_without_their_candidates(filled: Engine) -> None:
+def test_states_of_trials_are_read_without_their_candidates(filled: Engine) -> None:
     assert [trial.state.value for trial in reading.trial_states(filled, "s")] == [
         *["complete"] * 3,
         "pruned",

@@ -79,7 +79,7 @@ def test_weighted_classes_count_as_scikit_learns_sample_weights() -> None:
     np.testing.assert_allclose(found.weight.numpy(), reference.coef_, atol=2e-4)
 
 
-def test_a_class_without_samples_is_never_told() -> None:
+def test_a_class_without_samples_is_never_predicted() -> None:
     features, labels = blobs()
     found = logits(solve_classes(features, labels * 2, 5), features)
     assert set(found.argmax(dim=1).tolist()) <= {0, 2, 4}

@@ -116,7 +116,7 @@ def test_a_candidates_own_fault_ends_its_trial_and_is_bad_news_for_the_sampler(c
     assert [trial.state.name for trial in told] == ["COMPLETE", "PRUNED", "COMPLETE", "COMPLETE"]
 
 
-def test_a_machines_fault_is_tried_again_and_then_told_with_its_story(context: TrialContext) -> None:
+def test_a_machines_fault_is_retried_and_then_reported_with_its_story(context: TrialContext) -> None:
     worker.work(context, StopSignal(), run=failing("disk", 1), worker="w")
     assert states(context) == ["complete", "failed", "complete", "complete"]
     trial: TrialRecord = study_of(context).trials[1]

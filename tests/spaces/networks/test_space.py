@@ -65,7 +65,7 @@ def test_closed_decisions_keep_the_plain_value(tiny: Pretrained) -> None:
         assert candidate.recipe == plain.recipe
 
 
-def test_words_tell_what_is_changed(space: Space) -> None:
+def test_words_describe_the_changes(space: Space) -> None:
     plain = space.baseline()
     choices = {**plain.structure.choices, "freeze": 1, "tail": 1, "stride": {"off": ["0"], "dilated": False}}
     candidate = Candidate(replace(plain.structure, choices=choices), plain.recipe)

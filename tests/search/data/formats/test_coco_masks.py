@@ -195,7 +195,7 @@ def test_run_lengths_of_another_kind_are_reported(tmp_path: Path, counts: Any) -
         ("images", {"file_name": "a" * 5000}, "there is no file"),
     ],
 )
-def test_ids_and_names_that_stand_for_nothing_or_two_things_are_reported(
+def test_ids_and_names_that_mean_nothing_or_two_things_are_reported(
     tmp_path: Path, part: str, change: dict[str, Any], message: str
 ) -> None:
     data = table(tmp_path, categories=[dict(row) for row in CATEGORIES])

@@ -39,7 +39,7 @@ def mask(values: np.ndarray) -> str:
     return base64.b64encode(stream.getvalue()).decode()
 
 
-def test_true_and_predicted_boxes_stand_beside_each_other_in_place(study: StudyRecord, tmp_path: Path) -> None:
+def test_true_and_predicted_boxes_are_drawn_side_by_side(study: StudyRecord, tmp_path: Path) -> None:
     picture = Picture(0, "1 missed", (*TRUE, *TOLD), sample=image_file(tmp_path))
     drawn = figure.draw(figure.rows(with_pictures(study, picture)))
     left, right = drawn.layout.images
