@@ -17,10 +17,12 @@ from search.lifecycle.refit import refit_study
 from search.lifecycle.run import StudyResult, join_study, run_study
 from search.model.predict import load_model
 from search.new_study.suggest import suggest
+from search.ranking.options import RankOptions
 from search.ranking.rank import rank_backbones
 from search.report.page import write as write_report
 
 __all__ = [
+    "RankOptions",
     "StudyResult",
     "confirm_study",
     "delete_study",

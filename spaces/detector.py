@@ -84,5 +84,5 @@ class PretrainedDetector:
 
 def pretrained_detector(facts: Mapping[str, object]) -> PretrainedDetector | None:
     """Return the detector whose backbone a chain with these ``facts`` is; None for any other chain."""
-    found = facts.get(FACT)
-    return found if isinstance(found, PretrainedDetector) else None
+    detector = facts.get(FACT)
+    return detector if isinstance(detector, PretrainedDetector) else None

@@ -277,10 +277,10 @@ def last_layer(head: nn.Module) -> tuple[nn.Sequential, nn.Linear] | None:
     if not isinstance(head, nn.Sequential):
         return None
     layers = list(head)
-    for place in reversed(range(len(layers))):
-        layer = layers[place]
+    for index in reversed(range(len(layers))):
+        layer = layers[index]
         if isinstance(layer, nn.Linear):
-            return nn.Sequential(*layers[:place]), layer
+            return nn.Sequential(*layers[:index]), layer
         if any(True for _ in layer.parameters()):
             return None
     return None

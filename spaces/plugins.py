@@ -23,16 +23,16 @@ def load(package: str, attribute: str, group: str | None = None) -> dict[str, An
         PluginError: a module or entry point fails to load, lacks the attribute or ``name``, or takes
             a name that is taken. Nothing is skipped silently.
     """
-    found: dict[str, Any] = {}
+    plugins: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for origin, plugin in (*_own(package, attribute), *_installed(group)):
         name = getattr(plugin, "name", None)
         if not isinstance(name, str) or not name:
             raise PluginError(f"{origin}: a plug-in needs a 'name' (a non-empty string), got {name!r}")
-        if name in found:
+        if name in plugins:
             raise PluginError(f"{origin}: the name {name!r} is taken by {origins[name]}; choose another")
-        found[name], origins[name] = plugin, origin
-    return found
+        plugins[name], origins[name] = plugin, origin
+    return plugins
 
 
 def _own(package: str, attribute: str) -> Iterator[tuple[str, Any]]:

@@ -73,10 +73,10 @@ def sweep(folder: Path, pattern: str = f"{PREFIX}*") -> int:
     """Remove what dead processes left in ``folder`` under names of this ``pattern``; return how much that was."""
     removed = 0
     try:
-        found = [path for path in folder.glob(pattern) if is_left(path)]
+        leftovers = [path for path in folder.glob(pattern) if is_left(path)]
     except OSError:
         return 0
-    for path in found:
+    for path in leftovers:
         try:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

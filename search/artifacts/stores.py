@@ -117,12 +117,12 @@ class Folder(ArtifactStore):
         folder, _, stem = begin.rpartition("/")
         place = self.path(folder) if folder else self.root
         try:
-            for found in list(place.glob(f"{escape(stem)}*")):
-                is_folder = found.is_dir() and not found.is_symlink()  # what a link leads to is somebody else's
-                for path in list(found.glob("*")) if is_folder else (found,):
+            for key in list(place.glob(f"{escape(stem)}*")):
+                is_folder = key.is_dir() and not key.is_symlink()  # what a link leads to is somebody else's
+                for path in list(key.glob("*")) if is_folder else (key,):
                     path.unlink(missing_ok=True)
                 if is_folder:
-                    self._remove_empty(found)
+                    self._remove_empty(key)
             self._remove_empty(place)
         except OSError as error:
             raise TrialError(f"cannot remove checkpoints from {place}: {error.strerror}", "disk") from error
@@ -210,11 +210,11 @@ class Bucket(ArtifactStore):
     def names(self) -> tuple[str, ...]:
         root = f"{self.prefix}/" if self.prefix else ""
         try:
-            found = [key.removeprefix(root) for key in self.blobs.names(root)]
+            keys = [key.removeprefix(root) for key in self.blobs.names(root)]
         except Exception as error:  # as in _try
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise TrialError(f"cannot list the checkpoints in {self.address}: {reason}", "disk") from error
-        return tuple(sorted(name for name in found if _NAME.fullmatch(name)))
+        return tuple(sorted(name for name in keys if _NAME.fullmatch(name)))
 
     def sweep_partial(self) -> None:
         """Do nothing: a bucket shows nothing that is not whole."""
@@ -244,7 +244,7 @@ def checked(name: str) -> str:
 
 
 def open_artifact_store(address: str, bucket: Callable[[str], Blobs]) -> ArtifactStore:
-    """Return the shelf at ``address``: ``s3://BUCKET/PREFIX``, or a folder.
+    """Return the artifact store at ``address``: ``s3://BUCKET/PREFIX``, or a folder.
 
     Args:
         bucket: opens the bucket of a name.

@@ -47,21 +47,21 @@ def _without_mask(prediction: PredictedItem) -> PredictedItem:
     return replace(prediction, predicted=replace(prediction.predicted, mask=None))
 
 
-def show(model: Model, found: Sequence[PredictedItem], *, as_csv: bool, as_json: bool) -> None:
+def show(model: Model, predictions: Sequence[PredictedItem], *, as_csv: bool, as_json: bool) -> None:
     """Print the prediction for every input that could be read."""
-    whole = [prediction for prediction in found if not prediction.broken]
-    tells, is_number = model.task.tells, model.facts.outputs == "numbers"
+    whole = [prediction for prediction in predictions if not prediction.broken]
+    predicts, is_number = model.task.predicts, model.facts.outputs == "numbers"
     if as_json:
-        print_json([_plain(prediction, tells) for prediction in whole])
+        print_json([_plain(prediction, predicts) for prediction in whole])
     elif as_csv:
         place = ("place", "text") if model.facts.texts is not None else ("file",)
-        rows = ((*_place(prediction), *row) for prediction in whole for row in _rows(prediction, tells))
-        write_rows(sys.stdout, (*place, *_columns(tells, is_number=is_number)), rows)
+        rows = ((*_place(prediction), *row) for prediction in whole for row in _rows(prediction, predicts))
+        write_rows(sys.stdout, (*place, *_columns(predicts, is_number=is_number)), rows)
     else:
         screen = console()
         for prediction in whole:
             name = prediction.source.name if isinstance(prediction.source, Text | Words) else prediction.name
-            screen.print(f"{name}: {_words(prediction, tells, is_number=is_number)}", soft_wrap=True)
+            screen.print(f"{name}: {_words(prediction, predicts, is_number=is_number)}", soft_wrap=True)
 
 
 def _place(prediction: PredictedItem) -> tuple[str, ...]:
@@ -69,25 +69,25 @@ def _place(prediction: PredictedItem) -> tuple[str, ...]:
     return (prediction.name, source.open()) if isinstance(source, Text | Words) else (prediction.name,)
 
 
-def _columns(tells: str, *, is_number: bool) -> tuple[str, ...]:
-    if tells == "boxes":
+def _columns(predicts: str, *, is_number: bool) -> tuple[str, ...]:
+    if predicts == "boxes":
         return ("class", "score", "left", "top", "right", "bottom")
-    if tells == "masks":
+    if predicts == "masks":
         return ("class", "share")
-    if tells == "tags":
+    if predicts == "tags":
         return ("number", "word", "tag", "probability")
     return ("rank", "name", "value") if is_number else ("rank", "class", "probability")
 
 
-def _rows(prediction: PredictedItem, tells: str) -> Iterator[tuple[Any, ...]]:
+def _rows(prediction: PredictedItem, predicts: str) -> Iterator[tuple[Any, ...]]:
     predicted = prediction.predicted
-    if tells == "boxes":
+    if predicts == "boxes":
         for label, score, *sides in predicted.boxes:
             yield (label, f"{score:.6f}", *(f"{side:.1f}" for side in sides))
-    elif tells == "masks":
+    elif predicts == "masks":
         for label, share in predicted.answers:
             yield label, f"{share:.6f}"
-    elif tells == "tags" and isinstance(prediction.source, Words):
+    elif predicts == "tags" and isinstance(prediction.source, Words):
         for number, (word, tag) in enumerate(zip(prediction.source.words, predicted.tags, strict=True), 1):
             yield (number, word, *(("", "") if tag is None else (tag.label, f"{tag.score:.6f}")))
     else:
@@ -95,31 +95,31 @@ def _rows(prediction: PredictedItem, tells: str) -> Iterator[tuple[Any, ...]]:
             yield rank, label, f"{score:.6f}"
 
 
-def _words(prediction: PredictedItem, tells: str, *, is_number: bool) -> str:
+def _words(prediction: PredictedItem, predicts: str, *, is_number: bool) -> str:
     predicted = prediction.predicted
-    if tells == "boxes":
+    if predicts == "boxes":
         boxes = [
             f"{box.label} {box.score:.1%} at {box.left:.0f},{box.top:.0f}-{box.right:.0f},{box.bottom:.0f}"
             for box in predicted.boxes
         ]
         return "; ".join(boxes) or "no box"
-    if tells == "tags":
+    if predicts == "tags":
         return ", ".join(f"{span.text} {span.label} {span.score:.1%}" for span in predicted.spans) or "nothing"
     form = ".6g" if is_number else ".1%"
     return ", ".join(f"{answer.label} {answer.score:{form}}" for answer in predicted.answers) or "nothing"
 
 
-def _plain(prediction: PredictedItem, tells: str) -> dict[str, Any]:
+def _plain(prediction: PredictedItem, predicts: str) -> dict[str, Any]:
     """Return a prediction as JSON has it."""
     source, predicted = prediction.source, prediction.predicted
-    found: dict[str, Any] = {"file": prediction.name}
+    entry: dict[str, Any] = {"file": prediction.name}
     if isinstance(source, Text):
-        found = {"place": source.place, "text": source.text} | ({"pair": source.pair} if source.pair else {})
+        entry = {"place": source.place, "text": source.text} | ({"pair": source.pair} if source.pair else {})
     elif isinstance(source, Words):
-        found = {"place": source.place, "words": list(source.words)}
-    if tells == "boxes":
-        return found | {"boxes": [box._asdict() for box in predicted.boxes]}
-    if tells == "tags":
+        entry = {"place": source.place, "words": list(source.words)}
+    if predicts == "boxes":
+        return entry | {"boxes": [box._asdict() for box in predicted.boxes]}
+    if predicts == "tags":
         tags = [tag and tag._asdict() for tag in predicted.tags]
-        return found | {"tags": tags, "spans": [span._asdict() for span in predicted.spans]}
-    return found | {"answers": [answer._asdict() for answer in predicted.answers]}
+        return entry | {"tags": tags, "spans": [span._asdict() for span in predicted.spans]}
+    return entry | {"answers": [answer._asdict() for answer in predicted.answers]}

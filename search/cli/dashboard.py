@@ -70,12 +70,12 @@ def _awaited(url: str) -> Engine:
     from search.errors import NotFoundError
     from search.store import readonly
 
-    told = False
+    announced = False
     while True:
         try:
             return readonly.connect(url)
         except NotFoundError as error:
-            if not told:
+            if not announced:
                 console().print(f"{error}; waiting for it (Ctrl-C ends this)", markup=False, soft_wrap=True)
-            told = True
+            announced = True
             time.sleep(_LOOK_S)

@@ -84,7 +84,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
             fold_bn=fold_bn,
             compared=images,
             calibrate=fit_temperature if calibrate else None,
-            tell=lambda what, number, total: status.update(f"{what}: {number} of {total}"),
+            progress=lambda what, number, total: status.update(f"{what}: {number} of {total}"),
             options=RunOptions(storage=storage_url(storage), data=data, artifacts=artifacts),
         )
     facts = done.facts

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 SECTION, ORDER = "Search", 0
+_LONGEST = 64
+"""Characters that the name of a study may have."""
 
 
 def command(
@@ -44,24 +46,27 @@ def command(
 
     if task is not None and task not in tasks():
         raise UserError(f"--task: expected one of {', '.join(tasks())}, got {task!r}")
-    found = recognise(data, task)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", data.absolute().stem).strip("-._") or "study"
+    recognised = recognise(data, task)
+    whole = data.absolute()
+    given = whole.name if whole.is_dir() else whole.stem
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", given).strip("-._")[:_LONGEST] or "study"
     path = output or Path(f"{name}.yaml")
     if path.exists() and not force:
         raise UserError(f"{path} exists; name another file with -o, or overwrite it with --force")
-    dataset = found.read()
-    network = backbones.resolve(backbone or template.backbone_for(found.task))
-    if network.reads != tasks()[found.task].reads:
-        raise UserError(f"the task {found.task} does not read {network.reads}, as {network.name} does; choose another")
-    text = template.draft(found, dataset, network, file=path, name=name)
+    dataset = recognised.read()
+    network = backbones.resolve(backbone or template.backbone_for(recognised.task))
+    chosen = tasks()[recognised.task]
+    if network.reads != chosen.reads:
+        raise UserError(f"the task {chosen.name} does not read {network.reads}, as {network.name} does; choose another")
+    text = template.draft(recognised, dataset, network, file=path, name=name)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; name another file with -o") from error
     screen = console()
     sizes = ", ".join(f"{count} {split}" for split in Split if (count := len(dataset.of(split))))
-    what = f"{found.task}, {len(dataset.classes)} {tasks()[found.task].outputs} ({sizes} {tasks()[found.task].noun})"
-    screen.print(f"{dataset.name}: {found.why}: {what}", soft_wrap=True)
+    what = f"{chosen.name}, {len(dataset.classes)} {chosen.outputs} ({sizes} {chosen.noun})"
+    screen.print(f"{dataset.name}: {recognised.why}: {what}", soft_wrap=True)
     for line in dataset.skipped:
         screen.print(f"cannot be read: {line}", style="yellow", soft_wrap=True)
     for line in dataset.notes:

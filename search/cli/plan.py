@@ -240,10 +240,10 @@ def _table(*columns: str) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for place, name in enumerate(columns):
+    for index, name in enumerate(columns):
         table.add_column(
             name,
-            justify="left" if place == 0 or name in _LEFT else "right",
+            justify="left" if index == 0 or name in _LEFT else "right",
             overflow="fold",
         )
     return table

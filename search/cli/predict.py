@@ -72,22 +72,22 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     _check(opened, pictures, masks, threshold)
     items = items_in(opened, place, text_column, pair_column)
     written = _prediction.writer(opened, items, place, pictures, masks)
-    found = [written(prediction) for prediction in predict(opened, items, top, threshold)]
-    broken = [prediction for prediction in found if prediction.broken]
+    predictions = [written(prediction) for prediction in predict(opened, items, top, threshold)]
+    broken = [prediction for prediction in predictions if prediction.broken]
     kind = opened.inputs.kind if opened.inputs else "inputs"
-    if len(broken) == len(found):
+    if len(broken) == len(predictions):
         what = f"the image {broken[0].name}: {broken[0].broken}" if kind == "images" else f"texts: {broken[0].broken}"
-        more = f", nor any of the {len(found) - 1} others" if len(found) > 1 else ""
+        more = f", nor any of the {len(predictions) - 1} others" if len(predictions) > 1 else ""
         raise DataError(f"cannot read {what}{more}; give another")
-    _prediction.show(opened, found, as_csv=as_csv, as_json=as_json)
+    _prediction.show(opened, predictions, as_csv=as_csv, as_json=as_json)
     notes = console(stderr=True)
     for prediction in broken:
         predicted = f"{prediction.name}: {prediction.broken}" if kind == "images" else prediction.broken
         notes.print(f"skipped {predicted}", soft_wrap=True)
     if broken:
-        notes.print(f"{len(broken)} of {len(found)} {kind} could not be read and were skipped", soft_wrap=True)
-    if cut := sum(None in prediction.predicted.tags for prediction in found):
-        notes.print(f"{cut} of {len(found)} sentences are too long: their last words have no tag", soft_wrap=True)
+        notes.print(f"{len(broken)} of {len(predictions)} {kind} could not be read and were skipped", soft_wrap=True)
+    if cut := sum(None in prediction.predicted.tags for prediction in predictions):
+        notes.print(f"{cut} of {len(predictions)} sentences are too long: their last words have no tag", soft_wrap=True)
     for what, folder in (("Masks", masks), ("Pictures", pictures)):
         if folder is not None:
             notes.print(f"{what}: {folder}", soft_wrap=True)
@@ -102,11 +102,11 @@ def _check(model: Model, pictures: Path | None, masks: Path | None, threshold: f
     from search.errors import UserError
 
     task = f"this model is of the task {model.facts.task}"
-    if masks is not None and model.task.tells != "masks":
+    if masks is not None and model.task.predicts != "masks":
         raise UserError(f"--masks is for models that tell the class of every pixel; {task}")
-    if pictures is not None and model.task.tells not in ("boxes", "masks"):
+    if pictures is not None and model.task.predicts not in ("boxes", "masks"):
         raise UserError(f"--pictures is for models that tell boxes or masks; {task}")
-    if threshold is not None and (model.facts.outputs == "numbers" or model.task.tells == "masks"):
+    if threshold is not None and (model.facts.outputs == "numbers" or model.task.predicts == "masks"):
         raise UserError(f"--threshold is of scores; {task}, which gives none")
     least = getattr(model.task.chosen, "least_score", 0.0)
     if threshold is not None and threshold < least:

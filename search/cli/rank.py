@@ -43,30 +43,34 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     from dataclasses import asdict
 
     from search.cli._console import console, print_json, storage_url
-    from search.ranking.rank import parse_limits, rank_backbones
+    from search.ranking.options import CostLimits, RankOptions, parse_limits
+    from search.ranking.rank import rank_backbones
     from search.report import backbone_ranking as report
 
+    options = RankOptions(
+        names=_listed(names),
+        all_local=all_local,
+        under=parse_limits(under) if under else CostLimits(),
+        methods=_listed(methods),
+        images=images,
+        layers=layers,
+    )
     notes = console(stderr=True)
     with notes.status("reading the data") as status:
-        found = rank_backbones(
+        ranking = rank_backbones(
             study,
-            names=_listed(names),
-            all_local=all_local,
-            under=parse_limits(under) if under else None,
-            methods=_listed(methods),
-            images=images,
-            layers=layers,
+            options,
             device=device,
             storage=storage_url(storage),
-            tell=lambda what, number, total: status.update(f"{what} ({number} of {total})"),
+            progress=lambda what, number, total: status.update(f"{what} ({number} of {total})"),
         )
     if as_json:
-        agreements = [asdict(each) for each in (*found.agreements, *found.with_trials)]
-        print_json(asdict(found) | {"agreements": agreements})
+        agreements = [asdict(each) for each in (*ranking.agreements, *ranking.with_trials)]
+        print_json(asdict(ranking) | {"agreements": agreements})
         return
     screen = console()
-    _print(screen, found)
-    path = report.write(found, output or Path("runs") / found.study / "ranking.html")
+    _print(screen, ranking)
+    path = report.write(ranking, output or Path("runs") / ranking.study / "ranking.html")
     screen.print(f"Page: {path}", soft_wrap=True)
 
 
@@ -74,19 +78,19 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(part for part in (part.strip() for part in text.split(",")) if part)
 
 
-def _print(screen: Console, found: Ranking) -> None:
+def _print(screen: Console, ranking: Ranking) -> None:
     from search.cli._sheet import Sheet
     from search.records.backbone_ranking import trust
     from search.report import backbone_ranking as report
 
-    screen.print(report.subtitle(found), soft_wrap=True)
-    headings = report.columns(found)
-    screen.print(Sheet(headings, report.table(found), left=headings[:2]))
+    screen.print(report.subtitle(ranking), soft_wrap=True)
+    headings = report.columns(ranking)
+    screen.print(Sheet(headings, report.table(ranking), left=headings[:2]))
     layers = ("backbone", "estimator", "features fit best behind")
     screen.print()
-    screen.print(Sheet(layers, report.best_layers(found), left=layers))
+    screen.print(Sheet(layers, report.best_layers(ranking), left=layers))
     screen.print()
-    for line in trust(found):
+    for line in trust(ranking):
         screen.print(line, soft_wrap=True)
-    for name, reason in found.left_out:
+    for name, reason in ranking.left_out:
         screen.print(f"left out: {name}: {reason}", style="yellow", soft_wrap=True)

@@ -63,11 +63,11 @@ def _touched(opened: Space) -> dict[str, list[str]]:
     """Return the names of the decisions that may change each unit, by the unit's name."""
     from spaces.decisions import registry
 
-    found: dict[str, list[str]] = {unit.name: [] for unit in opened.chain}
+    decisions: dict[str, list[str]] = {unit.name: [] for unit in opened.chain}
     for name, choices in opened.choices.items():
         for unit in dict.fromkeys(registry()[name].touches(choices, opened.chain)):
-            found[unit].append(name)
-    return found
+            decisions[unit].append(name)
+    return decisions
 
 
 def _print_json(opened: Space, facts: tuple[UnitFacts, ...]) -> None:
@@ -104,9 +104,9 @@ def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts
     touched = _touched(opened)
     most_parameters = max(unit.parameters for unit in facts) or 1
     most_macs = max(unit.macs for unit in facts) or 1
-    for place, unit in enumerate(facts, 1):
+    for index, unit in enumerate(facts, 1):
         table.add_row(
-            str(place),
+            str(index),
             unit.name,
             "x".join(map(str, probe.features_shape(chain, unit.out_shape))),
             str(unit.reduction),

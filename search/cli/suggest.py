@@ -43,26 +43,26 @@ def command(
     with open_store(storage) as engine:
         data = suggest.describe(folder, task)
         named = backbones.resolve(backbone).name if backbone else None
-        found = suggest.suggest(engine, data.traits, count, backbone=named)
+        suggestions = suggest.suggest(engine, data.traits, count, backbone=named)
         if as_json:
-            print_json([_plain(one) for one in found])
+            print_json([_plain(one) for one in suggestions])
         else:
-            _print(data, found)
+            _print(data, suggestions)
         if output is not None:
-            path = suggest.write(output, found, data, engine)
+            path = suggest.write(output, suggestions, data, engine)
             console(stderr=as_json).print(
-                f"Wrote {path} and {len(found)} candidates. Next: ftsearch plan {path}", soft_wrap=True
+                f"Wrote {path} and {len(suggestions)} candidates. Next: ftsearch plan {path}", soft_wrap=True
             )
 
 
-def _print(data: NewData, found: Sequence[Suggestion]) -> None:
+def _print(data: NewData, suggestions: Sequence[Suggestion]) -> None:
     from search.cli._console import console
     from search.report import theme
 
     screen, dataset, traits = console(), data.record, data.traits
     what = f"{data.recognised.task}, {traits.images} training {dataset.noun}, {traits.classes} {dataset.outputs}"
     screen.print(f"{dataset.name}: {data.recognised.why}: {what}", soft_wrap=True)
-    for one in found:
+    for one in suggestions:
         gain = "" if one.gain is None else f", {theme.signed(one.gain)} against the plain recipe"
         how = "confirmed" if one.confirmed else "seen once"
         screen.print(

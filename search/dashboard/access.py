@@ -38,18 +38,18 @@ def check(host: str, token: str | None) -> None:
 
 def guard(server: Flask, *, host: str, token: str | None, script_hashes: Sequence[str]) -> None:
     """Let ``server`` answer only authorised requests, and send security headers with every response."""
-    heartbeat = _Keeper(token) if token is not None else None
+    gate = _TokenGate(token) if token is not None else None
 
     @server.before_request
     def _ask() -> Response | None:
-        if heartbeat is None:
+        if gate is None:
             # Another site's name that points at this machine must not read what is shown here (DNS rebinding).
             name = _host_name(request)
             return None if name in (*LOOPBACK, host) else make_response("This name is not served here.\n", 403)
-        return None if request.path == "/login" else heartbeat.refused(request)
+        return None if request.path == "/login" else gate.refused(request)
 
-    if heartbeat is not None:
-        server.add_url_rule("/login", "login", heartbeat.login, methods=["GET", "POST"])
+    if gate is not None:
+        server.add_url_rule("/login", "login", gate.login, methods=["GET", "POST"])
 
     scripts = " ".join(("'self'", *script_hashes))
     policy = (
@@ -70,8 +70,8 @@ def guard(server: Flask, *, host: str, token: str | None, script_hashes: Sequenc
         return answer
 
 
-def _host_name(asked: Request) -> str:
-    name = asked.host.rsplit(":", 1)[0] if not asked.host.endswith("]") else asked.host
+def _host_name(incoming: Request) -> str:
+    name = incoming.host.rsplit(":", 1)[0] if not incoming.host.endswith("]") else incoming.host
     return name.strip("[]").lower()
 
 
@@ -80,7 +80,7 @@ def _local(path: str) -> str:
     return path if _OWN_PATH.fullmatch(path) and "//" not in path.partition("?")[0] else "/"
 
 
-class _Keeper:
+class _TokenGate:
     """Checks the token and the cookie of those who entered it; the cookie does not contain the token."""
 
     def __init__(self, token: str) -> None:
@@ -88,20 +88,20 @@ class _Keeper:
         self._session = hmac.new(secrets.token_bytes(32), self._token, sha256).hexdigest()
         self._guesses = Guesses()
 
-    def refused(self, asked: Request) -> Response | None:
+    def refused(self, incoming: Request) -> Response | None:
         """Return the answer to a request with neither session nor token: the form for a browser; None for others.
 
         The token comes as ``Authorization: Bearer``.
         """
-        cookie = asked.cookies.get(COOKIE, "")
+        cookie = incoming.cookies.get(COOKIE, "")
         if hmac.compare_digest(cookie.encode(errors="replace"), self._session.encode()):
             return None
-        kind, _, given = asked.headers.get("Authorization", "").partition(" ")
+        kind, _, given = incoming.headers.get("Authorization", "").partition(" ")
         is_shown = kind.lower() == "bearer"
-        answer = self._wrong(asked, given) if is_shown else make_response("The token is missing.\n", 401)
-        is_page = asked.method == "GET" and "text/html" in asked.headers.get("Accept", "")
+        answer = self._wrong(incoming, given) if is_shown else make_response("The token is missing.\n", 401)
+        is_page = incoming.method == "GET" and "text/html" in incoming.headers.get("Accept", "")
         if answer is not None and answer.status_code == 401 and is_page:
-            return make_response(redirect(f"/login?next={quote(_local(asked.full_path.rstrip('?')))}"))
+            return make_response(redirect(f"/login?next={quote(_local(incoming.full_path.rstrip('?')))}"))
         return answer
 
     def login(self) -> Response:
@@ -117,9 +117,9 @@ class _Keeper:
         answer.set_cookie(COOKIE, self._session, httponly=True, samesite="Strict", secure=https, path="/")
         return answer
 
-    def _wrong(self, asked: Request, given: str) -> Response | None:
+    def _wrong(self, incoming: Request, given: str) -> Response | None:
         """Return the answer to a wrong token, or to one of a source that has to wait; None when it is right."""
-        source = source_of(asked.remote_addr or "")
+        source = source_of(incoming.remote_addr or "")
         if wait_s := self._guesses.wait_s(source):
             answer = make_response(f"Too many wrong tokens; wait {wait_s} s.\n", 429)
             answer.headers["Retry-After"] = str(wait_s)

@@ -130,14 +130,14 @@ class Pages:
         kind = _kinds()[name]
         pulse = self.pulse(address)
         key = (address, name, view, pulse)
-        found = self._drawn.get(key)
-        if found is None:
+        drawn = self._drawn.get(key)
+        if drawn is None:
             revision = f"{address.kind} {address.study} {address.query} {view}"
-            found = parts.shown(kind.draw(self._rows(address, kind)), view, f"{pulse} {view}", revision)
-            self._drawn[key] = found
+            drawn = parts.shown(kind.draw(self._rows(address, kind)), view, f"{pulse} {view}", revision)
+            self._drawn[key] = drawn
             while len(self._drawn) > _REMEMBERED:
                 self._drawn.popitem(last=False)
-        return found
+        return drawn
 
     def _rows(self, address: Address, kind: Drawing) -> Any:
         if isinstance(kind, StudiesFigure):

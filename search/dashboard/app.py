@@ -182,13 +182,13 @@ def _live(app: Dash, pages: Pages) -> None:
         State("url", "search"),
     )
     def _draw(view: int, _: str, drawn: str, own: dict[str, str], path: str, query: str) -> Any:
-        found = _quietly(lambda: pages.drawing(Address.of(path, query), own["name"], view or 0))
-        if not isinstance(found, parts.Shown) or found.version == drawn:
+        drawing = _quietly(lambda: pages.drawing(Address.of(path, query), own["name"], view or 0))
+        if not isinstance(drawing, parts.Shown) or drawing.version == drawn:
             return no_update, no_update, no_update, no_update
-        style = {} if len(found.views) > 1 else {"display": "none"}
-        again = drawn.rsplit(" ", 1)[-1] == found.version.rsplit(" ", 1)[-1]
-        update = parts.new_figure(found.figure, keep_ranges=again)
-        return update, found.version, parts.options(found.views), style
+        style = {} if len(drawing.views) > 1 else {"display": "none"}
+        again = drawn.rsplit(" ", 1)[-1] == drawing.version.rsplit(" ", 1)[-1]
+        update = parts.new_figure(drawing.figure, keep_ranges=again)
+        return update, drawing.version, parts.options(drawing.views), style
 
     app.clientside_callback(  # type: ignore[no-untyped-call]
         parts.UPDATE_FIGURE,

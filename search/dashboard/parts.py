@@ -117,7 +117,7 @@ _BLANK = {
 
 def options(views: Sequence[str]) -> list[dict[str, Any]]:
     """Return what the menu of a figure's views offers."""
-    return [{"label": label, "value": place} for place, label in enumerate(views)]
+    return [{"label": label, "value": index} for index, label in enumerate(views)]
 
 
 def tiles(study: StudyRecord) -> html.Div:
@@ -132,7 +132,7 @@ def table(head: Iterable[str], rows: Iterable[Sequence[Any]], classes: Sequence[
     """Return a table that scrolls sideways where the screen is narrow."""
     body = [
         html.Tr(
-            [html.Td(cell, className=classes[place] if place < len(classes) else "") for place, cell in enumerate(row)]
+            [html.Td(cell, className=classes[index] if index < len(classes) else "") for index, cell in enumerate(row)]
         )
         for row in rows
     ]

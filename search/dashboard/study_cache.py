@@ -72,7 +72,7 @@ class StudyCache:
                     return
                 self._current(summary.name)
         except FinetuneError as error:
-            logger.warning("reading ahead: %s", error)  # whoever opens a page is told again
+            logger.warning("reading ahead: %s", error)  # opening a page reports it again
 
     def version(self, name: str) -> int:
         """Return a number that is another one whenever the study has changed since.
@@ -88,14 +88,14 @@ class StudyCache:
         Raises:
             NotFoundError: no such study.
         """
-        found = self._current(name)
-        with found.lock:
-            missing = set(needs) - found.has
+        cached = self._current(name)
+        with cached.lock:
+            missing = set(needs) - cached.has
             if missing:
-                found.has |= missing
-                self._complete(found, found.trials, missing)
-                found.built = None
-            return self._built(found)
+                cached.has |= missing
+                self._complete(cached, cached.trials, missing)
+                cached.built = None
+            return self._built(cached)
 
     def with_winner(self, study: StudyRecord) -> StudyRecord:
         """Return ``study`` with its best trial and its baseline whole: what a page's headline needs."""
@@ -111,14 +111,14 @@ class StudyCache:
         if not name.isprintable():  # half a character, or NUL: drivers have errors of their own for them
             raise NotFoundError(f"no study {name!r} in this store")
         with self._lock:
-            found = self._studies.get(name)
-        if found is None:
+            cached = self._studies.get(name)
+        if cached is None:
             return self._first_look(name)
-        with found.lock:
-            if time.monotonic() - found.looked_at > _FRESH_S:
-                self._look(found)
-                found.looked_at = time.monotonic()
-        return found
+        with cached.lock:
+            if time.monotonic() - cached.looked_at > _FRESH_S:
+                self._look(cached)
+                cached.looked_at = time.monotonic()
+        return cached
 
     def _first_look(self, name: str) -> _CachedStudy:
         """Read a study in outline, once however many ask for it at the same time."""
@@ -126,74 +126,74 @@ class StudyCache:
             only = self._first_looks.setdefault(name, threading.Lock())
         with only:
             with self._lock:
-                found = self._studies.get(name)
-            if found is None:
+                cached = self._studies.get(name)
+            if cached is None:
                 outline = aggregates.outline(self.engine, name)
-                found = _CachedStudy(replace(outline, trials=()), {trial.number: trial for trial in outline.trials})
-                found.looked_at = time.monotonic()
+                cached = _CachedStudy(replace(outline, trials=()), {trial.number: trial for trial in outline.trials})
+                cached.looked_at = time.monotonic()
                 with self._lock:
-                    self._studies[name] = found
-            return found
+                    self._studies[name] = cached
+            return cached
 
-    def _look(self, found: _CachedStudy) -> None:
-        last = max(found.trials, default=-1)
-        unfinished = [number for number, trial in found.trials.items() if not trial.state.is_finished]
-        head = aggregates.head(self.engine, found.head.name)
-        if head != found.head:  # more trials were asked for
-            found.head, found.built = head, None
-            found.version += 1
-        seen = aggregates.changes(self.engine, found.head.name, last, unfinished)
+    def _look(self, cached: _CachedStudy) -> None:
+        last = max(cached.trials, default=-1)
+        unfinished = [number for number, trial in cached.trials.items() if not trial.state.is_finished]
+        head = aggregates.head(self.engine, cached.head.name)
+        if head != cached.head:  # more trials were asked for
+            cached.head, cached.built = head, None
+            cached.version += 1
+        seen = aggregates.changes(self.engine, cached.head.name, last, unfinished)
         running = {trial.number for trial in seen if not trial.state.is_finished}
-        changed = {trial.number: trial for trial in seen if not _is_same(found.trials.get(trial.number), trial)}
-        grown = self._grown(found, running - set(changed))
+        changed = {trial.number: trial for trial in seen if not _is_same(cached.trials.get(trial.number), trial)}
+        grown = self._grown(cached, running - set(changed))
         if not changed and not grown:
             return
         for number in (*changed, *grown):
-            found.details.pop(number, None)
-            found.curves.pop(number, None)
-        merged = changed | {number: found.trials[number] for number in grown}
-        found.trials |= changed
-        found.version += 1
-        found.built = None
-        self._complete(found, merged, found.has)
+            cached.details.pop(number, None)
+            cached.curves.pop(number, None)
+        merged = changed | {number: cached.trials[number] for number in grown}
+        cached.trials |= changed
+        cached.version += 1
+        cached.built = None
+        self._complete(cached, merged, cached.has)
 
-    def _grown(self, found: _CachedStudy, running: set[int]) -> set[int]:
+    def _grown(self, cached: _CachedStudy, running: set[int]) -> set[int]:
         """Return which trials have run an epoch since the last look although nothing else of them changed."""
-        if Need.EPOCHS not in found.has and Need.CURVES not in found.has:
+        if Need.EPOCHS not in cached.has and Need.CURVES not in cached.has:
             return set()
         if not running:
             return set()
-        counts = aggregates.epochs_run(self.engine, found.head.name, min(running) - 1)
-        return {number for number in running if counts.get(number, 0) != found.counts.get(number, 0)}
+        counts = aggregates.epochs_run(self.engine, cached.head.name, min(running) - 1)
+        return {number for number in running if counts.get(number, 0) != cached.counts.get(number, 0)}
 
-    def _complete(self, found: _CachedStudy, trials: dict[int, TrialRecord], needs: Iterable[Need]) -> None:
+    def _complete(self, cached: _CachedStudy, trials: dict[int, TrialRecord], needs: Iterable[Need]) -> None:
         """Read what ``needs`` want of ``trials``, and of trials that are shown only now."""
-        name, wanted = found.head.name, set(needs)
+        name, wanted = cached.head.name, set(needs)
         if trials and wanted & {Need.EPOCHS, Need.CURVES}:
-            found.counts |= aggregates.epochs_run(self.engine, name, min(trials) - 1)
+            cached.counts |= aggregates.epochs_run(self.engine, name, min(trials) - 1)
         if Need.SPACES in wanted:
-            unknown = [trial for trial in trials.values() if not set(trial.params) <= set(found.spaces)]
-            found.spaces |= aggregates.spaces(self.engine, name, unknown) if unknown else {}
+            unknown = [trial for trial in trials.values() if not set(trial.params) <= set(cached.spaces)]
+            cached.spaces |= aggregates.spaces(self.engine, name, unknown) if unknown else {}
         for number, trial in trials.items():
-            found.trials[number] = _merged(found, trial)
+            cached.trials[number] = _merged(cached, trial)
         if wanted & {Need.DETAILS, Need.CURVES}:
-            study = self._built(found)
-            shown = picks.for_details(study) if Need.DETAILS in found.has else []
-            new = [number for number in shown if number not in found.details]
-            found.details |= aggregates.details(self.engine, name, new) if new else {}
-            drawn = picks.for_curves(study) if Need.CURVES in found.has else []
-            late = [number for number in drawn if number not in found.curves]
-            found.curves |= aggregates.curves(self.engine, name, late) if late else {}
+            study = self._built(cached)
+            shown = picks.for_details(study) if Need.DETAILS in cached.has else []
+            new = [number for number in shown if number not in cached.details]
+            cached.details |= aggregates.details(self.engine, name, new) if new else {}
+            drawn = picks.for_curves(study) if Need.CURVES in cached.has else []
+            late = [number for number in drawn if number not in cached.curves]
+            cached.curves |= aggregates.curves(self.engine, name, late) if late else {}
             for number in {*new, *late}:
-                found.trials[number] = _merged(found, found.trials[number])
-            found.built = None
+                cached.trials[number] = _merged(cached, cached.trials[number])
+            cached.built = None
 
     @staticmethod
-    def _built(found: _CachedStudy) -> StudyRecord:
-        if found.built is None or found.built[0] != found.version:
-            trials = tuple(found.trials[number] for number in sorted(found.trials))
-            found.built = (found.version, replace(found.head, trials=trials))
-        return found.built[1]
+    def _built(cached: _CachedStudy) -> StudyRecord:
+        if cached.built is None or cached.built[0] != cached.version:
+            trials = tuple(cached.trials[number] for number in sorted(cached.trials))
+            cached.built = (cached.version, replace(cached.head, trials=trials))
+        return cached.built[1]
 
 
 def _is_same(before: TrialRecord | None, now: TrialRecord) -> bool:
@@ -204,12 +204,12 @@ def _is_same(before: TrialRecord | None, now: TrialRecord) -> bool:
     return all(getattr(before, name) == getattr(now, name) for name in facts)
 
 
-def _merged(found: _CachedStudy, trial: TrialRecord) -> TrialRecord:
+def _merged(cached: _CachedStudy, trial: TrialRecord) -> TrialRecord:
     number, extras = trial.number, dict(trial.extras)
-    whole = found.details.get(number)
+    whole = cached.details.get(number)
     if whole is not None:
         trial = replace(trial, candidate=whole.candidate, size=whole.size, evaluation=whole.evaluation)
-    if number in found.counts:
-        extras[picks.EPOCHS_RUN] = found.counts[number]
-    ranges = {name: found.spaces[name] for name in trial.params if name in found.spaces}
-    return replace(trial, extras=extras, epochs=found.curves.get(number, ()), distributions=ranges)
+    if number in cached.counts:
+        extras[picks.EPOCHS_RUN] = cached.counts[number]
+    ranges = {name: cached.spaces[name] for name in trial.params if name in cached.spaces}
+    return replace(trial, extras=extras, epochs=cached.curves.get(number, ()), distributions=ranges)

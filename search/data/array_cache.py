@@ -58,13 +58,13 @@ class ArrayCache:
         path = self._path(name)
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
-            found = self.find(name)
-            if found is None:
+            cached = self.find(name)
+            if cached is None:
                 self._write(path, shape, np.dtype(dtype), fill)
-                found = self.find(name)
-        if found is None:
+                cached = self.find(name)
+        if cached is None:
             raise OSError(errno.EIO, f"{path.name} cannot be read back")
-        return found
+        return cached
 
     @property
     def budget(self) -> int:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from search.artifacts import partial_files
-from search.data import decoding, splits
+from search.data import decoding
 from search.data.faults import OnError
 from search.data.images import FileImage, StoredImage, why_broken
 from search.data.sample import Dataset, Sample, Source, Split
+from search.data.split_options import Divide, SplitOptions
 from search.errors import DataError, FaultsError
 
 logger = logging.getLogger(__name__)
@@ -41,25 +42,6 @@ class Listed:
     split: Split | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """How data without a validation split are split."""
-
-    val_share: float
-    test_share: float
-    seed: int
-
-    def __post_init__(self) -> None:
-        for name in ("val_share", "test_share"):
-            share = getattr(self, name)
-            if not 0 <= share < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1, got {share:g}")
-        if self.val_share == 0:
-            raise ValueError("val_share must be above 0: candidates are compared on the validation part")
-        if self.val_share + self.test_share >= 0.9:
-            raise ValueError(f"val_share + test_share must be below 0.9, got {self.val_share + self.test_share:g}")
-
-
 def cache_folder() -> Path:
     """Return this machine's cache: ``FTSEARCH_CACHE``, else ``ftsearch`` in the user's cache folder."""
     given = os.environ.get("FTSEARCH_CACHE")
@@ -78,7 +60,7 @@ def in_parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
 
 
 def assemble(
-    name: str, listed: Sequence[Listed], cut: Cut, on_error: OnError = "refuse", classes: Sequence[str] | None = None
+    name: str, listed: Sequence[Listed], options: SplitOptions, classes: Sequence[str] | None = None
 ) -> Dataset:
     """Return the data set of the listed images, each decoded once to verify that it can be.
 
@@ -91,14 +73,12 @@ def assemble(
     """
     if not listed:
         raise DataError(f"{name}: no images found")
-    listed, digests, skipped = readable(name, listed, on_error)
+    listed, digests, skipped = readable(name, listed, options.on_error)
     names = tuple(classes or sorted({item.label for item in listed}))
     _check_classes(name, names, listed)
     index = {label: place for place, label in enumerate(names)}
     samples = [Sample(item.input, index[item.label], item.split or Split.TRAIN) for item in listed]
-    samples = _cut(
-        samples, lambda targets, share: splits.cut(targets, names, cut.val_share, share, cut.seed), cut.test_share
-    )
+    samples = _cut(samples, options.by_class(names), options.test_share)
     _check_splits(name, names, samples)
     return _fingerprinted(Dataset(name, names, tuple(samples), "", skipped), digests, lambda target: names[target])
 
@@ -106,30 +86,29 @@ def assemble(
 def gather(
     name: str,
     listed: Sequence[Listed],
-    on_error: OnError,
+    options: SplitOptions,
     *,
     names: Sequence[str],
     encode: Callable[[Any], Any],
     written: Callable[[Any], str],
-    divide: Callable[[Sequence[Any], float], Sequence[Split]],
-    test_share: float,
+    divide: Divide,
 ) -> Dataset:
     """Return the data set of ``listed`` inputs whose targets are not a single class, each verified to be readable.
 
     Args:
         names: of the classes, or of the numbers that are predicted.
         encode: makes a sample's target of its label; ``written`` puts the target in words that identify it.
-        divide: cuts a validation part, and a test part of the given share, from training targets; asked when no
-            input says it is for validation. The share is ``test_share``, or 0 when there are test inputs already.
+        divide: called when no input says it is for validation, with the options' ``test_share``, or 0 when there are
+            test inputs already.
 
     Raises:
         DataError: inputs that cannot be read (unless ``on_error`` is ``skip``), no inputs, a part that is empty.
     """
     if not listed:
         raise DataError(f"{name}: nothing found")
-    listed, digests, skipped = readable(name, listed, on_error)
+    listed, digests, skipped = readable(name, listed, options.on_error)
     samples = [Sample(item.input, encode(item.label), item.split or Split.TRAIN) for item in listed]
-    samples = _cut(samples, divide, test_share)
+    samples = _cut(samples, divide, options.test_share)
     for split, what in ((Split.TRAIN, "training"), (Split.VAL, "validation")):
         if not any(sample.split is split for sample in samples):
             raise DataError(f"{name}: no {what} samples")
@@ -213,24 +192,22 @@ def note(marker: Path, text: str) -> None:
 
 def _check_classes(name: str, names: Sequence[str], listed: Iterable[Listed]) -> None:
     if len(names) < 2:
-        found = f"only the class {names[0]!r}" if names else "no class"
-        raise DataError(f"{name}: {found} found; classification needs at least two classes")
+        classes = f"only the class {names[0]!r}" if names else "no class"
+        raise DataError(f"{name}: {classes} found; classification needs at least two classes")
     counts = Counter(item.label for item in listed)
     empty = [label for label in names if not counts[label]]
     if empty:
         raise DataError(f"{name}: class {empty[0]!r} has no image; add some or remove the class")
 
 
-def _cut(
-    samples: list[Sample], divide: Callable[[Sequence[Any], float], Sequence[Split]], test_share: float
-) -> list[Sample]:
+def _cut(samples: list[Sample], divide: Divide, test_share: float) -> list[Sample]:
     """Split the training samples if none is for validation; ``divide`` takes their targets and the test share."""
     if any(sample.split is Split.VAL for sample in samples):
         return samples
     has_test = any(sample.split is Split.TEST for sample in samples)
     open_places = [place for place, sample in enumerate(samples) if sample.split is Split.TRAIN]
-    found = divide([samples[place].target for place in open_places], 0.0 if has_test else test_share)
-    for place, split in zip(open_places, found, strict=True):
+    parts = divide([samples[place].target for place in open_places], 0.0 if has_test else test_share)
+    for place, split in zip(open_places, parts, strict=True):
         samples[place] = replace(samples[place], split=split)
     return samples
 

@@ -106,8 +106,8 @@ _STRENGTHS = {
 
 def preset(strength: str, *, flip: bool) -> Augmentation:
     """Return the augmentation called ``strength``: ``none``, ``light``, ``medium``, ``strong`` or ``randaugment``."""
-    found = _STRENGTHS[strength]
-    return found if flip else replace(found, flip=0.0)
+    augmentation = _STRENGTHS[strength]
+    return augmentation if flip else replace(augmentation, flip=0.0)
 
 
 @dataclass(frozen=True, slots=True)

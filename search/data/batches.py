@@ -103,14 +103,14 @@ class Batches(Loader):
 
     def targets(self, chosen: Tensor, number: int) -> Targets:
         """Return the targets of the images with the numbers ``chosen``, moved with them where they lie in the image."""
-        found = self._targets.index_select(0, chosen.to(self.device))
-        if isinstance(found, Tensor):
-            return found
+        targets = self._targets.index_select(0, chosen.to(self.device))
+        if isinstance(targets, Tensor):
+            return targets
         drawn = self._drawn(number)
         if drawn is None:
-            return found
+            return targets
         part = drawn.of(chosen)
-        moved: Rows = found.follow(Geometry(part.boxes, part.flips, self.size))
+        moved: Rows = targets.follow(Geometry(part.boxes, part.flips, self.size))
         return moved
 
     def _drawn(self, number: int) -> DrawnAugmentation | None:

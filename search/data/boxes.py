@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from search.data import decoding, splits
-from search.data.assembly import Cut, Listed, gather, in_parallel
+from search.data import decoding
+from search.data.assembly import Listed, gather, in_parallel
 from search.data.faults import OnError, refuse
 from search.data.images import FileImage, is_there
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.errors import DataError
 
 _SLACK = 1.5
@@ -95,9 +96,8 @@ class AnnotatedImage:
 
 def dataset(
     name: str,
-    found: Sequence[AnnotatedImage],
-    cut: Cut,
-    on_error: OnError,
+    images: Sequence[AnnotatedImage],
+    options: SplitOptions,
     classes: Sequence[str] | None,
     faults: Faults,
 ) -> Dataset:
@@ -111,11 +111,11 @@ def dataset(
     Raises:
         DataError: nothing is found; faults under ``refuse``; a class without a training box.
     """
-    if not found:
+    if not images:
         raise DataError(f"{name}: no annotated image found")
-    sizes = in_parallel(lambda item: _upright_size(item.path), found)
+    sizes = in_parallel(lambda item: _upright_size(item.path), images)
     listed = []
-    for item, size in zip(found, sizes, strict=True):
+    for item, size in zip(images, sizes, strict=True):
         if isinstance(size, str):
             faults.add(f"{item.place}: {size}")
             continue
@@ -128,7 +128,7 @@ def dataset(
         drawn = [_scaled(box, size) for box in item.boxes] if item.in_shares else item.boxes
         boxes = [kept for box in drawn if (kept := _checked(box, size, classes, faults)) is not None]
         listed.append(Listed(FileImage(item.path), (size, tuple(boxes)), item.split))
-    lines = faults.settle(on_error)
+    lines = faults.settle(options.on_error)
     used = {box.label for one in listed for box in one.label[1]}
     names = tuple(label for label in classes if label in used) if classes is not None else tuple(sorted(used))
     if not names:
@@ -137,12 +137,11 @@ def dataset(
     made = gather(
         name,
         listed,
-        on_error,
+        options,
         names=names,
         encode=partial(_encoded, index),
         written=_written,
-        divide=partial(_divide, len(names), cut),
-        test_share=cut.test_share,
+        divide=options.by_classes(len(names), _labels),
     )
     _check_training(made)
     return replace(made, skipped=(*lines, *made.skipped), notes=_copies(made))
@@ -217,13 +216,12 @@ def _written(target: BoxTarget) -> str:
     return ";".join(sorted(boxes))
 
 
-def _divide(classes: int, cut: Cut, targets: Sequence[BoxTarget], test_share: float) -> tuple[Split, ...]:
-    members = [sorted({box.label for box in target.boxes}) for target in targets]
-    return splits.cut_sets(members, classes, cut.val_share, test_share, cut.seed)
+def _labels(target: BoxTarget) -> list[int]:
+    return sorted({box.label for box in target.boxes})
 
 
-def _check_training(found: Dataset) -> None:
-    trained = {box.label for sample in found.of(Split.TRAIN) for box in sample.target.boxes if not box.is_crowd}
-    for place, label in enumerate(found.classes):
-        if place not in trained:
-            raise DataError(f"{found.name}: no training image has a box of class {label!r}; every class needs some")
+def _check_training(dataset: Dataset) -> None:
+    trained = {box.label for sample in dataset.of(Split.TRAIN) for box in sample.target.boxes if not box.is_crowd}
+    for index, label in enumerate(dataset.classes):
+        if index not in trained:
+            raise DataError(f"{dataset.name}: no training image has a box of class {label!r}; every class needs some")

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 VERSION = 3
 """Of how files become arrays, and of their order; part of the key of everything that is stored of images."""
-_TOLD_EVERY = 16
+_REPORT_EVERY = 16
 _MOST_SCALED = 1 << 24
 """Pixels up to which a scaled image is made as a whole before its centre is cut out."""
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -148,7 +148,7 @@ def decode(
 
     ``fingerprint`` identifies content and order of ``samples``, as that of a ``Dataset`` does. However many
     processes ask at once, one decodes and the others wait. With no folder, or when it cannot be written, images stay
-    in memory. ``progress`` is told how many of how many are decoded. ``targets`` go with the images as they
+    in memory. ``progress`` is called with how many of how many are decoded. ``targets`` go with the images as they
     are; by default they are the samples' class indices.
     """
     if targets is None:
@@ -162,13 +162,13 @@ def decode(
         facts = json.dumps([VERSION, fingerprint, len(samples), *frame.key])
         name = hashlib.sha256(facts.encode()).hexdigest()[:32]
         try:
-            found, meta = ArrayCache(folder, budget_bytes).make(name, shape, np.uint8, fill)
+            array, meta = ArrayCache(folder, budget_bytes).make(name, shape, np.uint8, fill)
         except OSError as error:
             logger.warning(
                 "decoded images cannot be cached in %s (%s): keeping them in memory", folder, array_cache.why(error)
             )
         else:
-            return Pixels(torch.from_numpy(found), targets, torch.tensor(meta["ratios"], dtype=torch.float32))
+            return Pixels(torch.from_numpy(array), targets, torch.tensor(meta["ratios"], dtype=torch.float32))
     images = np.empty(shape, dtype=np.uint8)
     return Pixels(torch.from_numpy(images), targets, torch.tensor(fill(images)["ratios"], dtype=torch.float32))
 
@@ -185,7 +185,7 @@ def _render(
         images[place] = frame.render(image)
         ratios[place] = image.width / image.height / canvas
         number = next(done)
-        if progress is not None and (number % _TOLD_EVERY == 0 or number == len(samples)):
+        if progress is not None and (number % _REPORT_EVERY == 0 or number == len(samples)):
             progress(number, len(samples))
 
     in_parallel(put, range(len(samples)))

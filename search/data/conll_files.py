@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
-from search.data import splits, texts
-from search.data.assembly import Cut, Listed
+from search.data import texts
+from search.data.assembly import Listed
 from search.data.faults import refuse
 from search.data.sample import Dataset, Split
 from search.data.texts import Words
@@ -66,11 +65,5 @@ def tagged_dataset(
         names=known,
         encode=lambda tags: tuple(index[tag] for tag in tags),
         written=lambda target: " ".join(known[place] for place in target),
-        divide=partial(_divide, len(known), Cut(options.val_share, options.test_share, options.seed)),
+        divide=options.by_classes(len(known), lambda tags: sorted(set(tags))),
     )
-
-
-def _divide(tags: int, cut: Cut, targets: Sequence[tuple[int, ...]], test_share: float) -> tuple[Split, ...]:
-    """Cut so that every tag has its share of sentences in each part."""
-    shown = [tuple(sorted(set(target))) for target in targets]
-    return splits.cut_sets(shown, tags, cut.val_share, test_share, cut.seed)

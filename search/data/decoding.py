@@ -194,11 +194,11 @@ def to_rgb(image: Image.Image, levels: Levels | None = None) -> Image.Image:
     if is_deep(image) and levels is None:
         levels = _usual_levels(image)
     size = (-(-image.width // factor), -(-image.height // factor))
-    found = Image.new("RGB", size)
+    rgb = Image.new("RGB", size)
     for top, strip in _strips(image, factor):
         part = _scaled(strip, levels) if is_deep(image) and levels is not None else _plain(strip)
-        found.paste(part.reduce(factor) if factor > 1 else part, (0, top // factor))
-    return found
+        rgb.paste(part.reduce(factor) if factor > 1 else part, (0, top // factor))
+    return rgb
 
 
 def reduction(size: tuple[int, int]) -> int:
@@ -224,8 +224,8 @@ def deep_extremes(path: Path) -> tuple[Levels, bool] | None:
         if not is_deep(image):
             return None
     with decoded(path) as (image, _):
-        found = extremes(image)
-        return None if found is None else (found, image.mode == "F")
+        bounds = extremes(image)
+        return None if bounds is None else (bounds, image.mode == "F")
 
 
 def extremes(image: Image.Image) -> Levels | None:
@@ -240,18 +240,18 @@ def extremes(image: Image.Image) -> Levels | None:
     return (min(lows), max(highs)) if lows else None
 
 
-def levels_of(found: Sequence[tuple[Levels, bool]]) -> Levels | None:
+def levels_of(samples: Sequence[tuple[Levels, bool]]) -> Levels | None:
     """Return the intensity range for images with these ``deep_extremes``: one for all, so that dark images stay dark.
 
     Whole numbers go up to the largest of their depth (of 12 bits: 4095); fractions up to 1, to 255, or to what is
     there. Black is 0, or the least number where there are negative ones. None where there is no image.
     """
-    if not found:
+    if not samples:
         return None
-    low, high = min(pair[0] for pair, _ in found), max(pair[1] for pair, _ in found)
+    low, high = min(pair[0] for pair, _ in samples), max(pair[1] for pair, _ in samples)
     if low < 0:
         return low, max(high, low + 1e-6)
-    if any(fractions for _, fractions in found):
+    if any(fractions for _, fractions in samples):
         return 0.0, 1.0 if high <= 1 else 255.0 if 128 <= high <= 255 else high
     return 0.0, float(next(2**bits - 1 for bits in _DEPTHS if high <= 2**bits - 1 or bits == _DEPTHS[-1]))
 

@@ -33,12 +33,13 @@ def is_passed_over(name: str) -> bool:
 
 
 def visible(folder: Path, *patterns: str) -> list[Path]:
-    """Return what is in ``folder``, or what matches one of the ``patterns`` of ``Path.glob`` there, sorted.
+    """Return the files and folders in ``folder``, or those that match one of the ``patterns`` of ``Path.glob``, sorted.
 
-    Hidden and system files and folders are passed over.
+    Hidden and system files and folders are passed over, and so are dangling links, pipes and the like.
     """
     found = {path for pattern in patterns or ("*",) for path in folder.glob(pattern)}
-    return sorted(path for path in found if not any(map(is_passed_over, path.relative_to(folder).parts)))
+    named = (path for path in found if not any(map(is_passed_over, path.relative_to(folder).parts)))
+    return sorted(path for path in named if path.is_file() or path.is_dir())
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -67,28 +68,28 @@ class Walk:
 
     def folders(self, root: Path) -> list[Path]:
         """Return the folders in ``root``, sorted, without hidden and system folders."""
-        found = sorted(entry for entry in root.iterdir() if entry.is_dir())
-        for folder in found:
+        entries = sorted(entry for entry in root.iterdir() if entry.is_dir())
+        for folder in entries:
             if is_passed_over(folder.name):
                 self.hidden[folder.name] += sum(1 for _ in _below(folder))
-        return [folder for folder in found if not is_passed_over(folder.name)]
+        return [folder for folder in entries if not is_passed_over(folder.name)]
 
     def files(self, root: Path, endings: Sequence[str], beside: Sequence[str] = ()) -> list[Path]:
         """Return the files in ``root`` and its folders that end in one of ``endings`` (lower case), by path.
 
         Files that end in one of ``beside`` belong to the data set too; all others are counted.
         """
-        found: list[Path] = []
+        paths: list[Path] = []
         for path in _below(root):
             part = next((part for part in path.relative_to(root).parts if is_passed_over(part)), None)
             ending = path.suffix.lower()
             if part is not None:
                 self.hidden[part] += ending in endings
             elif ending in endings:
-                found.append(path)
+                paths.append(path)
             elif ending not in beside:
                 self.endings[ending] += 1
-        return sorted(found)
+        return sorted(paths)
 
     def lines(self) -> tuple[str, ...]:
         """Return a line for each reason why files were ignored."""

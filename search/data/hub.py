@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from search.data import texts
-from search.data.faults import OnError
 from search.data.parts import SPLITS
 from search.data.sample import Split
 from search.data.tabular import Row
 from search.data.text_tables import Table, plain_text
+from search.data.texts import TextOptions
 from search.errors import DataError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HubOptions:
+class HubOptions(TextOptions):
     """A data set of Hugging Face; needs ``pip install 'ftsearch[datasets]'``.
 
     Attributes:
@@ -38,15 +37,6 @@ class HubOptions:
     train_split: str = "train"
     val_split: str | None = None
     test_split: str | None = None
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    limit: int | None = None
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        texts.check(self)
 
 
 def parts_of(options: HubOptions, base: Path) -> dict[Split, Any]:
@@ -61,14 +51,14 @@ def parts_of(options: HubOptions, base: Path) -> dict[Split, Any]:
     if not hasattr(opened, "keys"):
         return {Split.TRAIN: opened}
     given = {Split.TRAIN: options.train_split, Split.VAL: options.val_split, Split.TEST: options.test_split}
-    found: dict[Split, Any] = {}
+    parts: dict[Split, Any] = {}
     for split, name in given.items():
         known = name or next((one for one in opened if SPLITS.get(one.lower()) is split), None)
         if known is not None and known not in opened:
             raise DataError(f"{options.dataset}: no part {known!r}; it has {', '.join(opened)}")
         if known is not None:
-            found[split] = opened[known]
-    return found
+            parts[split] = opened[known]
+    return parts
 
 
 def _opened(options: HubOptions, base: Path) -> Any:

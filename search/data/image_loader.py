@@ -32,7 +32,7 @@ class Request:
         mix: how training samples are mixed; None for not at all.
         folder: cache on disk for what is decoded; None keeps it in memory.
         kept: what was decoded for earlier requests, by split and size; shared by all trials of a process.
-        progress: told how far the decoding is, ``(what, done, total)``.
+        progress: called while images are decoded, ``(what, done, total)``.
     """
 
     dataset: Dataset

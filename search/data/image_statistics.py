@@ -23,10 +23,10 @@ def image_statistics(samples: Sequence[Sample]) -> Mapping[str, float]:
         return {}
     stride = max(len(samples) // _MOST, 1)
     try:
-        found = [_look(sample.input.open()) for sample in samples[::stride][:_MOST]]
+        rows = [_look(sample.input.open()) for sample in samples[::stride][:_MOST]]
     except (OSError, ValueError, AttributeError):
         return {}
-    return {name: round(median(look[name] for look in found), 4) for name in found[0]}
+    return {name: round(median(look[name] for look in rows), 4) for name in rows[0]}
 
 
 def _look(image: Image.Image) -> dict[str, float]:

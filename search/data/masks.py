@@ -67,10 +67,10 @@ class MaskFile:
 
     def open(self) -> Classes:
         values = read_values(self.path)
-        found = np.full(values.shape, VOID, dtype=np.int32)
+        classes = np.full(values.shape, VOID, dtype=np.int32)
         for value, label in self.table:
-            found[values == value] = label
-        return found
+            classes[values == value] = label
+        return classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +121,12 @@ def survey(paths: Sequence[Path]) -> list[Survey]:
             for row, digest in zip(rows, digests, strict=True)
         ]
     except (OSError, ValueError):
-        found = [replace(one, digest=digest) for one, digest in zip(in_parallel(_survey, paths), digests, strict=True)]
-    if not any(one.fault for one in found):
-        note(kept, json.dumps([[one.width, one.height, one.values] for one in found]))
-    return found
+        surveys = [
+            replace(one, digest=digest) for one, digest in zip(in_parallel(_survey, paths), digests, strict=True)
+        ]
+    if not any(one.fault for one in surveys):
+        note(kept, json.dumps([[one.width, one.height, one.values] for one in surveys]))
+    return surveys
 
 
 def _survey(path: Path) -> Survey:
@@ -192,8 +194,8 @@ def decode(samples: Sequence[Sample], frame: Frame, classes: int, fingerprint: s
     if folder is not None:
         facts = json.dumps(["masks", cache.VERSION, fingerprint, *shape, np.dtype(kind).name])
         try:
-            found, _ = ArrayCache(folder).make(hashlib.sha256(facts.encode()).hexdigest()[:32], shape, kind, fill)
-            return Masks(torch.from_numpy(found))
+            array, _ = ArrayCache(folder).make(hashlib.sha256(facts.encode()).hexdigest()[:32], shape, kind, fill)
+            return Masks(torch.from_numpy(array))
         except OSError as error:
             logger.warning("masks cannot be cached in %s (%s): keeping them in memory", folder, array_cache.why(error))
     masks = np.empty(shape, dtype=kind)
@@ -204,8 +206,8 @@ def decode(samples: Sequence[Sample], frame: Frame, classes: int, fingerprint: s
 def _put(mask: Mask, masks: NDArray[Any], number: int) -> None:
     height, width = masks.shape[1:]
     image = Image.fromarray(mask.open()).resize((width, height), Image.Resampling.NEAREST)
-    found = np.asarray(image)
-    masks[number] = np.where(found == VOID, np.iinfo(masks.dtype).max, found)
+    values = np.asarray(image)
+    masks[number] = np.where(values == VOID, np.iinfo(masks.dtype).max, values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,13 +24,13 @@ def overlaps(samples: Sequence[Sample]) -> tuple[Overlap, ...]:
         for split in Split
     }
     trained = Counter(digest for digest, _ in parts[Split.TRAIN])
-    found = []
+    rows = []
     for split in (Split.VAL, Split.TEST):
         shared = [sample for digest, sample in parts[split] if digest in trained]
         if shared:
-            found.append(Overlap(split.value, len(shared), len(parts[split]), shared[0].input.name))
+            rows.append(Overlap(split.value, len(shared), len(parts[split]), shared[0].input.name))
     twice = [sample for digest, sample in parts[Split.TRAIN] if trained[digest] > 1]
     if twice:
         count = len(parts[Split.TRAIN]) - len(trained)
-        found.append(Overlap(Split.TRAIN.value, count, len(parts[Split.TRAIN]), twice[0].input.name))
-    return tuple(found)
+        rows.append(Overlap(Split.TRAIN.value, count, len(parts[Split.TRAIN]), twice[0].input.name))
+    return tuple(rows)

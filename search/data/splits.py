@@ -138,13 +138,13 @@ def _quotas(counts: Counter[Hashable], limit: int) -> Counter[Hashable]:
     """Return how many samples of each class to draw (largest remainder), at least one each if possible."""
     total = counts.total()
     exact = {kind: limit * count / total for kind, count in counts.items()}
-    found = Counter({kind: max(int(share), 1) for kind, share in exact.items()})
-    while found.total() > limit:  # more than one a class first, then the rarest classes
-        kind = max(found, key=lambda one: (found[one] > 1, found[one] - exact[one]))
-        found[kind] -= 1
-    while found.total() < limit:
-        found[max(found, key=lambda one: (found[one] < counts[one], exact[one] - found[one]))] += 1
-    return found
+    quotas = Counter({kind: max(int(share), 1) for kind, share in exact.items()})
+    while quotas.total() > limit:  # more than one a class first, then the rarest classes
+        kind = max(quotas, key=lambda one: (quotas[one] > 1, quotas[one] - exact[one]))
+        quotas[kind] -= 1
+    while quotas.total() < limit:
+        quotas[max(quotas, key=lambda one: (quotas[one] < counts[one], exact[one] - quotas[one]))] += 1
+    return quotas
 
 
 def _covering(members: Sequence[Sequence[Hashable]], order: Sequence[int], counts: Counter[Hashable]) -> list[int]:

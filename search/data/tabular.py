@@ -24,6 +24,7 @@ SUFFIXES = (".csv", ".tsv")
 LONGEST = 2**30
 """Characters that a field of a table may have."""
 _SHOWN = 300
+_YES, _NO = ("1", "1.0", "true", "yes"), ("", "0", "0.0", "false", "no")
 _LARGEST = 1e18  # its square, of which a loss is the mean, still is a number of 32 bits
 _SEPARATORS = ("\t", ",", ";", "|")
 SAMPLED = 20
@@ -96,6 +97,21 @@ class Row:
             )
         return number
 
+    def marked(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return those of ``columns`` in which the row says 1, yes or true.
+
+        Raises:
+            DataError: one of them says something else than yes or no.
+        """
+        shown = []
+        for column in columns:
+            word = self.values[column].lower()
+            if word not in (*_YES, *_NO):
+                raise DataError(f"{self.place}: the column {column!r} must say 1 or 0, yes or no, got {word!r}")
+            if word in _YES:
+                shown.append(column)
+        return tuple(shown)
+
     def image(self, column: str, root: Path | None) -> FileImage:
         """Return the image file that ``column`` names, with its ending or without, relative to ``root``.
 
@@ -122,23 +138,45 @@ def image_file(path: Path) -> Path | None:
     return next((file for ending in endings if is_there(file := path.with_name(f"{path.name}{ending}"))), None)
 
 
+def check_labels(separator: str, columns: Sequence[str]) -> None:
+    """Check how a table's labels are given: parted by a ``separator``, or by ``columns``.
+
+    Raises:
+        ValueError: the separator is empty, or a column is named twice.
+    """
+    if not separator:
+        raise ValueError("separator must be at least one character, got ''")
+    if len(set(columns)) < len(columns):
+        raise ValueError(f"label_columns: there is a duplicate in {list(columns)}")
+
+
+def check_targets(columns: Sequence[str]) -> None:
+    """Check which columns of a table hold the numbers to predict.
+
+    Raises:
+        ValueError: there are none, or one is named twice.
+    """
+    if not columns or len(set(columns)) < len(columns):
+        raise ValueError(f"target_columns must name each column once, got {list(columns)}")
+
+
 def usable(rows: Iterable[Row], read: Callable[[Row], T], on_error: OnError = "skip") -> tuple[list[T], list[str]]:
     """Return ``read`` of every usable row, and a line for each of the others.
 
     Raises:
         DataError: no row can be used, or one cannot and they are not to be skipped.
     """
-    found: list[T] = []
+    items: list[T] = []
     problems: list[str] = []
     for row in rows:
         try:
-            found.append(read(row))
+            items.append(read(row))
         except DataError as error:
             problems.append(str(error))
-    if problems and not found:
+    if problems and not items:
         raise DataError(f"{problems[0]}; no row of the table can be used ({len(problems)} in all)")
     refuse(problems, on_error)
-    return found, problems
+    return items, problems
 
 
 def lines_of(file: Path) -> list[str]:
@@ -199,12 +237,12 @@ def no_header(lines: Sequence[Sequence[str]], mark: str = ",") -> str:
     It does if it holds a number, an image path, a long text, or a value that recurs below. ``mark`` is what parts
     the fields.
     """
-    if not lines or not any(_is_value(field, lines[1:], place) for place, field in enumerate(lines[0])):
+    if not lines or not any(_is_value(field, lines[1:], index) for index, field in enumerate(lines[0])):
         return ""
     kinds = Counter[str]()
     names = []
-    for place in range(len(lines[0])):
-        values = [fields[place] for fields in lines if place < len(fields)]
+    for index in range(len(lines[0])):
+        values = [fields[index] for fields in lines if index < len(fields)]
         kind = "path" if all(map(_is_path, values)) else "text" if any(" " in value for value in values) else "label"
         kinds[kind] += 1
         names.append(kind if kinds[kind] == 1 else f"{kind}{kinds[kind]}")
@@ -227,11 +265,11 @@ def _is_path(field: str) -> bool:
 def separated_otherwise(table: str | Path, columns: Sequence[str]) -> str:
     """Return advice on a one-column header that another separator would split, although not the rows below."""
     own = separator_of(table)
-    found = [mark for mark in _OTHER_SEPARATORS if mark != own and len(columns) == 1 and mark in columns[0]]
-    if not found:
+    marks = [mark for mark in _OTHER_SEPARATORS if mark != own and len(columns) == 1 and mark in columns[0]]
+    if not marks:
         return ""
     return (
-        f"; its columns seem to be parted by {_OTHER_SEPARATORS[found[0]]}: save it with commas, or with tabs as .tsv"
+        f"; its columns seem to be parted by {_OTHER_SEPARATORS[marks[0]]}: save it with commas, or with tabs as .tsv"
     )
 
 
@@ -324,8 +362,8 @@ def _rows(table: Path, reader: csv.DictReader[str]) -> Iterator[Row]:
             extra: object = values.pop(None, None)  # what DictReader has no name for
             fault = ""
             if isinstance(extra, list) and any(extra):
-                found = len(columns) + len(extra)
-                fault = f"{found} fields where the header has {len(columns)}; quote a value that holds the separator"
+                width = len(columns) + len(extra)
+                fault = f"{width} fields where the header has {len(columns)}; quote a value that holds the separator"
             cells = {key: (value or "").strip() for key, value in values.items()}
             yield Row(place, cells, fault, table.parent)
     except csv.Error as error:

@@ -32,9 +32,9 @@ class Geometry:
         """
         crops, flips = self.crops.to(boxes)[:, None], self.flips.to(boxes)[:, None, None]
         corner = crops[..., :2] - crops[..., 2:] / 2
-        found = (boxes - corner.repeat(1, 1, 2)) / crops[..., 2:].repeat(1, 1, 2)
-        mirrored = torch.stack([1 - found[..., 2], found[..., 1], 1 - found[..., 0], found[..., 3]], dim=-1)
-        return (found * (1 - flips) + mirrored * flips).clamp(0, 1)
+        moved = (boxes - corner.repeat(1, 1, 2)) / crops[..., 2:].repeat(1, 1, 2)
+        mirrored = torch.stack([1 - moved[..., 2], moved[..., 1], 1 - moved[..., 0], moved[..., 3]], dim=-1)
+        return (moved * (1 - flips) + mirrored * flips).clamp(0, 1)
 
     def masks(self, masks: Tensor) -> Tensor:
         """Return the crops ``(N, h, w)`` of class masks ``(N, H, W)``, the nearest pixel each; the type stays."""
@@ -45,8 +45,8 @@ class Geometry:
         theta[:, :, 2] = 2 * crops[:, :2] - 1
         grid = F.affine_grid(theta.to(masks.device), [len(masks), 1, *self.size], align_corners=False)
         # Nearest neighbours of float32 are exact for numbers of classes, which are far below 2^24.
-        found = F.grid_sample(masks[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False)
-        return found.squeeze(1).to(masks.dtype)
+        warped = F.grid_sample(masks[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False)
+        return warped.squeeze(1).to(masks.dtype)
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,13 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from search.data import splits, texts
-from search.data.assembly import Cut, Listed
-from search.data.faults import OnError, refuse
+from search.data import texts
+from search.data.assembly import Listed
+from search.data.faults import refuse
 from search.data.parts import files_of
 from search.data.sample import Dataset, Split
 from search.data.tabular import (
@@ -29,7 +28,7 @@ from search.data.tabular import (
     separated_otherwise,
     separator_of,
 )
-from search.data.texts import Text
+from search.data.texts import Text, TextOptions
 from search.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".ndjson")
@@ -40,7 +39,7 @@ LABEL_NAMES = ("label", "labels", "class", "category", "sentiment", "target", "i
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableOptions:
+class TableOptions(TextOptions):
     """A table with a header line, or a folder with one for each part: ``train.tsv``, ``dev.tsv``, ``test.tsv``.
 
     ``.csv``, ``.tsv``, or ``.jsonl`` with one object a line.
@@ -57,15 +56,6 @@ class TableOptions:
     text_column: str | None = None
     pair_column: str | None = None
     split_column: str = "split"
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    limit: int | None = None
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        texts.check(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +135,14 @@ def column(table: Table, given: str | None, known: Sequence[str], what: str, opt
         if given not in table.columns:
             raise DataError(f"{table.name}: no column {given!r}; the header has {header}")
         return given
-    found = column_of(table.columns, known)
-    if found is None:
+    name = column_of(table.columns, known)
+    if name is None:
         rows = [list(row.values.values()) for row in islice(table.rows, SAMPLED) if isinstance(row, Row)]
         hint = separated_otherwise(table.name, table.columns) or no_header([table.columns, *rows])
         raise DataError(
             f"{table.name}: no column with {what} found; the header has {header}{hint}; set `data.{option}`"
         )
-    return found
+    return name
 
 
 def _table(file: Path, split: Split | None) -> Table:
@@ -253,15 +243,15 @@ def plain_text(value: Any) -> str:
 
 def labels(given: str | None, table: Table) -> Callable[[Row], str]:
     """Return what reads the label of a row of ``table``."""
-    found = column(table, given, LABEL_NAMES, "labels", "label_column")
-    return lambda row: row.text(found, "a label")
+    name = column(table, given, LABEL_NAMES, "labels", "label_column")
+    return lambda row: row.text(name, "a label")
 
 
 def classes_of(
     name: str,
     listed: Sequence[Listed],
     problems: Sequence[str],
-    options: texts.TextOptions,
+    options: TextOptions,
     order: Sequence[str] | None = None,
 ) -> Dataset:
     """Return the data set of texts with one label each; ``order`` is that of the classes, where the data have one.
@@ -280,10 +270,9 @@ def classes_of(
     problems = [*problems, *strange]
     refuse(problems, options.on_error)
     if len(known) < 2:
-        found = f"only the class {known[0]!r}" if known else "no class"
-        raise DataError(f"{name}: {found} found; classification needs at least two classes")
+        classes = f"only the class {known[0]!r}" if known else "no class"
+        raise DataError(f"{name}: {classes} found; classification needs at least two classes")
     index = {label: place for place, label in enumerate(known)}
-    cut = Cut(options.val_share, options.test_share, options.seed)
     return texts.collect(
         name,
         [item for item in listed if item.label in index],
@@ -292,9 +281,5 @@ def classes_of(
         names=known,
         encode=lambda label: index[label],
         written=lambda target: known[target],
-        divide=partial(_divide, known, cut),
+        divide=options.by_class(known),
     )
-
-
-def _divide(names: Sequence[str], cut: Cut, targets: Sequence[int], test_share: float) -> tuple[Split, ...]:
-    return splits.cut(targets, names, cut.val_share, test_share, cut.seed)

@@ -6,12 +6,13 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from search.data import splits
-from search.data.assembly import Cut, Listed, gather
-from search.data.faults import OnError, refuse
+from search.data.assembly import Listed, gather
+from search.data.faults import refuse
 from search.data.sample import Dataset, Source, Split
+from search.data.split_options import Divide, SplitOptions
 
 _WHOLE = re.compile(r"-?[0-9]+")
 _EXCERPT = 200
@@ -65,36 +66,26 @@ class Words:
         return hashlib.sha256("\0".join(self.words).encode()).digest()
 
 
-class TextOptions(Protocol):
-    """What the options of every format of texts say."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextOptions(SplitOptions):
+    """What the options of every format of texts say.
 
-    @property
-    def val_share(self) -> float: ...
-    @property
-    def test_share(self) -> float: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def limit(self) -> int | None: ...
-    @property
-    def on_error(self) -> OnError: ...
+    Attributes:
+        limit: take at most so many samples of each part, drawn by ``seed``; nothing means all.
+    """
+
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        SplitOptions.__post_init__(self)
+        if self.limit is not None and self.limit < 2:
+            raise ValueError(f"limit must be at least 2 samples, got {self.limit}")
 
 
 def shortened(text: str, most: int = _EXCERPT) -> str:
     """Return how ``text`` begins, in one line of at most ``most`` characters."""
     line = " ".join(text[: 4 * most].split())
     return line if len(line) <= most and len(text) <= 4 * most else f"{line[: most - 1].rstrip()}…"
-
-
-def check(options: TextOptions) -> None:
-    """Check what all options of texts share.
-
-    Raises:
-        ValueError: a share or a limit without sense.
-    """
-    Cut(options.val_share, options.test_share, options.seed)
-    if options.limit is not None and options.limit < 2:
-        raise ValueError(f"limit must be at least 2 samples, got {options.limit}")
 
 
 def collect(
@@ -106,7 +97,7 @@ def collect(
     names: Sequence[str],
     encode: Callable[[Any], Any],
     written: Callable[[Any], str],
-    divide: Callable[[Sequence[Any], float], Sequence[Split]],
+    divide: Divide,
 ) -> Dataset:
     """Return the data set of ``listed`` texts, the longest first, so that batches in order need little padding.
 
@@ -119,19 +110,10 @@ def collect(
     """
     refuse(problems, options.on_error)
     ordered = sorted(limited(listed, options.limit, options.seed), key=lambda item: -_length(item.input))
-    found = gather(
-        name,
-        ordered,
-        options.on_error,
-        names=names,
-        encode=encode,
-        written=written,
-        divide=divide,
-        test_share=options.test_share,
-    )
+    dataset = gather(name, ordered, options, names=names, encode=encode, written=written, divide=divide)
     # Stable, so that the order remains a function of the content, as the fingerprint promises.
-    samples = sorted(found.samples, key=lambda sample: -_length(sample.input))
-    return replace(found, samples=tuple(samples), skipped=(*problems, *found.skipped))
+    samples = sorted(dataset.samples, key=lambda sample: -_length(sample.input))
+    return replace(dataset, samples=tuple(samples), skipped=(*problems, *dataset.skipped))
 
 
 def place_of(item: Listed) -> str:
@@ -163,6 +145,6 @@ def _classes(label: Any) -> tuple[str, ...]:
 
 def ordered_names(labels: Sequence[str]) -> tuple[str, ...]:
     """Return the distinct ``labels`` sorted, numerically if all are integers."""
-    found = sorted(set(labels))
+    names = sorted(set(labels))
     # Stable: of 1 and 01 the order is theirs, not that of a set, which differs from process to process.
-    return tuple(sorted(found, key=int) if all(map(_WHOLE.fullmatch, found)) else found)
+    return tuple(sorted(names, key=int) if all(map(_WHOLE.fullmatch, names)) else names)

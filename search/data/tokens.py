@@ -62,10 +62,10 @@ def encoded(
 
 
 def _padded(rows: Sequence[Sequence[int]], filling: int, dtype: torch.dtype) -> Tensor:
-    found = torch.full((len(rows), max((len(row) for row in rows), default=0)), filling, dtype=dtype)
-    for place, row in enumerate(rows):
-        found[place, : len(row)] = torch.tensor(row, dtype=dtype)
-    return found
+    padded = torch.full((len(rows), max((len(row) for row in rows), default=0)), filling, dtype=dtype)
+    for index, row in enumerate(rows):
+        padded[index, : len(row)] = torch.tensor(row, dtype=dtype)
+    return padded
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,10 +112,10 @@ class TokenBatches(Loader):
         return rows.index_select(0, chosen.to(self.device)).long()
 
     def targets(self, chosen: Tensor, number: int) -> Targets:
-        found = self._targets.index_select(0, chosen.to(self.device))
-        if self.texts.aligned and isinstance(found, Tensor):
-            return found[:, : self.extent(chosen)]
-        return found
+        targets = self._targets.index_select(0, chosen.to(self.device))
+        if self.texts.aligned and isinstance(targets, Tensor):
+            return targets[:, : self.extent(chosen)]
+        return targets
 
     def order(self, number: int) -> list[Tensor]:
         """Return the numbers of the texts of every batch: those of like length together, the batches shuffled.

@@ -51,7 +51,7 @@ class Statistics:
         low, middle, high = (max(share * scale, 2.0) for share in self.sizes)
         if levels == 1:
             return (round(middle, 1),), self._apart()
-        steps = [low * (high / low) ** (place / (levels - 1)) for place in range(levels)]
+        steps = [low * (high / low) ** (index / (levels - 1)) for index in range(levels)]
         return tuple(round(step, 1) for step in steps), self._apart()
 
     def _apart(self) -> tuple[float, ...]:
@@ -77,17 +77,17 @@ def statistics(samples: Sequence[Sample], size: tuple[int, int], *, letterbox: b
 
 def box_sides(samples: Sequence[Sample], size: tuple[int, int], *, letterbox: bool) -> NDArray[np.float64]:
     """Return width and height ``(boxes, 2)`` of all boxes in pixels of the input."""
-    found = []
+    sides = []
     for sample in samples:
         target = sample.target
         across, down = float(size[1]), float(size[0])
         if letterbox:
             scale = min(across / target.width, down / target.height)
             across, down = scale * target.width, scale * target.height
-        found += [
+        sides += [
             ((box.right - box.left) * across, (box.bottom - box.top) * down) for box in target.boxes if not box.is_crowd
         ]
-    return np.maximum(np.array(found, dtype=np.float64).reshape(-1, 2), 1e-3)
+    return np.maximum(np.array(sides, dtype=np.float64).reshape(-1, 2), 1e-3)
 
 
 def covered(sides: NDArray[np.float64], sizes: Sequence[float], ratios: Sequence[float]) -> float:

@@ -35,21 +35,21 @@ class Matches(NamedTuple):
     true: Tensor
 
 
-def matched(told: Sequence[Mapping[str, Tensor]], true: Sequence[Mapping[str, Tensor]], label: int) -> Matches:
+def matched(predicted: Sequence[Mapping[str, Tensor]], true: Sequence[Mapping[str, Tensor]], label: int) -> Matches:
     """Match the predicted boxes of the class ``label`` with the true ones, image by image."""
     images, scores, hits, misses, there = [], [], [], [], []
-    for place, (said, real) in enumerate(zip(told, true, strict=True)):
-        own, wanted = said["labels"] == label, real["labels"] == label
+    for index, (guess, real) in enumerate(zip(predicted, true, strict=True)):
+        own, wanted = guess["labels"] == label, real["labels"] == label
         crowd = real["iscrowd"][wanted].bool()
         there.append(int((~crowd).sum()))
         if not own.any():
             continue
-        order = said["scores"][own].argsort(descending=True, stable=True)[:DETECTIONS]
-        found = _match(said["boxes"][own][order].double(), real["boxes"][wanted].double(), crowd)
-        images.append(torch.full((len(order),), place))
-        scores.append(said["scores"][own][order])
-        hits.append(found == _HIT)
-        misses.append(found == _MISS)
+        order = guess["scores"][own].argsort(descending=True, stable=True)[:DETECTIONS]
+        matches = _match(guess["boxes"][own][order].double(), real["boxes"][wanted].double(), crowd)
+        images.append(torch.full((len(order),), index))
+        scores.append(guess["scores"][own][order])
+        hits.append(matches == _HIT)
+        misses.append(matches == _MISS)
     if not images:
         none = torch.zeros(len(OVERLAPS), 0, dtype=torch.bool)
         return Matches(torch.zeros(0, dtype=torch.int64), none, none, torch.tensor(there))
@@ -61,13 +61,13 @@ def matched(told: Sequence[Mapping[str, Tensor]], true: Sequence[Mapping[str, Te
 _MISS, _HIT, _IGNORED = 0, 1, 2
 
 
-def _match(told: Tensor, true: Tensor, crowd: Tensor) -> Tensor:
-    """Return ``(10, D)``: whether each told box, the surest first, hits, misses, or lies in a crowd."""
-    found = np.zeros((len(OVERLAPS), len(told)), dtype=np.int64)
+def _match(predicted: Tensor, true: Tensor, crowd: Tensor) -> Tensor:
+    """Return ``(10, D)``: whether each predicted box, the surest first, is a hit, a miss, or in a crowd."""
+    matches = np.zeros((len(OVERLAPS), len(predicted)), dtype=np.int64)
     if not len(true):
-        return torch.from_numpy(found)
+        return torch.from_numpy(matches)
     # In NumPy: of arrays as small as these, each of PyTorch's operations costs ten times as much.
-    overlaps, limits = _overlaps(told, true, crowd).numpy(), OVERLAPS.numpy()[:, None] - 1e-10
+    overlaps, limits = _overlaps(predicted, true, crowd).numpy(), OVERLAPS.numpy()[:, None] - 1e-10
     single, many = ~crowd.numpy(), crowd.numpy()
     free = np.ones((len(OVERLAPS), len(true)), dtype=bool)
     for place in np.flatnonzero(overlaps.max(axis=1) >= limits[0, 0]):
@@ -77,18 +77,20 @@ def _match(told: Tensor, true: Tensor, crowd: Tensor) -> Tensor:
         best = np.where(able, overlaps[place], -1.0)
         chosen = best.shape[1] - 1 - best[:, ::-1].argmax(axis=1)
         rows = np.flatnonzero(able.any(axis=1))
-        found[rows, place] = _HIT
+        matches[rows, place] = _HIT
         free[rows, chosen[rows]] = False
         if many.any():
-            found[(reached & many).any(axis=1) & (found[:, place] == _MISS), place] = _IGNORED
-    return torch.from_numpy(found)
+            matches[(reached & many).any(axis=1) & (matches[:, place] == _MISS), place] = _IGNORED
+    return torch.from_numpy(matches)
 
 
-def _overlaps(told: Tensor, true: Tensor, crowd: Tensor) -> Tensor:
+def _overlaps(predicted: Tensor, true: Tensor, crowd: Tensor) -> Tensor:
     """Return intersection over union ``(D, T)``; in a crowd, over the predicted box alone."""
-    corner = torch.minimum(told[:, None, 2:], true[None, :, 2:]) - torch.maximum(told[:, None, :2], true[None, :, :2])
+    corner = torch.minimum(predicted[:, None, 2:], true[None, :, 2:]) - torch.maximum(
+        predicted[:, None, :2], true[None, :, :2]
+    )
     both = corner.clamp(min=0).prod(dim=2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(dim=1) for boxes in (told, true)]
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(dim=1) for boxes in (predicted, true)]
     union = torch.where(crowd[None], areas[0][:, None], areas[0][:, None] + areas[1][None] - both)
     return both / union.clamp(min=1e-300)
 

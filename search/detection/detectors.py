@@ -95,11 +95,12 @@ class Detector(nn.Module):
             return Pending(self, levels)
         with torch.autocast(next(iter(levels.values())).device.type, enabled=False):
             height, width = self.setting.size
-            told = self.detect(levels)
-            scale = told[0]["boxes"].new_tensor([width, height, width, height])
+            predicted = self.detect(levels)
+            scale = predicted[0]["boxes"].new_tensor([width, height, width, height])
             return Detections(
                 tuple(
-                    {**one, "boxes": one["boxes"] / scale, "labels": one["labels"] - self.first_label} for one in told
+                    {**one, "boxes": one["boxes"] / scale, "labels": one["labels"] - self.first_label}
+                    for one in predicted
                 )
             )
 
@@ -152,8 +153,8 @@ class Anchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no type
             for rows, columns in grids
         ]
         self.set_cell_anchors(torch.float32, device)
-        found = torch.cat(self.grid_anchors(grids, strides))
-        return [found] * len(image_list.image_sizes)
+        anchors = torch.cat(self.grid_anchors(grids, strides))
+        return [anchors] * len(image_list.image_sizes)
 
 
 class RegionLevels:
@@ -171,7 +172,7 @@ class RegionLevels:
 
 def _pool(pyramid: Pyramid, setting: DetectorSettings) -> MultiScaleRoIAlign:
     """Return the pooling of regions from the pyramid's tapped levels, at their true scales."""
-    pool = MultiScaleRoIAlign([str(place) for place in range(len(pyramid.grids))], _POOLED, sampling_ratio=2)
+    pool = MultiScaleRoIAlign([str(index) for index in range(len(pyramid.grids))], _POOLED, sampling_ratio=2)
     strides = [stride_of(setting.size[0], rows) for rows, _ in pyramid.grids]
     pool.scales = [1 / stride for stride in strides]
     pool.map_levels = RegionLevels(strides)
@@ -195,9 +196,9 @@ class FasterRCNN(Detector):
         each = anchors.num_anchors_per_location()[0]
         kept = {"training": setting.proposals, "testing": setting.proposals}
         style = setting.style
-        told = RPNHead(channels, each, style.rpn_depth)
+        head = RPNHead(channels, each, style.rpn_depth)
         shares = (0.7, 0.3, 256, 0.5, kept, kept, 0.7)
-        self.rpn = RegionProposalNetwork(anchors, told, *shares, score_thresh=style.least_proposal)
+        self.rpn = RegionProposalNetwork(anchors, head, *shares, score_thresh=style.least_proposal)
         shape = (channels, _POOLED, _POOLED)
         linear = [setting.width] * setting.depth
         box_head = FastRCNNConvFCHead(shape, style.box_convolutions, linear, norm_layer=nn.BatchNorm2d)
@@ -216,8 +217,8 @@ class FasterRCNN(Detector):
     def detect(self, levels: Levels) -> list[dict[str, Tensor]]:
         images = self.images(levels)
         proposals, _ = self.rpn(images, levels)
-        found: list[dict[str, Tensor]] = self.roi_heads(levels, proposals, images.image_sizes)[0]
-        return found
+        detections: list[dict[str, Tensor]] = self.roi_heads(levels, proposals, images.image_sizes)[0]
+        return detections
 
     def counted(self, maps: Sequence[Tensor]) -> Any:
         levels = self.pyramid(maps)
@@ -234,15 +235,15 @@ class DenseDetector(Detector):
 
     def detect(self, levels: Levels) -> list[dict[str, Tensor]]:
         maps = list(levels.values())
-        told = self.model.head(maps)
+        outputs = self.model.head(maps)
         points = [level.shape[-2] * level.shape[-1] for level in maps]
-        each = told["cls_logits"].shape[1] // sum(points)
+        each = outputs["cls_logits"].shape[1] // sum(points)
         counts = [count * each for count in points]
         images = self.images(levels)
         anchors = [list(one.split(counts)) for one in self.model.anchor_generator(images, maps)]
-        parted = {name: list(value.split(counts, dim=1)) for name, value in told.items()}
-        found: list[dict[str, Tensor]] = self.model.postprocess_detections(parted, anchors, images.image_sizes)
-        return found
+        parted = {name: list(value.split(counts, dim=1)) for name, value in outputs.items()}
+        detections: list[dict[str, Tensor]] = self.model.postprocess_detections(parted, anchors, images.image_sizes)
+        return detections
 
     def counted(self, maps: Sequence[Tensor]) -> Any:
         return self.model.head(list(self.pyramid(maps).values()))

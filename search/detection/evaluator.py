@@ -35,7 +35,7 @@ class CocoMeasures:
     def __init__(self, classes: tuple[str, ...], least_shown: float) -> None:
         self._classes = classes
         self._least_shown = least_shown
-        self._told: list[dict[str, Tensor]] = []
+        self._predicted: list[dict[str, Tensor]] = []
         self._true: list[dict[str, Tensor]] = []
         self._shown: list[Tensor] = []
         self._counted = 0
@@ -44,15 +44,15 @@ class CocoMeasures:
 
     def update(self, outputs: Detections, targets: BoxRows) -> None:
         self._results = self._matches = None
-        self._told += [dict(one) for one in outputs.images]
+        self._predicted += [dict(one) for one in outputs.images]
         for boxes, labels, crowd in zip(targets.boxes, targets.labels, targets.crowd, strict=True):
             kept = labels != PADDING
             self._true.append({"boxes": boxes[kept], "labels": labels[kept], "iscrowd": crowd[kept].long()})
         self._shown += list(targets.shown)
 
     def compute(self) -> Mapping[str, float]:
-        found = self._measured()
-        return {name: max(float(found[name]), 0.0) for name in ("map", "map_50", "map_75", "mar_100")}
+        measured = self._measured()
+        return {name: max(float(measured[name]), 0.0) for name in ("map", "map_50", "map_75", "mar_100")}
 
     def evaluation(self) -> Evaluation:
         found = self._measured()
@@ -72,9 +72,9 @@ class CocoMeasures:
         """Return a measure ``(R,)`` with every image counted as often as ``weights`` ``(R, images)`` say."""
         self._place()
         if self._matches is None:
-            self._matches = [matched(self._told, self._true, label) for label in range(len(self._classes))]
-        found = [measures(one, weights) for one in self._matches]
-        kept = torch.stack([recall if metric == "mar_100" else precision for precision, recall in found], dim=2)
+            self._matches = [matched(self._predicted, self._true, label) for label in range(len(self._classes))]
+        values = [measures(one, weights) for one in self._matches]
+        kept = torch.stack([recall if metric == "mar_100" else precision for precision, recall in values], dim=2)
         part = {"map_50": slice(0, 1), "map_75": slice(5, 6)}.get(metric, slice(None))
         return kept[:, part].flatten(1).nanmean(dim=1).nan_to_num(0.0)
 
@@ -83,7 +83,7 @@ class CocoMeasures:
             self._place()
             metric = _metric()
             metric.update(
-                [{**one, "boxes": one["boxes"] * _SIDE} for one in self._told],
+                [{**one, "boxes": one["boxes"] * _SIDE} for one in self._predicted],
                 [{**one, "boxes": one["boxes"] * _SIDE} for one in self._true],
             )
             self._results = dict(metric.compute())
@@ -91,31 +91,31 @@ class CocoMeasures:
 
     def _place(self) -> None:
         """Bring the boxes that came since to the host, and into their images."""
-        for place in range(self._counted, len(self._shown)):
-            shown = self._shown[place].cpu()
-            for rows in (self._told, self._true):
-                rows[place] = in_image({name: value.detach().cpu() for name, value in rows[place].items()}, shown)
+        for index in range(self._counted, len(self._shown)):
+            shown = self._shown[index].cpu()
+            for rows in (self._predicted, self._true):
+                rows[index] = in_image({name: value.detach().cpu() for name, value in rows[index].items()}, shown)
         self._counted = len(self._shown)
 
     def _pictures(self) -> tuple[Picture, ...]:
         """Return the images with the most mistakes among confident boxes."""
         scored: list[tuple[int, int, int, int, dict[str, Tensor], dict[str, Tensor]]] = []
-        for place, (told, true) in enumerate(zip(self._told, self._true, strict=True)):
-            sure = told["scores"] >= self._least_shown
-            kept = {name: told[name][sure] for name in ("boxes", "scores", "labels")}
+        for place, (predicted, true) in enumerate(zip(self._predicted, self._true, strict=True)):
+            sure = predicted["scores"] >= self._least_shown
+            kept = {name: predicted[name][sure] for name in ("boxes", "scores", "labels")}
             real = {name: true[name][true["iscrowd"] == 0] for name in ("boxes", "labels")}
             hits = _hits(kept, real)
             missed, wrong = len(real["labels"]) - hits, len(kept["labels"]) - hits
             if missed or wrong:
                 scored.append((missed + wrong, place, missed, wrong, kept, real))
         scored.sort(key=lambda row: (-row[0], row[1]))
-        found = []
+        pictures = []
         for _, place, missed, wrong, kept, real in scored[:_PICTURES]:
             count = len(real["labels"])
             caption = f"{count} box{'es' if count != 1 else ''}, {missed} missed, {wrong} predicted that are not there"
             boxes = (*self._boxes(real), *self._boxes(kept))
-            found.append(Picture(place, caption, boxes))
-        return tuple(found)
+            pictures.append(Picture(place, caption, boxes))
+        return tuple(pictures)
 
     def _boxes(self, rows: Mapping[str, Tensor]) -> list[Box]:
         scores = rows["scores"].tolist() if "scores" in rows else [None] * len(rows["labels"])
@@ -145,24 +145,24 @@ def _metric() -> Any:
     return metric
 
 
-def _by_class(found: Mapping[str, Any], place: int) -> dict[str, float]:
+def _by_class(measured: Mapping[str, Any], place: int) -> dict[str, float]:
     """Return the measures of one class; ``precision`` is ``(overlaps, recalls, classes, areas, limits)``."""
-    precision, recall = torch.as_tensor(found["precision"]), torch.as_tensor(found["recall"])
+    precision, recall = torch.as_tensor(measured["precision"]), torch.as_tensor(measured["recall"])
     whole, half, recalled = precision[:, :, place, 0, -1], precision[0, :, place, 0, -1], recall[:, place, 0, -1]
     named = (("average_precision", whole), ("average_precision_50", half), ("average_recall", recalled))
     return {name: float(values[values > -1].mean()) for name, values in named if (values > -1).any()}
 
 
-def _hits(told: Mapping[str, Tensor], true: Mapping[str, Tensor]) -> int:
+def _hits(predicted: Mapping[str, Tensor], true: Mapping[str, Tensor]) -> int:
     """Return how many true boxes are found: the surest box first, one each, overlapping by half, of their class."""
-    if not len(told["labels"]) or not len(true["labels"]):
+    if not len(predicted["labels"]) or not len(true["labels"]):
         return 0
-    overlaps = box_iou(told["boxes"], true["boxes"])
-    overlaps[told["labels"][:, None] != true["labels"][None]] = 0
-    found = 0
-    for place in told["scores"].argsort(descending=True).tolist():
+    overlaps = box_iou(predicted["boxes"], true["boxes"])
+    overlaps[predicted["labels"][:, None] != true["labels"][None]] = 0
+    hits = 0
+    for place in predicted["scores"].argsort(descending=True).tolist():
         best = int(overlaps[place].argmax())
         if overlaps[place, best] >= _OVERLAP:
             overlaps[:, best] = 0
-            found += 1
-    return found
+            hits += 1
+    return hits

@@ -53,12 +53,12 @@ class FixedSizeDetector(nn.Module):
             anchors = self.generator()(detector.images(levels), list(levels.values()))[0]
         points = [level.shape[-2] * level.shape[-1] for level in levels.values()]
         self.counts = [count * (len(anchors) // sum(points)) for count in points]
-        for place, part in enumerate(anchors.split(self.counts)):
-            self.register_buffer(f"anchors_{place}", part.clone(), persistent=False)
+        for index, part in enumerate(anchors.split(self.counts)):
+            self.register_buffer(f"anchors_{index}", part.clone(), persistent=False)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return boxes, scores and labels of ``inputs``."""
-        boxes, scores, labels = self.found(self.detector._levels(self.network.before_head(inputs)))
+        boxes, scores, labels = self.boxes_of(self.detector._levels(self.network.before_head(inputs)))
         height, width = self.detector.setting.size
         return boxes / boxes.new_tensor([width, height, width, height]), scores, labels
 
@@ -67,13 +67,13 @@ class FixedSizeDetector(nn.Module):
         """Return what makes the detector's anchors."""
 
     @abstractmethod
-    def found(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
+    def boxes_of(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
         """Return boxes in pixels, scores and labels."""
 
     def anchors(self, place: int) -> Tensor:
         """Return the anchors ``(A, 4)`` of a level in pixels."""
-        found: Tensor = getattr(self, f"anchors_{place}")
-        return found
+        anchors: Tensor = getattr(self, f"anchors_{place}")
+        return anchors
 
     def clipped(self, boxes: Tensor) -> Tensor:
         """Return ``boxes`` ``(..., 4)`` cut at the border of the input."""
@@ -81,7 +81,7 @@ class FixedSizeDetector(nn.Module):
         across, down = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
         return torch.stack([across, down], dim=-1).flatten(-2)
 
-    def told(
+    def suppressed(
         self, boxes: Tensor, scores: Tensor, kinds: Tensor, overlap: float, most: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the ``most`` surest boxes of every image of which none of its kind overlaps a surer one.
@@ -110,20 +110,20 @@ class FixedDense(FixedSizeDetector):
     """RetinaNet and FCOS: boxes at every point of every level."""
 
     def generator(self) -> nn.Module:
-        found: nn.Module = self.detector.model.anchor_generator
-        return found
+        generator: nn.Module = self.detector.model.anchor_generator
+        return generator
 
-    def found(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
+    def boxes_of(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
         model = self.detector.model
-        told = model.head(list(levels.values()))
-        scores = told["cls_logits"].sigmoid()
-        if "bbox_ctrness" in told:
-            scores = (scores * told["bbox_ctrness"].sigmoid()).sqrt()
-        parts = zip(scores.split(self.counts, dim=1), told["bbox_regression"].split(self.counts, dim=1), strict=True)
-        found = [self._level(place, *part) for place, part in enumerate(parts)]
-        boxes, sure, labels = (torch.cat([part[number] for part in found], dim=1) for number in range(3))
+        outputs = model.head(list(levels.values()))
+        scores = outputs["cls_logits"].sigmoid()
+        if "bbox_ctrness" in outputs:
+            scores = (scores * outputs["bbox_ctrness"].sigmoid()).sqrt()
+        parts = zip(scores.split(self.counts, dim=1), outputs["bbox_regression"].split(self.counts, dim=1), strict=True)
+        kept = [self._level(index, *part) for index, part in enumerate(parts)]
+        boxes, sure, labels = (torch.cat([part[number] for part in kept], dim=1) for number in range(3))
         most = min(model.detections_per_img, sum(self._kept(count) for count in self.counts))
-        boxes, sure, labels = self.told(boxes, sure, labels, model.nms_thresh, most)
+        boxes, sure, labels = self.suppressed(boxes, sure, labels, model.nms_thresh, most)
         return boxes, sure.clamp(min=0), labels
 
     def _kept(self, anchors: int) -> int:
@@ -145,10 +145,10 @@ class FixedTwoStage(FixedSizeDetector):
     """Faster R-CNN: proposals, then a second stage for each."""
 
     def generator(self) -> nn.Module:
-        found: nn.Module = self.detector.rpn.anchor_generator
-        return found
+        generator: nn.Module = self.detector.rpn.anchor_generator
+        return generator
 
-    def found(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
+    def boxes_of(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
         maps = list(levels.values())
         regions, sure = self._proposals(maps)
         heads, classes = self.detector.roi_heads, int(self.detector.setting.classes)
@@ -158,31 +158,31 @@ class FixedTwoStage(FixedSizeDetector):
         boxes = self.clipped(boxes.reshape(-1, regions.shape[1], classes + 1, 4)[:, :, 1:].flatten(1, 2))
         scores = logits.softmax(dim=-1).reshape(-1, regions.shape[1], classes + 1)[:, :, 1:]
         sides = boxes[..., 2:] - boxes[..., :2]
-        is_told = (scores > heads.score_thresh) & (sure >= 0)[..., None]
-        is_told = is_told.flatten(1) & (sides >= _SMALLEST).all(dim=-1)
-        labels = torch.arange(classes, device=boxes.device).repeat(regions.shape[1]).expand_as(is_told)
+        is_kept = (scores > heads.score_thresh) & (sure >= 0)[..., None]
+        is_kept = is_kept.flatten(1) & (sides >= _SMALLEST).all(dim=-1)
+        labels = torch.arange(classes, device=boxes.device).repeat(regions.shape[1]).expand_as(is_kept)
         most = min(DETECTIONS, regions.shape[1] * classes)
-        found = self.told(boxes, torch.where(is_told, scores.flatten(1), _NOTHING), labels, heads.nms_thresh, most)
-        return found[0], found[1].clamp(min=0), found[2]
+        kept = self.suppressed(boxes, torch.where(is_kept, scores.flatten(1), _NOTHING), labels, heads.nms_thresh, most)
+        return kept[0], kept[1].clamp(min=0), kept[2]
 
     def _proposals(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Return regions ``(N, R, 4)`` in pixels, and how sure they are of an object, below 0 for places without."""
         rpn, (objects, deltas) = self.detector.rpn, self.detector.rpn.head(list(maps))
         boxes, sure, levels = [], [], []
         kept = [min(int(rpn.pre_nms_top_n()), count) for count in self.counts]
-        for place, most in enumerate(kept):
-            scores = _listed(objects[place], 1).squeeze(-1)
+        for index, most in enumerate(kept):
+            scores = _listed(objects[index], 1).squeeze(-1)
             best, places = scores.topk(most, dim=1)
-            near, codes = self.anchors(place)[places], _gathered(_listed(deltas[place], 4), places)
+            near, codes = self.anchors(index)[places], _gathered(_listed(deltas[index], 4), places)
             decoded = rpn.box_coder.decode_single(codes.reshape(-1, 4), near.reshape(-1, 4)).reshape(near.shape)
             boxes.append(self.clipped(decoded))
             sure.append(best.sigmoid())
-            levels.append(torch.full_like(places, place))
-        found, scores = torch.cat(boxes, dim=1), torch.cat(sure, dim=1)
-        large = ((found[..., 2:] - found[..., :2]) >= rpn.min_size).all(dim=-1)
+            levels.append(torch.full_like(places, index))
+        candidates, scores = torch.cat(boxes, dim=1), torch.cat(sure, dim=1)
+        large = ((candidates[..., 2:] - candidates[..., :2]) >= rpn.min_size).all(dim=-1)
         scores = torch.where(large & (scores >= rpn.score_thresh), scores, _NOTHING)
         most = min(int(rpn.post_nms_top_n()), sum(kept))
-        regions, certain, _ = self.told(found, scores, torch.cat(levels, dim=1), rpn.nms_thresh, most)
+        regions, certain, _ = self.suppressed(candidates, scores, torch.cat(levels, dim=1), rpn.nms_thresh, most)
         return regions, certain
 
     def _pooled(self, maps: Sequence[Tensor], regions: Tensor) -> Tensor:
@@ -193,10 +193,10 @@ class FixedTwoStage(FixedSizeDetector):
         image = (torch.ones_like(regions[..., :1]).cumsum(dim=0) - 1).reshape(-1, 1)
         rows = torch.cat([image, flat], dim=1)
         total: Tensor | None = None
-        for place, scale in enumerate(pool.scales):
-            found = roi_align(maps[place], rows, pool.output_size, scale, pool.sampling_ratio)
-            found = found * (level == place).to(found)[:, None, None, None]
-            total = found if total is None else total + found
+        for index, scale in enumerate(pool.scales):
+            pooled = roi_align(maps[index], rows, pool.output_size, scale, pool.sampling_ratio)
+            pooled = pooled * (level == index).to(pooled)[:, None, None, None]
+            total = pooled if total is None else total + pooled
         if total is None:
             raise RunError("the detector pools from no level")
         return total

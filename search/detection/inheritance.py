@@ -59,10 +59,10 @@ def words(own: PretrainedDetector, classes: Sequence[str]) -> str:
         return f"the backbone is one of {name}, without weights: pyramid and heads start fresh"
     known = fitting_classes(own.outputs, own.classes, classes, background=own.kind == "faster_rcnn")
     listed = ", ".join(classes[place] for place in known)
-    told = f"outputs that it has: {listed}" if known else "it has none of the classes: their outputs start fresh"
+    outputs = f"outputs that it has: {listed}" if known else "it has none of the classes: their outputs start fresh"
     if known and len(known) < len(classes):
-        told += f"; those of the other {len(classes) - len(known)} classes start fresh"
-    return f"a pyramid of {shape}, and heads of {name} start from the pretrained detector's; {told}"
+        outputs += f"; those of the other {len(classes) - len(known)} classes start fresh"
+    return f"a pyramid of {shape}, and heads of {name} start from the pretrained detector's; {outputs}"
 
 
 def fitting_classes(outputs: int, own: Sequence[str], classes: Sequence[str], *, background: bool) -> dict[int, int]:
@@ -75,12 +75,12 @@ def fitting_classes(outputs: int, own: Sequence[str], classes: Sequence[str], *,
         background: whether one of the outputs always is the background.
     """
     if own:
-        places = {_plain(name): place for place, name in enumerate(own) if name.lower() not in _NO_CLASS}
-        return {place: places[_plain(name)] for place, name in enumerate(classes) if _plain(name) in places}
+        places = {_plain(name): index for index, name in enumerate(own) if name.lower() not in _NO_CLASS}
+        return {index: places[_plain(name)] for index, name in enumerate(classes) if _plain(name) in places}
     if outputs == len(classes) + 1:
-        return {place: place + 1 for place in range(len(classes))}
+        return {index: index + 1 for index in range(len(classes))}
     if outputs == len(classes) and not background:
-        return {place: place for place in range(len(classes))}
+        return {index: index for index in range(len(classes))}
     return {}
 
 
@@ -137,11 +137,11 @@ def _two_stages(parts: _Parts, own: PretrainedDetector, classes: Sequence[str]) 
     if parts.take("roi_heads.box_head"):
         taken.append("box head")
         stem = "roi_heads.box_predictor"
-        found = fitting_classes(own.outputs, own.classes, classes, background=True)
-        rows = {0: 0} | {place + 1: source for place, source in found.items()}
+        outputs = fitting_classes(own.outputs, own.classes, classes, background=True)
+        rows = {0: 0} | {place + 1: source for place, source in outputs.items()}
         parts.take_rows(f"{stem}.cls_score", rows, (1, len(classes) + 1, 1))
         parts.take_rows(f"{stem}.bbox_pred", rows, (1, len(classes) + 1, 4))
-        taken += _known(found, classes)
+        taken += _known(outputs, classes)
     return taken
 
 
@@ -154,9 +154,9 @@ def _one_stage(parts: _Parts, own: PretrainedDetector, classes: Sequence[str]) -
         taken.append("box layers")
     if parts.take(f"{classification}.conv"):
         taken.append("class layers")
-        found = fitting_classes(own.outputs, own.classes, classes, background=False)
-        if parts.take_rows(f"{classification}.cls_logits", found, (_own_anchors(own), len(classes), 1)):
-            taken += _known(found, classes)
+        outputs = fitting_classes(own.outputs, own.classes, classes, background=False)
+        if parts.take_rows(f"{classification}.cls_logits", outputs, (_own_anchors(own), len(classes), 1)):
+            taken += _known(outputs, classes)
     return taken
 
 
@@ -165,23 +165,23 @@ def _own_anchors(own: PretrainedDetector) -> int:
     return 1 if own.kind == "fcos" else 3 * len(own.sizes[0])
 
 
-def _known(found: Mapping[int, int], classes: Sequence[str]) -> list[str]:
-    if not found:
+def _known(outputs: Mapping[int, int], classes: Sequence[str]) -> list[str]:
+    if not outputs:
         return []
-    names = [classes[place] for place in found]
+    names = [classes[place] for place in outputs]
     return [f"classes {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"]
 
 
 def _levels(taps: Sequence[Tap], own: PretrainedDetector) -> dict[int, int]:
     """Return the pretrained pyramid's level for each tap that has one: of the same unit, else of the same stride."""
-    strides = {own.finest * 2**place: place for place in range(len(own.taps))}
-    found: dict[int, int] = {}
-    for place, tap in enumerate(taps):
+    strides = {own.finest * 2**index: index for index in range(len(own.taps))}
+    levels: dict[int, int] = {}
+    for index, tap in enumerate(taps):
         if tap.name in own.taps:
-            found[place] = own.taps.index(tap.name)
+            levels[index] = own.taps.index(tap.name)
         elif tap.reduction in strides:
-            found[place] = strides[tap.reduction]
-    return found
+            levels[index] = strides[tap.reduction]
+    return levels
 
 
 def _under(stem: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

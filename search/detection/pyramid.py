@@ -68,7 +68,7 @@ class Pyramid(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> OrderedDict[str, Tensor]:
         """Return the levels ``(N, width, h, w)`` by name."""
         mapped = (layout(output).contiguous() for layout, output in zip(self.layouts, maps, strict=True))
-        levels: OrderedDict[str, Tensor] = self.fpn(OrderedDict((str(place), one) for place, one in enumerate(mapped)))
+        levels: OrderedDict[str, Tensor] = self.fpn(OrderedDict((str(index), one) for index, one in enumerate(mapped)))
         return levels
 
 

@@ -32,11 +32,11 @@ def found_in(outputs: Any) -> Detections:
         return Detections(tuple({name: _plain(value) for name, value in one.items()} for one in outputs.images))
     if not isinstance(outputs, tuple | list) or len(outputs) != 3:
         raise UserError(f"expected boxes, scores and labels from a detector, got {type(outputs).__name__}")
-    found = []
+    images = []
     for boxes, scores, labels in zip(*map(_plain, outputs), strict=True):
         there = scores > 0
-        found.append({"boxes": boxes[there], "scores": scores[there], "labels": labels[there]})
-    return Detections(tuple(found))
+        images.append({"boxes": boxes[there], "scores": scores[there], "labels": labels[there]})
+    return Detections(tuple(images))
 
 
 def _plain(value: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def _plain(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
 
 
-def in_image(found: Mapping[str, Tensor], shown: Sequence[float] | Tensor) -> dict[str, Tensor]:
+def in_image(rows: Mapping[str, Tensor], shown: Sequence[float] | Tensor) -> dict[str, Tensor]:
     """Return one image's predictions with boxes ``(K, 4)`` in shares of the image, clipped at its border.
 
     Boxes outside the image, in a letterbox's bars, are left out.
@@ -53,22 +53,22 @@ def in_image(found: Mapping[str, Tensor], shown: Sequence[float] | Tensor) -> di
         found: ``boxes`` in shares of the network's input, and any other rows.
         shown: the part of the image that the input shows, in shares of the image.
     """
-    boxes = found["boxes"]
+    boxes = rows["boxes"]
     left, top, right, bottom = torch.as_tensor(shown, dtype=boxes.dtype, device=boxes.device).unbind()
     start, size = torch.stack([left, top, left, top]), torch.stack([right - left, bottom - top] * 2)
     sides = (start + boxes * size).clamp(0, 1)
     there = (sides[:, 2:] > sides[:, :2]).all(dim=1)
-    return {name: (sides if name == "boxes" else value)[there] for name, value in found.items()}
+    return {name: (sides if name == "boxes" else value)[there] for name, value in rows.items()}
 
 
-def apart(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Apart:
+def apart(boxes: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Apart:
     """Return how the boxes ``found`` in an image compare with those ``expected``, in shares and probabilities."""
-    count, total = len(found["scores"]), len(expected["scores"])
+    count, total = len(boxes["scores"]), len(expected["scores"])
     if not count or not total:
         return Apart(0.0, max(count, total))
-    gaps = (expected["boxes"][:, None] - found["boxes"][None]).abs().amax(dim=-1)
-    gaps = torch.maximum(gaps, (expected["scores"][:, None] - found["scores"][None]).abs())
-    gaps = gaps.masked_fill(expected["labels"][:, None] != found["labels"][None], 1.0)
+    gaps = (expected["boxes"][:, None] - boxes["boxes"][None]).abs().amax(dim=-1)
+    gaps = torch.maximum(gaps, (expected["scores"][:, None] - boxes["scores"][None]).abs())
+    gaps = gaps.masked_fill(expected["labels"][:, None] != boxes["labels"][None], 1.0)
     nearest = gaps.amin(dim=1)
     same = nearest <= _NEAR
     partners = int((gaps.amin(dim=0) <= _NEAR).sum())

@@ -58,11 +58,11 @@ class BoxRows(Rows):
         """
         height, width = size
         scale = self.boxes.new_tensor([width, height, width, height])
-        found = []
+        targets = []
         for boxes, labels, crowd in zip(self.boxes * scale, self.labels, self.crowd, strict=True):
             kept = (labels != PADDING) & ~crowd & ((boxes[:, 2:] - boxes[:, :2]) > 0.5).all(dim=1)
-            found.append({"boxes": boxes[kept], "labels": labels[kept] + first})
-        return found
+            targets.append({"boxes": boxes[kept], "labels": labels[kept] + first})
+        return targets
 
 
 def area(boxes: Tensor) -> Tensor:
@@ -77,14 +77,14 @@ def rows(samples: Sequence[Sample], frame: Frame) -> BoxRows:
     shape = (len(samples), max(most, 1))
     boxes, labels = torch.zeros(*shape, 4), torch.full(shape, PADDING, dtype=torch.int64)
     crowd, shown = torch.zeros(shape, dtype=torch.bool), torch.zeros(len(samples), 4)
-    for place, sample in enumerate(samples):
+    for index, sample in enumerate(samples):
         left, top, right, bottom = frame.shown(sample.target.width, sample.target.height)
-        shown[place] = torch.tensor([left, top, right, bottom])
+        shown[index] = torch.tensor([left, top, right, bottom])
         for number, box in enumerate(sample.target.boxes):
             sides = [(box.left - left) / (right - left), (box.top - top) / (bottom - top)]
             sides += [(box.right - left) / (right - left), (box.bottom - top) / (bottom - top)]
-            boxes[place, number] = torch.tensor(sides).clamp(0, 1)
-            labels[place, number], crowd[place, number] = box.label, box.is_crowd
+            boxes[index, number] = torch.tensor(sides).clamp(0, 1)
+            labels[index, number], crowd[index, number] = box.label, box.is_crowd
     return BoxRows(boxes, labels, crowd, shown)
 
 
@@ -134,5 +134,5 @@ class Letterboxed(Frame):
 def frame_of(kind: str, size: tuple[int, int], interpolation: str) -> Frame:
     """Return the frame of images that are to be ``stretch``ed or ``letterbox``ed."""
     made: Any = Letterboxed if kind == "letterbox" else Stretched
-    found: Frame = made(size, size, interpolation, whole=True)
-    return found
+    frame: Frame = made(size, size, interpolation, whole=True)
+    return frame

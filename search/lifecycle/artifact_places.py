@@ -14,23 +14,23 @@ from search.store.opening import opened
 
 
 def study_artifacts(engine: Engine, study: str, address: str, here: str | None = None) -> tuple[ArtifactStore, str]:
-    """Return the shelf of the study's checkpoints and its key; ``address`` is where it shall be if it is new.
+    """Return the artifact store of the study and its key; ``address`` is where a new one is made.
 
-    ``here`` is where that shelf is found on this machine.
+    ``here`` is its address on this machine, where that is another one.
     """
     own = uuid.uuid4().hex
-    found = reading.artifacts_of(engine, study)
-    if found is None:
+    stored = reading.artifacts_of(engine, study)
+    if stored is None:
         new = open_artifact_store(address, Blobs)
         claim_place(new, own)
-        found = writing.place_artifacts(engine, study, new.address, own)
-        if found[1] != own:  # another worker was quicker
+        stored = writing.place_artifacts(engine, study, new.address, own)
+        if stored[1] != own:  # another worker was quicker
             clear(new, own, ())
-    return reached_artifacts(found, address, here), found[1]
+    return reached_artifacts(stored, address, here), stored[1]
 
 
 def reached_artifacts(stored: tuple[str, str], beside: str, here: str | None) -> ArtifactStore:
-    """Return the shelf with this address and key: ``here`` if that is given, else ``beside`` if it is that, else there.
+    """Return the store of this address and key: at ``here`` if given, ``beside`` if it is there, else at its address.
 
     A folder that was moved or copied together with its store is found beside it; a copy never touches its original.
     """

@@ -16,8 +16,8 @@ from search.errors import RunError, UserError
 from search.lifecycle.artifact_places import open_artifacts
 from search.lifecycle.open import load_study
 from search.lifecycle.trained_candidate import (
+    Progress,
     Seen,
-    Tell,
     TrainedCandidate,
     labels_of,
     load_trained,
@@ -68,7 +68,7 @@ def export_study(
     fold_bn: bool = False,
     calibrate: Calibrate | None = None,
     compared: int = _COMPARED,
-    tell: Tell = lambda *_: None,
+    progress: Progress = lambda *_: None,
     **given: Unpack[RunKeywords],
 ) -> Exported:
     """Write a trained candidate to a folder and return what was written; every file is opened again and compared.
@@ -83,7 +83,7 @@ def export_study(
         fold_bn: fold batch norms into the layers in front of them.
         calibrate: fits the temperature to validation logits and labels; None leaves it at 1.
         compared: validation images on which each file is compared; 0 takes all.
-        tell: called with the progress, ``(what, done, total)``.
+        progress: called with ``(what, done, total)``.
 
     Raises:
         UserError: no such study, trial, checkpoint or format; other data; the folder holds something else.
@@ -100,10 +100,10 @@ def export_study(
     folder = Path(output) if output is not None else Path("runs") / record.name / "model"
     model_folder.check_target(folder)
     artifact_store = open_artifacts(record.name, storage=options.storage, artifacts=options.artifacts)
-    trained = replace(load_trained(record, trial, artifact_store, options.data, tell), refit=refit)
+    trained = replace(load_trained(record, trial, artifact_store, options.data, progress), refit=refit)
     if refit is not None and calibrate is not None and refit.data != "train":
         raise UserError("a temperature needs images that were not trained on; refit with `--on train` to have some")
-    seen = look(trained, compared, tell)
+    seen = look(trained, compared, progress)
     temperature = 1.0
     if calibrate is not None:
         labels = labels_of(trained, seen)
@@ -116,7 +116,7 @@ def export_study(
         notes += [] if count else ["no batch norm directly follows a layer: nothing was folded"]
     facts = replace(_facts(trained, seen), temperature=temperature, folded=fold_bn)
     with model_folder.replacing(folder) as place:
-        facts = _write(trained, facts, chosen, seen, place, tell)
+        facts = _write(trained, facts, chosen, seen, place, progress)
     return Exported(folder, facts, tuple(notes))
 
 
@@ -197,16 +197,16 @@ def _metrics(trained: TrainedCandidate, seen: Seen) -> dict[str, float]:
 
 
 def _measured_on(refit: Refit | None, texts: TextPreprocessing | None, *, tested: bool) -> str:
-    found = SELECTED
+    words = SELECTED
     if refit is not None and tested:
-        found = FINAL if refit.look == 1 else f"{FINAL}, look {refit.look} at them"
+        words = FINAL if refit.look == 1 else f"{FINAL}, look {refit.look} at them"
         if refit.tta and not refit.views:  # of an older version, which scored the average alone
-            found += ", averaged over views of each image, which `ftsearch predict` does not do"
+            words += ", averaged over views of each image, which `ftsearch predict` does not do"
     elif refit is not None and refit.is_final:
-        found = WITHOUT
+        words = WITHOUT
     elif refit is not None and refit.data != "train":
-        found = TRAINED
-    return found if texts is None else found.replace("images", "texts")
+        words = TRAINED
+    return words if texts is None else words.replace("images", "texts")
 
 
 def _origin(trained: TrainedCandidate) -> Origin:
@@ -224,7 +224,12 @@ def _origin(trained: TrainedCandidate) -> Origin:
 
 
 def _write(
-    trained: TrainedCandidate, facts: ModelFacts, chosen: Mapping[str, ModelFormat], seen: Seen, place: Path, tell: Tell
+    trained: TrainedCandidate,
+    facts: ModelFacts,
+    chosen: Mapping[str, ModelFormat],
+    seen: Seen,
+    place: Path,
+    progress: Progress,
 ) -> ModelFacts:
     files = {name: known.file_name for name, known in chosen.items()}
     facts = replace(facts, files=files)
@@ -233,7 +238,7 @@ def _write(
     task.keep(place)
     graph: nn.Module | None = None
     for number, (name, known) in enumerate(chosen.items(), 1):
-        tell(f"writing {name}", number, len(chosen))
+        progress(f"writing {name}", number, len(chosen))
         path = place / known.file_name
         if known.holds == "graph" and graph is None:
             graph = task.graph(trained.network)
@@ -244,10 +249,10 @@ def _write(
     facts = replace(facts, checks=tuple(checks))
     (place / model_folder.FACTS).write_text(facts.to_json(), "utf-8")
     (place / model_folder.CANDIDATE).write_text(_json(trained.candidate), "utf-8")
-    told = _told(trained, signature)
-    brought = f", {told['import']}" if told.get("import") else ""
+    snippet_facts = _snippet_facts(trained, signature)
+    brought = f", {snippet_facts['import']}" if snippet_facts.get("import") else ""
     snippets = [
-        (known.file_name, known.needs + (brought if known.needs == "torch" else ""), known.snippet(told))
+        (known.file_name, known.needs + (brought if known.needs == "torch" else ""), known.snippet(snippet_facts))
         for known in chosen.values()
     ]
     (place / model_folder.CARD).write_text(card.card(facts, task.hub_task, snippets, task.means), "utf-8")
@@ -260,17 +265,17 @@ def _signature(trained: TrainedCandidate) -> Signature:
     return Signature(task.varying, most, task.output_names)
 
 
-def _told(trained: TrainedCandidate, signature: Signature) -> dict[str, str]:
+def _snippet_facts(trained: TrainedCandidate, signature: Signature) -> dict[str, str]:
     """Return what the snippets of the card are made of."""
-    told = {"shape": ", ".join(map(str, trained.network.input_shape)), "outputs": ", ".join(signature.outputs)}
+    snippet_facts = {"shape": ", ".join(map(str, trained.network.input_shape)), "outputs": ", ".join(signature.outputs)}
     if trained.texts is not None:
         most = f"any number of texts, 2 to {trained.texts.length} tokens"
-        told |= {"reads": "tokens", "dtype": "int64", "free": most}
-        told |= {"text": '("A text.", "Another.")'} if trained.texts.pairs else {}
-        told |= {"text": '["Some", "words"]'} if trained.texts.words else {}
-    if trained.task.tells == "boxes":
-        told["import"] = "torchvision"
-    return told
+        snippet_facts |= {"reads": "tokens", "dtype": "int64", "free": most}
+        snippet_facts |= {"text": '("A text.", "Another.")'} if trained.texts.pairs else {}
+        snippet_facts |= {"text": '["Some", "words"]'} if trained.texts.words else {}
+    if trained.task.predicts == "boxes":
+        snippet_facts["import"] = "torchvision"
+    return snippet_facts
 
 
 def _compared(known: ModelFormat, opened: nn.Module, seen: Seen, task: Task, facts: ModelFacts) -> Check:

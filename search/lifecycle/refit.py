@@ -22,7 +22,7 @@ from search.workers.options import RunKeywords, run_options
 from spaces.candidate import Candidate
 
 LONGER = 2
-"""A refit trains for so many times the epochs of a trial, unless told otherwise."""
+"""By default a refit trains for so many times the epochs of a trial."""
 
 
 def refit_study(

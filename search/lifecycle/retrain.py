@@ -41,7 +41,7 @@ def searched_study(engine: Engine, name: str) -> StudyRecord:
 
 
 def run_trainings(engine: Engine, own: str, name: str, options: RunOptions) -> None:
-    """Work on the trainings called ``own`` of the study ``name`` until all are done, or until told to leave."""
+    """Work on the trainings called ``own`` of the study ``name`` until all are done, or until a stop signal."""
     progress = reading.progress(engine, own)
     if not progress.unfinished:
         return

@@ -35,7 +35,7 @@ from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.candidate import Candidate
 from spaces.networks.plain import PlainNetwork, blank
 
-Tell = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 _BATCH = 32
 _GROUP = 16
 _SAME_INPUT = 1e-4
@@ -99,13 +99,13 @@ def _checkpoint(record: StudyRecord, trial: TrialRecord, artifact_store: Artifac
 
 
 def load_trained(
-    record: StudyRecord, trial: TrialRecord, artifact_store: ArtifactStore, data: Path | None, tell: Tell
+    record: StudyRecord, trial: TrialRecord, artifact_store: ArtifactStore, data: Path | None, progress: Progress
 ) -> TrainedCandidate:
     """Return the network of ``trial`` with its weights, and the validation samples of its study.
 
     Args:
-        shelf: where the study's checkpoints are.
-        data: where its data lies when it is not where the study file says.
+        artifact_store: holds the study's checkpoints.
+        data: where the data is, if not where the study file says.
 
     Raises:
         UserError: the checkpoint is gone or damaged, or the data.
@@ -127,7 +127,7 @@ def load_trained(
         size=size,
         expected=pretrained.preprocessing,
         folder=decoded_folder(enabled=spec.training.cache),
-        progress=tell,
+        progress=progress,
     )
     loader = task.batches(request)
     frame = _image_preprocessing(task, facts, dataset, loader, pretrained.preprocessing)
@@ -138,8 +138,8 @@ def load_trained(
 def _expected(candidate: Candidate, weights: str) -> Preprocessing:
     """Return what the pretrained weights expect of images, as the search took it."""
     backbone = backbones.resolve(candidate.structure.backbone)
-    found = (known.preprocessing for known in backbone.weights if known.name == weights)
-    return next(found, backbone.preprocessing)
+    candidates = (known.preprocessing for known in backbone.weights if known.name == weights)
+    return next(candidates, backbone.preprocessing)
 
 
 def _texts(task: Task, spec: StudySpec, dataset: Dataset, length: int) -> TextPreprocessing | None:
@@ -174,7 +174,7 @@ def _image_preprocessing(
     fit = FITS.get(task.frame(Split.VAL, (height, width), preprocessing).fit)
     if fit is None:
         return None  # a third-party task's own frame
-    found = ImagePreprocessing(
+    plain = ImagePreprocessing(
         fit=fit,
         size=(height, width),
         resize=tuple(expected["resize"]),
@@ -184,9 +184,9 @@ def _image_preprocessing(
         levels=getattr(samples[0].input, "levels", None),
     )
     seen = loader.inputs(torch.arange(1), 1)[0]
-    transformed = transform_of(found)(first)
+    transformed = transform_of(plain)(first)
     same = transformed.shape == seen.shape and float((transformed - seen).abs().max()) < _SAME_INPUT
-    return found if same else None
+    return plain if same else None
 
 
 def _dataset(record: StudyRecord, spec: StudySpec, data: Path | None) -> Dataset:
@@ -203,23 +203,23 @@ def _dataset(record: StudyRecord, spec: StudySpec, data: Path | None) -> Dataset
     return dataset
 
 
-def look(trained: TrainedCandidate, compared: int, tell: Tell) -> Seen:
+def look(trained: TrainedCandidate, compared: int, progress: Progress) -> Seen:
     """Run the network on all validation samples; of these compare ``compared``, evenly spread, 0 for all."""
     total, seen, task = trained.loader.count, 0, trained.task
     evaluator = task.evaluator(trained.classes, torch.device("cpu"))
     outputs: list[Tensor] | None = []
     found_targets: list[Tensor] = []
     for inputs, targets in trained.loader.epoch(1):
-        found = task.read(outputs_of(trained.network, inputs))
-        evaluator.update(found, targets)
-        if outputs is not None and isinstance(found, Tensor) and found.ndim == 2:
-            outputs.append(found)
+        batch_outputs = task.read(outputs_of(trained.network, inputs))
+        evaluator.update(batch_outputs, targets)
+        if outputs is not None and isinstance(batch_outputs, Tensor) and batch_outputs.ndim == 2:
+            outputs.append(batch_outputs)
         else:
             outputs = None  # masks, boxes and tags of all samples would fill the memory
         if isinstance(targets, Tensor) and targets.ndim == 1:
             found_targets.append(targets)
         seen += len(inputs)
-        tell("running validation samples", seen, total)
+        progress("running validation samples", seen, total)
     groups = _spread(total, compared)
     chosen = [trained.loader.inputs(group, 1).clone() for group in groups]
     expected = [task.read(outputs_of(trained.network, inputs)) for inputs in chosen]
@@ -230,7 +230,7 @@ def look(trained: TrainedCandidate, compared: int, tell: Tell) -> Seen:
 def _spread(total: int, wanted: int) -> list[Tensor]:
     """Return the numbers of ``wanted`` of ``total`` samples, evenly spread, in batches; the first of one alone."""
     count = total if wanted <= 0 else min(wanted, total)
-    places = sorted({round(place * (total - 1) / max(count - 1, 1)) for place in range(count)})
+    places = sorted({round(index * (total - 1) / max(count - 1, 1)) for index in range(count)})
     numbers = torch.tensor(places)
     return [numbers[:1], *(part for part in numbers[1:].split(_GROUP) if len(part))]  # type: ignore[no-untyped-call]
 

@@ -49,7 +49,7 @@ def _front(facts: ModelFacts, hub_task: str) -> dict[str, Any]:
     if "huggingface.co/" in facts.weights.source:
         front["base_model"] = facts.weights.source.rpartition("huggingface.co/")[2]
     front["metrics"] = list(facts.metrics)
-    found = [{"type": name, "name": name, "value": round(value, 6)} for name, value in facts.metrics.items()]
+    metrics = [{"type": name, "name": name, "value": round(value, 6)} for name, value in facts.metrics.items()]
     split = "test" if facts.measured_on.startswith("test ") else "validation"
     result = {
         "task": {"type": hub_task or facts.task},
@@ -58,7 +58,7 @@ def _front(facts: ModelFacts, hub_task: str) -> dict[str, Any]:
             "type": _short(facts.dataset),
             "split": split,
         },
-        "metrics": found,
+        "metrics": metrics,
     }
     return front | {"model-index": [{"name": facts.name, "results": [result]}]}
 
@@ -148,7 +148,7 @@ def _checks(facts: ModelFacts) -> str:
 
 
 def _classes(facts: ModelFacts) -> str:
-    listed = "\n".join(f"{place}. {name}" for place, name in enumerate(facts.classes))
+    listed = "\n".join(f"{index}. {name}" for index, name in enumerate(facts.classes))
     return f"## {facts.outputs.capitalize()}\n\n{listed}\n"
 
 

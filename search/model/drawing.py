@@ -38,15 +38,15 @@ def places(folder: Path, sources: Sequence[Path], root: Path, suffix: str) -> di
     base = root if root.is_dir() else root.parent
     stems = [source.relative_to(base).with_suffix("") for source in sources]
     taken = {stem for stem, count in Counter(stems).items() if count > 1}
-    found = {}
+    names = {}
     read = {source.resolve() for source in sources}
     for source, stem in zip(sources, stems, strict=True):
         name = source.relative_to(base) if stem in taken else stem
         place = folder / name.parent / f"{name.name}{suffix}"
         if place.resolve() in read:
             raise UserError(f"{place} is an image that is read; name another folder than {folder}")
-        found[source] = place
-    return found
+        names[source] = place
+    return names
 
 
 def drawn(image: Image.Image, predicted: Prediction, classes: Sequence[str]) -> Image.Image:

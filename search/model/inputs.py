@@ -241,10 +241,10 @@ def images_in(place: Path) -> list[Path]:
     if not place.is_dir():
         raise DataError(f"no image and no folder at {place}")
     walk = Walk()
-    found = walk.files(place, EXTENSIONS)
+    files = walk.files(place, EXTENSIONS)
     for line in walk.lines():
         logger.warning("%s: %s", place, line)
-    if not found:
+    if not files:
         instead = "".join(f" ({line})" for line in walk.lines())
         raise DataError(f"no image in {place}; expected files that end in {', '.join(EXTENSIONS[:4])} ...{instead}")
-    return found
+    return files

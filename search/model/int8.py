@@ -46,20 +46,20 @@ def write(network: PlainNetwork, batches: Sequence[Tensor], folder: Path) -> Pat
         UserError: ONNX Runtime is not installed.
     """
     exporter = model_format(FORMAT)
-    whole, ready, found = (folder / name for name in ("float.onnx", "ready.onnx", "int8.onnx"))
+    whole, ready, quantised = (folder / name for name in ("float.onnx", "ready.onnx", "int8.onnx"))
     network.fold()
     try:
         exporter.write(network, example_of(batches[0]), whole, {})
     except FinetuneError as error:
         raise NotQuantisableError(str(error)) from error
     with _refused("it cannot be quantised"), _quiet():
-        _quantise(whole, ready, found, batches)
-    if not _integers(found):
+        _quantise(whole, ready, quantised, batches)
+    if not _integers(quantised):
         raise NotQuantisableError("no layer of it has weights that can be integers")
-    return found
+    return quantised
 
 
-def _quantise(whole: Path, ready: Path, found: Path, batches: Sequence[Tensor]) -> None:
+def _quantise(whole: Path, ready: Path, quantised: Path, batches: Sequence[Tensor]) -> None:
     """Turn the file ``whole`` into ``found``; ``ready`` is ``whole`` with its constants folded and its shapes known."""
     kit: Any = import_module(f"{_RUNTIME}.quantization")
     prepare: Any = import_module(f"{_RUNTIME}.quantization.shape_inference")
@@ -79,7 +79,7 @@ def _quantise(whole: Path, ready: Path, found: Path, batches: Sequence[Tensor]) 
 
     kit.quantize_static(
         str(ready),
-        str(found),
+        str(quantised),
         Reader(),
         quant_format=kit.QuantFormat.QDQ,
         per_channel=True,

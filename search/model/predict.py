@@ -254,7 +254,7 @@ def predict(
         UserError: the model takes neither images nor texts, or its task does not say how outputs are read.
     """
     inputs, wanted = _inputs(model), PredictOptions(most, threshold, model.facts.temperature)
-    step = _LARGE_BATCH if model.task.tells == "masks" else _BATCH
+    step = _LARGE_BATCH if model.task.predicts == "masks" else _BATCH
     for start in range(0, len(items), step):
         group = items[start : start + step]
         found = inputs.read(group)
@@ -265,6 +265,6 @@ def predict(
             given = [read.given for read in ready]
             with _as_expected(model):
                 predicted = model.task.predicted(model.task.read(outputs), model.facts.classes, given, wanted)
-        told = iter(predicted)
+        predictions = iter(predicted)
         for item, read in zip(group, found, strict=True):
-            yield PredictedItem(item, broken=read) if isinstance(read, str) else PredictedItem(item, next(told))
+            yield PredictedItem(item, broken=read) if isinstance(read, str) else PredictedItem(item, next(predictions))

@@ -48,14 +48,14 @@ def texts_in(file: Path, preprocessing: TextPreprocessing, text_column: str = ""
         known = ", ".join(suffixes(preprocessing))
         raise DataError(f"{file} is no file of texts that is known; expected one that ends in {known}")
     if suffix in _LINES:
-        found = list(_lines(file, preprocessing))
+        texts = list(_lines(file, preprocessing))
     elif suffix in conll_files.SUFFIXES:
-        found = list(_sentences(file, preprocessing.word_column))
+        texts = list(_sentences(file, preprocessing.word_column))
     else:
-        found = list(_rows(file, preprocessing, text_column, pair_column))
-    if not found:
+        texts = list(_rows(file, preprocessing, text_column, pair_column))
+    if not texts:
         raise DataError(f"{file} holds no text")
-    return found
+    return texts
 
 
 def suffixes(preprocessing: TextPreprocessing) -> tuple[str, ...]:

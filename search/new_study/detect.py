@@ -38,10 +38,11 @@ def recognise(path: Path, task: str | None = None) -> Recognised:
     Raises:
         UserError: they are nothing that is known, or may be two things; says what to do.
     """
-    if not path.exists():
-        raise UserError(f"{path} does not exist; name the folder or the table with the data")
-    found = _recognised(path) or _inside(path, _DEEPEST)
-    fitting = [one for one in found if task in (None, one.task)]
+    if not path.is_file() and not path.is_dir():
+        what = "is neither a file nor a folder" if path.exists() else "does not exist"
+        raise UserError(f"{path} {what}; name the folder or the table with the data")
+    recognised = _recognised(path) or _inside(path, _DEEPEST)
+    fitting = [one for one in recognised if task in (None, one.task)]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -52,9 +53,9 @@ def recognise(path: Path, task: str | None = None) -> Recognised:
         if len(tasks) > 1:
             raise UserError(f"{path} may be two things: {seen}; say which with --task {' or --task '.join(tasks)}")
         raise UserError(f"{path} holds the same kind of data twice: {seen}; name the folder or file of one of them")
-    if found:
-        seen = ", ".join(f"{_why(one, path)} ({one.task})" for one in found)
-        other = found[0].task
+    if recognised:
+        seen = ", ".join(f"{_why(one, path)} ({one.task})" for one in recognised)
+        other = recognised[0].task
         raise UserError(f"{path} holds no data that are known for the task {task}, but {seen}; try --task {other}")
     raise UserError(f"{path} holds no data of a known kind; expected {KINDS}{_seen(path)}")
 
@@ -74,10 +75,10 @@ def _file(path: Path) -> list[Recognised]:
     suffix = path.suffix.lower()
     if suffix in EXTENSIONS:
         raise UserError(f"{path} is a single image; name the folder with all of them")
-    if suffix == ".json" and (found := image_layouts.of_coco_file(path)):
-        return found
-    if suffix in (".yaml", ".yml") and (found := image_layouts.of_folder(path.parent)):
-        return [replace(one, path=path) for one in found if one.format == "yolo"]
+    if suffix == ".json" and (recognised := image_layouts.of_coco_file(path)):
+        return recognised
+    if suffix in (".yaml", ".yml") and (recognised := image_layouts.of_folder(path.parent)):
+        return [replace(one, path=path) for one in recognised if one.format == "yolo"]
     return table_layouts.of_file(path)
 
 

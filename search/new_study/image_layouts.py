@@ -116,6 +116,11 @@ def are_numbers(words: Sequence[str]) -> bool:
 
 
 def head(file: Path) -> str:
-    """Return how a text file begins."""
-    with file.open(encoding="utf-8-sig", errors="replace") as opened:
-        return opened.read(20_000)
+    """Return how a text file begins; nothing of a folder, a pipe, or a file that may not be read."""
+    if not file.is_file():
+        return ""
+    try:
+        with file.open(encoding="utf-8-sig", errors="replace") as opened:
+            return opened.read(20_000)
+    except OSError:
+        return ""

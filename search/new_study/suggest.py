@@ -71,9 +71,9 @@ def describe(path: Path, task: str | None = None) -> NewData:
     """
     if task is not None and task not in tasks():
         raise UserError(f"--task: expected one of {', '.join(tasks())}, got {task!r}")
-    found = recognise(path, task)
-    record = dataset_record(found.read(), tasks()[found.task])
-    return NewData(found.path.absolute(), found, record, traits(found.task, record))
+    recognised = recognise(path, task)
+    record = dataset_record(recognised.read(), tasks()[recognised.task])
+    return NewData(recognised.path.absolute(), recognised, record, traits(recognised.task, record))
 
 
 def suggest(
@@ -106,9 +106,9 @@ def suggest(
     return _different(ordered)[:count]
 
 
-def _different(found: Sequence[Suggestion]) -> list[Suggestion]:
+def _different(suggestions: Sequence[Suggestion]) -> list[Suggestion]:
     first: dict[str, Suggestion] = {}
-    for one in found:
+    for one in suggestions:
         first.setdefault(one.candidate.fingerprint, one)
     return list(first.values())
 
@@ -146,7 +146,7 @@ def _best(study: StudyRecord, apart: float) -> Iterator[Suggestion]:
         )
 
 
-def write(folder: Path, found: Sequence[Suggestion], data: NewData, studies: Engine) -> Path:
+def write(folder: Path, suggestions: Sequence[Suggestion], data: NewData, studies: Engine) -> Path:
     """Write every suggestion as a candidate's JSON and a study file that begins with them; return that file's path.
 
     The study file is that of the nearest study, with the new data: its space holds what was found there. Candidates
@@ -158,14 +158,16 @@ def write(folder: Path, found: Sequence[Suggestion], data: NewData, studies: Eng
     path = folder / "study.yaml"
     if path.exists():
         raise UserError(f"{path} exists; name another folder with -o")
-    first = found[0].candidate.structure
-    plain = _study(reading.load_study(studies, found[0].study, trials=False), folder.absolute().name, data)
-    names = [f"{place:02d}-{one.study}-{one.trial}.json" for place, one in enumerate(found, 1)]
-    used = [name for name, one in zip(names, found, strict=True) if one.candidate.structure.backbone == first.backbone]
+    first = suggestions[0].candidate.structure
+    plain = _study(reading.load_study(studies, suggestions[0].study, trials=False), folder.absolute().name, data)
+    names = [f"{index:02d}-{one.study}-{one.trial}.json" for index, one in enumerate(suggestions, 1)]
+    used = [
+        name for name, one in zip(names, suggestions, strict=True) if one.candidate.structure.backbone == first.backbone
+    ]
     plain["search"] = {**plain["search"], "warm_start": used}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, one in zip(names, found, strict=True):
+        for name, one in zip(names, suggestions, strict=True):
             (folder / name).write_text(json.dumps(one.candidate.to_json(), indent=2) + "\n", encoding="utf-8")
         path.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
     except OSError as error:

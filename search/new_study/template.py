@@ -91,22 +91,22 @@ def backbone_for(task: str) -> str:
     return "mobilenet_v2" if tasks()[task].reads == "images" else "all-minilm-l6-v2"
 
 
-def draft(found: Recognised, dataset: Dataset, backbone: Backbone, *, file: Path, name: str) -> str:
+def draft(recognised: Recognised, dataset: Dataset, backbone: Backbone, *, file: Path, name: str) -> str:
     """Return the text of a study file.
 
     Args:
         dataset: what was read of ``found``.
         file: where the text will be; ``name`` of the study.
     """
-    task = tasks()[found.task]
+    task = tasks()[recognised.task]
     train = dataset.of(Split.TRAIN)
     usual = _Training("auto", 32) if task.reads == "images" else _Training("3", 32)
     chosen = _TRAINING.get(task.name, usual)
     parts = [
-        f"# Study file for {found.path}\n# Look at what it would do:  ftsearch plan {file}\n"
+        f"# Study file for {recognised.path}\n# Look at what it would do:  ftsearch plan {file}\n"
         f"# Run it:                    ftsearch run {file}\n# Every key and its meaning: ftsearch schema",
-        _lines(("name", name, "under this name it is kept in the database"), ("task", found.task, "")),
-        _data(found, dataset),
+        _lines(("name", name, "under this name it is kept in the database"), ("task", recognised.task, "")),
+        _data(recognised, dataset),
         _network(task, backbone, train),
         "space:"
         + " " * (_COLUMN - 6)
@@ -126,12 +126,12 @@ def draft(found: Recognised, dataset: Dataset, backbone: Backbone, *, file: Path
     return "\n\n".join(parts) + "\n"
 
 
-def _data(found: Recognised, dataset: Dataset) -> str:
+def _data(recognised: Recognised, dataset: Dataset) -> str:
     on_error = "skip" if dataset.skipped else "refuse"
     other = "refuse: stop at the first fault" if dataset.skipped else "skip: leave faulty ones out, and list them"
-    rows = [("format", found.format, found.why), ("path", _plain(str(found.path.absolute())), "")]
-    rows += [(key, _plain(value), "") for key, value in found.options.items()]
-    if found.format == "mask_folder":
+    rows = [("format", recognised.format, recognised.why), ("path", _plain(str(recognised.path.absolute())), "")]
+    rows += [(key, _plain(value), "") for key, value in recognised.options.items()]
+    if recognised.format == "mask_folder":
         rows.append(("# classes", "[road, sky]", "names of the masks' values 0, 1, 2 ..."))
         rows.append(("# ignore", "[255]", "values that count for nothing"))
     rows += [("val_share", "0.2", "cut from training where the data have no validation part")]

@@ -82,9 +82,9 @@ def profile(pretrained: Pretrained, data: Photographs, precision: Precision, lay
     places = layer_places(chain, layers)
     reader = _Reader(pretrained, places, precision)
     facts = probe.describe(chain)
-    found = _rows(reader, _batches(pretrained, data, precision), data, precision)
+    rows = _rows(reader, _batches(pretrained, data, precision), data, precision)
     labels = torch.tensor([sample.target for sample in data.samples]).numpy()
-    parts = as_floats(found.numpy())
+    parts = as_floats(rows.numpy())
     evidence, start = [], 0
     answers = parts[:, sum(reader.widths) :] if reader.classes else None
     for place, width in zip(places, reader.widths, strict=True):
@@ -103,7 +103,7 @@ def profile(pretrained: Pretrained, data: Photographs, precision: Precision, lay
 
 def layer_places(chain: Chain, most: int) -> list[int]:
     """Return places of at most ``most`` units behind which a head fits, evenly spread, the last one among them."""
-    ends = [place for place, unit in enumerate(probe.describe(chain)) if unit.can_end]
+    ends = [index for index, unit in enumerate(probe.describe(chain)) if unit.can_end]
     count = min(max(most, 1), len(ends))
     return sorted({ends[len(ends) - 1 - round(step * len(ends) / count)] for step in range(count)})
 
@@ -135,23 +135,23 @@ class _Reader:
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
         """Return pooled features of all places, then probabilities, side by side: ``(N, sum of widths)``."""
-        found: list[Tensor] = []
+        pooled: list[Tensor] = []
 
         def run(slices: Iterator[slice]) -> None:
-            found.clear()
+            pooled.clear()
             for piece in slices:
                 with self._precision.autocast():
-                    found.append(self._row(self._precision.place(images[piece])))
+                    pooled.append(self._row(self._precision.place(images[piece])))
 
         self._memory.run(len(images), run)
-        return torch.cat(found)
+        return torch.cat(pooled)
 
     def _row(self, values: Tensor) -> Tensor:
         columns: list[Tensor] = []
-        for place, unit in enumerate(self._network.units):
+        for index, unit in enumerate(self._network.units):
             values = unit(values)
-            if place in self._poolings:
-                columns.append(self._poolings[place](values).float())
+            if index in self._poolings:
+                columns.append(self._poolings[index](values).float())
         if self.classes and self._classifier is not None:
             columns.append(self._classifier(values).float().softmax(dim=1))
         return torch.cat(columns, dim=1)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from search.data.formats import formats
@@ -15,6 +13,7 @@ from search.data.sample import Dataset, Sample, Split
 from search.errors import DataError, NotFoundError, UserError
 from search.ranking.estimators import estimators
 from search.ranking.estimators._base import Estimator
+from search.ranking.options import CostLimits, RankOptions
 from search.ranking.profile import Photographs, Profile, kept_in, profile
 from search.records.backbone_ranking import BackboneScore, Layer, Ranking, ordered
 from search.spec.load import load_spec
@@ -29,109 +28,62 @@ from spaces.backbones._base import NO_WEIGHTS, Backbone
 from spaces.chains import probe
 from spaces.errors import BackboneError, ChainError, ProbeError, SpaceError, WeightsError
 
-IMAGES = 1000
-LAYERS = 6
-_LIMIT = re.compile(r"([0-9]*\.?[0-9]+)([kmg]?)(f|flops|params?)?", re.IGNORECASE)
-_FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
-Tell = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class CostLimits:
-    """What a backbone may cost at most, without its classifier; None is no limit."""
-
-    parameters: float | None = None
-    flops: float | None = None
-
-    def why_not(self, parameters: float, flops: float) -> str:
-        """Return why a backbone is too large; empty when it is not."""
-        if self.parameters is not None and parameters > self.parameters:
-            return f"{parameters / 1e6:.1f}M parameters, above {self.parameters / 1e6:g}M"
-        if self.flops is not None and flops > self.flops:
-            return f"{flops / 1e9:.2f} GFLOPs, above {self.flops / 1e9:g}"
-        return ""
-
-
-def parse_limits(text: str) -> CostLimits:
-    """Return the limits in ``10M,1GF``: parameters, and FLOPs (two a multiply-add) of one image, which end in F.
-
-    Raises:
-        UserError: the text says neither.
-    """
-    found: dict[str, float] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        match = _LIMIT.fullmatch(part)
-        kind = "flops" if match and (match[3] or "p")[0].lower() == "f" else "parameters"
-        if match is None or kind in found or float(match[1]) <= 0:
-            raise UserError(f"--under: expected parameters, FLOPs or both, such as 10M,1GF, got {text!r}")
-        found[kind] = float(match[1]) * _FACTORS[match[2].lower()]
-    if not found:
-        raise UserError(f"--under: expected parameters, FLOPs or both, such as 10M,1GF, got {text!r}")
-    return CostLimits(**found)
-
-
-def rank_backbones(  # noqa: PLR0913  # notebooks name its keywords
+def rank_backbones(
     study: str | Path,
+    options: RankOptions | None = None,
     *,
-    names: Sequence[str] = (),
-    all_local: bool = False,
-    under: CostLimits | None = None,
-    methods: Sequence[str] = (),
-    images: int = IMAGES,
-    layers: int = LAYERS,
     device: str = "auto",
     storage: str = DEFAULT_URL,
-    tell: Tell = lambda *_: None,
+    progress: Progress = lambda *_: None,
 ) -> Ranking:
     """Rank backbones on the training images of a study; nothing is trained, nothing is stored.
 
     Args:
         study: path of the study file.
-        names: backbones; weights that are not on this machine are downloaded.
-        all_local: every backbone whose weights are on this machine, too; so when no names are given.
-        under: what a backbone may cost.
-        methods: names of estimators; all by default.
-        images: training images that are looked at, at most, of every class its share.
-        layers: of how many units the features are scored.
-        storage: where trials on the same data are looked for, to check the scores by.
+        options: which backbones, and how; by default the study's own and all whose weights are on this machine.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        storage: where trials on the same data are looked up, to compare the scores with their results.
+        progress: called with ``(what, done, total)``.
 
     Raises:
         UserError, SpaceError: the study file, a backbone or an estimator is not there; or none can be scored.
     """
-    chosen = estimators(methods)
-    wanted = {found.name: found for found in map(backbones.resolve, names)}
+    options = options or RankOptions()
+    chosen = estimators(options.methods)
+    named = [backbones.resolve(name) for name in options.names]
     spec = load_spec(study)
     memory_budget.keep_memory()
     try:
         precision = choose(device_of(device), spec.training.precision)
     except ValueError as error:
         raise UserError(str(error)) from error
-    if not names:
-        wanted[spec.backbone] = backbones.resolve(spec.backbone)
-    if all_local or not names:
-        tell("looking for weights on this machine", 0, 1)
-        wanted |= {found.name: found for found in local_backbones()}
     if tasks()[spec.task].outputs != "classes":
         raise UserError(f"backbones are ranked by classes; the task {spec.task} predicts {tasks()[spec.task].outputs}")
+    if not named:
+        named.append(backbones.resolve(spec.backbone))
+    if options.all_local or not options.names:
+        progress("looking for weights on this machine", 0, 1)
+        named += local_backbones()
     dataset = formats()[spec.data_format].load(spec.data, spec.base)
-    samples = _chosen(dataset, images, spec.search.seed)
+    samples = _chosen(dataset, options.images, spec.search.seed)
     data = Photographs(
         samples, f"{dataset.fingerprint}-train-{len(samples)}-{spec.search.seed}", kept_in(kept=spec.training.cache)
     )
     backbone_scores: list[BackboneScore] = []
     left_out: list[tuple[str, str]] = []
-    for number, backbone in enumerate(wanted.values(), 1):
-        tell(f"scoring {backbone.name}", number, len(wanted))
+    unique = {backbone.name: backbone for backbone in named}
+    for number, backbone in enumerate(unique.values(), 1):
+        progress(f"scoring {backbone.name}", number, len(unique))
         try:
-            found = _standing(backbone, spec, data, precision, chosen, layers, under or CostLimits())
+            backbone_scores.append(_score(backbone, spec, data, precision, chosen, options))
         except (WeightsError, ProbeError, ChainError, BackboneError, _LeftOutError) as error:
             left_out.append((backbone.name, str(error)))
-        else:
-            backbone_scores.append(found)
     if not backbone_scores:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out[:3])
         raise UserError(f"no backbone could be scored ({reasons}); name others with --backbones")
-    tried = trials_of(dataset.fingerprint, spec.objective, maximize=spec.maximize, storage=storage)
     return Ranking(
         study=spec.name,
         dataset=dataset.name,
@@ -141,7 +93,7 @@ def rank_backbones(  # noqa: PLR0913  # notebooks name its keywords
         titles={name: method.title for name, method in chosen.items()},
         backbone_scores=ordered(backbone_scores, list(chosen)),
         left_out=tuple(left_out),
-        tried=tried,
+        tried=trials_of(dataset.fingerprint, spec.objective, maximize=spec.maximize, storage=storage),
         metric=spec.objective,
         maximize=spec.maximize,
     )
@@ -164,45 +116,44 @@ def local_backbones() -> Iterator[Backbone]:
                 yield backbone
 
 
-def _standing(
+def _score(
     backbone: Backbone,
     spec: StudySpec,
     data: Photographs,
     precision: Precision,
     chosen: dict[str, Estimator],
-    layers: int,
-    limits: CostLimits,
+    options: RankOptions,
 ) -> BackboneScore:
     begin = time.monotonic()
     if backbone.reads != "images":
         raise _LeftOutError(f"it reads {backbone.reads}")
     size = spec.input_size or backbone.usual_size
-    if limits != CostLimits():
+    if options.under != CostLimits():
         facts = probe.describe(backbone.describe(size))
         cost = (sum(unit.parameters for unit in facts), 2 * sum(unit.macs for unit in facts))
-        if reason := limits.why_not(*cost):
+        if reason := options.under.why_not(*cost):
             raise _LeftOutError(reason)
     own = spec.weights if backbone.name == spec.backbone and spec.weights != NO_WEIGHTS else "default"
     pretrained = backbone.pretrained(own, size)
-    found = profile(pretrained, data, precision, layers)
+    profiled = profile(pretrained, data, precision, options.layers)
     accuracy = next((weights.accuracy for weights in backbone.weights if weights.name == pretrained.weights), None)
     return BackboneScore(
         backbone=backbone.name,
         label=backbone.label,
         weights=pretrained.weights,
         size=size,
-        parameters=found.parameters,
-        flops=found.flops,
-        latency_ms=found.latency_ms,
+        parameters=profiled.parameters,
+        flops=profiled.flops,
+        latency_ms=profiled.latency_ms,
         accuracy=accuracy,
-        scores=_scores(found, chosen),
-        layers=tuple(_layers(found, chosen)),
+        scores=_scores(profiled, chosen),
+        layers=tuple(_layers(profiled, chosen)),
         seconds=time.monotonic() - begin,
     )
 
 
-def _scores(found: Profile, chosen: dict[str, Estimator]) -> dict[str, float]:
-    last = found.evidence[-1]
+def _scores(profiled: Profile, chosen: dict[str, Estimator]) -> dict[str, float]:
+    last = profiled.evidence[-1]
     return {
         name: method.score(last)
         for name, method in chosen.items()
@@ -210,8 +161,8 @@ def _scores(found: Profile, chosen: dict[str, Estimator]) -> dict[str, float]:
     }
 
 
-def _layers(found: Profile, chosen: dict[str, Estimator]) -> Iterator[Layer]:
-    for unit, depth, evidence in zip(found.units, found.depths, found.evidence, strict=True):
+def _layers(profiled: Profile, chosen: dict[str, Estimator]) -> Iterator[Layer]:
+    for unit, depth, evidence in zip(profiled.units, profiled.depths, profiled.evidence, strict=True):
         scores = {name: method.score(evidence) for name, method in chosen.items() if method.of_layers}
         yield Layer(unit, depth, evidence.features.shape[1], scores)
 
@@ -246,7 +197,7 @@ def trials_of(fingerprint: str, metric: str, *, maximize: bool, storage: str) ->
         check_exists(storage)
     except NotFoundError:
         return {}
-    found: dict[str, float] = {}
+    best: dict[str, float] = {}
     with opened(storage) as engine:
         for summary in reading.list_studies(engine):
             try:
@@ -258,6 +209,6 @@ def trials_of(fingerprint: str, metric: str, *, maximize: bool, storage: str) ->
             for trial in record.ranking:
                 backbone = str(trial.candidate["structure"]["backbone"]) if trial.candidate else record.backbone
                 value = trial.value or 0.0
-                best = found.get(backbone, value)
-                found[backbone] = max(best, value) if maximize else min(best, value)
-    return found
+                known = best.get(backbone, value)
+                best[backbone] = max(known, value) if maximize else min(known, value)
+    return best

@@ -91,19 +91,19 @@ class Ranking:
     @property
     def agreements(self) -> tuple[Agreement, ...]:
         """Between each two estimators, over the backbones that both score."""
-        found = (
+        rows = (
             agreement(self.titles[one], self._column(one), self.titles[other], self._column(other))
             for one, other in combinations(self.titles, 2)
         )
-        return tuple(each for each in found if each is not None)
+        return tuple(each for each in rows if each is not None)
 
     @property
     def with_trials(self) -> tuple[Agreement, ...]:
         """Between each estimator and what trials in the store reached."""
         sign = 1 if self.maximize else -1
         reached = {backbone: sign * value for backbone, value in self.tried.items()}
-        found = (agreement(title, self._column(name), "trials", reached) for name, title in self.titles.items())
-        return tuple(each for each in found if each is not None)
+        agreed = (agreement(title, self._column(name), "trials", reached) for name, title in self.titles.items())
+        return tuple(each for each in agreed if each is not None)
 
     def _column(self, name: str) -> dict[str, float]:
         return {
@@ -134,12 +134,12 @@ def mean_ranks(backbone_scores: Sequence[BackboneScore], estimators: Sequence[st
     return [
         fmean(
             [
-                1 + sum(other > column[place] for other in column) + (column.count(column[place]) - 1) / 2
+                1 + sum(other > column[index] for other in column) + (column.count(column[index]) - 1) / 2
                 for column in columns
             ]
             or [1.0]
         )
-        for place in range(len(backbone_scores))
+        for index in range(len(backbone_scores))
     ]
 
 

@@ -60,17 +60,17 @@ def may_be_best(study: StudyRecord, most: int) -> tuple[TrialRecord, ...]:
     Each is another candidate. Where nobody knows what validation can tell, all of the best ``most`` may be the best.
     In a study of several objectives the front is the result, and nothing is to be chosen.
     """
-    found: list[TrialRecord] = []
+    likely: list[TrialRecord] = []
     samples = study.dataset.samples().get("val", 0)
     for trial in study.ranking:
-        error = difference_error(study.metric, found[0], trial, samples) if found else None
-        if error is not None and abs((found[0].value or 0.0) - (trial.value or 0.0)) > _Z * error:
+        error = difference_error(study.metric, likely[0], trial, samples) if likely else None
+        if error is not None and abs((likely[0].value or 0.0) - (trial.value or 0.0)) > _Z * error:
             break
-        if trial.candidate not in [other.candidate for other in found]:
-            found.append(trial)
-        if len(found) == most or len(study.objectives) > 1:
+        if trial.candidate not in [other.candidate for other in likely]:
+            likely.append(trial)
+        if len(likely) == most or len(study.objectives) > 1:
             break
-    return tuple(found)
+    return tuple(likely)
 
 
 def final_model(study: StudyRecord) -> Refit | None:

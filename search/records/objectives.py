@@ -143,12 +143,12 @@ class Constraints:
 
         What is no number breaks a constraint by its whole bound.
         """
-        found = {}
+        excess = {}
         for one in self.bounds:
             if one.name in facts:
                 value = facts[one.name]
-                found[str(one)] = one.excess(value) if math.isfinite(value) else 1.0
-        return found
+                excess[str(one)] = one.excess(value) if math.isfinite(value) else 1.0
+        return excess
 
     def names(self) -> frozenset[str]:
         """Return which quantities are bounded."""
@@ -209,16 +209,16 @@ def written_out(given: str | list[Json]) -> list[Json]:
 
     ``accuracy``, ``{accuracy: maximize}``, and ``{quantised: int8}`` for ``quantised``.
     """
-    found: list[Json] = []
+    entries: list[Json] = []
     for one in [given] if isinstance(given, str) else given:
         if isinstance(one, str) or one == {QUANTISED: "int8"}:
-            found.append({"name": one if isinstance(one, str) else QUANTISED})
+            entries.append({"name": one if isinstance(one, str) else QUANTISED})
         elif isinstance(one, Mapping) and _is_short(one):
             ((name, direction),) = one.items()
-            found.append({"name": name, "direction": direction})
+            entries.append({"name": name, "direction": direction})
         else:
-            found.append(one)
-    return found
+            entries.append(one)
+    return entries
 
 
 def _is_short(one: Mapping[str, Json]) -> bool:
@@ -263,11 +263,11 @@ def goals(
     bounds = read_constraints(constraints, (*directions, *COSTS, QUANTISED))
     if quantised is not None and QUANTISED not in {*bounds.names(), *(one.name for one in wanted)}:
         wanted.append(ObjectiveOptions(name=QUANTISED))
-    found = tuple(_objective(place, one, directions, first) for place, one in enumerate(wanted))
+    found = tuple(_objective(index, one, directions, first) for index, one in enumerate(wanted))
     names = [one.name for one in found]
-    for place, name in enumerate(names):
-        if name in names[:place]:
-            raise ChoiceError(("objectives", str(place)), f"{name!r} is given twice")
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ChoiceError(("objectives", str(index)), f"{name!r} is given twice")
     made = Goals(found, bounds, latency, quantised)
     if refusal and made.weighs(QUANTISED):
         listed = ("objectives", str(names.index(QUANTISED))) if QUANTISED in names else ("constraints", QUANTISED)
@@ -317,8 +317,8 @@ def _stated(given: Json) -> Iterable[tuple[tuple[str, ...], str, Json]]:
         return
     if not isinstance(given, list):
         raise ChoiceError(("constraints",), f"expected bounds such as 'parameters: < 3M', got {given!r}")
-    for place, line in enumerate(given):
-        key = ("constraints", str(place))
+    for index, line in enumerate(given):
+        key = ("constraints", str(index))
         if isinstance(line, Mapping) and len(line) == 1:
             ((name, text),) = line.items()
             yield key, str(name), text
@@ -349,10 +349,10 @@ def _bound(key: tuple[str, ...], name: str, text: Json, known: Sequence[str]) ->
     return key, Constraint(name, upper, sense in ("<", ">"), bound, " ".join(text.split()))
 
 
-def _checked(found: Sequence[tuple[tuple[str, ...], Constraint]]) -> tuple[Constraint, ...]:
+def _checked(constraints: Sequence[tuple[tuple[str, ...], Constraint]]) -> tuple[Constraint, ...]:
     """Return the constraints, each once; bounds that exclude each other are an error."""
     kept: dict[str, Constraint] = {}
-    for key, one in found:
+    for key, one in constraints:
         for other in kept.values():
             if one.name == other.name and one.upper is not other.upper:
                 high, low = (one, other) if one.upper else (other, one)

@@ -31,12 +31,12 @@ def front(points: Sequence[Point], maximize: Sequence[bool], tolerances: Sequenc
     """
     losses = [_losses(point, maximize) for point in points]
     slacks = tolerances or (0.0,) * len(maximize)
-    found: list[int] = []
-    for place in sorted(range(len(losses)), key=lambda place: (losses[place], place)):
-        mine = losses[place]
-        if not any(all(map(_as_good, losses[kept], mine, slacks)) for kept in found):
-            found.append(place)
-    return tuple(sorted(found))
+    members: list[int] = []
+    for index in sorted(range(len(losses)), key=lambda index: (losses[index], index)):
+        mine = losses[index]
+        if not any(all(map(_as_good, losses[kept], mine, slacks)) for kept in members):
+            members.append(index)
+    return tuple(sorted(members))
 
 
 def hypervolume(points: Sequence[Point], reference: Point, maximize: Sequence[bool]) -> float:

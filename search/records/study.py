@@ -315,8 +315,8 @@ class StudyRecord:
         if not self.repeats or len(self.objectives) > 1:
             return ()
         ranked = self.ranking
-        found = means(self.repeats, {trial.number: trial.value or 0.0 for trial in ranked})
-        among = [Contender(trial, *found[trial.number]) for trial in ranked if trial.number in found]
+        values = means(self.repeats, {trial.number: trial.value or 0.0 for trial in ranked})
+        among = [Contender(trial, *values[trial.number]) for trial in ranked if trial.number in values]
         wanted = self.objectives
         key = lambda one: rank_key(wanted, one.mean, {}, one.trial.size, one.trial.number)  # noqa: E731
         return tuple(sorted(among, key=key))
@@ -340,8 +340,8 @@ class StudyRecord:
     def objectives(self) -> tuple[Objective, ...]:
         """All objectives, the first one is ``metric``."""
         stated = ((self.spec or {}).get("study") or {}).get("objectives") or ()
-        found = tuple(Objective(one["name"], one["direction"] == "maximize") for one in stated)
-        return found or (Objective(self.metric, self.maximize),)
+        objectives = tuple(Objective(one["name"], one["direction"] == "maximize") for one in stated)
+        return objectives or (Objective(self.metric, self.maximize),)
 
     @property
     def front(self) -> tuple[TrialRecord, ...]:

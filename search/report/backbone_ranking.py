@@ -47,7 +47,7 @@ def best_layers(ranking: Ranking) -> list[tuple[str, str, str]]:
 
     Rows: backbone, estimator, words. What it means for a search: units behind that one are worth dropping or tuning.
     """
-    found = []
+    rows = []
     for backbone_score in ranking.backbone_scores:
         for name, title in ranking.titles.items():
             layers = [layer for layer in backbone_score.layers if theme.finite(layer.scores.get(name))]
@@ -57,8 +57,8 @@ def best_layers(ranking: Ranking) -> list[tuple[str, str, str]]:
             last = layers[-1]
             words = f"{best.unit} ({best.depth:.0%} of the depth): {best.scores[name]:.3f}"
             words += ", the last one" if best is last else f", the last unit {last.scores[name]:.3f}"
-            found.append((backbone_score.backbone, title, words))
-    return found
+            rows.append((backbone_score.backbone, title, words))
+    return rows
 
 
 def write(ranking: Ranking, path: Path) -> Path:
@@ -91,7 +91,7 @@ def render(ranking: Ranking, generated_at: datetime) -> str:
 
 
 def subtitle(ranking: Ranking) -> str:
-    """Return in one line what was scored on what."""
+    """Return a line that names the backbones, the data and the device."""
     return (
         f"{len(ranking.backbone_scores)} backbones on {ranking.images} training images of {ranking.dataset} "
         f"({ranking.classes} classes), nothing trained; latency of one image on {ranking.device}; scores are larger "
@@ -106,8 +106,8 @@ def _agreements(ranking: Ranking) -> str:
     ]
     if not rows:
         return ""
-    found = page.plain_table(("between", "and", "Kendall's tau", "backbones"), rows)
-    return f"<section><h2>Agreement</h2>{found}</section>"
+    table = page.plain_table(("between", "and", "Kendall's tau", "backbones"), rows)
+    return f"<section><h2>Agreement</h2>{table}</section>"
 
 
 def _left_out(ranking: Ranking) -> str:

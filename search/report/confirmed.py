@@ -21,7 +21,7 @@ class Comparison(NamedTuple):
         difference: mean of the pairs' differences, positive when the candidate is better; ``margin`` half its 95 %
             interval, None where all pairs differ by the same.
         p: of the paired t-test, two-sided; ``adjusted`` after Holm for all candidates that were compared. None where
-            all pairs differ by the same: validation images are too few to tell anything by seeds.
+            all pairs differ by the same amount: too few validation images for seeds to differ.
     """
 
     pairs: int
@@ -85,12 +85,12 @@ def _of_cut(study: StudyRecord, folds: int, fraction: float) -> list[Confirmed]:
     }
     adjusted = _adjusted(tests)
     searched = {trial.number: trial.value for trial in study.trials}
-    found = []
+    rows = []
     for number, of in runs.items():
         values = tuple(run.value or 0.0 for run in of)
         middle, seen = mean(values), searched.get(number)
         images = [run.images for run in of if run.images is not None]
-        found.append(
+        rows.append(
             Confirmed(
                 number=number,
                 is_baseline=number == baseline,
@@ -106,7 +106,7 @@ def _of_cut(study: StudyRecord, folds: int, fraction: float) -> list[Confirmed]:
                 against=adjusted.get(number),
             )
         )
-    return sorted(found, key=lambda row: (-sign * row.mean, row.number))
+    return sorted(rows, key=lambda row: (-sign * row.mean, row.number))
 
 
 def _differences(runs: Sequence[Repeat], plain: Mapping[tuple[int, int], float], sign: float) -> list[float]:
@@ -139,8 +139,8 @@ def margin(values: Sequence[float], folds: int = 1) -> float | None:
 
 def _spread(values: Sequence[float]) -> float:
     """Return the variance; 0 where values differ by rounding alone, as differences of the same two shares do."""
-    found = variance(values)
-    return found if found > 1e-18 else 0.0
+    spread = variance(values)
+    return spread if spread > 1e-18 else 0.0
 
 
 def _compared(differences: Sequence[float], folds: int) -> Comparison | None:
@@ -156,13 +156,13 @@ def _compared(differences: Sequence[float], folds: int) -> Comparison | None:
 
 def _adjusted(tests: dict[int, Comparison | None]) -> dict[int, Comparison]:
     """Return the comparisons that could be made, their p adjusted by Holm (https://www.jstor.org/stable/4615733)."""
-    found = {number: test for number, test in tests.items() if test is not None}
-    known = sorted((test.p, number) for number, test in found.items() if test.p is not None)
+    kept = {number: test for number, test in tests.items() if test is not None}
+    known = sorted((test.p, number) for number, test in kept.items() if test.p is not None)
     least = 0.0
-    for place, (p, number) in enumerate(known):
-        least = min(max(least, (len(known) - place) * p), 1.0)
-        found[number] = found[number]._replace(adjusted=least)
-    return found
+    for index, (p, number) in enumerate(known):
+        least = min(max(least, (len(known) - index) * p), 1.0)
+        kept[number] = kept[number]._replace(adjusted=least)
+    return kept
 
 
 HEAD = ("trial", "data", "trainings", "confirmed", "in the search", "change", "against the plain recipe", "p (Holm)")
@@ -205,8 +205,8 @@ def _p(value: float) -> str:
 def sentences(study: StudyRecord) -> list[str]:
     """Return what the fresh trainings and the test images say of the winner; empty before there are any."""
     chosen = final.choice_sentence(study), final.model_sentence(study) if study.finals else ""
-    found = [line for line in (_verdict(study), _luck(study), _progress(study), *chosen) if line]
-    return found + _final(study)
+    lines = [line for line in (_verdict(study), _luck(study), _progress(study), *chosen) if line]
+    return lines + _final(study)
 
 
 def whole(study: StudyRecord) -> list[Confirmed]:
@@ -246,7 +246,7 @@ def _equals(p: float) -> str:
 
 
 def _difference(study: StudyRecord, against: Comparison) -> str:
-    """Return the difference with the sign that the numbers beside it have."""
+    """Return the difference with the sign of the numbers shown beside it."""
     signed = theme.signed(against.difference if study.maximize else -against.difference)
     return signed + (f" ± {against.margin:.4f}" if against.margin is not None else "")
 
@@ -291,7 +291,7 @@ def _views(study: StudyRecord, refit: Refit) -> str:
 
 
 def refit_sentence(study: StudyRecord, refit: Refit) -> str:
-    """Return what came of a refit that has ended: the first look at the test samples is the final number."""
+    """Return the result of a finished refit: its first score on the test samples is the final number."""
     name = "a candidate from a file" if refit.trial is None else f"trial {refit.trial}"
     what = f"Refit {refit.number} ({name}, {refit.epochs} epochs on {refit.data}"
     what += f"{', averaged weights' * refit.ema})"

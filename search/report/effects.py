@@ -1,4 +1,4 @@
-"""What one parameter did for the objective, where the trials are enough to tell."""
+"""The effect of one parameter on the objective, where there are enough trials to estimate it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Effect(NamedTuple):
 def comparable(study: StudyRecord) -> list[TrialRecord]:
     """Return the complete trials that ran equally many epochs: as many as most did.
 
-    A value after two epochs says little beside one after twenty, so pruned trials are compared with nobody.
+    A value after two epochs says little beside one after twenty, so pruned trials are left out.
     """
     done = [trial for trial in study.ranking if picks.epochs_run(trial)]
     if not done:
@@ -52,7 +52,7 @@ def comparable(study: StudyRecord) -> list[TrialRecord]:
 
 
 def effect(name: str, trials: Sequence[TrialRecord], *, maximize: bool) -> Effect | None:
-    """Return what better trials had of the parameter ``name``; None where ``trials`` cannot tell.
+    """Return which values of the parameter ``name`` better trials had; None where ``trials`` do not show it.
 
     Each side of a comparison has at least ``FEWEST`` trials, and its bootstrap interval (95 %) excludes no difference.
     """
@@ -68,8 +68,12 @@ def effect(name: str, trials: Sequence[TrialRecord], *, maximize: bool) -> Effec
 
 def _of_numbers(values: Floats, quality: Floats) -> Effect | None:
     drawn = np.random.default_rng(0).integers(0, len(values), (_DRAWS, len(values)))
-    found = _correlations(values[drawn], quality[drawn])
-    low, high = np.quantile(found[np.isfinite(found)], [0.025, 0.975]) if np.isfinite(found).any() else (0.0, 0.0)
+    correlations = _correlations(values[drawn], quality[drawn])
+    low, high = (
+        np.quantile(correlations[np.isfinite(correlations)], [0.025, 0.975])
+        if np.isfinite(correlations).any()
+        else (0.0, 0.0)
+    )
     if low <= 0 <= high:
         return None
     return Effect("higher is better" if low > 0 else "lower is better", len(values), 0)
@@ -82,8 +86,8 @@ def _correlations(values: Floats, quality: Floats) -> Floats:
     left, right = (rankdata(rows, axis=1) for rows in (values, quality))
     left, right = (rows - rows.mean(axis=1, keepdims=True) for rows in (left, right))
     with np.errstate(invalid="ignore"):
-        found: Floats = (left * right).sum(axis=1) / np.sqrt((left**2).sum(axis=1) * (right**2).sum(axis=1))
-    return found
+        correlations: Floats = (left * right).sum(axis=1) / np.sqrt((left**2).sum(axis=1) * (right**2).sum(axis=1))
+    return correlations
 
 
 def _of_words(values: Sequence[str], quality: Floats) -> Effect | None:

@@ -1,4 +1,4 @@
-"""What is said of the choice at a search's end and of the model that it ends with."""
+"""The choice at the end of a search, and the model that it ends with, in sentences."""
 
 from __future__ import annotations
 

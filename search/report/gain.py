@@ -1,4 +1,4 @@
-"""What a search gained over the plain recipe, and whether that can be told from chance."""
+"""What a search gained over the plain recipe, and whether that is more than chance."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Gain(NamedTuple):
     Attributes:
         difference: its value less that of the plain recipe; ``lead`` the same, positive when the winner is better.
         margin: half the interval of the difference in which 95 % of studies with other validation samples would have
-            it for the best of all candidates; None where neither trial says enough to tell.
+            it for the best of all candidates; None where neither trial has the data for it.
         candidates: that the winner was chosen among, those that were ended early included.
         samples: of the validation data.
         fresh: what fresh trainings say of the winner, where at least three pairs have been run.
@@ -84,8 +84,8 @@ def gain(study: StudyRecord) -> Gain | None:
 
 
 def _fresh(study: StudyRecord, best: TrialRecord) -> Confirmed | None:
-    found = (row for row in whole(study) if row.number == best.number and row.against is not None)
-    return next(found, None)
+    rows = (row for row in whole(study) if row.number == best.number and row.against is not None)
+    return next(rows, None)
 
 
 def margin(metric: str, best: TrialRecord, baseline: TrialRecord, candidates: int, samples: int) -> float | None:

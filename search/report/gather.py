@@ -30,8 +30,8 @@ def completed(engine: Engine, study: StudyRecord, needs: Iterable[Need]) -> Stud
     if Need.EPOCHS in wanted or Need.CURVES in wanted:
         study = with_epochs_run(study, aggregates.epochs_run(engine, study.name))
     if Need.SPACES in wanted:
-        found = aggregates.spaces(engine, study.name, study.trials)
-        study = replace(study, trials=tuple(aggregates.with_spaces(trial, found) for trial in study.trials))
+        spaces = aggregates.spaces(engine, study.name, study.trials)
+        study = replace(study, trials=tuple(aggregates.with_spaces(trial, spaces) for trial in study.trials))
     if Need.DETAILS in wanted:
         study = with_details(study, aggregates.details(engine, study.name, picks.for_details(study)))
     if Need.CURVES in wanted:
@@ -53,20 +53,20 @@ def with_epochs_run(study: StudyRecord, counts: Mapping[int, int]) -> StudyRecor
     return replace(study, trials=trials)
 
 
-def with_details(study: StudyRecord, found: Mapping[int, TrialRecord]) -> StudyRecord:
+def with_details(study: StudyRecord, details: Mapping[int, TrialRecord]) -> StudyRecord:
     """Return ``study`` with the trials that were ``found`` in full, their curves and counts kept."""
     trials = tuple(
-        replace(found[trial.number], epochs=trial.epochs, extras={**found[trial.number].extras, **trial.extras})
-        if trial.number in found
+        replace(details[trial.number], epochs=trial.epochs, extras={**details[trial.number].extras, **trial.extras})
+        if trial.number in details
         else trial
         for trial in study.trials
     )
     return replace(study, trials=trials)
 
 
-def with_curves(study: StudyRecord, found: Mapping[int, tuple[EpochRecord, ...]]) -> StudyRecord:
+def with_curves(study: StudyRecord, curves: Mapping[int, tuple[EpochRecord, ...]]) -> StudyRecord:
     """Return ``study`` with the curves that were ``found``."""
     trials = tuple(
-        replace(trial, epochs=found[trial.number]) if trial.number in found else trial for trial in study.trials
+        replace(trial, epochs=curves[trial.number]) if trial.number in curves else trial for trial in study.trials
     )
     return replace(study, trials=trials)

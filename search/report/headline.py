@@ -1,4 +1,4 @@
-"""What a study's first lines say, on pages and terminals alike: gain, proof, size, winner."""
+"""A study's headline for pages and terminals: gain, proof, size, winner."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from search.report import theme
 from search.report.gain import Gain, Proof, gain
 
 _NAMED = 6
-"""Tied trials that are named; of more their number is said."""
+"""Most tied trials that are named; beyond that only their number is given."""
 
 
 class Headline(NamedTuple):
@@ -47,7 +47,7 @@ class Headline(NamedTuple):
         head = f"{self.values}: {self.gain}" if self.gain else self.values
         judged = ": ".join(part for part in (self.badge, self.reason) if part)
         parts = [f"{head}{f' ({judged})' if judged else ''}.", f"{self.size}." if self.size else ""]
-        return " ".join(part[0].upper() + part[1:] if place else part for place, part in enumerate(parts) if part)
+        return " ".join(part[0].upper() + part[1:] if index else part for index, part in enumerate(parts) if part)
 
 
 def headline(study: StudyRecord) -> Headline | None:
@@ -55,27 +55,27 @@ def headline(study: StudyRecord) -> Headline | None:
     best = study.best
     if best is None:
         return None
-    found, metric = gain(study), theme.metric_name(study.metric)
+    gained, metric = gain(study), theme.metric_name(study.metric)
     who = (winner_name(study), best.words, _strip(study, best))
-    if found is None:
+    if gained is None:
         values = f"{metric} {theme.number(best.value)}"
         missing = "has no result yet" if study.baseline is not None else "was not tried"
         return Headline("", values, "", Proof.UNKNOWN, f"the plain recipe {missing}", "", *who)
-    if found.best is found.baseline:
+    if gained.best is gained.baseline:
         values = f"{metric} {theme.number(best.value)}"
-        reason = f"none of {theme.counted(found.candidates, 'candidate')} beat the plain recipe"
+        reason = f"none of {theme.counted(gained.candidates, 'candidate')} beat the plain recipe"
         return Headline("No gain", values, "", Proof.NONE, reason, "", *who)
-    values = f"{metric} {theme.number(found.baseline.value)} to {theme.number(best.value)}"
+    values = f"{metric} {theme.number(gained.baseline.value)} to {theme.number(best.value)}"
     values += "" if study.maximize else " (lower is better)"
-    if found.baseline.state is TrialState.PRUNED:
-        values += f", the plain recipe {found.baseline.ended.partition(':')[0]}"
+    if gained.baseline.state is TrialState.PRUNED:
+        values += f", the plain recipe {gained.baseline.ended.partition(':')[0]}"
     return Headline(
-        theme.change(found.difference, study.metric),
+        theme.change(gained.difference, study.metric),
         values,
-        _badge(found),
-        found.proof,
-        _reason(study, found),
-        _size(found),
+        _badge(gained),
+        gained.proof,
+        _reason(study, gained),
+        _size(gained),
         *who,
     )
 
@@ -84,15 +84,15 @@ def _strip(study: StudyRecord, trial: TrialRecord) -> tuple[tuple[str, str], ...
     states = trial.size.unit_states if trial.size is not None else ()
     names = [unit.name for unit in study.units]
     if len(names) != len(states):  # of another backbone than the study's first
-        names = [f"unit {place}" for place in range(1, len(states) + 1)]
+        names = [f"unit {index}" for index in range(1, len(states) + 1)]
     return tuple(zip(names, states, strict=True))
 
 
 def sentence(study: StudyRecord) -> str:
-    """Return the headline in a sentence or two; what is missing where there is none yet."""
-    found = headline(study)
-    if found is not None:
-        return found.sentence
+    """Return the headline in a sentence or two, or what is missing for one."""
+    shown = headline(study)
+    if shown is not None:
+        return shown.sentence
     if any(trial.broken for trial in study.trials):
         return "No complete trial keeps the constraints yet."
     return "No trial is complete yet."
@@ -112,37 +112,37 @@ def winner_name(study: StudyRecord) -> str:
     return f"{name}, tied with {theme.listed([str(number) for number in tied], 'trial')}"
 
 
-def _badge(found: Gain) -> str:
-    fresh = found.fresh
-    if found.proof is Proof.NONE:
-        return "worse than the plain recipe" if found.lead < 0 else "no better than the plain recipe"
-    if found.proof is Proof.CONFIRMED and fresh is not None and fresh.against is not None:
+def _badge(gained: Gain) -> str:
+    fresh = gained.fresh
+    if gained.proof is Proof.NONE:
+        return "worse than the plain recipe" if gained.lead < 0 else "no better than the plain recipe"
+    if gained.proof is Proof.CONFIRMED and fresh is not None and fresh.against is not None:
         what = "seed" if fresh.folds == 1 else "training"
         return f"confirmed by {theme.counted(fresh.against.pairs, what)}"
-    return str(found.proof)
+    return str(gained.proof)
 
 
-def _reason(study: StudyRecord, found: Gain) -> str:
-    against = found.fresh.against if found.fresh is not None else None
-    if found.proof is Proof.NONE:
+def _reason(study: StudyRecord, gained: Gain) -> str:
+    against = gained.fresh.against if gained.fresh is not None else None
+    if gained.proof is Proof.NONE:
         return ""
     if against is not None:
         change = theme.change(against.difference if study.maximize else -against.difference, study.metric)
         size = "" if against.margin is None else f", margin {theme.size_of_change(against.margin, study.metric)}"
         return f"{change} with fresh seeds{size}"
-    if found.leaks:
+    if gained.leaks:
         return f"some validation {study.dataset.noun} are in training too"
-    if found.margin is None:
+    if gained.margin is None:
         return f"{theme.metric_name(study.metric)} of this study came without a margin"
-    chosen = f" for the best of {found.candidates} candidates" if found.candidates > 1 else ""
+    chosen = f" for the best of {gained.candidates} candidates" if gained.candidates > 1 else ""
     return (
-        f"margin {theme.size_of_change(found.margin, study.metric)}{chosen} on {found.samples} validation "
+        f"margin {theme.size_of_change(gained.margin, study.metric)}{chosen} on {gained.samples} validation "
         f"{study.dataset.noun}"
     )
 
 
-def _size(found: Gain) -> str:
-    mine, plain = _parameters(found.best), _parameters(found.baseline)
+def _size(gained: Gain) -> str:
+    mine, plain = _parameters(gained.best), _parameters(gained.baseline)
     if not mine or not plain:
         return ""
     share = abs(1 - mine / plain)

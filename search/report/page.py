@@ -29,7 +29,7 @@ from search.report.headline import Headline, headline, sentence
 _ROWS = 200
 """Rows of the ranking that a page has; the rest is one command away."""
 _OPEN = 40
-"""Rows that stand open; the others are folded, so that what follows is not miles away."""
+"""Rows that are shown; the others are folded, so that the page stays short."""
 
 
 def write(studies: Sequence[StudyRecord], path: Path) -> Path:
@@ -59,11 +59,11 @@ def drawings(studies: Sequence[StudyRecord]) -> Iterator[tuple[str, Drawing, go.
     if len(studies) > 1:
         for comparing in studies_figures():
             yield f"studies/{comparing.name}", comparing, comparing.draw(comparing.rows(studies))
-    for place, study in enumerate(studies):
+    for index, study in enumerate(studies):
         for figure in figures():
             rows = figure.rows(study)
-            if rows is not None:  # a heading over an empty box tells nobody anything
-                yield f"{place}/{figure.name}", figure, figure.draw(rows)
+            if rows is not None:  # a heading over an empty box helps nobody
+                yield f"{index}/{figure.name}", figure, figure.draw(rows)
 
 
 def render(studies: Sequence[StudyRecord], generated_at: datetime) -> str:
@@ -73,12 +73,12 @@ def render(studies: Sequence[StudyRecord], generated_at: datetime) -> str:
         drawn.add(key, kind, drawing)
     several = len(studies) > 1
     body = _comparison(studies, drawn) if several else ""
-    body += "".join(_study(study, place, drawn, 2 if several else 1) for place, study in enumerate(studies))
+    body += "".join(_study(study, index, drawn, 2 if several else 1) for index, study in enumerate(studies))
     return document(", ".join(study.name for study in studies), body, drawn, generated_at)
 
 
 def document(title: str, body: str, drawn: Drawings, generated_at: datetime) -> str:
-    """Return a whole page around ``body``, with the drawings that stand in it."""
+    """Return a whole page around ``body``, with its figures."""
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
@@ -117,7 +117,7 @@ class Drawings:
         plain: dict[str, Any] = json.loads(drawing.to_json())
         plain["views"] = [change for _, change in views]
         self.texts[key] = json.dumps(plain, separators=(",", ":"))
-        options = "".join(f"<option value='{place}'>{escape(label)}</option>" for place, (label, _) in enumerate(views))
+        options = "".join(f"<option value='{index}'>{escape(label)}</option>" for index, (label, _) in enumerate(views))
         choice = f"<label class='view'>View <select>{options}</select></label>" if len(views) > 1 else ""
         label = escape(f"{kind.title}. {kind.how_to_read}", quote=True)
         height = drawing.layout.height or 380
@@ -163,8 +163,8 @@ def _cells(line: Sequence[str], *, worded: bool = False) -> str:
 
 def _comparison(studies: Sequence[StudyRecord], drawn: Drawings) -> str:
     parts = "".join(section(f"studies/{figure.name}", figure, drawn, 2) for figure in studies_figures())
-    found = plain_table(tables.STUDIES, tables.studies(studies))
-    return f"<header><h1>{len(studies)} studies compared</h1></header>{found}{parts}"
+    table = plain_table(tables.STUDIES, tables.studies(studies))
+    return f"<header><h1>{len(studies)} studies compared</h1></header>{table}{parts}"
 
 
 def _study(study: StudyRecord, place: int, drawn: Drawings, level: int) -> str:
@@ -199,28 +199,28 @@ def _warning(study: StudyRecord) -> str:
 
 
 def _winner(study: StudyRecord) -> str:
-    found = headline(study)
-    if found is None:
+    shown = headline(study)
+    if shown is None:
         return f"<section class='headline'><p>{escape(sentence(study))}</p></section>"
-    badge = f"<span class='badge {found.proof.name.lower()}'>{escape(found.badge)}</span>" if found.badge else ""
-    lines = "".join(f"<p>{escape(line)}</p>" for line in (found.size, found.reason) if line)
+    badge = f"<span class='badge {shown.proof.name.lower()}'>{escape(shown.badge)}</span>" if shown.badge else ""
+    lines = "".join(f"<p>{escape(line)}</p>" for line in (shown.size, shown.reason) if line)
     return (
-        f"<section class='headline' aria-label='Result'><p class='gain'><b>{escape(found.gain or found.values)}</b>"
-        f"{badge}</p>{f'<p>{escape(found.values)}</p>' if found.gain else ''}{lines}{_strip(found)}"
-        f"<p class='name'><b>{escape(found.name)}</b>: {escape(found.words)}</p></section>"
+        f"<section class='headline' aria-label='Result'><p class='gain'><b>{escape(shown.gain or shown.values)}</b>"
+        f"{badge}</p>{f'<p>{escape(shown.values)}</p>' if shown.gain else ''}{lines}{_strip(shown)}"
+        f"<p class='name'><b>{escape(shown.name)}</b>: {escape(shown.words)}</p></section>"
     )
 
 
-def _strip(found: Headline) -> str:
-    if not found.strip:
+def _strip(shown: Headline) -> str:
+    if not shown.strip:
         return ""
     cells = "".join(
         f"<i class='{escape(state)}' title='{escape(f'{unit}: {state}', quote=True)}'></i>"
-        for unit, state in found.strip
+        for unit, state in shown.strip
     )
     return (
-        f"<div class='strip' role='img' aria-label='{escape(found.strip_words, quote=True)}'>{cells}</div>"
-        f"<p class='name'>{escape(found.strip_words)}</p>"
+        f"<div class='strip' role='img' aria-label='{escape(shown.strip_words, quote=True)}'>{cells}</div>"
+        f"<p class='name'>{escape(shown.strip_words)}</p>"
     )
 
 

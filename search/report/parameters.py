@@ -62,7 +62,7 @@ _NUMBERED = re.compile(r"([a-z_]+?)\.?(\d+)")
 def label(name: str) -> str:
     """Return what people call the parameter ``name``: ``backbone learning rate (AdamW)``.
 
-    In a study of several backbones the backbone stands behind it. A plug-in's parameter keeps its own name, with
+    In a study of several backbones the backbone's name follows it. A plug-in's parameter keeps its own name, with
     spaces for dots and underscores.
     """
     own, _, backbone = name.partition("@")
@@ -84,8 +84,8 @@ def _label(name: str) -> str:
     return re.sub(r"[._]+", " ", name)
 
 
-def value(found: object) -> str:
+def value(raw: object) -> str:
     """Return a parameter's value for people: numbers in one form, ``off`` and ``on`` for truth values."""
-    if isinstance(found, bool):
-        return "on" if found else "off"
-    return short(found) if isinstance(found, float) else str(found)
+    if isinstance(raw, bool):
+        return "on" if raw else "off"
+    return short(raw) if isinstance(raw, float) else str(raw)

@@ -65,8 +65,8 @@ def is_log(name: str, trials: Sequence[TrialRecord]) -> bool:
 
 def spaces_of(trials: Sequence[TrialRecord]) -> dict[str, str]:
     """Return the range of every parameter, Optuna's JSON, from the first trial that has it."""
-    found: dict[str, str] = {}
+    spaces: dict[str, str] = {}
     for trial in trials:
         for name, space in trial.distributions.items():
-            found.setdefault(name, space)
-    return found
+            spaces.setdefault(name, space)
+    return spaces

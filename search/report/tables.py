@@ -50,8 +50,8 @@ def ranking(study: StudyRecord, most: int | None = None, begin: int = 0) -> list
     ordered = [*ranked, *broken, *pruned, *rest]
     end = len(ordered) if most is None else begin + most
     return [
-        line(trial, str(place) if place <= len(ranked) else "")
-        for place, trial in enumerate(ordered[begin:end], begin + 1)
+        line(trial, str(index) if index <= len(ranked) else "")
+        for index, trial in enumerate(ordered[begin:end], begin + 1)
     ]
 
 
@@ -72,7 +72,7 @@ def line(trial: TrialRecord, rank: str = "") -> Line:
 
 
 def subtitle(study: StudyRecord) -> str:
-    """Return in one line what was searched on what."""
+    """Return a line that names the backbone and the data."""
     samples = ", ".join(f"{count} {split}" for split, count in study.dataset.samples().items())
     return (
         f"{study.task} · {study.backbone} ({study.weights}) · {study.dataset.name}: "
@@ -81,7 +81,7 @@ def subtitle(study: StudyRecord) -> str:
 
 
 def states(study: StudyRecord) -> str:
-    """Return how many trials stand where: ``16 trials: 9 complete, 6 pruned, 1 failed``."""
+    """Return how many trials are in which state: ``16 trials: 9 complete, 6 pruned, 1 failed``."""
     counts = Counter(trial.state for trial in study.trials)
     parts = ", ".join(f"{counts[state]} {state.value}" for state in TrialState if counts[state])
     return f"{len(study.trials)} of {study.target} trials: {parts or 'none yet'}"
@@ -128,17 +128,17 @@ def failures(study: StudyRecord) -> list[tuple[str, str, str]]:
 
 
 def facts(study: StudyRecord) -> list[tuple[str, str]]:
-    """Return the numbers that a page begins with, each with what it counts."""
+    """Return the numbers at the top of a page, each with its unit."""
     best = study.best
     counted, _, by_state = states(study).partition(": ")
-    found = [(counted, by_state)]
+    lines = [(counted, by_state)]
     if best is not None:
-        found.insert(0, (theme.number(best.value), f"best {theme.metric_name(study.metric)}"))
+        lines.insert(0, (theme.number(best.value), f"best {theme.metric_name(study.metric)}"))
         if best.size is not None:
-            found.append((theme.count(best.size.parameters), f"parameters, {theme.count(best.size.trained)} trained"))
-            found.append((theme.count(best.size.flops), "FLOPs of one forward pass"))
+            lines.append((theme.count(best.size.parameters), f"parameters, {theme.count(best.size.trained)} trained"))
+            lines.append((theme.count(best.size.flops), "FLOPs of one forward pass"))
     text, _, saved = cost(study).partition(" of training in all trials")
-    return [*found, (text, f"of training{saved}")]
+    return [*lines, (text, f"of training{saved}")]
 
 
 def warnings(study: StudyRecord) -> list[str]:
@@ -161,7 +161,7 @@ def studies(records: Sequence[StudyRecord]) -> list[tuple[str, ...]]:
 
 
 def _study(study: StudyRecord) -> tuple[str, ...]:
-    best, baseline, found = study.best, study.baseline, headline(study)
+    best, baseline, shown = study.best, study.baseline, headline(study)
     return (
         study.name,
         study.dataset.name,
@@ -169,32 +169,32 @@ def _study(study: StudyRecord) -> tuple[str, ...]:
         theme.metric_name(study.metric),
         theme.number(best.value if best else None),
         theme.number(baseline.value if baseline else None),
-        ", ".join(part for part in (found.gain, found.badge) if part) or "–" if found is not None else "–",
+        ", ".join(part for part in (shown.gain, shown.badge) if part) or "–" if shown is not None else "–",
         f"{len(study.trials)} of {study.target}",
         theme.duration(sum(trial.seconds for trial in study.trials)),
     )
 
 
 class Difference(NamedTuple):
-    """One thing in which trials differ; a cell a trial."""
+    """One respect in which trials differ, with a cell per trial."""
 
     what: str
     values: tuple[str, ...]
 
 
 def differences(trials: Sequence[TrialRecord]) -> list[Difference]:
-    """Return in what the candidates of ``trials`` differ: parameters, then what came out; a dash where one has none."""
+    """Return how the candidates of ``trials`` differ: parameters, then results; a dash where one has none."""
     names = sorted({name for trial in trials for name in trial.params})
-    found = []
+    rows = []
     for name in names:
         cells = tuple(parameters.value(trial.params[name]) if name in trial.params else "–" for trial in trials)
         if len(set(cells)) > 1:
-            found.append(Difference(parameters.label(name), cells))
-    return found + results(trials)
+            rows.append(Difference(parameters.label(name), cells))
+    return rows + results(trials)
 
 
 def results(trials: Sequence[TrialRecord]) -> list[Difference]:
-    """Return what came out of ``trials``."""
+    """Return the results of ``trials``."""
     rows = (
         ("state", [trial.state.value for trial in trials]),
         ("value", [theme.number(trial.value) for trial in trials]),
@@ -211,13 +211,13 @@ def results(trials: Sequence[TrialRecord]) -> list[Difference]:
 def _further(trials: Sequence[TrialRecord]) -> list[tuple[str, list[str]]]:
     """Return a row for every objective that is in none of the others."""
     names = dict.fromkeys(name for trial in trials for name in trial.objectives if name not in front.EVERYWHERE)
-    found = []
+    rows = []
     for name in names:
         values = [trial.objectives.get(name) for trial in trials]
         if any(value not in (None, trial.value) for value, trial in zip(values, trials, strict=True)):
             label = "int8 value" if name == QUANTISED else theme.metric_name(name)
-            found.append((label, ["–" if value is None else front.cell(name, value) for value in values]))
-    return found
+            rows.append((label, ["–" if value is None else front.cell(name, value) for value in values]))
+    return rows
 
 
 def difference_words(first: TrialRecord, second: TrialRecord) -> str:

@@ -49,7 +49,7 @@ _GRID = "rgba(125,133,144,0.25)"
 
 
 def styled(figure: go.Figure, *, height: int = 380, x: str = "", y: str = "") -> go.Figure:
-    """Return ``figure`` with the look of all figures; ``x`` and ``y`` name its axes."""
+    """Return ``figure`` in the common style; ``x`` and ``y`` name its axes."""
     axis = {"gridcolor": _GRID, "zerolinecolor": _GRID, "linecolor": _GRID, "automargin": True}
     figure.update_layout(
         template="none",
@@ -111,8 +111,8 @@ def without_menu(figure: go.Figure, chosen: int = 0) -> list[tuple[str, list[Any
     if 0 < chosen < len(views):
         data, layout = views[chosen][1]
         for key, values in data.items():
-            for place, trace in enumerate(figure.data):
-                trace[key] = values[place]
+            for index, trace in enumerate(figure.data):
+                trace[key] = values[index]
         figure.update_layout({key.replace(".", "_"): value for key, value in layout.items()})
     return views
 
@@ -216,7 +216,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
     Of many decades at 1 alone; of less than one at as many round numbers as give three ticks.
     """
-    found: list[float] = []
+    marks: list[float] = []
     for steps in (
         (1.0,),
         (1.0, 2.0, 5.0),
@@ -225,21 +225,21 @@ def log_ticks(low: float, high: float) -> list[float]:
     ):
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         ticks = [step * 10.0**decade for decade in decades for step in steps]
-        found = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
-        if len(found) >= 3:
+        marks = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
+        if len(marks) >= 3:
             break
-    return found
+    return marks
 
 
 def thinned(values: Sequence[int], most: int) -> list[int]:
     """Return at most ``most`` of ``values``, evenly spread, first and last included."""
     if len(values) <= most:
         return list(values)
-    return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]
+    return [values[round(index * (len(values) - 1) / (most - 1))] for index in range(most)]
 
 
 def spread(x: Sequence[float], y: Sequence[float], most: int = MOST_POINTS) -> list[int]:
-    """Return places of at most ``most`` points that look like all of them: of every stretch of ``x`` its extremes.
+    """Return the indices of at most ``most`` points that look like all of them: the extremes of every stretch of ``x``.
 
     The range of ``x`` is cut into equal stretches; each keeps its first, last, lowest and highest point.
     """

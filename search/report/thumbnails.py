@@ -1,6 +1,6 @@
 """Validation images as small pictures inside a page.
 
-Which files these are is said by the store, which many can write to, while the page is made with the rights of whoever
+The store, which many can write to, names the files, while the page is made with the rights of whoever
 makes it. So only files below the folders of the study's own data are looked at, links resolved.
 """
 
@@ -33,7 +33,7 @@ def roots_of(study: StudyRecord) -> tuple[Path, ...]:
 
 
 def _folder(base: Path, name: str) -> Path | None:
-    """Return the folder that ``name`` stands for; None for the root of the file system, which is nobody's data."""
+    """Return the folder that ``name`` means; None for the root of the file system, which holds no data."""
     try:
         place = (base / Path(name).expanduser()).resolve()
         folder = place if place.is_dir() else place.parent
@@ -72,5 +72,5 @@ def data_uri(image: Image.Image) -> str:
 
 def picture(path: str, roots: Sequence[Path], pixels: int = PIXELS) -> str | None:
     """Return the image file at ``path`` as a small JPEG in a data URI; None as for ``thumbnail``."""
-    found = thumbnail(path, roots, pixels)
-    return None if found is None else data_uri(found)
+    small = thumbnail(path, roots, pixels)
+    return None if small is None else data_uri(small)

@@ -46,14 +46,14 @@ def rows(study: StudyRecord) -> list[dict[str, Any]]:
     front = {trial.number for trial in study.front}
     several = study.objectives if len(study.objectives) > 1 else ()
     nested = ("candidate", "params", "objectives", "constraints", "latency_quartiles_ms")
-    found = []
+    table = []
     for trial in study.trials:
         row = {key: value for key, value in plain(trial).items() if key not in nested}
         row |= {f"objective.{one.name}": trial.objectives.get(one.name) for one in several}
         row |= {"on_front": trial.number in front} if several else {}
         row["broken"] = "; ".join(trial.broken)
-        found.append(row | {name: trial.params.get(name) for name in names})
-    return found
+        table.append(row | {name: trial.params.get(name) for name in names})
+    return table
 
 
 def finite(value: Any) -> Any:

@@ -74,8 +74,8 @@ def adapted(runtime: StudyRuntime, plan: TrainingPlan, candidate: Candidate, net
 def _with_pseudo(
     runtime: StudyRuntime, plan: TrainingPlan, candidate: Candidate, network: Network, pseudo: Pseudo
 ) -> TrainingPlan:
-    found = unlabelled(runtime.spec)
-    beside = replace(runtime, dataset=found.dataset, decoded=found.decoded)
+    images = unlabelled(runtime.spec)
+    beside = replace(runtime, dataset=images.dataset, decoded=images.decoded)
     labelled, val = _feed(plan), plan.val
     labelled.views = None  # the frozen units are run again: every epoch may augment every image differently
     train = PseudoLabelled(

@@ -34,11 +34,11 @@ def known(runtime: StudyRuntime, candidate: Candidate, *, whole: bool = False) -
     goals = runtime.spec.goals
     if goals.is_single and goals.latency is None:
         return {}
-    found = counted(runtime, candidate)
-    fits = all(excess <= 0 for excess in goals.constraints.excesses(found).values())
+    costs = counted(runtime, candidate)
+    fits = all(excess <= 0 for excess in goals.constraints.excesses(costs).values())
     if (fits or whole) and (goals.weighs("checkpoint_bytes") or goals.latency is not None):
-        found |= _measured(runtime, goals, candidate)
-    return found
+        costs |= _measured(runtime, goals, candidate)
+    return costs
 
 
 def counted(runtime: StudyRuntime, candidate: Candidate) -> dict[str, float]:
@@ -54,10 +54,10 @@ def counted(runtime: StudyRuntime, candidate: Candidate) -> dict[str, float]:
 
 def _measured(runtime: StudyRuntime, goals: Goals, candidate: Candidate) -> dict[str, float]:
     network = runtime.build(candidate, 0)
-    found: dict[str, float] = {}
+    costs: dict[str, float] = {}
     if goals.weighs("checkpoint_bytes"):
         # Kept beside one another, two names of the same weights count twice.
-        found["checkpoint_bytes"] = float(
+        costs["checkpoint_bytes"] = float(
             sum(tensor.numel() * tensor.element_size() for tensor in network.original_state().values())
         )
     how = goals.latency
@@ -65,8 +65,8 @@ def _measured(runtime: StudyRuntime, goals: Goals, candidate: Candidate) -> dict
         inputs = next(iter(runtime.batches(Split.VAL, candidate=candidate).epoch(1)))[0]
         inputs = inputs[torch.arange(how.batch, device=inputs.device) % len(inputs)]
         took = latency.measure(network, inputs, runtime.precision, warmup=how.warmup, runs=how.runs)
-        found |= {"latency": took.median, "latency_lower": took.lower, "latency_upper": took.upper}
-    return found
+        costs |= {"latency": took.median, "latency_lower": took.lower, "latency_upper": took.upper}
+    return costs
 
 
 def share_within(runtime: StudyRuntime, draws: int = 32) -> float:

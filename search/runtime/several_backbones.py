@@ -104,8 +104,8 @@ def _single(spec: StudySpec, name: str) -> StudySpec:
 
 def _beside(first: StudyRuntime, spec: StudySpec, name: str, device: str) -> StudyRuntime:
     try:
-        found = open_runtime(_single(spec, name), device, first.dataset)
+        runtime = open_runtime(_single(spec, name), device, first.dataset)
     except (UserError, SpaceError) as error:
         raise StudyBackboneError(f"backbone {name}: {error}; leave it out of the list, or mend that") from error
-    same = found.pretrained.preprocessing == first.pretrained.preprocessing
-    return replace(found, store=first.store, decoded=first.decoded if same else found.decoded)
+    same = runtime.pretrained.preprocessing == first.pretrained.preprocessing
+    return replace(runtime, store=first.store, decoded=first.decoded if same else runtime.decoded)

@@ -23,8 +23,8 @@ def size_range(runtime: StudyRuntime, seconds: float = 10.0) -> tuple[Candidate,
     def size(candidate: Candidate) -> tuple[float, float]:
         key = candidate.fingerprint
         if key not in known:
-            found = counted(runtime, candidate)
-            known[key] = found["parameters"], found["flops"]
+            counts = counted(runtime, candidate)
+            known[key] = counts["parameters"], counts["flops"]
         return known[key]
 
     ends = (*space.extremes(), space.baseline())

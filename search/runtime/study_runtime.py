@@ -109,8 +109,8 @@ class StudyRuntime:
 
     def size(self, network: building.Network) -> Size:
         """Return what ``network`` costs to hold and to run."""
-        found = building.size(network)
-        return Size(found.parameters, found.trained, found.flops, found.unit_states)
+        measured = building.size(network)
+        return Size(measured.parameters, measured.trained, measured.flops, measured.unit_states)
 
     def epochs(self, candidate: Candidate) -> int:
         """Return how many epochs ``candidate`` is trained for, if nothing ends it early."""

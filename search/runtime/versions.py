@@ -11,10 +11,10 @@ PACKAGES = ("ftsearch", "torch", "torchvision", "optuna", "sqlalchemy", "numpy",
 
 def versions() -> Mapping[str, str]:
     """Return the versions of what results depend on."""
-    found = {"python": platform.python_version()}
+    numbers = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            numbers[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            numbers[package] = "not installed"
+    return numbers

@@ -16,9 +16,10 @@ LEAST = 5
 _BACKWARD = 3
 """Forward and backward pass of what learns, in forward passes."""
 
+_ALL = 0.99
 _OVERHEAD = 4.0
 """How many times as long as its arithmetic a linear probe takes, which comes first: it decodes images, and solves the
-head (MobileNetV2 at 128 px: 88 s a TFLOP, where trainings take 17 to 37)."""
+head (MobileNetV2 at 128 px: 25 to 90 s a TFLOP, where trainings take 9 to 37)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ class CostFeatures:
         """Return what ``to_json`` wrote; None for anything else, an older version's for example."""
         names = cls.__dataclass_fields__
         return cls(**{name: float(data[name]) for name in names}) if set(names) <= set(data) else None
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether nothing but the head learns, and that in one pass: most of its seconds are no arithmetic."""
+        return self.epochs <= 1 and self.frozen_share > _ALL
 
     def row(self) -> tuple[float, ...]:
         """Return the features on the scales on which seconds follow them linearly."""
@@ -77,30 +83,33 @@ def training_flops(
     return learning + frozen
 
 
-def _rate(measured: Sequence[tuple[CostFeatures, float]]) -> float:
-    """Return the seconds of a floating-point operation; 1 where none is ``measured`` (features, seconds an epoch)."""
-    rates = [(features.frozen_share < 1, seconds / math.exp(features.row()[0])) for features, seconds in measured]
-    learning = [rate for learns, rate in rates if learns]
-    return median(learning or [rate / _OVERHEAD for _, rate in rates] or [1.0])
-
-
 class SecondsModel:
     """Predicts the seconds an epoch takes, from the trials that have ended.
 
     Ridge regression of the logarithm of seconds on the logarithms of the candidate's arithmetic and of what
-    learns. Under ``LEAST`` measured trials, seconds are taken to be proportional to the arithmetic.
+    learns. Under ``LEAST`` measured trials, seconds are taken to be proportional to the arithmetic. Linear probes, all
+    of which take about as long, are kept apart.
     """
 
     def __init__(self, trials: Sequence[PastTrial]) -> None:
-        found = [
-            (features, trial.seconds / trial.last_epoch[0])
+        known = [
+            (features, trial.last_epoch[0], trial.seconds)
             for trial in trials
             if trial.last_epoch is not None
             and trial.seconds > 0
             and (features := CostFeatures.from_json(trial.cost)) is not None
         ]
+        found = [(features, seconds / epochs) for features, epochs, seconds in known]
         self.measured = len(found)
-        self._rate = _rate(found)
+        probes = [(features, seconds) for features, seconds in found if features.is_probe]
+        found = [(features, seconds) for features, seconds in found if not features.is_probe]
+        self._probe_s = median(seconds for _, seconds in probes) if probes else None
+        rates = [seconds / math.exp(features.row()[0]) for features, seconds in found]
+        rates = rates or [seconds / math.exp(features.row()[0]) / _OVERHEAD for features, seconds in probes]
+        self._rate = median(rates) if rates else 1.0
+        # Patience and pruning end most trainings early; one that ran to its end stands for what is not known yet.
+        ran = [min(epochs / features.epochs, 1.0) for features, epochs, _ in known if not features.is_probe]
+        self._ran = (1 + sum(ran)) / (1 + len(ran))
         self._model = None
         if len(found) >= LEAST:
             # Loads pandas and scipy too: not for those who never ask.
@@ -113,10 +122,13 @@ class SecondsModel:
             self._range = (min(seconds for _, seconds in found) / 10, max(seconds for _, seconds in found) * 10)
 
     def seconds(self, features: CostFeatures) -> float:
-        """Return the predicted seconds of a whole trial; without any measured one, its arithmetic."""
+        """Return the expected seconds of a trial, for as many of its epochs as trials run on average; without any
+        measured one, its arithmetic."""
         row = features.row()
+        if features.is_probe and self._probe_s is not None:
+            return self._probe_s
         if self._model is None:
-            return self._rate * math.exp(row[0]) * features.epochs
+            return self._rate * math.exp(row[0]) * features.epochs * self._ran
         predicted = float(np.exp(self._model.predict([row])[0]))
         low, high = self._range  # far from all that was measured a line in logarithms promises anything
-        return min(max(predicted, low), high) * features.epochs
+        return min(max(predicted, low), high) * features.epochs * self._ran

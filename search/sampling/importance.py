@@ -68,15 +68,15 @@ def _joined(trials: Sequence[TrialRecord]) -> dict[str, BaseDistribution]:
     A range may depend on other decisions (a shorter network has fewer units to freeze), and who reads a large study
     looks up each range once.
     """
-    found: dict[str, BaseDistribution] = {}
+    joined: dict[str, BaseDistribution] = {}
     for trial in trials:
         for name, value in trial.params.items():
             text = trial.distributions.get(name)
-            if text is None and name not in found:
+            if text is None and name not in joined:
                 continue
-            known = found.get(name) or distribution(str(text))
-            found[name] = _widened(_widened(known, value), *_ends(text))
-    return found
+            known = joined.get(name) or distribution(str(text))
+            joined[name] = _widened(_widened(known, value), *_ends(text))
+    return joined
 
 
 def _ends(text: str | None) -> tuple[float, ...]:

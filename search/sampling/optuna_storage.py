@@ -1,6 +1,6 @@
 """Where Optuna keeps its part: the store's database, or a gRPC proxy in front of it; and its artifact stores.
 
-Every call is repeated while the database or the proxy is gone, as the store's own calls are.
+Every call is retried while the database or the proxy is unreachable, like the store's own calls.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage, get_stora
 from search.errors import StoreUrlError, UserError
 
 Insist = Callable[[Callable[[], Any], str], Any]
-"""Returns what the call returns, repeated while the database is gone; the second argument names it."""
+"""Returns the result of a call that is retried while the database is unreachable; the second argument names it."""
 _SCHEME = "grpc://"
 
 
 class Insisting(BaseStorage):
-    """An Optuna storage whose calls are repeated while the database is gone.
+    """An Optuna storage whose calls are retried while the database is unreachable.
 
     Safe, because Optuna's writes set what they are given; a trial that was opened twice, since the first answer
     was lost, is closed by ``Sampling.close_orphans``.
@@ -88,7 +88,7 @@ def open_proxy(address: str, insist: Insist, *, timeout_s: float = 30.0) -> Base
 
     Raises:
         UserError: the address is malformed.
-        StoreUrlError: nobody answers there.
+        StoreUrlError: nothing answers at the address.
     """
     host, port = parse_address(address)
     try:

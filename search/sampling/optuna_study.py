@@ -1,4 +1,4 @@
-"""The one door to Optuna: storage, sampling, ask and tell, importances."""
+"""All use of Optuna's studies: storage, sampling, ask and tell, importances."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ class Asked:
         """What the sampler wrote on the trial: its generation, of a genetic algorithm."""
         drawn = self._drawn or self._trial
         # A trial's own ``system_attrs`` is deprecated, and Optuna gives its id to storages alone.
-        found = drawn.storage.get_trial_system_attrs(drawn._trial_id)
-        return {name: value for name, value in found.items() if name.endswith(":generation")}
+        attributes = drawn.storage.get_trial_system_attrs(drawn._trial_id)
+        return {name: value for name, value in attributes.items() if name.endswith(":generation")}
 
     @property
     def improvement(self) -> float:
@@ -137,7 +137,7 @@ class Sampling:
         self._remembered: dict[str, Any] = {}
 
     def seed_of(self, number: int, attempt: int = 0) -> int:
-        """Return the seed of what is drawn for trial ``number`` at an ``attempt``."""
+        """Return the seed of the draws for trial ``number`` at an ``attempt``."""
         seed = trial_seed(self._seed, number)
         return trial_seed(seed, attempt) if attempt else seed
 
@@ -228,8 +228,8 @@ class Sampling:
         trial_id = self._ids.pop(number, None)
         if trial_id is None:
             trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-        told = PastTrial(number, state, value, objectives=objectives or {})
-        values = samplers.values(told, self._further)
+        past = PastTrial(number, state, value, objectives=objectives or {})
+        values = samplers.values(past, self._further)
         known = state
         if state is TrialState.COMPLETE and not all(math.isfinite(one) for one in values):
             known = TrialState.FAILED
@@ -274,13 +274,13 @@ class Sampling:
         taught = [trial for trial in self._past() if teaches(trial)]
         if not self._options.is_genetic:
             taught = list(bounded(taught, maximize=self._maximize, further=self._further))
-        found = []
+        trials = []
         for past in taught:
             known = self._frozen.get(past.number) or samplers.frozen(past, self._further)
             if past.state.is_finished:
                 self._frozen[past.number] = known
-            found.append(known)
-        return found
+            trials.append(known)
+        return trials
 
     def _refused(self) -> list[FrozenTrial]:
         """Return the newest of the candidates that earlier trials were not made of, as a sampler takes them."""

@@ -66,7 +66,7 @@ class Pruner(ABC):
 
     @abstractmethod
     def verdict(self, number: int, curves: Curves) -> tuple[Verdict, str]:
-        """Return whether trial ``number``, whose curve so far is among ``curves``, goes on, and why not."""
+        """Return whether trial ``number``, whose curve so far is among ``curves``, continues, and if not, why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,15 +112,9 @@ class Median(Pruner):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Halving(Pruner):
-    """Asynchronous successive halving (https://arxiv.org/abs/1810.05934): at each rung only the best share goes on.
+class _Rungs(Pruner):
+    """Rungs of epochs; ``first`` is the epoch of the first one, of which one of ``factor`` trials passes."""
 
-    Attributes:
-        first: epoch of the first rung; the following ones are ``factor`` times as far each.
-        factor: one of so many trials passes a rung.
-    """
-
-    name: Literal["halving"] = "halving"
     first: int = 1
     factor: int = 3
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -129,12 +123,24 @@ class Halving(Pruner):
         _at_least("first", self.first, 1)
         _at_least("factor", self.factor, 2)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halving(_Rungs):
+    """Asynchronous successive halving (https://arxiv.org/abs/1810.05934): only the best trials pass each rung.
+
+    Attributes:
+        first: epoch of the first rung; the following ones are ``factor`` times as far each.
+        factor: one in ``factor`` trials passes a rung.
+    """
+
+    name: Literal["halving"] = "halving"
+
     def verdict(self, number: int, curves: Curves) -> tuple[Verdict, str]:
         return _halved(number, curves, self.first, self.factor, lambda _: True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hyperband(Pruner):
+class Hyperband(_Rungs):
     """Hyperband (https://jmlr.org/papers/v18/16-558.html): brackets of halving that begin to prune at different epochs.
 
     Halving trusts the first epochs; a candidate that starts slowly (a small learning rate, a deep head) never gets
@@ -144,17 +150,10 @@ class Hyperband(Pruner):
 
     Attributes:
         first: epoch of the first rung of the first bracket.
-        factor: one of so many trials passes a rung.
+        factor: one in ``factor`` trials passes a rung.
     """
 
     name: Literal["hyperband"] = "hyperband"
-    first: int = 1
-    factor: int = 3
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        _at_least("first", self.first, 1)
-        _at_least("factor", self.factor, 2)
 
     def verdict(self, number: int, curves: Curves) -> tuple[Verdict, str]:
         cycle = self.cycle(curves.epochs)
@@ -176,7 +175,7 @@ class Hyperband(Pruner):
             bracket: math.ceil((last + 1) / (last - bracket + 1) * self.factor ** (last - bracket))
             for bracket in range(last + 1)
         }
-        places = [((place + 0.5) / size, bracket) for bracket, size in sizes.items() for place in range(size)]
+        places = [((index + 0.5) / size, bracket) for bracket, size in sizes.items() for index in range(size)]
         return tuple(bracket for _, bracket in sorted(places))
 
 
@@ -217,7 +216,7 @@ OPTIONS: dict[str, type[Median] | type[Halving] | type[Hyperband] | type[Off]] =
 
 
 def _halved(number: int, curves: Curves, first: int, factor: int, among: Callable[[int], bool]) -> tuple[Verdict, str]:
-    """Return the verdict of successive halving: at a rung, the best one of ``factor`` goes on."""
+    """Return the verdict of successive halving: the best one in ``factor`` trials passes a rung."""
     epoch = curves.length(number)
     if not _is_rung(epoch, first, factor):
         return _CONTINUE

@@ -1,4 +1,4 @@
-"""What proposes candidates: samplers over a study's history, cut to what they can use. Part of the door to Optuna."""
+"""Samplers that propose candidates from the part of a study's history that they can use."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TPE models at most 25 trials as the good ones and gives the older of the rest li
 proposes hardly changes, but reading ten thousand takes it a second for every proposal.
 """
 KEPT_REJECTED = 100
-"""Candidates that broke a constraint, of which TPE is shown so many, the newest."""
+"""Most candidates that broke a constraint that TPE is given, the newest."""
 _FIRST_GENERATION = {f"{kind.__name__}:generation": 0 for kind in (NSGAIISampler, NSGAIIISampler)}
 """Where a genetic sampler puts trials that it has not drawn: the baseline, warm starts."""
 _BAD = ("nan", "memory")
@@ -90,9 +90,9 @@ class WeighedTPE(TPESampler):
         self._good_share = 0.1
 
     def _compute_acquisition_func(self, *args: Any, **kwargs: Any) -> Any:
-        found = super()._compute_acquisition_func(*args, **kwargs)
-        self._log_ratio += float(found.max())  # the draw with the largest value is the one that is taken
-        return found
+        acquisition = super()._compute_acquisition_func(*args, **kwargs)
+        self._log_ratio += float(acquisition.max())  # the draw with the largest value is the one that is taken
+        return acquisition
 
     def improvement(self) -> float:
         return 1.0 / (self._good_share + (1 - self._good_share) * math.exp(min(-self._log_ratio, 700.0)))
@@ -238,15 +238,15 @@ def frozen(past: PastTrial, further: Sequence[Objective] = ()) -> FrozenTrial:
 
 
 def refused(rejected: Rejected, number: int) -> FrozenTrial:
-    """Return a candidate that was not trained as Optuna's samplers take it: pruned, with what it breaks."""
-    found = optuna.trial.create_trial(
+    """Return an untrained candidate as Optuna's samplers take it: pruned, with the constraints that it breaks."""
+    trial = optuna.trial.create_trial(
         state=OptunaState.PRUNED,
         params=dict(rejected.params),
         distributions={name: distribution(text) for name, text in rejected.distributions.items()},
         system_attrs=constraint_attrs(rejected.constraints),
     )
-    found.number = number + 1
-    return found
+    trial.number = number + 1
+    return trial
 
 
 def constraint_attrs(constraints: Mapping[str, float]) -> dict[str, float]:

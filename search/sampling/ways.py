@@ -10,7 +10,7 @@ from search.records.study import PastTrial, TrialState
 
 Way = Literal["neighbour", "prior", "sampler"]
 _SHARE_OF_PRIOR = 0.25
-"""Of what the sampler does not propose: draws that are not tied to what was good so far."""
+"""Share of the draws without the sampler that do not start from a good trial."""
 _MOST = 0.75
 """The sampler's share in the end: near the best there is always something left to find (PriorBand keeps all three ways
 too, https://arxiv.org/abs/2306.12370)."""

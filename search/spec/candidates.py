@@ -58,8 +58,8 @@ def given(entries: Sequence[Json], base: Path) -> tuple[Json, ...]:
     Raises:
         UserError: one of them is none.
     """
-    found = (
-        read_candidate(base / Path(entry).expanduser()) if isinstance(entry, str) else checked(entry, f"number {place}")
-        for place, entry in enumerate(entries, 1)
+    candidates = (
+        read_candidate(base / Path(entry).expanduser()) if isinstance(entry, str) else checked(entry, f"number {index}")
+        for index, entry in enumerate(entries, 1)
     )
-    return tuple(candidate.to_json() for candidate in found)
+    return tuple(candidate.to_json() for candidate in candidates)

@@ -72,8 +72,8 @@ def _known_keys(path: tuple[str, ...], schema: Mapping[str, Json]) -> list[str]:
     for part in path:
         nodes = [child for node in nodes for child in _variants(node, schema)]
         nodes = [node["properties"][part] for node in nodes if part in node.get("properties", {})]
-    found = [child for node in nodes for child in _variants(node, schema)]
-    return sorted({name for node in found for name in node.get("properties", {})})
+    children = [child for node in nodes for child in _variants(node, schema)]
+    return sorted({name for node in children for name in node.get("properties", {})})
 
 
 def _variants(node: Mapping[str, Json], schema: Mapping[str, Json]) -> list[Mapping[str, Json]]:

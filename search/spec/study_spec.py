@@ -82,5 +82,5 @@ class StudySpec:
 
 def plain(options: Any) -> dict[str, Json]:
     """Return a dataclass of options as plain data."""
-    found: dict[str, Json] = json.loads(json.dumps(asdict(options), default=str))
-    return found
+    data: dict[str, Json] = json.loads(json.dumps(asdict(options), default=str))
+    return data

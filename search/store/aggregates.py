@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Text, cast, func, select
 from search.records.study import EpochRecord, Failure, Size, StudyRecord, TrialRecord, TrialState
 from search.store import repeats
 from search.store.connection import reading, retried
-from search.store.reading import aware, curves_where, study_record, study_row, trial_record
+from search.store.reading import aware, curves_where, plain_columns, study_record, study_row, trial_record
 from search.store.tables import EpochRow, StudyRow, TrialRow, restored
 
 _CHUNK = 400
@@ -80,13 +80,13 @@ def changes(engine: Engine, name: str, after: int, unfinished: Iterable[int]) ->
     """
     with reading(engine) as connection:
         study = study_row(connection, name)
-        found: dict[int, TrialRecord] = {}
+        trials: dict[int, TrialRecord] = {}
         conditions = [TrialRow.number > after, TrialRow.state.in_(_OPEN)]
         conditions += [TrialRow.number.in_(chunk) for chunk in _chunks(sorted(unfinished))]
         for condition in conditions:
             rows = connection.execute(select(*_OUTLINE).where(TrialRow.study_id == study.id, condition)).all()
-            found |= {row.number: _outlined(row) for row in rows}
-    return tuple(found[number] for number in sorted(found))
+            trials |= {row.number: _outlined(row) for row in rows}
+    return tuple(trials[number] for number in sorted(trials))
 
 
 @retried
@@ -109,14 +109,14 @@ def curves(engine: Engine, name: str, numbers: Sequence[int]) -> dict[int, tuple
     """Return the epochs of trials ``numbers``."""
     with reading(engine) as connection:
         study = study_row(connection, name)
-        found: dict[int, tuple[EpochRecord, ...]] = {}
+        by_number: dict[int, tuple[EpochRecord, ...]] = {}
         for chunk in _chunks(numbers):
             ids = connection.execute(
                 select(TrialRow.id, TrialRow.number).where(TrialRow.study_id == study.id, TrialRow.number.in_(chunk))
             ).all()
             by_id = curves_where(connection, EpochRow.trial_id.in_([row.id for row in ids]))
-            found |= {row.number: by_id[row.id] for row in ids if row.id in by_id}
-    return found
+            by_number |= {row.number: by_id[row.id] for row in ids if row.id in by_id}
+    return by_number
 
 
 @retried
@@ -139,11 +139,11 @@ def spaces(engine: Engine, name: str, trials: Sequence[TrialRecord]) -> dict[str
     for trial in trials:
         for parameter in trial.params:
             wanted.setdefault(parameter, trial.number)
-    found: dict[str, str] = {}
+    ranges: dict[str, str] = {}
     for record in details(engine, name, sorted(set(wanted.values()))).values():
         for parameter, space in record.distributions.items():
-            found.setdefault(parameter, space)
-    return found
+            ranges.setdefault(parameter, space)
+    return ranges
 
 
 def with_spaces(trial: TrialRecord, found: Mapping[str, str]) -> TrialRecord:
@@ -185,12 +185,12 @@ def workers(engine: Engine) -> tuple[WorkerActivity, ...]:
         ).all()
         running = _running(connection)
     names = sorted({row.worker for row in rows})
-    found = []
+    activities = []
     for name in names:
         own = [row for row in rows if row.worker == name]
         ended = [row for row in own if TrialState(row.state).is_finished]
         last = max((aware(row.last) for row in ended if row.last is not None), default=None)
-        found.append(
+        activities.append(
             WorkerActivity(
                 name,
                 sum(row.trials for row in ended),
@@ -200,8 +200,8 @@ def workers(engine: Engine) -> tuple[WorkerActivity, ...]:
                 running.get(name, ()),
             )
         )
-    found.sort(key=lambda worker: (worker.last is not None, worker.last), reverse=True)
-    return tuple(sorted(found, key=lambda worker: not worker.running))
+    activities.sort(key=lambda worker: (worker.last is not None, worker.last), reverse=True)
+    return tuple(sorted(activities, key=lambda worker: not worker.running))
 
 
 def _running(connection: Connection) -> dict[str, tuple[tuple[str, int], ...]]:
@@ -211,45 +211,33 @@ def _running(connection: Connection) -> dict[str, tuple[tuple[str, int], ...]]:
         .where(TrialRow.state == TrialState.RUNNING)
         .order_by(TrialRow.number)
     ).all()
-    found: dict[str, tuple[tuple[str, int], ...]] = {}
+    running: dict[str, tuple[tuple[str, int], ...]] = {}
     for worker, study, number in rows:
-        found[worker] = (*found.get(worker, ()), (study, number))
-    return found
+        running[worker] = (*running.get(worker, ()), (study, number))
+    return running
 
 
 def _chunks(numbers: Sequence[int]) -> list[Sequence[int]]:
-    return [numbers[place : place + _CHUNK] for place in range(0, len(numbers), _CHUNK)]
+    return [numbers[index : index + _CHUNK] for index in range(0, len(numbers), _CHUNK)]
 
 
 def _plain(text: str | None) -> dict[str, Any]:
     """Return the JSON object in ``text``: the column's own deserialiser would visit every value of every trial."""
     if not text:
         return {}
-    found, _ = _DECODE(text)
-    return restored(found) if "$number" in text else found or {}
+    data, _ = _DECODE(text)
+    return restored(data) if "$number" in text else data or {}
 
 
 def _outlined(row: Any) -> TrialRecord:
     size = None if row.parameters is None else Size(row.parameters, row.trained, row.flops)
     failure = None if row.failure_kind is None else Failure(row.failure_kind, row.failure_message or "")
     return TrialRecord(
-        number=row.number,
+        **plain_columns(row),
         state=_STATES[row.state],
-        value=row.value,
         params=_plain(row.params),
-        words=row.words,
-        is_baseline=row.is_baseline,
-        seed=row.seed,
-        best_epoch=row.best_epoch,
         size=size,
-        ended=row.ended,
         failure=failure,
-        attempts=row.attempts,
-        worker=row.worker,
-        started_at=aware(row.started_at),
-        finished_at=aware(row.finished_at),
-        seconds=row.seconds,
-        checkpoint=row.checkpoint,
         extras=_plain(row.extras),
         objectives=_plain(row.objectives),
         constraints=_plain(row.constraints),

@@ -147,8 +147,8 @@ def share(engine: Engine, other: Engine) -> None:
 
 def server_options(url: str, threads: int) -> dict[str, Any]:
     """Return the ``engine_kwargs`` of a server that answers so many calls at once."""
-    found = _options(parse_url(url).get_backend_name())
-    return found | {"pool_size": threads, "max_overflow": 2}
+    options = _options(parse_url(url).get_backend_name())
+    return options | {"pool_size": threads, "max_overflow": 2}
 
 
 def _options(backend: str) -> dict[str, Any]:
@@ -257,8 +257,8 @@ def retried(function: Callable[P, R]) -> Callable[P, R]:
 
 def patience_of(engine: object) -> Patience:
     """Return the patience that ``engine`` was connected with."""
-    found = engine.get_execution_options().get(_PATIENCE) if isinstance(engine, Engine) else None
-    return found if isinstance(found, Patience) else Patience(url=getattr(engine, "url", None))
+    patience = engine.get_execution_options().get(_PATIENCE) if isinstance(engine, Engine) else None
+    return patience if isinstance(patience, Patience) else Patience(url=getattr(engine, "url", None))
 
 
 def insist(call: Callable[[], R], name: str, patience: Patience) -> R:

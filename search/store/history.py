@@ -103,7 +103,7 @@ class StudyHistory:
             mine = (TrialRow.study_id == owner, wanted)
             # States before epochs: whatever is finished here has all its epochs below.
             rows = connection.execute(select(*_COLUMNS).where(*mine).order_by(TrialRow.id)).all()
-            found: dict[int, list[Any]] = defaultdict(list)
+            epochs: dict[int, list[Any]] = defaultdict(list)
             if rows:
                 query = (
                     select(EpochRow.trial_id, EpochRow.epoch, EpochRow.metrics, EpochRow.seconds)
@@ -112,8 +112,8 @@ class StudyHistory:
                     .order_by(EpochRow.trial_id, EpochRow.epoch)
                 )
                 for trial_id, epoch, metrics, seconds in connection.execute(query):
-                    found[trial_id].append((epoch, metrics, seconds))
-        return rows, found
+                    epochs[trial_id].append((epoch, metrics, seconds))
+        return rows, epochs
 
     def _owner(self, connection: Connection) -> int:
         if self._study_id is None:
@@ -171,7 +171,7 @@ def earlier_best(engine: Engine, study: str, count: int) -> tuple[tuple[str, int
         here = traits_of(study_record(own, ()))
         near = sorted(others, key=lambda other: distance(here, traits_of(study_record(other, ()))))
         best = [list(_best_of(connection, other, count)) for other in near]
-    return tuple(found[place] for place in range(count) for found in best if place < len(found))
+    return tuple(found[index] for index in range(count) for found in best if index < len(found))
 
 
 def _best_of(connection: Connection, study: Any, count: int) -> Iterable[tuple[str, int, Json]]:

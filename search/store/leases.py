@@ -134,7 +134,7 @@ def _reap(connection: Connection, study_id: int, now: float, max_retries: int) -
     for row in abandoned:
         epoch = connection.execute(select(func.max(EpochRow.epoch)).where(EpochRow.trial_id == row.id)).scalar_one()
         how = f"went silent after epoch {epoch}" if epoch else "went silent before its first epoch ended"
-        story = _told(row.story, row.attempts, row.worker, how)
+        story = _with_attempt(row.story, row.attempts, row.worker, how)
         message = f"its worker died {row.lost + 1} times without a word: " + "; ".join(story)
         values = _given_up("lost", message) if row.lost >= max_retries else {"state": TrialState.WAITING}
         connection.execute(
@@ -144,7 +144,7 @@ def _reap(connection: Connection, study_id: int, now: float, max_retries: int) -
         )
 
 
-def _told(story: Json, attempt: int, worker: str, how: str) -> list[str]:
+def _with_attempt(story: Json, attempt: int, worker: str, how: str) -> list[str]:
     return [*(story or ()), f"attempt {attempt} on {worker} {how}"]
 
 
@@ -153,23 +153,23 @@ def _given_up(kind: str, message: str) -> dict[str, Any]:
     return {"state": TrialState.FAILED, "finished_at": datetime.now(UTC), **values}
 
 
-def _take(connection: Connection, study: str, found: Any, worker: str, until: float, token: str) -> Claim:
-    attempt = found.attempts + (found.state == TrialState.WAITING)
+def _take(connection: Connection, study: str, row: Any, worker: str, until: float, token: str) -> Claim:
+    attempt = row.attempts + (row.state == TrialState.WAITING)
     connection.execute(
         update(TrialRow)
-        .where(TrialRow.id == found.id)
+        .where(TrialRow.id == row.id)
         .values(state=TrialState.RUNNING, worker=worker, token=token, lease_until=until, attempts=attempt)
     )
     return Claim(
         study,
-        found.id,
-        found.number,
+        row.id,
+        row.number,
         token,
         attempt,
-        found.candidate,
-        found.optuna_number,
-        found.params,
-        tuple(found.resume or ()),
+        row.candidate,
+        row.optuna_number,
+        row.params,
+        tuple(row.resume or ()),
     )
 
 
@@ -210,8 +210,8 @@ def is_work_left(engine: Engine, study: str) -> bool:
         if (-1 if last is None else last) + 1 < row.target:
             return True
         free = or_(TrialRow.state == TrialState.WAITING, and_(TrialRow.state == TrialState.RUNNING, _is_late()))
-        found = select(TrialRow.id).where(TrialRow.study_id == row.id, free).limit(1)
-        return connection.execute(found).one_or_none() is not None
+        waiting = select(TrialRow.id).where(TrialRow.study_id == row.id, free).limit(1)
+        return connection.execute(waiting).one_or_none() is not None
 
 
 def _is_late() -> Any:
@@ -298,7 +298,7 @@ def _story(connection: Connection, claim: Claim, how: str) -> list[str]:
     row = connection.execute(
         select(TrialRow.story, TrialRow.attempts, TrialRow.worker).where(TrialRow.id == claim.trial_id)
     ).one_or_none()
-    return _told(row.story, row.attempts, row.worker, how) if row is not None else []
+    return _with_attempt(row.story, row.attempts, row.worker, how) if row is not None else []
 
 
 @retried

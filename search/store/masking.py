@@ -25,7 +25,7 @@ _HARMLESS = frozenset(
 _PARTS = re.compile(r"(?P<scheme>[\w+.-]+)://(?:(?P<user>[^:/]*)(?::[^@]*)?@)?(?P<rest>.*)", re.DOTALL)
 """As SQLAlchemy takes a URL apart: a password ends at its first ``@``."""
 _SHORT = 4
-"""A secret of fewer characters is replaced only where it stands alone: inside words it would be told by what is cut."""
+"""A shorter secret is replaced only as a word of its own: inside words it could be guessed from what is left."""
 
 
 def shown(url: str | URL) -> str:

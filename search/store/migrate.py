@@ -44,11 +44,11 @@ def upgrade(engine: Engine) -> None:
     if current(engine) == head():
         return
     with exclusive(engine):
-        found = current(engine)
+        version = current(engine)
         known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-        if found is not None and found not in known:
+        if version is not None and version not in known:
             raise SchemaError(
-                f"the store at {shown(engine.url)} has schema {found}, this ftsearch knows up to {head()}; "
+                f"the store at {shown(engine.url)} has schema {version}, this ftsearch knows up to {head()}; "
                 "install the newer ftsearch that wrote it"
             )
         config = _config()

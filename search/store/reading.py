@@ -84,8 +84,8 @@ def load_study(engine: Engine, name: str, *, epochs: bool = True, trials: bool =
             .order_by(TrialRow.number)
         ).all()
         curves = curves_where(connection, TrialRow.study_id == study.id) if epochs and trials else {}
-        found = study_record(study, tuple(trial_record(row, curves.get(row.id, ())) for row in rows))
-        return repeats.attached(connection, found)
+        record = study_record(study, tuple(trial_record(row, curves.get(row.id, ())) for row in rows))
+        return repeats.attached(connection, record)
 
 
 def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
@@ -129,9 +129,9 @@ def study_row(connection: Connection, name: str) -> Any:
     Raises:
         NotFoundError: no such study; suggests the nearest name.
     """
-    found = connection.execute(select(StudyRow.__table__).where(StudyRow.name == name)).one_or_none()
-    if found is not None:
-        return found
+    row = connection.execute(select(StudyRow.__table__).where(StudyRow.name == name)).one_or_none()
+    if row is not None:
+        return row
     names = list(connection.execute(select(StudyRow.name).where(StudyRow.parent.is_(None))).scalars())
     near = difflib.get_close_matches(name, names, 1)
     hint = (
@@ -146,7 +146,7 @@ def study_row(connection: Connection, name: str) -> Any:
 
 def curves_where(connection: Connection, condition: Any) -> dict[int, tuple[EpochRecord, ...]]:
     """Return the epochs of the trials that meet ``condition``, by the id of their row."""
-    found: dict[int, list[EpochRecord]] = defaultdict(list)
+    curves: dict[int, list[EpochRecord]] = defaultdict(list)
     rows = connection.execute(
         select(EpochRow.__table__)
         .join(TrialRow, TrialRow.id == EpochRow.trial_id)
@@ -155,10 +155,10 @@ def curves_where(connection: Connection, condition: Any) -> dict[int, tuple[Epoc
     )
     for row in rows:
         loss = math.nan if row.train_loss is None else row.train_loss
-        found[row.trial_id].append(
+        curves[row.trial_id].append(
             EpochRecord(row.epoch, loss, row.metrics, row.learning_rates, row.loss_terms, row.seconds)
         )
-    return {trial: tuple(records) for trial, records in found.items()}
+    return {trial: tuple(records) for trial, records in curves.items()}
 
 
 def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
@@ -170,33 +170,40 @@ def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
     if row.failure_kind is not None:
         failure = Failure(row.failure_kind, row.failure_message or "", row.failure_traceback or "")
     return TrialRecord(
-        number=row.number,
+        **plain_columns(row),
         state=TrialState(row.state),
-        value=row.value,
         params=row.params or {},
         distributions=row.distributions or {},
         candidate=row.candidate,
-        words=row.words,
-        is_baseline=row.is_baseline,
-        seed=row.seed,
         epochs=epochs,
-        best_epoch=row.best_epoch,
         size=size,
         evaluation=Evaluation.from_json(row.evaluation) if row.evaluation else None,
-        ended=row.ended,
         failure=failure,
-        attempts=row.attempts,
-        worker=row.worker,
-        started_at=aware(row.started_at),
-        finished_at=aware(row.finished_at),
-        seconds=row.seconds,
-        checkpoint=row.checkpoint,
         versions=row.versions or {},
         dataset_fingerprint=row.dataset_fingerprint,
         extras=row.extras or {},
         objectives=row.objectives or {},
         constraints=row.constraints or {},
     )
+
+
+def plain_columns(row: Any) -> dict[str, Any]:
+    """Return the fields of a TrialRecord that every reader of ``row`` takes as they are."""
+    return {
+        "number": row.number,
+        "value": row.value,
+        "words": row.words,
+        "is_baseline": row.is_baseline,
+        "seed": row.seed,
+        "best_epoch": row.best_epoch,
+        "ended": row.ended,
+        "attempts": row.attempts,
+        "worker": row.worker,
+        "started_at": aware(row.started_at),
+        "finished_at": aware(row.finished_at),
+        "seconds": row.seconds,
+        "checkpoint": row.checkpoint,
+    }
 
 
 def ranked() -> Any:
@@ -320,7 +327,7 @@ def artifacts_of(engine: Engine, name: str) -> tuple[str, str] | None:
     return None if place is None else (place["address"], place["key"])
 
 
-class Told(NamedTuple):
+class OptunaTrial(NamedTuple):
     """What Optuna has to know of a trial."""
 
     state: TrialState
@@ -330,7 +337,7 @@ class Told(NamedTuple):
 
 
 @retried
-def told(engine: Engine, name: str) -> dict[int, Told]:
+def optuna_trials(engine: Engine, name: str) -> dict[int, OptunaTrial]:
     """Return the state of every trial that Optuna knows, by its number there."""
     columns = (TrialRow.optuna_number, TrialRow.state, TrialRow.value, TrialRow.objectives, TrialRow.constraints)
     with reading(engine) as connection:
@@ -339,6 +346,6 @@ def told(engine: Engine, name: str) -> dict[int, Told]:
             select(*columns).where(TrialRow.study_id == study.id, TrialRow.optuna_number.is_not(None))
         ).all()
     return {
-        row.optuna_number: Told(TrialState(row.state), row.value, row.objectives or {}, row.constraints or {})
+        row.optuna_number: OptunaTrial(TrialState(row.state), row.value, row.objectives or {}, row.constraints or {})
         for row in rows
     }

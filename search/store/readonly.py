@@ -50,13 +50,13 @@ def connect(url: str) -> Engine:
             )
         with engine.connect():
             pass  # asked once: what follows would be tried again for a minute
-        found = migrate.current(engine)
+        version = migrate.current(engine)
     except SQLAlchemyError as error:
         raise StoreUrlError(f"cannot reach the database at {shown(parsed)}: {reason_of(error, parsed)}") from error
-    if found != migrate.head():
+    if version != migrate.head():
         engine.dispose()
         raise SchemaError(
-            f"the store at {shown(parsed)} has schema {found or 'none'}, this ftsearch reads {migrate.head()}; "
+            f"the store at {shown(parsed)} has schema {version or 'none'}, this ftsearch reads {migrate.head()}; "
             "any other command of this version (`ftsearch studies`) brings an older one up to date"
         )
     return engine

@@ -81,7 +81,7 @@ def add(engine: Engine, study: str, kind: str, requests: Sequence[RetrainingRequ
         last = connection.execute(select(func.max(TrialRow.number)).where(TrialRow.study_id == own)).scalar_one()
         begin = 0 if last is None else last + 1
         if new:
-            connection.execute(insert(TrialRow), [_row(own, begin + place, one) for place, one in enumerate(new)])
+            connection.execute(insert(TrialRow), [_row(own, begin + index, one) for index, one in enumerate(new)])
         values = {"target": begin + len(new), "stopping": False, "spec": parent.spec}
         connection.execute(update(StudyRow).where(StudyRow.id == own).values(**values))
         return len(new)
@@ -90,9 +90,9 @@ def add(engine: Engine, study: str, kind: str, requests: Sequence[RetrainingRequ
 def _opened(connection: Connection, parent: Any, kind: str) -> int:
     """Return the id of the study that holds the trainings of ``kind``, made if it is not there."""
     name = name_of(parent.name, kind)
-    found = connection.execute(select(StudyRow.id).where(StudyRow.name == name)).scalar_one_or_none()
-    if found is not None:
-        return found
+    known = connection.execute(select(StudyRow.id).where(StudyRow.name == name)).scalar_one_or_none()
+    if known is not None:
+        return known
     values = {column.name: getattr(parent, column.name) for column in StudyRow.__table__.columns if column.name != "id"}
     own = {"name": name, "parent": parent.name, "kind": kind, "target": 0, "artifacts": None, "stopping": False}
     result = connection.execute(insert(StudyRow).values(**values | own | {"created_at": datetime.now(UTC)}))
@@ -129,12 +129,12 @@ def withdraw(engine: Engine, name: str, keys: Sequence[Mapping[str, Json]]) -> i
         idle = (TrialRow.study_id == study_id, TrialRow.state == TrialState.WAITING, TrialRow.attempts == 0)
         rows = connection.execute(select(TrialRow.id, TrialRow.params).where(*idle)).all()
         unwanted = {_text(key) for key in keys}
-        found = [row.id for row in rows if _text(row.params) in unwanted]
-        connection.execute(delete(TrialRow).where(TrialRow.id.in_(found)))
+        ids = [row.id for row in rows if _text(row.params) in unwanted]
+        connection.execute(delete(TrialRow).where(TrialRow.id.in_(ids)))
         last = connection.execute(select(func.max(TrialRow.number)).where(TrialRow.study_id == study_id)).scalar_one()
         target = 0 if last is None else last + 1
         connection.execute(update(StudyRow).where(StudyRow.id == study_id).values(target=target))
-        return len(found)
+        return len(ids)
 
 
 @retried
@@ -150,10 +150,10 @@ def number_of(engine: Engine, name: str, key: Mapping[str, Json]) -> int:
             .join(StudyRow, StudyRow.id == TrialRow.study_id)
             .where(StudyRow.name == name)
         ).all()
-    found = next((row.number for row in rows if _text(row.params) == _text(key)), None)
-    if found is None:
+    number = next((row.number for row in rows if _text(row.params) == _text(key)), None)
+    if number is None:
         raise NotFoundError(f"no such training in {name!r}")
-    return int(found)
+    return int(number)
 
 
 @retried

@@ -77,14 +77,14 @@ def present(engine: Engine, study: str) -> tuple[WorkerRecord, ...]:
             .group_by(TrialRow.worker, TrialRow.number)
             .order_by(TrialRow.number)
         ).all()
-    found = []
+    records = []
     for row in rows:
         own = [trial for trial in running if trial.worker == row.name]
         epoch = own[-1].epoch if own else None
         numbers = tuple(trial.number for trial in own)
         since = row.started_at if row.started_at.tzinfo else row.started_at.replace(tzinfo=UTC)
-        found.append(WorkerRecord(row.name, row.host, row.device, since, max(row.silent_s, 0.0), numbers, epoch))
-    return tuple(found)
+        records.append(WorkerRecord(row.name, row.host, row.device, since, max(row.silent_s, 0.0), numbers, epoch))
+    return tuple(records)
 
 
 @dataclass(frozen=True, slots=True)

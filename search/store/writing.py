@@ -36,23 +36,23 @@ def create_study(engine: Engine, study: StudyRecord) -> bool:
 @retried
 def _create(engine: Engine, study: StudyRecord) -> bool:
     with writing(engine) as connection:
-        found = connection.execute(
+        row = connection.execute(
             select(StudyRow.id, StudyRow.identity, StudyRow.target, StudyRow.spec)
             .where(StudyRow.name == study.name)
             .with_for_update()
         ).one_or_none()
-        if found is None:
+        if row is None:
             connection.execute(insert(StudyRow).values(**_study_values(study)))
             return True
-        changes = list(differences(found.identity, study.identity))
+        changes = list(differences(row.identity, study.identity))
         if changes:
             raise ConflictError(
                 f"the study {study.name!r} exists and is another search; give this one another name. It differs in:\n"
                 + "\n".join(f"  {line}" for line in changes)
             )
-        target = max(found.target, study.target)
-        values = {"target": target, "stopping": False, "spec": _with_search(found.spec, study.spec)}
-        connection.execute(update(StudyRow).where(StudyRow.id == found.id).values(**values))
+        target = max(row.target, study.target)
+        values = {"target": target, "stopping": False, "spec": _with_search(row.spec, study.spec)}
+        connection.execute(update(StudyRow).where(StudyRow.id == row.id).values(**values))
         return False
 
 

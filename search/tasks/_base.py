@@ -63,10 +63,34 @@ class Evaluator(ABC):
         """Return ``evaluation`` with bootstrap replicates of ``metric``, the study's objective, where there are any."""
         if self.samples < 2:
             return self.evaluation()
-        found = torch.cat([self.resampled(metric, rows) for rows in _bootstrap.weights(self.samples)])
-        known = [float(f"{value:.6g}") for value in found.tolist()]
+        values = torch.cat([self.resampled(metric, rows) for rows in _bootstrap.weights(self.samples)])
+        known = [float(f"{value:.6g}") for value in values.tolist()]
         usable = known if all(map(math.isfinite, known)) else []
         return replace(self.evaluation(), resampled=tuple(usable))
+
+
+class StoredOutputs(Evaluator):
+    """An evaluator that measures when all outputs and targets ``(N, width)`` are there; they stay on the device."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._outputs: list[Tensor] = []
+        self._targets: list[Tensor] = []
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        self._outputs.append(outputs)
+        self._targets.append(targets)
+
+    @property
+    def samples(self) -> int:
+        return sum(map(len, self._targets))
+
+    def _all(self) -> tuple[Tensor, Tensor]:
+        """Return outputs and targets in float64 on the CPU."""
+        if not self._outputs:
+            empty = torch.zeros(0, self._width, dtype=torch.float64)
+            return empty, empty
+        return torch.cat(self._outputs).double().cpu(), torch.cat(self._targets).double().cpu()
 
 
 class Task(ABC):
@@ -89,7 +113,7 @@ class Task(ABC):
         stacks: whether heads made of plain layers may be trained at once: ``loss`` runs under ``torch.func.vmap``.
         hub_task: what model hubs call it, ``image-classification``; empty where they have no word for it.
         quantises: whether its networks can be converted to int8: they take images and give one tensor.
-        tells: kind of a finished model's predictions: ``answers`` (classes or numbers), ``boxes``, ``masks`` or
+        predicts: kind of a finished model's predictions: ``answers`` (classes or numbers), ``boxes``, ``masks`` or
             ``tags``.
         means: what a network's outputs are, for its model card.
         output_names: of the tensors that a file with the network's graph gives; ``varying`` the axes of its input
@@ -108,7 +132,7 @@ class Task(ABC):
     leaves_out: ClassVar[Mapping[str, str]] = {}
     stacks: ClassVar[bool] = False
     quantises: ClassVar[bool] = False
-    tells: ClassVar[str] = "answers"
+    predicts: ClassVar[str] = "answers"
     means: ClassVar[str] = "logits, one a class"
     output_names: ClassVar[tuple[str, ...]] = ("outputs",)
     varying: ClassVar[tuple[str, ...]] = ("batch",)

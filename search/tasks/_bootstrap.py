@@ -59,7 +59,7 @@ def average_precision(scores: Tensor, there: Tensor, weights: Tensor) -> Tensor:
     ranked, own, positive = scores[order], weights[:, order], there[order].to(weights)
     ends = torch.ones(len(ranked), dtype=torch.bool)
     ends[:-1] = ranked[1:] != ranked[:-1]
-    hits, told = (own * positive).cumsum(dim=1)[:, ends], own.cumsum(dim=1)[:, ends]
+    hits, predicted = (own * positive).cumsum(dim=1)[:, ends], own.cumsum(dim=1)[:, ends]
     total = hits[:, -1:]
     gained = hits.diff(dim=1, prepend=hits.new_zeros(len(hits), 1))
-    return (hits / told.clamp(min=1e-12) * gained).sum(dim=1) / total.squeeze(1)
+    return (hits / predicted.clamp(min=1e-12) * gained).sum(dim=1) / total.squeeze(1)

@@ -28,18 +28,18 @@ def has_scheme(tags: Iterable[str]) -> bool:
 def entities(tags: Sequence[str], *, scheme: bool = True) -> set[Entity]:
     """Return the entities that ``tags`` mark in one sentence; without a ``scheme`` every tagged word is one."""
     if not scheme:
-        return {(tag, place, place) for place, tag in enumerate(tags) if tag != OUTSIDE}
-    found: set[Entity] = set()
+        return {(tag, index, index) for index, tag in enumerate(tags) if tag != OUTSIDE}
+    marked: set[Entity] = set()
     before, kind, start = OUTSIDE, "", 0
-    for place, tag in enumerate([*tags, OUTSIDE]):
+    for index, tag in enumerate([*tags, OUTSIDE]):
         mark, _, own = tag.partition("-")
         mark = _SAME.get(mark, mark)
         if before != OUTSIDE and _ends(before, mark, same=own == kind):
-            found.add((kind, start, place - 1))
+            marked.add((kind, start, index - 1))
         if mark != OUTSIDE and _starts(before, mark, same=own == kind):
-            start = place
+            start = index
         before, kind = mark, own
-    return found
+    return marked
 
 
 def _ends(before: str, mark: str, *, same: bool) -> bool:
@@ -64,16 +64,16 @@ def scores(true: Sequence[set[Entity]], predicted: Sequence[set[Entity]]) -> tup
     """Return the score over all entities and that of each type; both arguments hold one set a sentence."""
     hits: Counter[str] = Counter()
     there: Counter[str] = Counter()
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for real, claimed in zip(true, predicted, strict=True):
         there.update(kind for kind, _, _ in real)
-        found.update(kind for kind, _, _ in claimed)
+        counts.update(kind for kind, _, _ in claimed)
         hits.update(kind for kind, _, _ in real & claimed)
-    kinds = sorted({*there, *found})
-    whole = _score(hits.total(), found.total(), there.total())
-    return whole, {kind: _score(hits[kind], found[kind], there[kind]) for kind in kinds}
+    kinds = sorted({*there, *counts})
+    whole = _score(hits.total(), counts.total(), there.total())
+    return whole, {kind: _score(hits[kind], counts[kind], there[kind]) for kind in kinds}
 
 
-def _score(hits: int, found: int, there: int) -> Score:
-    precision, recall = hits / found if found else 0.0, hits / there if there else 0.0
-    return Score(precision, recall, 2 * hits / (found + there) if found + there else 0.0, there)
+def _score(hits: int, predicted: int, there: int) -> Score:
+    precision, recall = hits / predicted if predicted else 0.0, hits / there if there else 0.0
+    return Score(precision, recall, 2 * hits / (predicted + there) if predicted + there else 0.0, there)

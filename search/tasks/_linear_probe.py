@@ -122,7 +122,7 @@ def solve_labels(features: Tensor, there: Tensor, weights: Tensor | None = None)
             if 0 < hot[part[0], label].sum() < len(part[0])
         ]
     )
-    # A label that all samples have, or none, is told by its bias: as likely as if one more sample were otherwise.
+    # A label that all samples have, or none, is predicted by its bias: as likely as if one more sample were otherwise.
     odds = (hot.sum(axis=0) + 0.5) / (len(hot) - hot.sum(axis=0) + 0.5)
     weight, bias = np.zeros((hot.shape[1], rotated.rows.shape[1])), np.log(odds)
     for label in varied:
@@ -160,8 +160,8 @@ def _parts(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of classes that have fewer samples than there are folds
-        found = list(folds.split(rows, labels))
-    yield from found if len(rows) <= _FOLDED else found[:1]
+        parts = list(folds.split(rows, labels))
+    yield from parts if len(rows) <= _FOLDED else parts[:1]
 
 
 class _Path:

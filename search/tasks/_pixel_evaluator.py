@@ -55,10 +55,10 @@ class PixelEvaluator(Evaluator):
         self._collect(true, predicted, void, *areas)
 
     def _collect(
-        self, true: Tensor, predicted: Tensor, void: Tensor, hits: Tensor, there: Tensor, said: Tensor
+        self, true: Tensor, predicted: Tensor, void: Tensor, hits: Tensor, there: Tensor, claimed: Tensor
     ) -> None:
         """Keep the images of the lowest mean IoU so far, without waiting for the device."""
-        union = there + said - hits
+        union = there + claimed - hits
         shown = union > 0
         ious = hits / union.clamp(min=1)
         scores = ious.sum(dim=1) / shown.sum(dim=1).clamp(min=1)
@@ -92,7 +92,7 @@ class PixelEvaluator(Evaluator):
 
     def resampled(self, metric: str, weights: Tensor) -> Tensor:
         parts = (torch.cat(column).double().cpu() for column in zip(*self._areas, strict=True))
-        hits, there, said, losses = (weights @ part for part in parts)
+        hits, there, claimed, losses = (weights @ part for part in parts)
         total = there.sum(dim=1).clamp(min=1)
         match metric:
             case "loss":
@@ -102,8 +102,8 @@ class PixelEvaluator(Evaluator):
             case "mean_accuracy":
                 return mean_of(hits / there.clamp(min=1), there > 0)
             case "dice":
-                return mean_of(2 * hits / (there + said).clamp(min=1), there + said > 0)
-        union = there + said - hits
+                return mean_of(2 * hits / (there + claimed).clamp(min=1), there + claimed > 0)
+        union = there + claimed - hits
         return mean_of(hits / union.clamp(min=1), union > 0)
 
     def evaluation(self) -> Evaluation:
@@ -160,20 +160,20 @@ def _small(masks: Tensor) -> Tensor:
     height, width = masks.shape[1:]
     scale = min(_SIDE / max(height, width), 1.0)
     size = [max(round(height * scale), 1), max(round(width * scale), 1)]
-    found = masks if scale == 1 else F.interpolate(masks[:, None].float(), size=size, mode="nearest-exact").squeeze(1)
-    return found.clamp(max=_NO_CLASS).to(torch.uint8)
+    small = masks if scale == 1 else F.interpolate(masks[:, None].float(), size=size, mode="nearest-exact").squeeze(1)
+    return small.clamp(max=_NO_CLASS).to(torch.uint8)
 
 
 def _shares(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return IoU and Dice of every class, which classes are there or predicted, and the recall of every class."""
-    hits, there, said = matrix.diag(), matrix.sum(dim=1), matrix.sum(dim=0)
-    union = there + said - hits
-    return hits / union.clamp(min=1), 2 * hits / (there + said).clamp(min=1), union > 0, hits / there.clamp(min=1)
+    hits, there, claimed = matrix.diag(), matrix.sum(dim=1), matrix.sum(dim=0)
+    union = there + claimed - hits
+    return hits / union.clamp(min=1), 2 * hits / (there + claimed).clamp(min=1), union > 0, hits / there.clamp(min=1)
 
 
 def _mean(values: Tensor | Sequence[float]) -> float:
-    found = torch.as_tensor(values)
-    return float(found.mean()) if len(found) else 0.0
+    numbers = torch.as_tensor(values)
+    return float(numbers.mean()) if len(numbers) else 0.0
 
 
 def _png(mask: Tensor) -> str:

@@ -24,11 +24,11 @@ def pixel_loss(
     void = masks == void_of(masks)
     targets = masks.long().masked_fill(void, 0)
     terms = {"cross_entropy": _cross_entropy, "focal": _focal}
-    found = [
+    parts = [
         dice(logits, targets, void) if term == "dice" else terms[term](logits, targets, void, label_smoothing, weights)
         for term in kind.split("+")
     ]
-    return torch.stack(found).sum()
+    return torch.stack(parts).sum()
 
 
 def _cross_entropy(
@@ -77,8 +77,8 @@ def dice(logits: Tensor, targets: Tensor, void: Tensor) -> Tensor:
     right = shares.gather(1, targets[:, None]).reshape(-1)
     hits = torch.zeros(classes, device=logits.device, dtype=shares.dtype).scatter_add(0, places, right)
     there = torch.zeros(classes, device=logits.device, dtype=shares.dtype).scatter_add(0, places, counted)
-    said = shares.square().sum(dim=(0, 2, 3))
-    scores = 2 * hits / (said + there).clamp(min=1e-6)
+    predicted = shares.square().sum(dim=(0, 2, 3))
+    scores = 2 * hits / (predicted + there).clamp(min=1e-6)
     shown = there > 0
     mean: Tensor = ((1 - scores) * shown).sum() / shown.sum().clamp(min=1)
     return mean

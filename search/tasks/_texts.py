@@ -6,6 +6,7 @@ import copy
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -34,21 +35,28 @@ TOKENIZER = "tokenizer"
 """Folder in a finished model: the tokenizer's files, and ``config.json``, which describes the backbone."""
 AUGMENTED = {"augmentation": "texts are not augmented"}
 
-Truncation = Literal["end", "start"]
 
+@dataclass(frozen=True, kw_only=True)  # no slots: classes with slots of their own cannot be mixed
+class TokenizerOptions:
+    """How texts become tokens.
 
-def check_length(max_length: int) -> None:
-    """Check the most tokens of a text.
-
-    Raises:
-        ValueError: too few.
+    Attributes:
+        max_length: most tokens of a text, or of both together; what is longer is cut. Batches are padded to their own
+            longest text, so a large number costs nothing where texts are short.
+        truncation: at which end a text is cut: ``end``, or ``start`` for texts that come to the point last.
     """
-    if max_length < SHORTEST:
-        raise ValueError(f"max_length must be at least {SHORTEST} tokens, got {max_length}")
+
+    max_length: int = 128
+    truncation: Literal["end", "start"] = "end"
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        if self.max_length < SHORTEST:
+            raise ValueError(f"max_length must be at least {SHORTEST} tokens, got {self.max_length}")
 
 
 class Texts(Task):
-    """A task whose inputs are texts; its options have ``max_length`` and ``truncation``."""
+    """A task whose inputs are texts; its options are ``TokenizerOptions``."""
 
     reads, noun = "tokens", "texts"
     quantises = False
@@ -110,7 +118,7 @@ class Texts(Task):
         fetched._cut_at(self.chosen.truncation)
         return fetched
 
-    def _cut_at(self, end: Truncation) -> None:
+    def _cut_at(self, end: Literal["end", "start"]) -> None:
         self._tokenizer.truncation_side = "right" if end == "end" else "left"
 
     @property
@@ -152,7 +160,7 @@ class Texts(Task):
         request.progress(what, 0, len(samples))
         rows, _, cut = self.numbered([sample.input for sample in samples], most)
         request.progress(what, len(samples), len(samples))
-        self._tell(rows, cut, most, request.split)
+        self._check_coverage(rows, cut, most, request.split)
         frame = self.frame(request.split, request.size, request.expected)
         return encoded(rows, self._padding, self.targets(samples, frame))
 
@@ -165,7 +173,7 @@ class Texts(Task):
         pairs = [text.pair or "" for text in texts] if any(text.pair is not None for text in texts) else None
         if not inputs:
             return [], [], 0
-        found = self._tokenizer(
+        encoded = self._tokenizer(
             [list(given) for given in words] if words else [text.text for text in texts],
             pairs,
             is_split_into_words=bool(words),
@@ -175,18 +183,18 @@ class Texts(Task):
             return_token_type_ids=bool(self._segments),
             return_overflowing_tokens=False,
         )
-        cut = sum(bool(encoding.overflowing) for encoding in found.encodings)
-        rows = [list(ids) or [max(self._padding, 0)] for ids in found["input_ids"]]
+        cut = sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+        rows = [list(ids) or [max(self._padding, 0)] for ids in encoded["input_ids"]]
         if self._segments and pairs is not None:
-            types = found["token_type_ids"]
+            types = encoded["token_type_ids"]
             rows = [
                 [token + self._segments * kind for token, kind in zip(row, kinds, strict=True)]
                 for row, kinds in zip(rows, types, strict=True)
             ]
-        places = [list(encoding.word_ids) for encoding in found.encodings] if words else []
+        places = [list(encoding.word_ids) for encoding in encoded.encodings] if words else []
         return rows, places, cut
 
-    def _tell(self, rows: Sequence[Sequence[int]], cut: int, most: int, split: Split) -> None:
+    def _check_coverage(self, rows: Sequence[Sequence[int]], cut: int, most: int, split: Split) -> None:
         """Warn of training texts that are cut, and of those that the tokenizer does not know.
 
         Raises:
@@ -208,10 +216,10 @@ class Texts(Task):
 
     def _unknown(self, rows: Sequence[Sequence[int]]) -> float:
         """Return the share of unknown tokens."""
-        found = self._tokenizer
-        if found.unk_token_id is None or found.unk_token_id in (found.eos_token_id, found.bos_token_id):
+        tokenizer = self._tokenizer
+        if tokenizer.unk_token_id is None or tokenizer.unk_token_id in (tokenizer.eos_token_id, tokenizer.bos_token_id):
             return 0.0
-        marks = set(found.all_special_ids) - {found.unk_token_id}
+        marks = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
         counts = Counter(token for row in rows for token in row)
         total = sum(count for token, count in counts.items() if token not in marks)
-        return counts[found.unk_token_id] / total if total else 0.0
+        return counts[tokenizer.unk_token_id] / total if total else 0.0

@@ -59,8 +59,8 @@ class ClassificationEvaluator(Evaluator):
     def _columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if not self._rows:
             return torch.zeros(0), *(torch.zeros(0, dtype=torch.int64),) * 2, torch.zeros(0)
-        sure, said, true, losses = (torch.cat(column).cpu() for column in zip(*self._rows, strict=True))
-        return sure, said, true, losses
+        sure, predicted, true, losses = (torch.cat(column).cpu() for column in zip(*self._rows, strict=True))
+        return sure, predicted, true, losses
 
     def compute(self) -> Mapping[str, float]:
         matrix = self._confusion.double().cpu()
@@ -69,18 +69,18 @@ class ClassificationEvaluator(Evaluator):
         total = support.sum().clamp(min=1)
         recall = hits[present] / support[present]
         f1 = _f1(matrix)[present | (matrix.sum(dim=0) > 0)]
-        sure, said, true, _ = self._columns()
+        sure, predicted, true, _ = self._columns()
         return {
             "accuracy": float(hits.sum() / total),
             "balanced_accuracy": float(recall.mean()) if len(recall) else 0.0,
             "macro_f1": float(f1.mean()) if len(f1) else 0.0,
             "loss": float(self._loss.cpu() / total),
-            "calibration_error": expected_calibration_error(sure, said == true),
+            "calibration_error": expected_calibration_error(sure, predicted == true),
         }
 
     def resampled(self, metric: str, weights: Tensor) -> Tensor:
-        sure, said, true, losses = self._columns()
-        right, count = said == true, len(self._classes)
+        sure, predicted, true, losses = self._columns()
+        right, count = predicted == true, len(self._classes)
         match metric:
             case "accuracy":
                 return share(weights, right)
@@ -90,15 +90,15 @@ class ClassificationEvaluator(Evaluator):
                 bins = torch.bucketize(sure, torch.linspace(0, 1, BINS + 1), right=True) - 1
                 gaps = by_group(weights * (right.double() - sure.double()), bins, BINS + 1)
                 return gaps.abs().sum(dim=1) / weights.sum(dim=1)
-        support, told = by_group(weights, true, count), by_group(weights, said, count)
-        return self._of_counts(metric, by_group(weights * right, true, count), support, told)
+        support, predicted = by_group(weights, true, count), by_group(weights, predicted, count)
+        return self._of_counts(metric, by_group(weights * right, true, count), support, predicted)
 
-    def _of_counts(self, metric: str, hits: Tensor, support: Tensor, told: Tensor) -> Tensor:
+    def _of_counts(self, metric: str, hits: Tensor, support: Tensor, predicted: Tensor) -> Tensor:
         """Return a metric ``(R,)`` of the right, true and predicted samples of each class, each ``(R, classes)``."""
         if metric == "balanced_accuracy":
             return mean_of(hits / support.clamp(min=1), support > 0)
         if metric == "macro_f1":
-            return mean_of(2 * hits / (support + told).clamp(min=1), support + told > 0)
+            return mean_of(2 * hits / (support + predicted).clamp(min=1), support + predicted > 0)
         raise NotImplementedError(f"{metric} is not resampled")
 
     def evaluation(self) -> Evaluation:

@@ -78,7 +78,7 @@ class Detection(Task):
     formats = ("coco", "voc", "yolo", "csv_boxes")
     options = Options
     hub_task = "object-detection"
-    tells = "boxes"
+    predicts = "boxes"
     means = (
         "boxes with their corners x0, y0, x1, y1 in shares of the input's width and height, scores and numbers of "
         "classes; files with a graph have the same number of places for every image, the surest first, and score 0 "
@@ -110,8 +110,8 @@ class Detection(Task):
         return bound
 
     def facts(self) -> Mapping[str, Json]:
-        found = {} if self._statistics is None else {"boxes": self._statistics.to_json()}
-        return {"input_size": list(self._size), **found}
+        own = {} if self._statistics is None else {"boxes": self._statistics.to_json()}
+        return {"input_size": list(self._size), **own}
 
     def restore(self, chosen: Options, facts: Mapping[str, Json]) -> Self:
         restored = super().restore(chosen, facts)
@@ -134,11 +134,11 @@ class Detection(Task):
         return rows(samples, frame)
 
     def batches(self, request: Request) -> Loader:
-        found = super().batches(request)
-        if self.chosen.resize == "letterbox" and isinstance(found, Batches):
+        loader = super().batches(request)
+        if self.chosen.resize == "letterbox" and isinstance(loader, Batches):
             # The array's own sides are in proportion already; crops need not undo a stretch.
-            found.pixels = replace(found.pixels, ratios=torch.ones_like(found.pixels.ratios))
-        return found
+            loader.pixels = replace(loader.pixels, ratios=torch.ones_like(loader.pixels.ratios))
+        return loader
 
     def kinds(self, target: Any) -> Sequence[int]:
         return tuple(box.label for box in target.boxes if not box.is_crowd)
@@ -217,21 +217,21 @@ class Detection(Task):
         self, outputs: Detections, classes: tuple[str, ...], given: Sequence[InputInfo], wanted: PredictOptions
     ) -> list[Prediction]:
         least = self.chosen.shown_score if wanted.threshold is None else wanted.threshold
-        found = []
-        for told, image in zip(outputs.images, given, strict=True):
-            one = in_image(told, image.shown)
+        predictions = []
+        for detections, image in zip(outputs.images, given, strict=True):
+            one = in_image(detections, image.shown)
             order = one["scores"].argsort(descending=True, stable=True)
             kept = order[one["scores"][order] >= least][: wanted.most]
             pixels = one["boxes"].new_tensor([image.width, image.height] * 2)
             sides = (one["boxes"][kept] * pixels).tolist()
             rows = zip(one["labels"][kept].tolist(), one["scores"][kept].tolist(), sides, strict=True)
-            found.append(
+            predictions.append(
                 Prediction(boxes=tuple(PredictedBox(classes[label], score, *box) for label, score, box in rows))
             )
-        return found
+        return predictions
 
-    def difference(self, found: Detections, expected: Detections, classes: tuple[str, ...]) -> OutputDifference:
-        gaps = [apart(one, other) for one, other in zip(found.images, expected.images, strict=True)]
+    def difference(self, outputs: Detections, expected: Detections, classes: tuple[str, ...]) -> OutputDifference:
+        gaps = [apart(one, other) for one, other in zip(outputs.images, expected.images, strict=True)]
         lost = sum(gap.lost for gap in gaps)
         most = max(1, round(_LOST * sum(len(one["scores"]) for one in expected.images)))
         largest = max((gap.largest for gap in gaps), default=0.0) if lost <= most else 1.0
@@ -244,18 +244,21 @@ def _strides(taps: Sequence[Tap], extra: int) -> list[int]:
     return [tap.reduction for tap in taps] + [last * 2**step for step in range(1, extra + 1)]
 
 
-def _advice(train: Sequence[Sample], found: Statistics, size: tuple[int, int], *, letterbox: bool) -> tuple[str, ...]:
+def _advice(
+    train: Sequence[Sample], statistics: Statistics, size: tuple[int, int], *, letterbox: bool
+) -> tuple[str, ...]:
     """Return what the training boxes say about anchors: how well the usual ones and fitted ones cover them."""
     sides = box_sides(train, size, letterbox=letterbox)
     strides = (8, 16, 32, 64)
     usual = covered(sides, [8.0 * stride for stride in strides], anchors_decision.RATIOS["three"])
-    sizes, ratios = found.suggested(len(strides), size)
+    sizes, ratios = statistics.suggested(len(strides), size)
     fitted = covered(sides, sizes, ratios)
     side = math.sqrt(size[0] * size[1])
-    low, middle, high = (share * side for share in found.sizes)
+    low, middle, high = (share * side for share in statistics.sizes)
     return (
-        f"{found.count} training boxes, {low:.0f} to {high:.0f} pixels large (5th to 95th percentile, square root of "
-        f"the area), median {middle:.0f}; height over width {found.ratios[0]:.2f} to {found.ratios[2]:.2f}",
+        f"{statistics.count} training boxes, {low:.0f} to {high:.0f} pixels large (5th to 95th percentile, square root "
+        f"of the area), median {middle:.0f}; height over width {statistics.ratios[0]:.2f} to "
+        f"{statistics.ratios[2]:.2f}",
         f"anchors: the usual ones overlap {usual:.0%} of them by half or more, "
         f"`source: data` ({', '.join(f'{one:.0f}' for one in sizes)} pixels; ratios "
         f"{', '.join(f'{one:g}' for one in ratios)}) {fitted:.0%}",

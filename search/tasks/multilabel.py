@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from search.data.cache import Frame
 from search.data.sample import Dataset, Sample, Split
 from search.records.study import ClassResult, Evaluation, Measured, Picture
-from search.tasks._base import Evaluator, Task
+from search.tasks._base import StoredOutputs, Task
 from search.tasks._bootstrap import average_precision, mean_of, share
 from search.tasks._linear_probe import Solved, solve_labels
 from search.tasks._prediction import ScoredLabel
@@ -41,19 +41,14 @@ class Options:
             raise ValueError(f"threshold must be above 0 and below 1, got {self.threshold:g}")
 
 
-class MultilabelEvaluator(Evaluator):
+class MultilabelEvaluator(StoredOutputs):
     """Probabilities and truth of a validation pass."""
 
     def __init__(self, classes: tuple[str, ...], threshold: float, weight: Tensor | None) -> None:
+        super().__init__(len(classes))
         self._classes = classes
         self._threshold = threshold
         self._weight = weight
-        self._outputs: list[Tensor] = []
-        self._targets: list[Tensor] = []
-
-    def update(self, outputs: Tensor, targets: Tensor) -> None:
-        self._outputs.append(outputs)
-        self._targets.append(targets)
 
     def compute(self) -> Mapping[str, float]:
         outputs, targets = self._all()
@@ -71,26 +66,22 @@ class MultilabelEvaluator(Evaluator):
             "loss": float(loss.mean()) if loss.numel() else 0.0,
         }
 
-    @property
-    def samples(self) -> int:
-        return sum(map(len, self._targets))
-
     def resampled(self, metric: str, weights: Tensor) -> Tensor:
         outputs, targets = self._all()
-        told, there = outputs.sigmoid() >= self._threshold, targets > 0.5
+        predicted, there = outputs.sigmoid() >= self._threshold, targets > 0.5
         if metric == "subset_accuracy":
-            return share(weights, (told == there).all(dim=1))
+            return share(weights, (predicted == there).all(dim=1))
         if metric == "loss":
             weight = None if self._weight is None else self._weight.cpu()
             return share(weights, _loss(outputs, targets, weight).mean(dim=1))
         if metric == "map":
             rows = zip(outputs.sigmoid().unbind(dim=1), there.unbind(dim=1), strict=True)
-            found = torch.stack([average_precision(scores, own, weights) for scores, own in rows], dim=1)
-            return mean_of(found.nan_to_num(0.0), found.isfinite())
-        hits, said, true = (weights @ one.double() for one in (told & there, told, there))
+            precisions = torch.stack([average_precision(scores, own, weights) for scores, own in rows], dim=1)
+            return mean_of(precisions.nan_to_num(0.0), precisions.isfinite())
+        hits, positives, true = (weights @ one.double() for one in (predicted & there, predicted, there))
         if metric == "micro_f1":
-            return 2 * hits.sum(dim=1) / (said + true).sum(dim=1).clamp(min=1)
-        return mean_of(2 * hits / (said + true).clamp(min=1), said + true > 0)
+            return 2 * hits.sum(dim=1) / (positives + true).sum(dim=1).clamp(min=1)
+        return mean_of(2 * hits / (positives + true).clamp(min=1), positives + true > 0)
 
     def evaluation(self) -> Evaluation:
         outputs, targets = self._all()
@@ -102,18 +93,14 @@ class MultilabelEvaluator(Evaluator):
             ClassResult(name, row[0], row[1], row[2], int(row[3]))
             for name, row in zip(self._classes, rows, strict=True)
         )
-        found = self._precisions(outputs, targets)
+        precisions = self._precisions(outputs, targets)
         measured = tuple(
-            Measured(result.name, {"average_precision": found[place]} if place in found else {}, result.support)
-            for place, result in enumerate(results)
+            Measured(
+                result.name, {"average_precision": precisions[index]} if index in precisions else {}, result.support
+            )
+            for index, result in enumerate(results)
         )
         return Evaluation(results, measured=measured, pictures=self._pictures(outputs, targets))
-
-    def _all(self) -> tuple[Tensor, Tensor]:
-        if not self._outputs:
-            empty = torch.zeros(0, len(self._classes), dtype=torch.float64)
-            return empty, empty
-        return torch.cat(self._outputs).double().cpu(), torch.cat(self._targets).double().cpu()
 
     def _counts(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         predicted, there = outputs.sigmoid() >= self._threshold, targets > 0.5
@@ -126,9 +113,9 @@ class MultilabelEvaluator(Evaluator):
 
         scores, there = outputs.sigmoid(), (targets > 0.5).long()
         return {
-            place: float(binary_average_precision(scores[:, place], there[:, place], validate_args=False))
-            for place in range(len(self._classes))
-            if there[:, place].any()
+            index: float(binary_average_precision(scores[:, index], there[:, index], validate_args=False))
+            for index in range(len(self._classes))
+            if there[:, index].any()
         }
 
     def _pictures(self, outputs: Tensor, targets: Tensor) -> tuple[Picture, ...]:
@@ -182,10 +169,10 @@ class Multilabel(Task):
         return bound
 
     def _hot(self, samples: Sequence[Sample]) -> Tensor:
-        found = torch.zeros(len(samples), self._classes)
-        for place, sample in enumerate(samples):
-            found[place, list(sample.target)] = 1.0
-        return found
+        hot = torch.zeros(len(samples), self._classes)
+        for index, sample in enumerate(samples):
+            hot[index, list(sample.target)] = 1.0
+        return hot
 
     def targets(self, samples: Sequence[Sample], frame: Frame) -> Tensor:
         """Return ``(N, classes)`` float32, 1 where a sample has the label."""

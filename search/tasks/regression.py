@@ -14,7 +14,7 @@ from search.data.cache import Frame
 from search.data.sample import Dataset, Sample, Split
 from search.errors import DataError
 from search.records.study import Evaluation, Json, Measured, Picture
-from search.tasks._base import Evaluator, Task
+from search.tasks._base import StoredOutputs, Task
 from search.tasks._linear_probe import Solved, solve_numbers
 from search.tasks._prediction import ScoredLabel
 from spaces.backbones._base import Pretrained
@@ -57,18 +57,13 @@ class Unstandardize(nn.Module):
         return values.float() * self.deviation + self.mean
 
 
-class RegressionEvaluator(Evaluator):
+class RegressionEvaluator(StoredOutputs):
     """Predicted and true numbers of a validation pass."""
 
     def __init__(self, names: tuple[str, ...], task: Regression) -> None:
+        super().__init__(len(names))
         self._names = names
         self._task = task
-        self._outputs: list[Tensor] = []
-        self._targets: list[Tensor] = []
-
-    def update(self, outputs: Tensor, targets: Tensor) -> None:
-        self._outputs.append(outputs)
-        self._targets.append(targets)
 
     def compute(self) -> Mapping[str, float]:
         outputs, targets = self._all()
@@ -76,15 +71,11 @@ class RegressionEvaluator(Evaluator):
         means = {name: sum(values[name] for values in each) / len(each) for name in ("rmse", "mae", "r2")}
         return {**means, "loss": float(self._task.loss(outputs, targets))}
 
-    @property
-    def samples(self) -> int:
-        return sum(map(len, self._targets))
-
     def resampled(self, metric: str, weights: Tensor) -> Tensor:
         outputs, targets = self._all()
         shares = weights / weights.sum(dim=1, keepdim=True)
         if metric == "loss":
-            rows = [self._task.loss(outputs[[place]], targets[[place]]) for place in range(len(targets))]
+            rows = [self._task.loss(outputs[[index]], targets[[index]]) for index in range(len(targets))]
             return shares @ torch.stack(rows)
         errors = outputs - targets
         if metric == "mae":
@@ -101,9 +92,6 @@ class RegressionEvaluator(Evaluator):
         results = zip(self._names, self._each(outputs, targets), strict=True)
         measured = tuple(Measured(name, values, len(targets)) for name, values in results)
         return Evaluation(measured=measured, pictures=self._pictures(outputs, targets))
-
-    def _all(self) -> tuple[Tensor, Tensor]:
-        return torch.cat(self._outputs).double().cpu(), torch.cat(self._targets).double().cpu()
 
     def _each(self, outputs: Tensor, targets: Tensor) -> Sequence[Mapping[str, float]]:
         """Return the measures of each number, as scikit-learn defines them."""

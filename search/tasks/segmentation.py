@@ -61,7 +61,7 @@ class Segmentation(Task):
     options = Options
     quantises = True
     hub_task = "image-segmentation"
-    tells = "masks"
+    predicts = "masks"
     means = "logits of every pixel of the input, (images, classes, height, width)"
     directions: ClassVar[Mapping[str, bool]] = {
         "miou": True,
@@ -144,7 +144,7 @@ class Segmentation(Task):
     def predicted(
         self, outputs: Tensor, classes: tuple[str, ...], given: Sequence[InputInfo], wanted: PredictOptions
     ) -> list[Prediction]:
-        found = []
+        predictions = []
         for logits, image in zip(outputs, given, strict=True):
             mask = mask_of(logits, (image.height, image.width))
             counts = torch.bincount(mask.flatten().int(), minlength=len(classes))
@@ -152,14 +152,14 @@ class Segmentation(Task):
             shares = [
                 ScoredLabel(classes[label], int(counts[label]) / mask.numel()) for label in order if counts[label]
             ]
-            found.append(Prediction(answers=tuple(shares[: wanted.most]), mask=mask))
-        return found
+            predictions.append(Prediction(answers=tuple(shares[: wanted.most]), mask=mask))
+        return predictions
 
-    def difference(self, found: Tensor, expected: Tensor, classes: tuple[str, ...]) -> OutputDifference:
+    def difference(self, outputs: Tensor, expected: Tensor, classes: tuple[str, ...]) -> OutputDifference:
         """Return it; masks agree that differ in no more than one pixel of a thousand."""
-        differing = (found.argmax(dim=1) != expected.argmax(dim=1)).flatten(1).float().mean(dim=1)
+        differing = (outputs.argmax(dim=1) != expected.argmax(dim=1)).flatten(1).float().mean(dim=1)
         same = int((differing <= _FEW).sum())
-        return OutputDifference(float((found - expected).abs().max()), float(expected.abs().max()), same)
+        return OutputDifference(float((outputs - expected).abs().max()), float(expected.abs().max()), same)
 
 
 def _classes_of(samples: Sequence[Sample]) -> int:

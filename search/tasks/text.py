@@ -13,30 +13,21 @@ from torch.nn import functional as F
 from search.data.sample import Dataset, Split
 from search.tasks._linear_probe import Solved, solve_classes
 from search.tasks._prediction import ScoredLabel
-from search.tasks._texts import Texts, Truncation, check_length
+from search.tasks._texts import Texts, TokenizerOptions
 from search.tasks.classification import ClassificationEvaluator, likeliest
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, vector_head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(TokenizerOptions):
     """How texts are read and labels are learnt.
 
     Attributes:
-        max_length: most tokens of a text, or of both together; what is longer is cut. Batches are padded to their own
-            longest text, so a large number costs nothing where texts are short.
-        truncation: at which end a text is cut: ``end``, or ``start`` for texts that come to the point last.
         balance: weigh each class by how rare it is in training.
     """
 
-    max_length: int = 128
-    truncation: Truncation = "end"
     balance: bool = False
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        check_length(self.max_length)
 
 
 class TextEvaluator(ClassificationEvaluator):
@@ -45,10 +36,10 @@ class TextEvaluator(ClassificationEvaluator):
     def compute(self) -> Mapping[str, float]:
         return {**super().compute(), "matthews": matthews(self._confusion.double().cpu())}
 
-    def _of_counts(self, metric: str, hits: Tensor, support: Tensor, told: Tensor) -> Tensor:
+    def _of_counts(self, metric: str, hits: Tensor, support: Tensor, predicted: Tensor) -> Tensor:
         if metric != "matthews":
-            return super()._of_counts(metric, hits, support, told)
-        return _correlation(hits.sum(dim=1), support, told)
+            return super()._of_counts(metric, hits, support, predicted)
+        return _correlation(hits.sum(dim=1), support, predicted)
 
 
 def matthews(confusion: Tensor) -> float:
@@ -59,11 +50,11 @@ def matthews(confusion: Tensor) -> float:
     return float(_correlation(confusion.diag().sum(), confusion.sum(dim=1), confusion.sum(dim=0)))
 
 
-def _correlation(hits: Tensor, true: Tensor, said: Tensor) -> Tensor:
+def _correlation(hits: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
     """Return it of the right answers in all, and of true and predicted ones by class, ``(..., classes)``."""
     total = true.sum(dim=-1)
-    agreement = hits * total - (true * said).sum(dim=-1)
-    spread = (total.square() - said.square().sum(dim=-1)) * (total.square() - true.square().sum(dim=-1))
+    agreement = hits * total - (true * predicted).sum(dim=-1)
+    spread = (total.square() - predicted.square().sum(dim=-1)) * (total.square() - true.square().sum(dim=-1))
     return torch.where(spread > 0, agreement / spread.clamp(min=1e-12).sqrt(), torch.zeros_like(spread))
 
 

@@ -5,24 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from search.tasks import multilabel
-from search.tasks._texts import Texts, Truncation, check_length
+from search.tasks._texts import Texts, TokenizerOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options(multilabel.Options):
-    """How texts are read, and how labels are learnt and predicted (as in the task ``multilabel``).
-
-    Attributes:
-        max_length: most tokens of a text, or of both together; what is longer is cut.
-        truncation: at which end: ``end`` or ``start``.
-    """
-
-    max_length: int = 128
-    truncation: Truncation = "end"
+class Options(multilabel.Options, TokenizerOptions):
+    """How texts are read, and how labels are learnt and predicted (as in the task ``multilabel``)."""
 
     def __post_init__(self) -> None:
         multilabel.Options.__post_init__(self)
-        check_length(self.max_length)
+        TokenizerOptions.__post_init__(self)
 
 
 class TextMultilabel(Texts, multilabel.Multilabel):

@@ -7,24 +7,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from search.tasks import regression
-from search.tasks._texts import AUGMENTED, Texts, Truncation, check_length
+from search.tasks._texts import AUGMENTED, Texts, TokenizerOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options(regression.Options):
-    """How texts are read, and how numbers are learnt (as of the task ``regression``).
-
-    Attributes:
-        max_length: most tokens of a text, or of both together; what is longer is cut.
-        truncation: at which end: ``end`` or ``start``.
-    """
-
-    max_length: int = 128
-    truncation: Truncation = "end"
+class Options(regression.Options, TokenizerOptions):
+    """How texts are read, and how numbers are learnt (as in the task ``regression``)."""
 
     def __post_init__(self) -> None:
         regression.Options.__post_init__(self)
-        check_length(self.max_length)
+        TokenizerOptions.__post_init__(self)
 
 
 class TextRegression(Texts, regression.Regression):

@@ -19,7 +19,7 @@ from search.records.study import Evaluation, Measured, Mistake
 from search.tasks._base import Evaluator
 from search.tasks._entities import OUTSIDE, entities, has_scheme, scores
 from search.tasks._prediction import InputInfo, OutputDifference, Prediction, PredictOptions, ScoredLabel, Span
-from search.tasks._texts import Texts, Truncation, check_length
+from search.tasks._texts import Texts, TokenizerOptions
 from search.tasks.classification import ClassificationEvaluator
 from spaces.backbones._base import Pretrained
 from spaces.heads import Features, HeadChoice, mlp
@@ -28,20 +28,8 @@ _MISTAKES = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How sentences are read.
-
-    Attributes:
-        max_length: most tokens of a sentence; words behind them are neither learnt nor measured, and a warning says so.
-        truncation: at which end a sentence is cut: ``end`` or ``start``.
-    """
-
-    max_length: int = 128
-    truncation: Truncation = "end"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        check_length(self.max_length)
+class Options(TokenizerOptions):
+    """How sentences are read: words beyond ``max_length`` are neither learnt nor measured, and a warning says so."""
 
 
 class RealTokens(nn.Module):
@@ -58,14 +46,14 @@ class TokensEvaluator(Evaluator):
         self._classes = classes
         self._scheme = has_scheme(classes)
         self._words = ClassificationEvaluator(classes, device)
-        self._said: list[Tensor] = []
+        self._predicted: list[Tensor] = []
         self._sure: list[Tensor] = []
         self._true: list[Tensor] = []
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         """Take outputs ``(B, T, tags)`` and tags ``(B, T)``, where a token without one has -100."""
-        sure, said = outputs.softmax(dim=-1).max(dim=-1)
-        self._said.append(said.to(torch.int16))
+        sure, predicted = outputs.softmax(dim=-1).max(dim=-1)
+        self._predicted.append(predicted.to(torch.int16))
         self._sure.append(sure)
         self._true.append(targets.to(torch.int16))
         known = targets != IGNORED
@@ -89,8 +77,8 @@ class TokensEvaluator(Evaluator):
         if not metric.startswith("entity_"):
             counts = torch.tensor([len(words) for words in self._sentences(self._true)])
             return self._words.resampled(metric, weights.repeat_interleave(counts, dim=1))
-        true, said = self._entities()
-        rows = [(len(real & told), len(real), len(told)) for real, told in zip(true, said, strict=True)]
+        true, predicted = self._entities()
+        rows = [(len(real & guessed), len(real), len(guessed)) for real, guessed in zip(true, predicted, strict=True)]
         hits, there, found = (weights @ torch.tensor(rows, dtype=torch.float64)).unbind(dim=1)
         whole = {"entity_precision": found, "entity_recall": there}.get(metric, (there + found) / 2)
         return hits / whole.clamp(min=0.5)
@@ -107,32 +95,32 @@ class TokensEvaluator(Evaluator):
 
     def _sentences(self, column: Sequence[Tensor]) -> list[list[int]]:
         """Return what ``column`` has for the words of every sentence, where tokens without a tag are left out."""
-        found = []
+        sentences = []
         for values, true in zip(column, self._true, strict=True):
             rows, known = values.cpu(), (true != IGNORED).cpu()
-            found += [row[mask].tolist() for row, mask in zip(rows, known, strict=True)]
-        return found
+            sentences += [row[mask].tolist() for row, mask in zip(rows, known, strict=True)]
+        return sentences
 
     def _entities(self) -> tuple[list[Any], list[Any]]:
-        true, said = (
+        true, predicted = (
             [
                 entities([self._classes[tag] for tag in sentence], scheme=self._scheme)
                 for sentence in self._sentences(column)
             ]
-            for column in (self._true, self._said)
+            for column in (self._true, self._predicted)
         )
-        return true, said
+        return true, predicted
 
     def _mistakes(self) -> tuple[Mistake, ...]:
         """Return the surest wrong tag of each sentence that has one, the surest of all first."""
-        columns = (self._sentences(self._true), self._sentences(self._said), self._sentences(self._sure))
-        found: list[Mistake] = []
-        for place, words in enumerate(zip(*columns, strict=True)):
-            wrong = [(sure, true, said) for true, said, sure in zip(*words, strict=True) if true != said]
+        columns = (self._sentences(self._true), self._sentences(self._predicted), self._sentences(self._sure))
+        mistakes: list[Mistake] = []
+        for index, words in enumerate(zip(*columns, strict=True)):
+            wrong = [(sure, true, predicted) for true, predicted, sure in zip(*words, strict=True) if true != predicted]
             if wrong:
-                sure, true, said = max(wrong)
-                found.append(Mistake(place, self._classes[true], self._classes[said], round(sure, 4)))
-        return tuple(sorted(found, key=lambda mistake: -mistake.confidence)[:_MISTAKES])
+                sure, true, predicted = max(wrong)
+                mistakes.append(Mistake(index, self._classes[true], self._classes[predicted], round(sure, 4)))
+        return tuple(sorted(mistakes, key=lambda mistake: -mistake.confidence)[:_MISTAKES])
 
 
 class Tokens(Texts):
@@ -142,7 +130,7 @@ class Tokens(Texts):
     formats = ("conll", "hf_tokens")
     options = Options
     hub_task = "token-classification"
-    tells = "tags"
+    predicts = "tags"
     means = "logits of every token, (sentences, tokens, tags); the first token of a word gives its tag"
     words = True
     directions: ClassVar[Mapping[str, bool]] = {
@@ -167,7 +155,7 @@ class Tokens(Texts):
     def encode(self, samples: Sequence[Sample], most: int, request: Request) -> Encoded:
         """Return sentences as tokens; a word's tag is at its first token."""
         rows, places, cut = self.numbered([sample.input for sample in samples], most)
-        self._tell(rows, cut, most, request.split)
+        self._check_coverage(rows, cut, most, request.split)
         classes = [_first_tokens(words, sample.target) for words, sample in zip(places, samples, strict=True)]
         return encoded(rows, self._padding, classes=classes)
 
@@ -204,22 +192,22 @@ class Tokens(Texts):
         """Return the tag of every word, and the entities that they mark, those below the threshold left out."""
         scores, places = (outputs / wanted.temperature).softmax(dim=-1).max(dim=-1)
         scheme, least = has_scheme(classes), wanted.threshold or 0.0
-        found = []
+        predictions = []
         for sentence, sure, tags in zip(given, scores.tolist(), places.tolist(), strict=True):
             first = {word: place for place, word in reversed([*enumerate(sentence.places)]) if word is not None}
-            said = tuple(
+            predicted = tuple(
                 ScoredLabel(classes[tags[first[word]]], sure[first[word]]) if word in first else None
                 for word in range(len(sentence.words))
             )
-            marked = entities([OUTSIDE if one is None else one.label for one in said], scheme=scheme)
-            spans = [_span(kind, start, end, said, sentence.words) for kind, start, end in marked]
+            marked = entities([OUTSIDE if one is None else one.label for one in predicted], scheme=scheme)
+            spans = [_span(kind, start, end, predicted, sentence.words) for kind, start, end in marked]
             kept = sorted((span for span in spans if span.score >= least), key=lambda span: span.first)
-            found.append(Prediction(tags=said, spans=tuple(kept)))
-        return found
+            predictions.append(Prediction(tags=predicted, spans=tuple(kept)))
+        return predictions
 
-    def difference(self, found: Tensor, expected: Tensor, classes: tuple[str, ...]) -> OutputDifference:
-        same = int((found.argmax(dim=-1) == expected.argmax(dim=-1)).all(dim=1).sum())
-        return OutputDifference(float((found - expected).abs().max()), float(expected.abs().max()), same)
+    def difference(self, outputs: Tensor, expected: Tensor, classes: tuple[str, ...]) -> OutputDifference:
+        same = int((outputs.argmax(dim=-1) == expected.argmax(dim=-1)).all(dim=1).sum())
+        return OutputDifference(float((outputs - expected).abs().max()), float(expected.abs().max()), same)
 
 
 def _span(kind: str, first: int, last: int, tags: Sequence[ScoredLabel | None], words: Sequence[str]) -> Span:
@@ -230,11 +218,11 @@ def _span(kind: str, first: int, last: int, tags: Sequence[ScoredLabel | None], 
 
 def _first_tokens(words: Sequence[int | None], tags: Sequence[int]) -> list[int]:
     """Return the tag of a word at its first token, and -100 at all others."""
-    found, before = [], None
+    first, before = [], None
     for word in words:
-        found.append(tags[word] if word is not None and word != before else IGNORED)
+        first.append(tags[word] if word is not None and word != before else IGNORED)
         before = word
-    return found
+    return first
 
 
 task = Tokens()

@@ -38,5 +38,5 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         return float(F.cross_entropy(scores / math.exp(logarithm), targets))
 
     bounds = (math.log(_RANGE[0]), math.log(_RANGE[1]))
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
-    return math.exp(float(found.x))
+    fitted = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    return math.exp(float(fitted.x))

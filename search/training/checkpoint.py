@@ -1,7 +1,7 @@
 """Checkpoints: safetensors with their facts inside, written so that a crash leaves the one before whole.
 
-They lie on a shelf (``search.artifacts``): a folder or a bucket. A name ends in the first 16 digits of its
-content's SHA-256, so a damaged one is recognised and the one before is taken.
+They are kept in an artifact store (``search.artifacts``): a folder or a bucket. A name ends in the first 16 digits
+of its content's SHA-256, so a damaged one is recognised and the one before is taken.
 """
 
 from __future__ import annotations
@@ -85,13 +85,13 @@ def _decoded(content: bytes, path: Path) -> Checkpoint:
 
 @dataclass(slots=True)
 class Rolling:
-    """The checkpoints from which a training goes on after an interruption: the newest and the one before.
+    """The checkpoints from which an interrupted training resumes: the newest and the one before.
 
     Attributes:
         begin: how their names begin.
-        names: those that are there, the newest first; whoever takes over is told them by the store, and heeds only
+        names: of existing checkpoints, the newest first; a worker that takes over reads them from the store, uses only
             those that begin so.
-        on_change: told the names whenever they change, before an old one is removed.
+        on_change: called with the names whenever they change, before an old one is removed.
     """
 
     artifact_store: ArtifactStore

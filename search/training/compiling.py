@@ -70,7 +70,7 @@ class Compiled:
 
     def __call__(self, network: nn.Module, inputs: Inputs) -> Any:
         if not network.training or not torch.is_grad_enabled():
-            self._moments.clear()  # validation stands between two steps
+            self._moments.clear()  # a validation pass came between two steps
             return self.forward(network, inputs)
         self._shape = self._shape or tuple(inputs.shape)
         if tuple(inputs.shape) != self._shape:  # a last, smaller batch would be compiled on its own
@@ -95,7 +95,7 @@ class Compiled:
         self._run, self._state = None, "settled"
         return self.forward
 
-    def told(self) -> Mapping[str, Json]:
+    def record(self) -> Mapping[str, Json]:
         """Return what became of it, for the trial's record."""
         return {"compile": {"mode": self.mode, **self.facts}} if self.facts else {}
 

@@ -18,7 +18,7 @@ from spaces.heads import Maps
 Inputs = Tensor | Maps
 Batch = tuple[Inputs, Targets]
 Loss = Callable[[Any, Any], Tensor]
-"""Of a network's outputs and the targets: a tensor each, or whatever the task's head gives and its formats hold."""
+"""A network's outputs and the targets: a tensor each, or whatever the task's head returns and its formats hold."""
 Penalties = Callable[[], Mapping[str, Tensor]]
 Forward = Callable[[nn.Module, Any], Any]
 
@@ -29,7 +29,7 @@ def whole(network: nn.Module, inputs: Inputs) -> Any:
 
 
 class LeaveError(Exception):
-    """The worker has to leave in the middle of an epoch."""
+    """The worker has to stop in the middle of an epoch."""
 
 
 @dataclass(frozen=True, slots=True)

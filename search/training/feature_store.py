@@ -32,7 +32,7 @@ class StoredFeatures:
 
     Attributes:
         rows: ``(N, *shape)``; images in channels-last layout are stored as ``(N, H, W, C)``.
-        dtype: what they are handed out in.
+        dtype: in which they are returned.
     """
 
     rows: Tensor
@@ -54,8 +54,8 @@ class StoredFeatures:
     def take(self, chosen: Tensor, device: torch.device, extent: int | None = None) -> Tensor:
         """Return the features of the images with the numbers ``chosen``, on ``device``; the first ``extent`` tokens."""
         rows = self.rows if extent is None else self.rows[:, :extent]
-        found = gather(rows, chosen, device).to(self.dtype)
-        return found.permute(0, 3, 1, 2) if self.channels_last else found
+        taken = gather(rows, chosen, device).to(self.dtype)
+        return taken.permute(0, 3, 1, 2) if self.channels_last else taken
 
     def at(self, device: torch.device) -> StoredFeatures:
         """Return the same features in the memory of ``device``."""
@@ -100,7 +100,7 @@ class FeatureStore:
     On the CPU the files' mappings are the host memory: nothing is held twice.
 
     Attributes:
-        layout: what features are stored as; None stores them as they are computed.
+        layout: dtype in which features are stored; None keeps the computed one.
     """
 
     def __init__(
@@ -115,14 +115,14 @@ class FeatureStore:
 
     def find(self, key: str) -> StoredFeatures | None:
         """Return the features called ``key`` from the fastest place that has them; None when none has."""
-        found = self._on_device.find(key)
-        if found is not None:
-            return found
-        found = self._on_host.find(key)
-        if found is None and self._arrays is not None:
+        stored_features = self._on_device.find(key)
+        if stored_features is not None:
+            return stored_features
+        stored_features = self._on_host.find(key)
+        if stored_features is None and self._arrays is not None:
             stored = self._arrays.find(key)
-            found = None if stored is None else self._kept(key, _features(*stored), on_disk=True)
-        return found
+            stored_features = None if stored is None else self._kept(key, _features(*stored), on_disk=True)
+        return stored_features
 
     def make(
         self, key: str, count: int, sample: Tensor, fill: Callable[[StoredFeatures], None]
@@ -231,8 +231,8 @@ def _features(array: Array, facts: Facts) -> StoredFeatures:
 
 
 def _dtype(name: str) -> torch.dtype:
-    found: torch.dtype = getattr(torch, name.removeprefix("torch."))
-    return found
+    dtype: torch.dtype = getattr(torch, name.removeprefix("torch."))
+    return dtype
 
 
 def _is_channels_last(sample: Tensor) -> bool:

@@ -45,7 +45,7 @@ class Prefix:
 
     def __init__(self, network: Network, precision: Precision, *, start: bool = False) -> None:
         self.carried = (network.taps or (len(network.units) - 1,)) if start else network.carried
-        """Units whose outputs are needed behind the prefix; ``tapped`` when the head asks for chosen ones."""
+        """Units whose outputs are needed after the prefix; ``tapped`` when the head takes those of several units."""
         self.tapped = bool(network.taps)
         self._precision = precision
         self._memory = MicroBatches()
@@ -65,10 +65,10 @@ class Prefix:
     @torch.no_grad()
     def outputs(self, inputs: Tensor, start: int, units: Sequence[int]) -> Maps:
         """Return the outputs of ``units`` for what the first ``start`` units give; in pieces when memory runs out."""
-        found: list[Maps] = []
+        parts: list[Maps] = []
 
         def run(slices: Iterator[slice]) -> None:
-            found.clear()
+            parts.clear()
             for piece in slices:
                 values = self._precision.place(inputs[piece])
                 kept: list[Tensor] = []
@@ -77,19 +77,19 @@ class Prefix:
                         values = self._modules[index](values)
                         if index in units:
                             kept.append(values)
-                found.append(Maps(tuple(kept)))
+                parts.append(Maps(tuple(kept)))
 
         self._memory.run(len(inputs), run)
-        return Maps(tuple(torch.cat(column) for column in zip(*found, strict=True))) if len(found) > 1 else found[0]
+        return Maps(tuple(torch.cat(column) for column in zip(*parts, strict=True))) if len(parts) > 1 else parts[0]
 
 
 def _macs(network: Network, units: int) -> tuple[int, ...]:
     shape = network.chain.input_shape
     total = [0]
     for module in network.units[:units]:
-        found = probe.run(module, shape)
-        total.append(total[-1] + found.macs)
-        shape = found.out_shape
+        counts = probe.run(module, shape)
+        total.append(total[-1] + counts.macs)
+        shape = counts.out_shape
     return tuple(total)
 
 
@@ -121,7 +121,7 @@ class Account:
 
     Attributes:
         source: ``cached`` or ``recomputed``; ``why`` says more when it was not cached.
-        computed: images that went through the prefix; ``reused`` those whose output was there already.
+        computed: images that were run through the prefix; ``reused``: those whose output was already stored.
     """
 
     units: int
@@ -156,7 +156,7 @@ class FrozenLoader:
 
     Attributes:
         facts: identify data and frame of ``batches``; plain data.
-        store: where outputs are kept; None computes them anew every epoch.
+        store: where outputs are kept; None recomputes them every epoch.
     """
 
     batches: Loader
@@ -178,8 +178,8 @@ class FrozenLoader:
         device = self.batches.device
         for chosen in self.batches.order(number):
             extent = self.batches.extent(chosen)
-            found = tuple(one.take(chosen, device, extent) for one in features)
-            yield Maps(found) if self.prefix.tapped else found[0], self.batches.targets(chosen, number)
+            taken = tuple(one.take(chosen, device, extent) for one in features)
+            yield Maps(taken) if self.prefix.tapped else taken[0], self.batches.targets(chosen, number)
 
     def _features(self, number: int) -> tuple[StoredFeatures, ...] | None:
         """Return the outputs for all inputs as epoch ``number`` views them; None when it is not worth keeping."""
@@ -187,9 +187,9 @@ class FrozenLoader:
         if store is None or self.account.source != "cached":
             return None
         keys = self._keys(self.batches.view(number))
-        found = [store.find(keys[unit + 1]) for unit in self.prefix.carried]
-        there = tuple(one for one in found if one is not None)
-        if len(there) == len(found):
+        features = [store.find(keys[unit + 1]) for unit in self.prefix.carried]
+        there = tuple(one for one in features if one is not None)
+        if len(there) == len(features):
             self.account.bytes_an_image = sum(one.bytes_an_image for one in there)
             self.account.reused += self.batches.count
             return there
@@ -274,9 +274,9 @@ class FrozenLoader:
 
     def _nearest(self, store: FeatureStore, keys: Sequence[str]) -> tuple[int, StoredFeatures | None]:
         for start in range(len(keys) - 2, 0, -1):
-            found = store.find(keys[start])
-            if found is not None:
-                return start, found
+            stored = store.find(keys[start])
+            if stored is not None:
+                return start, stored
         return 0, None
 
     def _outputs(

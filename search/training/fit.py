@@ -31,7 +31,7 @@ CHECKPOINT_EVERY_S = 10.0
 
 
 class EpochBatches(Protocol):
-    """Batches of every epoch; the same for the same epoch, whatever was asked before."""
+    """Batches of every epoch; a given epoch always has the same ones."""
 
     def epoch(self, number: int) -> Iterable[Batch]:
         """Return the batches of epoch ``number``, counted from 1."""
@@ -41,7 +41,7 @@ class Start(Protocol):
     """Gives a network the weights that it starts with."""
 
     def __call__(self, network: nn.Module) -> Mapping[str, Json]:
-        """Set them in place; return what the record shall say of that."""
+        """Set the weights in place; return what the trial's record keeps of it."""
 
     def weighing(self, weights: Tensor) -> Start:
         """Return the same for samples that count by their class, ``weights`` ``(classes,)``."""
@@ -55,17 +55,17 @@ class TrainingPlan:
         optimize: gives optimiser and per-step schedule for the network's parameters.
         penalties: the terms added to the task's loss, each multiplied by its strength.
         objective: metric that picks the best epoch; ``maximize`` its direction.
-        on_epoch: told of every finished epoch; answers whether to go on.
-        leave: asked before every step; true ends the training in the middle of the epoch.
+        on_epoch: called after every epoch; returns whether to continue.
+        leave: called before every step; true ends the training in the middle of the epoch.
         folder: where checkpoints for resuming go; None writes none.
-        micro_batch: most samples that fitted in memory before; None when nobody has run out of it.
+        micro_batch: most samples that fitted in memory before; None if memory has never run out.
         validates: false where nothing is left to validate on: the last epoch's weights are the best there are.
         patience: epochs in a row without a better one after which the training ends; 0: never.
         averages: whether a moving average of the weights is validated, kept and returned in place of the last ones.
         class_weights: what a sample of each class counts ``(classes,)``; None: all the same.
         forward: how the network runs on what ``train`` and ``val`` give: from its input, or from behind its prefix.
-        facts: asked at the end for what else the trial's record shall say.
-        start: gives the network the weights it starts with; None leaves them as they are.
+        facts: called at the end for what else the trial's record keeps.
+        start: sets the network's initial weights; None leaves them as they are.
         is_solved: that is all the training there is, and one epoch at a learning rate of 0 takes its measure.
         compiling: whether training steps are compiled; ``backbone`` names what shares the experience with it.
     """
@@ -118,8 +118,8 @@ class TrainingResult:
         best_epoch: epoch of the best objective, counted from 1; None when none finished.
         weights: the network's state dict at the best epoch, on the CPU.
         micro_batch: most samples that fitted in memory at once; None when whole batches did.
-        reason: why it ended, where nobody told it to; empty when all epochs ran.
-        facts: what the plan says of itself.
+        reason: why it ended early of its own accord; empty when all epochs ran.
+        facts: of the plan, for the trial's record.
     """
 
     verdict: Verdict
@@ -148,7 +148,7 @@ class _Progress:
 
 
 def fit(network: nn.Module, plan: TrainingPlan) -> TrainingResult:
-    """Train ``network`` in place and return what came of it.
+    """Train ``network`` in place and return the result.
 
     Every epoch is seeded by the plan's seed and its number, so that a training resumed from a checkpoint
     in ``plan.folder`` goes on as if it had never been interrupted.
@@ -200,7 +200,7 @@ def fit(network: nn.Module, plan: TrainingPlan) -> TrainingResult:
         progress.weights or {},
         progress.evaluation,
         memory.limit,
-        {**plan.facts(), **progress.started, **(forward.told() if isinstance(forward, Compiled) else {})},
+        {**plan.facts(), **progress.started, **(forward.record() if isinstance(forward, Compiled) else {})},
         reason,
     )
 
@@ -279,15 +279,15 @@ def _checkpoint(network: nn.Module, optimizer: Optimizer, schedule: Schedule, pr
 def _resume(
     network: nn.Module, optimizer: Optimizer, schedule: Schedule, plan: TrainingPlan, average: AveragedModel | None
 ) -> _Progress:
-    found = files.read_newest(plan.folder) if plan.folder else None
-    if found is None:
+    checkpoint = files.read_newest(plan.folder) if plan.folder else None
+    if checkpoint is None:
         return _Progress(average=average)
-    network.load_state_dict(found.part("network."))
+    network.load_state_dict(checkpoint.part("network."))
     if average is not None:
-        average.load_state_dict(found.part("average."))
+        average.load_state_dict(checkpoint.part("average."))
     state: dict[int, dict[str, Json]] = {}
-    saved = found.facts["optimizer"]
-    for name, value in (*found.part("optimizer.").items(), *saved["numbers"].items()):
+    saved = checkpoint.facts["optimizer"]
+    for name, value in (*checkpoint.part("optimizer.").items(), *saved["numbers"].items()):
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": saved["groups"]})
@@ -296,8 +296,10 @@ def _resume(
             # A checkpoint knows no memory layout, and fused steps go through memory: theirs has to be the parameter's.
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 values[key] = torch.empty_like(parameter).copy_(value)
-    schedule.load_state_dict(dict(found.facts["schedule"]))
-    epochs = tuple(EpochRecord(**record) for record in found.facts["epochs"])
-    best = next((record for record in epochs if record.epoch == found.facts["best_epoch"]), None)
-    evaluation = Evaluation.from_json(found.facts["evaluation"]) if found.facts["evaluation"] else None
-    return _Progress(epochs, best, found.part("best.") or None, evaluation, found.facts.get("started", {}), average)
+    schedule.load_state_dict(dict(checkpoint.facts["schedule"]))
+    epochs = tuple(EpochRecord(**record) for record in checkpoint.facts["epochs"])
+    best = next((record for record in epochs if record.epoch == checkpoint.facts["best_epoch"]), None)
+    evaluation = Evaluation.from_json(checkpoint.facts["evaluation"]) if checkpoint.facts["evaluation"] else None
+    return _Progress(
+        epochs, best, checkpoint.part("best.") or None, evaluation, checkpoint.facts.get("started", {}), average
+    )

@@ -1,4 +1,4 @@
-"""A training whose batches are what the frozen units of its network give, run once for each view of a sample."""
+"""Training on the outputs of a network's frozen units, which are run once for each view of a sample."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from spaces.networks.build import Network, as_network
 
 @dataclass(frozen=True, slots=True)
 class FrozenUnits:
-    """How the frozen units of a study's networks are run, and where what they give is kept.
+    """How the frozen units of a study's networks are run, and where their outputs are kept.
 
     Attributes:
         facts: identify the data and how they are viewed; plain data.

@@ -46,7 +46,7 @@ class Behind:
 def fit_heads(
     members: Sequence[StackedHead], train: EpochBatches, val: EpochBatches
 ) -> list[TrainingResult | FinetuneError]:
-    """Train the heads of all ``members`` in place and return what came of each, in their order.
+    """Train the heads of all ``members`` in place and return their results, in the same order.
 
     A member that is pruned, or whose loss is no number, leaves the others alone. An epoch's seconds are shared
     out equally among those that trained in it, so that their sum is what the device was used.
@@ -55,7 +55,7 @@ def fit_heads(
         train, val: batches of the frozen units' output ``(N, ...)`` and targets, for all members.
 
     Returns:
-        For each member its outcome, or why it cannot go on (a loss that is not finite, a lease that was lost).
+        Each member's result, or why it could not continue (a loss that is not finite, a lost lease).
     """
     for member in members:
         if member.plan.start is not None:
@@ -74,16 +74,16 @@ def fit_heads(
         active = sum(len(stack.runs) for stack in stacks)
         seconds = (time.perf_counter() - begin) / active
         for stack in stacks:
-            for place, run in enumerate(stack.runs):
-                run.end_epoch(number, stack, place, seconds)
-            stack.keep([place for place, run in enumerate(stack.runs) if run.goes_on(number)])
+            for index, run in enumerate(stack.runs):
+                run.end_epoch(number, stack, index, seconds)
+            stack.keep([index for index, run in enumerate(stack.runs) if run.goes_on(number)])
         stacks = [stack for stack in stacks if stack.runs]
     return [run.result() for run in runs]
 
 
 @dataclass(slots=True)
 class _Run(Seat):
-    """One member on its way: what it has reached so far, and its meters."""
+    """A member in training: its results so far, and its evaluators."""
 
     evaluator: Evaluator | None = None
     sums: dict[str, float] = field(default_factory=dict)
@@ -139,14 +139,14 @@ class _Run(Seat):
 
 
 def _stacked(runs: Sequence[_Run]) -> list[Stack[_Run]]:
-    found: dict[object, list[_Run]] = {}
+    stacks: dict[object, list[_Run]] = {}
     for run in runs:
-        found.setdefault((run.layout.key, run.member.recipe.name), []).append(run)
-    return [Stack(group) for group in found.values()]
+        stacks.setdefault((run.layout.key, run.member.recipe.name), []).append(run)
+    return [Stack(group) for group in stacks.values()]
 
 
 def _train(stacks: Sequence[Stack[_Run]], batches: Iterable[Batch], number: int, leave: Callable[[], bool]) -> bool:
-    """Train every stack on every batch; return False when told to leave in the middle."""
+    """Train every stack on every batch; return False if the worker had to stop in between."""
     sums: list[dict[str, Tensor]] = [{} for _ in stacks]
     samples = 0
     for run in (run for stack in stacks for run in stack.runs):
@@ -165,10 +165,10 @@ def _train(stacks: Sequence[Stack[_Run]], batches: Iterable[Batch], number: int,
         samples += len(targets)
     for stack, terms in zip(stacks, sums, strict=True):
         means = {name: (value / max(samples, 1)).tolist() for name, value in terms.items()}
-        for place, run in enumerate(stack.runs):
+        for index, run in enumerate(stack.runs):
             kind = run.member.penalty.kind
             named = {"task": "task"} | ({"penalty": kind} if kind not in ("none", "decay") else {})
-            run.sums = {named[name]: values[place] for name, values in means.items() if name in named}
+            run.sums = {named[name]: values[index] for name, values in means.items() if name in named}
     return True
 
 

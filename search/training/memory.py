@@ -81,7 +81,7 @@ def kind_of(device: torch.device) -> str:
 
 
 def free() -> None:
-    """Give back what nobody uses any more: to the machine, and to the device's other processes."""
+    """Release unused memory to the machine and to other processes on the device."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

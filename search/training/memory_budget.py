@@ -1,4 +1,4 @@
-"""What the host lends to training: memory that stays with the process, and how many bytes caches may take."""
+"""Host memory for training: freed memory stays with the process, and caches have a budget of bytes."""
 
 from __future__ import annotations
 

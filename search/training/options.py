@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 _STEPS, _LEAST, _MOST = 240, 5, 30
-_VIEWS = 8
+_VIEWS = 4
 _SHORTER = 2 / 3
-"""By which a training is shorter where everything learns: such a step costs three times and more."""
+"""Factor by which training is shorter where everything learns: such a step costs at least three times as much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ class TrainingOptions:
         """Return how many views of every image a study of ``trials`` trials of ``epochs`` epochs has.
 
         Computing a view costs at most a forward pass, a third of a training pass: a thirtieth of the study's passes
-        in views is about 1 % of its cost; 2 at least, and not more than there are epochs, or 8. Twenty gave no better
+        in views is about 1 % of its cost; 2 at least, and not more than there are epochs, or 4. Twenty gave no better
         networks than 4 to 8 (MobileNetV2, last stage, 120 to 160 images), and the first trials of a study pay for all.
         """
         if self.views is not None:

@@ -101,8 +101,8 @@ def _on_cpu(dtype: torch.dtype) -> Iterator[None]:
 
 def _has_matrix_unit() -> bool:
     """Return whether the processor multiplies bf16 matrices in hardware (Intel AMX), for which autocast pays."""
-    found = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(found and found())
+    is_supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(is_supported and is_supported())
 
 
 def choose(device: torch.device, wanted: Literal["auto", "float32", "bf16", "fp16"] = "auto") -> Precision:

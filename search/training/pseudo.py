@@ -79,8 +79,8 @@ class PseudoLabelled:
             sure.append(confidence)
             predicted.append(classes)
         self.network.train(was_training)
-        found = (torch.cat(sure) >= self.threshold).nonzero().squeeze(1).cpu()
-        return found, torch.cat(predicted).cpu()[found]
+        sure_ones = (torch.cat(sure) >= self.threshold).nonzero().squeeze(1).cpu()
+        return sure_ones, torch.cat(predicted).cpu()[sure_ones]
 
     def facts(self) -> dict[str, Json]:
         """Return how many of the unlabelled images were learnt from in each epoch."""

@@ -36,7 +36,7 @@ class StackedHead:
 
     Attributes:
         network: every unit frozen; its head is what learns.
-        course: its epochs, seed, objective and who is told; batches and precision are the first member's.
+        course: its epochs, seed, objective and callbacks; batches and precision are the first member's.
         recipe, penalty: what ``plan.optimize`` and ``plan.penalties`` are made of.
     """
 
@@ -147,13 +147,13 @@ class Stack(Generic[S]):
         self.parameters: dict[str, Tensor] = {}
         self._state: list[dict[str, Tensor]] = []
         with torch.no_grad():
-            for place, layer in enumerate(first.layout.layers):
+            for index, layer in enumerate(first.layout.layers):
                 for name, _ in layer.named_parameters():
-                    every = [run.layout.layers[place].get_parameter(name) for run in runs]
-                    self.parameters[f"{place}.{name}"] = torch.stack([one.detach() for one in every])
+                    every = [run.layout.layers[index].get_parameter(name) for run in runs]
+                    self.parameters[f"{index}.{name}"] = torch.stack([one.detach() for one in every])
         for value in self.parameters.values():
             value.requires_grad_(True)
-        spared = {place for place, layer in enumerate(self._layers) if is_norm_layer(layer)}
+        spared = {index for index, layer in enumerate(self._layers) if is_norm_layer(layer)}
         self._penalised = {
             name: value.ndim > 2 and int(name.split(".")[0]) not in spared for name, value in self.parameters.items()
         }
@@ -190,32 +190,32 @@ class Stack(Generic[S]):
 
         def one(parameters: Mapping[str, Tensor], drops: Mapping[int, Tensor]) -> Tensor:
             value = inputs
-            for place, layer in enumerate(self._layers):
-                if place in drops:
-                    value = value * drops[place]
-                own = {name: parameters[f"{place}.{name}"] for name, _ in layer.named_parameters()}
+            for index, layer in enumerate(self._layers):
+                if index in drops:
+                    value = value * drops[index]
+                own = {name: parameters[f"{index}.{name}"] for name, _ in layer.named_parameters()}
                 value = functional_call(layer, own, (value,))
             return value
 
-        found: Tensor = vmap(one)(self.parameters, dict(masks))
-        return found
+        stacked: Tensor = vmap(one)(self.parameters, dict(masks))
+        return stacked
 
     def masks(self, samples: int) -> dict[int, Tensor]:
         """Return the dropout masks of a step, from each member's own random numbers, in the order of the layers."""
-        found: dict[int, list[Tensor]] = {}
+        drawn: dict[int, list[Tensor]] = {}
         device = next(iter(self.parameters.values())).device
         for place, layer in enumerate(self._layers):
             shares = [run.layout.dropout.get(place, 0.0) for run in self.runs]
             if not any(shares):
                 continue
-            shape = (samples, int(layer.in_features))  # type: ignore[arg-type]  # dropout stands before a Linear
-            found[place] = [
+            shape = (samples, int(layer.in_features))  # type: ignore[arg-type]  # dropout comes before a Linear
+            drawn[place] = [
                 torch.empty(shape, device=device).bernoulli_(1 - share, generator=run.generator).div_(1 - share)
                 if share
                 else torch.ones(shape, device=device)
                 for run, share in zip(self.runs, shares, strict=True)
             ]
-        return {place: torch.stack(masks) for place, masks in found.items()}
+        return {place: torch.stack(masks) for place, masks in drawn.items()}
 
     def step(self, inputs: Tensor, targets: Any, precision: Precision) -> dict[str, Tensor]:
         """Take one step of every member; return their loss terms by name, ``(members,)`` each."""
@@ -235,8 +235,8 @@ class Stack(Generic[S]):
         smoothing = {plan.label_smoothing for plan in courses}
         if len(smoothing) == 1:
             loss = courses[0].task.loss
-            found: Tensor = vmap(lambda one: loss(one, targets, courses[0].label_smoothing))(outputs)
-            return found
+            losses: Tensor = vmap(lambda one: loss(one, targets, courses[0].label_smoothing))(outputs)
+            return losses
         each = zip(courses, outputs, strict=True)
         return torch.stack([plan.task.loss(one, targets, plan.label_smoothing) for plan, one in each])
 
@@ -246,14 +246,14 @@ class Stack(Generic[S]):
 
     def _penalty(self) -> Tensor | None:
         """Return every member's penalty times its strength, ``(members,)``; None where none has one."""
-        found: list[Tensor] = []
+        terms: list[Tensor] = []
         for kinds, measure in ((("l1",), torch.abs), (("l2", "l2_sp"), lambda value: value.square() / 2)):
             strengths = self._strengths(kinds)
             if any(strengths):
                 sums = torch.stack([_per_member(measure(value) * self._share(name, value))
                                     for name, value in self.parameters.items()])  # fmt: skip
-                found.append(sums.sum(dim=0) * _like(strengths, sums))
-        return torch.stack(found).sum(dim=0) if found else None
+                terms.append(sums.sum(dim=0) * _like(strengths, sums))
+        return torch.stack(terms).sum(dim=0) if terms else None
 
     def _share(self, name: str, value: Tensor) -> Tensor:
         """Return 1 for members whose penalty applies to the parameter ``name``, 0 for others; broadcasts."""

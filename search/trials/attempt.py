@@ -28,9 +28,9 @@ class AttemptSettings:
     """How a training differs from others of its candidate.
 
     Attributes:
-        words: what observers are told it is.
+        words: its description for observers.
         kind: of trainings outside of the search, part of the names of their checkpoints; empty for a trial.
-        epochs: how many observers are told of; the candidate's own by default.
+        epochs: the number reported to observers; the candidate's own by default.
         validates: an objective has to be a number after every epoch.
         keeps_prefix: outputs of frozen units are run once and kept; else every epoch runs all units.
     """

@@ -28,10 +28,10 @@ def cut(dataset: Dataset, repeat: Repeat, *, study_seed: int, seed: int) -> Resa
     Raises:
         UserError: a class is too small for so many folds.
     """
-    found = resampling.unchanged(dataset)
+    resampled = resampling.unchanged(dataset)
     if repeat.folds > 1:
-        found = resampling.fold(dataset, repeat.fold, repeat.folds, study_seed)
-    return found if repeat.fraction >= 1 else resampling.share(found, repeat.fraction, seed)
+        resampled = resampling.fold(dataset, repeat.fold, repeat.folds, study_seed)
+    return resampled if repeat.fraction >= 1 else resampling.share(resampled, repeat.fraction, seed)
 
 
 def requests(
@@ -68,8 +68,8 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
     whole, spec = context.runtime, context.runtime.spec
     repeat, candidate = Repeat(**claim.params), Candidate.from_json(claim.candidate)
     seed = repeats.begin(context.engine, claim, versions(), whole.dataset.fingerprint)
-    found = cut(whole.dataset, repeat, study_seed=spec.search.seed, seed=seed)
-    runtime = resampled(whole, found, candidate, seed)
+    part = cut(whole.dataset, repeat, study_seed=spec.search.seed, seed=seed)
+    runtime = resampled(whole, part, candidate, seed)
     attempt = attempts.begin(
         context, runtime, claim, candidate, AttemptSettings(seed=seed, words=words(repeat), kind=CONFIRM)
     )

@@ -24,7 +24,7 @@ class TrialContext:
         history: what the study has behind it, kept up to date; ``curves`` is its part that pruners see.
         folder: where logs and pages go, one folder a study.
         leave: true once the worker has been asked to stop.
-        shelf: where checkpoints go; ``key`` tells those of one study from another's.
+        artifact_store: where checkpoints go; ``key`` distinguishes those of one study from another's.
         pause: true once it shall leave when the running epoch has ended.
         reserve: what is kept back of the study's budget for its end; None keeps nothing.
         fits: whether a trial of so many seconds ends in time.

@@ -27,7 +27,7 @@ _GUIDED = ("tpe", "cost_aware")
 
 @dataclass(frozen=True, slots=True)
 class DrawnCandidate:
-    """A candidate, what the sampler is told of it, and how it was found."""
+    """A candidate, what the sampler learns of it, and how it was found."""
 
     candidate: Candidate
     asked: Asked
@@ -55,11 +55,11 @@ class Draws:
         """Return a candidate for trial ``number``, the same one for the same ``attempt``."""
         way = self.way(number)
         if way == "neighbour":
-            found = self._near(number, attempt)
-            if found is not None:
-                return found
+            drawn = self._near(number, attempt)
+            if drawn is not None:
+                return drawn
         if way != "sampler":
-            return self.told(
+            return self.of_candidate(
                 number, self.runtime.space.sample(FromPrior(self.sampling.seed_of(number, attempt))), way="prior"
             )
         decided = opening(self.runtime.space, number) or None
@@ -71,8 +71,8 @@ class Draws:
         good = ways.good_one(self.trials, maximize=self.runtime.spec.maximize, seed=seed)
         if good is None:
             return None
-        found = neighbour(space, space.sample(StoredParameters(good.params)), seed)
-        return self.told(number, found, way="neighbour", trial=good.number)
+        candidate = neighbour(space, space.sample(StoredParameters(good.params)), seed)
+        return self.of_candidate(number, candidate, way="neighbour", trial=good.number)
 
     def probe_of(self, number: int, candidate: Candidate) -> DrawnCandidate | None:
         """Return the linear probe of the structure of ``candidate``; None where this study holds none."""
@@ -86,10 +86,10 @@ class Draws:
         found = space.candidate({**plain, **kept, "freeze": len(space.chain), "head": head})
         if space.params(found) is None or not self.runtime.is_linear_probe(found):
             return None
-        return self.told(number, found, way="neighbour")
+        return self.of_candidate(number, found, way="neighbour")
 
-    def told(self, number: int, candidate: Candidate, **origin: Json) -> DrawnCandidate:
-        """Return a candidate that was found without the sampler, with what that is told of it."""
+    def of_candidate(self, number: int, candidate: Candidate, **origin: Json) -> DrawnCandidate:
+        """Return a candidate that was found without the sampler, with what the sampler learns of it."""
         params = self.runtime.space.params(candidate)
         asked = self.sampling.ask(number, params or {})
         if params is not None:

@@ -36,13 +36,13 @@ class Facts:
 
     @property
     def optimizer(self) -> Optimizer:
-        found: Optimizer = self.values["optimizer"]
-        return found
+        optimizer: Optimizer = self.values["optimizer"]
+        return optimizer
 
     @property
     def head(self) -> HeadChoice:
-        found: HeadChoice = self.values["head"]
-        return found
+        head: HeadChoice = self.values["head"]
+        return head
 
     @property
     def has_solved_head(self) -> bool:

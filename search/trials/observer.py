@@ -15,7 +15,7 @@ class Observer(Protocol):
         """The study is in the store; ``progress`` is how far it was when this run began."""
 
     def stage_began(self, noun: str, progress: Progress) -> None:
-        """The search is over and trainings of another kind come, each told of like a trial: ``noun`` says which."""
+        """The search is over; trainings of another kind, called ``noun``, begin and are reported like trials."""
 
     def preparing(self, what: str, done: int, total: int) -> None:
         """Images are being decoded, once for all trials: ``done`` of ``total``; ``what`` says which."""

@@ -30,14 +30,14 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Companions:
+class ParallelHeads:
     """Runs claimed trials, those with a frozen backbone up to ``search.parallel_heads`` at once.
 
     Attributes:
         claim: claims one more trial; None when there is none.
         hold: keeps the lease of a claim within its context.
-        fail: records why a companion failed.
-        release: hands a companion back to the queue.
+        fail: records why another trial of the group failed.
+        release: hands another trial of the group back to the queue.
     """
 
     claim: Callable[[], Claim | None]
@@ -48,11 +48,11 @@ class Companions:
     def run(self, context: TrialContext, claim: Claim) -> TrialState:
         """Run the claimed trial, and others beside it, and return the state that ``claim`` is left in.
 
-        Companions are finished, failed or handed back here. Raises as ``trial.run`` does, for ``claim`` alone.
+        The others are finished, failed or handed back here. Raises as ``trial.run`` does, for ``claim`` alone.
         """
         begin = time.monotonic()
         first = trial.prepare(context, claim)
-        if not self._has_company(context, first):
+        if not self._runs_together(context, first):
             return trial.train(context, first, begin)
         with ExitStack() as holding:
             group = [first, *self._beside(context, first, holding)]
@@ -61,18 +61,18 @@ class Companions:
             try:
                 results = _trained(context, group)
             except BaseException:
-                for parallel_head in group[1:]:
+                for attempt in group[1:]:
                     with suppress(LeaseLostError):
-                        self.release(parallel_head.claim)
+                        self.release(attempt.claim)
                 raise
-            for parallel_head, result in zip(group[1:], results[1:], strict=True):
-                self._settle(context, parallel_head, result, building)
+            for attempt, result in zip(group[1:], results[1:], strict=True):
+                self._settle(context, attempt, result, building)
         own = results[0]
         if not isinstance(own, TrainingResult):
             raise own
         return trial.finish(context, first, own, building + _seconds(own))
 
-    def _has_company(self, context: TrialContext, first: Attempt) -> bool:
+    def _runs_together(self, context: TrialContext, first: Attempt) -> bool:
         spec = context.runtime.spec
         # A trial that was interrupted goes on from its checkpoint, alone; fp16 needs a loss scale for each.
         is_first_attempt = first.claim.candidate is None
@@ -92,55 +92,55 @@ class Companions:
             lease = holding.enter_context(ExitStack())
             lease.enter_context(self.hold(claim))
             try:
-                parallel_head = self._companion(context, proposer, first, claim)
+                attempt = self._prepared(context, proposer, first, claim)
             except LeaseLostError:
                 continue
             except Exception as error:  # noqa: BLE001  # recorded with the trial; those beside it go on
                 self.fail(claim, error)
                 continue
-            if parallel_head is None:  # another worker's trial, a warm start: it is run by itself
+            if attempt is None:  # another worker's trial, a warm start: it is run by itself
                 lease.close()
                 self.release(claim)
                 return
-            yield parallel_head
+            yield attempt
 
-    def _companion(self, context: TrialContext, proposer: Proposer, first: Attempt, claim: Claim) -> Attempt | None:
+    def _prepared(self, context: TrialContext, proposer: Proposer, first: Attempt, claim: Claim) -> Attempt | None:
         if claim.candidate is not None or proposer.is_planned(claim.number):
             return None
         proposal = proposer.propose_beside(claim.number, first.candidate)
         if proposal is None:
             return None
-        parallel_head = trial.prepare(context, claim, proposal)
-        if not can_stack(parallel_head.network):
+        attempt = trial.prepare(context, claim, proposal)
+        if not can_stack(attempt.network):
             raise RuntimeError("a head that differs in its recipe alone cannot be trained beside the others")
-        return parallel_head
+        return attempt
 
     def _settle(
-        self, context: TrialContext, parallel_head: Attempt, result: TrainingResult | Exception, building: float
+        self, context: TrialContext, attempt: Attempt, result: TrainingResult | Exception, building: float
     ) -> None:
-        """Record what came of a companion."""
+        """Store the result of another trial of the group."""
         if isinstance(result, LeaseLostError):
-            logger.warning("trial %d: another worker has taken it over", parallel_head.claim.number)
+            logger.warning("trial %d: another worker has taken it over", attempt.claim.number)
             return
         if isinstance(result, Exception):
-            self.fail(parallel_head.claim, result)
+            self.fail(attempt.claim, result)
             return
         try:
-            state = trial.finish(context, parallel_head, result, building + _seconds(result))
+            state = trial.finish(context, attempt, result, building + _seconds(result))
             if state is TrialState.WAITING:
-                self.release(parallel_head.claim)
+                self.release(attempt.claim)
         except LeaseLostError:
-            logger.warning("trial %d: another worker has taken it over", parallel_head.claim.number)
+            logger.warning("trial %d: another worker has taken it over", attempt.claim.number)
         except Exception as error:  # noqa: BLE001  # whatever ends a trial is recorded with it, and the study goes on
-            self.fail(parallel_head.claim, error)
+            self.fail(attempt.claim, error)
 
 
 def _trained(context: TrialContext, group: Sequence[Attempt]) -> Sequence[TrainingResult | FinetuneError]:
     """Train the heads of ``group`` at once; one after another where memory does not hold them all."""
     try:
-        found = fit_heads([_member(context, one) for one in group], *_batches(context, group[0]))
+        trained = fit_heads([_member(context, one) for one in group], *_batches(context, group[0]))
         facts = {**group[0].plan.facts(), "trained_at_once": [one.claim.number for one in group]}
-        return [replace(one, facts=facts) if isinstance(one, TrainingResult) else one for one in found]
+        return [replace(one, facts=facts) if isinstance(one, TrainingResult) else one for one in trained]
     except torch.OutOfMemoryError:
         logger.warning("out of memory with %d heads at once: training them one after another", len(group))
     results: list[TrainingResult | FinetuneError] = []

@@ -51,8 +51,8 @@ class Planned:
 def members(task: str, kind: str) -> tuple[PortfolioCandidate, ...]:
     """Return the portfolio of ``task``, else that of all whose networks read ``kind`` (``images``, ``tokens``)."""
     known = json.loads(FILE.read_text(encoding="utf-8"))["portfolios"]
-    found = known.get(task, known.get(kind, ()))
-    return tuple(PortfolioCandidate(one["name"], one["wishes"], tuple(one["needs"]), one["why"]) for one in found)
+    candidates = known.get(task, known.get(kind, ()))
+    return tuple(PortfolioCandidate(one["name"], one["wishes"], tuple(one["needs"]), one["why"]) for one in candidates)
 
 
 @lru_cache(maxsize=4)

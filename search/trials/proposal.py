@@ -7,12 +7,12 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from search.data.sample import Split
 from search.errors import ConstraintError
 from search.records.study import Json, Rejected, TrialState
 from search.runtime import objective_values
 from search.runtime.study_runtime import StudyRuntime
-from search.sampling.cost_model import CostFeatures, SecondsModel, training_flops
+from search.runtime.training_cost import cost_of
+from search.sampling.cost_model import CostFeatures, SecondsModel
 from search.sampling.optuna_study import Asked, Sampling
 from search.store import history as histories
 from search.store.connection import Engine
@@ -20,10 +20,7 @@ from search.store.history import StudyHistory
 from search.trials.draws import DrawnCandidate, Draws
 from search.trials.portfolio import Planned, planned
 from spaces.candidate import Candidate
-from spaces.chains import probe
-from spaces.chains.chain import Trainable
 from spaces.errors import CandidateError
-from spaces.networks.build import head_macs
 from spaces.networks.neighbours import neighbour
 from spaces.networks.several_backbones import decision_of
 from spaces.networks.space import Random
@@ -44,7 +41,7 @@ PLAIN = "plain"
 BEFORE_PLAIN, PLAIN_SHARE = 3, 0.15
 """Members of the portfolio that are tried before the plain recipe, and the largest share of a study's time that it may
 take: it is a reference and seldom the winner."""
-MEMBER_SHARE = 1 / 3
+MEMBER_SHARE = 0.5
 """The same for a member: after a longer one there is no time left to train it on all data at the end."""
 GIVEN = "study file"
 """Stands for the study of a warm start that the study file itself names; its trial is its place there."""
@@ -73,7 +70,7 @@ class Proposal:
     @property
     def extras(self) -> dict[str, Json]:
         """What is worth keeping of it beside the candidate."""
-        found: dict[str, Json] = {"cost": self.cost.to_json()}
+        facts: dict[str, Json] = {"cost": self.cost.to_json()}
         optional = {
             "origin": dict(self.origin),
             "known": dict(self.known),
@@ -81,10 +78,10 @@ class Proposal:
             "marks": dict(self.asked.marks),
         }
         if "latency" in self.known:
-            found["latency_ms"] = self.known["latency"]
+            facts["latency_ms"] = self.known["latency"]
         if "latency_lower" in self.known:
-            found["latency_quartiles_ms"] = [self.known["latency_lower"], self.known["latency_upper"]]
-        return found | {name: value for name, value in optional.items() if value}
+            facts["latency_quartiles_ms"] = [self.known["latency_lower"], self.known["latency_upper"]]
+        return facts | {name: value for name, value in optional.items() if value}
 
 
 @dataclass(slots=True)
@@ -107,7 +104,7 @@ class Proposer:
         """Return the candidate of trial ``number``: those that are planned, then drawn ones.
 
         A candidate that the study has tried already is drawn again, ``REDRAWS`` times at most; one that breaks a
-        constraint is told to the sampler and drawn again, ``REJECTIONS`` times at most. The plain recipe is what
+        constraint is reported to the sampler and drawn again, ``REJECTIONS`` times at most. The plain recipe is what
         all others are compared with and runs whatever it breaks.
 
         Raises:
@@ -130,9 +127,9 @@ class Proposer:
     ) -> Proposal:
         """Return the proposal of ``candidate``; ``known`` is found out unless it is given."""
         runtime = self.runtime
-        found = objective_values.known(runtime, candidate, whole=True) if known is None else known
+        costs = objective_values.known(runtime, candidate, whole=True) if known is None else known
         cost = cost_of(runtime, candidate)
-        return Proposal(candidate, asked, cost, is_baseline, origin or {}, found, tuple(rejected[-REMEMBERED:]))
+        return Proposal(candidate, asked, cost, is_baseline, origin or {}, costs, tuple(rejected[-REMEMBERED:]))
 
     def propose_beside(self, number: int, other: Candidate) -> Proposal | None:
         """Return a candidate for trial ``number`` that differs from ``other`` in head and recipe alone.
@@ -149,7 +146,7 @@ class Proposer:
         for attempt in range(REDRAWS):
             if is_drawn_near:
                 near = neighbour(self.runtime.space, other, self.sampling.seed_of(number, attempt), FREE_BESIDE)
-                drawn = draws.told(number, near, way="neighbour")
+                drawn = draws.of_candidate(number, near, way="neighbour")
             else:
                 asked = self.sampling.ask(number, beside=fixed, attempt=attempt)
                 drawn = draws.settled(number, asked, {"way": "sampler", "name": self.runtime.spec.search.sampler.name})
@@ -196,7 +193,7 @@ class Proposer:
         known, excesses = self._appraised(item.candidate)
         if _breaks(excesses) or self._is_too_long(item.candidate, MEMBER_SHARE):
             return None
-        drawn = self._draws().told(number, item.candidate, way="portfolio", name=item.member.name)
+        drawn = self._draws().of_candidate(number, item.candidate, way="portfolio", name=item.member.name)
         return self.made(drawn.candidate, drawn.asked, origin=drawn.origin, known=known)
 
     def _is_too_long(self, candidate: Candidate, share: float) -> bool:
@@ -213,7 +210,7 @@ class Proposer:
         return seconds > share * min(limits) or not self.fits(seconds)
 
     def _baseline(self, number: int) -> Proposal:
-        drawn = self._draws().told(number, self.runtime.space.baseline(), way=PLAIN)
+        drawn = self._draws().of_candidate(number, self.runtime.space.baseline(), way=PLAIN)
         return self.made(drawn.candidate, drawn.asked, is_baseline=True, origin=drawn.origin)
 
     def _fitting(self, number: int, count: int) -> Iterator[Proposal]:
@@ -221,7 +218,7 @@ class Proposer:
         space, spec = self.runtime.space, self.runtime.spec
         seen = {space.baseline().fingerprint}
         given = spec.search.candidates
-        offered: Iterable[tuple[str, int, Json]] = [(GIVEN, place, data) for place, data in enumerate(given)]
+        offered: Iterable[tuple[str, int, Json]] = [(GIVEN, index, data) for index, data in enumerate(given)]
         if not given:
             offered = histories.earlier_best(self.engine, spec.name, count)
         for study, trial, data in offered:
@@ -254,7 +251,7 @@ class Proposer:
     def _untried(self, number: int, count: int) -> Iterator[Proposal]:
         """Yield ``count`` proposals that the study has not tried; the last one drawn if there is no other.
 
-        Draws that break a constraint do not count: they are told to the sampler, which learns to stay away. Nor do
+        Draws that break a constraint do not count: they are reported to the sampler, which learns to avoid them. Nor do
         those that are bound to be bad or would not end in time.
         """
         rejected: list[Rejected] = []
@@ -324,13 +321,13 @@ class Proposer:
         space, bounds = self.runtime.space, self.runtime.spec.goals.constraints
         if not bounds.names() & {"parameters", "flops"}:
             return
-        found = []
+        tried = []
         draws = (space.sample(Random(seed)) for seed in range(REJECTIONS))
         for candidate in itertools.chain(space.extremes(), draws):
-            found.append(bounds.excesses(objective_values.counted(self.runtime, candidate)))
-            if not _breaks(found[-1]):
+            tried.append(bounds.excesses(objective_values.counted(self.runtime, candidate)))
+            if not _breaks(tried[-1]):
                 return
-        raise _none_fits(found)
+        raise _none_fits(tried)
 
 
 def plan_of(runtime: StudyRuntime) -> Sequence[str | int | Planned]:
@@ -375,33 +372,3 @@ def _shared(candidate: Candidate) -> tuple[Json, ...]:
         structure.input_size,
         {name: value for name, value in every.items() if name not in FREE_BESIDE},
     )
-
-
-def cost_of(runtime: StudyRuntime, candidate: Candidate) -> CostFeatures:
-    """Return what training ``candidate`` costs, counted on fake tensors; nothing is built."""
-    runtime = runtime.of(candidate)
-    chain = runtime.space.apply(candidate)
-    head = runtime.head_of(candidate, chain, on="meta")
-    facts = probe.describe(chain)
-    frozen = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
-    prefix = 2 * sum(unit.macs for unit in facts[:frozen])
-    suffix = 2 * (sum(unit.macs for unit in facts[frozen:]) + head_macs(head, chain))
-    trained = sum(parameter.numel() for parameter in head.parameters()) + sum(
-        fact.parameters for unit, fact in zip(chain, facts, strict=True) if unit.trainable is Trainable.ALL
-    )
-    epochs, training = runtime.epochs(candidate), runtime.spec.training
-    samples = {split: len(runtime.dataset.of(split)) for split in (Split.TRAIN, Split.VAL)}
-    views = (
-        training.views_for(runtime.spec.search.trials, runtime.most_epochs())
-        if training.prefix_cache == "auto"
-        else None
-    )
-    total = training_flops(
-        prefix,
-        suffix,
-        train=samples[Split.TRAIN],
-        val=samples[Split.VAL],
-        epochs=epochs,
-        views=views and min(views, epochs),
-    )
-    return CostFeatures(total, prefix + suffix, trained, prefix / max(prefix + suffix, 1), epochs)

@@ -48,8 +48,8 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     whole, key, candidate = context.runtime, claim.params, Candidate.from_json(claim.candidate)
     seed = repeats.begin(context.engine, claim, versions(), whole.dataset.fingerprint)
     joined = key["data"] == JOINED
-    found = resampling.joined(whole.dataset) if joined else resampling.unchanged(whole.dataset)
-    runtime = resampled(whole, found, candidate, seed)
+    data = resampling.joined(whole.dataset) if joined else resampling.unchanged(whole.dataset)
+    runtime = resampled(whole, data, candidate, seed)
     is_final = kind == repeats.FINAL
     setting = AttemptSettings(
         seed=seed,

@@ -17,19 +17,19 @@ def fresh_seed(study_seed: int, purpose: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{study_seed}:{purpose}".encode()).digest()[:4]) >> 1
 
 
-def resampled(runtime: StudyRuntime, found: Resampled, candidate: Candidate, seed: int) -> StudyRuntime:
+def resampled(runtime: StudyRuntime, part: Resampled, candidate: Candidate, seed: int) -> StudyRuntime:
     """Return ``runtime`` with the data cut as ``found``; its images are not decoded again for every cut.
 
     Views of images that are shared by a study's trials are drawn from ``seed`` here: a fresh one shall be fresh in all.
     """
     spec = replace(runtime.spec, search=replace(runtime.spec.search, seed=seed))
     own = replace(runtime, spec=spec)
-    if found.dataset is runtime.dataset:
+    if part.dataset is runtime.dataset:
         return own
-    own = replace(own, dataset=found.dataset, decoded={})
+    own = replace(own, dataset=part.dataset, decoded={})
     size = candidate.structure.input_size
-    for split, places in ((Split.TRAIN, found.train), (Split.VAL, found.val or ())):
-        kept = _decoded(runtime, split if found.val else Split.TRAIN, candidate, pooled=found.pooled)
+    for split, places in ((Split.TRAIN, part.train), (Split.VAL, part.val or ())):
+        kept = _decoded(runtime, split if part.val else Split.TRAIN, candidate, pooled=part.pooled)
         if isinstance(kept, Pixels):  # other kinds are prepared for every cut anew
             own.decoded[split, size] = kept.of(places)
     return own

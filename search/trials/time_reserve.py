@@ -18,8 +18,11 @@ if TYPE_CHECKING:  # not loaded: a launcher's process needs neither torch nor Op
 
 EXPORT_S = 4.0
 """Seconds assumed for writing and checking the model's files."""
-LEAST = 0.5
-"""A final training that has to be shorter than the winner's curve says keeps this share of its epochs."""
+LEAST, LEAST_EPOCHS = 1 / 6, 3
+"""A final training that has to be shorter than the winner's curve says keeps this share of its epochs, and so many: it
+starts from the same solved head, and more images are worth more than more passes."""
+_HALF = 0.5
+"""Share of its epochs that a trial about to start shall have left if it wins."""
 _WIDE = 1.2
 _FRESH_S = 1.0
 
@@ -27,7 +30,7 @@ _FRESH_S = 1.0
 def epochs_between(study: StudyRecord, trial: TrialRecord) -> tuple[int, int]:
     """Return the least and the most epochs of ``trial``'s final training."""
     most = choice.lasting_epochs(study, trial)
-    return max(math.ceil(LEAST * most), 1), most
+    return min(max(math.ceil(LEAST * most), LEAST_EPOCHS), most), most
 
 
 def final_seconds(study: StudyRecord, trial: TrialRecord, epochs: int) -> float:
@@ -63,7 +66,7 @@ class Reserve:
     def fits(self, seconds: float, left_s: float) -> bool:
         """Return whether a trial of so many ``seconds`` ends in time, and its final training too if it wins."""
         kept = self._kept_s(left_s)
-        return seconds + max(kept, LEAST * self._growth * seconds + EXPORT_S) <= left_s
+        return seconds + max(kept, _HALF * self._growth * seconds + EXPORT_S) <= left_s
 
     def is_reached(self, left_s: float) -> bool:
         """Return whether no further trial may start: the quickest so far would not end in time."""
@@ -87,8 +90,8 @@ class Reserve:
 
     def _kept_s(self, left_s: float) -> float:
         needed, _ = self._look(left_s)
-        # Where it cannot be had any more, nothing but the export is kept back for it.
-        return max(self.options.share * self.total_s, needed) if needed <= left_s else EXPORT_S
+        # Where it cannot be had any more, the share is kept back still: the next winner may need less.
+        return max(self.options.share * self.total_s, EXPORT_S, needed if needed <= left_s else 0.0)
 
     def _look(self, left_s: float) -> tuple[float, float]:
         """Return the seconds that the end needs, 0 before there is a winner, and those of the quickest trial."""

@@ -86,7 +86,7 @@ def _again(context: TrialContext, claim: Claim) -> Proposal | None:
 
 
 def proposer(context: TrialContext) -> Proposer:
-    """Return what proposes the candidates of the bench's study."""
+    """Return what proposes the candidates of the study."""
     return Proposer(context.runtime, context.sampling, context.history, context.engine, context.fits)
 
 
@@ -141,8 +141,8 @@ def finish(context: TrialContext, prepared: Attempt, result: TrainingResult, sec
             constraints=weighed.constraints,
         ),
     )
-    told = {"objectives": weighed.objectives, "constraints": weighed.constraints}
-    context.sampling.tell(prepared.optuna_number, state, value, (last.epoch, last.metrics[spec.objective]), **told)
+    goals = {"objectives": weighed.objectives, "constraints": weighed.constraints}
+    context.sampling.tell(prepared.optuna_number, state, value, (last.epoch, last.metrics[spec.objective]), **goals)
     prepared.rolling.remove()
     if path is not None:
         remove_surplus(context)

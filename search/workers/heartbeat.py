@@ -85,8 +85,8 @@ class Heartbeat:
         """Renew the leases now, and put back what other workers have abandoned."""
         with self._lock:
             held = tuple(self._held.values())
-        found = leases.beat(self.engine, self.study, self.worker, held, self.faults.lease)
-        self._lost.update(claim.token for claim in held if claim.trial_id in found.lost)
-        if found.stopping and not self.stop_signal.pause_reason:
+        pulse = leases.beat(self.engine, self.study, self.worker, held, self.faults.lease)
+        self._lost.update(claim.token for claim in held if claim.trial_id in pulse.lost)
+        if pulse.stopping and not self.stop_signal.pause_reason:
             self.stop_signal.pause_reason = "the study has been stopped"
         leases.reap(self.engine, self.study, self.faults.max_retries)

@@ -30,16 +30,16 @@ def sweep(context: TrialContext) -> tuple[str, ...]:
         parent = repeats.parent_of(engine, study)
         if parent is None:
             remove_surplus(context)
-        found = leftovers(artifact_store, context.key, engine, parent[0] if parent else study)
-        for name in found:
+        names = leftovers(artifact_store, context.key, engine, parent[0] if parent else study)
+        for name in names:
             artifact_store.remove(name)
         artifact_store.sweep_partial()
     except (RunError, NotFoundError) as error:
         logger.warning("what killed workers may have left stays for now: %s", error)
         return ()
-    if found:
-        logger.info("%d files that killed workers had left were removed", len(found))
-    return found
+    if names:
+        logger.info("%d files that killed workers had left were removed", len(names))
+    return names
 
 
 def leftovers(artifact_store: ArtifactStore, key: str, engine: Engine, study: str) -> tuple[str, ...]:

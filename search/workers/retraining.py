@@ -63,8 +63,8 @@ def work_for(context: TrialContext, stop_signal: StopSignal, name: str, kind: st
 
 def help_out(context: TrialContext, stop_signal: StopSignal) -> bool:
     """Run what waits of the study's confirmations and refits; return whether there was any."""
-    found = repeats.with_work(context.engine, context.runtime.spec.name)
-    for kind, name in found:
+    study = repeats.with_work(context.engine, context.runtime.spec.name)
+    for kind, name in study:
         if not stop_signal() and not stop_signal.is_time_up:
             work_for(context, stop_signal, name, kind)
-    return bool(found)
+    return bool(study)

@@ -1,4 +1,4 @@
-"""When a worker leaves: told by a signal, by a deadline, by its study, or because its parent has died."""
+"""When a worker stops: at a signal, at a deadline, when its study is stopped, or when its parent has died."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PARENT_VARIABLE = "FTSEARCH_PARENT"
 
 
 class StopSignal:
-    """Whether this worker has been told to go: by a signal, by a deadline, or because its parent has died."""
+    """Whether this worker has to stop: a signal came, its deadline has passed, or its parent has died."""
 
     def __init__(self, *, deadline: float | None = None, parent: int | None = None) -> None:
         self.reason = ""
@@ -67,7 +67,7 @@ class StopSignal:
 def obeying_signals(stop_signal: StopSignal) -> Iterator[None]:
     """Let SIGTERM and the first Ctrl-C end the work in good order; the second Ctrl-C ends it at once."""
 
-    def tell(number: int, _: FrameType | None) -> None:
+    def on_signal(number: int, _: FrameType | None) -> None:
         if stop_signal.reason:
             raise KeyboardInterrupt
         stop_signal.reason = f"stopped by {signal.Signals(number).name}"
@@ -76,7 +76,7 @@ def obeying_signals(stop_signal: StopSignal) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""A worker's life: claim a trial, keep its lease, run it, hand it back when told to leave, ask for the next."""
+"""A worker's life: claim a trial, keep its lease, run it, hand it back on a stop signal, claim the next."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from search.store.leases import Claim
 from search.store.reading import Progress
 from search.training import memory
 from search.trials.context import TrialContext
-from search.trials.parallel_heads import Companions
+from search.trials.parallel_heads import ParallelHeads
 from search.trials.time_reserve import reserve_of
 from search.workers.failures import failure_of
 from search.workers.heartbeat import Heartbeat
@@ -69,7 +69,7 @@ def open_context(
 ) -> Iterator[TrialContext]:
     """Return the context of one worker's trials: the runtime, the store, and Optuna's storage in it.
 
-    Trials that Optuna still holds open although ours have ended (their worker died in between) are told to it.
+    Trials that Optuna still holds open although ours have ended (their worker died in between) are reported to it.
 
     Args:
         options: whose ``placement`` may name a proxy through which Optuna's storage is reached instead.
@@ -139,13 +139,13 @@ def reconcile(context: TrialContext) -> None:
     open_there = context.sampling.unfinished()
     if not open_there:
         return
-    known = reading.told(context.engine, study)
+    known = reading.optuna_trials(context.engine, study)
     for number in open_there:
-        told = known.get(number)
-        if told is not None and told.state.is_finished:
-            state = told.state if told.value is not None else TrialState.FAILED
-            facts = {"objectives": told.objectives, "constraints": told.constraints}
-            context.sampling.tell(number, state, told.value, None, **facts)
+        ended = known.get(number)
+        if ended is not None and ended.state.is_finished:
+            state = ended.state if ended.value is not None else TrialState.FAILED
+            facts = {"objectives": ended.objectives, "constraints": ended.constraints}
+            context.sampling.tell(number, state, ended.value, None, **facts)
     is_over = not reading.progress(context.engine, study).unfinished
     context.sampling.close_orphans(known, 0.0 if is_over else _ORPHAN_S)
 
@@ -159,7 +159,7 @@ def work(
     run: Callable[[TrialContext, Claim], TrialState] | None = None,
     aside: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Run trials of the bench's study until it has all it shall have, or until ``stop_signal``.
+    """Run trials of the study until its target is reached, or until ``stop_signal``.
 
     A trial that fails is recorded with its reason and the next one is claimed. Trials that other workers
     hold are waited for, and taken over when their lease runs out.
@@ -167,7 +167,7 @@ def work(
     Args:
         worker: its name; host and process by default.
         idle_exit_s: seconds for which it waits for new trials once the study has all, or has been stopped.
-        run: runs one trial; with companions that can be trained at once by default.
+        run: runs one trial; by default together with others whose heads can be trained at once.
         aside: does other work once no trial is left; returns whether there was any.
 
     Raises:
@@ -273,8 +273,8 @@ class _Shift:
         faults, heartbeat = self.heartbeat.faults, self.heartbeat
         return leases.claim(self.context.engine, heartbeat.study, heartbeat.worker, faults.lease, faults.max_retries)
 
-    def _companions(self) -> Companions:
-        return Companions(
+    def _parallel_heads(self) -> ParallelHeads:
+        return ParallelHeads(
             lambda: None if is_budget_spent(self.context) or self.stop_signal.pausing() else self._claim(),
             hold=self.heartbeat.holding,
             fail=lambda other, error: self._record(other, error, 0.0),
@@ -304,7 +304,7 @@ class _Shift:
         try:
             with heartbeat.holding(claim):
                 try:
-                    state = (self.run or self._companions().run)(held, claim)
+                    state = (self.run or self._parallel_heads().run)(held, claim)
                     self._ended(claim, state)
                 except (LeaseLostError, NotFoundError):
                     logger.warning("trial %d: another worker has taken it over; leaving it to that one", claim.number)
@@ -351,8 +351,8 @@ class _Shift:
             number = writing.fail_trial(context.engine, claim, failure, seconds)
         if number is not None:
             # A pruned trial without values counts as one of the worst for TPE, a failed one not at all.
-            told = TrialState.PRUNED if failure.kind in CANDIDATES_FAULT else TrialState.FAILED
-            context.sampling.tell(number, told, None, None)
+            verdict = TrialState.PRUNED if failure.kind in CANDIDATES_FAULT else TrialState.FAILED
+            context.sampling.tell(number, verdict, None, None)
         context.observer.trial_ended(claim.number, TrialState.FAILED, None, failure.message)
 
     def _may_pass(self) -> bool:

@@ -11,8 +11,8 @@ from spaces.plugins import load
 
 def sources() -> dict[str, Source]:
     """Return every source of backbones by name, in the order in which they are asked for a short name."""
-    found: dict[str, Source] = load("spaces.backbones", "source", "ftsearch.backbones")
-    return dict(sorted(found.items(), key=lambda item: item[1].rank))
+    loaded: dict[str, Source] = load("spaces.backbones", "source", "ftsearch.backbones")
+    return dict(sorted(loaded.items(), key=lambda item: item[1].rank))
 
 
 def resolve(name: str) -> Backbone:

@@ -90,8 +90,8 @@ class Weights:
     def _where(self) -> Path | None:
         if self.path:
             return Path(self.path)
-        found = files.locate(self.file_name) if self.file_name else None
-        return found or (files.hub_local(self.hub_id, self.hub_file) if self.hub_id else None)
+        path = files.locate(self.file_name) if self.file_name else None
+        return path or (files.hub_local(self.hub_id, self.hub_file) if self.hub_id else None)
 
     def fetch(self) -> Path:
         """Return the file's path, downloaded if need be.

@@ -84,10 +84,10 @@ def _loaded(path: Path) -> Any:
 
 def line_of(error: Exception) -> str:
     """Return in a line why a file cannot be read."""
-    found = _GLOBAL.search(str(error))
-    if found is not None:
+    match = _GLOBAL.search(str(error))
+    if match is not None:
         return (
-            f"it holds a whole pickled object ({found[1]}), and reading that would run code from the file; where you "
+            f"it holds a whole pickled object ({match[1]}), and reading that would run code from the file; where you "
             "trust it, load it and save torch.save(net.state_dict(), ...)"
         )
     return (str(error).splitlines() or [f"it is empty or cut short ({type(error).__name__})"])[0]

@@ -144,8 +144,8 @@ def _hub() -> Path:
 @cache
 def _packaged() -> dict[str, Path]:
     """Return the weights files that installed distributions carry, by name."""
-    found = {path.name: path for _, path in _carried() if path.suffix in _SUFFIXES}
-    return {name: path for name, path in found.items() if path.is_file()}
+    paths = {path.name: path for _, path in _carried() if path.suffix in _SUFFIXES}
+    return {name: path for name, path in paths.items() if path.is_file()}
 
 
 def packaged_folders(file_name: str) -> tuple[tuple[str, Path], ...]:
@@ -153,11 +153,11 @@ def packaged_folders(file_name: str) -> tuple[tuple[str, Path], ...]:
 
     Of several in one distribution the one nearest to its top. Only ``config.json`` and weights files are known.
     """
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for name, path in _carried():
-        if path.name == file_name and (name not in found or len(path.parts) <= len(found[name].parts)):
-            found[name] = path.parent
-    return tuple(found.items())
+        if path.name == file_name and (name not in folders or len(path.parts) <= len(folders[name].parts)):
+            folders[name] = path.parent
+    return tuple(folders.items())
 
 
 @cache
@@ -166,14 +166,14 @@ def _carried() -> tuple[tuple[str, Path], ...]:
 
     Read once, and from the lists of files as text: taking each of a hundred thousand lines apart takes seconds.
     """
-    found: list[tuple[str, Path]] = []
+    files: list[tuple[str, Path]] = []
     for distribution in metadata.distributions():
         listed = distribution.read_text("RECORD") or distribution.read_text("installed-files.txt") or ""
         paths = [path for path, _ in _LISTED.findall(listed)]
         if paths:
             name = str(distribution.metadata["Name"]).lower().replace("_", "-")
-            found += [(name, Path(str(distribution.locate_file(path.strip('"'))))) for path in paths]
-    return tuple(found)
+            files += [(name, Path(str(distribution.locate_file(path.strip('"'))))) for path in paths]
+    return tuple(files)
 
 
 def _prefix_of(file_name: str) -> str | None:
@@ -202,10 +202,10 @@ def verified(path: Path) -> Path:
     if not path.is_file():
         raise WeightsError(f"no weights file at {path}")
     prefix = _prefix_of(path.name)
-    found = checksum(path) if prefix else ""
-    if prefix and not found.startswith(prefix):
+    digest = checksum(path) if prefix else ""
+    if prefix and not digest.startswith(prefix):
         raise WeightsError(
-            f"weights file {path} is damaged: its SHA-256 begins with {found[: len(prefix)]}, its name says {prefix}; "
+            f"weights file {path} is damaged: its SHA-256 begins with {digest[: len(prefix)]}, its name says {prefix}; "
             "delete it and fetch it again"
         )
     return path

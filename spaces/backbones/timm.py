@@ -39,8 +39,8 @@ class TimmBackbone(Backbone):
 
     @cached_property
     def weights(self) -> Sequence[Weights]:  # type: ignore[override]  # read once asked for
-        found = _timm().get_arch_pretrained_cfgs(self._model)
-        own = tuple(_weights(self._model, cfg) for cfg in found.values() if _is_readable(cfg))
+        configurations = _timm().get_arch_pretrained_cfgs(self._model)
+        own = tuple(_weights(self._model, cfg) for cfg in configurations.values() if _is_readable(cfg))
         if self._model not in _LITE or not own:
             return own
         file_name = _LITE[self._model]
@@ -136,7 +136,7 @@ def _from_lite(network: nn.Module, state: Mapping[str, Tensor]) -> Iterator[tupl
 
     An unknown name stays as it is: loading will report that it belongs to another network.
     """
-    blocks = [f"blocks.{stage}.{place}" for stage, held in enumerate(_blocks(network)) for place in range(len(held))]
+    blocks = [f"blocks.{stage}.{index}" for stage, held in enumerate(_blocks(network)) for index in range(len(held))]
     outside = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
     widening = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2"}
     widening |= {"_project_conv": "conv_pwl", "_bn2": "bn3"}

@@ -94,13 +94,13 @@ class DetectorBackbone(Backbone):
     def chain(self, network: nn.Module, input_size: tuple[int, int], *, has_weights: bool) -> Chain:
         """Return the detector's backbone; the chain's fact ``pretrained_detector`` describes its other parts."""
         chain = cut(_Trunk(network).train(network.training), input_size)
-        found = _found(network, [unit.name for unit in chain])
+        detector = _found(network, [unit.name for unit in chain])
         if has_weights:
             own = {name: value for name, value in network.state_dict().items() if not name.startswith(f"{_PATH}.")}
             outputs = own[f"{_class_layer(network)}.bias"].numel() // _anchors_of_a_point(network)
             known = self._categories if outputs == len(self._categories) else ()
-            found = replace(found, weights=own, outputs=outputs, classes=known)
-        return replace(chain, facts={**chain.facts, FACT: found})
+            detector = replace(detector, weights=own, outputs=outputs, classes=known)
+        return replace(chain, facts={**chain.facts, FACT: detector})
 
 
 class TorchvisionDetection(Source):

@@ -68,8 +68,8 @@ class TransformersBackbone(Backbone):
         image = self._image()
         if self._folder is None:
             return (Weights("pretrained", "", "", image, hub_id=self._repository, hub_file="pytorch_model.bin"),)
-        found = next((self._folder / name for name in _FILES if (self._folder / name).is_file()), None)
-        return (Weights("pretrained", found.name, "", image, path=str(found)),) if found else ()
+        path = next((self._folder / name for name in _FILES if (self._folder / name).is_file()), None)
+        return (Weights("pretrained", path.name, "", image, path=str(path)),) if path else ()
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -141,7 +141,7 @@ class TransformersBackbone(Backbone):
         options = {"add_prefix_space": True} if words and self._config.get("model_type") in _BLANKS else {}
         try:
             with _quiet():
-                found = _package().AutoTokenizer.from_pretrained(
+                tokenizer = _package().AutoTokenizer.from_pretrained(
                     where,
                     use_fast=True,
                     trust_remote_code=False,  # by default the library asks at the terminal
@@ -153,8 +153,10 @@ class TransformersBackbone(Backbone):
                 f"{self.name} has no tokenizer that can be read ({reason}); put its tokenizer.json beside config.json"
             ) from error
         # Where its files are missing, the library makes one that knows nothing but its own marks.
-        ordinary = {text: number for text, number in found.get_vocab().items() if text not in found.all_special_tokens}
-        if not found.is_fast or not ordinary:
+        ordinary = {
+            text: number for text, number in tokenizer.get_vocab().items() if text not in tokenizer.all_special_tokens
+        }
+        if not tokenizer.is_fast or not ordinary:
             raise BackboneError(
                 f"{self.name} has no tokenizer.json or vocabulary; put the tokenizer's files beside config.json"
             )
@@ -165,7 +167,7 @@ class TransformersBackbone(Backbone):
                 f"{self.name}: its tokenizer counts up to {last}, its network knows {known} tokens; the two are of "
                 "different models: put the files of one beside config.json"
             )
-        return found
+        return tokenizer
 
     def _check(self, config: Any, input_size: tuple[int, int]) -> None:
         if self.reads == "images":
@@ -178,9 +180,9 @@ class TransformersBackbone(Backbone):
 
     def _image(self) -> Preprocessing:
         side = self._config.get("image_size", 224)
-        found = self._processor()
-        mean, std = (tuple(found.get(name, (0.5, 0.5, 0.5))) for name in ("image_mean", "image_std"))
-        interpolation = _INTERPOLATIONS.get(int(found.get("resample", 2)), "bilinear")
+        processor = self._processor()
+        mean, std = (tuple(processor.get(name, (0.5, 0.5, 0.5))) for name in ("image_mean", "image_std"))
+        interpolation = _INTERPOLATIONS.get(int(processor.get("resample", 2)), "bilinear")
         crop = int(side if isinstance(side, int) else side[0])
         return Preprocessing(crop, crop, mean, std, interpolation)
 
@@ -243,10 +245,10 @@ def _packaged() -> dict[str, Path]:
 
 def _config(name: str, folder: Path | None) -> dict[str, Any]:
     if folder is not None:
-        found = _json(folder / "config.json")
-        if not found:
+        config = _json(folder / "config.json")
+        if not config:
             raise BackboneError(f"{folder / 'config.json'} is no description of a model; expected a JSON mapping")
-        return found
+        return config
     if "/" in name and Path(name).expanduser().exists():
         raise BackboneError(f"{name} has no config.json; name a folder as `save_pretrained` writes it")
     try:
@@ -261,10 +263,10 @@ def _config(name: str, folder: Path | None) -> dict[str, Any]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text("utf-8"))
+        data = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return data if isinstance(data, dict) else {}
 
 
 @cache

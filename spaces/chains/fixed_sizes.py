@@ -85,5 +85,5 @@ def with_free(nodes: Sequence[fx.Node], free: set[fx.Node]) -> list[fx.Node]:
         node = waiting.pop()
         needed[node] = None
         waiting += [given for given in node.all_input_nodes if given not in needed]
-    order = {node: place for place, node in enumerate(nodes[0].graph.nodes)}
+    order = {node: index for index, node in enumerate(nodes[0].graph.nodes)}
     return [*sorted(needed, key=order.__getitem__), *nodes]

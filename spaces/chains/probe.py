@@ -107,13 +107,13 @@ def run(module: nn.Module, in_shape: Shape) -> _Run:
         module.train(mode)
     if not isinstance(output, Tensor):
         raise ProbeError(f"expected one tensor out, got {type(output).__name__}")
-    found = _Run(tuple(output.shape[1:]), flops // 2)
-    known[in_shape] = found
+    measured = _Run(tuple(output.shape[1:]), flops // 2)
+    known[in_shape] = measured
     if alike is not None:
-        _probed[alike, in_shape] = found
+        _probed[alike, in_shape] = measured
         if len(_probed) > _REMEMBERED:
             _probed.popitem(last=False)
-    return found
+    return measured
 
 
 def _passed(module: nn.Module, in_shape: Shape) -> tuple[Any, int]:
@@ -242,30 +242,28 @@ def describe(chain: Chain) -> tuple[UnitFacts, ...]:
     reduction = 1
     for unit in chain:
         try:
-            found = run(unit.module, shape)
+            measured = run(unit.module, shape)
         except ProbeError as error:
             size = "x".join(str(side) for side in chain.input_size)
             raise ProbeError(f"input size {size} does not fit at {unit.name}: {error}; choose a larger one") from error
-        reduction = _reduction(chain, found.out_shape, reduction)
-        facts.append(_facts(chain, unit, shape, found, reduction))
-        shape = found.out_shape
+        reduction = _reduction(chain, measured.out_shape, reduction)
+        facts.append(_facts(chain, unit, shape, measured, reduction))
+        shape = measured.out_shape
     return tuple(facts)
 
 
-def _facts(chain: Chain, unit: Unit, shape: Shape, found: _Run, reduction: int) -> UnitFacts:
-    elements = 1
-    for side in found.out_shape:
-        elements *= side
+def _facts(chain: Chain, unit: Unit, shape: Shape, measured: _Run, reduction: int) -> UnitFacts:
+    elements = math.prod(measured.out_shape)
     return UnitFacts(
         name=unit.name,
         in_shape=shape,
-        out_shape=found.out_shape,
+        out_shape=measured.out_shape,
         reduction=reduction,
         parameters=sum(parameter.numel() for parameter in unit.module.parameters()),
-        macs=found.macs,
+        macs=measured.macs,
         activation_bytes=4 * elements,
-        can_skip=shape == found.out_shape and (residual(unit.module) or _is_named(unit, chain, "skippable")),
-        can_end=len(found.out_shape) in (1, 2, 3) and elements > 0,
+        can_skip=shape == measured.out_shape and (residual(unit.module) or _is_named(unit, chain, "skippable")),
+        can_end=len(measured.out_shape) in (1, 2, 3) and elements > 0,
         convolutions=convolutions(unit.module),
     )
 
@@ -289,7 +287,7 @@ def _reduction(chain: Chain, shape: Shape, before: int) -> int:
 def is_channels_last(chain: Chain, shape: Shape) -> bool:
     """Return whether a 3-dimensional feature shape is ``(H, W, C)``, as Swin networks have it.
 
-    Told by which two sides are the input's, reduced alike; by the chain's fact ``channels_last`` where both
+    Recognised by which two sides are the input's, equally reduced; by the chain's fact ``channels_last`` where both
     readings fit.
     """
     if len(shape) != 3 or 0 in shape:
@@ -381,10 +379,10 @@ def input_heights(module: nn.Module, in_shape: Shape) -> dict[str, int]:
     """
     known = _sides.setdefault(module, {})
     if in_shape not in known:
-        found: dict[str, int] = {}
+        heights: dict[str, int] = {}
 
         def note(path: str, given: tuple[Tensor, ...]) -> None:
-            found.setdefault(path, int(given[0].shape[-2]))
+            heights.setdefault(path, int(given[0].shape[-2]))
 
         hooks = [
             layer.register_forward_pre_hook(lambda _, given, path=path: note(path, given))
@@ -397,5 +395,5 @@ def input_heights(module: nn.Module, in_shape: Shape) -> dict[str, int]:
         finally:
             for hook in hooks:
                 hook.remove()
-        known[in_shape] = found
+        known[in_shape] = heights
     return known[in_shape]

@@ -21,30 +21,30 @@ def signature(module: nn.Module) -> str | None:
     their values: so two copies of a unit with the same edit get the same key. None where a module has an attribute
     whose meaning cannot be read off (an object of another library, a closure): it may be like nothing else.
     """
-    found: list[str] = []
-    return hashlib.sha256("\n".join(found).encode()).hexdigest() if _write(module, "", found) else None
+    parts: list[str] = []
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest() if _write(module, "", parts) else None
 
 
-def _write(module: nn.Module, path: str, found: list[str]) -> bool:
+def _write(module: nn.Module, path: str, parts: list[str]) -> bool:
     kind = type(module)
     skipped = _OF_EVERY_MODULE
     if isinstance(module, fx.GraphModule):
         skipped = skipped | _OF_A_GRAPH
-        found.append(f"{path}: graph {module.code}")  # every traced module has a type of its own
+        parts.append(f"{path}: graph {module.code}")  # every traced module has a type of its own
     else:
-        found.append(f"{path}: {kind.__module__}.{kind.__qualname__} {id(kind)}")  # a notebook may redefine it
+        parts.append(f"{path}: {kind.__module__}.{kind.__qualname__} {id(kind)}")  # a notebook may redefine it
     for name, value in sorted(vars(module).items()):
         if name in skipped:
             continue
         text = _text(value)
         if text is None:
             return False
-        found.append(f"{name}={text}")
+        parts.append(f"{name}={text}")
     tensors = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
-    found.extend(f"{name}{tuple(tensor.shape)}{tensor.dtype}{tensor.device.type}" for name, tensor in tensors)
+    parts.extend(f"{name}{tuple(tensor.shape)}{tensor.dtype}{tensor.device.type}" for name, tensor in tensors)
     if module._forward_hooks or module._forward_pre_hooks:
         return False
-    return all(_write(child, f"{path}.{name}", found) for name, child in module.named_children())
+    return all(_write(child, f"{path}.{name}", parts) for name, child in module.named_children())
 
 
 def _text(value: Any) -> str | None:

@@ -196,11 +196,11 @@ def _with_dropout_layers(graph: fx.Graph, network: nn.Module) -> nn.Module:
     """Turn dropout by function call, which tracing fixed to eval mode, into layers, which follow the mode."""
     calls = [node for node in graph.nodes if node.op == "call_function" and node.target in _DROPOUTS]
     twin = network
-    for place, node in enumerate(calls):
+    for index, node in enumerate(calls):
         if twin is network:
             twin = copy.copy(network)
             twin._modules = dict(network._modules)
-        path = f"dropout_call_{place}"
+        path = f"dropout_call_{index}"
         share = float(node.args[1] if len(node.args) > 1 else node.kwargs.get("p", 0.5))
         twin._modules[path] = _DROPOUTS[node.target](share).train(network.training)
         node.op, node.target, node.args, node.kwargs = "call_module", path, node.args[:1] or (node.kwargs["input"],), {}

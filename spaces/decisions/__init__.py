@@ -10,7 +10,7 @@ from spaces.plugins import load
 
 def registry(task: str | None = None) -> dict[str, Decision[Any]]:
     """Return every decision by name, in the order in which they are applied; of one ``task``, those that it has."""
-    found: dict[str, Decision[Any]] = load("spaces.decisions", "decision", "ftsearch.decisions")
+    loaded: dict[str, Decision[Any]] = load("spaces.decisions", "decision", "ftsearch.decisions")
     if task is not None:
-        found = {name: decision for name, decision in found.items() if not decision.tasks or task in decision.tasks}
-    return dict(sorted(found.items(), key=lambda item: (item[1].stage, item[1].rank, item[0])))
+        loaded = {name: decision for name, decision in loaded.items() if not decision.tasks or task in decision.tasks}
+    return dict(sorted(loaded.items(), key=lambda item: (item[1].stage, item[1].rank, item[0])))

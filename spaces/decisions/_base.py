@@ -137,7 +137,7 @@ class Decision(ABC, Generic[V]):
 
         Two values with which the same network is trained in the same way settle to the same one, the nearest to the
         plain recipe: a freeze depth is no larger than the units that are left, a larger kernel where nothing learns
-        (its ring of zeros would stay) is no change. What settles away is not named, hashed or told to the sampler.
+        (its ring of zeros would stay) is no change. What settles away is not named, hashed or reported to the sampler.
         """
         return value
 
@@ -185,8 +185,8 @@ class Decision(ABC, Generic[V]):
 
 def of_study(decision: str, chain: Chain) -> Any:
     """Return what the study file's ``training`` section says of a recipe decision; None where there is no study."""
-    said = chain.facts.get(TRAINING)
-    return said.get(decision) if isinstance(said, Mapping) else None
+    recipe = chain.facts.get(TRAINING)
+    return recipe.get(decision) if isinstance(recipe, Mapping) else None
 
 
 def with_stages(chain: Chain) -> Chain:
@@ -203,18 +203,18 @@ def stages(chain: Chain) -> Mapping[str, tuple[str, ...]]:
     known = chain.facts.get("stages")
     if isinstance(known, Mapping):
         return known
-    found: list[list[str]] = []
+    groups: list[list[str]] = []
     reduction = 0
     for unit in probe.describe(chain):
-        if not found or unit.reduction != reduction:
-            found.append([])
-        found[-1].append(unit.name)
+        if not groups or unit.reduction != reduction:
+            groups.append([])
+        groups[-1].append(unit.name)
         reduction = unit.reduction
-    if len(found) < _FEWEST_STAGES and len(chain) >= 2 * _BLOCKS:
+    if len(groups) < _FEWEST_STAGES and len(chain) >= 2 * _BLOCKS:
         names = [unit.name for unit in chain]
         cuts = [round(len(names) * part / _BLOCKS) for part in range(_BLOCKS + 1)]
-        found = [names[start:end] for start, end in pairwise(cuts)]
-    return {names[0]: tuple(names) for names in found}
+        groups = [names[start:end] for start, end in pairwise(cuts)]
+    return {names[0]: tuple(names) for names in groups}
 
 
 def units_at(decision: str, where: str, chain: Chain) -> list[int]:
@@ -232,7 +232,7 @@ def units_at(decision: str, where: str, chain: Chain) -> list[int]:
         raise CandidateError(
             f"candidate: {decision}: no stage {where!r} in this backbone; stages: {', '.join(members)}"
         )
-    return [place for place, unit in enumerate(chain.units) if unit.name in members[where]]
+    return [index for index, unit in enumerate(chain.units) if unit.name in members[where]]
 
 
 def narrowest(where: str, places: Sequence[int], chain: Chain) -> str:

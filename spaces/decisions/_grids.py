@@ -21,9 +21,9 @@ def rescale(chain: Chain, scale: tuple[float, float]) -> Chain:
     for positions in known if isinstance(known, tuple) else ():
         rows, columns = positions.grid
         grid = (max(round(rows * scale[0]), 1), max(round(columns * scale[1]), 1))
-        for place, unit in enumerate(chain.units):
+        for index, unit in enumerate(chain.units):
             if positions.key in dict(unit.module.named_parameters()):
-                chain = chain.with_unit(place, _resampled(unit, positions, grid))
+                chain = chain.with_unit(index, _resampled(unit, positions, grid))
         moved.append(replace(positions, grid=grid))
     return replace(chain, facts={**chain.facts, "positions": tuple(moved)}) if moved else chain
 

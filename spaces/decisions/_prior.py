@@ -19,8 +19,8 @@ class Categorical:
         """Return a weight for each of ``choices``: those that are not offered leave theirs to the rest."""
         others = sum(choice not in self.of for choice in choices)
         left = max(1.0 - sum(self.of.values()), 0.0) / others if others else 0.0
-        found = [self.of.get(choice, left) for choice in choices]
-        return found if sum(found) > 0 else [1.0] * len(choices)
+        shares = [self.of.get(choice, left) for choice in choices]
+        return shares if sum(shares) > 0 else [1.0] * len(choices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class Normal:
         center = min(max(self.center, low), high)
         for _ in range(_TRIES):
             step = chance.gauss(0.0, 1.0)
-            found = center * math.exp(step * math.log(self.spread)) if log else center + step * self.spread
-            if low <= found <= high:
-                return found
+            number = center * math.exp(step * math.log(self.spread)) if log else center + step * self.spread
+            if low <= number <= high:
+                return number
         return center
 
 

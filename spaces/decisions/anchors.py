@@ -110,10 +110,10 @@ class AnchorBoxes(Decision[Anchors]):
         within = choices.within
         if value.source not in within.sources or value.scale not in within.scales:
             return None
-        found: dict[str, Scalar] = {"anchors.source": value.source, "anchors.scale": value.scale}
+        params: dict[str, Scalar] = {"anchors.source": value.source, "anchors.scale": value.scale}
         if value.source == "data":
-            return found if value.ratios == PLAIN.ratios else None
-        return {**found, "anchors.ratios": value.ratios} if value.ratios in within.ratios else None
+            return params if value.ratios == PLAIN.ratios else None
+        return {**params, "anchors.ratios": value.ratios} if value.ratios in within.ratios else None
 
     def apply(self, chain: Chain, value: Anchors) -> Chain:
         return chain

@@ -101,14 +101,14 @@ class BoxHeadLayers(Decision[BoxHead]):
         return BoxHead(width, depth)
 
     def params(self, value: BoxHead, choices: Choices) -> Mapping[str, Scalar] | None:
-        found: dict[str, Scalar] = {}
+        params: dict[str, Scalar] = {}
         if choices.has_width:
-            found["box_head.width"] = value.width
+            params["box_head.width"] = value.width
         if choices.has_depth:
-            found["box_head.depth"] = value.depth
+            params["box_head.depth"] = value.depth
         fits_width = value.width in (choices.within.widths if choices.has_width else (choices.plain.width,))
         fits_depth = value.depth in (choices.within.depths if choices.has_depth else (choices.plain.depth,))
-        return found if fits_width and fits_depth else None
+        return params if fits_width and fits_depth else None
 
     def apply(self, chain: Chain, value: BoxHead) -> Chain:
         return chain

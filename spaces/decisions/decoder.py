@@ -108,8 +108,8 @@ class DecoderDecision(Decision[DecoderChoice]):
             return None
         if layered and value.depth not in within.depths:
             return None
-        found: dict[str, Scalar] = {"decoder.kind": value.kind, "decoder.width": value.width}
-        return found | ({"decoder.depth": value.depth} if layered else {})
+        params: dict[str, Scalar] = {"decoder.kind": value.kind, "decoder.width": value.width}
+        return params | ({"decoder.depth": value.depth} if layered else {})
 
     def settle(self, value: DecoderChoice, chain: Chain) -> DecoderChoice:
         return _plain(value.kind, value.width, value.depth)

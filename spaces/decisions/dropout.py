@@ -76,8 +76,8 @@ class Dropout(Decision[DropoutRates]):
     def params(self, value: DropoutRates, choices: Range) -> Mapping[str, Scalar] | None:
         if value.head > choices.head or value.depth > choices.depth:
             return None
-        found: dict[str, Scalar] = {"dropout.head": value.head} if choices.head else {}
-        return found | ({"dropout.depth": value.depth} if choices.depth else {})
+        params: dict[str, Scalar] = {"dropout.head": value.head} if choices.head else {}
+        return params | ({"dropout.depth": value.depth} if choices.depth else {})
 
     def apply(self, chain: Chain, value: DropoutRates) -> Chain:
         return chain

@@ -67,7 +67,7 @@ class Freeze(Decision[int]):
         pattern = values.get("pattern")
         if pattern is None or pattern.kind == "all":
             return {self.name: self.settle(values[self.name], free)}
-        kept = next((place for place, unit in enumerate(chain) if may_freeze(unit)), len(chain))
+        kept = next((index for index, unit in enumerate(chain) if may_freeze(unit)), len(chain))
         behind = zip(chain.units[kept:], free.units[kept:], strict=True)
         if any(may_freeze(whole) for unit, whole in behind if unit.trainable is not Trainable.ALL):
             return {}

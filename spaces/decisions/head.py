@@ -112,14 +112,14 @@ class Head(Decision[HeadChoice]):
         )
         if not fits:
             return None
-        found: dict[str, Scalar] = {
+        params: dict[str, Scalar] = {
             "head.hidden": len(value.widths),
             "head.norm": value.norm,
         }
         if choices.pooling:
-            found[choices.parameter] = value.pooling
-        found |= {f"head.width{layer}": width for layer, width in enumerate(value.widths, 1)}
-        return found | ({"head.activation": value.activation} if value.widths else {})
+            params[choices.parameter] = value.pooling
+        params |= {f"head.width{layer}": width for layer, width in enumerate(value.widths, 1)}
+        return params | ({"head.activation": value.activation} if value.widths else {})
 
     def settle(self, value: HeadChoice, chain: Chain) -> HeadChoice:
         features = features_of(chain)
@@ -200,11 +200,11 @@ def attachment(chain: Chain) -> Features:
     On a detector's backbone also the outputs that the detector's own pyramid stands on.
     """
     found: dict[str, Tap] = {}
-    for place, unit in enumerate(probe.describe(chain)):
+    for index, unit in enumerate(probe.describe(chain)):
         shape = unit.out_shape
         if len(shape) in (2, 3):
             flat = probe.is_channels_last(chain, shape)
-            found[unit.name] = Tap(place, unit.name, unit.reduction, shape, flat)
+            found[unit.name] = Tap(index, unit.name, unit.reduction, shape, flat)
     last = {tap.reduction: tap for tap in found.values()}
     taps = tuple(sorted(last.values(), key=lambda tap: tap.unit))
     detector = pretrained_detector(chain.facts)

@@ -126,8 +126,8 @@ class Insert(Decision[Inserted]):
         """Return the places of the units that get a block, with the shape of what it is given."""
         places = units_at(self.name, value.where, chain)
         facts = probe.describe(chain) if places else ()
-        found = {place: facts[place].out_shape for place in places if not chain.units[place].skipped}
-        return {place: shape for place, shape in found.items() if value.kind != "conv" or _is_map(chain, shape)}
+        shapes = {place: facts[place].out_shape for place in places if not chain.units[place].skipped}
+        return {place: shape for place, shape in shapes.items() if value.kind != "conv" or _is_map(chain, shape)}
 
     def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Inserted | None:
         if choices is None:

@@ -24,7 +24,7 @@ from spaces.decisions._base import (
 )
 from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
-from spaces.surgery import edits
+from spaces.surgery import kernels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,14 +104,14 @@ class Kernel(Decision[Kernels]):
         return ordered[0][0], ordered[-1][0]
 
     def sample(self, suggest: Suggest, choices: Choices) -> Kernels:
-        found: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         for slot in range(1, (choices.slots if choices.changes else 0) + 1):
             text = suggest.choice(f"kernel.{slot}", (KEEP, *choices.changes), prior=mostly(KEEP, KEPT))
             if text == KEEP:
                 break
             size, _, stage = str(text).partition("@")
-            found[stage] = int(size)
-        return tuple(found.items())
+            sizes[stage] = int(size)
+        return tuple(sizes.items())
 
     def params(self, value: Kernels, choices: Choices) -> Mapping[str, Scalar] | None:
         stage_of = {unit: stage for stage, units in choices.members.items() for unit in units}
@@ -145,12 +145,12 @@ class Kernel(Decision[Kernels]):
     def settle(self, value: Kernels, chain: Chain) -> Kernels:
         """Return the changes in the order of the chain, each from the first unit on in which it has an effect."""
         units = chain.units
-        found: dict[int, int] = {}
+        sizes: dict[int, int] = {}
         for first, size in value:
             effective = [place for place in _places(first, chain) if _matters(units[place], size)]
             if effective:
-                found[effective[0]] = size
-        return tuple((units[place].name, size) for place, size in sorted(found.items()))
+                sizes[effective[0]] = size
+        return tuple((units[place].name, size) for place, size in sorted(sizes.items()))
 
     def apply(self, chain: Chain, value: Kernels) -> Chain:
         for stage, size in value:
@@ -222,7 +222,7 @@ def _resizable(unit: Unit, size: int) -> tuple[str, ...]:
     return tuple(
         conv.path
         for conv in _kernels(unit)
-        if conv.kernel[0] != size and not edits.why_not_resize(unit.module.get_submodule(conv.path), size)  # type: ignore[arg-type]  # a Conv2d
+        if conv.kernel[0] != size and not kernels.why_not_resize(unit.module.get_submodule(conv.path), size)  # type: ignore[arg-type]  # a Conv2d
     )
 
 
@@ -230,7 +230,7 @@ def _resized(unit: Unit, size: int) -> Unit:
     paths = _resizable(unit, size)
     if not paths:
         return unit
-    module = edits.with_kernels(unit.module, paths, size)
+    module = kernels.with_kernels(unit.module, paths, size)
     return replace(unit, module=module, edits=(*unit.edits, f"{size}x{size} kernel"))
 
 

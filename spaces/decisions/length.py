@@ -47,10 +47,10 @@ class Length(Decision[int]):
         if chain.kind != "tokens":
             return NotApplicable("the input is no text")
         own = chain.input_size[1]
-        found = {min(tokens, own): tokens if tokens < own else 0 for tokens in sorted(within.tokens)}
-        if not any(found.values()):
+        values = {min(tokens, own): tokens if tokens < own else 0 for tokens in sorted(within.tokens)}
+        if not any(values.values()):
             return NotApplicable(f"no length below the study's own, {own} tokens, is named")
-        return found
+        return values
 
     def baseline(self, chain: Chain) -> int:
         return 0
@@ -62,7 +62,7 @@ class Length(Decision[int]):
         return choices[int(suggest.choice(self.name, tuple(choices), prior=mostly(max(choices), 0.7)))]
 
     def params(self, value: int, choices: dict[int, int]) -> Mapping[str, Scalar] | None:
-        return next(({self.name: tokens} for tokens, found in choices.items() if found == value), None)
+        return next(({self.name: tokens} for tokens, kept in choices.items() if kept == value), None)
 
     def keeps_function(self, value: int, chain: Chain) -> bool:
         return value in (0, chain.input_size[1])

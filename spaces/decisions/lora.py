@@ -107,7 +107,7 @@ class LoRA(Decision[Updates]):
 
     def narrow(self, choices: Choices, chain: Chain) -> Choices:
         sole = {
-            rank: narrowest(EVERYWHERE, [place for place, unit in enumerate(chain) if _targets(unit, rank)], chain)
+            rank: narrowest(EVERYWHERE, [index for index, unit in enumerate(chain) if _targets(unit, rank)], chain)
             for rank in choices.within.ranks
         }
         return replace(choices, sole=sole)
@@ -138,8 +138,8 @@ class LoRA(Decision[Updates]):
             where = EVERYWHERE  # which comes to the same
         if where not in choices.places or value.rank not in within.ranks or value.scale not in within.scales:
             return None
-        found: dict[str, Scalar] = {"lora.where": where, "lora.rank": value.rank}
-        return found | ({"lora.scale": value.scale} if len(within.scales) > 1 else {})
+        params: dict[str, Scalar] = {"lora.where": where, "lora.rank": value.rank}
+        return params | ({"lora.scale": value.scale} if len(within.scales) > 1 else {})
 
     def touches(self, choices: Choices, chain: Chain) -> tuple[str, ...]:
         rank = min(choices.within.ranks)

@@ -187,8 +187,8 @@ class OptimizerDecision(Decision[Optimizer]):
             return None
         if not low <= value.layer_decay <= high:
             return None
-        found: dict[str, Scalar] = {"optimizer.name": name, "optimizer.schedule": value.schedule}
-        return found | {key: given[key] for key in ranges}
+        params: dict[str, Scalar] = {"optimizer.name": name, "optimizer.schedule": value.schedule}
+        return params | {key: given[key] for key in ranges}
 
     def settle(self, value: Optimizer, chain: Chain) -> Optimizer:
         seen = self.narrow(Choices(Range()), chain)
@@ -242,15 +242,15 @@ class OptimizerDecision(Decision[Optimizer]):
 def _ranges(name: str, choices: Choices) -> dict[str, tuple[float, float, bool]]:
     """Return the numbers that are asked for: lowest, highest, and whether they are drawn on a log scale."""
     within = choices.within
-    found: dict[str, tuple[float, float, bool]] = {
+    ranges: dict[str, tuple[float, float, bool]] = {
         f"optimizer.{name}.lr_head": (*getattr(within, f"{name}_head"), True)
     }
     if choices.backbone:
-        found[f"optimizer.{name}.lr_backbone"] = (*getattr(within, f"{name}_backbone"), True)
+        ranges[f"optimizer.{name}.lr_backbone"] = (*getattr(within, f"{name}_backbone"), True)
     low, high = within.layer_decay
     if choices.decays and low < high:
-        found["optimizer.layer_decay"] = (low, high, False)
-    return found
+        ranges["optimizer.layer_decay"] = (low, high, False)
+    return ranges
 
 
 def _prior(key: str, choices: Choices) -> Normal:

@@ -95,8 +95,8 @@ class Pattern(Decision[Learns]):
     def params(self, value: Learns, choices: Choices) -> Mapping[str, Scalar] | None:
         if value.kind not in choices.kinds or (value.stage and value.stage not in choices.stages):
             return None
-        found: dict[str, Scalar] = {"pattern.kind": value.kind}
-        return found | ({"pattern.stage": value.stage} if value.stage else {})
+        params: dict[str, Scalar] = {"pattern.kind": value.kind}
+        return params | ({"pattern.stage": value.stage} if value.stage else {})
 
     def settle(self, value: Learns, chain: Chain) -> Learns:
         """Return ``value``; all or the head alone where that is the same, all where a chosen stage was dropped."""
@@ -111,8 +111,8 @@ class Pattern(Decision[Learns]):
             return chain
         free = set(_at(value.stage, chain)) if value.kind == "stage" else set()
         units = tuple(
-            unit if place in free or unit.trainable is Trainable.NONE else replace(unit, trainable=_part(value.kind))
-            for place, unit in enumerate(chain)
+            unit if index in free or unit.trainable is Trainable.NONE else replace(unit, trainable=_part(value.kind))
+            for index, unit in enumerate(chain)
         )
         return replace(chain, units=units)
 

@@ -78,12 +78,12 @@ class PseudoDecision(Decision[Pseudo]):
             return {"pseudo.labels": OFF}
         inside = choices.threshold[0] <= value.threshold <= choices.threshold[1]
         inside = inside and choices.weight[0] <= value.weight <= choices.weight[1]
-        found: dict[str, Scalar] = {
+        params: dict[str, Scalar] = {
             "pseudo.labels": ON,
             "pseudo.threshold": value.threshold,
             "pseudo.weight": value.weight,
         }
-        return found if inside else None
+        return params if inside else None
 
     def settle(self, value: Pseudo, chain: Chain) -> Pseudo:
         return value if value.weight else Pseudo()

@@ -99,16 +99,16 @@ class Stride(Decision[Strides]):
             for reduction in reductions(chain)
             if (macs := self._macs_without(chain, reduction)) is not None
         )
-        found = tuple(name for name, macs in possible if macs <= within.max_growth * base)
+        names = tuple(name for name, macs in possible if macs <= within.max_growth * base)
         if not possible:
             return NotApplicable("no strided convolution or pool that could be switched off")
-        if not found:
+        if not names:
             least = min(macs for _, macs in possible) / max(base, 1)
             return NotApplicable(
                 f"switching off any reduction costs at least {least:.1f} times the FLOPs, "
                 f"more than max_growth {within.max_growth:g} allows"
             )
-        return Choices(found, min(within.reductions, len(found)), within.dilate)
+        return Choices(names, min(within.reductions, len(names)), within.dilate)
 
     def baseline(self, chain: Chain) -> Strides:
         return Strides()
@@ -123,10 +123,10 @@ class Stride(Decision[Strides]):
         return Strides(off, bool(suggest.choice("stride.dilated", (False, True))) if off and choices.dilate else False)
 
     def params(self, value: Strides, choices: Choices) -> Mapping[str, Scalar] | None:
-        found = slot_params(self.name, value.off, choices.names, choices.slots)
-        if found is None or (value.dilated and not choices.dilate):
+        params = slot_params(self.name, value.off, choices.names, choices.slots)
+        if params is None or (value.dilated and not choices.dilate):
             return None
-        return found | ({"stride.dilated": value.dilated} if value.off and choices.dilate else {})
+        return params | ({"stride.dilated": value.dilated} if value.off and choices.dilate else {})
 
     def touches(self, choices: Choices, chain: Chain) -> tuple[str, ...]:
         return tuple(chain.units[found.place].name for found in reductions(chain) if found.name in choices.names)
@@ -149,18 +149,18 @@ class Stride(Decision[Strides]):
     def apply(self, chain: Chain, value: Strides) -> Chain:
         if not value.off:
             return chain
-        found = {reduction.name: reduction for reduction in reductions(chain)}
+        known = {reduction.name: reduction for reduction in reductions(chain)}
         for name in value.off:
-            if name not in found:
-                raise CandidateError(f"candidate: stride: no reduction {name!r} here; there are {', '.join(found)}")
-        chosen = [found[name] for name in value.off]
+            if name not in known:
+                raise CandidateError(f"candidate: stride: no reduction {name!r} here; there are {', '.join(known)}")
+        chosen = [known[name] for name in value.off]
         units = list(chain.units)
         factor = 1
         shapes = [facts.in_shape for facts in probe.describe(chain)] if value.dilated else []
-        for place, unit in enumerate(chain.units):
-            here = [reduction for reduction in chosen if reduction.place == place]
-            factors = _factors(unit, here, factor, shapes[place]) if value.dilated else {}
-            units[place] = _changed(unit, here, factors)
+        for index, unit in enumerate(chain.units):
+            here = [reduction for reduction in chosen if reduction.place == index]
+            factors = _factors(unit, here, factor, shapes[index]) if value.dilated else {}
+            units[index] = _changed(unit, here, factors)
             factor *= 2 ** len(here)
         return replace(chain, units=tuple(units))
 
@@ -202,8 +202,8 @@ def reductions(chain: Chain) -> tuple[Reduction, ...]:
     Raises:
         ProbeError: the chain does not run at its input size.
     """
-    found: list[Reduction] = []
-    for place, (unit, facts) in enumerate(zip(chain, probe.describe(chain), strict=True)):
+    listed: list[Reduction] = []
+    for index, (unit, facts) in enumerate(zip(chain, probe.describe(chain), strict=True)):
         paths = surgery.reducing(unit.module)
         if not paths:
             continue
@@ -214,8 +214,8 @@ def reductions(chain: Chain) -> tuple[Reduction, ...]:
                 groups.setdefault(heights[path], []).append(path)
         for height, members in sorted(groups.items(), reverse=True):
             name = unit.name if len(groups) == 1 else members[0]
-            found.append(Reduction(name, place, tuple(members), height))
-    return tuple(found)
+            listed.append(Reduction(name, index, tuple(members), height))
+    return tuple(listed)
 
 
 def _factors(unit: Unit, off: list[Reduction], before: int, shape: tuple[int, ...]) -> dict[str, int]:

@@ -82,14 +82,14 @@ class Width(Decision[Widths]):
         return _kept(shares, choices)
 
     def params(self, value: Widths, choices: Choices) -> Mapping[str, Scalar] | None:
-        found: dict[str, Scalar] = {}
+        params: dict[str, Scalar] = {}
         for name, count in choices.layers.items():
             wanted = dict(value).get(name, count)
             shares = [share for share in choices.shares if _neurons(share, count) == wanted]
             if not shares:
                 return None
-            found[f"width.{name}"] = shares[-1]
-        return found if all(name in choices.layers for name, _ in value) else None
+            params[f"width.{name}"] = shares[-1]
+        return params if all(name in choices.layers for name, _ in value) else None
 
     def touches(self, choices: Choices, chain: Chain) -> tuple[str, ...]:
         return tuple(choices.layers)
@@ -151,11 +151,11 @@ def _owns_weights(layer: nn.Module) -> bool:
 def _hidden(chain: Chain) -> dict[str, nn.Linear]:
     """Return the linear layers that give a vector and are followed by another one, or end the chain."""
     vectors = [unit for unit, facts in zip(chain, probe.describe(chain), strict=True) if len(facts.out_shape) == 1]
-    found = {unit.name: linears[0][1] for unit in vectors if (linears := _linears(unit))}
+    layers = {unit.name: linears[0][1] for unit in vectors if (linears := _linears(unit))}
     alone = {
         first.name for first, second in pairwise(chain.units) if not second.skipped and not _linears(second)
     }  # a norm or an attention behind would have to be cut too
-    return {name: linear for name, linear in found.items() if name not in alone}
+    return {name: linear for name, linear in layers.items() if name not in alone}
 
 
 def _narrowed(chain: Chain, name: str, count: int) -> Chain:

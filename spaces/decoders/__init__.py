@@ -8,5 +8,5 @@ from spaces.plugins import load
 
 def decoders() -> dict[str, Decoder]:
     """Return every decoder by name."""
-    found: dict[str, Decoder] = load("spaces.decoders", "decoder", "ftsearch.decoders")
-    return found
+    loaded: dict[str, Decoder] = load("spaces.decoders", "decoder", "ftsearch.decoders")
+    return loaded

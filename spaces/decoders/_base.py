@@ -100,7 +100,7 @@ class DenseScores:
 def layers(channels: int, width: int, depth: int) -> nn.Sequential:
     """Return ``depth`` layers of 3x3 convolution, batch norm and ReLU."""
     return nn.Sequential(
-        *(Conv2dNormActivation(width if place else channels, width, kernel_size=3) for place in range(depth))
+        *(Conv2dNormActivation(width if index else channels, width, kernel_size=3) for index in range(depth))
     )
 
 

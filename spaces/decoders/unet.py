@@ -32,13 +32,13 @@ class _Unet(nn.Module):
         self.classifier = classifier(channels, plan)
 
     def forward(self, maps: tuple[Tensor, ...]) -> Tensor:
-        found, *skips = maps[::-1]
+        features, *skips = maps[::-1]
         if not skips:
-            found = self.stages[0](found)
+            features = self.stages[0](features)
         for enlarge, stage, skip in zip(self.enlarge, self.stages, skips, strict=False):
-            large = enlarge(found, (skip.shape[-2], skip.shape[-1]))
-            found = stage(torch.cat([large, skip], dim=1))
-        scores: Tensor = self.classifier(found)
+            large = enlarge(features, (skip.shape[-2], skip.shape[-1]))
+            features = stage(torch.cat([large, skip], dim=1))
+        scores: Tensor = self.classifier(features)
         return scores
 
 

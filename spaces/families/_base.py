@@ -75,10 +75,10 @@ class Family(ABC):
         """Return pretrained weights as ``network`` takes them, position embeddings resampled to its grid."""
         adapted = dict(state)
         for positions in self.positions(network):
-            own, found = network.get_parameter(positions.key), adapted.get(positions.key)
-            if found is not None and found.ndim == own.ndim and found.shape != own.shape:
+            own, embedding = network.get_parameter(positions.key), adapted.get(positions.key)
+            if embedding is not None and embedding.ndim == own.ndim and embedding.shape != own.shape:
                 adapted[positions.key] = resample_positions(
-                    found, positions.prefix, embedding_grid(found, positions), positions.grid, positions.layout
+                    embedding, positions.prefix, embedding_grid(embedding, positions), positions.grid, positions.layout
                 )
         return adapted
 
@@ -90,8 +90,8 @@ class Family(ABC):
         """Return what decisions should know, by name.
 
         ``channels_last`` (features are ``(N, H, W, C)``), ``class_token`` (its index among the tokens),
-        ``positions`` (a tuple of ``Positions``), ``masked`` (the last channel between units tells tokens from
-        padding), ``skippable`` (names of units that may be left out though they are not residual), ``shared``
+        ``positions`` (a tuple of ``Positions``), ``masked`` (the last channel between units distinguishes tokens
+        from padding), ``skippable`` (names of units that may be left out though they are not residual), ``shared``
         (units hold the same parameters).
         """
         return {"positions": found} if (found := self.positions(network)) else {}

@@ -109,10 +109,10 @@ def layer(network: nn.Module, path: str, name: str = "", bias: Draw | None = Non
         arguments = [hidden, graph.call_function(attention_bias, (packed,))]
         if bias is not None:
             arguments.append(bias(graph, hidden))
-        found = graph.call_module(path, tuple(arguments))
+        node = graph.call_module(path, tuple(arguments))
         if in_tuple:
-            found = graph.call_function(getitem, (found, 0))
-        return graph.call_function(packed_like, (found, packed))
+            node = graph.call_function(getitem, (node, 0))
+        return graph.call_function(packed_like, (node, packed))
 
     return unit(network, name or path, draw)
 
@@ -142,13 +142,13 @@ def stripped(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tenso
     if any(name.startswith(prefix) for name in state):
         state = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     renamed = {name.replace(".gamma", ".weight").replace(".beta", ".bias"): value for name, value in state.items()}
-    found = {
+    renamed = {
         name: value
         for name, value in renamed.items()
         if not name.startswith("pooler.") and name.rpartition(".")[2] not in _OUTSIDE
     }
     own = {name.split(".")[0] for name in network.state_dict()}
-    kept = {name: value for name, value in found.items() if name.split(".")[0] in own}
+    kept = {name: value for name, value in renamed.items() if name.split(".")[0] in own}
     if not kept:
         raise WeightsError(
             f"the weights hold nothing of a {type(network).__name__}; first key: {next(iter(state), '-')}"

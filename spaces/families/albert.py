@@ -33,9 +33,9 @@ class Albert(Family):
         config: Any = network.config
         first = _listed.embedding(network, ["embeddings", "encoder.embedding_hidden_mapping_in"], config.pad_token_id)
         units = [first]
-        for place in range(config.num_hidden_layers):
-            group = int(place / (config.num_hidden_layers / config.num_hidden_groups))
-            units.append(_listed.layer(network, f"encoder.albert_layer_groups.{group}", f"encoder.layer.{place}"))
+        for index in range(config.num_hidden_layers):
+            group = int(index / (config.num_hidden_layers / config.num_hidden_groups))
+            units.append(_listed.layer(network, f"encoder.albert_layer_groups.{group}", f"encoder.layer.{index}"))
         return _listed.text_chain(network, units, input_size[1], config.pad_token_id, {"shared": True})
 
 

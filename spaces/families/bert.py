@@ -28,7 +28,7 @@ class Bert(Family):
         encoder: Any = network
         layers = "transformer.layer" if hasattr(network, "transformer") else "encoder.layer"
         count = len(encoder.get_submodule(layers))
-        units = [_listed.layer(network, f"{layers}.{place}") for place in range(count)]
+        units = [_listed.layer(network, f"{layers}.{index}") for index in range(count)]
         first = _listed.embedding(network, ["embeddings"], encoder.config.pad_token_id)
         return _listed.text_chain(network, [first, *units], input_size[1], encoder.config.pad_token_id)
 

@@ -28,13 +28,15 @@ class Gpt2(Family):
 
     def adapt(self, network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         # Older checkpoints carry the causal mask of every layer.
-        found = _listed.stripped(network, state)
-        return {name: value for name, value in found.items() if not name.endswith((".attn.bias", ".attn.masked_bias"))}
+        stripped = _listed.stripped(network, state)
+        return {
+            name: value for name, value in stripped.items() if not name.endswith((".attn.bias", ".attn.masked_bias"))
+        }
 
     def chain(self, network: nn.Module, input_size: tuple[int, int]) -> Chain:
         count = len(network.get_submodule("h"))  # type: ignore[arg-type]  # a ModuleList
         units = [_listed.unit(network, "wte", _embed, _listed.IDS)]
-        units += [_listed.unit(network, f"h.{place}", _block(f"h.{place}")) for place in range(count - 1)]
+        units += [_listed.unit(network, f"h.{index}", _block(f"h.{index}")) for index in range(count - 1)]
         units.append(_listed.unit(network, f"h.{count - 1}", _block(f"h.{count - 1}", "ln_f")))
         facts: dict[str, Any] = {"causal": True, "class_token": None}
         return _listed.text_chain(network, units, input_size[1], _listed.NO_PADDING, facts)
@@ -52,9 +54,9 @@ def _block(path: str, norm: str = "") -> _listed.Draw:
         hidden = graph.call_function(_listed.hidden_of, (packed,))
         bias = graph.call_function(_listed.causal_bias, (packed,))
         # The second argument is a cache of earlier tokens, which only text generation has.
-        found = graph.call_module(path, (hidden, None, bias))
-        found = graph.call_module(norm, (found,)) if norm else found
-        return graph.call_function(_listed.packed_like, (found, packed))
+        node = graph.call_module(path, (hidden, None, bias))
+        node = graph.call_module(norm, (node,)) if norm else node
+        return graph.call_function(_listed.packed_like, (node, packed))
 
     return draw
 

@@ -51,7 +51,7 @@ class HuggingFaceViT(Family):
 
     def chain(self, network: nn.Module, input_size: tuple[int, int]) -> Chain:
         count = len(network.get_submodule("layers"))  # type: ignore[arg-type]  # a ModuleList
-        paths = [(f"layers.{place}",) for place in range(count)]
+        paths = [(f"layers.{index}",) for index in range(count)]
         last = (*paths[-1], "layernorm")
         units = [_listed.unit(network, found[0], _through(*found)) for found in (*paths[:-1], last)]
         first = _listed.unit(network, "embeddings", _embed)

@@ -41,8 +41,8 @@ class MPNet(Family):
         # MPNet's embeddings take 1 as the number of padding, whatever the configuration says.
         first = _listed.embedding(network, ["embeddings"], config.pad_token_id)
         units = [
-            _listed.layer(network, f"encoder.layer.{place}", bias=bias, in_tuple=True)
-            for place in range(config.num_hidden_layers)
+            _listed.layer(network, f"encoder.layer.{index}", bias=bias, in_tuple=True)
+            for index in range(config.num_hidden_layers)
         ]
         return _listed.text_chain(network, [first, *units], input_size[1], config.pad_token_id, {"shared": True})
 

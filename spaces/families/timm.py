@@ -48,12 +48,12 @@ class Timm(Family):
     def positions(self, network: nn.Module) -> tuple[Positions, ...]:
         # Networks that resample their positions as they run are not to be resampled from outside as well.
         grid = None if getattr(network, "dynamic_img_size", False) else _grid(network)
-        found = (
+        layouts = (
             _layout(key, parameter, grid, _prefix(network))
             for key, parameter in network.named_parameters()
             if key.rpartition(".")[2] in _NAMES and grid is not None
         )
-        return tuple(positions for positions in found if positions is not None)
+        return tuple(positions for positions in layouts if positions is not None)
 
     def facts(self, network: nn.Module) -> Mapping[str, object]:
         facts = dict(super().facts(network))

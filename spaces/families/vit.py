@@ -40,8 +40,8 @@ class ViT(Family):
         vit._process_input = MethodType(_patches, network)  # without torchvision's check for squares
 
     def positions(self, network: nn.Module) -> tuple[Positions, ...]:
-        found = Positions(_KEY, 1)
-        grid = getattr(network, "grid", None) or embedding_grid(network.get_parameter(_KEY), found)
+        positions = Positions(_KEY, 1)
+        grid = getattr(network, "grid", None) or embedding_grid(network.get_parameter(_KEY), positions)
         return (Positions(_KEY, 1, "tokens", grid),)
 
     def facts(self, network: nn.Module) -> Mapping[str, object]:

@@ -106,11 +106,11 @@ class Network(nn.Module):
         if not self.taps:
             return self.head(_hooked(self._through(given[0], {})))
         # With a prefix every carried output is there; without one ``given`` is the network's input.
-        found = dict(zip(self.carried, given, strict=True)) if self.prefix_units else {}
-        self._through(given[-1], found)
-        return self.head(tuple(_hooked(found[unit]) for unit in self.taps))
+        outputs = dict(zip(self.carried, given, strict=True)) if self.prefix_units else {}
+        self._through(given[-1], outputs)
+        return self.head(tuple(_hooked(outputs[unit]) for unit in self.taps))
 
-    def _through(self, features: Tensor, found: dict[int, Tensor]) -> Tensor:
+    def _through(self, features: Tensor, outputs: dict[int, Tensor]) -> Tensor:
         """Run the units behind the prefix on ``features`` and return their output; tapped outputs are put in ``found``.
 
         Units behind the last tap are not run: their outputs are not used.
@@ -125,7 +125,7 @@ class Network(nn.Module):
                 after = features + mask.bernoulli_(1 - rate).div_(1 - rate) * (after - features)
             features = after
             if index in self.taps:
-                found[index] = features
+                outputs[index] = features
         return features
 
     def train(self, mode: bool = True) -> Network:
@@ -140,7 +140,7 @@ class Network(nn.Module):
 
     def groups(self) -> tuple[Group, ...]:
         """Return the parameters that learn: the head's, then each unit's from the last to the first."""
-        found = [Group("head", 0, tuple(parameter for parameter in self.head.parameters() if parameter.requires_grad))]
+        groups = [Group("head", 0, tuple(parameter for parameter in self.head.parameters() if parameter.requires_grad))]
         seen: set[int] = set()
         for behind, module in enumerate(reversed(self.units)):
             learning = tuple(
@@ -148,16 +148,16 @@ class Network(nn.Module):
             )
             seen.update(id(parameter) for parameter in learning)
             if learning:
-                found.append(Group("backbone", behind, learning))
-        return tuple(found)
+                groups.append(Group("backbone", behind, learning))
+        return tuple(groups)
 
     def original_state(self) -> dict[str, Tensor]:
         """Return the weights under the key names of the pretrained network, the head's under ``head.``.
 
         Low-rank updates are added to the weights they belong to; inserted blocks have names of their own.
         """
-        found = {name: value for module in self.units for name, value in adapters.merged_state(module).items()}
-        return self.chain.completed(found) | {f"head.{name}": value for name, value in self.head.state_dict().items()}
+        state = {name: value for module in self.units for name, value in adapters.merged_state(module).items()}
+        return self.chain.completed(state) | {f"head.{name}": value for name, value in self.head.state_dict().items()}
 
     def _learn(self) -> None:
         for unit, module in zip(self.chain, self.units, strict=True):
@@ -278,8 +278,8 @@ def size(network: Network) -> NetworkSize:
     shape = network.chain.input_shape
     macs = 0
     for unit in network.chain:
-        found = probe.run(unit.module, shape)
-        macs, shape = macs + found.macs, found.out_shape
+        measured = probe.run(unit.module, shape)
+        macs, shape = macs + measured.macs, measured.out_shape
     macs += head_macs(network.head, network.chain)
     states = [unit_state(unit) for unit in network.chain]
     states += ["dropped"] * (network.chain.dropped)
@@ -291,7 +291,7 @@ def size(network: Network) -> NetworkSize:
 def learning_share(chain: Chain) -> float:
     """Return which share of the chain's multiply-adds lies behind its frozen leading units, from 0 to 1."""
     macs = [facts.macs for facts in probe.describe(chain)]
-    frozen = next((place for place, unit in enumerate(chain) if not unit.is_frozen), len(chain))
+    frozen = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
     return sum(macs[frozen:]) / max(sum(macs), 1)
 
 

@@ -45,9 +45,9 @@ class PlainNetwork(nn.Module):
     def before_head(self, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return what the head is given for ``inputs``: one tensor, or the outputs of the units it taps."""
         tapped: list[Tensor] = []
-        for place, unit in enumerate(self.units):
+        for index, unit in enumerate(self.units):
             inputs = unit(inputs)
-            if place in self.taps:
+            if index in self.taps:
                 tapped.append(inputs)
         return tuple(tapped) if self.taps else inputs
 
@@ -57,8 +57,8 @@ class PlainNetwork(nn.Module):
 
     def named_state(self) -> dict[str, Tensor]:
         """Return all weights under the key names of the pretrained network, the head's under ``head.``."""
-        found = {name: value for unit in self.units for name, value in unit.state_dict().items()}
-        return found | {f"{_HEAD}{name}": value for name, value in self.head.state_dict().items()}
+        state = {name: value for unit in self.units for name, value in unit.state_dict().items()}
+        return state | {f"{_HEAD}{name}": value for name, value in self.head.state_dict().items()}
 
     def load_named(self, state: Mapping[str, Tensor]) -> PlainNetwork:
         """Put in what ``named_state`` gave, in place; keys beside it are left out.

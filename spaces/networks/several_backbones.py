@@ -65,10 +65,10 @@ class Several(Space):
         return spaces[0].extremes()[0], spaces[-1].extremes()[1]
 
     def parameters(self) -> dict[str, str]:
-        found = {PARAMETER: ", ".join(self.names)}
+        texts = {PARAMETER: ", ".join(self.names)}
         for name in self.names:
-            found |= {below(parameter, name): text for parameter, text in self._open(name).parameters().items()}
-        return found
+            texts |= {below(parameter, name): text for parameter, text in self._open(name).parameters().items()}
+        return texts
 
     def params(self, candidate: Candidate) -> dict[str, Scalar] | None:
         name = candidate.structure.backbone

@@ -126,11 +126,11 @@ class Space:
         self._edited: OrderedDict[tuple[Chain, str, str], Chain] = OrderedDict()
         for name, decision in self.decisions.items():
             if name in ranges:
-                found = decision.choices(self.chain, ranges[name])
-                if isinstance(found, NotApplicable):
-                    self.dropped[name] = found.reason
+                choices = decision.choices(self.chain, ranges[name])
+                if isinstance(choices, NotApplicable):
+                    self.dropped[name] = choices.reason
                 else:
-                    self.choices[name] = found
+                    self.choices[name] = choices
 
     def sample(self, suggest: Suggest) -> Candidate:
         """Return a candidate drawn through ``suggest``; it is settled and always builds."""
@@ -189,7 +189,7 @@ class Space:
 
     def params(self, candidate: Candidate) -> dict[str, Scalar] | None:
         """Return the parameters from which ``sample`` makes ``candidate``; None if the space does not hold it."""
-        found: dict[str, Scalar] = {}
+        own: dict[str, Scalar] = {}
         moot: set[str] = set()
         chain, values = self.chain, self.values(candidate)
         for name, value in values.items():
@@ -200,10 +200,10 @@ class Space:
                 params = {} if value == decision.baseline(self.chain) else None
             if params is None:
                 return None
-            found |= params
+            own |= params
             chain = self.after(chain, decision, value)
             moot.update(decision.moot(values, chain))
-        return found
+        return own
 
     def values(self, candidate: Candidate) -> dict[str, Any]:
         """Return the typed value of every decision.
@@ -243,12 +243,12 @@ class Space:
     def words_of(self, candidate: Candidate) -> dict[str, str]:
         """Return what each decision of the candidate is, in words; empty where it changes nothing."""
         values = self.values(candidate)
-        found: dict[str, str] = {}
+        words: dict[str, str] = {}
         chain = self.chain
         for name, decision in self.decisions.items():
-            found[name] = decision.words(values[name], chain)
+            words[name] = decision.words(values[name], chain)
             chain = self.after(chain, decision, values[name])
-        return {**found, **dict.fromkeys(self.moot(values, chain), "")}
+        return {**words, **dict.fromkeys(self.moot(values, chain), "")}
 
     def check(self, candidate: Candidate) -> None:
         """Check on fake tensors that the whole candidate runs.
@@ -298,17 +298,17 @@ class Space:
     def _settled(self, drawn: Mapping[str, Any]) -> tuple[dict[str, Any], Chain]:
         values, chain = self._settled_in_turn(drawn)
         for decision in self.decisions.values():
-            said = decision.reconcile(values, chain, self.choices)
-            if any(values[name] != value for name, value in said.items()):
-                values, chain = self._settled_in_turn({**values, **said})
+            reconciled = decision.reconcile(values, chain, self.choices)
+            if any(values[name] != value for name, value in reconciled.items()):
+                values, chain = self._settled_in_turn({**values, **reconciled})
         moot = self.moot(values, chain)
         plain = {name: self.decisions[name].baseline(self.chain) for name in moot}
         return self._settled_in_turn({**values, **plain}) if plain else (values, chain)
 
     def moot(self, values: Mapping[str, Any], chain: Chain) -> set[str]:
         """Return the decisions without any effect beside ``values``, all of which are applied to ``chain``."""
-        found = {name for decision in self.decisions.values() for name in decision.moot(values, chain)}
-        return found & set(self.decisions)
+        names = {name for decision in self.decisions.values() for name in decision.moot(values, chain)}
+        return names & set(self.decisions)
 
     def _settled_in_turn(self, drawn: Mapping[str, Any]) -> tuple[dict[str, Any], Chain]:
         chain = self.chain

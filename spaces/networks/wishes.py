@@ -36,8 +36,8 @@ def fulfilled(space: Space, wishes: Mapping[str, Json], needs: Collection[str]) 
             return None
     if any(need not in values for need in needs):
         return None
-    found = space.candidate(values)
-    return found if space.params(found) is not None else None
+    candidate = space.candidate(values)
+    return candidate if space.params(candidate) is not None else None
 
 
 def _wished(decision: Any, wish: Json, chain: Any, choices: Any) -> Any:

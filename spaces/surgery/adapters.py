@@ -114,18 +114,18 @@ def low_rank_targets(module: nn.Module, rank: int) -> tuple[tuple[str, str], ...
     Linear layers, GPT-2's among them, ungrouped 1x1 convolutions, and the joint input projection of
     ``nn.MultiheadAttention``.
     """
-    found: list[tuple[str, str]] = []
+    targets: list[tuple[str, str]] = []
     for path, layer in module.named_modules():
         pointwise = isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.groups == 1
         # GPT-2 calls a linear layer with its weight the other way round so.
         turned = type(layer).__name__ == "Conv1D" and type(layer).__module__.startswith("transformers.")
         if isinstance(layer, nn.Linear) or pointwise or turned:
-            found.append((path, "weight"))
+            targets.append((path, "weight"))
         elif isinstance(layer, nn.MultiheadAttention) and layer.in_proj_weight is not None:
-            found.append((path, "in_proj_weight"))
+            targets.append((path, "in_proj_weight"))
     return tuple(
         (path, name)
-        for path, name in found
+        for path, name in targets
         if rank < min(weight_shape(module, path, name)) and not parametrize.is_parametrized(module.get_submodule(path))
     )
 
@@ -183,5 +183,5 @@ def merged_state(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _parametrized(layer: nn.Module) -> tuple[str, ...]:
-    found = layer.parametrizations
-    return tuple(found) if isinstance(found, nn.ModuleDict) else ()
+    parametrizations = layer.parametrizations
+    return tuple(parametrizations) if isinstance(parametrizations, nn.ModuleDict) else ()

@@ -16,54 +16,8 @@ M = TypeVar("M", bound=nn.Module)
 POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 
 
-def resize_kernel(conv: nn.Conv2d, kernel_size: int) -> nn.Conv2d:
-    """Return ``conv`` with a square kernel of ``kernel_size``: the old one in zeros, or its centre.
-
-    A larger kernel computes the same function (after Net2Net, https://arxiv.org/abs/1511.05641): the weight
-    ``(C_out, C_in / groups, k, k)`` becomes ``(C_out, C_in / groups, K, K)``. The output shape stays.
-
-    Args:
-        conv: square, odd kernel ``k``, ``padding_mode="zeros"``; left as it is.
-        kernel_size: ``K`` in pixels, odd.
-
-    Raises:
-        SurgeryError: ``conv`` or ``kernel_size`` is even or not square, or the padding cannot shrink as much.
-    """
-    reason = why_not_resize(conv, kernel_size)
-    if reason:
-        raise SurgeryError(reason)
-    grow = (kernel_size - conv.kernel_size[0]) // 2
-    changed = copy.copy(conv)
-    changed._parameters = dict(conv._parameters)
-    weight = (
-        F.pad(conv.weight.detach(), (grow,) * 4) if grow >= 0 else conv.weight.detach()[..., -grow:grow, -grow:grow]
-    )
-    changed.weight = nn.Parameter(weight.clone(), requires_grad=conv.weight.requires_grad)
-    if conv.bias is not None:
-        changed.bias = nn.Parameter(conv.bias.detach().clone(), requires_grad=conv.bias.requires_grad)
-    changed.kernel_size = (kernel_size, kernel_size)
-    padding = _padding(conv)
-    changed.padding = (padding[0] + grow * conv.dilation[0], padding[1] + grow * conv.dilation[1])
-    changed._reversed_padding_repeated_twice = [changed.padding[1]] * 2 + [changed.padding[0]] * 2
-    return changed
-
-
-def why_not_resize(conv: nn.Conv2d, kernel_size: int) -> str:
-    """Return why ``resize_kernel`` refuses; empty when it does not."""
-    height, width = conv.kernel_size
-    if height != width or height % 2 == 0:
-        return f"only square, odd kernels can be resized, this one is {height}x{width}"
-    if kernel_size % 2 == 0 or kernel_size < 1:
-        return f"kernel_size must be odd and at least 1, got {kernel_size}"
-    if conv.padding_mode != "zeros":
-        return f"only zero padding keeps the function, this convolution has {conv.padding_mode!r}"
-    grow = (kernel_size - height) // 2
-    if min(side + grow * dilation for side, dilation in zip(_padding(conv), conv.dilation, strict=True)) < 0:
-        return f"a {kernel_size}x{kernel_size} kernel would need negative padding to keep the output's shape"
-    return ""
-
-
-def _padding(conv: nn.Conv2d) -> tuple[int, int]:
+def padding_of(conv: nn.Conv2d) -> tuple[int, int]:
+    """Return the zeros that ``conv`` puts above and below its input, and to its left and right."""
     if conv.padding == "valid":
         return (0, 0)
     if conv.padding == "same":
@@ -118,7 +72,7 @@ def remove_stride(module: nn.Module, paths: Collection[str] | None = None) -> nn
             replace_submodule(changed, path, nn.Identity())
         elif isinstance(layer, nn.Conv2d):
             layer.stride = (stride, stride)
-            if stride == 1 and layer.kernel_size[0] % 2 == 0 and _padding(layer) == (0, 0):
+            if stride == 1 and layer.kernel_size[0] % 2 == 0 and padding_of(layer) == (0, 0):
                 _centre(layer)
         elif isinstance(layer, POOLS):
             layer.stride = stride
@@ -167,27 +121,16 @@ def replace_submodule(module: nn.Module, path: str, new: nn.Module) -> None:
     setattr(module.get_submodule(parent), name, new)
 
 
-def with_kernels(module: nn.Module, paths: tuple[str, ...], kernel_size: int) -> nn.Module:
-    """Return ``module`` with kernels of ``kernel_size`` in the convolutions at ``paths``; other weights are shared."""
-    changed = mirror(module)
-    for path in paths:
-        conv = changed.get_submodule(path)
-        if not isinstance(conv, nn.Conv2d):
-            raise SurgeryError(f"{path} is a {type(conv).__name__}, expected a Conv2d")
-        replace_submodule(changed, path, resize_kernel(conv, kernel_size))
-    return changed
-
-
 def patch_embedding(module: nn.Module) -> str | None:
     """Return the path of the convolution in ``module`` that cuts an image into patches: kernel equal to stride, no
     padding, at least 4 pixels; None when there is none."""
-    found = (path for path, layer in module.named_modules() if isinstance(layer, nn.Conv2d) and _cuts_patches(layer))
-    return next(found, None)
+    paths = (path for path, layer in module.named_modules() if isinstance(layer, nn.Conv2d) and _cuts_patches(layer))
+    return next(paths, None)
 
 
 def _cuts_patches(conv: nn.Conv2d) -> bool:
     height, width = conv.kernel_size
-    return conv.stride == (height, width) and height == width >= 4 and _padding(conv) == (0, 0) and conv.groups == 1
+    return conv.stride == (height, width) and height == width >= 4 and padding_of(conv) == (0, 0) and conv.groups == 1
 
 
 def resize_patches(conv: nn.Conv2d, patch: int) -> nn.Conv2d:

@@ -32,7 +32,7 @@ def fold_batch_norms(module: nn.Module) -> int:
     for layer_path, norm_path in pairs:
         layer, norm = module.get_submodule(layer_path), module.get_submodule(norm_path)
         fuse = fuse_linear_bn_eval if isinstance(layer, nn.Linear) else fuse_conv_bn_eval
-        _put(module, layer_path, fuse(layer.eval(), norm.eval()))  # type: ignore[type-var, arg-type]  # told apart above
+        _put(module, layer_path, fuse(layer.eval(), norm.eval()))  # type: ignore[type-var, arg-type]  # distinguished above
         _put(module, norm_path, _behind(norm))
     return len(pairs)
 

@@ -12,6 +12,7 @@ ROOT = Path(api.__file__).parent
 
 def test_the_public_names_are_these() -> None:
     assert set(api.__all__) == {
+        "RankOptions",
         "StudyResult",
         "confirm_study",
         "delete_study",

@@ -5,7 +5,7 @@ import inspect
 from search import errors
 
 
-def test_every_error_stands_in_the_drawn_tree_and_has_an_exit_code() -> None:
+def test_every_error_is_in_the_drawn_tree_and_has_an_exit_code() -> None:
     for name, kind in inspect.getmembers(errors, inspect.isclass):
         assert issubclass(kind, errors.FinetuneError)
         assert name in (errors.__doc__ or ""), name

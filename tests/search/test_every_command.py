@@ -62,7 +62,7 @@ def test_what_only_some_commands_need_is_loaded_by_these_alone(tmp_path: Path) -
     assert done.stderr.strip() == ""
 
 
-def test_another_package_named_spaces_is_told_from_ours(tmp_path: Path) -> None:
+def test_another_package_named_spaces_is_reported_from_ours(tmp_path: Path) -> None:
     (tmp_path / "spaces").mkdir()
     (tmp_path / "spaces" / "__init__.py").touch()
     program = (

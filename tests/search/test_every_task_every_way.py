@@ -158,7 +158,7 @@ def test_parameters_and_flops_are_weighed_and_bounded(task: str, root: Path) -> 
 
 @pytest.mark.slow
 @EVERY
-def test_a_bound_that_nothing_keeps_is_told_before_training(task: str, root: Path) -> None:
+def test_a_bound_that_nothing_keeps_is_reported_before_training(task: str, root: Path) -> None:
     way = WAYS[task]
     weights = "\nweights: none" if way.reads == "images" else ""
     more = f"{way.more}\nconstraints: {{parameters: < 10}}"

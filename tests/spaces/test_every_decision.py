@@ -126,7 +126,7 @@ def test_decisions_of_one_stage_commute(first: Decision[Any], second: Decision[A
         torch.testing.assert_close(back.forward(images), expected)
 
 
-def test_changes_run_and_are_said_in_words(decision: Decision[Any], pretrained: Pretrained) -> None:
+def test_changes_run_and_are_described(decision: Decision[Any], pretrained: Pretrained) -> None:
     images = torch.randn(1, 3, *pretrained.chain.input_size)
     plain = decision.baseline(pretrained.chain)
     for value in draws(decision, pretrained):

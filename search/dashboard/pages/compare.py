@@ -19,8 +19,8 @@ MOST = 12
 def numbers_of(query: str) -> list[int]:
     """Return the trials that an address names, at most twelve, each once, in order."""
     text = parse_qs(query.lstrip("?")).get("trials", [""])[0]
-    found = {number_of(part) for part in text.split(",")}
-    return sorted(number for number in found if number is not None)[:MOST]
+    numbers = {number_of(part) for part in text.split(",")}
+    return sorted(number for number in numbers if number is not None)[:MOST]
 
 
 def page(study: StudyRecord, numbers: Sequence[int]) -> html.Div:

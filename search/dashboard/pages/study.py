@@ -46,7 +46,7 @@ def page(study: StudyRecord, query: str, first: parts.Shown | None, picked: Coll
             html.Div(id="learnt"),
             _filters(study, conditions),
             parts.tabs(study.name, list(Section), section, conditions.to_query()),
-            *[parts.figure(kind, first if place == 0 else None) for place, kind in enumerate(kinds)],
+            *[parts.figure(kind, first if index == 0 else None) for index, kind in enumerate(kinds)],
             html.Div(front(kept), id="front"),
             *_confirmations(study),
             *_failures(study),
@@ -75,19 +75,19 @@ def facts(study: StudyRecord) -> list[Any]:
 
 
 def _headline(study: StudyRecord) -> list[Any]:
-    found = headlines.headline(study)
-    if found is None or study.best is None:
+    headline = headlines.headline(study)
+    if headline is None or study.best is None:
         return [html.P(headlines.sentence(study))]
-    badge = [html.Span(found.badge, className=f"badge {found.proof.name.lower()}")] if found.badge else []
-    lines = [line for line in (found.values if found.gain else "", found.size, found.reason) if line]
-    strip = [html.I(className=state, title=f"{unit}: {state}") for unit, state in found.strip]
+    badge = [html.Span(headline.badge, className=f"badge {headline.proof.name.lower()}")] if headline.badge else []
+    lines = [line for line in (headline.values if headline.gain else "", headline.size, headline.reason) if line]
+    strip = [html.I(className=state, title=f"{unit}: {state}") for unit, state in headline.strip]
     return [
-        html.P([html.B(found.gain or found.values), *badge], className="gain"),
+        html.P([html.B(headline.gain or headline.values), *badge], className="gain"),
         *(html.P(line) for line in lines),
-        *([html.Div(strip, className="strip", role="img", **parts.aria(label=found.strip_words))] if strip else []),
-        *([html.P(found.strip_words, className="name")] if strip else []),
+        *([html.Div(strip, className="strip", role="img", **parts.aria(label=headline.strip_words))] if strip else []),
+        *([html.P(headline.strip_words, className="name")] if strip else []),
         html.P(
-            [dcc.Link(found.name, href=parts.trial_path(study.name, study.best.number)), f": {found.words}"],
+            [dcc.Link(headline.name, href=parts.trial_path(study.name, study.best.number)), f": {headline.words}"],
             className="name",
         ),
     ]

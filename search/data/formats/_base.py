@@ -49,7 +49,7 @@ class Format(ABC):
             ) from consequence
 
     def _faults(self, options: Any, base: Path) -> tuple[str, ...]:
-        """Return what ``read`` would refuse had it not been told to skip it."""
+        """Return the faults that ``read`` would refuse if ``on_error`` were ``refuse``."""
         if getattr(options, "on_error", "refuse") != "skip":
             return ()
         try:

@@ -6,19 +6,18 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from search.data import coco_files
-from search.data.assembly import Cut
 from search.data.boxes import AnnotatedImage, BoxAnnotation, Faults, dataset
-from search.data.faults import OnError
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(SplitOptions):
     """Annotations of training images, and of others.
 
     Attributes:
@@ -35,14 +34,6 @@ class Options:
     val: str | None = None
     test: str | None = None
     images: str | None = None
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
 
 
 class Coco(Format):
@@ -55,15 +46,14 @@ class Coco(Format):
         files = _files(root, options, base)
         faults = Faults(root.stem)
         images = base / Path(options.images).expanduser() if options.images else None
-        found: list[AnnotatedImage] = []
+        listed: list[AnnotatedImage] = []
         names: dict[str, None] = {}
         for file, split in files:
             data = coco_files.load(file)
             categories = _categories(file, data)
             names |= dict.fromkeys(categories.values())
-            found += _listed(file, data, categories, images, split, faults)
-        cut = Cut(options.val_share, options.test_share, options.seed)
-        return dataset(root.stem, found, cut, options.on_error, tuple(names), faults)
+            listed += _listed(file, data, categories, images, split, faults)
+        return dataset(root.stem, listed, options, tuple(names), faults)
 
 
 def _files(root: Path, options: Options, base: Path) -> list[tuple[Path, Split | None]]:
@@ -75,20 +65,20 @@ def _files(root: Path, options: Options, base: Path) -> list[tuple[Path, Split |
     if root.is_file():
         return [(root, Split.TRAIN if options.val else None), *others]
     known = {split for _, split in others}
-    found = [(file, split) for file, split in coco_files.files_of(root) if split not in known]
-    return [*others, *((file, Split.TRAIN if options.val and split is None else split) for file, split in found)]
+    files = [(file, split) for file, split in coco_files.files_of(root) if split not in known]
+    return [*others, *((file, Split.TRAIN if options.val and split is None else split) for file, split in files)]
 
 
 def _categories(file: Path, data: Mapping[str, Any]) -> dict[int, str]:
-    found: dict[int, str] = {}
-    for place, category in enumerate(data["categories"]):
+    names: dict[int, str] = {}
+    for index, category in enumerate(data["categories"]):
         try:
             number, name = int(category["id"]), str(category["name"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"{file}: categories[{place}] needs an `id` and a `name`, got {category!r}") from error
-        if found.setdefault(number, name) != name:
-            raise DataError(f"{file}: the category id {number} is both {found[number]!r} and {name!r}")
-    return found
+            raise DataError(f"{file}: categories[{index}] needs an `id` and a `name`, got {category!r}") from error
+        if names.setdefault(number, name) != name:
+            raise DataError(f"{file}: the category id {number} is both {names[number]!r} and {name!r}")
+    return names
 
 
 def _listed(
@@ -100,30 +90,30 @@ def _listed(
     faults: Faults,
 ) -> list[AnnotatedImage]:
     boxes: dict[Any, list[BoxAnnotation]] = defaultdict(list)
-    for place, annotation in enumerate(data["annotations"]):
-        box = _box(file, place, annotation, categories, faults)
+    for index, annotation in enumerate(data["annotations"]):
+        box = _box(file, index, annotation, categories, faults)
         if box is not None:
             boxes[annotation["image_id"]].append(box)
-    found: list[AnnotatedImage] = []
+    listed: list[AnnotatedImage] = []
     root: Path | None = images
     seen: set[Any] = set()
-    for place, image in enumerate(data["images"]):
+    for index, image in enumerate(data["images"]):
         try:
             number, name = image["id"], str(image["file_name"])
             hash(number)
             size = (int(image["width"]), int(image["height"])) if image.get("width") and image.get("height") else None
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             wanted = "an `id`, a `file_name`, and a `width` and `height` in pixels if any"
-            raise DataError(f"{file}: images[{place}] needs {wanted}; got {image!r}") from error
+            raise DataError(f"{file}: images[{index}] needs {wanted}; got {image!r}") from error
         if number in seen:
-            raise DataError(f"{file}: images[{place}] has the id {number!r} of another image")
+            raise DataError(f"{file}: images[{index}] has the id {number!r} of another image")
         seen.add(number)
         root = root or coco_files.image_folder(file, name)
         where = f"{file.name}, image {name}"
-        found.append(AnnotatedImage(root / name, where, split, boxes.pop(number, []), size))
+        listed.append(AnnotatedImage(root / name, where, split, boxes.pop(number, []), size))
     for number, lost in boxes.items():
         faults.add(f"{lost[0].place}: image_id {number!r} is not among the images")
-    return found
+    return listed
 
 
 def _box(

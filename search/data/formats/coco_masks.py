@@ -9,17 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
 
-from search.data import coco_files, splits
-from search.data.assembly import Cut, Listed, gather, in_parallel
-from search.data.faults import OnError, refuse
+from search.data import coco_files
+from search.data.assembly import Listed, gather, in_parallel
+from search.data.faults import refuse
 from search.data.formats._base import Format
 from search.data.images import FileImage, is_there
 from search.data.masks import VOID, Classes, size_of
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.errors import DataError
 from search.records.study import Json
 
@@ -30,7 +30,7 @@ _NEEDED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(SplitOptions):
     """A JSON file in COCO's form, with polygons or run-length masks as ``segmentation``.
 
     Attributes:
@@ -50,14 +50,6 @@ class Options:
     val_root: str | None = None
     test_root: str | None = None
     background: str | None = "background"
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +151,12 @@ class _Table:
 
 
 def _by_id(rows: Sequence[Mapping[str, Json]], path: Path, what: str) -> dict[Json, Mapping[str, Json]]:
-    found: dict[Json, Mapping[str, Json]] = {}
+    entries: dict[Json, Mapping[str, Json]] = {}
     for row in rows:
         key = _of(row, "id", path, what)
-        if found.setdefault(key, row) != row:
+        if entries.setdefault(key, row) != row:
             raise DataError(f"{path}: {what} has the id {key!r} of another one; ids must differ")
-    return found
+    return entries
 
 
 def _of(row: Mapping[str, Json], key: str, path: Path, what: str) -> Json:
@@ -266,28 +258,21 @@ def _polygon_fault(given: Sequence[Json]) -> str:
 def _paint(width: int, height: int, shapes: Sequence[Shape], rest: int) -> Classes:
     from faster_coco_eval.core import mask as coco  # noqa: PLC0415
 
-    found = np.full((height, width), rest, dtype=np.int32)
+    classes = np.full((height, width), rest, dtype=np.int32)
     for shape in shapes:
-        found[coco.decode({"size": [height, width], "counts": shape.counts}).astype(bool)] = shape.label
-    return found
+        classes[coco.decode({"size": [height, width], "counts": shape.counts}).astype(bool)] = shape.label
+    return classes
 
 
 def _gathered(name: str, listed: Sequence[Listed], names: tuple[str, ...], options: Options) -> Dataset:
-    cut = Cut(options.val_share, options.test_share, options.seed)
-
-    def divide(targets: Sequence[Any], test_share: float) -> tuple[Split, ...]:
-        shown = [[label for label, _ in target.pixels] for target in targets]
-        return splits.cut_sets(shown, len(names), cut.val_share, test_share, cut.seed)
-
     return gather(
         name,
         listed,
-        options.on_error,
+        options,
         names=names,
         encode=lambda mask: mask,
         written=lambda mask: mask.digest,
-        divide=divide,
-        test_share=options.test_share,
+        divide=options.by_classes(len(names), lambda mask: [label for label, _ in mask.pixels]),
     )
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
-from search.data import conll_files, parts, texts
+from search.data import conll_files, parts
 from search.data.conll_files import Sentence
-from search.data.faults import OnError
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
+from search.data.texts import TextOptions
 from search.errors import DataError
 
 _SUFFIXES = (".conll", ".txt", ".bio", ".iob", ".tsv", ".conllu")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(TextOptions):
     """A file in CoNLL form, or a folder with ``train.conll``, ``dev.conll``, ``test.conll`` (``.txt``, ``.bio`` ...).
 
     Columns stand apart by tabs where a file has some, else by blanks; lines that begin with ``# `` are comments where
@@ -33,15 +32,9 @@ class Options:
     path: str
     word_column: int = 0
     tag_column: int = -1
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    limit: int | None = None
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        texts.check(self)
+        TextOptions.__post_init__(self)
         if self.word_column == self.tag_column:
             raise ValueError(f"word_column and tag_column must be two columns, got {self.word_column} twice")
 
@@ -59,11 +52,11 @@ class Conll(Format):
         sentences: list[Sentence] = []
         problems: list[str] = []
         for split, file in files:
-            for found in _sentences(file, split, options):
-                if isinstance(found, Sentence):
-                    sentences.append(found)
+            for sentence in _sentences(file, split, options):
+                if isinstance(sentence, Sentence):
+                    sentences.append(sentence)
                 else:
-                    problems.append(found)
+                    problems.append(sentence)
         return conll_files.tagged_dataset(path.stem, sentences, problems, options)
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import ClassVar
 
-from search.data.assembly import Cut, Listed, assemble
-from search.data.faults import OnError
+from search.data.assembly import assemble
 from search.data.formats._base import Format
+from search.data.image_tables import ImageTableOptions, read_images
 from search.data.sample import Dataset
-from search.data.tabular import Row, rows_of, usable
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(ImageTableOptions):
     """A CSV file with a header line; ``.tsv`` is read with tabs.
 
     Attributes:
@@ -25,19 +22,8 @@ class Options:
         val_share: cut from the training rows when no row says ``val``; ``test_share`` likewise.
     """
 
-    path: str
-    root: str | None = None
-    path_column: str = "path"
+    _: KW_ONLY
     label_column: str = "label"
-    split_column: str = "split"
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
 
 
 class Csv(Format):
@@ -46,20 +32,10 @@ class Csv(Format):
     name, options, suffixes = "csv", Options, (".csv", ".tsv")
 
     def read(self, options: Options, base: Path) -> Dataset:
-        table = base / Path(options.path).expanduser()
-        root = base / Path(options.root).expanduser() if options.root else None
-        cut = Cut(options.val_share, options.test_share, options.seed)
-        rows = rows_of(table, (options.path_column, options.label_column))
-        listed, problems = usable(rows, partial(_listed, root, options), options.on_error)
-        found = assemble(table.stem, listed, cut, options.on_error)
-        return replace(found, skipped=(*problems, *found.skipped))
-
-
-def _listed(root: Path | None, options: Options, row: Row) -> Listed:
-    for column in (options.path_column, options.label_column):
-        row.text(column, "a path and a label")
-    image = row.image(options.path_column, root)
-    return Listed(image, row.values[options.label_column], row.split(options.split_column))
+        column = options.label_column
+        table, listed, problems = read_images(options, base, (column,), lambda row: row.text(column, "a label"))
+        dataset = assemble(table.stem, listed, options)
+        return replace(dataset, skipped=(*problems, *dataset.skipped))
 
 
 format = Csv()  # noqa: A001  # the room's word for its plug-in

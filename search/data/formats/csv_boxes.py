@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
-from search.data.assembly import Cut
 from search.data.boxes import AnnotatedImage, BoxAnnotation, Faults, dataset
-from search.data.faults import OnError
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.data.tabular import Row, rows_of
 from search.errors import DataError
 
@@ -18,7 +16,7 @@ CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(SplitOptions):
     """A CSV file with a header line, a row a box; corners in pixels of the upright image.
 
     Attributes:
@@ -37,14 +35,6 @@ class Options:
     label_column: str = "class"
     corner_columns: tuple[str, str, str, str] = CORNERS
     split_column: str = "split"
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
 
 
 class CsvBoxes(Format):
@@ -65,8 +55,7 @@ class CsvBoxes(Format):
             except DataError as error:
                 faults.add(str(error))
         found = [AnnotatedImage(path, place, split, drawn) for (path, split), (place, drawn) in boxes.items()]
-        cut = Cut(options.val_share, options.test_share, options.seed)
-        return dataset(table.stem, found, cut, options.on_error, None, faults)
+        return dataset(table.stem, found, options, None, faults)
 
 
 def _boxes(row: Row, options: Options) -> list[BoxAnnotation]:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import ClassVar
 
-from search.data import splits
-from search.data.assembly import Cut, Listed, gather
-from search.data.faults import OnError
+from search.data.assembly import gather
 from search.data.formats._base import Format
-from search.data.sample import Dataset, Split
-from search.data.tabular import Row, rows_of, usable
+from search.data.image_tables import ImageTableOptions, read_images
+from search.data.sample import Dataset
+from search.data.tabular import check_targets
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(ImageTableOptions):
     """A CSV file with a header line; ``.tsv`` is read with tabs.
 
     Attributes:
@@ -29,21 +25,12 @@ class Options:
             target; ``test_share`` likewise.
     """
 
-    path: str
+    _: KW_ONLY
     target_columns: tuple[str, ...] = ("target",)
-    root: str | None = None
-    path_column: str = "path"
-    split_column: str = "split"
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
-        if not self.target_columns or len(set(self.target_columns)) < len(self.target_columns):
-            raise ValueError(f"target_columns must name each column once, got {list(self.target_columns)}")
+        ImageTableOptions.__post_init__(self)
+        check_targets(self.target_columns)
 
 
 class CsvNumbers(Format):
@@ -52,30 +39,20 @@ class CsvNumbers(Format):
     name, options, suffixes = "csv_numbers", Options, (".csv", ".tsv")
 
     def read(self, options: Options, base: Path) -> Dataset:
-        table = base / Path(options.path).expanduser()
-        root = base / Path(options.root).expanduser() if options.root else None
-        rows = rows_of(table, (options.path_column, *options.target_columns))
-        listed, problems = usable(rows, partial(_listed, root, options), options.on_error)
-        found = gather(
+        columns = options.target_columns
+        table, listed, problems = read_images(
+            options, base, columns, lambda row: tuple(row.number(column) for column in columns)
+        )
+        dataset = gather(
             table.stem,
             listed,
-            options.on_error,
-            names=options.target_columns,
+            options,
+            names=columns,
             encode=lambda numbers: numbers,
             written=lambda target: " ".join(map(repr, target)),
-            divide=partial(_divide, Cut(options.val_share, options.test_share, options.seed)),
-            test_share=options.test_share,
+            divide=options.by_number(),
         )
-        return replace(found, skipped=(*problems, *found.skipped))
-
-
-def _listed(root: Path | None, options: Options, row: Row) -> Listed:
-    numbers = tuple(row.number(column) for column in options.target_columns)
-    return Listed(row.image(options.path_column, root), numbers, row.split(options.split_column))
-
-
-def _divide(cut: Cut, targets: Sequence[tuple[float, ...]], test_share: float) -> tuple[Split, ...]:
-    return splits.cut_numbers([target[0] for target in targets], cut.val_share, test_share, cut.seed)
+        return replace(dataset, skipped=(*problems, *dataset.skipped))
 
 
 format = CsvNumbers()  # noqa: A001  # the room's word for its plug-in

@@ -5,28 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from search.data.assembly import Cut, Listed, assemble
+from search.data.assembly import Listed, assemble
 from search.data.formats._base import Format
 from search.data.images import StoredImage
 from search.data.sample import Dataset
+from search.data.split_options import SplitOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """How the digits are cut; they come without splits."""
+class Options(SplitOptions):
+    """How the digits are split; they come without parts."""
 
-    val_share: float = 0.2
     test_share: float = 0.2
-    seed: int = 0
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
 
 
 class Digits(Format):
@@ -37,7 +32,7 @@ class Digits(Format):
     def read(self, options: Options, base: Path) -> Dataset:
         targets = _load().target
         listed = [Listed(StoredImage(self.name, index, _fetch), str(label)) for index, label in enumerate(targets)]
-        return assemble(self.name, listed, Cut(options.val_share, options.test_share, options.seed))
+        return assemble(self.name, listed, options)
 
 
 @cache

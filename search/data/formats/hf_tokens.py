@@ -36,11 +36,11 @@ class HfTokens(Format):
         sentences: list[Sentence] = []
         problems: list[str] = []
         for split, part in hub.parts_of(options, base).items():
-            for found in _sentences(f"{options.dataset}[{split}]", split, part, options):
-                if isinstance(found, Sentence):
-                    sentences.append(found)
+            for sentence in _sentences(f"{options.dataset}[{split}]", split, part, options):
+                if isinstance(sentence, Sentence):
+                    sentences.append(sentence)
                 else:
-                    problems.append(found)
+                    problems.append(sentence)
         return conll_files.tagged_dataset(options.dataset, sentences, problems, options)
 
 

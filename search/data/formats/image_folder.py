@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
 
-from search.data.assembly import Cut, Listed, assemble
+from search.data.assembly import Listed, assemble
 from search.data.class_folders import class_parts, folders_in
-from search.data.faults import OnError
 from search.data.files import Walk
 from search.data.formats._base import Format
 from search.data.images import EXTENSIONS, FileImage
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(SplitOptions):
     """An image folder, as torchvision's ``ImageFolder`` reads it.
 
     Attributes:
@@ -29,14 +28,6 @@ class Options:
     """
 
     path: str
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
 
 
 class ImageFolder(Format):
@@ -57,10 +48,9 @@ class ImageFolder(Format):
             _check_same_classes(root, listed)
         known = {root, *parts, *(part.parent for part in parts)}
         beside = [folder.name for folder in folders if root not in parts and folder not in known]
-        cut = Cut(options.val_share, options.test_share, options.seed)
         notes = [f"{part} has no class folders: a test part without labels is not used" for part in unlabelled]
         notes += [f"folders beside train that are no part of the data: {', '.join(beside)}"] if beside else []
-        return replace(assemble(root.name, listed, cut, options.on_error), notes=(*notes, *walk.lines()))
+        return replace(assemble(root.name, listed, options), notes=(*notes, *walk.lines()))
 
 
 def _folders(root: Path, walk: Walk) -> list[Path]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
-from search.data import masks, splits
-from search.data.assembly import Cut, Listed, gather
-from search.data.faults import OnError, refuse
+from search.data import masks
+from search.data.assembly import Listed, gather
+from search.data.faults import refuse
 from search.data.files import Walk
 from search.data.formats._base import Format
 from search.data.image_sets import listed_names
@@ -18,6 +16,7 @@ from search.data.images import EXTENSIONS, FileImage
 from search.data.masks import MaskFile, Survey
 from search.data.parts import split_of
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.data.tabular import lines_of
 from search.errors import DataError
 
@@ -30,7 +29,7 @@ _LOSSY = (".jpg", ".jpeg", ".webp")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(SplitOptions):
     """Two folders with files of the same names: photographs, and masks whose values are the classes.
 
     Attributes:
@@ -54,14 +53,9 @@ class Options:
     mask_suffix: str = ""
     classes: tuple[str, ...] = ()
     ignore: tuple[int, ...] = _USUAL
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
+        SplitOptions.__post_init__(self)
         if len(set(self.classes)) < len(self.classes):
             raise ValueError(f"classes: there is a duplicate in {list(self.classes)}")
         if self.images == self.masks and not self.mask_suffix:
@@ -92,12 +86,12 @@ class MaskFolder(Format):
         named = options.classes or _written(root / _NAMES)
         there = [pair for pair in pairs if pair.mask is not None]
         surveys = dict(zip(there, masks.survey([pair.mask for pair in there if pair.mask is not None]), strict=True))
-        found = {value for one in surveys.values() for value, _ in one.values}
-        is_binary = found == _BLACK_AND_WHITE and options.ignore == _USUAL and len(named) in (0, 2)
+        seen = {value for one in surveys.values() for value, _ in one.values}
+        is_binary = seen == _BLACK_AND_WHITE and options.ignore == _USUAL and len(named) in (0, 2)
         ignored = () if is_binary else options.ignore
-        numbered = sorted(found) if is_binary or not named else range(len(named))
+        numbered = sorted(seen) if is_binary or not named else range(len(named))
         values = [value for value in numbered if value not in ignored]
-        names = tuple(named[place] if named else str(value) for place, value in enumerate(numbered) if value in values)
+        names = tuple(named[index] if named else str(value) for index, value in enumerate(numbered) if value in values)
         faults = {pair: _fault(pair, surveys.get(pair), values, ignored) for pair in pairs}
         skipped = [f"{pair.image}: {fault}" for pair, fault in faults.items() if fault]
         refuse(skipped, options.on_error)
@@ -115,22 +109,15 @@ class MaskFolder(Format):
 
 
 def _gathered(name: str, listed: Sequence[Listed], names: tuple[str, ...], options: Options) -> Dataset:
-    cut = Cut(options.val_share, options.test_share, options.seed)
     return gather(
         name,
         listed,
-        options.on_error,
+        options,
         names=names,
         encode=lambda mask: mask,
         written=lambda mask: f"{mask.digest} {mask.table}",
-        divide=partial(_divide, len(names), cut),
-        test_share=options.test_share,
+        divide=options.by_classes(len(names), lambda mask: [label for label, _ in mask.pixels]),
     )
-
-
-def _divide(classes: int, cut: Cut, targets: Sequence[MaskFile], test_share: float) -> tuple[Split, ...]:
-    shown = [[label for label, _ in target.pixels] for target in targets]
-    return splits.cut_sets(shown, classes, cut.val_share, test_share, cut.seed)
 
 
 def _pairs(root: Path, options: Options, walk: Walk) -> Iterator[_Pair]:
@@ -185,17 +172,17 @@ def _on_values(values: Sequence[int], ignored: Sequence[int]) -> tuple[str, ...]
     )
 
 
-def _fault(pair: _Pair, found: Survey | None, values: Sequence[int], ignored: Sequence[int]) -> str:
-    if found is None:
+def _fault(pair: _Pair, survey: Survey | None, values: Sequence[int], ignored: Sequence[int]) -> str:
+    if survey is None:
         changed = next((file for ending in _LOSSY if (file := pair.expected.with_suffix(ending)).is_file()), None)
         instead = f"; {changed.name} may have lost its exact values: save the masks as PNG" if changed else ""
         return f"no mask; expected {pair.expected}{instead}"
-    if found.fault:
-        return f"cannot read the mask {pair.mask}: {found.fault}"
+    if survey.fault:
+        return f"cannot read the mask {pair.mask}: {survey.fault}"
     size = masks.size_of(pair.image)
-    if size is not None and size != (found.width, found.height):
-        return f"the image is {size[0]}x{size[1]} pixels, its mask {pair.mask} {found.width}x{found.height}"
-    strange = [value for value, _ in found.values if value not in values and value not in ignored]
+    if size is not None and size != (survey.width, survey.height):
+        return f"the image is {size[0]}x{size[1]} pixels, its mask {pair.mask} {survey.width}x{survey.height}"
+    strange = [value for value, _ in survey.values if value not in values and value not in ignored]
     if strange:
         return (
             f"the mask {pair.mask} has the value {strange[0]}, which is neither one of the {len(values)} classes "
@@ -204,10 +191,10 @@ def _fault(pair: _Pair, found: Survey | None, values: Sequence[int], ignored: Se
     return ""
 
 
-def _listed(pair: _Pair, found: Survey, values: Sequence[int]) -> Listed:
+def _listed(pair: _Pair, survey: Survey, values: Sequence[int]) -> Listed:
     table = tuple((value, label) for label, value in enumerate(values))
-    pixels = tuple((label, dict(found.values).get(value, 0)) for value, label in table)
-    target = MaskFile(pair.mask or pair.expected, table, tuple(row for row in pixels if row[1]), found.digest)
+    pixels = tuple((label, dict(survey.values).get(value, 0)) for value, label in table)
+    target = MaskFile(pair.mask or pair.expected, table, tuple(row for row in pixels if row[1]), survey.digest)
     return Listed(FileImage(pair.image), target, pair.split)
 
 

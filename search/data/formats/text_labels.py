@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from search.data import splits, text_tables, texts
-from search.data.assembly import Cut
+from search.data import text_tables, texts
 from search.data.faults import refuse
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
-from search.data.tabular import Row
+from search.data.tabular import Row, check_labels
 from search.data.text_tables import Table, TableOptions
 from search.errors import DataError
-
-_YES, _NO = ("1", "1.0", "true", "yes"), ("", "0", "0.0", "false", "no")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +31,8 @@ class Options(TableOptions):
     label_columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        texts.check(self)
-        if not self.separator:
-            raise ValueError("separator must be at least one character, got ''")
-        if len(set(self.label_columns)) < len(self.label_columns):
-            raise ValueError(f"label_columns: there is a duplicate in {list(self.label_columns)}")
+        TableOptions.__post_init__(self)
+        check_labels(self.separator, self.label_columns)
         if self.label_columns and self.label_column is not None:
             raise ValueError("label_column and label_columns mean the same; leave one of them out")
 
@@ -74,7 +68,7 @@ class TextLabels(Format):
             names=known,
             encode=lambda labels: tuple(sorted(index[label] for label in labels)),
             written=lambda target: "+".join(known[place] for place in target),
-            divide=partial(_divide, len(known), Cut(options.val_share, options.test_share, options.seed)),
+            divide=options.by_classes(len(known)),
         )
 
 
@@ -82,9 +76,9 @@ def _labels(options: Options, table: Table) -> Callable[[Row], tuple[str, ...]]:
     if options.label_columns:
         for name in options.label_columns:
             text_tables.column(table, name, (), "labels", "label_columns")
-        return partial(_marked, options.label_columns)
-    found = text_tables.column(table, options.label_column, text_tables.LABEL_NAMES, "labels", "label_column")
-    return partial(_listed, found, options.separator)
+        return lambda row: row.marked(options.label_columns)
+    column = text_tables.column(table, options.label_column, text_tables.LABEL_NAMES, "labels", "label_column")
+    return partial(_listed, column, options.separator)
 
 
 def _listed(column: str, separator: str, row: Row) -> tuple[str, ...]:
@@ -96,21 +90,6 @@ def _listed(column: str, separator: str, row: Row) -> tuple[str, ...]:
         except ValueError as error:
             raise DataError(f"{row.place}: the column {column!r} holds no valid JSON list: {error}") from error
     return tuple(dict.fromkeys(name.strip() for name in given if name.strip()))
-
-
-def _marked(columns: Sequence[str], row: Row) -> tuple[str, ...]:
-    shown = []
-    for name in columns:
-        word = row.values[name].lower()
-        if word not in (*_YES, *_NO):
-            raise DataError(f"{row.place}: the column {name!r} must say 1 or 0, yes or no, got {word!r}")
-        if word in _YES:
-            shown.append(name)
-    return tuple(shown)
-
-
-def _divide(classes: int, cut: Cut, targets: Sequence[tuple[int, ...]], test_share: float) -> tuple[Split, ...]:
-    return splits.cut_sets(targets, classes, cut.val_share, test_share, cut.seed)
 
 
 format = TextLabels()  # noqa: A001  # the room's word for its plug-in

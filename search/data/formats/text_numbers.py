@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from search.data import splits, text_tables, texts
-from search.data.assembly import Cut
+from search.data import text_tables, texts
 from search.data.formats._base import Format
-from search.data.sample import Dataset, Split
-from search.data.tabular import Row
+from search.data.sample import Dataset
+from search.data.tabular import Row, check_targets
 from search.data.text_tables import Table, TableOptions
 
 
@@ -26,9 +25,8 @@ class Options(TableOptions):
     target_columns: tuple[str, ...] = ("score",)
 
     def __post_init__(self) -> None:
-        texts.check(self)
-        if not self.target_columns or len(set(self.target_columns)) < len(self.target_columns):
-            raise ValueError(f"target_columns must name each column once, got {list(self.target_columns)}")
+        TableOptions.__post_init__(self)
+        check_targets(self.target_columns)
 
 
 class TextNumbers(Format):
@@ -47,7 +45,7 @@ class TextNumbers(Format):
             names=options.target_columns,
             encode=lambda numbers: numbers,
             written=lambda target: " ".join(map(repr, target)),
-            divide=partial(_divide, Cut(options.val_share, options.test_share, options.seed)),
+            divide=options.by_number(),
         )
 
 
@@ -55,10 +53,6 @@ def _numbers(columns: Sequence[str], table: Table) -> Callable[[Row], tuple[floa
     for name in columns:
         text_tables.column(table, name, (), "numbers", "target_columns")
     return lambda row: tuple(row.number(name) for name in columns)
-
-
-def _divide(cut: Cut, targets: Sequence[tuple[float, ...]], test_share: float) -> tuple[Split, ...]:
-    return splits.cut_numbers([target[0] for target in targets], cut.val_share, test_share, cut.seed)
 
 
 format = TextNumbers()  # noqa: A001  # the room's word for its plug-in

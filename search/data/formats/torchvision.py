@@ -7,21 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from PIL import Image
 from torchvision import datasets
 
 from search.data import splits
-from search.data.assembly import Cut, Listed, assemble
+from search.data.assembly import Listed, assemble
 from search.data.formats._base import Format
 from search.data.images import StoredImage
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(SplitOptions):
     """A data set of ``torchvision.datasets``.
 
     Attributes:
@@ -34,13 +35,6 @@ class Options:
     root: str = "data"
     download: bool = False
     limit: int | None = None
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
 
 
 class Torchvision(Format):
@@ -68,10 +62,9 @@ class Torchvision(Format):
                 places = splits.draw([(text,) for text in texts], options.limit, options.seed)
             source = f"{options.dataset}.{split or 'all'}"
             listed += [Listed(StoredImage(source, place, fetch), texts[place], split) for place in places]
-        cut = Cut(options.val_share, options.test_share, options.seed)
         used = {item.label for item in listed}
         order = [name for name in classes if name in used] if classes else None
-        return assemble(options.dataset, listed, cut, classes=order)
+        return assemble(options.dataset, listed, options, classes=order)
 
 
 Part = tuple[Split | None, dict[str, object]]

@@ -6,25 +6,24 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 from xml.etree import ElementTree
 
-from search.data.assembly import Cut
 from search.data.boxes import AnnotatedImage, BoxAnnotation, Faults, dataset
-from search.data.faults import OnError
 from search.data.files import Walk
 from search.data.formats._base import Format
 from search.data.image_sets import listed_names
 from search.data.images import EXTENSIONS, is_there
 from search.data.parts import split_of
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.errors import DataError
 
 _XML = (".xml",)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(SplitOptions):
     """A folder of images and XML files.
 
     Attributes:
@@ -40,14 +39,6 @@ class Options:
     path: str
     classes: tuple[str, ...] = ()
     difficult: Literal["use", "ignore"] = "use"
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
 
 
 class Voc(Format):
@@ -64,8 +55,7 @@ class Voc(Format):
         listed = _in_sets(root, faults, walk) if (root / "Annotations").is_dir() else _beside(root, walk)
         images = _Images(root)
         found = [item for xml, split in listed if (item := _read(xml, images, split, options, faults)) is not None]
-        cut = Cut(options.val_share, options.test_share, options.seed)
-        made = dataset(root.name, found, cut, options.on_error, options.classes or None, faults)
+        made = dataset(root.name, found, options, options.classes or None, faults)
         return replace(made, notes=(*made.notes, *walk.lines()))
 
 
@@ -75,28 +65,28 @@ def _in_sets(root: Path, faults: Faults, walk: Walk) -> list[tuple[Path, Split |
     lists = listed_names(root / "ImageSets" / "Main", folder, ".xml")
     if not lists:
         return [(xml, None) for xml in walk.files(folder, _XML)]
-    found: list[tuple[Path, Split | None]] = []
+    listed: list[tuple[Path, Split | None]] = []
     for split, names in lists.items():
         for name in names:
             if (folder / f"{name}.xml").is_file():
-                found.append((folder / f"{name}.xml", split))
+                listed.append((folder / f"{name}.xml", split))
             else:
                 faults.add(f"{split}.txt lists {name}, but {folder / name}.xml does not exist")
-    return found if Split.VAL in lists else [(xml, None if split is Split.TRAIN else split) for xml, split in found]
+    return listed if Split.VAL in lists else [(xml, None if split is Split.TRAIN else split) for xml, split in listed]
 
 
 def _beside(root: Path, walk: Walk) -> list[tuple[Path, Split | None]]:
     parts = {folder: split_of(folder.name) for folder in walk.folders(root)}
-    found: list[tuple[Path, Split | None]] = [
+    listed: list[tuple[Path, Split | None]] = [
         (xml, split) for folder, split in parts.items() if split for xml in walk.files(folder, _XML, EXTENSIONS)
     ]
-    if not any(split is Split.TRAIN for _, split in found):
-        found = [(xml, None) for xml in walk.files(root, _XML, EXTENSIONS)]
-    elif not any(split is Split.VAL for _, split in found):
-        found = [(xml, None if split is Split.TRAIN else split) for xml, split in found]
-    if not found:
+    if not any(split is Split.TRAIN for _, split in listed):
+        listed = [(xml, None) for xml in walk.files(root, _XML, EXTENSIONS)]
+    elif not any(split is Split.VAL for _, split in listed):
+        listed = [(xml, None if split is Split.TRAIN else split) for xml, split in listed]
+    if not listed:
         raise DataError(f"{root}: no XML annotations; expected {root}/Annotations/*.xml, or XML files beside images")
-    return found
+    return listed
 
 
 def _read(xml: Path, images: _Images, split: Split | None, options: Options, faults: Faults) -> AnnotatedImage | None:
@@ -110,8 +100,8 @@ def _read(xml: Path, images: _Images, split: Split | None, options: Options, fau
         faults.add(f"{xml}: begins with <{document.tag}>; expected <annotation>, as Pascal VOC has it")
         return None
     boxes = []
-    for place, item in enumerate(document.findall("object"), 1):
-        box = _box(f"{xml.name}, object {place}", item, options, faults)
+    for index, item in enumerate(document.findall("object"), 1):
+        box = _box(f"{xml.name}, object {index}", item, options, faults)
         if box is not None:
             boxes.append(box)
     return AnnotatedImage(images.of(xml, document.findtext("filename") or ""), str(xml), split, boxes)

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
 from search.data import yaml_documents, yolo_rows
-from search.data.assembly import Cut
 from search.data.boxes import AnnotatedImage, Faults, dataset
-from search.data.faults import OnError
 from search.data.files import Walk, visible
 from search.data.formats._base import Format
 from search.data.images import EXTENSIONS
 from search.data.parts import SPLITS, split_of
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.data.tabular import lines_of
 from search.errors import DataError
 
@@ -29,7 +28,7 @@ _OUTLINES = ("segment", "segmentation", "obb")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(SplitOptions):
     """A data set as ``data.yaml`` describes it.
 
     Attributes:
@@ -43,14 +42,6 @@ class Options:
 
     path: str
     classes: tuple[str, ...] = ()
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
 
 
 class Yolo(Format):
@@ -67,30 +58,29 @@ class Yolo(Format):
             raise DataError(f"{path} does not exist; `data.path` is relative to the study file")
         file = path if path.is_file() else next((f for f in _described(path) if f.is_file()), None)
         root, walk = path.parent if path.is_file() else path, Walk()
-        told = _from_yaml(file) if file is not None else _from_folders(root, walk)
-        names = options.classes or told.names
+        layout = _from_yaml(file) if file is not None else _from_folders(root, walk)
+        names = options.classes or layout.names
         if not names:
             raise DataError(
                 f"{root}: no class names; expected data.yaml with `names`, classes.txt with a name a line, or "
                 "`data.classes`"
             )
-        images = [(image, split) for split, folders in told.parts.items() for image in _images(folders, walk)]
-        for split, folders in told.parts.items():
+        images = [(image, split) for split, folders in layout.parts.items() for image in _images(folders, walk)]
+        for split, folders in layout.parts.items():
             if split is not Split.TEST and not any(part is split for _, part in images):
                 raise DataError(f"{root}: no {split} image in {', '.join(map(str, folders))}; put some there")
         faults = Faults(root.name)
         labels = [_label(image) for image, _ in images]
         rows = [yolo_rows.read_rows(label, names, faults) for label in labels]
-        boxes = yolo_rows.boxes_of(rows, told.keypoints, faults, are_outlines=told.task in _OUTLINES)
-        has_val = Split.VAL in told.parts
-        found = [
+        boxes = yolo_rows.boxes_of(rows, layout.keypoints, faults, are_outlines=layout.task in _OUTLINES)
+        has_val = Split.VAL in layout.parts
+        listed = [
             AnnotatedImage(
                 image, str(label), split if has_val or split is not Split.TRAIN else None, drawn, in_shares=True
             )
             for (image, split), label, drawn in zip(images, labels, boxes, strict=True)
         ]
-        cut = Cut(options.val_share, options.test_share, options.seed)
-        made = dataset(root.name, found, cut, options.on_error, names, faults)
+        made = dataset(root.name, listed, options, names, faults)
         return replace(made, notes=(*made.notes, *walk.lines()))
 
 
@@ -120,7 +110,7 @@ def _from_yaml(file: Path) -> _Described:
     if isinstance(names, dict):
         if set(names) != set(range(len(names))):
             raise DataError(f"{file}: the keys of `names` must be 0 to {len(names) - 1}, got {list(names)}")
-        names = [names[place] for place in range(len(names))]
+        names = [names[index] for index in range(len(names))]
     if not isinstance(names, list | tuple):
         raise DataError(f"{file}: `names` must be a list of class names, got {names!r}")
     if len(set(map(str, names))) < len(names):
@@ -172,19 +162,19 @@ def _from_folders(root: Path, walk: Walk) -> _Described:
 
 
 def _images(folders: Sequence[Path], walk: Walk) -> list[Path]:
-    found: list[Path] = []
+    paths: list[Path] = []
     for entry in folders:
         if entry.is_dir():
-            found += walk.files(entry, EXTENSIONS, beside=_BESIDE)
+            paths += walk.files(entry, EXTENSIONS, beside=_BESIDE)
         else:
-            found += [entry.parent / line for line in lines_of(entry)]
-    return found
+            paths += [entry.parent / line for line in lines_of(entry)]
+    return paths
 
 
 def _label(image: Path) -> Path:
     """Return the text file of an image: in ``labels`` in place of the last ``images`` of its path, else beside it."""
     parts = list(image.parts)
-    places = [place for place, part in enumerate(parts[:-1]) if part == "images"]
+    places = [index for index, part in enumerate(parts[:-1]) if part == "images"]
     if places:
         parts[places[-1]] = "labels"
     return Path(*parts).with_suffix(".txt")

@@ -36,7 +36,7 @@ class Signature:
     def shapes(self) -> tuple[dict[int, Any]]:
         """Return it in the form that ``torch.export`` takes."""
         axes = zip(self.varying, self.most, strict=True)
-        return ({place: Dim(name, max=most) for place, (name, most) in enumerate(axes)},)
+        return ({index: Dim(name, max=most) for index, (name, most) in enumerate(axes)},)
 
 
 PLAIN = Signature()

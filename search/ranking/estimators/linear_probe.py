@@ -35,8 +35,8 @@ class LinearProbe(Estimator):
         parts = StratifiedKFold(folds, shuffle=True, random_state=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # its accuracy has settled long before its weights
-            found = cross_val_score(probe, evidence.features, evidence.labels, cv=parts)
-        return float(found.mean())
+            accuracies = cross_val_score(probe, evidence.features, evidence.labels, cv=parts)
+        return float(accuracies.mean())
 
 
 estimator = LinearProbe()

@@ -24,11 +24,11 @@ class LogME(Estimator):
         left, singular, _ = np.linalg.svd(evidence.features, full_matrices=False)
         targets = evidence.one_hot
         width = evidence.features.shape[1]
-        found = [
+        evidences = [
             evidence_of(left.T @ target, float(target @ target), singular**2, len(target), width)
             for target in targets.T
         ]
-        return float(np.mean(found))
+        return float(np.mean(evidences))
 
 
 def evidence_of(projected: Floats, energy: float, spectrum: Floats, count: int, width: int) -> float:

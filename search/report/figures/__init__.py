@@ -27,5 +27,5 @@ def ranking_figures() -> list[RankingFigure]:
 
 
 def _found() -> list[Drawing]:
-    found: dict[str, Drawing] = load("search.report.figures", "figure", "ftsearch.figures")
-    return sorted(found.values(), key=lambda figure: (figure.order, figure.name))
+    drawings: dict[str, Drawing] = load("search.report.figures", "figure", "ftsearch.figures")
+    return sorted(drawings.values(), key=lambda figure: (figure.order, figure.name))

@@ -14,7 +14,7 @@ from search.records.study import StudyRecord
 
 
 class Section(StrEnum):
-    """Where a figure stands in a page, in this order."""
+    """The sections of a page, in order."""
 
     PROGRESS = "progress"
     STRUCTURE = "structure"
@@ -45,7 +45,7 @@ class Drawing(ABC):
     Class attributes:
         name: the file's name.
         title: above the figure; ``how_to_read`` one line below it.
-        order: figures of a page stand in this order.
+        order: by which the figures of a page are sorted.
         least_width: pixels below which it cannot be read; a narrower page moves it sideways.
     """
 

@@ -1,4 +1,4 @@
-"""Validation samples side by side: what was true on the left, what was predicted on the right."""
+"""Validation samples side by side: the truth on the left, the prediction on the right."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LARGEST_MASK = 1 << 22
 
 
 class _Cell(NamedTuple):
-    """One image of the drawing: its corner and size in widths of an image, what is in it."""
+    """One image of the figure: its corner and size in image widths, and its content."""
 
     left: float
     top: float
@@ -56,7 +56,7 @@ def gallery(pictures: Sequence[Picture], classes: Sequence[str], roots: Sequence
     """Return a drawing of ``pictures``: boxes and masks twice, true and predicted; plain images two in a line.
 
     A box is solid where the other side has one of its class that overlaps by half or more, dotted where not.
-    Samples that are no image files below one of ``roots`` are told in words.
+    Samples that are not image files below one of ``roots`` are described in words.
     """
     figure = go.Figure()
     cells: list[_Cell] = []
@@ -67,15 +67,15 @@ def gallery(pictures: Sequence[Picture], classes: Sequence[str], roots: Sequence
         top = 0.14
         texts += [(0.0, top, "<b>true</b>"), (1 + _GAP, top, "<b>predicted</b>")]
     for line in _lines(blocks):
-        for place, block in enumerate(line):
-            left = place * (1 + _GAP)
+        for index, block in enumerate(line):
+            left = index * (1 + _GAP)
             found = [
                 _cell(image, left + side * (1 + _GAP), down, boxes) for side, (image, boxes) in enumerate(block.images)
             ]
             cells += found
             texts.append((left, down - max((cell.height for cell in found), default=0.0) - 0.01, block.words))
         down -= max(block.height for block in line)
-    _draw_cells(figure, cells, {name: place for place, name in enumerate(classes)})
+    _draw_cells(figure, cells, {name: index for index, name in enumerate(classes)})
     _write(figure, texts)
     _draw_masks_legend(figure, pictures, classes)
     figure = theme.styled(figure, height=int((top - down) * _UNIT) + 60)
@@ -87,7 +87,7 @@ def gallery(pictures: Sequence[Picture], classes: Sequence[str], roots: Sequence
 
 
 def _lines(blocks: Sequence[_Block]) -> Iterator[list[_Block]]:
-    """Yield what stands beside each other: a sample with two images, or words, alone; others in twos."""
+    """Yield the rows: a sample with two images or with text alone, other samples in pairs."""
     waiting: list[_Block] = []
     for block in blocks:
         if len(block.images) != 1:
@@ -104,23 +104,23 @@ def _lines(blocks: Sequence[_Block]) -> Iterator[list[_Block]]:
 def _block(picture: Picture, roots: Sequence[Path]) -> _Block:
     image = thumbnail(picture.sample, roots, _PIXELS)
     if picture.boxes or picture.true_mask or picture.predicted_mask:
-        return _Block(_pair(picture, image), _said(picture, 52, is_lost=image is None))
+        return _Block(_pair(picture, image), _caption(picture, 52, is_lost=image is None))
     if image is None:
-        return _Block((), _said(picture, 56))
-    return _Block(((image, ()),), _said(picture, 26))
+        return _Block((), _caption(picture, 56))
+    return _Block(((image, ()),), _caption(picture, 26))
 
 
 def _pair(picture: Picture, image: Image.Image | None) -> tuple[tuple[Any, tuple[tuple[Box, bool], ...]], ...]:
     """Return the true and the predicted side: an image with what is painted over it, its boxes with what they hit."""
     true = [box for box in picture.boxes if box.score is None]
-    told = [box for box in picture.boxes if box.score is not None]
-    hits = matched(true, told)
+    predicted = [box for box in picture.boxes if box.score is not None]
+    hits = matched(true, predicted)
     found, right = {place for place, _ in hits}, {place for _, place in hits}
     return (
         (_overlaid(image, picture.true_mask, picture.shown), tuple((box, n in found) for n, box in enumerate(true))),
         (
             _overlaid(image, picture.predicted_mask, picture.shown),
-            tuple((box, n in right) for n, box in enumerate(told)),
+            tuple((box, n in right) for n, box in enumerate(predicted)),
         ),
     )
 
@@ -136,17 +136,21 @@ def _cell(image: Image.Image | None, left: float, top: float, boxes: tuple[tuple
     return _Cell(left, top, *_size(image), image, boxes)
 
 
-def matched(true: Sequence[Box], told: Sequence[Box]) -> list[tuple[int, int]]:
+def matched(true: Sequence[Box], predicted: Sequence[Box]) -> list[tuple[int, int]]:
     """Return which predicted box finds which true one, as COCO counts: the surest first, one each, half overlapping."""
     free = set(range(len(true)))
-    found = []
-    for place in sorted(range(len(told)), key=lambda place: -(told[place].score or 0.0)):
-        near = [(overlap(true[other], told[place]), other) for other in free if true[other].label == told[place].label]
+    pairs = []
+    for index in sorted(range(len(predicted)), key=lambda index: -(predicted[index].score or 0.0)):
+        near = [
+            (overlap(true[other], predicted[index]), other)
+            for other in free
+            if true[other].label == predicted[index].label
+        ]
         best = max(near, default=(0.0, -1))
         if best[0] >= _IOU:
             free.discard(best[1])
-            found.append((best[1], place))
-    return found
+            pairs.append((best[1], index))
+    return pairs
 
 
 def overlap(one: Box, other: Box) -> float:
@@ -170,7 +174,7 @@ def _overlaid(image: Image.Image | None, mask: str, shown: tuple[float, float, f
     left, top = round(shown[0] * image.width), round(shown[1] * image.height)
     size = (max(round(shown[2] * image.width) - left, 1), max(round(shown[3] * image.height) - top, 1))
     sized = np.asarray(Image.fromarray(classes).resize(size, Image.Resampling.NEAREST))
-    palette = np.array([rgb(class_colour(place)) for place in range(255)] + [(0, 0, 0)], dtype=np.uint8)
+    palette = np.array([rgb(class_colour(index)) for index in range(255)] + [(0, 0, 0)], dtype=np.uint8)
     paint = Image.fromarray(palette[sized])
     amount = Image.fromarray(np.where(sized == 255, 0, int(255 * _OPACITY)).astype(np.uint8))
     whole = image.copy()
@@ -190,7 +194,7 @@ def _mask(text: str) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
         return None  # what a store of another version holds is not worth a page
 
 
-def _said(picture: Picture, width: int, *, is_lost: bool = False) -> str:
+def _caption(picture: Picture, width: int, *, is_lost: bool = False) -> str:
     name = Path(picture.sample).name
     lost = f"{name}: the image cannot be reached from here. " if is_lost and name else ""
     return theme.wrapped(lost + picture.caption, width)

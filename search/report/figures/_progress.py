@@ -37,7 +37,7 @@ def progress(study: StudyRecord) -> Progress | None:
         counts = trial.state is TrialState.COMPLETE and trial.value is not None
         best.append(trial.value if counts and (last is None or study.is_better(trial.value or 0.0, last)) else last)
     axes = (
-        tuple(float(place) for place in range(1, len(done) + 1)),
+        tuple(float(index) for index in range(1, len(done) + 1)),
         tuple((trial.finished_at - begin).total_seconds() / 60 for trial in done if trial.finished_at),
         tuple(accumulate(trial.seconds / 60 for trial in done)),
     )
@@ -47,6 +47,6 @@ def progress(study: StudyRecord) -> Progress | None:
 def steps(best: tuple[float | None, ...]) -> list[int]:
     """Return the places where the best value changes, and the last one: enough to draw its line."""
     changes = [
-        place for place, value in enumerate(best) if value is not None and (place == 0 or best[place - 1] != value)
+        index for index, value in enumerate(best) if value is not None and (index == 0 or best[index - 1] != value)
     ]
     return sorted({*changes, len(best) - 1}) if changes else []

@@ -10,7 +10,7 @@ from spaces.candidate import short
 
 
 class Scale(NamedTuple):
-    """Where a value stands on an axis; ``ticks`` are heights with their labels."""
+    """The position of a value on an axis; ``ticks`` are positions with their labels."""
 
     name: str
     words: tuple[str, ...]

@@ -12,15 +12,15 @@ from search.report import theme
 def strips(
     labels: Sequence[str], units: Sequence[str], states: Sequence[Sequence[str]], numbers: Sequence[int]
 ) -> go.Figure:
-    """Return one row a label, one cell a unit, coloured by what was done with it."""
+    """Return one row per label and one cell per unit, coloured by its state."""
     found = {state for row in states for state in row}
     colours = dict(theme.UNITS) | dict.fromkeys(sorted(found - set(theme.UNITS)), theme.GREY)
     kinds = list(colours)
-    steps = [round(place / len(kinds), 6) for place in range(len(kinds) + 1)]
+    steps = [round(index / len(kinds), 6) for index in range(len(kinds) + 1)]
     scale = [
         step
-        for place, colour in enumerate(colours.values())
-        for step in ((steps[place], colour), (steps[place + 1], colour))
+        for index, colour in enumerate(colours.values())
+        for step in ((steps[index], colour), (steps[index + 1], colour))
     ]
     figure = go.Figure(
         go.Heatmap(

@@ -42,7 +42,7 @@ class BestCost(StudiesFigure):
     how_to_read = "A point is a study's winner; the square joined to it is the plain recipe of the same study."
 
     def rows(self, studies: Sequence[StudyRecord]) -> Rows | None:
-        found = []
+        winners = []
         for study in studies:
             best, plain = study.best, study.baseline
             if best is None or best.value is None:
@@ -51,14 +51,14 @@ class BestCost(StudiesFigure):
             spent = sum(trial.seconds for trial in study.trials) / 60
             before = (float(plain.size.parameters), float(plain.size.flops)) if plain and plain.size else (None, None)
             value = plain.value if plain else None
-            found.append(Row(study.name, study.metric, best.value, (*size, spent), value, before))
-        return Rows(tuple(found)) if found else None
+            winners.append(Row(study.name, study.metric, best.value, (*size, spent), value, before))
+        return Rows(tuple(winners)) if winners else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("No study has a complete trial yet.")
         figure, axes = go.Figure(), []
-        for place, row in enumerate(rows.studies):
+        for index, row in enumerate(rows.studies):
             joined = row.plain is not None and None not in row.plain_costs
             axes.append([_x(row, axis, joined=joined) for axis in range(len(_COSTS))])
             figure.add_scatter(
@@ -66,7 +66,7 @@ class BestCost(StudiesFigure):
                 y=[row.value, row.plain] if joined else [row.value],
                 mode="lines+markers",
                 name=row.study,
-                line={**theme.series(place), "width": 1},
+                line={**theme.series(index), "width": 1},
                 marker={"size": [14, 9][: 1 + joined], "symbol": ["circle", "square-open"][: 1 + joined]},
                 hovertemplate=f"{theme.wrapped(row.study)}: %{{y:.4f}}, %{{x:.4s}}<extra></extra>",
             )

@@ -50,14 +50,14 @@ class ClassChange(Figure):
         if best.evaluation is None or baseline.evaluation is None:
             return None
         before = {result.name: result for result in baseline.evaluation.classes}
-        found = [
+        changes = [
             _row(before[result.name], result)
             for result in best.evaluation.classes
             if result.name in before and result.support
         ]
-        kept = sorted(found, key=lambda row: -abs(row.after - row.before))[:_MOST]
+        kept = sorted(changes, key=lambda row: -abs(row.after - row.before))[:_MOST]
         kept.sort(key=lambda row: (row.after - row.before, row.name))
-        return Rows(best.number, tuple(kept), len(found) - len(kept), study.dataset.noun) if kept else None
+        return Rows(best.number, tuple(kept), len(changes) - len(kept), study.dataset.noun) if kept else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:

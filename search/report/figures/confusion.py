@@ -55,8 +55,8 @@ class Confusion(Figure):
         if rows is None:
             return theme.sentence("No complete trial has per-class results.")
         shares = [
-            [value / max(sum(row), 1) if value and column != place else None for column, value in enumerate(row)]
-            for place, row in enumerate(rows.counts)
+            [value / max(sum(row), 1) if value and column != index else None for column, value in enumerate(row)]
+            for index, row in enumerate(rows.counts)
         ]
         most = max((share for row in shares for share in row if share is not None), default=0.0)
         figure = go.Figure(

@@ -60,7 +60,7 @@ class Cost(Figure):
         if rows is None:
             return theme.sentence("No trial has recorded its seconds yet.")
         figure = go.Figure()
-        for place, (_, bars) in enumerate(rows.views):
+        for index, (_, bars) in enumerate(rows.views):
             shown = bars[::-1]
             figure.add_bar(
                 x=[bar.minutes for bar in shown],
@@ -74,7 +74,7 @@ class Cost(Figure):
                     "line": {"color": [theme.SKY if bar.saved else theme.BLUE for bar in shown], "width": 2},
                 },
                 hovertemplate="%{y}: %{x:.1f} min<extra></extra>",
-                visible=place == 0,
+                visible=index == 0,
                 showlegend=False,
             )
         tallest = max(len(bars) for _, bars in rows.views)
@@ -83,8 +83,8 @@ class Cost(Figure):
         figure.update_yaxes(type="category")
         sets = list(range(len(rows.views)))
         views = [
-            (f"by {parameters.label(label)}", theme.visible_only(sets, place), {"xaxis.range": _range(bars)})
-            for place, (label, bars) in enumerate(rows.views)
+            (f"by {parameters.label(label)}", theme.visible_only(sets, index), {"xaxis.range": _range(bars)})
+            for index, (label, bars) in enumerate(rows.views)
         ]
         return theme.menu(figure, views)
 

@@ -111,8 +111,8 @@ def _width(most: int) -> int:
 
 def _names(last: int, width: int) -> tuple[str, ...]:
     return tuple(
-        str(place * width) if width == 1 else f"{place * width}–{place * width + width - 1}"
-        for place in range(last + 1)
+        str(index * width) if width == 1 else f"{index * width}–{index * width + width - 1}"
+        for index in range(last + 1)
     )
 
 

@@ -35,18 +35,18 @@ class History(Figure):
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
-        found = progress(study)
-        if found is None:
+        seen = progress(study)
+        if seen is None:
             return None
-        done = found.trials
+        done = seen.trials
         return Rows(
             study.metric,
             tuple(trial.number for trial in done),
-            found.axes,
+            seen.axes,
             tuple(trial.value for trial in done if trial.value is not None),
             tuple(trial.state.value for trial in done),
             tuple(trial.words for trial in done),
-            found.best,
+            seen.best,
             study.baseline.value if study.baseline else None,
         )
 
@@ -103,7 +103,7 @@ class History(Figure):
 
 
 def _limits(rows: Rows) -> list[float]:
-    """Return the range that complete trials fill: pruned ones, which may be far off, stand at its edge as a rug."""
+    """Return the range of complete trials; pruned ones, which may be far off, are drawn at its edge as a rug."""
     known = [value for value, state in zip(rows.values, rows.states, strict=True) if state == "complete"]
     known = [*known, *([rows.baseline] if rows.baseline is not None and theme.finite(rows.baseline) else [])]
     low, high = min(known or rows.values), max(known or rows.values)

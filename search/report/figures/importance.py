@@ -82,7 +82,7 @@ class Importance(Figure):
             return theme.sentence(
                 "Too few complete trials, or too little difference between them, to judge importance."
             )
-        colours = {name: theme.SERIES[place % len(theme.SERIES)] for place, (name, _) in enumerate(rows.decisions)}
+        colours = {name: theme.SERIES[index % len(theme.SERIES)] for index, (name, _) in enumerate(rows.decisions)}
         figure, changes, longest = go.Figure(), [], 0
         for label, judged in rows.views.items():
             shown = judged[:14][::-1]
@@ -110,13 +110,13 @@ class Importance(Figure):
         )
         sets = list(range(len(changes)))
         return theme.menu(
-            figure, [(label, theme.visible_only(sets, place), axis) for place, (label, axis) in enumerate(changes)]
+            figure, [(label, theme.visible_only(sets, index), axis) for index, (label, axis) in enumerate(changes)]
         )
 
 
 def _direction(study: StudyRecord, name: str, done: Sequence[TrialRecord]) -> str:
-    found = effects.effect(name, done, maximize=study.maximize)
-    return "" if found is None else str(found)
+    effect = effects.effect(name, done, maximize=study.maximize)
+    return "" if effect is None else str(effect)
 
 
 def _decision(parameter: str) -> str:

@@ -53,13 +53,13 @@ class LabelFractions(Figure):
         if rows is None:
             return theme.sentence("No candidate has been trained on a share of the labels yet (confirm --fractions).")
         figure = go.Figure()
-        for place, (number, is_plain, points) in enumerate(rows.curves):
+        for index, (number, is_plain, points) in enumerate(rows.curves):
             figure.add_scatter(
                 x=[point.fraction if point.images is None else point.images for point in points],
                 y=[point.mean for point in points],
                 error_y={"type": "data", "array": [point.margin or 0.0 for point in points]},
                 mode="lines+markers",
-                line=theme.series(place),
+                line=theme.series(index),
                 name="plain recipe" if is_plain else f"trial {number}",
             )
         figure = theme.styled(figure, x=f"training {rows.noun}", y=theme.metric_name(rows.metric))

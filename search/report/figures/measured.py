@@ -48,14 +48,14 @@ class MeasuredResults(Figure):
         if best is None or best.evaluation is None or not best.evaluation.measured:
             return None
         before = _values(plain) if plain is not None and plain is not best else {}
-        found = [
+        measured = [
             Row(result.name, _finite(result.values), before.get(result.name, {}), result.support)
             for result in best.evaluation.measured
         ]
-        measures = tuple(dict.fromkeys(measure for row in found for measure in row.after))
-        kept = sorted(range(len(found)), key=lambda place: (-found[place].support, place))[:_MOST]
-        classes = tuple(found[place] for place in sorted(kept))
-        return Rows(best.number, measures, classes, len(found) - len(kept), not before) if measures else None
+        measures = tuple(dict.fromkeys(measure for row in measured for measure in row.after))
+        kept = sorted(range(len(measured)), key=lambda place: (-measured[place].support, place))[:_MOST]
+        classes = tuple(measured[place] for place in sorted(kept))
+        return Rows(best.number, measures, classes, len(measured) - len(kept), not before) if measures else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
@@ -64,18 +64,18 @@ class MeasuredResults(Figure):
             )
         figure = go.Figure()
         sets: list[int] = []
-        for place, measure in enumerate(rows.measures):
+        for index, measure in enumerate(rows.measures):
             for trace in _traces(rows, measure):
-                figure.add_trace(trace.update(visible=place == 0))
-                sets.append(place)
+                figure.add_trace(trace.update(visible=index == 0))
+                sets.append(index)
         note = f" ({rows.left_out} rarer ones are left out)" if rows.left_out else ""
         titles = [f"{theme.metric_name(measure)}{note}" for measure in rows.measures]
         figure = theme.styled(figure, height=130 + 28 * len(rows.classes), x=titles[0])
         figure.update_yaxes(type="category", autorange="reversed")
         figure.update_xaxes(rangemode="tozero")
         choices = [
-            (theme.metric_name(measure), theme.visible_only(sets, place), {"xaxis.title.text": titles[place]})
-            for place, measure in enumerate(rows.measures)
+            (theme.metric_name(measure), theme.visible_only(sets, index), {"xaxis.title.text": titles[index]})
+            for index, measure in enumerate(rows.measures)
         ]
         return theme.menu(figure, choices) if len(choices) > 1 else figure
 
@@ -83,7 +83,7 @@ class MeasuredResults(Figure):
 def _traces(rows: Rows, measure: str) -> list[go.Scatter]:
     """Return the way from the plain recipe to the winner as lines, then both as marks."""
     labels = {row.name: f"{row.name} ({theme.count(row.support)})" for row in rows.classes}
-    found = [
+    traces = [
         go.Scatter(
             x=[
                 value
@@ -108,7 +108,7 @@ def _traces(rows: Rows, measure: str) -> list[go.Scatter]:
         marks.insert(0, ("plain recipe", [row.before for row in rows.classes], "circle-open", theme.ORANGE))
     for name, values, symbol, colour in marks:
         shown = [(row, value[measure]) for row, value in zip(rows.classes, values, strict=True) if measure in value]
-        found.append(
+        traces.append(
             go.Scatter(
                 x=[value for _, value in shown],
                 y=[labels[row.name] for row, _ in shown],
@@ -119,7 +119,7 @@ def _traces(rows: Rows, measure: str) -> list[go.Scatter]:
                 hovertemplate="%{y}: %{text}<extra>" + name + "</extra>",
             )
         )
-    return found
+    return traces
 
 
 def _values(trial: TrialRecord) -> dict[str, dict[str, float]]:

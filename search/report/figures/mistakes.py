@@ -19,7 +19,7 @@ _WIDE, _LINE = 44, 18
 
 
 class Rows(NamedTuple):
-    """Mistakes of the winner, the most confident first; ``roots`` are the folders that its images may lie in."""
+    """Mistakes of the winner, the most confident first; ``roots`` are the folders that its images may be in."""
 
     number: int
     mistakes: tuple[Mistake, ...]
@@ -53,8 +53,8 @@ class Mistakes(Figure):
         figure = go.Figure()
         across = min(_ACROSS, len(pictures))
         lines = -(-len(pictures) // across)
-        for place, (_, found) in enumerate(pictures):
-            column, line = place % across, place // across
+        for index, (_, found) in enumerate(pictures):
+            column, line = index % across, index // across
             figure.add_layout_image(
                 source=found,
                 x=column,
@@ -67,8 +67,8 @@ class Mistakes(Figure):
                 yanchor="top",
             )
         figure.add_scatter(
-            x=[place % across for place in range(len(pictures))],
-            y=[-(place // across) - 0.71 for place in range(len(pictures))],
+            x=[index % across for index in range(len(pictures))],
+            y=[-(index // across) - 0.71 for index in range(len(pictures))],
             text=[_caption(mistake) for mistake, _ in pictures],
             hovertext=[theme.wrapped(_words(mistake)) for mistake, _ in pictures],
             hovertemplate="%{hovertext}<extra></extra>",
@@ -84,9 +84,9 @@ class Mistakes(Figure):
 
 
 def _written(mistakes: tuple[Mistake, ...]) -> go.Figure:
-    """Draw mistakes as text: what it was taken for, what it is, where it stands, how it begins."""
+    """Draw mistakes as text: predicted label, true label, place, first words."""
     blocks = [_block(mistake) for mistake in mistakes]
-    tops = [sum(block.count("<br>") + 2 for block in blocks[:place]) for place in range(len(blocks))]
+    tops = [sum(block.count("<br>") + 2 for block in blocks[:index]) for index in range(len(blocks))]
     lines = sum(block.count("<br>") + 2 for block in blocks)
     figure = go.Figure()
     for block, top in zip(blocks, tops, strict=True):

@@ -80,7 +80,7 @@ class ParallelCoordinates(Figure):
             + ((last.place(trial.value),) if last else ())
             for trial in chosen
         )
-        rank = {trial.number: 1 - place / max(len(done) - 1, 1) for place, trial in enumerate(done)}
+        rank = {trial.number: 1 - index / max(len(done) - 1, 1) for index, trial in enumerate(done)}
         return Rows(
             study.metric,
             axes,

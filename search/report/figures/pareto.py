@@ -103,7 +103,7 @@ class Pareto(Figure):
         if rows is None:
             return theme.sentence("No trial is complete yet.")
         figure, sets = go.Figure(), []
-        for place, plane in enumerate(rows.planes):
+        for index, plane in enumerate(rows.planes):
             kept = sorted({*theme.spread(plane.costs, plane.values), *plane.front})
             groups = [("complete", kept, {"color": theme.BLUE, "size": 7, "opacity": 0.6}, "markers")]
             groups.append(
@@ -118,7 +118,7 @@ class Pareto(Figure):
                 look = {"color": theme.RED, "size": 16, "symbol": "diamond-open", "line": {"width": 3}}
                 groups.append(("knee", [plane.knee], look, "markers"))
             for name, chosen, marker, mode in groups:
-                sets.append(place)
+                sets.append(index)
                 figure.add_scatter(
                     x=[plane.costs[point] for point in chosen],
                     y=[plane.values[point] for point in chosen],
@@ -130,18 +130,18 @@ class Pareto(Figure):
                     line={"color": theme.PURPLE, "shape": "hv" if not plane.is_more else "vh", "width": 2},
                     marker=marker,
                     name=name,
-                    visible=place == 0,
+                    visible=index == 0,
                 )
         figure = theme.styled(figure, x=rows.planes[0].title, y=theme.metric_name(rows.metric))
         figure.update_xaxes(**_axis(rows.planes[0]))
         views = [
             (
                 plane.label,
-                theme.visible_only(sets, place),
+                theme.visible_only(sets, index),
                 {"xaxis.title.text": plane.title, "xaxis.autorange": True}
                 | {f"xaxis.{key}": value for key, value in _axis(plane).items()},
             )
-            for place, plane in enumerate(rows.planes)
+            for index, plane in enumerate(rows.planes)
         ]
         return theme.menu(figure, views)
 
@@ -151,7 +151,7 @@ def _plane(cost: _Cost, known: Sequence[tuple[float, TrialRecord]], maximize: bo
     values = tuple(trial.value or 0.0 for _, trial in known)
     losses = [-found for found in costs] if cost.maximize else costs
     front = front_of(losses, values, maximize=maximize)
-    baseline = next((place for place, (_, trial) in enumerate(known) if trial.is_baseline), None)
+    baseline = next((index for index, (_, trial) in enumerate(known) if trial.is_baseline), None)
     return Plane(
         cost.label,
         cost.title,
@@ -167,7 +167,7 @@ def _plane(cost: _Cost, known: Sequence[tuple[float, TrialRecord]], maximize: bo
 
 
 def _axis(plane: Plane) -> dict[str, object]:
-    """Return the cost's axis: logarithmic for what is a number of things, of bytes or of seconds."""
+    """Return the cost's axis: logarithmic for counts, bytes and seconds."""
     is_log = not plane.is_more and min(plane.costs) > 0
     if not is_log:
         return {"type": "linear", "tickmode": "auto", "tickvals": None, "ticktext": None}
@@ -179,7 +179,7 @@ def _axis(plane: Plane) -> dict[str, object]:
 def _knee(
     losses: Sequence[float], values: Sequence[float], front: Sequence[int], baseline: int | None, *, maximize: bool
 ) -> int | None:
-    """Return the front's knee among the points that are no worse than the plain recipe: nobody wants the others."""
+    """Return the front's knee among the points that are no worse than the plain recipe."""
     sign = 1.0 if maximize else -1.0
     least = -math.inf if baseline is None else sign * values[baseline]
     kept = [place for place in front if sign * values[place] >= least]
@@ -192,10 +192,10 @@ def front_of(costs: Sequence[float], values: Sequence[float], *, maximize: bool)
     """Return places that no other beats in both cost (lower) and value, the cheapest first."""
     sign = -1.0 if maximize else 1.0
     best, front = float("inf"), []
-    for place in sorted(range(len(costs)), key=lambda place: (costs[place], sign * values[place], place)):
-        if sign * values[place] < best:
-            best = sign * values[place]
-            front.append(place)
+    for index in sorted(range(len(costs)), key=lambda index: (costs[index], sign * values[index], index)):
+        if sign * values[index] < best:
+            best = sign * values[index]
+            front.append(index)
     return tuple(front)
 
 

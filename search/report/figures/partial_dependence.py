@@ -63,9 +63,9 @@ class PartialDependence(Figure):
         ).fit(inputs, target)
         shuffled = inputs[np.random.default_rng(0).permutation(len(inputs))]
         found = []
-        for place, column in enumerate(columns):
-            having = shuffled[shuffled[:, place] >= column.low]
-            curve = _curve(forest, having[:_BACKGROUND], place, column)
+        for index, column in enumerate(columns):
+            having = shuffled[shuffled[:, index] >= column.low]
+            curve = _curve(forest, having[:_BACKGROUND], index, column)
             found.append(((max(curve.mean) - min(curve.mean)) * len(having) / len(inputs), curve))
         curves = [curve for _, curve in sorted(found, key=lambda item: -item[0])]
         return Rows(study.metric, tuple(curves[:_PARAMETERS]), len(done), float(forest.oob_score_))
@@ -76,8 +76,8 @@ class PartialDependence(Figure):
                 f"A model of the trials needs at least {_FEWEST} complete ones with different values."
             )
         figure, sets = go.Figure(), []
-        for place, curve in enumerate(rows.curves):
-            sets += [place, place]
+        for index, curve in enumerate(rows.curves):
+            sets += [index, index]
             band = {
                 "x": [*curve.grid, *curve.grid[::-1]],
                 "y": [*curve.high, *curve.low[::-1]],
@@ -101,7 +101,7 @@ class PartialDependence(Figure):
                 **(band if curve.is_number else errors),
                 hoverinfo="skip",
                 name="eight trees of ten",
-                visible=place == 0,
+                visible=index == 0,
                 showlegend=False,
             )
             figure.add_scatter(
@@ -112,12 +112,12 @@ class PartialDependence(Figure):
                 marker={"color": theme.BLUE, "size": 10},
                 name="expected",
                 hovertemplate="%{x}: %{y:.4f}<extra></extra>",
-                visible=place == 0,
+                visible=index == 0,
                 showlegend=False,
             )
         views = [
-            (parameters.label(curve.parameter), theme.visible_only(sets, place), _axis(curve, rows))
-            for place, curve in enumerate(rows.curves)
+            (parameters.label(curve.parameter), theme.visible_only(sets, index), _axis(curve, rows))
+            for index, curve in enumerate(rows.curves)
         ]
         figure = theme.styled(figure, y=f"expected {theme.metric_name(rows.metric)}")
         figure.update_xaxes(title_text=views[0][2]["xaxis.title.text"], type=views[0][2]["xaxis.type"])
@@ -125,7 +125,7 @@ class PartialDependence(Figure):
 
 
 class _Column(NamedTuple):
-    """One parameter as a number for the forest: trials without it stand below all others."""
+    """One parameter as a number for the forest: trials without it come below all others."""
 
     name: str
     words: tuple[str, ...]

@@ -15,7 +15,7 @@ from search.report.thumbnails import roots_of
 
 
 class Rows(NamedTuple):
-    """Samples of the winner's validation, the worst first; ``roots`` are the folders that its images may lie in."""
+    """Samples of the winner's validation, the worst first; ``roots`` are the folders that its images may be in."""
 
     number: int
     pictures: tuple[Picture, ...]

@@ -37,30 +37,30 @@ class Race(StudiesFigure):
     def rows(self, studies: Sequence[StudyRecord]) -> Rows | None:
         lines = []
         for study in studies:
-            found = progress(study)
-            places = steps(found.best) if found else []
-            if found and places:
-                axes = tuple(tuple(axis[place] for place in places) for axis in found.axes)
-                lines.append(Line(study.name, study.metric, axes, tuple(found.best[place] or 0.0 for place in places)))
+            seen = progress(study)
+            places = steps(seen.best) if seen else []
+            if seen and places:
+                axes = tuple(tuple(axis[place] for place in places) for axis in seen.axes)
+                lines.append(Line(study.name, study.metric, axes, tuple(seen.best[place] or 0.0 for place in places)))
         return Rows(tuple(lines)) if lines else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("No study has a complete trial yet.")
         figure = go.Figure()
-        for place, line in enumerate(rows.lines):
+        for index, line in enumerate(rows.lines):
             figure.add_scatter(
                 x=line.axes[0],
                 y=line.best,
                 mode="lines",
                 name=line.name,
-                line={**theme.series(place), "shape": "hv", "width": 3},
+                line={**theme.series(index), "shape": "hv", "width": 3},
                 hovertemplate=f"{theme.wrapped(line.name)}: %{{y:.4f}} at %{{x:.1f}}<extra></extra>",
             )
         metrics = sorted({theme.metric_name(line.metric) for line in rows.lines})
         views = [
-            (label, {"x": [line.axes[place] for line in rows.lines]}, {"xaxis.title.text": title})
-            for place, (label, title) in enumerate(AXES)
+            (label, {"x": [line.axes[index] for line in rows.lines]}, {"xaxis.title.text": title})
+            for index, (label, title) in enumerate(AXES)
         ]
         return theme.menu(theme.styled(figure, x=AXES[0][1], y=" / ".join(metrics)), views)
 

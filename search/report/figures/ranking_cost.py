@@ -56,8 +56,8 @@ class RankingCost(RankingFigure):
         if rows is None:
             return theme.sentence("No backbone could be scored.")
         figure, sets = go.Figure(), []
-        for place, plane in enumerate(rows):
-            sets += [place, place]
+        for index, plane in enumerate(rows):
+            sets += [index, index]
             figure.add_scatter(
                 x=[plane.costs[point] for point in plane.front],
                 y=[plane.scores[point] for point in plane.front],
@@ -65,7 +65,7 @@ class RankingCost(RankingFigure):
                 line={"color": theme.PURPLE, "shape": "hv", "width": 2},
                 hoverinfo="skip",
                 name="not beaten in both",
-                visible=place == 0,
+                visible=index == 0,
             )
             figure.add_scatter(
                 x=plane.costs,
@@ -76,7 +76,7 @@ class RankingCost(RankingFigure):
                 marker={"color": theme.BLUE, "size": 10},
                 hovertemplate=f"%{{text}}: {plane.score} %{{y:.4f}}, %{{x:.4s}} {plane.cost}<extra></extra>",
                 name="backbone",
-                visible=place == 0,
+                visible=index == 0,
             )
         figure = theme.styled(figure, x=rows[0].cost, y=rows[0].score)
         figure.update_xaxes(type="log")
@@ -84,7 +84,7 @@ class RankingCost(RankingFigure):
         views = [
             (
                 f"{plane.score} against {plane.cost}",
-                theme.visible_only(sets, place),
+                theme.visible_only(sets, index),
                 {
                     "xaxis.title.text": plane.cost,
                     "yaxis.title.text": plane.score,
@@ -92,17 +92,17 @@ class RankingCost(RankingFigure):
                     "yaxis.autorange": True,
                 },
             )
-            for place, plane in enumerate(rows)
+            for index, plane in enumerate(rows)
         ]
         return theme.menu(figure, views)
 
 
 def _front(costs: tuple[float, ...], scores: tuple[float, ...]) -> tuple[int, ...]:
     best, front = float("-inf"), []
-    for place in sorted(range(len(costs)), key=lambda place: (costs[place], -scores[place])):
-        if scores[place] > best:
-            best = scores[place]
-            front.append(place)
+    for index in sorted(range(len(costs)), key=lambda index: (costs[index], -scores[index])):
+        if scores[index] > best:
+            best = scores[index]
+            front.append(index)
     return tuple(front)
 
 

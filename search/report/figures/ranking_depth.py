@@ -11,7 +11,7 @@ from search.report import theme
 from search.report.figures._base import RankingFigure, Section
 
 _MOST = 12
-"""Backbones whose lines are drawn, the best: more cannot be told apart."""
+"""Most backbones that are drawn, the best: more lines cannot be distinguished."""
 
 
 class Line(NamedTuple):
@@ -62,9 +62,9 @@ class RankingDepth(RankingFigure):
         if rows is None:
             return theme.sentence("No layer was scored.")
         figure, sets = go.Figure(), []
-        for place, group in enumerate(rows):
+        for index, group in enumerate(rows):
             for number, line in enumerate(group.lines):
-                sets.append(place)
+                sets.append(index)
                 look = theme.series(number)
                 best = max(range(len(line.scores)), key=line.scores.__getitem__)
                 figure.add_scatter(
@@ -76,17 +76,17 @@ class RankingDepth(RankingFigure):
                     marker={"size": [12 if point == best else 6 for point in range(len(line.scores))]},
                     hovertemplate=f"{line.label} behind %{{text}}: {group.score} %{{y:.4f}}<extra></extra>",
                     name=line.label,
-                    visible=place == 0,
+                    visible=index == 0,
                 )
         figure = theme.styled(figure, x="depth", y=rows[0].score)
         figure.update_xaxes(range=[0, 1.03])
         views = [
             (
                 group.score,
-                theme.visible_only(sets, place),
+                theme.visible_only(sets, index),
                 {"yaxis.title.text": group.score, "yaxis.autorange": True},
             )
-            for place, group in enumerate(rows)
+            for index, group in enumerate(rows)
         ]
         return theme.menu(figure, views)
 

@@ -40,28 +40,30 @@ class SideClasses(TrialsFigure):
             for result in one.measured
         ]
         measure = next(filter(None, own), "recall")
-        found = {number: _results(one, measure) for number, one in chosen.items() if one is not None}
-        found = {number: results for number, results in found.items() if results}
-        if not found:
+        by_trial = {number: _results(one, measure) for number, one in chosen.items() if one is not None}
+        by_trial = {number: results for number, results in by_trial.items() if results}
+        if not by_trial:
             return None
-        names = list(next(iter(found.values())))
-        names = [name for name in names if all(name in recalls for recalls in found.values())]
-        spread = {name: max(r[name] for r in found.values()) - min(r[name] for r in found.values()) for name in names}
+        names = list(next(iter(by_trial.values())))
+        names = [name for name in names if all(name in recalls for recalls in by_trial.values())]
+        spread = {
+            name: max(r[name] for r in by_trial.values()) - min(r[name] for r in by_trial.values()) for name in names
+        }
         kept = sorted(names, key=lambda name: -spread[name])[:_MOST]
-        recalls = tuple(tuple(found[number][name] for name in kept) for number in found)
-        return Rows(tuple(kept), tuple(found), recalls, len(names) - len(kept), measure) if kept else None
+        recalls = tuple(tuple(by_trial[number][name] for name in kept) for number in by_trial)
+        return Rows(tuple(kept), tuple(by_trial), recalls, len(names) - len(kept), measure) if kept else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("None of these trials has per-class results.")
         figure = go.Figure()
         symbols = ("circle", "square", "diamond", "x", "triangle-up", "star", "cross", "hexagon")
-        for place, (number, recalls) in enumerate(zip(rows.numbers, rows.recalls, strict=True)):
+        for index, (number, recalls) in enumerate(zip(rows.numbers, rows.recalls, strict=True)):
             figure.add_scatter(
                 x=recalls,
                 y=rows.classes,
                 mode="markers",
-                marker={"size": 11, "color": theme.series(place)["color"], "symbol": symbols[place % len(symbols)]},
+                marker={"size": 11, "color": theme.series(index)["color"], "symbol": symbols[index % len(symbols)]},
                 name=f"trial {number}",
                 hovertemplate=("%{y}: %{x:.1%}" if rows.measure == "recall" else "%{y}: %{x:.4g}") + "<extra></extra>",
             )

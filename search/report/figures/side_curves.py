@@ -53,12 +53,12 @@ class SideCurves(TrialsFigure):
         if rows is None:
             return theme.sentence("None of these trials has run an epoch.")
         figure = go.Figure()
-        for place, curve in enumerate(rows.curves):
+        for index, curve in enumerate(rows.curves):
             figure.add_scatter(
                 x=curve.epochs,
                 y=curve.metrics[rows.metrics[0]],
                 mode="lines+markers",
-                line={**theme.series(place), "width": 2},
+                line={**theme.series(index), "width": 2},
                 name=f"trial {curve.number}",
             )
         views = [

@@ -19,7 +19,7 @@ from search.report.thumbnails import roots_of
 class Rows(NamedTuple):
     """Samples, each with the trial that it is of in its caption when there are several.
 
-    ``roots`` are the folders that their images may lie in.
+    ``roots`` are the folders that their images may be in.
     """
 
     pictures: tuple[Picture, ...]
@@ -42,13 +42,13 @@ class SidePictures(TrialsFigure):
         chosen = [trial for trial in study.trials if trial.number in wanted and trial.evaluation]
         chosen = [trial for trial in chosen if trial.evaluation and trial.evaluation.pictures]
         each = max(SHOWN // max(len(chosen), 1), 1)
-        found = [
+        pictures = [
             replace(picture, caption=f"trial {trial.number}: {picture.caption}") if len(chosen) > 1 else picture
             for trial in chosen[:SHOWN]
             if trial.evaluation is not None
             for picture in trial.evaluation.pictures[:each]
         ]
-        return Rows(tuple(found), study.dataset.classes, roots_of(study)) if found else None
+        return Rows(tuple(pictures), study.dataset.classes, roots_of(study)) if pictures else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:

@@ -29,14 +29,14 @@ class SideStructures(TrialsFigure):
     how_to_read = "Each row is a trial; each cell a unit of the network from input (left) to output (right)."
 
     def rows(self, study: StudyRecord, numbers: Sequence[int]) -> Rows | None:
-        found = {
+        structures = {
             trial.number: trial.size.unit_states
             for trial in study.trials
             if trial.number in set(numbers) and trial.size and trial.size.unit_states
         }
-        if not found or not study.units:  # units of several backbones cannot stand below one another
+        if not structures or not study.units:  # units of different backbones cannot be aligned
             return None
-        return Rows(tuple(unit.name for unit in study.units), tuple(found), tuple(found.values()))
+        return Rows(tuple(unit.name for unit in study.units), tuple(structures), tuple(structures.values()))
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:

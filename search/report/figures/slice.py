@@ -41,7 +41,7 @@ class Rows(NamedTuple):
 
 
 class SliceFigure(Figure):
-    """Where along one decision the good trials lie."""
+    """Where along one decision the good trials are."""
 
     name, title, order, section = "slice", "One decision at a time", 52, Section.DECISIONS
     needs = frozenset({Need.SPACES})
@@ -51,7 +51,7 @@ class SliceFigure(Figure):
 
     def rows(self, study: StudyRecord) -> Rows | None:
         done = picks.with_values(study, _TRIALS)
-        found = []
+        slices = []
         for name in sorted({name for trial in done for name in trial.params}):
             having = [trial for trial in done if name in trial.params]
             raw = [trial.params[name] for trial in having]
@@ -61,7 +61,7 @@ class SliceFigure(Figure):
             values = tuple(float(value) if number else str(value) for value in raw)
             objective = tuple(float(trial.value or 0.0) for trial in having)
             log = number and picks.is_log(name, having)
-            found.append(
+            slices.append(
                 Slice(
                     name,
                     number,
@@ -74,64 +74,64 @@ class SliceFigure(Figure):
                 )
             )
         # What only a few trials have says little, however far apart they are.
-        found.sort(key=lambda one: _difference(one) * len(one.values) / len(done), reverse=True)
-        return Rows(study.metric, tuple(found[:_PARAMETERS])) if found else None
+        slices.sort(key=lambda one: _difference(one) * len(one.values) / len(done), reverse=True)
+        return Rows(study.metric, tuple(slices[:_PARAMETERS])) if slices else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("No parameter has been tried with two different values yet.")
         figure, sets = go.Figure(), []
-        for place, found in enumerate(rows.slices):
-            sets += [place, place]
+        for index, part in enumerate(rows.slices):
+            sets += [index, index]
             figure.add_scatter(
-                x=found.values,
-                y=found.objective,
-                customdata=found.numbers,
+                x=part.values,
+                y=part.objective,
+                customdata=part.numbers,
                 mode="markers",
                 marker={
-                    "color": [theme.GREY if pruned else theme.BLUE for pruned in found.pruned],
-                    "symbol": ["x-thin-open" if pruned else "circle" for pruned in found.pruned],
+                    "color": [theme.GREY if pruned else theme.BLUE for pruned in part.pruned],
+                    "symbol": ["x-thin-open" if pruned else "circle" for pruned in part.pruned],
                     "size": 7,
                     "opacity": 0.75,
                 },
                 hovertemplate="trial %{customdata}<br>%{x}: %{y:.4f}<extra></extra>",
-                visible=place == 0,
+                visible=index == 0,
                 showlegend=False,
             )
             figure.add_scatter(
-                x=[value for value, _ in found.steps],
-                y=[middle for _, middle in found.steps],
-                mode="lines+markers" if found.is_number else "markers",
+                x=[value for value, _ in part.steps],
+                y=[middle for _, middle in part.steps],
+                mode="lines+markers" if part.is_number else "markers",
                 line={"color": theme.PURPLE, "width": 3},
                 marker={"color": theme.PURPLE, "symbol": "diamond", "size": 10},
                 name="median",
                 hovertemplate="median %{y:.4f}<extra></extra>",
-                visible=place == 0,
+                visible=index == 0,
                 showlegend=False,
             )
         figure = theme.styled(figure, x=parameters.label(rows.slices[0].parameter), y=theme.metric_name(rows.metric))
         figure.update_xaxes(type=_axis(rows.slices[0]))
         views = [
             (
-                parameters.label(found.parameter),
-                theme.visible_only(sets, place),
+                parameters.label(part.parameter),
+                theme.visible_only(sets, index),
                 {
-                    "xaxis.title.text": parameters.label(found.parameter),
-                    "xaxis.type": _axis(found),
+                    "xaxis.title.text": parameters.label(part.parameter),
+                    "xaxis.type": _axis(part),
                     "xaxis.autorange": True,
                 },
             )
-            for place, found in enumerate(rows.slices)
+            for index, part in enumerate(rows.slices)
         ]
         return theme.menu(figure, views)
 
 
-def _axis(found: Slice) -> str:
-    return "log" if found.is_log else "linear" if found.is_number else "category"
+def _axis(part: Slice) -> str:
+    return "log" if part.is_log else "linear" if part.is_number else "category"
 
 
-def _difference(found: Slice) -> float:
-    middles = [middle for _, middle in found.steps]
+def _difference(part: Slice) -> float:
+    middles = [middle for _, middle in part.steps]
     return max(middles) - min(middles) if middles else 0.0
 
 

@@ -36,7 +36,7 @@ class StructureStrips(Figure):
 
     def rows(self, study: StudyRecord) -> Rows | None:
         ranked = [trial for trial in study.ranking if trial.size is not None and trial.size.unit_states]
-        if not study.units:  # several backbones: their units cannot stand below one another
+        if not study.units:  # several backbones: their units cannot be aligned
             return None
         chosen = ranked[:_MOST]
         chosen += [trial for trial in ranked[_MOST:] if trial.is_baseline]

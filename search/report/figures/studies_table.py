@@ -51,14 +51,14 @@ class StudiesTable(StudiesFigure):
             key = (cell.dataset, cell.backbone)
             if key not in table or study.is_better(cell.value, table[key].value):
                 table[key] = cell
-        found = tuple((metric, maximize, tuple(table.values())) for (metric, maximize), table in best.items())
-        return Rows(found) if found else None
+        tables = tuple((metric, maximize, tuple(table.values())) for (metric, maximize), table in best.items())
+        return Rows(tables) if tables else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("No study has a complete trial yet.")
         figure, tallest = go.Figure(), 1
-        for place, (metric, maximize, cells) in enumerate(rows.tables):
+        for index, (metric, maximize, cells) in enumerate(rows.tables):
             datasets = sorted({cell.dataset for cell in cells})
             backbones = sorted({cell.backbone for cell in cells})
             by_key = {(cell.dataset, cell.backbone): cell for cell in cells}
@@ -76,7 +76,7 @@ class StudiesTable(StudiesFigure):
                 reversescale=not maximize,
                 xgap=2,
                 ygap=2,
-                visible=place == 0,
+                visible=index == 0,
                 colorbar={"title": {"text": theme.metric_name(metric)}, "thickness": 12},
             )
         figure = theme.styled(figure, height=170 + 56 * tallest)
@@ -84,8 +84,8 @@ class StudiesTable(StudiesFigure):
         figure.update_yaxes(type="category", showgrid=False)
         sets = list(range(len(rows.tables)))
         views = [
-            (theme.metric_name(metric), theme.visible_only(sets, place), {"xaxis.autorange": True})
-            for place, (metric, _, _) in enumerate(rows.tables)
+            (theme.metric_name(metric), theme.visible_only(sets, index), {"xaxis.autorange": True})
+            for index, (metric, _, _) in enumerate(rows.tables)
         ]
         return theme.menu(figure, views)
 

@@ -26,12 +26,12 @@ def launcher_of(name: str) -> type[Launcher]:
     Raises:
         UserError: there is none.
     """
-    found: dict[str, type[Launcher]] = load("search.workers.launchers", "launcher", "ftsearch.engines")
-    if name not in found:
-        near = difflib.get_close_matches(name, found, 1)
+    launchers: dict[str, type[Launcher]] = load("search.workers.launchers", "launcher", "ftsearch.engines")
+    if name not in launchers:
+        near = difflib.get_close_matches(name, launchers, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(f"--launcher: expected one of {', '.join(found)}, got {name!r}{hint}")
-    return found[name]
+        raise UserError(f"--launcher: expected one of {', '.join(launchers)}, got {name!r}{hint}")
+    return launchers[name]
 
 
 def default_count(placement: Placement, device: str) -> int:
@@ -58,12 +58,12 @@ def run_workers(
     if place.is_detached:
         place.start(count)
         return
-    told: dict[int, TrialState] = {}
+    reported: dict[int, TrialState] = {}
     try:
         place.start(count)
         done_at = None
         while place.alive():
-            _tell(engine, launch_plan.study, observer, told)
+            _report(engine, launch_plan.study, observer, reported)
             progress = reading.progress(engine, launch_plan.study)
             if progress.finished < progress.target:
                 done_at = None
@@ -75,7 +75,7 @@ def run_workers(
             if lingers:
                 break  # a worker whose node is gone for good, or that hangs: the study has all its trials
             time.sleep(_POLL_S)
-        _tell(engine, launch_plan.study, observer, told)
+        _report(engine, launch_plan.study, observer, reported)
     finally:
         place.kill()
     if fault := place.fault():
@@ -85,11 +85,11 @@ def run_workers(
         raise RunError(complaint)
 
 
-def _tell(engine: connection.Engine, study: str, observer: Observer, told: dict[int, TrialState]) -> None:
+def _report(engine: connection.Engine, study: str, observer: Observer, reported: dict[int, TrialState]) -> None:
     for trial in reading.trial_states(engine, study):
-        if told.get(trial.number) is trial.state or not (trial.words or trial.state.is_finished):
+        if reported.get(trial.number) is trial.state or not (trial.words or trial.state.is_finished):
             continue  # nothing new, or claimed a moment ago and not yet sampled
-        told[trial.number] = trial.state
+        reported[trial.number] = trial.state
         if trial.state is TrialState.RUNNING:
             observer.trial_started(trial.number, trial.words, 0)
         else:

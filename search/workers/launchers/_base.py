@@ -44,7 +44,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """What all workers of a run are told.
+    """The settings of all workers of a run.
 
     Attributes:
         storage: URL of the store, password included; never put on a command line.
@@ -66,7 +66,7 @@ class LaunchPlan:
 
     def arguments(self, device: str | None = None) -> list[str]:
         """Return the arguments of the Python interpreter that make a worker."""
-        found = [
+        words = [
             *self.program,
             "worker",
             self.study,
@@ -76,22 +76,22 @@ class LaunchPlan:
             str(self.folder.absolute()),
         ]
         if not self.final:
-            found += ["--no-final"]
+            words += ["--no-final"]
         if self.data is not None:
-            found += ["--data", str(self.data)]
+            words += ["--data", str(self.data)]
         if self.placement.proxy is not None:
-            found += ["--optuna", self.placement.proxy]
-        return found
+            words += ["--optuna", self.placement.proxy]
+        return words
 
     def environment(self, threads: int | None = None) -> dict[str, str]:
         """Return what a worker's environment adds to its parent's.
 
         The storage URL goes here: a command line can be read by every user of the machine.
         """
-        found = {STORAGE_VARIABLE: self.storage}
+        variables = {STORAGE_VARIABLE: self.storage}
         if threads is not None:
-            found |= {name: str(max(threads, 1)) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-        return found
+            variables |= {name: str(max(threads, 1)) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        return variables
 
 
 def as_child(environment: Mapping[str, str]) -> dict[str, str]:
@@ -149,8 +149,8 @@ def start_worker(
 
     It hands its trial back when this process dies. What it says goes through ``wait_for`` when ``listening``.
     """
-    said = subprocess.PIPE if listening else None
-    return subprocess.Popen([sys.executable, *arguments], env=as_child(environment), stderr=said)  # noqa: S603  # our own interpreter and arguments
+    stderr = subprocess.PIPE if listening else None
+    return subprocess.Popen([sys.executable, *arguments], env=as_child(environment), stderr=stderr)  # noqa: S603  # our own interpreter and arguments
 
 
 def wait_for(process: subprocess.Popen[bytes]) -> tuple[int, str]:

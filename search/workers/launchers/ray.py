@@ -94,7 +94,7 @@ class Ray(Launcher):
 
 
 class _Worker:
-    """One actor: runs a worker in a thread, so that it can be told to stop meanwhile."""
+    """One actor: runs a worker in a thread, so that it can receive a stop meanwhile."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None

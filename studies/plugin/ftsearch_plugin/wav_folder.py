@@ -6,15 +6,15 @@ import hashlib
 import wave
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
 from PIL import Image
 
-from search.data.assembly import Cut, Listed, OnError, assemble
+from search.data.assembly import Listed, assemble
 from search.data.formats._base import Format
 from search.data.sample import Dataset
+from search.data.split_options import SplitOptions
 from search.errors import DataError
 
 _FLOOR_DB = -80.0
@@ -64,19 +64,14 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
-class FolderOptions:
+class FolderOptions(SplitOptions):
     """``path/CLASS/*.wav``; ``window`` is that of the Fourier transform, in samples."""
 
     path: str
     window: int = 256
-    val_share: float = 0.2
-    test_share: float = 0.0
-    seed: int = 0
-    on_error: OnError = "refuse"
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        Cut(self.val_share, self.test_share, self.seed)
+        SplitOptions.__post_init__(self)
         if self.window < 16:
             raise ValueError(f"window must be at least 16 samples, got {self.window}")
 
@@ -92,7 +87,7 @@ class WavFolder(Format):
         if not files:
             raise DataError(f"{root} has no sounds; expected {root}/CLASS/*.wav")
         listed = [Listed(Sound(path, options.window), path.parent.name) for path in files]
-        return assemble(root.name, listed, Cut(options.val_share, options.test_share, options.seed), options.on_error)
+        return assemble(root.name, listed, options)
 
 
 format = WavFolder()  # noqa: A001  # the word under which formats are found

@@ -25,7 +25,7 @@ def test_one_value_has_no_interval_over_seeds() -> None:
     assert comparison.mean_of([0.8]).half is None
 
 
-def test_so_many_images_tell_wilsons_interval() -> None:
+def test_the_interval_is_wilsons() -> None:
     found, z, share, count = comparison.of_images(180, 200), stats.norm.ppf(0.975), 0.9, 200
     half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
     assert (found.value, found.half) == pytest.approx((share, half))

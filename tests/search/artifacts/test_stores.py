@@ -108,7 +108,7 @@ def test_an_address_that_means_nothing_is_refused(address: str) -> None:
         open_artifact_store(address, lambda _: Memory())
 
 
-def test_an_address_leads_back_to_its_shelf(tmp_path: Path) -> None:
+def test_an_address_leads_back_to_its_store(tmp_path: Path) -> None:
     assert open_artifact_store("s3://b/x/y", lambda _: Memory()).address == "s3://b/x/y"
     assert isinstance(open_artifact_store("s3://b", lambda _: Memory()), Bucket)
     assert open_artifact_store(str(tmp_path), lambda _: Memory()) == Folder(tmp_path)

@@ -40,7 +40,7 @@ def test_best_names_weights_that_are_there(here: Path, ftsearch: Callable[..., A
 
 
 @pytest.mark.parametrize("what", ["the place", "a file"])
-def test_what_was_removed_is_told_and_mended(here: Path, ftsearch: Callable[..., Any], what: str) -> None:
+def test_what_was_removed_is_reported_and_mended(here: Path, ftsearch: Callable[..., Any], what: str) -> None:
     place = here / "runs" / "colours"
     best = ftsearch("best", "colours", "--json").data
     if what == "the place":
@@ -71,7 +71,7 @@ def test_what_was_removed_is_told_and_mended(here: Path, ftsearch: Callable[...,
     assert "7 of 7 trials" in ftsearch("status", "colours").out
 
 
-def test_nothing_is_mended_unless_somebody_says_so(
+def test_nothing_is_repaired_without_confirmation(
     here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.rmtree(here / "runs" / "colours")
@@ -100,6 +100,6 @@ def test_leftovers_are_counted_and_removed(here: Path, ftsearch: Callable[..., A
     assert "Nothing to repair" in ftsearch("artifacts", "colours", "--repair").out
 
 
-def test_a_study_that_is_not_there_is_told(here: Path, ftsearch: Callable[..., Any]) -> None:
+def test_a_study_that_is_not_there_is_reported(here: Path, ftsearch: Callable[..., Any]) -> None:
     done = ftsearch("artifacts", "colors")
     assert (done.code, "colours" in done.err) == (2, True)

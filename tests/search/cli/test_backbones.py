@@ -28,7 +28,7 @@ def test_an_encoder_that_a_package_carries_is_listed_with_its_size(ftsearch: Cal
     assert row["weights_here"] == ["pretrained"]
 
 
-def test_what_is_not_installed_is_told(ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_installed_is_reported(ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from spaces import backbones
 
     monkeypatch.setattr(type(backbones.sources()["timm"]), "requirement", lambda self: "pip install ftsearch[timm]")
@@ -36,7 +36,7 @@ def test_what_is_not_installed_is_told(ftsearch: Callable[..., Any], monkeypatch
     assert "pip install ftsearch[timm]" in done.out
 
 
-def test_detectors_are_told_from_classifiers(ftsearch: Callable[..., Any]) -> None:
+def test_detectors_are_reported_from_classifiers(ftsearch: Callable[..., Any]) -> None:
     done = ftsearch("backbones", "--grep", "retinanet")
     assert "COCO box mAP" in done.out
     assert "36.4 %" in done.out

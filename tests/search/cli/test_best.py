@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 
-def test_the_winner_is_told_in_words_and_as_data(here: Path, ftsearch: Callable[..., Any]) -> None:
+def test_the_winner_is_reported_in_words_and_as_data(here: Path, ftsearch: Callable[..., Any]) -> None:
     done = ftsearch("best", "colours")
     assert done.code == 0, done.err
     found = ftsearch("best", "colours", "--json").data

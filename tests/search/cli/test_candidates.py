@@ -13,7 +13,7 @@ from spaces.candidate import Candidate, Recipe, Structure
 CANDIDATE = Candidate(Structure("torchvision:resnet18", "none", (64, 64), {}), Recipe({}))
 
 
-def test_a_study_is_told_from_its_trial() -> None:
+def test_a_study_is_reported_from_its_trial() -> None:
     assert study_of("flowers:3") == "flowers"
     assert study_of("3") == ""
 

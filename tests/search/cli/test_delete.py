@@ -22,7 +22,7 @@ def test_everything_of_a_study_goes_and_other_things_stay(here: Path, ftsearch: 
     assert ftsearch("delete", "colours", "--yes").code == 2
 
 
-def test_nothing_is_deleted_unless_somebody_says_yes(
+def test_nothing_is_deleted_without_confirmation(
     here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))

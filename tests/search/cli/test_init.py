@@ -4,6 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from search.spec.load import load_spec
+
 
 def test_init_writes_a_study_file_that_plans(here: Path, ftsearch: Callable[..., Any]) -> None:
     done = ftsearch("init", "data", "--backbone", "squeezenet1_1")
@@ -34,6 +38,17 @@ def test_what_init_names_after_a_table_of_roboflow_plans(here: Path, ftsearch: C
     text = (here / "classes.yaml").read_text().replace("weights: default", "weights: none")
     (here / "classes.yaml").write_text(text.replace("input_size: 224", "input_size: 32"))
     assert ftsearch("plan", "classes.yaml").code == 0
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("v1.5", "v1.5"), ("2020 [a] data", "2020-a-data"), ("_x_", "x"), ("é", "study"), ("x" * 90, "x" * 64)],
+)
+def test_a_study_is_called_after_its_data(here: Path, ftsearch: Callable[..., Any], folder: str, name: str) -> None:
+    (here / "data").rename(here / folder)
+    done = ftsearch("init", folder, "--force", "--backbone", "squeezenet1_1")
+    assert done.code == 0, done.err
+    assert load_spec(here / f"{name}.yaml").name == name
 
 
 def test_init_says_the_first_faults_where_nothing_is_left(here: Path, ftsearch: Callable[..., Any]) -> None:

@@ -41,7 +41,7 @@ def test_objectives_constraints_and_every_backbone_are_shown(here: Path, ftsearc
         assert part in done.out
 
 
-def test_images_that_are_in_training_and_validation_are_told(here: Path, ftsearch: Callable[..., Any]) -> None:
+def test_images_that_are_in_training_and_validation_are_reported(here: Path, ftsearch: Callable[..., Any]) -> None:
     for folder in sorted((here / "data").iterdir()):
         first, *others = sorted(folder.iterdir())
         for other in others:

@@ -13,7 +13,7 @@ def test_a_store_that_cannot_be_reached_is_refused(ftsearch: Callable[..., Any])
     assert "secret" not in done.out + done.err
 
 
-def test_it_listens_on_loopback_unless_told_otherwise(
+def test_it_listens_on_loopback_by_default(
     here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, Any]] = []

@@ -35,7 +35,7 @@ def test_names_with_slashes_survive() -> None:
     assert Address.of("/study/s/trial/3", "").numbers == [3]
 
 
-def test_a_study_that_is_not_there_is_told(pages: Pages) -> None:
+def test_a_study_that_is_not_there_is_reported(pages: Pages) -> None:
     assert "did you mean" in str(pages.page(Address.of("/study/drwn", ""), []))
     assert "No page has this address" in str(pages.page(Address.of("/evil", ""), []))
 

@@ -58,7 +58,7 @@ def test_the_report_is_the_commands(filled: str, serve: Callable[..., Any]) -> N
     assert "What the search learnt" in answer.text
 
 
-def test_an_unknown_study_is_told_as_text(filled: str, serve: Callable[..., Any]) -> None:
+def test_an_unknown_study_is_reported_as_text(filled: str, serve: Callable[..., Any]) -> None:
     answer = serve(filled).client.get("/download/%3Cb%3Edrwn/trials.csv")
     assert answer.status_code == 404
     assert answer.mimetype == "text/plain"

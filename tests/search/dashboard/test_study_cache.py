@@ -97,7 +97,7 @@ def test_chosen_trials_are_whole(cache: StudyCache) -> None:
     assert not found.trials[4].epochs
 
 
-def test_an_unknown_study_is_told(cache: StudyCache) -> None:
+def test_an_unknown_study_is_reported(cache: StudyCache) -> None:
     with pytest.raises(NotFoundError, match="did you mean 'drawn'"):
         cache.study("drwn")
 

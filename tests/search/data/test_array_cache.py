@@ -80,7 +80,7 @@ def test_what_dead_processes_left_makes_room_and_what_others_write_counts(tmp_pa
     assert arrays.find("b") is not None
 
 
-def test_a_full_disk_is_told_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
 
     def full(handle: int, begin: int, size: int) -> None:
@@ -106,6 +106,6 @@ def test_arrays_follow_the_umask(tmp_path: Path, umask: int, expected: int) -> N
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "a.npy", tmp_path / "a.json")} == {expected}
 
 
-def test_errors_are_said_in_words() -> None:
+def test_errors_are_described() -> None:
     assert array_cache.why(OSError(errno.ENOSPC, "No space left on device")) == "the disk is full"
     assert array_cache.why(OSError(errno.EACCES, "Permission denied")) == "Permission denied"

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from search.data import assembly
-from search.data.assembly import Cut
 from search.data.formats.image_folder import Options
 from search.data.formats.image_folder import format as image_folder
 from search.data.sample import Dataset
@@ -48,12 +47,6 @@ def test_a_broken_image_is_refused_by_name_or_skipped_and_listed(folder: Path) -
 def test_the_cache_that_cannot_be_written_is_done_without(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FTSEARCH_CACHE", "/proc/nowhere")
     assert len(read(folder).samples) == 36
-
-
-@pytest.mark.parametrize("shares", [(0.0, 0.1), (1.0, 0.0), (-0.1, 0.0), (0.5, 0.5)])
-def test_shares_that_leave_nothing_are_refused(shares: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match="share"):
-        Cut(*shares, 0)
 
 
 def test_images_of_12_bits_share_one_scale_and_keep_it_from_the_cache(tmp_path: Path) -> None:

@@ -5,12 +5,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from search.data.assembly import Cut
 from search.data.boxes import AnnotatedImage, BoxAnnotation, BoxTarget, Faults, GroundTruthBox, dataset
 from search.data.sample import Dataset, Split
+from search.data.split_options import SplitOptions
 from search.errors import DataError
-
-CUT = Cut(0.25, 0.0, 0)
 
 
 def images(folder: Path, count: int = 8) -> list[Path]:
@@ -25,7 +23,7 @@ def listed(folder: Path, *corners: tuple[float, float, float, float]) -> list[An
 
 
 def made(found: list[AnnotatedImage], on_error: str = "refuse") -> Dataset:
-    return dataset("drawn", found, CUT, on_error, None, Faults("drawn"))  # type: ignore[arg-type]
+    return dataset("drawn", found, SplitOptions(val_share=0.25, on_error=on_error), None, Faults("drawn"))  # type: ignore[arg-type]
 
 
 def test_boxes_become_shares_and_images_are_cut_by_their_classes(tmp_path: Path) -> None:
@@ -89,7 +87,7 @@ def test_a_class_that_is_only_in_validation_is_refused(tmp_path: Path) -> None:
         ((39.5, 0, 40, 20), (0.9875, 0.0, 1.0, 1.0)),
     ],
 )
-def test_boxes_on_the_border_keep_what_lies_inside(
+def test_boxes_on_the_border_keep_what_is_inside(
     tmp_path: Path, corners: tuple[float, float, float, float], kept: tuple[float, float, float, float]
 ) -> None:
     (box,) = made(listed(tmp_path, corners)).samples[0].target.boxes
@@ -97,7 +95,7 @@ def test_boxes_on_the_border_keep_what_lies_inside(
 
 
 @pytest.mark.parametrize("corners", [(40, 0, 41, 20), (-1, 0, 0, 20), (0, 20, 40, 21), (10, 10, 10.00001, 20)])
-def test_a_box_without_area_inside_is_told_and_not_dropped_in_silence(
+def test_a_box_without_area_inside_is_reported_and_not_dropped_in_silence(
     tmp_path: Path, corners: tuple[float, float, float, float]
 ) -> None:
     found = listed(tmp_path, (0, 0, 20, 10), corners)
@@ -108,7 +106,7 @@ def test_a_box_without_area_inside_is_told_and_not_dropped_in_silence(
     assert {len(sample.target.boxes) for sample in skipped.samples} == {1}
 
 
-def test_boxes_that_stand_twice_are_told(tmp_path: Path) -> None:
+def test_duplicate_boxes_are_reported(tmp_path: Path) -> None:
     (line,) = made(listed(tmp_path, (0, 0, 20, 10), (0, 0, 20, 10), (0, 0, 20, 11))).notes
     assert line.startswith(
         "8 boxes duplicate another one of their image, and only one of each pair can be found; first: "

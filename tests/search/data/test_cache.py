@@ -109,7 +109,7 @@ def test_processes_that_start_at_once_share_one_file(folder: Path, tmp_path: Pat
     assert len(list((tmp_path / "shared").glob("*.npy"))) == 1
 
 
-def test_decoding_tells_how_far_it_is(samples: tuple[Sample, ...], tmp_path: Path) -> None:
+def test_decoding_reports_its_progress(samples: tuple[Sample, ...], tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     for _ in range(2):
         decode(samples, EVALUATION, "x", tmp_path, progress=lambda done, total: told.append((done, total)))

@@ -47,7 +47,7 @@ def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
     assert others == "3 files with other extensions not read: 2 .heic, 1 without extension"
 
 
-def test_a_folder_that_stands_in_a_hidden_one_is_read(tmp_path: Path) -> None:
+def test_a_folder_inside_a_hidden_one_is_read(tmp_path: Path) -> None:
     root = tmp_path / ".cache" / "data"
     root.mkdir(parents=True)
     (root / "a.png").touch()

@@ -50,7 +50,7 @@ def test_a_data_set_that_cannot_be_opened(stored: Path, monkeypatch: pytest.Monk
         hub.parts_of(hub.HubOptions(dataset="none/such"), stored)
 
 
-def test_without_its_library_the_command_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_its_library_the_command_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"pip install 'ftsearch\[datasets\]'"):
         hub.parts_of(hub.HubOptions(dataset="x"), tmp_path)

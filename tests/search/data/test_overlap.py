@@ -12,7 +12,7 @@ def samples(*texts: tuple[str, Split]) -> Sequence[Sample]:
     return [Sample(Text(f"t.csv, line {line}", text), 0, split) for line, (text, split) in enumerate(texts, 2)]
 
 
-def test_what_training_has_too_is_told_for_each_part() -> None:
+def test_what_training_has_too_is_reported_for_each_part() -> None:
     parts = (("a", Split.TRAIN), ("b", Split.TRAIN), ("c", Split.VAL), ("b", Split.VAL), ("a", Split.TEST))
     found = overlaps(samples(*parts))
     assert found == (Overlap("val", 1, 2, "t.csv, line 5: b"), Overlap("test", 1, 1, "t.csv, line 6: a"))

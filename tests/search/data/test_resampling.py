@@ -45,7 +45,7 @@ def test_more_folds_than_a_class_has_images_are_refused() -> None:
         resampling.fold(dataset(), 1, 6, seed=0)
 
 
-def test_a_share_holds_every_class_and_smaller_shares_lie_in_larger_ones() -> None:
+def test_a_share_holds_every_class_and_smaller_shares_are_part_of_larger_ones() -> None:
     whole = resampling.unchanged(dataset(10))
     tenth, half = (resampling.share(whole, fraction, seed=5) for fraction in (0.1, 0.5))
     assert Counter(sample.target for sample in tenth.dataset.of(Split.TRAIN)) == {0: 3, 1: 3, 2: 3}

@@ -54,7 +54,7 @@ def test_an_empty_cell_a_missing_file_and_an_unknown_part_are_named_by_line(tmp_
         second.image("a", tmp_path)
 
 
-def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read the table .*: No such file"):
         read_rows(tmp_path / "none.csv", ())
     (tmp_path / "latin.csv").write_bytes("a\nM\xfcnchen\n".encode("latin-1"))
@@ -93,7 +93,7 @@ def test_what_parts_nothing_evenly_is_no_separator(name: str, text: str, mark: s
     assert separator_of(name, text) == mark
 
 
-def test_a_separator_that_parts_the_header_only_is_told(tmp_path: Path) -> None:
+def test_a_separator_that_parts_the_header_only_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no column 'path'; .*; its columns seem to be parted by semicolons: save it"):
         read_rows(table(tmp_path, "path;label\na;b;c\n"), ("path",))
 
@@ -107,7 +107,7 @@ def test_a_separator_that_parts_the_header_only_is_told(tmp_path: Path) -> None:
         ("0,0,0\n1,2,3\n", "label,label2,label3"),
     ],
 )
-def test_a_table_without_header_is_told_so(tmp_path: Path, text: str, offered: str) -> None:
+def test_a_table_without_header_is_reported_so(tmp_path: Path, text: str, offered: str) -> None:
     with pytest.raises(
         DataError, match=rf"there seems to be no header, as line 1 is .*, such as `{offered}`"
     ) as raised:
@@ -139,7 +139,7 @@ def test_no_character_but_the_end_of_a_line_ends_a_row(tmp_path: Path, mark: str
     assert lines_of(tmp_path / "names.txt") == [f"a{mark}b", "c"]
 
 
-def test_a_column_that_is_needed_stands_once(tmp_path: Path) -> None:
+def test_a_needed_column_may_be_in_the_header_once(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the column 'b' is in the header twice; rename one of them"):
         read_rows(table(tmp_path, "a,b,b\n1,2,3\n"), ("a", "b"))
 
@@ -151,7 +151,7 @@ def test_a_row_with_more_fields_than_the_header_is_refused_and_not_cut(tmp_path:
         next(rows).text("a", "a number")
 
 
-def test_rows_that_cannot_be_used_are_told_and_the_others_kept(tmp_path: Path) -> None:
+def test_rows_that_cannot_be_used_are_reported_and_the_others_kept(tmp_path: Path) -> None:
     _, rows = read_rows(table(tmp_path, "a\n1\nx\n2,3\n4\n"), ("a",))
     found, problems = usable(rows, lambda row: row.number("a"))
     assert found == [1.0, 4.0]

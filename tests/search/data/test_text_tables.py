@@ -125,7 +125,7 @@ def test_a_column_without_a_name_is_no_column(tmp_path: Path) -> None:
         ("1,1\n1,1\n", "label,label2"),
     ],
 )
-def test_a_table_without_header_is_told_so(tmp_path: Path, text: str, offered: str) -> None:
+def test_a_table_without_header_is_reported_so(tmp_path: Path, text: str, offered: str) -> None:
     path = write(tmp_path, "SMSSpamCollection", text)
 
     def opened() -> None:
@@ -136,7 +136,7 @@ def test_a_table_without_header_is_told_so(tmp_path: Path, text: str, offered: s
         opened()
 
 
-def test_a_separator_that_parts_the_header_only_is_told(tmp_path: Path) -> None:
+def test_a_separator_that_parts_the_header_only_is_reported(tmp_path: Path) -> None:
     _, (found,) = text_tables.tables_of(str(write(tmp_path, "a.csv", "text;label\nx\n")), Path())
     with pytest.raises(DataError, match=r"no column with texts found; .*; its columns seem to be parted by semicolons"):
         text_tables.column(found, None, text_tables.TEXT_NAMES, "texts", "text_column")

@@ -10,7 +10,7 @@ from search.data.sample import Split
 from search.data.texts import Text, Words, limited, ordered_names, place_of, shortened
 
 
-def test_the_name_of_a_text_shows_where_it_stands_and_how_it_begins() -> None:
+def test_the_name_of_a_text_shows_its_place_and_its_first_words() -> None:
     text = Text("a.tsv, line 3", "it  was\nfine " * 100)
     assert text.name.startswith("a.tsv, line 3: it was fine it was")
     assert text.name.endswith("…")
@@ -47,7 +47,7 @@ def test_a_limit_takes_every_class_its_share() -> None:
     assert len(limited([Listed(Text(str(n), "t"), (n / 7,), None) for n in range(50)], 5, 0)) == 5
 
 
-def test_labels_that_are_numbers_stand_in_their_order() -> None:
+def test_labels_that_are_numbers_are_sorted_as_numbers() -> None:
     assert ordered_names(["10", "9", "-1", "9"]) == ("-1", "9", "10")
     assert ordered_names(["b", "10", "9"]) == ("10", "9", "b")
     assert ordered_names(["²", "1"]) == ("1", "²")

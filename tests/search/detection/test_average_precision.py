@@ -39,7 +39,7 @@ def test_measures_by_hand() -> None:
     assert precision[3].isnan().all()
 
 
-def test_a_class_that_nobody_tells_has_no_precision() -> None:
+def test_a_class_that_is_never_predicted_has_no_precision() -> None:
     precision, recall = measures(matched([rows([], [], scores=[])], [TRUE[0]], 0), torch.ones(1, 1).double())
     assert precision.tolist() == recall.tolist() == [[0.0] * 10]
 

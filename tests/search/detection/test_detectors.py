@@ -35,7 +35,7 @@ def maps() -> tuple[torch.Tensor, ...]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_boxes_are_told_in_shares_with_classes_from_0(kind: str) -> None:
+def test_boxes_are_reported_in_shares_with_classes_from_0(kind: str) -> None:
     told = made(kind).eval()(maps())
     assert isinstance(told, Detections)
     assert len(told) == 2
@@ -77,7 +77,7 @@ def test_points_of_a_map_are_as_far_apart_as_the_network_halves(side: int, cells
     assert stride_of(side, cells) == stride
 
 
-def test_anchors_stand_where_the_points_of_a_map_do() -> None:
+def test_anchors_are_centred_on_the_points_of_a_map() -> None:
     images = ImageList(torch.empty((1, 3, 240, 320), device="meta"), [(240, 320)])
     (found,) = Anchors(((32.0,),), ((1.0,),))(images, [torch.zeros(1, 4, 8, 10)])
     centres = (found[:, :2] + found[:, 2:]) / 2

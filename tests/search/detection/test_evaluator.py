@@ -129,7 +129,7 @@ def test_pictures_are_the_images_with_most_mistakes_in_places_of_the_original() 
     assert (told.label, told.score) == ("cow", 0.8)
 
 
-def test_nothing_told_and_nothing_there_is_measured_too() -> None:
+def test_no_predictions_and_no_boxes_are_measured_too() -> None:
     _, rows = stored(4)
     nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64), "scores": torch.zeros(0)}
     evaluator = CocoMeasures(CLASSES, 0.5)

@@ -175,7 +175,7 @@ def test_the_facts_say_where_the_model_comes_from(here: Path) -> None:
     assert facts.temperature == 1.0
 
 
-def test_a_search_in_half_precision_is_told_from_the_exported_model(
+def test_a_search_in_half_precision_is_reported_from_the_exported_model(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert export_study("colours").notes == ()

@@ -157,7 +157,7 @@ def test_a_model_folder_with_other_files_is_left_alone(study: Callable[..., Stud
     assert len(result.study.finals) == 1
 
 
-def test_time_that_is_too_short_is_said_and_leaves_the_searched_model(study: Callable[..., StudyResult]) -> None:
+def test_too_little_time_is_reported_and_leaves_the_searched_model(study: Callable[..., StudyResult]) -> None:
     result = study(timeout_s=1e-3)
     assert (result.study.ranking, result.model, result.notes) == ((), None, ())
     whole = study(final=False).study

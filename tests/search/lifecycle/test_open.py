@@ -29,7 +29,7 @@ def test_a_device_that_is_not_there_is_refused(study_file: Path) -> None:
         run_study(study_file, device="cuda:77")
 
 
-def test_data_that_lie_in_no_folder_cannot_lie_elsewhere(tmp_path: Path) -> None:
+def test_data_without_a_folder_cannot_be_elsewhere(tmp_path: Path) -> None:
     spec = parse_spec("name: s\ndata: {format: digits}\nbackbone: squeezenet1_1\n")
     dataset = DatasetRecord("digits", ("0", "1"), {}, "f")
     record = StudyRecord("s", "classification", "accuracy", True, spec.backbone, "none", dataset, 1)

@@ -117,7 +117,7 @@ def test_texts_become_numbers_and_are_filled_up_to_the_longest_of_their_batch() 
     assert made.batch(rows).tolist() == [[1, 7], [2, 2]]
 
 
-def test_pairs_and_words_are_told_from_texts() -> None:
+def test_pairs_and_words_are_reported_from_texts() -> None:
     pairs, words = inputs(pairs=True), inputs(words=True)
     assert pairs.transform(("a", "bb")).tolist() == [1, 99, 2]
     assert words.transform(["a", "bb"]).tolist() == words.transform("a bb").tolist() == [1, 2]

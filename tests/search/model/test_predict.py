@@ -52,7 +52,7 @@ def model(**changes: Any) -> Model:
     return Model(**{**made, "task": task_of("classification", {}, {}), "inputs": Numbers(), **changes})
 
 
-def test_broken_inputs_are_said_to_be_so_and_the_others_keep_their_order() -> None:
+def test_broken_inputs_are_marked_as_such_and_the_others_keep_their_order() -> None:
     items = [Path(str(number / 100 + 0.001)) for number in range(80)]
     items[40] = Path("broken")
     found = list(predict(model(), items, 1))

@@ -68,6 +68,6 @@ def test_the_text_gives_the_numbers_that_validation_saw(frame: ImagePreprocessin
         np.testing.assert_allclose(follow(steps(frame), image), expected.numpy(), atol=1e-5)
 
 
-def test_deep_images_are_told_of(tmp_path: Path) -> None:
+def test_deep_images_are_reported_of(tmp_path: Path) -> None:
     assert "0 becomes 0, 4095 becomes 255" in steps(replace(FRAME, levels=(0.0, 4095.0)))
     assert "bits are scaled" not in steps(FRAME)

@@ -41,7 +41,7 @@ def test_pairs_of_a_text_file_stand_apart_by_a_tab(tmp_path: Path) -> None:
         ("t.jsonl", '{"sentence": "a, b"}\n{"sentence": ""}\n'),
     ],
 )
-def test_tables_need_no_labels_and_rows_without_a_text_are_told(tmp_path: Path, name: str, content: str) -> None:
+def test_tables_need_no_labels_and_rows_without_a_text_are_reported(tmp_path: Path, name: str, content: str) -> None:
     text, missing = texts_in(written(tmp_path, name, content), ONE)
     assert isinstance(text, Text)
     assert (text.text, text.pair) == ("a, b", None)

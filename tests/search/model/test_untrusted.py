@@ -202,7 +202,7 @@ def test_weights_beside_an_onnx_file_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not protobuf", b"\x0a\xff\xff\xff\xff\x0f"])
-def test_a_file_that_is_no_onnx_is_told_in_one_line(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_onnx_is_reported_in_one_line(tmp_path: Path, content: bytes) -> None:
     pytest.importorskip("onnxruntime")
     (tmp_path / "model.onnx").write_bytes(content)
     with pytest.raises(UserError, match=r"cannot read .*model\.onnx: [^\n]*; export the model again$"):
@@ -210,7 +210,7 @@ def test_a_file_that_is_no_onnx_is_told_in_one_line(tmp_path: Path, content: byt
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "../tokenizer", "/tmp", "a/b", "a/../..", "./a", "a/"])
-def test_the_tokenizer_lies_in_the_folder_of_the_model(tmp_path: Path, name: str) -> None:
+def test_the_tokenizer_is_in_the_folder_of_the_model(tmp_path: Path, name: str) -> None:
     texts = TextPreprocessing(length=8, folder=name)
     folder = sealed(tmp_path / "model", replace(FACTS, frame=None, texts=texts))
     with pytest.raises(UserError, match=r"texts\.folder must name a folder of the model's own"):
@@ -218,7 +218,7 @@ def test_the_tokenizer_lies_in_the_folder_of_the_model(tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize("name", ["..", ".", "../model.safetensors", "/etc/hostname", "sub/model.safetensors"])
-def test_files_of_a_model_lie_right_in_its_folder(tmp_path: Path, name: str) -> None:
+def test_files_of_a_model_are_directly_in_its_folder(tmp_path: Path, name: str) -> None:
     folder = sealed(tmp_path / "model", replace(FACTS, files={"safetensors": name}))
     with pytest.raises(UserError, match=r"files: .* is not among the files of"):
         load_model(folder)
@@ -289,7 +289,7 @@ def test_values_that_no_model_has_are_refused(tmp_path: Path, changes: dict[str,
 @pytest.mark.parametrize(
     ("name", "read"), [("model.json", model_folder.read), ("candidate.json", candidates.read_candidate)]
 )
-def test_json_of_any_depth_is_told_in_one_line(tmp_path: Path, name: str, read: Callable[[Path], object]) -> None:
+def test_json_of_any_depth_is_reported_in_one_line(tmp_path: Path, name: str, read: Callable[[Path], object]) -> None:
     folder = sealed(tmp_path / "model", FACTS)
     (folder / name).write_text("[" * 100_000)
     model_folder.seal(folder)
@@ -305,7 +305,7 @@ def test_json_of_any_depth_is_told_in_one_line(tmp_path: Path, name: str, read: 
         ("inputs", [1, 3, 4, 4], r"the onnx file does not give what the task classification gives"),
     ],
 )
-def test_a_graph_of_something_else_is_told_in_one_line(
+def test_a_graph_of_something_else_is_reported_in_one_line(
     tmp_path: Path, wanted: str, shape: list[int], told: str
 ) -> None:
     pytest.importorskip("onnxruntime")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def told(path: Path, task: str | None = None) -> tuple[str, str]:
     return found.task, found.format
 
 
-def test_folders_of_classes_are_told_with_parts_and_without(tmp_path: Path) -> None:
+def test_folders_of_classes_are_reported_with_parts_and_without(tmp_path: Path) -> None:
     for name in ("ants", "bees"):
         picture(tmp_path / "plain" / name / "1.png")
         picture(tmp_path / "parted" / "train" / name / "1.png")
@@ -48,7 +49,7 @@ def test_folders_of_classes_are_told_with_parts_and_without(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "place", ["annotations/instances_train2017.json", "train/_annotations.coco.json", "boxes.json"]
 )
-def test_coco_is_told_by_its_content(tmp_path: Path, place: str) -> None:
+def test_coco_is_reported_by_its_content(tmp_path: Path, place: str) -> None:
     picture(tmp_path / "train" / "a.png")
     picture(tmp_path / "val" / "a.png")
     coco(tmp_path / place)
@@ -56,7 +57,7 @@ def test_coco_is_told_by_its_content(tmp_path: Path, place: str) -> None:
     assert told(tmp_path / place) == ("detection", "coco")
 
 
-def test_voc_is_told_in_its_own_folders_and_beside_images(tmp_path: Path) -> None:
+def test_voc_is_reported_in_its_own_folders_and_beside_images(tmp_path: Path) -> None:
     write(tmp_path / "voc" / "Annotations" / "1.xml", VOC)
     picture(tmp_path / "voc" / "JPEGImages" / "1.png")
     write(tmp_path / "beside" / "train" / "1.xml", VOC)
@@ -65,7 +66,7 @@ def test_voc_is_told_in_its_own_folders_and_beside_images(tmp_path: Path) -> Non
         assert told(tmp_path / name) == ("detection", "voc")
 
 
-def test_yolo_is_told_by_its_description_or_its_labels(tmp_path: Path) -> None:
+def test_yolo_is_reported_by_its_description_or_its_labels(tmp_path: Path) -> None:
     write(tmp_path / "described" / "data.yaml", "train: ../train/images\nval: ../valid/images\nnames: [a]\n")
     write(tmp_path / "plain" / "labels" / "train" / "1.txt", "0 0.5 0.5 0.1 0.1\n")
     picture(tmp_path / "plain" / "images" / "train" / "1.png")
@@ -74,7 +75,7 @@ def test_yolo_is_told_by_its_description_or_its_labels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", [("images", "masks"), ("images", "labels"), ("JPEGImages", "SegmentationClass")])
 @pytest.mark.parametrize("outer", ["", "train"])
-def test_masks_are_told_by_their_folders(tmp_path: Path, names: tuple[str, str], outer: str) -> None:
+def test_masks_are_reported_by_their_folders(tmp_path: Path, names: tuple[str, str], outer: str) -> None:
     for name in names:
         picture(tmp_path / outer / name / "1.png")
     found = recognise(tmp_path)
@@ -82,7 +83,7 @@ def test_masks_are_told_by_their_folders(tmp_path: Path, names: tuple[str, str],
     assert found.options == ({} if names == ("images", "masks") else {"images": names[0], "masks": names[1]})
 
 
-def test_parts_inside_images_and_masks_are_told_too(tmp_path: Path) -> None:
+def test_parts_inside_images_and_masks_are_reported_too(tmp_path: Path) -> None:
     for name in ("images", "masks"):
         picture(tmp_path / name / "train" / "1.png")
     assert told(tmp_path) == ("segmentation", "mask_folder")
@@ -107,7 +108,7 @@ def test_parts_inside_images_and_masks_are_told_too(tmp_path: Path) -> None:
         ("a.txt", CONLL, ("tokens", "conll")),
     ],
 )
-def test_a_table_is_told_by_its_columns_and_labels(tmp_path: Path, name: str, text: str, expected: Any) -> None:
+def test_a_table_is_reported_by_its_columns_and_labels(tmp_path: Path, name: str, text: str, expected: Any) -> None:
     write(tmp_path / name, text)
     assert told(tmp_path / name) == expected
 
@@ -124,7 +125,7 @@ def test_columns_that_are_called_after_what_they_say_are_the_targets(tmp_path: P
     assert recognise(tmp_path / "b.csv").options == {"label_columns": ["cat", "dog"]}
 
 
-def test_a_table_that_is_not_known_says_its_columns_and_one_that_cannot_be_read_why(tmp_path: Path) -> None:
+def test_an_unknown_table_is_reported_with_its_columns_and_one_that_cannot_be_read_why(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", "path;label\n1.png;cat;1\n")
     with pytest.raises(UserError, match=r"path;label; its columns seem to be parted by semicolons.*known are"):
         recognise(tmp_path / "a.csv")
@@ -143,7 +144,7 @@ def test_a_table_that_is_not_known_says_its_columns_and_one_that_cannot_be_read_
             recognise(tmp_path / name)
 
 
-def test_a_folder_of_tables_is_told_by_its_training_part(tmp_path: Path) -> None:
+def test_a_folder_of_tables_is_reported_by_its_training_part(tmp_path: Path) -> None:
     for part in ("train", "dev", "test"):
         write(tmp_path / "texts" / f"{part}.tsv", "sentence\tlabel\ngood\t1\n")
         write(tmp_path / "tags" / f"{part}.txt", CONLL)
@@ -267,3 +268,15 @@ def test_a_folder_of_plain_files_says_what_is_in_it(tmp_path: Path) -> None:
         recognise(tmp_path / "texts")
     with pytest.raises(UserError, match=r"it holds 3 \.png; nothing says what they show: sort them into"):
         recognise(tmp_path / "images")
+
+
+@pytest.mark.parametrize("name", ["1.xml", "data.yaml", "a.json", "labels/1.txt", "1.png", "train.csv", "a.conll"])
+def test_folders_pipes_and_dangling_links_called_like_files_are_no_data(tmp_path: Path, name: str) -> None:
+    for place, make in (("folder", Path.mkdir), ("pipe", os.mkfifo), ("link", lambda path: path.symlink_to("nowhere"))):
+        path = tmp_path / place / name
+        path.parent.mkdir(parents=True)
+        make(path)
+        with pytest.raises(UserError, match="no data of a known kind"):
+            recognise(tmp_path / place)
+    with pytest.raises(UserError, match="is neither a file nor a folder"):
+        recognise(tmp_path / "pipe" / name)

@@ -66,7 +66,7 @@ def test_a_second_look_computes_nothing(photographs: Photographs, monkeypatch: p
     assert np.array_equal(first.evidence[0].features, again.evidence[0].features)
 
 
-def test_other_weights_images_and_layers_are_told_apart(photographs: Photographs) -> None:
+def test_other_weights_images_and_layers_are_reported_apart(photographs: Photographs) -> None:
     first = profile(network(), photographs, PRECISION, 3)
     changed = network()
     with torch.no_grad():

@@ -8,7 +8,8 @@ import torch
 from search.api import run_study
 from search.errors import DataError, UserError
 from search.ranking import rank
-from search.ranking.rank import CostLimits, parse_limits, rank_backbones, trials_of
+from search.ranking.options import RankOptions, parse_limits
+from search.ranking.rank import rank_backbones, trials_of
 from spaces import backbones
 from spaces.errors import BackboneError
 
@@ -35,7 +36,7 @@ def weighted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_backbone_is_scored_by_every_estimator(study_file: Path, weighted: Path) -> None:
-    found = rank_backbones(study_file, names=[SMALL], layers=3, storage="sqlite:///nowhere.db")
+    found = rank_backbones(study_file, RankOptions(names=[SMALL], layers=3), storage="sqlite:///nowhere.db")
     (backbone_score,) = found.backbone_scores
     assert set(backbone_score.scores) == set(found.titles) == {"logme", "hscore", "linear_probe", "knn"}
     assert backbone_score.size == (32, 32)
@@ -48,19 +49,20 @@ def test_a_backbone_is_scored_by_every_estimator(study_file: Path, weighted: Pat
 
 
 def test_backbones_without_weights_are_left_out_by_name(study_file: Path, weighted: Path) -> None:
-    found = rank_backbones(study_file, names=[SMALL, "resnet18"], methods=["knn"], storage="sqlite:///nowhere.db")
+    found = rank_backbones(
+        study_file, RankOptions(names=[SMALL, "resnet18"], methods=["knn"]), storage="sqlite:///nowhere.db"
+    )
     assert [backbone_score.backbone for backbone_score in found.backbone_scores] == ["torchvision:squeezenet1_1"]
     ((name, reason),) = found.left_out
     assert name == "torchvision:resnet18"
     assert "not found" in reason
     with pytest.raises(UserError, match=r"no backbone could be scored \(torchvision:resnet18: weights"):
-        rank_backbones(study_file, names=["resnet18"], storage="sqlite:///nowhere.db")
+        rank_backbones(study_file, RankOptions(names=["resnet18"]), storage="sqlite:///nowhere.db")
 
 
 def test_too_large_ones_are_left_out_before_anything_is_read(study_file: Path, weighted: Path) -> None:
-    found = rank_backbones(
-        study_file, names=[SMALL, "vgg11"], under=parse_limits("1M"), methods=["knn"], storage="sqlite:///nowhere.db"
-    )
+    options = RankOptions(names=[SMALL, "vgg11"], under=parse_limits("1M"), methods=["knn"])
+    found = rank_backbones(study_file, options, storage="sqlite:///nowhere.db")
     assert found.left_out == (("torchvision:vgg11", "128.8M parameters, above 1M"),)
 
 
@@ -68,7 +70,7 @@ def test_by_default_the_studys_own_and_all_that_are_here(
     study_file: Path, weighted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rank, "local_backbones", lambda: iter([backbones.resolve(SMALL)]))
-    found = rank_backbones(study_file, methods=["knn"], storage="sqlite:///nowhere.db")
+    found = rank_backbones(study_file, RankOptions(methods=["knn"]), storage="sqlite:///nowhere.db")
     assert [backbone_score.backbone for backbone_score in found.backbone_scores] == ["torchvision:squeezenet1_1"]
 
 
@@ -80,7 +82,9 @@ def test_local_backbones_are_those_whose_weights_are_here(weighted: Path, monkey
 
 
 def test_few_images_are_every_classs_share(study_file: Path, weighted: Path) -> None:
-    found = rank_backbones(study_file, names=[SMALL], methods=["knn"], images=9, storage="sqlite:///nowhere.db")
+    found = rank_backbones(
+        study_file, RankOptions(names=[SMALL], methods=["knn"], images=9), storage="sqlite:///nowhere.db"
+    )
     assert found.images == 9
 
 
@@ -97,32 +101,13 @@ def test_trials_on_the_same_data_are_found(study_file: Path, tmp_path: Path, mon
 
 def test_wrong_names_are_refused_before_data_is_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown estimator 'logmee'"):
-        rank_backbones(tmp_path / "nowhere.yaml", methods=["logmee"])
+        rank_backbones(tmp_path / "nowhere.yaml", RankOptions(methods=["logmee"]))
     with pytest.raises(BackboneError, match="unknown backbone 'resnet19'; did you mean"):
-        rank_backbones(tmp_path / "nowhere.yaml", names=["resnet19"])
+        rank_backbones(tmp_path / "nowhere.yaml", RankOptions(names=["resnet19"]))
 
 
 def test_a_class_of_one_image_is_named(study_file: Path, folder: Path, weighted: Path) -> None:
     for path in sorted((folder / "blue").glob("*.png"))[2:]:
         path.unlink()
     with pytest.raises(DataError, match="class 'blue' has a single training image; ranking needs two"):
-        rank_backbones(study_file, names=[SMALL])
-
-
-@pytest.mark.parametrize(
-    ("text", "limits"),
-    [
-        ("10M,1GF", CostLimits(10e6, 1e9)),
-        ("300k", CostLimits(300e3)),
-        (" 0.5GFLOPs ", CostLimits(None, 0.5e9)),
-        ("2GF, 5M", CostLimits(5e6, 2e9)),
-    ],
-)
-def test_limits_are_read(text: str, limits: CostLimits) -> None:
-    assert parse_limits(text) == limits
-
-
-@pytest.mark.parametrize("text", ["", "ten", "-1M", "1M,2M", "0M", "1GF,2GF", "1TB"])
-def test_wrong_limits_are_refused(text: str) -> None:
-    with pytest.raises(UserError, match="such as 10M,1GF"):
-        parse_limits(text)
+        rank_backbones(study_file, RankOptions(names=[SMALL]))

@@ -38,7 +38,7 @@ def test_mean_ranks_share_places_and_pass_over_what_does_not_score_all() -> None
     assert mean_ranks(backbone_scores, ["two"]) == [1.0, 1.0, 1.0]
 
 
-def test_of_equals_the_smaller_network_stands_first() -> None:
+def test_of_equals_the_smaller_network_comes_first() -> None:
     found = ordered(
         (backbone_score("big", 9, one=1.0), backbone_score("small", 1, one=1.0), backbone_score("best", 99, one=2.0)),
         ["one"],
@@ -46,7 +46,7 @@ def test_of_equals_the_smaller_network_stands_first() -> None:
     assert [each.backbone for each in found] == ["best", "small", "big"]
 
 
-def test_trust_is_told_from_agreement() -> None:
+def test_trust_is_reported_from_agreement() -> None:
     three = [backbone_score(name, one=place, two=place) for place, name in enumerate("abc")]
     assert "agree well" in trust(ranking(*three))[0]
     against = [backbone_score(name, one=place, two=-place) for place, name in enumerate("abc")]

@@ -179,7 +179,7 @@ def test_bounds_that_meet_in_one_value_do_not_exclude_each_other() -> None:
         ({"accuracy": "maximal"}, "accuracy: expected maximize or minimize, got 'maximal'"),
     ],
 )
-def test_a_misspelt_direction_is_told_with_its_objective(short: Any, line: str) -> None:
+def test_a_misspelt_direction_is_reported_with_its_objective(short: Any, line: str) -> None:
     with pytest.raises(ValueError, match=line):
         ObjectiveOptions(**written_out([short])[0])
 

@@ -25,7 +25,7 @@ def complete(number: int, value: float, parameters: int, flops: int, latency: fl
     return TrialRecord(number, TrialState.COMPLETE, value, size=size, objectives=objectives)
 
 
-def test_of_equally_good_trials_the_smaller_wins_and_the_others_are_said_to_be_tied() -> None:
+def test_of_equally_good_trials_the_smaller_wins_and_the_others_are_called_tied() -> None:
     trials = (
         complete(0, 0.9, 10, 10),
         complete(3, 0.9861, 450, 7690),

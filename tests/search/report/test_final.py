@@ -19,7 +19,7 @@ def sized(study: StudyRecord) -> StudyRecord:
     return replace(study, trials=trials)
 
 
-def test_the_choice_is_told_with_every_mean(study: StudyRecord) -> None:
+def test_the_choice_is_reported_with_every_mean(study: StudyRecord) -> None:
     found = sized(study)
     assert choice_sentence(found) == ""
     chosen = replace(found, repeats=(Repeat(0, 1, value=0.85), Repeat(1, 1, value=0.5)))

@@ -38,6 +38,6 @@ def test_a_study_of_few_trials_has_learnt_nothing_yet(study: StudyRecord) -> Non
     assert findings(study) == findings(replace(study, trials=())) == []
 
 
-def test_what_fresh_seeds_say_is_said_however_few_trials_there_are(study: StudyRecord) -> None:
+def test_what_fresh_seeds_show_is_reported_however_few_trials_there_are(study: StudyRecord) -> None:
     fresh = Repeat(1, 1, state=TrialState.COMPLETE, value=0.5)
     assert findings(replace(study, repeats=(fresh,))) == sentences(replace(study, repeats=(fresh,))) != []

@@ -48,7 +48,7 @@ def test_costs_are_shown_in_their_units() -> None:
     assert front.name(Objective("checkpoint_bytes", maximize=False), "accuracy") == "checkpoint"
 
 
-def test_a_trials_further_objectives_are_told_once(study: StudyRecord) -> None:
+def test_a_trials_further_objectives_are_reported_once(study: StudyRecord) -> None:
     own = weighed(study)
     trial = own.front[0]
     assert front.further(own, trial) == [(front.cell("latency", trial.objectives["latency"]), "latency")]

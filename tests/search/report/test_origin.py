@@ -35,7 +35,7 @@ def study(*trials: TrialRecord) -> StudyRecord:
     return StudyRecord("s", "classification", "accuracy", True, "b", "w", data, 9, trials=trials)
 
 
-def test_the_best_of_every_way_is_said_the_best_way_first() -> None:
+def test_the_best_of_every_way_is_listed_the_best_way_first() -> None:
     one = study(
         trial(0, 0.7, way="portfolio", name="x"),
         trial(1, 0.8, way="portfolio", name="y"),

@@ -32,7 +32,7 @@ def test_states_cost_and_failures_are_counted(study: StudyRecord) -> None:
     assert [kind for kind, _, _ in tables.failures(study)] == ["nan", "nan"]
 
 
-def test_differences_are_listed_and_told(study: StudyRecord) -> None:
+def test_differences_are_listed_and_described(study: StudyRecord) -> None:
     first, second = study.trials[0], replace(study.trials[1], params={"freeze": 3, "new": 0.123456})
     found = {row.what: row.values for row in tables.differences((first, second))}
     assert found["units frozen"] == ("0", "3")

@@ -26,7 +26,7 @@ def test_pictures_are_small(tmp_path: Path) -> None:
     assert len(base64.b64decode(found.split(",")[1])) < 10_000
 
 
-def test_pictures_stand_upright(tmp_path: Path) -> None:
+def test_pictures_are_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
     Image.new("RGB", (200, 100)).save(tmp_path / "turned.jpg", exif=exif)
@@ -109,7 +109,7 @@ def test_no_program_is_started_for_a_picture(tmp_path: Path, monkeypatch: pytest
     assert picture(str(tmp_path / "a.png"), [tmp_path]) is None
 
 
-def test_files_with_odd_metadata_or_of_a_scanner_stand_upright(tmp_path: Path) -> None:
+def test_files_with_odd_metadata_or_of_a_scanner_are_upright(tmp_path: Path) -> None:
     for name, number in (("a.tif", 6), ("b.png", 8), ("c.jpg", 3)):
         exif = Image.Exif()
         exif[0x0112] = number

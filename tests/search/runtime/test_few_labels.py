@@ -125,7 +125,7 @@ def test_a_study_may_search_whether_they_help(uneven: Path, tmp_path: Path, monk
     assert "calibration_error" in result.study.trials[0].epochs[0].metrics
 
 
-def test_what_is_missing_is_told_before_any_training(uneven: Path) -> None:
+def test_what_is_missing_is_reported_before_any_training(uneven: Path) -> None:
     text = uneven.read_text()
     for unlabelled, message in (
         ("nowhere", "data.unlabelled: there is no folder .*nowhere"),

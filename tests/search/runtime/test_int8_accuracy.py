@@ -144,7 +144,7 @@ def test_without_its_packages_the_study_is_refused_before_training(
         int8_accuracy.check(runtime)
 
 
-def test_every_backbone_is_quantised_by_its_own_laboratory(study_file: Path) -> None:
+def test_every_backbone_is_quantised_by_its_own_runtime(study_file: Path) -> None:
     study_file.write_text(study_file.read_text().replace("squeezenet1_1", "[squeezenet1_1, mnasnet0_5]"))
     runtime = opened(study_file)
     other = runtime.of(

@@ -61,5 +61,5 @@ def test_a_backbone_that_a_range_does_not_fit_ends_the_run_by_name(listed: Path,
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.WAITING]
 
 
-def test_one_backbone_opens_an_ordinary_laboratory(study_file: Path) -> None:
+def test_one_backbone_opens_an_ordinary_runtime(study_file: Path) -> None:
     assert not isinstance(open_runtimes(load_spec(study_file), "cpu"), StudyRuntimes)

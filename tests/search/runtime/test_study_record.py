@@ -10,7 +10,7 @@ from search.runtime.study_runtime import StudyRuntime
 from search.runtime.versions import versions
 
 
-def test_a_study_is_told_apart_by_what_matters_and_by_nothing_else(study_file: Path, runtime: StudyRuntime) -> None:
+def test_a_study_is_reported_apart_by_what_matters_and_by_nothing_else(study_file: Path, runtime: StudyRuntime) -> None:
     spec = runtime.spec
     plain = study_record(runtime).identity
     longer = replace(runtime, spec=replace(spec, search=replace(spec.search, trials=99, timeout=5.0)))

@@ -65,7 +65,7 @@ def test_mixing_is_refused_for_a_task_that_cannot_mix(study_file: Path, monkeypa
         open_runtime(load_spec(study_file), "cpu")
 
 
-def test_decoding_is_told_split_by_split(runtime: StudyRuntime) -> None:
+def test_decoding_is_reported_split_by_split(runtime: StudyRuntime) -> None:
     told: list[tuple[str, int, int]] = []
     watched = replace(runtime, progress=lambda *event: told.append(event), decoded={})
     cached = replace(watched.spec.training, cache=False)

@@ -56,8 +56,10 @@ def test_seconds_are_learnt_from_pruned_and_finished_trials() -> None:
         behind.append(ended(number, features(flops), 0.5 * (flops / 1e9) ** 0.7, rng.choice((1, 5))))
     model = SecondsModel(behind)
     assert model.measured == 30
+    epochs = [trial.last_epoch[0] for trial in behind if trial.last_epoch]
+    expected = (5 + sum(epochs)) / (1 + len(epochs))  # as many as they ran on average, and one that ran all five
     for flops in (3e8, 1e9, 5e10):
-        assert model.seconds(features(flops)) == pytest.approx(5 * 0.5 * (flops / 1e9) ** 0.7, rel=0.25)
+        assert model.seconds(features(flops)) == pytest.approx(expected * 0.5 * (flops / 1e9) ** 0.7, rel=0.25)
 
 
 def test_far_from_what_was_measured_nothing_absurd_is_promised() -> None:
@@ -71,7 +73,10 @@ def test_trials_without_epochs_or_features_are_passed_over() -> None:
 
 
 def test_a_linear_probe_alone_says_little_of_how_long_a_training_takes() -> None:
-    probe, training = (CostFeatures(1e12, 1e9, 1e3, share, 1) for share in (1.0, 0.5))
+    probe, training = (CostFeatures(1e12, 1e9, 1e3, share, 1) for share in (0.999, 0.5))
     whole = CostFeatures(1e12, 1e9, 1e6, 0.0, 1)
     assert SecondsModel([ended(0, probe, 80.0, 1)]).seconds(whole) == pytest.approx(20.0)
     assert SecondsModel([ended(0, probe, 80.0, 1), ended(1, training, 30.0, 1)]).seconds(whole) == pytest.approx(30.0)
+    many = [ended(number, probe, 80.0 + number, 1) for number in range(3)]
+    larger = CostFeatures(2e12, 2e9, 1e3, 0.999, 1)
+    assert SecondsModel([*many, ended(3, training, 30.0, 1)]).seconds(larger) == pytest.approx(81.0)

@@ -123,7 +123,7 @@ def several(tmp_path: Path, name: str = "tpe") -> Sampling:
 
 
 @pytest.mark.parametrize("name", ["tpe", "cost_aware", "nsga2", "nsga3", "random"])
-def test_several_objectives_are_told_and_learnt_from(tmp_path: Path, name: str) -> None:
+def test_several_objectives_are_reported_and_learnt_from(tmp_path: Path, name: str) -> None:
     own = several(tmp_path, name)
     for number in range(12):
         asked = own.ask(number)

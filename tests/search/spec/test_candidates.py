@@ -19,7 +19,9 @@ def test_a_candidate_is_read_by_itself_or_out_of_a_trial(tmp_path: Path) -> None
     assert given(["own.json", PLAIN], tmp_path) == (PLAIN, PLAIN)
 
 
-def test_files_and_model_folders_are_told_from_names_of_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_and_model_folders_are_reported_from_names_of_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "candidate.json").write_text(json.dumps(PLAIN))

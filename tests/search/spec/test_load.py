@@ -25,7 +25,7 @@ def test_a_short_study_file_is_filled_with_defaults() -> None:
     assert spec.maximize
 
 
-def test_every_fault_is_told_at_once_with_its_line() -> None:
+def test_every_fault_is_reported_at_once_with_its_line() -> None:
     text = """\
 name: x
 data: {path: here}
@@ -71,7 +71,7 @@ serach: {trials: 3}
         (PLAIN + "data2: 3", "unknown key"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(text: str, reason: str) -> None:
+def test_a_fault_is_described_in_a_line(text: str, reason: str) -> None:
     assert any(reason in line for line in faults(text)), faults(text)
 
 
@@ -105,7 +105,7 @@ search: {pruning: pareto_safe, sampler: nsga2}
         ("objectives:\n  - accuracy\n  - {nam: flops}\n", "s.yaml:6: objectives.1.nam: unknown key"),
     ],
 )
-def test_faults_of_objectives_and_constraints_are_told_with_their_line(text: str, line: str) -> None:
+def test_faults_of_objectives_and_constraints_are_reported_with_their_line(text: str, line: str) -> None:
     assert faults(PLAIN + text)[0].startswith(line)
 
 

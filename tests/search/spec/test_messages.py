@@ -22,7 +22,7 @@ def told(raw: dict[str, object]) -> list[tuple[tuple[str, ...], str]]:
     return list(problems(caught.value, raw, Outer.model_json_schema()))
 
 
-def test_an_unknown_key_is_told_its_neighbour_and_a_wrong_value_what_was_expected() -> None:
+def test_an_unknown_key_is_reported_its_neighbour_and_a_wrong_value_what_was_expected() -> None:
     assert told({"training": {"epoch": 3}}) == [
         (("training", "epoch"), "training.epoch: unknown key; did you mean 'epochs'?")
     ]
@@ -33,7 +33,7 @@ def test_an_unknown_key_is_told_its_neighbour_and_a_wrong_value_what_was_expecte
     assert "got 'many'" in text
 
 
-def test_a_name_of_another_form_is_told_in_words_and_not_by_a_regular_expression() -> None:
+def test_a_name_of_another_form_is_reported_in_words_and_not_by_a_regular_expression() -> None:
     class Named(BaseModel):
         name: str = Field(pattern="^[A-Z]$")
 

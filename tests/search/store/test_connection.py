@@ -142,7 +142,7 @@ def test_the_servers_own_options_go_through(monkeypatch: pytest.MonkeyPatch) -> 
     assert dict(url.query) == {"sslmode": "verify-full", "sslrootcert": "/ca.pem"}
 
 
-def test_waiting_ends_when_told_to_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_ends_at_a_stop_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 
     def call() -> None:

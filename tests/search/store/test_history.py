@@ -42,7 +42,7 @@ def finish(engine: Engine, claim: Claim, value: float) -> None:
     )
 
 
-def test_a_refresh_tells_what_has_changed(engine: Engine, record: StudyRecord) -> None:
+def test_a_refresh_returns_what_has_changed(engine: Engine, record: StudyRecord) -> None:
     writing.create_study(engine, record)
     own = StudyHistory(engine, "s", "accuracy")
     assert own.refresh() == frozenset()

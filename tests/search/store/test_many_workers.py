@@ -85,7 +85,7 @@ def test_processes_share_a_study_exactly(
     storage.engine.dispose()
 
 
-def test_a_process_told_to_leave_hands_its_trial_back_and_one_that_slept_writes_nothing(
+def test_a_stopped_process_hands_its_trial_back_and_one_that_slept_writes_nothing(
     benchmark: ModuleType, tmp_path: Path
 ) -> None:
     url = f"sqlite:///{tmp_path}/store.db"

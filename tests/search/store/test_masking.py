@@ -139,7 +139,7 @@ def test_every_writing_of_a_secret_is_hidden(password: str) -> None:
     )
 
 
-def test_a_short_secret_is_not_told_by_the_words_it_is_cut_from() -> None:
+def test_a_short_secret_cannot_be_guessed_from_the_words_it_is_cut_from() -> None:
     url = "postgresql://bob:ft@host/db"
     assert masking.hide("the shift of ft failed (ft)", url) == "the shift of *** failed (***)"
 

@@ -9,7 +9,7 @@ from search.store import leases, owned, reading, repeats, writing
 from search.store.repeats import RetrainingRequest
 
 
-def test_every_row_that_owns_checkpoints_is_told(engine: Engine, record: StudyRecord) -> None:
+def test_every_row_that_owns_checkpoints_is_reported(engine: Engine, record: StudyRecord) -> None:
     writing.create_study(engine, replace(record, target=9))
     writing.create_study(engine, replace(record, name="other"))
     claims = [leases.claim(engine, "s", "w", 60) for _ in range(5)]

@@ -72,7 +72,7 @@ def test_studies_are_listed_the_newest_first(filled: Engine, record: StudyRecord
     assert [summary.name for summary in reading.list_studies(filled)] == ["later", "s"]
 
 
-def test_where_trials_stand_is_told_without_their_candidates(filled: Engine) -> None:
+def test_states_of_trials_are_read_without_their_candidates(filled: Engine) -> None:
     assert [trial.state.value for trial in reading.trial_states(filled, "s")] == [
         *["complete"] * 3,
         "pruned",
@@ -87,4 +87,4 @@ def test_an_unknown_study_gets_the_nearest_name(filled: Engine, record: StudyRec
 
 
 def test_what_optuna_knows_is_listed_by_its_number(filled: Engine) -> None:
-    assert reading.told(filled, "s") == {}
+    assert reading.optuna_trials(filled, "s") == {}

@@ -39,7 +39,7 @@ def test_another_schema_is_refused(url: str) -> None:
         readonly.connect(url)
 
 
-def test_a_server_that_does_not_answer_is_told_without_its_password() -> None:
+def test_a_server_that_does_not_answer_is_reported_without_its_password() -> None:
     with pytest.raises(StoreUrlError) as raised:
         readonly.connect("postgresql://u:secret@127.0.0.1:1/x")
     assert "secret" not in str(raised.value)

@@ -258,7 +258,7 @@ def told(*rows: tuple[list[float], float, int]) -> Detections:
     return Detections((image,))
 
 
-def test_boxes_are_told_in_pixels_of_the_original_the_surest_first() -> None:
+def test_boxes_are_reported_in_pixels_of_the_original_the_surest_first() -> None:
     found = told(([0.0, 0.25, 0.5, 0.75], 0.6, 1), ([0.5, 0.3, 1.0, 1.0], 0.9, 0), ([0.0, 0.0, 1.0, 1.0], 0.2, 0))
     letterboxed = InputInfo(200, 100, (0.0, -0.5, 1.0, 1.5))  # a wide image between bars above and below
     (predicted,) = task.predicted(found, ("a", "b"), [letterboxed], PredictOptions())

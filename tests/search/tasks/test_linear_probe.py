@@ -33,7 +33,7 @@ def logits(found: Solved | None, features: Tensor) -> Tensor:
     return features @ found.weight.T + found.bias
 
 
-def test_classes_are_told_as_scikit_learn_does() -> None:
+def test_classes_are_reported_as_scikit_learn_does() -> None:
     features, labels = blobs()
     found = solve_classes(features, labels, 3)
     assert found is not None
@@ -59,7 +59,7 @@ def test_the_strength_is_the_one_that_cross_validation_finds() -> None:
     assert found.strength == pytest.approx(float(np.ravel(reference.C_)[0]) * 48 / 60 * spread(features))
 
 
-def test_two_classes_are_told_as_scikit_learn_does() -> None:
+def test_two_classes_are_reported_as_scikit_learn_does() -> None:
     features, labels = blobs(classes=2)
     found = solve_classes(features, labels, 2)
     assert found is not None
@@ -79,7 +79,7 @@ def test_weighted_classes_count_as_scikit_learns_sample_weights() -> None:
     np.testing.assert_allclose(found.weight.numpy(), reference.coef_, atol=2e-4)
 
 
-def test_a_class_without_samples_is_never_told() -> None:
+def test_a_class_without_samples_is_never_predicted() -> None:
     features, labels = blobs()
     found = logits(solve_classes(features, labels * 2, 5), features)
     assert set(found.argmax(dim=1).tolist()) <= {0, 2, 4}
@@ -109,7 +109,7 @@ def test_many_samples_are_solved_as_well() -> None:
     np.testing.assert_allclose(found.weight.numpy(), reference.coef_, atol=1e-3)
 
 
-def test_labels_are_told_one_by_one_as_scikit_learn_does() -> None:
+def test_labels_are_reported_one_by_one_as_scikit_learn_does() -> None:
     features, labels = blobs(classes=4)
     there = torch.stack([labels % 2 == 0, labels > 2, labels < 9, labels > 9], dim=1).float()
     weights = torch.tensor([1.0, 3.0, 1.0, 1.0])
@@ -124,7 +124,7 @@ def test_labels_are_told_one_by_one_as_scikit_learn_does() -> None:
     assert (outputs[:, 3] < -2).all()  # none has it
 
 
-def test_numbers_are_told_as_scikit_learn_does() -> None:
+def test_numbers_are_reported_as_scikit_learn_does() -> None:
     features, labels = blobs()
     numbers = torch.stack([labels.float(), features[:, :5].sum(dim=1) / 10], dim=1)
     found = solve_numbers(features, numbers)

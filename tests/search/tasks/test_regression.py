@@ -48,12 +48,12 @@ def draw(folder: Path, count: int = 24) -> Path:
     return folder / "numbers.csv"
 
 
-def laboratory_of(folder: Path, loss: str = "mse", space: str = "head: {hidden: 0}") -> StudyRuntime:
+def runtime_of(folder: Path, loss: str = "mse", space: str = "head: {hidden: 0}") -> StudyRuntime:
     return open_runtime(parse_spec(STUDY.format(path=draw(folder), loss=loss, space=space), base=folder), "cpu")
 
 
 def test_it_learns_numbers_in_their_own_unit(tmp_path: Path) -> None:
-    runtime = laboratory_of(tmp_path)
+    runtime = runtime_of(tmp_path)
     candidate = runtime.space.baseline()
     choices = {**candidate.recipe.choices}
     choices["optimizer"] = {**choices["optimizer"], "name": "adamw", "lr_head": 3e-3, "lr_backbone": 1e-3}
@@ -121,6 +121,6 @@ def test_a_number_that_never_changes_is_refused(tiny: Pretrained) -> None:
 
 def test_what_makes_no_sense_for_numbers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"space\.label_smoothing: numbers are no labels"):
-        laboratory_of(tmp_path, space="label_smoothing: {}")
+        runtime_of(tmp_path, space="label_smoothing: {}")
     with pytest.raises(ValueError, match="huber_delta must be a finite number above 0"):
         Options(huber_delta=0)

@@ -321,7 +321,7 @@ def test_a_head_without_decisions_is_the_plain_one(tiny: Pretrained) -> None:
     assert head.auxiliary is None
 
 
-def test_masks_of_large_images_are_told_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_masks_of_large_images_are_reported_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     logits = torch.randn(7, 5, 6, generator=torch.Generator().manual_seed(0))
     whole = mask_of(logits, (40, 33))
     expected = F.interpolate(logits[None], size=(40, 33), mode="bilinear", align_corners=False)[0].argmax(dim=0)
@@ -331,7 +331,7 @@ def test_masks_of_large_images_are_told_piece_by_piece(monkeypatch: pytest.Monke
     assert mask_of(torch.zeros(300, 2, 2), (3, 3)).dtype == torch.int32
 
 
-def test_shares_of_classes_are_told_the_largest_first() -> None:
+def test_shares_of_classes_are_reported_the_largest_first() -> None:
     logits = torch.zeros(1, 3, 4, 4)
     logits[0, 2, 1:] = 5.0
     (said,) = task.predicted(logits, ("a", "b", "c"), [InputInfo(4, 4)], PredictOptions())

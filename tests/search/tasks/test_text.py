@@ -139,7 +139,7 @@ def test_every_pooling_overfits_a_few_texts(tmp_path: Path, kind: str, pooling: 
     assert max(record.metrics["matthews"] for record in outcome.epochs) == pytest.approx(1.0)
 
 
-def test_the_plain_recipe_is_that_of_the_field_and_sizes_are_told(tmp_path: Path) -> None:
+def test_the_plain_recipe_is_that_of_the_field_and_sizes_are_reported(tmp_path: Path) -> None:
     runtime = opened(tmp_path, "text", reviews(tmp_path))
     plain = runtime.space.baseline()
     assert "AdamW lr 5e-5, cosine" in runtime.space.words(plain)
@@ -252,7 +252,7 @@ def test_real_minilm_reads_real_words(tmp_path: Path) -> None:
     assert sorted(ids.tolist())[0][:4] == [101, 1037, 6919, 2143]
 
 
-def test_texts_that_the_tokenizer_does_not_know_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_texts_that_the_tokenizer_does_not_know_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rows = ["text,label", *(f"{'film ' * 6}{'нет ' * 4}{number},{number % 2}" for number in range(40))]
     (tmp_path / "half.csv").write_text("\n".join(rows) + "\n")
     opened(tmp_path, "text", "{path: half.csv}").batches(Split.TRAIN)

@@ -42,7 +42,7 @@ def test_it_overfits_tagged_sentences(tmp_path: Path) -> None:
     assert {one.name for one in outcome.evaluation.measured} >= {"X", "Y"}
 
 
-def test_a_tag_stands_at_the_first_token_of_its_word(tmp_path: Path) -> None:
+def test_a_tag_belongs_to_the_first_token_of_its_word(tmp_path: Path) -> None:
     runtime = shared.opened(tmp_path, "tokens", sentences(tmp_path))
     ids, tags = next(iter(runtime.batches(Split.VAL).epoch(1)))
     assert tags.shape == ids.shape

@@ -57,7 +57,7 @@ def ran(clock: Clock, steps: int, monkeypatch: pytest.MonkeyPatch, mode: Mode = 
 
 def test_a_short_trial_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(plain=1.0, compiled=0.1)
-    facts = ran(clock, 100, monkeypatch).told()["compile"]
+    facts = ran(clock, 100, monkeypatch).record()["compile"]
     assert clock.made == 0
     assert facts["used"] is False
     assert "would gain" in facts["why"]
@@ -65,7 +65,7 @@ def test_a_short_trial_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_long_trial_is_compiled_and_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(plain=1.0, compiled=0.5)
-    facts = ran(clock, 1000, monkeypatch).told()["compile"]
+    facts = ran(clock, 1000, monkeypatch).record()["compile"]
     assert clock.made == 1
     assert clock.used > 980
     assert facts["used"] is True
@@ -75,7 +75,7 @@ def test_a_long_trial_is_compiled_and_stays_so(monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_is_not_quicker_compiled_goes_on_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(plain=1.0, compiled=1.1)
-    facts = ran(clock, 1000, monkeypatch).told()["compile"]
+    facts = ran(clock, 1000, monkeypatch).record()["compile"]
     assert facts["used"] is False
     assert clock.used < 12
     again = Clock(plain=1.0, compiled=1.1)
@@ -92,7 +92,7 @@ def test_a_measured_gain_lets_shorter_trials_be_compiled(monkeypatch: pytest.Mon
 
 def test_always_compiles_at_the_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(plain=1.0, compiled=2.0)
-    assert ran(clock, 20, monkeypatch, "always").told()["compile"]["used"] is True
+    assert ran(clock, 20, monkeypatch, "always").record()["compile"]["used"] is True
     assert clock.used == 20
 
 
@@ -104,7 +104,7 @@ def test_what_cannot_be_compiled_is_trained_as_it_is(monkeypatch: pytest.MonkeyP
     found = Compiled(whole, 10, "always", "tiny", CPU)
     outputs = found(nn.Linear(3, 2), torch.zeros(4, 3))
     assert outputs.shape == (4, 2)
-    assert found.told()["compile"]["why"] == "cannot be compiled: no C++ compiler found"
+    assert found.record()["compile"]["why"] == "cannot be compiled: no C++ compiler found"
 
 
 def test_compiled_steps_compute_the_same() -> None:

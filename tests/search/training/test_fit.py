@@ -74,7 +74,7 @@ def plan(**changes: object) -> TrainingPlan:
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
-def test_a_network_learns_and_every_epoch_is_told(tiny: Pretrained) -> None:
+def test_a_network_learns_and_every_epoch_is_reported(tiny: Pretrained) -> None:
     told: list[EpochRecord] = []
 
     def on_epoch(record: EpochRecord) -> Verdict:

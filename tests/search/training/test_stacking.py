@@ -55,7 +55,7 @@ def test_dropout_is_found_in_front_of_its_layer() -> None:
         nn.Sequential(nn.ReLU()),
     ],
 )
-def test_heads_that_cannot_be_batched_are_told(head: nn.Module) -> None:
+def test_heads_that_cannot_be_batched_are_reported(head: nn.Module) -> None:
     assert layout_of(head) is None
 
 

@@ -12,7 +12,7 @@ from search.trials import trial
 from search.trials.context import TrialContext
 
 
-def test_a_trial_told_to_leave_is_not_finished(context: TrialContext) -> None:
+def test_a_stopped_trial_is_not_finished(context: TrialContext) -> None:
     claim = leases.claim(context.engine, "colours", "w", 60)
     assert claim is not None
     assert trial.run(replace(context, leave=lambda: True), claim) is TrialState.WAITING

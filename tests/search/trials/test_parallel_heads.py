@@ -22,7 +22,7 @@ from search.store import connection, leases, migrate, reading, writing
 from search.store.leases import Claim
 from search.training.fit import TrainingResult
 from search.trials import parallel_heads
-from search.trials.parallel_heads import Companions
+from search.trials.parallel_heads import ParallelHeads
 from search.trials.proposal import FREE_BESIDE
 from search.workers.options import RunOptions
 from search.workers.worker import StopSignal, open_context, work
@@ -171,9 +171,7 @@ def test_too_little_memory_for_all_trains_them_one_after_another(
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
 
 
-def test_a_companion_that_fails_leaves_the_others(
-    spec: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_head_that_fails_leaves_the_others(spec: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inner = writing.finish_trial
 
     def failing(engine: Any, claim: Claim, ended: writing.Ended) -> None:
@@ -208,7 +206,7 @@ def test_a_trial_of_another_kind_is_handed_back(spec: StudySpec, tmp_path: Path)
     with open_context(
         runtime, engine, RunOptions(storage=f"sqlite:///{tmp_path}/store.db"), tmp_path, StopSignal()
     ) as context:
-        group = Companions(claiming, hold, lambda *_: None, release)
+        group = ParallelHeads(claiming, hold, lambda *_: None, release)
         for _ in range(2):
             claim = claiming()
             assert claim is not None

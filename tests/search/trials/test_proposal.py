@@ -13,12 +13,13 @@ from search.records.study import EpochRecord, Objective, TrialState
 from search.runtime import objective_values
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import open_runtime
+from search.runtime.training_cost import cost_of
 from search.sampling.cost_model import SecondsModel
 from search.sampling.optuna_study import SamplerOptions, data_seed
 from search.spec.load import load_spec
 from search.store import connection, leases, migrate, writing
 from search.trials import proposal
-from search.trials.proposal import Proposer, cost_of, plan_of
+from search.trials.proposal import Proposer, plan_of
 from search.workers.options import RunOptions
 from search.workers.worker import StopSignal, open_context
 from spaces.decisions import optimizer
@@ -158,19 +159,6 @@ def test_cost_aware_search_prefers_cheap_candidates_at_equal_promise(proposer: O
     assert chosen < 0.8 * offered
 
 
-def test_what_is_frozen_costs_less(proposer: Open) -> None:
-    runtime = proposer().runtime
-    plain = runtime.space.baseline()
-    frozen = replace(plain, structure=replace(plain.structure, choices={**plain.structure.choices, "freeze": 8}))
-    whole, less = cost_of(runtime, plain), cost_of(runtime, frozen)
-    assert whole.frozen_share == 0
-    assert 0 < less.frozen_share < 1
-    assert less.training_flops < whole.training_flops
-    size = runtime.size(runtime.build(plain, 0))
-    assert whole.forward_flops == size.flops
-    assert whole.trained == size.trained
-
-
 def bounded(**bounds: str) -> Goals:
     return Goals((Objective("accuracy", maximize=True),), read_constraints(bounds, tuple(COSTS)))
 
@@ -198,7 +186,7 @@ def test_the_plain_recipe_runs_whatever_it_breaks(proposer: Open) -> None:
     assert found.known["parameters"] > 300e3
 
 
-def test_constraints_that_no_candidate_keeps_are_told_before_anything_is_trained(proposer: Open) -> None:
+def test_constraints_that_no_candidate_keeps_are_reported_before_anything_is_trained(proposer: Open) -> None:
     own = proposer(wanted=bounded(parameters="< 1k", flops="< 1T"))
     with pytest.raises(ConstraintError, match=r"none of 66 candidates .* breaks parameters < 1k by [0-9,]+ times"):
         own.propose(0)
@@ -222,7 +210,7 @@ def test_where_no_draw_fits_the_smallest_candidate_is_tried(proposer: Open, monk
     assert tight.propose(1).known["parameters"] == least
 
 
-def test_companions_keep_the_constraints(proposer: Open) -> None:
+def test_parallel_heads_keep_the_constraints(proposer: Open) -> None:
     own = proposer(space={"freeze": {}, "head": {}, "optimizer": {}}, wanted=bounded(parameters="< 740k"))
     other = own.runtime.space.baseline()
     found = [own.propose_beside(number, other) for number in range(1, 5)]
@@ -300,8 +288,8 @@ def test_the_plain_recipe_is_left_out_where_it_would_take_most_of_the_time(
     assert ("plain" in ways) is is_tried
 
 
-@pytest.mark.parametrize(("factor", "is_tried"), [(3.1, True), (2.9, False)])
-def test_a_member_that_would_take_more_than_a_third_of_the_time_is_passed_over(
+@pytest.mark.parametrize(("factor", "is_tried"), [(2.1, True), (1.9, False)])
+def test_a_member_that_would_take_more_than_half_of_the_time_is_passed_over(
     proposer: Open, factor: float, is_tried: bool
 ) -> None:
     own = proposer(portfolio="on")

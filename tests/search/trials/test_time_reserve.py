@@ -40,7 +40,9 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_the_end_takes_as_long_as_the_winner_took_on_all_that_is_not_test() -> None:
     winner = trial(0, 0.9)
-    assert epochs_between(study(winner), winner) == (2, 4)
+    assert epochs_between(study(winner), winner) == (3, 4)
+    long = trial(0, 0.9, epochs=30)
+    assert epochs_between(study(long), long) == (5, 30)
     # Two seconds beside its epochs, and two epochs of two seconds on half as many images again.
     assert final_seconds(study(winner), winner, 2) == pytest.approx(2 + 1.5 * 2 * 2 + EXPORT_S)
     assert choice.growth(study(winner)) == 1.5
@@ -56,18 +58,20 @@ def test_a_share_is_kept_back_and_no_trial_starts_that_would_not_end_in_time(hel
 
 def test_more_than_the_share_is_kept_back_where_the_winner_needs_it(held: Any) -> None:
     slow = trial(0, 0.9, epochs=20, seconds=42.0)
-    needed = final_seconds(study(slow), slow, 10)
-    assert needed == pytest.approx(2 + 1.5 * 20 + EXPORT_S)
-    assert held(slow).is_reached(needed + 42)
-    assert not held(slow).is_reached(needed + 42.1)
-    # When it cannot be had any more, the search has the time.
-    assert not held(slow).is_reached(needed - 0.1)
-    assert held(slow).is_reached(EXPORT_S)
+    assert epochs_between(study(slow), slow) == (4, 20)
+    needed = final_seconds(study(slow), slow, 4)
+    assert needed == pytest.approx(2 + 1.5 * 8 + EXPORT_S)
+    assert held(slow, share=0.1).is_reached(needed + 42)
+    assert not held(slow, share=0.1).is_reached(needed + 42.1)
+    # When it cannot be had any more, the search has all the time but its share: another winner may need less.
+    assert not held(slow, share=0.1).is_reached(needed - 0.1)
+    assert not held(slow, share=0.1).is_reached(10.1)
+    assert held(slow, share=0.1).is_reached(10.0)
 
 
 def test_a_running_trial_gives_way_before_the_end_has_no_time_left(held: Any) -> None:
     winner = trial(0, 0.9)
-    needed = final_seconds(study(winner), winner, 2)
+    needed = final_seconds(study(winner), winner, 3)
     running = held(winner)
     held.clock["now"] += 5  # an epoch of five seconds
     assert not running.is_pressing(needed + 6.1)

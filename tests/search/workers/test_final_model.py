@@ -56,7 +56,9 @@ def test_a_study_that_goes_on_keeps_to_the_seeds_that_are_there() -> None:
     assert ending()._seeds(study(15, *few, repeats=there), few) == (2, "")
 
 
-def test_a_choice_that_fails_is_told_and_the_winner_is_trained_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_choice_that_fails_is_reported_and_the_winner_is_trained_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     record = study(100, trial(0, 0.9), trial(1, 0.9))
     monkeypatch.setattr(final_model.reading, "load_study", lambda *_: record)
 

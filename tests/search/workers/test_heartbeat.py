@@ -92,7 +92,7 @@ def test_a_database_that_is_gone_for_a_while_does_not_end_the_keeping(
         assert answered.wait(60)
 
 
-def test_a_place_of_checkpoints_that_vanishes_is_told_once(
+def test_a_place_of_checkpoints_that_vanishes_is_reported_once(
     heartbeat: Heartbeat, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = "0123456789abcdef" * 2

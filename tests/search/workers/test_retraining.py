@@ -24,7 +24,7 @@ from search.workers.shutdown import StopSignal
 
 @pytest.fixture
 def context(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialContext]:
-    """A bench of a study whose search has ended and whose budget is spent."""
+    """The context of a study whose search has ended and whose budget is spent."""
     monkeypatch.setattr(worker, "POLL_S", 0.01)
     url = f"sqlite:///{tmp_path}/store.db"
     engine = connection.connect(url)
@@ -88,7 +88,7 @@ def test_trials_that_optuna_holds_open_are_left_alone(context: TrialContext) -> 
     assert context.sampling.unfinished() == (opened,)
 
 
-def test_a_worker_that_is_told_to_leave_hands_back(context: TrialContext) -> None:
+def test_a_worker_that_is_reported_to_leave_hands_back(context: TrialContext) -> None:
     own = enter(context, 2)
     stop_signal = StopSignal()
     stop_signal.reason = "told to"

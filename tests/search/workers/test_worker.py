@@ -30,7 +30,7 @@ from search.workers.shutdown import StopSignal
 
 @pytest.fixture
 def context(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialContext]:
-    """A bench of a study of four trials, on SQLite; waiting takes no time."""
+    """The context of a study of four trials, on SQLite; waiting takes no time."""
     monkeypatch.setattr(worker, "POLL_S", 0.01)
     url = f"sqlite:///{tmp_path}/store.db"
     engine = connection.connect(url)
@@ -116,7 +116,7 @@ def test_a_candidates_own_fault_ends_its_trial_and_is_bad_news_for_the_sampler(c
     assert [trial.state.name for trial in told] == ["COMPLETE", "PRUNED", "COMPLETE", "COMPLETE"]
 
 
-def test_a_machines_fault_is_tried_again_and_then_told_with_its_story(context: TrialContext) -> None:
+def test_a_machines_fault_is_retried_and_then_reported_with_its_story(context: TrialContext) -> None:
     worker.work(context, StopSignal(), run=failing("disk", 1), worker="w")
     assert states(context) == ["complete", "failed", "complete", "complete"]
     trial: TrialRecord = study_of(context).trials[1]
@@ -214,7 +214,7 @@ def test_a_lost_device_stops_the_worker_and_the_trial_goes_on_elsewhere(context:
     assert states(context) == ["waiting"]
 
 
-def test_memory_that_is_used_up_anywhere_is_told_as_that(context: TrialContext) -> None:
+def test_memory_that_is_used_up_anywhere_is_reported_as_that(context: TrialContext) -> None:
     for error in (
         torch.OutOfMemoryError("CUDA out of memory"),
         MemoryError(),
@@ -319,8 +319,8 @@ def test_constraints_that_nothing_keeps_end_the_worker_and_count_as_no_trial(con
     assert states(context) == ["complete", "waiting"]
 
 
-def test_optuna_is_told_all_objectives_of_a_trial_whose_worker_died(context: TrialContext) -> None:
+def test_optuna_is_reported_all_objectives_of_a_trial_whose_worker_died(context: TrialContext) -> None:
     complete(context, claimed := leases.claim(context.engine, "colours", "w", 60) or pytest.fail("none"))
-    told = reading.told(context.engine, "colours")
-    assert told[0].value == 0.5
-    assert (told[0].objectives, told[0].constraints, claimed.number) == ({}, {}, 0)
+    known = reading.optuna_trials(context.engine, "colours")
+    assert known[0].value == 0.5
+    assert (known[0].objectives, known[0].constraints, claimed.number) == ({}, {}, 0)

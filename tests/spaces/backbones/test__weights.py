@@ -49,7 +49,7 @@ def test_weights_found_nowhere_say_what_was_tried_and_what_to_do(hub: Path) -> N
         _weights.find("nothing-00000000.pth")
 
 
-def test_a_failed_download_is_told(hub: Path) -> None:
+def test_a_failed_download_is_reported(hub: Path) -> None:
     with pytest.raises(WeightsError, match="the download"):
         _weights.find("nothing-00000000.pth", (hub / "absent.pth").as_uri())
 

@@ -48,7 +48,7 @@ def test_they_are_those_on_a_pyramid_and_found_by_their_short_names() -> None:
     assert backbones.resolve(SMALL).name == f"torchvision_detection:{SMALL}"
 
 
-def test_what_stands_on_the_backbone_is_read_off_the_network() -> None:
+def test_what_is_built_on_the_backbone_is_read_off_the_network() -> None:
     first, second, retina = (own(f"{name}") for name in ("fasterrcnn_resnet50_fpn", EVERY[1], EVERY[5]))
     assert (first.kind, first.taps, first.finest, first.extra) == ("faster_rcnn", RESNET_TAPS, 4, 1)
     assert (first.linear, first.style) == ((1024, 1024), Style())

@@ -104,7 +104,7 @@ def test_describing_a_huge_network_allocates_little() -> None:
     assert max(map(int, done.stdout.split())) < 200
 
 
-def test_the_place_of_the_channels_is_told_by_the_shape(tiny: Pretrained) -> None:
+def test_the_place_of_the_channels_is_reported_by_the_shape(tiny: Pretrained) -> None:
     chain = replace(tiny.chain, input_size=(64, 96))
     assert probe.is_channels_last(chain, (2, 3, 768))
     assert probe.is_channels_last(chain, (16, 24, 16))

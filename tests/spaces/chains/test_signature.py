@@ -10,7 +10,7 @@ from torch import nn
 from spaces.backbones._base import Pretrained
 from spaces.chains import probe
 from spaces.chains.signature import signature
-from spaces.surgery import edits
+from spaces.surgery import edits, kernels
 
 
 def test_copies_are_alike_whatever_their_weights(tiny: Pretrained) -> None:
@@ -29,7 +29,9 @@ def test_units_that_compute_something_else_are_not(tiny: Pretrained) -> None:
 
 def test_every_edit_makes_a_difference_and_the_same_edit_the_same(tiny: Pretrained) -> None:
     plain = tiny.chain.units[1].module
-    changed = [edits.with_kernels(plain, tuple(c.path for c in probe.convolutions(plain)), size) for size in (5, 7, 5)]
+    changed = [
+        kernels.with_kernels(plain, tuple(c.path for c in probe.convolutions(plain)), size) for size in (5, 7, 5)
+    ]
     assert signature(changed[0]) == signature(changed[2])
     assert len({signature(plain), *(signature(module) for module in changed)}) == 3
     last = tiny.chain.units[3].module

@@ -128,7 +128,7 @@ def test_a_stage_is_looked_into_and_its_blocks_stay_whole() -> None:
     assert [node.target for node in graph.nodes if node.op == "call_module"] == paths
 
 
-def test_residual_blocks_are_told_from_others() -> None:
+def test_residual_blocks_are_reported_from_others() -> None:
     block = models.resnet18().layer1[0]
     assert tracing.is_residual(block)
     assert not tracing.is_residual(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()))

@@ -28,6 +28,6 @@ def test_ranges_and_values_are_checked() -> None:
         decision.parse({"source": "k-means", "scale": 1.0, "ratios": "three"})
 
 
-def test_it_is_said_in_words(tiny: Pretrained) -> None:
+def test_it_is_described(tiny: Pretrained) -> None:
     assert decision.words(Anchors("data", 0.5), tiny.chain) == "anchors from the data, 0.5 times as large"
     assert decision.words(Anchors("usual", 1.0, "five"), tiny.chain) == "anchors with five ratios"

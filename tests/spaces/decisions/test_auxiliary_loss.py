@@ -9,7 +9,7 @@ from spaces.errors import CandidateError
 from spaces.networks.space import Space, StoredParameters
 
 
-def test_its_weight_is_said_in_words(tiny: Pretrained) -> None:
+def test_its_weight_is_described(tiny: Pretrained) -> None:
     assert decision.words(0.4, tiny.chain) == "auxiliary loss x 0.4"
     assert decision.words(0.0, tiny.chain) == ""
     assert decision.params(0.3, Range()) is None

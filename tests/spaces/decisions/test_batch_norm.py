@@ -108,7 +108,7 @@ def test_where_nothing_learns_it_is_frozen_and_not_asked_for(tiny: Pretrained) -
     assert decision.narrow((FROZEN, MOVING), chain) is None
 
 
-def test_it_is_said_in_words_and_faults_are_refused(tiny: Pretrained) -> None:
+def test_it_is_described_and_faults_are_refused(tiny: Pretrained) -> None:
     assert decision.words(MOVING, tiny.chain) == "moving batch-norm statistics"
     assert decision.words(AUTO, tiny.chain) == ""
     with pytest.raises(ValueError, match="expected one of auto, frozen, moving"):

@@ -50,7 +50,7 @@ def test_blocks_in_frozen_units_learn_and_nothing_else_does(tiny: Pretrained) ->
     assert all(torch.equal(network.state_dict()[name], value) for name, value in before.items())
 
 
-def test_names_of_inserted_blocks_tell_their_unit(tiny: Pretrained) -> None:
+def test_names_of_inserted_blocks_name_their_unit(tiny: Pretrained) -> None:
     changed = decision.apply(tiny.chain, Inserted("all", "adapter", 2))
     extras = [name for unit in changed for name in unit.extra]
     assert extras == ["inserted_0", "inserted_1", "inserted_2", "inserted_3_0"]

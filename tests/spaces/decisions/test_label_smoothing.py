@@ -7,7 +7,7 @@ from spaces.decisions.label_smoothing import Range, decision
 from spaces.errors import CandidateError
 
 
-def test_a_smoothed_label_is_said_in_words(tiny: Pretrained) -> None:
+def test_a_smoothed_label_is_described(tiny: Pretrained) -> None:
     assert decision.words(0.1, tiny.chain) == "label smoothing 0.1"
     assert decision.words(0.0, tiny.chain) == ""
 

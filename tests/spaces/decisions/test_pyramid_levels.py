@@ -31,6 +31,6 @@ def test_ranges_are_checked() -> None:
         Range(extra=(9,))
 
 
-def test_it_is_said_in_words(tiny: Pretrained) -> None:
+def test_it_is_described(tiny: Pretrained) -> None:
     assert decision.words(Levels(16, 0), tiny.chain) == "pyramid from stride 16, none pooled behind"
     assert decision.words(Levels(4, 2), tiny.chain) == "pyramid from stride 4, 2 pooled behind"

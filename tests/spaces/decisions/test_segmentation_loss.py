@@ -6,7 +6,7 @@ from spaces.backbones._base import Pretrained
 from spaces.decisions.segmentation_loss import Range, decision
 
 
-def test_other_losses_than_cross_entropy_are_said_in_words(tiny: Pretrained) -> None:
+def test_other_losses_than_cross_entropy_are_described(tiny: Pretrained) -> None:
     assert decision.baseline(tiny.chain) == "cross_entropy"
     assert decision.words("cross_entropy", tiny.chain) == ""
     assert decision.words("cross_entropy+dice", tiny.chain) == "cross-entropy and dice loss"

@@ -6,7 +6,7 @@ from spaces.backbones._base import Pretrained
 from spaces.decisions.upsampling import Range, decision
 
 
-def test_learnt_ways_are_said_in_words(tiny: Pretrained) -> None:
+def test_learnt_ways_are_described(tiny: Pretrained) -> None:
     assert decision.words("bilinear", tiny.chain) == ""
     assert decision.words("transposed", tiny.chain) == "transposed convolutions up"
     assert decision.words("pixel_shuffle", tiny.chain) == "pixel shuffle up"

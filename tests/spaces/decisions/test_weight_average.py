@@ -7,7 +7,7 @@ from spaces.decisions.weight_average import Range, decision
 from spaces.errors import CandidateError
 
 
-def test_an_average_is_said_in_words(tiny: Pretrained) -> None:
+def test_an_average_is_described(tiny: Pretrained) -> None:
     assert decision.words("moving", tiny.chain) == "averaged weights"
     assert decision.words(decision.baseline(tiny.chain), tiny.chain) == ""
 

@@ -96,7 +96,7 @@ def test_it_is_convolutions_on_the_last_maps_alone(tiny: Pretrained) -> None:
     assert kernels == [(3, 3), (3, 3), (1, 1)]
 
 
-def test_dropout_stands_in_front_of_the_last_layer() -> None:
+def test_dropout_comes_before_the_last_layer() -> None:
     built = decoders()["fcn"].build(Plan((Tap(0, "x", 4, (8, 4, 4)),), 3, 16, 1, dropout=0.3))
     assert [module.p for module in built.modules() if isinstance(module, nn.Dropout2d)] == [0.3]
 

@@ -26,7 +26,7 @@ def test_a_candidate_is_the_same_as_itself() -> None:
     assert len(units_apart(one, one, gather=False)) == 9
 
 
-def test_units_that_differ_stand_alone_in_their_order() -> None:
+def test_units_that_differ_are_listed_alone_in_their_order() -> None:
     one, other = anatomy(candidate(freeze=3)), anatomy(candidate(freeze=4, tail=1))
     rows = units_apart(one, other)
     assert [(row.units[0], row.is_same) for row in rows] == [
@@ -50,7 +50,7 @@ def test_edits_are_named_in_their_unit() -> None:
     assert differing[0].second == "trained, 9x9 kernel, 64x16x16 out"
 
 
-def test_units_of_other_backbones_stand_beside_a_dash() -> None:
+def test_units_of_other_backbones_are_listed_beside_a_dash() -> None:
     rows = units_apart(anatomy(candidate()), anatomy(candidate("squeezenet1_1")))
     assert any(row.second == "–" for row in rows)
     assert any(row.first == "–" for row in rows)

@@ -65,7 +65,7 @@ def test_closed_decisions_keep_the_plain_value(tiny: Pretrained) -> None:
         assert candidate.recipe == plain.recipe
 
 
-def test_words_tell_what_is_changed(space: Space) -> None:
+def test_words_describe_the_changes(space: Space) -> None:
     plain = space.baseline()
     choices = {**plain.structure.choices, "freeze": 1, "tail": 1, "stride": {"off": ["0"], "dilated": False}}
     candidate = Candidate(replace(plain.structure, choices=choices), plain.recipe)
@@ -315,7 +315,7 @@ def test_norm_layers_alone_and_everything_frozen_do_not_meet(space: Space) -> No
             assert choices["freeze"] + choices["tail"] < 4
 
 
-def test_another_format_is_told_before_its_keys(space: Space) -> None:
+def test_another_format_is_reported_before_its_keys(space: Space) -> None:
     data = space.baseline().to_json()
     for given in (2, True, 1.0, "1"):
         with pytest.raises(CandidateError, match="use the version that wrote it"):

@@ -29,7 +29,7 @@ def test_a_new_block_is_the_identity_and_can_learn(kind: str, is_map: bool, shap
     assert block.up.weight.grad.abs().sum() > 0
 
 
-def test_what_stands_behind_the_channels_passes_unchanged() -> None:
+def test_what_follows_the_channels_passes_unchanged() -> None:
     block = adapters.block("adapter", 6, 3, is_map=False)
     nn.init.ones_(block.up.bias)
     x = torch.randn(2, 4, 7)

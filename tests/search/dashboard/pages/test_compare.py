@@ -21,7 +21,7 @@ def test_the_trials_come_from_the_address(query: str, numbers: list[int]) -> Non
     assert page.numbers_of(query) == numbers
 
 
-def test_trials_are_told_apart(cache: StudyCache) -> None:
+def test_trials_are_reported_apart(cache: StudyCache) -> None:
     text = str(page.page(cache.chosen("drawn", [3, 5]), [3, 5]))
     assert "2 trials compared" in text
     assert "Trial 5 against trial 3:" in text

@@ -44,7 +44,7 @@ def test_an_empty_study_is_shown_too(cache: StudyCache) -> None:
     assert "No trial is complete yet" in text
 
 
-def test_what_was_learnt_is_told(cache: StudyCache) -> None:
+def test_what_was_learnt_is_reported(cache: StudyCache) -> None:
     assert "complete trials kept" in str(page.learnt(cache.study("drawn", (Need.SPACES, Need.DETAILS, Need.EPOCHS))))
 
 

@@ -57,7 +57,7 @@ def test_one_file_is_read_and_cut_and_classes_without_a_box_are_left_out(single:
     assert (box.label, box.left, box.top, box.right, box.bottom) == (1, 0.1, 0.0, 0.6, 0.5)
 
 
-def test_crowds_and_background_are_told(single: Path, by_file: Any) -> None:
+def test_crowds_and_background_are_reported(single: Path, by_file: Any) -> None:
     def change(data: dict[str, Any]) -> None:
         data["annotations"][0]["iscrowd"] = 1
         data["annotations"] = [one for one in data["annotations"] if one["image_id"] != 7]
@@ -149,6 +149,6 @@ def test_a_folder_of_another_format_is_refused_with_a_hint(tmp_path: Path) -> No
         (lambda data: data["images"][0].update(file_name="a" * 5000), "does not exist"),
     ],
 )
-def test_values_of_another_kind_are_told(single: Path, change: Any, message: str) -> None:
+def test_values_of_another_kind_are_reported(single: Path, change: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         format.read(Options(changed(single, change)), Path.cwd())

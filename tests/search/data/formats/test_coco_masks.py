@@ -177,7 +177,7 @@ def test_a_file_that_is_missing_or_no_json_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("counts", [[-4, 28], ["a"], [12.5, 11.5], 5, [True, 23]])
-def test_run_lengths_of_another_kind_are_told(tmp_path: Path, counts: Any) -> None:
+def test_run_lengths_of_another_kind_are_reported(tmp_path: Path, counts: Any) -> None:
     data = table(tmp_path)
     data["annotations"][0]["segmentation"] = {"size": [4, 6], "counts": counts}
     (tmp_path / "train.json").write_text(json.dumps(data))
@@ -195,7 +195,7 @@ def test_run_lengths_of_another_kind_are_told(tmp_path: Path, counts: Any) -> No
         ("images", {"file_name": "a" * 5000}, "there is no file"),
     ],
 )
-def test_ids_and_names_that_stand_for_nothing_or_two_things_are_told(
+def test_ids_and_names_that_mean_nothing_or_two_things_are_reported(
     tmp_path: Path, part: str, change: dict[str, Any], message: str
 ) -> None:
     data = table(tmp_path, categories=[dict(row) for row in CATEGORIES])
@@ -205,7 +205,7 @@ def test_ids_and_names_that_stand_for_nothing_or_two_things_are_told(
         read(tmp_path)
 
 
-def test_json_that_is_nested_without_end_is_told(tmp_path: Path) -> None:
+def test_json_that_is_nested_without_end_is_reported(tmp_path: Path) -> None:
     (tmp_path / "train.json").write_text("[" * 100_000)
     with pytest.raises(DataError, match=r"not JSON: maximum recursion depth"):
         read(tmp_path)

@@ -19,7 +19,7 @@ def read(folder: Path, text: str, name: str = "reviews.csv", **options: Any) -> 
     return plugin.read(Options(path=name, **options), folder)
 
 
-def test_a_table_is_cut_by_classes_and_stands_longest_first(tmp_path: Path) -> None:
+def test_a_table_is_cut_by_classes_and_sorted_longest_first(tmp_path: Path) -> None:
     found = read(tmp_path, f"review,sentiment\n{GOOD}", test_share=0.2)
     assert found.classes == ("neg", "pos")
     assert [len(found.of(split)) for split in Split] == [12, 4, 4]

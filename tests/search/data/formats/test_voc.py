@@ -137,7 +137,7 @@ def test_xml_of_another_kind_is_no_image_without_objects(root: Path) -> None:
     assert "begins with <html>" in found.skipped[0]
 
 
-def test_a_list_that_is_no_text_is_told(root: Path) -> None:
+def test_a_list_that_is_no_text_is_reported(root: Path) -> None:
     (root / "ImageSets/Main/val.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=r"val\.txt is not UTF-8 text"):
         format.read(Options(str(root)), Path.cwd())

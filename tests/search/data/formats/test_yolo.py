@@ -108,14 +108,14 @@ def test_a_description_that_is_none_is_refused(root: Path, text: str, message: s
         ("train: list.txt\nnames: [wasp, ant]\n", r"list\.txt is not UTF-8 text"),
     ],
 )
-def test_a_wrong_description_is_told(root: Path, description: str, message: str) -> None:
+def test_a_wrong_description_is_reported(root: Path, description: str, message: str) -> None:
     (root / "list.txt").write_bytes(b"\xff\xfe")
     (root / "data.yaml").write_text(description)
     with pytest.raises(DataError, match=message):
         format.read(Options(str(root)), Path.cwd())
 
 
-def test_class_names_that_are_no_text_are_told(root: Path) -> None:
+def test_class_names_that_are_no_text_are_reported(root: Path) -> None:
     (root / "data.yaml").unlink()
     (root / "classes.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=r"classes\.txt is not UTF-8 text"):

@@ -4,7 +4,7 @@ from search.records.study import StudyRecord
 from search.report.figures.best_cost import figure
 
 
-def test_a_winner_stands_at_its_cost_beside_its_plain_recipe(study: StudyRecord) -> None:
+def test_a_winner_is_drawn_at_its_cost_beside_its_plain_recipe(study: StudyRecord) -> None:
     rows = figure.rows((study,))
     assert rows is not None
     (row,) = rows.studies

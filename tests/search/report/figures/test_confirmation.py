@@ -21,7 +21,7 @@ def test_seeds_have_a_mean_and_its_interval(study: StudyRecord) -> None:
     assert len(figure.draw(rows).data) == 3
 
 
-def test_folds_are_told_from_the_studys_own_cut(study: StudyRecord) -> None:
+def test_folds_are_reported_from_the_studys_own_cut(study: StudyRecord) -> None:
     runs = [Repeat(1, 1, fold, folds, state=TrialState.COMPLETE, value=0.9) for fold, folds in ((1, 1), (1, 2), (2, 2))]
     drawn = figure.draw(figure.rows(replace(study, repeats=tuple(runs))))
     assert list(drawn.data[0].y) == ["trial 1", "trial 1, 2 folds"]

@@ -47,7 +47,7 @@ def test_of_many_trials_few_points_are_drawn_the_extremes_among_them(study: Stud
     assert 7777 in complete.customdata
 
 
-def test_the_axis_fits_complete_trials_and_pruned_ones_stand_at_its_edge(study: StudyRecord) -> None:
+def test_the_axis_fits_complete_trials_and_pruned_ones_are_drawn_at_its_edge(study: StudyRecord) -> None:
     far = replace(study.trials[4], value=-50.0)
     trials = tuple(far if trial.number == 4 else trial for trial in study.trials)
     drawn = figure.draw(figure.rows(replace(study, trials=trials)))

@@ -12,7 +12,7 @@ def test_the_decision_that_matters_comes_first(study: StudyRecord) -> None:
     assert abs(sum(row.share for row in rows.parameters) - 1) < 1e-6
 
 
-def test_what_was_better_is_told_with_its_numbers_of_trials(study: StudyRecord) -> None:
+def test_what_was_better_is_reported_with_its_numbers_of_trials(study: StudyRecord) -> None:
     rows = figure.rows(study)
     assert rows is not None
     for row in rows.parameters:

@@ -26,7 +26,7 @@ def results(*values: float) -> Evaluation:
     )
 
 
-def test_the_winner_stands_beside_the_plain_recipe(study: StudyRecord) -> None:
+def test_the_winner_is_drawn_beside_the_plain_recipe(study: StudyRecord) -> None:
     rows = figure.rows(with_results(study, results(0.9, 0.8), results(0.5, 0.7)))
     assert rows is not None
     assert rows.measures == ("average_precision", "recall")

@@ -27,7 +27,7 @@ def test_the_winners_mistakes_are_drawn_from_their_files(study: StudyRecord, tmp
     assert "<b>bee</b> 99%<br>is ant" in drawn.data[0].text
 
 
-def test_an_image_that_is_not_of_the_studys_data_is_told_in_words(study: StudyRecord, tmp_path: Path) -> None:
+def test_an_image_that_is_not_of_the_studys_data_is_reported_in_words(study: StudyRecord, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     for path in (tmp_path / "data" / "a.png", tmp_path / "secret.png"):
         Image.new("RGB", (30, 20)).save(path)
@@ -37,7 +37,7 @@ def test_an_image_that_is_not_of_the_studys_data_is_told_in_words(study: StudyRe
     assert not figure.draw(figure.rows(told)).layout.images
 
 
-def test_images_that_are_gone_are_told_in_words(study: StudyRecord, tmp_path: Path) -> None:
+def test_images_that_are_gone_are_reported_in_words(study: StudyRecord, tmp_path: Path) -> None:
     drawn = figure.draw(figure.rows(with_mistakes(study, tmp_path / "gone.png")))
     text = drawn.layout.annotations[0].text.replace("<br>", " ")
     assert "cannot be reached" in text

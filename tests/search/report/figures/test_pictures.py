@@ -39,7 +39,7 @@ def mask(values: np.ndarray) -> str:
     return base64.b64encode(stream.getvalue()).decode()
 
 
-def test_true_and_predicted_boxes_stand_beside_each_other_in_place(study: StudyRecord, tmp_path: Path) -> None:
+def test_true_and_predicted_boxes_are_drawn_side_by_side(study: StudyRecord, tmp_path: Path) -> None:
     picture = Picture(0, "1 missed", (*TRUE, *TOLD), sample=image_file(tmp_path))
     drawn = figure.draw(figure.rows(with_pictures(study, picture)))
     left, right = drawn.layout.images
@@ -98,7 +98,7 @@ def test_samples_without_boxes_are_images_in_twos_and_texts_in_words(study: Stud
     assert "a &lt;b>text&lt;/b>" in drawn.data[-1].text
 
 
-def test_a_picture_that_is_not_of_the_studys_data_is_told_in_words(study: StudyRecord, tmp_path: Path) -> None:
+def test_a_picture_that_is_not_of_the_studys_data_is_reported_in_words(study: StudyRecord, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     shown = with_pictures(study, Picture(0, "x", sample=str(tmp_path / "data" / "gone.png")))
     best = shown.best

@@ -4,7 +4,7 @@ from search.records.study import StudyRecord
 from search.report.figures.side_structures import figure
 
 
-def test_units_of_chosen_trials_stand_one_under_the_other(study: StudyRecord) -> None:
+def test_units_of_chosen_trials_are_aligned(study: StudyRecord) -> None:
     rows = figure.rows(study, (1, 3))
     assert rows is not None
     assert rows.numbers == (1, 3)

@@ -6,7 +6,7 @@ from search.records.study import StudyRecord
 from search.report.figures.timeline import figure
 
 
-def test_bars_lie_on_their_workers_and_retries_and_failures_are_marked(study: StudyRecord) -> None:
+def test_bars_are_drawn_by_worker_and_retries_and_failures_are_marked(study: StudyRecord) -> None:
     trials = tuple(replace(trial, worker=f"w{trial.number % 2}", attempts=1) for trial in study.trials)
     trials = (trials[0], replace(trials[1], attempts=3), *trials[2:])
     rows = figure.rows(replace(study, trials=trials))

@@ -19,7 +19,7 @@ from search.workers.launchers.local import Local
 from search.workers.shutdown import StopSignal
 
 
-def test_what_all_workers_refuse_is_told_in_their_words(
+def test_what_all_workers_refuse_is_reported_in_their_words(
     study_file: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -61,13 +61,13 @@ def test_the_last_error_is_found_behind_other_words() -> None:
     assert not last_error("Killed\n")
 
 
-def test_workers_that_all_die_are_told_with_their_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_all_die_are_reported_with_their_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "fails"
     program.write_text("#!/bin/sh\necho the disk burns >&2\nexit 1\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
     monkeypatch.setattr(local, "_RESTARTS", 0)
-    monkeypatch.setattr(launchers, "_tell", lambda *_: None)
+    monkeypatch.setattr(launchers, "_report", lambda *_: None)
     monkeypatch.setattr(launchers.reading, "progress", lambda *_: Progress(1, {}, None, None, False))
     engine = connection.connect(f"sqlite:///{tmp_path}/store.db")
     with pytest.raises(RunError, match=r"all 2 workers failed; see .*worker-\*\.log \(the disk burns\)"):

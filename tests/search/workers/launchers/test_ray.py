@@ -13,13 +13,13 @@ from search.workers.launchers.ray import Ray, _Worker
 PROGRAM = Path(__file__).parents[3] / "benchmarks" / "ray_cluster.py"
 
 
-def test_without_ray_it_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ray_it_is_reported_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"install ftsearch\[ray\]"):
         Ray(LaunchPlan("s", "sqlite:///s.db", tmp_path, "cpu", Placement("ray"))).start(1)
 
 
-def test_what_all_actors_refuse_is_told_in_their_words(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_all_actors_refuse_is_reported_in_their_words(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     program = "import sys; sys.stderr.write('on the way\\nError: no candidate fits\\n'); sys.exit(2)"
     place = Ray(LaunchPlan("s", "sqlite:///s.db", tmp_path, "cpu", Placement("ray")))
     place._ended = [_Worker().run(["-c", program], {}), None]

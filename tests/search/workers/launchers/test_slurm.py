@@ -22,7 +22,7 @@ def launch_plan(url: str, folder: Path, **options: str) -> LaunchPlan:
     return LaunchPlan("colours", url, folder, "cpu", Placement("slurm", options=options))
 
 
-def test_without_submitit_it_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_submitit_it_is_reported_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(UserError, match=r"install ftsearch\[slurm\]"):
         Slurm(launch_plan("sqlite:///s.db", tmp_path)).start(1)

@@ -1,0 +1,51 @@
+"""Tables of image paths: the options and the reading that their formats share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Any
+
+from search.data.assembly import Listed
+from search.data.split_options import SplitOptions
+from search.data.tabular import Row, rows_of, usable
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTableOptions(SplitOptions):
+    """A CSV file with a header line; ``.tsv`` is read with tabs.
+
+    Attributes:
+        path: of the table, or of a folder with one for each part: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
+        root: where image paths start; the table's own folder by default. Names may lack the images' endings.
+        path_column: names of the columns; ``split_column`` may be missing from the file.
+        val_share: cut from the training rows when no row says ``val``; ``test_share`` likewise.
+    """
+
+    path: str
+    _: KW_ONLY
+    root: str | None = None
+    path_column: str = "path"
+    split_column: str = "split"
+
+
+def read_images(
+    options: ImageTableOptions, base: Path, columns: Sequence[str], label: Callable[[Row], Any]
+) -> tuple[Path, list[Listed], list[str]]:
+    """Return the table's path, its images with the ``label`` of each row, and a line for each unusable row.
+
+    Args:
+        columns: those that the table must have besides the paths.
+
+    Raises:
+        DataError: the table cannot be read, lacks a column, or has rows that cannot be used and are not skipped.
+    """
+    table = base / Path(options.path).expanduser()
+    root = base / Path(options.root).expanduser() if options.root else None
+
+    def listed(row: Row) -> Listed:
+        return Listed(row.image(options.path_column, root), label(row), row.split(options.split_column))
+
+    rows = rows_of(table, (options.path_column, *columns))
+    return table, *usable(rows, listed, options.on_error)

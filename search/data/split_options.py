@@ -1,0 +1,57 @@
+"""How data are split where they come without a validation part; the options that all formats share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from search.data import splits
+from search.data.faults import OnError
+from search.data.sample import Split
+
+Divide = Callable[[Sequence[Any], float], Sequence[Split]]
+"""Cuts a validation part, and a test part of the given share, from the targets of training samples."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitOptions:
+    """How data are split, and what is done with inputs that cannot be read.
+
+    Attributes:
+        val_share: cut from the training samples when there is no validation part; ``test_share`` likewise.
+        seed: of that cut.
+        on_error: ``refuse`` broken inputs, or ``skip`` and list them.
+    """
+
+    val_share: float = 0.2
+    test_share: float = 0.0
+    seed: int = 0
+    on_error: OnError = "refuse"
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        for name in ("val_share", "test_share"):
+            share = getattr(self, name)
+            if not 0 <= share < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, got {share:g}")
+        if self.val_share == 0:
+            raise ValueError("val_share must be above 0: candidates are compared on the validation part")
+        if self.val_share + self.test_share >= 0.9:
+            raise ValueError(f"val_share + test_share must be below 0.9, got {self.val_share + self.test_share:g}")
+
+    def by_class(self, names: Sequence[str]) -> Divide:
+        """Return a stratified cut of targets that are the index of one of the classes ``names``."""
+        return lambda targets, share: splits.cut(targets, names, self.val_share, share, self.seed)
+
+    def by_classes(self, count: int, read: Callable[[Any], Sequence[int]] = tuple) -> Divide:
+        """Return a cut that gives each of ``count`` classes its share; ``read`` gives the classes in a target."""
+        return lambda targets, share: splits.cut_sets(
+            [read(target) for target in targets], count, self.val_share, share, self.seed
+        )
+
+    def by_number(self) -> Divide:
+        """Return a cut with the same distribution of the targets' first number in every part."""
+        return lambda targets, share: splits.cut_numbers(
+            [target[0] for target in targets], self.val_share, share, self.seed
+        )

@@ -1,0 +1,41 @@
+"""What the training of a candidate computes, known before anything is built."""
+
+from __future__ import annotations
+
+from search.data.sample import Split
+from search.runtime.study_runtime import StudyRuntime
+from search.sampling.cost_model import CostFeatures, training_flops
+from spaces.candidate import Candidate
+from spaces.chains import probe
+from spaces.chains.chain import Trainable
+from spaces.networks.build import head_macs
+
+
+def cost_of(runtime: StudyRuntime, candidate: Candidate) -> CostFeatures:
+    """Return what training ``candidate`` costs, counted on fake tensors; nothing is built."""
+    runtime = runtime.of(candidate)
+    chain = runtime.space.apply(candidate)
+    head = runtime.head_of(candidate, chain, on="meta")
+    facts = probe.describe(chain)
+    frozen = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
+    prefix = 2 * sum(unit.macs for unit in facts[:frozen])
+    suffix = 2 * (sum(unit.macs for unit in facts[frozen:]) + head_macs(head, chain))
+    trained = sum(parameter.numel() for parameter in head.parameters()) + sum(
+        fact.parameters for unit, fact in zip(chain, facts, strict=True) if unit.trainable is Trainable.ALL
+    )
+    epochs, training = runtime.epochs(candidate), runtime.spec.training
+    samples = {split: len(runtime.dataset.of(split)) for split in (Split.TRAIN, Split.VAL)}
+    views = (
+        training.views_for(runtime.spec.search.trials, runtime.most_epochs())
+        if training.prefix_cache == "auto"
+        else None
+    )
+    total = training_flops(
+        prefix,
+        suffix,
+        train=samples[Split.TRAIN],
+        val=samples[Split.VAL],
+        epochs=epochs,
+        views=views and min(views, epochs),
+    )
+    return CostFeatures(total, prefix + suffix, trained, prefix / max(prefix + suffix, 1), epochs)
