@@ -1,4 +1,4 @@
-"""What a chain's units are like, found on fake tensors: shapes, parameters, multiply-adds, what may be done."""
+"""What a chain's units are like, found on tensors without data: shapes, parameters, multiply-adds, what may be done."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ _REMEMBERED = 10_000
 def run(module: nn.Module, in_shape: Shape) -> _Run:
     """Return output shape and multiply-adds of ``module`` for one input of ``in_shape`` (no batch).
 
-    Nothing is computed: the pass goes over fake tensors. Remembered for as long as the module lives, so a
+    Nothing is computed: the pass goes over tensors without data. Remembered for as long as the module lives, so a
     unit that several candidates share is run once.
 
     Raises:
