@@ -19,7 +19,8 @@ torch.set_num_threads(1)
 gc.disable()  # until all tests are collected: walking through a growing million of objects takes half of that time
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
     """Leave what was loaded and collected out of every later collection: each would take half a second."""
     gc.enable()
     gc.collect()

@@ -23,6 +23,9 @@ from spaces.networks.build import as_network
 
 MOST = 5000
 """Samples that a layer is solved on; more cost time and hardly move it."""
+_LARGEST = 1e4
+"""Of a solved weight where units learn. Networks without pretrained statistics give features near 0 in eval
+mode: the first step in training mode would blow such weights up."""
 _SWING = 80.0
 """By how much the features, put together in the worst way, may move an output (logits, or standard deviations of
 targets) where units learn. With MobileNetV2 seven sets of photographs reach 14 to 55; digits of 8x8 pixels, whose
@@ -74,7 +77,8 @@ class HeadStart:
             if like:
                 self.solved[batches.key, like] = found
         solved, swing = found
-        if swing > _SWING and network.prefix_units < len(network.units):
+        learns = network.prefix_units < len(network.units)
+        if learns and (swing > _SWING or float(solved.weight.abs().max()) > _LARGEST):
             return {}
         with torch.no_grad():
             layer.weight.copy_(solved.weight)

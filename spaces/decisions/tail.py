@@ -9,7 +9,17 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains import probe
 from spaces.chains.chain import Chain
-from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, check_range, read_number
+from spaces.decisions._base import (
+    Decision,
+    NotApplicable,
+    Scalar,
+    Stage,
+    Suggest,
+    check_range,
+    place_meant,
+    read_number,
+    units_at,
+)
 from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError, RangeError
 
@@ -64,6 +74,12 @@ class Tail(Decision[int]):
 
     def params(self, value: int, choices: tuple[int, int]) -> Mapping[str, Scalar] | None:
         return {self.name: value} if choices[0] <= value <= choices[1] else None
+
+    def meant(self, wish: Json, chain: Chain, choices: tuple[int, int] | None) -> int:
+        """Return how many units the stage that is named (``last``) and all behind it have."""
+        if isinstance(wish, str):
+            return len(chain) - units_at(self.name, place_meant(wish, chain), chain)[0]
+        return self.parse(wish)
 
     def touches(self, choices: tuple[int, int], chain: Chain) -> tuple[str, ...]:
         return tuple(unit.name for unit in chain.units[len(chain) - choices[1] :])

@@ -7,10 +7,10 @@ member of ``search/trials/portfolio.json``, and of its ``pool`` of those that we
 set as a trial of a study would be; what is measured stands in ``portfolio_table.json`` beside it and is not measured
 again. Without ``--data`` the table is only read.
 
-The portfolio grows by the member that lowers the mean regret most: the best accuracy of all members on a set, less the
-best of those chosen, mean over sets (as in auto-sklearn 2, https://arxiv.org/abs/2007.04074). The cheapest member goes
-first, because it costs a second and everything else is better for being compared with it. Leave-one-set-out chooses
-from all sets but one and looks at the regret on that one.
+The portfolio grows by the member that lowers the mean regret most for the seconds that it takes: the best accuracy of
+all members on a set, less the best of those chosen, mean over sets (as in auto-sklearn 2,
+https://arxiv.org/abs/2007.04074). The linear probe goes first, because it costs a second and everything else is better
+for being compared with it. Leave-one-set-out chooses from all sets but one and looks at the regret on that one.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ from spaces.networks.wishes import fulfilled
 
 TABLE = FILE.with_name("portfolio_table.json")
 KIND = "images"
-MOST = 13
+MOST = 15
 PREFIXES = (1, 2, 3, 4, 6, 8, 12)
 SPACE: dict[str, Any] = {
     "freeze": {},
+    "tail": {},
     "pattern": {},
     "lora": {"ranks": [4, 8, 16]},
     "insert": {"widths": [8, 32]},
@@ -119,22 +120,22 @@ def regret(table: Table, chosen: Sequence[str], sets: Sequence[str]) -> float:
     return fmean(max(table[name].values()) - max(table[name][member] for member in chosen) for name in sets)
 
 
-def greedy(table: Table, sets: Sequence[str], first: str, most: int = MOST) -> list[str]:
-    """Return members in the order in which they lower the mean regret over ``sets`` most.
+def greedy(table: Table, sets: Sequence[str], first: str, seconds: Mapping[str, float], most: int = MOST) -> list[str]:
+    """Return members in the order in which they lower the mean regret over ``sets`` most for their ``seconds``.
 
     Once there is none left to lower, those with the best mean accuracy follow.
     """
     names = sorted(set.intersection(*(set(table[name]) for name in table)))
     chosen = [first]
     while len(chosen) < min(most, len(names)):
-        left = [name for name in names if name not in chosen]
-        chosen.append(
-            min(left, key=lambda one: (regret(table, [*chosen, one], sets), -fmean(table[name][one] for name in sets)))
-        )
+        left, before = [name for name in names if name not in chosen], regret(table, chosen, sets)
+        gains = {one: before - regret(table, [*chosen, one], sets) for one in left}
+        means = {one: fmean(table[name][one] for name in sets) for one in left}
+        chosen.append(max(left, key=lambda one: (gains[one] / seconds[one], means[one])))
     return chosen
 
 
-def left_out(table: Table, first: str) -> dict[int, tuple[float, float]]:
+def left_out(table: Table, first: str, seconds: Mapping[str, float]) -> dict[int, tuple[float, float]]:
     """Return, by how many members are tried, the mean regret on sets left out and that of random orders."""
     found: dict[int, tuple[float, float]] = {}
     chance = random.Random(0)
@@ -142,7 +143,7 @@ def left_out(table: Table, first: str) -> dict[int, tuple[float, float]]:
     orders = [chance.sample(names, len(names)) for _ in range(200)]
     for count in (count for count in PREFIXES if count <= len(names)):
         own = [
-            regret(table, greedy(table, [other for other in table if other != name], first)[:count], [name])
+            regret(table, greedy(table, [other for other in table if other != name], first, seconds)[:count], [name])
             for name in table
         ]
         others = [regret(table, order[:count], list(table)) for order in orders]
@@ -180,14 +181,18 @@ def main() -> None:
         name: {member: found["accuracy"] for member, found in rows.items() if member in known}
         for name, rows in stored["measured"].items()
     }
-    order = greedy(table, list(table), known[0])
+    seconds = {
+        member: max(fmean(rows[member]["seconds"] for rows in stored["measured"].values()), 1.0)
+        for member in set.intersection(*(set(rows) for rows in table.values()))
+    }
+    order = greedy(table, list(table), known[0], seconds)
     print(f"\n{'member':22} {'mean':>6} {'regret so far':>14}   {'  '.join(table)}")
     for place, name in enumerate(order, 1):
         row = "  ".join(f"{table[data][name]:.3f}".rjust(len(data)) for data in table)
         mean = fmean(table[data][name] for data in table)
         print(f"{name:22} {mean:6.3f} {regret(table, order[:place], list(table)):14.4f}   {row}")
     print("\nleave one set out: members tried, mean regret on the set left out, of random orders")
-    for count, (own, others) in left_out(table, known[0]).items():
+    for count, (own, others) in left_out(table, known[0], seconds).items():
         print(f"{count:4}  {own:.4f}  {others:.4f}")
     if given.write:
         write(order, stored["settings"], list(table))

@@ -239,6 +239,17 @@ def test_features_that_swamp_a_solved_layer_are_trained_on_from_a_random_head(
         assert torch.equal(last(network).weight, before) is not starts_solved
 
 
+def test_features_near_zero_are_trained_on_from_a_random_head(runtime: StudyRuntime) -> None:
+    network, plan = prepared(runtime, candidate_of(runtime, {}))
+    with torch.no_grad():
+        for parameter in network.units[-1].parameters():
+            parameter.mul_(1e-9)
+    before = last(network).weight.clone()
+    assert plan.start is not None
+    assert plan.start(network) == {}
+    assert torch.equal(last(network).weight, before)
+
+
 def test_a_head_that_is_no_sequence_of_layers_is_left_alone(runtime: StudyRuntime) -> None:
     network, plan = prepared(runtime, candidate_of(runtime, {}))
     network.head = nn.ModuleDict({"out": network.head})

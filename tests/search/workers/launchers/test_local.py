@@ -67,7 +67,7 @@ def test_workers_that_all_die_are_reported_with_their_log(tmp_path: Path, monkey
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
     monkeypatch.setattr(local, "_RESTARTS", 0)
-    monkeypatch.setattr(launchers, "_tell", lambda *_: None)
+    monkeypatch.setattr(launchers, "_report", lambda *_: None)
     monkeypatch.setattr(launchers.reading, "progress", lambda *_: Progress(1, {}, None, None, False))
     engine = connection.connect(f"sqlite:///{tmp_path}/store.db")
     with pytest.raises(RunError, match=r"all 2 workers failed; see .*worker-\*\.log \(the disk burns\)"):
