@@ -280,7 +280,7 @@ def gone(artifact_store: ArtifactStore) -> str:
     """Return what is to be done when the place of a study's checkpoints has vanished, in a line."""
     return (
         f"the folder of the study's checkpoints is gone: {artifact_store.address}; put it back or mount it again, or "
-        "make it anew with `ftsearch artifacts STUDY --repair`"
+        "recreate it with `ftsearch artifacts STUDY --repair`"
     )
 
 

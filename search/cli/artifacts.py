@@ -20,12 +20,12 @@ def command(
         bool,
         typer.Option(
             "--repair",
-            help="Make a place that is gone anew, forget files that are lost, remove those that belong to nobody.",
+            help="Recreate a missing place, forget lost files, remove those that belong to no trial.",
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Repair without asking.")] = False,
     artifacts: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Where the place is on this machine, or shall be.")
+        str | None, typer.Option(metavar="FOLDER", help="Where the place is on this machine, or is to be made.")
     ] = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -74,10 +74,10 @@ def _lines(place: Place) -> list[str]:
     lines = [f"Place: {place.artifact_store.address}{where}"]
     lines += [f"kept: {owner.words}{_value(owner.value)}: {owner.checkpoint}" for owner in place.kept]
     for owner, names in place.lost:
-        what = "weights" if owner.checkpoint in names else "last checkpoint, so that it begins anew"
+        what = "weights" if owner.checkpoint in names else "last checkpoint, so that it starts over"
         lines.append(f"lost: {owner.words}{_value(owner.value)}: {what} ({', '.join(names)})")
     if place.leftovers:
-        lines.append(f"{len(place.leftovers)} files belong to nobody: killed workers left them")
+        lines.append(f"{len(place.leftovers)} files belong to no trial: killed workers left them")
     return lines
 
 

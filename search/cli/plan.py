@@ -225,7 +225,7 @@ def _goals(screen: Console, runtime: StudyRuntime) -> None:
     if goals.quantised is not None:
         screen.print(
             f"int8: of every trial that is not pruned, by ONNX Runtime on the CPU; {goals.quantised.images} training "
-            "images tell the ranges of activations",
+            "images give the ranges of activations",
             soft_wrap=True,
         )
     if goals.constraints.bounds:

@@ -103,9 +103,9 @@ def _check(model: Model, pictures: Path | None, masks: Path | None, threshold: f
 
     task = f"this model is of the task {model.facts.task}"
     if masks is not None and model.task.predicts != "masks":
-        raise UserError(f"--masks is for models that tell the class of every pixel; {task}")
+        raise UserError(f"--masks is for models that predict the class of every pixel; {task}")
     if pictures is not None and model.task.predicts not in ("boxes", "masks"):
-        raise UserError(f"--pictures is for models that tell boxes or masks; {task}")
+        raise UserError(f"--pictures is for models that predict boxes or masks; {task}")
     if threshold is not None and (model.facts.outputs == "numbers" or model.task.predicts == "masks"):
         raise UserError(f"--threshold is of scores; {task}, which gives none")
     least = getattr(model.task.chosen, "least_score", 0.0)

@@ -22,7 +22,7 @@ class Place:
     Attributes:
         is_there: whether it can be reached from here and is the study's own.
         kept: those whose weights are there; ``lost`` those of which the store names files that are not, with the files.
-        leftovers: names of files that belong to nobody.
+        leftovers: names of files that belong to no trial.
     """
 
     artifact_store: ArtifactStore

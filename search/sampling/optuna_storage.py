@@ -100,7 +100,7 @@ def open_proxy(address: str, insist: Insist, *, timeout_s: float = 30.0) -> Base
         raise UserError(f"--optuna {address}: {error}; install ftsearch[grpc]") from error
     except ConnectionError as error:
         raise StoreUrlError(
-            f"nobody answers at {address} within {timeout_s:g} s; is `ftsearch serve-storage` running there?"
+            f"nothing answers at {address} within {timeout_s:g} s; is `ftsearch serve-storage` running there?"
         ) from error
     return _insisting(proxy, insist)
 

@@ -85,7 +85,7 @@ def parse_url(url: str) -> URL:
     text = f"sqlite:///{url}" if is_path else url
     if is_ambiguous(text):
         raise StoreUrlError(
-            f"storage URL {shown(text)}: more than one @, so that the password's end cannot be told; write an @ of its "
+            f"storage URL {shown(text)}: more than one @, so the end of the password is unclear; write an @ of its "
             "own as %40 (and : as %3A, / as %2F, ? as %3F)"
         )
     try:

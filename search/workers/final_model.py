@@ -127,4 +127,6 @@ class Ending:
         done = next(one for one in reversed(self._study().finals) if one.trial == winner.number)
         if done.state is TrialState.FAILED:
             return f"its training failed: {done.ended}"
-        return "" if done.state is TrialState.COMPLETE else "its training was interrupted; the same command goes on"
+        return (
+            "" if done.state is TrialState.COMPLETE else "its training was interrupted; the same command continues it"
+        )

@@ -1,4 +1,4 @@
-"""Checkpoints that belong to nobody: workers find them and sweep them away.
+"""Checkpoints that belong to no trial: workers find and remove them.
 
 A worker that is killed between the end of a trial and its clean-up leaves checkpoints for resuming, one too many, or a
 file half-written. What a running trial may be writing is never touched: the place is listed first and the store asked

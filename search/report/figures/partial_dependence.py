@@ -43,7 +43,7 @@ class PartialDependence(Figure):
     needs = frozenset({Need.SPACES})
     how_to_read = (
         "The line is what a random forest fitted to complete trials expects, averaged over the other decisions; "
-        "the band holds eight of ten trees: where it is wide, the trials do not tell."
+        "the band holds eight of ten trees: where it is wide, the trials do not settle it."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:

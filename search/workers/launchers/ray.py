@@ -76,7 +76,7 @@ class Ray(Launcher):
     def complaint(self) -> str:
         codes = self._codes()
         if codes and all(codes):
-            words = next((words for _, words in filter(None, self._ended) if words), "they said nothing")
+            words = next((words for _, words in filter(None, self._ended) if words), "they printed nothing")
             return (
                 f"all {len(codes)} workers failed (exit codes {sorted(set(codes))}: {words}); "
                 "their logs are in Ray's session"

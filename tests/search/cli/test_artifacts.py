@@ -93,7 +93,7 @@ def test_leftovers_are_counted_and_removed(here: Path, ftsearch: Callable[..., A
     place = here / "runs" / "colours"
     (place / f"trial-00099-{'a' * 16}.safetensors").touch()
     (place / "notes.txt").touch()
-    assert "1 files belong to nobody" in ftsearch("artifacts", "colours").out
+    assert "1 files belong to no trial" in ftsearch("artifacts", "colours").out
     assert ftsearch("artifacts", "colours", "--repair", "--yes").code == 0
     assert not (place / f"trial-00099-{'a' * 16}.safetensors").exists()
     assert (place / "notes.txt").exists()

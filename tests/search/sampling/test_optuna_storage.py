@@ -87,7 +87,7 @@ def test_calls_are_repeated_by_whoever_insists(tmp_path: Path) -> None:
 
 def test_nobody_at_the_address_is_reported(tmp_path: Path) -> None:
     pytest.importorskip("grpc")
-    with pytest.raises(StoreUrlError, match=r"nobody answers at grpc://127\.0\.0\.1:1 within 0.2 s"):
+    with pytest.raises(StoreUrlError, match=r"nothing answers at grpc://127\.0\.0\.1:1 within 0.2 s"):
         optuna_storage.open_proxy("grpc://127.0.0.1:1", insist, timeout_s=0.2)
 
 
