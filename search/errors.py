@@ -19,8 +19,6 @@ FinetuneError               everything below; the message is one line for people
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 
 class FinetuneError(Exception):
     """Anything ftsearch reports itself; ``str(error)`` is what a user sees."""
@@ -45,9 +43,9 @@ class DataError(UserError):
 class FaultsError(DataError):
     """Some samples are faulty; ``lines`` has one for each of them, with file and line."""
 
-    def __init__(self, message: str, lines: Sequence[str]) -> None:
+    def __init__(self, message: str, lines: tuple[str, ...]) -> None:
         super().__init__(message)
-        self.lines = tuple(lines)
+        self.lines = lines
 
 
 class StoreUrlError(UserError):
