@@ -147,7 +147,7 @@ def _without_broken(
         raise FaultsError(
             f"{name}: cannot read {what}{item.input.name}: {reason}{more}; "
             "remove or replace it, or set `on_error: skip` under `data:`",
-            [f"{item.input.name}: {reason}" for item, reason in broken],
+            tuple(f"{item.input.name}: {reason}" for item, reason in broken),
         )
     kept = [place for place, reason in enumerate(reasons) if not reason]
     lines = tuple(f"{item.input.name}: {reason}" for item, reason in broken)
