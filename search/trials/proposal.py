@@ -98,7 +98,7 @@ class Proposer:
     history: StudyHistory
     engine: Engine
     fits: Callable[[float], bool] = lambda _: True
-    _seconds: SecondsModel = field(default_factory=lambda: SecondsModel(()))
+    _seconds: SecondsModel | None = None
 
     def propose(self, number: int) -> Proposal:
         """Return the candidate of trial ``number``: those that are planned, then drawn ones.
@@ -159,7 +159,13 @@ class Proposer:
 
     def _refresh(self) -> None:
         self.history.refresh()
-        self._seconds = SecondsModel(self.history.trials)
+        self._seconds = None
+
+    def _model(self) -> SecondsModel:
+        """Return what predicts seconds from the trials so far; fitted at the first question, which many never ask."""
+        if self._seconds is None:
+            self._seconds = SecondsModel(self.history.trials)
+        return self._seconds
 
     def is_planned(self, number: int) -> bool:
         """Return whether trial ``number`` may be of the portfolio, the plain recipe or a warm start."""
@@ -204,9 +210,9 @@ class Proposer:
         search = self.runtime.spec.search
         budget = search.budget.gpu_seconds if search.budget else None
         limits = [float(limit) for limit in (search.timeout, budget) if limit]
-        if search.portfolio == "off" or not limits or not self._seconds.measured:
+        if search.portfolio == "off" or not limits or not self._model().measured:
             return False
-        seconds = self._seconds.seconds(cost_of(self.runtime, candidate))
+        seconds = self._model().seconds(cost_of(self.runtime, candidate))
         return seconds > share * min(limits) or not self.fits(seconds)
 
     def _baseline(self, number: int) -> Proposal:
@@ -245,7 +251,7 @@ class Proposer:
             return next(self._untried(number, 1))
         return max(
             self._untried(number, options.proposals),
-            key=lambda proposal: proposal.asked.improvement / self._seconds.seconds(proposal.cost),
+            key=lambda proposal: proposal.asked.improvement / self._model().seconds(proposal.cost),
         )
 
     def _untried(self, number: int, count: int) -> Iterator[Proposal]:
