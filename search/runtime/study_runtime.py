@@ -124,6 +124,10 @@ class StudyRuntime:
         """Return how many epochs a trial of the study has at most."""
         return self.spec.training.most_epochs(len(self.dataset.of(Split.TRAIN)))
 
+    def views(self) -> int:
+        """Return how many fixed augmented views of every image the study has."""
+        return self.spec.training.views_for(self.spec.search.trials, self.most_epochs())
+
     def is_linear_probe(self, candidate: Candidate) -> bool:
         """Return whether solving the last layer is all the training that ``candidate`` has."""
         values, chain = self.space.values(candidate), self.space.apply(candidate)
@@ -261,8 +265,7 @@ class StudyRuntime:
         off = "switched off" if self.spec.training.prefix_cache == "off" else ""
         why = "mixed images are new in every step" if train.is_mixed else off
         if not why and train.variation != "None" and not solved:
-            count = self.spec.training.views_for(self.spec.search.trials, self.most_epochs()) if train.is_random else 1
-            train.views = Views(count, self.spec.search.seed)
+            train.views = Views(self.views() if train.is_random else 1, self.spec.search.seed)
         return why
 
     def measure(self, candidate: Candidate, steps: int = 3) -> float:

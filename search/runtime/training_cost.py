@@ -23,19 +23,8 @@ def cost_of(runtime: StudyRuntime, candidate: Candidate) -> CostFeatures:
     trained = sum(parameter.numel() for parameter in head.parameters()) + sum(
         fact.parameters for unit, fact in zip(chain, facts, strict=True) if unit.trainable is Trainable.ALL
     )
-    epochs, training = runtime.epochs(candidate), runtime.spec.training
-    samples = {split: len(runtime.dataset.of(split)) for split in (Split.TRAIN, Split.VAL)}
-    views = (
-        training.views_for(runtime.spec.search.trials, runtime.most_epochs())
-        if training.prefix_cache == "auto"
-        else None
-    )
-    total = training_flops(
-        prefix,
-        suffix,
-        train=samples[Split.TRAIN],
-        val=samples[Split.VAL],
-        epochs=epochs,
-        views=views and min(views, epochs),
-    )
+    epochs = runtime.epochs(candidate)
+    train, val = (len(runtime.dataset.of(split)) for split in (Split.TRAIN, Split.VAL))
+    views = min(runtime.views(), epochs) if runtime.spec.training.prefix_cache == "auto" else None
+    total = training_flops(prefix, suffix, train=train, val=val, epochs=epochs, views=views)
     return CostFeatures(total, prefix + suffix, trained, prefix / max(prefix + suffix, 1), epochs)

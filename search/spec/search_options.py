@@ -96,6 +96,11 @@ class SearchOptions:
         return WARM_STARTS if self.warm_start is True else int(self.warm_start)
 
     @property
+    def gpu_seconds(self) -> float | None:
+        """What its trials may take on their devices together; None where there is no such budget."""
+        return self.budget.gpu_seconds if self.budget else None
+
+    @property
     def candidates(self) -> tuple[Json, ...]:
         """The candidates that were given, as plain data."""
         return self.warm_start if isinstance(self.warm_start, tuple) else ()

@@ -208,8 +208,7 @@ class Proposer:
         Never in a study without a portfolio, which has nothing else to begin with, or without a limit.
         """
         search = self.runtime.spec.search
-        budget = search.budget.gpu_seconds if search.budget else None
-        limits = [float(limit) for limit in (search.timeout, budget) if limit]
+        limits = [float(limit) for limit in (search.timeout, search.gpu_seconds) if limit]
         if search.portfolio == "off" or not limits or not self._model().measured:
             return False
         seconds = self._model().seconds(cost_of(self.runtime, candidate))

@@ -103,7 +103,7 @@ def open_context(
     )
     curves = Curves(maximize=spec.maximize, epochs=runtime.most_epochs())
     place = artifact_store or Folder(folder)
-    budget = spec.search.budget.gpu_seconds if spec.search.budget else None
+    budget = spec.search.gpu_seconds
     reserve = reserve_of(engine, spec, budget)
 
     def fits(seconds: float) -> bool:
@@ -207,11 +207,11 @@ def _sign_off(context: TrialContext, study: str, name: str, why: str) -> None:
 
 def is_budget_spent(context: TrialContext) -> bool:
     """Return whether the trials in the store, of all workers, have used the study's ``budget``."""
-    budget = context.runtime.spec.search.budget
-    if budget is None or budget.gpu_seconds is None:
+    budget = context.runtime.spec.search.gpu_seconds
+    if budget is None:
         return False
     context.history.refresh()
-    left = budget.gpu_seconds - context.history.seconds
+    left = budget - context.history.seconds
     return left <= 0 or (context.reserve is not None and context.reserve.is_reached(left))
 
 
