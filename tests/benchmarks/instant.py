@@ -30,6 +30,7 @@ from search.sampling.cost_model import CostFeatures
 from search.sampling.optuna_study import SamplerOptions
 from search.sampling.pruners import Median, Off
 from search.spec.faults import FaultOptions
+from search.spec.search_options import SearchOptions
 from search.store import connection, migrate, reading, writing
 from search.training.checkpoint import Checkpoint
 from search.training.fit import TrainingResult
@@ -167,12 +168,10 @@ def spec_of(study: StudyRecord, seconds: float = 0.0, lease: float = 60.0) -> An
         maximize=True,
         keep_checkpoints=3,
         training=SimpleNamespace(epochs=plain["epochs"], balance="off"),
-        search=SimpleNamespace(
+        search=SearchOptions(
             seed=7,
             sampler=SamplerOptions(name=plain["sampler"]),
-            budget=None,
             final="off",
-            pruning="primary",
             pruner=Median() if plain["pruner"] == "median" else Off(),
         ),
         faults=FaultOptions(lease=lease, constant_epochs=0),

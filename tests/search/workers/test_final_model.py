@@ -8,7 +8,7 @@ import pytest
 
 from search.errors import RunError
 from search.records.study import DatasetRecord, EpochRecord, Repeat, Size, StudyRecord, TrialRecord, TrialState
-from search.spec.search_options import FinalOptions
+from search.spec.search_options import FinalOptions, SearchOptions
 from search.trials.time_reserve import EXPORT_S
 from search.workers import final_model
 from search.workers.final_model import MOST_SEEDS, Ending
@@ -26,7 +26,7 @@ def study(target: int, *trials: TrialRecord, **facts: Any) -> StudyRecord:
 
 
 def ending(left: float = math.inf) -> Ending:
-    spec = SimpleNamespace(name="s", search=SimpleNamespace(seed=0))
+    spec = SimpleNamespace(name="s", search=SearchOptions())
     return Ending(None, spec, FinalOptions(), lambda: left, lambda *_: None)  # type: ignore[arg-type]
 
 
