@@ -21,8 +21,6 @@ EXPORT_S = 4.0
 LEAST, LEAST_EPOCHS = 1 / 6, 3
 """A final training that has to be shorter than the winner's curve says keeps this share of its epochs, and so many: it
 starts from the same solved head, and more images are worth more than more passes."""
-_HALF = 0.5
-"""Share of its epochs that a trial about to start shall have left if it wins."""
 _WIDE = 1.2
 _FRESH_S = 1.0
 
@@ -66,7 +64,7 @@ class Reserve:
     def fits(self, seconds: float, left_s: float) -> bool:
         """Return whether a trial of so many ``seconds`` ends in time, and its final training too if it wins."""
         kept = self._kept_s(left_s)
-        return seconds + max(kept, _HALF * self._growth * seconds + EXPORT_S) <= left_s
+        return seconds + max(kept, self._growth * seconds + EXPORT_S) <= left_s
 
     def is_reached(self, left_s: float) -> bool:
         """Return whether no further trial may start: the quickest so far would not end in time."""
@@ -103,7 +101,7 @@ class Reserve:
         self._growth = choice.growth(study)
         self._needed_s = 0.0
         if winner is not None:
-            self._needed_s = final_seconds(study, winner, epochs_between(study, winner)[0])
+            self._needed_s = final_seconds(study, winner, epochs_between(study, winner)[1])
         self._quickest_s = min((trial.seconds for trial in study.trials if trial.state.is_finished), default=0.0)
         self._looked = time.monotonic()
         return self._needed_s, self._quickest_s

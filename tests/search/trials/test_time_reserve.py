@@ -59,8 +59,8 @@ def test_a_share_is_kept_back_and_no_trial_starts_that_would_not_end_in_time(hel
 def test_more_than_the_share_is_kept_back_where_the_winner_needs_it(held: Any) -> None:
     slow = trial(0, 0.9, epochs=20, seconds=42.0)
     assert epochs_between(study(slow), slow) == (4, 20)
-    needed = final_seconds(study(slow), slow, 4)
-    assert needed == pytest.approx(2 + 1.5 * 8 + EXPORT_S)
+    needed = final_seconds(study(slow), slow, 20)
+    assert needed == pytest.approx(2 + 1.5 * 40 + EXPORT_S)
     assert held(slow, share=0.1).is_reached(needed + 42)
     assert not held(slow, share=0.1).is_reached(needed + 42.1)
     # When it cannot be had any more, the search has all the time but its share: another winner may need less.
@@ -71,7 +71,7 @@ def test_more_than_the_share_is_kept_back_where_the_winner_needs_it(held: Any) -
 
 def test_a_running_trial_gives_way_before_the_end_has_no_time_left(held: Any) -> None:
     winner = trial(0, 0.9)
-    needed = final_seconds(study(winner), winner, 3)
+    needed = final_seconds(study(winner), winner, 4)
     running = held(winner)
     held.clock["now"] += 5  # an epoch of five seconds
     assert not running.is_pressing(needed + 6.1)
@@ -103,9 +103,9 @@ def test_without_an_end_of_time_or_without_a_final_model_nothing_is_kept_back() 
 
 
 def test_a_trial_fits_where_it_and_what_it_would_need_as_the_winner_end_in_time(held: Any) -> None:
-    # 20 s of the 100 are kept back; a trial of 30 s would need 0.5 * 1.5 * 30 s and the export if it won.
+    # 20 s of the 100 are kept back; a trial of 30 s would need 1.5 * 30 s and the export if it won.
     assert held(trial(0, 0.9)).fits(10.0, 30.0)
     assert not held(trial(0, 0.9)).fits(10.1, 30.0)
-    needed = 30 + 0.5 * 1.5 * 30 + EXPORT_S
+    needed = 30 + 1.5 * 30 + EXPORT_S
     assert held(trial(0, 0.9)).fits(30.0, needed + 0.1)
     assert not held(trial(0, 0.9)).fits(30.0, needed - 0.1)
