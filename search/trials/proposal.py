@@ -206,9 +206,16 @@ class Proposer:
         return self.made(drawn.candidate, drawn.asked, origin=drawn.origin, known=known)
 
     def _timely(self, candidate: Candidate, share: float) -> Candidate | None:
-        """Return ``candidate``, trained for as many of its epochs as end in time; None where the fewest do not."""
-        fitting = (one for one in lengths(self.runtime, candidate) if not self._is_too_long(one, share))
-        return next(fitting, None)
+        """Return ``candidate``, trained for as many of its epochs as end in time.
+
+        None where the fewest do not, or where it has been trained for more already.
+        """
+        for one in lengths(self.runtime, candidate):
+            if not self._is_too_long(one, share):
+                return one
+            if one.fingerprint in self.history.fingerprints:
+                return None
+        return None
 
     def _is_too_long(self, candidate: Candidate, share: float) -> bool:
         """Return whether a trial of ``candidate`` would not end in time, or take more than ``share`` of the study's.

@@ -70,6 +70,7 @@ class Reserve:
     options: FinalOptions
     total_s: float
     _is_over: bool = False
+    _least_s: float = 0.0
     _final_s: float = 0.0
     _wanted_s: float = 0.0
     _quickest_s: float = 0.0
@@ -103,11 +104,13 @@ class Reserve:
         return is_pressing
 
     def _kept_s(self, left_s: float) -> float:
-        """Return what is kept back: all that is wanted at the end, else the winner's training, else the share."""
+        """Return what is kept back: all that is wanted at the end, else the winner's training, else all that is left.
+
+        Where not even a short training of the winner can be had, the next winner may need less.
+        """
         self._look(left_s)
-        # Where it cannot be had any more, the share is kept back still: the next winner may need less.
-        kept = (self._wanted_s, self._final_s, self.options.share * self.total_s)
-        return max(next((one for one in kept if one <= left_s), 0.0), EXPORT_S)
+        kept = next((one for one in (self._wanted_s, self._final_s) if one <= left_s), left_s)
+        return max(kept if self._least_s <= left_s else 0.0, EXPORT_S)
 
     def _look(self, left_s: float) -> None:
         """Find out what the end takes, 0 s before there is a winner, and how long the quickest trial took."""
@@ -117,13 +120,17 @@ class Reserve:
         study = reading.load_study(self.engine, self.study)
         winner = study.best
         self._growth = choice.growth(study)
-        self._final_s = self._wanted_s = 0.0
+        self._least_s = self._final_s = self._wanted_s = 0.0
         if winner is not None:
-            epochs = epochs_between(study, winner)[1]
+            least, epochs = epochs_between(study, winner)
+            self._least_s = final_seconds(study, winner, least)
             self._final_s = final_seconds(study, winner, epochs)
             all_s = final_seconds(study, winner, epochs, soup_of(self.options, winner)) + choosing_seconds(
                 study, self.options
             )
             self._wanted_s = max(self._final_s, min(all_s, self.options.share * self.total_s))
-        self._quickest_s = min((trial.seconds for trial in study.trials if trial.state.is_finished), default=0.0)
+        finished = [trial for trial in study.trials if trial.state.is_finished]
+        # Once a network has been trained, a linear probe is not what there should be time for.
+        trained = [trial for trial in finished if len(trial.epochs) > 1]
+        self._quickest_s = min((trial.seconds for trial in trained or finished), default=0.0)
         self._looked = time.monotonic()

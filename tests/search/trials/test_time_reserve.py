@@ -87,10 +87,12 @@ def test_more_than_the_share_is_kept_back_where_the_winner_needs_it(held: Any) -
     assert needed == pytest.approx(2 + 1.5 * 40 + EXPORT_S)
     assert held(slow, share=0.1).is_reached(needed + 42)
     assert not held(slow, share=0.1).is_reached(needed + 42.1)
-    # When it cannot be had any more, the search has all the time but its share: another winner may need less.
-    assert not held(slow, share=0.1).is_reached(needed - 0.1)
-    assert not held(slow, share=0.1).is_reached(10.1)
-    assert held(slow, share=0.1).is_reached(10.0)
+    # Where it can only be shortened, nothing else is begun; where it cannot be had at all, another winner may need less.
+    shortest = final_seconds(study(slow), slow, 4)
+    assert held(slow, share=0.1).is_reached(needed - 0.1)
+    assert held(slow, share=0.1).is_reached(shortest)
+    assert not held(slow, share=0.1).is_reached(shortest - 0.1)
+    assert held(slow, share=0.1).is_reached(EXPORT_S)
 
 
 def test_a_running_trial_gives_way_before_the_end_has_no_time_left(held: Any) -> None:
