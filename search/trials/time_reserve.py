@@ -21,6 +21,8 @@ EXPORT_S = 4.0
 LEAST, LEAST_EPOCHS = 1 / 6, 3
 """A final training that has to be shorter than the winner's curve says keeps this share of its epochs, and so many: it
 starts from the same solved head, and more images are worth more than more passes."""
+_SHORTEST = 0.25
+"""Share of its epochs with which a candidate is still tried."""
 _WIDE = 1.2
 _FRESH_S = 1.0
 
@@ -131,6 +133,6 @@ class Reserve:
             self._wanted_s = max(self._final_s, min(all_s, self.options.share * self.total_s))
         finished = [trial for trial in study.trials if trial.state.is_finished]
         # Once a network has been trained, a linear probe is not what there should be time for.
-        trained = [trial for trial in finished if len(trial.epochs) > 1]
-        self._quickest_s = min((trial.seconds for trial in trained or finished), default=0.0)
+        trained = [_SHORTEST * trial.seconds for trial in finished if len(trial.epochs) > 1]
+        self._quickest_s = min(trained or [trial.seconds for trial in finished], default=0.0)
         self._looked = time.monotonic()

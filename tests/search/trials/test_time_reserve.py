@@ -87,7 +87,7 @@ def test_more_than_the_share_is_kept_back_where_the_winner_needs_it(held: Any) -
     assert needed == pytest.approx(2 + 1.5 * 40 + EXPORT_S)
     assert held(slow, share=0.1).is_reached(needed + 42)
     assert not held(slow, share=0.1).is_reached(needed + 42.1)
-    # Where it can only be shortened, nothing else is begun; where it cannot be had at all, another winner may need less.
+    # Where it can only be shortened, nothing else is begun; where it cannot be had at all, the next may need less.
     shortest = final_seconds(study(slow), slow, 4)
     assert held(slow, share=0.1).is_reached(needed - 0.1)
     assert held(slow, share=0.1).is_reached(shortest)
