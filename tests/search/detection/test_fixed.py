@@ -117,9 +117,8 @@ def test_an_image_without_objects_has_score_0_everywhere(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["pt2", "onnx"])
-@pytest.mark.parametrize("finds", [True, False], ids=["recorded with boxes", "recorded without"])
-def test_a_graph_runs_on_images_with_boxes_and_without_whatever_it_was_recorded_on(
-    kind: str, name: str, finds: bool, tmp_path: Path
+def test_a_graph_that_was_recorded_without_boxes_finds_some_and_runs_without(
+    kind: str, name: str, tmp_path: Path
 ) -> None:
     network, known = Detecting(kind), model_format(name)
     scores = network.head.roi_heads if kind == "faster_rcnn" else network.head.model
@@ -129,7 +128,7 @@ def test_a_graph_runs_on_images_with_boxes_and_without_whatever_it_was_recorded_
     low, high = surest.indices[:2], surest.indices[-2:]
     scores.score_thresh = float((surest.values[1] + surest.values[-2]) / 2)
     path = tmp_path / known.file_name
-    known.write(fixed(network), images(6)[high if finds else low], path, {}, OUTPUTS)
+    known.write(fixed(network), images(6)[low], path, {}, OUTPUTS)
     opened = known.open(path, lambda _: nn.Identity())
     with torch.inference_mode():
         for few, are_there in ((low, False), (high, True), (low[:1], False)):

@@ -55,6 +55,6 @@ def test_a_network_whose_outputs_are_no_numbers_fails_though_it_predicts_classes
     assert claim is not None
     recorder = EpochRecorder(context, claim, "accuracy", 0)
     broken = EpochRecord(1, 0.5, {"accuracy": 0.5, "loss": float("nan")}, {}, {}, 1.0)
-    with pytest.raises(TrialError, match="^loss is nan after epoch 1$"):
+    with pytest.raises(TrialError, match=r"^loss is nan after epoch 1$"):
         recorder.on_epoch(broken)
     assert recorder.on_epoch(replace(broken, epoch=2, metrics={"accuracy": 0.5})) is Verdict.CONTINUE
