@@ -194,7 +194,13 @@ def _fault(pair: _Pair, survey: Survey | None, values: Sequence[int], ignored: S
 def _listed(pair: _Pair, survey: Survey, values: Sequence[int]) -> Listed:
     table = tuple((value, label) for label, value in enumerate(values))
     pixels = tuple((label, dict(survey.values).get(value, 0)) for value, label in table)
-    target = MaskFile(pair.mask or pair.expected, table, tuple(row for row in pixels if row[1]), survey.digest)
+    target = MaskFile(
+        pair.mask or pair.expected,
+        table,
+        tuple(row for row in pixels if row[1]),
+        survey.digest,
+        (survey.height, survey.width),
+    )
     return Listed(FileImage(pair.image), target, pair.split)
 
 
