@@ -160,6 +160,7 @@ def _starts(screen: Console, runtime: StudyRuntime) -> None:
 
 def _costs(screen: Console, runtime: StudyRuntime) -> None:
     from search.cli._sheet import Sheet
+    from search.records.study import OPEN
     from search.report import theme
     from search.runtime.size_range import size_range
 
@@ -177,11 +178,12 @@ def _costs(screen: Console, runtime: StudyRuntime) -> None:
     screen.print(Sheet(headings, rows, left=("",), words="candidate"))
     spec = runtime.spec
     baseline = runtime.space.baseline()
-    plain = runtime.measure(baseline) * runtime.epochs(baseline) * spec.search.trials
-    screen.print(
-        f"{spec.search.trials} trials of up to {runtime.most_epochs()} epochs on {runtime.precision.device}: "
-        f"at most about {theme.duration(plain)} if every trial cost what the plain recipe does"
-    )
+    plain, target = runtime.measure(baseline) * runtime.epochs(baseline), spec.search.target
+    like_plain = "if every trial cost what the plain recipe does"
+    many, end = f"{target} trials", f"at most about {theme.duration(plain * target)} {like_plain}"
+    if target >= OPEN:
+        many, end = "as many trials as there is time for,", f"about {theme.duration(plain)} each {like_plain}"
+    screen.print(f"{many} of up to {runtime.most_epochs()} epochs on {runtime.precision.device}: {end}")
 
 
 def _first(screen: Console, runtime: StudyRuntime) -> None:
@@ -193,7 +195,7 @@ def _first(screen: Console, runtime: StudyRuntime) -> None:
     search, space = runtime.spec.search, runtime.space
     screen.print(styled("\n", ("What is tried first", "bold")))
     rows = []
-    for number, item in enumerate(plan_of(runtime)[: search.trials]):
+    for number, item in enumerate(plan_of(runtime)[: search.target]):
         why, words = f"warm start {item}", ""
         if item == PLAIN:
             why, words = "the plain recipe: the reference", space.words(space.baseline())

@@ -115,7 +115,7 @@ def draft(recognised: Recognised, dataset: Dataset, backbone: Backbone, *, file:
         _training(task, chosen, len(train)),
         "search:\n"
         + _lines(
-            ("trials", "30", "the plain recipe among them"),
+            ("trials", "auto", "30, or as many as a timeout leaves time for; or a number"),
             ("# timeout", "2h", "for all of it, the final model included"),
             ("pruner", chosen.pruner, "median, halving, none"),
             ("seed", "0", ""),

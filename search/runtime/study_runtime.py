@@ -126,7 +126,7 @@ class StudyRuntime:
 
     def views(self) -> int:
         """Return how many fixed augmented views of every image the study has."""
-        return self.spec.training.views_for(self.spec.search.trials, self.most_epochs())
+        return self.spec.training.views_for(self.spec.search.target, self.most_epochs())
 
     def is_linear_probe(self, candidate: Candidate) -> bool:
         """Return whether solving the last layer is all the training that ``candidate`` has."""

@@ -347,7 +347,7 @@ def plan_of(runtime: StudyRuntime) -> Sequence[str | int | Planned]:
         return [PLAIN, *warm]
     known = planned(runtime.space, runtime.task.name)
     ordered: list[str | int | Planned] = [*known[:1], *warm, *known[1:]]
-    place = max(min(BEFORE_PLAIN + len(warm), search.trials - 1), 0) if known else 0
+    place = max(min(BEFORE_PLAIN + len(warm), search.target - 1), 0) if known else 0
     return [*ordered[:place], PLAIN, *ordered[place:]]
 
 
