@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 Levels = tuple[float, float]
 """What is black and what is white in images of more than 8 bits."""
@@ -226,7 +226,8 @@ def is_deep(image: Image.Image) -> bool:
 
 def is_deep_colour(image: Image.Image) -> bool:
     """Return whether an image that is not decoded yet has colours of 16 bits, of which Pillow keeps the upper eight."""
-    return image.mode in ("RGB", "RGBA") and any(re.match(r"RGB[AX]?;16", _raw_mode(tile)) for tile in image.tile)
+    tiles = image.tile if isinstance(image, ImageFile.ImageFile) else ()
+    return image.mode in ("RGB", "RGBA") and any(re.match(r"RGB[AX]?;16", _raw_mode(tile)) for tile in tiles)
 
 
 def _raw_mode(tile: Any) -> str:
@@ -240,7 +241,7 @@ def _lower_bytes(path: Path) -> Image.Image | None:
     Pillow reads the upper byte of each number, so that with the order of bytes turned round it reads the lower one.
     """
     with opened(path) as image:
-        if not is_deep_colour(image):
+        if not is_deep_colour(image) or not isinstance(image, ImageFile.ImageFile):
             return None
         big = sys.byteorder == "big"
         turned = {";16B": ";16L", ";16L": ";16B", ";16N": ";16L" if big else ";16B"}
@@ -258,7 +259,8 @@ def _lower_bytes(path: Path) -> Image.Image | None:
 def _joined(strip: Image.Image, lower: Image.Image, top: int) -> NDArray[np.uint16]:
     """Return the 16-bit colours ``(H, W, 3)`` of a strip that begins at the row ``top``."""
     upper = np.asarray(strip)[..., :3].astype(np.uint16)
-    return (upper << 8) | np.asarray(lower.crop((0, top, lower.width, top + strip.height)))
+    part = np.asarray(lower.crop((0, top, lower.width, top + strip.height)))
+    return np.bitwise_or(np.left_shift(upper, 8), part, dtype=np.uint16)
 
 
 def deep_extremes(path: Path) -> tuple[Levels, bool] | None:
