@@ -249,7 +249,7 @@ def _lower_bytes(path: Path) -> Image.Image | None:
         for tile in image.tile:
             raw = _raw_mode(tile)
             other = raw.replace(raw[-4:], turned.get(raw[-4:], raw[-4:]))
-            args = other if isinstance(tile[3], str) else (other, *tile[3][1:])
+            args = other if isinstance(tile[3], str) else (other, *(tile[3] or ())[1:])
             tiles.append(tile._replace(args=args))
         image.tile = tiles
         image.load()
@@ -260,7 +260,8 @@ def _joined(strip: Image.Image, lower: Image.Image, top: int) -> NDArray[np.uint
     """Return the 16-bit colours ``(H, W, 3)`` of a strip that begins at the row ``top``."""
     upper = np.asarray(strip)[..., :3].astype(np.uint16)
     part = np.asarray(lower.crop((0, top, lower.width, top + strip.height)))
-    return np.bitwise_or(np.left_shift(upper, 8), part, dtype=np.uint16)
+    joined: NDArray[np.uint16] = (upper << 8) | part
+    return joined
 
 
 def deep_extremes(path: Path) -> tuple[Levels, bool] | None:
