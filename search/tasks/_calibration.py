@@ -15,10 +15,13 @@ def expected_calibration_error(confidence: Tensor, correct: Tensor) -> float:
     Args:
         confidence: probability ``(N,)`` given to the predicted class.
         correct: whether that was right, ``(N,)``.
+
+    Returns:
+        NaN where a confidence is NaN: the network has diverged.
     """
     if not len(confidence):
         return 0.0
-    bins = (confidence * BINS).long().clamp(max=BINS - 1)
+    bins = (confidence * BINS).long().clamp(0, BINS - 1)  # NaN becomes the smallest integer
     # A bin's distance times its share of all is the sum of its differences over the number of all.
     gaps = torch.zeros(BINS, dtype=torch.float64, device=confidence.device)
     gaps.index_add_(0, bins, confidence.double() - correct.double())

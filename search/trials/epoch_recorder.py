@@ -19,7 +19,8 @@ class EpochRecorder:
     """Takes every epoch to the store and asks the pruner.
 
     Attributes:
-        objective: must be a number after every epoch; empty where nothing is validated.
+        objective: must be a number after every epoch, and the validation loss too: of outputs that are NaN an accuracy
+            is a number all the same. Empty where nothing is validated.
         judged_until: epochs before this one may be the last; 0 where nothing is pruned.
         reason: why the training was ended early.
     """
@@ -34,8 +35,8 @@ class EpochRecorder:
         context = self.context
         writing.record_epochs(context.engine, self.claim, (record,))
         context.observer.epoch_done(self.claim.number, record)
-        if self.objective and not math.isfinite(value := record.metrics[self.objective]):
-            raise TrialError(f"{self.objective} is {value} after epoch {record.epoch}", "nan")
+        if self.objective:
+            _check_finite(record, self.objective)
         if record.epoch < self.judged_until:
             verdict = self._judged(record.epoch)
             if verdict is not Verdict.CONTINUE:
@@ -65,6 +66,13 @@ class EpochRecorder:
         history, goals = self.context.history, self.context.runtime.spec.goals
         best = self.context.curves.best(self.claim.number)
         return pruners.is_off_front(known_costs(self.context, self.claim), best, history.trials, goals.objectives)
+
+
+def _check_finite(record: EpochRecord, objective: str) -> None:
+    if not math.isfinite(value := record.metrics[objective]):
+        raise TrialError(f"{objective} is {value} after epoch {record.epoch}", "nan")
+    if math.isnan(record.metrics.get("loss", 0.0)):
+        raise TrialError(f"the validation loss is nan after epoch {record.epoch}; lower learning rates help", "nan")
 
 
 def known_costs(context: TrialContext, claim: Claim) -> Mapping[str, float]:

@@ -242,12 +242,19 @@ class Run:
     def _look_at_exits(self, crew: Any, plan: Any, late: list[int], code: int | None) -> None:
         """A worker ends because it was killed or because its work is done, in time; an error is a loss."""
         from chaos.crew import NO_SERVER
+        from chaos.strikes import TERM
 
         for process in late:
             self.losses.append(f"worker {process} had not left a minute after the end")
         for process, exit_code in crew.ended.items():
-            if exit_code not in (0, -9) and not (exit_code == NO_SERVER and self.server is not None):
+            told = {strike.process for strike in plan.struck if strike.fault == TERM}
+            expected = (
+                {0, -9} | ({NO_SERVER} if self.server is not None else set()) | ({-15} if process in told else set())
+            )
+            if exit_code not in expected:
                 self.losses.append(f"worker {process} ended with {exit_code}: {self._last_words()}")
+        for name in plan.never_passed:
+            self.losses.append(f"no worker came to the point {name!r}, where a fault waited")
         if code != 0:
             self.losses.append(f"the last, undisturbed run ended with {code}: {self._last_words()}")
 

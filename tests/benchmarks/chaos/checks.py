@@ -11,24 +11,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
+from sqlalchemy import select
 
 from search.api import load_study
 from search.artifacts import partial_files
 from search.artifacts.stores import Folder
 from search.data import array_cache
+from search.errors import FinetuneError, TrialError
 from search.lifecycle.open import checked_runtime, stored_spec
 from search.lifecycle.trained_candidate import load_trained, look
 from search.records.study import EpochRecord, StudyRecord, TrialRecord, Verdict
 from search.records.study import TrialState as State
 from search.runtime import few_labels
+from search.store import connection, owned
 from search.store.connection import str_url
+from search.store.tables import StudyRow, TrialRow
 from search.training import checkpoint
 from search.training.fit import fit
 from spaces.candidate import Candidate
 
 TOLERANCE = 1e-4
 """Largest difference of a recomputed metric: features are computed in batches of another size."""
-_OPTUNAS = {State.COMPLETE: "COMPLETE", State.PRUNED: "PRUNED", State.FAILED: "FAIL"}
+_OPTUNAS = {State.COMPLETE: "COMPLETE", State.PRUNED: "PRUNED", State.FAILED: "PRUNED"}
+"""A candidate that fails by its own fault (a loss that is no number) counts as one of the worst."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +69,11 @@ def check(remains: Remains) -> list[str]:
 
 
 def numbers_and_states(remains: Remains, study: StudyRecord) -> Iterator[str]:
-    """The numbers 0 to N - 1, each trial ended, none of them failed."""
+    """The numbers 0 to N - 1, each trial ended, none of them failed but by its candidate's own fault."""
     if [trial.number for trial in study.trials] != list(range(remains.trials)):
         yield f"numbers: {[trial.number for trial in study.trials]}, not 0 to {remains.trials - 1}"
     for trial in study.trials:
-        if trial.state not in (State.COMPLETE, State.PRUNED):
+        if trial.state not in (State.COMPLETE, State.PRUNED) and not diverged(trial):
             yield f"trial {trial.number} is left {trial.state.value}: {trial.ended}"
     alike = Counter(json.dumps(trial.candidate, sort_keys=True) for trial in study.trials)
     if None in {trial.candidate for trial in study.trials if trial.candidate is None}:
@@ -77,12 +82,19 @@ def numbers_and_states(remains: Remains, study: StudyRecord) -> Iterator[str]:
         yield f"{len(study.trials)} trials tried {len(alike)} candidates only"
 
 
+def diverged(trial: TrialRecord) -> bool:
+    """Return whether the candidate itself is to blame; ``replayed`` tries it again."""
+    return trial.failure is not None and trial.failure.kind == "nan"
+
+
 def curves(_: Remains, study: StudyRecord) -> Iterator[str]:
     """Epochs without gap or double, and the value that of the best of them."""
     for trial in study.trials:
         epochs = [record.epoch for record in trial.epochs]
         if epochs != list(range(1, len(epochs) + 1)):
             yield f"trial {trial.number} has the epochs {epochs}"
+        if diverged(trial):
+            continue
         if trial.value is None or not trial.epochs:
             yield f"trial {trial.number} has value {trial.value} and {len(trial.epochs)} epochs"
             continue
@@ -117,17 +129,20 @@ def sampler(remains: Remains, study: StudyRecord) -> Iterator[str]:
 
 
 def _optuna_numbers(remains: Remains) -> dict[int, int]:
-    from sqlalchemy import select
-
-    from search.store import connection
-    from search.store.tables import StudyRow, TrialRow
-
     engine = connection.connect(remains.url)
     asked = select(TrialRow.number, TrialRow.optuna_number).join(StudyRow, StudyRow.id == TrialRow.study_id)
     with connection.reading(engine) as link:
         rows = link.execute(asked.where(StudyRow.name == remains.name)).all()
     engine.dispose()
     return {row.number: row.optuna_number for row in rows if row.optuna_number is not None}
+
+
+def _to_resume(remains: Remains) -> set[str]:
+    """Return the checkpoints from which failed trials can be tried again."""
+    engine = connection.connect(remains.url)
+    names = {name for owner in owned.owners(engine, remains.name) for name in owner.resume}
+    engine.dispose()
+    return names
 
 
 def _plain(params: dict[str, object]) -> str:
@@ -148,7 +163,7 @@ def weights(remains: Remains, study: StudyRecord) -> Iterator[str]:
         try:
             trained = load_trained(study, trial, Folder(remains.place), None, lambda *_: None)
             value = look(trained, 1, lambda *_: None).metrics[study.metric]
-        except Exception as error:
+        except (FinetuneError, OSError, RuntimeError) as error:
             yield f"the weights of trial {trial.number} cannot be used: {error}"
             continue
         if trial.value is None or not math.isclose(value, trial.value, abs_tol=TOLERANCE):
@@ -166,7 +181,7 @@ def final_model(remains: Remains, study: StudyRecord) -> Iterator[str]:
     for one in done:
         try:
             checkpoint.get(Folder(remains.place), str(one.checkpoint))
-        except Exception as error:
+        except (FinetuneError, OSError, RuntimeError) as error:
             yield f"the final model: {error}"
 
 
@@ -176,10 +191,13 @@ def files(remains: Remains, study: StudyRecord) -> Iterator[str]:
     marks = [path.name for path in remains.place.glob("artifacts-*")]
     if len(marks) != 1:
         yield f"the place is marked {marks}"
-    allowed = {*named, *marks, "report.html"}
-    for path in sorted(remains.place.iterdir()):
-        if path.name not in allowed and path.name != "model":
-            yield f"left in the place: {path.name}"
+    allowed = {*named, *marks, "report.html", *_to_resume(remains)}
+    for path in sorted(remains.place.rglob("*")):
+        name = path.relative_to(remains.place).as_posix()
+        if path.is_file() and name not in allowed and not name.startswith("model/"):
+            yield f"left in the place: {name}"
+        if path.is_dir() and not any(path.iterdir()):
+            yield f"an empty folder is left in the place: {name}"
     missing = [name for name in named if not (remains.place / str(name)).is_file()]
     if missing:
         yield f"the store names {missing}, which are not there"
@@ -197,7 +215,7 @@ def cached(remains: Remains, _: StudyRecord) -> Iterator[str]:
     """Every array of the cache is whole, and nothing lies beside them."""
     for path in sorted(remains.cache.rglob("*")):
         name = path.relative_to(remains.cache)
-        if path.is_dir() or path.parent.name == "checked" and not path.name.startswith("."):
+        if path.is_dir() or (path.parent.name == "checked" and not path.name.startswith(".")):
             continue
         if path.name.startswith(partial_files.PREFIX):
             yield f"left in the cache: {name}"
@@ -212,27 +230,42 @@ def replayed(remains: Remains, most: int) -> tuple[int, list[str]]:
     """Train anew, undisturbed, up to ``most`` of the trials that were taken over; return how many, and what differs."""
     study = remains.study
     runtime = checked_runtime(stored_spec(study), "cpu")
-    chosen = [trial for trial in study.trials if trial.attempts > 1 and trial.candidate is not None][:most]
+    taken_over = [trial for trial in study.trials if trial.attempts > 1 and not diverged(trial)]
+    chosen = [*filter(diverged, study.trials), *taken_over[:most]]
     lines = []
     for trial in chosen:
         candidate, records = Candidate.from_json(trial.candidate), []
 
-        def on_epoch(
-            record: EpochRecord, trial: TrialRecord = trial, records: list[EpochRecord] = records
-        ) -> Verdict:
+        def on_epoch(record: EpochRecord, trial: TrialRecord = trial, records: list[EpochRecord] = records) -> Verdict:
             records.append(record)
-            return Verdict.CONTINUE if len(records) < len(trial.epochs) else Verdict.STOP
+            goes_on = len(records) < len(trial.epochs) or diverged(trial)
+            return Verdict.CONTINUE if goes_on else Verdict.STOP
 
         network = runtime.build(candidate, int(trial.seed or 0))
         plan = runtime.plan(candidate, int(trial.seed or 0), on_epoch, lambda: False, None, network)
-        fit(network, few_labels.adapted(runtime, plan, candidate, network))
+        try:
+            fit(network, few_labels.adapted(runtime, plan, candidate, network))
+        except TrialError as error:
+            if not diverged(trial):
+                lines.append(f"trial {trial.number} cannot be trained again: {error}")
+        if diverged(trial):
+            last = records[len(trial.epochs) - 1 :]
+            if len(records) == study_epochs(study) and not any(math.isnan(one.metrics["loss"]) for one in last):
+                lines.append(f"trial {trial.number} did not diverge when it was trained again: {trial.ended}")
+            continue
         for once, again in zip(trial.epochs, records, strict=True):
             pairs = [(once.train_loss, again.train_loss)]
             pairs += [(value, again.metrics[name]) for name, value in once.metrics.items()]
+            pairs = [pair for pair in pairs if not all(map(math.isnan, pair))]
             if any(not math.isclose(one, other, rel_tol=1e-3, abs_tol=TOLERANCE) for one, other in pairs):
                 lines.append(f"trial {trial.number} ({trial.attempts} attempts), epoch {once.epoch}: {once} / {again}")
                 break
     return len(chosen), lines
+
+
+def study_epochs(study: StudyRecord) -> int:
+    """Return the epochs that the study file gives a trial."""
+    return int(study.spec["study"]["training"]["epochs"])
 
 
 def processes_of(folder: Path) -> list[int]:

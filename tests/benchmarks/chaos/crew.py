@@ -46,8 +46,8 @@ def work(post: Post, *, struck: bool = True) -> None:
     logging.basicConfig(format=f"%(asctime)s {os.getpid()} %(levelname)s %(message)s", level=logging.WARNING)
 
     import torch
-
     from chaos import points, strikes
+
     from search.api import join_study, run_study
     from search.errors import StoreUrlError
     from search.training import fit as fitting

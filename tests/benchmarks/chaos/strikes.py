@@ -23,8 +23,18 @@ CRASH, RESTART, LOST = "server crash", "server restart", "lost answer"
 SERVER = (CRASH, RESTART)
 FULL_S = 2.0
 """For how long a worker's disk is full."""
-_PATIENCE_S = 12.0
+_PATIENCE_S = 15.0
 """How long a fault waits at its point before another one has its turn."""
+_FIRST = (
+    *("before commit in store.migrate.upgrade", "after commit in store.migrate.upgrade"),
+    *("before fsync in data.assembly.note", "before replace in data.assembly.note"),
+    *("before commit in store.writing._create", "after commit in store.writing._create"),
+    "before fsync in lifecycle.artifact_places.study_artifacts",
+    "after replace in lifecycle.artifact_places.study_artifacts",
+    "before commit in store.writing.place_artifacts",
+    "after commit in store.writing.place_artifacts",
+)
+"""Points that a study comes to once, at its begin: kills wait there from the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +122,7 @@ class Plan:
     folder: Path
     rng: random.Random
     has_server: bool
-    at_once: int = 3
+    at_once: int = 6
     points: list[str] = field(default_factory=list)
     struck: list[Strike] = field(default_factory=list)
     queue: list[tuple[str, str]] = field(default_factory=list)
@@ -122,12 +132,21 @@ class Plan:
     def __post_init__(self) -> None:
         for name in ("waiting", "done"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
+        for name in _FIRST:
+            self._put(name, KILL)
+
+    @property
+    def never_passed(self) -> list[str]:
+        """Points at which faults were to wait from the first, and that no worker knows: they have another name now."""
+        return [name for name in _FIRST if name not in self.points]
 
     def look(self) -> list[Strike]:
         """Plan for new points; return what has struck since the last look."""
         for name in self._lines("passed"):
             if name not in self.points:
                 self.points.append(name)
+                if name in _FIRST:
+                    continue
                 for fault in self._faults(name):
                     self.queue.insert(self.rng.randint(0, len(self.queue)), (name, fault))
         new = [Strike(int(one), fault, name) for one, fault, name in (
@@ -156,19 +175,21 @@ class Plan:
         """Let the next faults wait at their points; those that nobody has come to go back into the queue."""
         now = time.monotonic()
         for name, (fault, since) in list(self.waiting.items()):
-            if now - since > _PATIENCE_S and self._take_back(name):
+            if now - since > _PATIENCE_S and name not in _FIRST and self._take_back(name):
                 self.queue.append((name, fault))
-        if now < self._next or len(self.waiting) >= self.at_once:
+        if now < self._next or len(self.waiting.keys() - set(_FIRST)) >= self.at_once:
             return
         free = next((one for one in self.queue if one[0] not in self.waiting), None)
         if free is not None:
             self.queue.remove(free)
-            name, fault = free
-            written = self.folder / "written"
-            written.write_text(fault)
-            written.replace(self.folder / "waiting" / name)
-            self.waiting[name] = (fault, now)
+            self._put(*free)
             self._next = now + self.rng.uniform(0.1, 0.8)
+
+    def _put(self, name: str, fault: str) -> None:
+        written = self.folder / "written"
+        written.write_text(fault)
+        written.replace(self.folder / "waiting" / name)
+        self.waiting[name] = (fault, time.monotonic())
 
     def withdraw(self) -> None:
         """Let nothing strike any more."""

@@ -20,6 +20,10 @@ from spaces.plugins import load
 Image.init()
 formats()
 tasks()
-for package, attribute in (("spaces.decisions", "decision"), ("spaces.families", "family"), ("spaces.backbones", "source")):
+for package, attribute in (
+    ("spaces.decisions", "decision"),
+    ("spaces.families", "family"),
+    ("spaces.backbones", "source"),
+):
     load(package, attribute)
 __all__ = ["optuna", "pandas", "plotly", "psycopg", "scipy", "search", "sklearn"]

@@ -110,7 +110,7 @@ def test_what_a_database_refuses_for_good_is_said_at_once(url: str, monkeypatch:
         raise ProgrammingError("CREATE TABLE t", {}, Exception("permission denied for schema public"))
 
     monkeypatch.setattr(migrate.command, "upgrade", upgrade)
-    with pytest.raises(StoreUrlError, match="cannot set up the store at .*: permission denied for schema public"):
+    with pytest.raises(StoreUrlError, match=r"cannot set up the store at .*: permission denied for schema public"):
         migrate.upgrade(engine)
     engine.dispose()
 

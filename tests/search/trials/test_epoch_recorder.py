@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from search.records.study import StudyRecord, TrialState, Verdict
+import pytest
+
+from search.errors import TrialError
+from search.records.study import EpochRecord, StudyRecord, TrialState, Verdict
 from search.sampling import pruners
 from search.store import leases, reading
 from search.trials import trial
 from search.trials.context import TrialContext
+from search.trials.epoch_recorder import EpochRecorder
 
 
 def test_a_stopped_trial_is_not_finished(context: TrialContext) -> None:
@@ -44,3 +49,12 @@ def test_pareto_safe_pruning_spares_what_is_on_the_front_so_far(
             for other in rivals
         )
         assert (one.state is TrialState.PRUNED) is beaten
+
+
+def test_a_network_whose_outputs_are_no_numbers_has_diverged_whatever_its_accuracy(context: TrialContext) -> None:
+    claim = leases.claim(context.engine, "colours", "w", 60)
+    assert claim is not None
+    recorder = EpochRecorder(context, claim, objective="accuracy", judged_until=0)
+    with pytest.raises(TrialError, match="the validation loss is nan after epoch 1") as raised:
+        recorder.on_epoch(EpochRecord(1, 0.5, {"accuracy": 0.3, "loss": math.nan}))
+    assert raised.value.kind == "nan"
