@@ -100,7 +100,7 @@ class Run:
         facts["seconds"] = round(time.monotonic() - begin)
         from chaos import checks
 
-        self.losses += [f"process {one} is left behind" for one in checks.processes_of(self.folder)]
+        self.losses += [f"left behind: process {one}" for one in checks.processes_of(self.folder, 10.0)]
         self._say(facts)
         if self.given.json:
             with self.given.json.open("a") as file:
@@ -241,27 +241,29 @@ class Run:
 
     def _look_at_exits(self, crew: Any, plan: Any, late: list[int], code: int | None) -> None:
         """A worker ends because it was killed or because its work is done, in time; an error is a loss."""
-        from chaos.crew import NO_SERVER
-        from chaos.strikes import TERM
+        from chaos.crew import REFUSED, TOO_EARLY
+        from chaos.strikes import FULL, TERM
 
         for process in late:
             self.losses.append(f"worker {process} had not left a minute after the end")
+        met = defaultdict(set)
+        for strike in plan.struck:
+            met[strike.process].add(strike.fault)
         for process, exit_code in crew.ended.items():
-            told = {strike.process for strike in plan.struck if strike.fault == TERM}
-            expected = (
-                {0, -9} | ({NO_SERVER} if self.server is not None else set()) | ({-15} if process in told else set())
-            )
+            expected = {0, -9, TOO_EARLY}
+            expected |= {-15} if TERM in met[process] else set()  # before it listened to signals
+            expected |= {REFUSED} if FULL in met[process] else set()  # a new study's place, which is said at once
             if exit_code not in expected:
-                self.losses.append(f"worker {process} ended with {exit_code}: {self._last_words()}")
+                self.losses.append(f"worker {process} ended with {exit_code}: {self._last_words(process)}")
         for name in plan.never_passed:
             self.losses.append(f"no worker came to the point {name!r}, where a fault waited")
         if code != 0:
             self.losses.append(f"the last, undisturbed run ended with {code}: {self._last_words()}")
 
-    def _last_words(self) -> str:
+    def _last_words(self, process: int | None = None) -> str:
         lines = (self.folder / "workers.log").read_text(errors="replace").splitlines()
-        errors = [line for line in lines if "Error" in line and " WARNING " not in line]
-        return " | ".join(errors[-2:])
+        own = [line for line in lines if process is None or f" {process} " in line[:40]]
+        return " | ".join(own[-2:])
 
     def _by_point(self, plan: Any) -> dict[str, list[str]]:
         met: dict[str, list[str]] = defaultdict(list)

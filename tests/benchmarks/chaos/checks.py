@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -268,15 +269,21 @@ def study_epochs(study: StudyRecord) -> int:
     return int(study.spec["study"]["training"]["epochs"])
 
 
-def processes_of(folder: Path) -> list[int]:
-    """Return the processes, but for children of this one, that name ``folder`` in their environment: left behind."""
-    left = []
+def processes_of(folder: Path, within_s: float) -> list[str]:
+    """Return the processes, but for children of this one, that name ``folder`` in their environment after that time."""
+    end = time.monotonic() + within_s
+    while (left := list(_processes_of(folder))) and time.monotonic() < end:
+        time.sleep(0.2)
+    return left
+
+
+def _processes_of(folder: Path) -> Iterator[str]:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             environment = (entry / "environ").read_bytes()
             parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (entry / "cmdline").read_text().replace("\0", " ")
         except OSError:
             continue
         if f"CHAOS_FOLDER={folder}".encode() in environment and os.getpid() not in (parent, int(entry.name)):
-            left.append(int(entry.name))
-    return left
+            yield f"{entry.name} {command}"

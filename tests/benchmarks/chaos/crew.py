@@ -15,8 +15,9 @@ from typing import Any
 
 PRELOADED = ("chaos.warm", "chaos.points", "chaos.strikes", "chaos.crew")
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
-NO_SERVER = 7
-"""Exit code of a worker that was started while the database server was down."""
+TOO_EARLY, REFUSED = 7, 8
+"""Exit codes of a worker that was started while there was no server, or no study; and of one that says in a line why
+it cannot begin, such as that a new study's place cannot be written."""
 LEAVE_S = 240.0
 """For how long workers may go on when no fault strikes any more."""
 
@@ -49,7 +50,7 @@ def work(post: Post, *, struck: bool = True) -> None:
     from chaos import points, strikes
 
     from search.api import join_study, run_study
-    from search.errors import StoreUrlError
+    from search.errors import NotFoundError, StoreUrlError, UserError
     from search.training import fit as fitting
 
     torch.set_num_threads(1)
@@ -61,9 +62,15 @@ def work(post: Post, *, struck: bool = True) -> None:
             run_study(post.study, storage=post.url, device="cpu", folder=post.place.parent, workers=1)
         else:
             join_study(post.study.stem, storage=post.url, device="cpu", folder=post.place, idle_exit_s=5.0)
-    except StoreUrlError as error:  # it was started while there was no server: whoever starts it tries again
+    except (StoreUrlError, NotFoundError) as error:  # started too early: whoever starts it tries again
         logging.warning("%s", error)
-        sys.exit(NO_SERVER)
+        sys.exit(TOO_EARLY)
+    except UserError as error:
+        logging.warning("%s", error)
+        sys.exit(REFUSED)
+    except Exception:
+        logging.exception("ended")
+        raise
 
 
 @dataclass(slots=True)
