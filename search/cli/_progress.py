@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from search.cli._console import log_to
-from search.records.study import EpochRecord, TrialState
+from search.records.study import OPEN, EpochRecord, TrialState, of_target
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,7 +51,7 @@ class Lines:
 
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         self._metric = metric
-        self._screen.print(f"{progress.finished} of {progress.target} {self._noun}s done")
+        self._screen.print(f"{of_target(progress.finished, progress.target)} {self._noun}s done")
 
     def stage_began(self, noun: str, progress: Progress) -> None:
         self._noun = noun
@@ -96,7 +96,8 @@ class Bars:
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         self._metric, self._maximize, self._best = metric, maximize, progress.best
         self._counts = Counter({state: count for state, count in progress.states.items() if state.is_finished})
-        self._bars.update(self._study, total=progress.target, completed=progress.finished, note=self._note())
+        total = None if progress.target >= OPEN else progress.target
+        self._bars.update(self._study, total=total, completed=progress.finished, note=self._note())
 
     def stage_began(self, noun: str, progress: Progress) -> None:
         self._noun, self._best = noun, None

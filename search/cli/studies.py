@@ -27,6 +27,7 @@ def show_studies(screen: Console, studies: Sequence[Summary], *, as_json: bool) 
     """Print a line for every study."""
     from search.cli._console import print_json
     from search.cli._sheet import Sheet
+    from search.records.study import of_target
     from search.report import theme
 
     if as_json:
@@ -40,7 +41,7 @@ def show_studies(screen: Console, studies: Sequence[Summary], *, as_json: bool) 
             summary.name,
             summary.task,
             summary.backbone,
-            f"{summary.progress.finished} of {summary.progress.target}",
+            of_target(summary.progress.finished, summary.progress.target),
             theme.number(summary.progress.best),
             theme.number(summary.progress.baseline),
             theme.metric_name(summary.metric),

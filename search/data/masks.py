@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -43,8 +45,11 @@ class Mask(Protocol):
 
     Attributes:
         pixels: how many pixels each class has that is there, ``((class, count), ...)``.
-        digest: identifies what ``open`` gives.
+        size: height and width of what ``open`` gives; ``digest`` identifies it.
     """
+
+    @property
+    def size(self) -> tuple[int, int]: ...
 
     @property
     def pixels(self) -> tuple[tuple[int, int], ...]: ...
@@ -64,6 +69,7 @@ class MaskFile:
     table: tuple[tuple[int, int], ...]
     pixels: tuple[tuple[int, int], ...]
     digest: str
+    size: tuple[int, int]
 
     def open(self) -> Classes:
         values = read_values(self.path)
@@ -153,22 +159,54 @@ def size_of(path: Path) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True)
+class FullMasks:
+    """Masks of images of different sizes, one behind the other, possibly in a memory map.
+
+    Attributes:
+        pixels: of all masks, row by row, ``(P,)``.
+        sizes: height and width of each; ``starts`` its first pixel.
+    """
+
+    pixels: Tensor
+    sizes: tuple[tuple[int, int], ...]
+    starts: tuple[int, ...]
+
+    def __getitem__(self, number: int) -> Tensor:
+        """Return one mask ``(H, W)``."""
+        (height, width), start = self.sizes[number], self.starts[number]
+        return self.pixels[start : start + height * width].reshape(height, width)
+
+
+@dataclass(frozen=True)
 class Masks(Rows):
     """The masks of many samples ``(N, H, W)``, uint8 where that is enough for the classes, else int16.
 
     Pixels that count for nothing have the largest value of the type, ``void_of``. Large sets stay in host memory and
     give their batches to ``device``.
+
+    Attributes:
+        full: masks at the size of the images themselves, which predictions are scored on; ``numbers`` ``(N,)`` says
+            which of them belong to these samples. None: ``masks`` are those of the images.
     """
 
     masks: Tensor
     device: torch.device | None = None
+    full: FullMasks | None = None
+    numbers: Tensor | None = None
 
     def to(self, device: torch.device) -> Self:
         return replace(self, masks=place(self.masks, device), device=device)
 
     def index_select(self, dim: int, index: Tensor) -> Self:
         chosen = self.masks.index_select(dim, index.to(self.masks.device))
-        return replace(self, masks=chosen.to(self.device or chosen.device))
+        numbers = None if self.numbers is None else self.numbers.index_select(dim, index.cpu())
+        return replace(self, masks=chosen.to(self.device or chosen.device), numbers=numbers)
+
+    def of_image(self, row: int) -> Tensor:
+        """Return the mask ``(H, W)`` of one sample at the size of its image, where ``masks`` are."""
+        if self.full is None or self.numbers is None:
+            return self.masks[row]
+        return self.full[int(self.numbers[row])].to(self.masks.device)
 
     def follow(self, geometry: Geometry) -> Self:
         return replace(self, masks=geometry.masks(self.masks))
@@ -184,30 +222,61 @@ def decode(samples: Sequence[Sample], frame: Frame, classes: int, fingerprint: s
 
     ``fingerprint`` identifies content and order of ``samples``; what was decoded before is in ``folder``, if given.
     """
-    kind: type[Any] = np.uint8 if classes < np.iinfo(np.uint8).max else np.int16
-    shape = (len(samples), *frame.shape)
+    shape, void = (len(samples), *frame.shape), int(np.iinfo(_kind(classes)).max)
 
-    def fill(masks: NDArray[Any]) -> Mapping[str, Json]:
-        in_parallel(lambda number: _put(samples[number].target, masks, number), range(len(samples)))
+    def put(masks: NDArray[Any], number: int) -> None:
+        image = Image.fromarray(samples[number].target.open())
+        values = np.asarray(image.resize((shape[2], shape[1]), Image.Resampling.NEAREST))
+        masks[number] = np.where(values == VOID, void, values)
+
+    return Masks(_kept(shape, _kind(classes), put, len(samples), fingerprint, folder))
+
+
+def with_full(found: Masks, samples: Sequence[Sample], classes: int, fingerprint: str, folder: Path | None) -> Masks:
+    """Return ``found``, the masks of ``samples``, with those at the size of their images.
+
+    The other arguments are those of ``decode``.
+    """
+    sizes = tuple(sample.target.size for sample in samples)
+    starts = (0, *itertools.accumulate(height * width for height, width in sizes))
+    void = int(np.iinfo(_kind(classes)).max)
+
+    def put(pixels: NDArray[Any], number: int) -> None:
+        values = samples[number].target.open().ravel()
+        pixels[starts[number] : starts[number + 1]] = np.where(values == VOID, void, values)
+
+    pixels = _kept((starts[-1],), _kind(classes), put, len(samples), fingerprint, folder)
+    return replace(found, full=FullMasks(pixels, sizes, starts[:-1]), numbers=torch.arange(len(samples)))
+
+
+def _kind(classes: int) -> type[np.uint8 | np.int16]:
+    return np.uint8 if classes < np.iinfo(np.uint8).max else np.int16
+
+
+def _kept(
+    shape: tuple[int, ...],
+    kind: type[np.uint8 | np.int16],
+    put: Callable[[NDArray[Any], int], None],
+    count: int,
+    fingerprint: str,
+    folder: Path | None,
+) -> Tensor:
+    """Return the array of ``shape`` that ``put`` fills for each of ``count`` samples; from ``folder`` where it is."""
+
+    def fill(array: NDArray[Any]) -> Mapping[str, Json]:
+        in_parallel(partial(put, array), range(count))
         return {}
 
     if folder is not None:
         facts = json.dumps(["masks", cache.VERSION, fingerprint, *shape, np.dtype(kind).name])
         try:
             array, _ = ArrayCache(folder).make(hashlib.sha256(facts.encode()).hexdigest()[:32], shape, kind, fill)
-            return Masks(torch.from_numpy(array))
+            return torch.from_numpy(array)
         except OSError as error:
             logger.warning("masks cannot be cached in %s (%s): keeping them in memory", folder, array_cache.why(error))
-    masks = np.empty(shape, dtype=kind)
-    fill(masks)
-    return Masks(torch.from_numpy(masks))
-
-
-def _put(mask: Mask, masks: NDArray[Any], number: int) -> None:
-    height, width = masks.shape[1:]
-    image = Image.fromarray(mask.open()).resize((width, height), Image.Resampling.NEAREST)
-    values = np.asarray(image)
-    masks[number] = np.where(values == VOID, np.iinfo(masks.dtype).max, values)
+    array = np.empty(shape, dtype=kind)
+    fill(array)
+    return torch.from_numpy(array)
 
 
 @dataclass(frozen=True, slots=True)

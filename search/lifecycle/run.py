@@ -13,9 +13,10 @@ from search.errors import NotFoundError
 from search.lifecycle import final as ending
 from search.lifecycle.artifact_places import study_artifacts
 from search.lifecycle.open import checked_runtime, read_study, stored_spec, writable
-from search.records.study import StudyRecord, TrialRecord
+from search.records.study import OPEN, StudyRecord, TrialRecord
 from search.report import page
 from search.runtime.study_record import study_record
+from search.spec.search_options import TRIALS
 from search.spec.study_spec import StudySpec
 from search.store import reading, repeats, writing
 from search.store.connection import Engine, Patience
@@ -93,11 +94,16 @@ def run_study(
     spec = read_study(study)
     if trials is not None:
         spec = replace(spec, search=replace(spec.search, trials=trials))
+    if timeout_s is not None:
+        spec = replace(spec, search=replace(spec.search, timeout=timeout_s))
     if not final:
         spec = replace(spec, search=replace(spec.search, final="off"))
-    seconds = timeout_s if timeout_s is not None else spec.search.timeout
     options = run_options(given)
     storage, watching, where = options.storage, options.observer, options.placement
+    is_detached = launchers.launcher_of(where.launcher).is_detached
+    if is_detached and spec.search.target >= OPEN:  # nobody stays here who could close the study
+        spec = replace(spec, search=replace(spec.search, trials=TRIALS))
+    seconds = spec.search.timeout
     stop_signal = StopSignal()
     with opened(storage, Patience(spec.faults.database_timeout, stop_signal)) as engine:
         place = writable(Path(folder) / spec.name)
@@ -115,12 +121,13 @@ def run_study(
         with obeying_signals(stop_signal), worker as context:
             if count == 1 and where.launcher == "local":
                 _search(context, stop_signal)
+                writing.close_study(engine, spec.name)
                 notes = ending.conclude(context, stop_signal)
             else:
                 runtime.decode()
-                is_detached = launchers.launcher_of(where.launcher).is_detached
                 launch_plan = LaunchPlan(spec.name, storage, place, options.device, where, _data_of(spec), is_detached)
                 launchers.run_workers(launch_plan, count, engine, watching, stop_signal)
+                writing.close_study(engine, spec.name)
                 notes = ending.conclude_with(launch_plan, count, context, stop_signal)
             record = reading.load_study(engine, spec.name)
             model = None
@@ -179,6 +186,9 @@ def join_study(
         runtime = checked_runtime(spec, options.device)
         writing.check_same(engine, study_record(runtime))
         worker = open_context(runtime, engine, options, place, stop_signal, artifact_store=artifact_store, key=key)
+        if stored.target >= OPEN and parent is None and spec.search.timeout:
+            # Whoever runs the study closes it; should he die, this worker does not go on for ever.
+            stop_signal.deadline = time.monotonic() + spec.search.timeout
         again = repeats.parent_of(engine, name)
         with worker as context:
             if again is not None:

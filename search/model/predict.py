@@ -160,12 +160,13 @@ def _chosen(folder: Path, facts: ModelFacts, wanted: str | None, *, trust: bool)
     """
     known = model_formats()
     there = sorted((name for name in facts.files if name in known), key=lambda name: known[name].rank)
-    if wanted is not None and wanted not in there:
-        given = "unknown format" if wanted not in known else "not exported as"
-        raise UserError(f"{folder}: {given} {wanted!r}; it has {', '.join(facts.files)}")
     if not there:
         has = f"holds only {', '.join(facts.files)}" if facts.files else "holds no file of a network"
         raise UserError(f"{folder} {has}; this version opens {', '.join(known)}: export the model again")
+    if wanted is not None and wanted not in there:
+        wrong = "not exported as" if wanted in known else "unknown format"
+        wrong = "this version no longer opens" if wanted in facts.files else wrong
+        raise UserError(f"{folder}: {wrong} {wanted!r}; it has {', '.join(there)}")
     there = [wanted] if wanted is not None else there
     allowed = [name for name in there if trust or not known[name].runs_code]
     if not allowed:

@@ -39,6 +39,7 @@ _IMAGE_SPACE = (
     ("penalty", "{kinds: [none, l1, l2]}", ""),
     ("label_smoothing", "{}", ""),
     ("weight_average", "{}", "the last weights or a moving average of them"),
+    ("epochs", "{}", "all epochs, a half or a quarter of them"),
     ("optimizer", "{layer_decay: [0.6, 1.0]}", "SGD or AdamW, learning rates of head and backbone, schedule"),
 )
 _SPACES: Mapping[str, Sequence[tuple[str, str, str]]] = {
@@ -115,7 +116,7 @@ def draft(recognised: Recognised, dataset: Dataset, backbone: Backbone, *, file:
         _training(task, chosen, len(train)),
         "search:\n"
         + _lines(
-            ("trials", "30", "the plain recipe among them"),
+            ("trials", "auto", "30, or as many as a timeout leaves time for; or a number"),
             ("# timeout", "2h", "for all of it, the final model included"),
             ("pruner", chosen.pruner, "median, halving, none"),
             ("seed", "0", ""),

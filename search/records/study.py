@@ -15,6 +15,7 @@ from search.records.states import TrialState, Verdict
 
 __all__ = [
     "CLOCK_TOLERANCE",
+    "OPEN",
     "Box",
     "ClassResult",
     "Contender",
@@ -38,8 +39,18 @@ __all__ = [
     "TrialState",
     "UnitRecord",
     "Verdict",
+    "of_target",
     "rank_key",
 ]
+
+
+OPEN = 1_000_000
+"""Trials that a study shall have in the end whose time or budget alone says when that is."""
+
+
+def of_target(count: int, target: int) -> str:
+    """Return ``12 of 30``, or ``12`` where the study is open."""
+    return str(count) if target >= OPEN else f"{count} of {target}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from search.records.objectives import QUANTISED
-from search.records.study import StudyRecord, TrialRecord, TrialState
+from search.records.study import StudyRecord, TrialRecord, TrialState, of_target
 from search.report import front, parameters, picks, theme
 from search.report.headline import headline
 
@@ -84,7 +84,7 @@ def states(study: StudyRecord) -> str:
     """Return how many trials are in which state: ``16 trials: 9 complete, 6 pruned, 1 failed``."""
     counts = Counter(trial.state for trial in study.trials)
     parts = ", ".join(f"{counts[state]} {state.value}" for state in TrialState if counts[state])
-    return f"{len(study.trials)} of {study.target} trials: {parts or 'none yet'}"
+    return f"{of_target(len(study.trials), study.target)} trials: {parts or 'none yet'}"
 
 
 def cost(study: StudyRecord) -> str:
@@ -170,7 +170,7 @@ def _study(study: StudyRecord) -> tuple[str, ...]:
         theme.number(best.value if best else None),
         theme.number(baseline.value if baseline else None),
         ", ".join(part for part in (shown.gain, shown.badge) if part) or "–" if shown is not None else "–",
-        f"{len(study.trials)} of {study.target}",
+        of_target(len(study.trials), study.target),
         theme.duration(sum(trial.seconds for trial in study.trials)),
     )
 

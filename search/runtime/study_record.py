@@ -28,7 +28,7 @@ def study_record(runtime: StudyRuntime) -> StudyRecord:
         backbone=", ".join(spec.backbones)[:255] or spec.backbone,
         weights=runtime.pretrained.weights,
         dataset=dataset_record(runtime.dataset, runtime.task),
-        target=spec.search.trials,
+        target=spec.search.target,
         spec={"study": spec.to_json(), "base": str(spec.base)},
         spec_text=spec.text,
         identity=_identity(runtime),

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from search.records.objectives import Pruning
-from search.records.study import Json
+from search.records.study import OPEN, Json
 from search.sampling import pruners
 from search.sampling.optuna_study import SamplerOptions
 from search.spec.durations import Duration
@@ -37,17 +37,22 @@ class FinalOptions:
     """What is done at the end of a search, within its budget.
 
     Attributes:
-        share: of the budget that is kept back for it: of ``timeout``, of ``gpu_seconds``, and of as many trainings as
-            the study has trials.
+        share: of the budget that is kept back for it, if it takes so long: of ``timeout``, of ``gpu_seconds``, and of
+            as many trainings as the study has trials. One training of the winner is kept back in any case.
         top: how many of the best candidates, those that validation cannot tell apart, are trained again with fresh
             seeds, so that the best mean wins; 1 leaves the choice to the search.
+        soup: how many trainings of the winner on all data have their weights averaged, where their head starts solved
+            and there is time; 1 trains it once.
     """
 
-    share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.4
     top: Annotated[int, Field(ge=1)] = 3
+    soup: Annotated[int, Field(ge=1)] = 3
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
 
+TRIALS = 30
+"""Trials of a study that says neither how many nor how long."""
 WARM_STARTS = 5
 """Candidates of earlier studies that ``warm_start: true`` tries."""
 
@@ -60,7 +65,8 @@ class SearchOptions:
         portfolio: ``on`` begins with a dozen whole candidates that are good on most data (``ftsearch plan`` lists
             them), draws the next ones near the best so far and from priors, and leaves out what is bound to be bad;
             the sampler takes over as results come. ``off`` begins with the plain recipe and draws from the ranges.
-        trials: how many trials the study has in the end, the baseline included.
+        trials: how many trials the study has in the end, the baseline included. ``auto`` is 30, and as many as there
+            is time for where ``timeout`` or ``budget`` limits it.
         timeout: seconds that a run may take, the final model included; also ``2h``, ``30m``. A trial that would
             leave no time for it is handed back to the queue at the end of its epoch.
         budget: stops the study by its cost, whichever comes first.
@@ -80,7 +86,7 @@ class SearchOptions:
     sampler: SamplerOptions = field(default_factory=SamplerOptions)
     pruner: Pruner = field(default_factory=pruners.Median)
     pruning: Pruning = "primary"
-    trials: Annotated[int, Field(ge=1)] = 20
+    trials: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     timeout: Duration | None = None
     budget: Budget | None = None
     final: FinalOptions | Literal["off"] = field(default_factory=FinalOptions)
@@ -94,6 +100,13 @@ class SearchOptions:
         if isinstance(self.warm_start, tuple):
             return len(self.warm_start)
         return WARM_STARTS if self.warm_start is True else int(self.warm_start)
+
+    @property
+    def target(self) -> int:
+        """How many trials the study has in the end; ``OPEN`` where only its time or budget says when it ends."""
+        if self.trials != "auto":
+            return self.trials
+        return OPEN if self.timeout or self.gpu_seconds else TRIALS
 
     @property
     def gpu_seconds(self) -> float | None:

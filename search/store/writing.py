@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, delete, insert, or_, select, update
+from sqlalchemy import Engine, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from search.errors import ConflictError, NotFoundError
-from search.records.study import EpochRecord, Evaluation, Failure, Json, Size, StudyRecord, TrialState
+from search.records.study import OPEN, EpochRecord, Evaluation, Failure, Json, Size, StudyRecord, TrialState
 from search.store.connection import reading, retried, writing
 from search.store.leases import Claim, change, end
 from search.store.tables import EpochRow, FittedRow, StudyRow, TrialRow, WorkerRow
@@ -50,7 +50,8 @@ def _create(engine: Engine, study: StudyRecord) -> bool:
                 f"the study {study.name!r} exists and is another search; give this one another name. It differs in:\n"
                 + "\n".join(f"  {line}" for line in changes)
             )
-        target = max(row.target, study.target)
+        # A study that was left open by a run that died is closed to the number that this run names.
+        target = study.target if row.target >= OPEN else max(row.target, study.target)
         values = {"target": target, "stopping": False, "spec": _with_search(row.spec, study.spec)}
         connection.execute(update(StudyRow).where(StudyRow.id == row.id).values(**values))
         return False
@@ -246,6 +247,16 @@ def forget_checkpoint(engine: Engine, study: str, number: int) -> None:
         connection.execute(
             update(TrialRow).where(TrialRow.study_id == owner, TrialRow.number == number).values(checkpoint=None)
         )
+
+
+@retried
+def close_study(engine: Engine, study: str) -> None:
+    """Let an open study end with the trials that it has; one that has a number of trials to reach is left as it is."""
+    with writing(engine) as connection:
+        numbers = select(func.coalesce(func.max(TrialRow.number), -1) + 1)
+        own = select(StudyRow.id).where(StudyRow.name == study).scalar_subquery()
+        begun = connection.execute(numbers.where(TrialRow.study_id == own)).scalar_one()
+        connection.execute(update(StudyRow).where(StudyRow.name == study, StudyRow.target >= OPEN).values(target=begun))
 
 
 @retried

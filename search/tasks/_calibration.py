@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -12,16 +14,17 @@ BINS = 15
 def expected_calibration_error(confidence: Tensor, correct: Tensor) -> float:
     """Return the mean distance between confidence and accuracy over bins of confidence: 0 is honest, 1 the worst.
 
+    NaN where a confidence is: what is no number belongs to no bin.
+
     Args:
         confidence: probability ``(N,)`` given to the predicted class.
         correct: whether that was right, ``(N,)``.
-
-    Returns:
-        NaN where a confidence is NaN: the network has diverged.
     """
     if not len(confidence):
         return 0.0
-    bins = (confidence * BINS).long().clamp(0, BINS - 1)  # NaN becomes the smallest integer
+    if bool(confidence.isnan().any()):
+        return math.nan
+    bins = (confidence * BINS).long().clamp(max=BINS - 1)
     # A bin's distance times its share of all is the sum of its differences over the number of all.
     gaps = torch.zeros(BINS, dtype=torch.float64, device=confidence.device)
     gaps.index_add_(0, bins, confidence.double() - correct.double())

@@ -1,28 +1,24 @@
 """The best linear layer on fixed features, solved instead of trained; its penalty is chosen by cross-validation.
 
 Features are rotated into the space that the samples span, where penalised solutions lie: some hundred dimensions in
-place of a thousand. Strengths are those of features scaled to a mean squared norm of 1.
+place of a thousand. Strengths are those of features scaled to a mean squared norm of 1. Layers are those of
+scikit-learn, to which tests hold them; all folds and labels are solved at once here, since scikit-learn spends more
+than half of the time of a small fit on checking its input, 46 times a head start.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-# scikit-learn loads scipy and pandas, more than a second of CPU: only where something is solved, for every command
-# that opens a model or a study imports this module.
-if TYPE_CHECKING:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import KFold, StratifiedKFold
-
 Array = NDArray[np.float64]
+Loss = Callable[[Array], tuple[Array, Array]]
+"""Logits ``(P, K, N)`` -> the loss of every sample ``(P, N)`` and its derivative by the logits."""
 STRENGTHS = tuple(float(strength) for strength in np.logspace(-1, 3, 9))
 """Inverse strengths of the penalty that are tried, the strongest penalty first."""
 _USUAL = 1.0
@@ -78,23 +74,26 @@ def solve_classes(features: Tensor, labels: Tensor, classes: int, weights: Tenso
     Returns:
         None where fewer than two classes have a sample.
     """
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
-    from sklearn.model_selection import StratifiedKFold  # noqa: PLC0415
-
     given = labels.cpu().numpy()
-    present, counts = np.unique(given, return_counts=True)
+    present, index, counts = np.unique(given, return_inverse=True, return_counts=True)
     if len(present) < 2:
         return None
     rotated = _rotate(features)
-    counted = None if weights is None else weights.cpu().double().numpy()[given]
-    folds = min(_FOLDS, int(counts.max()))
-    parts = list(_parts(StratifiedKFold(folds, shuffle=True, random_state=0), rotated.rows, given) if folds > 1 else ())
-    paths = [_Path(rotated.rows, given, part, counted) for part in parts if len(np.unique(given[part[0]])) > 1]
-    strength = _strongest(paths)
-    model = _fitted(LogisticRegression(C=strength, max_iter=_STEPS, tol=_FINE), rotated.rows, given, counted)
-    coefficients, biases = _both(model)
+    counted = np.ones(len(given)) if weights is None else weights.cpu().double().numpy()[given]
+    hot = np.eye(len(present))[index].T
+    learnt = _folds(index, min(_FOLDS, int(counts.max())))
+    seen = learnt @ hot.T > 0  # (F, K)
+    learnt, seen = learnt[seen.sum(axis=1) > 1], seen[seen.sum(axis=1) > 1]
+    # Two classes are told apart by one output, as in scikit-learn, whose penalty then counts it once.
+    outputs = len(present) if len(present) > 2 else 1
+    loss = _of_classes(hot, seen) if outputs > 1 else _of_labels(hot[1:])
+    strength = _strongest(rotated.rows, loss, counted * learnt, counted * (1 - learnt), outputs)
+    whole = _of_classes(hot, np.ones((1, outputs), dtype=bool)) if outputs > 1 else loss
+    (solved,) = _Penalised(rotated.rows, whole, counted[None], outputs).solve(strength, _FINE)
+    if outputs == 1:
+        solved = np.concatenate([-solved, solved]) / 2
     weight, bias = np.zeros((classes, rotated.rows.shape[1])), np.full(classes, _NEVER)
-    weight[present], bias[present] = coefficients, biases
+    weight[present], bias[present] = solved[:, :-1], solved[:, -1]
     return rotated.layer(weight, bias, strength)
 
 
@@ -105,42 +104,43 @@ def solve_labels(features: Tensor, there: Tensor, weights: Tensor | None = None)
         there: 1 where a sample has the label ``(N, labels)``.
         weights: what having each label counts against not having it ``(labels,)``; the same by default.
     """
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
-    from sklearn.model_selection import KFold  # noqa: PLC0415
-
-    hot = there.cpu().double().numpy() > 0.5
+    hot = (there.cpu().double().numpy() > 0.5).T.astype(np.float64)
     rotated = _rotate(features)
-    positive = np.ones(hot.shape[1]) if weights is None else weights.cpu().double().numpy()
-    counted = np.where(hot, positive, 1.0)
-    parts = list(_parts(KFold(min(_FOLDS, len(hot)), shuffle=True, random_state=0), rotated.rows, hot))
-    varied = [label for label in range(hot.shape[1]) if 0 < hot[:, label].sum() < len(hot)]
-    strength = _strongest(
-        [
-            _Path(rotated.rows, hot[:, label].astype(np.int64), part, counted[:, label])
-            for label in varied
-            for part in parts
-            if 0 < hot[part[0], label].sum() < len(part[0])
-        ]
-    )
+    positive = np.ones(len(hot)) if weights is None else weights.cpu().double().numpy()
+    counted = np.where(hot > 0, positive[:, None], 1.0)
+    samples = hot.shape[1]
+    varied = np.flatnonzero((hot.sum(axis=1) > 0) & (hot.sum(axis=1) < samples))
     # A label that all samples have, or none, is predicted by its bias: as likely as if one more sample were otherwise.
-    odds = (hot.sum(axis=0) + 0.5) / (len(hot) - hot.sum(axis=0) + 0.5)
-    weight, bias = np.zeros((hot.shape[1], rotated.rows.shape[1])), np.log(odds)
-    for label in varied:
-        model = LogisticRegression(C=strength, max_iter=_STEPS, tol=_FINE)
-        _fitted(model, rotated.rows, hot[:, label].astype(np.int64), counted[:, label])
-        weight[label], bias[label] = model.coef_[0], model.intercept_[0]
+    odds = (hot.sum(axis=1) + 0.5) / (samples - hot.sum(axis=1) + 0.5)
+    weight, bias = np.zeros((len(hot), rotated.rows.shape[1])), np.log(odds)
+    learnt = _folds(np.zeros(samples, dtype=np.int64), min(_FOLDS, samples))
+    problems = [(label, part) for label in varied for part in learnt if 0 < part @ hot[label] < part.sum()]
+    strength = _USUAL
+    if problems:
+        labels, parts = np.array([label for label, _ in problems]), np.stack([part for _, part in problems])
+        counts = counted[labels]
+        strength = _strongest(rotated.rows, _of_labels(hot[labels]), counts * parts, counts * (1 - parts), 1)
+    if len(varied):
+        solved = _Penalised(rotated.rows, _of_labels(hot[varied]), counted[varied], 1).solve(strength, _FINE)
+        weight[varied], bias[varied] = solved[:, 0, :-1], solved[:, 0, -1]
     return rotated.layer(weight, bias, strength)
 
 
 def solve_numbers(features: Tensor, numbers: Tensor) -> Solved:
     """Return ridge regression: features ``(N, D)`` -> ``(N, outputs)``, its strength by leaving each sample out."""
-    from sklearn.linear_model import RidgeCV  # noqa: PLC0415
-
     rotated = _rotate(features)
-    targets = numbers.detach().cpu().double().numpy()
-    model = RidgeCV(alphas=[1 / strength for strength in STRENGTHS]).fit(rotated.rows, targets)
-    weight, bias = np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
-    return rotated.layer(weight, bias, 1 / model.alpha_)
+    targets = numbers.detach().cpu().double().numpy().reshape(len(numbers), -1)
+    bias = targets.mean(axis=0)
+    lengths = np.square(rotated.rows).sum(axis=0)  # of axes at right angles to each other
+    projected = rotated.rows.T @ (targets - bias)
+    errors = []
+    for strength in STRENGTHS:
+        left = targets - bias - rotated.rows @ (projected / (lengths + 1 / strength)[:, None])
+        # What a sample adds to its own prediction, for the error where it is left out (Golub, Heath and Wahba 1979).
+        own = 1 / len(targets) + (np.square(rotated.rows) / (lengths + 1 / strength)).sum(axis=1)
+        errors.append(np.square(left / np.maximum(1 - own, _LEAST)[:, None]).mean())
+    strength = STRENGTHS[int(np.argmin(errors))]
+    return rotated.layer((projected / (lengths + 1 / strength)[:, None]).T, bias, strength)
 
 
 def _rotate(features: Tensor) -> _Rotated:
@@ -155,66 +155,104 @@ def _rotate(features: Tensor) -> _Rotated:
     return _Rotated(turned.numpy(), axes[kept].numpy(), mean.numpy(), scale)
 
 
-def _parts(
-    folds: KFold | StratifiedKFold, rows: Array, labels: NDArray[np.generic]
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of classes that have fewer samples than there are folds
-        parts = list(folds.split(rows, labels))
-    yield from parts if len(rows) <= _FOLDED else parts[:1]
+def _folds(labels: NDArray[np.int64], count: int) -> Array:
+    """Return for each of ``count`` folds 1 where it learns from a sample and 0 where it is judged by it ``(F, N)``.
+
+    Samples of a label are spread evenly over the folds. Of many samples one fold is returned, of ``count`` below 2
+    none.
+    """
+    if count < 2:
+        return np.ones((0, len(labels)))
+    chance = np.random.default_rng(0)
+    order = chance.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    judged_by = np.empty(len(labels), dtype=np.int64)
+    judged_by[order] = np.arange(len(labels)) % count
+    folds = range(count if len(labels) <= _FOLDED else 1)
+    return np.stack([judged_by != fold for fold in folds]).astype(np.float64)
 
 
-class _Path:
-    """Logistic regression of one part of the samples, from strong penalties to weak ones, judged by the other part."""
+def _of_classes(hot: Array, seen: NDArray[np.bool_]) -> Loss:
+    """Return the cross-entropy of softmax.
 
-    def __init__(
-        self,
-        rows: Array,
-        labels: NDArray[np.int64],
-        part: tuple[NDArray[np.int64], NDArray[np.int64]],
-        counted: Array | None,
-    ) -> None:
-        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    Args:
+        hot: 1 for the class of a sample ``(K, N)``.
+        seen: classes that a problem has samples of ``(P, K)``; of others the probability is 0.
+    """
+    shut = None if seen.all() else np.where(seen, 0.0, -np.inf)[:, :, None]
+    classes, samples = hot.argmax(axis=0), np.arange(hot.shape[1])
+    aims = hot if seen.all() else hot * seen[:, :, None]
 
-        self._rows, self._labels, self._counted = rows, labels, counted
-        self._learnt, self._judged = part
-        self._model = LogisticRegression(max_iter=_STEPS, tol=_ROUGH, warm_start=True)
+    def loss(logits: Array) -> tuple[Array, Array]:
+        if shut is not None:
+            logits = logits + shut
+        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+        raised /= raised.sum(axis=1, keepdims=True)
+        own = raised[:, classes, samples]
+        return -np.log(own.clip(min=_LEAST)), np.subtract(raised, aims, out=raised)
 
-    def loss(self, strength: float) -> float:
-        """Return the sum of the negative log-likelihoods of the part that was left out."""
-        counted = None if self._counted is None else self._counted[self._learnt]
-        self._model.C = strength * len(self._rows) / len(self._learnt)
-        _fitted(self._model, self._rows[self._learnt], self._labels[self._learnt], counted)
-        probabilities = self._model.predict_proba(self._rows[self._judged])
-        labels = self._labels[self._judged]
-        column = np.searchsorted(self._model.classes_, labels).clip(max=probabilities.shape[1] - 1)
-        found = np.where(self._model.classes_[column] == labels, probabilities[np.arange(len(labels)), column], 0.0)
-        losses = -np.log(found.clip(min=_LEAST))
-        return float((losses if self._counted is None else losses * self._counted[self._judged]).sum())
+    return loss
 
 
-def _strongest(paths: list[_Path]) -> float:
-    """Return the strength with the least loss over all ``paths``; the search ends where losses have risen twice."""
-    losses: list[float] = []
-    for strength in STRENGTHS if paths else ():
-        losses.append(sum(path.loss(strength) for path in paths))
+def _of_labels(hot: Array) -> Loss:
+    """Return the cross-entropy of the sigmoid of one logit; ``hot`` is 1 where a sample has the label ``(P, N)``."""
+
+    def loss(logits: Array) -> tuple[Array, Array]:
+        scores = logits[:, 0]
+        losses = np.logaddexp(0, scores) - hot * scores
+        return losses, (0.5 * (1 + np.tanh(scores / 2)) - hot)[:, None]
+
+    return loss
+
+
+class _Penalised:
+    """Logistic regressions on the same features, each with its own weights of the samples, minimised together.
+
+    Args:
+        rows: features ``(N, D)``.
+        counted: what a sample counts in each of ``P`` problems ``(P, N)``.
+    """
+
+    def __init__(self, rows: Array, loss: Loss, counted: Array, outputs: int) -> None:
+        self.rows = np.concatenate([rows, np.ones((len(rows), 1))], axis=1)
+        self.loss, self.total = loss, counted.sum(axis=1)
+        self.shares = counted / self.total[:, None]
+        self.solved: Array = np.zeros((len(counted), outputs, self.rows.shape[1]))
+
+    def solve(self, strength: float, tolerance: float) -> Array:
+        """Return weights and, last, biases ``(P, K, D + 1)``; begins where the last solution was."""
+        from scipy.optimize import minimize  # noqa: PLC0415  # a quarter of a second that other commands need not pay
+
+        penalty = 1 / (strength * self.total)[:, None, None]
+
+        def objective(flat: Array) -> tuple[float, Array]:
+            layers = flat.reshape(self.solved.shape)
+            losses, slopes = self.loss(layers @ self.rows.T)
+            weight = layers.copy()
+            weight[..., -1] = 0  # biases go unpenalised
+            value = (losses * self.shares).sum() + 0.5 * (penalty * np.square(weight)).sum()
+            return float(value), ((slopes * self.shares[:, None]) @ self.rows + penalty * weight).ravel()
+
+        options = {"maxiter": _STEPS, "maxls": 50, "gtol": tolerance, "ftol": 64 * np.finfo(float).eps}
+        found = minimize(objective, self.solved.ravel(), method="L-BFGS-B", jac=True, options=options)
+        self.solved = found.x.reshape(self.solved.shape)
+        return self.solved
+
+
+def _strongest(rows: Array, loss: Loss, learnt: Array, judged: Array, outputs: int) -> float:
+    """Return the strength with the least loss on what is left out; the search ends where losses have risen twice.
+
+    Args:
+        learnt: what samples count in the training of each problem ``(P, N)``; 0 for those left out.
+        judged: what those count that were left out.
+    """
+    if not len(learnt):
+        return _USUAL
+    path, losses = _Penalised(rows, loss, learnt, outputs), []
+    used = (learnt > 0).mean(axis=1).mean()
+    for strength in STRENGTHS:
+        layers = path.solve(strength / used, _ROUGH)
+        losses.append(float((loss(layers @ path.rows.T)[0].clip(max=-np.log(_LEAST)) * judged).sum()))
         if len(losses) - 1 - int(np.argmin(losses)) >= _PATIENCE:
             break
-    return STRENGTHS[int(np.argmin(losses))] if losses else _USUAL
-
-
-def _fitted(
-    model: LogisticRegression, rows: Array, labels: NDArray[np.generic], counted: Array | None
-) -> LogisticRegression:
-    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # weak penalties on separable samples: not chosen anyway
-        return model.fit(rows, labels, sample_weight=counted)
-
-
-def _both(model: LogisticRegression) -> tuple[Array, Array]:
-    """Return a row of weights and a bias for every class; of two classes the solver gives the difference only."""
-    if len(model.classes_) > 2:
-        return model.coef_, model.intercept_
-    return np.concatenate([-model.coef_, model.coef_]) / 2, np.concatenate([-model.intercept_, model.intercept_]) / 2
+    return STRENGTHS[int(np.argmin(losses))]

@@ -1,4 +1,4 @@
-"""Metrics of a class for every pixel, over all pixels of a validation pass, and the images that went worst."""
+"""Masks of predictions; metrics over all pixels of a validation pass, and the images that went worst."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ PICTURES = 12
 _SIDE = 256
 """Pixels of the longer side of masks that are kept with a trial."""
 _NO_CLASS = 255
+_VOID = -1
+_AT_ONCE = 2**25
+"""Scores of pixels that are enlarged together."""
 _NAMED = 3
 
 
@@ -29,34 +32,32 @@ class PixelEvaluator(Evaluator):
     def __init__(self, classes: tuple[str, ...], device: torch.device) -> None:
         self._classes = classes
         count = len(classes)
-        # One place more, for void pixels; float64 holds whole numbers up to 2^53.
-        self._confusion = torch.zeros(count * count + 1, dtype=torch.float64, device=device)
-        self._loss = torch.zeros((), dtype=torch.float64, device=device)
-        self._seen = 0
-        # By image: pixels of every class that are right, true and predicted; the sum of losses.
+        # float64 holds whole numbers up to 2^53.
+        self._confusion = torch.zeros(count, count, dtype=torch.float64, device=device)
+        # By image: pixels of every class that are right, true and predicted; the sum of losses, over how many pixels.
         self._areas: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self._seen = 0
         self._worst = torch.empty(0, device=device)
         self._places = torch.empty(0, dtype=torch.int64, device=device)
         self._ious = torch.empty(0, count, device=device)
         self._masks: Tensor | None = None
 
     def update(self, outputs: Tensor, targets: Masks) -> None:
-        masks, count = targets.masks, len(self._classes)
+        """Take a batch: masks are compared at the size of the images, losses taken at that of ``outputs``."""
+        masks = targets.masks
         void = masks == void_of(masks)
-        true = masks.long().masked_fill(void, 0)
-        predicted = outputs.argmax(dim=1)
-        pairs = (true * count + predicted).masked_fill(void, count * count).reshape(-1)
-        self._confusion.scatter_add_(0, pairs, torch.ones_like(pairs, dtype=torch.float64))
-        losses = F.cross_entropy(outputs.float(), true.masked_fill(void, -1), ignore_index=-1, reduction="none")
-        losses = losses.flatten(1).sum(dim=1).double()
-        self._loss += losses.sum()
-        areas = _areas(true, predicted, void, count)
-        self._areas.append((*areas, losses))
-        self._collect(true, predicted, void, *areas)
+        known = masks.long().masked_fill(void, _VOID)
+        losses = F.cross_entropy(outputs.float(), known, ignore_index=_VOID, reduction="none").flatten(1).sum(dim=1)
+        lost = torch.stack([losses.double(), (~void).flatten(1).sum(dim=1).double()], dim=1)
+        matrices = torch.stack(
+            [_matrix(logits, targets.of_image(row), len(self._classes)) for row, logits in enumerate(outputs)]
+        )
+        self._confusion += matrices.sum(dim=0)
+        areas = matrices.diagonal(dim1=1, dim2=2), matrices.sum(dim=2), matrices.sum(dim=1)
+        self._areas.append((*areas, lost))
+        self._collect(known, outputs.argmax(dim=1), *areas)
 
-    def _collect(
-        self, true: Tensor, predicted: Tensor, void: Tensor, hits: Tensor, there: Tensor, claimed: Tensor
-    ) -> None:
+    def _collect(self, true: Tensor, predicted: Tensor, hits: Tensor, there: Tensor, claimed: Tensor) -> None:
         """Keep the images of the lowest mean IoU so far, without waiting for the device."""
         union = there + claimed - hits
         shown = union > 0
@@ -66,7 +67,7 @@ class PixelEvaluator(Evaluator):
         places = torch.arange(self._seen, self._seen + len(true), device=true.device)
         self._seen += len(true)
         # In 8 bits: pictures distinguish up to 255 classes, the others are shown as none.
-        pair = torch.stack([_small(true.masked_fill(void, _NO_CLASS)), _small(predicted)], dim=1)
+        pair = torch.stack([_small(true.masked_fill(true == _VOID, _NO_CLASS)), _small(predicted)], dim=1)
         scores, places = torch.cat([self._worst, scores]), torch.cat([self._places, places])
         pair = pair if self._masks is None else torch.cat([self._masks, pair])
         ious = torch.cat([self._ious, ious.where(there > 0, 2.0)])
@@ -74,16 +75,17 @@ class PixelEvaluator(Evaluator):
         self._worst, self._places, self._masks, self._ious = scores[order], places[order], pair[order], ious[order]
 
     def compute(self) -> Mapping[str, float]:
-        matrix, _ = self._matrix()
+        matrix = self._confusion.cpu()
         iou, dice, used, recall = _shares(matrix)
         there = matrix.sum(dim=1) > 0
         total = matrix.sum()
+        loss, pixels = torch.cat([lost for *_, lost in self._areas] or [torch.zeros(1, 2)]).sum(dim=0).tolist()
         return {
             "miou": _mean(iou[used]),
             "dice": _mean(dice[used]),
             "pixel_accuracy": float(matrix.diag().sum() / total.clamp(min=1)),
             "mean_accuracy": _mean(recall[there]),
-            "loss": float(self._loss.cpu() / total.clamp(min=1)),
+            "loss": loss / max(pixels, 1),
         }
 
     @property
@@ -92,11 +94,11 @@ class PixelEvaluator(Evaluator):
 
     def resampled(self, metric: str, weights: Tensor) -> Tensor:
         parts = (torch.cat(column).double().cpu() for column in zip(*self._areas, strict=True))
-        hits, there, claimed, losses = (weights @ part for part in parts)
+        hits, there, claimed, lost = (weights @ part for part in parts)
         total = there.sum(dim=1).clamp(min=1)
         match metric:
             case "loss":
-                return losses / total
+                return lost[:, 0] / lost[:, 1].clamp(min=1)
             case "pixel_accuracy":
                 return hits.sum(dim=1) / total
             case "mean_accuracy":
@@ -107,7 +109,7 @@ class PixelEvaluator(Evaluator):
         return mean_of(hits / union.clamp(min=1), union > 0)
 
     def evaluation(self) -> Evaluation:
-        matrix, _ = self._matrix()
+        matrix = self._confusion.cpu()
         iou, dice, used, recall = _shares(matrix)
         precision = matrix.diag() / matrix.sum(dim=0).clamp(min=1)
         rows = torch.stack([precision, recall, dice, iou, matrix.sum(dim=1)], dim=1).tolist()
@@ -119,11 +121,6 @@ class PixelEvaluator(Evaluator):
             values = {"iou": overlap, "dice": f1, "precision": exact, "recall": complete} if is_used else {}
             measured.append(Measured(name, values, int(support)))
         return Evaluation(tuple(results), measured=tuple(measured), pictures=self._pictures())
-
-    def _matrix(self) -> tuple[Tensor, float]:
-        """Return pixels by true class and predicted class, and how many were void."""
-        flat = self._confusion.cpu()
-        return flat[:-1].reshape(len(self._classes), len(self._classes)), float(flat[-1])
 
     def _pictures(self) -> tuple[Picture, ...]:
         if self._masks is None:
@@ -143,16 +140,32 @@ class PixelEvaluator(Evaluator):
         return "".join(f"; {self._classes[place]} {ious[place]:.2f}" for place in worst)
 
 
-def _areas(true: Tensor, predicted: Tensor, void: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return for every image and class the pixels that are right, true and predicted, each ``(N, classes)``."""
-    bins = classes + 1
+def _matrix(logits: Tensor, true: Tensor, classes: int) -> Tensor:
+    """Return the pixels of one image by true and predicted class, without those that are void: ``(C, C)`` float64."""
+    void = true == void_of(true)
+    predicted = mask_of(logits, (true.shape[0], true.shape[1]))
+    pairs = (true.long() * classes + predicted).masked_fill(void, classes * classes).reshape(-1)
+    counts = torch.zeros(classes * classes + 1, dtype=torch.float64, device=logits.device)
+    counts.scatter_add_(0, pairs, torch.ones_like(pairs, dtype=torch.float64))
+    return counts[:-1].reshape(classes, classes)
 
-    def count(labels: Tensor, spared: Tensor) -> Tensor:
-        places = labels.masked_fill(spared, classes).flatten(1)
-        empty = torch.zeros(len(labels), bins, device=labels.device)
-        return empty.scatter_add_(1, places, torch.ones_like(places, dtype=empty.dtype))[:, :classes]
 
-    return count(true, void | (true != predicted)), count(true, void), count(predicted, void)
+def mask_of(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the likeliest class of every pixel of an image of ``size`` (height, width): ``(H, W)``.
+
+    The scores ``(classes, h, w)`` are enlarged bilinearly, a few classes at a time: those of a large photograph would
+    fill the memory. uint8, or int32 above 255 classes.
+    """
+    kind = torch.uint8 if len(logits) <= 255 else torch.int32
+    best = torch.full(size, -torch.inf, device=logits.device)
+    mask = torch.zeros(size, dtype=kind, device=logits.device)
+    step = max(_AT_ONCE // (size[0] * size[1]), 1)
+    for start in range(0, len(logits), step):
+        part = F.interpolate(logits[None, start : start + step], size=size, mode="bilinear", align_corners=False)[0]
+        score, place = part.max(dim=0)
+        mask = torch.where(score > best, (place + start).to(kind), mask)
+        best = torch.maximum(best, score)
+    return mask
 
 
 def _small(masks: Tensor) -> Tensor:

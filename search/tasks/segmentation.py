@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from search.data import masks
 from search.data.augment import Augmentation
@@ -19,7 +18,7 @@ from search.data.masks import Masks, WholeFrame
 from search.data.sample import Dataset, Sample, Split
 from search.errors import UserError
 from search.tasks._base import Task
-from search.tasks._pixel_evaluator import PixelEvaluator
+from search.tasks._pixel_evaluator import PixelEvaluator, mask_of
 from search.tasks._pixel_losses import pixel_loss
 from search.tasks._prediction import InputInfo, OutputDifference, Prediction, PredictOptions, ScoredLabel
 from spaces.backbones._base import Preprocessing, Pretrained
@@ -30,8 +29,6 @@ from spaces.heads import Features, HeadChoice
 _ROUGH, _FINE = 0.02, 50.0
 """Bounds of the weights of classes under ``balance``, as multiples of the median one."""
 _FEW = 1e-3
-_AT_ONCE = 2**25
-"""Scores of pixels that are enlarged together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +51,10 @@ class Options:
 
 
 class Segmentation(Task):
-    """Cross-entropy, Dice or focal loss of pixels; mean IoU, mean Dice and accuracy over all pixels together."""
+    """Cross-entropy, Dice or focal loss of pixels; mean IoU, mean Dice and accuracy over all pixels together.
+
+    They are measured on masks at the size of the images, as ``predicted`` gives them.
+    """
 
     name = "segmentation"
     formats = ("mask_folder", "coco_masks")
@@ -100,7 +100,8 @@ class Segmentation(Task):
         name, classes = f"{request.dataset.fingerprint}-{request.split}", len(request.dataset.classes)
 
         def targets(samples: Sequence[Sample], frame: Frame) -> Masks:
-            return masks.decode(samples, frame, classes, name, request.folder)
+            found = masks.decode(samples, frame, classes, name, request.folder)
+            return found if request.is_training else masks.with_full(found, samples, classes, name, request.folder)
 
         return image_batches(request, frame, self.augmentation(request.augmentation), targets)
 
@@ -164,23 +165,6 @@ class Segmentation(Task):
 
 def _classes_of(samples: Sequence[Sample]) -> int:
     return 1 + max((label for sample in samples for label, _ in sample.target.pixels), default=0)
-
-
-def mask_of(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return the likeliest class of every pixel of an image of ``size`` (height, width): ``(H, W)``.
-
-    The scores ``(classes, h, w)`` are enlarged bilinearly, a few classes at a time: those of a large photograph would
-    fill the memory. uint8, or int32 above 255 classes.
-    """
-    kind = torch.uint8 if len(logits) <= 255 else torch.int32
-    best, mask = torch.full(size, -torch.inf), torch.zeros(size, dtype=kind)
-    step = max(_AT_ONCE // (size[0] * size[1]), 1)
-    for start in range(0, len(logits), step):
-        part = F.interpolate(logits[None, start : start + step], size=size, mode="bilinear", align_corners=False)[0]
-        score, place = part.max(dim=0)
-        mask = torch.where(score > best, (place + start).to(kind), mask)
-        best = torch.maximum(best, score)
-    return mask
 
 
 def _median_weights(samples: Sequence[Sample], classes: int) -> Tensor:

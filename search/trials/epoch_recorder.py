@@ -19,8 +19,7 @@ class EpochRecorder:
     """Takes every epoch to the store and asks the pruner.
 
     Attributes:
-        objective: must be a number after every epoch, and the validation loss too: of outputs that are NaN an accuracy
-            is a number all the same. Empty where nothing is validated.
+        objective: must be a number after every epoch; empty where nothing is validated.
         judged_until: epochs before this one may be the last; 0 where nothing is pruned.
         reason: why the training was ended early.
     """
@@ -35,8 +34,10 @@ class EpochRecorder:
         context = self.context
         writing.record_epochs(context.engine, self.claim, (record,))
         context.observer.epoch_done(self.claim.number, record)
-        if self.objective:
-            _check_finite(record, self.objective)
+        # A class is always predicted, even from outputs that are no numbers: only the loss tells them.
+        for name in (self.objective, "loss") if self.objective else ():
+            if not math.isfinite(value := record.metrics.get(name, 0.0)):
+                raise TrialError(f"{name} is {value} after epoch {record.epoch}", "nan")
         if record.epoch < self.judged_until:
             verdict = self._judged(record.epoch)
             if verdict is not Verdict.CONTINUE:
@@ -66,13 +67,6 @@ class EpochRecorder:
         history, goals = self.context.history, self.context.runtime.spec.goals
         best = self.context.curves.best(self.claim.number)
         return pruners.is_off_front(known_costs(self.context, self.claim), best, history.trials, goals.objectives)
-
-
-def _check_finite(record: EpochRecord, objective: str) -> None:
-    if not math.isfinite(value := record.metrics[objective]):
-        raise TrialError(f"{objective} is {value} after epoch {record.epoch}", "nan")
-    if math.isnan(record.metrics.get("loss", 0.0)):
-        raise TrialError(f"the validation loss is nan after epoch {record.epoch}; lower learning rates help", "nan")
 
 
 def known_costs(context: TrialContext, claim: Claim) -> Mapping[str, float]:

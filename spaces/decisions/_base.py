@@ -5,27 +5,20 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from enum import IntEnum
-from itertools import pairwise
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from spaces.candidate import Json
 from spaces.chains import probe
 from spaces.chains.chain import Chain
 from spaces.decisions._prior import Prior, mostly
-from spaces.errors import CandidateError, ProbeError
+from spaces.errors import ProbeError
 
 Scalar = str | int | float | bool | None
 KEEP = "keep"
 """In place of a change: none."""
-NOWHERE, EVERYWHERE = "none", "all"
-"""In place of a stage's name: no unit, and every unit."""
-LAST, LAST_TWO = "last", "last_two"
-"""In place of a stage's name where no backbone is known: its last one, its last two."""
-_BLOCKS, _FEWEST_STAGES = 4, 3
 V = TypeVar("V")
-T = TypeVar("T")
 AS_STUDY = "study"
 """Value of a recipe decision that leaves the matter to the study file's ``training`` section."""
 TRAINING = "training"
@@ -189,77 +182,9 @@ def of_study(decision: str, chain: Chain) -> Any:
     return recipe.get(decision) if isinstance(recipe, Mapping) else None
 
 
-def with_stages(chain: Chain) -> Chain:
-    """Return ``chain`` remembering its stages, so that they keep their names whatever is edited later."""
-    return replace(chain, facts={**chain.facts, "stages": stages(chain)})
-
-
-def stages(chain: Chain) -> Mapping[str, tuple[str, ...]]:
-    """Return the units of every stage by the stage's name, which is its first unit's.
-
-    A stage begins where the feature maps become smaller. Networks without such places (vision transformers) are
-    parted into four blocks of consecutive units instead.
-    """
-    known = chain.facts.get("stages")
-    if isinstance(known, Mapping):
-        return known
-    groups: list[list[str]] = []
-    reduction = 0
-    for unit in probe.describe(chain):
-        if not groups or unit.reduction != reduction:
-            groups.append([])
-        groups[-1].append(unit.name)
-        reduction = unit.reduction
-    if len(groups) < _FEWEST_STAGES and len(chain) >= 2 * _BLOCKS:
-        names = [unit.name for unit in chain]
-        cuts = [round(len(names) * part / _BLOCKS) for part in range(_BLOCKS + 1)]
-        groups = [names[start:end] for start, end in pairwise(cuts)]
-    return {names[0]: tuple(names) for names in groups}
-
-
-def units_at(decision: str, where: str, chain: Chain) -> list[int]:
-    """Return the places in ``chain`` of the units meant by ``where``: a stage's name, ``all`` or ``none``.
-
-    Raises:
-        CandidateError: no such stage.
-    """
-    if where == EVERYWHERE:
-        return list(range(len(chain)))
-    if where == NOWHERE:
-        return []
-    members = stages(chain)
-    if where not in members:
-        raise CandidateError(
-            f"candidate: {decision}: no stage {where!r} in this backbone; stages: {', '.join(members)}"
-        )
-    return [index for index, unit in enumerate(chain.units) if unit.name in members[where]]
-
-
-def narrowest(where: str, places: Sequence[int], chain: Chain) -> str:
-    """Return the stage that holds all of ``places``, or ``none`` where there are none; else ``where``."""
-    if not places:
-        return NOWHERE
-    names = {chain.units[place].name for place in places}
-    return next((stage for stage, members in stages(chain).items() if names <= set(members)), where)
-
-
-def place_meant(where: str, chain: Chain) -> str:
-    """Return the stage that ``last`` or ``last_two`` (the first of them) stands for; other places as they are."""
-    names = list(stages(chain))
-    return {LAST: names[-1], LAST_TWO: names[-2:][0]}.get(where, where)
-
-
 def nearest(number: float, offered: Sequence[Any]) -> Any:
     """Return that of the numbers ``offered`` that comes nearest, in proportion."""
     return min(offered, key=lambda known: abs(math.log(known / number)))
-
-
-def place_words(where: str, chain: Chain) -> str:
-    """Return ``where`` for people: ``all units``, ``features.14`` or ``features.14 to features.16``."""
-    if where == EVERYWHERE:
-        return "all units"
-    units = stages(chain).get(where, (where,))
-    return units[0] if len(units) == 1 else f"{units[0]} to {units[-1]}"
 
 
 def sample_slots(suggest: Suggest, name: str, options: Sequence[str], slots: int, kept: float) -> tuple[str, ...]:
@@ -305,102 +230,3 @@ def multiply_adds(chain: Chain) -> int | None:
         return sum(facts.macs for facts in probe.describe(chain))
     except ProbeError:
         return None
-
-
-def check_range(name: str, low: float, high: float | None, *, least: float = 0) -> None:
-    """Check a range of a study file.
-
-    Raises:
-        ValueError: it is upside down, or begins below ``least``.
-    """
-    if not all(math.isfinite(end) for end in (low, 0 if high is None else high)):
-        raise ValueError(f"{name}: must be finite numbers, got {low:g} to {'the end' if high is None else f'{high:g}'}")
-    if low < least:
-        raise ValueError(f"{name}: low must be at least {least:g}, got {low:g}")
-    if high is not None and low > high:
-        raise ValueError(f"{name}: the range is empty: low {low:g} is larger than high {high:g}")
-
-
-def check_number(name: str, given: float, low: float, high: float | None = None) -> None:
-    """Check a number of a study file.
-
-    Raises:
-        ValueError: it is not finite, or outside ``low..high``.
-    """
-    if not math.isfinite(given) or given < low or (high is not None and given > high):
-        wanted = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
-        raise ValueError(f"{name}: must be {wanted}, got {given:g}")
-
-
-def check_choices(name: str, given: Sequence[Any], allowed: Sequence[Any] | None = None) -> None:
-    """Check a list of a study file.
-
-    Raises:
-        ValueError: it is empty, has something twice, or something that is not among ``allowed``.
-    """
-    if not given:
-        raise ValueError(f"{name}: the list is empty; name at least one")
-    if len(set(given)) < len(given):
-        raise ValueError(f"{name}: there is a duplicate in {list(given)}")
-    if allowed is not None:
-        for choice in given:
-            if choice not in allowed:
-                raise ValueError(f"{name}: expected one of {', '.join(map(str, allowed))}, got {choice!r}")
-
-
-def read_number(decision: str, data: Json, *, whole: bool = False, least: float = 0, most: float | None = None) -> Any:
-    """Return ``data`` if it is a finite number in ``least..most`` that is no boolean.
-
-    Raises:
-        CandidateError: it is something else.
-    """
-    is_number = isinstance(data, int if whole else int | float) and not isinstance(data, bool)
-    if not is_number or not math.isfinite(data) or data < least or (most is not None and data > most):
-        kind = "a whole number" if whole else "a number"
-        bounds = f"of at least {least:g}" if most is None else f"from {least:g} to {most:g}"
-        raise CandidateError(f"candidate: {decision} must be {kind} {bounds}, got {data!r}")
-    return data
-
-
-def rounded(number: float, low: float, high: float) -> float:
-    """Return ``number`` to four digits, inside ``low..high``: what people read is exactly what is trained."""
-    return min(max(float(f"{number:.4g}"), low), high)
-
-
-def read_names(decision: str, data: Json) -> tuple[str, ...]:
-    """Return a list of names as a tuple.
-
-    Raises:
-        CandidateError: it is something else.
-    """
-    is_list = isinstance(data, list | tuple) and all(isinstance(name, str) for name in data)
-    if not is_list or len(set(data)) < len(data):
-        raise CandidateError(f"candidate: {decision} must be a list of different names, got {data!r}")
-    return tuple(data)
-
-
-def read_choice(decision: str, data: Json, allowed: Sequence[Scalar]) -> Any:
-    """Return ``data`` if it is one of ``allowed``, of the same type.
-
-    Raises:
-        CandidateError: it is not.
-    """
-    if not any(type(data) is type(choice) and data == choice for choice in allowed):
-        raise CandidateError(f"candidate: {decision} must be one of {', '.join(map(str, allowed))}, got {data!r}")
-    return data
-
-
-def read_fields(decision: str, data: Json, kind: type[T]) -> T:
-    """Return the frozen dataclass ``kind`` made from a mapping with exactly its fields; lists become tuples.
-
-    Raises:
-        CandidateError: ``data`` is no mapping, or its keys are not those of ``kind``.
-    """
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # every caller gives a dataclass
-    if not isinstance(data, Mapping) or set(data) != set(names):
-        raise CandidateError(f"candidate: {decision} must have the keys {', '.join(names)}, got {data!r}")
-    return kind(**{name: _tupled(value) for name, value in data.items()})
-
-
-def _tupled(value: Json) -> Any:
-    return tuple(_tupled(part) for part in value) if isinstance(value, list | tuple) else value

@@ -8,17 +8,8 @@ from typing import ClassVar
 
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
-from spaces.decisions._base import (
-    Decision,
-    Scalar,
-    Stage,
-    Suggest,
-    check_choices,
-    check_number,
-    read_choice,
-    read_fields,
-    read_number,
-)
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest
+from spaces.decisions._checks import check_choices, check_number, read_choice, read_fields, read_number
 from spaces.decisions._prior import mostly
 
 SOURCES = ("usual", "data")

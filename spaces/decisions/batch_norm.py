@@ -10,7 +10,8 @@ from torch import nn
 
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
-from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, check_choices, read_choice
+from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest
+from spaces.decisions._checks import check_choices, read_choice
 from spaces.decisions._learning import learns
 
 AUTO, FROZEN, MOVING = "auto", "frozen", "moving"

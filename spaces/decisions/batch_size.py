@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
-from spaces.decisions._base import AS_STUDY, Decision, Scalar, Stage, Suggest, check_choices, of_study
+from spaces.decisions._base import AS_STUDY, Decision, Scalar, Stage, Suggest, of_study
+from spaces.decisions._checks import check_choices
 from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
 

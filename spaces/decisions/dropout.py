@@ -9,7 +9,8 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains import probe
 from spaces.chains.chain import Chain
-from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_number, read_fields, read_number, rounded
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest
+from spaces.decisions._checks import check_number, read_fields, read_number, rounded
 from spaces.decisions._prior import Normal
 
 _MOST = 0.95

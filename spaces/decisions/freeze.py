@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 
 from spaces.candidate import Json
 from spaces.chains.chain import Chain, Trainable
-from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_range, place_meant, read_number, units_at
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest
+from spaces.decisions._checks import check_range, read_number
 from spaces.decisions._learning import may_freeze
 from spaces.decisions._prior import Categorical
+from spaces.decisions._stages import stage_meant, units_at
 from spaces.errors import CandidateError, RangeError
 
 
@@ -88,7 +90,7 @@ class Freeze(Decision[int]):
     def meant(self, wish: Json, chain: Chain, choices: Any) -> int:
         """Return the units of a share of all, or all those before the stage that is named (``last``)."""
         if isinstance(wish, str):
-            return units_at(self.name, place_meant(wish, chain), chain)[0]
+            return units_at(self.name, stage_meant(wish, chain), chain)[0]
         return round(float(wish) * len(chain))
 
     def words(self, value: int, chain: Chain) -> str:

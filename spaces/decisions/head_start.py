@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
-from spaces.decisions._base import Decision, Scalar, Stage, Suggest, check_choices, read_choice
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest
+from spaces.decisions._checks import check_choices, read_choice
 from spaces.heads import LEARNT_POOLINGS, HeadChoice
 
 PROBE, RANDOM = "probe", "random"

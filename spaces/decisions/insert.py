@@ -11,26 +11,10 @@ from torch import nn
 from spaces.candidate import Json
 from spaces.chains import probe
 from spaces.chains.chain import Chain, Unit
-from spaces.decisions._base import (
-    EVERYWHERE,
-    NOWHERE,
-    Decision,
-    Scalar,
-    Stage,
-    Suggest,
-    check_choices,
-    check_range,
-    narrowest,
-    nearest,
-    place_meant,
-    place_words,
-    read_choice,
-    read_fields,
-    read_number,
-    stages,
-    units_at,
-)
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest, nearest
+from spaces.decisions._checks import check_choices, check_range, read_choice, read_fields, read_number
 from spaces.decisions._prior import mostly
+from spaces.decisions._stages import EVERYWHERE, NOWHERE, narrowest_stage, stage_meant, stage_words, stages, units_at
 from spaces.errors import CandidateError
 from spaces.surgery import adapters
 
@@ -114,7 +98,7 @@ class Insert(Decision[Inserted]):
         return tuple(unit.name for unit in chain if not unit.skipped)
 
     def settle(self, value: Inserted, chain: Chain) -> Inserted:
-        where = narrowest(value.where, list(self._places(chain, value)), chain)
+        where = narrowest_stage(value.where, list(self._places(chain, value)), chain)
         return Inserted() if where == NOWHERE else replace(value, where=where)
 
     def apply(self, chain: Chain, value: Inserted) -> Chain:
@@ -132,13 +116,13 @@ class Insert(Decision[Inserted]):
     def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Inserted | None:
         if choices is None:
             return None
-        return Inserted(place_meant(wish["where"], chain), wish["kind"], nearest(wish["width"], choices.widths))
+        return Inserted(stage_meant(wish["where"], chain), wish["kind"], nearest(wish["width"], choices.widths))
 
     def words(self, value: Inserted, chain: Chain) -> str:
         if value.where == NOWHERE:
             return ""
         kind = "adapters" if value.kind == "adapter" else "3x3 blocks"
-        return f"{kind} of {value.width} behind {place_words(value.where, chain)}"
+        return f"{kind} of {value.width} behind {stage_words(value.where, chain)}"
 
     def dump(self, value: Inserted) -> Json:
         return {"where": value.where, "kind": value.kind, "width": value.width}

@@ -9,20 +9,10 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains import probe
 from spaces.chains.chain import Chain, Trainable, Unit
-from spaces.decisions._base import (
-    KEEP,
-    Decision,
-    NotApplicable,
-    Scalar,
-    Stage,
-    Suggest,
-    check_choices,
-    check_range,
-    keeps_shape,
-    stages,
-    units_at,
-)
+from spaces.decisions._base import KEEP, Decision, NotApplicable, Scalar, Stage, Suggest, keeps_shape
+from spaces.decisions._checks import check_choices, check_range
 from spaces.decisions._prior import mostly
+from spaces.decisions._stages import stages, units_at
 from spaces.errors import CandidateError
 from spaces.surgery import kernels
 

@@ -8,16 +8,8 @@ from typing import ClassVar
 
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
-from spaces.decisions._base import (
-    Decision,
-    NotApplicable,
-    Scalar,
-    Stage,
-    Suggest,
-    check_choices,
-    check_range,
-    read_number,
-)
+from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest
+from spaces.decisions._checks import check_choices, check_range, read_number
 from spaces.decisions._prior import mostly
 
 

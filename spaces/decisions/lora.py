@@ -8,27 +8,10 @@ from typing import ClassVar
 
 from spaces.candidate import Json
 from spaces.chains.chain import Chain, Unit
-from spaces.decisions._base import (
-    EVERYWHERE,
-    NOWHERE,
-    Decision,
-    NotApplicable,
-    Scalar,
-    Stage,
-    Suggest,
-    check_choices,
-    check_number,
-    check_range,
-    narrowest,
-    nearest,
-    place_meant,
-    place_words,
-    read_fields,
-    read_number,
-    stages,
-    units_at,
-)
+from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, nearest
+from spaces.decisions._checks import check_choices, check_number, check_range, read_fields, read_number
 from spaces.decisions._prior import Categorical
+from spaces.decisions._stages import EVERYWHERE, NOWHERE, narrowest_stage, stage_meant, stage_words, stages, units_at
 from spaces.errors import CandidateError
 from spaces.surgery import adapters
 
@@ -107,7 +90,9 @@ class LoRA(Decision[Updates]):
 
     def narrow(self, choices: Choices, chain: Chain) -> Choices:
         sole = {
-            rank: narrowest(EVERYWHERE, [index for index, unit in enumerate(chain) if _targets(unit, rank)], chain)
+            rank: narrowest_stage(
+                EVERYWHERE, [index for index, unit in enumerate(chain) if _targets(unit, rank)], chain
+            )
             for rank in choices.within.ranks
         }
         return replace(choices, sole=sole)
@@ -148,7 +133,7 @@ class LoRA(Decision[Updates]):
     def settle(self, value: Updates, chain: Chain) -> Updates:
         places = units_at(self.name, value.where, chain)
         adapted = [place for place in places if _targets(chain.units[place], value.rank)]
-        where = narrowest(value.where, adapted, chain)
+        where = narrowest_stage(value.where, adapted, chain)
         return Updates() if where == NOWHERE else replace(value, where=where)
 
     def apply(self, chain: Chain, value: Updates) -> Chain:
@@ -159,14 +144,14 @@ class LoRA(Decision[Updates]):
     def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Updates | None:
         if choices is None:
             return None
-        within, where = choices.within, place_meant(wish["where"], chain)
+        within, where = choices.within, stage_meant(wish["where"], chain)
         return Updates(where, nearest(wish["rank"], within.ranks), nearest(wish.get("scale", 1.0), within.scales))
 
     def words(self, value: Updates, chain: Chain) -> str:
         if value.where == NOWHERE:
             return ""
         scale = f" x {value.scale:g}" if value.scale != 1 else ""
-        return f"LoRA of rank {value.rank}{scale} in {place_words(value.where, chain)}"
+        return f"LoRA of rank {value.rank}{scale} in {stage_words(value.where, chain)}"
 
     def dump(self, value: Updates) -> Json:
         return {"where": value.where, "rank": value.rank, "scale": value.scale}

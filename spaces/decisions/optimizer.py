@@ -8,11 +8,8 @@ from typing import ClassVar
 
 from spaces.candidate import Json, short
 from spaces.chains.chain import Chain
-from spaces.decisions._base import (
-    Decision,
-    Scalar,
-    Stage,
-    Suggest,
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest
+from spaces.decisions._checks import (
     check_choices,
     check_number,
     check_range,

@@ -10,17 +10,8 @@ from torch import nn
 
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
-from spaces.decisions._base import (
-    Decision,
-    NotApplicable,
-    Scalar,
-    Stage,
-    Suggest,
-    check_choices,
-    check_range,
-    multiply_adds,
-    read_number,
-)
+from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, multiply_adds
+from spaces.decisions._checks import check_choices, check_range, read_number
 from spaces.decisions._grids import rescale
 from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError

@@ -11,22 +11,11 @@ from torch import nn
 from spaces.candidate import Json
 from spaces.chains.chain import Chain, Trainable, Unit
 from spaces.chains.segments import is_norm_layer
-from spaces.decisions._base import (
-    EVERYWHERE,
-    Decision,
-    Scalar,
-    Stage,
-    Suggest,
-    check_choices,
-    place_meant,
-    place_words,
-    read_choice,
-    read_fields,
-    stages,
-    units_at,
-)
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest
+from spaces.decisions._checks import check_choices, read_choice, read_fields
 from spaces.decisions._learning import effect
 from spaces.decisions._prior import mostly
+from spaces.decisions._stages import EVERYWHERE, stage_meant, stage_words, stages, units_at
 from spaces.errors import CandidateError
 
 KINDS = ("all", "stage", "norm", "bias", "head")
@@ -117,11 +106,11 @@ class Pattern(Decision[Learns]):
         return replace(chain, units=units)
 
     def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Learns:
-        return Learns(wish["kind"], place_meant(wish.get("stage", ""), chain))
+        return Learns(wish["kind"], stage_meant(wish.get("stage", ""), chain))
 
     def words(self, value: Learns, chain: Chain) -> str:
         if value.kind == "stage":
-            return f"only {place_words(value.stage, chain)} trained"
+            return f"only {stage_words(value.stage, chain)} trained"
         return _WORDS.get(value.kind, "")
 
     def dump(self, value: Learns) -> Json:

@@ -9,18 +9,8 @@ from typing import ClassVar
 from spaces.candidate import Json, short
 from spaces.chains.chain import Chain
 from spaces.chains.segments import is_norm_layer
-from spaces.decisions._base import (
-    Decision,
-    Scalar,
-    Stage,
-    Suggest,
-    check_choices,
-    check_range,
-    read_choice,
-    read_fields,
-    read_number,
-    rounded,
-)
+from spaces.decisions._base import Decision, Scalar, Stage, Suggest
+from spaces.decisions._checks import check_choices, check_range, read_choice, read_fields, read_number, rounded
 from spaces.decisions._learning import learning
 from spaces.decisions._prior import Normal, mostly
 

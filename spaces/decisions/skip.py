@@ -11,17 +11,8 @@ from torch import nn
 from spaces.candidate import Json
 from spaces.chains import probe
 from spaces.chains.chain import Chain
-from spaces.decisions._base import (
-    Decision,
-    NotApplicable,
-    Scalar,
-    Stage,
-    Suggest,
-    check_range,
-    read_names,
-    sample_slots,
-    slot_params,
-)
+from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, sample_slots, slot_params
+from spaces.decisions._checks import check_range, read_names
 from spaces.errors import CandidateError
 
 

@@ -12,19 +12,17 @@ from spaces.candidate import Json
 from spaces.chains import probe
 from spaces.chains.chain import Chain, Unit
 from spaces.decisions._base import (
-    LAST,
     Decision,
     NotApplicable,
     Scalar,
     Stage,
     Suggest,
-    check_range,
     multiply_adds,
-    read_fields,
-    read_names,
     sample_slots,
     slot_params,
 )
+from spaces.decisions._checks import check_range, read_fields, read_names
+from spaces.decisions._stages import LAST
 from spaces.errors import CandidateError, ProbeError
 from spaces.surgery import edits as surgery
 

@@ -9,18 +9,10 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains import probe
 from spaces.chains.chain import Chain
-from spaces.decisions._base import (
-    Decision,
-    NotApplicable,
-    Scalar,
-    Stage,
-    Suggest,
-    check_range,
-    place_meant,
-    read_number,
-    units_at,
-)
+from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest
+from spaces.decisions._checks import check_range, read_number
 from spaces.decisions._prior import mostly
+from spaces.decisions._stages import stage_meant, units_at
 from spaces.errors import CandidateError, RangeError
 
 
@@ -78,7 +70,7 @@ class Tail(Decision[int]):
     def meant(self, wish: Json, chain: Chain, choices: tuple[int, int] | None) -> int:
         """Return how many units the stage that is named (``last``) and all behind it have."""
         if isinstance(wish, str):
-            return len(chain) - units_at(self.name, place_meant(wish, chain), chain)[0]
+            return len(chain) - units_at(self.name, stage_meant(wish, chain), chain)[0]
         return self.parse(wish)
 
     def touches(self, choices: tuple[int, int], chain: Chain) -> tuple[str, ...]:

@@ -12,15 +12,8 @@ from torch import nn
 from spaces.candidate import Json
 from spaces.chains import probe
 from spaces.chains.chain import Chain, Unit
-from spaces.decisions._base import (
-    Decision,
-    NotApplicable,
-    Scalar,
-    Stage,
-    Suggest,
-    check_choices,
-    read_number,
-)
+from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest
+from spaces.decisions._checks import check_choices, read_number
 from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError, ProbeError, SurgeryError
 from spaces.surgery import edits

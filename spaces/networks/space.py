@@ -15,8 +15,9 @@ from spaces.candidate import Candidate, Recipe, Structure
 from spaces.chains import probe
 from spaces.chains.chain import Chain
 from spaces.decisions import registry
-from spaces.decisions._base import TRAINING, Decision, NotApplicable, Scalar, Stage, Suggest, with_stages
+from spaces.decisions._base import TRAINING, Decision, NotApplicable, Scalar, Stage, Suggest
 from spaces.decisions._prior import Prior
+from spaces.decisions._stages import with_stages
 from spaces.errors import CandidateError, ProbeError, RangeError
 
 _DRAWS = 64

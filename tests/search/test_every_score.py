@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,18 +131,47 @@ def test_boxes(resize: str, root: Path) -> None:
     assert study.best.value == pytest.approx(float(run.stats[0]), abs=SAME)
 
 
-def test_masks(root: Path) -> None:
-    shared("test_segmentation").draw(root / "data")
+def draw_masks(count: int = 12) -> None:
+    """Draw three colours with their masks, in images of many sizes, some pixels of which count for nothing."""
+    for name in ("images", "masks"):
+        Path("data", name).mkdir(parents=True)
+    for number in range(count):
+        random = np.random.default_rng(number)
+        height, width = (int(side) for side in random.integers(50, 130, 2))
+        coarse = Image.fromarray(random.integers(0, 3, (3, 4), dtype=np.uint8))
+        mask = np.array(coarse.resize((width, height), Image.Resampling.NEAREST))
+        colours = np.array([[30, 30, 30], [220, 30, 30], [30, 220, 30]])[mask] + random.integers(
+            0, 30, (height, width, 3)
+        )
+        mask[:3] = 255
+        Image.fromarray(colours.astype(np.uint8)).save(f"data/images/{number:02d}.png")
+        Image.fromarray(mask).save(f"data/masks/{number:02d}.png")
+
+
+@pytest.mark.parametrize(  # inputs smaller and larger than the images
+    ("metric", "size"),
+    [("miou", "[32, 48]"), ("miou", "160"), ("dice", "48"), ("pixel_accuracy", "48"), ("mean_accuracy", "48")],
+)
+def test_masks(metric: str, size: str, root: Path) -> None:
+    draw_masks()
     space = "{decoder: {kinds: [unet], widths: [16]}}"
     data = "{path: data, val_share: 0.34, classes: [grey, red, green]}"
-    study, samples = scored("segmentation", data, f"input_size: [64, 96]\nspace: {space}")
+    more = f"input_size: {size}\nobjective: {metric}\nspace: {space}"
+    study, samples = scored("segmentation", data, more)
     told("data/images", "--masks", "told")
     names = [Path(sample.input.name).name for sample in samples]
     said, true = (
         np.concatenate([np.asarray(Image.open(Path(folder) / name)).ravel() for name in names])
         for folder in ("told", "data/masks")
     )
-    assert study.best.value == pytest.approx(metrics.jaccard_score(true, said, average="macro"), abs=1e-5)
+    said, true = said[true != 255], true[true != 255]
+    value = {
+        "miou": partial(metrics.jaccard_score, average="macro"),
+        "dice": partial(metrics.f1_score, average="macro"),
+        "pixel_accuracy": metrics.accuracy_score,
+        "mean_accuracy": metrics.balanced_accuracy_score,
+    }[metric](true, said)
+    assert study.best.value == pytest.approx(value, abs=1e-5)
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dash import dcc, html
 
 from search.dashboard import parts
+from search.records.study import of_target
 from search.report import theme
 from search.report.figures import studies_figures
 from search.store.reading import Summary
@@ -66,7 +67,7 @@ def _row(study: Summary) -> tuple[object, ...]:
         theme.metric_name(study.metric),
         theme.number(progress.best),
         gain,
-        html.Span(f"{progress.finished} of {progress.target}", title=states),
+        html.Span(of_target(progress.finished, progress.target), title=states),
         str(progress.unfinished),
         study.backbone,
         study.task,

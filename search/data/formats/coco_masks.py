@@ -71,6 +71,10 @@ class ShapesMask:
     pixels: tuple[tuple[int, int], ...]
     digest: str
 
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.height, self.width
+
     def open(self) -> Classes:
         """Return the class of every pixel ``(H, W)``."""
         return _paint(self.width, self.height, self.shapes, self.rest)

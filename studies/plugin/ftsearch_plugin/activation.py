@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from torch import nn
 
 from spaces.chains.chain import Chain
-from spaces.decisions._base import Decision, Stage, Suggest, read_choice
+from spaces.decisions._base import Decision, Stage, Suggest
+from spaces.decisions._checks import read_choice
 from spaces.surgery.edits import mirror, replace_submodule
 
 NAMES = ("relu", "silu")

@@ -33,7 +33,7 @@ def written(folder: Path, count: int = 6) -> list[Sample]:
         Image.fromarray(COLOURS[mask]).save(folder / f"{number}.png")
         Image.fromarray(mask).save(folder / f"{number}_mask.png")
         target = MaskFile(
-            folder / f"{number}_mask.png", ((0, 0), (1, 1), (2, 2)), ((0, 1), (1, 1), (2, 1)), str(number)
+            folder / f"{number}_mask.png", ((0, 0), (1, 1), (2, 2)), ((0, 1), (1, 1), (2, 1)), str(number), mask.shape
         )
         found.append(Sample(FileImage(folder / f"{number}.png"), target, Split.TRAIN))
     return found

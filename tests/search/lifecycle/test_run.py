@@ -137,6 +137,15 @@ def test_a_time_limit_starts_no_further_trial(study_file: Path) -> None:
     assert result.stopped == "the time is up"
 
 
+def test_a_study_without_a_number_has_in_the_end_as_many_trials_as_its_budget_allowed(study_file: Path) -> None:
+    whole = study_file.read_text()
+    study_file.write_text(whole.replace("trials: 2,", "budget: {gpu_seconds: 0.001},"))
+    first = run_study(study_file, report=False)
+    assert (len(first.study.trials), first.study.target, first.stopped) == (1, 1, "")
+    study_file.write_text(whole.replace("trials: 2,", "trials: auto, budget: {gpu_seconds: 1h},"))
+    assert run_study(study_file, trials=3, report=False).study.target == 3
+
+
 def test_two_processes_share_a_study_exactly(study_file: Path) -> None:
     study = run_study(study_file, trials=5, workers=2, report=False).study
     assert [trial.number for trial in study.trials] == list(range(5))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,12 @@ from torch import nn
 
 from search.data.texts import Text
 from search.errors import UserError
+from search.model import folder as model_folder
 from search.model.inputs import Ready
-from search.model.predict import Model, PredictedItem, items_in, outputs_of, predict, task_of
+from search.model.predict import Model, PredictedItem, items_in, load_model, outputs_of, predict, task_of
 from search.tasks._prediction import InputInfo
+
+EARLIER = Path(__file__).with_name("folders") / "2026-11-25"
 
 
 class Halves(nn.Module):
@@ -96,3 +101,25 @@ def test_options_of_another_version_are_refused() -> None:
         UserError, match=r"the task detection cannot be restored: .*'input_size'.*; export the model again"
     ):
         task_of("detection", {}, {})
+
+
+def test_a_folder_that_an_earlier_version_exported_predicts_the_same() -> None:
+    """Cut, widened, with a layer norm: the files and the scores were written by the code of that day."""
+    opened = load_model(EARLIER / "model")
+    for row in json.loads((EARLIER / "predictions.json").read_text("utf-8")):
+        (predicted,) = predict(opened, [EARLIER / row["file"]])
+        assert [answer.label for answer in predicted.answers] == [answer["label"] for answer in row["answers"]]
+        scores = [answer.score for answer in predicted.answers]
+        assert scores == pytest.approx([answer["score"] for answer in row["answers"]], abs=1e-5)
+
+
+def test_a_format_that_is_no_longer_opened_is_named_with_those_that_are(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(EARLIER / "model", folder)
+    facts = json.loads((folder / "model.json").read_text("utf-8"))
+    facts["files"]["torchscript"] = "model.torchscript"
+    (folder / "model.json").write_text(json.dumps(facts))
+    (folder / "model.torchscript").write_bytes(b"")
+    model_folder.seal(folder)
+    with pytest.raises(UserError, match=r"this version no longer opens 'torchscript'; it has safetensors$"):
+        load_model(folder, format="torchscript")

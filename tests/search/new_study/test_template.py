@@ -49,7 +49,7 @@ def test_every_task_gets_a_study_file_that_is_valid(task: str) -> None:
     spec = parse_spec(drafted(task))
     assert spec.task == task
     assert spec.space
-    assert spec.search.trials == 30
+    assert spec.search.trials == "auto"
 
 
 def test_the_input_has_the_shape_of_most_images() -> None:

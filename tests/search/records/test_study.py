@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from search.records.study import DatasetRecord, Size, StudyRecord, TrialRecord, TrialState
+from search.records.study import OPEN, DatasetRecord, Size, StudyRecord, TrialRecord, TrialState, of_target
 
 
 def study(maximize: bool) -> StudyRecord:
@@ -11,6 +11,11 @@ def study(maximize: bool) -> StudyRecord:
     trials = tuple(TrialRecord(number, TrialState.COMPLETE, value, is_baseline=number == 0) for number, value in values)
     pruned = TrialRecord(4, TrialState.PRUNED, 2.0)
     return StudyRecord("s", "t", "m", maximize, "b", "w", DatasetRecord("d", (), {}, ""), 5, trials=(*trials, pruned))
+
+
+def test_an_open_study_names_no_number_that_it_will_reach() -> None:
+    assert of_target(12, 30) == "12 of 30"
+    assert of_target(12, OPEN) == "12"
 
 
 def test_the_best_complete_trial_wins_and_ties_go_to_the_earlier() -> None:

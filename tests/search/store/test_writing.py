@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from search.errors import ConflictError, NotFoundError
-from search.records.study import ClassResult, EpochRecord, Evaluation, Failure, Size, StudyRecord, TrialState
+from search.records.study import OPEN, ClassResult, EpochRecord, Evaluation, Failure, Size, StudyRecord, TrialState
 from search.store import connection, leases, reading, writing
 from search.store.connection import Engine
 
@@ -24,6 +24,22 @@ def test_the_same_study_is_continued_and_only_a_larger_target_counts(engine: Eng
     assert reading.load_study(engine, "s").target == record.target
     writing.create_study(engine, replace(record, target=9))
     assert reading.load_study(engine, "s").target == 9
+
+
+def test_an_open_study_is_closed_to_what_it_has_and_opened_again_by_a_run_without_a_number(
+    engine: Engine, record: StudyRecord
+) -> None:
+    writing.close_study(engine, record.name)  # not there: nothing to close
+    writing.create_study(engine, replace(record, target=OPEN))
+    leases.claim(engine, "s", "w", 60)
+    writing.close_study(engine, "s")
+    assert reading.load_study(engine, "s").target == 1
+    writing.close_study(engine, "s")
+    assert reading.load_study(engine, "s").target == 1
+    writing.create_study(engine, replace(record, target=OPEN))
+    assert reading.load_study(engine, "s").target == OPEN
+    writing.create_study(engine, replace(record, target=5))
+    assert reading.load_study(engine, "s").target == 5
 
 
 def test_two_that_create_the_same_study_at_once_both_go_on(engine: Engine, url: str, record: StudyRecord) -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
@@ -18,7 +16,3 @@ def test_the_error_is_that_of_torchmetrics_over_classes() -> None:
     assert expected_calibration_error(confidence, predicted == labels) == pytest.approx(float(whole), abs=1e-6)
     assert expected_calibration_error(torch.zeros(0), torch.zeros(0)) == 0.0
     assert expected_calibration_error(torch.ones(4), torch.zeros(4)) == pytest.approx(1.0)
-
-
-def test_a_confidence_that_is_no_number_gives_none() -> None:
-    assert math.isnan(expected_calibration_error(torch.tensor([0.5, math.nan]), torch.tensor([True, False])))

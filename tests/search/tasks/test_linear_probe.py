@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, Ridge, RidgeCV
-from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
 from search.tasks import classification, multilabel, regression
-from search.tasks._linear_probe import STRENGTHS, Solved, solve_classes, solve_labels, solve_numbers
+from search.tasks._linear_probe import STRENGTHS, Solved, _folds, solve_classes, solve_labels, solve_numbers
 
 
 def blobs(samples: int = 60, width: int = 90, classes: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -50,7 +49,7 @@ def test_the_strength_is_the_one_that_cross_validation_finds() -> None:
     found = solve_classes(features, labels, 3)
     assert found is not None
     scaled = [strength * 60 / 48 / spread(features) for strength in STRENGTHS]  # a fold learns from 48 of 60 samples
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    folds = [(np.flatnonzero(part), np.flatnonzero(part == 0)) for part in _folds(labels.numpy(), 5)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         reference = LogisticRegressionCV(Cs=scaled, cv=folds, scoring="neg_log_loss", max_iter=5000).fit(

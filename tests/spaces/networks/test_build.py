@@ -15,7 +15,7 @@ from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.candidate import Candidate
 from spaces.chains.chain import Trainable
 from spaces.decisions import registry
-from spaces.decisions._base import stages
+from spaces.decisions._stages import stages
 from spaces.decisions.dropout import Range as DropoutRange
 from spaces.decisions.penalty import Penalty
 from spaces.networks import build
