@@ -1,7 +1,7 @@
 # make quickstart   a finished search on real images in minutes
 # make test         style, types, import contracts, all quick tests
 # make coverage     the tests with the lines that they reach (slower)
-# make chaos        break everything while a study runs, count what is lost (minutes)
+# make chaos        break everything while studies run on PostgreSQL and SQLite, count what is lost (minutes): make chaos SEED=1
 # make test-all     the same with every backbone of torchvision (slow)
 # make test-families  one network of every family of timm (an hour)
 # make quality      how good models come out of a budget, against what a skilled user would do (hours): make quality SETS=FOLDER
@@ -12,6 +12,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := search spaces tests studies
+SEED   ?= 0
 # One thread a process: tests start processes of their own, and threads that outnumber the cores wait for each other.
 PYTEST  := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal
 
@@ -47,7 +48,8 @@ quality: $(VENV)/.installed-test
 	$(BIN)/python tests/benchmarks/model_quality.py --data $(SETS) --budget 30 60 240 --seeds 3 --json quality.json
 
 chaos: $(VENV)/.installed-test
-	$(BIN)/python tests/benchmarks/chaos.py
+	$(BIN)/python tests/benchmarks/chaos_run.py --database postgresql --seed $(SEED)
+	$(BIN)/python tests/benchmarks/chaos_run.py --database sqlite --seed $(SEED)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check $(SOURCES)
