@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from search.data.files import is_control
 
 if TYPE_CHECKING:
     from search.model.folder import ImagePreprocessing, ModelFacts
@@ -28,7 +29,6 @@ class Between:
 _SIDES, _PIXELS = Between(1, 1 << 15), 1 << 24
 _CLASSES = 1 << 16
 _TEMPERATURES, _MEANS, _DEVIATIONS = Between(1e-4, 1e4), Between(-1e3, 1e3), Between(1e-6, 1e6)
-_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 
 def exceeded(facts: ModelFacts) -> str:
@@ -37,7 +37,7 @@ def exceeded(facts: ModelFacts) -> str:
         return f"temperature: expected a number {_TEMPERATURES}, got {facts.temperature}"
     if len(facts.classes) > _CLASSES:
         return f"classes: expected at most {_CLASSES}, got {len(facts.classes)}"
-    if any(_is_control(letter) for name in facts.classes for letter in name):
+    if any(is_control(letter) for name in facts.classes for letter in name):
         return "classes: a name has control characters, which a terminal would obey"
     return "" if facts.frame is None else _of_frame(facts.frame)
 
@@ -53,8 +53,3 @@ def _of_frame(frame: ImagePreprocessing) -> str:
     if levels is not None and not (all(map(math.isfinite, levels)) and levels[0] < levels[1]):
         return f"frame.levels: expected two numbers, the smaller first, got {levels}"
     return ""
-
-
-def _is_control(letter: str) -> bool:
-    """Return whether a terminal obeys ``letter``, or writes what follows the other way round."""
-    return unicodedata.category(letter) == "Cc" or unicodedata.bidirectional(letter) in _TURNING

@@ -288,4 +288,4 @@ def _no_numbers(outputs: Any, count: int) -> list[bool]:
     """Return for which of ``count`` inputs an output is no finite number, where the outputs are one tensor."""
     if not isinstance(outputs, Tensor) or len(outputs) != count:
         return [False] * count
-    return (~outputs.flatten(1).isfinite().all(dim=1)).tolist()  # type: ignore[no-any-return]
+    return (~outputs.flatten(1).isfinite().all(dim=1)).tolist()
