@@ -75,8 +75,7 @@ def _pointed(texts: tuple[str, str], study: str, storage: str | None) -> list[Po
 
 
 def _print(screen: Console, pointed: list[Pointed], one: Anatomy, other: Anatomy, *, everything: bool) -> None:
-    from rich.table import Table
-
+    from search.cli._sheet import Sheet
     from search.report import tables, theme
     from spaces.networks.differences import decisions_apart, units_apart
 
@@ -91,37 +90,35 @@ def _print(screen: Console, pointed: list[Pointed], one: Anatomy, other: Anatomy
     if not decisions and one.label == other.label:
         screen.print("\nBoth are the same candidate.")
     else:
-        table = Table("decision", "A", "B", box=None, pad_edge=False, header_style="bold", title_justify="left")
-        for row in decisions:
-            table.add_row(*row)
         screen.print(styled("\n", ("Decisions that differ", "bold")))
-        screen.print(table)
-    table = Table("unit", "A", "B", box=None, pad_edge=False, header_style="bold")
+        screen.print(Sheet(("decision", "A", "B"), decisions, left=("decision", "A", "B")))
+    rows: list[tuple[str, str, str]] = []
+    styles = []
     for unit in units_apart(one, other, gather=not everything):
         name = unit.units[0] if len(unit.units) == 1 else f"{unit.units[0]} to {unit.units[-1]}"
         if not unit.is_same:
-            table.add_row(name, unit.first, unit.second, style="bold")
+            rows.append((name, unit.first, unit.second))
         elif everything:
-            table.add_row(name, unit.first, "the same")
+            rows.append((name, unit.first, "the same"))
         else:
-            table.add_row(f"{len(unit.units)} alike: {name}", "", "", style="dim")
+            rows.append((f"{len(unit.units)} alike: {name}", "", ""))
+        styles.append("bold" if not unit.is_same else "" if everything else "dim")
     for what, values in (
         ("parameters", [one.parameters, other.parameters]),
         ("FLOPs", [2 * one.macs, 2 * other.macs]),
     ):
-        table.add_row(f"{what} without head", *map(theme.count, values))
+        rows.append((f"{what} without head", theme.count(values[0]), theme.count(values[1])))
+        styles.append("")
     screen.print(styled("\n", ("Units", "bold")))
-    screen.print(table)
+    screen.print(Sheet(("unit", "A", "B"), rows, left=("unit", "A", "B"), styles=styles))
     trials = [found.trial for found in pointed if found.trial is not None]
     if len(trials) == 2:
         _results(screen, tables.results(trials))
 
 
 def _results(screen: Console, rows: Sequence[tuple[str, tuple[str, ...]]]) -> None:
-    from rich.table import Table
+    from search.cli._sheet import Sheet
 
-    table = Table("result", "A", "B", box=None, pad_edge=False, header_style="bold")
-    for what, values in rows:
-        table.add_row(what, *values)
+    cells = [(what, *values) for what, values in rows]
     screen.print(styled("\n", ("Results", "bold")))
-    screen.print(table)
+    screen.print(Sheet(("result", "A", "B"), cells, left=("result", "A", "B")))

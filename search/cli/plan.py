@@ -11,13 +11,11 @@ from search.cli._console import DeviceOption, styled
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from search.runtime.study_runtime import StudyRuntime
 
 SECTION, ORDER = "Search", 1
 _CLASSES = 20
-_LEFT = ("output", "why", "range", "candidate", "change")
 _IMAGES = 8
 _MOST_S = 20.0
 
@@ -45,25 +43,29 @@ def command(
 
 
 def _data(screen: Console, runtime: StudyRuntime) -> None:
+    from search.cli._sheet import Sheet
     from search.data.sample import Split
     from search.runtime.study_record import dataset_record
 
     dataset = runtime.dataset
     record = dataset_record(dataset, runtime.task)
-    table = _table("class" if record.outputs == "classes" else record.outputs, *record.counts)
+    noun = "class" if record.outputs == "classes" else record.outputs
+    rows = []
     for name in dataset.classes[:_CLASSES]:
         counts = (counts[name] for counts in record.counts.values())
-        table.add_row(name, *(str(count) if record.outputs == "classes" else "" for count in counts))
+        rows.append((name, *(str(count) if record.outputs == "classes" else "" for count in counts)))
     if len(dataset.classes) > _CLASSES:
-        table.add_row(f"... {len(dataset.classes) - _CLASSES} more")
-    table.add_row("all", *(str(count) for count in record.samples().values()), style="bold")
+        rows.append((f"... {len(dataset.classes) - _CLASSES} more", *("" for _ in record.counts)))
+    rows.append(("all", *(str(count) for count in record.samples().values())))
+    styles = (*("" for _ in rows[:-1]), "bold")
     screen.print(
         styled(
             ("Data", "bold"),
             f"  {dataset.name}: {len(dataset.classes)} {record.outputs}, fingerprint {dataset.fingerprint[:16]}",
-        )
+        ),
+        soft_wrap=True,
     )
-    screen.print(table)
+    screen.print(Sheet((noun, *record.counts), rows, left=(noun,), styles=styles))
     shown = "x".join(str(side) for side in runtime.input_size)
     if record.inputs == "images":
         sizes = [sample.input.open().size for sample in dataset.of(Split.TRAIN)[:200]]
@@ -75,7 +77,7 @@ def _data(screen: Console, runtime: StudyRuntime) -> None:
     else:
         screen.print(f"{record.noun}, up to {runtime.input_size[1]} {record.inputs} each")
     for line in dataset.skipped:
-        screen.print(f"left out: {line}", style="yellow")
+        screen.print(f"left out: {line}", style="yellow", soft_wrap=True)
     for line in dataset.notes:
         screen.print(line, soft_wrap=True)
     for overlap in record.overlaps:
@@ -83,6 +85,7 @@ def _data(screen: Console, runtime: StudyRuntime) -> None:
 
 
 def _units(screen: Console, runtime: StudyRuntime) -> None:
+    from search.cli._sheet import Sheet
     from search.cli._units import show_dominant
     from search.report import theme
     from spaces.chains import probe
@@ -95,22 +98,21 @@ def _units(screen: Console, runtime: StudyRuntime) -> None:
             "\n", ("Backbone", "bold"), f"  {pretrained.label} ({pretrained.backbone}), {source}, {len(facts)} units"
         )
     )
-    table = _table("unit", "output", "parameters", "FLOPs", "may skip")
+    rows = []
     for unit in facts:
         shape = "x".join(map(str, probe.features_shape(pretrained.chain, unit.out_shape)))
-        table.add_row(
-            unit.name, shape, theme.count(unit.parameters), theme.count(2 * unit.macs), "yes" if unit.can_skip else ""
-        )
-    screen.print(table)
+        skip = "yes" if unit.can_skip else ""
+        rows.append((unit.name, shape, theme.count(unit.parameters), theme.count(2 * unit.macs), skip))
+    screen.print(Sheet(("unit", "output", "parameters", "FLOPs", "may skip"), rows, left=("unit", "output")))
     show_dominant(screen, facts)
 
 
 def _decisions(screen: Console, runtime: StudyRuntime) -> None:
+    from search.cli._sheet import Sheet
+
     screen.print(styled("\n", ("Decisions", "bold")))
-    table = _table("parameter", "range")
-    for name, text in runtime.space.parameters().items():
-        table.add_row(name, text)
-    screen.print(table)
+    rows = list(runtime.space.parameters().items())
+    screen.print(Sheet(("parameter",), rows, left=("parameter",), words="range"))
     for name, reason in runtime.space.dropped.items():
         screen.print(f"{name} drops out: {reason}", style="yellow")
     for line in runtime.task.advice():
@@ -121,6 +123,7 @@ def _starts(screen: Console, runtime: StudyRuntime) -> None:
     """Say how far from the pretrained function each single change begins, measured on validation images."""
     import time
 
+    from search.cli._sheet import Sheet
     from search.data.sample import Split
     from spaces.decisions import registry
     from spaces.networks import compare
@@ -151,33 +154,28 @@ def _starts(screen: Console, runtime: StudyRuntime) -> None:
             f"({len(images)} validation {runtime.task.noun}{measured}; 0 % is the same function)",
         )
     )
-    table = _table("decision", "moves by", "change")
-    for name, moved, words in sorted(rows, key=lambda row: (row[0], row[1])):
-        table.add_row(name, f"{moved:.1%}", words)
-    screen.print(table)
+    ordered = [(name, f"{moved:.1%}", words) for name, moved, words in sorted(rows, key=lambda row: row[:2])]
+    screen.print(Sheet(("decision", "moves by"), ordered, left=("decision",), words="change"))
 
 
 def _costs(screen: Console, runtime: StudyRuntime) -> None:
+    from search.cli._sheet import Sheet
     from search.records.study import OPEN
     from search.report import theme
     from search.runtime.size_range import size_range
 
     smallest, largest = size_range(runtime)
     screen.print(styled("\n", ("Candidates", "bold")))
-    table = _table("", "parameters", "FLOPs", "time per epoch (estimated)", "candidate")
+    rows = []
     named = (("smallest", smallest), ("plain recipe", runtime.space.baseline()), ("largest", largest))
     for name, candidate in named:
         network = runtime.build(candidate, 0)
         size = runtime.size(network)
         seconds = runtime.measure(candidate)
-        table.add_row(
-            name,
-            theme.count(size.parameters),
-            theme.count(size.flops),
-            theme.duration(seconds),
-            runtime.space.words(candidate),
-        )
-    screen.print(table)
+        costs = theme.count(size.parameters), theme.count(size.flops), theme.duration(seconds)
+        rows.append((name, *costs, runtime.space.words(candidate)))
+    headings = ("", "parameters", "FLOPs", "time per epoch (estimated)")
+    screen.print(Sheet(headings, rows, left=("",), words="candidate"))
     spec = runtime.spec
     baseline = runtime.space.baseline()
     plain, target = runtime.measure(baseline) * runtime.epochs(baseline), spec.search.target
@@ -190,20 +188,21 @@ def _costs(screen: Console, runtime: StudyRuntime) -> None:
 
 def _first(screen: Console, runtime: StudyRuntime) -> None:
     """Say what is tried first, and why."""
+    from search.cli._sheet import Sheet
     from search.trials.portfolio import Planned
     from search.trials.proposal import PLAIN, plan_of
 
     search, space = runtime.spec.search, runtime.space
     screen.print(styled("\n", ("What is tried first", "bold")))
-    table = _table("trial", "why", "candidate")
+    rows = []
     for number, item in enumerate(plan_of(runtime)[: search.target]):
         why, words = f"warm start {item}", ""
         if item == PLAIN:
             why, words = "the plain recipe: the reference", space.words(space.baseline())
         elif isinstance(item, Planned):
             why, words = f"{item.member.name}: {item.member.why}", space.words(item.candidate)
-        table.add_row(str(number), why, words)
-    screen.print(table)
+        rows.append((str(number), "\n".join(filter(None, (why, words)))))
+    screen.print(Sheet(("trial",), rows, words="why, and the candidate"))
     then = "changes of the best so far and draws near the field's defaults; the sampler takes over as results come"
     screen.print(f"then {then if search.portfolio == 'on' else 'what the sampler draws'} ({search.sampler.name})")
 
@@ -236,16 +235,3 @@ def _goals(screen: Console, runtime: StudyRuntime) -> None:
     if goals.constraints.names() & {"parameters", "flops"}:
         share = objective_values.share_within(runtime)
         screen.print(f"{share:.0%} of 32 random candidates keep those on parameters and FLOPs; others are not trained")
-
-
-def _table(*columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for index, name in enumerate(columns):
-        table.add_column(
-            name,
-            justify="left" if index == 0 or name in _LEFT else "right",
-            overflow="fold",
-        )
-    return table

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SECTION, ORDER = "Look", 2
 _BAR = 16
+_WIDE = 120
+"""Columns of a terminal from which bars stand beside the numbers."""
 _SIZE = re.compile(r"(\d+)(?:x(\d+))?")
 
 
@@ -80,8 +82,7 @@ def _print_json(opened: Space, facts: tuple[UnitFacts, ...]) -> None:
 
 
 def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts, ...], opened: Space) -> None:
-    from rich.table import Table
-
+    from search.cli._sheet import Sheet
     from search.cli._units import show_dominant
     from search.report import theme
     from spaces.chains import probe
@@ -97,34 +98,25 @@ def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts
             f"{theme.count(2 * macs)} FLOPs (two a multiply-add), without its own classifier",
         )
     )
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    right = ("#", "1/", "parameters", "FLOPs")
-    for name in ("#", "unit", "output", "1/", "parameters", "", "FLOPs", " ", "convolutions", "decisions"):
-        table.add_column(name, justify="right" if name in right else "left", no_wrap=name not in _WRAPPED)
     touched = _touched(opened)
     most_parameters = max(unit.parameters for unit in facts) or 1
     most_macs = max(unit.macs for unit in facts) or 1
+    rows = []
     for index, unit in enumerate(facts, 1):
-        table.add_row(
-            str(index),
-            unit.name,
-            "x".join(map(str, probe.features_shape(chain, unit.out_shape))),
-            str(unit.reduction),
-            theme.count(unit.parameters),
-            styled((_bar(unit.parameters / most_parameters), "blue")),
-            theme.count(2 * unit.macs),
-            styled((_bar(unit.macs / most_macs), "yellow")),
-            _geometry(unit.convolutions),
-            " ".join(touched[unit.name]),
-        )
-    screen.print(table)
+        shape = "x".join(map(str, probe.features_shape(chain, unit.out_shape)))
+        own = _geometry(unit.convolutions), " ".join(touched[unit.name])
+        bars = [_bar(unit.parameters / most_parameters), _bar(unit.macs / most_macs)]
+        cells = [str(index), unit.name, shape, str(unit.reduction), theme.count(unit.parameters)]
+        cells += [theme.count(2 * unit.macs), *(bars if screen.width >= _WIDE else ()), "; ".join(filter(None, own))]
+        rows.append(cells)
+    headings = ["#", "unit", "output", "1/", "parameters", "FLOPs"]
+    bars = ["of parameters", "of FLOPs"] if screen.width >= _WIDE else []
+    left = ("unit", "output", *bars)
+    screen.print(Sheet((*headings, *bars), rows, left=left, words="convolutions; decisions"))
     show_dominant(screen, facts)
     if any(not unit.can_end for unit in facts):
         names = ", ".join(unit.name for unit in facts if not unit.can_end)
         screen.print(f"no head fits behind: {names}")
-
-
-_WRAPPED = ("convolutions", "decisions")
 
 
 def _print_decisions(screen: Console, opened: Space) -> None:

@@ -8,12 +8,13 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.typing import DTypeLike, NDArray
 
 from search.artifacts import partial_files
@@ -21,6 +22,7 @@ from search.artifacts import partial_files
 Array = NDArray[Any]
 Facts = Mapping[str, Any]
 _BLOCK, _BLOCKS = 1 << 16, 64
+_ARRAY, _LOCK = ".npy", ".lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class ArrayCache:
         """
         path = self._path(name)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
+        with FileLock(f"{path}{_LOCK}"):
             cached = self.find(name)
             if cached is None:
                 self._write(path, shape, np.dtype(dtype), fill)
@@ -72,11 +74,12 @@ class ArrayCache:
         return self.budget_bytes if self.budget_bytes is not None else shutil.disk_usage(self.folder).total // 4
 
     def _path(self, name: str) -> Path:
-        return self.folder / f"{name}.npy"
+        return self.folder / f"{name}{_ARRAY}"
 
     def _write(self, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], fill: Callable[[Array], Facts]) -> None:
         size = int(np.prod(shape)) * dtype.itemsize
         self._evict(path, self.budget - size)
+        self._sweep_beside()
         with partial_files.whole(path) as temporary:
             array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
             # Reserve the space before: writing to a mapping on a full disk would kill the process.
@@ -93,7 +96,7 @@ class ArrayCache:
         """Remove what was not opened for longest until all takes ``budget`` bytes, arrays being written included."""
         partial_files.sweep(self.folder)
         files = sorted(
-            (path for path in self.folder.glob("*.npy") if path != keep and not path.name.startswith(".")),
+            (path for path in self.folder.glob(f"*{_ARRAY}") if path != keep and not path.name.startswith(".")),
             key=lambda path: path.stat().st_mtime,
         )
         total = sum(_size(path) for path in (*files, *self.folder.glob(f"{partial_files.PREFIX}*")))
@@ -103,6 +106,19 @@ class ArrayCache:
             total -= _size(path)
             for part in (path, _meta(path)):
                 part.unlink(missing_ok=True)
+
+    def _sweep_beside(self) -> None:
+        """Remove locks and facts whose arrays have left, or were about to when their process died.
+
+        Whoever waits for such a lock at this moment may write the same array as the next to come: the last one stays.
+        """
+        beside = (*self.folder.glob(f"*{_ARRAY}{_LOCK}"), *self.folder.glob("*.json"))
+        for path in {self._path(path.name.partition(".")[0]) for path in beside if not path.name.startswith(".")}:
+            if not path.exists():
+                with suppress(Timeout, OSError), FileLock(f"{path}{_LOCK}", timeout=0):
+                    if not path.exists():
+                        _meta(path).unlink(missing_ok=True)
+                        Path(f"{path}{_LOCK}").unlink(missing_ok=True)
 
 
 def why(error: OSError) -> str:

@@ -22,6 +22,8 @@ from search.data.split_options import Divide, SplitOptions
 from search.errors import DataError, FaultsError
 
 logger = logging.getLogger(__name__)
+_CHECKS = b"2"
+"""Version of what is looked at when contents are verified."""
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -130,7 +132,7 @@ def readable(
 def _without_broken(
     name: str, listed: list[Listed], digests: list[bytes], on_error: OnError
 ) -> tuple[list[Listed], list[bytes], tuple[str, ...]]:
-    marker = cache_folder() / "checked" / hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+    marker = cache_folder() / "checked" / hashlib.sha256(b"".join((_CHECKS, *sorted(digests)))).hexdigest()
     known = _checked(marker)
     if known is not None:
         return _with_levels(listed, known.get("levels")), digests, ()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 Levels = tuple[float, float]
 """What is black and what is white in images of more than 8 bits."""
@@ -122,6 +126,8 @@ def decoded(
         turn = None if image.format == "TIFF" else _TURNS.get(orientation(image))
         pixels, copies = image.width * image.height, 1 if turn is None and orientation(image) == 1 else 2
         size = pixels * (_BYTES.get(image.mode, 4) * copies + further)
+        if is_deep_colour(image):
+            size += 4 * pixels  # the lower bytes
         if image.mode != "RGB" or pixels > LARGE:
             size += 4 * min(pixels, LARGE)  # what it is converted into
         if size > _memory.total:
@@ -166,7 +172,7 @@ def read(path: Path, levels: Levels | None = None) -> Image.Image:
         OSError, ValueError: it cannot be read.
     """
     with decoded(path) as (image, turn):
-        found = to_rgb(image, levels)
+        found = to_rgb(image, levels, _lower_bytes(path))
         return found if turn is None else found.transpose(turn)
 
 
@@ -177,18 +183,19 @@ def read_small(path: Path, side: int) -> Image.Image:
         OSError, ValueError: it cannot be read.
     """
     with decoded(path, side=2 * side) as (image, turn):
-        found = to_rgb(image)
+        found = to_rgb(image, lower=_lower_bytes(path))
         found.thumbnail((side, side))
         return found if turn is None else found.transpose(turn)
 
 
-def to_rgb(image: Image.Image, levels: Levels | None = None) -> Image.Image:
+def to_rgb(image: Image.Image, levels: Levels | None = None, lower: Image.Image | None = None) -> Image.Image:
     """Return ``image`` in 8-bit RGB; deeper images are scaled from ``levels``.
 
-    Without levels 16 bits are taken as 0 to 65535, and fractions as 0 to 1, to 255 or to 65535, whichever holds them.
+    ``lower`` are the lower bytes of 16-bit colours, of which ``image`` has the upper ones. Without levels 16 bits are
+    taken as 0 to 65535, and fractions as 0 to 1, to 255 or to 65535, whichever holds them.
     """
     factor = reduction(image.size)
-    if factor == 1 and image.mode == "RGB":
+    if factor == 1 and image.mode == "RGB" and lower is None:
         image.load()
         return image
     if is_deep(image) and levels is None:
@@ -196,7 +203,10 @@ def to_rgb(image: Image.Image, levels: Levels | None = None) -> Image.Image:
     size = (-(-image.width // factor), -(-image.height // factor))
     rgb = Image.new("RGB", size)
     for top, strip in _strips(image, factor):
-        part = _scaled(strip, levels) if is_deep(image) and levels is not None else _plain(strip)
+        if lower is not None:
+            part = _scaled(_joined(strip, lower, top), levels or (0.0, 65535.0))
+        else:
+            part = _scaled(np.asarray(strip), levels) if is_deep(image) and levels is not None else _plain(strip)
         rgb.paste(part.reduce(factor) if factor > 1 else part, (0, top // factor))
     return rgb
 
@@ -214,6 +224,46 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode in ("I", "F") or image.mode.startswith("I;16")
 
 
+def is_deep_colour(image: Image.Image) -> bool:
+    """Return whether an image that is not decoded yet has colours of 16 bits, of which Pillow keeps the upper eight."""
+    tiles = image.tile if isinstance(image, ImageFile.ImageFile) else ()
+    return image.mode in ("RGB", "RGBA") and any(re.match(r"RGB[AX]?;16", _raw_mode(tile)) for tile in tiles)
+
+
+def _raw_mode(tile: Any) -> str:
+    args = tile[3]
+    return str(args if isinstance(args, str) else args[0] if args else "")
+
+
+def _lower_bytes(path: Path) -> Image.Image | None:
+    """Return the lower bytes of a file's 16-bit colours; None of any other file.
+
+    Pillow reads the upper byte of each number, so that with the order of bytes turned round it reads the lower one.
+    """
+    with opened(path) as image:
+        if not is_deep_colour(image) or not isinstance(image, ImageFile.ImageFile):
+            return None
+        big = sys.byteorder == "big"
+        turned = {";16B": ";16L", ";16L": ";16B", ";16N": ";16L" if big else ";16B"}
+        tiles = []
+        for tile in image.tile:
+            raw = _raw_mode(tile)
+            other = raw.replace(raw[-4:], turned.get(raw[-4:], raw[-4:]))
+            args = other if isinstance(tile[3], str) else (other, *(tile[3] or ())[1:])
+            tiles.append(tile._replace(args=args))
+        image.tile = tiles
+        image.load()
+        return image.convert("RGB")
+
+
+def _joined(strip: Image.Image, lower: Image.Image, top: int) -> NDArray[np.uint16]:
+    """Return the 16-bit colours ``(H, W, 3)`` of a strip that begins at the row ``top``."""
+    upper = np.asarray(strip)[..., :3].astype(np.uint16)
+    part = np.asarray(lower.crop((0, top, lower.width, top + strip.height)))
+    joined: NDArray[np.uint16] = (upper << 8) | part
+    return joined
+
+
 def deep_extremes(path: Path) -> tuple[Levels, bool] | None:
     """Return the ``extremes`` of an image file of more than 8 bits and whether it is floating-point; else None.
 
@@ -221,9 +271,12 @@ def deep_extremes(path: Path) -> tuple[Levels, bool] | None:
         OSError, ValueError: it cannot be read.
     """
     with opened(path) as image:
-        if not is_deep(image):
+        if not is_deep(image) and not is_deep_colour(image):
             return None
     with decoded(path) as (image, _):
+        if not is_deep(image) and (lower := _lower_bytes(path)) is not None:
+            colours = [_joined(strip, lower, top) for top, strip in _strips(image, 1)]
+            return (float(min(part.min() for part in colours)), float(max(part.max() for part in colours))), False
         bounds = extremes(image)
         return None if bounds is None else (bounds, image.mode == "F")
 
@@ -270,9 +323,9 @@ def _strips(image: Image.Image, multiple: int) -> Iterator[tuple[int, Image.Imag
         yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
-def _scaled(strip: Image.Image, levels: Levels) -> Image.Image:
+def _scaled(pixels: NDArray[Any], levels: Levels) -> Image.Image:
     black, white = levels
-    pixels = np.nan_to_num(np.asarray(strip, dtype=np.float64), nan=black, posinf=white, neginf=black)
+    pixels = np.nan_to_num(pixels.astype(np.float64), nan=black, posinf=white, neginf=black)
     grey = np.rint((pixels - black) * (255.0 / (white - black))).clip(0, 255).astype(np.uint8)
     return Image.fromarray(grey).convert("RGB")
 

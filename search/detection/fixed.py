@@ -19,6 +19,7 @@ from search.errors import RunError
 
 _NOTHING = -1.0
 """Score of places without a box."""
+_OUTSIDE = ((-2.0, -2.0, -1.0, -1.0), (-5.0, -5.0, -4.0, -4.0))
 _SMALLEST = 1e-2
 """Pixels: narrower boxes are dropped, as in torchvision's second stage."""
 
@@ -99,9 +100,12 @@ class FixedSizeDetector(nn.Module):
         right, down = image * (width + 1), kinds.to(scores) * (height + 1)
         apart = (boxes + torch.stack([right, down, right, down], dim=-1)).flatten(0, 1)
         flat = scores.flatten()
-        valid = torch.nonzero(flat >= 0).squeeze(1)
-        kept = valid[nms(apart[valid], flat[valid], overlap)]
-        marked = torch.zeros_like(flat).index_fill(0, kept, 1.0).reshape(scores.shape)
+        # Places without a box lie one on the other outside of everything: leaving them out would make shapes depend on
+        # scores. Two more are there because a graph's suppression has to keep two, by torchvision's own rule.
+        outside = apart.new_tensor(_OUTSIDE)
+        apart = torch.cat([torch.where((flat >= 0)[:, None], apart, outside[0]), outside])
+        kept = nms(apart, torch.cat([flat, torch.full_like(apart[-2:, 0], _NOTHING)]), overlap)
+        marked = torch.zeros_like(apart[:, 0]).index_fill(0, kept, 1.0)[:-2].reshape(scores.shape)
         sure, places = torch.where(marked > 0, scores, _NOTHING).topk(most, dim=1)
         return _gathered(boxes, places), sure, kinds.gather(1, places)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,15 +18,24 @@ def study_artifacts(engine: Engine, study: str, address: str, here: str | None =
 
     ``here`` is its address on this machine, where that is another one.
     """
-    own = uuid.uuid4().hex
     stored = reading.artifacts_of(engine, study)
     if stored is None:
         new = open_artifact_store(address, Blobs)
+        own = _key(engine, study, new.address)
         claim_place(new, own)
         stored = writing.place_artifacts(engine, study, new.address, own)
         if stored[1] != own:  # another worker was quicker
             clear(new, own, ())
     return reached_artifacts(stored, address, here), stored[1]
+
+
+def _key(engine: Engine, study: str, address: str) -> str:
+    """Return the key of a study's new place: the same one for every worker that takes this ``address`` for it.
+
+    One that dies before the store knows of the place has then left the mark of the next one, and no stray.
+    """
+    created = reading.load_study(engine, study, trials=False).created_at
+    return hashlib.sha256(f"{study}\n{created}\n{address}".encode()).hexdigest()[:32]
 
 
 def reached_artifacts(stored: tuple[str, str], beside: str, here: str | None) -> ArtifactStore:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from search.spec.study_spec import StudySpec
 from search.store import DEFAULT_URL, reading
 from search.store.opening import opened
 
+DATA_VARIABLE = "FTSEARCH_DATA"
+"""Names the folders, separated as in ``PATH``, in which the data of studies in the store may lie; any where unset."""
+
 
 def open_study(study: str | Path | Mapping[str, Any], *, device: str = "auto") -> StudyRuntime:
     """Return the study's runtime: data checked, backbone and decisions found; nothing is trained or stored."""
@@ -23,13 +27,37 @@ def open_study(study: str | Path | Mapping[str, Any], *, device: str = "auto") -
 
 
 def stored_spec(stored: StudyRecord, data: Path | None = None) -> StudySpec:
-    """Return the study file of a study in the store; ``data`` is where its data is on this machine, if elsewhere."""
+    """Return the study file of a study in the store; ``data`` is where its data is on this machine, if elsewhere.
+
+    Raises:
+        UserError: ``data`` does not go with its format, or its data lie outside of ``FTSEARCH_DATA``.
+    """
     plain = dict(stored.spec["study"])
     if data is not None:
         if "path" not in plain["data"]:
             raise UserError(f"--data: data of the format {plain['data']['format']} lie in no folder; leave it out")
         plain["data"] = {**plain["data"], "path": str(data.absolute())}
+    else:
+        _check_places(plain["data"], Path(stored.spec["base"]))
     return from_data(plain, text=stored.spec_text, base=Path(stored.spec["base"]))
+
+
+def _check_places(data: Mapping[str, Any], base: Path) -> None:
+    """Check that the data lie where this machine says that data are: others may write to the store.
+
+    Raises:
+        UserError: they are outside of the folders that ``FTSEARCH_DATA`` lists.
+    """
+    allowed = [Path(folder).resolve() for folder in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if folder]
+    root = base / Path(str(data.get("path", ""))).expanduser()
+    for name, value in data.items() if allowed else ():
+        for place in (base / value, root / value) if isinstance(value, str) and value else ():
+            found = place.expanduser().resolve()
+            if (name == "path" or found.exists()) and not any(found.is_relative_to(folder) for folder in allowed):
+                raise UserError(
+                    f"data.{name} is {str(value)!r} in the store, which is outside of {DATA_VARIABLE} "
+                    f"({os.pathsep.join(map(str, allowed))}); name the data's place with --data"
+                )
 
 
 def load_study(name: str, *, storage: str = DEFAULT_URL) -> StudyRecord:

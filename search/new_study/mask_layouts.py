@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +15,9 @@ import numpy as np
 from search.data import masks
 from search.data.class_folders import folders_in
 from search.data.files import files_below, visible
+from search.data.formats.mask_folder import PART
 from search.data.images import EXTENSIONS
-from search.data.parts import split_of
+from search.data.parts import SPLITS, split_of, words_of
 from search.data.sample import Split
 from search.new_study.recognised import Recognised
 from search.records.study import Json
@@ -105,11 +107,27 @@ def _alike(root: Path, names: _Names) -> Iterator[_Pair]:
 
 
 def _recognised(folder: Path, root: Path, images: Path, place: Path, suffixes: tuple[str, str]) -> Recognised:
-    named = (str(images.relative_to(root)), str(place.relative_to(root)))
+    named = _for_all_parts(root, str(images.relative_to(root)), str(place.relative_to(root)))
     options: dict[str, Json] = {} if named == _PLAIN else {"images": named[0], "masks": named[1]}
     options |= {key: value for key, value in zip(("image_suffix", "mask_suffix"), suffixes, strict=True) if value}
     why = f"{named[0]}/ beside {named[1]}/" if images != place else f"images beside *{suffixes[1]}"
     return Recognised("segmentation", "mask_folder", why, folder, options)
+
+
+def _for_all_parts(root: Path, images: str, place: str) -> tuple[str, str]:
+    """Return the names of folders of images and masks; of ``train`` and ``trainannot``, where ``val`` or ``test`` lies
+    beside them with its own, as ``{part}`` and ``{part}annot``."""
+    for word in SPLITS if images != place else ():
+        if SPLITS[word] is not Split.TRAIN or word not in words_of(images) or word not in place.lower():
+            continue
+        patterns = (
+            re.sub(word, PART, images, count=1, flags=re.IGNORECASE),
+            re.sub(word, PART, place, count=1, flags=re.IGNORECASE),
+        )
+        others = [other for other, split in SPLITS.items() if split is not Split.TRAIN]
+        if any(all((root / one.replace(PART, other)).is_dir() for one in patterns) for other in others):
+            return patterns
+    return images, place
 
 
 def _suffixes(images: Path, place: Path, names: _Names) -> tuple[str, str] | None:

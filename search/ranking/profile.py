@@ -194,14 +194,12 @@ def _rows(reader: _Reader, batches: Batches, data: Photographs, precision: Preci
     count = batches.count
     kept = store.find(key)
     if kept is None:
-        parts = batches.every(1, _BATCH)
-        first = next(parts)
+        first = next(batches.every(1, _BATCH))
         sample = reader(first[1])
 
         def fill(rows: StoredFeatures) -> None:
-            rows.put(first[0], sample)
-            for part, images in parts:
-                rows.put(part, reader(images))
+            for part, images in batches.every(1, _BATCH):
+                rows.put(part, sample if part == first[0] else reader(images))
 
         kept = store.make(key, count, sample, fill)
         if kept is None:  # nothing has room for a few thousand numbers an image

@@ -54,6 +54,7 @@ class Refit:
         evaluation: ``records.Evaluation`` of the test images.
         look: which look at the test images this was, counted from 1; only the first is an honest estimate.
         checkpoint: its name in the study's artifacts.
+        trainings: how many trainings its weights are the mean of.
         is_final: the search made it at its end, on training and validation data; the test data were left alone.
     """
 
@@ -75,6 +76,7 @@ class Refit:
     seconds: float = 0.0
     ended: str = ""
     finished_at: datetime | None = None
+    trainings: int = 1
     is_final: bool = False
 
 

@@ -37,7 +37,8 @@ def model_sentence(study: StudyRecord) -> str:
     if final is None:
         return f"{who} as the search trained it, on the training {noun} alone; {score} on the validation {noun}."
     epochs = theme.counted(final.epochs, "epoch")
+    mean = f", the mean of {final.trainings} trainings" if final.trainings > 1 else ""
     return (
-        f"{who} trained on train and validation data, {final.images} {noun}, for {epochs}; no {noun} are left to score "
-        f"it on. {score} is what it had on the validation {noun} before."
+        f"{who} trained on train and validation data, {final.images} {noun}, for {epochs}{mean}; no {noun} are left to "
+        f"score it on. {score} is what it had on the validation {noun} before."
     )

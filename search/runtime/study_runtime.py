@@ -145,8 +145,8 @@ class StudyRuntime:
         """
         return self._batches(split, seed, candidate, self._recipe(candidate))
 
-    def _in_order(self, candidate: Candidate) -> Loader:
-        """Return the training samples as validation would show them, in order."""
+    def in_order(self, candidate: Candidate) -> Loader:
+        """Return the training samples as validation would show them, in order; not all where there are very many."""
         size = self._recipe(candidate).batch_size * _EVALUATION_FACTOR
         return in_order(self._batches(Split.TRAIN, 0, candidate, _Recipe(size, augment.Augmentation(), None)))
 
@@ -225,12 +225,12 @@ class StudyRuntime:
         """
         spec, values = self.spec, self.space.values(candidate)
         solved = self.is_linear_probe(candidate)
-        train = self._in_order(candidate) if solved else self.batches(Split.TRAIN, seed, candidate)
+        train = self.in_order(candidate) if solved else self.batches(Split.TRAIN, seed, candidate)
         val = self.batches(Split.VAL, candidate=candidate)
         known = (self.dataset.fingerprint, self.pretrained.preprocessing.interpolation)
         units = FrozenUnits(known, self.store, self.precision)
         probes = values.get("head_start") == PROBE
-        start = HeadStart(self._in_order(candidate), units, self.task.solve, self.solved) if probes else None
+        start = HeadStart(self.in_order(candidate), units, self.task.solve, self.solved) if probes else None
         epochs = self.epochs(candidate)
         plan = TrainingPlan(
             task=self.task,

@@ -105,8 +105,11 @@ class SecondsModel:
         found = [(features, seconds) for features, seconds in found if not features.is_probe]
         self._probe_s = median(seconds for _, seconds in probes) if probes else None
         rates = [seconds / math.exp(features.row()[0]) for features, seconds in found]
-        rates = rates or [seconds / math.exp(features.row()[0]) / _OVERHEAD for features, seconds in probes]
-        self._rate = median(rates) if rates else 1.0
+        # The slowest: others found what they needed in the cache.
+        slowest = [
+            max((seconds / math.exp(features.row()[0]) / _OVERHEAD for features, seconds in probes), default=1.0)
+        ]
+        self._rate = median(rates or slowest)
         # Patience and pruning end most trainings early; one that ran to its end stands for what is not known yet.
         ran = [min(epochs / features.epochs, 1.0) for features, epochs, _ in known if not features.is_probe]
         self._ran = (1 + sum(ran)) / (1 + len(ran))

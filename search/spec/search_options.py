@@ -37,14 +37,17 @@ class FinalOptions:
     """What is done at the end of a search, within its budget.
 
     Attributes:
-        share: of the budget that is kept back for it: of ``timeout``, of ``gpu_seconds``, and of as many trainings as
-            the study has trials.
+        share: of the budget that is kept back for it, if it takes so long: of ``timeout``, of ``gpu_seconds``, and of
+            as many trainings as the study has trials. One training of the winner is kept back in any case.
         top: how many of the best candidates, those that validation cannot tell apart, are trained again with fresh
             seeds, so that the best mean wins; 1 leaves the choice to the search.
+        soup: how many trainings of the winner on all data have their weights averaged, where their head starts solved
+            and there is time; 1 trains it once.
     """
 
-    share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.4
     top: Annotated[int, Field(ge=1)] = 3
+    soup: Annotated[int, Field(ge=1)] = 3
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
 

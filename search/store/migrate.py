@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from search.errors import RunError, SchemaError, StoreUrlError
-from search.store.connection import reason_of, retried, shown
+from search.store.connection import is_passing, reason_of, retried, shown
 
 VERSION_TABLE = "ft_alembic_version"
 """Not Alembic's own default name: Optuna keeps its version under that one."""
@@ -35,11 +35,13 @@ def current(engine: Engine) -> str | None:
         return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 
+@retried
 def upgrade(engine: Engine) -> None:
     """Bring the database's schema to this program's version; safe when several processes do it at once.
 
     Raises:
         SchemaError: the database was written by a newer ftsearch; nothing is changed.
+        StoreUrlError: the database refuses it.
     """
     if current(engine) == head():
         return
@@ -58,9 +60,11 @@ def upgrade(engine: Engine) -> None:
                 command.upgrade(config, "head")
                 connection.commit()
         except DBAPIError as error:
-            raise StoreUrlError(
-                f"cannot set up the store at {shown(engine.url)}: {reason_of(error, engine.url)}"
-            ) from error
+            if is_passing(error):
+                raise
+            # Not chained: whoever repeats calls would take it for the database's own.
+            reason = reason_of(error, engine.url)
+            raise StoreUrlError(f"cannot set up the store at {shown(engine.url)}: {reason}") from None
 
 
 @contextmanager
@@ -90,8 +94,12 @@ def exclusive(engine: Engine) -> Iterator[None]:
         try:
             yield
         finally:
-            connection.execute(text(give))
-            connection.commit()
+            try:
+                connection.execute(text(give))
+                connection.commit()
+            except DBAPIError as error:
+                if not error.connection_invalidated:  # a lost connection has lost its locks too
+                    raise
 
 
 def _config() -> Config:

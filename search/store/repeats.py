@@ -295,6 +295,7 @@ def _refits(connection: Connection, study_id: int | None, *, is_final: bool = Fa
             seconds=row.seconds,
             ended=row.ended,
             finished_at=row.finished_at.replace(tzinfo=UTC) if row.finished_at else None,
+            trainings=(row.extras or {}).get("trainings") or 1,
             is_final=is_final,
         )
         for row in rows

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -12,12 +14,16 @@ BINS = 15
 def expected_calibration_error(confidence: Tensor, correct: Tensor) -> float:
     """Return the mean distance between confidence and accuracy over bins of confidence: 0 is honest, 1 the worst.
 
+    NaN where a confidence is: what is no number belongs to no bin.
+
     Args:
         confidence: probability ``(N,)`` given to the predicted class.
         correct: whether that was right, ``(N,)``.
     """
     if not len(confidence):
         return 0.0
+    if bool(confidence.isnan().any()):
+        return math.nan
     bins = (confidence * BINS).long().clamp(max=BINS - 1)
     # A bin's distance times its share of all is the sum of its differences over the number of all.
     gaps = torch.zeros(BINS, dtype=torch.float64, device=confidence.device)

@@ -127,9 +127,10 @@ class FeatureStore:
     def make(
         self, key: str, count: int, sample: Tensor, fill: Callable[[StoredFeatures], None]
     ) -> StoredFeatures | None:
-        """Return features of ``count`` images that look like those of the batch ``sample``; ``fill`` writes them.
+        """Return features of ``count`` images that look like those of the batch ``sample``; ``fill`` writes them all.
 
-        Written by one process while others that want the same wait for it. None when nothing has room.
+        Written by one process while others that want the same wait for it. None when nothing has room. ``fill`` is
+        called once more, with another place, where the disk turns out to be full.
         """
         flat = _is_channels_last(sample)
         shape = (count, *(sample.permute(0, 2, 3, 1) if flat else sample).shape[1:])

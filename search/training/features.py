@@ -255,8 +255,11 @@ class FrozenLoader:
             if self._judged(store, first, took * (self.prefix.macs[-1] / done if done else 1.0)):
                 return None
 
+        begun = [itertools.chain(ready, parts)]
+
         def fill(features: StoredFeatures) -> None:
-            for part, outputs in itertools.chain(ready, parts):
+            # Called again where the first place turns out to have no room for them: all are computed anew.
+            for part, outputs in begun.pop() if begun else self._outputs(number, start, below, (unit,)):
                 features.put(part, outputs.tensors[0])
             account.computed += self.batches.count if unit == self.prefix.carried[-1] else 0
 

@@ -61,6 +61,7 @@ class TrainingPlan:
         micro_batch: most samples that fitted in memory before; None if memory has never run out.
         validates: false where nothing is left to validate on: the last epoch's weights are the best there are.
         patience: epochs in a row without a better one after which the training ends; 0: never.
+        keeps_end: whether a checkpoint of the last epoch is left in ``folder`` too, from which the result can be had.
         averages: whether a moving average of the weights is validated, kept and returned in place of the last ones.
         class_weights: what a sample of each class counts ``(classes,)``; None: all the same.
         forward: how the network runs on what ``train`` and ``val`` give: from its input, or from behind its prefix.
@@ -89,6 +90,7 @@ class TrainingPlan:
     micro_batch: int | None = None
     class_weights: Tensor | None = None
     validates: bool = True
+    keeps_end: bool = False
     averages: bool = False
     patience: int = 0
     forward: Forward = whole
@@ -184,8 +186,9 @@ def fit(network: nn.Module, plan: TrainingPlan) -> TrainingResult:
         verdict = plan.on_epoch(record)
         if verdict is Verdict.CONTINUE and number < plan.epochs and plan.has_waited(number, progress.best):
             verdict, reason = Verdict.STOP, waited(progress.best or record)
-        goes_on = number < plan.epochs and verdict not in (Verdict.PRUNE, Verdict.STOP)
-        is_due = verdict is Verdict.PAUSE or time.monotonic() - saved_at >= CHECKPOINT_EVERY_S
+        is_end = number == plan.epochs
+        goes_on = (plan.keeps_end or not is_end) and verdict not in (Verdict.PRUNE, Verdict.STOP)
+        is_due = is_end or verdict is Verdict.PAUSE or time.monotonic() - saved_at >= CHECKPOINT_EVERY_S
         if plan.folder and goes_on and is_due:
             written = _checkpoint(network, optimizer, schedule, progress)
             files.write_rolling(plan.folder, number, written)

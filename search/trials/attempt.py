@@ -19,6 +19,7 @@ from search.training import memory
 from search.training.fit import TrainingPlan, TrainingResult, fit
 from search.trials.context import TrialContext
 from search.trials.epoch_recorder import EpochRecorder
+from search.trials.resampled import fresh_seed
 from spaces.candidate import Candidate
 from spaces.networks.build import Network
 
@@ -33,6 +34,8 @@ class AttemptSettings:
         epochs: the number reported to observers; the candidate's own by default.
         validates: an objective has to be a number after every epoch.
         keeps_prefix: outputs of frozen units are run once and kept; else every epoch runs all units.
+        member: of a model soup, counted from 0: all start from the same weights, and see the data in other orders.
+        finished: checkpoints of the members before it.
     """
 
     seed: int
@@ -41,6 +44,8 @@ class AttemptSettings:
     epochs: int | None = None
     validates: bool = True
     keeps_prefix: bool = True
+    member: int = 0
+    finished: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +90,18 @@ def begin(
     size = runtime.size(network)
     writing.record_size(context.engine, claim, size)
     epochs = runtime.epochs(candidate)
-    context.observer.trial_started(claim.number, setting.words, setting.epochs or epochs)
+    if not setting.member:
+        context.observer.trial_started(claim.number, setting.words, setting.epochs or epochs)
     recorder = EpochRecorder(
         context,
         claim,
         objective=runtime.spec.objective if setting.validates else "",
         judged_until=0 if setting.kind else epochs,
     )
-    rolling = _rolling(context, claim, setting.kind)
+    rolling = _rolling(context, claim, setting)
     on_epoch, known = recorder.on_epoch, network if setting.keeps_prefix else None
-    plan = runtime.plan(candidate, setting.seed, on_epoch, context.leave, rolling, known)
+    seed = fresh_seed(setting.seed, f"member {setting.member}") if setting.member else setting.seed
+    plan = runtime.plan(candidate, seed, on_epoch, context.leave, rolling, known)
     plan = few_labels.adapted(runtime, plan, candidate, network)
     plan = replace(plan, micro_batch=fitted.recall(context.engine, *_memory(context, candidate)))
     return Attempt(context, runtime, claim, candidate, network, size, plan, recorder, rolling)
@@ -112,11 +119,13 @@ def _memory(context: TrialContext, candidate: Candidate) -> tuple[str, str, str]
     return runtime.spec.name, structure, memory.kind_of(runtime.precision.device)
 
 
-def _rolling(context: TrialContext, claim: Claim, kind: str) -> files.Rolling:
+def _rolling(context: TrialContext, claim: Claim, setting: AttemptSettings) -> files.Rolling:
     """Return where the checkpoints for resuming lie; the store knows their names."""
-    place = f"{resuming(context.key)}{kind}-{claim.number:05d}/" if kind else resuming(context.key, claim.number)
+    place = resuming(context.key, claim.number)
+    if setting.kind:
+        place = f"{resuming(context.key)}{setting.kind}-{claim.number:05d}/{setting.member}-"
 
     def record(names: tuple[str, ...]) -> None:
-        writing.record_resume(context.engine, claim, names)
+        writing.record_resume(context.engine, claim, (*names, *setting.finished))
 
     return files.Rolling(context.artifact_store, place, claim.resume, record)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from search.data.sample import Split
@@ -21,6 +21,8 @@ from spaces.networks.space import StoredParameters
 
 _OF_A_PROBE = ("tail", "stride", "resolution", "skip")
 """Decisions that change what a frozen network gives."""
+_SHORTER = (0.5, 0.25)
+"""Shares of its epochs with which a candidate is tried that would not end in time."""
 _GUIDED = ("tpe", "cost_aware")
 """Samplers that learn from single trials. A genetic one needs its generations, and ``random`` is meant to be even."""
 
@@ -113,6 +115,18 @@ class Draws:
         space = self.runtime.space.member_of(candidate)
         values, chain = space.values(candidate), space.apply(candidate)
         return hopeless.why_hopeless(hopeless.Facts(values, chain, steps_of(self.runtime, candidate)))
+
+
+def lengths(runtime: StudyRuntime, candidate: Candidate) -> Iterator[Candidate]:
+    """Yield ``candidate``, then what the study holds of it with fewer epochs, the longest first."""
+    yield candidate
+    space = runtime.space.member_of(candidate)
+    drawn, tried = space.values(candidate), {candidate.fingerprint}
+    for share in _SHORTER:
+        found = space.candidate({**drawn, "epochs": min(share, drawn["epochs"])})
+        if found.fingerprint not in tried and space.params(found) is not None:
+            tried.add(found.fingerprint)
+            yield found
 
 
 def steps_of(runtime: StudyRuntime, candidate: Candidate) -> int:

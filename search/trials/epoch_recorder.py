@@ -34,8 +34,10 @@ class EpochRecorder:
         context = self.context
         writing.record_epochs(context.engine, self.claim, (record,))
         context.observer.epoch_done(self.claim.number, record)
-        if self.objective and not math.isfinite(value := record.metrics[self.objective]):
-            raise TrialError(f"{self.objective} is {value} after epoch {record.epoch}", "nan")
+        # A class is always predicted, even from outputs that are no numbers: only the loss tells them.
+        for name in (self.objective, "loss") if self.objective else ():
+            if not math.isfinite(value := record.metrics.get(name, 0.0)):
+                raise TrialError(f"{name} is {value} after epoch {record.epoch}", "nan")
         if record.epoch < self.judged_until:
             verdict = self._judged(record.epoch)
             if verdict is not Verdict.CONTINUE:

@@ -17,7 +17,7 @@ from search.training.checkpoint import Checkpoint
 from search.trials.context import TrialContext
 
 logger = logging.getLogger(__name__)
-_PAUSE_S = 5.0
+_FIRST_PAUSE_S, _PAUSE_S = 0.1, 5.0
 
 
 def keep(context: TrialContext, stem: str, checkpoint: Checkpoint) -> str:
@@ -29,14 +29,15 @@ def keep(context: TrialContext, stem: str, checkpoint: Checkpoint) -> str:
     Raises:
         TrialError: the place has not come back, or the worker was asked to stop meanwhile.
     """
-    begin, pause = time.monotonic(), 0.1
+    begin, pause, limit_s = time.monotonic(), _FIRST_PAUSE_S, patience_of(context.engine).limit_s
     while True:
         try:
             return files.put(context.artifact_store, stem, checkpoint)
         except TrialError as error:
-            if time.monotonic() - begin >= patience_of(context.engine).limit_s or context.leave():
+            if time.monotonic() - begin >= limit_s or context.leave():
                 raise
-            logger.warning("%s; trying again", error)
+            if pause == _FIRST_PAUSE_S:  # said once
+                logger.warning("%s; trying again for %.0f s", error, limit_s)
         end = time.monotonic() + pause
         while time.monotonic() < end and not context.leave():
             time.sleep(min(pause, 0.2))

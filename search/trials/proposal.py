@@ -17,7 +17,7 @@ from search.sampling.optuna_study import Asked, Sampling
 from search.store import history as histories
 from search.store.connection import Engine
 from search.store.history import StudyHistory
-from search.trials.draws import DrawnCandidate, Draws
+from search.trials.draws import DrawnCandidate, Draws, lengths
 from search.trials.portfolio import Planned, planned
 from spaces.candidate import Candidate
 from spaces.errors import CandidateError
@@ -196,11 +196,26 @@ class Proposer:
         if not isinstance(item, Planned):
             is_too_long = self._is_too_long(self.runtime.space.baseline(), PLAIN_SHARE)
             return None if is_too_long else self._baseline(number)
-        known, excesses = self._appraised(item.candidate)
-        if _breaks(excesses) or self._is_too_long(item.candidate, MEMBER_SHARE):
+        candidate = self._timely(item.candidate, MEMBER_SHARE)
+        if candidate is None:
             return None
-        drawn = self._draws().of_candidate(number, item.candidate, way="portfolio", name=item.member.name)
+        known, excesses = self._appraised(candidate)
+        if _breaks(excesses):
+            return None
+        drawn = self._draws().of_candidate(number, candidate, way="portfolio", name=item.member.name)
         return self.made(drawn.candidate, drawn.asked, origin=drawn.origin, known=known)
+
+    def _timely(self, candidate: Candidate, share: float) -> Candidate | None:
+        """Return ``candidate``, trained for as many of its epochs as end in time.
+
+        None where the fewest do not, or where it has been trained for more already.
+        """
+        for one in lengths(self.runtime, candidate):
+            if not self._is_too_long(one, share):
+                return one
+            if one.fingerprint in self.history.fingerprints:
+                return None
+        return None
 
     def _is_too_long(self, candidate: Candidate, share: float) -> bool:
         """Return whether a trial of ``candidate`` would not end in time, or take more than ``share`` of the study's.
@@ -287,12 +302,15 @@ class Proposer:
             if hopeless < HOPELESS and draws.why_hopeless(found.candidate):
                 hopeless += 1
                 continue
-            if too_long < 2 * TOO_LONG and self._is_too_long(found.candidate, 1.0):
+            timely = self._timely(found.candidate, 1.0) if too_long < 2 * TOO_LONG else found.candidate
+            if timely is None:
                 too_long += 1
                 probe = draws.probe_of(number, found.candidate) if too_long > TOO_LONG else None
                 if probe is None or probe.candidate.fingerprint in self.history.fingerprints:
                     continue
                 found = probe
+            elif timely is not found.candidate:
+                found = draws.of_candidate(number, timely, **found.origin)
             yield found
 
     def _appraised(self, candidate: Candidate) -> tuple[Mapping[str, float], Mapping[str, float]]:

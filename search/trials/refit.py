@@ -11,7 +11,7 @@ from torch import nn
 
 from search.data import resampling
 from search.data.sample import Split
-from search.records.study import Evaluation, Json, TrialState
+from search.records.study import EpochRecord, Evaluation, Json, TrialState, Verdict
 from search.runtime.study_runtime import StudyRuntime
 from search.runtime.versions import versions
 from search.store import repeats
@@ -21,7 +21,8 @@ from search.training.epoch import validate
 from search.training.fit import TrainingPlan
 from search.training.memory import MicroBatches
 from search.trials import attempt as attempts
-from search.trials.attempt import AttemptSettings
+from search.trials import soup
+from search.trials.attempt import Attempt, AttemptSettings
 from search.trials.context import TrialContext
 from search.trials.keep_best import keep
 from search.trials.resampled import resampled
@@ -55,15 +56,23 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
         seed=seed,
         words=f"trained on {key['data']}",
         kind=kind,
-        epochs=key["epochs"],
+        epochs=key["epochs"] * key.get("soup", 1),
         validates=not joined,
         keeps_prefix=is_final,
     )
-    attempt = attempts.begin(context, runtime, claim, candidate, setting)
-    attempt, network = replace(attempt, plan=_planned(attempt.plan, key)), attempt.network
-    result = attempt.fit()
+
+    def begin(setting: AttemptSettings) -> Attempt:
+        attempt = attempts.begin(context, runtime, claim, candidate, setting)
+        return replace(attempt, plan=_planned(attempt.plan, key, setting.member))
+
+    done = soup.trainings(begin, setting, key.get("soup", 1), key.get("seconds") or math.inf)
+    attempt, result = done[-1]
     if attempt.is_handed_back(result, time.monotonic() - start):
         return TrialState.WAITING
+    network = attempt.network
+    mean = soup.averaged(runtime, candidate, network, [one.weights for _, one in done])
+    result = replace(done[0][1], weights=mean or done[0][1].weights)
+    count = len(done) if mean else 1
     weights = runtime.checkpoint(candidate, network, result)
     test: dict[str, float] = {}
     views: dict[str, float] = {}
@@ -80,7 +89,8 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     scored = f"scored on the test {noun}" if test else f"there are no test {noun}, so it was scored on nothing"
     scored = f"no {noun} are left to score it on" if is_final else scored
     early = f" ({result.reason})" if result.reason else ""
-    ended = f"ran {len(result.epochs)} epochs{early} on {images} {noun}; {scored}"
+    times = f" in each of {count} trainings, their weights averaged," if mean else ""
+    ended = f"ran {len(result.epochs)} epochs{early}{times} on {images} {noun}; {scored}"
     repeats.finish_refit(
         context.engine,
         claim,
@@ -92,23 +102,31 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
         extras={
             "views": views,
             "images": images,
+            "trainings": count,
             "best_epoch": result.best_epoch,
             "device": str(whole.precision.device),
         },
     )
-    attempt.rolling.remove()
+    for attempt, _ in done:
+        attempt.rolling.remove()
     context.observer.trial_ended(claim.number, TrialState.COMPLETE, test.get(whole.spec.objective), ended)
     return TrialState.COMPLETE
 
 
-def _planned(plan: TrainingPlan, key: Mapping[str, Json]) -> TrainingPlan:
-    """Return ``plan`` as the refit's options say."""
+def _planned(plan: TrainingPlan, key: Mapping[str, Json], member: int = 0) -> TrainingPlan:
+    """Return ``plan`` as the refit's options say; the epochs of a soup's members are recorded one after the other."""
     epochs = plan.epochs if plan.is_solved else key["epochs"]
+
+    def on_epoch(record: EpochRecord) -> Verdict:
+        return plan.on_epoch(replace(record, epoch=member * epochs + record.epoch))
+
     return replace(
         plan,
         epochs=epochs,
         patience=math.ceil(plan.patience * epochs / plan.epochs),
         validates=key["data"] != JOINED,
+        keeps_end=member + 1 < key.get("soup", 1),
+        on_epoch=on_epoch,
         averages=plan.averages or key["ema"],
     )
 

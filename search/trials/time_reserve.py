@@ -21,8 +21,8 @@ EXPORT_S = 4.0
 LEAST, LEAST_EPOCHS = 1 / 6, 3
 """A final training that has to be shorter than the winner's curve says keeps this share of its epochs, and so many: it
 starts from the same solved head, and more images are worth more than more passes."""
-_HALF = 0.5
-"""Share of its epochs that a trial about to start shall have left if it wins."""
+_SHORTEST = 0.25
+"""Share of its epochs with which a candidate is still tried."""
 _WIDE = 1.2
 _FRESH_S = 1.0
 
@@ -33,9 +33,24 @@ def epochs_between(study: StudyRecord, trial: TrialRecord) -> tuple[int, int]:
     return min(max(math.ceil(LEAST * most), LEAST_EPOCHS), most), most
 
 
-def final_seconds(study: StudyRecord, trial: TrialRecord, epochs: int) -> float:
-    """Return how long ``trial``'s final training takes, its export included."""
-    return choice.training_seconds(study.trials, trial, epochs, choice.growth(study)) + EXPORT_S
+def final_seconds(study: StudyRecord, trial: TrialRecord, epochs: int, trainings: int = 1) -> float:
+    """Return how long ``trial``'s final training takes, or so many of them, the export included."""
+    return trainings * choice.training_seconds(study.trials, trial, epochs, choice.growth(study)) + EXPORT_S
+
+
+def choosing_seconds(study: StudyRecord, options: FinalOptions) -> float:
+    """Return how long one more training of each of the best few takes; 0 where there is nothing to choose."""
+    among = choice.may_be_best(study, options.top)
+    each = [choice.training_seconds(study.trials, trial, len(trial.epochs)) for trial in among]
+    return sum(each) if len(each) > 1 else 0.0
+
+
+def soup_of(options: FinalOptions, trial: TrialRecord) -> int:
+    """Return how many trainings of ``trial`` are to be averaged: its head has to start solved, and more has to learn.
+
+    Heads that start at random end far from each other.
+    """
+    return options.soup if trial.extras.get("head_start") and len(trial.epochs) > 1 else 1
 
 
 def reserve_of(engine: Engine, spec: StudySpec, total_s: float | None) -> Reserve | None:
@@ -57,7 +72,9 @@ class Reserve:
     options: FinalOptions
     total_s: float
     _is_over: bool = False
-    _needed_s: float = 0.0
+    _least_s: float = 0.0
+    _final_s: float = 0.0
+    _wanted_s: float = 0.0
     _quickest_s: float = 0.0
     _growth: float = 1.0
     _looked: float = -math.inf
@@ -66,13 +83,12 @@ class Reserve:
     def fits(self, seconds: float, left_s: float) -> bool:
         """Return whether a trial of so many ``seconds`` ends in time, and its final training too if it wins."""
         kept = self._kept_s(left_s)
-        return seconds + max(kept, _HALF * self._growth * seconds + EXPORT_S) <= left_s
+        return seconds + max(kept, self._growth * seconds + EXPORT_S) <= left_s
 
     def is_reached(self, left_s: float) -> bool:
         """Return whether no further trial may start: the quickest so far would not end in time."""
         kept = self._kept_s(left_s)
-        needed, quickest = self._look(left_s)
-        self._is_over = self._is_over or left_s - (quickest if needed <= left_s else 0.0) <= kept
+        self._is_over = self._is_over or left_s - (self._quickest_s if self._final_s <= left_s else 0.0) <= kept
         return self._is_over
 
     def is_pressing(self, left_s: float) -> bool:
@@ -82,28 +98,41 @@ class Reserve:
         """
         now = time.monotonic()
         epoch_s, self._asked = now - self._asked, now
-        needed, _ = self._look(left_s)
-        kept = needed if needed <= left_s else EXPORT_S  # too late for a final training: the export is kept back
-        is_pressing = needed > 0 and left_s < kept + _WIDE * epoch_s
+        self._look(left_s)
+        # Too late for a final training: the export is kept back.
+        kept = self._final_s if self._final_s <= left_s else EXPORT_S
+        is_pressing = self._final_s > 0 and left_s < kept + _WIDE * epoch_s
         self._is_over = self._is_over or is_pressing
         return is_pressing
 
     def _kept_s(self, left_s: float) -> float:
-        needed, _ = self._look(left_s)
-        # Where it cannot be had any more, the share is kept back still: the next winner may need less.
-        return max(self.options.share * self.total_s, EXPORT_S, needed if needed <= left_s else 0.0)
+        """Return what is kept back: all that is wanted at the end, else the winner's training, else all that is left.
 
-    def _look(self, left_s: float) -> tuple[float, float]:
-        """Return the seconds that the end needs, 0 before there is a winner, and those of the quickest trial."""
+        Where not even a short training of the winner can be had, the next winner may need less.
+        """
+        self._look(left_s)
+        kept = next((one for one in (self._wanted_s, self._final_s) if one <= left_s), left_s)
+        return max(kept if self._least_s <= left_s else 0.0, EXPORT_S)
+
+    def _look(self, left_s: float) -> None:
+        """Find out what the end takes, 0 s before there is a winner, and how long the quickest trial took."""
         # Nothing has to be known before half of the budget is gone, unless the end takes longer than that.
         if time.monotonic() - self._looked < max(_FRESH_S, left_s / 20):
-            return self._needed_s, self._quickest_s
+            return
         study = reading.load_study(self.engine, self.study)
         winner = study.best
         self._growth = choice.growth(study)
-        self._needed_s = 0.0
+        self._least_s = self._final_s = self._wanted_s = 0.0
         if winner is not None:
-            self._needed_s = final_seconds(study, winner, epochs_between(study, winner)[0])
-        self._quickest_s = min((trial.seconds for trial in study.trials if trial.state.is_finished), default=0.0)
+            least, epochs = epochs_between(study, winner)
+            self._least_s = final_seconds(study, winner, least)
+            self._final_s = final_seconds(study, winner, epochs)
+            all_s = final_seconds(study, winner, epochs, soup_of(self.options, winner)) + choosing_seconds(
+                study, self.options
+            )
+            self._wanted_s = max(self._final_s, min(all_s, self.options.share * self.total_s))
+        finished = [trial for trial in study.trials if trial.state.is_finished]
+        # Once a network has been trained, a linear probe is not what there should be time for.
+        trained = [_SHORTEST * trial.seconds for trial in finished if len(trial.epochs) > 1]
+        self._quickest_s = min(trained or [trial.seconds for trial in finished], default=0.0)
         self._looked = time.monotonic()
-        return self._needed_s, self._quickest_s

@@ -20,10 +20,10 @@ from search.store.repeats import CONFIRM, FINAL, RetrainingRequest
 from search.trials import confirmation
 from search.trials.refit import JOINED
 from search.trials.resampled import fresh_seed
-from search.trials.time_reserve import epochs_between, final_seconds
+from search.trials.time_reserve import EXPORT_S, choosing_seconds, epochs_between, final_seconds, soup_of
 from spaces.candidate import Candidate
 
-MOST_SEEDS = 3
+MOST_SEEDS = 2
 """Fresh trainings of each of the best few: more tell little that so many validation samples can show."""
 Train = Callable[[str, str, float], None]
 """Runs the trainings of a kind called by a name, for so many seconds at most, until all are done."""
@@ -86,7 +86,9 @@ class Ending:
 
     def _needed_s(self, study: StudyRecord) -> float:
         best = study.best
-        return 0.0 if best is None else final_seconds(study, best, epochs_between(study, best)[1])
+        if best is None:
+            return 0.0
+        return final_seconds(study, best, epochs_between(study, best)[1], soup_of(self.options, best))
 
     def _seeds(self, study: StudyRecord, among: Sequence[TrialRecord]) -> tuple[int, str]:
         """Return with how many fresh seeds each of ``among`` is trained, and why with none."""
@@ -95,7 +97,7 @@ class Ending:
         by_trials = int(self.options.share * study.target) // len(among)
         if not by_trials:
             return 0, f"{self.options.share:.0%} of {study.target} trials are fewer than {len(among)} trainings"
-        round_s = sum(choice.training_seconds(study.trials, trial, len(trial.epochs)) for trial in among)
+        round_s = choosing_seconds(study, self.options)
         spare_s = self.left() - self._needed_s(study)
         by_time = math.inf if math.isinf(spare_s) else spare_s // max(round_s, 1e-3)
         if by_time < 1:
@@ -118,7 +120,12 @@ class Ending:
         if not epochs and known is None:
             needed = final_seconds(study, winner, least)
             return f"it takes about {needed:.0f} s at least, and {max(left_s, 0):.0f} s of the budget are left"
-        key = {"trial": winner.number, "data": JOINED, "epochs": epochs, "ema": False, "tta": False}
+        one_s = final_seconds(study, winner, epochs) - EXPORT_S
+        soup = soup_of(self.options, winner)
+        if not math.isinf(left_s):
+            soup = max(min(soup, int((left_s - EXPORT_S) // max(one_s, 1e-3))), 1)
+        key = {"trial": winner.number, "data": JOINED, "epochs": epochs, "ema": False, "tta": False, "soup": soup}
+        key["seconds"] = None if math.isinf(left_s) else left_s - EXPORT_S
         key["candidate"] = Candidate.from_json(winner.candidate).fingerprint
         seed = fresh_seed(self.spec.search.seed, FINAL)
         one = RetrainingRequest(key, winner.candidate, winner.words, seed, identified_by=("trial", "candidate"))

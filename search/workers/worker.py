@@ -87,8 +87,10 @@ def open_context(
         share(engine, optunas)
 
     if proxy is None:
-        with migrate.exclusive(engine):
-            storage = optuna_storage.open_storage(str_url(url), optuna_options(url), prepare, insisting)
+        open_tables = migrate.exclusive(engine)(
+            lambda: optuna_storage.open_storage(str_url(url), optuna_options(url), prepare, insisting)
+        )
+        storage = insist(open_tables, "Optuna's tables", patience)
     else:
         storage = optuna_storage.open_proxy(proxy, insisting)
     history = StudyHistory(engine, spec.name, spec.objective)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import logging
 import re
@@ -25,8 +26,12 @@ from spaces.errors import WeightsError
 
 logger = logging.getLogger(__name__)
 _SUFFIXES = (".pth", ".pt", ".safetensors", ".bin")
-_LISTED = re.compile(r'^("?[^,\n]*(?:/config\.json|\.pth|\.pt|\.safetensors|\.bin)"?)(,|$)', re.MULTILINE)
+_LISTED = re.compile(
+    r'^("?[^,\n]*(?:/config\.json|\.pth|\.pt|\.safetensors|\.bin)"?)(?:,(?:sha256=([\w-]{43}))?|$)', re.MULTILINE
+)
 _PREFIX = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
+_PINNED = {"mobilenet_v2-b0353104.pth": "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889"}
+"""SHA-256 of torchvision's files that packages of others carry: the eight digits of a name can be forged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,7 @@ def _hub() -> Path:
 @cache
 def _packaged() -> dict[str, Path]:
     """Return the weights files that installed distributions carry, by name."""
-    paths = {path.name: path for _, path in _carried() if path.suffix in _SUFFIXES}
+    paths = {path.name: path for _, path, _ in _carried() if path.suffix in _SUFFIXES}
     return {name: path for name, path in paths.items() if path.is_file()}
 
 
@@ -154,26 +159,36 @@ def packaged_folders(file_name: str) -> tuple[tuple[str, Path], ...]:
     Of several in one distribution the one nearest to its top. Only ``config.json`` and weights files are known.
     """
     folders: dict[str, Path] = {}
-    for name, path in _carried():
+    for name, path, _ in _carried():
         if path.name == file_name and (name not in folders or len(path.parts) <= len(folders[name].parts)):
             folders[name] = path.parent
     return tuple(folders.items())
 
 
 @cache
-def _carried() -> tuple[tuple[str, Path], ...]:
-    """Return what installed distributions carry of models: the distribution's name and the file's path.
+def _carried() -> tuple[tuple[str, Path, str], ...]:
+    """Return what installed distributions carry of models: the distribution's name, the file's path and SHA-256.
 
-    Read once, and from the lists of files as text: taking each of a hundred thousand lines apart takes seconds.
+    The hash is the one that was recorded when the distribution was installed, hexadecimal; empty without one. Read
+    once, and from the lists of files as text: taking each of a hundred thousand lines apart takes seconds.
     """
-    files: list[tuple[str, Path]] = []
+    files: list[tuple[str, Path, str]] = []
     for distribution in metadata.distributions():
         listed = distribution.read_text("RECORD") or distribution.read_text("installed-files.txt") or ""
-        paths = [path for path, _ in _LISTED.findall(listed)]
-        if paths:
+        rows = _LISTED.findall(listed)
+        if rows:
             name = str(distribution.metadata["Name"]).lower().replace("_", "-")
-            files += [(name, Path(str(distribution.locate_file(path.strip('"'))))) for path in paths]
+            files += [
+                (name, Path(str(distribution.locate_file(path.strip('"')))), base64.urlsafe_b64decode(f"{code}=").hex())
+                for path, code in rows
+            ]
     return tuple(files)
+
+
+@cache
+def _recorded() -> dict[Path, str]:
+    """Return the SHA-256 of every file of weights that a distribution carries."""
+    return {path: digest for _, path, digest in _carried() if digest and path.suffix in _SUFFIXES}
 
 
 def _prefix_of(file_name: str) -> str | None:
@@ -194,20 +209,28 @@ def checksum(path: Path) -> str:
 
 
 def verified(path: Path) -> Path:
-    """Return ``path`` if its content matches the SHA-256 prefix in its name (or the name has none).
+    """Return ``path`` if its content is what its name, and the package that it came with, say it is.
+
+    Checked are the SHA-256 prefix in the name, the whole SHA-256 that was recorded when its package was installed, and
+    that of files known here.
 
     Raises:
         WeightsError: no such file, or the checksum differs.
     """
     if not path.is_file():
         raise WeightsError(f"no weights file at {path}")
-    prefix = _prefix_of(path.name)
-    digest = checksum(path) if prefix else ""
-    if prefix and not digest.startswith(prefix):
-        raise WeightsError(
-            f"weights file {path} is damaged: its SHA-256 begins with {digest[: len(prefix)]}, its name says {prefix}; "
-            "delete it and fetch it again"
-        )
+    expected = {
+        "its name says": _prefix_of(path.name),
+        "its package says": _recorded().get(path),
+        "torchvision's is": _PINNED.get(path.name),
+    }
+    digest = checksum(path) if any(expected.values()) else ""
+    for source, known in expected.items():
+        if known and not digest.startswith(known):
+            raise WeightsError(
+                f"weights file {path} is damaged or another one: its SHA-256 begins with {digest[: len(known)]}, "
+                f"{source} {known}; delete it and fetch it again"
+            )
     return path
 
 

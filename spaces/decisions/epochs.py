@@ -18,7 +18,7 @@ from spaces.errors import CandidateError
 class Range:
     """Shares of ``training.epochs`` that may be tried, above 0 and at most 1; at least one epoch is always run."""
 
-    shares: tuple[float, ...] = (0.5, 1.0)
+    shares: tuple[float, ...] = (0.25, 0.5, 1.0)
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from search.data.formats._base import Format
 from search.data.image_sets import listed_names
 from search.data.images import EXTENSIONS, FileImage
 from search.data.masks import MaskFile, Survey
-from search.data.parts import split_of
+from search.data.parts import SPLITS, split_of
 from search.data.sample import Dataset, Split
 from search.data.split_options import SplitOptions
 from search.data.tabular import lines_of
@@ -25,6 +26,8 @@ _USUAL = (255,)
 _SHOWN = 8
 _BLACK_AND_WHITE = {0, 255}
 _LISTS = Path("ImageSets", "Segmentation")
+PART = "{part}"
+"""Stands for the name of a part in names of folders."""
 _LOSSY = (".jpg", ".jpeg", ".webp")
 
 
@@ -36,7 +39,8 @@ class Options(SplitOptions):
         path: ``path/images/NAME.jpg`` and ``path/masks/NAME.png``; ``train``, ``val`` and ``test`` folders may stand
             around the two or in both. Folders inside them are searched too. Where ``ImageSets/Segmentation`` lists
             the images of each part, as in Pascal VOC, these are taken.
-        images: the folder of images; ``masks`` that of masks.
+        images: the folder of images; ``masks`` that of masks. ``{part}`` in them stands for ``train``, ``val`` and
+            ``test`` where these lie beside each other: ``images: "{part}"`` and ``masks: "{part}annot"``.
         image_suffix: what stands behind NAME in images' names (``_leftImg8bit``); ``mask_suffix`` in masks'.
         classes: names of the values 0, 1, 2 ...; by default the lines of ``path/classes.txt``, or the values that
             are found.
@@ -111,17 +115,9 @@ class MaskFolder(Format):
 def _pairs(root: Path, options: Options, walk: Walk) -> Iterator[_Pair]:
     if not root.is_dir():
         raise DataError(f"data folder {root} does not exist; `data.path` is relative to the study file")
-    parts: dict[Path, Split | None] = {
-        folder: split
-        for folder in walk.folders(root)
-        if (split := split_of(folder.name)) and (folder / options.images).is_dir()
-    }
-    if Split.TRAIN not in parts.values():
-        parts = {root: None}
     lists = listed_names(root / _LISTS, root / options.masks, f"{options.mask_suffix}.png")
     listed = {name: split for split, names in lists.items() for name in names}
-    for folder, split in parts.items():
-        images, beside = folder / options.images, folder / options.masks
+    for images, beside, split in _places(root, options, walk):
         if images.is_dir() and not beside.is_dir():
             raise DataError(f"{beside} does not exist; expected the masks of {images} in it, or say `masks: FOLDER`")
         together = EXTENSIONS if beside == images else ()
@@ -137,6 +133,25 @@ def _pairs(root: Path, options: Options, walk: Walk) -> Iterator[_Pair]:
             wanted = place.with_name(f"{stem}{options.mask_suffix}")
             part = split or listed.get(stem) or (split_of(place.parts[0]) if len(place.parts) > 1 else None)
             yield _Pair(image, known.get(wanted), beside / f"{wanted}.png", part)
+
+
+def _places(root: Path, options: Options, walk: Walk) -> list[tuple[Path, Path, Split | None]]:
+    """Return the folders of images and of masks of each part; of the part None where files say it themselves."""
+    folders = walk.folders(root)
+    if PART in options.images:
+        pattern = re.compile(re.escape(options.images).replace(re.escape(PART), "(.+)", 1))
+        named = [(folder, match[1]) for folder in folders if (match := pattern.fullmatch(folder.name))]
+        return [
+            (folder, root / options.masks.replace(PART, part), split)
+            for folder, part in named
+            if (split := SPLITS.get(part.lower())) is not None
+        ]
+    parts = [(folder, split) for folder in folders if (split := split_of(folder.name)) is not None]
+    around = [(folder / options.images, folder / options.masks, split) for folder, split in parts]
+    there = [place for place in around if place[0].is_dir()]
+    if any(split is Split.TRAIN for *_, split in there):
+        return [*there]
+    return [(root / options.images, root / options.masks, None)]
 
 
 def _written(path: Path) -> tuple[str, ...]:

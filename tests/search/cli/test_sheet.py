@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -66,3 +70,23 @@ def test_short_words_stay_beside_their_row() -> None:
 def test_a_sheet_may_have_no_words_or_no_rows() -> None:
     assert printed(Sheet(("name", "n"), [("x", "1")], left=("name",)), 40) == ["name  n", "x     1"]
     assert printed(Sheet(("name", "n"), []), 40) == ["name  n"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("show", "squeezenet1_1", "--input", "64"), ("plan", "study.yaml"), ("diff", "colours:baseline", "2")]
+)
+def test_numbers_in_tables_of_commands_stay_whole(
+    arguments: tuple[str, ...], here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = ftsearch(*arguments)
+    monkeypatch.setenv("COLUMNS", "40")
+    narrow = ftsearch(*arguments)
+    assert (wide.code, narrow.code) == (0, 0), wide.err + narrow.err
+    table = "\n".join(line for line in wide.out.splitlines() if "  " in line.strip())  # no prose, which is wrapped
+    numbers = set(re.findall(r"\b\d[\d.]* [kMG]\b", table))
+    assert len(numbers) > 1
+    assert {number for number in numbers if number not in narrow.out} == set()
+    assert "…" not in narrow.out
+    units = [line for line in narrow.out.splitlines() if "features." in line]
+    assert units
+    assert all(len(line.rstrip()) <= 40 for line in units)

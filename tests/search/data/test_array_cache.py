@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from search.artifacts import partial_files
 from search.data import array_cache
@@ -109,3 +110,14 @@ def test_arrays_follow_the_umask(tmp_path: Path, umask: int, expected: int) -> N
 def test_errors_are_described() -> None:
     assert array_cache.why(OSError(errno.ENOSPC, "No space left on device")) == "the disk is full"
     assert array_cache.why(OSError(errno.EACCES, "Permission denied")) == "Permission denied"
+
+
+def test_locks_and_facts_leave_with_their_arrays_but_no_lock_that_is_held(tmp_path: Path) -> None:
+    cache = ArrayCache(tmp_path, budget_bytes=300)
+    for name in ("a.npy.lock", "b.npy.lock", "e.json"):
+        (tmp_path / name).touch()
+    with FileLock(tmp_path / "b.npy.lock"):
+        cache.make("c", (20,), np.uint8, lambda _: {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.npy.lock", "c.json", "c.npy", "c.npy.lock"]
+    cache.make("d", (200,), np.uint8, lambda _: {})  # c leaves for it
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d.json", "d.npy", "d.npy.lock"]

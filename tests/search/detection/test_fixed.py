@@ -100,8 +100,8 @@ def test_files_with_a_graph_hold_it_for_any_number_of_images(kind: str, name: st
             assert max(gap.largest for gap in gaps) < 1e-3
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_image_without_objects_has_score_0_everywhere(kind: str) -> None:
+def blind(kind: str) -> Detecting:
+    """Return a detector that finds nothing but in very bright images."""
     network = Detecting(kind)
     for name, parameter in network.named_parameters():
         if "cls_logits" in name or "cls_score" in name:
@@ -110,10 +110,38 @@ def test_an_image_without_objects_has_score_0_everywhere(kind: str) -> None:
                 nn.init.constant_(parameter, -30.0)
             if name.endswith("cls_score.bias"):
                 parameter.data[0] = 30.0  # the background
-    graph = fixed(network)
+    return network
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_image_without_objects_has_score_0_everywhere(kind: str) -> None:
+    graph = fixed(blind(kind))
     with torch.inference_mode():
         assert graph(images(2))[1].max() == 0
         assert all(len(one["scores"]) == 0 for one in found_in(graph(images(2))).images)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["pt2", "onnx"])
+def test_a_graph_that_was_recorded_without_boxes_finds_some_and_runs_without(
+    kind: str, name: str, tmp_path: Path
+) -> None:
+    network, known = Detecting(kind), model_format(name)
+    scores = network.head.roi_heads if kind == "faster_rcnn" else network.head.model
+    graph = fixed(network)
+    with torch.inference_mode():
+        surest = graph(images(6))[1].amax(dim=1).sort()
+    low, high = surest.indices[:2], surest.indices[-2:]
+    scores.score_thresh = float((surest.values[1] + surest.values[-2]) / 2)
+    path = tmp_path / known.file_name
+    known.write(fixed(network), images(6)[low], path, {}, OUTPUTS)
+    opened = known.open(path, lambda _: nn.Identity())
+    with torch.inference_mode():
+        for few, are_there in ((low, False), (high, True), (low[:1], False)):
+            told, expected = found_in(opened(images(6)[few])), found_in(graph(images(6)[few]))
+            assert any(len(one["scores"]) for one in told.images) is are_there
+            gaps = [apart(one, other) for one, other in zip(told.images, expected.images, strict=True)]
+            assert all(gap.lost == 0 and gap.largest < 1e-3 for gap in gaps)
 
 
 def test_another_detector_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +38,42 @@ def test_data_without_a_folder_cannot_be_elsewhere(tmp_path: Path) -> None:
     assert stored_spec(record).data_format == "digits"
     with pytest.raises(UserError, match="--data: data of the format digits lie in no folder; leave it out"):
         stored_spec(record, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"path": "/etc"}, "path"),
+        ({"path": "data/../../other"}, "path"),
+        ({"path": "data/link"}, "path"),
+        ({"masks": "../../other"}, "masks"),
+        ({"images": "/etc"}, "images"),
+    ],
+)
+def test_a_store_does_not_choose_which_folders_of_a_machine_are_read(
+    change: dict[str, str], word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, allowed = tmp_path / "study", tmp_path / "study" / "data"
+    for folder in (allowed / "images", allowed / "masks", tmp_path / "other"):
+        folder.mkdir(parents=True)
+    (allowed / "link").symlink_to(tmp_path / "other")
+    text = "name: s\ntask: segmentation\ndata: {format: mask_folder, path: data}\nbackbone: squeezenet1_1\n"
+    spec = parse_spec(text)
+    record = StudyRecord(
+        "s", spec.task, "miou", True, spec.backbone, "none", DatasetRecord("d", ("0", "1"), {}, "f"), 1
+    )
+    plain = spec.to_json()
+    record = replace(record, spec={"study": plain, "base": str(base)}, spec_text=text)
+    changed = replace(record, spec={"study": {**plain, "data": {**plain["data"], **change}}, "base": str(base)})
+    assert stored_spec(changed).base == base
+    monkeypatch.setenv("FTSEARCH_DATA", f"/nowhere{os.pathsep}{allowed}")
+    assert stored_spec(record).data_format == "mask_folder"
+    with pytest.raises(
+        UserError, match=rf"data\.{word} is .* in the store, which is outside of FTSEARCH_DATA .*--data"
+    ):
+        stored_spec(changed)
+    if word == "path":
+        assert stored_spec(changed, tmp_path / "other").base == base  # who says so here may read anything
 
 
 def test_a_study_may_be_given_as_data(folder: Path) -> None:

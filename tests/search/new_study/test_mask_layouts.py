@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,22 @@ def test_masks_lie_in_folders_of_any_name(layout: Any, images: str, masks: str, 
     data = read(layout)
     assert data.classes == ("0", "1")
     assert [len(data.of(split)) for split in (Split.TRAIN, Split.VAL)] == [10, 2]
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [("{}", "{}annot"), ("{}", "{}_labels"), ("{}_images", "{}_masks"), ("images_{}", "masks_{}"), ("{}", "gt_{}")],
+)
+@pytest.mark.parametrize("validation", ["val", "valid"])
+def test_parts_beside_the_training_part_are_taken(layout: Any, images: str, masks: str, validation: str) -> None:
+    parts = {"train": NAMES[:6], validation: NAMES[6:9], "test": NAMES[9:]}
+    for part, names in parts.items():
+        layout.picture(*(f"{images.format(part)}/{name}.png" for name in names))
+        layout.mask(*(f"{masks.format(part)}/{name}.png" for name in names))
+    data = read(layout)
+    assert [len(data.of(split)) for split in (Split.TRAIN, Split.VAL, Split.TEST)] == [6, 3, len(NAMES) - 9]
+    assert {Path(sample.input.name).parent.name for sample in data.of(Split.TEST)} == {images.format("test")}
+    assert all(sample.target.path.parent.name == masks.format("test") for sample in data.of(Split.TEST))
 
 
 @pytest.mark.parametrize("ending", ["_mask", "_segmentation", "_L"])

@@ -10,8 +10,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Float, text
 from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from search.errors import SchemaError
+from search.errors import SchemaError, StoreUrlError
 from search.records.study import TrialState
 from search.store import connection, leases, migrate, reading
 from search.store.connection import Engine
@@ -72,6 +73,46 @@ def test_processes_that_upgrade_at_once_do_not_disturb_each_other(url: str) -> N
     workers = [subprocess.Popen([sys.executable, "-c", PROGRAM, url], stderr=subprocess.PIPE) for _ in range(4)]
     errors = [worker.communicate(timeout=120)[1] for worker in workers]
     assert [worker.returncode for worker in workers] == [0] * 4, errors
+
+
+def test_a_lock_goes_with_its_connection(engine: Engine) -> None:
+    if engine.dialect.name != "postgresql":
+        pytest.skip("a server that ends connections")
+    other = connection.connect(str(engine.url.render_as_string(hide_password=False)))
+    everyone = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                    "AND pid <> pg_backend_pid()")  # fmt: skip
+    with migrate.exclusive(engine), other.connect() as link:
+        link.execute(everyone)
+    with migrate.exclusive(other):  # nobody holds it
+        pass
+    other.dispose()
+
+
+def test_an_upgrade_goes_on_after_the_server_was_away(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, plain, failures = connection.connect(url), migrate.command.upgrade, [1]
+
+    def upgrade(*args: object) -> None:
+        if failures:
+            failures.clear()
+            raise OperationalError("SELECT 1", {}, Exception("server closed the connection unexpectedly"))
+        plain(*args)
+
+    monkeypatch.setattr(migrate.command, "upgrade", upgrade)
+    migrate.upgrade(engine)
+    assert migrate.current(engine) == migrate.head()
+    engine.dispose()
+
+
+def test_what_a_database_refuses_for_good_is_said_at_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = connection.connect(url)
+
+    def upgrade(*_: object) -> None:
+        raise ProgrammingError("CREATE TABLE t", {}, Exception("permission denied for schema public"))
+
+    monkeypatch.setattr(migrate.command, "upgrade", upgrade)
+    with pytest.raises(StoreUrlError, match=r"cannot set up the store at .*: permission denied for schema public"):
+        migrate.upgrade(engine)
+    engine.dispose()
 
 
 def test_a_newer_schema_is_refused_and_left_alone(engine: Engine) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +77,27 @@ def plain_views(plan: TrainingPlan) -> TrainingPlan:
         val=plan.val.batches,  # type: ignore[attr-defined]
         forward=lambda network, images: network(images),
     )
+
+
+@pytest.mark.parametrize("call", range(1, 5))
+def test_a_disk_that_turns_out_to_be_full_costs_no_output(
+    runtime: StudyRuntime, call: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The array, then its facts, of the training images, then of the validation images: written, then refused."""
+    candidate = frozen(runtime, 4)
+    calls = itertools.count(1)
+    replace_file = Path.replace
+
+    def refuse(self: Path, target: Path) -> Path:
+        if next(calls) == call:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace_file(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", refuse)
+        disturbed = run(runtime, candidate)
+    assert next(calls) > call
+    assert curve(disturbed) == pytest.approx(curve(run(runtime, candidate, plain_views)), rel=1e-4)
 
 
 @pytest.mark.parametrize("depth", [2, 5, 9])

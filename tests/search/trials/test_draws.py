@@ -6,8 +6,10 @@ import math
 from dataclasses import replace
 
 from search.data.sample import Split
+from search.runtime.study_runtime import open_runtime
 from search.trials.context import TrialContext
-from search.trials.draws import Draws, steps_of
+from search.trials.draws import Draws, lengths, steps_of
+from spaces.decisions import epochs
 
 
 def draws(context: TrialContext, portfolio: str) -> Draws:
@@ -36,3 +38,14 @@ def test_steps_are_batches_times_epochs(context: TrialContext) -> None:
     candidate = runtime.space.baseline()
     batches = math.ceil(len(runtime.dataset.of(Split.TRAIN)) / runtime.spec.training.batch_size)
     assert steps_of(runtime, candidate) == batches * runtime.epochs(candidate)
+
+
+def test_a_candidate_is_tried_for_fewer_epochs_where_the_study_holds_that(context: TrialContext) -> None:
+    spec = context.runtime.spec
+    wide = open_runtime(replace(spec, space={**spec.space, "epochs": epochs.Range(shares=(0.5, 1.0))}), "cpu")
+    plain = wide.space.baseline()
+    assert list(lengths(context.runtime, plain)) == [plain]
+    whole, half = lengths(wide, plain)
+    assert whole == plain
+    assert wide.space.values(half) == {**wide.space.values(plain), "epochs": 0.5}
+    assert list(lengths(wide, half)) == [half]

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from search.records.study import StudyRecord, TrialState, Verdict
+import pytest
+
+from search.errors import TrialError
+from search.records.study import EpochRecord, StudyRecord, TrialState, Verdict
 from search.sampling import pruners
 from search.store import leases, reading
 from search.trials import trial
 from search.trials.context import TrialContext
+from search.trials.epoch_recorder import EpochRecorder
 
 
 def test_a_stopped_trial_is_not_finished(context: TrialContext) -> None:
@@ -44,3 +48,13 @@ def test_pareto_safe_pruning_spares_what_is_on_the_front_so_far(
             for other in rivals
         )
         assert (one.state is TrialState.PRUNED) is beaten
+
+
+def test_a_network_whose_outputs_are_no_numbers_fails_though_it_predicts_classes(context: TrialContext) -> None:
+    claim = leases.claim(context.engine, "colours", "w", 60)
+    assert claim is not None
+    recorder = EpochRecorder(context, claim, "accuracy", 0)
+    broken = EpochRecord(1, 0.5, {"accuracy": 0.5, "loss": float("nan")}, {}, {}, 1.0)
+    with pytest.raises(TrialError, match=r"^loss is nan after epoch 1$"):
+        recorder.on_epoch(broken)
+    assert recorder.on_epoch(replace(broken, epoch=2, metrics={"accuracy": 0.5})) is Verdict.CONTINUE

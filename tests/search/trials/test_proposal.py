@@ -22,7 +22,7 @@ from search.trials import proposal
 from search.trials.proposal import Proposer, plan_of
 from search.workers.options import RunOptions
 from search.workers.worker import StopSignal, open_context
-from spaces.decisions import optimizer
+from spaces.decisions import epochs, optimizer
 from spaces.networks.space import Space
 
 Open = Callable[..., Proposer]
@@ -303,6 +303,25 @@ def test_a_member_that_would_take_more_than_half_of_the_time_is_passed_over(
     own = replace(own, runtime=replace(own.runtime, spec=limited))
     assert (own.propose(1).candidate == second.candidate) is is_tried
     assert first.candidate != own.propose(1).candidate
+
+
+def test_a_member_that_would_take_too_long_is_tried_for_fewer_epochs(proposer: Open) -> None:
+    own = proposer(portfolio="on", timeout=1e6)
+    wide = replace(own.runtime.spec, space={**own.runtime.spec.space, "epochs": epochs.Range()})
+    own = replace(own, runtime=open_runtime(wide, "cpu"))
+    number = 0
+    while own.runtime.is_linear_probe(member := own.propose(number).candidate):
+        finish(own, number, 0.5, epochs=2)
+        number += 1
+    asked: list[float] = []
+
+    def fits(seconds: float) -> bool:
+        asked.append(seconds)
+        return len(asked) == 2
+
+    short = replace(own, fits=fits).propose(number).candidate
+    values = own.runtime.space.values
+    assert values(short) == {**values(member), "epochs": 0.5}
 
 
 def test_what_is_drawn_ends_in_time_or_is_a_linear_probe(proposer: Open) -> None:

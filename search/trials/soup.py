@@ -1,0 +1,67 @@
+"""A model soup: one candidate trained several times from the same start, and the mean of the weights.
+
+Trainings that begin with the same pretrained weights and the same solved head end in one basin, where the mean of their
+weights does about as well as all of them together and costs no more than one (https://arxiv.org/abs/2203.05482).
+MobileNetV2 at 128 px, last two stages trained on seven sets of 140 to 300 images: mean test accuracy 80.1 of one
+training, 81.5 of two averaged.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from search.records.study import Verdict
+from search.runtime.study_runtime import StudyRuntime
+from search.training.averaging import soup
+from search.training.epoch import validate
+from search.training.fit import TrainingResult
+from search.training.memory import MicroBatches
+from search.trials.attempt import Attempt, AttemptSettings
+from spaces.candidate import Candidate
+
+_TOLERANCE = 0.02
+"""How much worse, as a share of the objective, the mean may do on training samples than one training: where a barrier
+lies between them it does far worse."""
+
+
+def trainings(
+    begin: Callable[[AttemptSettings], Attempt], setting: AttemptSettings, count: int, within_s: float
+) -> list[tuple[Attempt, TrainingResult]]:
+    """Train the members of a soup, ``count`` of them or as many as ``within_s`` seconds are expected to suffice for.
+
+    The last one may have been asked to pause.
+    """
+    start, done = time.monotonic(), list[tuple[Attempt, TrainingResult]]()
+    for member in range(count):
+        if member and (time.monotonic() - start) * (member + 1) / member > within_s:
+            break
+        finished = tuple(name for attempt, _ in done for name in attempt.rolling.names[:1])
+        attempt = begin(replace(setting, member=member, finished=finished))
+        done.append((attempt, attempt.fit()))
+        if done[-1][1].verdict is Verdict.PAUSE:
+            break
+    return done
+
+
+def averaged(
+    runtime: StudyRuntime, candidate: Candidate, network: nn.Module, members: Sequence[Mapping[str, Tensor]]
+) -> Mapping[str, Tensor] | None:
+    """Return the mean of the weights of ``members``; None where it does worse on the training samples than one does."""
+    if len(members) < 2:
+        return None
+    mean = soup(members)
+    alone, together = (_objective(runtime, candidate, network, weights) for weights in (members[0], mean))
+    sign = 1.0 if runtime.spec.maximize else -1.0
+    return mean if sign * together >= sign * alone - _TOLERANCE * abs(alone) else None
+
+
+def _objective(runtime: StudyRuntime, candidate: Candidate, network: nn.Module, weights: Mapping[str, Tensor]) -> float:
+    network.load_state_dict(weights)
+    evaluator = runtime.task.evaluator(runtime.dataset.classes, runtime.precision.device)
+    samples = runtime.in_order(candidate)
+    validate(network, samples.epoch(1), evaluator, runtime.precision, MicroBatches())
+    return float(evaluator.compute()[runtime.spec.objective])

