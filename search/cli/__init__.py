@@ -22,8 +22,8 @@ _LONGEST = 2000
 SECTIONS = ("Search", "Review", "Look", "Use")
 _HELP = """Find out which structure of a pretrained network fits your data best.
 
-A study file says what to search; start with [bold]ftsearch init FOLDER[/bold], which writes one for a folder of
-images, look at what it would do with [bold]ftsearch plan STUDY.yaml[/bold], then [bold]ftsearch run STUDY.yaml[/bold].
+A study file says what to search: [bold]ftsearch init FOLDER[/bold] writes one for your data,
+[bold]ftsearch plan STUDY.yaml[/bold] shows what it would do, [bold]ftsearch run STUDY.yaml[/bold] does it.
 """
 
 
@@ -49,7 +49,7 @@ def build_app() -> typer.Typer:
     @app.callback()
     def _options(
         version: Annotated[
-            bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
+            bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
         ] = False,
     ) -> None: ...
 

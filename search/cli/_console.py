@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 
 _HANDLER = "ftsearch"
 
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Where the data set is on this machine; the study's own path by default."),
+]
+ArtifactsOption = Annotated[
+    str | None,
+    typer.Option("--artifacts", metavar="FOLDER", help="Where the folder of the study's checkpoints is mounted here."),
+]
 StorageOption = Annotated[
     str | None,
     typer.Option(
