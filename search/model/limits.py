@@ -4,12 +4,41 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from search.data.files import is_control
 
-if TYPE_CHECKING:
-    from search.model.folder import ImagePreprocessing, ModelFacts
+
+class Frame(Protocol):
+    """What is looked at of ``search.model.folder.ImagePreprocessing``."""
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    @property
+    def resize(self) -> tuple[int, int]: ...
+
+    @property
+    def mean(self) -> tuple[float, float, float]: ...
+
+    @property
+    def std(self) -> tuple[float, float, float]: ...
+
+    @property
+    def levels(self) -> tuple[float, float] | None: ...
+
+
+class Facts(Protocol):
+    """What is looked at of ``search.model.folder.ModelFacts``."""
+
+    @property
+    def temperature(self) -> float: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def frame(self) -> Frame | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +60,7 @@ _CLASSES = 1 << 16
 _TEMPERATURES, _MEANS, _DEVIATIONS = Between(1e-4, 1e4), Between(-1e3, 1e3), Between(1e-6, 1e6)
 
 
-def exceeded(facts: ModelFacts) -> str:
+def exceeded(facts: Facts) -> str:
     """Return which value no model has, in words; empty when all may be."""
     if facts.temperature not in _TEMPERATURES:
         return f"temperature: expected a number {_TEMPERATURES}, got {facts.temperature}"
@@ -42,7 +71,7 @@ def exceeded(facts: ModelFacts) -> str:
     return "" if facts.frame is None else _of_frame(facts.frame)
 
 
-def _of_frame(frame: ImagePreprocessing) -> str:
+def _of_frame(frame: Frame) -> str:
     if not all(side in _SIDES for side in (*frame.size, *frame.resize)) or math.prod(frame.size) > _PIXELS:
         return f"frame: expected sides {_SIDES} pixels and {_PIXELS} pixels in all, got {frame.size} and {frame.resize}"
     if not all(value in _MEANS for value in frame.mean):
