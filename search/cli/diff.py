@@ -27,9 +27,9 @@ def command(
             help="STUDY:TRIAL, TRIAL (a number, best, baseline, refit), a candidate's JSON file, a model's folder.",
         ),
     ],
-    second: Annotated[str, typer.Argument(metavar="B", help="Likewise; a bare TRIAL is of A's study.")],
-    study: Annotated[str, typer.Option(help="The study of bare TRIALs; the only one of the store by default.")] = "",
-    everything: Annotated[bool, typer.Option("--all", help="Show identical units, too.")] = False,
+    second: Annotated[str, typer.Argument(metavar="B", help="The same; a bare TRIAL belongs to A's study.")],
+    study: Annotated[str, typer.Option(help="Study of a bare TRIAL; by default the only one in the store.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Also show identical units.")] = False,
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli._console import styled
+from search.cli._console import DeviceOption, styled
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +22,7 @@ _MOST_S = 20.0
 
 def command(
     study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.")],
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
     from search.api import open_study
     from search.cli._console import console, log_to

@@ -1,4 +1,4 @@
-"""Show a pretrained network as a chain of units, and what may be changed in it."""
+"""Show a pretrained network as a chain of units, and the changes it allows."""
 
 from __future__ import annotations
 

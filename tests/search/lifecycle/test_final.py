@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -208,7 +207,9 @@ sys.exit(any(worker.exitcode for worker in workers))
 """
 
 
-def test_several_workers_make_one_final_model(study: Callable[..., StudyResult]) -> None:
+def test_several_workers_make_one_final_model(
+    study: Callable[..., StudyResult], start_program: Callable[..., BaseProcess]
+) -> None:
     study(final=False)
     study_file = Path("study.yaml")
     engine = connection.connect("sqlite:///runs/ftsearch.db")
@@ -217,8 +218,9 @@ def test_several_workers_make_one_final_model(study: Callable[..., StudyResult])
         link.exec_driver_sql(
             "UPDATE ft_study SET spec = ?", (text.replace('"final": "off"', '"final": {"share": 0.8}'),)
         )
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", TWO_WORKERS], env=environment, timeout=240, check=True)
+    workers = start_program(TWO_WORKERS)
+    workers.join(240)
+    assert workers.exitcode == 0, Path("output.err").read_text()[-4000:]
     record = reading.load_study(engine, "colours")
     engine.dispose()
     assert study_file.exists()
