@@ -17,6 +17,8 @@ from typing import Annotated
 
 import typer
 
+_LONGEST = 2000
+"""Characters of a line of an error."""
 SECTIONS = ("Search", "Review", "Look", "Use")
 _HELP = """Find out which structure of a pretrained network fits your data best.
 
@@ -79,6 +81,14 @@ def _hide_password() -> None:
         os.execve(sys.executable, kept, os.environ | {"FTSEARCH_STORAGE": url})  # noqa: S606  # ourselves
 
 
+def _shown(error: Exception) -> str:
+    """Return the error's lines without what a terminal obeys; what a file holds may be of any length."""
+    from search.data.files import printable
+
+    lines = [printable(line) for line in str(error).split("\n")]
+    return "\n".join(line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..." for line in lines)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 failed, 2 wrong usage or input."""
     try:
@@ -103,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as exiting:
         return exiting.code if isinstance(exiting.code, int) else 1
     except (FinetuneError, SpaceError) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {_shown(error)}", file=sys.stderr)
         return getattr(error, "exit_code", 2)
     except MemoryError as error:
         print(f"Error: out of memory: {error or 'no more to be had'}; use a smaller input_size", file=sys.stderr)

@@ -138,7 +138,7 @@ def study_name(study: str) -> str:
         from search.errors import UserError
 
         try:
-            data = yaml_documents.load(Path(study).read_text(encoding="utf-8"))
+            data = yaml_documents.load(yaml_documents.text_of(Path(study)))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"cannot read the study file {study}: {reason}") from error

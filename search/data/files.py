@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -50,8 +51,17 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def printable(text: object) -> str:
-    """Return a name that can be printed and stored, with bytes that are not UTF-8 escaped."""
-    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+    """Return a name that can be printed and stored: bytes that are not UTF-8 and control characters are escaped."""
+    name = str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(letter.encode("unicode_escape").decode() if is_control(letter) else letter for letter in name)
+
+
+def is_control(letter: str) -> bool:
+    """Return whether a terminal obeys ``letter``, or writes what follows the other way round."""
+    return unicodedata.category(letter) == "Cc" or unicodedata.bidirectional(letter) in _TURNING
+
+
+_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 
 @dataclass(slots=True)

@@ -262,26 +262,21 @@ def test_a_description_brings_no_kernels_of_the_hub(tmp_path: Path, entry: dict[
     assert "stranger" not in str(network.config._attn_implementation)
 
 
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"temperature": 0.0}, "temperature: expected a number above 0, got 0.0"),
-        ({"temperature": float("nan")}, "temperature: expected a number above 0, got nan"),
-        ({"temperature": -1.0}, "temperature"),
-        ({"classes": ("a", "\x1b]0;owned\x07")}, "control characters"),
-        ({"classes": ("a", "b\r\nc")}, "control characters"),
-        ({"frame": {"size": (-5, 4)}}, "frame: expected sides of 1 to 32768 pixels"),
-        ({"frame": {"resize": (10**9, 4)}}, "frame: expected sides of 1 to 32768 pixels"),
-        ({"frame": {"std": (1.0, 0.0, 1.0)}}, r"frame\.std: expected numbers other than 0"),
-    ],
-)
-def test_values_that_no_model_has_are_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
-    assert FACTS.frame is not None
-    if isinstance(frame := changes.get("frame"), dict):
-        changes = {"frame": replace(FACTS.frame, **frame)}
-    folder = sealed(tmp_path / "model", replace(FACTS, **changes))
-    with pytest.raises(UserError, match=told):
-        load_model(folder)
+def test_a_list_of_checksums_is_a_plain_file_of_a_sensible_size(tmp_path: Path) -> None:
+    for kind in ("pipe", "device", "huge", "none"):
+        folder = sealed(tmp_path / kind, FACTS)
+        sums = folder / "SHA256SUMS"
+        sums.unlink()
+        if kind == "pipe":
+            os.mkfifo(sums)
+        elif kind == "device":
+            sums.symlink_to("/dev/zero")
+        elif kind == "huge":
+            with sums.open("wb") as file:
+                file.truncate(1 << 30)
+        told = "is not there" if kind == "none" else "is no list of checksums"
+        with pytest.raises(UserError, match=f"SHA256SUMS {told}; export the model again"):
+            load_model(folder)
 
 
 @pytest.mark.parametrize(
