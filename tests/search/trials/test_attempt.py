@@ -46,7 +46,7 @@ def test_a_training_is_sized_and_announced_before_it_begins(context: TrialContex
 def test_checkpoints_of_other_kinds_have_names_of_their_own(context: TrialContext, claim: Claim) -> None:
     trials, confirmed, refitted = (begun(context, claim, kind=kind).rolling.begin for kind in ("", "confirm", "refit"))
     assert trials != confirmed != refitted != trials
-    assert (confirmed.endswith("confirm-00000/"), refitted.endswith("refit-00000/")) == (True, True)
+    assert (confirmed.endswith("confirm-00000/0-"), refitted.endswith("refit-00000/0-")) == (True, True)
 
 
 def test_only_trials_are_judged_and_only_what_is_validated_must_be_a_number(
