@@ -92,7 +92,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
 
 def _show(record: StudyRecord, screen: Console) -> None:
     from search.cli import _outcome
-    from search.cli._sheet import Sheet
+    from search.cli._tables import Sheet
     from search.report import confirmed
 
     lines = confirmed.lines(record)

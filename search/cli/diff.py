@@ -75,7 +75,7 @@ def _pointed(texts: tuple[str, str], study: str, storage: str | None) -> list[Po
 
 
 def _print(screen: Console, pointed: list[Pointed], one: Anatomy, other: Anatomy, *, everything: bool) -> None:
-    from search.cli._sheet import Sheet
+    from search.cli._tables import Sheet
     from search.report import tables, theme
     from spaces.networks.differences import decisions_apart, units_apart
 
@@ -117,7 +117,7 @@ def _print(screen: Console, pointed: list[Pointed], one: Anatomy, other: Anatomy
 
 
 def _results(screen: Console, rows: Sequence[tuple[str, tuple[str, ...]]]) -> None:
-    from search.cli._sheet import Sheet
+    from search.cli._tables import Sheet
 
     cells = [(what, *values) for what, values in rows]
     screen.print(styled("\n", ("Results", "bold")))

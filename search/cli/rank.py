@@ -83,7 +83,7 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _print(screen: Console, ranking: Ranking) -> None:
-    from search.cli._sheet import Sheet
+    from search.cli._tables import Sheet
     from search.records.backbone_ranking import trust
     from search.report import backbone_ranking as report
 

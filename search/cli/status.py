@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search.cli._console import JsonOption, StorageOption
-from search.cli._sheet import Sheet
+from search.cli._tables import Sheet
 from search.records.study import TrialState
 
 if TYPE_CHECKING:

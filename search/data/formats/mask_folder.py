@@ -15,8 +15,8 @@ from search.data.formats._base import Format
 from search.data.image_sets import listed_names
 from search.data.images import EXTENSIONS, FileImage
 from search.data.masks import MaskFile, Survey
-from search.data.parts import SPLITS, split_of
 from search.data.sample import Dataset, Split
+from search.data.split_names import SPLITS, split_of
 from search.data.split_options import SplitOptions
 from search.data.tabular import lines_of
 from search.errors import DataError

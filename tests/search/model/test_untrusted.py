@@ -22,7 +22,7 @@ from search.errors import UserError
 from search.model import folder as model_folder
 from search.model.folder import ImagePreprocessing, ModelFacts, Origin, TextPreprocessing
 from search.model.formats import model_formats
-from search.model.formats.onnx import Session
+from search.model.formats.onnx import OnnxModule
 from search.model.predict import predict
 from search.spec import candidates
 
@@ -188,13 +188,13 @@ def test_weights_of_an_onnx_file_stay_in_its_folder(tmp_path: Path, at: str, pla
     (folder / "up").symlink_to("..")
     path = onnx_with(at.format(root=tmp_path), folder, place)
     with pytest.raises(UserError, match=r"takes weights from .*secret\.bin'|'link\.bin', outside of its folder"):
-        Session(path)
+        OnnxModule(path)
 
 
 def test_weights_beside_an_onnx_file_are_read(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     np.arange(4, dtype=np.float32).tofile(tmp_path / "weights.bin")
-    outputs = Session(onnx_with("weights.bin", tmp_path))(torch.ones(1, 4))
+    outputs = OnnxModule(onnx_with("weights.bin", tmp_path))(torch.ones(1, 4))
     assert isinstance(outputs, torch.Tensor)
     assert outputs.tolist() == [[1, 2, 3, 4]]
 
@@ -204,7 +204,7 @@ def test_a_file_that_is_no_onnx_is_reported_in_one_line(tmp_path: Path, content:
     pytest.importorskip("onnxruntime")
     (tmp_path / "model.onnx").write_bytes(content)
     with pytest.raises(UserError, match=r"cannot read .*model\.onnx: [^\n]*; export the model again$"):
-        Session(tmp_path / "model.onnx")
+        OnnxModule(tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "../tokenizer", "/tmp", "a/b", "a/../..", "./a", "a/"])
