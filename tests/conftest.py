@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +80,47 @@ def tiny() -> Pretrained:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FTSEARCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("FTSEARCH_STORAGE", raising=False)
+
+
+_LOADED = ["search.api", "search.workers.worker"]
+_PROLOGUE = """\
+import os, sys
+os.environ.clear()
+os.environ.update({environment!r})
+sys.argv = {argv!r}
+for stream, path in ((1, {output!r}), (2, {errors!r})):
+    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+"""
+
+
+@pytest.fixture
+def start_program(tmp_path: Path) -> Iterator[Callable[..., BaseProcess]]:
+    """Start code as a program in a process of its own, forked from one that has loaded the libraries.
+
+    Loading torch and torchvision takes 5 seconds of CPU, which a session pays once. Takes the code, ``sys.argv`` after
+    the program's name, and the file for its ``output``; errors go beside it, into ``.err``. What still runs is killed.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_LOADED)
+    started: list[BaseProcess] = []
+
+    def start(code: str, *argv: object, output: Path = tmp_path / "output.txt") -> BaseProcess:
+        prologue = _PROLOGUE.format(
+            environment=dict(os.environ),
+            argv=["program", *map(str, argv)],
+            output=str(output),
+            errors=str(output.with_suffix(".err")),
+        )
+        process = context.Process(target=exec, args=(prologue + code, {"__name__": "__main__"}))
+        process.start()
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.join()
+        process.close()
 
 
 def draw_image(path: Path, kind: int, seed: int, size: tuple[int, int] = (20, 16)) -> Path:

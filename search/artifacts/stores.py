@@ -165,7 +165,7 @@ class Folder(ArtifactStore):
         return path
 
 
-class Blobs(Protocol):
+class ObjectStorage(Protocol):
     """What a bucket must be able to do: Optuna's artifact stores have this form."""
 
     def open_reader(self, artifact_id: str) -> BinaryIO: ...
@@ -181,36 +181,36 @@ class Bucket(ArtifactStore):
     scheme: str
     name: str
     prefix: str
-    blobs: Blobs
+    objects: ObjectStorage
 
     @property
     def address(self) -> str:
         return f"{self.scheme}://{'/'.join(part for part in (self.name, self.prefix) if part)}"
 
     def put(self, name: str, content: bytes) -> None:
-        self._try("write", name, lambda key: self.blobs.write(key, io.BytesIO(content)))
+        self._try("write", name, lambda key: self.objects.write(key, io.BytesIO(content)))
 
     def get(self, name: str) -> bytes:
         def read(key: str) -> bytes:
-            with self.blobs.open_reader(key) as body:
+            with self.objects.open_reader(key) as body:
                 return body.read()
 
         return bytes(self._try("read", name, read))
 
     def remove(self, name: str) -> None:
-        self._try("remove", name, self.blobs.remove)
+        self._try("remove", name, self.objects.remove)
 
     def remove_all(self, begin: str) -> None:
         def remove(key: str) -> None:
-            for found in list(self.blobs.names(key)):
-                self.blobs.remove(found)
+            for found in list(self.objects.names(key)):
+                self.objects.remove(found)
 
         self._try("remove", begin, remove)
 
     def names(self) -> tuple[str, ...]:
         root = f"{self.prefix}/" if self.prefix else ""
         try:
-            keys = [key.removeprefix(root) for key in self.blobs.names(root)]
+            keys = [key.removeprefix(root) for key in self.objects.names(root)]
         except Exception as error:  # as in _try
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise TrialError(f"cannot list the checkpoints in {self.address}: {reason}", "disk") from error
@@ -243,7 +243,7 @@ def checked(name: str) -> str:
     return name
 
 
-def open_artifact_store(address: str, bucket: Callable[[str], Blobs]) -> ArtifactStore:
+def open_artifact_store(address: str, bucket: Callable[[str], ObjectStorage]) -> ArtifactStore:
     """Return the artifact store at ``address``: ``s3://BUCKET/PREFIX``, or a folder.
 
     Args:

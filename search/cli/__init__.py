@@ -17,11 +17,13 @@ from typing import Annotated
 
 import typer
 
+_LONGEST = 2000
+"""Characters of a line of an error."""
 SECTIONS = ("Search", "Review", "Look", "Use")
 _HELP = """Find out which structure of a pretrained network fits your data best.
 
-A study file says what to search; start with [bold]ftsearch init FOLDER[/bold], which writes one for a folder of
-images, look at what it would do with [bold]ftsearch plan STUDY.yaml[/bold], then [bold]ftsearch run STUDY.yaml[/bold].
+A study file says what to search: [bold]ftsearch init FOLDER[/bold] writes one for your data,
+[bold]ftsearch plan STUDY.yaml[/bold] shows what it would do, [bold]ftsearch run STUDY.yaml[/bold] does it.
 """
 
 
@@ -47,7 +49,7 @@ def build_app() -> typer.Typer:
     @app.callback()
     def _options(
         version: Annotated[
-            bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
+            bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
         ] = False,
     ) -> None: ...
 
@@ -79,6 +81,14 @@ def _hide_password() -> None:
         os.execve(sys.executable, kept, os.environ | {"FTSEARCH_STORAGE": url})  # noqa: S606  # ourselves
 
 
+def _shown(error: Exception) -> str:
+    """Return the error's lines without what a terminal obeys; what a file holds may be of any length."""
+    from search.records.plain_text import printable_lines
+
+    lines = printable_lines(error).split("\n")
+    return "\n".join(line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..." for line in lines)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 failed, 2 wrong usage or input."""
     try:
@@ -103,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as exiting:
         return exiting.code if isinstance(exiting.code, int) else 1
     except (FinetuneError, SpaceError) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {_shown(error)}", file=sys.stderr)
         return getattr(error, "exit_code", 2)
     except MemoryError as error:
         print(f"Error: out of memory: {error or 'no more to be had'}; use a smaller input_size", file=sys.stderr)

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 
 _HANDLER = "ftsearch"
 
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Where the data set is on this machine; the study's own path by default."),
+]
+ArtifactsOption = Annotated[
+    str | None,
+    typer.Option("--artifacts", metavar="FOLDER", help="Where the folder of the study's checkpoints is mounted here."),
+]
 StorageOption = Annotated[
     str | None,
     typer.Option(
@@ -129,7 +138,7 @@ def study_name(study: str) -> str:
         from search.errors import UserError
 
         try:
-            data = yaml_documents.load(Path(study).read_text(encoding="utf-8"))
+            data = yaml_documents.load(yaml_documents.text_of(Path(study)))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"cannot read the study file {study}: {reason}") from error

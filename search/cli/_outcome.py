@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.cli._console import styled
-from search.cli._sheet import Sheet
+from search.cli._tables import Sheet
 from search.report import tables, theme
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Look at where a study's checkpoints are; make the place anew when it was removed."""
+"""Show where a study's checkpoints are; recreate the folder if it was removed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def command(
         bool,
         typer.Option(
             "--repair",
-            help="Recreate a missing place, forget lost files, remove those that belong to no trial.",
+            help="Recreate a missing folder, forget lost files, remove those that belong to no trial.",
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Repair without asking.")] = False,
     artifacts: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Where the place is on this machine, or is to be made.")
+        str | None, typer.Option(metavar="FOLDER", help="Where the folder is on this machine, or is to be created.")
     ] = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,

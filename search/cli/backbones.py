@@ -22,7 +22,7 @@ def command(
 ) -> None:
 
     from search.cli._console import console, print_json
-    from search.cli._sheet import Sheet
+    from search.cli._tables import Sheet
     from search.errors import NotFoundError
     from search.report import theme
     from spaces import backbones

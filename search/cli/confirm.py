@@ -1,13 +1,12 @@
-"""Train the best candidates and the plain recipe again with fresh seeds: is the winner real."""
+"""Train the best candidates and the plain recipe again with fresh seeds, to tell a better one from a lucky one."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli._console import JsonOption, StorageOption, StudyArgument
+from search.cli._console import ArtifactsOption, DataOption, DeviceOption, JsonOption, StorageOption, StudyArgument
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,33 +18,34 @@ SECTION, ORDER = "Use", 1
 
 def command(  # noqa: PLR0913  # typer makes an option of every parameter
     study: StudyArgument,
-    top: Annotated[int, typer.Option(help="Candidates besides the plain recipe, the best ones.")] = 3,
-    seeds: Annotated[int, typer.Option(help="Fresh seeds for each of them; more adds to what is there.")] = 5,
+    top: Annotated[
+        int, typer.Option(help="How many of the best candidates are trained again besides the plain recipe.")
+    ] = 3,
+    seeds: Annotated[
+        int, typer.Option(help="Fresh seeds per candidate; a higher number adds to the runs already done.")
+    ] = 5,
     folds: Annotated[
-        int, typer.Option(help="Folds of training and validation data together; 1 keeps the study's own cut.")
+        int,
+        typer.Option(help="Cross-validation folds over training and validation data; 1 keeps the study's own split."),
     ] = 1,
     fractions: Annotated[
         str, typer.Option(metavar="SHARES", help="Shares of the training data: 0.1,0.25,1 gives a learning curve.")
     ] = "1",
-    retry: Annotated[bool, typer.Option("--retry", help="Try those again that failed.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Repeat failed trainings.")] = False,
     enqueue: Annotated[
-        bool, typer.Option("--enqueue", help="Train nothing here: the study's workers do, or will.")
+        bool, typer.Option("--enqueue", help="Only queue the trainings for the study's workers.")
     ] = False,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes.", show_default="one for every GPU, at least one")
+        int | None, typer.Option(min=1, help="Worker processes.", show_default="one for every GPU, at least one")
     ] = None,
-    per_gpu: Annotated[int, typer.Option(min=1, help="Workers that share a GPU.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    data: Annotated[
-        Path | None, typer.Option(help="Where the data set is on this machine; the study's own path by default.")
-    ] = None,
-    artifacts: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Where the folder of the study's checkpoints is mounted here.")
-    ] = None,
+    per_gpu: Annotated[int, typer.Option(min=1, help="Workers per GPU.")] = 1,
+    device: DeviceOption = "auto",
+    data: DataOption = None,
+    artifacts: ArtifactsOption = None,
     launcher: Annotated[
-        str, typer.Option("--launcher", "--engine", help="What runs workers: local, ray or slurm.")
+        str, typer.Option("--launcher", "--engine", help="What starts the workers: local, ray or slurm.")
     ] = "local",
-    address: Annotated[str | None, typer.Option(help="Of the Ray cluster; auto finds a running one.")] = None,
+    address: Annotated[str | None, typer.Option(help="Address of the Ray cluster; auto finds a running one.")] = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -92,7 +92,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
 
 def _show(record: StudyRecord, screen: Console) -> None:
     from search.cli import _outcome
-    from search.cli._sheet import Sheet
+    from search.cli._tables import Sheet
     from search.report import confirmed
 
     lines = confirmed.lines(record)

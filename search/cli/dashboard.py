@@ -18,9 +18,12 @@ SECTION, ORDER = "Review", 5
 def command(
     storage: StorageOption = None,
     host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; others than this machine need a token.")
+        str,
+        typer.Option(
+            "--host", metavar="ADDRESS", help="Address to listen on; any but this machine's own needs a token."
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8080,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 picks a free one.")] = 8080,
     token: Annotated[
         str | None,
         typer.Option(
@@ -28,7 +31,8 @@ def command(
             metavar="TEXT",
             envvar="FTSEARCH_TOKEN",
             show_envvar=True,
-            help="The token that visitors must enter; others on this machine can read a command line.",
+            help="Token that visitors must enter; prefer the variable, as other users of this machine can read command "
+            "lines.",
         ),
     ] = None,
 ) -> None:

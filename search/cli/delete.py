@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli._console import StorageOption, StudyArgument
+from search.cli._console import ArtifactsOption, StorageOption, StudyArgument
 
 SECTION, ORDER = "Search", 6
 
@@ -14,12 +14,8 @@ SECTION, ORDER = "Search", 6
 def command(
     study: StudyArgument,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    artifacts: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Where the folder of its checkpoints is mounted here.")
-    ] = None,
-    keep_artifacts: Annotated[bool, typer.Option("--keep-artifacts", help="Leave its checkpoints where they are.")] = (
-        False
-    ),
+    artifacts: ArtifactsOption = None,
+    keep_artifacts: Annotated[bool, typer.Option("--keep-artifacts", help="Keep its checkpoints.")] = (False),
     storage: StorageOption = None,
 ) -> None:
     from search.api import delete_study

@@ -27,9 +27,9 @@ def command(
             help="STUDY:TRIAL, TRIAL (a number, best, baseline, refit), a candidate's JSON file, a model's folder.",
         ),
     ],
-    second: Annotated[str, typer.Argument(metavar="B", help="Likewise; a bare TRIAL is of A's study.")],
-    study: Annotated[str, typer.Option(help="The study of bare TRIALs; the only one of the store by default.")] = "",
-    everything: Annotated[bool, typer.Option("--all", help="Show identical units, too.")] = False,
+    second: Annotated[str, typer.Argument(metavar="B", help="The same; a bare TRIAL belongs to A's study.")],
+    study: Annotated[str, typer.Option(help="Study of a bare TRIAL; by default the only one in the store.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Also show identical units.")] = False,
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -75,7 +75,7 @@ def _pointed(texts: tuple[str, str], study: str, storage: str | None) -> list[Po
 
 
 def _print(screen: Console, pointed: list[Pointed], one: Anatomy, other: Anatomy, *, everything: bool) -> None:
-    from search.cli._sheet import Sheet
+    from search.cli._tables import Sheet
     from search.report import tables, theme
     from spaces.networks.differences import decisions_apart, units_apart
 
@@ -117,7 +117,7 @@ def _print(screen: Console, pointed: list[Pointed], one: Anatomy, other: Anatomy
 
 
 def _results(screen: Console, rows: Sequence[tuple[str, tuple[str, ...]]]) -> None:
-    from search.cli._sheet import Sheet
+    from search.cli._tables import Sheet
 
     cells = [(what, *values) for what, values in rows]
     screen.print(styled("\n", ("Results", "bold")))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli._console import JsonOption, StorageOption, StudyArgument, styled
+from search.cli._console import ArtifactsOption, DataOption, JsonOption, StorageOption, StudyArgument, styled
 
 SECTION, ORDER = "Use", 0
 
@@ -18,7 +18,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         str,
         typer.Option(
             metavar="best|baseline|TRIAL|refit",
-            help="The best trial, the number of one whose weights were kept, or the newest refit.",
+            help="The best trial, the plain recipe, a trial whose weights were kept, or the newest refit.",
         ),
     ] = "best",
     formats: Annotated[
@@ -36,31 +36,27 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
             "-o",
             "--output",
             metavar="DIR",
-            help="The folder; a model in it is replaced.",
+            help="Output folder; an earlier model in it is replaced.",
             show_default="runs/STUDY/model",
         ),
     ] = None,
     fold_bn: Annotated[bool, typer.Option("--fold-bn", help="Fold batch norms into the layers before them.")] = False,
     calibrate: Annotated[
         bool,
-        typer.Option("--calibrate", help="Fit a temperature to the validation samples, so that scores are honest."),
+        typer.Option("--calibrate", help="Fit a temperature to the validation samples, so that scores are calibrated."),
     ] = False,
     merge_lora: Annotated[
         bool,
         typer.Option(
-            "--merge-lora", help="Add low-rank updates to their weights: always so, as checkpoints hold the sum."
+            "--merge-lora",
+            help="Merge low-rank updates into the weights; always on, as checkpoints hold the merged weights.",
         ),
     ] = True,
     images: Annotated[
-        int, typer.Option(min=0, help="Validation images or texts on which each file is compared; 0 takes all.")
+        int, typer.Option(min=0, help="Validation samples on which each file is compared with the network; 0 for all.")
     ] = 64,
-    data: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where the study's data is, if not where the study file says."),
-    ] = None,
-    artifacts: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Where the study's checkpoints are mounted on this machine.")
-    ] = None,
+    data: DataOption = None,
+    artifacts: ArtifactsOption = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:

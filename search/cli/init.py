@@ -1,4 +1,4 @@
-"""Look at a folder or table of labelled data and write a commented study file for it."""
+"""Write a commented study file for a folder or table of labelled data."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ def command(
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE.yaml", help="DATA.yaml here by default.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE.yaml", help="DATA.yaml in the working directory by default."),
     ] = None,
     task: Annotated[
-        str | None, typer.Option(metavar="TASK", help="What is to be learnt, where the data may be for several tasks.")
+        str | None, typer.Option(metavar="TASK", help="The task, where the data would fit several.")
     ] = None,
     backbone: Annotated[
         str | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli._console import styled
+from search.cli._console import DeviceOption, styled
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +22,7 @@ _MOST_S = 20.0
 
 def command(
     study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.")],
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
     from search.api import open_study
     from search.cli._console import console, log_to
@@ -43,7 +43,7 @@ def command(
 
 
 def _data(screen: Console, runtime: StudyRuntime) -> None:
-    from search.cli._sheet import Sheet
+    from search.cli._tables import Sheet
     from search.data.sample import Split
     from search.runtime.study_record import dataset_record
 
@@ -85,7 +85,7 @@ def _data(screen: Console, runtime: StudyRuntime) -> None:
 
 
 def _units(screen: Console, runtime: StudyRuntime) -> None:
-    from search.cli._sheet import Sheet
+    from search.cli._tables import Sheet
     from search.cli._units import show_dominant
     from search.report import theme
     from spaces.chains import probe
@@ -108,7 +108,7 @@ def _units(screen: Console, runtime: StudyRuntime) -> None:
 
 
 def _decisions(screen: Console, runtime: StudyRuntime) -> None:
-    from search.cli._sheet import Sheet
+    from search.cli._tables import Sheet
 
     screen.print(styled("\n", ("Decisions", "bold")))
     rows = list(runtime.space.parameters().items())
@@ -123,7 +123,7 @@ def _starts(screen: Console, runtime: StudyRuntime) -> None:
     """Say how far from the pretrained function each single change begins, measured on validation images."""
     import time
 
-    from search.cli._sheet import Sheet
+    from search.cli._tables import Sheet
     from search.data.sample import Split
     from spaces.decisions import registry
     from spaces.networks import compare
@@ -159,7 +159,7 @@ def _starts(screen: Console, runtime: StudyRuntime) -> None:
 
 
 def _costs(screen: Console, runtime: StudyRuntime) -> None:
-    from search.cli._sheet import Sheet
+    from search.cli._tables import Sheet
     from search.records.study import OPEN
     from search.report import theme
     from search.runtime.size_range import size_range
@@ -188,7 +188,7 @@ def _costs(screen: Console, runtime: StudyRuntime) -> None:
 
 def _first(screen: Console, runtime: StudyRuntime) -> None:
     """Say what is tried first, and why."""
-    from search.cli._sheet import Sheet
+    from search.cli._tables import Sheet
     from search.trials.portfolio import Planned
     from search.trials.proposal import PLAIN, plan_of
 

@@ -1,4 +1,4 @@
-"""Say what an exported model sees in images, or reads in texts."""
+"""Run an exported model on images or texts and print its predictions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli._console import JsonOption
+from search.cli._console import DeviceOption, JsonOption
 
 if TYPE_CHECKING:
     from search.model.predict import Model
@@ -21,43 +21,50 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         Path,
         typer.Argument(
             metavar="IMAGE_OR_FOLDER",
-            help="An image, or a folder with images in it; of texts a file: .txt (one a line), .csv, .tsv, .jsonl, "
-            "or .conll for a model of words.",
+            help="An image or a folder of images; for text models a file: .txt (a text per line), .csv, .tsv, .jsonl, "
+            "or .conll for token models.",
         ),
     ],
     top: Annotated[
         int | None,
-        typer.Option(min=1, help="Classes of each, or boxes, the surest first.", show_default="5 classes, all boxes"),
+        typer.Option(
+            min=1,
+            help="Classes or boxes to print per input, most confident first.",
+            show_default="5 classes, all boxes",
+        ),
     ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(min=0.0, max=1.0, help="Lowest score to return.", show_default="0.5 for boxes, else everything"),
     ] = None,
     pictures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the images with their boxes or masks drawn over them.")
+        Path | None, typer.Option(metavar="DIR", help="Write the images with boxes or masks drawn on them.")
     ] = None,
     masks: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write masks of the images' own size: PNGs with a palette, class by value."),
+        typer.Option(
+            metavar="DIR", help="Write masks at the images' own size: palette PNGs whose values are class indices."
+        ),
     ] = None,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print as CSV, a row a class, a box, or a word of a sentence.")
-    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print as CSV: a row per class, box or word.")] = False,
     as_json: JsonOption = False,
     text_column: Annotated[
-        str, typer.Option(metavar="NAME", help="Of a table of texts.", show_default="as the study's data call it")
+        str, typer.Option(metavar="NAME", help="Text column of a table.", show_default="as in the study's data")
     ] = "",
     pair_column: Annotated[
-        str, typer.Option(metavar="NAME", help="Of the second texts.", show_default="as the study's data call it")
+        str,
+        typer.Option(
+            metavar="NAME", help="Column of the second text of a pair.", show_default="as in the study's data"
+        ),
     ] = "",
     format_name: Annotated[
         str | None, typer.Option("--format", metavar="FORMAT", help="File of the model to use: safetensors, pt2, ...")
     ] = None,
     trust: Annotated[
         bool,
-        typer.Option("--trust", help="Open pt2 files too: they can run any code of whoever made the model."),
+        typer.Option("--trust", help="Also open pt2 files, which can run any code of whoever made the model."),
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
     from search.cli import _prediction
     from search.cli._console import console

@@ -1,4 +1,4 @@
-"""Score pretrained networks on a study's data without training them: which one to begin with."""
+"""Score pretrained networks on a study's data without training them, to choose one to start with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli._console import JsonOption, StorageOption
+from search.cli._console import DeviceOption, JsonOption, StorageOption
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,23 +20,27 @@ SECTION, ORDER = "Search", 2
 def command(  # noqa: PLR0913  # typer makes an option of every parameter
     study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file: its data and input size.")],
     names: Annotated[
-        str, typer.Option("--backbones", metavar="NAME,...", help="resnet18,mobilenet_v2,timm:...; fetched if need be.")
+        str,
+        typer.Option(
+            "--backbones", metavar="NAME,...", help="Names such as resnet18,timm:...; weights are downloaded if needed."
+        ),
     ] = "",
     all_local: Annotated[
-        bool, typer.Option("--all-local", help="All whose weights are on this machine; so by default.")
+        bool, typer.Option("--all-local", help="All whose weights are on this machine; the default.")
     ] = False,
     under: Annotated[
-        str, typer.Option(metavar="10M,1GF", help="At most so many parameters, FLOPs (end in F) or both.")
+        str, typer.Option(metavar="10M,1GF", help="Upper limit on parameters (10M), FLOPs (1GF) or both.")
     ] = "",
     methods: Annotated[
-        str, typer.Option("--estimators", metavar="NAME,...", help="logme,hscore,linear_probe,knn; all.")
+        str,
+        typer.Option("--estimators", metavar="NAME,...", help="Any of logme,hscore,linear_probe,knn; all by default."),
     ] = "",
-    images: Annotated[int, typer.Option(min=4, help="Training images looked at, at most.")] = 1000,
+    images: Annotated[int, typer.Option(min=4, help="Training images to use at most.")] = 1000,
     layers: Annotated[int, typer.Option(min=1, help="Units of each network whose features are scored.")] = 6,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="runs/STUDY/ranking.html by default.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: DeviceOption = "auto",
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -79,7 +83,7 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _print(screen: Console, ranking: Ranking) -> None:
-    from search.cli._sheet import Sheet
+    from search.cli._tables import Sheet
     from search.records.backbone_ranking import trust
     from search.report import backbone_ranking as report
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from search.cli._console import JsonOption, StorageOption, StudyArgument
+from search.cli._console import ArtifactsOption, DataOption, DeviceOption, JsonOption, StorageOption, StudyArgument
 
 SECTION, ORDER = "Use", 2
 
@@ -21,10 +20,8 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
             help="A trial of the study, its newest refit's candidate, or a file.",
         ),
     ] = "best",
-    on: Annotated[
-        str, typer.Option(metavar="train+val|train", help="Parts of the data it is trained on.")
-    ] = "train+val",
-    epochs: Annotated[int | None, typer.Option(help="Passes.", show_default="twice the study's")] = None,
+    on: Annotated[str, typer.Option(metavar="train+val|train", help="Data to train on.")] = "train+val",
+    epochs: Annotated[int | None, typer.Option(help="Epochs to train.", show_default="twice the study's")] = None,
     ema: Annotated[bool, typer.Option("--ema", help="Keep a moving average of the weights.")] = False,
     tta: Annotated[
         bool,
@@ -33,13 +30,9 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
             help="Also score predictions averaged over views of each test image; the exported model does not average.",
         ),
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    data: Annotated[
-        Path | None, typer.Option(help="Where the data set is on this machine; the study's own path by default.")
-    ] = None,
-    artifacts: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Where the folder of the study's checkpoints is mounted here.")
-    ] = None,
+    device: DeviceOption = "auto",
+    data: DataOption = None,
+    artifacts: ArtifactsOption = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:

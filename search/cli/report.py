@@ -18,7 +18,7 @@ def command(
         Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="runs/STUDY/report.html by default.")
     ] = None,
     png: Annotated[
-        Path | None, typer.Option("--png", metavar="DIR", help="Write every figure as a picture too; needs a Chromium.")
+        Path | None, typer.Option("--png", metavar="DIR", help="Also write every figure as a PNG; needs Chromium.")
     ] = None,
     storage: StorageOption = None,
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,

@@ -14,7 +14,7 @@ SECTION, ORDER = "Search", 5
 def command(
     study: StudyArgument,
     failed: Annotated[bool, typer.Option("--failed", help="All failed trials.")] = False,
-    trial: Annotated[list[int] | None, typer.Option(min=0, help="Only this trial; may be given again.")] = None,
+    trial: Annotated[list[int] | None, typer.Option(min=0, help="Only this trial; may be given several times.")] = None,
     storage: StorageOption = None,
 ) -> None:
     from search.cli._console import console, open_store, study_name

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli._console import StorageOption
+from search.cli._console import DeviceOption, StorageOption
 
 SECTION, ORDER = "Search", 2
 
@@ -16,18 +16,19 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.")],
     trials: Annotated[
         int | None,
-        typer.Option(min=1, help="Trials the study is to have in the end; a higher number continues a finished one."),
+        typer.Option(min=1, help="Total number of trials; a higher number continues a finished study."),
     ] = None,
     timeout: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Time for all of it, the final model included: 2h, 30m, 45s.")
+        str | None,
+        typer.Option(metavar="TIME", help="Time limit of the whole run, the final model included: 2h, 30m, 45s."),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that run trials.", show_default="one for every GPU, at least one"),
+        typer.Option(min=1, help="Worker processes.", show_default="one for every GPU, at least one"),
     ] = None,
-    per_gpu: Annotated[int, typer.Option(min=1, help="Workers that share a GPU.")] = 1,
+    per_gpu: Annotated[int, typer.Option(min=1, help="Workers per GPU.")] = 1,
     storage: StorageOption = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: DeviceOption = "auto",
     artifacts: Annotated[
         str | None,
         typer.Option(
@@ -37,16 +38,16 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         ),
     ] = None,
     launcher: Annotated[
-        str, typer.Option("--launcher", "--engine", help="What runs workers: local, ray or slurm.")
+        str, typer.Option("--launcher", "--engine", help="What starts the workers: local, ray or slurm.")
     ] = "local",
-    address: Annotated[str | None, typer.Option(help="Of the Ray cluster; auto finds a running one.")] = None,
+    address: Annotated[str | None, typer.Option(help="Address of the Ray cluster; auto finds a running one.")] = None,
     launcher_option: Annotated[
         list[str] | None,
         typer.Option(
             "--launcher-option",
             "--engine-option",
             metavar="KEY=VALUE",
-            help="A setting of it: partition=gpu for slurm.",
+            help="Setting of the launcher, such as partition=gpu for slurm.",
         ),
     ] = None,
     optuna: Annotated[

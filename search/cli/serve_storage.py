@@ -1,4 +1,4 @@
-"""Serve Optuna's part of the store to many workers over gRPC; has no login and no encryption of its own.
+"""Serve Optuna's part of the store to many workers over gRPC, without authentication or encryption.
 
 Whoever reaches the port can read and change all studies: keep it on loopback or in a private network.
 """
@@ -20,7 +20,7 @@ def command(
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(min=1, max=65535)] = 13000,
-    threads: Annotated[int, typer.Option(min=1, help="Calls that are answered at once.")] = 10,
+    threads: Annotated[int, typer.Option(min=1, help="Calls answered in parallel.")] = 10,
 ) -> None:
     from search.cli._console import console, log_to, storage_url
     from search.sampling import optuna_storage

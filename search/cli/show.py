@@ -1,4 +1,4 @@
-"""Show a pretrained network as a chain of units, and what may be changed in it."""
+"""Show a pretrained network as a chain of units, and the changes it allows."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _print_json(opened: Space, facts: tuple[UnitFacts, ...]) -> None:
 
 
 def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts, ...], opened: Space) -> None:
-    from search.cli._sheet import Sheet
+    from search.cli._tables import Sheet
     from search.cli._units import show_dominant
     from search.report import theme
     from spaces.chains import probe

@@ -1,4 +1,4 @@
-"""Show how far a study is, or all of them."""
+"""Show the progress of one study, or of all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search.cli._console import JsonOption, StorageOption
-from search.cli._sheet import Sheet
+from search.cli._tables import Sheet
 from search.records.study import TrialState
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def command(
         str | None, typer.Argument(metavar="[STUDY]", help="Name or study file; all studies by default.")
     ] = None,
     storage: StorageOption = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it until the study is done.")] = False,
-    every: Annotated[str, typer.Option(metavar="TIME", help="How often --watch looks.")] = "2s",
+    watch: Annotated[bool, typer.Option("--watch", help="Keep refreshing until the study is done.")] = False,
+    every: Annotated[str, typer.Option(metavar="TIME", help="Refresh interval of --watch.")] = "2s",
     as_json: JsonOption = False,
 ) -> None:
     from search.cli._console import console, open_store, print_json, seconds_of, study_name

@@ -26,7 +26,7 @@ def command(storage: StorageOption = None, as_json: JsonOption = False) -> None:
 def show_studies(screen: Console, studies: Sequence[Summary], *, as_json: bool) -> None:
     """Print a line for every study."""
     from search.cli._console import print_json
-    from search.cli._sheet import Sheet
+    from search.cli._tables import Sheet
     from search.records.study import of_target
     from search.report import theme
 

@@ -19,16 +19,20 @@ SECTION, ORDER = "Search", 1
 
 def command(
     folder: Annotated[
-        Path, typer.Argument(metavar="DATA_DIR", help="As of `ftsearch init`: a folder per class, a table ...")
+        Path, typer.Argument(metavar="DATA_DIR", help="As for `ftsearch init`: a folder per class, a table ...")
     ],
-    count: Annotated[int, typer.Option(help="Candidates at most.")] = 5,
+    count: Annotated[int, typer.Option(help="Candidates to propose at most.")] = 5,
     task: Annotated[
-        str | None, typer.Option(metavar="TASK", help="What is to be learnt, where the data may be for several tasks.")
+        str | None, typer.Option(metavar="TASK", help="The task, where the data would fit several.")
     ] = None,
-    backbone: Annotated[str | None, typer.Option(help="Only of studies with this one.", show_default="any")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Only from studies of this backbone.", show_default="any")
+    ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="DIR", help="Write a study file that begins with them, and their JSON."),
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Folder for their JSON files and a study file that starts with them."
+        ),
     ] = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,

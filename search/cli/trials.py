@@ -15,7 +15,7 @@ def command(
     study: StudyArgument,
     storage: StorageOption = None,
     as_json: JsonOption = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print as CSV, a column a parameter.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print as CSV, with a column per parameter.")] = False,
 ) -> None:
     import sys
 

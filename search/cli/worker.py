@@ -1,4 +1,4 @@
-"""Add a worker: runs trials of a study that was started elsewhere, until it has all of them."""
+"""Add a worker to a study that was started elsewhere; it runs trials until none are left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli._console import StorageOption
+from search.cli._console import ArtifactsOption, DataOption, DeviceOption, StorageOption
 
 SECTION, ORDER = "Search", 3
 
@@ -15,24 +15,23 @@ SECTION, ORDER = "Search", 3
 def command(  # noqa: PLR0913  # typer makes an option of every parameter
     study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study in the store.")],
     storage: StorageOption = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    data: Annotated[
-        Path | None, typer.Option(help="Where the data set is on this machine; the study's own path by default.")
-    ] = None,
-    artifacts: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Where the folder of the study's checkpoints is mounted here.")
-    ] = None,
+    device: DeviceOption = "auto",
+    data: DataOption = None,
+    artifacts: ArtifactsOption = None,
     optuna: Annotated[
         str | None,
         typer.Option(metavar="grpc://HOST:PORT", help="Reach Optuna's part through `ftsearch serve-storage`."),
     ] = None,
     lease: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="After how long without a word its trials are taken over; the study's own."),
+        typer.Option(
+            metavar="TIME",
+            help="Time without a heartbeat after which its trials are taken over; the study's own by default.",
+        ),
     ] = None,
     idle_exit: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Wait so long for the study to be there, and for new trials: 10m."),
+        typer.Option(metavar="TIME", help="How long to wait for the study to appear and for new trials, such as 10m."),
     ] = None,
     final: Annotated[
         bool, typer.Option(help="Make the final model once the search is over, as the study file says.")

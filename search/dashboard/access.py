@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from flask import Flask, Request, Response, make_response, redirect, request
 
-from search.dashboard.guesses import Guesses, source_of
+from search.dashboard.rate_limit import Guesses, source_of
 from search.errors import UserError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")

@@ -9,14 +9,14 @@ from typing import Any
 from dash import ALL, MATCH, Dash, Input, Output, State, ctx, dcc, html, no_update
 from flask import Flask
 
-from search.dashboard import access, files, parts
+from search.dashboard import access, components, files
 from search.dashboard._style import CSS
-from search.dashboard.answers import Address, Pages
 from search.dashboard.filters import of_inputs
 from search.dashboard.pages import compare, study
+from search.dashboard.routes import Address, Pages
 from search.dashboard.study_cache import StudyCache
 from search.errors import FinetuneError
-from search.report import look, theme
+from search.report import style_sheet, theme
 from search.report.figures._base import Section
 from search.sampling.importance import prepare_importances
 from search.store.connection import Engine, shown
@@ -30,7 +30,9 @@ _INDEX = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">
  href="/_dash-component-suites/plotly/package_data/plotly.min.js">
 <link rel="preload" as="script" href="/_dash-component-suites/dash/dcc/async-graph.js">
 {%css%}<style>STYLE</style></head>
-<body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body></html>""".replace("STYLE", look.CSS + CSS)
+<body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body></html>""".replace(
+    "STYLE", style_sheet.CSS + CSS
+)
 
 
 def build(
@@ -112,9 +114,9 @@ def _navigation(app: Dash, pages: Pages) -> None:
         target = target[0] if isinstance(target, list) and target else target
         address = Address.of(path, "")
         if isinstance(target, int) and address.kind == "study":
-            return parts.trial_path(address.study, target)
+            return components.trial_path(address.study, target)
         if isinstance(target, str) and address.kind == "overview":
-            return parts.study_path(target)
+            return components.study_path(target)
         return no_update
 
     @app.callback(
@@ -183,15 +185,15 @@ def _live(app: Dash, pages: Pages) -> None:
     )
     def _draw(view: int, _: str, drawn: str, own: dict[str, str], path: str, query: str) -> Any:
         drawing = _quietly(lambda: pages.drawing(Address.of(path, query), own["name"], view or 0))
-        if not isinstance(drawing, parts.Shown) or drawing.version == drawn:
+        if not isinstance(drawing, components.Shown) or drawing.version == drawn:
             return no_update, no_update, no_update, no_update
         style = {} if len(drawing.views) > 1 else {"display": "none"}
         again = drawn.rsplit(" ", 1)[-1] == drawing.version.rsplit(" ", 1)[-1]
-        update = parts.new_figure(drawing.figure, keep_ranges=again)
-        return update, drawing.version, parts.options(drawing.views), style
+        update = components.new_figure(drawing.figure, keep_ranges=again)
+        return update, drawing.version, components.options(drawing.views), style
 
     app.clientside_callback(  # type: ignore[no-untyped-call]
-        parts.UPDATE_FIGURE,
+        components.UPDATE_FIGURE,
         Output({"type": "figure", "name": MATCH}, "figure"),
         Input({"type": "update", "name": MATCH}, "data"),
         State({"type": "figure", "name": MATCH}, "figure"),
@@ -217,9 +219,11 @@ def _live(app: Dash, pages: Pages) -> None:
         address = Address.of(path, query)
         if address.kind != "study":
             return no_update, no_update
-        place = max(place + parts.ROWS * {"later": 1, "earlier": -1}.get(str(ctx.triggered_id), 0), 0)
+        place = max(place + components.ROWS * {"later": 1, "earlier": -1}.get(str(ctx.triggered_id), 0), 0)
         place = 0 if ctx.triggered_id == "order" else place
-        place = min(place, max(len(pages.cache.study(address.study).trials) - 1, 0) // parts.ROWS * parts.ROWS)
+        place = min(
+            place, max(len(pages.cache.study(address.study).trials) - 1, 0) // components.ROWS * components.ROWS
+        )
         return pages.ranking(address, place, order, (picked or {}).get(address.study, [])), place
 
 
@@ -263,7 +267,7 @@ def _choosing(app: Dash) -> None:
     def _offer(picked: dict[str, list[int]] | None, path: str) -> Any:
         address = Address.of(path, "")
         chosen = (picked or {}).get(address.study, [])
-        return parts.compare_path(address.study, chosen), study.compare_text(chosen)
+        return components.compare_path(address.study, chosen), study.compare_text(chosen)
 
 
 def _selected(data: Any) -> set[int]:

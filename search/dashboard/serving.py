@@ -17,7 +17,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 
-from search.dashboard.guesses import source_of
+from search.dashboard.rate_limit import source_of
 
 
 @dataclass(frozen=True, slots=True)

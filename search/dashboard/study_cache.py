@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from search.errors import FinetuneError, NotFoundError
 from search.records.study import EpochRecord, StudyRecord, TrialRecord
-from search.report import gather, picks
+from search.report import gather, shown_trials
 from search.report.figures._base import Need
 from search.store import aggregates, reading
 from search.store.connection import Engine
@@ -178,10 +178,10 @@ class StudyCache:
             cached.trials[number] = _merged(cached, trial)
         if wanted & {Need.DETAILS, Need.CURVES}:
             study = self._built(cached)
-            shown = picks.for_details(study) if Need.DETAILS in cached.has else []
+            shown = shown_trials.for_details(study) if Need.DETAILS in cached.has else []
             new = [number for number in shown if number not in cached.details]
             cached.details |= aggregates.details(self.engine, name, new) if new else {}
-            drawn = picks.for_curves(study) if Need.CURVES in cached.has else []
+            drawn = shown_trials.for_curves(study) if Need.CURVES in cached.has else []
             late = [number for number in drawn if number not in cached.curves]
             cached.curves |= aggregates.curves(self.engine, name, late) if late else {}
             for number in {*new, *late}:
@@ -210,6 +210,6 @@ def _merged(cached: _CachedStudy, trial: TrialRecord) -> TrialRecord:
     if whole is not None:
         trial = replace(trial, candidate=whole.candidate, size=whole.size, evaluation=whole.evaluation)
     if number in cached.counts:
-        extras[picks.EPOCHS_RUN] = cached.counts[number]
+        extras[shown_trials.EPOCHS_RUN] = cached.counts[number]
     ranges = {name: cached.spaces[name] for name in trial.params if name in cached.spaces}
     return replace(trial, extras=extras, epochs=cached.curves.get(number, ()), distributions=ranges)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from search.data.files import visible
-from search.data.parts import split_of
 from search.data.sample import Split
+from search.data.split_names import split_of
 
 
 def folders_in(folder: Path) -> list[Path]:

@@ -10,8 +10,8 @@ from typing import Any
 from search.data.class_folders import folders_in
 from search.data.files import visible
 from search.data.images import is_there
-from search.data.parts import split_of
 from search.data.sample import Split
+from search.data.split_names import split_of
 from search.errors import DataError
 
 KEYS = ("images", "annotations", "categories")

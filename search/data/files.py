@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from search.records.plain_text import printable
+
 _SYSTEM = frozenset(
     {
         "__macosx",  # of archives made on a Mac
@@ -47,11 +49,6 @@ def files_below(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not is_passed_over(name))
         yield from (Path(place, name) for name in sorted(names) if not is_passed_over(name))
-
-
-def printable(text: object) -> str:
-    """Return a name that can be printed and stored, with bytes that are not UTF-8 escaped."""
-    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @dataclass(slots=True)

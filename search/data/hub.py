@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from search.data.parts import SPLITS
 from search.data.sample import Split
+from search.data.split_names import SPLITS
 from search.data.tabular import Row
 from search.data.text_tables import Table, plain_text
 from search.data.texts import TextOptions

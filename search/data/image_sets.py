@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from search.data.files import visible
-from search.data.parts import SPLITS
 from search.data.sample import Split
+from search.data.split_names import SPLITS
 from search.data.tabular import lines_of
 from search.errors import DataError
 

@@ -20,11 +20,12 @@ from torch import Tensor
 
 from search.data import array_cache, cache, decoding
 from search.data.array_cache import ArrayCache
-from search.data.assembly import cache_folder, in_parallel, note
+from search.data.assembly import Listed, cache_folder, gather, in_parallel, note
 from search.data.augment import Augmentation, DrawnAugmentation
 from search.data.batches import place
 from search.data.cache import Frame
-from search.data.sample import Sample
+from search.data.sample import Dataset, Sample
+from search.data.split_options import SplitOptions
 from search.data.targets import Geometry, Rows
 from search.records.study import Json
 
@@ -210,6 +211,26 @@ class Masks(Rows):
 
     def follow(self, geometry: Geometry) -> Self:
         return replace(self, masks=geometry.masks(self.masks))
+
+
+def gather_masks(
+    name: str, listed: Sequence[Listed], options: SplitOptions, names: tuple[str, ...], written: Callable[[Any], str]
+) -> Dataset:
+    """Return the data set of ``listed`` images with masks; every split gets its share of the classes' pixels.
+
+    Args:
+        names: of the classes.
+        written: puts a mask in words that identify it.
+    """
+    return gather(
+        name,
+        listed,
+        options,
+        names=names,
+        encode=lambda mask: mask,
+        written=written,
+        divide=options.by_classes(len(names), lambda mask: [label for label, _ in mask.pixels]),
+    )
 
 
 def void_of(masks: Tensor) -> int:

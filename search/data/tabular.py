@@ -15,8 +15,8 @@ from typing import TypeVar
 
 from search.data.faults import OnError, refuse
 from search.data.images import EXTENSIONS, FileImage, is_there
-from search.data.parts import SPLITS, files_of
 from search.data.sample import Split
+from search.data.split_names import SPLITS, files_of
 from search.errors import DataError
 
 T = TypeVar("T")

@@ -15,8 +15,8 @@ from typing import Any
 from search.data import texts
 from search.data.assembly import Listed
 from search.data.faults import refuse
-from search.data.parts import files_of
 from search.data.sample import Dataset, Split
+from search.data.split_names import files_of
 from search.data.tabular import (
     LONGEST,
     SAMPLED,

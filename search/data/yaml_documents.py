@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+_LARGEST = 4 << 20
 MOST = 100_000
 """Values that a document may have once its aliases stand for what they name."""
 DEEPEST = 100
@@ -67,3 +70,17 @@ def _expanded(node: yaml.Node, known: dict[int, int], depth: int) -> int:
     if known[id(node)] > MOST:
         raise yaml.YAMLError(f"its aliases expand to more than {MOST:,} values")
     return known[id(node)]
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a file that somebody wrote by hand.
+
+    Raises:
+        OSError, UnicodeDecodeError: it cannot be read, is no plain file (a pipe or device would never end), or is
+            larger than any written by hand.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a plain file")
+    if path.exists() and path.stat().st_size > _LARGEST:
+        raise OSError(errno.EFBIG, f"larger than {_LARGEST >> 20} MB")
+    return path.read_text(encoding="utf-8")

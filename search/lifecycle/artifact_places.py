@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from search.artifacts.stores import ArtifactStore, Folder, claim_place, clear, find_place, is_place, open_artifact_store
-from search.sampling.blobs import Blobs
+from search.sampling.s3_bucket import S3Bucket
 from search.store import DEFAULT_URL, reading, writing
 from search.store.connection import Engine
 from search.store.opening import opened
@@ -20,7 +20,7 @@ def study_artifacts(engine: Engine, study: str, address: str, here: str | None =
     """
     stored = reading.artifacts_of(engine, study)
     if stored is None:
-        new = open_artifact_store(address, Blobs)
+        new = open_artifact_store(address, S3Bucket)
         own = _key(engine, study, new.address)
         claim_place(new, own)
         stored = writing.place_artifacts(engine, study, new.address, own)
@@ -44,9 +44,9 @@ def reached_artifacts(stored: tuple[str, str], beside: str, here: str | None) ->
     A folder that was moved or copied together with its store is found beside it; a copy never touches its original.
     """
     address, key = stored
-    if here is None and is_place(open_artifact_store(beside, Blobs), key):
+    if here is None and is_place(open_artifact_store(beside, S3Bucket), key):
         address = beside
-    artifact_store = open_artifact_store(here or address, Blobs)
+    artifact_store = open_artifact_store(here or address, S3Bucket)
     find_place(artifact_store, key)
     return replace(artifact_store, key=key) if isinstance(artifact_store, Folder) else artifact_store
 

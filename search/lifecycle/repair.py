@@ -8,11 +8,11 @@ from pathlib import Path
 from search.artifacts.stores import ArtifactStore, claim_place, is_place, open_artifact_store
 from search.errors import NotFoundError, TrialError
 from search.lifecycle.artifact_places import default_place
-from search.sampling.blobs import Blobs
-from search.store import owned, reading
+from search.sampling.s3_bucket import S3Bucket
+from search.store import checkpoint_owners, reading
+from search.store.checkpoint_owners import Owner
 from search.store.connection import Engine
-from search.store.owned import Owner
-from search.workers.leftovers import leftovers
+from search.workers.orphaned_checkpoints import leftovers
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,11 @@ def look(engine: Engine, study: str, artifacts: str | None = None) -> Place:
         raise NotFoundError(f"the study {study!r} has no place for checkpoints yet: its first worker chooses one")
     address, key = stored
     tried = (artifacts,) if artifacts else (str(default_place(study)), address)
-    stores = [open_artifact_store(one, Blobs) for one in tried]
+    stores = [open_artifact_store(one, S3Bucket) for one in tried]
     found = next((one for one in stores if is_place(one, key)), None)
     store = found or stores[-1]
     listed = _listed(store)
-    owners = owned.owners(engine, study)
+    owners = checkpoint_owners.owners(engine, study)
     gone = [(owner, tuple(name for name in owner.names if name not in listed)) for owner in owners]
     return Place(
         store,
@@ -73,9 +73,9 @@ def repair(engine: Engine, study: str, place: Place) -> None:
     """
     if not place.is_there:
         claim_place(place.artifact_store, place.key)
-        owned.move(engine, study, place.artifact_store.address, place.key)
+        checkpoint_owners.move(engine, study, place.artifact_store.address, place.key)
     for owner, names in place.lost:
-        owned.disown(engine, owner, names)
+        checkpoint_owners.disown(engine, owner, names)
     for name in place.leftovers:
         place.artifact_store.remove(name)
     place.artifact_store.sweep_partial()
@@ -88,7 +88,7 @@ def weights_words(engine: Engine, study: str, name: str) -> tuple[str, bool]:
         return f"{name}, in no place that the store knows", False
     address, key = stored
     for one in (str(default_place(study)), address):
-        store = open_artifact_store(one, Blobs)
+        store = open_artifact_store(one, S3Bucket)
         if is_place(store, key):
             break
     else:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import shutil
-import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -23,11 +21,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from search.artifacts import partial_files
 from search.errors import UserError
+from search.model import limits
 
 FORMAT = 1
 """Version of ``model.json``; raised when its meaning changes."""
 _OLD = ".old"
-_LARGEST_SIDE = 1 << 15
+_LARGEST_SUMS = 1 << 24
+"""Bytes of the list of checksums."""
 FACTS, CANDIDATE, CARD, SUMS = "model.json", "candidate.json", "README.md", "SHA256SUMS"
 Fit = Literal["crop", "stretch", "letterbox"]
 FITS: Mapping[str, Fit] = {"crop": "crop", "stretch": "stretch", "letterbox": "letterbox"}
@@ -214,7 +214,7 @@ def read(folder: Path) -> ModelFacts:
     try:
         data = json.loads(path.read_text("utf-8"))
         version = data.get("format") if isinstance(data, dict) else None
-        if version != FORMAT:
+        if version != FORMAT or isinstance(version, bool):
             raise UserError(
                 f"{path} is of format {version!r}, this version of ftsearch reads format {FORMAT}; "
                 "use the version that wrote it"
@@ -226,7 +226,7 @@ def read(folder: Path) -> ModelFacts:
         raise UserError(f"{path}: {place}: {fault['msg']}; export the model again") from error
     except (ValueError, OSError, RecursionError) as error:
         raise UserError(f"cannot read {path}: {error}; export the model again") from error
-    if odd := _odd(facts):
+    if odd := limits.exceeded(facts):
         raise UserError(f"{path}: {odd}; export the model again")
     if facts.texts is not None and not _is_own(facts.texts.folder):
         raise UserError(f"{path}: texts.folder must name a folder of the model's own, got {facts.texts.folder!r}")
@@ -238,20 +238,6 @@ def read(folder: Path) -> ModelFacts:
     return facts
 
 
-def _odd(facts: ModelFacts) -> str:
-    """Return which value no model has, in words; empty when all may be."""
-    frame = facts.frame
-    if not (math.isfinite(facts.temperature) and facts.temperature > 0):
-        return f"temperature: expected a number above 0, got {facts.temperature}"
-    if frame is not None and not all(0 < side <= _LARGEST_SIDE for side in (*frame.size, *frame.resize)):
-        return f"frame: expected sides of 1 to {_LARGEST_SIDE} pixels, got {frame.size} and {frame.resize}"
-    if frame is not None and not all(math.isfinite(value) and value for value in frame.std):
-        return f"frame.std: expected numbers other than 0, got {frame.std}"
-    if any(unicodedata.category(letter) == "Cc" for name in facts.classes for letter in name):
-        return "classes: a name has control characters, which a terminal would obey"
-    return ""
-
-
 def _is_own(name: str) -> bool:
     """Return whether ``name`` is of something right in the model's folder."""
     return name not in (".", "..") and Path(name).parts == (name,) and not Path(name).is_absolute()
@@ -260,6 +246,9 @@ def _is_own(name: str) -> bool:
 def _verify(folder: Path) -> dict[str, str]:
     """Return the checksums of the folder's files, which they have."""
     path = folder / SUMS
+    if not path.is_file() or path.is_symlink() or path.stat().st_size > _LARGEST_SUMS:
+        what = "is not there" if not path.exists() else "is no list of checksums"
+        raise UserError(f"{path} {what}; export the model again")
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

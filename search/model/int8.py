@@ -97,7 +97,7 @@ def _integers(path: Path) -> int:
     return sum(size for size in sizes if size > 1)  # one number is a zero point
 
 
-class Session:
+class Int8Session:
     """The file as a function: tensors in, tensors out, on as many CPU threads as torch takes."""
 
     def __init__(self, path: Path) -> None:

@@ -83,6 +83,9 @@ class PredictedItem:
         return self.source.place if isinstance(self.source, Text | Words) else str(self.source)
 
 
+_LOST = "the model's outputs for it are no finite numbers"
+
+
 def task_of(name: str, options: Mapping[str, Any], facts: Mapping[str, Any]) -> Task:
     """Return the task of a finished model, with the options and facts that were kept with it.
 
@@ -186,13 +189,18 @@ def network_in(folder: Path, facts: ModelFacts, candidate: Candidate, state: Map
 
     Raises:
         BackboneError: its backbone is not known here, nor described in the folder.
+        UserError: it cannot be built, for want of memory for example.
     """
     task = task_of(facts.task, facts.task_options, facts.task_facts)
     if facts.texts is not None:  # described beside the tokenizer: the backbone's own place may be far away
         described = replace(candidate.structure, backbone=f"transformers:{folder / facts.texts.folder}")
         candidate = replace(candidate, structure=described)
-    pretrained = blank(candidate, facts.base_size)
-    return rebuilt(candidate, pretrained, task, len(facts.classes), state, folded=facts.folded)
+    try:
+        pretrained = blank(candidate, facts.base_size)
+        return rebuilt(candidate, pretrained, task, len(facts.classes), state, folded=facts.folded)
+    except (MemoryError, RuntimeError) as error:  # what a candidate of others asks for may not fit into memory
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{folder}: its network cannot be built here: {reason}") from error
 
 
 @contextmanager
@@ -261,11 +269,23 @@ def predict(
         found = inputs.read(group)
         ready = [read for read in found if isinstance(read, Ready)]
         predicted: list[Prediction] = []
+        lost: Iterator[bool] = iter(())
         if ready:
             outputs = outputs_of(model.network, inputs.batch([read.inputs for read in ready]))
             given = [read.given for read in ready]
             with _as_expected(model):
-                predicted = model.task.predicted(model.task.read(outputs), model.facts.classes, given, wanted)
+                plain = model.task.read(outputs)
+                lost = iter(_no_numbers(plain, len(ready)))
+                predicted = model.task.predicted(plain, model.facts.classes, given, wanted)
         predictions = iter(predicted)
         for item, read in zip(group, found, strict=True):
-            yield PredictedItem(item, broken=read) if isinstance(read, str) else PredictedItem(item, next(predictions))
+            broken = read if isinstance(read, str) else _LOST if next(lost) else ""
+            prediction = Prediction() if isinstance(read, str) else next(predictions)
+            yield PredictedItem(item, broken=broken) if broken else PredictedItem(item, prediction)
+
+
+def _no_numbers(outputs: Any, count: int) -> list[bool]:
+    """Return for which of ``count`` inputs an output is no finite number, where the outputs are one tensor."""
+    if not isinstance(outputs, Tensor) or len(outputs) != count:
+        return [False] * count
+    return (~outputs.flatten(1).isfinite().all(dim=1)).tolist()

@@ -11,8 +11,8 @@ from search.data import coco_files
 from search.data.class_folders import class_parts, folders_in
 from search.data.files import visible
 from search.data.images import EXTENSIONS
-from search.data.parts import split_of
 from search.data.sample import Split
+from search.data.split_names import split_of
 from search.errors import DataError
 from search.new_study import mask_layouts
 from search.new_study.recognised import Recognised

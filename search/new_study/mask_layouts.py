@@ -17,8 +17,8 @@ from search.data.class_folders import folders_in
 from search.data.files import files_below, visible
 from search.data.formats.mask_folder import PART
 from search.data.images import EXTENSIONS
-from search.data.parts import SPLITS, split_of, words_of
 from search.data.sample import Split
+from search.data.split_names import SPLITS, split_of, words_of
 from search.new_study.recognised import Recognised
 from search.records.study import Json
 

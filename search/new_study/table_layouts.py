@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from search.data import conll_files, parts, tabular, text_tables
+from search.data import conll_files, split_names, tabular, text_tables
 from search.data.class_folders import folders_in
 from search.data.files import visible
 from search.data.formats.csv_boxes import CORNERS
@@ -55,7 +55,7 @@ def of_folder(folder: Path) -> list[Recognised]:
     """Return what the tables in ``folder`` are for: one for each part of the data, or a single one."""
     for suffixes in (text_tables.SUFFIXES, _CONLL):
         try:
-            train = next(iter(parts.files_of(folder, suffixes).values()))
+            train = next(iter(split_names.files_of(folder, suffixes).values()))
         except DataError:
             continue
         if found := of_file(train):
@@ -68,7 +68,7 @@ def of_folder(folder: Path) -> list[Recognised]:
 def tables_in(folder: Path) -> list[Path]:
     """Return the tables in ``folder``, those for training first."""
     files = [file for file in visible(folder) if file.suffix.lower() in text_tables.SUFFIXES]
-    return sorted(files, key=lambda file: parts.split_of(file.stem) is not Split.TRAIN)
+    return sorted(files, key=lambda file: split_names.split_of(file.stem) is not Split.TRAIN)
 
 
 def lines_of(path: Path) -> list[list[str]]:
@@ -129,7 +129,7 @@ class _Table:
     def label(self, others: Sequence[str]) -> _Column | None:
         """Return the column called after labels, else the only one that is left and has values that recur."""
         left = [name for name in self.columns if name not in others]
-        word = next((name for name in left if set(parts.words_of(name)) & set(text_tables.LABEL_NAMES)), None)
+        word = next((name for name in left if set(split_names.words_of(name)) & set(text_tables.LABEL_NAMES)), None)
         recurring = [name for name in left if 0 < len({*self.values(name)} - {""}) < len(self.rows)]
         name = word or (recurring[0] if len(recurring) == 1 else None)
         return None if name is None else _Column(name, False)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.records.study import StudyRecord, TrialRecord
-from search.report import parameters, picks
+from search.report import parameters, shown_trials
 from search.sampling.importance import importances
 
 FEWEST = 5
@@ -43,12 +43,12 @@ def comparable(study: StudyRecord) -> list[TrialRecord]:
 
     A value after two epochs says little beside one after twenty, so pruned trials are left out.
     """
-    done = [trial for trial in study.ranking if picks.epochs_run(trial)]
+    done = [trial for trial in study.ranking if shown_trials.epochs_run(trial)]
     if not done:
         return list(study.ranking)
-    counts = Counter(picks.epochs_run(trial) for trial in done)
+    counts = Counter(shown_trials.epochs_run(trial) for trial in done)
     most = max(counts, key=lambda epochs: (counts[epochs], epochs))
-    return [trial for trial in done if picks.epochs_run(trial) == most]
+    return [trial for trial in done if shown_trials.epochs_run(trial) == most]
 
 
 def effect(name: str, trials: Sequence[TrialRecord], *, maximize: bool) -> Effect | None:

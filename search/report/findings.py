@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search.records.study import StudyRecord, TrialRecord
-from search.report import effects, parameters, picks, theme
+from search.report import effects, parameters, shown_trials, theme
 from search.report.confirmed import sentences
 from search.report.origin import paid
 from search.sampling.importance import importances
@@ -24,7 +24,7 @@ def findings(study: StudyRecord) -> list[str]:
 
 
 def _mattered(study: StudyRecord) -> str:
-    done, judged = effects.comparable(study), picks.with_values(study, 1000)
+    done, judged = effects.comparable(study), shown_trials.with_values(study, 1000)
     shares = importances(judged, maximize=study.maximize)
     likely = effects.intervals(judged, maximize=study.maximize)
     top = [name for name, share in shares.items() if share >= 0.05 and likely.get(name, (0.0, 0.0))[0] >= 0.02][:3]

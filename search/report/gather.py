@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from search.records.study import EpochRecord, StudyRecord, TrialRecord
-from search.report import picks
+from search.report import shown_trials
 from search.report.figures import figures
 from search.report.figures._base import Need
 from search.store import aggregates
@@ -33,9 +33,9 @@ def completed(engine: Engine, study: StudyRecord, needs: Iterable[Need]) -> Stud
         spaces = aggregates.spaces(engine, study.name, study.trials)
         study = replace(study, trials=tuple(aggregates.with_spaces(trial, spaces) for trial in study.trials))
     if Need.DETAILS in wanted:
-        study = with_details(study, aggregates.details(engine, study.name, picks.for_details(study)))
+        study = with_details(study, aggregates.details(engine, study.name, shown_trials.for_details(study)))
     if Need.CURVES in wanted:
-        study = with_curves(study, aggregates.curves(engine, study.name, picks.for_curves(study)))
+        study = with_curves(study, aggregates.curves(engine, study.name, shown_trials.for_curves(study)))
     return study
 
 
@@ -48,7 +48,8 @@ def chosen(engine: Engine, study: StudyRecord, numbers: Sequence[int]) -> StudyR
 def with_epochs_run(study: StudyRecord, counts: Mapping[int, int]) -> StudyRecord:
     """Return ``study`` with the number of epochs each trial ran."""
     trials = tuple(
-        replace(trial, extras={**trial.extras, picks.EPOCHS_RUN: counts.get(trial.number, 0)}) for trial in study.trials
+        replace(trial, extras={**trial.extras, shown_trials.EPOCHS_RUN: counts.get(trial.number, 0)})
+        for trial in study.trials
     )
     return replace(study, trials=trials)
 

@@ -19,7 +19,7 @@ from plotly.offline import get_plotlyjs
 from search.artifacts import partial_files
 from search.errors import UserError
 from search.records.study import StudyRecord
-from search.report import confirmed, front, look, tables, theme
+from search.report import confirmed, front, style_sheet, tables, theme
 from search.report._script import SCRIPT
 from search.report.figures import figures, studies_figures
 from search.report.figures._base import Drawing
@@ -84,7 +84,7 @@ def document(title: str, body: str, drawn: Drawings, generated_at: datetime) -> 
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; script-src 'unsafe-inline' "
         "'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:\">"
-        f"<title>{escape(title)} – ftsearch report</title><style>{look.CSS}</style></head><body>"
+        f"<title>{escape(title)} – ftsearch report</title><style>{style_sheet.CSS}</style></head><body>"
         f"<a class='skip' href='#main'>Skip to the results</a><div class='page'><main id='main'>{body}</main>"
         f"<footer>Written by ftsearch on {generated_at:%Y-%m-%d %H:%M} UTC. Figures need no network; "
         "colours are Okabe and Ito's and Cividis, safe for the colour-blind.</footer></div>"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from search.records.objectives import QUANTISED
 from search.records.study import StudyRecord, TrialRecord, TrialState, of_target
-from search.report import front, parameters, picks, theme
+from search.report import front, parameters, shown_trials, theme
 from search.report.headline import headline
 
 
@@ -108,14 +108,14 @@ def budget(study: StudyRecord, trial: TrialRecord) -> int:
         return trial.planned_epochs
     planned = ((study.spec or {}).get("study") or {}).get("training", {}).get("epochs")
     if not isinstance(planned, int):
-        return picks.epochs_run(trial)
+        return shown_trials.epochs_run(trial)
     share = next((value for name, value in trial.params.items() if name.partition("@")[0] == "epochs.share"), 1.0)
     return max(round(planned * float(share)), 1)
 
 
 def epochs_saved(study: StudyRecord, trial: TrialRecord) -> int:
     """Return how many epochs of the trial were not run."""
-    return max(budget(study, trial) - picks.epochs_run(trial), 0)
+    return max(budget(study, trial) - shown_trials.epochs_run(trial), 0)
 
 
 def failures(study: StudyRecord) -> list[tuple[str, str, str]]:

@@ -82,7 +82,7 @@ def measure(runtime: StudyRuntime, candidate: Candidate, state: Mapping[str, Ten
         with tempfile.TemporaryDirectory(prefix="ftsearch-int8-") as folder:
             path = int8.write(_plain(own, candidate, state), _calibration(own, candidate, images), Path(folder))
             size = path.stat().st_size
-            value = _value(own, candidate, int8.Session(path))
+            value = _value(own, candidate, int8.Int8Session(path))
     except int8.NotQuantisableError as error:
         reason = str(error)
     if value is not None and not math.isfinite(value):
@@ -106,7 +106,7 @@ def _calibration(own: StudyRuntime, candidate: Candidate, count: int) -> list[Te
     return [images for images, _ in own.validation_loader(candidate, dataset).epoch(1)]
 
 
-def _value(own: StudyRuntime, candidate: Candidate, network: int8.Session) -> float:
+def _value(own: StudyRuntime, candidate: Candidate, network: int8.Int8Session) -> float:
     """Return the study's first objective of ``network`` on the validation data."""
     cpu = torch.device("cpu")
     evaluator = own.task.evaluator(own.dataset.classes, cpu)

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from search.data import yaml_documents
 from search.data.formats import formats
 from search.errors import SpecError, UserError
 from search.records import objectives
@@ -36,7 +37,7 @@ def load_spec(path: Path | str) -> StudySpec:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = yaml_documents.text_of(path)
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"cannot read the study file {path}: {_reason(error)}") from error
     return parse_spec(text, source=str(path), base=path.absolute().parent)

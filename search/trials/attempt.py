@@ -12,7 +12,7 @@ from search.artifacts.stores import resuming
 from search.records.study import EpochRecord, Size, Verdict
 from search.runtime import few_labels
 from search.runtime.study_runtime import StudyRuntime
-from search.store import fitted, writing
+from search.store import memory_fits, writing
 from search.store.leases import Claim
 from search.training import checkpoint as files
 from search.training import memory
@@ -76,7 +76,7 @@ class Attempt:
     def is_handed_back(self, result: TrainingResult, seconds: float) -> bool:
         """Return whether ``result`` is unfinished; store what it has taken then, and how much fitted in memory."""
         if result.micro_batch is not None and result.micro_batch != self.plan.micro_batch:
-            fitted.remember(self.context.engine, *_memory(self.context, self.candidate), result.micro_batch)
+            memory_fits.remember(self.context.engine, *_memory(self.context, self.candidate), result.micro_batch)
         if result.verdict is Verdict.PAUSE:
             writing.add_seconds(self.context.engine, self.claim, seconds)
         return result.verdict is Verdict.PAUSE
@@ -103,7 +103,7 @@ def begin(
     seed = fresh_seed(setting.seed, f"member {setting.member}") if setting.member else setting.seed
     plan = runtime.plan(candidate, seed, on_epoch, context.leave, rolling, known)
     plan = few_labels.adapted(runtime, plan, candidate, network)
-    plan = replace(plan, micro_batch=fitted.recall(context.engine, *_memory(context, candidate)))
+    plan = replace(plan, micro_batch=memory_fits.recall(context.engine, *_memory(context, candidate)))
     return Attempt(context, runtime, claim, candidate, network, size, plan, recorder, rolling)
 
 
@@ -115,7 +115,7 @@ def best_epoch(result: TrainingResult) -> EpochRecord:
 def _memory(context: TrialContext, candidate: Candidate) -> tuple[str, str, str]:
     """Return study, structure and kind of device under which it is remembered how much fitted."""
     runtime = context.runtime
-    structure = fitted.structure_key(candidate.to_json())
+    structure = memory_fits.structure_key(candidate.to_json())
     return runtime.spec.name, structure, memory.kind_of(runtime.precision.device)
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from search.data.sample import Split
 from search.records.study import Json, PastTrial, Rejected, TrialState
 from search.runtime.study_runtime import StudyRuntime
-from search.sampling import ways
+from search.sampling import strategies
 from search.sampling.optuna_study import Asked, Sampling
-from search.trials import hopeless
+from search.trials import rejection_rules
 from spaces.candidate import Candidate
 from spaces.heads import HeadChoice
 from spaces.networks.draws import FromPrior
@@ -44,14 +44,14 @@ class Draws:
     sampling: Sampling
     trials: Sequence[PastTrial]
 
-    def way(self, number: int) -> ways.Way:
+    def way(self, number: int) -> strategies.Way:
         """Return how the candidate of trial ``number`` is found."""
         search = self.runtime.spec.search
         if search.portfolio == "off" or search.sampler.name not in _GUIDED:
             return "sampler"
         ended = (TrialState.COMPLETE, TrialState.PRUNED)
         results = sum(trial.state in ended for trial in self.trials)
-        return ways.way(results, search.sampler.startup, self.sampling.seed_of(number))
+        return strategies.way(results, search.sampler.startup, self.sampling.seed_of(number))
 
     def draw(self, number: int, attempt: int, rejected: Sequence[Rejected]) -> DrawnCandidate:
         """Return a candidate for trial ``number``, the same one for the same ``attempt``."""
@@ -70,7 +70,7 @@ class Draws:
 
     def _near(self, number: int, attempt: int) -> DrawnCandidate | None:
         space, seed = self.runtime.space, self.sampling.seed_of(number, attempt)
-        good = ways.good_one(self.trials, maximize=self.runtime.spec.maximize, seed=seed)
+        good = strategies.good_one(self.trials, maximize=self.runtime.spec.maximize, seed=seed)
         if good is None:
             return None
         candidate = neighbour(space, space.sample(StoredParameters(good.params)), seed)
@@ -114,7 +114,7 @@ class Draws:
             return ""
         space = self.runtime.space.member_of(candidate)
         values, chain = space.values(candidate), space.apply(candidate)
-        return hopeless.why_hopeless(hopeless.Facts(values, chain, steps_of(self.runtime, candidate)))
+        return rejection_rules.why_hopeless(rejection_rules.Facts(values, chain, steps_of(self.runtime, candidate)))
 
 
 def lengths(runtime: StudyRuntime, candidate: Candidate) -> Iterator[Candidate]:

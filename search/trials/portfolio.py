@@ -15,8 +15,8 @@ from itertools import zip_longest
 from pathlib import Path
 
 from spaces.candidate import Candidate, Json
+from spaces.networks.described_candidates import fulfilled
 from spaces.networks.space import Space
-from spaces.networks.wishes import fulfilled
 
 FILE = Path(__file__).with_suffix(".json")
 EACH = 2

@@ -41,8 +41,8 @@ from search.trials.parallel_heads import ParallelHeads
 from search.trials.time_reserve import reserve_of
 from search.workers.failures import failure_of
 from search.workers.heartbeat import Heartbeat
-from search.workers.leftovers import sweep
 from search.workers.options import RunOptions
+from search.workers.orphaned_checkpoints import sweep
 from search.workers.shutdown import PARENT_VARIABLE, StopSignal, obeying_signals
 
 __all__ = ["PARENT_VARIABLE", "StopSignal", "obeying_signals", "open_context", "reconcile", "work", "worker_name"]

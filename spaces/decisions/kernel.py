@@ -16,6 +16,9 @@ from spaces.decisions._stages import stages, units_at
 from spaces.errors import CandidateError
 from spaces.surgery import kernels
 
+LARGEST = 255
+"""Pixels of a kernel's side; candidates come from files of others, too."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
@@ -32,8 +35,8 @@ class Range:
     def __post_init__(self) -> None:
         check_choices("kernel.sizes", self.sizes)
         for size in self.sizes:
-            if size < 1 or size % 2 == 0:
-                raise ValueError(f"kernel.sizes: sizes must be odd and at least 1, got {size}")
+            if not 1 <= size <= LARGEST or size % 2 == 0:
+                raise ValueError(f"kernel.sizes: sizes must be odd and from 1 to {LARGEST}, got {size}")
         check_range("kernel.stages", self.stages, None, least=1)
 
 
@@ -165,11 +168,13 @@ class Kernel(Decision[Kernels]):
             and len(pair) == 2
             and isinstance(pair[0], str)
             and type(pair[1]) is int
-            and pair[1] > 0
+            and 0 < pair[1] <= LARGEST
             and pair[1] % 2
             for pair in data
         ):
-            raise CandidateError(f"candidate: kernel must be a list of [first unit, odd size in pixels], got {data!r}")
+            raise CandidateError(
+                f"candidate: kernel must be a list of [first unit, odd size of up to {LARGEST} pixels], got {data!r}"
+            )
         return tuple((stage, size) for stage, size in data)
 
 

@@ -30,7 +30,7 @@ from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import from_data
 from search.training.fit import fit
 from search.trials.portfolio import FILE, PortfolioCandidate
-from spaces.networks.wishes import fulfilled
+from spaces.networks.described_candidates import fulfilled
 
 TABLE = FILE.with_name("portfolio_table.json")
 KIND = "images"

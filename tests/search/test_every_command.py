@@ -81,3 +81,15 @@ def test_memory_that_runs_out_is_one_line(monkeypatch: pytest.MonkeyPatch, capsy
     assert cli.main(["plan", "a.yaml"]) == 1
     said = capsys.readouterr().err
     assert said == "Error: out of memory: Unable to allocate 447. GiB; use a smaller input_size\n"
+
+
+def test_an_error_is_cut_and_obeyed_by_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(f'name: "{"a" * 100_000}\\e[2J"\ndata: d\nbackbone: "transformers:{"x" * 10_000}"\n')
+    assert cli.main(["plan", str(study)]) == 2
+    told = capsys.readouterr().err
+    assert "\x1b" not in told
+    assert len(told) < 10_000
+    study.write_text(f'name: s\ndata: d\nbackbone: "transformers:{"x" * 10_000}"\n')
+    assert cli.main(["plan", str(study)]) == 2
+    assert "study.yaml:3: backbone: " in capsys.readouterr().err

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from dash import dcc, html
 
-from search.dashboard import parts
+from search.dashboard import components
 from search.dashboard.filters import number_of
 from search.records.study import StudyRecord
 from search.report import tables
@@ -26,13 +26,13 @@ def numbers_of(query: str) -> list[int]:
 def page(study: StudyRecord, numbers: Sequence[int]) -> html.Div:
     """Return the comparison of trials ``numbers``, which are whole in ``study``."""
     trials = [trial for trial in study.trials if trial.number in set(numbers)]
-    back = html.P(dcc.Link(study.name, href=parts.study_path(study.name)))
+    back = html.P(dcc.Link(study.name, href=components.study_path(study.name)))
     if len(trials) < 2:
         return html.Div(
             [back, html.H1("Compare trials"), html.P("Tick two or more trials in the study's ranking to compare them.")]
         )
     head = ("what", *(f"trial {trial.number}" for trial in trials))
-    links = ("", *(dcc.Link("open", href=parts.trial_path(study.name, trial.number)) for trial in trials))
+    links = ("", *(dcc.Link("open", href=components.trial_path(study.name, trial.number)) for trial in trials))
     rows = [links, *((row.what, *row.values) for row in tables.differences(trials))]
     words = [tables.difference_words(trials[0], trial) for trial in trials[1:]]
     return html.Div(
@@ -41,7 +41,7 @@ def page(study: StudyRecord, numbers: Sequence[int]) -> html.Div:
             html.H1(f"{len(trials)} trials compared"),
             html.Ul([html.Li(line) for line in words]),
             html.H2("Differences"),
-            parts.table(head, rows),
-            *[parts.figure(kind) for kind in trials_figures()],
+            components.table(head, rows),
+            *[components.figure(kind) for kind in trials_figures()],
         ]
     )

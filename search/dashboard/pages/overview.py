@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dash import dcc, html
 
-from search.dashboard import parts
+from search.dashboard import components
 from search.records.study import of_target
 from search.report import theme
 from search.report.figures import studies_figures
@@ -32,7 +32,7 @@ def page(studies: Sequence[Summary], store: str) -> html.Div:
             html.P(store, className="soft"),
             html.Div(facts(studies), id="facts"),
             html.P(note, className="soft") if note else None,
-            *([parts.figure(kind) for kind in studies_figures()] if several else []),
+            *([components.figure(kind) for kind in studies_figures()] if several else []),
         ]
     )
 
@@ -52,7 +52,7 @@ def facts(studies: Sequence[Summary]) -> html.Div:
         "task",
         "started (UTC)",
     )
-    return parts.table(head, [_row(study) for study in studies])
+    return components.table(head, [_row(study) for study in studies])
 
 
 def _row(study: Summary) -> tuple[object, ...]:
@@ -63,7 +63,7 @@ def _row(study: Summary) -> tuple[object, ...]:
         gain = theme.change(shown[0] - shown[1], study.metric)
     states = ", ".join(f"{count} {state.value}" for state, count in progress.states.items())
     return (
-        dcc.Link(study.name, href=parts.study_path(study.name)),
+        dcc.Link(study.name, href=components.study_path(study.name)),
         theme.metric_name(study.metric),
         theme.number(progress.best),
         gain,

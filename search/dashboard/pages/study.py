@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from dash import dcc, html
 
-from search.dashboard import parts
+from search.dashboard import components
 from search.dashboard.filters import Filters, range_text, read
 from search.records.study import StudyRecord, TrialState
 from search.report import confirmed, parameters, tables, theme
@@ -31,7 +31,7 @@ def section_of(query: str) -> Section:
     return next((section for section in Section if section.value == wanted), Section.PROGRESS)
 
 
-def page(study: StudyRecord, query: str, first: parts.Shown | None, picked: Collection[int]) -> html.Div:
+def page(study: StudyRecord, query: str, first: components.Shown | None, picked: Collection[int]) -> html.Div:
     """Return the page of ``study``; ``first`` is the first figure of the section, drawn already."""
     conditions, section = read(query), section_of(query)
     kinds = [kind for kind in figures() if kind.section is section]
@@ -45,8 +45,8 @@ def page(study: StudyRecord, query: str, first: parts.Shown | None, picked: Coll
             html.Div(facts(kept), id="facts"),
             html.Div(id="learnt"),
             _filters(study, conditions),
-            parts.tabs(study.name, list(Section), section, conditions.to_query()),
-            *[parts.figure(kind, first if index == 0 else None) for index, kind in enumerate(kinds)],
+            components.tabs(study.name, list(Section), section, conditions.to_query()),
+            *[components.figure(kind, first if index == 0 else None) for index, kind in enumerate(kinds)],
             html.Div(front(kept), id="front"),
             *_confirmations(study),
             *_failures(study),
@@ -71,7 +71,10 @@ def page(study: StudyRecord, query: str, first: parts.Shown | None, picked: Coll
 
 def facts(study: StudyRecord) -> list[Any]:
     """Return the parts that change while trials run: the result and the numbers."""
-    return [html.Section(_headline(study), className="headline", **parts.aria(label="Result")), parts.tiles(study)]
+    return [
+        html.Section(_headline(study), className="headline", **components.aria(label="Result")),
+        components.tiles(study),
+    ]
 
 
 def _headline(study: StudyRecord) -> list[Any]:
@@ -84,10 +87,14 @@ def _headline(study: StudyRecord) -> list[Any]:
     return [
         html.P([html.B(headline.gain or headline.values), *badge], className="gain"),
         *(html.P(line) for line in lines),
-        *([html.Div(strip, className="strip", role="img", **parts.aria(label=headline.strip_words))] if strip else []),
+        *(
+            [html.Div(strip, className="strip", role="img", **components.aria(label=headline.strip_words))]
+            if strip
+            else []
+        ),
         *([html.P(headline.strip_words, className="name")] if strip else []),
         html.P(
-            [dcc.Link(headline.name, href=parts.trial_path(study.name, study.best.number)), f": {headline.words}"],
+            [dcc.Link(headline.name, href=components.trial_path(study.name, study.best.number)), f": {headline.words}"],
             className="name",
         ),
     ]
@@ -104,7 +111,7 @@ def _confirmations(study: StudyRecord) -> list[Any]:
     if not lines:
         return []
     note = html.P(confirmed.HOW_TO_READ, className="soft")
-    return [html.H2("Confirmation"), note, parts.table(confirmed.HEAD, lines)]
+    return [html.H2("Confirmation"), note, components.table(confirmed.HEAD, lines)]
 
 
 def _failures(study: StudyRecord) -> list[Any]:
@@ -112,12 +119,12 @@ def _failures(study: StudyRecord) -> list[Any]:
     if not failed:
         return []
     shown = [
-        (kind, dcc.Link(number, href=parts.trial_path(study.name, int(number))), message)
-        for kind, number, message in failed[: parts.ROWS]
+        (kind, dcc.Link(number, href=components.trial_path(study.name, int(number))), message)
+        for kind, number, message in failed[: components.ROWS]
     ]
     more = len(failed) - len(shown)
     note = [html.P(f"{more} further failures are not listed.", className="soft")] if more else []
-    return [html.H2("Failures"), parts.table(("kind", "trial", "reason"), shown, ("", "", "words")), *note]
+    return [html.H2("Failures"), components.table(("kind", "trial", "reason"), shown, ("", "", "words")), *note]
 
 
 def front(study: StudyRecord) -> list[Any]:
@@ -126,29 +133,29 @@ def front(study: StudyRecord) -> list[Any]:
     if not lines:
         return []
     head = fronts.columns(study)
-    rows = [(dcc.Link(line[0], href=parts.trial_path(study.name, int(line[0]))), *line[1:]) for line in lines]
+    rows = [(dcc.Link(line[0], href=components.trial_path(study.name, int(line[0]))), *line[1:]) for line in lines]
     return [
         html.H2(fronts.HEADING),
         html.P(fronts.sentence(study), className="soft"),
-        parts.table(head, rows[: parts.ROWS], ("",) * (len(head) - 1) + ("words",)),
+        components.table(head, rows[: components.ROWS], ("",) * (len(head) - 1) + ("words",)),
     ]
 
 
 def ranking(study: StudyRecord, place: int, order: str, picked: Collection[int]) -> list[Any]:
     """Return one page of the ranking, its rows beginning with the ``place``-th."""
     count = len(study.trials)
-    place = max(0, min(place, (count - 1) // parts.ROWS * parts.ROWS))
+    place = max(0, min(place, (count - 1) // components.ROWS * components.ROWS))
     if order == "rank":
-        shown = tables.ranking(study, parts.ROWS, place)
+        shown = tables.ranking(study, components.ROWS, place)
     else:
         trials = study.trials if order == "number" else study.trials[::-1]
-        shown = [tables.line(trial) for trial in trials[place : place + parts.ROWS]]
+        shown = [tables.line(trial) for trial in trials[place : place + components.ROWS]]
     rows = [_row(study, line, picked) for line in shown]
     head = ("compare", *tables.columns(study))
     last = place + len(shown)
     return [
         html.P(f"{tables.states(study)}; rows {place + 1 if shown else 0} to {last} of {count}", className="soft"),
-        parts.table(head, rows, ("",) * 8 + ("words",)),
+        components.table(head, rows, ("",) * 8 + ("words",)),
     ]
 
 
@@ -159,7 +166,7 @@ def _row(study: StudyRecord, line: tables.Line, picked: Collection[int]) -> Sequ
         [number] if number in picked else [],
         id={"type": "pick", "number": number},
     )
-    link = dcc.Link(line.number, href=parts.trial_path(study.name, number))
+    link = dcc.Link(line.number, href=components.trial_path(study.name, number))
     return (pick, line.rank, link, *line[2:])
 
 
@@ -167,7 +174,9 @@ def _picks(study: str, picked: Collection[int]) -> html.Div:
     return html.Div(
         [
             html.P("Tick trials, or select points in a figure, to compare them.", className="soft"),
-            dcc.Link(compare_text(picked), href=parts.compare_path(study, picked), id="compare", className="button"),
+            dcc.Link(
+                compare_text(picked), href=components.compare_path(study, picked), id="compare", className="button"
+            ),
             " ",
             html.Button("Clear", id={"type": "clear", "name": "picks"}, n_clicks=0),
         ]
@@ -184,7 +193,7 @@ def _downloads(study: str, query: str) -> html.P:
     links: list[Any] = ["Download: "]
     for file, label in files:
         filtered = "" if file == "report.html" else query
-        links += [html.A(label, href=parts.download_path(study, file, filtered)), " · "]
+        links += [html.A(label, href=components.download_path(study, file, filtered)), " · "]
     return html.P(links[:-1])
 
 
@@ -218,7 +227,7 @@ def _filters(study: StudyRecord, conditions: Filters) -> html.Details:
             html.Div(inputs, className="filters"),
             html.Button("Apply", id="filter-apply", n_clicks=0),
             " ",
-            html.A("Show all", href=parts.study_path(study.name), className="button"),
+            html.A("Show all", href=components.study_path(study.name), className="button"),
         ],
         open=not conditions.is_empty,
         id="filters",

@@ -7,7 +7,7 @@ from typing import Any
 
 from dash import dcc, html
 
-from search.dashboard import parts
+from search.dashboard import components
 from search.records.study import StudyRecord, TrialRecord
 from search.report import front, parameters, theme
 from search.report.figures import trials_figures
@@ -18,28 +18,30 @@ def page(study: StudyRecord, number: int) -> html.Div:
     """Return the page of trial ``number``, which is whole in ``study``."""
     trial = next((found for found in study.trials if found.number == number), None)
     if trial is None:
-        return parts.nothing(f"No trial {number}", f"{study.name} has {len(study.trials)} trials, counted from 0.")
+        return components.nothing(f"No trial {number}", f"{study.name} has {len(study.trials)} trials, counted from 0.")
     return html.Div(
         [
-            html.P(dcc.Link(study.name, href=parts.study_path(study.name))),
+            html.P(dcc.Link(study.name, href=components.study_path(study.name))),
             html.H1(f"Trial {number}" + (" (plain recipe)" if trial.is_baseline else "")),
             html.Div(facts(study, trial), id="facts"),
             html.P(
                 [
                     dcc.Link(
                         "Compare with the plain recipe",
-                        href=parts.compare_path(study.name, {study.baseline.number if study.baseline else 0, number}),
+                        href=components.compare_path(
+                            study.name, {study.baseline.number if study.baseline else 0, number}
+                        ),
                         className="button",
                     ),
                     " ",
                     html.A(
                         "Candidate file",
-                        href=parts.download_path(study.name, f"candidate-{number}.json"),
+                        href=components.download_path(study.name, f"candidate-{number}.json"),
                         className="button",
                     ),
                 ]
             ),
-            *[parts.figure(kind) for kind in trials_figures()],
+            *[components.figure(kind) for kind in trials_figures()],
             *_parameters(trial),
             *_confusion(study, trial),
             *_measured(trial),
@@ -99,7 +101,7 @@ def _parameters(trial: TrialRecord) -> list[Any]:
     candidate = json.dumps(trial.candidate, indent=2, ensure_ascii=False)
     return [
         html.H2("Decisions"),
-        parts.table(("parameter", "value"), rows),
+        components.table(("parameter", "value"), rows),
         html.Details([html.Summary("Candidate"), html.Pre(candidate)]),
     ]
 
@@ -119,7 +121,7 @@ def _confusion(study: StudyRecord, trial: TrialRecord) -> list[Any]:
     note = html.P(f"{more} classes with a better F1 are not listed.", className="soft") if more else None
     return [
         html.H2("Classes, the worst first"),
-        parts.table(("class", "precision", "recall", "F1", f"validation {study.dataset.noun}"), rows),
+        components.table(("class", "precision", "recall", "F1", f"validation {study.dataset.noun}"), rows),
         note,
     ]
 
@@ -136,7 +138,7 @@ def _measured(trial: TrialRecord) -> list[Any]:
     more = len(trial.evaluation.measured) - len(results)
     note = html.P(f"{more} rarer ones are not listed.", className="soft") if more else None
     head = ("name", *(theme.metric_name(name) for name in names), "in validation")
-    return [html.H2("Results by class"), parts.table(head, rows), note]
+    return [html.H2("Results by class"), components.table(head, rows), note]
 
 
 def _origin(trial: TrialRecord) -> list[Any]:
@@ -150,4 +152,4 @@ def _origin(trial: TrialRecord) -> list[Any]:
         **trial.extras,
     }
     rows = [(name, str(value)) for name, value in facts.items()]
-    return [html.Details([html.Summary("Where it comes from"), parts.table(("fact", "value"), rows)])]
+    return [html.Details([html.Summary("Where it comes from"), components.table(("fact", "value"), rows)])]

@@ -7,7 +7,7 @@ from typing import Any
 
 from dash import dcc, html
 
-from search.dashboard import parts
+from search.dashboard import components
 from search.report import theme
 from search.store.aggregates import WorkerActivity
 
@@ -36,11 +36,11 @@ def facts(workers: Sequence[WorkerActivity]) -> list[Any]:
     ]
     note = f"{len(workers)} workers have claimed trials, {busy} of them hold one now."
     more = "A study's page shows its workers over time, under the section workers."
-    return [html.P(f"{note} {more}", className="soft"), parts.table(head, rows)]
+    return [html.P(f"{note} {more}", className="soft"), components.table(head, rows)]
 
 
 def _running(worker: WorkerActivity) -> list[Any]:
     links: list[Any] = []
     for study, number in worker.running:
-        links += [dcc.Link(f"{study} trial {number}", href=parts.trial_path(study, number)), " "]
+        links += [dcc.Link(f"{study} trial {number}", href=components.trial_path(study, number)), " "]
     return links

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from search.data import coco_files
-from search.data.assembly import Listed, gather, in_parallel
+from search.data.assembly import Listed, in_parallel
 from search.data.faults import refuse
 from search.data.formats._base import Format
 from search.data.images import FileImage, is_there
-from search.data.masks import VOID, Classes, size_of
+from search.data.masks import VOID, Classes, gather_masks, size_of
 from search.data.sample import Dataset, Split
 from search.data.split_options import SplitOptions
 from search.errors import DataError
@@ -104,7 +104,7 @@ class CocoMasks(Format):
                 else:
                     listed.append(Listed(FileImage(folder / image["file_name"]), found, split))
         refuse(skipped, options.on_error)
-        dataset = _gathered(path.stem, listed, names, options)
+        dataset = gather_masks(path.stem, listed, options, names, lambda mask: mask.digest)
         return replace(dataset, skipped=(*skipped, *dataset.skipped))
 
 
@@ -266,18 +266,6 @@ def _paint(width: int, height: int, shapes: Sequence[Shape], rest: int) -> Class
     for shape in shapes:
         classes[coco.decode({"size": [height, width], "counts": shape.counts}).astype(bool)] = shape.label
     return classes
-
-
-def _gathered(name: str, listed: Sequence[Listed], names: tuple[str, ...], options: Options) -> Dataset:
-    return gather(
-        name,
-        listed,
-        options,
-        names=names,
-        encode=lambda mask: mask,
-        written=lambda mask: mask.digest,
-        divide=options.by_classes(len(names), lambda mask: [label for label, _ in mask.pixels]),
-    )
 
 
 format = CocoMasks()  # noqa: A001  # the room's word for its plug-in

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.data import conll_files, parts
+from search.data import conll_files, split_names
 from search.data.conll_files import Sentence
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
@@ -48,7 +48,7 @@ class Conll(Format):
         path = base / Path(options.path).expanduser()
         files: Sequence[tuple[Split | None, Path]] = [(None, path)]
         if path.is_dir():
-            files = list(parts.files_of(path, _SUFFIXES).items())
+            files = list(split_names.files_of(path, _SUFFIXES).items())
         sentences: list[Sentence] = []
         problems: list[str] = []
         for split, file in files:

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search.data import masks
-from search.data.assembly import Listed, gather
+from search.data.assembly import Listed
 from search.data.faults import refuse
 from search.data.files import Walk
 from search.data.formats._base import Format
 from search.data.image_sets import listed_names
 from search.data.images import EXTENSIONS, FileImage
 from search.data.masks import MaskFile, Survey
-from search.data.parts import SPLITS, split_of
 from search.data.sample import Dataset, Split
+from search.data.split_names import SPLITS, split_of
 from search.data.split_options import SplitOptions
 from search.data.tabular import lines_of
 from search.errors import DataError
@@ -107,21 +107,9 @@ class MaskFolder(Format):
         if len(skipped) == len(pairs):
             raise DataError(f"{root}: none of the {len(pairs)} images can be used; the first: {skipped[0]}")
         listed = [_listed(pair, surveys[pair], values) for pair in pairs if not faults[pair]]
-        dataset = _gathered(root.name, listed, names, options)
+        dataset = masks.gather_masks(root.name, listed, options, names, lambda mask: f"{mask.digest} {mask.table}")
         notes = () if named else _on_values(values, ignored)
         return replace(dataset, skipped=(*skipped, *dataset.skipped), notes=(*notes, *walk.lines()))
-
-
-def _gathered(name: str, listed: Sequence[Listed], names: tuple[str, ...], options: Options) -> Dataset:
-    return gather(
-        name,
-        listed,
-        options,
-        names=names,
-        encode=lambda mask: mask,
-        written=lambda mask: f"{mask.digest} {mask.table}",
-        divide=options.by_classes(len(names), lambda mask: [label for label, _ in mask.pixels]),
-    )
 
 
 def _pairs(root: Path, options: Options, walk: Walk) -> Iterator[_Pair]:

@@ -14,8 +14,8 @@ from search.data.files import Walk
 from search.data.formats._base import Format
 from search.data.image_sets import listed_names
 from search.data.images import EXTENSIONS, is_there
-from search.data.parts import split_of
 from search.data.sample import Dataset, Split
+from search.data.split_names import split_of
 from search.data.split_options import SplitOptions
 from search.errors import DataError
 

@@ -14,8 +14,8 @@ from search.data.boxes import AnnotatedImage, Faults, dataset
 from search.data.files import Walk, visible
 from search.data.formats._base import Format
 from search.data.images import EXTENSIONS
-from search.data.parts import SPLITS, split_of
 from search.data.sample import Dataset, Split
+from search.data.split_names import SPLITS, split_of
 from search.data.split_options import SplitOptions
 from search.data.tabular import lines_of
 from search.errors import DataError

@@ -53,7 +53,7 @@ class Onnx(ModelFormat):
     def open(self, path: Path, rebuild: Rebuild) -> nn.Module:
         if needed := self.requirement():
             raise UserError(f"{path} needs ONNX Runtime; install it with `{needed}`")
-        return Session(path)
+        return OnnxModule(path)
 
     def snippet(self, facts: Mapping[str, str]) -> str:
         outputs, kind = facts.get("outputs", "outputs"), facts.get("dtype", "float32")
@@ -65,7 +65,7 @@ class Onnx(ModelFormat):
         )
 
 
-class Session(nn.Module):
+class OnnxModule(nn.Module):
     """An ONNX file as a module: tensors in, tensors out, computed by ONNX Runtime on the CPU."""
 
     def __init__(self, path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord, TrialRecord, TrialState
-from search.report import parameters, picks, theme
+from search.report import parameters, shown_trials, theme
 from search.report.figures._base import Figure, Need, Section
 from search.report.tables import epochs_saved
 
@@ -94,9 +94,9 @@ def _range(bars: tuple[Bar, ...]) -> list[float]:
 
 
 def _saved(study: StudyRecord, timed: list[TrialRecord]) -> list[Bar]:
-    pruned = [trial for trial in timed if trial.state is TrialState.PRUNED and picks.epochs_run(trial)]
+    pruned = [trial for trial in timed if trial.state is TrialState.PRUNED and shown_trials.epochs_run(trial)]
     bars = []
-    saved = sum(trial.seconds / picks.epochs_run(trial) * epochs_saved(study, trial) for trial in pruned)
+    saved = sum(trial.seconds / shown_trials.epochs_run(trial) * epochs_saved(study, trial) for trial in pruned)
     if saved:
         bars.append(Bar("saved by pruning (estimate)", saved / 60, len(pruned), True))
     saved, count = _saved_by_cache(timed)

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord, TrialRecord
-from search.report import effects, parameters, picks, theme
+from search.report import effects, parameters, shown_trials, theme
 from search.report.figures._base import Figure, Need, Section
 from search.sampling.importance import importances
 
@@ -63,7 +63,7 @@ class Importance(Figure):
         done = effects.comparable(study)
         views, trials = {}, {}
         for label, evaluator, most in _JUDGES:
-            judged = picks.with_values(study, most)
+            judged = shown_trials.with_values(study, most)
             shares = importances(judged, maximize=study.maximize, evaluator=evaluator)
             if not shares or sum(shares.values()) <= 0:
                 continue

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord
-from search.report import picks, theme
+from search.report import shown_trials, theme
 from search.report.figures._base import Figure, Need, Section
 
 
@@ -52,7 +52,7 @@ class LearningCurves(Figure):
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
-        best, chosen = study.best, set(picks.for_curves(study))
+        best, chosen = study.best, set(shown_trials.for_curves(study))
         trials = [trial for trial in study.trials if trial.epochs and trial.number in chosen]
         special = [trial for trial in trials if trial.is_baseline or trial is best]
         curves = []
@@ -61,7 +61,7 @@ class LearningCurves(Figure):
             epochs = tuple(record.epoch for record in trial.epochs)
             values = tuple(record.metrics.get(study.metric, float("nan")) for record in trial.epochs)
             curves.append(Curve(trial.number, kind, epochs, values, trial.words))
-        ran = sum(picks.epochs_run(trial) > 0 for trial in study.trials)
+        ran = sum(shown_trials.epochs_run(trial) > 0 for trial in study.trials)
         return Rows(study.metric, tuple(curves), max(ran - len(curves), 0)) if curves else None
 
     def draw(self, rows: Rows | None) -> go.Figure:

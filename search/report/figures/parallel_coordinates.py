@@ -7,7 +7,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord
-from search.report import parameters, picks, theme
+from search.report import parameters, shown_trials, theme
 from search.report.figures._base import Figure, Need, Section
 from search.report.figures._scales import Scale, scale_of
 from search.sampling.importance import importances
@@ -45,7 +45,7 @@ class ParallelCoordinates(Figure):
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
-        done = picks.with_values(study, 10**9)
+        done = shown_trials.with_values(study, 10**9)
         if len(done) < 2:
             return None
         sign = -1.0 if study.maximize else 1.0
@@ -62,11 +62,11 @@ class ParallelCoordinates(Figure):
             scale_of(
                 name,
                 [trial.params[name] for trial in chosen if name in trial.params],
-                log=picks.is_log(name, chosen),
+                log=shown_trials.is_log(name, chosen),
             )
             for name in names
         ]
-        shares = importances(picks.with_values(study, _JUDGED), maximize=study.maximize)
+        shares = importances(shown_trials.with_values(study, _JUDGED), maximize=study.maximize)
         having = {name: sum(name in trial.params for trial in chosen) for name in names}
         order = {name: (-shares.get(name, 0.0), -having[name]) for name in names}
         kept = sorted((scale for scale in scales if scale), key=lambda scale: order[scale.name])[:_AXES]

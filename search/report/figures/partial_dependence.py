@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord, TrialRecord, TrialState
-from search.report import parameters, picks, theme
+from search.report import parameters, shown_trials, theme
 from search.report.figures._base import Figure, Need, Section
 
 _TRIALS, _FEWEST, _GRID, _BACKGROUND, _PARAMETERS, _TREES = 500, 20, 16, 60, 10, 60
@@ -48,7 +48,7 @@ class PartialDependence(Figure):
 
     def rows(self, study: StudyRecord) -> Rows | None:
         complete = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
-        done = picks.with_values(replace(study, trials=tuple(complete)), _TRIALS)
+        done = shown_trials.with_values(replace(study, trials=tuple(complete)), _TRIALS)
         if len(done) < _FEWEST or len({trial.value for trial in done}) < 2:
             return None
         from sklearn.ensemble import RandomForestRegressor  # noqa: PLC0415  # a second to load, not for every page
@@ -149,7 +149,7 @@ def _columns(done: list[TrialRecord]) -> list[_Column]:
             continue
         if all(isinstance(value, int | float) and not isinstance(value, bool) for value in raw):
             numbers = [float(value) for value in raw]
-            log = picks.is_log(name, done)
+            log = shown_trials.is_log(name, done)
             codes = sorted({_scaled(value, log=log) for value in numbers})
             columns.append(_Column(name, (), log, codes[0], codes[-1], tuple(codes)))
         else:

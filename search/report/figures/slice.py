@@ -9,7 +9,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord, TrialState
-from search.report import parameters, picks, theme
+from search.report import parameters, shown_trials, theme
 from search.report.figures._base import Figure, Need, Section
 
 _TRIALS = 1000
@@ -50,7 +50,7 @@ class SliceFigure(Figure):
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
-        done = picks.with_values(study, _TRIALS)
+        done = shown_trials.with_values(study, _TRIALS)
         slices = []
         for name in sorted({name for trial in done for name in trial.params}):
             having = [trial for trial in done if name in trial.params]
@@ -60,7 +60,7 @@ class SliceFigure(Figure):
             number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in raw)
             values = tuple(float(value) if number else str(value) for value in raw)
             objective = tuple(float(trial.value or 0.0) for trial in having)
-            log = number and picks.is_log(name, having)
+            log = number and shown_trials.is_log(name, having)
             slices.append(
                 Slice(
                     name,

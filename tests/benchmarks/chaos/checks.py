@@ -24,7 +24,7 @@ from search.lifecycle.trained_candidate import load_trained, look
 from search.records.study import EpochRecord, StudyRecord, TrialRecord, Verdict
 from search.records.study import TrialState as State
 from search.runtime import few_labels
-from search.store import connection, owned
+from search.store import checkpoint_owners, connection
 from search.store.connection import str_url
 from search.store.tables import StudyRow, TrialRow
 from search.training import checkpoint
@@ -141,7 +141,7 @@ def _optuna_numbers(remains: Remains) -> dict[int, int]:
 def _to_resume(remains: Remains) -> set[str]:
     """Return the checkpoints from which failed trials can be tried again."""
     engine = connection.connect(remains.url)
-    names = {name for owner in owned.owners(engine, remains.name) for name in owner.resume}
+    names = {name for owner in checkpoint_owners.owners(engine, remains.name) for name in owner.resume}
     engine.dispose()
     return names
 

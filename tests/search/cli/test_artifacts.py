@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from search.store import owned, reading
+from search.store import checkpoint_owners, reading
 from search.store.opening import opened
 
 
@@ -18,7 +18,7 @@ def own(here: Path) -> None:
     with opened("sqlite:///runs/ftsearch.db") as engine:
         found = reading.artifacts_of(engine, "colours")
         assert found is not None
-        owned.move(engine, "colours", str(here / "runs" / "colours"), found[1])
+        checkpoint_owners.move(engine, "colours", str(here / "runs" / "colours"), found[1])
 
 
 def test_a_place_that_is_whole_is_shown_and_left_alone(here: Path, ftsearch: Callable[..., Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from search.cli._sheet import Sheet
+from search.cli._tables import Sheet
 
 ROWS = [
     ("1", "12", "complete", "0.98765", "12.34 M", "freezes three of ten units [and no more]"),

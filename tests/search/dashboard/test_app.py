@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +183,12 @@ def test_a_new_point_appears_without_losing_the_zoom_and_opens_its_trial(
 
 
 def test_a_search_is_watched_from_its_start_to_its_end(
-    page: Any, study_file: Path, tmp_path: Path, command: Callable[..., str]
+    page: Any,
+    study_file: Path,
+    tmp_path: Path,
+    command: Callable[..., str],
+    start_program: Callable[..., BaseProcess],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     url = f"sqlite:///{tmp_path}/live/store.db"
     engine = connection.connect(url)
@@ -192,13 +196,16 @@ def test_a_search_is_watched_from_its_start_to_its_end(
     engine.dispose()
     page.goto(command(url))
     study_file.write_text(study_file.read_text().replace("trials: 2", "trials: 5"))
-    run = [sys.executable, "-m", "search", "run", str(study_file), "--storage", url]
-    with subprocess.Popen(run, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as search:
-        page.get_by_role("link", name="colours").first.click()
-        drawn(page, "history", 2)
-        assert points(page) < 6
-        drawn(page, "history", 5)
-        assert search.wait(120) == 0
+    monkeypatch.chdir(tmp_path)
+    search = start_program(
+        f"from search.cli import main\nsys.exit(main(['run', {str(study_file)!r}, '--storage', {url!r}]))"
+    )
+    page.get_by_role("link", name="colours").first.click()
+    drawn(page, "history", 2)
+    assert points(page) < 6
+    drawn(page, "history", 5)
+    search.join(120)
+    assert search.exitcode == 0
     page.get_by_text("5 of 5 trials").first.wait_for()
     page.get_by_role("link", name="4", exact=True).first.click()
     page.get_by_role("heading", name="Trial 4").wait_for()

@@ -9,7 +9,7 @@ from search.dashboard import study_cache
 from search.dashboard.study_cache import StudyCache
 from search.errors import NotFoundError
 from search.records.study import EpochRecord, TrialState
-from search.report import picks
+from search.report import shown_trials
 from search.report.figures._base import Need
 from search.report.gather import gather
 from search.store import aggregates, connection, leases, reading, writing
@@ -41,7 +41,7 @@ def test_it_sees_what_the_report_sees(cache: StudyCache) -> None:
             theirs.evaluation,
         )
         assert mine.distributions == theirs.distributions
-        assert picks.epochs_run(mine) == picks.epochs_run(theirs)
+        assert shown_trials.epochs_run(mine) == shown_trials.epochs_run(theirs)
 
 
 def test_a_running_trial_appears_grows_and_ends(cache: StudyCache, own: str) -> None:
@@ -64,7 +64,7 @@ def test_a_running_trial_appears_grows_and_ends(cache: StudyCache, own: str) -> 
     found = cache.study("drawn")
     assert found.best is not None
     assert found.best.number == claim.number
-    assert picks.epochs_run(found.best) == 2
+    assert shown_trials.epochs_run(found.best) == 2
     assert cache.version("drawn") >= before + 4
     engine.dispose()
 

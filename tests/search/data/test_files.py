@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from search.data.files import Walk, files_below, is_passed_over, printable, visible
+from search.data.files import Walk, files_below, is_passed_over, visible
+from search.records.plain_text import printable
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 
 import pytest
 import yaml
 
+from search.data import yaml_documents
 from search.data.yaml_documents import load, parse
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -49,3 +52,19 @@ def test_documents_that_people_write_are_read() -> None:
     data, node = parse("a: 1")
     assert data == {"a": 1}
     assert isinstance(node, yaml.MappingNode)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "huge"])
+def test_what_nobody_wrote_by_hand_is_not_read(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "study.yaml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        with path.open("wb") as file:
+            file.truncate(1 << 30)
+    with pytest.raises(OSError, match="larger than 4 MB" if kind == "huge" else "not a plain file"):
+        yaml_documents.text_of(path)

@@ -79,8 +79,14 @@ def test_the_boxes_are_those_of_torchvisions_detector(kind: str, classes: int) -
         assert found.largest < 1e-4
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["pt2", "onnx"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(("pt2", kind) for kind in KINDS),
+        *(("onnx", kind) for kind in KINDS if kind != "retinanet"),
+        pytest.param("onnx", "retinanet", marks=pytest.mark.slow),  # an FCOS without centerness
+    ],
+)
 def test_files_with_a_graph_hold_it_for_any_number_of_images(kind: str, name: str, tmp_path: Path) -> None:
     network, known = Detecting(kind), model_format(name)
     path = tmp_path / known.file_name

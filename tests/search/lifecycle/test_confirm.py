@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import optuna
@@ -78,16 +76,14 @@ def test_folds_and_fractions_are_trained_on_what_they_say(url: str) -> None:
     assert {run.state for run in study.repeats} == {TrialState.COMPLETE}
 
 
-def test_a_confirmation_killed_and_started_again_has_every_training_once(url: str) -> None:
+def test_a_confirmation_killed_and_started_again_has_every_training_once(
+    url: str, start_program: Callable[..., BaseProcess]
+) -> None:
     arguments = ["confirm", "colours", "--top", "2", "--seeds", "2", "--storage", url, "--device", "cpu"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "search", *arguments],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-    )
+    process = start_program(f"from search.cli import main\nmain({arguments})")
     _await(url, lambda runs: any(run.state is TrialState.COMPLETE for run in runs))
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     half = load_study("colours", storage=url).repeats
     whole = confirm(url, top=2, seeds=2)
     assert keys(whole) == Counter({(trial, seed, 1, 1, 1.0): 1 for trial in (0, 1, 2) for seed in (1, 2)})

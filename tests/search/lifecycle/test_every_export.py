@@ -93,15 +93,20 @@ def texts_study(root: Path, task: str, data: str) -> Path:
     return ran(root, TEXTS.format(task=task, data=data, backbone=backbone))
 
 
-@pytest.mark.parametrize("kind", ["faster_rcnn", "retinanet"])
-def test_boxes(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("kind", "formats"),
+    [
+        ("faster_rcnn", ("safetensors",)),
+        ("retinanet", ("safetensors", "pt2")),
+        pytest.param("retinanet", ("safetensors", "onnx"), marks=pytest.mark.slow),  # half a minute of tracing
+    ],
+)
+def test_boxes(kind: str, formats: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawing = shared("test_detection")
     drawing.draw(tmp_path, 8)
     ran(tmp_path, BOXES.format(kind=kind))
     monkeypatch.chdir(tmp_path)
-    done = export_study(
-        "boxes", formats=("safetensors", "onnx") if kind == "retinanet" else ("safetensors",), output="model"
-    )
+    done = export_study("boxes", formats=formats, output="model")
     best = load_study("boxes").best
     assert best is not None
     assert done.facts.metrics["map"] == pytest.approx(best.value, abs=1e-5)
@@ -216,7 +221,7 @@ def test_folders_of_this_machine_stay_out_of_the_card_and_the_tokenizer(
     reviews: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(reviews)
-    folder = export_study("texts", output="shown", formats=("safetensors", "onnx")).folder
+    folder = export_study("texts", output="shown").folder
     card = (folder / "README.md").read_text()
     assert "at most 16 tokens" in card
     assert "FILE_OF_TEXTS" in card
@@ -244,14 +249,17 @@ def test_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert second.name.endswith("new.tsv, line 3")
 
 
-def test_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "formats", [("safetensors", "pt2"), pytest.param(("safetensors", "onnx"), marks=pytest.mark.slow)]
+)
+def test_tags(formats: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts_study(tmp_path, "tokens", shared("test_tokens").sentences(tmp_path))
     monkeypatch.chdir(tmp_path)
-    done = export_study("texts", formats=FORMATS, output="model")
+    done = export_study("texts", formats=formats, output="model")
     best = load_study("texts").best
     assert best is not None
     assert done.facts.metrics["entity_f1"] == pytest.approx(best.value, abs=1e-6)
-    for name in FORMATS:
+    for name in formats:
         model = load_model("model", format=name, trust=True)
         (tmp_path / "new.txt").write_text(f"a good film is bad\n{'a ' * 40}\n")
         short, long = predict(model, items_in(model, tmp_path / "new.txt"))

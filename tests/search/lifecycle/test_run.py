@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -172,14 +172,13 @@ def test_a_worker_joins_with_nothing_but_the_store(study_file: Path, folder: Pat
     engine.dispose()
 
 
-def test_a_killed_run_is_continued_by_the_next(study_file: Path) -> None:
-    program = f"from search import api\napi.run_study({str(study_file)!r}, trials=200, report=False)"
-    child = subprocess.Popen([sys.executable, "-c", program])
+def test_a_killed_run_is_continued_by_the_next(study_file: Path, start_program: Callable[..., BaseProcess]) -> None:
+    child = start_program(f"from search import api\napi.run_study({str(study_file)!r}, trials=200, report=False)")
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not _finished():
         time.sleep(0.2)
     child.kill()
-    child.wait()
+    child.join()
     count = _finished()
     study = run_study(study_file, trials=200, timeout_s=0.001, report=False).study
     assert count >= 1

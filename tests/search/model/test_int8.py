@@ -47,14 +47,14 @@ def test_the_file_is_run_by_integer_kernels_and_stays_close_to_the_network(tmp_p
     run = [node.op_type for node in onnx.load(tmp_path / "run.onnx").graph.node]
     assert run.count("QLinearConv") >= 50
     assert "Conv" not in run
-    found = int8.Session(path)(images[0])
+    found = int8.Int8Session(path)(images[0])
     apart = float((found - expected).abs().max() / expected.abs().max())
     assert 0 < apart < 0.25
     assert path.stat().st_size < 0.4 * (tmp_path / "float.onnx").stat().st_size
 
 
 def test_any_number_of_images_runs_and_gives_the_same(tmp_path: Path) -> None:
-    session = int8.Session(int8.write(network("squeezenet1_1"), batches(1), tmp_path))
+    session = int8.Int8Session(int8.write(network("squeezenet1_1"), batches(1), tmp_path))
     images = batches(1)[0]
     whole = session(images)
     assert whole.shape == (8, 3)
@@ -63,7 +63,7 @@ def test_any_number_of_images_runs_and_gives_the_same(tmp_path: Path) -> None:
 
 def test_one_calibration_image_is_enough(tmp_path: Path) -> None:
     path = int8.write(network("squeezenet1_1"), [batches(1)[0][:1]], tmp_path)
-    assert int8.Session(path)(batches(1)[0][:3]).shape == (3, 3)
+    assert int8.Int8Session(path)(batches(1)[0][:3]).shape == (3, 3)
 
 
 class Odd(PlainNetwork):
@@ -98,7 +98,7 @@ def test_what_cannot_be_exported_or_quantised_says_why_in_a_line(
 def test_a_file_that_does_not_run_says_why_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "int8.onnx").write_bytes(b"not a model")
     with pytest.raises(int8.NotQuantisableError, match="ONNX Runtime does not run it: ") as refused:
-        int8.Session(tmp_path / "int8.onnx")
+        int8.Int8Session(tmp_path / "int8.onnx")
     assert "\n" not in str(refused.value)
 
 

@@ -57,6 +57,13 @@ def model(**changes: Any) -> Model:
     return Model(**{**made, "task": task_of("classification", {}, {}), "inputs": Numbers(), **changes})
 
 
+def test_an_output_that_is_no_number_is_no_answer() -> None:
+    found = list(predict(model(), [Path("0.2"), Path("nan"), Path("broken"), Path("0.9")], 1))
+    told = "the model's outputs for it are no finite numbers"
+    assert [one.broken for one in found] == ["", told, "no number", ""]
+    assert [[answer.label for answer in one.answers] for one in found] == [["low"], [], [], ["high"]]
+
+
 def test_broken_inputs_are_marked_as_such_and_the_others_keep_their_order() -> None:
     items = [Path(str(number / 100 + 0.001)) for number in range(80)]
     items[40] = Path("broken")

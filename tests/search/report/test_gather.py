@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from search.errors import NotFoundError
-from search.report import picks
+from search.report import shown_trials
 from search.report.gather import chosen, completed, gather
 from search.store import aggregates, connection, migrate, reading
 
@@ -25,10 +25,10 @@ def test_every_trial_is_there_and_the_shown_ones_are_whole(engine: connection.En
     assert study.best.evaluation == whole.best.evaluation
     assert study.best.size == whole.best.size
     for trial, full in zip(study.trials, whole.trials, strict=True):
-        assert picks.epochs_run(trial) == len(full.epochs)
+        assert shown_trials.epochs_run(trial) == len(full.epochs)
         assert dict(trial.params) == dict(full.params)
         assert set(trial.distributions) == set(trial.params)
-    for number in picks.for_curves(study):
+    for number in shown_trials.for_curves(study):
         assert study.trials[number].epochs == whole.trials[number].epochs
 
 

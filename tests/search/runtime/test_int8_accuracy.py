@@ -44,11 +44,11 @@ def test_the_value_is_that_of_the_integer_network_on_the_validation_images(
     seen: list[torch.Tensor] = []
     answer = torch.tensor([[0.0, 1.0, 0.0]])  # always the second class
 
-    def run(self: int8.Session, images: torch.Tensor) -> torch.Tensor:
+    def run(self: int8.Int8Session, images: torch.Tensor) -> torch.Tensor:
         seen.append(images)
         return answer.expand(len(images), -1)
 
-    monkeypatch.setattr(int8.Session, "__call__", run)
+    monkeypatch.setattr(int8.Int8Session, "__call__", run)
     found = int8_accuracy.measure(runtime, candidate, state)
     assert found is not None
     samples = runtime.dataset.of(Split.VAL)
@@ -117,7 +117,7 @@ def test_a_structure_that_cannot_be_quantised_is_infeasible_and_the_study_goes_o
         return path
 
     monkeypatch.setattr(int8, "write", write)  # writing is tested above; here it is about what becomes of a trial
-    monkeypatch.setattr(int8, "Session", lambda _: lambda images: torch.eye(3)[[1] * len(images)])
+    monkeypatch.setattr(int8, "Int8Session", lambda _: lambda images: torch.eye(3)[[1] * len(images)])
     study_file.write_text(study_file.read_text() + "quantised: {images: 4}\nkeep_checkpoints: 5\n")
     url = f"sqlite:///{tmp_path}/store.db"
     for sampler in ("tpe", "nsga2"):

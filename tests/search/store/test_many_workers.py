@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
-import subprocess
 import sys
 import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
 
@@ -29,19 +31,27 @@ def benchmark() -> ModuleType:
     return module
 
 
-def work(url: str, folder: Path, **options: object) -> subprocess.Popen[str]:
-    """Start a worker of the study ``s``, or several ``processes`` of them."""
-    command = [sys.executable, str(INSTANT), "work", url, "s", "--folder", str(folder)]
-    for name, value in options.items():
-        command += [f"--{name}", str(value)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+Work = Callable[..., BaseProcess]
 
 
-def finished(process: subprocess.Popen[str]) -> list[str]:
+@pytest.fixture
+def work(start_program: Callable[..., BaseProcess], tmp_path: Path) -> Work:
+    """Starts a worker of the study ``s``, or several ``processes`` of them, which print into a file of its name."""
+    program = f"import runpy\nrunpy.run_path({str(INSTANT)!r}, run_name='__main__')\n"
+
+    def start(url: str, name: str = "work", **options: object) -> BaseProcess:
+        words = [word for option, value in options.items() for word in (f"--{option}", value)]
+        folder = tmp_path / "kept"
+        return start_program(program, "work", url, "s", "--folder", folder, *words, output=tmp_path / f"{name}.txt")
+
+    return start
+
+
+def ended(process: BaseProcess, output: Path) -> list[int]:
     """Return the numbers of the trials that the workers say they have ended."""
-    output, errors = process.communicate(timeout=280)
-    assert process.returncode == 0, errors[-4000:]
-    return [line.split()[0] for line in output.splitlines()]
+    process.join(280)
+    assert process.exitcode == 0, output.with_suffix(".err").read_text()[-4000:]
+    return sorted(int(line.split()[0]) for line in output.read_text().splitlines())
 
 
 @pytest.mark.parametrize(
@@ -49,12 +59,11 @@ def finished(process: subprocess.Popen[str]) -> list[str]:
     [(3, 24, "median"), pytest.param(8, 200, "none", marks=pytest.mark.slow)],
 )
 def test_processes_share_a_study_exactly(
-    benchmark: ModuleType, url: str, tmp_path: Path, workers: int, trials: int, pruner: str
+    benchmark: ModuleType, work: Work, url: str, tmp_path: Path, workers: int, trials: int, pruner: str
 ) -> None:
     workers = min(workers, 4) if url.startswith("sqlite") else workers
     benchmark.create(url, "s", trials, epochs=5, sampler="tpe", pruner=pruner)
-    numbers = finished(work(url, tmp_path / "kept", processes=workers))
-    assert sorted(map(int, numbers)) == list(range(trials))
+    assert ended(work(url, processes=workers), tmp_path / "work.txt") == list(range(trials))
 
     engine = create_engine(url)
     with engine.connect() as link:
@@ -79,18 +88,18 @@ def test_processes_share_a_study_exactly(
     assert left == 0
 
     storage = optuna.storages.RDBStorage(url)
-    told = optuna.load_study(study_name="s", storage=storage).get_trials(deepcopy=False)
-    assert sorted(trial.number for trial in told) == list(range(trials))
-    assert all(trial.state.is_finished() for trial in told)
+    optunas = optuna.load_study(study_name="s", storage=storage).get_trials(deepcopy=False)
+    assert sorted(trial.number for trial in optunas) == list(range(trials))
+    assert all(trial.state.is_finished() for trial in optunas)
     storage.engine.dispose()
 
 
 def test_a_stopped_process_hands_its_trial_back_and_one_that_slept_writes_nothing(
-    benchmark: ModuleType, tmp_path: Path
+    benchmark: ModuleType, work: Work, tmp_path: Path
 ) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
     benchmark.create(url, "s", 2, epochs=8)
-    told = work(url, tmp_path / "kept", seconds=0.3)
+    stopped = work(url, "stopped", seconds=0.3)
     engine = create_engine(url)
 
     def epochs() -> list[tuple[int, str, int]]:
@@ -105,20 +114,18 @@ def test_a_stopped_process_hands_its_trial_back_and_one_that_slept_writes_nothin
             time.sleep(0.05)
 
     until(0, 2)
-    told.send_signal(signal.SIGTERM)
+    stopped.terminate()
     begin = time.monotonic()
-    told.communicate(timeout=60)
-    assert told.returncode == 0
+    assert ended(stopped, tmp_path / "stopped.txt") == []
     assert time.monotonic() - begin < 10
     assert epochs()[0][1] == "waiting"
 
-    sleeper = work(url, tmp_path / "kept", seconds=0.3, lease=1.5)
+    sleeper = work(url, "sleeper", seconds=0.3, lease=1.5)
     until(0, epochs()[0][2] + 2)
-    sleeper.send_signal(signal.SIGSTOP)
-    heir = work(url, tmp_path / "kept", lease=1.5)
-    assert sorted(finished(heir)) == ["0", "1"]
-    sleeper.send_signal(signal.SIGCONT)
-    output, errors = sleeper.communicate(timeout=60)
-    assert (sleeper.returncode, output) == (0, ""), errors
+    assert sleeper.pid is not None
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    assert ended(work(url, "heir", lease=1.5), tmp_path / "heir.txt") == [0, 1]
+    os.kill(sleeper.pid, signal.SIGCONT)
+    assert ended(sleeper, tmp_path / "sleeper.txt") == []
     assert epochs() == [(0, "complete", 8), (1, "complete", 8)]
     engine.dispose()

@@ -7,7 +7,7 @@ import pytest
 
 from search.errors import TrialError
 from search.records.study import EpochRecord, Verdict
-from search.store import fitted, leases, reading
+from search.store import leases, memory_fits, reading
 from search.store.leases import Claim
 from search.training import memory
 from search.trials import attempt as attempts
@@ -68,9 +68,9 @@ def test_what_fitted_is_remembered_and_the_time_of_what_is_handed_back_is_kept(
     outcome = replace(found.fit(), micro_batch=3)
     assert outcome.verdict is Verdict.PAUSE
     assert found.is_handed_back(outcome, 12.0)
-    key = fitted.structure_key(found.candidate.to_json())
+    key = memory_fits.structure_key(found.candidate.to_json())
     kind = memory.kind_of(context.runtime.precision.device)
-    assert fitted.recall(context.engine, "colours", key, kind) == 3
+    assert memory_fits.recall(context.engine, "colours", key, kind) == 3
     (stored,) = reading.load_study(context.engine, "colours").trials
     assert stored.seconds == pytest.approx(12.0)
     assert begun(context, claim).plan.micro_batch == 3

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from spaces import backbones
 from spaces.backbones._base import Pretrained
 from spaces.decisions import freeze
 from spaces.decisions._base import NotApplicable
-from spaces.decisions.kernel import Range, decision
+from spaces.decisions.kernel import LARGEST, Range, decision
+from spaces.errors import CandidateError
 from spaces.networks.space import Space, StoredParameters
 
 
@@ -50,3 +52,11 @@ def test_a_smaller_kernel_changes_frozen_units_too(tiny: Pretrained) -> None:
 def test_patch_embeddings_are_no_kernels_to_resize() -> None:
     chain = backbones.resolve("vit_b_32").describe((64, 64))
     assert isinstance(decision.choices(chain, Range()), NotApplicable)
+
+
+def test_a_kernel_has_a_size_that_fits_into_a_memory() -> None:
+    assert decision.parse([["features.0", LARGEST]]) == (("features.0", LARGEST),)
+    with pytest.raises(CandidateError, match=r"odd size of up to 255 pixels\], got"):
+        decision.parse([["features.0", LARGEST + 2]])
+    with pytest.raises(ValueError, match="odd and from 1 to 255, got 9999"):
+        Range(sizes=(3, 9999))

@@ -5,8 +5,8 @@ import pytest
 from spaces.backbones._base import Pretrained
 from spaces.decisions import freeze
 from spaces.decisions.optimizer import Choices, Optimizer, Range, decision
+from spaces.networks.described_candidates import fulfilled
 from spaces.networks.space import Random, Space
-from spaces.networks.wishes import fulfilled
 
 
 def test_learning_rates_belong_to_their_optimiser() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from search.dashboard import parts
+from search.dashboard import components
 from search.dashboard.pages import study as page
 from search.dashboard.study_cache import StudyCache
 from search.records.study import Failure, TrialState
@@ -32,9 +32,9 @@ def test_only_the_figures_of_its_section_are_on_it(cache: StudyCache) -> None:
 
 def test_the_ranking_is_paged_and_ordered(cache: StudyCache) -> None:
     study = cache.study("drawn")
-    first, second = page.ranking(study, 0, "rank", ()), page.ranking(study, parts.ROWS, "rank", ())
-    assert f"rows 1 to {parts.ROWS} of 120" in str(first[0])
-    assert f"rows {parts.ROWS + 1} to" in str(second[0])
+    first, second = page.ranking(study, 0, "rank", ()), page.ranking(study, components.ROWS, "rank", ())
+    assert f"rows 1 to {components.ROWS} of 120" in str(first[0])
+    assert f"rows {components.ROWS + 1} to" in str(second[0])
     assert "rows 101 to 120 of 120" in str(page.ranking(study, 10**6, "newest", ())[0])
     assert "/trial/119'" in str(page.ranking(study, 0, "newest", ())[1])
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from search.trials.hopeless import RULES, Facts, why_hopeless
+from search.trials.rejection_rules import RULES, Facts, why_hopeless
 from spaces.backbones._base import Pretrained
 from spaces.decisions import freeze
 from spaces.decisions.optimizer import Optimizer

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from dash import no_update
 
-from search.dashboard import parts
+from search.dashboard import components
 from search.dashboard.filters import number_of, read
 from search.dashboard.pages import compare, overview, study, trial, workers
 from search.dashboard.study_cache import StudyCache
@@ -66,14 +66,14 @@ class Pages:
     cache: StudyCache
     store: str
     _learnt: tuple[object, list[Any]] | None = None
-    _drawn: OrderedDict[tuple[object, ...], parts.Shown] = field(default_factory=OrderedDict)
+    _drawn: OrderedDict[tuple[object, ...], components.Shown] = field(default_factory=OrderedDict)
 
     def page(self, address: Address, picked: list[int]) -> Any:
         """Return the page at ``address``; one that says why where there is none."""
         try:
             return self._page(address, picked)
         except FinetuneError as error:
-            return parts.nothing("Nothing here", str(error))
+            return components.nothing("Nothing here", str(error))
 
     def _page(self, address: Address, picked: list[int]) -> Any:
         match address.kind:
@@ -89,7 +89,7 @@ class Pages:
                 return trial.page(self.cache.chosen(address.study, [address.trial]), address.trial)
             case "compare":
                 return compare.page(self.cache.chosen(address.study, address.numbers), address.numbers)
-        return parts.nothing("Nothing here", "No page has this address.")
+        return components.nothing("Nothing here", "No page has this address.")
 
     def pulse(self, address: Address) -> str:
         """Return a text that is another one whenever the page at ``address`` has something new to show."""
@@ -125,7 +125,7 @@ class Pages:
         """Return one page of a study's ranking."""
         return study.ranking(read(address.query).apply(self.cache.study(address.study)), place, order, picked)
 
-    def drawing(self, address: Address, name: str, view: int) -> parts.Shown:
+    def drawing(self, address: Address, name: str, view: int) -> components.Shown:
         """Return the figure ``name`` of a page as it is now."""
         kind = _kinds()[name]
         pulse = self.pulse(address)
@@ -133,7 +133,7 @@ class Pages:
         drawn = self._drawn.get(key)
         if drawn is None:
             revision = f"{address.kind} {address.study} {address.query} {view}"
-            drawn = parts.shown(kind.draw(self._rows(address, kind)), view, f"{pulse} {view}", revision)
+            drawn = components.shown(kind.draw(self._rows(address, kind)), view, f"{pulse} {view}", revision)
             self._drawn[key] = drawn
             while len(self._drawn) > _REMEMBERED:
                 self._drawn.popitem(last=False)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from search.dashboard.answers import Address, Pages
+from search.dashboard.routes import Address, Pages
 from search.dashboard.study_cache import StudyCache
 
 

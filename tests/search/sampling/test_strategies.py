@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections import Counter
 
 from search.records.study import PastTrial, TrialState
-from search.sampling.ways import good_one, way
+from search.sampling.strategies import good_one, way
 
 
 def shares(results: int, startup: int = 8) -> dict[str, float]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from search.data.parts import files_of, split_of, words_of
 from search.data.sample import Split
+from search.data.split_names import files_of, split_of, words_of
 from search.errors import DataError
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from sqlalchemy import Engine
 
 from search.records.study import Failure, StudyRecord, TrialState
-from search.store import leases, owned, reading, repeats, writing
+from search.store import checkpoint_owners, leases, reading, repeats, writing
 from search.store.repeats import RetrainingRequest
 
 
@@ -24,7 +24,7 @@ def test_every_row_that_owns_checkpoints_is_reported(engine: Engine, record: Stu
     writing.fail_trial(engine, failed, Failure("disk", "full"))
     leases.release(engine, waiting)
     repeats.add(engine, "s", "refit", [RetrainingRequest({}, {}, "", 0)])
-    found = {(owner.kind, owner.number): owner for owner in owned.owners(engine, "s")}
+    found = {(owner.kind, owner.number): owner for owner in checkpoint_owners.owners(engine, "s")}
     assert {key: (owner.names, owner.is_running, owner.words) for key, owner in found.items()} == {
         ("", 0): (("kept",), False, "trial 0"),
         ("", 2): (("second-2", "first-2"), True, "trial 2"),
@@ -32,11 +32,11 @@ def test_every_row_that_owns_checkpoints_is_reported(engine: Engine, record: Stu
         ("", 4): (("second-4", "first-4"), False, "trial 4"),
         ("refit", 0): ((), False, "refit 0"),
     }
-    owned.disown(engine, found["", 0], ["kept"])
-    owned.disown(engine, found["", 3], ["second-3", "another's"])
-    owned.disown(engine, found["", 4], ["second-4", "first-4"])
-    found = {(owner.kind, owner.number): owner for owner in owned.owners(engine, "s")}
+    checkpoint_owners.disown(engine, found["", 0], ["kept"])
+    checkpoint_owners.disown(engine, found["", 3], ["second-3", "another's"])
+    checkpoint_owners.disown(engine, found["", 4], ["second-4", "first-4"])
+    found = {(owner.kind, owner.number): owner for owner in checkpoint_owners.owners(engine, "s")}
     assert ("", 0) not in found
     assert (found["", 3].names, found["", 4].names) == (("first-3",), ())
-    owned.move(engine, "s", "/new", "k")
+    checkpoint_owners.move(engine, "s", "/new", "k")
     assert (reading.artifacts_of(engine, "s"), reading.artifacts_of(engine, "other")) == (("/new", "k"), None)

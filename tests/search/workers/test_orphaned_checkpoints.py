@@ -19,7 +19,7 @@ from search.store import connection, leases, migrate, repeats, writing
 from search.store.leases import Claim
 from search.store.repeats import RetrainingRequest
 from search.trials.context import TrialContext
-from search.workers import leftovers, worker
+from search.workers import orphaned_checkpoints, worker
 from search.workers.options import RunOptions
 from search.workers.shutdown import StopSignal
 
@@ -88,18 +88,18 @@ def test_what_ended_trials_left_goes_and_what_is_kept_stays(context: TrialContex
         context.artifact_store.put(name, b"x")
     (context.artifact_store.root / "report.html").touch()  # type: ignore[attr-defined]
     (context.artifact_store.root / "worker-0.log").touch()  # type: ignore[attr-defined]
-    assert len(leftovers.sweep(context)) == 5
+    assert len(orphaned_checkpoints.sweep(context)) == 5
     assert marked(context) == ["report.html", name_of("trial-00000"), "worker-0.log"]
     assert sorted(path.name for path in context.artifact_store.root.iterdir()) == [  # type: ignore[attr-defined]
         *sorted([f"artifacts-{KEY}", "report.html", name_of("trial-00000"), "worker-0.log"])
     ]
-    assert leftovers.sweep(context) == ()
+    assert orphaned_checkpoints.sweep(context) == ()
 
 
 def test_a_surplus_checkpoint_goes(context: TrialContext) -> None:
     for value in (0.5, 0.9, 0.7):  # each killed before it removed those that are no longer among the best
         ended(context, value)
-    leftovers.sweep(context)
+    orphaned_checkpoints.sweep(context)
     assert marked(context) == [name_of("trial-00001", "1")]
 
 
@@ -112,11 +112,11 @@ def test_what_a_running_trial_writes_is_never_touched(context: TrialContext) -> 
     ]
     for name in mine:
         context.artifact_store.put(name, b"x")
-    assert leftovers.sweep(context) == ()
+    assert orphaned_checkpoints.sweep(context) == ()
     assert marked(context) == sorted(mine)
     writing.record_resume(context.engine, claim, mine[1:2])
     leases.release(context.engine, claim)
-    assert set(leftovers.sweep(context)) == {mine[0], mine[2]}  # nobody goes on from these
+    assert set(orphaned_checkpoints.sweep(context)) == {mine[0], mine[2]}  # nobody goes on from these
     assert marked(context) == [mine[1]]
 
 
@@ -126,7 +126,7 @@ def test_a_failed_trial_can_still_be_put_back_with_its_last_checkpoint(context: 
     context.artifact_store.put(name, b"x")
     writing.record_resume(context.engine, claim, [name])
     writing.fail_trial(context.engine, claim, worker.failure_of(TrialError("full", "disk")))
-    assert leftovers.sweep(context) == ()
+    assert orphaned_checkpoints.sweep(context) == ()
     writing.retry_failed(context.engine, "colours")
     assert claimed(context).resume == (name,)
 
@@ -146,8 +146,8 @@ def test_confirmations_and_refits_own_theirs(context: TrialContext, kind: str) -
     for name in (own, other, name_of(f"{kind}-00000")):
         context.artifact_store.put(name, b"x")
     child = replace(context, runtime=replace(context.runtime, spec=replace(context.runtime.spec, name=claim.study)))
-    assert leftovers.sweep(child) == (other,)
-    assert leftovers.sweep(context) == ()
+    assert orphaned_checkpoints.sweep(child) == (other,)
+    assert orphaned_checkpoints.sweep(context) == ()
 
 
 def test_in_a_place_that_studies_share_only_what_bears_the_key_goes(context: TrialContext) -> None:
@@ -156,7 +156,7 @@ def test_in_a_place_that_studies_share_only_what_bears_the_key_goes(context: Tri
     theirs = [f"{resuming(other, 0)}epoch-00001-a.safetensors", name_of("trial-00000")]
     for name in (*theirs, f"{resuming(KEY, 0)}epoch-00001-a.safetensors"):
         context.artifact_store.put(name, b"x")
-    leftovers.sweep(context)
+    orphaned_checkpoints.sweep(context)
     assert marked(context) == theirs
 
 
@@ -168,7 +168,7 @@ def test_half_written_files_of_the_dead_go(context: TrialContext) -> None:
     (root / resuming(KEY, 0) / dead).touch()
     alive = root / partial_files.name_for(".safetensors")
     alive.touch()
-    leftovers.sweep(context)
+    orphaned_checkpoints.sweep(context)
     assert {path.name for path in root.iterdir()} == {f"artifacts-{KEY}", alive.name}
 
 
@@ -179,7 +179,7 @@ def test_a_place_that_cannot_be_reached_stops_nobody(
         raise TrialError("cannot list the checkpoints: stale file handle", "disk")
 
     monkeypatch.setattr(Folder, "names", fail)
-    assert leftovers.sweep(context) == ()
+    assert orphaned_checkpoints.sweep(context) == ()
     assert "stale file handle" in caplog.text
 
 
@@ -209,7 +209,7 @@ def test_workers_sweep_when_they_are_idle_once_for_every_change(
         claimed(context)
     context.artifact_store.put(STRAY, b"x")
     calls: list[int] = []
-    monkeypatch.setattr(worker, "sweep", lambda held: calls.append(1) or leftovers.sweep(held))
+    monkeypatch.setattr(worker, "sweep", lambda held: calls.append(1) or orphaned_checkpoints.sweep(held))
 
     def wait(*_: object) -> None:
         seen.append(STRAY in context.artifact_store.names())

@@ -11,9 +11,9 @@ import logging
 
 from search.artifacts.stores import ArtifactStore, is_checkpoint, is_sole, resuming
 from search.errors import NotFoundError, RunError
-from search.store import owned, repeats
+from search.store import checkpoint_owners, repeats
+from search.store.checkpoint_owners import Owner
 from search.store.connection import Engine
-from search.store.owned import Owner
 from search.trials.context import TrialContext
 from search.trials.keep_best import remove_surplus
 
@@ -49,7 +49,7 @@ def leftovers(artifact_store: ArtifactStore, key: str, engine: Engine, study: st
         TrialError: the place cannot be reached.
     """
     listed = artifact_store.names()
-    owners = owned.owners(engine, study)
+    owners = checkpoint_owners.owners(engine, study)
     wanted = {name for owner in owners for name in owner.names}
     being_written = tuple(begin for owner in owners if owner.is_running for begin in _begins(key, owner))
     mine = [name for name in listed if name.startswith(resuming(key))]

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from search.dashboard import guesses
-from search.dashboard.guesses import Guesses, source_of
+from search.dashboard import rate_limit
+from search.dashboard.rate_limit import Guesses, source_of
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time that is told, in a list so that it can be moved."""
     now = [1000.0]
-    monkeypatch.setattr(guesses.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(rate_limit.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -42,9 +42,9 @@ def test_who_knows_the_token_or_is_silent_for_an_hour_begins_anew(clock: list[fl
 
 def test_the_memory_of_sources_does_not_grow_for_ever() -> None:
     found = Guesses()
-    for number in range(guesses._SOURCES + 100):
+    for number in range(rate_limit._SOURCES + 100):
         found.note(str(number))
-    assert len(found._wrong) == guesses._SOURCES
+    assert len(found._wrong) == rate_limit._SOURCES
 
 
 @pytest.mark.parametrize(

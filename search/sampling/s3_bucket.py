@@ -10,7 +10,7 @@ import optuna
 from search.errors import UserError
 
 
-class Blobs:
+class S3Bucket:
     """A bucket through Optuna's ``Boto3ArtifactStore``, and the names in it, which Optuna does not list."""
 
     def __init__(self, bucket: str) -> None:

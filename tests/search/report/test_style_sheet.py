@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from search.report import look
+from search.report import style_sheet
 
 
 def luminance(colour: str) -> float:
@@ -17,13 +17,13 @@ def luminance(colour: str) -> float:
 @pytest.mark.parametrize("name", ["ink", "soft", "accent", "good", "warn"])
 def test_text_has_the_contrast_that_wcag_asks_for(scheme: int, name: str) -> None:
     """4.5 to 1 (https://www.w3.org/TR/WCAG22/#contrast-minimum), on the page and on its cards."""
-    found = [match[1] for match in re.finditer(rf"--{name}:(#[0-9a-f]{{6}})", look.CSS)]
+    found = [match[1] for match in re.finditer(rf"--{name}:(#[0-9a-f]{{6}})", style_sheet.CSS)]
     for ground in ("back", "card"):
-        grounds = [match[1] for match in re.finditer(rf"--{ground}:(#[0-9a-f]{{6}})", look.CSS)]
+        grounds = [match[1] for match in re.finditer(rf"--{ground}:(#[0-9a-f]{{6}})", style_sheet.CSS)]
         light, dark = sorted((luminance(found[scheme]), luminance(grounds[scheme])), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 4.5
 
 
 def test_it_needs_nothing_from_elsewhere() -> None:
-    assert "url(" not in look.CSS
-    assert "@import" not in look.CSS
+    assert "url(" not in style_sheet.CSS
+    assert "@import" not in style_sheet.CSS

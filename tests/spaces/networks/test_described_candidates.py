@@ -7,8 +7,8 @@ import pytest
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
 from spaces.decisions import augmentation, freeze, insert, kernel, lora, optimizer, pattern, penalty
+from spaces.networks.described_candidates import fulfilled
 from spaces.networks.space import Space
-from spaces.networks.wishes import fulfilled
 
 FINE = {"name": "adamw", "lr_head": 1e-3, "lr_backbone": 1e-4, "schedule": "cosine"}
 

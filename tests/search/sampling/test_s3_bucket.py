@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from search.errors import UserError
-from search.sampling.blobs import Blobs
+from search.sampling.s3_bucket import S3Bucket
 
 WEIGHTS = "trial-00001-0123456789abcdef.safetensors"
 
@@ -25,7 +25,7 @@ def test_checkpoints_in_a_bucket_come_back_and_go(monkeypatch: pytest.MonkeyPatc
     with moto.mock_aws(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # botocore's own
         boto3.client("s3").create_bucket(Bucket="kept")
-        artifact_store = artifacts.open_artifact_store("s3://kept/studies/flowers", Blobs)
+        artifact_store = artifacts.open_artifact_store("s3://kept/studies/flowers", S3Bucket)
         artifacts.claim_place(artifact_store, "k" * 32)
         for name in (
             WEIGHTS,
@@ -41,4 +41,4 @@ def test_checkpoints_in_a_bucket_come_back_and_go(monkeypatch: pytest.MonkeyPatc
         artifacts.clear(artifact_store, "k" * 32, [WEIGHTS])
         assert not boto3.client("s3").list_objects_v2(Bucket="kept").get("Contents")
         with pytest.raises(UserError, match="cannot keep checkpoints in s3://absent"):
-            artifacts.claim_place(artifacts.open_artifact_store("s3://absent/x", Blobs), "k")
+            artifacts.claim_place(artifacts.open_artifact_store("s3://absent/x", S3Bucket), "k")
