@@ -45,9 +45,9 @@ class FinalOptions:
             and there is time; 1 trains it once.
     """
 
-    share: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     top: Annotated[int, Field(ge=1)] = 3
-    soup: Annotated[int, Field(ge=1)] = 3
+    soup: Annotated[int, Field(ge=1)] = 4
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
 

@@ -3,7 +3,7 @@
 Trainings that begin with the same pretrained weights and the same solved head end in one basin, where the mean of their
 weights does about as well as all of them together and costs no more than one (https://arxiv.org/abs/2203.05482).
 MobileNetV2 at 128 px, last two stages trained on seven sets of 140 to 300 images: mean test accuracy 80.1 of one
-training, 81.5 of two averaged.
+training, 81.3 of two averaged, 81.9 of three, 82.1 of four.
 """
 
 from __future__ import annotations

@@ -106,13 +106,12 @@ class Reserve:
         return is_pressing
 
     def _kept_s(self, left_s: float) -> float:
-        """Return what is kept back: all that is wanted at the end, else the winner's training, else all that is left.
+        """Return what is kept back: all that is wanted at the end, or all that is left of that.
 
         Where not even a short training of the winner can be had, the next winner may need less.
         """
         self._look(left_s)
-        kept = next((one for one in (self._wanted_s, self._final_s) if one <= left_s), left_s)
-        return max(kept if self._least_s <= left_s else 0.0, EXPORT_S)
+        return max(min(self._wanted_s, left_s) if self._least_s <= left_s else 0.0, EXPORT_S)
 
     def _look(self, left_s: float) -> None:
         """Find out what the end takes, 0 s before there is a winner, and how long the quickest trial took."""

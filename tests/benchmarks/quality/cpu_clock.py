@@ -1,7 +1,8 @@
 """``ftsearch`` with a clock that counts CPU seconds: ``python -m quality.cpu_clock COMMAND ...``.
 
-Its timeouts are in seconds of the clock, which are CPU seconds where one thread has a core for itself. Where others use
-the machine too, they would end a run before its budget is spent; nothing else about the program is changed.
+Its timeouts, and what it measures of its trials, are in seconds of the clock, which are CPU seconds where one thread
+has a core for itself. Where others use the machine too, they would end a run before its budget is spent; nothing else
+about the program is changed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def cpu_seconds() -> float:
 
 
 if __name__ == "__main__":
-    time.monotonic = cpu_seconds
+    time.monotonic = time.perf_counter = cpu_seconds
     from search.cli import main
 
     sys.exit(main())

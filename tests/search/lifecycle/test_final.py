@@ -10,6 +10,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+import torch
 
 from search.api import export_study, load_model, open_artifacts, run_study
 from search.artifacts.stores import Folder
@@ -226,3 +227,42 @@ def test_several_workers_make_one_final_model(
     assert len(record.finals) == 1
     assert record.finals[0].state is TrialState.COMPLETE
     assert Counter((run.trial, run.seed) for run in record.repeats).most_common(1)[0][1] == 1
+
+
+class Interrupting(Silent):
+    """Asks this process to end after the second epoch of a soup's second training, once."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def trial_started(self, number: int, words: str, epochs: int) -> None:
+        self.words = words
+
+    def epoch_done(self, number: int, epoch: EpochRecord) -> None:
+        if self.words.startswith("trained on") and epoch.epoch == self.epochs + 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_soup_interrupted_in_its_second_training_is_the_one_of_an_undisturbed_run(
+    study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = study_file.read_text().replace("trials: 2", "trials: 1").replace("final: off", "final: {soup: 2}")
+    study_file.write_text(text)
+    weights, records = [], []
+    for place in ("whole", "interrupted"):
+        (tmp_path / place).mkdir()
+        monkeypatch.chdir(tmp_path / place)
+        if records:
+            half = run_study(study_file, report=False, observer=Interrupting(records[0].epochs)).study.finals[0]
+            assert half.state is TrialState.WAITING
+        (final,) = run_study(study_file, report=False).study.finals
+        records.append(final)
+        weights.append(checkpoint.get(open_artifacts("colours"), final.checkpoint or "").tensors)
+        left = [
+            name
+            for name in open_artifacts("colours").names()
+            if not name.startswith(("trial-", "final-", "artifacts-"))
+        ]
+        assert left == []
+    assert [one.trainings for one in records] == [2, 2]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())

@@ -73,7 +73,7 @@ def test_a_share_is_kept_back_at_most_for_a_soup_and_for_the_choice(held: Any) -
     assert soup_of(FinalOptions(), replace(solved, epochs=solved.epochs[:1])) == 1  # a linear probe: always the same
     alone, two = (final_seconds(study(solved), solved, 4, count) for count in (1, 2))
     assert two - EXPORT_S == pytest.approx(2 * (alone - EXPORT_S))
-    assert held(solved, share=0.9)._kept_s(99.0) == pytest.approx(3 * (alone - EXPORT_S) + EXPORT_S)
+    assert held(solved, share=0.9)._kept_s(99.0) == pytest.approx(4 * (alone - EXPORT_S) + EXPORT_S)
     assert held(solved, share=0.3)._kept_s(99.0) == pytest.approx(30.0)
     assert held(solved, share=0.1)._kept_s(99.0) == pytest.approx(alone)
     rival = replace(trial(1, 0.9), candidate={"another": 1})
