@@ -83,9 +83,9 @@ def _hide_password() -> None:
 
 def _shown(error: Exception) -> str:
     """Return the error's lines without what a terminal obeys; what a file holds may be of any length."""
-    from search.data.files import printable
+    from search.records.plain_text import printable_lines
 
-    lines = [printable(line) for line in str(error).split("\n")]
+    lines = printable_lines(error).split("\n")
     return "\n".join(line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..." for line in lines)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from search.records.plain_text import printable
 
 _SYSTEM = frozenset(
     {
@@ -48,20 +49,6 @@ def files_below(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not is_passed_over(name))
         yield from (Path(place, name) for name in sorted(names) if not is_passed_over(name))
-
-
-def printable(text: object) -> str:
-    """Return a name that can be printed and stored: bytes that are not UTF-8 and control characters are escaped."""
-    name = str(text).encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(letter.encode("unicode_escape").decode() if is_control(letter) else letter for letter in name)
-
-
-def is_control(letter: str) -> bool:
-    """Return whether a terminal obeys ``letter``, or writes what follows the other way round."""
-    return unicodedata.category(letter) == "Cc" or unicodedata.bidirectional(letter) in _TURNING
-
-
-_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 
 @dataclass(slots=True)

@@ -11,8 +11,8 @@ from PIL import Image
 
 from search.data import decoding
 from search.data.decoding import Levels
-from search.data.files import printable
 from search.data.sample import Source
+from search.records.plain_text import printable
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jfif")
 

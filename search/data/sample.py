@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from search.data.files import printable
+from search.records.plain_text import printable
 
 
 class Split(StrEnum):

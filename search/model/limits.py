@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from search.data.files import is_control
+from search.records.plain_text import is_control
 
 
 class Frame(Protocol):

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from search.data import tabular, text_tables
 from search.data.class_folders import folders_in
-from search.data.files import printable, visible
+from search.data.files import visible
 from search.data.images import EXTENSIONS
 from search.errors import UserError
 from search.new_study import image_layouts, table_layouts
 from search.new_study.recognised import Recognised
+from search.records.plain_text import printable
 
 _DEEPEST, _MOST_FOLDERS = 2, 20
 """How far an archive's outer folders are looked into."""

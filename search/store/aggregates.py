@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Text, cast, func, select
 
+from search.records.plain_text import printable_lines
 from search.records.study import EpochRecord, Failure, Size, StudyRecord, TrialRecord, TrialState
 from search.store import repeats
-from search.store.connection import reading, retried
+from search.store.connection import readable, reading, retried
 from search.store.reading import aware, curves_where, plain_columns, study_record, study_row, trial_record
 from search.store.tables import EpochRow, StudyRow, TrialRow, restored
 
@@ -51,6 +52,7 @@ _OUTLINE = (
 
 
 @retried
+@readable
 def outline(engine: Engine, name: str) -> StudyRecord:
     """Return the study with all its trials, but without their curves, candidates, structures and evaluations.
 
@@ -66,6 +68,7 @@ def outline(engine: Engine, name: str) -> StudyRecord:
 
 
 @retried
+@readable
 def head(engine: Engine, name: str) -> StudyRecord:
     """Return the study without its trials."""
     with reading(engine) as connection:
@@ -73,6 +76,7 @@ def head(engine: Engine, name: str) -> StudyRecord:
 
 
 @retried
+@readable
 def changes(engine: Engine, name: str, after: int, unfinished: Iterable[int]) -> tuple[TrialRecord, ...]:
     """Return outlines of the trials that may have changed: numbers above ``after``, those open now, ``unfinished``.
 
@@ -90,6 +94,7 @@ def changes(engine: Engine, name: str, after: int, unfinished: Iterable[int]) ->
 
 
 @retried
+@readable
 def details(engine: Engine, name: str, numbers: Sequence[int]) -> dict[int, TrialRecord]:
     """Return trials ``numbers`` whole, but without their curves."""
     with reading(engine) as connection:
@@ -105,6 +110,7 @@ def details(engine: Engine, name: str, numbers: Sequence[int]) -> dict[int, Tria
 
 
 @retried
+@readable
 def curves(engine: Engine, name: str, numbers: Sequence[int]) -> dict[int, tuple[EpochRecord, ...]]:
     """Return the epochs of trials ``numbers``."""
     with reading(engine) as connection:
@@ -120,6 +126,7 @@ def curves(engine: Engine, name: str, numbers: Sequence[int]) -> dict[int, tuple
 
 
 @retried
+@readable
 def epochs_run(engine: Engine, name: str, after: int = -1) -> dict[int, int]:
     """Return how many epochs every trial with a number above ``after`` has run."""
     with reading(engine) as connection:
@@ -169,6 +176,7 @@ class WorkerActivity:
 
 
 @retried
+@readable
 def workers(engine: Engine) -> tuple[WorkerActivity, ...]:
     """Return every worker that trials name, those at work first, then the most recent."""
     with reading(engine) as connection:
@@ -231,7 +239,8 @@ def _plain(text: str | None) -> dict[str, Any]:
 
 def _outlined(row: Any) -> TrialRecord:
     size = None if row.parameters is None else Size(row.parameters, row.trained, row.flops)
-    failure = None if row.failure_kind is None else Failure(row.failure_kind, row.failure_message or "")
+    texts = (row.failure_kind, row.failure_message or "")
+    failure = None if row.failure_kind is None else Failure(*map(printable_lines, texts))
     return TrialRecord(
         **plain_columns(row),
         state=_STATES[row.state],

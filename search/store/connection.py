@@ -255,6 +255,28 @@ def retried(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+def readable(function: Callable[P, R]) -> Callable[P, R]:
+    """Let ``function``, which makes records of rows, say so in one line where a row holds what no record does.
+
+    Whoever shares the database can write anything into it.
+
+    Raises:
+        DatabaseError: a row cannot be read.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise DatabaseError(
+                f"the store holds something that cannot be read ({type(error).__name__}: {error}): a row was changed "
+                "by hand, or by another version"
+            ) from error
+
+    return call
+
+
 def patience_of(engine: object) -> Patience:
     """Return the patience that ``engine`` was connected with."""
     patience = engine.get_execution_options().get(_PATIENCE) if isinstance(engine, Engine) else None

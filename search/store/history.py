@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, or_, select
 from search.errors import NotFoundError
 from search.records.dataset_similarity import distance, traits_of
 from search.records.study import Json, PastTrial, Rejected, TrialState
-from search.store.connection import reading, retried
+from search.store.connection import readable, reading, retried
 from search.store.reading import ranked, study_record
 from search.store.tables import EpochRow, StudyRow, TrialRow
 
@@ -94,6 +94,7 @@ class StudyHistory:
         return math.fsum(trial.seconds for trial in self._trials.values())
 
     @retried
+    @readable
     def _changed(self) -> tuple[Sequence[Any], Mapping[int, list[Any]]]:
         with reading(self._engine) as connection:
             owner = self._owner(connection)
@@ -154,6 +155,7 @@ def fingerprint(candidate: Json) -> str:
 
 
 @retried
+@readable
 def earlier_best(engine: Engine, study: str, count: int) -> tuple[tuple[str, int, Json], ...]:
     """Return study, number and candidate of the best trials of other studies of the same task and backbone.
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, and_, case, false, func, select, true
 
 from search.errors import NotFoundError
+from search.records.plain_text import printable, printable_lines
 from search.records.study import (
     DatasetRecord,
     EpochRecord,
@@ -28,7 +29,7 @@ from search.records.study import (
     rank_key,
 )
 from search.store import repeats
-from search.store.connection import reading, retried
+from search.store.connection import readable, reading, retried
 from search.store.tables import EpochRow, StudyRow, TrialRow
 
 
@@ -70,6 +71,7 @@ class Summary:
 
 
 @retried
+@readable
 def load_study(engine: Engine, name: str, *, epochs: bool = True, trials: bool = True) -> StudyRecord:
     """Return the study with its trials; without their curves when ``epochs`` is false, none when ``trials`` is.
 
@@ -168,7 +170,10 @@ def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
         size = Size(row.parameters, row.trained, row.flops, tuple(row.unit_states or ()))
     failure = None
     if row.failure_kind is not None:
-        failure = Failure(row.failure_kind, row.failure_message or "", row.failure_traceback or "")
+        texts = (row.failure_kind, row.failure_message or "", row.failure_traceback or "")
+        failure = Failure(*map(printable_lines, texts))
+    if not isinstance(row.candidate, dict | None):
+        raise TypeError(f"the candidate of trial {row.number} is no mapping")
     return TrialRecord(
         **plain_columns(row),
         state=TrialState(row.state),
@@ -191,8 +196,8 @@ def plain_columns(row: Any) -> dict[str, Any]:
     """Return the fields of a TrialRecord that every reader of ``row`` takes as they are."""
     return {
         "number": row.number,
-        "value": row.value,
-        "words": row.words,
+        "value": None if row.value is None else float(row.value),
+        "words": printable(row.words),
         "is_baseline": row.is_baseline,
         "seed": row.seed,
         "best_epoch": row.best_epoch,
@@ -217,6 +222,7 @@ def aware(moment: datetime | None) -> Any:
 
 
 @retried
+@readable
 def progress(engine: Engine, name: str) -> Progress:
     """Return how far the study ``name`` is, without reading its trials."""
     with reading(engine) as connection:
@@ -238,6 +244,7 @@ def _progress(connection: Connection, study: Any) -> Progress:
 
 
 @retried
+@readable
 def list_studies(engine: Engine) -> tuple[Summary, ...]:
     """Return a line for every study, the newest first."""
     with reading(engine) as connection:
@@ -253,6 +260,7 @@ def list_studies(engine: Engine) -> tuple[Summary, ...]:
 
 
 @retried
+@readable
 def kept_checkpoints(engine: Engine, name: str) -> tuple[tuple[int, str], ...]:
     """Return number and checkpoint of every trial that has one: complete ones as they rank, then the others."""
     with reading(engine) as connection:
@@ -269,6 +277,7 @@ def kept_checkpoints(engine: Engine, name: str) -> tuple[tuple[int, str], ...]:
 
 
 @retried
+@readable
 def best_rank_keys(engine: Engine, name: str, count: int) -> tuple[tuple[float, ...], ...]:
     """Return the rank keys of the ``count`` best complete trials (``search.records.study.rank_key``), the best first.
 
@@ -307,6 +316,7 @@ class TrialStatus:
 
 
 @retried
+@readable
 def trial_states(engine: Engine, name: str) -> tuple[TrialStatus, ...]:
     """Return the state of every trial, in order of number, without curves and candidates."""
     with reading(engine) as connection:
@@ -316,10 +326,13 @@ def trial_states(engine: Engine, name: str) -> tuple[TrialStatus, ...]:
             .where(TrialRow.study_id == study.id)
             .order_by(TrialRow.number)
         ).all()
-    return tuple(TrialStatus(row.number, TrialState(row.state), row.value, row.words, row.ended) for row in rows)
+    return tuple(
+        TrialStatus(row.number, TrialState(row.state), row.value, printable(row.words), row.ended) for row in rows
+    )
 
 
 @retried
+@readable
 def artifacts_of(engine: Engine, name: str) -> tuple[str, str] | None:
     """Return address and key of where the study's checkpoints are; None before its first worker."""
     with reading(engine) as connection:
@@ -337,6 +350,7 @@ class OptunaTrial(NamedTuple):
 
 
 @retried
+@readable
 def optuna_trials(engine: Engine, name: str) -> dict[int, OptunaTrial]:
     """Return the state of every trial that Optuna knows, by its number there."""
     columns = (TrialRow.optuna_number, TrialRow.state, TrialRow.value, TrialRow.objectives, TrialRow.constraints)

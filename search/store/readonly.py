@@ -63,11 +63,16 @@ def connect(url: str) -> Engine:
 
 
 def _sqlite(path: Path) -> sqlite3.Connection:
-    mode = "mode=ro"
-    if not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
-        # Where SQLite cannot make the files of its journal, it reads only databases declared immutable.
-        mode += "&immutable=1"
+    mode, locking = "mode=ro", "NORMAL"
+    if not os.access(path.parent, os.W_OK):  # SQLite cannot make the files of its journal there
+        if not Path(f"{path}-wal").exists():
+            mode += "&immutable=1"
+        elif not Path(f"{path}-shm").exists():
+            # A copy, or the store of a machine that died: what the journal holds counts, and nobody writes to it. Its
+            # index is then kept in memory, which SQLite does for whoever has the file to himself.
+            mode, locking = f"{mode}&vfs=unix-none", "EXCLUSIVE"
     connection = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=_BUSY_S, check_same_thread=False)
+    connection.execute(f"PRAGMA locking_mode={locking}").close()
     connection.execute("PRAGMA query_only=ON").close()
     connection.create_function(CLOCK, 0, machine_clock.now)
     return connection

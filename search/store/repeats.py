@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from search.errors import NotFoundError
+from search.records.plain_text import printable
 from search.records.study import Evaluation, Json, Refit, Repeat, StudyRecord, TrialState
 from search.store import leases
 from search.store.connection import reading, retried, writing
@@ -279,7 +280,7 @@ def _refits(connection: Connection, study_id: int | None, *, is_final: bool = Fa
         Refit(
             number=row.number,
             trial=row.params["trial"],
-            words=row.words,
+            words=printable(row.words),
             candidate=row.candidate,
             data=row.params["data"],
             epochs=row.params["epochs"],

