@@ -116,7 +116,7 @@ def test_a_stopped_process_hands_its_trial_back_and_one_that_slept_writes_nothin
     until(0, 2)
     stopped.terminate()
     begin = time.monotonic()
-    assert ended(stopped, tmp_path / "stopped.txt") == []
+    assert ended(stopped, tmp_path / "stopped.txt") == [0]  # handed back
     assert time.monotonic() - begin < 10
     assert epochs()[0][1] == "waiting"
 
