@@ -120,6 +120,11 @@ def growth(study: StudyRecord) -> float:
     return (sizes.get("train", 0) + sizes.get("val", 0)) / max(sizes.get("train", 0), 1)
 
 
+def epoch_seconds(trial: TrialRecord) -> float:
+    """Return how long an epoch of ``trial`` takes, once data and features are there."""
+    return median(one.seconds for one in trial.epochs) if trial.epochs else trial.seconds
+
+
 def training_seconds(trials: Sequence[TrialRecord], trial: TrialRecord, epochs: float, times: float = 1.0) -> float:
     """Return how long ``epochs`` of ``trial``'s candidate take on ``times`` as many samples, from what was measured.
 
@@ -131,8 +136,7 @@ def training_seconds(trials: Sequence[TrialRecord], trial: TrialRecord, epochs: 
     """
     if not trial.epochs:
         return trial.seconds * times
-    each = [one.seconds for one in trial.epochs]
-    usual = median(each)
+    each, usual = [one.seconds for one in trial.epochs], epoch_seconds(trial)
     aside = max(trial.seconds - sum(each), 0.0)
     own = (trial.extras.get("prefix") or {}).get("train") or {}
     shared = max(map(_features_seconds, trials)) if own.get("reused") and not own.get("computed") else 0.0

@@ -34,8 +34,13 @@ def epochs_between(study: StudyRecord, trial: TrialRecord) -> tuple[int, int]:
 
 
 def final_seconds(study: StudyRecord, trial: TrialRecord, epochs: int, trainings: int = 1) -> float:
-    """Return how long ``trial``'s final training takes, or so many of them, the export included."""
-    return trainings * choice.training_seconds(study.trials, trial, epochs, choice.growth(study)) + EXPORT_S
+    """Return how long ``trial``'s final training takes, or so many of them, the export included.
+
+    Further ones find data and features of frozen units where the first has left them.
+    """
+    growth = choice.growth(study)
+    further = (trainings - 1) * growth * epochs * choice.epoch_seconds(trial)
+    return choice.training_seconds(study.trials, trial, epochs, growth) + further + EXPORT_S
 
 
 def choosing_seconds(study: StudyRecord, options: FinalOptions) -> float:
@@ -126,10 +131,9 @@ class Reserve:
             least, epochs = epochs_between(study, winner)
             self._least_s = final_seconds(study, winner, least)
             self._final_s = final_seconds(study, winner, epochs)
-            all_s = final_seconds(study, winner, epochs, soup_of(self.options, winner)) + choosing_seconds(
-                study, self.options
-            )
-            self._wanted_s = max(self._final_s, min(all_s, self.options.share * self.total_s))
+            soup_s = final_seconds(study, winner, epochs, soup_of(self.options, winner))
+            most, wished = self.options.share * self.total_s, (soup_s + choosing_seconds(study, self.options), soup_s)
+            self._wanted_s = max(self._final_s, next((one for one in wished if one <= most), most))
         finished = [trial for trial in study.trials if trial.state.is_finished]
         # Once a network has been trained, a linear probe is not what there should be time for.
         trained = [_SHORTEST * trial.seconds for trial in finished if len(trial.epochs) > 1]
