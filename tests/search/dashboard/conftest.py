@@ -138,7 +138,7 @@ def page(chromium: Any) -> Iterator[Any]:
     """A page whose console must stay clean."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
     found = context.new_page()
-    found.set_default_timeout(60_000)  # a busy machine takes its time; nothing waits when all is well
+    found.set_default_timeout(120_000)  # a busy machine takes its time; nothing waits when all is well
     faults: list[str] = []
     found.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
     found.on("pageerror", lambda error: faults.append(str(error)))
