@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -285,8 +286,12 @@ def seal(folder: Path) -> None:
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     lines = [f"{_sha256(folder / name)}  {name}\n" for name in names if name not in (SUMS, CARD)]
     (folder / SUMS).write_text("".join(lines), "utf-8")
+    readable = stat.S_IMODE((folder / SUMS).stat().st_mode)  # as the umask has it
     for path in (*folder.rglob("*"), folder):
-        path.chmod(0o755 if path.is_dir() else 0o644)  # some writers make files that only their owner can read
+        if path.is_dir():
+            path.chmod(readable | (readable & 0o444) >> 2 | path.stat().st_mode & stat.S_ISGID)
+        else:
+            path.chmod(readable)  # some writers make files that only their owner can read
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -176,7 +176,10 @@ def connect(url: str, patience: Patience | None = None, *, wait: bool = False) -
     patience.url = parsed
     try:
         if parsed.get_backend_name() == "sqlite":
-            Path(str(parsed.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
+            path = Path(str(parsed.database)).absolute()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists() and not str(parsed.database).startswith("file:"):
+                path.touch()  # as the umask has it: SQLite itself lets nobody but the owner write
         engine = create_engine(
             parsed, **_options(parsed.get_backend_name()), execution_options={_PATIENCE: patience}, hide_parameters=True
         )

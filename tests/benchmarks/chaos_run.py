@@ -242,11 +242,11 @@ class Run:
 
     def _look_at_exits(self, crew: Any, plan: Any, late: list[int], code: int | None) -> None:
         """A worker ends because it was killed or because its work is done, in time; an error is a loss."""
-        from chaos.crew import REFUSED, TOO_EARLY
+        from chaos.crew import LEAVE_S, REFUSED, TOO_EARLY
         from chaos.strikes import FULL, TERM
 
         for process in late:
-            self.losses.append(f"worker {process} had not left a minute after the end")
+            self.losses.append(f"worker {process} had not left {LEAVE_S:.0f} s after the last fault")
         met: dict[int, Counter[str]] = defaultdict(Counter)
         for strike in plan.struck:
             met[strike.process][strike.fault] += 1

@@ -18,7 +18,7 @@ _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 TOO_EARLY, REFUSED = 7, 8
 """Exit codes of a worker that was started while there was no server, or no study; and of one that says in a line why
 it cannot begin, such as that a new study's place cannot be written."""
-LEAVE_S = 240.0
+LEAVE_S = 600.0
 """For how long workers may go on when no fault strikes any more."""
 
 

@@ -56,6 +56,21 @@ def test_what_was_written_is_read_and_other_programs_can_check_it(tmp_path: Path
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["model"]
 
 
+@pytest.mark.parametrize(
+    ("umask", "files", "folders"), [(0o022, 0o644, 0o755), (0o002, 0o664, 0o775), (0o077, 0o600, 0o700)]
+)
+def test_a_model_follows_the_umask(tmp_path: Path, umask: int, files: int, folders: int) -> None:
+    before = os.umask(umask)
+    try:
+        with model_folder.replacing(tmp_path / "model") as place:
+            (place / "inner").mkdir(mode=0o700)
+            (place / "inner" / "file").touch(mode=0o600)  # as some writers make them
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "model", *(tmp_path / "model").rglob("*"))}
+    assert modes == {"model": folders, "inner": folders, "file": files, "SHA256SUMS": files}
+
+
 def test_a_new_model_replaces_an_older_one_and_leaves_nothing_of_it(tmp_path: Path) -> None:
     folder = written(tmp_path / "model")
     with model_folder.replacing(folder) as place:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -177,3 +178,17 @@ def test_a_question_mark_leads_to_no_other_file(url: str) -> None:
 def test_options_of_sqlite_go_through(tmp_path: Path) -> None:
     assert connection.parse_url(f"sqlite:///{tmp_path}/x.db?timeout=3").query == {"timeout": "3"}
     assert connection.parse_url("sqlite:///file:x.db?mode=ro&uri=true").database == "file:x.db"
+
+
+@pytest.mark.parametrize(("umask", "expected"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_a_new_store_follows_the_umask_with_its_journal(tmp_path: Path, umask: int, expected: int) -> None:
+    before = os.umask(umask)
+    try:
+        engine = connection.connect(f"sqlite:///{tmp_path}/store.db")
+        with connection.writing(engine) as link:
+            link.execute(text("CREATE TABLE t (x INTEGER)"))
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+        engine.dispose()
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(("store.db", "store.db-wal", "store.db-shm"), expected)
