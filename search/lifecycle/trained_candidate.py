@@ -33,7 +33,7 @@ from search.training.checkpoint import Checkpoint
 from spaces import backbones
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.candidate import Candidate
-from spaces.networks.plain import PlainNetwork, blank
+from spaces.networks.inference import InferenceNetwork, blank
 
 Progress = Callable[[str, int, int], None]
 _BATCH = 32
@@ -52,7 +52,7 @@ class TrainedCandidate:
     checkpoint: Checkpoint
     task: Task
     pretrained: Pretrained
-    network: PlainNetwork
+    network: InferenceNetwork
     loader: Loader
     frame: ImagePreprocessing | None
     texts: TextPreprocessing | None = None

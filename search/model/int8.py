@@ -23,7 +23,7 @@ from torch import Tensor
 from search.errors import FinetuneError
 from search.model.formats import model_format
 from search.model.formats._base import example_of
-from spaces.networks.plain import PlainNetwork
+from spaces.networks.inference import InferenceNetwork
 
 FORMAT = "onnx"
 """What is quantised; its packages are needed."""
@@ -34,7 +34,7 @@ class NotQuantisableError(Exception):
     """This network cannot be quantised, or what comes of it cannot be run; says why in a line."""
 
 
-def write(network: PlainNetwork, batches: Sequence[Tensor], folder: Path) -> Path:
+def write(network: InferenceNetwork, batches: Sequence[Tensor], folder: Path) -> Path:
     """Write ``network`` in integers to ``folder`` and return the file; other files are left there too.
 
     Args:

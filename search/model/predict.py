@@ -26,7 +26,7 @@ from search.tasks._prediction import Prediction, PredictOptions, ScoredLabel
 from search.training.precision import device_of
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
-from spaces.networks.plain import PlainNetwork, blank, rebuild
+from spaces.networks.inference import InferenceNetwork, blank, rebuild
 
 _BATCH, _LARGE_BATCH = 32, 8
 
@@ -113,7 +113,7 @@ def task_of(name: str, options: Mapping[str, Any], facts: Mapping[str, Any]) -> 
 
 def rebuilt(
     candidate: Candidate, pretrained: Pretrained, task: Task, classes: int, state: Mapping[str, Tensor], *, folded: bool
-) -> PlainNetwork:
+) -> InferenceNetwork:
     """Return the candidate's network with the weights ``state``, its batch norms ``folded`` if these are."""
     head = task.head_for(classes)
     if not folded:

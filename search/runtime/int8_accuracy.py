@@ -19,7 +19,7 @@ from search.model.formats import model_format
 from search.records.study import Json
 from search.runtime.study_runtime import StudyRuntime
 from spaces.candidate import Candidate
-from spaces.networks.plain import PlainNetwork, blank, rebuild
+from spaces.networks.inference import InferenceNetwork, blank, rebuild
 
 _BATCH = 32
 
@@ -90,7 +90,7 @@ def measure(runtime: StudyRuntime, candidate: Candidate, state: Mapping[str, Ten
     return Quantised(value, reason, time.perf_counter() - begin, images, size)
 
 
-def _plain(own: StudyRuntime, candidate: Candidate, state: Mapping[str, Tensor]) -> PlainNetwork:
+def _plain(own: StudyRuntime, candidate: Candidate, state: Mapping[str, Tensor]) -> InferenceNetwork:
     """Return the network as an export makes it: updates merged, units that nothing reads left out."""
     head = own.task.head_for(len(own.dataset.classes))
     return rebuild(candidate, blank(candidate, own.input_size), head, state, own.task.name)

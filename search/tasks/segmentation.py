@@ -18,9 +18,9 @@ from search.data.masks import Masks, WholeFrame
 from search.data.sample import Dataset, Sample, Split
 from search.errors import UserError
 from search.tasks._base import Task
-from search.tasks._pixel_evaluator import PixelEvaluator, mask_of
 from search.tasks._pixel_losses import pixel_loss
 from search.tasks._prediction import InputInfo, OutputDifference, Prediction, PredictOptions, ScoredLabel
+from search.tasks._segmentation_metrics import PixelEvaluator, mask_of
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.decoders import decoders
 from spaces.decoders._base import DecoderChoice, DenseHead, DenseScores

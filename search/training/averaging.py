@@ -1,8 +1,8 @@
-"""Averages: of weights over the steps of a training or over trainings, of predictions over views of an image."""
+"""Averages: of weights over the steps of a training, of predictions over views of an image."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -25,20 +25,6 @@ def moving_average(network: nn.Module, optimizer: torch.optim.Optimizer, steps: 
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
     optimizer.register_step_post_hook(lambda *_: average.update_parameters(network))
     return average
-
-
-def soup(members: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Return the mean of the weights of networks that were trained from the same start (a model soup).
-
-    Counters and whatever else is no float are the first one's. https://arxiv.org/abs/2203.05482
-    """
-    first = members[0]
-    return {
-        name: torch.stack([one[name].float() for one in members]).mean(dim=0).to(value.dtype)
-        if value.is_floating_point()
-        else value
-        for name, value in first.items()
-    }
 
 
 class ViewsAveraged(nn.Module):

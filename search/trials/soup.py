@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
 from search.records.study import Verdict
 from search.runtime.study_runtime import StudyRuntime
-from search.training.averaging import soup
 from search.training.epoch import validate
 from search.training.fit import TrainingResult
 from search.training.memory import MicroBatches
@@ -47,13 +47,24 @@ def trainings(
     return done
 
 
+def mean_weights(members: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the mean of the weights of ``members``; counters and whatever else is no float are the first one's."""
+    first = members[0]
+    return {
+        name: torch.stack([one[name].float() for one in members]).mean(dim=0).to(value.dtype)
+        if value.is_floating_point()
+        else value
+        for name, value in first.items()
+    }
+
+
 def averaged(
     runtime: StudyRuntime, candidate: Candidate, network: nn.Module, members: Sequence[Mapping[str, Tensor]]
 ) -> Mapping[str, Tensor] | None:
     """Return the mean of the weights of ``members``; None where it does worse on the training samples than one does."""
     if len(members) < 2:
         return None
-    mean = soup(members)
+    mean = mean_weights(members)
     alone, together = (_objective(runtime, candidate, network, weights) for weights in (members[0], mean))
     sign = 1.0 if runtime.spec.maximize else -1.0
     return mean if sign * together >= sign * alone - _TOLERANCE * abs(alone) else None

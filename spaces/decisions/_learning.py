@@ -8,7 +8,7 @@ from torch import nn
 
 from spaces.chains.chain import Chain, Trainable, Unit
 from spaces.chains.segments import is_norm_layer
-from spaces.surgery import adapters
+from spaces.surgery import low_rank
 
 _MOVED_BY_MODE = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 """Layers that compute something else in training mode, whether or not their parameters learn."""
@@ -22,7 +22,7 @@ def learning(unit: Unit, module: nn.Module | None = None) -> Iterator[nn.Paramet
     if unit.trainable is Trainable.NONE:
         return
     module = unit.module if module is None else module
-    kept = {id(parameter) for parameter in adapters.adapted(module)}
+    kept = {id(parameter) for parameter in low_rank.adapted(module)}
     kept |= {id(parameter) for path in unit.extra for parameter in module.get_submodule(path).parameters()}
     yield from (parameter for parameter in _meant(unit, module) if id(parameter) not in kept)
 

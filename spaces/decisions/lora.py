@@ -13,7 +13,7 @@ from spaces.decisions._checks import check_choices, check_number, check_range, r
 from spaces.decisions._prior import Categorical
 from spaces.decisions._stages import EVERYWHERE, NOWHERE, narrowest_stage, stage_meant, stage_words, stages, units_at
 from spaces.errors import CandidateError
-from spaces.surgery import adapters
+from spaces.surgery import low_rank
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class LoRA(Decision[Updates]):
         fitting = [
             stage
             for stage, names in stages(chain).items()
-            if any(unit.name in names and adapters.low_rank_targets(unit.module, rank) for unit in chain)
+            if any(unit.name in names and low_rank.low_rank_targets(unit.module, rank) for unit in chain)
         ]
         if not fitting:
             return NotApplicable(f"no linear or 1x1 layer that an update of rank {rank} makes smaller")
@@ -128,7 +128,7 @@ class LoRA(Decision[Updates]):
 
     def touches(self, choices: Choices, chain: Chain) -> tuple[str, ...]:
         rank = min(choices.within.ranks)
-        return tuple(unit.name for unit in chain if adapters.low_rank_targets(unit.module, rank))
+        return tuple(unit.name for unit in chain if low_rank.low_rank_targets(unit.module, rank))
 
     def settle(self, value: Updates, chain: Chain) -> Updates:
         places = units_at(self.name, value.where, chain)
@@ -172,7 +172,7 @@ def _adapted(chain: Chain, place: int, value: Updates) -> Chain:
     targets = _targets(unit, value.rank)
     if not targets:
         return chain
-    module, paths = adapters.with_low_rank(unit.module, targets, value.rank, value.scale, f"{unit.name}.lora")
+    module, paths = low_rank.with_low_rank(unit.module, targets, value.rank, value.scale, f"{unit.name}.lora")
     edits = (*unit.edits, f"LoRA of rank {value.rank}")
     return chain.with_unit(place, replace(unit, module=module, edits=edits, extra=(*unit.extra, *paths)))
 
@@ -180,7 +180,7 @@ def _adapted(chain: Chain, place: int, value: Updates) -> Chain:
 def _targets(unit: Unit, rank: int) -> tuple[tuple[str, str], ...]:
     return tuple(
         (path, name)
-        for path, name in adapters.low_rank_targets(unit.module, rank)
+        for path, name in low_rank.low_rank_targets(unit.module, rank)
         if not any(path == extra or path.startswith(f"{extra}.") for extra in unit.extra)
     )
 

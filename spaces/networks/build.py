@@ -20,7 +20,7 @@ from spaces.decisions.head import attachment
 from spaces.decisions.penalty import Penalty
 from spaces.errors import SurgeryError
 from spaces.heads import Features, HeadChoice, Maps
-from spaces.surgery import adapters
+from spaces.surgery import low_rank
 
 Head = Callable[[Features, HeadChoice, Mapping[str, Any]], nn.Module]
 """Makes a task's head behind these features, as the decision ``head`` says; given every decision's value too."""
@@ -156,7 +156,7 @@ class Network(nn.Module):
 
         Low-rank updates are added to the weights they belong to; inserted blocks have names of their own.
         """
-        state = {name: value for module in self.units for name, value in adapters.merged_state(module).items()}
+        state = {name: value for module in self.units for name, value in low_rank.merged_state(module).items()}
         return self.chain.completed(state) | {f"head.{name}": value for name, value in self.head.state_dict().items()}
 
     def _learn(self) -> None:

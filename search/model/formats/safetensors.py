@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from search.errors import UserError
 from search.model.formats._base import PLAIN, ModelFormat, Rebuild, Signature
-from spaces.networks.plain import PlainNetwork
+from spaces.networks.inference import InferenceNetwork
 
 
 class Safetensors(ModelFormat):
@@ -25,7 +25,12 @@ class Safetensors(ModelFormat):
     needs = "ftsearch"
 
     def write(
-        self, network: PlainNetwork, example: Tensor, path: Path, facts: Mapping[str, str], signature: Signature = PLAIN
+        self,
+        network: InferenceNetwork,
+        example: Tensor,
+        path: Path,
+        facts: Mapping[str, str],
+        signature: Signature = PLAIN,
     ) -> None:
         # Cloned: the format refuses tensors that share memory, as tied weights do.
         state = {name: value.detach().clone().contiguous() for name, value in network.named_state().items()}

@@ -12,7 +12,7 @@ from search.errors import RunError, UserError
 from search.model.formats import model_format, model_formats
 from spaces import backbones
 from spaces.heads import Features, HeadChoice, vector_head
-from spaces.networks.plain import PlainNetwork, rebuild
+from spaces.networks.inference import InferenceNetwork, rebuild
 from spaces.networks.space import Space
 
 SIZE = (64, 64)
@@ -23,13 +23,13 @@ def head(features: Features, choice: HeadChoice, decided: object) -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def network() -> PlainNetwork:
+def network() -> InferenceNetwork:
     space = Space(backbones.resolve("mobilenet_v2").pretrained("none", SIZE, seed=3), {})
     return rebuild(space.baseline(), space.pretrained, head)
 
 
 @pytest.mark.parametrize("name", list(model_formats()))
-def test_a_file_computes_what_the_network_does(name: str, network: PlainNetwork, tmp_path: Path) -> None:
+def test_a_file_computes_what_the_network_does(name: str, network: InferenceNetwork, tmp_path: Path) -> None:
     known = model_format(name)
     inputs = torch.randn(5, 3, *SIZE)
     path = tmp_path / known.file_name
@@ -61,9 +61,9 @@ def test_a_damaged_file_is_refused_in_one_line(name: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", [name for name in model_formats() if name != "safetensors"])
 def test_a_network_that_cannot_be_written_is_refused_in_one_line(
-    name: str, network: PlainNetwork, tmp_path: Path
+    name: str, network: InferenceNetwork, tmp_path: Path
 ) -> None:
-    class Stubborn(PlainNetwork):
+    class Stubborn(InferenceNetwork):
         def __init__(self) -> None:
             nn.Module.__init__(self)
             self.taps = ()

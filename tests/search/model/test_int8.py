@@ -14,13 +14,13 @@ from search.model import int8
 from search.model.formats.onnx import Onnx
 from spaces import backbones
 from spaces.heads import vector_head
-from spaces.networks.plain import PlainNetwork, rebuild
+from spaces.networks.inference import InferenceNetwork, rebuild
 from spaces.networks.space import Space
 
 SIZE = (64, 64)
 
 
-def network(name: str = "mobilenet_v2") -> PlainNetwork:
+def network(name: str = "mobilenet_v2") -> InferenceNetwork:
     space = Space(backbones.resolve(name).pretrained("none", SIZE, seed=3), {})
     return rebuild(space.baseline(), space.pretrained, lambda features, choice, _: vector_head(features, 3, choice))
 
@@ -66,7 +66,7 @@ def test_one_calibration_image_is_enough(tmp_path: Path) -> None:
     assert int8.Int8Session(path)(batches(1)[0][:3]).shape == (3, 3)
 
 
-class Odd(PlainNetwork):
+class Odd(InferenceNetwork):
     def __init__(self, layer: nn.Module) -> None:
         nn.Module.__init__(self)
         self.units, self.head, self.taps = nn.ModuleList(), layer, ()

@@ -23,9 +23,9 @@ from search.records.study import Evaluation, Verdict
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import from_data, parse_spec
-from search.tasks._pixel_evaluator import PixelEvaluator, mask_of
 from search.tasks._pixel_losses import pixel_loss
 from search.tasks._prediction import InputInfo, PredictOptions
+from search.tasks._segmentation_metrics import PixelEvaluator, mask_of
 from search.tasks.segmentation import Options, Segmentation, task
 from search.training.fit import TrainingResult, fit
 from spaces.backbones._base import Pretrained
@@ -326,7 +326,7 @@ def test_masks_of_large_images_are_reported_piece_by_piece(monkeypatch: pytest.M
     whole = mask_of(logits, (40, 33))
     expected = F.interpolate(logits[None], size=(40, 33), mode="bilinear", align_corners=False)[0].argmax(dim=0)
     assert torch.equal(whole.long(), expected)
-    monkeypatch.setattr("search.tasks._pixel_evaluator._AT_ONCE", 2 * 40 * 33)
+    monkeypatch.setattr("search.tasks._segmentation_metrics._AT_ONCE", 2 * 40 * 33)
     assert torch.equal(mask_of(logits, (40, 33)), whole)
     assert mask_of(torch.zeros(300, 2, 2), (3, 3)).dtype == torch.int32
 

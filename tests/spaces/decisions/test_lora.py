@@ -11,7 +11,7 @@ from spaces.decisions.lora import Range, Updates, decision
 from spaces.errors import CandidateError
 from spaces.networks import build
 from spaces.networks.space import Space
-from spaces.surgery import adapters
+from spaces.surgery import low_rank
 
 
 def pretrained(name: str, side: int) -> Pretrained:
@@ -83,5 +83,5 @@ def test_updates_without_rank_or_scale_are_refused(data: object) -> None:
 def test_the_merged_state_has_the_pretrained_names() -> None:
     space = Space(pretrained("vit_b_32", 64), {})
     network = network_of(space, lora=Updates("all", 4, 1.0))
-    names = {name for module in network.units for name in adapters.merged_state(module)}
+    names = {name for module in network.units for name in low_rank.merged_state(module)}
     assert names == {name for unit in space.chain for name in unit.module.state_dict()}

@@ -13,7 +13,7 @@ from search.model.formats import onnx as module
 from search.model.formats.onnx import model_format
 from spaces import backbones
 from spaces.heads import vector_head
-from spaces.networks.plain import rebuild
+from spaces.networks.inference import rebuild
 from spaces.networks.space import Space
 
 

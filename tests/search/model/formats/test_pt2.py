@@ -9,7 +9,7 @@ import torch
 from search.model.formats.pt2 import model_format
 from spaces import backbones
 from spaces.heads import vector_head
-from spaces.networks.plain import rebuild
+from spaces.networks.inference import rebuild
 from spaces.networks.space import Space
 
 

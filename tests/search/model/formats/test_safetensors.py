@@ -9,7 +9,7 @@ from torch import nn
 from search.model.formats.safetensors import model_format
 from spaces import backbones
 from spaces.heads import vector_head
-from spaces.networks.plain import rebuild
+from spaces.networks.inference import rebuild
 from spaces.networks.space import Space
 
 

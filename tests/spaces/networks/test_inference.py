@@ -12,7 +12,7 @@ from spaces.decisions import registry
 from spaces.errors import WeightsError
 from spaces.heads import Features, HeadChoice, vector_head
 from spaces.networks import build as building
-from spaces.networks.plain import blank, rebuild
+from spaces.networks.inference import blank, rebuild
 from spaces.networks.space import Random, Space
 
 SIZE = (64, 64)

@@ -22,7 +22,7 @@ _ADDED = ("lora",)
 """Decisions whose weights a checkpoint stores merged into the layers they belong to."""
 
 
-class PlainNetwork(nn.Module):
+class InferenceNetwork(nn.Module):
     """Units of a chain, then a head, in eval mode. Takes what the chain takes and gives the head's output.
 
     Units behind the last one that the head is given are left out.
@@ -60,7 +60,7 @@ class PlainNetwork(nn.Module):
         state = {name: value for unit in self.units for name, value in unit.state_dict().items()}
         return state | {f"{_HEAD}{name}": value for name, value in self.head.state_dict().items()}
 
-    def load_named(self, state: Mapping[str, Tensor]) -> PlainNetwork:
+    def load_named(self, state: Mapping[str, Tensor]) -> InferenceNetwork:
         """Put in what ``named_state`` gave, in place; keys beside it are left out.
 
         Raises:
@@ -98,7 +98,7 @@ def rebuild(
     head: building.Head,
     state: Mapping[str, Tensor] | None = None,
     task: str | None = None,
-) -> PlainNetwork:
+) -> InferenceNetwork:
     """Return the network of ``candidate`` without training it; with the weights ``state`` of its checkpoint.
 
     Low-rank updates are left out: a checkpoint holds their sum with the weights they belong to.
@@ -118,5 +118,5 @@ def rebuild(
     space = Space(pretrained, {}, task)
     values = space.values(candidate)
     network = building.build(space.apply(candidate), values, head, 0)
-    plain = PlainNetwork(network)
+    plain = InferenceNetwork(network)
     return plain if state is None else plain.load_named(state)
