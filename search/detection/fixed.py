@@ -25,7 +25,7 @@ _SMALLEST = 1e-2
 
 
 def fixed(network: Any) -> nn.Module:
-    """Return ``network``, a ``spaces.networks.inference.Plain`` that ends in a detector, as a module of fixed shapes.
+    """Return ``network``, an ``InferenceNetwork`` that ends in a detector, as a module of fixed shapes.
 
     It takes ``(N, 3, H, W)`` and gives ``boxes (N, K, 4)``, corners ``x0, y0, x1, y1`` in shares of the input,
     ``scores (N, K)``, the surest first and 0 for places without a box, and ``labels (N, K)`` int64 from 0.

@@ -263,8 +263,8 @@ class Task(ABC):
     def graph(self, network: nn.Module) -> nn.Module:
         """Return a module that computes what ``network`` does with tensors alone: one in, ``output_names`` out.
 
-        ``network`` is an ``InferenceNetwork`` on the CPU in eval mode and stays as it is. By default it is such a module
-        itself.
+        ``network`` is an ``InferenceNetwork`` on the CPU in eval mode and stays as it is. By default it is such a
+        module itself.
 
         Raises:
             RunError: there is no such module.

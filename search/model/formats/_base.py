@@ -76,7 +76,7 @@ class ModelFormat(ABC):
         """Write ``network``, in eval mode on the CPU, to ``path``.
 
         Args:
-            network: a ``spaces.networks.inference.Plain`` for a format that holds weights, else any module of tensors.
+            network: an ``InferenceNetwork`` for a format that holds weights, else any module of tensors.
             example: inputs ``(N, *shape)`` with ``N`` above 1; any other number must run afterwards.
             facts: further texts to keep inside of the file, by name.
             signature: how the network is called.
