@@ -51,7 +51,7 @@ def test_decoders_that_cannot_be_are_refused() -> None:
         Range(widths=(0,))
     with pytest.raises(ValueError, match=r"decoder\.depths: expected one of 1, 2, 3, 4, got 5"):
         Range(depths=(5,))
-    with pytest.raises(CandidateError, match=r"decoder\.width must be a whole number of at least 1"):
+    with pytest.raises(CandidateError, match=r"decoder\.width must be a whole number from 1 to 65536"):
         decision.parse({"kind": "fcn", "width": 0, "depth": 1})
 
 

@@ -158,7 +158,7 @@ def test_a_candidate_of_another_input_size_is_refused(space: Space) -> None:
     ("choices", "reason"),
     [
         ({"tail": 4}, "tail: 4 units dropped, but this backbone has 4"),
-        ({"tail": -1}, "tail must be a whole number of at least 0"),
+        ({"tail": -1}, "tail must be a whole number from 0 to 65536"),
         ({"kernel": [["layer3", 5]]}, "kernel: no stage 'layer3' in this backbone; stages: 0, 3"),
         ({"stride": {"off": ["layer3"], "dilated": False}}, "stride: no reduction 'layer3' here; there are 0, 3"),
         ({"skip": ["layer3"]}, "skip: no unit 'layer3' in this backbone"),
