@@ -25,6 +25,8 @@ from spaces.candidate import Candidate
 
 MOST_SEEDS = 2
 """Fresh trainings of each of the best few: more tell little that so many validation samples can show."""
+SOUPS_SHARE = 0.25
+"""How long the trainings of a soup may take in a study without an end of time, as a share of what its trials took."""
 Train = Callable[[str, str, float], None]
 """Runs the trainings of a kind called by a name, for so many seconds at most, until all are done."""
 
@@ -104,6 +106,13 @@ class Ending:
             return 0, f"they take about {round_s:.0f} s, and {max(spare_s, 0):.0f} s of the budget are left for that"
         return int(min(max(there, min(MOST_SEEDS, by_trials)), by_time)), ""
 
+    def _trainings(self, study: StudyRecord, winner: TrialRecord, epochs: int, left_s: float) -> int:
+        """Return how many final trainings there is time for, one at least."""
+        one_s = final_seconds(study, winner, epochs) - EXPORT_S
+        spent_s = sum(trial.seconds for trial in study.trials)
+        for_s = SOUPS_SHARE * spent_s if math.isinf(left_s) else left_s - EXPORT_S
+        return max(min(soup_of(self.options, winner), int(for_s // max(one_s, 1e-3))), 1)
+
     def _finish(self, study: StudyRecord) -> str:
         """Train the winner on all data; return why not."""
         winner = study.best
@@ -120,10 +129,7 @@ class Ending:
         if not epochs and known is None:
             needed = final_seconds(study, winner, least)
             return f"it takes about {needed:.0f} s at least, and {max(left_s, 0):.0f} s of the budget are left"
-        one_s = final_seconds(study, winner, epochs) - EXPORT_S
-        soup = soup_of(self.options, winner)
-        if not math.isinf(left_s):
-            soup = max(min(soup, int((left_s - EXPORT_S) // max(one_s, 1e-3))), 1)
+        soup = self._trainings(study, winner, epochs, left_s)
         key = {"trial": winner.number, "data": JOINED, "epochs": epochs, "ema": False, "tta": False, "soup": soup}
         key["seconds"] = None if math.isinf(left_s) else left_s - EXPORT_S
         key["candidate"] = Candidate.from_json(winner.candidate).fingerprint

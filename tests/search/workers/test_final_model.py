@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -68,3 +69,15 @@ def test_a_choice_that_fails_is_reported_and_the_winner_is_trained_all_the_same(
     monkeypatch.setattr(Ending, "_choose", fail)
     monkeypatch.setattr(Ending, "_finish", lambda *_: "")
     assert ending().conclude() == ("the best candidates were not trained again: the device is lost",)
+
+
+@pytest.mark.parametrize(
+    ("left", "spent", "trainings"), [(math.inf, 200.0, 4), (math.inf, 75.0, 2), (math.inf, 5.0, 1), (23.0, 5.0, 2)]
+)
+def test_a_soup_takes_what_is_left_or_a_quarter_of_what_the_trials_took(
+    left: float, spent: float, trainings: int
+) -> None:
+    winner = replace(trial(0, 0.9), extras={"head_start": {"strength": 1.0}})
+    record = study(30, winner, replace(trial(1, 0.5), seconds=spent - 5))
+    # Four epochs on twice as many images, and a second beside them: 9 s.
+    assert ending()._trainings(record, winner, 4, left) == trainings
