@@ -79,6 +79,8 @@ class Memory:
 
 
 _memory = Memory(BUDGET)
+_DEEP_COLOUR = "ftsearch: deep colour"
+"""In ``Image.info``: whether the file has colours of 16 bits."""
 
 
 @contextmanager
@@ -118,6 +120,7 @@ def decoded(
         OSError, ValueError: it cannot be read, or decoding it would take more memory than ``BUDGET``.
     """
     with opened(path) as image:
+        has_deep_colour = is_deep_colour(image)  # not to be seen any more once it is decoded, which Exif of a PNG takes
         if image.format in ("JPEG", "MPO"):
             factor = reduction(image.size)
             if side is not None or factor > 1:
@@ -126,7 +129,7 @@ def decoded(
         turn = None if image.format == "TIFF" else _TURNS.get(orientation(image))
         pixels, copies = image.width * image.height, 1 if turn is None and orientation(image) == 1 else 2
         size = pixels * (_BYTES.get(image.mode, 4) * copies + further)
-        if is_deep_colour(image):
+        if has_deep_colour:
             size += 4 * pixels  # the lower bytes
         if image.mode != "RGB" or pixels > LARGE:
             size += 4 * min(pixels, LARGE)  # what it is converted into
@@ -137,6 +140,7 @@ def decoded(
             )
         with _memory.taking(size):
             image.load()
+            image.info[_DEEP_COLOUR] = has_deep_colour
             yield image, turn
 
 
@@ -172,7 +176,7 @@ def read(path: Path, levels: Levels | None = None) -> Image.Image:
         OSError, ValueError: it cannot be read.
     """
     with decoded(path) as (image, turn):
-        found = to_rgb(image, levels, _lower_bytes(path))
+        found = to_rgb(image, levels, _lower_bytes(image, path))
         return found if turn is None else found.transpose(turn)
 
 
@@ -183,7 +187,7 @@ def read_small(path: Path, side: int) -> Image.Image:
         OSError, ValueError: it cannot be read.
     """
     with decoded(path, side=2 * side) as (image, turn):
-        found = to_rgb(image, lower=_lower_bytes(path))
+        found = to_rgb(image, lower=_lower_bytes(image, path))
         found.thumbnail((side, side))
         return found if turn is None else found.transpose(turn)
 
@@ -235,13 +239,15 @@ def _raw_mode(tile: Any) -> str:
     return str(args if isinstance(args, str) else args[0] if args else "")
 
 
-def _lower_bytes(path: Path) -> Image.Image | None:
-    """Return the lower bytes of a file's 16-bit colours; None of any other file.
+def _lower_bytes(upper: Image.Image, path: Path) -> Image.Image | None:
+    """Return the lower bytes of a file's 16-bit colours, of which ``upper`` is what ``decoded`` gives; else None.
 
     Pillow reads the upper byte of each number, so that with the order of bytes turned round it reads the lower one.
     """
+    if not upper.info.get(_DEEP_COLOUR):
+        return None
     with opened(path) as image:
-        if not is_deep_colour(image) or not isinstance(image, ImageFile.ImageFile):
+        if not isinstance(image, ImageFile.ImageFile):
             return None
         big = sys.byteorder == "big"
         turned = {";16B": ";16L", ";16L": ";16B", ";16N": ";16L" if big else ";16B"}
@@ -274,7 +280,7 @@ def deep_extremes(path: Path) -> tuple[Levels, bool] | None:
         if not is_deep(image) and not is_deep_colour(image):
             return None
     with decoded(path) as (image, _):
-        if not is_deep(image) and (lower := _lower_bytes(path)) is not None:
+        if not is_deep(image) and (lower := _lower_bytes(image, path)) is not None:
             colours = [_joined(strip, lower, top) for top, strip in _strips(image, 1)]
             return (float(min(part.min() for part in colours)), float(max(part.max() for part in colours))), False
         bounds = extremes(image)
