@@ -12,11 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Text, cast, func, select
 
-from search.records.plain_text import printable_lines
-from search.records.study import EpochRecord, Failure, Size, StudyRecord, TrialRecord, TrialState
+from search.records.study import EpochRecord, Size, StudyRecord, TrialRecord, TrialState
 from search.store import repeats
 from search.store.connection import readable, reading, retried
-from search.store.reading import aware, curves_where, plain_columns, study_record, study_row, trial_record
+from search.store.reading import aware, curves_where, failure_of, plain_columns, study_record, study_row, trial_record
 from search.store.tables import EpochRow, StudyRow, TrialRow, restored
 
 _CHUNK = 400
@@ -239,14 +238,12 @@ def _plain(text: str | None) -> dict[str, Any]:
 
 def _outlined(row: Any) -> TrialRecord:
     size = None if row.parameters is None else Size(row.parameters, row.trained, row.flops)
-    texts = (row.failure_kind, row.failure_message or "")
-    failure = None if row.failure_kind is None else Failure(*map(printable_lines, texts))
     return TrialRecord(
         **plain_columns(row),
         state=_STATES[row.state],
         params=_plain(row.params),
         size=size,
-        failure=failure,
+        failure=failure_of(row.failure_kind, row.failure_message),
         extras=_plain(row.extras),
         objectives=_plain(row.objectives),
         constraints=_plain(row.constraints),

@@ -168,10 +168,7 @@ def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
     size = None
     if row.parameters is not None:
         size = Size(row.parameters, row.trained, row.flops, tuple(row.unit_states or ()))
-    failure = None
-    if row.failure_kind is not None:
-        texts = (row.failure_kind, row.failure_message or "", row.failure_traceback or "")
-        failure = Failure(*map(printable_lines, texts))
+    failure = failure_of(row.failure_kind, row.failure_message, row.failure_traceback)
     if not isinstance(row.candidate, dict | None):
         raise TypeError(f"the candidate of trial {row.number} is no mapping")
     return TrialRecord(
@@ -190,6 +187,11 @@ def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
         objectives=row.objectives or {},
         constraints=row.constraints or {},
     )
+
+
+def failure_of(kind: str | None, *texts: str | None) -> Failure | None:
+    """Return why a trial failed, as it can be printed; ``texts`` are the message and, maybe, the traceback."""
+    return None if kind is None else Failure(*(printable_lines(text or "") for text in (kind, *texts)))
 
 
 def plain_columns(row: Any) -> dict[str, Any]:
