@@ -25,11 +25,11 @@ from search.records.study import EpochRecord, Json, Size, Verdict
 from search.runtime.versions import versions
 from search.spec.study_spec import StudySpec, plain
 from search.tasks import tasks
-from search.tasks._base import Task
+from search.tasks._base import Evaluator, Task
 from search.tasks._linear_probe import Solved
 from search.training import memory_budget
 from search.training.checkpoint import Checkpoint, Rolling
-from search.training.epoch import Step
+from search.training.epoch import Step, validate
 from search.training.feature_store import FeatureStore
 from search.training.fit import TrainingPlan, TrainingResult
 from search.training.frozen_units import FrozenUnits
@@ -196,6 +196,11 @@ class StudyRuntime:
             augment.preset(strength, flip=options.flip),
             None if mixing.kind == "none" else augment.Mix(mixing.kind, mixing.alpha),
         )
+
+    def evaluated(self, network: nn.Module, samples: Loader, micro_batch: int | None = None) -> Evaluator:
+        """Return the evaluator that has seen what ``network`` gives for ``samples``; ``micro_batch`` fit at once."""
+        evaluator = self.task.evaluator(self.dataset.classes, self.precision.device)
+        return validate(network, samples.epoch(1), evaluator, self.precision, MicroBatches(micro_batch))
 
     def names(self, split: Split) -> tuple[str, ...]:
         """Return what the samples of a split are called, in the order of its batches when they are not shuffled."""

@@ -17,9 +17,7 @@ from search.runtime.versions import versions
 from search.store import repeats
 from search.store.leases import Claim
 from search.training import averaging
-from search.training.epoch import validate
 from search.training.fit import TrainingPlan
-from search.training.memory import MicroBatches
 from search.trials import attempt as attempts
 from search.trials import soup
 from search.trials.attempt import Attempt, AttemptSettings
@@ -137,7 +135,5 @@ def _scored(
     """Return metrics and details of ``judged`` on the test images; nothing when there are none."""
     if not runtime.dataset.of(Split.TEST):
         return {}, None
-    evaluator = runtime.task.evaluator(runtime.dataset.classes, runtime.precision.device)
-    batches = runtime.batches(Split.TEST, candidate=candidate)
-    validate(judged, batches.epoch(1), evaluator, runtime.precision, MicroBatches(most))
+    evaluator = runtime.evaluated(judged, runtime.batches(Split.TEST, candidate=candidate), most)
     return dict(evaluator.compute()), evaluator.evaluation().named(runtime.names(Split.TEST))

@@ -17,9 +17,7 @@ from torch import Tensor, nn
 
 from search.records.study import Verdict
 from search.runtime.study_runtime import StudyRuntime
-from search.training.epoch import validate
 from search.training.fit import TrainingResult
-from search.training.memory import MicroBatches
 from search.trials.attempt import Attempt, AttemptSettings
 from spaces.candidate import Candidate
 
@@ -72,7 +70,5 @@ def averaged(
 
 def _objective(runtime: StudyRuntime, candidate: Candidate, network: nn.Module, weights: Mapping[str, Tensor]) -> float:
     network.load_state_dict(weights)
-    evaluator = runtime.task.evaluator(runtime.dataset.classes, runtime.precision.device)
-    samples = runtime.in_order(candidate)
-    validate(network, samples.epoch(1), evaluator, runtime.precision, MicroBatches())
+    evaluator = runtime.evaluated(network, runtime.in_order(candidate))
     return float(evaluator.compute()[runtime.spec.objective])
