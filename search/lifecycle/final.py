@@ -57,11 +57,11 @@ def is_over(context: TrialContext) -> bool:
 
 def _left(context: TrialContext, stop_signal: StopSignal) -> Callable[[], float]:
     """Return what says how many seconds are left: of the time, and of the budget, which runs from now on."""
-    budget, begin = context.runtime.spec.search.budget, time.monotonic()
-    if budget is None or budget.gpu_seconds is None:
+    budget, begin = context.runtime.spec.search.gpu_seconds, time.monotonic()
+    if budget is None:
         return lambda: stop_signal.left_s
     context.history.refresh()
-    end = begin + budget.gpu_seconds - context.history.seconds
+    end = begin + budget - context.history.seconds
     return lambda: min(stop_signal.left_s, end - time.monotonic())
 
 

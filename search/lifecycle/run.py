@@ -236,7 +236,7 @@ def _why_stopped(study: StudyRecord, spec: StudySpec, stop_signal: StopSignal) -
         return ""
     if stop_signal.reason:
         return stop_signal.reason
-    spent = sum(trial.seconds for trial in study.trials)
-    if spec.search.budget and spec.search.budget.gpu_seconds and spent >= spec.search.budget.gpu_seconds:
-        return f"the budget of {spec.search.budget.gpu_seconds:g} s is spent ({finished} trials took {spent:.0f} s)"
+    spent, budget = sum(trial.seconds for trial in study.trials), spec.search.gpu_seconds
+    if budget and spent >= budget:
+        return f"the budget of {budget:g} s is spent ({finished} trials took {spent:.0f} s)"
     return "the time is up" if stop_signal.is_time_up else "workers ended early"

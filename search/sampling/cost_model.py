@@ -105,11 +105,9 @@ class SecondsModel:
         found = [(features, seconds) for features, seconds in found if not features.is_probe]
         self._probe_s = median(seconds for _, seconds in probes) if probes else None
         rates = [seconds / math.exp(features.row()[0]) for features, seconds in found]
-        # The slowest: others found what they needed in the cache.
-        slowest = [
-            max((seconds / math.exp(features.row()[0]) / _OVERHEAD for features, seconds in probes), default=1.0)
-        ]
-        self._rate = median(rates or slowest)
+        # The slowest probe: others found what they needed in the cache.
+        slowest = max((seconds / math.exp(features.row()[0]) for features, seconds in probes), default=_OVERHEAD)
+        self._rate = median(rates) if rates else slowest / _OVERHEAD
         # Patience and pruning end most trainings early; one that ran to its end stands for what is not known yet.
         ran = [min(epochs / features.epochs, 1.0) for features, epochs, _ in known if not features.is_probe]
         self._ran = (1 + sum(ran)) / (1 + len(ran))

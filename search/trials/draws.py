@@ -12,6 +12,7 @@ from search.runtime.study_runtime import StudyRuntime
 from search.sampling import strategies
 from search.sampling.optuna_study import Asked, Sampling
 from search.trials import rejection_rules
+from search.trials.time_reserve import SHORTEST
 from spaces.candidate import Candidate
 from spaces.heads import HeadChoice
 from spaces.networks.draws import FromPrior
@@ -21,7 +22,7 @@ from spaces.networks.space import StoredParameters
 
 _OF_A_PROBE = ("tail", "stride", "resolution", "skip")
 """Decisions that change what a frozen network gives."""
-_SHORTER = (0.5, 0.25)
+_SHORTER = (0.5, SHORTEST)
 """Shares of its epochs with which a candidate is tried that would not end in time."""
 _GUIDED = ("tpe", "cost_aware")
 """Samplers that learn from single trials. A genetic one needs its generations, and ``random`` is meant to be even."""

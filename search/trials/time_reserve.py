@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ EXPORT_S = 4.0
 LEAST, LEAST_EPOCHS = 1 / 6, 3
 """A final training that has to be shorter than the winner's curve says keeps this share of its epochs, and so many: it
 starts from the same solved head, and more images are worth more than more passes."""
-_SHORTEST = 0.25
+SHORTEST = 0.25
 """Share of its epochs with which a candidate is still tried."""
 _WIDE = 1.2
 _FRESH_S = 1.0
@@ -43,9 +44,8 @@ def final_seconds(study: StudyRecord, trial: TrialRecord, epochs: int, trainings
     return choice.training_seconds(study.trials, trial, epochs, growth) + further + EXPORT_S
 
 
-def choosing_seconds(study: StudyRecord, options: FinalOptions) -> float:
-    """Return how long one more training of each of the best few takes; 0 where there is nothing to choose."""
-    among = choice.may_be_best(study, options.top)
+def choosing_seconds(study: StudyRecord, among: Sequence[TrialRecord]) -> float:
+    """Return how long one more training of each of the best few, ``among``, takes; 0 where there is no choice."""
     each = [choice.training_seconds(study.trials, trial, len(trial.epochs)) for trial in among]
     return sum(each) if len(each) > 1 else 0.0
 
@@ -56,6 +56,11 @@ def soup_of(options: FinalOptions, trial: TrialRecord) -> int:
     Heads that start at random end far from each other.
     """
     return options.soup if trial.extras.get("head_start") and len(trial.epochs) > 1 else 1
+
+
+def soup_seconds(study: StudyRecord, trial: TrialRecord, options: FinalOptions) -> float:
+    """Return how long all final trainings take that ``trial`` is to have, at their whole length."""
+    return final_seconds(study, trial, epochs_between(study, trial)[1], soup_of(options, trial))
 
 
 def reserve_of(engine: Engine, spec: StudySpec, total_s: float | None) -> Reserve | None:
@@ -131,11 +136,13 @@ class Reserve:
             least, epochs = epochs_between(study, winner)
             self._least_s = final_seconds(study, winner, least)
             self._final_s = final_seconds(study, winner, epochs)
-            soup_s = final_seconds(study, winner, epochs, soup_of(self.options, winner))
-            most, wished = self.options.share * self.total_s, (soup_s + choosing_seconds(study, self.options), soup_s)
-            self._wanted_s = max(self._final_s, next((one for one in wished if one <= most), most))
+            soup_s = soup_seconds(study, winner, self.options)
+            choosing_s = choosing_seconds(study, choice.may_be_best(study, self.options.top))
+            most = self.options.share * self.total_s
+            wanted = next((one for one in (soup_s + choosing_s, soup_s) if one <= most), most)
+            self._wanted_s = max(self._final_s, wanted)
         finished = [trial for trial in study.trials if trial.state.is_finished]
         # Once a network has been trained, a linear probe is not what there should be time for.
-        trained = [_SHORTEST * trial.seconds for trial in finished if len(trial.epochs) > 1]
+        trained = [SHORTEST * trial.seconds for trial in finished if len(trial.epochs) > 1]
         self._quickest_s = min(trained or [trial.seconds for trial in finished], default=0.0)
         self._looked = time.monotonic()

@@ -20,7 +20,7 @@ from search.store.repeats import CONFIRM, FINAL, RetrainingRequest
 from search.trials import confirmation
 from search.trials.refit import JOINED
 from search.trials.resampled import fresh_seed
-from search.trials.time_reserve import EXPORT_S, choosing_seconds, epochs_between, final_seconds, soup_of
+from search.trials.time_reserve import EXPORT_S, choosing_seconds, epochs_between, final_seconds, soup_of, soup_seconds
 from spaces.candidate import Candidate
 
 MOST_SEEDS = 2
@@ -88,9 +88,7 @@ class Ending:
 
     def _needed_s(self, study: StudyRecord) -> float:
         best = study.best
-        if best is None:
-            return 0.0
-        return final_seconds(study, best, epochs_between(study, best)[1], soup_of(self.options, best))
+        return 0.0 if best is None else soup_seconds(study, best, self.options)
 
     def _seeds(self, study: StudyRecord, among: Sequence[TrialRecord]) -> tuple[int, str]:
         """Return with how many fresh seeds each of ``among`` is trained, and why with none."""
@@ -99,7 +97,7 @@ class Ending:
         by_trials = int(self.options.share * study.target) // len(among)
         if not by_trials:
             return 0, f"{self.options.share:.0%} of {study.target} trials are fewer than {len(among)} trainings"
-        round_s = choosing_seconds(study, self.options)
+        round_s = choosing_seconds(study, among)
         spare_s = self.left() - self._needed_s(study)
         by_time = math.inf if math.isinf(spare_s) else spare_s // max(round_s, 1e-3)
         if by_time < 1:

@@ -77,8 +77,9 @@ def test_a_share_is_kept_back_at_most_for_a_soup_and_for_the_choice(held: Any) -
     assert held(solved, share=0.3)._kept_s(99.0) == pytest.approx(30.0)
     assert held(solved, share=0.1)._kept_s(99.0) == pytest.approx(alone)
     rival = replace(trial(1, 0.9), candidate={"another": 1})
-    assert choosing_seconds(study(trial(0, 0.9), rival), FinalOptions()) == pytest.approx(2 * (2 + 4 * 2))
-    assert choosing_seconds(study(trial(0, 0.9), rival), FinalOptions(top=1)) == 0
+    both = study(trial(0, 0.9), rival)
+    assert choosing_seconds(both, choice.may_be_best(both, 3)) == pytest.approx(2 * (2 + 4 * 2))
+    assert choosing_seconds(both, choice.may_be_best(both, 1)) == 0
     # The choice is left out where not all of it fits into the share.
     assert held(trial(0, 0.9), rival, share=0.39)._kept_s(99.0) == pytest.approx(18 + 20)
     assert held(trial(0, 0.9), rival, share=0.37)._kept_s(99.0) == pytest.approx(18)
