@@ -6,34 +6,8 @@ from typing import Any
 import pytest
 
 from search.model import limits
-from search.model.folder import ImagePreprocessing, ModelFacts, Origin
+from search.model.folder import ModelFacts
 
-FRAME = ImagePreprocessing(
-    size=(4, 4), resize=(4, 4), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bilinear"
-)
-FACTS = ModelFacts(
-    name="stranger",
-    study="study",
-    trial=0,
-    task="classification",
-    classes=("a", "b"),
-    words="",
-    backbone="torchvision:squeezenet1_1",
-    weights=Origin(name="none"),
-    frame=FRAME,
-    base_size=(32, 32),
-    objective="accuracy",
-    metrics={},
-    stored={},
-    images=1,
-    dataset="",
-    dataset_fingerprint="",
-    parameters=1,
-    flops=1,
-    created="",
-    files={},
-    checks=(),
-)
 NAN, INFINITE = float("nan"), float("inf")
 
 
@@ -60,16 +34,18 @@ NAN, INFINITE = float("nan"), float("inf")
         ({"frame": {"levels": (NAN, 1.0)}}, "frame.levels"),
     ],
 )
-def test_values_that_no_model_has_are_told(changes: dict[str, Any], told: str) -> None:
+def test_values_that_no_model_has_are_told(changes: dict[str, Any], told: str, stranger: ModelFacts) -> None:
+    assert stranger.frame is not None
     if isinstance(frame := changes.get("frame"), dict):
-        changes = {"frame": replace(FRAME, **frame)}
-    assert told in limits.exceeded(replace(FACTS, **changes))
+        changes = {"frame": replace(stranger.frame, **frame)}
+    assert told in limits.exceeded(replace(stranger, **changes))
 
 
-def test_all_that_models_have_is_let_through() -> None:
+def test_all_that_models_have_is_let_through(stranger: ModelFacts) -> None:
     names = ("häuser", "עברית", "two words", "emoji \N{DOG FACE}", "0")
+    assert stranger.frame is not None
     large = replace(
-        FRAME, size=(4096, 4096), resize=(4700, 4700), mean=(0.0,) * 3, std=(1 / 255,) * 3, levels=(0, 4095)
+        stranger.frame, size=(4096, 4096), resize=(4700, 4700), mean=(0.0,) * 3, std=(1 / 255,) * 3, levels=(0, 4095)
     )
-    assert limits.exceeded(replace(FACTS, classes=names, frame=large, temperature=20.0)) == ""
-    assert limits.exceeded(replace(FACTS, frame=None)) == ""
+    assert limits.exceeded(replace(stranger, classes=names, frame=large, temperature=20.0)) == ""
+    assert limits.exceeded(replace(stranger, frame=None)) == ""

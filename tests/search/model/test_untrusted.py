@@ -20,35 +20,11 @@ from search.api import load_model
 from search.cli import main
 from search.errors import UserError
 from search.model import folder as model_folder
-from search.model.folder import ImagePreprocessing, ModelFacts, Origin, TextPreprocessing
+from search.model.folder import ModelFacts, TextPreprocessing
 from search.model.formats import model_formats
 from search.model.formats.onnx import OnnxModule
 from search.model.predict import predict
 from search.spec import candidates
-
-FACTS = ModelFacts(
-    name="stranger",
-    study="study",
-    trial=0,
-    task="classification",
-    classes=("a", "b"),
-    words="",
-    backbone="torchvision:squeezenet1_1",
-    weights=Origin(name="none"),
-    frame=ImagePreprocessing(size=(4, 4), resize=(4, 4), mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bilinear"),  # type: ignore[arg-type]
-    base_size=(32, 32),
-    objective="accuracy",
-    metrics={},
-    stored={},
-    images=1,
-    dataset="",
-    dataset_fingerprint="",
-    parameters=1,
-    flops=1,
-    created="",
-    files={},
-    checks=(),
-)
 
 
 class Evil:
@@ -117,12 +93,12 @@ def onnx_with(tensor_at: str, folder: Path, place: str = "initializer") -> Path:
 
 
 def test_a_file_that_can_run_code_is_not_opened_unless_its_maker_is_trusted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], stranger: ModelFacts
 ) -> None:
     folder, marker = tmp_path / "model", tmp_path / "owned"
     folder.mkdir()
     hostile_pt2(folder / "model.pt2", marker)
-    sealed(folder, replace(FACTS, files={"pt2": "model.pt2"}))
+    sealed(folder, replace(stranger, files={"pt2": "model.pt2"}))
     for options in ({}, {"format": "pt2"}):
         with pytest.raises(UserError, match=r"can run any code its maker put there.*--trust.*safetensors or onnx$"):
             load_model(folder, **options)  # type: ignore[arg-type]
@@ -136,27 +112,27 @@ def test_a_file_that_can_run_code_is_not_opened_unless_its_maker_is_trusted(
 
 
 def test_a_harmless_graph_is_opened_once_its_maker_is_trusted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], stranger: ModelFacts
 ) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     program = torch.export.export(Network(), (torch.zeros(1, 3, 4, 4),))
     torch.export.save(program, folder / "model.pt2")
-    sealed(folder, replace(FACTS, files={"pt2": "model.pt2"}))
+    sealed(folder, replace(stranger, files={"pt2": "model.pt2"}))
     assert load_model(folder, trust=True).format == "pt2"
     Image.new("RGB", (8, 8), (255, 0, 0)).save(tmp_path / "image.png")
     assert main(["predict", str(folder), str(tmp_path / "image.png"), "--trust"]) == 0
     assert "a 8" in capsys.readouterr().out  # softmax of 1 and -1
 
 
-def test_of_several_files_the_first_that_is_harmless_is_opened(tmp_path: Path) -> None:
+def test_of_several_files_the_first_that_is_harmless_is_opened(tmp_path: Path, stranger: ModelFacts) -> None:
     pytest.importorskip("onnxruntime")
     folder = tmp_path / "model"
     folder.mkdir()
     hostile_pt2(folder / "model.pt2", tmp_path / "owned")
     np.arange(4, dtype=np.float32).tofile(folder / "weights.bin")
     onnx_with("weights.bin", folder)
-    sealed(folder, replace(FACTS, files={"pt2": "model.pt2", "onnx": "model.onnx"}))
+    sealed(folder, replace(stranger, files={"pt2": "model.pt2", "onnx": "model.onnx"}))
     assert load_model(folder).format == "onnx"
     assert not (tmp_path / "owned").exists()
 
@@ -166,11 +142,13 @@ def test_a_format_that_says_nothing_of_itself_is_taken_to_run_code() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"trust": True}, {"format": "torchscript"}])
-def test_a_folder_that_holds_only_torchscript_is_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_a_folder_that_holds_only_torchscript_is_refused(
+    tmp_path: Path, options: dict[str, Any], stranger: ModelFacts
+) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "model.torchscript").write_bytes(b"anything")
-    sealed(folder, replace(FACTS, files={"torchscript": "model.torchscript"}))
+    sealed(folder, replace(stranger, files={"torchscript": "model.torchscript"}))
     with pytest.raises(UserError, match=r"holds only torchscript; this version opens .*: export the model again$"):
         load_model(folder, **options)
 
@@ -208,16 +186,16 @@ def test_a_file_that_is_no_onnx_is_reported_in_one_line(tmp_path: Path, content:
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "../tokenizer", "/tmp", "a/b", "a/../..", "./a", "a/"])
-def test_the_tokenizer_is_in_the_folder_of_the_model(tmp_path: Path, name: str) -> None:
+def test_the_tokenizer_is_in_the_folder_of_the_model(tmp_path: Path, name: str, stranger: ModelFacts) -> None:
     texts = TextPreprocessing(length=8, folder=name)
-    folder = sealed(tmp_path / "model", replace(FACTS, frame=None, texts=texts))
+    folder = sealed(tmp_path / "model", replace(stranger, frame=None, texts=texts))
     with pytest.raises(UserError, match=r"texts\.folder must name a folder of the model's own"):
         load_model(folder)
 
 
 @pytest.mark.parametrize("name", ["..", ".", "../model.safetensors", "/etc/hostname", "sub/model.safetensors"])
-def test_files_of_a_model_are_directly_in_its_folder(tmp_path: Path, name: str) -> None:
-    folder = sealed(tmp_path / "model", replace(FACTS, files={"safetensors": name}))
+def test_files_of_a_model_are_directly_in_its_folder(tmp_path: Path, name: str, stranger: ModelFacts) -> None:
+    folder = sealed(tmp_path / "model", replace(stranger, files={"safetensors": name}))
     with pytest.raises(UserError, match=r"files: .* is not among the files of"):
         load_model(folder)
 
@@ -262,9 +240,9 @@ def test_a_description_brings_no_kernels_of_the_hub(tmp_path: Path, entry: dict[
     assert "stranger" not in str(network.config._attn_implementation)
 
 
-def test_a_list_of_checksums_is_a_plain_file_of_a_sensible_size(tmp_path: Path) -> None:
+def test_a_list_of_checksums_is_a_plain_file_of_a_sensible_size(tmp_path: Path, stranger: ModelFacts) -> None:
     for kind in ("pipe", "device", "huge", "none"):
-        folder = sealed(tmp_path / kind, FACTS)
+        folder = sealed(tmp_path / kind, stranger)
         sums = folder / "SHA256SUMS"
         sums.unlink()
         if kind == "pipe":
@@ -282,8 +260,10 @@ def test_a_list_of_checksums_is_a_plain_file_of_a_sensible_size(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("name", "read"), [("model.json", model_folder.read), ("candidate.json", candidates.read_candidate)]
 )
-def test_json_of_any_depth_is_reported_in_one_line(tmp_path: Path, name: str, read: Callable[[Path], object]) -> None:
-    folder = sealed(tmp_path / "model", FACTS)
+def test_json_of_any_depth_is_reported_in_one_line(
+    tmp_path: Path, name: str, read: Callable[[Path], object], stranger: ModelFacts
+) -> None:
+    folder = sealed(tmp_path / "model", stranger)
     (folder / name).write_text("[" * 100_000)
     model_folder.seal(folder)
     with pytest.raises(UserError, match=rf"{name}.*: [^\n]*recursion"):
@@ -299,7 +279,7 @@ def test_json_of_any_depth_is_reported_in_one_line(tmp_path: Path, name: str, re
     ],
 )
 def test_a_graph_of_something_else_is_reported_in_one_line(
-    tmp_path: Path, wanted: str, shape: list[int], told: str
+    tmp_path: Path, wanted: str, shape: list[int], told: str, stranger: ModelFacts
 ) -> None:
     pytest.importorskip("onnxruntime")
     onnx: Any = pytest.importorskip("onnx")
@@ -314,7 +294,7 @@ def test_a_graph_of_something_else_is_reported_in_one_line(
     folder.mkdir()
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
-    sealed(folder, replace(FACTS, files={"onnx": "model.onnx"}))
+    sealed(folder, replace(stranger, files={"onnx": "model.onnx"}))
     Image.new("RGB", (8, 8)).save(tmp_path / "image.png")
     with pytest.raises(UserError, match=told):
         list(predict(load_model(folder), [tmp_path / "image.png"]))

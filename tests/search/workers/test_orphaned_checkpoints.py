@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +12,7 @@ from search.artifacts import stores as artifacts
 from search.artifacts.stores import Folder, resuming
 from search.errors import TrialError
 from search.records.study import EpochRecord, TrialState
-from search.runtime.study_record import study_record
-from search.runtime.study_runtime import open_runtime
-from search.spec.load import load_spec
-from search.store import connection, leases, migrate, repeats, writing
+from search.store import leases, repeats, writing
 from search.store.leases import Claim
 from search.store.repeats import RetrainingRequest
 from search.trials.context import TrialContext
@@ -32,24 +29,11 @@ def name_of(stem: str, digest: str = "0") -> str:
 
 
 @pytest.fixture
-def context(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialContext]:
+def context(ready: Callable[..., TrialContext]) -> TrialContext:
     """A study of three trials that keeps one checkpoint; its place is marked."""
-    monkeypatch.setattr(worker, "POLL_S", 0.01)
-    url = f"sqlite:///{tmp_path}/store.db"
-    engine = connection.connect(url)
-    migrate.upgrade(engine)
-    spec = load_spec(study_file)
-    spec = replace(spec, search=replace(spec.search, trials=3), keep_checkpoints=1)
-    runtime = open_runtime(spec, "cpu")
-    writing.create_study(engine, study_record(runtime))
-    store = Folder(tmp_path / "kept")
-    artifacts.claim_place(store, KEY)
-    opened = worker.open_context(
-        runtime, engine, RunOptions(storage=url), tmp_path, StopSignal(), artifact_store=store, key=KEY
-    )
-    with opened as found:
-        yield found
-    engine.dispose()
+    context = ready(lambda spec: replace(spec, search=replace(spec.search, trials=3), keep_checkpoints=1), key=KEY)
+    artifacts.claim_place(context.artifact_store, KEY)
+    return context
 
 
 def claimed(context: TrialContext) -> Claim:

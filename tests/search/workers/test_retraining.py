@@ -1,49 +1,25 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from search.artifacts.stores import Folder
 from search.errors import TrialError
 from search.records.study import TrialState
-from search.runtime.study_record import study_record
-from search.runtime.study_runtime import open_runtime
-from search.spec.load import load_spec
 from search.spec.search_options import Budget
-from search.store import connection, migrate, reading, repeats, writing
+from search.store import reading, repeats, writing
 from search.store.leases import Claim
 from search.trials.context import TrialContext
 from search.trials.observer import Silent
-from search.workers import retraining, worker
-from search.workers.options import RunOptions
+from search.workers import retraining
 from search.workers.shutdown import StopSignal
 
 
 @pytest.fixture
-def context(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialContext]:
+def context(ready: Callable[..., TrialContext]) -> TrialContext:
     """The context of a study whose search has ended and whose budget is spent."""
-    monkeypatch.setattr(worker, "POLL_S", 0.01)
-    url = f"sqlite:///{tmp_path}/store.db"
-    engine = connection.connect(url)
-    migrate.upgrade(engine)
-    spec = load_spec(study_file)
-    spec = replace(spec, search=replace(spec.search, budget=Budget(gpu_seconds=1e-9)))
-    runtime = open_runtime(spec, "cpu")
-    writing.create_study(engine, study_record(runtime))
-    with worker.open_context(
-        runtime,
-        engine,
-        RunOptions(storage=url),
-        tmp_path,
-        StopSignal(),
-        artifact_store=Folder(tmp_path / "kept"),
-        key="0123456789",
-    ) as found:
-        yield found
-    engine.dispose()
+    return ready(lambda spec: replace(spec, search=replace(spec.search, budget=Budget(gpu_seconds=1e-9))))
 
 
 def enter(context: TrialContext, count: int) -> str:

@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,42 +15,20 @@ import torch
 from search.artifacts.stores import Folder, claim_place
 from search.errors import ConstraintError, LeaseLostError, RunError, TrialError
 from search.records.study import EpochRecord, StudyRecord, TrialRecord, TrialState
-from search.runtime.study_record import study_record
-from search.runtime.study_runtime import open_runtime
 from search.spec.faults import FaultOptions
-from search.spec.load import load_spec
-from search.store import connection, leases, migrate, reading, workers, writing
+from search.store import leases, reading, workers, writing
 from search.store.leases import Claim
 from search.trials.context import TrialContext
 from search.trials.observer import Silent
 from search.workers import worker
-from search.workers.options import RunOptions
 from search.workers.shutdown import StopSignal
 
 
 @pytest.fixture
-def context(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialContext]:
-    """The context of a study of four trials, on SQLite; waiting takes no time."""
-    monkeypatch.setattr(worker, "POLL_S", 0.01)
-    url = f"sqlite:///{tmp_path}/store.db"
-    engine = connection.connect(url)
-    migrate.upgrade(engine)
-    spec = load_spec(study_file)
+def context(ready: Callable[..., TrialContext]) -> TrialContext:
+    """The context of a study of four trials."""
     faults = FaultOptions(max_retries=1, max_failures=3, database_timeout=0.0)
-    runtime = open_runtime(replace(spec, search=replace(spec.search, trials=4), faults=faults), "cpu")
-    writing.create_study(engine, study_record(runtime))
-    opened = worker.open_context(
-        runtime,
-        engine,
-        RunOptions(storage=url),
-        tmp_path,
-        StopSignal(),
-        artifact_store=Folder(tmp_path / "kept"),
-        key="0123456789",
-    )
-    with opened as found:
-        yield found
-    engine.dispose()
+    return ready(lambda spec: replace(spec, search=replace(spec.search, trials=4), faults=faults))
 
 
 def study_of(context: TrialContext) -> StudyRecord:
