@@ -44,6 +44,9 @@ CLOCK = "ft_clock"
 """SQL function of SQLite connections: ``machine_clock.now``."""
 RETRY_S = 60.0
 """How long a call is retried by default while the database is unreachable or locked."""
+FORGOTTEN_S = 30
+"""After so long PostgreSQL ends a transaction whose client says nothing more, asleep or cut off: others wait for its
+locks. None of ours lasts a second."""
 _BUSY_MS = 30_000
 _DRIVERS = {
     "postgresql": "postgresql+psycopg",
@@ -211,10 +214,19 @@ def _touch(engine: Engine) -> None:
 
 
 def tune(engine: Engine) -> None:
-    """Let an SQLite ``engine`` serve many processes: WAL journal, writers wait for each other from their first word.
+    """Let ``engine`` serve many processes.
 
-    Without ``BEGIN IMMEDIATE`` two workers can be given the same trial. Other databases are not changed.
+    SQLite: WAL journal, writers wait for each other from their first word; without ``BEGIN IMMEDIATE`` two workers can
+    be given the same trial. PostgreSQL: nobody waits for a client that has gone silent in the middle of a transaction.
     """
+    if engine.dialect.name == "postgresql":
+
+        @event.listens_for(engine, "connect")
+        def _settings(connection: Any, _: Any) -> None:
+            # Not among the options of the connection's start: poolers such as PgBouncer refuse those.
+            connection.execute(f"SET idle_in_transaction_session_timeout = '{FORGOTTEN_S}s'").close()
+            connection.commit()
+
     if engine.dialect.name != "sqlite":
         return
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import signal
+
 import optuna.importance
 import pandas
 import plotly.graph_objects
@@ -17,6 +20,8 @@ from search.data.formats import formats
 from search.tasks import tasks
 from spaces.plugins import load
 
+# The process that all workers come from dies with the fault run, and they die with it.
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 Image.init()
 formats()
 tasks()
