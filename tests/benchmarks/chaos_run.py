@@ -1,6 +1,6 @@
 """Break everything while a study runs, then count what was lost and what was left: `make chaos`.
 
-    python tests/benchmarks/chaos_run.py [--database postgresql | sqlite] [--seed 0] [--trials 24] [--minutes 20]
+    python tests/benchmarks/chaos_run.py [--database postgresql | sqlite] [--seed 0] [--trials 16] [--minutes 20]
 
 Real workers search by default settings (sampler, pruner, portfolio, caches, parallel heads, a final model) among
 several backbones. Faults strike at named points (``chaos/points.py``), which a calm run has named before: every point
@@ -36,7 +36,7 @@ KEEP = 4
 STUDY = """\
 name: chaos
 data: {{path: {data}, val_share: 0.3, test_share: 0.0}}
-backbone: [squeezenet1_1, shufflenet_v2_x0_5]
+backbone: [squeezenet1_1, "timm:test_resnet"]
 weights: none
 input_size: 32
 training: {{epochs: 4, batch_size: 16}}
@@ -50,7 +50,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", choices=("postgresql", "sqlite"), default="postgresql")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--trials", type=int, default=24)
+    parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=20.0, help="no fault strikes after this long")
     parser.add_argument("--replays", type=int, default=6, help="trials taken over whose curves are trained anew")
@@ -187,7 +187,7 @@ class Run:
         return path
 
     def _census(self, crew: Any, run: Any) -> dict[str, int]:
-        """Return how often an undisturbed run of the same study, elsewhere, comes to which point."""
+        """Return in how many trials an undisturbed run of the same study, elsewhere, comes to which point."""
         begin, census = time.monotonic(), self.folder / "calm" / "census.json"
         place, cache = self.folder / "calm" / "chaos", self.folder / "calm" / "cache"
         calm = replace(run, url=self.url("calm"), place=place, cache=cache, faults=None, census=census)

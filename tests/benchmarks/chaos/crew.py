@@ -33,7 +33,7 @@ class Post:
     Attributes:
         runs: it is ``ftsearch run``, which makes final model, export and report too; else ``ftsearch worker``.
         faults: where they wait; None: nothing strikes.
-        census: where to write how often a worker that nothing strikes comes to which point.
+        census: where to write in how many trials a worker that nothing strikes comes to which point.
     """
 
     runs: bool

@@ -12,7 +12,7 @@ import re
 import signal
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,11 @@ CRASH, RESTART, LOST = "server crash", "server restart", "lost answer"
 SERVER = (CRASH, RESTART)
 FULL_S = 2.0
 """For how long a worker's disk is full."""
-_PATIENCE_S = 15.0
+TRIAL_ENDED = "after commit in store.writing.finish_trial"
+_PATIENCE_S = 8.0
 """How long a fault waits at its point before another one has its turn."""
-_RARE = 2
-"""Points to which a calm run comes so seldom: at a study's begin and at its end. Faults wait there all the time."""
+_SELDOM = 2
+"""In so few trials a calm run comes to a point of a study's begin or of its end. Faults wait there all the time."""
 PHASES = {
     "claim": r"leases\._claim",
     "ask": r" ask ",
@@ -52,14 +53,20 @@ class Strike:
 
 
 class Census:
-    """A calm worker's side: it counts how often it comes to a point."""
+    """A calm worker's side: it counts in how many trials it comes to a point."""
 
     def __init__(self) -> None:
-        self.passed: Counter[str] = Counter()
+        self._ended = 0
+        self._passed: defaultdict[str, set[int]] = defaultdict(set)
+
+    @property
+    def passed(self) -> dict[str, int]:
+        return {name: len(trials) for name, trials in self._passed.items()}
 
     def __call__(self, name: str, _: Any = None) -> None:
         """Come to the point called ``name``."""
-        self.passed[name] += 1
+        self._passed[name].add(self._ended)
+        self._ended += name == TRIAL_ENDED
 
 
 class Victim:
@@ -132,8 +139,8 @@ class Plan:
     """The run's side: which fault waits where, and which have struck.
 
     Every point is to meet a kill, every write of a file a full disk, the answer to every commit is to be lost once;
-    the other faults come to points that the seed draws. Points are known from a calm run before, with how often it came
-    there; those to which only faults lead are planned for as workers report them.
+    the other faults come to points that the seed draws. Points are known from a calm run before, with the number of
+    trials in which it came there; those to which only faults lead are planned for as workers report them.
 
     Attributes:
         at_once: faults that wait at points which workers come to again and again: more, and nobody gets on.
@@ -143,7 +150,7 @@ class Plan:
     rng: random.Random
     has_server: bool
     known: dict[str, int] = field(default_factory=dict)
-    at_once: int = 8
+    at_once: int = 12
     points: list[str] = field(default_factory=list)
     struck: list[Strike] = field(default_factory=list)
     queue: list[tuple[str, str]] = field(default_factory=list)
@@ -188,7 +195,8 @@ class Plan:
         if name not in self.points:
             self.points.append(name)
             for fault in self._faults(name):
-                self.queue.insert(self.rng.randint(0, len(self.queue)), (name, fault))
+                first = 0 if fault == KILL else len(self.queue) // 2
+                self.queue.insert(self.rng.randint(first, len(self.queue)), (name, fault))
 
     def _faults(self, name: str) -> list[str]:
         kind, sometimes = name.split()[1], self.rng.random()
@@ -212,16 +220,16 @@ class Plan:
         """
         now = time.monotonic()
         for name, (fault, since) in list(self.waiting.items()):
-            if now - since > _PATIENCE_S and not self._is_rare(name) and self._take_back(name):
+            if now - since > _PATIENCE_S and not self._is_seldom(name) and self._take_back(name):
                 self.queue.append((name, fault))
         for one in list(self.queue):
-            often = sum(not self._is_rare(name) for name in self.waiting)
-            if one[0] not in self.waiting and (at_end or self._is_rare(one[0]) or often < self.at_once):
+            often = sum(not self._is_seldom(name) for name in self.waiting)
+            if one[0] not in self.waiting and (at_end or self._is_seldom(one[0]) or often < self.at_once):
                 self.queue.remove(one)
                 self._put(*one)
 
-    def _is_rare(self, name: str) -> bool:
-        return 0 < self.known.get(name, 0) <= _RARE
+    def _is_seldom(self, name: str) -> bool:
+        return 0 < self.known.get(name, 0) <= _SELDOM
 
     def _put(self, name: str, fault: str) -> None:
         written = self.folder / "written"

@@ -11,6 +11,7 @@ import plotly.graph_objects
 import psycopg
 import scipy.stats
 import sklearn.ensemble
+import timm
 from PIL import Image
 
 import search.api
@@ -31,4 +32,4 @@ for package, attribute in (
     ("spaces.backbones", "source"),
 ):
     load(package, attribute)
-__all__ = ["optuna", "pandas", "plotly", "psycopg", "scipy", "search", "sklearn"]
+__all__ = ["optuna", "pandas", "plotly", "psycopg", "scipy", "search", "sklearn", "timm"]
