@@ -128,7 +128,7 @@ def export(record: StudyRecord, folder: Path, storage: str, *, is_new: bool) -> 
     except Exception as error:  # whatever goes wrong here, the search is finished and its result is shown
         logger.debug("the export failed", exc_info=error)
         reason = str(error) or type(error).__name__
-        return None, f"{reason}; once that is mended: ftsearch export {record.name}"
+        return None, f"{reason}; once that is fixed: ftsearch export {record.name}"
 
 
 def _holds(folder: Path, name: str) -> bool:

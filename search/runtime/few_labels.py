@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from search.data.assembly import Listed, readable
-from search.data.faults import OnError
+from search.data.broken_samples import OnError
 from search.data.files import Walk
 from search.data.images import EXTENSIONS, FileImage
 from search.data.loader import Loader

@@ -106,6 +106,6 @@ def _beside(first: StudyRuntime, spec: StudySpec, name: str, device: str) -> Stu
     try:
         runtime = open_runtime(_single(spec, name), device, first.dataset)
     except (UserError, SpaceError) as error:
-        raise StudyBackboneError(f"backbone {name}: {error}; leave it out of the list, or mend that") from error
+        raise StudyBackboneError(f"backbone {name}: {error}; leave it out of the list, or fix that") from error
     same = runtime.pretrained.preprocessing == first.pretrained.preprocessing
     return replace(runtime, store=first.store, decoded=first.decoded if same else runtime.decoded)

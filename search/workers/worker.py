@@ -384,5 +384,5 @@ class _Shift:
             (kind, message), times = Counter((one.kind, one.message) for one in self._failures).most_common(1)[0]
             raise RunError(
                 f"{count} trials in a row have failed, {times} of them with ({kind}): {message}; "
-                "this worker leaves, `ftsearch retry STUDY --failed` puts them back once that is mended"
+                "this worker leaves, `ftsearch retry STUDY --failed` puts them back once that is fixed"
             )
