@@ -74,7 +74,7 @@ def show_headline(screen: Console, study: StudyRecord) -> None:
 
 
 def show_warnings(screen: Console, study: StudyRecord) -> None:
-    """Print what a reader must know before believing the numbers."""
+    """Print the caveats to know before trusting the numbers."""
     for note in tables.warnings(study):
         screen.print(note, style="yellow", soft_wrap=True)
 
