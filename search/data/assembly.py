@@ -22,7 +22,7 @@ from search.data.split_options import Divide, SplitOptions
 from search.errors import DataError, FaultsError
 
 logger = logging.getLogger(__name__)
-_CHECKS = b"2"
+_CHECKS = b"3"
 """Version of what is looked at when contents are verified."""
 T = TypeVar("T")
 R = TypeVar("R")
