@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from search.errors import FaultsError
+from search.records.plain_text import curtailed
 
 OnError = Literal["refuse", "skip"]
 
@@ -20,5 +21,6 @@ def refuse(lines: Sequence[str], on_error: OnError, name: str = "") -> None:
         more = f" ({len(lines) - 1} more fault{'s' * (len(lines) > 2)})" if len(lines) > 1 else ""
         where = f"{name}: " if name else ""
         raise FaultsError(
-            f"{where}{lines[0]}{more}; mend it, or set `on_error: skip` under `data:` to leave such out", tuple(lines)
+            f"{where}{curtailed(lines[0])}{more}; mend it, or set `on_error: skip` under `data:` to leave such out",
+            tuple(lines),
         )
