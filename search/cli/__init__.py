@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 _LONGEST = 2000
-"""Characters of a line of an error."""
+"""Longest line of an error that is printed, in characters."""
 SECTIONS = ("Search", "Review", "Look", "Use")
 _HELP = """Find out which structure of a pretrained network fits your data best.
 
@@ -82,7 +82,7 @@ def _hide_password() -> None:
 
 
 def _shown(error: Exception) -> str:
-    """Return the error's lines without what a terminal obeys; what a file holds may be of any length."""
+    """Return the error's lines without control characters, shortened: they may quote a file."""
     from search.records.plain_text import printable_lines
 
     lines = printable_lines(error).split("\n")
@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     if argv is None:
         _hide_password()
-        atexit.register(gc.freeze)  # what is left dies with the process: walking through it once more takes a second
+        atexit.register(gc.freeze)  # the process ends anyway: a last garbage collection would take a second
     try:
         build_app()(args=None if argv is None else list(argv), prog_name="ftsearch")
     except SystemExit as exiting:

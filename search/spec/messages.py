@@ -1,4 +1,4 @@
-"""What is wrong in a study file, in words for people: pydantic's errors with the keys that the file really has."""
+"""Error messages for a study file: pydantic's errors, reworded, with the keys that the file really has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WORDS = {"a valid array": "a list", "an object": "a mapping", "a valid integer"
 def problems(
     error: ValidationError, raw: Mapping[str, Json], schema: Mapping[str, Json]
 ) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield where in ``raw``, a study file with its short forms written out, something is wrong, and what.
+    """Yield key path and message of every error in ``raw``, a study file with its short forms expanded.
 
     ``schema`` is the JSON schema of study files: for unknown keys the nearest one is suggested.
     """
@@ -45,7 +45,7 @@ def problems(
                 text = fault["msg"].replace("Input should be", "expected")
                 for theirs, ours in _WORDS.items():
                     text = text.replace(theirs, ours)
-                # A value that may be of several kinds has a fault for each: said in one line, with the last of them.
+                # A value that may be of several kinds has an error for each; they become one line, at the last of them.
                 kinds = kinds_of.setdefault(loc, [])
                 kinds.append(text.removeprefix("expected ") if kinds else text)
                 if len(kinds) == sum(other == loc for other, _ in faults):
@@ -53,7 +53,7 @@ def problems(
 
 
 def _keys_of(loc: tuple[int | str, ...], raw: Json) -> tuple[str, ...]:
-    """Return ``loc`` without the tags that pydantic puts in for unions: only what the file really has."""
+    """Return ``loc`` without the tags that pydantic inserts for unions: only keys that the file really has."""
     keys: list[str] = []
     here = raw
     for position, part in enumerate(loc):
