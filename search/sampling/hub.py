@@ -55,7 +55,9 @@ def _kind(name: str, folder: str) -> type[BaseSampler]:
         )
     names = getattr(module, "__all__", None) or [one for one in vars(module) if not one.startswith("_")]
     offered: list[Any] = [getattr(module, one, None) for one in names]
-    kinds = [one for one in offered if _is_sampler(one) and one.__module__.startswith(module.__name__)]
+    kinds: list[type[BaseSampler]] = [
+        one for one in offered if _is_sampler(one) and one.__module__.startswith(module.__name__)
+    ]
     if len(kinds) != 1:
         found = ", ".join(one.__name__ for one in kinds) or "none"
         raise UserError(f"sampler {name}: expected one sampler in the package, found {found}")

@@ -71,7 +71,8 @@ def _known_keys(path: tuple[str, ...], schema: Mapping[str, Json], raw: Mapping[
     """Return the keys that may stand at ``path``: of several kinds, those of the kind that ``raw`` names there."""
     nodes, there = [schema], raw
     for part in path:
-        there = there.get(part, {})
+        below = there.get(part)
+        there = below if isinstance(below, dict) else {}
         nodes = [child for node in nodes for child in _variants(node, schema)]
         nodes = [node["properties"][part] for node in nodes if part in node.get("properties", {})]
     children = [child for node in nodes for child in _variants(node, schema)]
