@@ -80,7 +80,7 @@ def _hide_password() -> None:
 
 
 def _shown(error: Exception) -> str:
-    """Return the error's lines without what a terminal obeys; what a file holds may be of any length."""
+    """Return the error's lines without control characters, shortened: they may quote a file."""
     from search.records.plain_text import curtailed, printable_lines
 
     return printable_lines("\n".join(map(curtailed, str(error).split("\n"))))
@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     if argv is None:
         _hide_password()
-        atexit.register(gc.freeze)  # what is left dies with the process: walking through it once more takes a second
+        atexit.register(gc.freeze)  # the process ends anyway: a last garbage collection would take a second
     try:
         build_app()(args=None if argv is None else list(argv), prog_name="ftsearch")
     except SystemExit as exiting:

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from search.data.faults import OnError, refuse
+from search.data.broken_samples import OnError, refuse
 from search.data.images import EXTENSIONS, FileImage, is_there
 from search.data.sample import Split
 from search.data.split_names import SPLITS, files_of

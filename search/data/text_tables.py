@@ -14,7 +14,7 @@ from typing import Any
 
 from search.data import texts
 from search.data.assembly import Listed
-from search.data.faults import refuse
+from search.data.broken_samples import refuse
 from search.data.sample import Dataset, Split
 from search.data.split_names import files_of
 from search.data.tabular import (

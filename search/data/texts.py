@@ -10,7 +10,7 @@ from typing import Any
 
 from search.data import splits
 from search.data.assembly import Listed, gather
-from search.data.faults import refuse
+from search.data.broken_samples import refuse
 from search.data.sample import Dataset, Source, Split
 from search.data.split_options import Divide, SplitOptions
 from search.records.plain_text import shortened

@@ -14,7 +14,7 @@ import numpy as np
 
 from search.data import coco_files
 from search.data.assembly import Listed, in_parallel
-from search.data.faults import refuse
+from search.data.broken_samples import refuse
 from search.data.formats._base import Format
 from search.data.images import FileImage, is_there
 from search.data.masks import VOID, Classes, gather_masks, size_of
