@@ -44,6 +44,7 @@ def refuse(lines: Sequence[str], on_error: OnError, name: str = "") -> None:
         more = f" ({len(lines) - 1} more fault{'s' * (len(lines) > 2)})" if len(lines) > 1 else ""
         where = f"{name}: " if name else ""
         raise BrokenSamplesError(
-            f"{where}{curtailed(lines[0])}{more}; fix it, or set `on_error: skip` under `data:` to leave such samples out",
+            f"{where}{curtailed(lines[0])}{more}; fix it, or set `on_error: skip` under `data:` to leave such "
+            "samples out",
             tuple(lines),
         )
