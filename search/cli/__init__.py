@@ -17,8 +17,6 @@ from typing import Annotated
 
 import typer
 
-_LONGEST = 2000
-"""Longest line of an error that is printed, in characters."""
 SECTIONS = ("Search", "Review", "Look", "Use")
 _HELP = """Find out which structure of a pretrained network fits your data best.
 
@@ -83,10 +81,9 @@ def _hide_password() -> None:
 
 def _shown(error: Exception) -> str:
     """Return the error's lines without control characters, shortened: they may quote a file."""
-    from search.records.plain_text import printable_lines
+    from search.records.plain_text import curtailed, printable_lines
 
-    lines = printable_lines(error).split("\n")
-    return "\n".join(line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..." for line in lines)
+    return printable_lines("\n".join(map(curtailed, str(error).split("\n"))))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -20,9 +20,10 @@ from search.data.images import FileImage
 from search.data.sample import Dataset, Sample, Source, Split
 from search.data.split_options import Divide, SplitOptions
 from search.errors import DataError
+from search.records.plain_text import LONGEST_NAME, shortened
 
 logger = logging.getLogger(__name__)
-_CHECKS = b"2"
+_CHECKS = b"3"
 """Version of what is looked at when contents are verified."""
 T = TypeVar("T")
 R = TypeVar("R")
@@ -77,6 +78,7 @@ def assemble(
         raise DataError(f"{name}: no images found")
     listed, digests, skipped = readable(name, listed, options.on_error)
     names = tuple(classes or sorted({item.label for item in listed}))
+    _check_names(name, names)
     _check_classes(name, names, listed)
     index = {label: place for place, label in enumerate(names)}
     samples = [Sample(item.input, index[item.label], item.split or Split.TRAIN) for item in listed]
@@ -108,6 +110,7 @@ def gather(
     """
     if not listed:
         raise DataError(f"{name}: nothing found")
+    _check_names(name, names)
     listed, digests, skipped = readable(name, listed, options.on_error)
     samples = [Sample(item.input, encode(item.label), item.split or Split.TRAIN) for item in listed]
     samples = _cut(samples, divide, options.test_share)
@@ -205,6 +208,15 @@ def _cut(samples: list[Sample], divide: Divide, test_share: float) -> list[Sampl
     for place, split in zip(open_places, parts, strict=True):
         samples[place] = replace(samples[place], split=split)
     return samples
+
+
+def _check_names(name: str, names: Sequence[str]) -> None:
+    longest = max(names, key=len, default="")
+    if len(longest) > LONGEST_NAME:
+        raise DataError(
+            f"{name}: {shortened(longest)!r} is taken for a name and has {len(longest)} characters; at most "
+            f"{LONGEST_NAME} are expected: is it a text?"
+        )
 
 
 def _check_splits(name: str, names: Sequence[str], samples: Sequence[Sample]) -> None:

@@ -8,6 +8,7 @@ from typing import Literal, NoReturn
 from search.data.images import FileImage, StoredImage
 from search.data.sample import Source
 from search.errors import BrokenSamplesError
+from search.records.plain_text import curtailed
 
 OnError = Literal["refuse", "skip"]
 
@@ -43,6 +44,7 @@ def refuse(lines: Sequence[str], on_error: OnError, name: str = "") -> None:
         more = f" ({len(lines) - 1} more fault{'s' * (len(lines) > 2)})" if len(lines) > 1 else ""
         where = f"{name}: " if name else ""
         raise BrokenSamplesError(
-            f"{where}{lines[0]}{more}; fix it, or set `on_error: skip` under `data:` to leave such samples out",
+            f"{where}{curtailed(lines[0])}{more}; fix it, or set `on_error: skip` under `data:` to leave such "
+            "samples out",
             tuple(lines),
         )

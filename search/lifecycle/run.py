@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from search.errors import NotFoundError
+from search.errors import NotFoundError, UserError
 from search.lifecycle import final as ending
 from search.lifecycle.artifact_places import study_artifacts
 from search.lifecycle.open import checked_runtime, read_study, stored_spec, writable
@@ -67,6 +67,7 @@ def run_study(
     *,
     trials: int | None = None,
     timeout_s: float | None = None,
+    sampler: str | None = None,
     report: bool = True,
     folder: str | Path = "runs",
     final: bool = True,
@@ -79,6 +80,7 @@ def run_study(
         study: path of a study file, or its content as a mapping.
         trials: the number of trials the study is to have in the end; the study file's by default.
         timeout_s: seconds that all of it may take.
+        sampler: its name; the study file's by default.
         folder: where logs and the report go, one folder a study, and checkpoints too unless ``artifacts``.
         final: end with a model to use: the winner chosen by fresh trainings, trained on training and validation data
             together, and exported; false only searches, as ``search.final: off`` does.
@@ -96,6 +98,8 @@ def run_study(
         spec = replace(spec, search=replace(spec.search, trials=trials))
     if timeout_s is not None:
         spec = replace(spec, search=replace(spec.search, timeout=timeout_s))
+    if sampler is not None:
+        spec = sampled_by(spec, sampler)
     if not final:
         spec = replace(spec, search=replace(spec.search, final="off"))
     options = run_options(given)
@@ -196,6 +200,19 @@ def join_study(
             _search(context, stop_signal, idle_exit_s)
             if final and ending.is_over(context):
                 ending.conclude(context, stop_signal)
+
+
+def sampled_by(spec: StudySpec, name: str) -> StudySpec:
+    """Return ``spec`` with the sampler called ``name``.
+
+    Raises:
+        UserError: there is no such sampler.
+    """
+    try:
+        sampler = replace(spec.search.sampler, name=name)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return replace(spec, search=replace(spec.search, sampler=sampler))
 
 
 def _search(context: TrialContext, stop_signal: StopSignal, idle_exit_s: float = 0.0) -> None:

@@ -26,7 +26,7 @@ def problems(
         name = ".".join(loc)
         match fault["type"]:
             case "extra_forbidden" | "unexpected_keyword_argument":
-                known = _known_keys(loc[:-1], schema)
+                known = _known_keys(loc[:-1], schema, raw)
                 near = difflib.get_close_matches(loc[-1], known, 1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
                 yield loc, f"{name}: unknown key; {hint}"
@@ -67,13 +67,20 @@ def _keys_of(loc: tuple[int | str, ...], raw: Json) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def _known_keys(path: tuple[str, ...], schema: Mapping[str, Json]) -> list[str]:
-    nodes = [schema]
+def _known_keys(path: tuple[str, ...], schema: Mapping[str, Json], raw: Mapping[str, Json]) -> list[str]:
+    """Return the keys that may stand at ``path``: of several kinds, those of the kind that ``raw`` names there."""
+    nodes, there = [schema], raw
     for part in path:
+        below = there.get(part)
+        there = below if isinstance(below, dict) else {}
         nodes = [child for node in nodes for child in _variants(node, schema)]
         nodes = [node["properties"][part] for node in nodes if part in node.get("properties", {})]
     children = [child for node in nodes for child in _variants(node, schema)]
-    return sorted({name for node in children for name in node.get("properties", {})})
+    kinds = [child.get("properties", {}) for child in children]
+    meant = [
+        kind for kind in kinds if all(one.get("const", there.get(key)) == there.get(key) for key, one in kind.items())
+    ]
+    return sorted({name for kind in meant or kinds for name in kind})
 
 
 def _variants(node: Mapping[str, Json], schema: Mapping[str, Json]) -> list[Mapping[str, Json]]:

@@ -48,7 +48,7 @@ class Draws:
     def way(self, number: int) -> strategies.Way:
         """Return how to find the candidate of trial ``number``."""
         search = self.runtime.spec.search
-        if search.portfolio == "off" or search.sampler.name not in _GUIDED:
+        if search.portfolio == "off" or not search.sampler.is_guided:
             return "sampler"
         ended = (TrialState.COMPLETE, TrialState.PRUNED)
         results = sum(trial.state in ended for trial in self.trials)
