@@ -2,9 +2,9 @@
 
 FinetuneError               everything below; the message is one line for people
  +- UserError               the input is wrong: study file, data, arguments, URL (exit 2)
- |   +- SpecError           the study file, all its faults with their lines
+ |   +- SpecError           the study file, all its errors with their lines
  |   +- DataError           the data set
- |   |   +- FaultsError     samples of it, which `on_error: skip` leaves out
+ |   |   +- BrokenSamplesError  samples of it, which `on_error: skip` leaves out
  |   +- StoreUrlError       a storage URL that is malformed or leads nowhere
  |   +- ConflictError       the name is taken by a study of other data or another space
  |   +- NotFoundError       no such study or trial
@@ -33,15 +33,15 @@ class UserError(FinetuneError):
 
 
 class SpecError(UserError):
-    """The study file is wrong; the message holds one line per fault."""
+    """The study file is wrong; the message holds one line per error."""
 
 
 class DataError(UserError):
     """The data set is missing, empty, or broken."""
 
 
-class FaultsError(DataError):
-    """Some samples are faulty; ``lines`` has one for each of them, with file and line."""
+class BrokenSamplesError(DataError):
+    """Some samples are broken; ``lines`` has one for each of them, with file and line."""
 
     def __init__(self, message: str, lines: tuple[str, ...]) -> None:
         super().__init__(message)

@@ -17,8 +17,6 @@ from typing import Annotated
 
 import typer
 
-_LONGEST = 2000
-"""Characters of a line of an error."""
 SECTIONS = ("Search", "Review", "Look", "Use")
 _HELP = """Find out which structure of a pretrained network fits your data best.
 
@@ -82,11 +80,10 @@ def _hide_password() -> None:
 
 
 def _shown(error: Exception) -> str:
-    """Return the error's lines without what a terminal obeys; what a file holds may be of any length."""
-    from search.records.plain_text import printable_lines
+    """Return the error's lines without control characters, shortened: they may quote a file."""
+    from search.records.plain_text import curtailed, printable_lines
 
-    lines = printable_lines(error).split("\n")
-    return "\n".join(line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..." for line in lines)
+    return printable_lines("\n".join(map(curtailed, str(error).split("\n"))))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     if argv is None:
         _hide_password()
-        atexit.register(gc.freeze)  # what is left dies with the process: walking through it once more takes a second
+        atexit.register(gc.freeze)  # the process ends anyway: a last garbage collection would take a second
     try:
         build_app()(args=None if argv is None else list(argv), prog_name="ftsearch")
     except SystemExit as exiting:

@@ -1,4 +1,4 @@
-"""How people point at a candidate: a trial of a study, or a file."""
+"""How a candidate is named on the command line: a trial of a study, or a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spaces.candidate import Candidate
 
 @dataclass(frozen=True, slots=True)
 class Pointed:
-    """A candidate that was pointed at.
+    """A candidate named on the command line.
 
     Attributes:
         label: for people: ``trial 3 of flowers``, or the file's path.

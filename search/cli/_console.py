@@ -48,9 +48,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON, for pro
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console: colours on a terminal, plain text elsewhere, never cut to a pipe's 80 columns.
+    """Return a console: colours on a terminal, plain text elsewhere; in a pipe, lines are not cut to 80 columns.
 
-    What stands in square brackets is no markup: names of files and classes may hold some.
+    Square brackets are not markup: names of files and classes may contain them.
     """
     from rich.console import Console
 
@@ -67,7 +67,7 @@ def styled(*parts: str | tuple[str, str]) -> Text:
 
 
 def process_begin() -> float | None:
-    """Return when this process began, by ``time.monotonic``: a user waits for libraries to load, too.
+    """Return when this process started, by ``time.monotonic``: a user also waits for libraries to load.
 
     None where the command line is called from another program.
     """
@@ -81,7 +81,7 @@ def process_begin() -> float | None:
 
 
 def print_json(data: object) -> None:
-    """Print ``data`` as JSON; numbers that JSON has no word for become null."""
+    """Print ``data`` as JSON; NaN and infinity become null."""
     import json
     import math
 
@@ -115,7 +115,7 @@ def seconds_of(option: str, text: str | None) -> float | None:
     """Return the seconds of a duration given as ``option``; None when it was not given.
 
     Raises:
-        UserError: it is no duration above 0.
+        UserError: it is not a duration above 0.
     """
     from search.errors import UserError
     from search.spec.durations import parse_duration

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from search.cli._console import styled
 from search.cli._tables import Sheet
-from search.report import tables, theme
+from search.report import ranking_table, tables
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +27,7 @@ def show(screen: Console, result: StudyResult, file: Path, storage: str | None) 
     study = result.study
     screen.print()
     if study.trials:
-        screen.print(ranking_table(study, _ROWS))
+        screen.print(ranking_sheet(study, _ROWS))
     show_front(screen, study)
     show_warnings(screen, study)
     screen.print(tables.states(study) + ".", highlight=False)
@@ -74,7 +74,7 @@ def show_headline(screen: Console, study: StudyRecord) -> None:
 
 
 def show_warnings(screen: Console, study: StudyRecord) -> None:
-    """Print what a reader must know before believing the numbers."""
+    """Print the caveats to know before trusting the numbers."""
     for note in tables.warnings(study):
         screen.print(note, style="yellow", soft_wrap=True)
 
@@ -93,14 +93,14 @@ def show_front(screen: Console, study: StudyRecord) -> None:
     screen.print(Sheet(front.columns(study)[:-1], lines[:_ROWS], words=front.columns(study)[-1]))
 
 
-def ranking_table(study: StudyRecord, rows: int | None = None) -> Sheet:
+def ranking_sheet(study: StudyRecord, rows: int | None = None) -> Sheet:
     """Return the ranking for a terminal."""
-    lines = tables.ranking(study, rows)
+    headings, lines = ranking_table.headings(study), ranking_table.rows(study, rows)
     return Sheet(
-        ("rank", "trial", "state", theme.metric_name(study.metric), "params", "FLOPs", "time"),
+        headings[:-1],
         lines,
         left=("state",),
-        words="candidate",
+        words=headings[-1],
         styles=[
             "green" if line.rank == "1" else "yellow" if line.state.startswith("plain recipe") else "" for line in lines
         ],

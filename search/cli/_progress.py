@@ -1,4 +1,4 @@
-"""What a running study shows: two bars on a terminal, plain lines elsewhere."""
+"""Progress of a running study: two bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _GAP = 2
 _LEAST = 40
-"""Columns that words need beside a row; with fewer they stand below it."""
+"""Columns that the words need beside a row; with fewer, they go below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Sheet:
     """Rows of short cells, perhaps with words behind them, in the widest form that fits the terminal.
 
     A table with the words as its last column; a table with the words of each row on lines of their own; or, where not
-    even the short cells fit, a block for every row with ``heading value`` pairs that are never parted.
+    even the short cells fit, a block for every row with ``heading value`` pairs that are never split.
 
     Attributes:
         headings: of the short columns.

@@ -1,4 +1,4 @@
-"""What is to be said of the units of a backbone beside their table."""
+"""Remarks on the units of a backbone, printed below their table."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from spaces.chains.probe import UnitFacts
 
 _MOST = 0.6
-"""Share of the computation from which one unit is nearly the whole network."""
+"""Share of the computation above which one unit is practically the whole network."""
 
 
 def show_dominant(screen: Console, facts: Sequence[UnitFacts]) -> None:
-    """Print that one unit does most of the computation, if so: there is little to freeze or to cut off then."""
+    """Print a remark if one unit does most of the computation: little is left to freeze or to cut then."""
     unit = max(facts, key=lambda one: one.macs)
     total = sum(one.macs for one in facts)
     if unit.macs > _MOST * total:

@@ -69,7 +69,7 @@ def _ask(place: Place) -> None:
 
 
 def _lines(place: Place) -> list[str]:
-    """Return the description of the place for people."""
+    """Return a readable description of the place."""
     where = "" if place.is_there else ": gone, or not mounted here (--artifacts says where it is)"
     lines = [f"Place: {place.artifact_store.address}{where}"]
     lines += [f"kept: {owner.words}{_value(owner.value)}: {owner.checkpoint}" for owner in place.kept]

@@ -19,9 +19,7 @@ def command(
     storage: StorageOption = None,
     host: Annotated[
         str,
-        typer.Option(
-            "--host", metavar="ADDRESS", help="Address to listen on; any but this machine's own needs a token."
-        ),
+        typer.Option("--host", metavar="ADDRESS", help="Address to listen on; any other than loopback needs a token."),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 picks a free one.")] = 8080,
     token: Annotated[

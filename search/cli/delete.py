@@ -1,4 +1,4 @@
-"""Delete a study: its trials, epochs, Optuna's part and its checkpoints; asks first."""
+"""Delete a study: its trials, epochs, Optuna's rows and its checkpoints; asks first."""
 
 from __future__ import annotations
 

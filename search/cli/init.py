@@ -69,7 +69,7 @@ def command(
     what = f"{chosen.name}, {len(dataset.classes)} {chosen.outputs} ({sizes} {chosen.noun})"
     screen.print(f"{dataset.name}: {recognised.why}: {what}", soft_wrap=True)
     for line in dataset.skipped:
-        screen.print(f"cannot be read: {line}", style="yellow", soft_wrap=True)
+        screen.print(f"fault: {line}", style="yellow", soft_wrap=True)
     for line in dataset.notes:
         screen.print(line, soft_wrap=True)
     screen.print(styled(f"Wrote {path}. ", ("Next:", "bold"), f" ftsearch plan {path}"), soft_wrap=True)

@@ -77,7 +77,7 @@ def _data(screen: Console, runtime: StudyRuntime) -> None:
     else:
         screen.print(f"{record.noun}, up to {runtime.input_size[1]} {record.inputs} each")
     for line in dataset.skipped:
-        screen.print(f"left out: {line}", style="yellow", soft_wrap=True)
+        screen.print(f"fault: {line}", style="yellow", soft_wrap=True)
     for line in dataset.notes:
         screen.print(line, soft_wrap=True)
     for overlap in record.overlaps:

@@ -53,16 +53,14 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     ] = "",
     pair_column: Annotated[
         str,
-        typer.Option(
-            metavar="NAME", help="Column of the second text of a pair.", show_default="as in the study's data"
-        ),
+        typer.Option(metavar="NAME", help="Column of a pair's second text.", show_default="as in the study's data"),
     ] = "",
     format_name: Annotated[
         str | None, typer.Option("--format", metavar="FORMAT", help="File of the model to use: safetensors, pt2, ...")
     ] = None,
     trust: Annotated[
         bool,
-        typer.Option("--trust", help="Also open pt2 files, which can run any code of whoever made the model."),
+        typer.Option("--trust", help="Also open pt2 files, which can run arbitrary code by whoever made the model."),
     ] = False,
     device: DeviceOption = "auto",
 ) -> None:
@@ -101,7 +99,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
 
 
 def _check(model: Model, pictures: Path | None, masks: Path | None, threshold: float | None) -> None:
-    """Refuse options that the model has no use for.
+    """Refuse options that do not apply to the model.
 
     Raises:
         UserError: there is one.

@@ -22,6 +22,15 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         str | None,
         typer.Option(metavar="TIME", help="Time limit of the whole run, the final model included: 2h, 30m, 45s."),
     ] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Sampler: tpe, cost_aware, nsga2, nsga3, random, or optunahub:samplers/NAME from a folder on this "
+            "machine (FTSEARCH_OPTUNAHUB) or an installed package.",
+            show_default="the study file's",
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Worker processes.", show_default="one for every GPU, at least one"),
@@ -52,7 +61,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     ] = None,
     optuna: Annotated[
         str | None,
-        typer.Option(metavar="grpc://HOST:PORT", help="Reach Optuna's part through `ftsearch serve-storage`."),
+        typer.Option(metavar="grpc://HOST:PORT", help="Reach Optuna's tables through `ftsearch serve-storage`."),
     ] = None,
     final: Annotated[
         bool,
@@ -76,6 +85,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
             study,
             trials=trials,
             timeout_s=seconds_of("--timeout", timeout),
+            sampler=sampler,
             report=report,
             final=final,
             since=process_begin(),

@@ -1,4 +1,4 @@
-"""Serve Optuna's part of the store to many workers over gRPC, without authentication or encryption.
+"""Serve Optuna's tables of the store to many workers over gRPC, without authentication or encryption.
 
 Whoever reaches the port can read and change all studies: keep it on loopback or in a private network.
 """
@@ -30,7 +30,7 @@ def command(
     log_to()
     url = urls.str_url(storage_url(storage))
     with opened(url):
-        pass  # its schema is up to date before Optuna's tables are made
+        pass  # migrate our schema before Optuna creates its tables
     screen = console()
     screen.print(f"serving {connection.shown(url)} at grpc://{host}:{port}", soft_wrap=True)
     if host not in ("127.0.0.1", "localhost", "::1"):

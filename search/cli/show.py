@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SECTION, ORDER = "Look", 2
 _BAR = 16
 _WIDE = 120
-"""Columns of a terminal from which bars stand beside the numbers."""
+"""Width of a terminal, in columns, from which bars are drawn beside the numbers."""
 _SIZE = re.compile(r"(\d+)(?:x(\d+))?")
 
 
@@ -128,7 +128,7 @@ def _print_decisions(screen: Console, opened: Space) -> None:
 
 
 def _geometry(convolutions: tuple[Convolution, ...]) -> str:
-    """Return the convolutions in short, equal ones once: ``3x3/2 g96`` is a 3x3 kernel, stride 2, 96 groups."""
+    """Return the convolutions in short form, duplicates counted: ``3x3/2 g96`` is a 3x3 kernel, stride 2, 96 groups."""
     texts: dict[str, int] = {}
     for conv in convolutions:
         text = f"{conv.kernel[0]}x{conv.kernel[1]}"

@@ -50,7 +50,7 @@ def command(
 
 
 def _watch(screen: Console, engine: Engine, name: str, seconds: float) -> None:
-    """Show the page again and again: in place on a terminal, one below the other in a pipe."""
+    """Show the page repeatedly: in place on a terminal, one below the other in a pipe."""
     import time
 
     from rich.live import Live

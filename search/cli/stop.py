@@ -1,4 +1,4 @@
-"""Stop a study: its workers finish their epoch, hand their trials back and leave; `ftsearch run` continues it."""
+"""Stop a study: its workers finish their epoch, hand their trials back and exit; `ftsearch run` continues it."""
 
 from __future__ import annotations
 

@@ -35,5 +35,5 @@ def command(
     elif as_csv:
         write_table(sys.stdout, rows(record))
     else:
-        console().print(_outcome.ranking_table(record))
+        console().print(_outcome.ranking_sheet(record))
         _outcome.show_front(console(), record)

@@ -20,7 +20,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     artifacts: ArtifactsOption = None,
     optuna: Annotated[
         str | None,
-        typer.Option(metavar="grpc://HOST:PORT", help="Reach Optuna's part through `ftsearch serve-storage`."),
+        typer.Option(metavar="grpc://HOST:PORT", help="Reach Optuna's tables through `ftsearch serve-storage`."),
     ] = None,
     lease: Annotated[
         str | None,

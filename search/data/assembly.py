@@ -15,14 +15,15 @@ from typing import Any, Protocol, TypeVar
 
 from search.artifacts import partial_files
 from search.data import decoding
-from search.data.faults import OnError
-from search.data.images import FileImage, StoredImage, why_broken
+from search.data.broken_samples import OnError, refuse_unreadable, why_broken
+from search.data.images import FileImage
 from search.data.sample import Dataset, Sample, Source, Split
 from search.data.split_options import Divide, SplitOptions
-from search.errors import DataError, FaultsError
+from search.errors import DataError
+from search.records.plain_text import LONGEST_NAME, shortened
 
 logger = logging.getLogger(__name__)
-_CHECKS = b"2"
+_CHECKS = b"3"
 """Version of what is looked at when contents are verified."""
 T = TypeVar("T")
 R = TypeVar("R")
@@ -77,6 +78,7 @@ def assemble(
         raise DataError(f"{name}: no images found")
     listed, digests, skipped = readable(name, listed, options.on_error)
     names = tuple(classes or sorted({item.label for item in listed}))
+    _check_names(name, names)
     _check_classes(name, names, listed)
     index = {label: place for place, label in enumerate(names)}
     samples = [Sample(item.input, index[item.label], item.split or Split.TRAIN) for item in listed]
@@ -108,6 +110,7 @@ def gather(
     """
     if not listed:
         raise DataError(f"{name}: nothing found")
+    _check_names(name, names)
     listed, digests, skipped = readable(name, listed, options.on_error)
     samples = [Sample(item.input, encode(item.label), item.split or Split.TRAIN) for item in listed]
     samples = _cut(samples, divide, options.test_share)
@@ -137,25 +140,18 @@ def _without_broken(
     if known is not None:
         return _with_levels(listed, known.get("levels")), digests, ()
     reasons = in_parallel(lambda item: why_broken(item.input), listed)
-    broken = [(item, reason) for item, reason in zip(listed, reasons, strict=True) if reason]
+    broken = [(item.input, reason) for item, reason in zip(listed, reasons, strict=True) if reason]
     if not broken:
         levels = decoding.levels_of([one for one in in_parallel(_deep_extremes, listed) if one is not None])
         note(marker, json.dumps({"levels": levels}))
         return _with_levels(listed, levels), digests, ()
     if on_error == "refuse":
-        item, reason = broken[0]
-        what = "the image " if isinstance(item.input, FileImage | StoredImage) else ""
-        more = f" ({len(broken) - 1} more like it)" if len(broken) > 1 else ""
-        raise FaultsError(
-            f"{name}: cannot read {what}{item.input.name}: {reason}{more}; "
-            "remove or replace it, or set `on_error: skip` under `data:`",
-            tuple(f"{item.input.name}: {reason}" for item, reason in broken),
-        )
-    kept = [place for place, reason in enumerate(reasons) if not reason]
-    lines = tuple(f"{item.input.name}: {reason}" for item, reason in broken)
-    whole = [listed[place] for place in kept]
+        refuse_unreadable(name, broken)
+    kept = [index for index, reason in enumerate(reasons) if not reason]
+    lines = tuple(f"{source.name}: {reason}" for source, reason in broken)
+    whole = [listed[index] for index in kept]
     levels = decoding.levels_of([one for one in in_parallel(_deep_extremes, whole) if one is not None])
-    return _with_levels(whole, levels), [digests[place] for place in kept], lines
+    return _with_levels(whole, levels), [digests[index] for index in kept], lines
 
 
 def _deep_extremes(item: Listed) -> tuple[decoding.Levels, bool] | None:
@@ -212,6 +208,15 @@ def _cut(samples: list[Sample], divide: Divide, test_share: float) -> list[Sampl
     for place, split in zip(open_places, parts, strict=True):
         samples[place] = replace(samples[place], split=split)
     return samples
+
+
+def _check_names(name: str, names: Sequence[str]) -> None:
+    longest = max(names, key=len, default="")
+    if len(longest) > LONGEST_NAME:
+        raise DataError(
+            f"{name}: {shortened(longest)!r} is taken for a name and has {len(longest)} characters; at most "
+            f"{LONGEST_NAME} are expected: is it a text?"
+        )
 
 
 def _check_splits(name: str, names: Sequence[str], samples: Sequence[Sample]) -> None:

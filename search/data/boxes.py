@@ -10,7 +10,7 @@ from pathlib import Path
 
 from search.data import decoding
 from search.data.assembly import Listed, gather, in_parallel
-from search.data.faults import OnError, refuse
+from search.data.broken_samples import OnError, refuse
 from search.data.images import FileImage, is_there
 from search.data.sample import Dataset, Split
 from search.data.split_options import SplitOptions
@@ -70,7 +70,7 @@ class Faults:
         """Return a line for each fault.
 
         Raises:
-            FaultsError: there are some and ``on_error`` is ``refuse``.
+            BrokenSamplesError: there are some and ``on_error`` is ``refuse``.
         """
         refuse(self.lines, on_error, self.name)
         return tuple(self.lines)

@@ -26,7 +26,7 @@ from search.records.study import Json
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
-VERSION = 4
+VERSION = 5
 """Of how files become arrays, and of their order; part of the key of everything that is stored of images."""
 _REPORT_EVERY = 16
 _MOST_SCALED = 1 << 24

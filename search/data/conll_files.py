@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from search.data import texts
 from search.data.assembly import Listed
-from search.data.faults import refuse
+from search.data.broken_samples import refuse
 from search.data.sample import Dataset, Split
 from search.data.texts import Words
 from search.errors import DataError

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,7 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+
+from search.data import deep_colours
 
 Levels = tuple[float, float]
 """What is black and what is white in images of more than 8 bits."""
@@ -94,6 +94,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     try:
         # Not by its name: of files that Pillow maps into memory it forgets to turn what lies on its side.
         with path.open("rb") as file, Image.open(file, formats=formats()) as image:
+            deep_colours.mend(image)
             yield image
     except UnidentifiedImageError as error:
         raise ValueError("not an image, or of an unknown format") from error
@@ -120,7 +121,9 @@ def decoded(
         OSError, ValueError: it cannot be read, or decoding it would take more memory than ``BUDGET``.
     """
     with opened(path) as image:
-        has_deep_colour = is_deep_colour(image)  # not to be seen any more once it is decoded, which Exif of a PNG takes
+        has_deep_colour = deep_colours.is_deep_colour(
+            image
+        )  # not to be seen any more once it is decoded, which Exif of a PNG takes
         if image.format in ("JPEG", "MPO"):
             factor = reduction(image.size)
             if side is not None or factor > 1:
@@ -208,7 +211,7 @@ def to_rgb(image: Image.Image, levels: Levels | None = None, lower: Image.Image 
     rgb = Image.new("RGB", size)
     for top, strip in _strips(image, factor):
         if lower is not None:
-            part = _scaled(_joined(strip, lower, top), levels or (0.0, 65535.0))
+            part = _scaled(deep_colours.joined(strip, lower, top), levels or (0.0, 65535.0))
         else:
             part = _scaled(np.asarray(strip), levels) if is_deep(image) and levels is not None else _plain(strip)
         rgb.paste(part.reduce(factor) if factor > 1 else part, (0, top // factor))
@@ -228,48 +231,6 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode in ("I", "F") or image.mode.startswith("I;16")
 
 
-def is_deep_colour(image: Image.Image) -> bool:
-    """Return whether an image that is not decoded yet has colours of 16 bits, of which Pillow keeps the upper eight."""
-    tiles = image.tile if isinstance(image, ImageFile.ImageFile) else ()
-    return image.mode in ("RGB", "RGBA") and any(re.match(r"RGB[AX]?;16", _raw_mode(tile)) for tile in tiles)
-
-
-def _raw_mode(tile: Any) -> str:
-    args = tile[3]
-    return str(args if isinstance(args, str) else args[0] if args else "")
-
-
-def _lower_bytes(upper: Image.Image, path: Path) -> Image.Image | None:
-    """Return the lower bytes of a file's 16-bit colours, of which ``upper`` is what ``decoded`` gives; else None.
-
-    Pillow reads the upper byte of each number, so that with the order of bytes turned round it reads the lower one.
-    """
-    if not upper.info.get(_DEEP_COLOUR):
-        return None
-    with opened(path) as image:
-        if not isinstance(image, ImageFile.ImageFile):
-            return None
-        big = sys.byteorder == "big"
-        turned = {";16B": ";16L", ";16L": ";16B", ";16N": ";16L" if big else ";16B"}
-        tiles = []
-        for tile in image.tile:
-            raw = _raw_mode(tile)
-            other = raw.replace(raw[-4:], turned.get(raw[-4:], raw[-4:]))
-            args = other if isinstance(tile[3], str) else (other, *(tile[3] or ())[1:])
-            tiles.append(tile._replace(args=args))
-        image.tile = tiles
-        image.load()
-        return image.convert("RGB")
-
-
-def _joined(strip: Image.Image, lower: Image.Image, top: int) -> NDArray[np.uint16]:
-    """Return the 16-bit colours ``(H, W, 3)`` of a strip that begins at the row ``top``."""
-    upper = np.asarray(strip)[..., :3].astype(np.uint16)
-    part = np.asarray(lower.crop((0, top, lower.width, top + strip.height)))
-    joined: NDArray[np.uint16] = (upper << 8) | part
-    return joined
-
-
 def deep_extremes(path: Path) -> tuple[Levels, bool] | None:
     """Return the ``extremes`` of an image file of more than 8 bits and whether it is floating-point; else None.
 
@@ -277,11 +238,11 @@ def deep_extremes(path: Path) -> tuple[Levels, bool] | None:
         OSError, ValueError: it cannot be read.
     """
     with opened(path) as image:
-        if not is_deep(image) and not is_deep_colour(image):
+        if not is_deep(image) and not deep_colours.is_deep_colour(image):
             return None
     with decoded(path) as (image, _):
         if not is_deep(image) and (lower := _lower_bytes(image, path)) is not None:
-            colours = [_joined(strip, lower, top) for top, strip in _strips(image, 1)]
+            colours = [deep_colours.joined(strip, lower, top) for top, strip in _strips(image, 1)]
             return (float(min(part.min() for part in colours)), float(max(part.max() for part in colours))), False
         bounds = extremes(image)
         return None if bounds is None else (bounds, image.mode == "F")
@@ -313,6 +274,14 @@ def levels_of(samples: Sequence[tuple[Levels, bool]]) -> Levels | None:
     if any(fractions for _, fractions in samples):
         return 0.0, 1.0 if high <= 1 else 255.0 if 128 <= high <= 255 else high
     return 0.0, float(next(2**bits - 1 for bits in _DEPTHS if high <= 2**bits - 1 or bits == _DEPTHS[-1]))
+
+
+def _lower_bytes(upper: Image.Image, path: Path) -> Image.Image | None:
+    """Return the lower bytes of a file's 16-bit colours, of which ``upper`` is what ``decoded`` gives; else None."""
+    if not upper.info.get(_DEEP_COLOUR):
+        return None
+    with opened(path) as image:
+        return deep_colours.lower_bytes(image)
 
 
 def _usual_levels(image: Image.Image) -> Levels:

@@ -11,7 +11,6 @@ from PIL import Image
 
 from search.data import decoding
 from search.data.decoding import Levels
-from search.data.sample import Source
 from search.records.plain_text import printable
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jfif")
@@ -63,12 +62,3 @@ def is_there(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
-
-
-def why_broken(source: Source) -> str:
-    """Return why the input cannot be read; empty when it can."""
-    try:
-        source.open()
-    except (OSError, ValueError) as error:
-        return str(error) or type(error).__name__
-    return ""

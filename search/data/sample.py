@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from search.records.plain_text import printable
+from search.records.plain_text import curtailed, printable
 
 
 class Split(StrEnum):
@@ -71,8 +71,9 @@ class Dataset:
     def __post_init__(self) -> None:
         # They are printed and stored: bytes of a file system that are no UTF-8 have no place there.
         object.__setattr__(self, "name", printable(self.name))
-        for name in ("classes", "skipped", "notes"):
-            object.__setattr__(self, name, tuple(map(printable, getattr(self, name))))
+        object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
+        for name in ("skipped", "notes"):
+            object.__setattr__(self, name, tuple(printable(curtailed(line)) for line in getattr(self, name)))
 
     def of(self, split: Split) -> tuple[Sample, ...]:
         return tuple(sample for sample in self.samples if sample.split is split)

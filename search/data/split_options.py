@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from search.data import splits
-from search.data.faults import OnError
+from search.data.broken_samples import OnError
 from search.data.sample import Split
 
 Divide = Callable[[Sequence[Any], float], Sequence[Split]]

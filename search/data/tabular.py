@@ -13,17 +13,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from search.data.faults import OnError, refuse
+from search.data.broken_samples import OnError, refuse
 from search.data.images import EXTENSIONS, FileImage, is_there
 from search.data.sample import Split
 from search.data.split_names import SPLITS, files_of
 from search.errors import DataError
+from search.records.plain_text import LONGEST_PATH, curtailed
 
 T = TypeVar("T")
 SUFFIXES = (".csv", ".tsv")
 LONGEST = 2**30
 """Characters that a field of a table may have."""
-_SHOWN = 300
 _YES, _NO = ("1", "1.0", "true", "yes"), ("", "0", "0.0", "false", "no")
 _LARGEST = 1e18  # its square, of which a loss is the mean, still is a number of 32 bits
 _SEPARATORS = ("\t", ",", ";", "|")
@@ -31,7 +31,7 @@ SAMPLED = 20
 """Lines of a table by which its separator is found."""
 _LINE = 80
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
-_UNNAMED = re.compile(r"Unnamed: [0-9]+(_level_[0-9]+)?")
+_UNNAMED = re.compile(r"Unnamed: [0-9]+(_level_[0-9]+)?(\.[0-9]+)*")
 _INSTEAD = {"\t": " with tabs for commas", ";": " with semicolons for commas", "|": " with bars for commas"}
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 
@@ -125,7 +125,8 @@ class Row:
         found = image_file(path)
         if found is None:
             raise DataError(
-                f"{self.place}: no file {_short(path)}; paths start at {start} (set `data.root` to change that)"
+                f"{self.place}: no file {curtailed(str(path), LONGEST_PATH)}; paths start at {start} (set `data.root` "
+                "to change that)"
             )
         return FileImage(found)
 
@@ -271,11 +272,6 @@ def separated_otherwise(table: str | Path, columns: Sequence[str]) -> str:
     return (
         f"; its columns seem to be parted by {_OTHER_SEPARATORS[marks[0]]}: save it with commas, or with tabs as .tsv"
     )
-
-
-def _short(path: Path) -> str:
-    text = str(path)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def read_rows(table: Path, needed: Sequence[str]) -> tuple[tuple[str, ...], Iterator[Row]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from search.data import texts
 from search.data.assembly import Listed
-from search.data.faults import refuse
+from search.data.broken_samples import refuse
 from search.data.sample import Dataset, Split
 from search.data.split_names import files_of
 from search.data.tabular import (
@@ -30,6 +30,7 @@ from search.data.tabular import (
 )
 from search.data.texts import Text, TextOptions
 from search.errors import DataError
+from search.records.plain_text import shortened
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".ndjson")
 TEXT_NAMES = ("text", "sentence", "sentence1", "premise", "question1", "question", "review", "content", "comment")
@@ -168,10 +169,10 @@ def _rows(file: Path, columns: tuple[str, ...], lines: Lines) -> Iterator[Row | 
         place = f"{file}, line {number}"
         if not any(field.strip() for field in fields):
             continue
-        if len(fields) != len(columns):
+        if len(fields) < len(columns) or any(fields[len(columns) :]):
             yield f"{place}: {len(fields)} fields where the header has {len(columns)}; quote a text that holds some"
         else:
-            yield Row(place, {name: field.strip() for name, field in zip(columns, fields, strict=True)})
+            yield Row(place, {name: field.strip() for name, field in zip(columns, fields, strict=False)})
 
 
 def _separated(file: Path, text: str, mark: str) -> Lines:
@@ -225,7 +226,7 @@ def _json_row(place: str, entry: Any) -> Row | str:
         except (ValueError, RecursionError) as error:
             return f"{place}: no valid JSON: {error}"
     if not isinstance(entry, dict):
-        return f"{place}: expected a JSON object with a text and its label, got {texts.shortened(repr(entry), 60)}"
+        return f"{place}: expected a JSON object with a text and its label, got {shortened(repr(entry), 60)}"
     values = {str(name): plain_text(value) for name, value in entry.items()}
     if any(_HALVES.search(value) for value in values.values()):
         return f"{place}: holds half of a surrogate pair such as \\ud83d alone, which is no character"

@@ -10,12 +10,12 @@ from typing import Any
 
 from search.data import splits
 from search.data.assembly import Listed, gather
-from search.data.faults import refuse
+from search.data.broken_samples import refuse
 from search.data.sample import Dataset, Source, Split
 from search.data.split_options import Divide, SplitOptions
+from search.records.plain_text import shortened
 
 _WHOLE = re.compile(r"-?[0-9]+")
-_EXCERPT = 200
 """Characters of a text that its name shows."""
 
 
@@ -80,12 +80,6 @@ class TextOptions(SplitOptions):
         SplitOptions.__post_init__(self)
         if self.limit is not None and self.limit < 2:
             raise ValueError(f"limit must be at least 2 samples, got {self.limit}")
-
-
-def shortened(text: str, most: int = _EXCERPT) -> str:
-    """Return how ``text`` begins, in one line of at most ``most`` characters."""
-    line = " ".join(text[: 4 * most].split())
-    return line if len(line) <= most and len(text) <= 4 * most else f"{line[: most - 1].rstrip()}…"
 
 
 def collect(

@@ -15,6 +15,8 @@ from search.data.boxes import BoxAnnotation, Faults
 
 _BOX = 4
 _TRIANGLE = 6
+_SLACK = 0.05
+"""By how much of its image an outline may reach out of it; the box is then cut off at the border."""
 _VISIBLE = (0.0, 1.0, 2.0)
 """A key point is not labelled, hidden or visible."""
 
@@ -95,7 +97,7 @@ def _corners(
         wanted = 1 + _BOX + keypoints[0] * keypoints[1]
         return f"expected {wanted} numbers, as `kpt_shape: {list(keypoints)}` says, got {count + 1}"
     if count >= _TRIANGLE and count % 2 == 0:
-        return hint or (min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2]))
+        return hint or _around(numbers)
     if count == _BOX + 1:
         return "expected `class x y width height`, got 6 numbers; take out the last one if it is a confidence"
     if count > _TRIANGLE:
@@ -106,17 +108,28 @@ def _corners(
     return f"expected `class x y width height`, or an outline of at least three points, got {count + 1} numbers"
 
 
+def _around(outline: Sequence[float]) -> tuple[float, float, float, float] | str:
+    """Return the sides of an outline's box, or why there is none."""
+    strange = next((value for value in outline if not -_SLACK <= value <= 1 + _SLACK), None)
+    if strange is not None:
+        return f"expected an outline of points between 0 and 1, got {strange:g}"
+    return min(outline[::2]), min(outline[1::2]), max(outline[::2]), max(outline[1::2])
+
+
 def _keypoint_hint(rows: Sequence[YoloRow]) -> str:
-    """Return advice if long rows look like poses that data.yaml does not declare; else an empty string.
+    """Return advice if long rows look like poses or tracks that data.yaml does not declare; else an empty string.
 
     Polygons vary in length. If all rows have the same length, they look like poses when every third value is a
-    visibility flag, or when every would-be corner lies inside the box that the first four values describe.
+    visibility flag, or when every would-be corner lies inside the box that the first four values describe; and like
+    saved tracks when two numbers follow a box, of which the last one is whole.
     """
     long = [row.numbers for row in rows if len(row.numbers) > _BOX]
     lengths = {len(numbers) for numbers in long}
     if len(lengths) != 1:
         return ""
     rest = lengths.pop() - _BOX
+    if rest == 2 and all(numbers[-1].is_integer() for numbers in long):
+        return "seems to be a box with a confidence and the number of a track, not an outline; take these two out"
     if rest % 3 == 0 and all(value in _VISIBLE for numbers in long for value in numbers[_BOX + 2 :: 3]):
         each = 3
     elif rest % 2 == 0 and rest >= _TRIANGLE and len(long) >= _TRIANGLE and all(map(_points_inside, long)):

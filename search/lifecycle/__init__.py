@@ -1,1 +1,1 @@
-"""What is done with a whole study: run and joined, confirmed, refitted, exported, deleted."""
+"""Operations on a whole study: run and join, confirm, refit, export, delete."""

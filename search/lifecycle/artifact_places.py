@@ -16,7 +16,7 @@ from search.store.opening import opened
 def study_artifacts(engine: Engine, study: str, address: str, here: str | None = None) -> tuple[ArtifactStore, str]:
     """Return the artifact store of the study and its key; ``address`` is where a new one is made.
 
-    ``here`` is its address on this machine, where that is another one.
+    ``here`` is its address on this machine, if different.
     """
     stored = reading.artifacts_of(engine, study)
     if stored is None:
@@ -32,7 +32,7 @@ def study_artifacts(engine: Engine, study: str, address: str, here: str | None =
 def _key(engine: Engine, study: str, address: str) -> str:
     """Return the key of a study's new place: the same one for every worker that takes this ``address`` for it.
 
-    One that dies before the store knows of the place has then left the mark of the next one, and no stray.
+    A worker that dies before the store knows of the place then leaves the very mark that the next one looks for.
     """
     created = reading.load_study(engine, study, trials=False).created_at
     return hashlib.sha256(f"{study}\n{created}\n{address}".encode()).hexdigest()[:32]

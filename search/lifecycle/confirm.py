@@ -1,10 +1,4 @@
-"""Whether a search's result is real: candidates trained again with fresh seeds, and once more for use.
-
-from search.lifecycle.confirm import confirm_study, refit_study
-
-study = confirm_study("quickstart", top=3, seeds=5)
-refit_study("quickstart", candidate="best", ema=True)
-"""
+"""Confirmation of a search's result: candidates retrained with fresh seeds."""
 
 from __future__ import annotations
 
@@ -35,9 +29,9 @@ def confirm_study(
     only_enter: bool = False,
     **given: Unpack[RunKeywords],
 ) -> StudyRecord:
-    """Train the ``top`` best candidates and the plain recipe again with fresh seeds, and return the study with them.
+    """Retrain the ``top`` best candidates and the plain recipe with fresh seeds; return the study with the results.
 
-    What has been trained already is kept: asking for more seeds, folds, fractions or candidates adds what is missing.
+    Finished trainings are kept: asking for more seeds, folds, fractions or candidates adds what is missing.
     All candidates get the same seeds, folds and draws of labels, so that they are compared in pairs. None of it is a
     trial: samplers, rankings and counts of the search stay as they are.
 
@@ -49,7 +43,7 @@ def confirm_study(
         given: the fields of ``RunOptions``, or ``options``, all of them as one value.
 
     Raises:
-        UserError: a number without sense, more folds than a class has images, no complete trial.
+        UserError: a number out of range, more folds than a class has images, no complete trial.
         NotFoundError: no such study.
     """
     check_counts(top=top, seeds=seeds, folds=folds)
@@ -100,7 +94,7 @@ def _check_folds(study: StudyRecord, folds: int) -> None:
 
 
 def _chosen(study: StudyRecord, top: int) -> list[TrialRecord]:
-    """Return the plain recipe, where there is one, and the ``top`` best trials that are another candidate."""
+    """Return the plain recipe, if there is one, and the ``top`` best trials with other candidates."""
     if not study.ranking:
         raise UserError(
             f"the study {study.name!r} has no complete trial yet, so there is nothing to confirm; "

@@ -1,4 +1,4 @@
-"""Studies deleted, with their checkpoints."""
+"""Deletes studies with their checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The winner of a search as a folder that can be used, handed on and checked without the study."""
+"""Exports a trained candidate to a folder that can be used, shared and checked without the study."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ _COMPARED = 64
 _SAME = 1e-3
 """A metric that differs from the stored one by more, relative to it and to 1, is reported to the user."""
 _FOLDED = 1e-4
-"""Allowed difference, relative to the largest output, when batch norms are folded: each of them rounds otherwise."""
+"""Allowed difference, relative to the largest output, when batch norms are folded: each rounds differently."""
 Calibrate = Callable[[Tensor, Tensor], float]
 """Validation logits and labels -> temperature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export left behind; ``notes`` is what a user should know of it, a line each."""
+    """The files of an export; ``notes`` is what a user should know of it, a line each."""
 
     folder: Path
     facts: ModelFacts
@@ -73,7 +73,7 @@ def export_study(
 ) -> Exported:
     """Write a trained candidate to a folder and return what was written; every file is opened again and compared.
 
-    A model that was in the folder stays as it is until the new one is whole.
+    A model already in the folder stays untouched until the new one is complete.
 
     Args:
         candidate: ``best`` for the final model or, without one, the winner's weights from the search; ``baseline``, the
@@ -82,7 +82,7 @@ def export_study(
         output: the folder; ``runs/STUDY/model`` by default.
         fold_bn: fold batch norms into the layers in front of them.
         calibrate: fits the temperature to validation logits and labels; None leaves it at 1.
-        compared: validation images on which each file is compared; 0 takes all.
+        compared: number of validation images on which each file is compared; 0 for all.
         progress: called with ``(what, done, total)``.
 
     Raises:
@@ -132,7 +132,7 @@ def _check_task(name: str) -> None:
 
 
 def _differences(metrics: Mapping[str, float], trained: TrainedCandidate) -> Iterator[str]:
-    """Yield a line for every metric that is not what the search stored: it may have computed in half precision."""
+    """Yield a line for every metric that differs from the search's, which may have computed in half precision."""
     if trained.refit is not None:
         return  # it is measured on the test images, not on these
     stored = trained.checkpoint.facts["metrics"]
@@ -188,7 +188,7 @@ def model_name(study: str, trial: int, refit: Refit | None) -> str:
 
 
 def _metrics(trained: TrainedCandidate, seen: Seen) -> dict[str, float]:
-    """Return what is known of the model: of a final one what its candidate had before it saw the validation data."""
+    """Return the model's metrics; a final model's are those of its candidate before it saw the validation data."""
     refit, trial = trained.refit, trained.trial
     if refit is not None and refit.is_final:
         best = next((one for one in trial.epochs if one.epoch == trial.best_epoch), None)
@@ -216,7 +216,7 @@ def _origin(trained: TrainedCandidate) -> Origin:
         return Origin(name=name)
     try:
         known = backbones.resolve(trained.candidate.structure.backbone).weights
-    except SpaceError:  # its source was there when the network was rebuilt; only the card is poorer
+    except SpaceError:  # rebuilding needed no source: without one, only the card says less
         known = ()
     published = next((found for found in known if found.name == name), None)
     license_name, source = (published.license, published.origin) if published else ("", "")
@@ -266,7 +266,7 @@ def _signature(trained: TrainedCandidate) -> Signature:
 
 
 def _snippet_facts(trained: TrainedCandidate, signature: Signature) -> dict[str, str]:
-    """Return what the snippets of the card are made of."""
+    """Return the facts that the card's code snippets need."""
     snippet_facts = {"shape": ", ".join(map(str, trained.network.input_shape)), "outputs": ", ".join(signature.outputs)}
     if trained.texts is not None:
         most = f"any number of texts, 2 to {trained.texts.length} tokens"
@@ -279,7 +279,7 @@ def _snippet_facts(trained: TrainedCandidate, signature: Signature) -> dict[str,
 
 
 def _compared(known: ModelFormat, opened: nn.Module, seen: Seen, task: Task, facts: ModelFacts) -> Check:
-    """Return how the file compares with the network, run on one input, then on batches of others.
+    """Return how closely the file reproduces the network, on one input, then on batches of others.
 
     Raises:
         RunError: they differ by more than rounding.

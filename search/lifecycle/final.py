@@ -1,4 +1,4 @@
-"""A search brought to its end: the winner chosen, trained on all data and exported, as far as the budget goes."""
+"""The end of a search: the winner is chosen, trained on all data and exported, as far as the budget allows."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def prepare(engine: Engine, spec: StudySpec) -> None:
 
 
 def conclude(context: TrialContext, stop_signal: StopSignal, train: Train | None = None) -> tuple[str, ...]:
-    """Choose and train the final model; return why something of it was left out.
+    """Choose and train the final model; return why any of that was left out.
 
     Args:
-        train: who trains; this process by default.
+        train: runs the trainings; this process by default.
     """
     spec = context.runtime.spec
     options = spec.search.final
@@ -56,7 +56,7 @@ def is_over(context: TrialContext) -> bool:
 
 
 def _left(context: TrialContext, stop_signal: StopSignal) -> Callable[[], float]:
-    """Return what says how many seconds are left: of the time, and of the budget, which runs from now on."""
+    """Return a function that gives the seconds left: of the time, and of the budget, which is counted from now on."""
     budget, begin = context.runtime.spec.search.gpu_seconds, time.monotonic()
     if budget is None:
         return lambda: stop_signal.left_s
@@ -68,7 +68,7 @@ def _left(context: TrialContext, stop_signal: StopSignal) -> Callable[[], float]
 def _here(context: TrialContext, stop_signal: StopSignal) -> Train:
     def train(kind: str, own: str, for_s: float) -> None:
         before = stop_signal.deadline, stop_signal.reserve
-        # The last training is finished even if it takes a little longer than was foreseen.
+        # The last training is finished even if it takes a little longer than predicted.
         stop_signal.deadline, stop_signal.reserve = None if math.isinf(for_s) else time.monotonic() + for_s, None
         _announce(context, kind, own)
         try:
@@ -128,7 +128,7 @@ def export(record: StudyRecord, folder: Path, storage: str, *, is_new: bool) -> 
     except Exception as error:  # whatever goes wrong here, the search is finished and its result is shown
         logger.debug("the export failed", exc_info=error)
         reason = str(error) or type(error).__name__
-        return None, f"{reason}; once that is mended: ftsearch export {record.name}"
+        return None, f"{reason}; once that is fixed: ftsearch export {record.name}"
 
 
 def _holds(folder: Path, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Studies opened: from a file, a mapping or the store."""
+"""Opens studies: from a file, a mapping or the store."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from search.store import DEFAULT_URL, reading
 from search.store.opening import opened
 
 DATA_VARIABLE = "FTSEARCH_DATA"
-"""Names the folders, separated as in ``PATH``, in which the data of studies in the store may lie; any where unset."""
+"""Environment variable with the folders, separated as in ``PATH``, that may hold data of stored studies; unset: any."""
 
 
 def open_study(study: str | Path | Mapping[str, Any], *, device: str = "auto") -> StudyRuntime:
-    """Return the study's runtime: data checked, backbone and decisions found; nothing is trained or stored."""
+    """Return the study's runtime: data checked, backbone and decisions resolved; nothing is trained or stored."""
     return checked_runtime(read_study(study), device)
 
 
 def stored_spec(stored: StudyRecord, data: Path | None = None) -> StudySpec:
-    """Return the study file of a study in the store; ``data`` is where its data is on this machine, if elsewhere.
+    """Return the spec of a study in the store; ``data`` is where its data is on this machine, if elsewhere.
 
     Raises:
-        UserError: ``data`` does not go with its format, or its data lie outside of ``FTSEARCH_DATA``.
+        UserError: its format takes no ``data``, or its data lie outside of ``FTSEARCH_DATA``.
     """
     plain = dict(stored.spec["study"])
     if data is not None:
@@ -43,7 +43,7 @@ def stored_spec(stored: StudyRecord, data: Path | None = None) -> StudySpec:
 
 
 def _check_places(data: Mapping[str, Any], base: Path) -> None:
-    """Check that the data lie where this machine says that data are: others may write to the store.
+    """Check that the data lie in a folder that this machine allows: others may write to the store.
 
     Raises:
         UserError: they are outside of the folders that ``FTSEARCH_DATA`` lists.
@@ -71,7 +71,7 @@ def load_study(name: str, *, storage: str = DEFAULT_URL) -> StudyRecord:
 
 
 def writable(folder: Path) -> Path:
-    """Return ``folder``, made if need be.
+    """Return ``folder``, created if need be.
 
     Raises:
         UserError: it cannot be written to.

@@ -1,4 +1,4 @@
-"""A candidate trained for use."""
+"""Trains one candidate for use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from search.workers.options import RunKeywords, run_options
 from spaces.candidate import Candidate
 
 LONGER = 2
-"""By default a refit trains for so many times the epochs of a trial."""
+"""Default epochs of a refit, as a multiple of a trial's."""
 
 
 def refit_study(
@@ -35,10 +35,10 @@ def refit_study(
     tta: bool = False,
     **given: Unpack[RunKeywords],
 ) -> tuple[StudyRecord, Refit]:
-    """Train one candidate for use, score it once on the test images, and return the study and what came of it.
+    """Train one candidate for use, score it once on the test images, and return the study and the refit.
 
-    The same refit is trained once: asking again gives what is stored. Another one looks at the test images again,
-    which is counted.
+    The same refit is trained only once: asking again returns the stored one. A different refit looks at the test
+    images again, and such looks are counted.
 
     Args:
         candidate: ``best``, ``baseline``, the number of a trial, ``refit`` for the newest one, or a file with a
@@ -76,7 +76,7 @@ def refit_study(
 
 
 def _epochs(study: StudyRecord, trial: int | None) -> int:
-    """Return how many epochs the search planned for ``trial``, or for the longest of trials."""
+    """Return how many epochs the search planned for ``trial``, or for its longest trial."""
     planned = next((one.planned_epochs for one in study.trials if one.number == trial), None)
     if planned:
         return planned

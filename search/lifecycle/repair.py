@@ -1,4 +1,4 @@
-"""The place of a study's checkpoints, looked at and, where files or the whole place are gone, made anew."""
+"""Inspects the place of a study's checkpoints, and repairs it if files or the whole place are gone."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from search.workers.orphaned_checkpoints import leftovers
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a study's checkpoints are, and which of them are there.
+    """Where a study's checkpoints are kept, and which of them are there.
 
     Attributes:
         is_there: whether it can be reached from here and is the study's own.
-        kept: those whose weights are there; ``lost`` those of which the store names files that are not, with the files.
+        kept: those whose weights are there.
+        lost: those with files that the store names but that are gone, with these files.
         leftovers: names of files that belong to no trial.
     """
 
@@ -65,7 +66,7 @@ def look(engine: Engine, study: str, artifacts: str | None = None) -> Place:
 
 
 def repair(engine: Engine, study: str, place: Place) -> None:
-    """Make ``place`` what the store says of it: marked as the study's, without lost files named or leftovers lying.
+    """Bring ``place`` and the store into agreement: mark it as the study's, forget lost files, remove leftovers.
 
     Raises:
         UserError: it cannot be written.

@@ -1,4 +1,4 @@
-"""What confirmations and refits share."""
+"""Steps that confirmations and refits share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_counts(**numbers: int) -> None:
 
 
 def check_device(options: RunOptions) -> None:
-    """Refuse a device or launcher that is not there before anything is entered that others would train."""
+    """Refuse a missing device or launcher before anything is queued that other workers would train."""
     if launchers.launcher_of(options.placement.launcher).name == "local":
         try:
             device_of(options.device)
@@ -33,7 +33,7 @@ def check_device(options: RunOptions) -> None:
 
 
 def searched_study(engine: Engine, name: str) -> StudyRecord:
-    """Return the study ``name`` without curves, if it is a search."""
+    """Return the study ``name`` without its curves; refuse one that is not a search."""
     study = reading.load_study(engine, name, epochs=False)
     if study.parent:
         raise UserError(f"{name!r} holds trainings of the study {study.parent!r}; name that study")

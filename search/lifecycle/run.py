@@ -1,4 +1,4 @@
-"""Studies created or continued, and joined by further workers."""
+"""Creates or continues studies, and joins them as a further worker."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from search.errors import NotFoundError
+from search.errors import NotFoundError, UserError
 from search.lifecycle import final as ending
 from search.lifecycle.artifact_places import study_artifacts
 from search.lifecycle.open import checked_runtime, read_study, stored_spec, writable
@@ -32,14 +32,14 @@ from search.workers.worker import open_context, work
 
 @dataclass(frozen=True, slots=True)
 class StudyResult:
-    """What a run left behind.
+    """The result of a run.
 
     Attributes:
-        study: the whole study with all its trials, earlier runs' included.
+        study: the whole study with all its trials, including those of earlier runs.
         report: path of the HTML report; None when none was asked for.
         stopped: why the run ended before the study had all its trials; empty when it has.
         model: folder of the exported model, the winner trained on all data where that could be had.
-        notes: what was left out at the end and why, a line each.
+        notes: what was left out at the end, and why, a line each.
     """
 
     study: StudyRecord
@@ -67,18 +67,20 @@ def run_study(
     *,
     trials: int | None = None,
     timeout_s: float | None = None,
+    sampler: str | None = None,
     report: bool = True,
     folder: str | Path = "runs",
     final: bool = True,
     since: float | None = None,
     **given: Unpack[RunKeywords],
 ) -> StudyResult:
-    """Create the study, or continue it, run trials until it has as many as it shall have, and make the final model.
+    """Create or continue the study, run trials until it has its target number, and make the final model.
 
     Args:
         study: path of a study file, or its content as a mapping.
         trials: the number of trials the study is to have in the end; the study file's by default.
         timeout_s: seconds that all of it may take.
+        sampler: its name; the study file's by default.
         folder: where logs and the report go, one folder a study, and checkpoints too unless ``artifacts``.
         final: end with a model to use: the winner chosen by fresh trainings, trained on training and validation data
             together, and exported; false only searches, as ``search.final: off`` does.
@@ -96,6 +98,8 @@ def run_study(
         spec = replace(spec, search=replace(spec.search, trials=trials))
     if timeout_s is not None:
         spec = replace(spec, search=replace(spec.search, timeout=timeout_s))
+    if sampler is not None:
+        spec = sampled_by(spec, sampler)
     if not final:
         spec = replace(spec, search=replace(spec.search, final="off"))
     options = run_options(given)
@@ -148,16 +152,15 @@ def join_study(
     final: bool = True,
     **given: Unpack[RunKeywords],
 ) -> None:
-    """Work for a study that is in the store already, until it has all its trials.
+    """Work on a study that is in the store already, until it has all its trials.
 
     Study file, data fingerprint and the place of the checkpoints come from the store.
 
     Args:
         folder: where logs go; ``runs/STUDY`` by default.
-        proxy: ``grpc://HOST:PORT`` of a proxy through which Optuna's part of the store is reached, as ``placement``
-            may say too.
-        lease_s: seconds after which this worker's trials are taken over when it has gone silent.
-        idle_exit_s: seconds for which the worker waits for the study to be there, and for new trials at its end.
+        proxy: ``grpc://HOST:PORT`` of a proxy to Optuna's tables of the store, which ``placement`` may name instead.
+        lease_s: seconds without a heartbeat after which this worker's trials are taken over.
+        idle_exit_s: seconds that the worker waits for the study to appear, and for new trials at its end.
         final: make the final model when nobody else works on the study any more; whoever runs workers does it himself.
         given: the fields of ``RunOptions``: ``storage``, ``device``, ``data``, ``artifacts``, ``observer``; or
             ``options``, all of them as one value.
@@ -187,7 +190,7 @@ def join_study(
         writing.check_same(engine, study_record(runtime))
         worker = open_context(runtime, engine, options, place, stop_signal, artifact_store=artifact_store, key=key)
         if stored.target >= OPEN and parent is None and spec.search.timeout:
-            # Whoever runs the study closes it; should he die, this worker does not go on for ever.
+            # The process that runs the study closes it; should it die, this worker does not go on for ever.
             stop_signal.deadline = time.monotonic() + spec.search.timeout
         again = repeats.parent_of(engine, name)
         with worker as context:
@@ -199,13 +202,26 @@ def join_study(
                 ending.conclude(context, stop_signal)
 
 
+def sampled_by(spec: StudySpec, name: str) -> StudySpec:
+    """Return ``spec`` with the sampler called ``name``.
+
+    Raises:
+        UserError: there is no such sampler.
+    """
+    try:
+        sampler = replace(spec.search.sampler, name=name)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return replace(spec, search=replace(spec.search, sampler=sampler))
+
+
 def _search(context: TrialContext, stop_signal: StopSignal, idle_exit_s: float = 0.0) -> None:
-    """Run the trials of the context's study, and what waits of its confirmations and refits."""
+    """Run the trials of the context's study, then its waiting confirmations and refits."""
     work(context, stop_signal, idle_exit_s=idle_exit_s, aside=lambda: retraining.help_out(context, stop_signal))
 
 
 def _is_new(before: StudyRecord, after: StudyRecord) -> bool:
-    """Return whether anything was trained in between that may change the study's model."""
+    """Return whether anything was trained meanwhile that may change the study's model."""
     counts = [(len(study.ranking), len([one for one in study.finals if one.checkpoint])) for study in (before, after)]
     return counts[0] != counts[1]
 

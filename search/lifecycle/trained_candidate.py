@@ -44,7 +44,7 @@ _SAME_INPUT = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class TrainedCandidate:
-    """A network with what is known of it; ``trial`` is whose candidate it is when it comes from a ``refit``."""
+    """A trained network and its records; for a ``refit``, ``trial`` is the one whose candidate it trained."""
 
     study: StudyRecord
     trial: TrialRecord
@@ -66,10 +66,10 @@ class TrainedCandidate:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the network gives for the validation samples, and some of the inputs to compare files on.
+    """The network's outputs for the validation samples, and some of the inputs to compare exported files on.
 
     Attributes:
-        outputs: for all samples ``(N, outputs)``; None where it gives no single vector a sample.
+        outputs: of all samples, ``(N, outputs)``; None if it does not return one vector per sample.
         targets: of all samples, batch by batch, where each is one number.
         compared: batches of inputs, the first of one alone; ``expected`` what the network gives for each.
     """
@@ -82,7 +82,7 @@ class Seen:
 
     @property
     def count(self) -> int:
-        """How many inputs are compared."""
+        """Number of inputs that are compared."""
         return sum(map(len, self.compared))
 
 
@@ -108,7 +108,7 @@ def load_trained(
         data: where the data is, if not where the study file says.
 
     Raises:
-        UserError: the checkpoint is gone or damaged, or the data.
+        UserError: the checkpoint or the data are gone or damaged.
         ConflictError: the data is not the study's.
     """
     kept = _checkpoint(record, trial, artifact_store)
@@ -136,14 +136,14 @@ def load_trained(
 
 
 def _expected(candidate: Candidate, weights: str) -> Preprocessing:
-    """Return what the pretrained weights expect of images, as the search took it."""
+    """Return the preprocessing that the pretrained weights expect, as the search applied it."""
     backbone = backbones.resolve(candidate.structure.backbone)
     candidates = (known.preprocessing for known in backbone.weights if known.name == weights)
     return next(candidates, backbone.preprocessing)
 
 
 def _texts(task: Task, spec: StudySpec, dataset: Dataset, length: int) -> TextPreprocessing | None:
-    """Return how plain texts are prepared; None where the task takes none."""
+    """Return how plain texts are prepared; None if the task takes none."""
     if not isinstance(task, Texts):
         return None
     inputs = [sample.input for sample in dataset.of(Split.VAL)]
@@ -164,7 +164,7 @@ def _texts(task: Task, spec: StudySpec, dataset: Dataset, length: int) -> TextPr
 def _image_preprocessing(
     task: Task, facts: Mapping[str, Any], dataset: Dataset, loader: Loader, preprocessing: Preprocessing
 ) -> ImagePreprocessing | None:
-    """Return how plain images are prepared; None where that does not give what validation saw."""
+    """Return how plain images are prepared; None if that does not reproduce what validation saw."""
     samples = dataset.of(Split.VAL)
     first = samples[0].input.open()
     if task.reads != "images" or not isinstance(first, Image.Image):
@@ -204,7 +204,7 @@ def _dataset(record: StudyRecord, spec: StudySpec, data: Path | None) -> Dataset
 
 
 def look(trained: TrainedCandidate, compared: int, progress: Progress) -> Seen:
-    """Run the network on all validation samples; of these compare ``compared``, evenly spread, 0 for all."""
+    """Run the network on all validation samples; keep ``compared`` of them, evenly spread, to compare; 0 for all."""
     total, seen, task = trained.loader.count, 0, trained.task
     evaluator = task.evaluator(trained.classes, torch.device("cpu"))
     outputs: list[Tensor] | None = []
@@ -228,7 +228,7 @@ def look(trained: TrainedCandidate, compared: int, progress: Progress) -> Seen:
 
 
 def _spread(total: int, wanted: int) -> list[Tensor]:
-    """Return the numbers of ``wanted`` of ``total`` samples, evenly spread, in batches; the first of one alone."""
+    """Return the indices of ``wanted`` of ``total`` samples, evenly spread, in batches; the first has one alone."""
     count = total if wanted <= 0 else min(wanted, total)
     places = sorted({round(index * (total - 1) / max(count - 1, 1)) for index in range(count)})
     numbers = torch.tensor(places)
@@ -239,7 +239,7 @@ def labels_of(trained: TrainedCandidate, seen: Seen) -> Tensor:
     """Return the class of every validation sample.
 
     Raises:
-        UserError: the task is of another kind: a temperature is fitted to one class a sample.
+        UserError: the task does not have one class a sample, to which a temperature is fitted.
     """
     count = sum(map(len, seen.targets))
     is_classes = all(not part.is_floating_point() for part in seen.targets)

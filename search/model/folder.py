@@ -213,14 +213,16 @@ def read(folder: Path) -> ModelFacts:
         raise UserError(f"{folder} is no model: {what}; make one with `ftsearch export STUDY -o {folder}`")
     listed = _verify(folder)
     try:
-        data = json.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        data = json.loads(text)
         version = data.get("format") if isinstance(data, dict) else None
         if version != FORMAT or isinstance(version, bool):
             raise UserError(
                 f"{path} is of format {version!r}, this version of ftsearch reads format {FORMAT}; "
                 "use the version that wrote it"
             )
-        facts = TypeAdapter(ModelFacts).validate_python(data)
+        # Strict: `true` is no number, nor is "1".
+        facts = TypeAdapter(ModelFacts).validate_json(text, strict=True)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in fault["loc"])

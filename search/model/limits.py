@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from search.records.plain_text import is_control
+from search.records.plain_text import LONGEST_NAME, is_control
 
 
 class Frame(Protocol):
@@ -66,6 +66,9 @@ def exceeded(facts: Facts) -> str:
         return f"temperature: expected a number {_TEMPERATURES}, got {facts.temperature}"
     if len(facts.classes) > _CLASSES:
         return f"classes: expected at most {_CLASSES}, got {len(facts.classes)}"
+    longest = max(map(len, facts.classes), default=0)
+    if longest > LONGEST_NAME:
+        return f"classes: expected names of at most {LONGEST_NAME} characters, got one of {longest}"
     if any(is_control(letter) for name in facts.classes for letter in name):
         return "classes: a name has control characters, which a terminal would obey"
     return "" if facts.frame is None else _of_frame(facts.frame)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from search.data import tabular, text_tables
+from search.data import coco_files, tabular, text_tables
 from search.data.class_folders import folders_in
 from search.data.files import visible
 from search.data.images import EXTENSIONS
-from search.errors import UserError
+from search.errors import DataError, UserError
 from search.new_study import image_layouts, table_layouts
 from search.new_study.recognised import Recognised
 from search.records.plain_text import printable
@@ -109,7 +109,7 @@ def _seen(path: Path) -> str:
     if tables:
         shown = ", ".join(tables[:_SHOWN]) + (" ..." if len(tables) > _SHOWN else "")
         first = path / tables[0]
-        return f"; there are tables in it ({shown}): name one of them, as {first}{_headless(first)}"
+        return f"; there are tables in it ({shown}): name one of them, as {first}{_columns_seen(first)}"
     headless = next((hint for file in files if (hint := _headless(file))), "")
     if headless:
         return headless
@@ -128,6 +128,15 @@ def _seen(path: Path) -> str:
     return _converted(files) or f"; it holds {printable(counted)}{advice}"
 
 
+def _no_coco(path: Path) -> str:
+    """Return why a JSON file is none of COCO."""
+    try:
+        coco_files.load(path)
+    except DataError as error:
+        return f"; {error}"
+    return ""
+
+
 def _converted(files: Sequence[Path]) -> str:
     for advice, endings in _CONVERTED.items():
         file = next((file for file in files if file.suffix.lower() in endings), None)
@@ -144,11 +153,13 @@ def _headless(path: Path) -> str:
 
 
 def _columns_seen(path: Path) -> str:
-    """Return which columns a table has, and which ones are looked for; or that it seems to have no header.
+    """Return which columns a table has, and which ones are looked for; or that it seems to have no header, or is none.
 
     Raises:
         DataError: a table cannot be read.
     """
+    if path.suffix.lower() == ".json" and not table_layouts.has_objects(path):
+        return _no_coco(path)
     headless = _headless(path)
     if headless or path.suffix.lower() not in tabular.SUFFIXES:
         return headless

@@ -31,7 +31,9 @@ _JSON = (".jsonl", ".json", ".ndjson")
 _LOOKED_AT = 200
 """Rows of a table that are looked at."""
 _TAGS = ("B-", "I-", "S-", "E-", "L-", "U-")
-_CONLL = (*conll_files.SUFFIXES, ".txt")
+_CONLL = (*conll_files.SUFFIXES, ".txt", ".tsv")
+_NUMBERED = frozenset({"id", "idx", "index", "row", "rownames", "rowid", "key", "no", "nr"})
+"""Words for a column that numbers the rows."""
 _PROSE = 3
 """Words that a text has at least, on average, where no column is called after texts."""
 _MOST_TAGS = 60
@@ -44,11 +46,9 @@ _OF_IMAGES = (("classification", "csv"), ("multilabel", "csv_labels"), ("regress
 def of_file(path: Path) -> list[Recognised]:
     """Return what a table or a file of tagged words is for."""
     suffix = path.suffix.lower()
-    if suffix in text_tables.SUFFIXES or (suffix not in conll_files.SUFFIXES and lines_of(path)):
-        found = _table(path)
-        if found or suffix in text_tables.SUFFIXES:
-            return found
-    return _tagged(path) if suffix in _CONLL else []
+    is_table = suffix in text_tables.SUFFIXES or (suffix not in conll_files.SUFFIXES and lines_of(path))
+    found = _table(path) if is_table else []
+    return found or (_tagged(path) if suffix in _CONLL else [])
 
 
 def of_folder(folder: Path) -> list[Recognised]:
@@ -67,7 +67,7 @@ def of_folder(folder: Path) -> list[Recognised]:
 
 def tables_in(folder: Path) -> list[Path]:
     """Return the tables in ``folder``, those for training first."""
-    files = [file for file in visible(folder) if file.suffix.lower() in text_tables.SUFFIXES]
+    files = [file for file in visible(folder) if file.suffix.lower() in text_tables.SUFFIXES and file.is_file()]
     return sorted(files, key=lambda file: split_names.split_of(file.stem) is not Split.TRAIN)
 
 
@@ -184,7 +184,8 @@ def _labelled(table: _Table, subject: _Column, label: _Column, *, is_text: bool)
 
 
 def _numbers(table: _Table, image: str, columns: Sequence[str]) -> list[Recognised]:
-    """Return the task of a table of images whose other columns are named after numbers."""
+    """Return the task of a table of images whose other columns hold numbers; what counts the rows is none of them."""
+    columns = [column for column in columns if not _counts_rows(column, table.values(column))]
     values = [value for column in columns for value in table.values(column)]
     if not values or not all(values) or not are_numbers(values):
         return []
@@ -285,11 +286,29 @@ def _objects(path: Path) -> Iterator[dict[str, str]]:
         return  # no JSON, or no text at all: nothing is known of it
 
 
+def has_objects(path: Path) -> bool:
+    """Return whether a file is a JSON list of objects, or has one a line."""
+    return next(_objects(path), None) is not None
+
+
 def _entry(line: str) -> object:
     try:
         return json.loads(line)
     except (ValueError, RecursionError):
         return None
+
+
+def _counts_rows(name: str, values: Sequence[str]) -> bool:
+    """Return whether a column numbers the rows: whole numbers, each one more than the last or, as ``id``, all others.
+
+    An index that pandas or R wrote is nothing to be learnt.
+    """
+    if len(values) < 2 or not all(value.isdecimal() for value in values):
+        return False
+    numbers = [int(value) for value in values]
+    if numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+        return True
+    return not _NUMBERED.isdisjoint(split_names.words_of(name)) and len(set(numbers)) == len(numbers)
 
 
 def _are_measures(values: Sequence[str]) -> bool:

@@ -1,9 +1,15 @@
-"""Text of others on a terminal: names of files, of classes, and whatever stands in a shared database."""
+"""Untrusted text made printable: names of files and classes, whatever a shared database contains."""
 
 from __future__ import annotations
 
 import unicodedata
 
+LONGEST_LINE = 2000
+"""Characters of a line that people are to read."""
+LONGEST_PATH = 300
+LONGEST_NAME = 1000
+"""Characters of the name of a class: what is longer is a text, taken for a label."""
+_EXCERPT = 200
 _TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 
@@ -14,10 +20,21 @@ def printable(text: object) -> str:
 
 
 def is_control(letter: str) -> bool:
-    """Return whether a terminal obeys ``letter``, or writes what follows the other way round."""
+    """Return whether ``letter`` is a control character, or reverses the direction of the text behind it."""
     return unicodedata.category(letter) == "Cc" or unicodedata.bidirectional(letter) in _TURNING
 
 
 def printable_lines(text: object) -> str:
-    """Return a text whose lines are ``printable``."""
+    """Return ``text`` with every line made ``printable``."""
     return "\n".join(map(printable, str(text).split("\n")))
+
+
+def shortened(text: str, most: int = _EXCERPT) -> str:
+    """Return how ``text`` begins, in one line of at most ``most`` characters."""
+    line = " ".join(text[: 4 * most].split())
+    return line if len(line) <= most and len(text) <= 4 * most else f"{line[: most - 1].rstrip()}…"
+
+
+def curtailed(line: str, most: int = LONGEST_LINE) -> str:
+    """Return ``line`` without its middle where it has more than ``most`` characters; the reason stands at its end."""
+    return line if len(line) <= most else f"{line[: most // 2]}…{line[-(most // 2) :]}"

@@ -19,7 +19,7 @@ from plotly.offline import get_plotlyjs
 from search.artifacts import partial_files
 from search.errors import UserError
 from search.records.study import StudyRecord
-from search.report import confirmed, front, style_sheet, tables, theme
+from search.report import confirmed, front, ranking_table, style_sheet, tables, theme
 from search.report._script import SCRIPT
 from search.report.figures import figures, studies_figures
 from search.report.figures._base import Drawing
@@ -249,7 +249,7 @@ def _front(study: StudyRecord, level: int) -> str:
 
 
 def _ranking(study: StudyRecord, place: int, level: int) -> str:
-    lines = tables.ranking(study, _ROWS)
+    lines = ranking_table.rows(study, _ROWS)
     if not lines:
         return ""
     best = study.best
@@ -265,7 +265,7 @@ def _ranking(study: StudyRecord, place: int, level: int) -> str:
         rows.append(f"<tr class='{kind}'>{_cells(line, worded=True)}</tr>")
     further = len(study.trials) - len(lines)
     more = f"<p class='soft'>{further} further trials: ftsearch trials {escape(study.name)}</p>" if further > 0 else ""
-    heads, folded = tables.columns(study), rows[_OPEN:]
+    heads, folded = ranking_table.headings(study), rows[_OPEN:]
     shown = table(heads, rows[:_OPEN])
     if folded:
         shown += f"<details><summary>{len(folded)} more</summary>{table(heads, folded)}</details>"

@@ -1,4 +1,4 @@
-"""Ranking, failures and facts as rows of text, for pages and terminals alike."""
+"""Facts, failures, studies and trials side by side as rows of text, for pages and terminals alike."""
 
 from __future__ import annotations
 
@@ -11,64 +11,8 @@ from search.records.study import StudyRecord, TrialRecord, TrialState, of_target
 from search.report import front, parameters, shown_trials, theme
 from search.report.headline import headline
 
-
-class Line(NamedTuple):
-    """One trial in the ranking, every cell as text."""
-
-    rank: str
-    number: str
-    state: str
-    value: str
-    parameters: str
-    flops: str
-    seconds: str
-    words: str
-
-
 STUDIES = ("study", "data set", "backbone", "metric", "best", "plain recipe", "against it", "trials", "training")
 """Columns of the table of studies."""
-
-
-def columns(study: StudyRecord) -> tuple[str, ...]:
-    """Return the headings of a ranking."""
-    return ("rank", "trial", "state", theme.metric_name(study.metric), "parameters", "FLOPs", "time", "candidate")
-
-
-def ranking(study: StudyRecord, most: int | None = None, begin: int = 0) -> list[Line]:
-    """Return complete trials from best to worst, those that break a constraint, pruned, failed and unfinished ones.
-
-    Of them at most ``most``, from the ``begin``-th on.
-    """
-    ranked = list(study.ranking)
-    sign = -1.0 if study.maximize else 1.0
-    pruned = [trial for trial in study.trials if trial.state is TrialState.PRUNED]
-    broken = [trial for trial in study.trials if trial.state is TrialState.COMPLETE and trial.broken]
-    for found in (broken, pruned):
-        found.sort(key=lambda trial: (sign * (trial.value or 0.0), trial.number))
-    listed = {trial.number for trial in (*ranked, *broken, *pruned)}
-    rest = [trial for trial in study.trials if trial.number not in listed]
-    ordered = [*ranked, *broken, *pruned, *rest]
-    end = len(ordered) if most is None else begin + most
-    return [
-        line(trial, str(index) if index <= len(ranked) else "")
-        for index, trial in enumerate(ordered[begin:end], begin + 1)
-    ]
-
-
-def line(trial: TrialRecord, rank: str = "") -> Line:
-    """Return a trial's line in a ranking."""
-    size = trial.size
-    state = "plain recipe" if trial.is_baseline and trial.state is TrialState.COMPLETE else trial.state.value
-    return Line(
-        rank,
-        str(trial.number),
-        f"{state}, breaks {' and '.join(trial.broken)}" if trial.broken else state,
-        theme.number(trial.value),
-        theme.count(size.parameters) if size else "–",
-        theme.count(size.flops) if size else "–",
-        theme.duration(trial.seconds) if trial.seconds else "–",
-        trial.words or trial.ended,
-    )
 
 
 def subtitle(study: StudyRecord) -> str:

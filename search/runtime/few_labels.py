@@ -1,4 +1,4 @@
-"""What is done where labels are few: classes are balanced, unlabelled images learnt from."""
+"""Training with few labels: balanced classes, and pseudo-labels for unlabelled images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from search.data.assembly import Listed, readable
-from search.data.faults import OnError
+from search.data.broken_samples import OnError
 from search.data.files import Walk
 from search.data.images import EXTENSIONS, FileImage
 from search.data.loader import Loader
@@ -31,14 +31,14 @@ from spaces.networks.build import Network
 
 @dataclass(frozen=True, slots=True)
 class Unlabelled:
-    """Images without labels, in both splits: plain and augmented; decoded ones are kept for all trials."""
+    """Images without labels, plain and augmented, as two splits; decoded ones are kept for all trials."""
 
     dataset: Dataset
     decoded: dict[Any, Any] = field(default_factory=dict, repr=False)
 
 
 def check(runtime: StudyRuntime) -> None:
-    """Check that the study's data have what its recipe asks for.
+    """Check that the study's data have what its recipe needs.
 
     Raises:
         UserError: balanced classes or pseudo-labels of a task without one class a sample, or pseudo-labels without

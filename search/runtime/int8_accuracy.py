@@ -1,4 +1,4 @@
-"""What a trained candidate is worth in eight-bit integers: its study's first objective, measured once more."""
+"""The accuracy of a trained candidate in int8: its study's first objective, measured once more."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _BATCH = 32
 
 @dataclass(frozen=True, slots=True)
 class Quantised:
-    """What came of quantising one trial's best weights.
+    """The result of quantising one trial's best weights.
 
     Attributes:
-        value: the first objective of the integer network on the validation data; None where there is none.
-        reason: why there is none; empty where there is one.
+        value: the first objective of the integer network on the validation data; None if it could not be quantised.
+        reason: why there is no value; empty if there is one.
         seconds: that all of it took.
         images: training images it was calibrated on.
-        file_bytes: of the integer network's file; 0 where there is none.
+        file_bytes: size of the integer network's file; 0 if there is none.
     """
 
     value: float | None
@@ -54,7 +54,7 @@ class Quantised:
 
 
 def check(runtime: StudyRuntime) -> None:
-    """Check that what the study's quantisation needs is there.
+    """Check that the study's quantisation has what it needs.
 
     Raises:
         UserError: packages are not installed.
@@ -67,7 +67,7 @@ def check(runtime: StudyRuntime) -> None:
 
 
 def measure(runtime: StudyRuntime, candidate: Candidate, state: Mapping[str, Tensor]) -> Quantised | None:
-    """Return what ``candidate`` with the weights ``state`` (``Network.original_state``) is worth in integers.
+    """Return the int8 result of ``candidate`` with the weights ``state`` (``Network.original_state``).
 
     The network is the one that would be exported, calibrated on training images as validation prepares them and run on
     all validation images, on the CPU. None where the study does not ask.
@@ -91,7 +91,7 @@ def measure(runtime: StudyRuntime, candidate: Candidate, state: Mapping[str, Ten
 
 
 def _plain(own: StudyRuntime, candidate: Candidate, state: Mapping[str, Tensor]) -> InferenceNetwork:
-    """Return the network as an export makes it: updates merged, units that nothing reads left out."""
+    """Return the network as it would be exported: updates merged, units that nothing reads left out."""
     head = own.task.head_for(len(own.dataset.classes))
     return rebuild(candidate, blank(candidate, own.input_size), head, state, own.task.name)
 

@@ -1,4 +1,4 @@
-"""What a candidate costs before it is trained, and its objectives and constraints afterwards."""
+"""A candidate's costs before it is trained, and its objectives and constraints afterwards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INTEGERS = "int8 quantisation"
 
 
 def known(runtime: StudyRuntime, candidate: Candidate, *, whole: bool = False) -> dict[str, float]:
-    """Return what ``candidate`` costs, by the names in ``KNOWN_BEFORE``; empty if not needed.
+    """Return the costs of ``candidate`` by the names in ``KNOWN_BEFORE``; empty if none is needed.
 
     Parameters and FLOPs are counted on fake tensors. Only where they keep the constraints, or for ``whole``, the
     network is built for what else the study weighs: bytes of its checkpoint, its latency (``latency_lower`` and
@@ -56,7 +56,7 @@ def _measured(runtime: StudyRuntime, goals: Goals, candidate: Candidate) -> dict
     network = runtime.build(candidate, 0)
     costs: dict[str, float] = {}
     if goals.weighs("checkpoint_bytes"):
-        # Kept beside one another, two names of the same weights count twice.
+        # Two names of the same weights would count twice.
         costs["checkpoint_bytes"] = float(
             sum(tensor.numel() * tensor.element_size() for tensor in network.original_state().values())
         )
@@ -108,7 +108,7 @@ def of_trial(
     A pruned trial is held to what was known before training: its metrics are those of an unfinished training.
 
     Args:
-        costs: what ``known`` gave.
+        costs: the result of ``known``.
         quantised: the trial's result in int8; None where it is not an objective. Without a value the trial breaks a
             constraint, ``INTEGERS``, and has no such objective.
 

@@ -26,12 +26,12 @@ def _unopened(name: str) -> NoReturn:
 
 @dataclass(frozen=True, slots=True)
 class StudyRuntimes(StudyRuntime):
-    """A study of several backbones: everything about a candidate is left to the runtime of its backbone.
+    """A study of several backbones: everything about a candidate is delegated to the runtime of its backbone.
 
-    What is asked without a candidate (``pretrained``, ``task``, ``input_size``) is the first backbone's.
+    Whatever concerns no candidate (``pretrained``, ``task``, ``input_size``) is the first backbone's.
 
     Attributes:
-        named: gives the runtime of a backbone, the same each time.
+        named: returns the runtime of a backbone, the same one each time.
     """
 
     named: Callable[[str], StudyRuntime] = field(default=_unopened, repr=False)
@@ -73,8 +73,8 @@ def open_runtimes(spec: StudySpec, device: str = "auto") -> StudyRuntime:
     """Return the runtime of a study of one or several backbones; only the first one's network is opened.
 
     Raises:
-        UserError, SpaceError: as ``open_runtime``. A backbone that cannot be had, or has no room for a range of
-            the study file, is reported when the first candidate of it is drawn (BackboneError, which ends the run).
+        UserError, SpaceError: as ``open_runtime``. A backbone that cannot be loaded, or that a range of the study file
+            does not fit, is reported when its first candidate is drawn (StudyBackboneError, which ends the run).
     """
     if not spec.backbones:
         return open_runtime(spec, device)
@@ -92,7 +92,7 @@ def open_runtimes(spec: StudySpec, device: str = "auto") -> StudyRuntime:
 
 
 def each(runtime: StudyRuntime) -> tuple[StudyRuntime, ...]:
-    """Return the runtime of every backbone of a study; opens those that are not."""
+    """Return the runtime of every backbone of a study, opening those that are not open yet."""
     if not isinstance(runtime, StudyRuntimes):
         return (runtime,)
     return tuple(runtime.named(name) for name in runtime.spec.backbones)
@@ -106,6 +106,6 @@ def _beside(first: StudyRuntime, spec: StudySpec, name: str, device: str) -> Stu
     try:
         runtime = open_runtime(_single(spec, name), device, first.dataset)
     except (UserError, SpaceError) as error:
-        raise StudyBackboneError(f"backbone {name}: {error}; leave it out of the list, or mend that") from error
+        raise StudyBackboneError(f"backbone {name}: {error}; leave it out of the list, or fix that") from error
     same = runtime.pretrained.preprocessing == first.pretrained.preprocessing
     return replace(runtime, store=first.store, decoded=first.decoded if same else runtime.decoded)

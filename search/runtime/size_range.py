@@ -12,7 +12,7 @@ from spaces.decisions import registry
 
 
 def size_range(runtime: StudyRuntime, seconds: float = 10.0) -> tuple[Candidate, Candidate]:
-    """Return the candidates with the fewest and with the most parameters, FLOPs deciding between equal ones.
+    """Return the candidates with the fewest and with the most parameters; FLOPs break ties.
 
     What each decision calls its smallest and largest value is where to begin; since decisions act on each other (a
     shorter network may need a wider head), every single change back is tried too, for as long as ``seconds`` allow.

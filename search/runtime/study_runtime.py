@@ -1,4 +1,4 @@
-"""What all trials of a study share in one process: data, backbone, chain, space."""
+"""What the trials of a study share in one process: data, backbone, chain, space."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from search.data.sample import Dataset, Split
 from search.errors import UserError
 from search.records.study import EpochRecord, Json, Size, Verdict
 from search.runtime.versions import versions
+from search.sampling import samplers
 from search.spec.study_spec import StudySpec, plain
 from search.tasks import tasks
 from search.tasks._base import Evaluator, Task
@@ -51,12 +52,12 @@ from spaces.networks import build as building
 from spaces.networks.space import Space
 
 _EVALUATION_FACTOR = 4
-"""Validation batches are larger than training ones: they keep nothing for a backward pass."""
+"""Factor by which validation batches exceed training batches: they keep nothing for a backward pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """What a candidate's recipe says about batches."""
+    """The part of a candidate's recipe that concerns batches."""
 
     batch_size: int
     augmentation: augment.Augmentation
@@ -70,8 +71,8 @@ class StudyRuntime:
     Attributes:
         store: outputs of frozen prefixes; None computes them every time.
         progress: called with the progress of decoding, ``(what, done, total)``.
-        decoded: images of every split and input size that has been asked for; kept for all trials.
-        solved: last layers of heads by what they were solved on; likewise.
+        decoded: images of every split and input size requested so far; kept for all trials.
+        solved: solved last layers of heads, keyed by what they were solved on; likewise.
     """
 
     spec: StudySpec
@@ -87,7 +88,7 @@ class StudyRuntime:
     solved: dict[tuple[str, str], tuple[Solved, float]] = field(default_factory=dict, repr=False)
 
     def of(self, candidate: Candidate) -> StudyRuntime:
-        """Return the runtime of the candidate's backbone: this one, where the study has no other."""
+        """Return the runtime of the candidate's backbone: this one, unless the study has several."""
         return self
 
     def build(self, candidate: Candidate, seed: int) -> building.Network:
@@ -108,12 +109,12 @@ class StudyRuntime:
         return made.to(on)  # what a task knows of its data, such as the mean of its targets, lies on the CPU
 
     def size(self, network: building.Network) -> Size:
-        """Return what ``network`` costs to hold and to run."""
+        """Return parameters, FLOPs and unit states of ``network``."""
         measured = building.size(network)
         return Size(measured.parameters, measured.trained, measured.flops, measured.unit_states)
 
     def epochs(self, candidate: Candidate) -> int:
-        """Return how many epochs ``candidate`` is trained for, if nothing ends it early."""
+        """Return how many epochs ``candidate`` is trained for, unless it ends early."""
         if self.is_linear_probe(candidate):
             return 1
         share: float = self.space.values(candidate)["epochs"]
@@ -129,12 +130,12 @@ class StudyRuntime:
         return self.spec.training.views_for(self.spec.search.target, self.most_epochs())
 
     def is_linear_probe(self, candidate: Candidate) -> bool:
-        """Return whether solving the last layer is all the training that ``candidate`` has."""
+        """Return whether solving the last layer is all the training that ``candidate`` gets."""
         values, chain = self.space.values(candidate), self.space.apply(candidate)
         return is_linear_probe(values, chain) and last_layer(self.head_of(candidate, chain, on="meta")) is not None
 
     def optimizer(self, candidate: Candidate) -> Optimizer:
-        """Return how the candidate's parameters move: not at all where the last layer is solved and no other learns."""
+        """Return the candidate's optimiser settings; the head's rate is 0 if nothing but a solved layer learns."""
         recipe: Optimizer = self.space.values(candidate)["optimizer"]
         return replace(recipe, lr_head=0.0) if self.is_linear_probe(candidate) else recipe
 
@@ -146,7 +147,7 @@ class StudyRuntime:
         return self._batches(split, seed, candidate, self._recipe(candidate))
 
     def in_order(self, candidate: Candidate) -> Loader:
-        """Return the training samples as validation would show them, in order; not all where there are very many."""
+        """Return the training samples as validation would show them, in order; only some if there are very many."""
         size = self._recipe(candidate).batch_size * _EVALUATION_FACTOR
         return in_order(self._batches(Split.TRAIN, 0, candidate, _Recipe(size, augment.Augmentation(), None)))
 
@@ -169,7 +170,7 @@ class StudyRuntime:
         )
 
     def validation_loader(self, candidate: Candidate, dataset: Dataset | None = None) -> Loader:
-        """Return the validation samples for ``candidate`` on the CPU, as an exported model is given them.
+        """Return the validation samples for ``candidate`` on the CPU, as an exported model receives them.
 
         Args:
             dataset: another than the study's, whose samples are prepared alike.
@@ -198,12 +199,12 @@ class StudyRuntime:
         )
 
     def evaluated(self, network: nn.Module, samples: Loader, micro_batch: int | None = None) -> Evaluator:
-        """Return the evaluator that has seen what ``network`` gives for ``samples``; ``micro_batch`` fit at once."""
+        """Return an evaluator of the outputs of ``network`` for ``samples``; ``micro_batch`` fit in memory at once."""
         evaluator = self.task.evaluator(self.dataset.classes, self.precision.device)
         return validate(network, samples.epoch(1), evaluator, self.precision, MicroBatches(micro_batch))
 
     def names(self, split: Split) -> tuple[str, ...]:
-        """Return what the samples of a split are called, in the order of its batches when they are not shuffled."""
+        """Return the names of a split's samples, in the order of its batches without shuffling."""
         return tuple(sample.input.name for sample in self.dataset.of(split))
 
     def decode(self) -> None:
@@ -266,7 +267,7 @@ class StudyRuntime:
         return units.plan(plan, network, train, val, self._viewed(train, solved=solved))
 
     def _viewed(self, train: Loader, *, solved: bool) -> str:
-        """Give ``train`` its fixed views; return why what frozen units make of them is not kept, where it is not."""
+        """Give ``train`` its fixed views; return why the outputs of frozen units are not cached, empty if they are."""
         off = "switched off" if self.spec.training.prefix_cache == "off" else ""
         why = "mixed images are new in every step" if train.is_mixed else off
         if not why and train.variation != "None" and not solved:
@@ -323,6 +324,7 @@ def open_runtime(spec: StudySpec, device: str = "auto", dataset: Dataset | None 
     memory_budget.keep_memory()
     task = tasks()[spec.task]
     _check_decisions(spec, task)
+    samplers.make(spec.search.sampler, spec.search.seed)
     precision = choose(device_of(device), spec.training.precision)
     backbone = backbones.resolve(spec.backbone)
     if backbone.reads != task.reads:

@@ -1,4 +1,4 @@
-"""What the training of a candidate computes, known before anything is built."""
+"""The computation that training a candidate takes, known before anything is built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions of what results depend on."""
+"""Versions of the packages that results depend on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PACKAGES = ("ftsearch", "torch", "torchvision", "optuna", "sqlalchemy", "numpy",
 
 
 def versions() -> Mapping[str, str]:
-    """Return the versions of what results depend on."""
+    """Return them by name of the package, Python's own first."""
     numbers = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

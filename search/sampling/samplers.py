@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
@@ -26,10 +26,13 @@ from optuna.storages import InMemoryStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
+from pydantic import Field
 
 from search.records import pareto
 from search.records.study import Objective, PastTrial, Rejected, TrialState
+from search.sampling import hub
 
+NAMES = ("tpe", "cost_aware", "nsga2", "nsga3", "random")
 KEPT_BEST, KEPT = 50, 500
 """Trials that TPE is shown of a longer history: its best ones and then the newest, so many in all.
 
@@ -51,20 +54,23 @@ class SamplerOptions:
     Attributes:
         name: ``tpe``, Optuna's tree-structured Parzen estimator, for one objective or several; ``cost_aware``, of
             several such proposals the one with the most expected improvement per predicted second; ``nsga2`` or
-            ``nsga3``, genetic algorithms for several objectives; or ``random``.
+            ``nsga3``, genetic algorithms for several objectives; ``random``; or ``optunahub:samplers/NAME``, one of
+            OptunaHub's that lies on this machine, in the folder ``FTSEARCH_OPTUNAHUB`` or installed.
         startup: trials drawn at random before TPE begins to learn from results.
         proposals: among which ``cost_aware`` chooses.
         population: trials of a generation of ``nsga2`` and ``nsga3``; the first generation is drawn at random, so
             it is smaller than Optuna's 50, for trials that cost minutes.
     """
 
-    name: Literal["tpe", "cost_aware", "nsga2", "nsga3", "random"] = "tpe"
+    name: Annotated[str, Field(examples=[*NAMES, f"{hub.PREFIX}samplers/NAME"])] = "tpe"
     startup: int = 8
     proposals: int = 8
     population: int = 16
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
+        if self.name not in NAMES and not self.name.startswith(hub.PREFIX):
+            raise ValueError(f"sampler must be {', '.join(NAMES)} or {hub.PREFIX}samplers/NAME, got {self.name!r}")
         if self.startup < 1:
             raise ValueError(f"startup must be at least 1 trial, got {self.startup}")
         if self.proposals < 1:
@@ -75,6 +81,14 @@ class SamplerOptions:
     @property
     def is_genetic(self) -> bool:
         return self.name in ("nsga2", "nsga3")
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether it may be helped by draws of other kinds: it learns from single trials, whoever proposed them.
+
+        A genetic sampler needs its generations, and ``random`` is meant to be even.
+        """
+        return not self.is_genetic and self.name != "random"
 
 
 class WeighedTPE(TPESampler):
@@ -153,6 +167,8 @@ def make(options: SamplerOptions, seed: int, rejected: int = 0) -> BaseSampler:
     """
     if options.name == "random":
         return RandomSampler(seed=seed)
+    if options.name.startswith(hub.PREFIX):
+        return hub.make(options.name, seed)
     if options.is_genetic:
         genetic = NSGAIISampler if options.name == "nsga2" else NSGAIIISampler
         with warnings.catch_warnings():

@@ -1,1 +1,1 @@
-"""The study file: read, checked, every fault reported with its line."""
+"""The study file: read, checked, every error reported with its line."""

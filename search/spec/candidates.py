@@ -27,7 +27,7 @@ def read_candidate(path: Path) -> Candidate:
     A trial's JSON holds one beside its numbers.
 
     Raises:
-        UserError: the file cannot be read, or holds no candidate.
+        UserError: the file cannot be read or contains no candidate.
     """
     path = path / IN_MODEL if path.is_dir() else path
     try:
@@ -41,10 +41,10 @@ def read_candidate(path: Path) -> Candidate:
 
 
 def checked(plain: Json, name: str) -> Candidate:
-    """Return the candidate ``plain``, known by ``name`` if it is none.
+    """Return ``plain`` as a candidate; errors call it ``name``.
 
     Raises:
-        UserError: it is no candidate.
+        UserError: it is not a candidate.
     """
     try:
         return Candidate.from_json(plain)

@@ -15,7 +15,7 @@ def parse_duration(value: Any) -> Any:
     """Return seconds for ``2h``, ``30m``, ``45s``, ``1d`` or a plain number of seconds.
 
     Raises:
-        ValueError: the text is no duration.
+        ValueError: the text is not a duration.
     """
     if not isinstance(value, str):
         return value

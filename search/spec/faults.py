@@ -1,4 +1,4 @@
-"""What a study does about workers that die and trials that go wrong."""
+"""The section ``faults`` of a study file: what is done about workers that die and trials that fail."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pydantic import Field
 from search.spec.durations import Duration
 
 CANDIDATES_FAULT = frozenset({"nan", "memory"})
-"""Kinds of failure that another worker would meet too: the sampler learns that the candidate is bad."""
+"""Kinds of failure that would recur on any worker: the sampler learns that the candidate is bad."""
 DISK_FAULT = "disk"
 MACHINES_FAULT = frozenset({DISK_FAULT, "device", "database"})
-"""Kinds of failure that another attempt, or another machine, may not meet: the trial is tried again."""
+"""Kinds of failure that another attempt or machine may not run into: the trial is tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultOptions:
-    """How long is waited for what, and how often it is tried again.
+    """How long a study waits, and how often it tries again.
 
     Attributes:
-        lease: seconds after which the trial of a worker that has gone silent is taken over; also ``60s``, ``2m``.
+        lease: seconds without a heartbeat after which a worker's trial is taken over; also ``60s``, ``2m``.
         max_retries: further attempts of a trial whose worker died, or whose disk was full, before it is failed.
-        max_failures: failed trials in a row after which a worker leaves, naming their common cause; 0: never.
+        max_failures: failed trials in a row after which a worker exits, naming their common cause; 0: never.
         database_timeout: seconds for which a call is repeated while the database cannot be used, and for which a
             full disk is waited for.
         constant_epochs: epochs in a row in which the objective is exactly the same before a trial ends; 0: never.

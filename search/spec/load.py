@@ -1,4 +1,4 @@
-"""The study file: a model assembled from the registries, every fault reported at once with its line."""
+"""The study file: a model assembled from the registries, all errors reported at once with their lines."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from search.tasks._base import Task
 from spaces import decisions
 
 DEFAULT_SPACE = ("freeze", "tail", "kernel", "stride", "head", "dropout", "penalty", "optimizer")
-"""Decisions that are open when a study file does not name its own."""
+"""Decisions that are searched when a study file names none."""
 
 
 def load_spec(path: Path | str) -> StudySpec:
     """Read the study file at ``path``.
 
     Raises:
-        SpecError: the file is missing, is no YAML, or says something wrong; one line for every fault.
+        SpecError: the file is missing, not YAML, or wrong; one line for every error.
     """
     path = Path(path)
     try:
@@ -44,7 +44,7 @@ def load_spec(path: Path | str) -> StudySpec:
 
 
 def parse_spec(text: str, *, source: str = "study file", base: Path | None = None) -> StudySpec:
-    """Read a study file from its text; ``source`` is how errors call it."""
+    """Read a study file from its text; errors call it ``source``."""
     try:
         raw, lines = yaml_lines.load(text)
     except yaml_lines.NotYamlError as error:
@@ -136,7 +136,7 @@ def _check_task(model: Any, task: Task) -> None:
 
 
 def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
-    """Write out the short forms: ``data: PATH``, ``input_size: 224``, ``pruner: median``, ``freeze: true``."""
+    """Expand the short forms: ``data: PATH``, ``input_size: 224``, ``pruner: median``, ``freeze: true``."""
     full = dict(raw)
     size = full.get("input_size")
     if isinstance(size, int) and not isinstance(size, bool):

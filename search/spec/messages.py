@@ -1,4 +1,4 @@
-"""What is wrong in a study file, in words for people: pydantic's errors with the keys that the file really has."""
+"""Error messages for a study file: pydantic's errors, reworded, with the keys that the file really has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WORDS = {"a valid array": "a list", "an object": "a mapping", "a valid integer"
 def problems(
     error: ValidationError, raw: Mapping[str, Json], schema: Mapping[str, Json]
 ) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield where in ``raw``, a study file with its short forms written out, something is wrong, and what.
+    """Yield key path and message of every error in ``raw``, a study file with its short forms expanded.
 
     ``schema`` is the JSON schema of study files: for unknown keys the nearest one is suggested.
     """
@@ -26,7 +26,7 @@ def problems(
         name = ".".join(loc)
         match fault["type"]:
             case "extra_forbidden" | "unexpected_keyword_argument":
-                known = _known_keys(loc[:-1], schema)
+                known = _known_keys(loc[:-1], schema, raw)
                 near = difflib.get_close_matches(loc[-1], known, 1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
                 yield loc, f"{name}: unknown key; {hint}"
@@ -45,7 +45,7 @@ def problems(
                 text = fault["msg"].replace("Input should be", "expected")
                 for theirs, ours in _WORDS.items():
                     text = text.replace(theirs, ours)
-                # A value that may be of several kinds has a fault for each: said in one line, with the last of them.
+                # A value that may be of several kinds has an error for each; they become one line, at the last of them.
                 kinds = kinds_of.setdefault(loc, [])
                 kinds.append(text.removeprefix("expected ") if kinds else text)
                 if len(kinds) == sum(other == loc for other, _ in faults):
@@ -53,7 +53,7 @@ def problems(
 
 
 def _keys_of(loc: tuple[int | str, ...], raw: Json) -> tuple[str, ...]:
-    """Return ``loc`` without the tags that pydantic puts in for unions: only what the file really has."""
+    """Return ``loc`` without the tags that pydantic inserts for unions: only keys that the file really has."""
     keys: list[str] = []
     here = raw
     for position, part in enumerate(loc):
@@ -67,13 +67,20 @@ def _keys_of(loc: tuple[int | str, ...], raw: Json) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def _known_keys(path: tuple[str, ...], schema: Mapping[str, Json]) -> list[str]:
-    nodes = [schema]
+def _known_keys(path: tuple[str, ...], schema: Mapping[str, Json], raw: Mapping[str, Json]) -> list[str]:
+    """Return the keys that may stand at ``path``: of several kinds, those of the kind that ``raw`` names there."""
+    nodes, there = [schema], raw
     for part in path:
+        below = there.get(part)
+        there = below if isinstance(below, dict) else {}
         nodes = [child for node in nodes for child in _variants(node, schema)]
         nodes = [node["properties"][part] for node in nodes if part in node.get("properties", {})]
     children = [child for node in nodes for child in _variants(node, schema)]
-    return sorted({name for node in children for name in node.get("properties", {})})
+    kinds = [child.get("properties", {}) for child in children]
+    meant = [
+        kind for kind in kinds if all(one.get("const", there.get(key)) == there.get(key) for key, one in kind.items())
+    ]
+    return sorted({name for kind in meant or kinds for name in kind})
 
 
 def _variants(node: Mapping[str, Json], schema: Mapping[str, Json]) -> list[Mapping[str, Json]]:

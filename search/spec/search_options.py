@@ -21,11 +21,11 @@ Pruner = Annotated[pruners.Median | pruners.Halving | pruners.Hyperband | pruner
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What a study may cost, in all its workers and runs together.
+    """What a study may cost, over all its workers and runs.
 
     Attributes:
         gpu_seconds: measured seconds of all its trials, failed ones too, on whatever device they ran; also
-            ``2h``, ``30m``. No trial starts once they are used up; those that run are finished.
+            ``2h``, ``30m``. No trial starts once they are used up; running ones are finished.
     """
 
     gpu_seconds: Duration | None = None
@@ -37,8 +37,8 @@ class FinalOptions:
     """What is done at the end of a search, within its budget.
 
     Attributes:
-        share: of the budget that is kept back for it, if it takes so long: of ``timeout``, of ``gpu_seconds``, and of
-            as many trainings as the study has trials. One training of the winner is kept back in any case.
+        share: how much of the budget is reserved for it, if it takes that long: of ``timeout``, of ``gpu_seconds``, and
+            of as many trainings as the study has trials. One training of the winner is always reserved.
         top: how many of the best candidates, those that validation cannot tell apart, are trained again with fresh
             seeds, so that the best mean wins; 1 leaves the choice to the search.
         soup: how many trainings of the winner on all data have their weights averaged, where their head starts solved
@@ -52,14 +52,14 @@ class FinalOptions:
 
 
 TRIALS = 30
-"""Trials of a study that says neither how many nor how long."""
+"""Trials of a study with neither a number of trials nor a time limit."""
 WARM_STARTS = 5
-"""Candidates of earlier studies that ``warm_start: true`` tries."""
+"""Number of candidates of earlier studies that ``warm_start: true`` tries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchOptions:
-    """How long and by what rules a study searches.
+    """How long a study searches, and by which rules.
 
     Attributes:
         portfolio: ``on`` begins with a dozen whole candidates that are good on most data (``ftsearch plan`` lists
@@ -103,14 +103,14 @@ class SearchOptions:
 
     @property
     def target(self) -> int:
-        """How many trials the study has in the end; ``OPEN`` where only its time or budget says when it ends."""
+        """How many trials the study has in the end; ``OPEN`` if only its time or budget ends it."""
         if self.trials != "auto":
             return self.trials
         return OPEN if self.timeout or self.gpu_seconds else TRIALS
 
     @property
     def gpu_seconds(self) -> float | None:
-        """What its trials may take on their devices together; None where there is no such budget."""
+        """Seconds that its trials may take on their devices together; None without such a budget."""
         return self.budget.gpu_seconds if self.budget else None
 
     @property

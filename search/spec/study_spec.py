@@ -1,4 +1,4 @@
-"""A study file, checked: what everything else takes."""
+"""A checked study file, as the rest of the package takes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from search.training.options import TrainingOptions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudySpec:
-    """A study file, checked.
+    """A checked study file.
 
     Attributes:
         data: options of the data format named ``data_format``.
@@ -28,7 +28,7 @@ class StudySpec:
         keep_checkpoints: how many of the best trials keep their weights.
         faults: how dying workers and failing trials are handled.
         task_options: the section under the task's own name; None for a task without options.
-        text: the file as it was written; ``base`` is the folder that relative paths start from.
+        text: the file verbatim; ``base`` is the folder that relative paths start from.
     """
 
     name: str

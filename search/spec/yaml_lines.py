@@ -1,4 +1,4 @@
-"""YAML with the line of every key, so that errors can say where."""
+"""YAML with the line of every key, for error messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNQUOTED = re.compile(r":\s*(>=?\s*[0-9.][^#,}]*)")
 
 
 class NotYamlError(ValueError):
-    """The text is no YAML; ``line`` says where, counted from 1."""
+    """The text is not YAML; ``line`` says where, counted from 1."""
 
     def __init__(self, error: yaml.YAMLError, text: str = "") -> None:
         mark = getattr(error, "problem_mark", None)

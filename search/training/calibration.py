@@ -1,4 +1,4 @@
-"""The temperature that mends a classifier's confidence."""
+"""The temperature that calibrates a classifier's confidence."""
 
 from __future__ import annotations
 

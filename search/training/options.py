@@ -30,8 +30,8 @@ class TrainingOptions:
             see ``views`` fixed augmented views of every image otherwise, whether those are kept or not.
         views: nothing takes as many as cost at most about 1 % of the study.
         features: what kept outputs are stored as; ``auto`` is as they are computed.
-        precision: ``auto`` is bf16 (else fp16) autocast on CUDA, bf16 on a CPU that multiplies bf16 matrices in
-            hardware (Intel AMX), and float32 on any other.
+        precision: ``auto`` is bf16 (else fp16) autocast on CUDA, bf16 on a CPU that multiplies bf16 numbers in
+            hardware (Intel AMX, AVX-512 BF16), and float32 on any other.
         compile: whether training steps go through ``torch.compile``: ``auto`` where timing a few steps says that the
             trial earns back what compiling takes, ``graphs`` likewise with CUDA graphs, ``always`` at once.
         balance: what is done about classes of different sizes: ``sampling`` draws images of small classes more often,

@@ -29,13 +29,13 @@ class AttemptSettings:
     """How a training differs from others of its candidate.
 
     Attributes:
-        words: its description for observers.
+        words: its description, shown to observers.
         kind: of trainings outside of the search, part of the names of their checkpoints; empty for a trial.
-        epochs: the number reported to observers; the candidate's own by default.
+        epochs: the number that observers are told; the candidate's own by default.
         validates: an objective has to be a number after every epoch.
-        keeps_prefix: outputs of frozen units are run once and kept; else every epoch runs all units.
-        member: of a model soup, counted from 0: all start from the same weights, and see the data in other orders.
-        finished: checkpoints of the members before it.
+        keeps_prefix: outputs of frozen units are computed once and kept; else every epoch runs all units.
+        member: number in a model soup, from 0; members start from the same weights and see the data in other orders.
+        finished: checkpoints of the earlier members.
     """
 
     seed: int
@@ -74,7 +74,7 @@ class Attempt:
         return fit(self.network, self.plan)
 
     def is_handed_back(self, result: TrainingResult, seconds: float) -> bool:
-        """Return whether ``result`` is unfinished; store what it has taken then, and how much fitted in memory."""
+        """Return whether ``result`` is unfinished; store its seconds then, and the batch size that fitted in memory."""
         if result.micro_batch is not None and result.micro_batch != self.plan.micro_batch:
             memory_fits.remember(self.context.engine, *_memory(self.context, self.candidate), result.micro_batch)
         if result.verdict is Verdict.PAUSE:
@@ -85,7 +85,7 @@ class Attempt:
 def begin(
     context: TrialContext, runtime: StudyRuntime, claim: Claim, candidate: Candidate, setting: AttemptSettings
 ) -> Attempt:
-    """Return the claimed training of ``candidate`` ready to train; its size is stored, observers know of it."""
+    """Return the claimed training of ``candidate``, ready to train; stores its size and tells observers."""
     network = runtime.build(candidate, setting.seed)
     size = runtime.size(network)
     writing.record_size(context.engine, claim, size)
@@ -113,14 +113,14 @@ def best_epoch(result: TrainingResult) -> EpochRecord:
 
 
 def _memory(context: TrialContext, candidate: Candidate) -> tuple[str, str, str]:
-    """Return study, structure and kind of device under which it is remembered how much fitted."""
+    """Return study, structure and kind of device: the key under which the batch size that fitted is stored."""
     runtime = context.runtime
     structure = memory_fits.structure_key(candidate.to_json())
     return runtime.spec.name, structure, memory.kind_of(runtime.precision.device)
 
 
 def _rolling(context: TrialContext, claim: Claim, setting: AttemptSettings) -> files.Rolling:
-    """Return where the checkpoints for resuming lie; the store knows their names."""
+    """Return where the checkpoints for resuming are kept; their names are in the store."""
     place = resuming(context.key, claim.number)
     if setting.kind:
         place = f"{resuming(context.key)}{setting.kind}-{claim.number:05d}/{setting.member}-"

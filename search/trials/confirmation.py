@@ -21,7 +21,7 @@ from spaces.candidate import Candidate
 
 
 def cut(dataset: Dataset, repeat: Repeat, *, study_seed: int, seed: int) -> Resampled:
-    """Return the data that ``repeat`` is trained on.
+    """Return the data to train ``repeat`` on.
 
     Folds are the same for all seeds and candidates of a study; a share of the labels is drawn anew for every seed.
 
@@ -37,7 +37,7 @@ def cut(dataset: Dataset, repeat: Repeat, *, study_seed: int, seed: int) -> Resa
 def requests(
     study_seed: int, trials: Sequence[TrialRecord], seeds: int, folds: int = 1, fractions: Sequence[float] = (1.0,)
 ) -> Iterator[RetrainingRequest]:
-    """Yield every training, seed by seed, so that what is done at any time can be compared in pairs."""
+    """Yield every training, seed by seed, so that results can be compared in pairs at any time."""
     for seed in range(1, seeds + 1):
         for fraction in fractions:
             for fold in range(1, folds + 1):
@@ -48,7 +48,7 @@ def requests(
 
 
 def words(repeat: Repeat) -> str:
-    """Return which training ``repeat`` is, for people: ``trial 7, seed 2, fold 1 of 5``."""
+    """Return a readable name of ``repeat``: ``trial 7, seed 2, fold 1 of 5``."""
     parts = [f"trial {repeat.trial}", f"seed {repeat.seed}"]
     parts += [f"fold {repeat.fold} of {repeat.folds}"] if repeat.folds > 1 else []
     parts += [f"{repeat.fraction:.3g} of the training samples"] if repeat.fraction < 1 else []
@@ -58,7 +58,7 @@ def words(repeat: Repeat) -> str:
 def run(context: TrialContext, claim: Claim) -> TrialState:
     """Run the claimed training and return the state it is left in; ``WAITING`` when it has to be handed back.
 
-    It is trained as the search trained it: same recipe, epochs, kept features; only seed and data are fresh.
+    The training is the search's own: same recipe, epochs, kept features; only seed and data are fresh.
 
     Raises:
         TrialError: it cannot go on; the caller records why.

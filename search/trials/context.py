@@ -1,4 +1,4 @@
-"""Where trials run: what they share, the store, the sampler, who watches."""
+"""The context that trials run in: what they share, the store, the sampler, the observer."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from search.trials.time_reserve import Reserve
 
 @dataclass(frozen=True, slots=True)
 class TrialContext:
-    """Where trials run: what they share, the store, the sampler, who watches.
+    """The context that trials run in: what they share, the store, the sampler, the observer.
 
     Attributes:
-        history: what the study has behind it, kept up to date; ``curves`` is its part that pruners see.
+        history: the study's trials so far, kept up to date; ``curves`` is the part that pruners see.
         folder: where logs and pages go, one folder a study.
-        leave: true once the worker has been asked to stop.
+        leave: whether the worker has been asked to stop.
         artifact_store: where checkpoints go; ``key`` distinguishes those of one study from another's.
-        pause: true once it shall leave when the running epoch has ended.
-        reserve: what is kept back of the study's budget for its end; None keeps nothing.
-        fits: whether a trial of so many seconds ends in time.
+        pause: whether it is to exit at the end of the running epoch.
+        reserve: the part of the study's budget reserved for its end; None reserves nothing.
+        fits: tells whether a trial of that many seconds ends in time.
     """
 
     runtime: StudyRuntime

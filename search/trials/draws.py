@@ -21,16 +21,16 @@ from spaces.networks.several_backbones import opening
 from spaces.networks.space import StoredParameters
 
 _OF_A_PROBE = ("tail", "stride", "resolution", "skip")
-"""Decisions that change what a frozen network gives."""
+"""Decisions that change the output of a frozen network."""
 _SHORTER = (0.5, SHORTEST)
-"""Shares of its epochs with which a candidate is tried that would not end in time."""
+"""Shares of its epochs to try when a candidate would not end in time."""
 _GUIDED = ("tpe", "cost_aware")
-"""Samplers that learn from single trials. A genetic one needs its generations, and ``random`` is meant to be even."""
+"""Samplers that learn from single trials. Genetic ones need whole generations; ``random`` is meant to be uniform."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnCandidate:
-    """A candidate, what the sampler learns of it, and how it was found."""
+    """A candidate, the parameters that the sampler is told, and how it was found."""
 
     candidate: Candidate
     asked: Asked
@@ -46,9 +46,9 @@ class Draws:
     trials: Sequence[PastTrial]
 
     def way(self, number: int) -> strategies.Way:
-        """Return how the candidate of trial ``number`` is found."""
+        """Return how to find the candidate of trial ``number``."""
         search = self.runtime.spec.search
-        if search.portfolio == "off" or search.sampler.name not in _GUIDED:
+        if search.portfolio == "off" or not search.sampler.is_guided:
             return "sampler"
         ended = (TrialState.COMPLETE, TrialState.PRUNED)
         results = sum(trial.state in ended for trial in self.trials)
@@ -78,7 +78,7 @@ class Draws:
         return self.of_candidate(number, candidate, way="neighbour", trial=good.number)
 
     def probe_of(self, number: int, candidate: Candidate) -> DrawnCandidate | None:
-        """Return the linear probe of the structure of ``candidate``; None where this study holds none."""
+        """Return the linear probe of the structure of ``candidate``; None if it is not in this study's space."""
         space = self.runtime.space.member_of(candidate)
         drawn = space.values(candidate)
         if "freeze" not in drawn or not isinstance(drawn["head"], HeadChoice):
@@ -92,7 +92,7 @@ class Draws:
         return self.of_candidate(number, found, way="neighbour")
 
     def of_candidate(self, number: int, candidate: Candidate, **origin: Json) -> DrawnCandidate:
-        """Return a candidate that was found without the sampler, with what the sampler learns of it."""
+        """Return a candidate that was found without the sampler, with the parameters that the sampler is told."""
         params = self.runtime.space.params(candidate)
         asked = self.sampling.ask(number, params or {})
         if params is not None:
@@ -110,7 +110,7 @@ class Draws:
         return DrawnCandidate(space.sample(settled.suggest), settled, origin)
 
     def why_hopeless(self, candidate: Candidate) -> str:
-        """Return why ``candidate`` is bound to be bad; empty where it may be good, or where nothing is ruled out."""
+        """Return why ``candidate`` is bound to be bad; empty if it may be good, or if the study rules nothing out."""
         if self.runtime.spec.search.portfolio == "off":
             return ""
         space = self.runtime.space.member_of(candidate)
@@ -119,7 +119,7 @@ class Draws:
 
 
 def lengths(runtime: StudyRuntime, candidate: Candidate) -> Iterator[Candidate]:
-    """Yield ``candidate``, then what the study holds of it with fewer epochs, the longest first."""
+    """Yield ``candidate``, then its versions with fewer epochs that the study's space holds, the longest first."""
     yield candidate
     space = runtime.space.member_of(candidate)
     drawn, tried = space.values(candidate), {candidate.fingerprint}
@@ -131,7 +131,7 @@ def lengths(runtime: StudyRuntime, candidate: Candidate) -> Iterator[Candidate]:
 
 
 def steps_of(runtime: StudyRuntime, candidate: Candidate) -> int:
-    """Return how many steps ``candidate`` is trained for, if nothing ends it early."""
+    """Return how many steps ``candidate`` is trained for, unless it ends early."""
     own = runtime.of(candidate)
     size = own.space.values(candidate)["batch_size"] or runtime.spec.training.batch_size
     return math.ceil(len(runtime.dataset.of(Split.TRAIN)) / size) * own.epochs(candidate)

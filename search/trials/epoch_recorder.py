@@ -1,4 +1,4 @@
-"""What happens after every epoch of a training: it is stored, judged, ended or paused."""
+"""The callback after every epoch: the epoch is stored, the trial judged, ended or paused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from search.trials.context import TrialContext
 
 @dataclass(slots=True)
 class EpochRecorder:
-    """Takes every epoch to the store and asks the pruner.
+    """Stores every epoch and asks the pruner.
 
     Attributes:
         objective: must be a number after every epoch; empty where nothing is validated.
@@ -34,7 +34,7 @@ class EpochRecorder:
         context = self.context
         writing.record_epochs(context.engine, self.claim, (record,))
         context.observer.epoch_done(self.claim.number, record)
-        # A class is always predicted, even from outputs that are no numbers: only the loss tells them.
+        # A class is predicted even from outputs that are NaN: only the loss reveals them.
         for name in (self.objective, "loss") if self.objective else ():
             if not math.isfinite(value := record.metrics.get(name, 0.0)):
                 raise TrialError(f"{name} is {value} after epoch {record.epoch}", "nan")
@@ -45,7 +45,7 @@ class EpochRecorder:
         return Verdict.PAUSE if context.leave() or context.pause() else Verdict.CONTINUE
 
     def _judged(self, epoch: int) -> Verdict:
-        """Return whether the trial ends here: weaker than the others, or nothing changes any more."""
+        """Return whether the trial ends here: weaker than the others, or no longer changing."""
         context, spec, number = self.context, self.context.runtime.spec, self.claim.number
         pruner, same = spec.search.pruner, spec.faults.constant_epochs
         may_prune, may_stand = number > 0 and not isinstance(pruner, pruners.Off), 0 < same <= epoch
@@ -70,6 +70,6 @@ class EpochRecorder:
 
 
 def known_costs(context: TrialContext, claim: Claim) -> Mapping[str, float]:
-    """Return what the trial's candidate costs, as it was found before training; the store keeps it for resuming."""
+    """Return the costs of the trial's candidate that were known before training; the store keeps them for resuming."""
     past = context.history.of(claim.number)
     return past.known if past is not None else {}

@@ -1,4 +1,4 @@
-"""Which trials keep their checkpoints, and how."""
+"""Which trials keep their checkpoints, and how these are written."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ _FIRST_PAUSE_S, _PAUSE_S = 0.1, 5.0
 def keep(context: TrialContext, stem: str, checkpoint: Checkpoint) -> str:
     """Keep ``checkpoint`` as ``files.put`` does and return its name.
 
-    A full disk or a share that is gone is waited for as long as a database would be: the trained network is in memory
-    alone.
+    Waits for a full disk or a lost share as long as for a lost database: the trained network exists in memory only.
 
     Raises:
-        TrialError: the place has not come back, or the worker was asked to stop meanwhile.
+        TrialError: the place has not come back, or the worker was asked to stop.
     """
     begin, pause, limit_s = time.monotonic(), _FIRST_PAUSE_S, patience_of(context.engine).limit_s
     while True:

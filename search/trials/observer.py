@@ -1,4 +1,4 @@
-"""Who watches trials run."""
+"""Observers of running trials."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from search.store.reading import Progress
 
 
 class Observer(Protocol):
-    """Somebody who watches trials run: a progress bar, a log, a test."""
+    """Notified as trials run: a progress bar, a log, a test."""
 
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         """The study is in the store; ``progress`` is how far it was when this run began."""
@@ -31,7 +31,7 @@ class Observer(Protocol):
 
 
 class Silent:
-    """An observer that says nothing."""
+    """An observer that ignores everything."""
 
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         """Nothing."""

@@ -1,6 +1,6 @@
-"""Trials that are trained at once: what freezes its whole backbone is run together with others of its kind.
+"""Trials trained at once: those that freeze their whole backbone share its forward passes.
 
-One worker holds the claims of all; each is its own trial with its own candidate, curve, verdict and result.
+One worker holds all their claims; each remains a trial of its own, with its candidate, curve, verdict and result.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ParallelHeads:
     Attributes:
         claim: claims one more trial; None when there is none.
         hold: keeps the lease of a claim within its context.
-        fail: records why another trial of the group failed.
+        fail: records why one of the other trials of the group failed.
         release: hands another trial of the group back to the queue.
     """
 
@@ -74,7 +74,7 @@ class ParallelHeads:
 
     def _runs_together(self, context: TrialContext, first: Attempt) -> bool:
         spec = context.runtime.spec
-        # A trial that was interrupted goes on from its checkpoint, alone; fp16 needs a loss scale for each.
+        # An interrupted trial resumes from its checkpoint, alone; fp16 needs a loss scale for each head.
         is_first_attempt = first.claim.candidate is None
         plan = first.plan
         scaled = plan.precision.scaler.is_enabled() or not context.runtime.task.stacks
@@ -98,7 +98,7 @@ class ParallelHeads:
             except Exception as error:  # noqa: BLE001  # recorded with the trial; those beside it go on
                 self.fail(claim, error)
                 continue
-            if attempt is None:  # another worker's trial, a warm start: it is run by itself
+            if attempt is None:  # another worker's trial or a warm start: run by itself
                 lease.close()
                 self.release(claim)
                 return
@@ -159,7 +159,7 @@ def _member(context: TrialContext, prepared: Attempt) -> StackedHead:
 
 
 def _batches(context: TrialContext, first: Attempt) -> tuple[EpochBatches, EpochBatches]:
-    """Return what the frozen backbone makes of the first trial's batches, from the prefix cache where there is one."""
+    """Return the frozen backbone's features of the first trial's batches, from the prefix cache if there is one."""
     plan = first.plan
     if plan.forward is not whole:
         return plan.train, plan.val

@@ -1,4 +1,4 @@
-"""Whole candidates that are tried before anything is drawn: where practice has arrived.
+"""Whole candidates that are tried before anything is drawn: settled practice.
 
 The members stand in ``portfolio.json``, described so that they fit any backbone; ``tests/benchmarks/portfolio.py``
 measures them, chooses and orders them greedily (as auto-sklearn 2 does, https://arxiv.org/abs/2007.04074), and writes
@@ -20,7 +20,7 @@ from spaces.networks.space import Space
 
 FILE = Path(__file__).with_suffix(".json")
 EACH = 2
-"""Members that are tried on every backbone, where a study has several; what is near the best comes next."""
+"""Members tried on every backbone of a study that has several; neighbours of the best come next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class PortfolioCandidate:
 
     Attributes:
         wishes: values by decision, as ``Decision.meant`` reads them.
-        needs: decisions without which it would be another candidate.
-        why: its reason, in words for people.
+        needs: decisions without which it would be a different candidate.
+        why: its reason, as users read it.
     """
 
     name: str
@@ -41,7 +41,7 @@ class PortfolioCandidate:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A member made for a study's space."""
+    """A member adapted to a study's space."""
 
     member: PortfolioCandidate
     candidate: Candidate
@@ -59,7 +59,7 @@ def members(task: str, kind: str) -> tuple[PortfolioCandidate, ...]:
 def planned(space: Space, task: str) -> tuple[Planned, ...]:
     """Return the members that ``space`` holds, in their order, each different one once; not the plain recipe.
 
-    Of several backbones each has its turn with the first ``EACH`` members.
+    With several backbones, each takes its turn with the first ``EACH`` members.
     """
     spaces = space.members
     made = [_made(one, members(task, one.chain.kind)) for one in spaces]

@@ -1,4 +1,4 @@
-"""Which candidate a trial tries: one of the portfolio, the plain recipe, one that was good elsewhere, or one drawn."""
+"""Which candidate a trial tries: one of the portfolio, the plain recipe, a warm start, or one drawn."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from spaces.networks.space import Random
 
 logger = logging.getLogger(__name__)
 FREE_BESIDE = ("head", "dropout", "penalty", "optimizer", "label_smoothing", "head_start")
-"""Decisions in which trials that are trained at once may differ: they share batches and backbone."""
+"""Decisions in which trials trained at once may differ: they share batches and backbone."""
 REDRAWS = 5
-"""How often a candidate that has been tried already is drawn again; a small space may hold no other."""
+"""How often to redraw a candidate that has been tried already; a small space may hold no other."""
 REJECTIONS, REMEMBERED = 64, 16
-"""How often a candidate that breaks a constraint is drawn again, and how many of these are kept for the sampler."""
+"""How often to redraw a candidate that breaks a constraint, and how many of these the sampler is told of."""
 
 HOPELESS = 32
-"""How often one that is bound to be bad is drawn again; a study's ranges may hold no other."""
+"""How often to redraw one that is bound to be bad; a study's ranges may hold no other."""
 TOO_LONG = 8
-"""Draws that would not end in time, after which the next one becomes a linear probe: something that still fits."""
+"""After this many draws that would not end in time, the next becomes a linear probe, which still fits."""
 PLAIN = "plain"
 BEFORE_PLAIN, PLAIN_SHARE = 3, 0.15
 """Members of the portfolio that are tried before the plain recipe, and the largest share of a study's time that it may
 take: it is a reference and seldom the winner."""
 MEMBER_SHARE = 0.5
-"""The same for a member: after a longer one there is no time left to train it on all data at the end."""
+"""The same for a member: a longer one would leave no time to train it on all data at the end."""
 GIVEN = "study file"
 """Stands for the study of a warm start that the study file itself names; its trial is its place there."""
 
@@ -54,8 +54,8 @@ class Proposal:
     Attributes:
         origin: how it was found: ``way`` (``portfolio``, ``plain``, ``warm``, ``neighbour``, ``prior``, ``sampler``),
             and the ``name`` or the ``trial`` (of a ``study``) that it comes from.
-        cost: what its training is expected to compute.
-        known: what it costs as known before training; empty in a study that weighs none of it.
+        cost: the computation that its training is expected to take.
+        known: its costs that are known before training; empty if the study's objectives and constraints need none.
         rejected: candidates that were drawn before it and break a constraint, the last ``REMEMBERED`` of them.
     """
 
@@ -69,7 +69,7 @@ class Proposal:
 
     @property
     def extras(self) -> dict[str, Json]:
-        """What is worth keeping of it beside the candidate."""
+        """What the store keeps of it beside the candidate."""
         facts: dict[str, Json] = {"cost": self.cost.to_json()}
         optional = {
             "origin": dict(self.origin),
@@ -90,7 +90,7 @@ class Proposer:
 
     Attributes:
         history: its trials so far.
-        fits: whether a trial of so many seconds ends in time.
+        fits: tells whether a trial of that many seconds ends in time.
     """
 
     runtime: StudyRuntime
@@ -101,11 +101,11 @@ class Proposer:
     _seconds: SecondsModel | None = None
 
     def propose(self, number: int) -> Proposal:
-        """Return the candidate of trial ``number``: those that are planned, then drawn ones.
+        """Return the candidate of trial ``number``: planned ones first, then drawn ones.
 
         A candidate that the study has tried already is drawn again, ``REDRAWS`` times at most; one that breaks a
-        constraint is reported to the sampler and drawn again, ``REJECTIONS`` times at most. The plain recipe is what
-        all others are compared with and runs whatever it breaks.
+        constraint is reported to the sampler and drawn again, ``REJECTIONS`` times at most. The plain recipe is
+        the reference for all others and runs even if it breaks constraints.
 
         Raises:
             ConstraintError: no candidate that was drawn keeps the constraints.
@@ -125,7 +125,7 @@ class Proposer:
         known: Mapping[str, float] | None = None,
         rejected: Sequence[Rejected] = (),
     ) -> Proposal:
-        """Return the proposal of ``candidate``; ``known`` is found out unless it is given."""
+        """Return the proposal of ``candidate``; ``known`` is computed unless given."""
         runtime = self.runtime
         costs = objective_values.known(runtime, candidate, whole=True) if known is None else known
         cost = cost_of(runtime, candidate)
@@ -162,7 +162,7 @@ class Proposer:
         self._seconds = None
 
     def _model(self) -> SecondsModel:
-        """Return what predicts seconds from the trials so far; fitted at the first question, which many never ask."""
+        """Return the model that predicts seconds from the trials so far; fitted on first use, which many never need."""
         if self._seconds is None:
             self._seconds = SecondsModel(self.history.trials)
         return self._seconds
@@ -175,7 +175,7 @@ class Proposer:
         return Draws(self.runtime, self.sampling, self.history.trials)
 
     def _planned(self, number: int) -> Proposal | None:
-        """Return the proposal that is planned for trial ``number``, or else the next one that nobody has tried.
+        """Return the proposal planned for trial ``number``, or else the next one that nobody has tried.
 
         Workers that start together take different places of the same plan.
         """
@@ -190,7 +190,7 @@ class Proposer:
         return None
 
     def _made_of(self, item: str | int | Planned, number: int, warm: Mapping[int, Proposal]) -> Proposal | None:
-        """Return the proposal of one ``item`` of the plan; None where it breaks a constraint or there is none."""
+        """Return the proposal of one ``item`` of the plan; None if there is none or it breaks a constraint."""
         if isinstance(item, int):
             return warm.get(item)
         if not isinstance(item, Planned):
@@ -208,7 +208,7 @@ class Proposer:
     def _timely(self, candidate: Candidate, share: float) -> Candidate | None:
         """Return ``candidate``, trained for as many of its epochs as end in time.
 
-        None where the fewest do not, or where it has been trained for more already.
+        None if even the fewest do not, or if it has been trained for more already.
         """
         for one in lengths(self.runtime, candidate):
             if not self._is_too_long(one, share):
@@ -234,7 +234,7 @@ class Proposer:
         return self.made(drawn.candidate, drawn.asked, is_baseline=True, origin=drawn.origin)
 
     def _fitting(self, number: int, count: int) -> Iterator[Proposal]:
-        """Yield what this study's space holds of the candidates given, or of other studies' best, each once."""
+        """Yield those of the given candidates, or of other studies' best, that this study's space holds, each once."""
         space, spec = self.runtime.space, self.runtime.spec
         seen = {space.baseline().fingerprint}
         given = spec.search.candidates
@@ -246,7 +246,7 @@ class Proposer:
                 params = space.params(Candidate.from_json(data))
             except CandidateError as error:
                 logger.warning("the warm start %s of %s is passed over: %s", trial, study, error)
-                continue  # of decisions, a format or a backbone that is not this study's
+                continue  # its decisions, format or backbone are not this study's
             if params is None:
                 continue
             drawn = self._draws().settled(number, self.sampling.ask(number, params), {"study": study, "trial": trial})
@@ -295,7 +295,7 @@ class Proposer:
                 return
 
     def _promising(self, number: int, rejected: Sequence[Rejected]) -> Iterator[DrawnCandidate]:
-        """Yield draws that may be good and end in time, as long as there are such."""
+        """Yield draws that may be good and end in time, while there are any."""
         draws, hopeless, too_long = self._draws(), 0, 0
         for attempt in itertools.count():
             found = draws.draw(number, attempt, rejected)
@@ -314,15 +314,15 @@ class Proposer:
             yield found
 
     def _appraised(self, candidate: Candidate) -> tuple[Mapping[str, float], Mapping[str, float]]:
-        """Return what ``candidate`` costs and the excess of every constraint on that."""
+        """Return the costs of ``candidate`` and by how much each exceeds its constraint."""
         known = objective_values.known(self.runtime, candidate)
         return known, self.runtime.spec.goals.constraints.excesses(known)
 
     def _last_resort(self, number: int, rejected: Sequence[Rejected]) -> Proposal:
-        """Return the smallest or largest candidate, where draws have found none within the constraints.
+        """Return the smallest or largest candidate, for when no draw satisfies the constraints.
 
         Raises:
-            ConstraintError: these break them too, or have been tried.
+            ConstraintError: these break them too, or have been tried already.
         """
         space = self.runtime.space
         for candidate in space.extremes():
@@ -354,7 +354,7 @@ class Proposer:
 
 
 def plan_of(runtime: StudyRuntime) -> Sequence[str | int | Planned]:
-    """Return what comes before anything is drawn: members of the portfolio, ``PLAIN``, places of warm starts.
+    """Return what is tried before anything is drawn: members of the portfolio, ``PLAIN``, indices of warm starts.
 
     The cheapest member first. The plain recipe, which takes long and seldom wins, comes after ``BEFORE_PLAIN``
     members, and first where there are none: it is the reference of a study that comes so far and can afford it.
@@ -387,7 +387,7 @@ def _times(excess: float) -> str:
 
 
 def _shared(candidate: Candidate) -> tuple[Json, ...]:
-    """Return all that candidates which are trained at once have in common."""
+    """Return the values that candidates trained at once must share."""
     structure = candidate.structure
     every = {**structure.choices, **candidate.recipe.choices}
     return (

@@ -1,4 +1,4 @@
-"""A refit: the chosen candidate trained for use with full augmentation, scored once on the test images."""
+"""A refit: the chosen candidate trained for use, with full augmentation, and scored once on the test images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from spaces.candidate import Candidate
 
 TRAIN, JOINED = "train", "train+val"
 DATA = (JOINED, TRAIN)
-"""What a refit may be trained on."""
+"""Splits that a refit may be trained on."""
 
 
 def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> TrialState:
@@ -132,7 +132,7 @@ def _planned(plan: TrainingPlan, key: Mapping[str, Json], member: int = 0) -> Tr
 def _scored(
     runtime: StudyRuntime, candidate: Candidate, judged: nn.Module, most: int | None
 ) -> tuple[dict[str, float], Evaluation | None]:
-    """Return metrics and details of ``judged`` on the test images; nothing when there are none."""
+    """Return metrics and details of ``judged`` on the test images; empty if there are none."""
     if not runtime.dataset.of(Split.TEST):
         return {}, None
     evaluator = runtime.evaluated(judged, runtime.batches(Split.TEST, candidate=candidate), most)

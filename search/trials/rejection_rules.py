@@ -1,6 +1,6 @@
-"""Candidates that are bound to be bad are not drawn: each rule once, with its reason.
+"""Rules that reject candidates which are bound to be bad, each with its reason.
 
-Candidates that are given (the plain recipe, warm starts, the portfolio) are tried whatever a rule says of them.
+Given candidates (the plain recipe, warm starts, the portfolio) are tried whatever the rules say.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from spaces.decisions.optimizer import Optimizer
 from spaces.heads import HeadChoice
 
 _LARGEST_STEP = 0.5
-"""Learning rate over (1 - momentum) of a head on features that are not normalised: at 0.97 the loss was 63 after an
-epoch, where below 0.5 every run learnt."""
+"""Learning rate over (1 - momentum) of a head on unnormalised features: at 0.97 the loss was 63 after an epoch, while
+every run below 0.5 learnt."""
 _LARGEST_BACKBONE = {"sgd": 0.2, "adamw": 1e-3}
-"""Steps of pretrained weights, for SGD over (1 - momentum): larger ones leave little of what was pretrained."""
+"""Step size of pretrained weights, for SGD over (1 - momentum): larger ones destroy what was pretrained."""
 _LEAST_WAY = {"sgd": 0.5, "adamw": 0.05}
 """Sum of all steps of a head that starts at random and stands on frozen features: 28 steps of SGD at 1e-3 (0.28 with
 momentum 0.9) or of AdamW at 3e-4 (0.008) ended at a third of the classes right."""
@@ -28,7 +28,7 @@ yet are distorted by it (https://arxiv.org/abs/2202.10054)."""
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the rules look at: ``values`` by decision, the ``chain`` with all edits, ``steps`` of the training."""
+    """What the rules examine: ``values`` by decision, the ``chain`` with all edits, ``steps`` of the training."""
 
     values: Mapping[str, Any]
     chain: Chain
@@ -54,7 +54,7 @@ class Facts:
         return all(unit.is_frozen for unit in self.chain)
 
     def step(self, rate: float) -> float:
-        """Return how far a weight moves in the long run for each unit of gradient."""
+        """Return how far a weight moves in the long run per unit of gradient."""
         return rate / (1 - self.optimizer.momentum) if self.optimizer.name == "sgd" else rate
 
 
@@ -100,5 +100,5 @@ RULES: tuple[Callable[[Facts], str], ...] = (
 
 
 def why_hopeless(facts: Facts) -> str:
-    """Return why a candidate is bound to be bad, in words; empty for one that may be good."""
+    """Return why a candidate is bound to be bad; empty if it may be good."""
     return next(filter(None, (rule(facts) for rule in RULES)), "")

@@ -1,4 +1,4 @@
-"""What confirmations and refits have in common: fresh seeds and data cut anew."""
+"""Fresh seeds and newly split data, for confirmations and refits."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from spaces.candidate import Candidate
 
 
 def fresh_seed(study_seed: int, purpose: str) -> int:
-    """Return a seed of 31 bits that no trial of the study has; ``purpose`` is ``confirm 3`` or the like."""
+    """Return a 31-bit seed that no trial of the study has; ``purpose`` is ``confirm 3`` or the like."""
     return int.from_bytes(hashlib.sha256(f"{study_seed}:{purpose}".encode()).digest()[:4]) >> 1
 
 
 def resampled(runtime: StudyRuntime, part: Resampled, candidate: Candidate, seed: int) -> StudyRuntime:
-    """Return ``runtime`` with the data cut as ``found``; its images are not decoded again for every cut.
+    """Return ``runtime`` with the data split as ``found``; its images are not decoded again for every split.
 
-    Views of images that are shared by a study's trials are drawn from ``seed`` here: a fresh one shall be fresh in all.
+    The augmented views that a study's trials share are drawn from ``seed`` here, so that a fresh seed renews them too.
     """
     spec = replace(runtime.spec, search=replace(runtime.spec.search, seed=seed))
     own = replace(runtime, spec=spec)
@@ -36,7 +36,7 @@ def resampled(runtime: StudyRuntime, part: Resampled, candidate: Candidate, seed
 
 
 def _decoded(runtime: StudyRuntime, split: Split, candidate: Candidate, *, pooled: bool) -> object:
-    """Return what a cut takes its own samples from, decoded as ``split`` needs them."""
+    """Return the decoded images from which every split takes its samples, as ``split`` needs them."""
     if pooled:
         dataset = runtime.dataset
         pool = tuple(replace(sample, split=split) for sample in pool_of(dataset))

@@ -22,14 +22,14 @@ from search.trials.attempt import Attempt, AttemptSettings
 from spaces.candidate import Candidate
 
 _TOLERANCE = 0.02
-"""How much worse, as a share of the objective, the mean may do on training samples than one training: where a barrier
-lies between them it does far worse."""
+"""How much worse, as a share of the objective, the mean may do on training samples than a single training: with a
+barrier between the members, it does far worse."""
 
 
 def trainings(
     begin: Callable[[AttemptSettings], Attempt], setting: AttemptSettings, count: int, within_s: float
 ) -> list[tuple[Attempt, TrainingResult]]:
-    """Train the members of a soup, ``count`` of them or as many as ``within_s`` seconds are expected to suffice for.
+    """Train the members of a soup: ``count`` of them, or as many as are expected to fit in ``within_s`` seconds.
 
     The last one may have been asked to pause.
     """
@@ -46,7 +46,7 @@ def trainings(
 
 
 def mean_weights(members: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Return the mean of the weights of ``members``; counters and whatever else is no float are the first one's."""
+    """Return the mean of the weights of ``members``; counters and other integers are the first member's."""
     first = members[0]
     return {
         name: torch.stack([one[name].float() for one in members]).mean(dim=0).to(value.dtype)
@@ -59,7 +59,7 @@ def mean_weights(members: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 def averaged(
     runtime: StudyRuntime, candidate: Candidate, network: nn.Module, members: Sequence[Mapping[str, Tensor]]
 ) -> Mapping[str, Tensor] | None:
-    """Return the mean of the weights of ``members``; None where it does worse on the training samples than one does."""
+    """Return the mean of the weights of ``members``; None if it does worse on the training samples than one of them."""
     if len(members) < 2:
         return None
     mean = mean_weights(members)

@@ -1,4 +1,4 @@
-"""What a search keeps back of its budget, so that it ends with a model to use."""
+"""The part of its budget that a search reserves, so that it ends with a model to use."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from search.records.study import StudyRecord, TrialRecord
 from search.store import reading
 from search.store.connection import Engine
 
-if TYPE_CHECKING:  # not loaded: a launcher's process needs neither torch nor Optuna
+if TYPE_CHECKING:  # types only: a launcher's process needs neither torch nor Optuna
     from search.spec.search_options import FinalOptions
     from search.spec.study_spec import StudySpec
 
 EXPORT_S = 4.0
-"""Seconds assumed for writing and checking the model's files."""
+"""Seconds allowed for writing and checking the model's files."""
 LEAST, LEAST_EPOCHS = 1 / 6, 3
 """A final training that has to be shorter than the winner's curve says keeps this share of its epochs, and so many: it
 starts from the same solved head, and more images are worth more than more passes."""
 SHORTEST = 0.25
-"""Share of its epochs with which a candidate is still tried."""
+"""Smallest share of its epochs that a candidate is tried with."""
 _WIDE = 1.2
 _FRESH_S = 1.0
 
 
 def epochs_between(study: StudyRecord, trial: TrialRecord) -> tuple[int, int]:
-    """Return the least and the most epochs of ``trial``'s final training."""
+    """Return the fewest and the most epochs of ``trial``'s final training."""
     most = choice.lasting_epochs(study, trial)
     return min(max(math.ceil(LEAST * most), LEAST_EPOCHS), most), most
 
 
 def final_seconds(study: StudyRecord, trial: TrialRecord, epochs: int, trainings: int = 1) -> float:
-    """Return how long ``trial``'s final training takes, or so many of them, the export included.
+    """Return how long ``trial``'s final training takes, or several of them, including the export.
 
     Further ones find data and features of frozen units where the first has left them.
     """
@@ -45,13 +45,13 @@ def final_seconds(study: StudyRecord, trial: TrialRecord, epochs: int, trainings
 
 
 def choosing_seconds(study: StudyRecord, among: Sequence[TrialRecord]) -> float:
-    """Return how long one more training of each of the best few, ``among``, takes; 0 where there is no choice."""
+    """Return how long retraining each of the best few, ``among``, takes; 0 if there is nothing to choose."""
     each = [choice.training_seconds(study.trials, trial, len(trial.epochs)) for trial in among]
     return sum(each) if len(each) > 1 else 0.0
 
 
 def soup_of(options: FinalOptions, trial: TrialRecord) -> int:
-    """Return how many trainings of ``trial`` are to be averaged: its head has to start solved, and more has to learn.
+    """Return how many trainings of ``trial`` to average: more than one only if its head starts solved and more learns.
 
     Heads that start at random end far from each other.
     """
@@ -59,19 +59,19 @@ def soup_of(options: FinalOptions, trial: TrialRecord) -> int:
 
 
 def soup_seconds(study: StudyRecord, trial: TrialRecord, options: FinalOptions) -> float:
-    """Return how long all final trainings take that ``trial`` is to have, at their whole length."""
+    """Return how long all final trainings of ``trial`` take at full length."""
     return final_seconds(study, trial, epochs_between(study, trial)[1], soup_of(options, trial))
 
 
 def reserve_of(engine: Engine, spec: StudySpec, total_s: float | None) -> Reserve | None:
-    """Return what a search keeps back of ``total_s``; None where that has no end, or the search no final model."""
+    """Return what a search reserves of ``total_s``; None if that is unlimited, or if no final model is made."""
     options = spec.search.final
     return None if options == "off" or total_s is None else Reserve(engine, spec.name, options, total_s)
 
 
 @dataclass(slots=True)
 class Reserve:
-    """Says when the search has to end for the final model to be made within the budget.
+    """Tells when the search has to end so that the final model can be made within the budget.
 
     Attributes:
         total_s: the whole budget.
@@ -91,32 +91,32 @@ class Reserve:
     _asked: float = field(default_factory=time.monotonic)
 
     def fits(self, seconds: float, left_s: float) -> bool:
-        """Return whether a trial of so many ``seconds`` ends in time, and its final training too if it wins."""
+        """Return whether a trial of that many ``seconds`` ends in time, and its final training too if it wins."""
         kept = self._kept_s(left_s)
         return seconds + max(kept, self._growth * seconds + EXPORT_S) <= left_s
 
     def is_reached(self, left_s: float) -> bool:
-        """Return whether no further trial may start: the quickest so far would not end in time."""
+        """Return whether no further trial may start: even the quickest so far would not end in time."""
         kept = self._kept_s(left_s)
         self._is_over = self._is_over or left_s - (self._quickest_s if self._final_s <= left_s else 0.0) <= kept
         return self._is_over
 
     def is_pressing(self, left_s: float) -> bool:
-        """Return whether a running trial has to give way: another epoch like the last one would take too long.
+        """Return whether a running trial has to yield: another epoch like the last one would take too long.
 
         Asked once an epoch.
         """
         now = time.monotonic()
         epoch_s, self._asked = now - self._asked, now
         self._look(left_s)
-        # Too late for a final training: the export is kept back.
+        # Too late for a final training: only the export is reserved.
         kept = self._final_s if self._final_s <= left_s else EXPORT_S
         is_pressing = self._final_s > 0 and left_s < kept + _WIDE * epoch_s
         self._is_over = self._is_over or is_pressing
         return is_pressing
 
     def _kept_s(self, left_s: float) -> float:
-        """Return what is kept back: all that is wanted at the end, or all that is left of that.
+        """Return the seconds reserved: all that the end should take, or what is left of that.
 
         Where not even a short training of the winner can be had, the next winner may need less.
         """
@@ -142,7 +142,7 @@ class Reserve:
             wanted = next((one for one in (soup_s + choosing_s, soup_s) if one <= most), most)
             self._wanted_s = max(self._final_s, wanted)
         finished = [trial for trial in study.trials if trial.state.is_finished]
-        # Once a network has been trained, a linear probe is not what there should be time for.
+        # Once a network has been trained, the time for a mere linear probe is no measure.
         trained = [SHORTEST * trial.seconds for trial in finished if len(trial.epochs) > 1]
         self._quickest_s = min(trained or [trial.seconds for trial in finished], default=0.0)
         self._looked = time.monotonic()

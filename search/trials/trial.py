@@ -35,12 +35,12 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
 
 
 def train(context: TrialContext, prepared: Attempt, begin: float) -> TrialState:
-    """Train what is prepared, alone, and store what came of it; its seconds count from ``begin`` (monotonic)."""
+    """Train the prepared trial, alone, and store the result; its seconds count from ``begin`` (monotonic)."""
     return finish(context, prepared, prepared.fit(), time.monotonic() - begin)
 
 
 def prepare(context: TrialContext, claim: Claim, proposal: Proposal | None = None) -> Attempt:
-    """Return the claimed trial ready to train: the candidate a former attempt left, ``proposal``, or a new one."""
+    """Return the claimed trial ready to train: with the candidate of an earlier attempt, ``proposal``, or a new one."""
     runtime = context.runtime
     candidate, optuna_number = _candidate(context, claim, proposal)
     seed = trial_seed(runtime.spec.search.seed, claim.number)
@@ -75,7 +75,7 @@ def _candidate(context: TrialContext, claim: Claim, proposal: Proposal | None) -
 
 
 def _again(context: TrialContext, claim: Claim) -> Proposal | None:
-    """Return the candidate of a failed trial that was put back by hand: Optuna's trial of it has ended for good."""
+    """Return the candidate of a failed trial that a user put back: its trial in Optuna has ended for good."""
     if claim.candidate is None:
         return None
     candidate = Candidate.from_json(claim.candidate)
@@ -86,7 +86,7 @@ def _again(context: TrialContext, claim: Claim) -> Proposal | None:
 
 
 def proposer(context: TrialContext) -> Proposer:
-    """Return what proposes the candidates of the study."""
+    """Return the proposer of the study's candidates."""
     return Proposer(context.runtime, context.sampling, context.history, context.engine, context.fits)
 
 
@@ -151,7 +151,7 @@ def finish(context: TrialContext, prepared: Attempt, result: TrainingResult, sec
 
 
 def _in_integers(context: TrialContext, prepared: Attempt, result: TrainingResult) -> int8_accuracy.Quantised | None:
-    """Return what the best epoch's weights are worth in integers; None where the study does not ask."""
+    """Return the best epoch's result in int8; None if the study does not ask for it."""
     if context.runtime.spec.goals.quantised is None:
         return None
     prepared.network.load_state_dict(result.weights)

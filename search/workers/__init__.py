@@ -1,1 +1,1 @@
-"""A worker's life: claims, heartbeat, stop signals; launchers place workers on machines."""
+"""The worker process: claims, heartbeat, stop signals; launchers start workers on machines."""

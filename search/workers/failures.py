@@ -1,4 +1,4 @@
-"""What is recorded of the error that ended a trial."""
+"""The record of an error that ended a trial."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search.training import memory
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Return whether ``error``, or what led to it, says that a disk is full: libraries wrap the system's own error."""
+    """Return whether ``error`` or one of its causes says that a disk is full: libraries wrap the system's error."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -25,7 +25,7 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 
 def failure_of(error: Exception, engine: Engine | None = None) -> Failure:
-    """Return what is recorded of the error that ended a trial, without the secrets of the database's URL."""
+    """Return the record of the error that ended a trial, with the secrets of the database's URL masked."""
     kind = "error"
     if isinstance(error, TrialError):
         kind = error.kind

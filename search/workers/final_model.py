@@ -1,6 +1,6 @@
-"""The end of a search: the best few trained again, then the winner on training and validation data together.
+"""The end of a search: the best few are retrained, then the winner is trained on training and validation data together.
 
-What is to be trained is entered once, whoever comes first; leases, resuming and retries are those of all trainings.
+The trainings are queued once, by whichever worker comes first; leases, resuming and retries work as for all trainings.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from search.trials.time_reserve import EXPORT_S, choosing_seconds, epochs_betwee
 from spaces.candidate import Candidate
 
 MOST_SEEDS = 2
-"""Fresh trainings of each of the best few: more tell little that so many validation samples can show."""
+"""Fresh trainings of each of the best few: with so few validation samples, more would add little."""
 SOUPS_SHARE = 0.25
-"""How long the trainings of a soup may take in a study without an end of time, as a share of what its trials took."""
+"""How long the trainings of a soup may take in a study without a time limit, as a share of what its trials took."""
 Train = Callable[[str, str, float], None]
-"""Runs the trainings of a kind called by a name, for so many seconds at most, until all are done."""
+"""Runs the trainings of a kind, queued under a name, until all are done or that many seconds have passed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a study is brought to its end.
+    """How the end of a study is run.
 
     Attributes:
-        left: seconds of the budget that are left, infinity without one.
+        left: seconds left of the budget; infinity without one.
         train: in this process, or by workers.
     """
 
@@ -47,7 +47,7 @@ class Ending:
     train: Train
 
     def conclude(self) -> tuple[str, ...]:
-        """Choose among the best few, train the winner for use; return why something of it was left out.
+        """Choose among the best few and train the winner for use; return why any of that was left out.
 
         A study whose winner has a final model already, and no new trials, is left as it is.
         """
@@ -62,7 +62,7 @@ class Ending:
         return reading.load_study(self.engine, self.spec.name)
 
     def _tried(self, what: str, action: Callable[[], str]) -> str:
-        """Return ``what`` with the reason that ``action`` gives, or fails with; empty where all went well."""
+        """Run ``action``; return ``what`` with the reason it gives or fails with, empty if it succeeds."""
         try:
             reason = action()
         except FinetuneError as error:
@@ -70,7 +70,7 @@ class Ending:
         return f"{what}: {reason}" if reason else ""
 
     def _choose(self, study: StudyRecord) -> str:
-        """Train the best few again; return why not."""
+        """Retrain the best few; return why not, if they were not."""
         among = choice.may_be_best(study, self.options.top)
         if len(among) < 2:
             return ""
@@ -91,7 +91,7 @@ class Ending:
         return 0.0 if best is None else soup_seconds(study, best, self.options)
 
     def _seeds(self, study: StudyRecord, among: Sequence[TrialRecord]) -> tuple[int, str]:
-        """Return with how many fresh seeds each of ``among`` is trained, and why with none."""
+        """Return how many fresh seeds each of ``among`` is trained with, and the reason if none."""
         numbers = {trial.number for trial in among}
         there = max((run.seed for run in study.repeats if run.trial in numbers and run.value is not None), default=0)
         by_trials = int(self.options.share * study.target) // len(among)
@@ -105,14 +105,14 @@ class Ending:
         return int(min(max(there, min(MOST_SEEDS, by_trials)), by_time)), ""
 
     def _trainings(self, study: StudyRecord, winner: TrialRecord, epochs: int, left_s: float) -> int:
-        """Return how many final trainings there is time for, one at least."""
+        """Return how many final trainings there is time for, at least one."""
         one_s = final_seconds(study, winner, epochs) - EXPORT_S
         spent_s = sum(trial.seconds for trial in study.trials)
         for_s = SOUPS_SHARE * spent_s if math.isinf(left_s) else left_s - EXPORT_S
         return max(min(soup_of(self.options, winner), int(for_s // max(one_s, 1e-3))), 1)
 
     def _finish(self, study: StudyRecord) -> str:
-        """Train the winner on all data; return why not."""
+        """Train the winner on all data; return why not, if it was not."""
         winner = study.best
         if winner is None:
             return "no trial is complete"

@@ -21,10 +21,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Heartbeat:
-    """Says every quarter of a lease that its worker is alive, renews its leases, and hears when the study stops.
+    """Reports every quarter of a lease that its worker is alive, renews its leases, and notices when the study stops.
 
     Attributes:
-        artifact_store: where checkpoints go; that it has vanished is said at once, not when the next one is written.
+        artifact_store: where checkpoints go; if it vanishes, that is logged at once, not when the next one is written.
     """
 
     engine: Engine
@@ -75,7 +75,7 @@ class Heartbeat:
             self._look()
 
     def _look(self) -> None:
-        """Say once that the checkpoints' place has vanished."""
+        """Log once that the checkpoints' place has vanished."""
         if self.artifact_store is not None:
             was_gone, self._is_gone = self._is_gone, not self.artifact_store.is_there
             if self._is_gone and not was_gone:

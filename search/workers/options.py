@@ -13,7 +13,7 @@ from search.workers.launchers._base import Placement
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Where and how a study is worked on; none of it changes what comes out.
+    """Where and how a study is worked on; none of it changes the results.
 
     Attributes:
         storage: SQLAlchemy URL of the database.
@@ -49,10 +49,10 @@ class RunKeywords(TypedDict, total=False):
 
 
 def run_options(given: RunKeywords) -> RunOptions:
-    """Return the options that keyword arguments say; None leaves what ``options`` or the default has.
+    """Return ``options``, or the defaults, with the keyword arguments that are not None put over them.
 
     Raises:
-        TypeError: there is no such keyword.
+        TypeError: unknown keyword.
     """
     options = given.get("options", RunOptions())
     changed = {name: value for name, value in given.items() if name != "options" and value is not None}

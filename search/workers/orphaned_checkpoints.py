@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 def sweep(context: TrialContext) -> tuple[str, ...]:
     """Remove what no trial, confirmation or refit of the context's study owns; return its names.
 
-    A place or a database that cannot be reached is left for the next time.
+    If the place or the database cannot be reached, the sweep is left for the next time.
     """
     artifact_store, engine, study = context.artifact_store, context.engine, context.runtime.spec.name
     try:

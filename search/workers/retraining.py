@@ -1,4 +1,4 @@
-"""Workers train candidates of a search again, outside of it: confirmations, refits, final models.
+"""Workers retrain candidates outside of the search: confirmations, refits, final models.
 
 A worker whose search has nothing left to do looks for such work, and ``ftsearch confirm`` and ``refit`` start workers
 that do nothing else. Claims, leases, retries and resuming are those of trials; no sampler is asked and no pruner.
@@ -29,7 +29,7 @@ RUNS: Mapping[str, Callable[[TrialContext, Claim], TrialState]] = {
 
 
 class NoSampling(Sampling):
-    """Candidates that are trained again are given: Optuna hears nothing of them."""
+    """The storage of trainings that sample nothing: their candidates are given, Optuna is not told of them."""
 
     def __init__(self) -> None:
         """Open nothing."""
@@ -45,7 +45,7 @@ def work_for(context: TrialContext, stop_signal: StopSignal, name: str, kind: st
     """Run the trainings called ``name``, of ``context``'s study and of this ``kind``, until all are done.
 
     Raises:
-        RunError: so many have failed in a row that the fault lies elsewhere.
+        RunError: so many have failed in a row that the cause lies elsewhere.
     """
     spec = context.runtime.spec
     # The search's budget is not theirs, and what fails or fits in memory is remembered under their own name.
@@ -62,7 +62,7 @@ def work_for(context: TrialContext, stop_signal: StopSignal, name: str, kind: st
 
 
 def help_out(context: TrialContext, stop_signal: StopSignal) -> bool:
-    """Run what waits of the study's confirmations and refits; return whether there was any."""
+    """Run the study's waiting confirmations and refits; return whether there were any."""
     study = repeats.with_work(context.engine, context.runtime.spec.name)
     for kind, name in study:
         if not stop_signal() and not stop_signal.is_time_up:

@@ -16,7 +16,7 @@ from search.trials.time_reserve import Reserve
 
 logger = logging.getLogger(__name__)
 PARENT_VARIABLE = "FTSEARCH_PARENT"
-"""Process number of whoever started this worker; it leaves when that one is gone."""
+"""Process number of the parent that started this worker; the worker exits when that one is gone."""
 
 
 class StopSignal:
@@ -24,23 +24,23 @@ class StopSignal:
 
     def __init__(self, *, deadline: float | None = None, parent: int | None = None) -> None:
         self.reason = ""
-        """Why it leaves now, in the middle of a trial."""
+        """Why it exits now, in the middle of a trial."""
         self.pause_reason = ""
-        """Why it leaves at the end of the running epoch."""
+        """Why it exits at the end of the running epoch."""
         self.deadline = deadline
         """By ``time.monotonic``; no trial starts after it."""
         self.reserve: Reserve | None = None
-        """What is kept back of the time until then, for the end of the search."""
+        """The part of the time until then that is reserved for the end of the search."""
         self._parent = parent
 
     def __call__(self) -> bool:
-        """Return whether to leave now, in the middle of a trial."""
+        """Return whether to exit now, in the middle of a trial."""
         if self._parent is not None and os.getppid() != self._parent:
             self.reason = self.reason or "the process that started this worker has died"
         return bool(self.reason)
 
     def pausing(self) -> bool:
-        """Return whether to leave at the end of the running epoch."""
+        """Return whether to exit at the end of the running epoch."""
         return bool(self.pause_reason)
 
     def gives_way(self) -> bool:
@@ -65,7 +65,7 @@ class StopSignal:
 
 @contextmanager
 def obeying_signals(stop_signal: StopSignal) -> Iterator[None]:
-    """Let SIGTERM and the first Ctrl-C end the work in good order; the second Ctrl-C ends it at once."""
+    """Let SIGTERM and the first Ctrl-C shut the worker down gracefully; the second Ctrl-C kills it."""
 
     def on_signal(number: int, _: FrameType | None) -> None:
         if stop_signal.reason:

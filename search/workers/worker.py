@@ -1,4 +1,4 @@
-"""A worker's life: claim a trial, keep its lease, run it, hand it back on a stop signal, claim the next."""
+"""The loop of a worker: claim a trial, keep its lease, run it, hand it back on a stop signal, claim the next."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ __all__ = ["PARENT_VARIABLE", "StopSignal", "obeying_signals", "open_context", "
 
 logger = logging.getLogger(__name__)
 POLL_S = 1.0
-"""How often a worker without work looks whether another one's trial has come free; up to five times as seldom."""
+"""Seconds between an idle worker's looks for trials that others have given up; grows to five times as long."""
 _DISK_S = 5.0
-"""Pause before a trial is tried again whose disk was full."""
+"""Seconds before a trial whose disk was full is tried again."""
 _ORPHAN_S = 600.0
-"""How long Optuna may hold a trial open whose number none of ours has written down yet."""
+"""How long Optuna may hold a trial open, in seconds, whose number none of our trials has recorded yet."""
 
 
 @contextmanager
@@ -137,7 +137,7 @@ def open_context(
 
 
 def reconcile(context: TrialContext) -> None:
-    """Tell Optuna what it missed: trials that ended while their worker died, and trials that nobody knows."""
+    """Report to Optuna what it missed: trials that ended as their worker died, and trials that no row of ours names."""
     study = context.runtime.spec.name
     open_there = context.sampling.unfinished()
     if not open_there:
@@ -174,7 +174,7 @@ def work(
         aside: does other work once no trial is left; returns whether there was any.
 
     Raises:
-        RunError: so many trials have failed in a row that the fault lies elsewhere; names the common cause.
+        RunError: so many trials have failed in a row that the cause lies elsewhere; the message names it.
     """
     name = worker or worker_name()
     study, faults = context.runtime.spec.name, context.runtime.spec.faults
@@ -205,7 +205,7 @@ def _sign_off(context: TrialContext, study: str, name: str, why: str) -> None:
     try:
         workers.leave(context.engine, study, name, why)
     except RunError as error:
-        logger.warning("leaving without saying so in the store: %s", error)
+        logger.warning("exiting without recording it in the store: %s", error)
 
 
 def is_budget_spent(context: TrialContext) -> bool:
@@ -225,7 +225,7 @@ def worker_name() -> str:
 
 @dataclass(slots=True)
 class _Shift:
-    """What a worker does from its first claim to its last."""
+    """A worker's run from its first claim to its last."""
 
     context: TrialContext
     stop_signal: StopSignal
@@ -269,7 +269,7 @@ class _Shift:
         except DatabaseError as error:
             if not self.stop_signal.reason:
                 raise
-            logger.warning("leaving without the database's knowledge, the lease will run out: %s", error)
+            logger.warning("exiting although the database cannot be told; the lease will run out: %s", error)
         return self.stop_signal.reason or self.stop_signal.pause_reason or "the time or the budget is up"
 
     def _claim(self) -> Claim | None:
@@ -359,13 +359,13 @@ class _Shift:
         context.observer.trial_ended(claim.number, TrialState.FAILED, None, failure.message)
 
     def _may_pass(self) -> bool:
-        """Return whether a full disk is still waited for, as a lost database would be: no attempt counts meanwhile."""
+        """Return whether to keep waiting for a full disk, as for a lost database: no attempt is counted meanwhile."""
         now = time.monotonic()
         self._disk_since = now if self._disk_since is None else self._disk_since
         return now - self._disk_since < self.heartbeat.faults.database_timeout
 
     def _recover(self, error: Exception) -> None:
-        """Let nothing of a failed trial reach the next one; leave when that cannot be had.
+        """Clean up after a failed trial so that nothing of it reaches the next one; give up when that fails.
 
         Raises:
             RunError: the device is lost to this process, or too many trials have failed in a row.
@@ -375,7 +375,7 @@ class _Shift:
         error.__traceback__ = None
         memory.free()
         if is_lost:
-            raise RunError(f"the device can be used no more by this process ({error}); start the worker again")
+            raise RunError(f"the device can no longer be used by this process ({error}); start the worker again")
         if self._disk_since is not None:
             self._wait(_DISK_S)
         elif self._failures[-1].kind in MACHINES_FAULT:
@@ -385,5 +385,5 @@ class _Shift:
             (kind, message), times = Counter((one.kind, one.message) for one in self._failures).most_common(1)[0]
             raise RunError(
                 f"{count} trials in a row have failed, {times} of them with ({kind}): {message}; "
-                "this worker leaves, `ftsearch retry STUDY --failed` puts them back once that is mended"
+                "this worker leaves, `ftsearch retry STUDY --failed` puts them back once that is fixed"
             )

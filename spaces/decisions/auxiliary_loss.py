@@ -11,8 +11,8 @@ from spaces.chains import probe
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest
 from spaces.decisions._checks import check_choices, check_number, read_number
-from spaces.decisions._learning import learns
 from spaces.decisions._prior import mostly
+from spaces.decisions._trainable import learns
 
 _MOST = 2.0
 

@@ -12,7 +12,7 @@ from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest
 from spaces.decisions._checks import check_choices, read_choice
-from spaces.decisions._learning import learns
+from spaces.decisions._trainable import learns
 
 AUTO, FROZEN, MOVING = "auto", "frozen", "moving"
 STATISTICS = (AUTO, FROZEN, MOVING)

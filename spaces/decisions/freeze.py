@@ -10,9 +10,9 @@ from spaces.candidate import Json
 from spaces.chains.chain import Chain, Trainable
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest
 from spaces.decisions._checks import check_range, read_number
-from spaces.decisions._learning import may_freeze
 from spaces.decisions._prior import Categorical
 from spaces.decisions._stages import stage_meant, units_at
+from spaces.decisions._trainable import may_freeze
 from spaces.errors import CandidateError, RangeError
 
 

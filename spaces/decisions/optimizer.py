@@ -18,8 +18,8 @@ from spaces.decisions._checks import (
     read_number,
     rounded,
 )
-from spaces.decisions._learning import learns
 from spaces.decisions._prior import Normal, mostly
+from spaces.decisions._trainable import learns
 
 NAMES = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine")

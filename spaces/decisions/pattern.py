@@ -13,9 +13,9 @@ from spaces.chains.chain import Chain, Trainable, Unit
 from spaces.chains.segments import is_norm_layer
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest
 from spaces.decisions._checks import check_choices, read_choice, read_fields
-from spaces.decisions._learning import effect
 from spaces.decisions._prior import mostly
 from spaces.decisions._stages import EVERYWHERE, stage_meant, stage_words, stages, units_at
+from spaces.decisions._trainable import effect
 from spaces.errors import CandidateError
 
 KINDS = ("all", "stage", "norm", "bias", "head")

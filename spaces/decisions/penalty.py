@@ -11,8 +11,8 @@ from spaces.chains.chain import Chain
 from spaces.chains.segments import is_norm_layer
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest
 from spaces.decisions._checks import check_choices, check_range, read_choice, read_fields, read_number, rounded
-from spaces.decisions._learning import learning
 from spaces.decisions._prior import Normal, mostly
+from spaces.decisions._trainable import learning
 
 KINDS = ("none", "l1", "l2", "l2_sp", "decay")
 _LABELS = {"l1": "L1", "l2": "L2", "l2_sp": "L2-SP", "decay": "weight decay"}

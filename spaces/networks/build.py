@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from spaces.chains import probe
 from spaces.chains.chain import Chain, Trainable, Unit
 from spaces.chains.segments import is_norm_layer
-from spaces.decisions._learning import learning
+from spaces.decisions._trainable import learning
 from spaces.decisions.batch_norm import keeps_statistics
 from spaces.decisions.dropout import DropoutRates
 from spaces.decisions.head import attachment

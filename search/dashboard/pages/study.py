@@ -11,7 +11,7 @@ from dash import dcc, html
 from search.dashboard import components
 from search.dashboard.filters import Filters, range_text, read
 from search.records.study import StudyRecord, TrialState
-from search.report import confirmed, parameters, tables, theme
+from search.report import confirmed, parameters, ranking_table, tables, theme
 from search.report import front as fronts
 from search.report import headline as headlines
 from search.report.figures import figures
@@ -146,12 +146,12 @@ def ranking(study: StudyRecord, place: int, order: str, picked: Collection[int])
     count = len(study.trials)
     place = max(0, min(place, (count - 1) // components.ROWS * components.ROWS))
     if order == "rank":
-        shown = tables.ranking(study, components.ROWS, place)
+        shown = ranking_table.rows(study, components.ROWS, place)
     else:
         trials = study.trials if order == "number" else study.trials[::-1]
-        shown = [tables.line(trial) for trial in trials[place : place + components.ROWS]]
+        shown = [ranking_table.row(trial) for trial in trials[place : place + components.ROWS]]
     rows = [_row(study, line, picked) for line in shown]
-    head = ("compare", *tables.columns(study))
+    head = ("compare", *ranking_table.headings(study))
     last = place + len(shown)
     return [
         html.P(f"{tables.states(study)}; rows {place + 1 if shown else 0} to {last} of {count}", className="soft"),
@@ -159,7 +159,7 @@ def ranking(study: StudyRecord, place: int, order: str, picked: Collection[int])
     ]
 
 
-def _row(study: StudyRecord, line: tables.Line, picked: Collection[int]) -> Sequence[Any]:
+def _row(study: StudyRecord, line: ranking_table.Row, picked: Collection[int]) -> Sequence[Any]:
     number = int(line.number)
     pick = dcc.Checklist(
         [{"label": html.Span(f"compare trial {number}", className="unseen"), "value": number}],

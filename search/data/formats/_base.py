@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from search.data.sample import Dataset
-from search.errors import DataError, FaultsError
+from search.errors import BrokenSamplesError, DataError
 
 _SHOWN = 3
 
@@ -54,7 +54,7 @@ class Format(ABC):
             return ()
         try:
             self.read(replace(options, on_error="refuse"), base)
-        except FaultsError as error:
+        except BrokenSamplesError as error:
             return error.lines
         except DataError as error:
             return (str(error),)

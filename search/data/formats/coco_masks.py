@@ -14,13 +14,14 @@ import numpy as np
 
 from search.data import coco_files
 from search.data.assembly import Listed, in_parallel
-from search.data.faults import refuse
+from search.data.broken_samples import refuse
 from search.data.formats._base import Format
 from search.data.images import FileImage, is_there
 from search.data.masks import VOID, Classes, gather_masks, size_of
 from search.data.sample import Dataset, Split
 from search.data.split_options import SplitOptions
 from search.errors import DataError
+from search.records.plain_text import LONGEST_PATH, curtailed
 from search.records.study import Json
 
 _NEEDED = (
@@ -100,7 +101,8 @@ class CocoMasks(Format):
             folder = base / Path(root).expanduser() if root else table.image_folder()
             for image, found in zip(table.images, _all(table, names, folder), strict=True):
                 if isinstance(found, str):
-                    skipped.append(f"{table.path}: image {image.get('file_name', image.get('id'))!r}: {found}")
+                    name = curtailed(str(image.get("file_name", image.get("id"))), LONGEST_PATH)
+                    skipped.append(f"{table.path}: image {name!r}: {found}")
                 else:
                     listed.append(Listed(FileImage(folder / image["file_name"]), found, split))
         refuse(skipped, options.on_error)
@@ -194,7 +196,7 @@ def _read(table: _Table, names: tuple[str, ...], folder: Path, image: Mapping[st
     if not (isinstance(file, str) and isinstance(width, int) and isinstance(height, int) and min(width, height) > 0):
         return "needs file_name, width and height"
     if not is_there(folder / file):
-        return f"there is no file {folder / file}"
+        return f"there is no file {curtailed(str(folder / file), LONGEST_PATH)}"
     size = size_of(folder / file)
     if size is not None and size != (width, height):
         return f"the file is {size[0]}x{size[1]} pixels, the table says {width}x{height}"

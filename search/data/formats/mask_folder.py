@@ -9,7 +9,7 @@ from pathlib import Path
 
 from search.data import masks
 from search.data.assembly import Listed
-from search.data.faults import refuse
+from search.data.broken_samples import refuse
 from search.data.files import Walk
 from search.data.formats._base import Format
 from search.data.image_sets import listed_names

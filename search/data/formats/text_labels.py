@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from search.data import text_tables, texts
-from search.data.faults import refuse
+from search.data.broken_samples import refuse
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
 from search.data.tabular import Row, check_labels

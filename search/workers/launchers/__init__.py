@@ -1,4 +1,4 @@
-"""Where workers run, one place a file."""
+"""Launchers of workers, one a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["LaunchPlan", "Launcher", "Placement", "default_count", "launcher_of"
 
 _POLL_S = 0.5
 _LINGER_S = 30.0
-"""How long workers may take to leave once the study has all its trials."""
+"""How long workers may take to exit once the study has all its trials, in seconds."""
 
 
 def launcher_of(name: str) -> type[Launcher]:

@@ -1,4 +1,4 @@
-"""What every launcher does: place workers somewhere and watch over them."""
+"""The interface of launchers: start workers somewhere and watch over them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from search.workers.shutdown import PARENT_VARIABLE
 
 STORAGE_VARIABLE = "FTSEARCH_STORAGE"
 WRONG_INPUT = 2
-"""Exit code of a worker whose input is wrong: another try would end the same."""
+"""Exit code of a worker whose input is wrong: starting it again would end the same way."""
 _ERROR = "Error: "
 _LAST = 50
 """Lines of a worker's output that may belong to the error it ended with."""
@@ -31,7 +31,7 @@ class Placement:
         launcher: name of the launcher: ``local``, ``ray``, ``slurm``.
         per_gpu: workers that share one GPU.
         address: of the cluster (``--launcher ray``); ``auto`` finds a running one.
-        proxy: ``grpc://HOST:PORT`` through which workers reach Optuna's part of the store.
+        proxy: ``grpc://HOST:PORT`` through which workers reach Optuna's tables of the store.
         options: further settings of the launcher, such as Slurm's partition.
     """
 
@@ -52,7 +52,7 @@ class LaunchPlan:
         device: ``auto``, or what ``ftsearch worker --device`` takes.
         data: where the data lies; None: where the study says.
         program: what the Python interpreter runs: ``ftsearch``.
-        final: the workers make the final model; false where whoever waits for them does.
+        final: the workers make the final model; false if the process that waits for them does.
     """
 
     study: str
@@ -65,7 +65,7 @@ class LaunchPlan:
     program: tuple[str, ...] = ("-P", "-m", "search")
 
     def arguments(self, device: str | None = None) -> list[str]:
-        """Return the arguments of the Python interpreter that make a worker."""
+        """Return the arguments of the Python interpreter that start a worker."""
         words = [
             *self.program,
             "worker",
@@ -95,7 +95,7 @@ class LaunchPlan:
 
 
 def as_child(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a worker that leaves when this process dies."""
+    """Return the environment of a worker that exits when this process dies."""
     return os.environ | environment | {PARENT_VARIABLE: str(os.getpid())}
 
 
@@ -123,7 +123,7 @@ class Launcher(ABC):
 
     @abstractmethod
     def alive(self) -> int:
-        """Return how many of them still run; starts those again that died of something that may pass."""
+        """Return how many of them still run; restarts those that died of something transient."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -131,30 +131,30 @@ class Launcher(ABC):
 
     @abstractmethod
     def kill(self) -> None:
-        """End all of them at once and give back what the launcher holds."""
+        """Kill all of them and release what the launcher holds."""
 
     @abstractmethod
     def complaint(self) -> str:
         """Return why every worker has failed, in a line; empty when at least one has not."""
 
     def fault(self) -> str:
-        """Return what is wrong with the input, as the workers say it; empty unless all of them refused it."""
+        """Return what is wrong with the input, in the workers' words; empty unless all of them refused it."""
         return ""
 
 
 def start_worker(
     arguments: Sequence[str], environment: Mapping[str, str], *, listening: bool = False
 ) -> subprocess.Popen[bytes]:
-    """Start Python with ``arguments`` in a process of its own, so that no trial can spoil this one.
+    """Start Python with ``arguments`` in a process of its own, so that no trial can harm this one.
 
-    It hands its trial back when this process dies. What it says goes through ``wait_for`` when ``listening``.
+    It hands its trial back when this process dies. ``wait_for`` reads its output when ``listening``.
     """
     stderr = subprocess.PIPE if listening else None
     return subprocess.Popen([sys.executable, *arguments], env=as_child(environment), stderr=stderr)  # noqa: S603  # our own interpreter and arguments
 
 
 def wait_for(process: subprocess.Popen[bytes]) -> tuple[int, str]:
-    """Pass on what ``process`` says, until it ends; return its exit code and the error it ended with."""
+    """Pass on the output of ``process`` until it ends; return its exit code and the error it ended with."""
     last: deque[bytes] = deque(maxlen=_LAST)
     with process:
         for line in process.stderr or ():

@@ -13,7 +13,7 @@ from search.workers.launchers._base import WRONG_INPUT, Launcher, LaunchPlan, as
 
 logger = logging.getLogger(__name__)
 _RESTARTS = 3
-"""How often a worker that died is started again."""
+"""How often a worker that died is restarted."""
 _STOP_S = 30.0
 
 
@@ -26,10 +26,10 @@ class _Place:
 
 
 class Local(Launcher):
-    """Child processes that run ``ftsearch worker``; they leave when this process dies.
+    """Child processes that run ``ftsearch worker``; they exit when this process dies.
 
     With ``--device auto`` workers go to the machine's GPUs in turn. One that dies (the system's out-of-memory
-    killer, a lost device) is started again; one whose input is wrong is not.
+    killer, a lost device) is restarted; one whose input is wrong is not.
     """
 
     name = "local"
@@ -75,7 +75,7 @@ class Local(Launcher):
             return True
         if code in (0, WRONG_INPUT) or self._stopping or place.starts > _RESTARTS:
             return False
-        logger.warning("worker %d died (%s); starting it again, see %s", place.number, code, self.log(place.number))
+        logger.warning("worker %d died (%s); restarting it, see %s", place.number, code, self.log(place.number))
         self._launch(place)
         return True
 

@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: an actor each, with its share of a GPU, started again elsewhere when a node dies."""
+"""Workers on a Ray cluster: an actor each, with its share of a GPU, restarted elsewhere when a node dies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STOP_S = 30.0
 
 
 class Ray(Launcher):
-    """Actors that run ``ftsearch worker``. What is done is in the store, so an actor needs no state.
+    """Actors that run ``ftsearch worker``. All results are in the store, so an actor needs no state.
 
     Ray starts an actor again on another node when its own is gone, and its call with it
     (https://docs.ray.io/en/latest/ray-core/fault_tolerance/actors.html).
@@ -47,7 +47,7 @@ class Ray(Launcher):
             if self.launch_plan.device == "cpu" or not _gpus(ray)
             else {"num_gpus": 1 / self.launch_plan.placement.per_gpu}
         )
-        # Where it runs is Ray's business: a GPU is given by the environment, never by number.
+        # Ray decides where it runs and names the GPU in the environment; we never give a number.
         device = "auto" if self.launch_plan.device.startswith("cuda") else self.launch_plan.device
         actor = ray.remote(_Worker).options(num_cpus=1, max_restarts=-1, max_task_retries=-1, **share)
         path = os.pathsep.join(sys.path)
@@ -88,7 +88,7 @@ class Ray(Launcher):
         return next(filter(None, words), "") if set(self._codes()) == {WRONG_INPUT} else ""
 
     def _codes(self) -> list[int]:
-        """Return the exit codes of all workers; none as long as one of them runs."""
+        """Return the exit codes of all workers; empty while any of them runs."""
         codes = [code for code, _ in filter(None, self._ended)]
         return codes if len(codes) == len(self._ended) else []
 

@@ -1,4 +1,4 @@
-"""Workers as a job array of Slurm, written and submitted through submitit; the cluster runs them when it has room."""
+"""Workers as a Slurm job array, written and submitted through submitit; the cluster runs them when it has room."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Slurm(Launcher):
 
 
 def _private(folder: Path) -> Path:
-    """Return ``folder``, made if need be, closed to all but its owner: workers run what its pickles say."""
+    """Return ``folder``, created if need be and readable by its owner only: workers execute its pickles."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     return folder

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from search.data import assembly
+from search.data.formats.csv import Options as CsvOptions
+from search.data.formats.csv import format as table_of_classes
 from search.data.formats.image_folder import Options
 from search.data.formats.image_folder import format as image_folder
 from search.data.sample import Dataset
@@ -67,3 +69,15 @@ def test_images_of_12_bits_share_one_scale_and_keep_it_from_the_cache(tmp_path: 
 
 def test_images_of_8_bits_have_no_levels(folder: Path) -> None:
     assert {one.input.levels for one in read(folder).samples} == {None}  # type: ignore[attr-defined]
+
+
+def test_a_text_that_is_taken_for_a_name_is_refused_and_not_printed_whole(tmp_path: Path) -> None:
+    rows = [f"{place}.png,{'ab'[place % 2] * (1 if place else 10**6)}\n" for place in range(8)]
+    (tmp_path / "a.csv").write_text(f"path,label\n{''.join(rows)}")
+    for place in range(8):
+        Image.new("RGB", (8, 8), (30 * place,) * 3).save(tmp_path / f"{place}.png")
+    with pytest.raises(
+        DataError, match=r"taken for a name and has 1000000 characters; at most 1000 .*a text\?"
+    ) as caught:
+        table_of_classes.read(CsvOptions("a.csv"), tmp_path)
+    assert len(str(caught.value)) < 400

@@ -18,5 +18,5 @@ def test_every_part_shows_every_tag_as_far_as_it_goes() -> None:
 
 
 def test_problems_of_a_format_are_passed_on() -> None:
-    with pytest.raises(DataError, match="row 7 is bad; mend it"):
+    with pytest.raises(DataError, match="row 7 is bad; fix it"):
         tagged_dataset("name", [], ["row 7 is bad"], Options(path="x"))

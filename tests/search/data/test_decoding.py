@@ -7,7 +7,6 @@ import struct
 import threading
 import time
 import tracemalloc
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -326,62 +325,3 @@ def test_a_small_picture_is_what_a_large_one_looks_like(tmp_path: Path, name: st
     column = np.asarray(small, dtype=int)[:, 32, 0]
     assert (np.diff(column) >= 0).all()
     assert (column[0], column[-1]) == (pytest.approx(4, abs=4), pytest.approx(251, abs=4))
-
-
-def sixteen(path: Path, colours: np.ndarray, kind: str) -> Path:
-    """Write colours of 16 bits ``(H, W, 3)`` as a PNG or as a TIFF of either byte order, which Pillow cannot."""
-    height, width = colours.shape[:2]
-    if kind == "png":
-        rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in colours)
-        parts = ((b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)))
-        chunks = (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-            for name, data in (*parts, (b"IEND", b""))
-        )
-        path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
-        return path
-    order = "<" if kind == "tif-little" else ">"
-    data = colours.astype(f"{order}u2").tobytes()
-    entries = {
-        256: width,
-        257: height,
-        258: None,
-        259: 1,
-        262: 2,
-        273: None,
-        277: 3,
-        278: height,
-        279: len(data),
-        284: 1,
-    }
-    depths = 8 + 2 + 12 * len(entries) + 4
-    head = (
-        (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8) + struct.pack(f"{order}H", len(entries))
-    )
-    for tag, value in entries.items():
-        count, number = (3, depths) if tag == 258 else (1, depths + 6 if tag == 273 else value)
-        long = tag in (258, 273, 279)
-        head += struct.pack(f"{order}HHI", tag, 3 if tag == 258 or not long else 4, count)
-        head += struct.pack(f"{order}I", number) if long else struct.pack(f"{order}HH", number, 0)
-    path.write_bytes(head + bytes(4) + struct.pack(f"{order}HHH", 16, 16, 16) + data)
-    return path
-
-
-@pytest.mark.parametrize("kind", ["png", "tif-little", "tif-big"])
-@pytest.mark.parametrize("bits", [10, 12, 16])
-def test_colours_of_16_bits_keep_all_of_them(tmp_path: Path, kind: str, bits: int) -> None:
-    colours = np.random.default_rng(0).integers(0, 2**bits, (24, 40, 3), dtype=np.uint16)
-    colours[0, 0] = 2**bits - 1, 0, 2**bits - 1
-    path = sixteen(tmp_path / f"a.{kind[:3]}", colours, kind)
-    levels = levels_of([found for found in [decoding.deep_extremes(path)] if found is not None])
-    assert levels == (0.0, 2**bits - 1)
-    expected = np.rint(colours * (255 / (2**bits - 1))).astype(np.uint8)
-    assert np.array_equal(np.asarray(read(path, levels)), expected)
-    whole = np.rint(colours * (255 / 65535)).astype(np.uint8)
-    assert np.array_equal(np.asarray(read(path)), whole)
-
-
-def test_eight_bits_are_no_deep_colours(tmp_path: Path) -> None:
-    UPRIGHT.save(tmp_path / "a.png")
-    UPRIGHT.convert("RGBA").save(tmp_path / "b.png")
-    assert [decoding.deep_extremes(tmp_path / name) for name in ("a.png", "b.png")] == [None, None]

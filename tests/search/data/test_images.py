@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from search.data import boxes, masks
+from search.data.broken_samples import why_broken
 from search.data.decoding import formats, to_rgb
-from search.data.images import FileImage, StoredImage, is_there, why_broken
+from search.data.images import FileImage, StoredImage, is_there
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I", "F", "I;16"])

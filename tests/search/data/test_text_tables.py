@@ -59,6 +59,16 @@ def test_a_row_with_too_many_fields_is_named(tmp_path: Path) -> None:
     assert rows(path)[1] == {"text": "hello, world", "label": "0"}
 
 
+def test_separators_at_the_ends_of_rows_add_no_field(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\nfine,a,\ngood,b,,\nbad,c\n")
+    assert rows(path) == [
+        {"text": "fine", "label": "a"},
+        {"text": "good", "label": "b"},
+        {"text": "bad", "label": "c"},
+    ]
+
+
 def test_files_of_a_folder_are_its_parts(tmp_path: Path) -> None:
     for name in ("train.tsv", "dev.tsv", "test.tsv", "notes.txt"):
         write(tmp_path, name, "text\tlabel\nx\t1\n")

@@ -7,7 +7,8 @@ from collections import Counter
 
 from search.data.assembly import Listed
 from search.data.sample import Split
-from search.data.texts import Text, Words, limited, ordered_names, place_of, shortened
+from search.data.texts import Text, Words, limited, ordered_names, place_of
+from search.records.plain_text import shortened
 
 
 def test_the_name_of_a_text_shows_its_place_and_its_first_words() -> None:

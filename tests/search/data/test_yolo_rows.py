@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from search.data.boxes import Faults
 from search.data.yolo_rows import boxes_of, read_rows
 
@@ -29,3 +31,28 @@ def test_a_class_that_is_not_there_is_named_by_its_number(tmp_path: Path) -> Non
     faults = Faults("rows")
     assert [row.label for row in read_rows(tmp_path / "a.txt", ("wasp",), faults)] == ["number 7", "number -1"]
     assert len(faults.lines) == 1
+
+
+@pytest.mark.parametrize("track", ["7", "1", "0"])
+def test_saved_tracks_are_no_outlines(tmp_path: Path, track: str) -> None:
+    """A box, a confidence and the number of a track are as many numbers as a triangle has."""
+    (tmp_path / "a.txt").write_text(f"0 0.5 0.5 0.2 0.2 0.9 {track}\n0 0.4 0.5 0.2 0.2 0.8 {track}\n")
+    faults = Faults("rows")
+    rows = read_rows(tmp_path / "a.txt", ("wasp",), faults)
+    assert boxes_of([rows], None, faults) == [[]]
+    assert [line.partition(": ")[2] for line in faults.lines] == [
+        "seems to be a box with a confidence and the number of a track, not an outline; take these two out"
+    ] * 2
+
+
+def test_an_outline_lies_within_its_image(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(
+        "0 0.1 0.1 0.5 0.1 0.5 0.5 0.1 1.02\n0 0.5 0.5 0.3 0.3 0.9 7\n0 10 10 50 10 50 50\n"
+    )
+    faults = Faults("rows")
+    (found,) = boxes_of([read_rows(tmp_path / "a.txt", ("wasp",), faults)], None, faults)
+    assert [box.corners for box in found] == [(0.1, 0.1, 0.5, 1.02)]
+    assert [line.partition(": ")[2] for line in faults.lines] == [
+        "expected an outline of points between 0 and 1, got 7",
+        "expected an outline of points between 0 and 1, got 10",
+    ]

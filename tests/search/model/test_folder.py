@@ -161,7 +161,16 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"format": 9}, "of format 9, this version"), ({"colour": 1}, "colour"), ({"classes": 3}, "classes")],
+    [
+        ({"format": 9}, "of format 9, this version"),
+        ({"colour": 1}, "colour"),
+        ({"classes": 3}, "classes"),
+        ({"temperature": True}, "temperature: Input should be a valid number"),
+        ({"temperature": "2"}, "temperature: Input should be a valid number"),
+        ({"folded": 1}, "folded: Input should be a valid boolean"),
+        ({"parameters": True}, "parameters: Input should be a valid integer"),
+        ({"base_size": ["32", 32]}, r"base_size\.0: Input should be a valid integer"),
+    ],
 )
 def test_facts_of_another_form_are_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     with model_folder.replacing(tmp_path / "model") as place:

@@ -21,6 +21,7 @@ NAN, INFINITE = float("nan"), float("inf")
         ({"classes": ("a", "\x1b]0;owned\x07")}, "control characters"),
         ({"classes": ("a", "b\r\nc")}, "control characters"),
         ({"classes": ("a", "cat\u202egpj.exe")}, "control characters"),
+        ({"classes": ("a", "b" * 10**7)}, "classes: expected names of at most 1000 characters, got one of 10000000"),
         ({"classes": ("c",) * 65537}, "classes: expected at most 65536, got 65537"),
         ({"frame": {"size": (-5, 4)}}, "frame: expected sides from 1 to 32768 pixels"),
         ({"frame": {"size": (32768, 32768)}}, "16777216 pixels in all"),

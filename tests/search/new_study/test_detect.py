@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.errors import UserError
+from search.errors import DataError, UserError
 from search.new_study.detect import recognise
 
 VOC = "<annotation><object><name>a</name></object></annotation>"
@@ -125,11 +125,47 @@ def test_columns_that_are_called_after_what_they_say_are_the_targets(tmp_path: P
     assert recognise(tmp_path / "b.csv").options == {"label_columns": ["cat", "dog"]}
 
 
+@pytest.mark.parametrize("index", ["id", "index", "...1", "X", "rownames", "Unnamed: 0.1", "patient_id"])
+def test_a_column_that_counts_the_rows_is_no_target(tmp_path: Path, index: str) -> None:
+    numbers = [(37 * place) % 101 if "id" in index else place + 1 for place in range(20)]
+    rows = [f"{number},{place}.png,{20 + place * 0.5}\n" for place, number in enumerate(numbers)]
+    write(tmp_path / "a.csv", f"{index},path,age\n{''.join(rows)}")
+    assert recognise(tmp_path / "a.csv").options == {"target_columns": ["age"]}
+
+
+def test_whole_numbers_that_recur_or_jump_are_targets(tmp_path: Path) -> None:
+    rows = [f"{place}.png,{(7 * place) % 31},{place // 2}\n" for place in range(20)]
+    write(tmp_path / "a.csv", f"path,age,visit_no\n{''.join(rows)}")
+    assert recognise(tmp_path / "a.csv").options == {"target_columns": ["age", "visit_no"]}
+
+
+def test_tagged_words_are_found_in_files_called_tsv(tmp_path: Path) -> None:
+    for part in ("train", "dev"):
+        write(tmp_path / f"{part}.tsv", "Ada\tB-PER\nis\tO\nin\tO\nRome\tB-LOC\n\n" * 5)
+    found = recognise(tmp_path)
+    assert (found.task, found.format) == ("tokens", "conll")
+    assert recognise(tmp_path / "dev.tsv").format == "conll"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "cause"),
+    [
+        ("annotations.json", b"<html>404</html>", "annotations.json: not JSON: Expecting value: line 1"),
+        ("annotations.json", b'{"images": [{"id": 1}', "annotations.json: not JSON: Expecting ',' delimiter"),
+        ("t.csv", "text,label\nhällo,a\n".encode("utf-16"), "t.csv is not UTF-8 text: invalid start byte at byte 0"),
+    ],
+)
+def test_a_folder_says_why_its_only_table_cannot_be_read(tmp_path: Path, name: str, content: bytes, cause: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises((UserError, DataError), match=cause):
+        recognise(tmp_path)
+
+
 def test_an_unknown_table_is_reported_with_its_columns_and_one_that_cannot_be_read_why(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", "path;label\n1.png;cat;1\n")
     with pytest.raises(UserError, match=r"path;label; its columns seem to be parted by semicolons.*known are"):
         recognise(tmp_path / "a.csv")
-    with pytest.raises(UserError, match=r"there are tables in it \(a\.csv\): name one of them, as .*a\.csv$"):
+    with pytest.raises(UserError, match=r"tables in it \(a\.csv\): name one of them, as .*a\.csv; the header has "):
         recognise(tmp_path)
     write(tmp_path / "b.csv", "path,colour\n1.png,red\n")
     with pytest.raises(UserError, match=r"header has path, colour; known are columns of images \(path, image, "):

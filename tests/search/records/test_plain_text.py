@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from search.records.plain_text import printable, printable_lines
+from search.records.plain_text import curtailed, printable, printable_lines
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,11 @@ def test_a_name_is_shown_without_what_a_terminal_obeys(name: str, shown: str) ->
 
 def test_lines_stay_lines() -> None:
     assert printable_lines("a\n\x1bb\r\n") == "a\n\\x1bb\\r\n"
+
+
+def test_a_long_line_keeps_its_beginning_and_its_end() -> None:
+    assert curtailed("short") == "short"
+    line = curtailed(f"file.csv, line 3: {'a' * 10_000}: no such class")
+    assert len(line) == 2001
+    assert line.startswith("file.csv, line 3: aaa")
+    assert line.endswith("aaa: no such class")

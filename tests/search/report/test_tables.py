@@ -6,14 +6,6 @@ from search.records.study import Overlap, StudyRecord, TrialState
 from search.report import tables
 
 
-def test_the_ranking_holds_every_trial_the_best_first(study: StudyRecord) -> None:
-    lines = tables.ranking(study)
-    assert len(lines) == len(study.trials)
-    assert study.best is not None
-    assert (lines[0].rank, lines[0].number) == ("1", str(study.best.number))
-    assert lines[-1].state == "failed"
-
-
 def test_samples_are_called_what_they_are(study: StudyRecord) -> None:
     dataset = replace(study.dataset, inputs="tokens", noun="texts", skipped=("line 3: empty",))
     assert tables.warnings(replace(study, dataset=dataset)) == ["Left out because they are broken: 1 texts."]
@@ -68,11 +60,6 @@ def test_a_page_begins_with_what_was_found(study: StudyRecord) -> None:
     assert labels[0] == "best accuracy"
     assert "FLOPs of one forward pass" in labels
     assert tables.warnings(study) == []
-
-
-def test_ten_thousand_trials_are_ranked_quickly(study: StudyRecord) -> None:
-    many = tuple(replace(study.trials[1 + number % 20], number=number) for number in range(10_000))
-    assert len(tables.ranking(replace(study, trials=many), 50)) == 50
 
 
 def test_epochs_are_saved_by_ending_weak_trials_and_by_nothing_else(study: StudyRecord) -> None:

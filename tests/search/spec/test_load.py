@@ -69,6 +69,7 @@ serach: {trials: 3}
         (PLAIN + "input_size: 3", "8"),
         (PLAIN + "input_size: [32, 32, 3]", "at most 2 items"),
         (PLAIN + "data2: 3", "unknown key"),
+        (PLAIN + "search: {pruner: {name: median, factor: 3}}", "unknown key; known keys: name, startup, warmup"),
     ],
 )
 def test_a_fault_is_described_in_a_line(text: str, reason: str) -> None:

@@ -3,17 +3,22 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from search.training import precision
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize(("matrix_unit", "dtype"), [(False, None), (True, torch.bfloat16)])
+@pytest.mark.parametrize(
+    ("amx", "avx512", "dtype"),
+    [(False, False, None), (True, False, torch.bfloat16), (False, True, torch.bfloat16)],
+)
 def test_the_cpu_computes_in_bf16_only_where_it_has_a_unit_for_it(
-    matrix_unit: bool, dtype: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
+    amx: bool, avx512: bool, dtype: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precision, "_has_matrix_unit", lambda: matrix_unit)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
     found = precision.choose(CPU)
     assert found.dtype is dtype
     assert found.channels_last
@@ -26,6 +31,9 @@ def test_the_cpu_computes_in_bf16_only_where_it_has_a_unit_for_it(
     [
         (nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8), torch.float32),
         (nn.Conv2d(8, 8, 3, padding=1, groups=8), torch.bfloat16),
+        (nn.Conv2d(8, 8, 5, padding=2, groups=8), torch.float32),
+        (nn.Conv2d(8, 8, (1, 7), padding=(0, 3), groups=8), torch.float32),
+        (nn.Conv2d(8, 8, 5, padding=2), torch.bfloat16),
         (nn.Conv2d(8, 8, 3, stride=2, padding=1), torch.bfloat16),
     ],
 )
@@ -71,6 +79,25 @@ def test_a_network_with_activations_in_place_trains_in_bf16_as_in_float32() -> N
             network(images).float().square().mean().backward()
         gradients.append(network[0].weight.grad.clone())
     assert torch.nn.functional.cosine_similarity(*(part.flatten() for part in gradients), dim=0) > 0.999
+
+
+def test_frozen_attention_does_not_copy_its_weights_for_every_sample() -> None:
+    """Which makes ViT-B/16 ten times slower: ``F.linear`` of transposed samples is a batched product then."""
+    torch.manual_seed(0)
+    attention = nn.MultiheadAttention(16, 2, batch_first=True).eval().requires_grad_(False)
+    tokens, products = torch.randn(4, 5, 16), []
+
+    class Watched(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            products.append(str(func))
+            return func(*args, **(kwargs or {}))
+
+    for quiet in (torch.no_grad(), torch.inference_mode()):
+        with quiet, precision.choose(CPU, "bf16").autocast(), Watched():
+            outputs, _ = attention(tokens, tokens, tokens, need_weights=False)
+        torch.testing.assert_close(outputs.float(), attention(tokens, tokens, tokens)[0], atol=0.02, rtol=0.02)
+    assert "aten.addmm.default" in products
+    assert not [name for name in products if "bmm" in name]
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "mps:0", "cpu:x"])

@@ -187,7 +187,7 @@ def test_a_lost_device_stops_the_worker_and_the_trial_goes_on_elsewhere(context:
     def run(_: TrialContext, claim: Claim) -> TrialState:
         raise RuntimeError("CUDA error: device-side assert triggered")
 
-    with pytest.raises(RunError, match="the device can be used no more"):
+    with pytest.raises(RunError, match="the device can no longer be used"):
         worker.work(context, StopSignal(), run=run)
     assert states(context) == ["waiting"]
 

@@ -55,7 +55,7 @@ def test_parts_other_columns_tabs_and_comments(tmp_path: Path) -> None:
     [
         (
             "EU B-ORG\nrejects\n\nx O\n",
-            r"line 2: the word 'rejects' has no tag in column -1; mend it, or set `on_error: s",
+            r"line 2: the word 'rejects' has no tag in column -1; fix it, or set `on_error: s",
         ),
         ("", "0 tags found"),
         ("x O\n\ny O\n", r"1 tags found \(O\); at least two are needed"),

@@ -76,7 +76,7 @@ def test_a_table_that_is_missing_empty_or_no_text_is_refused(folder: Path) -> No
 
 def test_rows_that_cannot_be_used_are_left_out_and_listed_where_the_user_says_so(folder: Path) -> None:
     path = table(folder, rows(folder) + "\nabsent.png,red\nred/00.png,red, dark\nred/01.png,\n")
-    with pytest.raises(DataError, match=r"absent\.png.*\(2 more faults\); mend it, or set `on_error: sk"):
+    with pytest.raises(DataError, match=r"absent\.png.*\(2 more faults\); fix it, or set `on_error: sk"):
         read(path)
     found = read(path, on_error="skip")
     assert len(found.samples) == 36

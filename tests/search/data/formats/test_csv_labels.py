@@ -99,7 +99,7 @@ def test_options_without_sense_are_refused() -> None:
 
 def test_rows_that_cannot_be_used_are_left_out_and_listed_where_the_user_says_so(folder: Path) -> None:
     path = table(folder, [*ROWS, "none.png,warm,train", "red/01.png,warm,later"])
-    with pytest.raises(DataError, match=r"line 6: no file .*none\.png.*; mend it, or set `on_error: skip`"):
+    with pytest.raises(DataError, match=r"line 6: no file .*none\.png.*; fix it, or set `on_error: skip`"):
         format.read(Options(path), Path.cwd())
     found = format.read(Options(path, on_error="skip"), Path.cwd())
     assert len(found.samples) == 4

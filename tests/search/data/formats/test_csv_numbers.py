@@ -64,7 +64,7 @@ def test_a_column_that_is_not_there_is_named(folder: Path) -> None:
 
 def test_rows_that_cannot_be_used_are_left_out_and_listed_where_the_user_says_so(folder: Path) -> None:
     path = table(folder, [*(f"red/{number:02d}.png,{number}" for number in range(12)), "none.png,1", "green/00.png,x"])
-    with pytest.raises(DataError, match=r"line 14: no file .*none\.png.*; mend it, or set `on_error: skip`"):
+    with pytest.raises(DataError, match=r"line 14: no file .*none\.png.*; fix it, or set `on_error: skip`"):
         format.read(Options(path), Path.cwd())
     found = format.read(Options(path, on_error="skip"), Path.cwd())
     assert len(found.samples) == 12

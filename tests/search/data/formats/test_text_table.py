@@ -54,7 +54,7 @@ def test_pairs_are_found_by_the_names_of_their_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        (f"text,label\n{GOOD} ,pos\n", {}, r"line 22: the column 'text' is empty; every row needs a text; mend it, or"),
+        (f"text,label\n{GOOD} ,pos\n", {}, r"line 22: the column 'text' is empty; every row needs a text; fix it, or"),
         (f"text,label\n{GOOD}x,\n", {}, r"line 22: the column 'label' is empty; every row needs a label"),
         (f"text,label\n{GOOD}a,b,c\n", {}, r"line 22: 3 fields where the header has 2"),
         (

@@ -1,4 +1,4 @@
-"""What of a unit learns, which decides whether a choice has any effect there."""
+"""Which parameters of a unit are trained: a choice about the others would change nothing."""
 
 from __future__ import annotations
 

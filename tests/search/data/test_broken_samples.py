@@ -2,17 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from search.data.faults import refuse
-from search.errors import FaultsError
+from search.data.broken_samples import refuse
+from search.errors import BrokenSamplesError
 
 
 def test_the_first_fault_is_named_with_how_many_more_there_are() -> None:
     with pytest.raises(
-        FaultsError, match=r"^row 1 is bad \(2 more faults\); mend it, or set `on_error: skip`"
+        BrokenSamplesError, match=r"^row 1 is bad \(2 more faults\); fix it, or set `on_error: skip`"
     ) as caught:
         refuse(["row 1 is bad", "x", "y"], "refuse")
     assert caught.value.lines == ("row 1 is bad", "x", "y")
-    with pytest.raises(FaultsError, match=r"^data: row 1 is bad \(1 more fault\); mend it"):
+    with pytest.raises(BrokenSamplesError, match=r"^data: row 1 is bad \(1 more fault\); fix it"):
         refuse(["row 1 is bad", "x"], "refuse", "data")
 
 
