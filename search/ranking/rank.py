@@ -198,7 +198,7 @@ def trials_of(fingerprint: str, metric: str, *, maximize: bool, storage: str) ->
     except NotFoundError:
         return {}
     best: dict[str, float] = {}
-    with opened(storage) as engine:
+    with opened(storage, must_exist=True) as engine:
         for summary in reading.list_studies(engine):
             try:
                 record = reading.load_study(engine, summary.name, epochs=False)
