@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, PendingRollbackError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from search.errors import DatabaseError, StoreUrlError
@@ -299,7 +299,8 @@ def _fault_of(error: BaseException) -> Exception | None:
     while seen is not None:
         if isinstance(seen, DBAPIError | PoolTimeout) or _status_of(seen):
             return seen if isinstance(seen, Exception) else None
-        seen = seen.__cause__
+        # Optuna asks in another way where the first failed; SQLAlchemy then only says that it had failed.
+        seen = seen.__context__ if isinstance(seen, PendingRollbackError) else seen.__cause__
     return None
 
 

@@ -69,18 +69,14 @@ def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_store_that_may_only_be_read_can_be_looked_at(locked: str, tmp_path: Path) -> None:
     with opened(locked, must_exist=True) as engine:
         assert reading.list_studies(engine) == ()
-        with pytest.raises(
-            DatabaseError, match=rf"store at {locked} can only be read, so nothing was changed"
-        ):
+        with pytest.raises(DatabaseError, match=rf"store at {locked} can only be read, so nothing was changed"):
             writing.request_stop(engine, "s")
     assert [path.name for path in tmp_path.iterdir()] == ["store.db"]
     tmp_path.chmod(0o755)
 
 
 def test_whoever_would_write_to_a_store_that_may_only_be_read_is_told_at_once(locked: str, tmp_path: Path) -> None:
-    with pytest.raises(
-        StoreUrlError, match="can only be read, so nothing was changed; give it write permission"
-    ):
+    with pytest.raises(StoreUrlError, match="can only be read, so nothing was changed; give it write permission"):
         connection.connect(locked)
     assert [path.name for path in tmp_path.iterdir()] == ["store.db"]
     tmp_path.chmod(0o755)
