@@ -47,7 +47,7 @@ class FinalOptions:
 
     share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     top: Annotated[int, Field(ge=1)] = 3
-    soup: Annotated[int, Field(ge=1)] = 4
+    soup: Annotated[int, Field(ge=1)] = 8
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
 
