@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from search.workers.launchers import local
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.chains import chain as chains
 
@@ -90,6 +92,8 @@ os.environ.update({environment!r})
 sys.argv = {argv!r}
 for stream, path in ((1, {output!r}), (2, {errors!r})):
     os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+if "FTSEARCH_PARENT" in os.environ:
+    os.environ["FTSEARCH_PARENT"] = str(os.getppid())
 """
 
 
@@ -98,18 +102,25 @@ def start_program(tmp_path: Path) -> Iterator[Callable[..., BaseProcess]]:
     """Start code as a program in a process of its own, forked from one that has loaded the libraries.
 
     Loading torch and torchvision takes 5 seconds of CPU, which a session pays once. Takes the code, ``sys.argv`` after
-    the program's name, and the file for its ``output``; errors go beside it, into ``.err``. What still runs is killed.
+    the program's name, and the file for its ``output``; ``errors`` go beside it, into ``.err``, by default. What still
+    runs is killed.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_LOADED)
     started: list[BaseProcess] = []
 
-    def start(code: str, *argv: object, output: Path = tmp_path / "output.txt") -> BaseProcess:
+    def start(
+        code: str,
+        *argv: object,
+        output: Path = tmp_path / "output.txt",
+        errors: Path | None = None,
+        environment: Mapping[str, str] = os.environ,
+    ) -> BaseProcess:
         prologue = _PROLOGUE.format(
-            environment=dict(os.environ),
+            environment=dict(environment),
             argv=["program", *map(str, argv)],
             output=str(output),
-            errors=str(output.with_suffix(".err")),
+            errors=str(errors or output.with_suffix(".err")),
         )
         process = context.Process(target=exec, args=(prologue + code, {"__name__": "__main__"}))
         process.start()
@@ -121,6 +132,38 @@ def start_program(tmp_path: Path) -> Iterator[Callable[..., BaseProcess]]:
         process.kill()
         process.join()
         process.close()
+
+
+class Forked:
+    """A process of ``start_program`` with what launchers use of ``subprocess.Popen``."""
+
+    def __init__(self, process: BaseProcess) -> None:
+        self._process = process
+        self.pid, self.terminate, self.kill = process.pid, process.terminate, process.kill
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        self._process.join(timeout)
+        return self._process.exitcode
+
+
+@pytest.fixture
+def forked_workers(start_program: Callable[..., BaseProcess], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the local launcher fork its workers, as ``start_program`` does, where how they start is not the matter."""
+
+    def popen(command: Sequence[str], env: Mapping[str, str], stdout: IO[bytes], **_: object) -> Forked:
+        log = Path(stdout.name)
+        code = "import sys\nfrom search.cli import main\nsys.exit(main(sys.argv[1:]))"
+        arguments = command[command.index("search") + 1 :]
+        return Forked(start_program(code, *arguments, output=log, errors=log, environment=env))
+
+    monkeypatch.setattr(local.subprocess, "Popen", popen)
 
 
 def draw_image(path: Path, kind: int, seed: int, size: tuple[int, int] = (20, 16)) -> Path:

@@ -1,1 +1,1 @@
-"""The language of results: plain data without torch, SQL or Optuna."""
+"""Results as plain data, shared by training, store and report: no torch, SQL or Optuna."""

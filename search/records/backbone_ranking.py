@@ -9,7 +9,7 @@ from itertools import combinations
 from statistics import fmean
 
 FEWEST = 3
-"""Backbones from which on agreement says anything."""
+"""Fewest backbones for which agreement means anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Ranking:
     """Backbones on one data set.
 
     Attributes:
-        titles: estimator -> its name for people, in order.
+        titles: estimator -> its displayed name, in order.
         standings: the best first, by mean rank over the estimators that score all.
         left_out: backbones that could not be scored, with the reason.
         tried: backbone -> best value of ``metric`` of trials in the store on this data.
@@ -90,7 +90,7 @@ class Ranking:
 
     @property
     def agreements(self) -> tuple[Agreement, ...]:
-        """Between each two estimators, over the backbones that both score."""
+        """Agreement of every two estimators, over the backbones that both score."""
         rows = (
             agreement(self.titles[one], self._column(one), self.titles[other], self._column(other))
             for one, other in combinations(self.titles, 2)
@@ -99,7 +99,7 @@ class Ranking:
 
     @property
     def with_trials(self) -> tuple[Agreement, ...]:
-        """Between each estimator and what trials in the store reached."""
+        """Agreement of every estimator with the results of trials in the store."""
         sign = 1 if self.maximize else -1
         reached = {backbone: sign * value for backbone, value in self.tried.items()}
         agreed = (agreement(title, self._column(name), "trials", reached) for name, title in self.titles.items())
@@ -114,7 +114,7 @@ class Ranking:
 
 
 def agreement(first: str, scores: Mapping[str, float], second: str, others: Mapping[str, float]) -> Agreement | None:
-    """Return how the orders of what both score agree; None for fewer than three, or where all are equal."""
+    """Return how the two orders agree on what both score; None for fewer than three, or if all are equal."""
     from scipy.stats import kendalltau  # noqa: PLC0415  # takes half a second, and pages of studies need none of it
 
     both = [name for name in scores if name in others]
@@ -127,7 +127,7 @@ def agreement(first: str, scores: Mapping[str, float], second: str, others: Mapp
 def mean_ranks(backbone_scores: Sequence[BackboneScore], estimators: Sequence[str]) -> list[float]:
     """Return the mean rank of each backbone, 1 the best, over the estimators that score all of them.
 
-    Equal scores share their places.
+    Equal scores share their ranks.
     """
     whole = [name for name in estimators if all(name in backbone_score.scores for backbone_score in backbone_scores)]
     columns = [[backbone_score.scores[name] for backbone_score in backbone_scores] for name in whole]
@@ -144,7 +144,7 @@ def mean_ranks(backbone_scores: Sequence[BackboneScore], estimators: Sequence[st
 
 
 def ordered(backbone_scores: Sequence[BackboneScore], estimators: Sequence[str]) -> tuple[BackboneScore, ...]:
-    """Return ``backbone_scores`` with the best mean rank first; of equals the smaller network."""
+    """Return ``backbone_scores`` by mean rank, the best first; ties go to the smaller network."""
     ranks = mean_ranks(backbone_scores, estimators)
     places = sorted(range(len(backbone_scores)), key=lambda place: (ranks[place], backbone_scores[place].parameters))
     return tuple(backbone_scores[place] for place in places)
@@ -180,7 +180,7 @@ def trust(ranking: Ranking) -> list[str]:
             f"Trials of {len(tried)} of these backbones are in the store on this data: too few to check the scores by "
             f"({FEWEST} are needed)."
         )
-    lines.append("A score is where to begin, not what to leave out: fine-tuning changes the order.")
+    lines.append("Use scores to decide where to begin, not what to leave out: fine-tuning changes the order.")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""The choice at the end of a search: who may be the best, how long the winner is trained for use, what that takes."""
+"""The choice at the end of a search: which trials may be best, how long the winner trains for use, what that costs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SHARES = frozenset(
         *("entity_f1", "entity_precision", "entity_recall", "map", "map_50", "map_75", "mar_100", "miou", "dice"),
     }
 )
-"""Metrics between 0 and 1 of which people tell differences in points, hundredths."""
+"""Metrics between 0 and 1 whose differences are given in points, that is, hundredths."""
 PROPORTIONS = ("accuracy", "balanced_accuracy")
-"""Metrics that are taken for shares of independent samples where a trial has no bootstrap samples."""
+"""Metrics treated as shares of independent samples if a trial has no bootstrap samples."""
 _Z = 1.96
 
 
 def difference_error(metric: str, one: TrialRecord, other: TrialRecord, samples: int) -> float | None:
-    """Return the standard error of the difference of two trials by the choice of ``samples`` validation samples.
+    """Return the standard error of the difference of two trials, due to the choice of ``samples`` validation samples.
 
     Over the same bootstrap samples of both, where they have them. A difference of no more than one sample is never
     ruled out, however alike the two predict (after Agresti and Min, https://doi.org/10.1002/sim.1781). Studies of an
@@ -55,10 +55,10 @@ def _variance(share: float, count: int) -> float:
 
 
 def may_be_best(study: StudyRecord, most: int) -> tuple[TrialRecord, ...]:
-    """Return the search's best trial and those that validation cannot tell from it (95 %), ``most`` in all.
+    """Return the search's best trial and those that validation cannot tell apart from it (95 %), ``most`` in all.
 
-    Each is another candidate. Where nobody knows what validation can tell, all of the best ``most`` may be the best.
-    In a study of several objectives the front is the result, and nothing is to be chosen.
+    Each is a different candidate. If the standard error is unknown, any of the best ``most`` may be the best. In a
+    study of several objectives the front is the result, and there is nothing to choose.
     """
     likely: list[TrialRecord] = []
     samples = study.dataset.samples().get("val", 0)
@@ -74,7 +74,7 @@ def may_be_best(study: StudyRecord, most: int) -> tuple[TrialRecord, ...]:
 
 
 def final_model(study: StudyRecord) -> Refit | None:
-    """Return the newest finished final training of the winner; None while there is none."""
+    """Return the newest finished final training of the winner; None if there is none yet."""
     best = study.best
     if best is None:
         return None
@@ -90,11 +90,10 @@ def is_settled(study: StudyRecord) -> bool:
 
 
 def lasting_epochs(study: StudyRecord, trial: TrialRecord) -> int:
-    """Return for how many epochs ``trial`` kept getting better, or at least no worse than validation can tell.
+    """Return for how many epochs ``trial`` kept improving, or at least got no worse than validation can tell.
 
-    That is the last epoch whose objective is within one standard error of the best one's: which epoch of a plateau is
-    the best is luck, and a schedule that ends there has not run to its end. Where that error is not known, it is the
-    best epoch.
+    That is the last epoch whose objective is within one standard error of the best epoch's: which epoch of a plateau
+    is best is luck, and a schedule cut off there has not run its course. Without a known error, it is the best epoch.
     """
     best = max(trial.best_epoch or len(trial.epochs), 1)
     error = _error(study, trial)
@@ -115,24 +114,24 @@ def _error(study: StudyRecord, trial: TrialRecord) -> float | None:
 
 
 def growth(study: StudyRecord) -> float:
-    """Return how many times as many samples training and validation have together as training has alone."""
+    """Return the ratio of training plus validation samples to training samples."""
     sizes = study.dataset.samples()
     return (sizes.get("train", 0) + sizes.get("val", 0)) / max(sizes.get("train", 0), 1)
 
 
 def epoch_seconds(trial: TrialRecord) -> float:
-    """Return how long an epoch of ``trial`` takes, once data and features are there."""
+    """Return how long an epoch of ``trial`` takes, in seconds, once data and features are cached."""
     return median(one.seconds for one in trial.epochs) if trial.epochs else trial.seconds
 
 
 def training_seconds(trials: Sequence[TrialRecord], trial: TrialRecord, epochs: float, times: float = 1.0) -> float:
-    """Return how long ``epochs`` of ``trial``'s candidate take on ``times`` as many samples, from what was measured.
+    """Return how long ``epochs`` of ``trial``'s candidate take on ``times`` as many samples, judging by its own.
 
     Building and storing count once; the first epoch's extra, and features of frozen units, which another trial may
     have computed for this one, grow with the samples.
 
     Args:
-        trials: all of the study's, ``trial`` among them.
+        trials: all trials of the study, including ``trial``.
     """
     if not trial.epochs:
         return trial.seconds * times

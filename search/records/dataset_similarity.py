@@ -1,4 +1,4 @@
-"""How similar two data sets are, by what is known without training anything: task, sizes, image statistics."""
+"""How similar two data sets are, judged without any training: by task, sizes, image statistics."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from search.records.study import DatasetRecord, Json, StudyRecord
 
 WEIGHTS: Mapping[str, float] = {"images": 1.0, "classes": 1.0, "evenness": 0.5, "input": 1.0, "looks": 1.0}
-"""How much a factor of four in a number, or the whole range of a share, counts."""
+"""Weight of a factor of four in a number, or of the whole range of a share."""
 _FACTOR = 2.0
 """Binary logarithm of the factor that counts as one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What is known of a data set.
+    """What similarity is judged by.
 
     Attributes:
         images: for training; ``evenness`` is the share that the smallest class has of what the largest has.

@@ -1,4 +1,4 @@
-"""What validation found out in detail: results by class, mistakes, pictures worth looking at. Part of the records."""
+"""Validation in detail: results by class, mistakes, pictures worth looking at."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class ClassResult:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Validation results of one class, or of one predicted number, at the best epoch, in a task's own measures.
+    """Validation results of one class, or of one predicted number, at the best epoch, in a task's own metrics.
 
     Attributes:
-        values: measure -> value (``average_precision``, ``iou``, ``rmse`` ...), the most telling one first;
-            without those that are not defined for it.
+        values: metric -> value (``average_precision``, ``iou``, ``rmse`` ...), the most informative one first;
+            undefined ones are left out.
         support: validation samples (or boxes, or pixels) it was measured on.
     """
 
@@ -82,7 +82,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A validation sample that was taken for another class.
+    """A misclassified validation sample.
 
     Attributes:
         place: in the validation split, counted from 0.
@@ -106,7 +106,7 @@ class Evaluation:
         confusion: rows are true classes, columns predicted ones; counts.
             Empty where a sample does not have exactly one class.
         mistakes: the most confident ones, the surest first.
-        measured: results per class or number in the task's own measures.
+        measured: results per class or number in the task's own metrics.
         pictures: samples worth looking at, the worst first.
         resampled: the study's objective on bootstrap samples of the validation data, the same ones in every trial.
     """

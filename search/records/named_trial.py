@@ -1,4 +1,4 @@
-"""The trial that somebody names: ``best``, ``baseline``, ``refit`` or a number; every refusal is worded here."""
+"""Resolves the name of a trial: ``best``, ``baseline``, ``refit`` or a number; words every error about it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ NAMES = (BEST, BASELINE, REFIT)
 
 
 def is_name(text: str) -> bool:
-    """Return whether ``text`` names a trial in any study, so that it is no file."""
+    """Return whether ``text`` could name a trial of some study, so that it is not read as a file."""
     return text in NAMES or text.isdecimal()
 
 
 def named_trial(study: StudyRecord, text: str, *, expected: Sequence[str] = ()) -> tuple[TrialRecord, Refit | None]:
-    """Return the trial meant by ``text``; for ``refit`` the newest finished one and the trial it trained again.
+    """Return the trial meant by ``text``; for ``refit``, the newest finished one with the trial that it retrained.
 
     That trial then has the candidate, words and weights of the refit.
 
     Args:
-        expected: what else a caller takes, for the error.
+        expected: what else the caller accepts, for the error.
 
     Raises:
         NotFoundError: the study has no such trial.
@@ -53,7 +53,7 @@ def _found(study: StudyRecord, text: str) -> TrialRecord:
 
 
 def chosen_model(study: StudyRecord, text: str) -> tuple[TrialRecord, Refit | None]:
-    """Return as ``named_trial`` whose weights are meant; ``best`` is the final model of the winner, where it has one.
+    """Return, as ``named_trial`` does, the trial whose weights are meant; ``best`` is the winner's final model, if any.
 
     Raises:
         NotFoundError, UserError: as ``named_trial``.
@@ -77,7 +77,7 @@ def _trained_again(study: StudyRecord, refit: Refit) -> tuple[TrialRecord, Refit
 
 
 def with_weights(study: StudyRecord, trial: TrialRecord) -> TrialRecord:
-    """Return ``trial``, whose weights were kept.
+    """Return ``trial`` if its weights were kept.
 
     Raises:
         UserError: they were not.
@@ -93,7 +93,7 @@ def with_weights(study: StudyRecord, trial: TrialRecord) -> TrialRecord:
 
 
 def with_candidate(study: StudyRecord, trial: TrialRecord) -> TrialRecord:
-    """Return ``trial``, which has a candidate.
+    """Return ``trial`` if it has a candidate.
 
     Raises:
         UserError: it has none yet, or ended before it was given one.

@@ -1,4 +1,4 @@
-"""What a study weighs against each other: its objectives, and the constraints a candidate has to keep; pure."""
+"""The objectives of a study, and the constraints that a candidate has to satisfy; pure."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ COSTS: dict[str, str] = {
     "latency": "milliseconds of one forward pass, measured on the trial's device",
     "train_seconds": "seconds of all epochs, validation included",
 }
-"""What a candidate costs, by the name a study file gives; each is minimised unless the file says otherwise."""
+"""Costs of a candidate by their names in a study file; each is minimised unless the file says otherwise."""
 KNOWN_BEFORE = ("parameters", "flops", "checkpoint_bytes", "latency")
-"""Costs that are known before a candidate is trained."""
+"""Costs that are known before a candidate is trained, by name."""
 QUANTISED = "quantised"
-"""The first objective again, of the network in int8: an objective, or bounded, like a metric."""
+"""The first objective of the network in int8: like a metric, it can be an objective or be bounded."""
 _FORBID: dict[str, str] = {"extra": "forbid"}
 _DIRECTIONS = {"maximize": True, "maximise": True, "max": True, "minimize": False, "minimise": False, "min": False}
 _BOUND = re.compile(r"(<=|>=|<|>|at most|at least)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([A-Za-zµ%]*)")
@@ -73,7 +73,7 @@ class LatencyOptions:
     Attributes:
         batch: images of one forward pass.
         warmup: passes before the first one that counts.
-        runs: passes of which the median counts.
+        runs: passes whose median is taken.
     """
 
     batch: int = 1
@@ -89,7 +89,7 @@ class LatencyOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantisedOptions:
-    """How a trained network is turned to integers (``search.model.int8``) before the first objective is measured again.
+    """How a trained network is quantised (``search.model.int8``) before the first objective is measured again.
 
     Attributes:
         dtype: of the weights.
@@ -107,12 +107,12 @@ class QuantisedOptions:
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A bound that a candidate has to keep.
+    """A bound that a candidate has to satisfy.
 
     Attributes:
         name: the metric or cost it bounds.
         upper: whether ``bound`` is the largest value allowed, else it is the smallest.
-        strict: whether the bound itself is too much.
+        strict: whether the bound itself is excluded.
         text: as the study file has it, ``< 3M``.
     """
 
@@ -123,7 +123,7 @@ class Constraint:
     text: str
 
     def excess(self, value: float) -> float:
-        """Return by which share of the bound ``value`` breaks it; at most 0 where it is kept, as Optuna has it."""
+        """Return by which share of the bound ``value`` breaks it; at most 0 if satisfied, as Optuna defines it."""
         scale = abs(self.bound) or 1.0
         over = ((value - self.bound) if self.upper else (self.bound - value)) / scale
         return 1e-9 if self.strict and over == 0 else over
@@ -139,9 +139,9 @@ class Constraints:
     bounds: tuple[Constraint, ...] = ()
 
     def excesses(self, facts: Mapping[str, float]) -> dict[str, float]:
-        """Return the excess of every constraint of which ``facts`` knows the quantity, by its text.
+        """Return the excess of every constraint whose quantity is in ``facts``, by its text.
 
-        What is no number breaks a constraint by its whole bound.
+        NaN breaks a constraint by its whole bound.
         """
         excess = {}
         for one in self.bounds:
@@ -151,11 +151,11 @@ class Constraints:
         return excess
 
     def names(self) -> frozenset[str]:
-        """Return which quantities are bounded."""
+        """Return the names of the bounded quantities."""
         return frozenset(one.name for one in self.bounds)
 
     def to_json(self) -> Json:
-        """Return them as a study file has them; None for no constraint."""
+        """Return them as in a study file; None without constraints."""
         texts: dict[str, list[str]] = {}
         for one in self.bounds:
             texts.setdefault(one.name, []).append(one.text)
@@ -164,12 +164,12 @@ class Constraints:
 
 @dataclass(frozen=True, slots=True)
 class Goals:
-    """What a study optimises: its first objective, further ones, and constraints.
+    """The goals of a study: its first objective, further ones, and constraints.
 
     Attributes:
-        objectives: the first one is the primary metric: of the task, the one that pruning and ranking go by.
-        latency: how latency is measured; None where it is not needed.
-        quantised: how networks are quantised; None where it is not an objective.
+        objectives: the first one is the primary metric: a metric of the task, used for pruning and ranking.
+        latency: how latency is measured; None if it is not needed.
+        quantised: how networks are quantised; None if they need not be.
     """
 
     objectives: tuple[Objective, ...]
@@ -183,15 +183,15 @@ class Goals:
 
     @property
     def is_single(self) -> bool:
-        """Whether there is one objective and nothing else to weigh."""
+        """Whether there is a single objective and no constraint."""
         return not self.further and not self.constraints.bounds
 
     def weighs(self, name: str) -> bool:
-        """Return whether ``name`` is an objective or bounded."""
+        """Return whether ``name`` is an objective or has a bound."""
         return name in self.constraints.names() or any(one.name == name for one in self.objectives)
 
     def to_json(self) -> dict[str, Json]:
-        """Return what of it a study file says, each key None where it says nothing."""
+        """Return the keys of a study file; None for those that it leaves out."""
         several = [
             {"name": one.name, "direction": "maximize" if one.maximize else "minimize"} for one in self.objectives
         ]
@@ -205,7 +205,7 @@ class Goals:
 
 
 def written_out(given: str | list[Json]) -> list[Json]:
-    """Return the short forms of a study file's objectives written out.
+    """Return a study file's objectives with their short forms expanded.
 
     ``accuracy``, ``{accuracy: maximize}``, and ``{quantised: int8}`` for ``quantised``.
     """
@@ -238,17 +238,17 @@ def goals(
     quantised: QuantisedOptions | None = None,
     refusal: str = "",
 ) -> Goals:
-    """Return what a study file asks for.
+    """Return the goals that a study file states.
 
     Args:
         objective: the single objective's name; the first of ``objectives`` when there are both.
         constraints: quantity -> bound or bounds, or a list of ``parameters < 3M``; None for none.
         directions: metrics of the task -> whether larger is better, the default objective first.
         quantised: makes ``quantised`` the last objective, unless it is one or bounded already.
-        refusal: why networks of this task cannot be quantised; empty where they can.
+        refusal: why networks of this task cannot be quantised; empty if they can.
 
     Raises:
-        ChoiceError: something is unknown, given twice, contradictory or no bound.
+        ChoiceError: a name is unknown, given twice or contradictory, or a bound is malformed.
     """
     first = objective or (objectives[0].name if objectives else next(iter(directions)))
     if objective is not None and objective not in directions:
@@ -301,7 +301,7 @@ def read_constraints(given: Json, known: Sequence[str]) -> Constraints:
     """Return the constraints of a study file.
 
     Raises:
-        ChoiceError: unknown quantity, no bound, or bounds that exclude each other.
+        ChoiceError: unknown quantity, malformed bound, or bounds that exclude each other.
     """
     if given is None:
         return Constraints()
@@ -363,4 +363,4 @@ def _checked(constraints: Sequence[tuple[tuple[str, ...], Constraint]]) -> tuple
 
 
 Pruning = Literal["primary", "pareto_safe"]
-"""``primary``: the pruner's word is enough; ``pareto_safe``: only where the front is out of reach too."""
+"""``primary``: the pruner alone decides; ``pareto_safe``: only if the trial is off the front, too."""

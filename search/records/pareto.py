@@ -1,19 +1,19 @@
-"""Points of which none is better in everything: dominance, fronts, and the volume a front covers; pure."""
+"""Pareto dominance, fronts and their hypervolume; pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 Point = Sequence[float]
-"""One value an objective, in the order of ``maximize``."""
+"""One value per objective, in the order of ``maximize``."""
 
 
 def dominates(one: Point, other: Point, maximize: Sequence[bool], tolerances: Sequence[float] = ()) -> bool:
     """Return whether ``one`` is as good as ``other`` in every objective and better in one.
 
     Args:
-        tolerances: the share of its value by which an objective varies between measurements of the same thing, one
-            an objective: values that are no further apart count as equal. None by default.
+        tolerances: per objective, the share of its value by which it varies between measurements of the same thing:
+            values no further apart count as equal. By default none.
     """
     mine, theirs = _losses(one, maximize), _losses(other, maximize)
     slacks = tolerances or (0.0,) * len(mine)
@@ -22,12 +22,12 @@ def dominates(one: Point, other: Point, maximize: Sequence[bool], tolerances: Se
 
 
 def front(points: Sequence[Point], maximize: Sequence[bool], tolerances: Sequence[float] = ()) -> tuple[int, ...]:
-    """Return the places of the points that no other one dominates, in order; of equal points the first one.
+    """Return the indices of the points that no other point dominates, in order; of equal points only the first.
 
-    Points are visited from the best in the first objective on, so that only a front point can dominate another one:
-    as many comparisons as points times front points. With ``tolerances`` (as for ``dominates``) a point is left out
-    where one that is kept is as good in everything but for the tolerance: an epsilon-approximate front (Laumanns et
-    al. 2002, https://doi.org/10.1162/106365602760234108), which repeated measurements do not lengthen.
+    Points are visited by the first objective, the best first, so that only a front point can dominate a later one:
+    the number of comparisons is points times front points. With ``tolerances`` (as for ``dominates``) a point is left
+    out if a kept one is as good in every objective up to its tolerance: an epsilon-approximate front (Laumanns et al.
+    2002, https://doi.org/10.1162/106365602760234108), which repeated measurements do not lengthen.
     """
     losses = [_losses(point, maximize) for point in points]
     slacks = tolerances or (0.0,) * len(maximize)
@@ -56,7 +56,7 @@ def _as_good(loss: float, than: float, slack: float) -> bool:
 
 
 def _losses(point: Point, maximize: Sequence[bool]) -> tuple[float, ...]:
-    """Return the point as something of which less is better."""
+    """Return the point as losses: less is better."""
     return tuple(-value if up else value for value, up in zip(point, maximize, strict=True))
 
 

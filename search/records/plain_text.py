@@ -1,4 +1,4 @@
-"""Text of others on a terminal: names of files, of classes, and whatever stands in a shared database."""
+"""Untrusted text made printable: names of files and classes, whatever a shared database contains."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def printable(text: object) -> str:
 
 
 def is_control(letter: str) -> bool:
-    """Return whether a terminal obeys ``letter``, or writes what follows the other way round."""
+    """Return whether ``letter`` is a control character, or reverses the direction of the text behind it."""
     return unicodedata.category(letter) == "Cc" or unicodedata.bidirectional(letter) in _TURNING
 
 
 def printable_lines(text: object) -> str:
-    """Return a text whose lines are ``printable``."""
+    """Return ``text`` with every line made ``printable``."""
     return "\n".join(map(printable, str(text).split("\n")))
 
 

@@ -1,4 +1,4 @@
-"""What trials are sorted by: objectives, then what a candidate costs."""
+"""The order of trials: by objectives, then by costs."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ class Objective:
 
     @property
     def tolerance(self) -> float:
-        """By which share of its value it varies between measurements of one candidate: clocks do, counts do not."""
+        """The share of its value by which measurements of one candidate vary; 0 unless a clock measures it."""
         return CLOCK_TOLERANCE if self.name in CLOCKED else 0.0
 
     def loss(self, value: float | None) -> float:
-        """Return ``value`` as something of which less is better; infinity for none."""
+        """Return ``value`` as a loss, less being better; infinity for None."""
         return math.inf if value is None else -value if self.maximize else value
 
 
 CLOCKED = ("latency", "train_seconds")
-"""Objectives that a clock measures."""
+"""Objectives measured by a clock."""
 CLOCK_TOLERANCE = 0.1
 """Of 40 medians of 30 passes of the same networks on a shared CPU, 37 lay within 8 % of the middle one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What a candidate costs to hold and to run.
+    """The size of a candidate's network.
 
     Attributes:
         parameters: all of them, head included.
-        trained: those that learn.
+        trained: those that are trained.
         flops: multiply-adds times two of one forward pass of one input.
         unit_states: one word per unit of the pretrained chain, in order:
             ``frozen``, ``trained``, ``edited``, ``skipped`` or ``dropped``.
@@ -51,9 +51,9 @@ class Size:
 def rank_key(
     objectives: Sequence[Objective], value: float | None, others: Mapping[str, float], size: Size | None, number: int
 ) -> tuple[float, ...]:
-    """Return what trials are sorted by, the best first.
+    """Return the sort key of a trial, the best first.
 
-    The first objective; of equals the other objectives in their order, then parameters, FLOPs and number.
+    The first objective; ties are broken by the other objectives in order, then parameters, FLOPs and number.
 
     Args:
         others: values of the objectives beside the first by name.

@@ -1,4 +1,4 @@
-"""Candidates of a search trained again, outside of it. No torch, no SQL."""
+"""Candidates of a search retrained outside of it. No torch, no SQL."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Json = Any
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """A candidate of the search trained again with a fresh seed: no trial, seen by no sampler and no ranking.
+    """A candidate of the search retrained with a fresh seed: not a trial, so no sampler and no ranking sees it.
 
     Attributes:
-        trial: whose candidate it is.
+        trial: the one whose candidate it is.
         seed: counted from 1; the same for all candidates, so that they can be compared in pairs.
         fold: counted from 1, of ``folds``; 1 of 1 are the study's own training and validation images.
-        fraction: of the training images; 1 is all of them. ``images`` is how many that were, once it has run.
+        fraction: of the training images; 1 for all. ``images`` is their number, once it has run.
         value: the objective at the best epoch.
-        failure: why there will be none.
+        failure: why there is no value.
     """
 
     trial: int
@@ -45,7 +45,7 @@ class Refit:
 
     Attributes:
         number: counted from 0 within the study's refits.
-        trial: whose candidate it is; None: of a file.
+        trial: the one whose candidate it is; None for one from a file.
         data: what it was trained on, ``train`` or ``train+val``.
         ema: whether the weights are an exponential moving average; ``tta``: whether predictions were also averaged
             over views of an image.
@@ -54,8 +54,8 @@ class Refit:
         evaluation: ``records.Evaluation`` of the test images.
         look: which look at the test images this was, counted from 1; only the first is an honest estimate.
         checkpoint: its name in the study's artifacts.
-        trainings: how many trainings its weights are the mean of.
-        is_final: the search made it at its end, on training and validation data; the test data were left alone.
+        trainings: number of trainings whose weights were averaged.
+        is_final: made by the search at its end, on training and validation data; test data were not looked at.
     """
 
     number: int
@@ -81,13 +81,13 @@ class Refit:
 
 
 def means(repeats: Iterable[Repeat], searched: Mapping[int, float]) -> dict[int, tuple[int, float]]:
-    """Return how many trainings each trial has had that was trained again, the search's own too, and their mean.
+    """Return for every retrained trial its number of trainings, including the search's own, and their mean.
 
-    Only trainings on all training samples count, and of those only seeds and folds that all of these trials have in
-    common with the first one, so that nobody has the easier ones. Empty where there are fewer than two such trials.
+    Only trainings on all training samples count, and of those only seeds and folds that all of these trials share
+    with the first one, so that none has the easier ones. Empty if there are fewer than two such trials.
 
     Args:
-        searched: what the search saw, by trial number, the best trial first.
+        searched: the search's own values by trial number, the best first.
     """
     runs: dict[int, dict[tuple[int, int, int], float]] = {}
     for run in repeats:

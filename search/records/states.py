@@ -1,4 +1,4 @@
-"""States of a trial, and verdicts for the training loop."""
+"""States of a trial, and verdicts to the training loop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TrialState(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What ``on_epoch`` answers to the training loop."""
+    """The answer of ``on_epoch`` to the training loop."""
 
     CONTINUE = "continue"
     PRUNE = "prune"

@@ -1,4 +1,4 @@
-"""What a search leaves behind: the language between training, store and report. No torch, no SQL, no Optuna."""
+"""Records of a search, shared by training, store and report. No torch, no SQL, no Optuna."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ __all__ = [
 
 
 OPEN = 1_000_000
-"""Trials that a study shall have in the end whose time or budget alone says when that is."""
+"""Target number of trials of a study that only its time or budget ends."""
 
 
 def of_target(count: int, target: int) -> str:
-    """Return ``12 of 30``, or ``12`` where the study is open."""
+    """Return ``12 of 30``, or ``12`` if the study is open-ended."""
     return str(count) if target >= OPEN else f"{count} of {target}"
 
 
@@ -59,8 +59,8 @@ class EpochRecord:
 
     Attributes:
         epoch: counted from 1.
-        train_loss: mean over the epoch of the task's loss plus the penalty.
-        loss_terms: the parts of ``train_loss`` by name, each already multiplied by its strength.
+        train_loss: the task's loss plus the penalty, averaged over the epoch.
+        loss_terms: the terms of ``train_loss`` by name, each already multiplied by its weight.
         metrics: validation metrics by name, ``loss`` among them.
         learning_rates: at the end of the epoch, by parameter group (``head``, ``backbone``).
         seconds: wall-clock, validation included.
@@ -85,19 +85,19 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class TrialRecord:
-    """Everything the store knows of one trial.
+    """One trial, as the store holds it.
 
     Attributes:
         number: counted from 0 within the study.
         value: the objective at the best epoch; None until there is one.
         params: what the sampler chose, by parameter name; ``distributions`` its ranges in Optuna's JSON.
         candidate: ``Candidate.to_json()``.
-        words: the candidate in one line for people.
-        ended: why it ended, one line (``ran all 5 epochs``, ``pruned after epoch 2: ...``).
-        seconds: wall-clock of all attempts, building included.
-        extras: further facts worth keeping, JSON (cache decision, device, batch that fitted ...).
+        words: one-line description of the candidate.
+        ended: why it ended, in one line (``ran all 5 epochs``, ``pruned after epoch 2: ...``).
+        seconds: wall-clock time of all attempts, including building.
+        extras: further facts, JSON (cache decision, device, batch size that fitted ...).
         objectives: every objective's value once it is complete, by name, in a study of several.
-        constraints: by how much of its bound each constraint is broken, by its text; at most 0 where it is kept.
+        constraints: excess of every constraint as a share of its bound, by its text; at most 0 if satisfied.
     """
 
     number: int
@@ -129,18 +129,18 @@ class TrialRecord:
 
     @property
     def planned_epochs(self) -> int | None:
-        """How many epochs it was to run; None where an earlier version did not note that."""
+        """How many epochs it was to run; None in trials of earlier versions."""
         cost = self.extras.get("cost") or {}
         return int(cost["epochs"]) if cost.get("epochs") else None
 
     @property
     def broken(self) -> tuple[str, ...]:
-        """The constraints that it breaks, in words."""
+        """The texts of the constraints that it breaks."""
         return tuple(text for text, excess in self.constraints.items() if excess > 0)
 
 
 class Contender(NamedTuple):
-    """A trial whose candidate was trained again: how many trainings it has had, and the mean of their objective."""
+    """A trial whose candidate was retrained: its number of trainings, and the mean of their objective."""
 
     trial: TrialRecord
     trainings: int
@@ -149,7 +149,7 @@ class Contender(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A candidate that was not trained because it breaks a constraint: what samplers learn from it."""
+    """A candidate that was not trained because it breaks a constraint, as samplers learn from it."""
 
     params: Mapping[str, Any]
     distributions: Mapping[str, str]
@@ -158,7 +158,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class PastTrial:
-    """What sampling, pruning and cost prediction learn from a trial: the light part of a TrialRecord.
+    """The light part of a TrialRecord: what sampling, pruning and cost prediction learn from.
 
     Attributes:
         params: empty as long as the trial has not been sampled.
@@ -166,7 +166,7 @@ class PastTrial:
         fingerprint: of its candidate; empty while there is none.
         seconds: of all attempts that have ended; of the epochs so far while it runs.
         cost: ``CostFeatures`` as JSON, from its ``extras``; empty while the network has not been built.
-        known: what it costs as known before training, by name (``search.records.objectives``).
+        known: its costs that were known before training, by name (``search.records.objectives``).
         objectives, constraints: as in TrialRecord.
         rejected: candidates that were drawn for it and broke a constraint.
         marks: what the sampler wrote on the trial, a genetic algorithm's generation.
@@ -195,7 +195,7 @@ class PastTrial:
 
 @dataclass(frozen=True, slots=True)
 class UnitRecord:
-    """One unit of the pretrained chain, for figures and tables."""
+    """One unit of the pretrained chain, as shown in figures and tables."""
 
     name: str
     parameters: int
@@ -206,7 +206,7 @@ class UnitRecord:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """How many samples of a ``split`` are in training too; of training itself: how many are duplicates.
+    """How many samples of a ``split`` are also in training; for training itself, how many are duplicates.
 
     Attributes:
         total: samples of the split.
@@ -219,7 +219,7 @@ class Overlap:
     first: str
 
     def words(self, noun: str) -> str:
-        """Return it in a sentence; ``noun`` is what the samples are called."""
+        """Return a sentence about it; ``noun`` names the samples."""
         if self.split == "train":
             return f"{self.count} of {self.total} training {noun} are duplicates of others; one of them: {self.first}."
         return f"{self.counted(noun)}, so results on them are too optimistic; the first: {self.first}."
@@ -232,17 +232,17 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class DatasetRecord:
-    """The data set as found.
+    """The data set of a study.
 
     Attributes:
         counts: split -> class -> number of samples.
         fingerprint: of contents, labels and splits.
         skipped: files left out under ``on_error: skip``, with the reason.
         sizes: split -> number of samples; empty in studies of an older version, which had one class a sample.
-        inputs, outputs: what goes in (``images``, ``tokens``) and what ``classes`` are (``classes``, ``numbers``).
+        inputs, outputs: the kind of input (``images``, ``tokens``), and of ``classes`` (``classes``, ``numbers``).
         looks: brightness, contrast, saturation, detail, side (``data.image_statistics``); empty where never taken.
-        noun: what people call the samples: ``images``, ``texts``, ``sentences``.
-        overlaps: samples that are in training too; empty in studies of an older version, which did not look.
+        noun: plural name of the samples: ``images``, ``texts``, ``sentences``.
+        overlaps: samples that are also in training; empty in studies of older versions, which did not check.
     """
 
     name: str
@@ -259,28 +259,28 @@ class DatasetRecord:
 
     @property
     def leaks(self) -> bool:
-        """Whether validation samples are in training too."""
+        """Whether validation samples are also in training."""
         return any(found.split == "val" for found in self.overlaps)
 
     def samples(self) -> dict[str, int]:
-        """Return how many samples each split has."""
+        """Return the number of samples of each split."""
         return dict(self.sizes) or {split: sum(found.values()) for split, found in self.counts.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class StudyRecord:
-    """Everything the store knows of one study.
+    """One study with its trials, as the store holds it.
 
     Attributes:
         spec: the study file as validated data (JSON); ``spec_text`` as the user wrote it.
         identity: the part of the spec that makes two studies the same search (data, backbone, space,
             budget, objective), JSON; a study is continued only when it is equal.
         metric: name of the objective; ``maximize`` its direction.
-        target: the number of trials the study is to have.
+        target: the number of trials that the study is to reach.
         trials: in order of number.
-        repeats: its candidates trained again with fresh seeds; ``refits``: trained for use by hand; ``finals``: by
-            a run at its end.
-        parent: of a study that only holds such trainings, the one whose they are; empty for a search.
+        repeats: its candidates retrained with fresh seeds; ``refits``: trained for use on demand; ``finals``: by a run
+            at its end.
+        parent: the search whose trainings this study holds; empty for a search.
     """
 
     name: str
@@ -308,21 +308,21 @@ class StudyRecord:
 
     @property
     def ranking(self) -> tuple[TrialRecord, ...]:
-        """Complete trials with a value that break no constraint, the best first; ties as ``rank_key`` breaks them."""
+        """Complete trials with a value that break no constraint, the best first by ``rank_key``."""
         return tuple(sorted(self._done(), key=self._rank_key()))
 
     @property
     def best(self) -> TrialRecord | None:
-        """The winner: the best mean of those that were trained again, where the search's best was; else that one."""
+        """The winner: of retrained trials the one with the best mean, else the search's best."""
         chosen = self.contenders
         return chosen[0].trial if chosen else min(self._done(), key=self._rank_key(), default=None)
 
     @property
     def contenders(self) -> tuple[Contender, ...]:
-        """The search's best trial and those that were trained again beside it, the best mean first.
+        """The search's best trial and the others that were retrained with it, the best mean first.
 
-        Equals are put in order as ``rank_key`` does: the fewest parameters first. Empty before the search's best has
-        been trained again, and where several objectives make the front the result.
+        Ties are broken as by ``rank_key``: fewest parameters first. Empty before the search's best has been retrained,
+        and in studies of several objectives, whose result is the front.
         """
         if not self.repeats or len(self.objectives) > 1:
             return ()
@@ -335,7 +335,7 @@ class StudyRecord:
 
     @property
     def tied(self) -> tuple[TrialRecord, ...]:
-        """The trials that reach the same value as the best one, in order of number."""
+        """The trials that reach the best one's value, by number."""
         best = self.best
         return tuple(trial for trial in self._done() if best and trial.value == best.value and trial is not best)
 
@@ -350,14 +350,14 @@ class StudyRecord:
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """All objectives, the first one is ``metric``."""
+        """All objectives, ``metric`` first."""
         stated = ((self.spec or {}).get("study") or {}).get("objectives") or ()
         objectives = tuple(Objective(one["name"], one["direction"] == "maximize") for one in stated)
         return objectives or (Objective(self.metric, self.maximize),)
 
     @property
     def front(self) -> tuple[TrialRecord, ...]:
-        """Complete trials that no other one beats in all objectives, the best in the first one first."""
+        """Complete trials that no other one dominates, by the first objective, the best first."""
         wanted = self.objectives
         names = [one.name for one in wanted[1:]]
         ranked = [trial for trial in self.ranking if all(name in trial.objectives for name in names)]

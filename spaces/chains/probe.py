@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from spaces.chains.chain import Chain, Unit
-from spaces.chains.signature import signature
+from spaces.chains.signature import Remembered, signature
 from spaces.chains.tracing import is_residual
 from spaces.errors import ProbeError
 
@@ -75,9 +74,8 @@ class _Run:
 
 _runs: WeakKeyDictionary[nn.Module, dict[Shape, _Run]] = WeakKeyDictionary()
 _residual: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
-_probed: OrderedDict[tuple[str, Shape], _Run] = OrderedDict()
-"""What runs gave by the signature of what was run: candidates copy and edit the same units in the same ways."""
-_REMEMBERED = 10_000
+_runs_alike: Remembered[tuple[str, Shape], _Run] = Remembered()
+_residual_alike: Remembered[str, bool] = Remembered()
 
 
 def run(module: nn.Module, in_shape: Shape) -> _Run:
@@ -93,9 +91,10 @@ def run(module: nn.Module, in_shape: Shape) -> _Run:
     if in_shape in known:
         return known[in_shape]
     alike = signature(module)
-    if alike is not None and (alike, in_shape) in _probed:
-        known[in_shape] = _probed[alike, in_shape]
-        return known[in_shape]
+    key = None if alike is None else (alike, in_shape)
+    if (measured := _runs_alike.get(key)) is not None:
+        known[in_shape] = measured
+        return measured
     mode = module.training
     module.eval()
     try:
@@ -109,10 +108,7 @@ def run(module: nn.Module, in_shape: Shape) -> _Run:
         raise ProbeError(f"expected one tensor out, got {type(output).__name__}")
     measured = _Run(tuple(output.shape[1:]), flops // 2)
     known[in_shape] = measured
-    if alike is not None:
-        _probed[alike, in_shape] = measured
-        if len(_probed) > _REMEMBERED:
-            _probed.popitem(last=False)
+    _runs_alike.put(key, measured)
     return measured
 
 
@@ -303,9 +299,12 @@ def _alike(down: float, across: float) -> bool:
 
 
 def residual(module: nn.Module) -> bool:
-    """Return whether the module adds its input to what it computes; remembered while the module lives."""
+    """Return whether the module adds its input to what it computes; of modules that run alike only one is traced."""
     if module not in _residual:
-        _residual[module] = is_residual(module)
+        alike = signature(module)
+        known = _residual_alike.get(alike)
+        _residual[module] = is_residual(module) if known is None else known
+        _residual_alike.put(alike, _residual[module])
     return _residual[module]
 
 

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from types import BuiltinFunctionType, FunctionType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import fx, nn
 
+K = TypeVar("K")
+V = TypeVar("V")
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
 _OF_EVERY_MODULE = frozenset(vars(nn.Module())) | {"training"}
 _OF_A_GRAPH = frozenset({"_graph", "_code", "_lineno_map", "_prologue_start", "_tracer_cls", "_tracer_extras", "meta"})
+
+
+class Remembered(Generic[K, V]):
+    """The newest answers by key; None is the key of what is like nothing else and is never remembered."""
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._answers: OrderedDict[K, V] = OrderedDict()
+        self._most = most
+
+    def get(self, key: K | None) -> V | None:
+        """Return the answer for ``key``; None if there is none."""
+        return None if key is None else self._answers.get(key)
+
+    def put(self, key: K | None, answer: V) -> None:
+        """Remember ``answer``; the oldest one makes room."""
+        if key is not None:
+            self._answers[key] = answer
+            if len(self._answers) > self._most:
+                self._answers.popitem(last=False)
 
 
 def signature(module: nn.Module) -> str | None:

@@ -64,7 +64,9 @@ class Dropout(Decision[DropoutRates]):
         return choices
 
     def settle(self, value: DropoutRates, chain: Chain) -> DropoutRates:
-        return value if self.narrow(Range(depth=_MOST), chain).depth else replace(value, depth=0.0)
+        if not value.depth or self.narrow(Range(depth=_MOST), chain).depth:
+            return value
+        return replace(value, depth=0.0)
 
     def baseline(self, chain: Chain) -> DropoutRates:
         return DropoutRates()

@@ -22,9 +22,10 @@ from spaces.errors import SpaceError
 from spaces.networks import build
 from spaces.networks.space import Random, Space
 
-DOZEN = (
-    *("mobilenet_v2", "resnet18", "vgg11", "alexnet", "densenet121", "squeezenet1_1", "shufflenet_v2_x0_5"),
-    *("efficientnet_b0", "regnet_y_400mf", "convnext_tiny", "swin_t", "vit_b_32"),
+# One of each kind of block. Plain: AlexNet; squeeze and excitation: RegNet; the inverted residual: MobileNetV2.
+TEN = (
+    *("mobilenet_v2", "resnet18", "alexnet", "densenet121", "squeezenet1_1", "shufflenet_v2_x0_5"),
+    *("regnet_y_400mf", "convnext_tiny", "swin_t", "vit_b_32"),
 )
 EVERY = tuple(models.list_models(module=torchvision.models))
 SIDES = (32, 48, 64, 96, 128, 224)
@@ -150,13 +151,13 @@ def check(name: str, candidates: int) -> None:
     check_gradients(space)
 
 
-@pytest.mark.parametrize("name", DOZEN)
-def test_a_dozen_backbones_keep_every_promise(name: str) -> None:
+@pytest.mark.parametrize("name", TEN)
+def test_ten_backbones_keep_every_promise(name: str) -> None:
     check(name, 2)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in EVERY if name not in DOZEN])
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in TEN])
 def test_every_other_backbone_does_too(name: str) -> None:
     check(name, 4)
 

@@ -27,7 +27,13 @@ def weights(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_ranking_is_printed_and_written_as_a_page(weights: Path, ftsearch: Callable[..., Any]) -> None:
     done = ftsearch("rank", "study.yaml", "--backbones", "squeezenet1_1", "--layers", 2)
     assert done.code == 0, done.err
-    for part in ("LogME", "k-NN", "torchvision:squeezenet1_1", "nothing trained", "A score is where to begin"):
+    for part in (
+        "LogME",
+        "k-NN",
+        "torchvision:squeezenet1_1",
+        "nothing trained",
+        "Use scores to decide where",
+    ):
         assert part in done.out
     assert re.search(r"best\s+accuracy here", done.out)
     assert Path("runs/colours/ranking.html").is_file()

@@ -79,27 +79,6 @@ def test_the_boxes_are_those_of_torchvisions_detector(kind: str, classes: int) -
         assert found.largest < 1e-4
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        *(("pt2", kind) for kind in KINDS),
-        *(("onnx", kind) for kind in KINDS if kind != "retinanet"),
-        pytest.param("onnx", "retinanet", marks=pytest.mark.slow),  # an FCOS without centerness
-    ],
-)
-def test_files_with_a_graph_hold_it_for_any_number_of_images(kind: str, name: str, tmp_path: Path) -> None:
-    network, known = Detecting(kind), model_format(name)
-    path = tmp_path / known.file_name
-    known.write(fixed(network), images(2), path, {}, OUTPUTS)
-    opened = known.open(path, lambda _: nn.Identity())
-    with torch.inference_mode():
-        for count in (1, 5):
-            told, expected = found_in(opened(images(count))), found_in(network(images(count)))
-            gaps = [apart(one, other) for one, other in zip(told.images, expected.images, strict=True)]
-            assert sum(gap.lost for gap in gaps) <= 0.01 * sum(len(one["scores"]) for one in expected.images)
-            assert max(gap.largest for gap in gaps) < 1e-3
-
-
 def blind(kind: str) -> Detecting:
     """Return a detector that finds nothing but in very bright images."""
     network = Detecting(kind)
@@ -121,27 +100,33 @@ def test_an_image_without_objects_has_score_0_everywhere(kind: str) -> None:
         assert all(len(one["scores"]) == 0 for one in found_in(graph(images(2))).images)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["pt2", "onnx"])
-def test_a_graph_that_was_recorded_without_boxes_finds_some_and_runs_without(
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(("pt2", kind) for kind in KINDS),
+        *(("onnx", kind) for kind in KINDS if kind != "retinanet"),
+        pytest.param("onnx", "retinanet", marks=pytest.mark.slow),  # an FCOS without centerness
+    ],
+)
+def test_a_graph_recorded_on_images_without_boxes_finds_those_of_any_number_of_images(
     kind: str, name: str, tmp_path: Path
 ) -> None:
     network, known = Detecting(kind), model_format(name)
     scores = network.head.roi_heads if kind == "faster_rcnn" else network.head.model
-    graph = fixed(network)
     with torch.inference_mode():
-        surest = graph(images(6))[1].amax(dim=1).sort()
+        surest = fixed(network)(images(6))[1].amax(dim=1).sort()
     low, high = surest.indices[:2], surest.indices[-2:]
     scores.score_thresh = float((surest.values[1] + surest.values[-2]) / 2)
     path = tmp_path / known.file_name
     known.write(fixed(network), images(6)[low], path, {}, OUTPUTS)
     opened = known.open(path, lambda _: nn.Identity())
     with torch.inference_mode():
-        for few, are_there in ((low, False), (high, True), (low[:1], False)):
-            told, expected = found_in(opened(images(6)[few])), found_in(graph(images(6)[few]))
+        for few, are_there in ((low, False), (high, True), (low[:1], False), (torch.arange(6), True)):
+            told, expected = found_in(opened(images(6)[few])), found_in(network(images(6)[few]))
             assert any(len(one["scores"]) for one in told.images) is are_there
             gaps = [apart(one, other) for one, other in zip(told.images, expected.images, strict=True)]
-            assert all(gap.lost == 0 and gap.largest < 1e-3 for gap in gaps)
+            assert sum(gap.lost for gap in gaps) <= 0.01 * sum(len(one["scores"]) for one in expected.images)
+            assert max(gap.largest for gap in gaps) < 1e-3
 
 
 def test_another_detector_is_refused() -> None:

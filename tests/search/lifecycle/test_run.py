@@ -146,6 +146,7 @@ def test_a_study_without_a_number_has_in_the_end_as_many_trials_as_its_budget_al
     assert run_study(study_file, trials=3, report=False).study.target == 3
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_two_processes_share_a_study_exactly(study_file: Path) -> None:
     study = run_study(study_file, trials=5, workers=2, report=False).study
     assert [trial.number for trial in study.trials] == list(range(5))

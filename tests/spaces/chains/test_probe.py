@@ -15,6 +15,7 @@ from spaces import backbones
 from spaces.backbones._base import Pretrained
 from spaces.chains import probe
 from spaces.errors import ProbeError
+from spaces.surgery import kernels
 
 
 def test_shapes_and_reductions_are_those_of_a_real_run(tiny: Pretrained) -> None:
@@ -62,6 +63,14 @@ def test_a_module_that_holds_tensors_of_its_own_is_probed_too() -> None:
 
 def test_only_residual_units_that_keep_the_shape_may_be_skipped(tiny: Pretrained) -> None:
     assert [fact.can_skip for fact in probe.describe(tiny.chain)] == [False, True, True, False]
+
+
+def test_a_copy_with_the_same_edit_is_not_traced_again(tiny: Pretrained, monkeypatch: pytest.MonkeyPatch) -> None:
+    block = tiny.chain.units[1].module
+    paths = tuple(convolution.path for convolution in probe.convolutions(block))
+    assert probe.residual(kernels.with_kernels(block, paths, 7))
+    monkeypatch.setattr(probe, "is_residual", lambda _: pytest.fail("traced again"))
+    assert probe.residual(kernels.with_kernels(block, paths, 7))
 
 
 def test_convolutions_are_listed_with_their_geometry(tiny: Pretrained) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from spaces.backbones._base import Pretrained
 from spaces.chains import probe
-from spaces.chains.signature import signature
+from spaces.chains.signature import Remembered, signature
 from spaces.surgery import edits, kernels
 
 
@@ -80,3 +80,10 @@ def test_a_probe_is_not_repeated_for_a_module_that_is_alike(monkeypatch: pytest.
     assert len(calls) == 1
     probe.run(Counting(), (3, 16, 18))
     assert len(calls) == 2
+
+
+def test_the_oldest_answer_makes_room_and_no_key_is_never_remembered() -> None:
+    remembered: Remembered[str, int] = Remembered(most=2)
+    for answer, key in enumerate(("a", "b", None, "c")):
+        remembered.put(key, answer)
+    assert [remembered.get(key) for key in ("a", "b", None, "c")] == [None, 1, None, 3]

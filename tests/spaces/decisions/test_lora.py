@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import torch
 from torch import nn
@@ -14,6 +16,7 @@ from spaces.networks.space import Space
 from spaces.surgery import low_rank
 
 
+@cache
 def pretrained(name: str, side: int) -> Pretrained:
     found = backbones.resolve(name).pretrained("none", (side, side))
     for unit in found.chain:

@@ -68,7 +68,7 @@ def should_learn(space: Space, candidate: Candidate, network: build.Network) -> 
     return names
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     name=st.sampled_from(["resnet18", "mobilenet_v3_small", "swin_t", "timm:test_vit", "timm:test_convnext"]),
     seed=st.integers(0, 10**6),

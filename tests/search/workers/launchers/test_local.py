@@ -19,6 +19,7 @@ from search.workers.launchers.local import Local
 from search.workers.shutdown import StopSignal
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_what_all_workers_refuse_is_reported_in_their_words(
     study_file: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -34,6 +35,7 @@ def test_what_all_workers_refuse_is_reported_in_their_words(
     engine.dispose()
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_constraints_that_nothing_keeps_end_two_workers_as_they_end_one(
     study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,7 +100,7 @@ def test_a_worker_that_dies_is_started_again_but_not_for_ever(
     while place.alive():
         starts.add(place.processes[0].pid)
     assert len(starts) <= 4
-    assert caplog.text.count("starting it again") == 3
+    assert caplog.text.count("restarting it") == 3
     assert place.complaint().startswith("all 1 workers failed")
 
 
