@@ -45,7 +45,7 @@ def test_the_entry_point_puts_the_stores_url_together_from_a_secret(tmp_path: Pa
     assert done.stdout == "postgresql://ftsearch:p%40ss%2Fw%3Ard%25@database:5432/ftsearch worker flowers\n", (
         done.stderr
     )
-    from search.store.connection import parse_url
+    from search.store.urls import parse_url
 
     assert parse_url(done.stdout.split()[0]).password == "p@ss/w:rd%"
     assert entered(tmp_path, "status", FTSEARCH_STORAGE="sqlite:///x.db").stdout == "sqlite:///x.db status\n"

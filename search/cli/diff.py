@@ -33,6 +33,7 @@ def command(
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
+    from search.cli import _outcome
     from search.cli._console import console, print_json
     from spaces.networks.differences import anatomy, decisions_apart, units_apart
 
@@ -53,6 +54,8 @@ def command(
         )
         return
     _print(console(), pointed, one, other, everything=everything)
+    for record in {found.study.name: found.study for found in pointed if found.study is not None}.values():
+        _outcome.show_warnings(console(), record)
 
 
 def _pointed(texts: tuple[str, str], study: str, storage: str | None) -> list[Pointed]:

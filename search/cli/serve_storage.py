@@ -24,11 +24,11 @@ def command(
 ) -> None:
     from search.cli._console import console, log_to, storage_url
     from search.sampling import optuna_storage
-    from search.store import connection
+    from search.store import connection, urls
     from search.store.opening import opened
 
     log_to()
-    url = connection.str_url(storage_url(storage))
+    url = urls.str_url(storage_url(storage))
     with opened(url):
         pass  # migrate our schema before Optuna creates its tables
     screen = console()

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from dash import ALL, MATCH, Dash, Input, Output, State, ctx, dcc, html, no_update
 from flask import Flask
 
-from search.dashboard import access, components, files
+from search.dashboard import access, components, files, well_formed
 from search.dashboard._style import CSS
 from search.dashboard.filters import of_inputs
 from search.dashboard.pages import compare, study
 from search.dashboard.routes import Address, Pages
 from search.dashboard.study_cache import StudyCache
+from search.dashboard.well_formed import checked, read
 from search.errors import FinetuneError
+from search.records.states import TrialState
 from search.report import style_sheet, theme
 from search.report.figures._base import Section
 from search.sampling.importance import prepare_importances
@@ -23,6 +26,37 @@ from search.store.connection import Engine, shown
 
 logger = logging.getLogger(__name__)
 _TICK_MS = 2000
+Picked = dict[str, list[int]] | None
+"""The trials that a visitor has chosen, by study."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point of a figure, with what it stands for."""
+
+    customdata: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What a visitor has clicked or selected in a figure."""
+
+    points: list[Point] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Which figure or filter a component belongs to."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """Which trial a component belongs to."""
+
+    number: int
+
 
 _INDEX = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>{%title%}</title>
@@ -71,6 +105,7 @@ def build(
     _choosing(app)
     theme.sentence("").to_json()  # Plotly loads its parts when it first draws: not while a visitor waits
     access.guard(server, host=host, token=token, script_hashes=app.csp_hashes())
+    well_formed.guard(server, app)
     return app
 
 
@@ -98,7 +133,8 @@ def _navigation(app: Dash, pages: Pages) -> None:
         Input("url", "search"),
         State("picked", "data"),
     )
-    def _page(path: str, query: str, picked: dict[str, list[int]] | None) -> Any:
+    @checked
+    def _page(path: str | None, query: str | None, picked: Picked) -> Any:
         address = Address.of(path, query)
         return pages.page(address, (picked or {}).get(address.study, []))
 
@@ -108,9 +144,9 @@ def _navigation(app: Dash, pages: Pages) -> None:
         State("url", "pathname"),
         prevent_initial_call=True,
     )
-    def _open(_: list[Any], path: str) -> Any:
-        clicked = ctx.triggered[0]["value"] if ctx.triggered else None
-        target = clicked["points"][0].get("customdata") if clicked and clicked.get("points") else None
+    @checked
+    def _open(_: list[Marked | None], path: str | None) -> Any:
+        target = next(iter(_marked()), None)
         target = target[0] if isinstance(target, list) and target else target
         address = Address.of(path, "")
         if isinstance(target, int) and address.kind == "study":
@@ -131,12 +167,20 @@ def _navigation(app: Dash, pages: Pages) -> None:
         State("url", "search"),
         prevent_initial_call=True,
     )
+    @checked
     def _filter(
-        clicks: int, states: list[str], since: str, until: str, values: list[Any], ids: list[Any], path: str, query: str
+        clicks: int | None,
+        states: list[TrialState] | None,
+        since: str | None,
+        until: str | None,
+        values: list[list[str] | str | None],
+        ids: list[Named],
+        path: str | None,
+        query: str | None,
     ) -> Any:
         if not clicks:
             return no_update
-        named = {own["name"]: value for own, value in zip(ids, values, strict=True)}
+        named = {own.name: value for own, value in zip(ids, values, strict=False)}
         wanted = of_inputs(states, since, until, named).to_query()
         section: Section = study.section_of(query or "")
         return f"{path}?tab={section.value}" + (f"&{wanted}" if wanted else "")
@@ -151,7 +195,8 @@ def _live(app: Dash, pages: Pages) -> None:
         State("pulse", "data"),
         prevent_initial_call=True,
     )
-    def _tick(_: int, path: str, query: str, before: str) -> Any:
+    @checked
+    def _tick(_: int | None, path: str | None, query: str | None, before: str | None) -> Any:
         now = _quietly(lambda: pages.pulse(Address.of(path, query)))
         return no_update if now == before else now
 
@@ -162,13 +207,15 @@ def _live(app: Dash, pages: Pages) -> None:
         State("url", "search"),
         prevent_initial_call=True,
     )
-    def _facts(_: str, path: str, query: str) -> Any:
+    @checked
+    def _facts(_: str | None, path: str | None, query: str | None) -> Any:
         return _quietly(lambda: pages.facts(Address.of(path, query)))
 
     @app.callback(
         Output("learnt", "children"), Input("pulse", "data"), State("url", "pathname"), State("url", "search")
     )
-    def _learnt(_: str, path: str, query: str) -> Any:
+    @checked
+    def _learnt(_: str | None, path: str | None, query: str | None) -> Any:
         return _quietly(lambda: pages.learnt(Address.of(path, query)))
 
     @app.callback(
@@ -183,12 +230,15 @@ def _live(app: Dash, pages: Pages) -> None:
         State("url", "pathname"),
         State("url", "search"),
     )
-    def _draw(view: int, _: str, drawn: str, own: dict[str, str], path: str, query: str) -> Any:
-        drawing = _quietly(lambda: pages.drawing(Address.of(path, query), own["name"], view or 0))
+    @checked
+    def _draw(
+        view: int | None, _: str | None, drawn: str | None, own: Named, path: str | None, query: str | None
+    ) -> Any:
+        drawing = _quietly(lambda: pages.drawing(Address.of(path, query), own.name, view or 0))
         if not isinstance(drawing, components.Shown) or drawing.version == drawn:
             return no_update, no_update, no_update, no_update
         style = {} if len(drawing.views) > 1 else {"display": "none"}
-        again = drawn.rsplit(" ", 1)[-1] == drawing.version.rsplit(" ", 1)[-1]
+        again = (drawn or "").rsplit(" ", 1)[-1] == drawing.version.rsplit(" ", 1)[-1]
         update = components.new_figure(drawing.figure, keep_ranges=again)
         return update, drawing.version, components.options(drawing.views), style
 
@@ -213,18 +263,26 @@ def _live(app: Dash, pages: Pages) -> None:
         State("url", "search"),
         prevent_initial_call=True,
     )
+    @checked
     def _rank(
-        _: str, __: int, ___: int, order: str, picked: dict[str, list[int]], place: int, path: str, query: str
+        _: str | None,
+        __: int | None,
+        ___: int | None,
+        order: str | None,
+        picked: Picked,
+        place: int | None,
+        path: str | None,
+        query: str | None,
     ) -> Any:
         address = Address.of(path, query)
         if address.kind != "study":
             return no_update, no_update
-        place = max(place + components.ROWS * {"later": 1, "earlier": -1}.get(str(ctx.triggered_id), 0), 0)
+        place = max((place or 0) + components.ROWS * {"later": 1, "earlier": -1}.get(str(ctx.triggered_id), 0), 0)
         place = 0 if ctx.triggered_id == "order" else place
         place = min(
             place, max(len(pages.cache.study(address.study).trials) - 1, 0) // components.ROWS * components.ROWS
         )
-        return pages.ranking(address, place, order, (picked or {}).get(address.study, [])), place
+        return pages.ranking(address, place, order or "rank", (picked or {}).get(address.study, [])), place
 
 
 def _choosing(app: Dash) -> None:
@@ -238,7 +296,15 @@ def _choosing(app: Dash) -> None:
         State("url", "pathname"),
         prevent_initial_call=True,
     )
-    def _pick(values: list[list[int]], _: list[Any], __: Any, ids: list[dict[str, Any]], before: Any, path: str) -> Any:
+    @checked
+    def _pick(
+        values: list[list[int] | None],
+        _: list[Marked | None],
+        __: list[int | None],
+        ids: list[Numbered],
+        before: Picked,
+        path: str | None,
+    ) -> Any:
         address = Address.of(path, "")
         if address.kind != "study" or not ctx.triggered_id:
             return no_update
@@ -247,12 +313,12 @@ def _choosing(app: Dash) -> None:
         if kind == "clear":
             picked = set() if ctx.triggered[0]["value"] else picked
         elif kind == "figure":
-            picked |= _selected(ctx.triggered[0]["value"])
+            picked |= {number for number in _marked() if isinstance(number, int)}
         else:
-            ticked = {own["number"] for own, value in zip(ids, values, strict=True) if value}
+            ticked = {own.number for own, value in zip(ids, values, strict=False) if value}
             # A redrawn table reports all its boxes, as they were before the visitor's last tick: that takes none back.
             redrawn = len(ctx.triggered) > 1
-            picked = picked | ticked if redrawn else picked - {own["number"] for own in ids} | ticked
+            picked = picked | ticked if redrawn else picked - {own.number for own in ids} | ticked
         chosen = sorted(picked)[: compare.MOST]
         if chosen == (before or {}).get(address.study, []):
             return no_update
@@ -264,15 +330,17 @@ def _choosing(app: Dash) -> None:
         Input("picked", "data"),
         State("url", "pathname"),
     )
-    def _offer(picked: dict[str, list[int]] | None, path: str) -> Any:
+    @checked
+    def _offer(picked: Picked, path: str | None) -> Any:
         address = Address.of(path, "")
         chosen = (picked or {}).get(address.study, [])
         return components.compare_path(address.study, chosen), study.compare_text(chosen)
 
 
-def _selected(data: Any) -> set[int]:
-    numbers = [point.get("customdata") for point in (data or {}).get("points", [])]
-    return {number for number in numbers if isinstance(number, int)}
+def _marked() -> list[Any]:
+    """Return what the points mean that the visitor has clicked or selected just now."""
+    marked: Marked | None = read(Marked | None, ctx.triggered[0]["value"]) if ctx.triggered else None
+    return [point.customdata for point in marked.points] if marked else []
 
 
 def _quietly(ask: Callable[[], Any]) -> Any:

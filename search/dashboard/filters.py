@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from search.records.study import StudyRecord, TrialRecord, TrialState
@@ -97,18 +96,21 @@ def read(query: str) -> Filters:
     return Filters(tuple(states), ranges, kept, days.get("since"), days.get("until"))
 
 
-def of_inputs(states: Sequence[str] | None, since: str | None, until: str | None, values: Mapping[str, Any]) -> Filters:
+def of_inputs(
+    states: Sequence[TrialState] | None,
+    since: str | None,
+    until: str | None,
+    values: Mapping[str, list[str] | str | None],
+) -> Filters:
     """Return the conditions of a page's inputs: ranges as text (``2..5``), words as lists."""
     ranges, words = {}, {}
     for name, value in values.items():
         if isinstance(value, list):
             if value:
-                words[name] = tuple(str(item) for item in value)
-        elif value and (ends := read_range(str(value), bare=True)) is not None:
+                words[name] = tuple(value)
+        elif value and (ends := read_range(value, bare=True)) is not None:
             ranges[name] = ends
-    return Filters(
-        tuple(TrialState(state) for state in states or ()), ranges, words, day(since or ""), day(until or "")
-    )
+    return Filters(tuple(states or ()), ranges, words, day(since or ""), day(until or ""))
 
 
 def number_of(text: str) -> int | None:

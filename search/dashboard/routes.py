@@ -13,7 +13,7 @@ from search.dashboard import components
 from search.dashboard.filters import number_of, read
 from search.dashboard.pages import compare, overview, study, trial, workers
 from search.dashboard.study_cache import StudyCache
-from search.errors import FinetuneError
+from search.errors import FinetuneError, NotFoundError
 from search.report.figures import figures, studies_figures, trials_figures
 from search.report.figures._base import Drawing, Figure, Need, StudiesFigure, TrialsFigure
 from search.store import aggregates
@@ -127,7 +127,9 @@ class Pages:
 
     def drawing(self, address: Address, name: str, view: int) -> components.Shown:
         """Return the figure ``name`` of a page as it is now."""
-        kind = _kinds()[name]
+        kind = _kinds().get(name)
+        if kind is None:
+            raise NotFoundError(f"no figure is called {name!r}")
         pulse = self.pulse(address)
         key = (address, name, view, pulse)
         drawn = self._drawn.get(key)

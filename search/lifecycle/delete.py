@@ -6,7 +6,7 @@ from search.artifacts.stores import clear
 from search.lifecycle.artifact_places import default_place, reached_artifacts
 from search.sampling.optuna_storage import open_storage
 from search.sampling.optuna_study import delete as optuna_delete
-from search.store import DEFAULT_URL, connection, reading, repeats, writing
+from search.store import DEFAULT_URL, connection, reading, repeats, urls, writing
 from search.store.opening import opened
 
 
@@ -32,6 +32,6 @@ def delete_study(
         if artifact_store is not None and place is not None:
             kept = [trial[1] for trial in reading.kept_checkpoints(engine, name)]
             clear(artifact_store, place[1], [*kept, *repeats.checkpoints(engine, name)])
-        optuna_storage = open_storage(connection.str_url(storage), connection.optuna_options(storage), connection.tune)
+        optuna_storage = open_storage(urls.str_url(storage), connection.optuna_options(storage), connection.tune)
         optuna_delete(optuna_storage, name)
         writing.delete_study(engine, name)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from search.data.split_options import LARGEST_SEED
 from search.records.objectives import Pruning
 from search.records.study import OPEN, Json
 from search.sampling import pruners
@@ -47,7 +48,7 @@ class FinalOptions:
 
     share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     top: Annotated[int, Field(ge=1)] = 3
-    soup: Annotated[int, Field(ge=1)] = 4
+    soup: Annotated[int, Field(ge=1)] = 8
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
 
@@ -92,7 +93,7 @@ class SearchOptions:
     final: FinalOptions | Literal["off"] = field(default_factory=FinalOptions)
     warm_start: bool | Annotated[int, Field(ge=0)] | tuple[str | dict[str, Any], ...] = False
     parallel_heads: Annotated[int, Field(ge=1)] = 1
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
     @property

@@ -1,4 +1,4 @@
-"""Engines: one small pool a process, SQLite in WAL mode, retries with back-off, URLs without their password."""
+"""Engines: one small pool a process, SQLite in WAL mode, retries with back-off, errors without the URL's password."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from search.errors import DatabaseError, StoreUrlError
 from search.store import machine_clock
-from search.store.masking import hide, is_ambiguous, shown
+from search.store.masking import hide, shown
+from search.store.urls import parse_url
 
 __all__ = [
     "Engine",
@@ -32,7 +33,6 @@ __all__ = [
     "server_options",
     "share",
     "shown",
-    "str_url",
     "tune",
     "writing",
 ]
@@ -44,13 +44,18 @@ CLOCK = "ft_clock"
 """SQL function of SQLite connections: ``machine_clock.now``."""
 RETRY_S = 60.0
 """How long a call is retried by default while the database is unreachable or locked."""
-_BUSY_MS = 30_000
-_DRIVERS = {
-    "postgresql": "postgresql+psycopg",
-    "postgres": "postgresql+psycopg",
-    "mysql": "mysql+pymysql",
-    "mariadb": "mysql+pymysql",
+FORGOTTEN_S = 30
+"""After so long PostgreSQL ends a transaction whose client says nothing more, asleep or cut off: others wait for its
+locks. None of ours lasts a second."""
+_ALIVE = {
+    "connect_timeout": 15,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
 }
+"""How PostgreSQL's clients notice that a server's machine is gone: by the system's own settings within two hours."""
+_BUSY_MS = 30_000
 _READ = "ft_read"
 _PATIENCE = "ft_patience"
 
@@ -74,65 +79,9 @@ class Patience:
         return RETRY_S if self.seconds is None else self.seconds
 
 
-def parse_url(url: str) -> URL:
-    """Return the SQLAlchemy URL of ``url``; ``postgresql://`` means psycopg 3, ``mysql://`` PyMySQL, and a
-    path that ends in ``.db`` SQLite.
-
-    Raises:
-        StoreUrlError: it is no URL, or of a kind this store does not speak.
-    """
-    is_path = "://" not in url and url.endswith((".db", ".sqlite", ".sqlite3"))
-    text = f"sqlite:///{url}" if is_path else url
-    if is_ambiguous(text):
-        raise StoreUrlError(
-            f"storage URL {shown(text)}: more than one @, so the end of the password is unclear; write an @ of its "
-            "own as %40 (and : as %3A, / as %2F, ? as %3F)"
-        )
-    try:
-        parsed = make_url(text)
-    except (ArgumentError, ValueError):
-        # Their messages hold parts of the URL, so they are not chained.
-        raise StoreUrlError(f"malformed storage URL {shown(url)}; expected sqlite:///FILE.db or {_EXAMPLE}") from None
-    parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
-    if parsed.get_backend_name() not in ("sqlite", "postgresql", "mysql"):
-        raise StoreUrlError(
-            f"storage URL {shown(url)}: expected sqlite, postgresql or mysql, got {parsed.drivername!r}"
-        )
-    if parsed.get_backend_name() == "sqlite" and (parsed.host or parsed.username is not None):
-        raise StoreUrlError(
-            f"storage URL {shown(url)}: SQLite has no host; name a file: sqlite:///runs/ftsearch.db, "
-            "or sqlite:////home/me/ft.db with its whole path"
-        )
-    if parsed.get_backend_name() == "sqlite" and "?" in text and not (parsed.query and set(parsed.query) <= _SQLITE):
-        raise StoreUrlError(
-            f"storage URL {shown(url)}: a ? is followed by options of SQLite (timeout, mode ...), so a store's path "
-            "cannot hold one; go to its folder and name the file from there, or rename the folder"
-        )
-    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise StoreUrlError("an in-memory store would be lost at the end; name a file: sqlite:///runs/ftsearch.db")
-    return parsed
-
-
-_SQLITE = frozenset(
-    {
-        *("cache", "check_same_thread", "cached_statements", "detect_types", "immutable", "isolation_level", "mode"),
-        *("nolock", "timeout", "uri", "vfs"),
-    }
-)
-"""What SQLite's driver, and SQLite itself for ``file:`` paths, take behind the ? of a URL."""
-
-
-def str_url(url: str) -> str:
-    """Return ``url`` as SQLAlchemy takes it, password included: for other libraries' engines, never to be shown."""
-    return parse_url(url).render_as_string(hide_password=False)
-
-
-_EXAMPLE = "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
-
-
 def optuna_options(url: str) -> dict[str, Any]:
     """Return the ``engine_kwargs`` of Optuna's engine for ``url``."""
-    return _options(parse_url(url).get_backend_name())
+    return _options(parse_url(url))
 
 
 def share(engine: Engine, other: Engine) -> None:
@@ -147,18 +96,20 @@ def share(engine: Engine, other: Engine) -> None:
 
 def server_options(url: str, threads: int) -> dict[str, Any]:
     """Return the ``engine_kwargs`` of a server that answers so many calls at once."""
-    options = _options(parse_url(url).get_backend_name())
-    return options | {"pool_size": threads, "max_overflow": 2}
+    return _options(parse_url(url)) | {"pool_size": threads, "max_overflow": 2}
 
 
-def _options(backend: str) -> dict[str, Any]:
+def _options(url: URL) -> dict[str, Any]:
     """Return options of an engine: one connection kept, one more at need."""
+    backend = url.get_backend_name()
     if backend == "sqlite":
         return {"connect_args": {"timeout": _BUSY_MS / 1000}}
     pool = {"pool_size": 1, "max_overflow": 1, "pool_pre_ping": True, "pool_recycle": 1800}
+    if backend == "postgresql":
+        return pool | {"connect_args": {name: value for name, value in _ALIVE.items() if name not in url.query}}
     # What PostgreSQL does by itself. MySQL's own default locks the gaps between rows too: claims then wait for each
     # other's trials, and deadlock.
-    return pool | ({"isolation_level": "READ COMMITTED"} if backend == "mysql" else {})
+    return pool | {"isolation_level": "READ COMMITTED"}
 
 
 def connect(url: str, patience: Patience | None = None, *, wait: bool = False) -> Engine:
@@ -181,7 +132,7 @@ def connect(url: str, patience: Patience | None = None, *, wait: bool = False) -
             if not path.exists() and not str(parsed.database).startswith("file:"):
                 path.touch()  # as the umask has it: SQLite itself lets nobody but the owner write
         engine = create_engine(
-            parsed, **_options(parsed.get_backend_name()), execution_options={_PATIENCE: patience}, hide_parameters=True
+            parsed, **_options(parsed), execution_options={_PATIENCE: patience}, hide_parameters=True
         )
     except (NoSuchModuleError, ImportError) as error:
         raise StoreUrlError(
@@ -211,10 +162,13 @@ def _touch(engine: Engine) -> None:
 
 
 def tune(engine: Engine) -> None:
-    """Let an SQLite ``engine`` serve many processes: WAL journal, writers wait for each other from their first word.
+    """Let ``engine`` serve many processes.
 
-    Without ``BEGIN IMMEDIATE`` two workers can be given the same trial. Other databases are not changed.
+    SQLite: WAL journal, writers wait for each other from their first word; without ``BEGIN IMMEDIATE`` two workers can
+    be given the same trial. PostgreSQL: nobody waits for a client that has gone silent in the middle of a transaction.
     """
+    if engine.dialect.name == "postgresql":
+        begin_with(engine, f"SET idle_in_transaction_session_timeout = '{FORGOTTEN_S}s'")
     if engine.dialect.name != "sqlite":
         return
 
@@ -229,6 +183,18 @@ def tune(engine: Engine) -> None:
     def _begin(connection: Connection) -> None:
         reads = connection.get_execution_options().get(_READ, False)
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def begin_with(engine: Engine, statement: str) -> None:
+    """Let each new PostgreSQL connection of ``engine`` begin with ``statement``.
+
+    Options of the start would take the place of those in the URL, and poolers such as PgBouncer refuse them.
+    """
+
+    @event.listens_for(engine, "connect")
+    def _begin(connection: Any, _: Any) -> None:
+        connection.execute(statement).close()
+        connection.commit()
 
 
 @contextmanager

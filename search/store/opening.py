@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 
 from search.errors import NotFoundError
 from search.store import migrate, readonly
-from search.store.connection import Patience, connect, parse_url
+from search.store.connection import Patience, connect
+from search.store.urls import parse_url
 
 
 @contextmanager

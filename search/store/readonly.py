@@ -14,9 +14,11 @@ from sqlalchemy.pool import QueuePool
 
 from search.errors import NotFoundError, SchemaError, StoreUrlError
 from search.store import machine_clock, migrate
-from search.store.connection import CLOCK, parse_url, reason_of, shown
+from search.store.connection import CLOCK, begin_with, reason_of, shown
+from search.store.urls import parse_url
 
 _POOL = 4
+_SERVERS: dict[str, Any] = {"pool_size": _POOL, "max_overflow": 0, "pool_pre_ping": True, "pool_recycle": 1800}
 _BUSY_S = 10
 
 
@@ -39,15 +41,11 @@ def connect(url: str) -> Engine:
                 raise NotFoundError(f"there is no store at {path}; `ftsearch run STUDY.yaml` makes one")
             engine = create_engine("sqlite://", creator=lambda: _sqlite(path), poolclass=QueuePool, pool_size=_POOL)
         elif parsed.get_backend_name() == "postgresql":
-            options: dict[str, Any] = {"options": "-c default_transaction_read_only=on"}
-            engine = create_engine(
-                parsed, connect_args=options, pool_size=_POOL, max_overflow=0, pool_pre_ping=True, pool_recycle=1800
-            )
+            engine = create_engine(parsed, **_SERVERS)
+            begin_with(engine, "SET default_transaction_read_only = on")
         else:
             options = {"init_command": "SET SESSION TRANSACTION READ ONLY"}
-            engine = create_engine(
-                parsed, connect_args=options, pool_size=_POOL, max_overflow=0, pool_pre_ping=True, pool_recycle=1800
-            )
+            engine = create_engine(parsed, connect_args=options, **_SERVERS)
         with engine.connect():
             pass  # asked once: what follows would be tried again for a minute
         version = migrate.current(engine)

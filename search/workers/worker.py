@@ -31,10 +31,11 @@ from search.sampling.optuna_study import Sampling, data_seed
 from search.sampling.pruners import Curves
 from search.spec.faults import CANDIDATES_FAULT, DISK_FAULT, MACHINES_FAULT
 from search.store import leases, migrate, reading, workers, writing
-from search.store.connection import Engine, insist, optuna_options, patience_of, share, str_url, tune
+from search.store.connection import Engine, insist, optuna_options, patience_of, share, tune
 from search.store.history import StudyHistory
 from search.store.leases import Claim
 from search.store.reading import Progress
+from search.store.urls import str_url
 from search.training import memory
 from search.trials.context import TrialContext
 from search.trials.parallel_heads import ParallelHeads

@@ -74,12 +74,19 @@ def _loaded(path: Path) -> Any:
             # Safetensors begin with the length of their JSON header, in eight bytes.
             if head[8:9] == b"{":
                 return load_file(path)
+            if not what and _is_text(head):
+                what = "a text file; name the file with the weights"
             if not what:
                 file.seek(0)
                 return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises its own kinds for what weights_only forbids
         raise WeightsError(f"cannot read weights from {path}: {line_of(error)}") from error
     raise WeightsError(f"cannot read weights from {path}: it is {what}")
+
+
+def _is_text(head: bytes) -> bool:
+    """Return whether a file begins with text; pickles and archives have control characters soon."""
+    return bool(head) and all(byte >= 32 or byte in b"\t\n\r" for byte in head)
 
 
 def line_of(error: Exception) -> str:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import insert, select
 
 from search.records.study import DatasetRecord, StudyRecord, UnitRecord
-from search.store import connection, migrate, writing
+from search.store import connection, migrate, urls, writing
 from search.store.tables import EpochRow, StudyRow, TrialRow
 
 UNITS, CLASSES, BEGIN = 19, 5, datetime(2026, 1, 1, tzinfo=UTC)
@@ -132,7 +132,7 @@ def fill_optuna(url: str, name: str, trials: int, epochs: int, first: int = 0) -
     from optuna.trial import TrialState, create_trial
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = optuna.storages.RDBStorage(connection.str_url(url))
+    storage = optuna.storages.RDBStorage(urls.str_url(url))
     target = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
     spaces = {parameter: json_to_distribution(text) for parameter, text in SPACES.items()}
     states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}

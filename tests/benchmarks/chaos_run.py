@@ -1,11 +1,15 @@
 """Break everything while a study runs, then count what was lost and what was left: `make chaos`.
 
-    python tests/benchmarks/chaos_run.py [--database postgresql | sqlite] [--seed 0] [--trials 30] [--minutes 6]
+    python tests/benchmarks/chaos_run.py [--database postgresql | sqlite] [--seed 0] [--trials 16] [--minutes 20]
 
 Real workers search by default settings (sampler, pruner, portfolio, caches, parallel heads, a final model) among
-several backbones. Faults strike at named points (``chaos/points.py``): every point meets a kill, every write of a file
-a full disk, the answer to every commit is lost once; workers are put to sleep for longer than their lease, told to
-leave, the database server crashes and restarts, the cache is emptied. Then ``chaos/checks.py`` says what is wrong.
+several backbones. Faults strike at named points (``chaos/points.py``), which a calm run has named before: every point
+meets a kill, every write of a file a full disk, the answer to every commit is lost once; workers are put to sleep, told
+to leave, the database server crashes and restarts, the cache is emptied. Then ``chaos/checks.py`` says what is wrong.
+
+No clock decides, so that a busy machine is not taken for a fault: leases are long, and those of a worker that was
+killed or sleeps are ended in the store at once, as if their time had passed. The run is over when every worker has come
+to its end without meeting a fault.
 """
 
 from __future__ import annotations
@@ -15,29 +19,29 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-LEASE_S = 3.0
-ASLEEP_S = 3 * LEASE_S
-QUIET_S = 25.0
-"""The run ends when all trials have, and no fault has struck for so long."""
+ASLEEP_S = 6.0
+SELDOM = 0.06
+"""How likely the cache is emptied, or a worker killed wherever it may be, after a fault at a point."""
 KEEP = 4
 STUDY = """\
 name: chaos
 data: {{path: {data}, val_share: 0.3, test_share: 0.0}}
-backbone: [squeezenet1_1, shufflenet_v2_x0_5]
+backbone: [squeezenet1_1, "timm:test_resnet"]
 weights: none
 input_size: 32
 training: {{epochs: 4, batch_size: 16}}
 search: {{trials: {trials}, seed: {seed}, parallel_heads: 4}}
-faults: {{lease: {lease}, max_retries: 100, database_timeout: 60}}
+faults: {{lease: 120, max_retries: 100, database_timeout: 120}}
 keep_checkpoints: {keep}
 """
 
@@ -46,14 +50,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", choices=("postgresql", "sqlite"), default="postgresql")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=6.0, help="no fault strikes after this long")
+    parser.add_argument("--minutes", type=float, default=20.0, help="no fault strikes after this long")
     parser.add_argument("--replays", type=int, default=6, help="trials taken over whose curves are trained anew")
     parser.add_argument("--keep", action="store_true", help="leave the folder of the run for a look")
     parser.add_argument("--json", type=Path, help="append the figures to this file, a line a run")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="ftsearch-chaos-"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the server ends with this process, however that ends
     _set_up(folder)
     try:
         return Run(folder, given).go()
@@ -66,7 +71,7 @@ def main() -> int:
 
 def _set_up(folder: Path) -> None:
     """Give this process, and the workers that inherit from it, a cache and a temporary folder of the run's own."""
-    for name in ("cache", "tmp", "runs", "faults"):
+    for name in ("cache", "tmp", "runs", "faults", "calm"):
         (folder / name).mkdir()
     sys.path.insert(0, str(ROOT))
     before = os.environ.get("PYTHONPATH", "")
@@ -83,8 +88,10 @@ class Run:
     given: argparse.Namespace
     emptied: int = 0
     disturbed_s: int = 0
+    calm_s: int = 0
     server: Any = None
     losses: list[str] = field(default_factory=list)
+    _made: set[str] = field(default_factory=set)
 
     def go(self) -> int:
         begin = time.monotonic()
@@ -108,36 +115,38 @@ class Run:
                 file.write(json.dumps(facts) + "\n")
         return 1 if self.losses else 0
 
-    @property
-    def url(self) -> str:
+    def url(self, name: str = "store") -> str:
+        """Return the URL of an empty database, made when it is first asked for."""
         if self.server is None:
-            return f"sqlite:///{self.folder}/store.db"
-        return str(self.server.get_uri()).replace("postgresql://", "postgresql+psycopg://", 1)
+            return f"sqlite:///{self.folder}/{name}.db"
+        if name not in self._made:
+            self.server.psql(f"CREATE DATABASE {name};")
+            self._made.add(name)
+        return str(self.server.get_uri(name)).replace("postgresql://", "postgresql+psycopg://", 1)
 
     def _run(self) -> dict[str, Any]:
         from chaos import checks, strikes
-        from chaos.crew import Crew, Post
+        from chaos.crew import LEAVE_S, Crew, Post
 
         os.environ["TMPDIR"] = str(self.folder / "tmp")  # of the workers: this process has its own already
         place, faults = self.folder / "runs" / "chaos", self.folder / "faults"
         study = self._write_study()
-        posts = [
-            Post(number == 0, self.url, study, place, faults, self.folder / "workers.log")
-            for number in range(self.given.workers)
-        ]
-        plan = strikes.Plan(faults, random.Random(self.given.seed), self.server is not None)
-        crew = Crew(posts)
+        run = Post(True, self.url(), study, place, self.folder / "cache", self.folder / "workers.log", faults)
+        crew = Crew([run, *[replace(run, runs=False)] * (self.given.workers - 1)])
         try:
+            known = self._census(crew, run)
+            plan = strikes.Plan(faults, random.Random(self.given.seed), self.server is not None, known)
             self._disturb(plan, crew)
             late = crew.leave()
             begin = time.monotonic()
-            code = crew.quiet(posts[0], 300.0)  # `ftsearch run` once more, as a user would: it ends what is left
+            # `ftsearch run` once more, as a user would: it ends what is left.
+            code = crew.alone(replace(run, faults=None), LEAVE_S)
             last_s = time.monotonic() - begin
             self._look_at_exits(crew, plan, late, code)
         finally:
             crew.end()
         remains = checks.Remains(
-            self.url, "chaos", place, self.folder / "cache", self.folder / "tmp", self.given.trials, KEEP
+            self.url(), "chaos", place, self.folder / "cache", self.folder / "tmp", self.given.trials, KEEP
         )
         self.losses += checks.check(remains)
         count, differing = checks.replayed(remains, self.given.replays)
@@ -147,12 +156,15 @@ class Run:
             "seed": self.given.seed,
             "database": self.given.database,
             "faults": dict(plan.counts()) | {"cache emptied": self.emptied},
+            "phases": plan.by_phase(),
             "points": self._by_point(plan),
+            "not_struck": plan.not_struck(),
             "trials": dict(Counter(one.state.value for one in trials)),
             "attempts": sum(one.attempts for one in trials),
             "backbones": len({one.candidate["structure"]["backbone"] for one in trials if one.candidate}),
             "together": sum("trained_at_once" in one.extras for one in trials),
             "replayed": count,
+            "calm_s": self.calm_s,
             "disturbed_s": self.disturbed_s,
             "last_run_s": round(last_s),
             "losses": self.losses,
@@ -170,9 +182,21 @@ class Run:
                 pixels[..., kind] += 40  # not too easy: values differ, so the ranking has something to say
                 Image.fromarray(pixels).save(data / name / f"{number}.png")
         path = self.folder / "chaos.yaml"
-        given = {"data": data, "trials": self.given.trials, "seed": self.given.seed, "lease": LEASE_S, "keep": KEEP}
+        given = {"data": data, "trials": self.given.trials, "seed": self.given.seed, "keep": KEEP}
         path.write_text(STUDY.format(**given))
         return path
+
+    def _census(self, crew: Any, run: Any) -> dict[str, int]:
+        """Return in how many trials an undisturbed run of the same study, elsewhere, comes to which point."""
+        begin, census = time.monotonic(), self.folder / "calm" / "census.json"
+        place, cache = self.folder / "calm" / "chaos", self.folder / "calm" / "cache"
+        calm = replace(run, url=self.url("calm"), place=place, cache=cache, faults=None, census=census)
+        code = crew.alone(calm, 60 * self.given.minutes)
+        if code != 0:
+            raise SystemExit(f"the calm run ended with {code}: {self._last_words()}")
+        self.calm_s = round(time.monotonic() - begin)
+        counts: dict[str, int] = json.loads(census.read_text())
+        return counts
 
     def _disturb(self, plan: Any, crew: Any) -> None:
         """Run the study until it is done and no fault strikes any more."""
@@ -180,37 +204,58 @@ class Run:
         from search.store import connection, reading
 
         begin = last = time.monotonic()
-        emptying = random.Random(self.given.seed + 1)
+        seldom = random.Random(self.given.seed + 1)
+        connection._BUSY_MS = 200  # of this process: whoever sleeps and holds the lock of a file is to be woken
         engine, looked, finished = None, 0.0, 0
         while time.monotonic() - begin < 60 * self.given.minutes:
             crew.fill()
             for strike in plan.look():
                 last = time.monotonic()
                 self._help(strike, plan, crew)
-            plan.place()
+                if seldom.random() < SELDOM:
+                    self._empty_cache()
+                if seldom.random() < SELDOM:
+                    crew.kill(seldom.randrange(self.given.workers))
+            plan.place(at_end=finished >= self.given.trials)
             crew.wake()
-            if time.monotonic() - looked > 1.0:
+            if time.monotonic() - looked > 0.5:
                 looked = time.monotonic()
                 try:
-                    engine = engine or connection.connect(self.url, connection.Patience(0.5))
+                    engine = engine or connection.connect(self.url(), connection.Patience(0.0))
                     finished = reading.progress(engine, "chaos").finished
+                    self._end_leases(engine, crew)
                 except FinetuneError:  # there is no study yet, or no server just now
                     pass
-                if emptying.random() < 0.02:
-                    self._empty_cache()
-                if emptying.random() < 0.02:
-                    crew.kill(emptying.randrange(self.given.workers))
-            if finished >= self.given.trials and time.monotonic() - last > QUIET_S:
+            if finished >= self.given.trials and crew.have_run_through(last):
                 break
             time.sleep(0.05)
-        if finished < self.given.trials:
-            print(f"{finished} of {self.given.trials} trials after {self.given.minutes:g} minutes of faults")
+        else:
+            self.losses.append(f"{finished} of {self.given.trials} trials after {self.given.minutes:g} minutes")
         plan.withdraw()
         for strike in plan.look():
             self._help(strike, plan, crew)
         if engine is not None:
             engine.dispose()
         self.disturbed_s = round(time.monotonic() - begin)
+
+    def _end_leases(self, engine: Any, crew: Any) -> None:
+        """Let the time of all leases pass whose workers have gone silent."""
+        from chaos.crew import name_of
+        from sqlalchemy import update
+
+        from search.store.connection import retried, writing
+        from search.store.tables import TrialRow
+
+        @retried
+        def end(engine: Any, silent: set[int]) -> None:
+            with writing(engine) as link:
+                names = [name_of(process) for process in silent]
+                link.execute(update(TrialRow).where(TrialRow.worker.in_(names)).values(lease_until=0.0))
+
+        if crew.silent:
+            silent = set(crew.silent)
+            end(engine, silent)
+            crew.silent -= silent
 
     def _help(self, strike: Any, plan: Any, crew: Any) -> None:
         """Do for a fault what its worker cannot do itself."""
@@ -257,8 +302,9 @@ class Run:
             expected |= {REFUSED} if met[process][FULL] else set()  # a new study's place, which is said at once
             if exit_code not in expected:
                 self.losses.append(f"worker {process} ended with {exit_code}: {self._last_words(process)}")
-        for name in plan.never_passed:
-            self.losses.append(f"no worker came to the point {name!r}, where a fault waited")
+        for phase, count in plan.by_phase().items():
+            if not count:
+                self.losses.append(f"no fault has struck the part {phase!r} of a study's life")
         if code != 0:
             self.losses.append(f"the last, undisturbed run ended with {code}: {self._last_words()}")
 
@@ -278,11 +324,18 @@ class Run:
     def _say(self, facts: dict[str, Any]) -> None:
         for name, met in facts["points"].items():
             print(f"  {name:<84} {', '.join(met) or '-'}")
+        for why, names in facts["not_struck"].items():
+            print(f"  no kill, {why} ({len(names)}): {', '.join(sorted(names)) or '-'}")
         struck = sum(1 for met in facts["points"].values() if met)
-        print(f"seed {facts['seed']}, {facts['database']}: {facts['seconds']} s, trials {facts['trials']}")
+        print(
+            f"seed {facts['seed']}, {facts['database']}: {facts['seconds']} s, of these {facts['disturbed_s']} s",
+            end="",
+        )
+        print(f" with faults; {facts['calm_s']} s without; trials {facts['trials']}")
         print(f"  {facts['attempts']} attempts, {facts['together']} trials trained together, ", end="")
         print(f"{facts['backbones']} backbones, {facts['replayed']} curves trained anew")
         print(f"  faults {sum(facts['faults'].values())}: {facts['faults']}")
+        print(f"  by part {facts['phases']}")
         print(f"  points {len(facts['points'])}, struck {struck}; the last, quiet run took {facts['last_run_s']} s")
         for loss in facts["losses"]:
             print(f"LOSS: {loss}")

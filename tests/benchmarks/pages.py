@@ -60,7 +60,7 @@ print(json.dumps({"first_s": first, "idle_s": idle, "idle_statements": quiet, "t
 OURS = [sys.executable, "-m", "search", "dashboard", "--port", "0", "--storage"]
 OPTUNAS = """
 import optuna, optuna_dashboard, sys
-from search.store.connection import str_url
+from search.store.urls import str_url
 from wsgiref.simple_server import make_server
 storage = optuna.storages.RDBStorage(str_url(sys.argv[1]))
 server = make_server("127.0.0.1", 0, optuna_dashboard.wsgi(storage))

@@ -25,8 +25,8 @@ from search.records.study import EpochRecord, StudyRecord, TrialRecord, Verdict
 from search.records.study import TrialState as State
 from search.runtime import few_labels
 from search.store import checkpoint_owners, connection
-from search.store.connection import str_url
 from search.store.tables import StudyRow, TrialRow
+from search.store.urls import str_url
 from search.training import checkpoint
 from search.training.fit import fit
 from spaces.candidate import Candidate

@@ -8,10 +8,11 @@ from __future__ import annotations
 import errno
 import os
 import random
+import re
 import signal
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,18 +24,23 @@ CRASH, RESTART, LOST = "server crash", "server restart", "lost answer"
 SERVER = (CRASH, RESTART)
 FULL_S = 2.0
 """For how long a worker's disk is full."""
-_PATIENCE_S = 15.0
+TRIAL_ENDED = "after commit in store.writing.finish_trial"
+_PATIENCE_S = 8.0
 """How long a fault waits at its point before another one has its turn."""
-_FIRST = (
-    *("before commit in store.migrate.upgrade", "after commit in store.migrate.upgrade"),
-    *("before fsync in data.assembly.note", "before replace in data.assembly.note"),
-    *("before commit in store.writing._create", "after commit in store.writing._create"),
-    "before fsync in lifecycle.artifact_places.study_artifacts",
-    "after replace in lifecycle.artifact_places.study_artifacts",
-    "before commit in store.writing.place_artifacts",
-    "after commit in store.writing.place_artifacts",
-)
-"""Points that a study comes to once, at its begin: kills wait there from the first."""
+_SELDOM = 2
+"""In so few trials a calm run comes to a point of a study's begin or of its end. Faults wait there all the time."""
+PHASES = {
+    "claim": r"leases\._claim",
+    "ask": r" ask ",
+    "decode": r"data\.(cache|array_cache)",
+    "epoch": r"training\.epoch|training of heads|record_epochs",
+    "checkpoint": r"training\.fit\.fit|keep_best\.keep",
+    "finish": r"finish_trial|fail_trial",
+    "clean-up": r"trials\.trial\.finish|remove_surplus|forget_checkpoint|orphaned_checkpoints",
+    "choice": r"repeats\.(add|begin|finish|withdraw)|trials\.confirmation",
+    "final": r"finish_refit|model\.folder|report\.page",
+}
+"""A trial's and a study's life: every part of it must have met a fault. Patterns of the points' names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,23 @@ class Strike:
     process: int
     fault: str
     point: str
+
+
+class Census:
+    """A calm worker's side: it counts in how many trials it comes to a point."""
+
+    def __init__(self) -> None:
+        self._ended = 0
+        self._passed: defaultdict[str, set[int]] = defaultdict(set)
+
+    @property
+    def passed(self) -> dict[str, int]:
+        return {name: len(trials) for name, trials in self._passed.items()}
+
+    def __call__(self, name: str, _: Any = None) -> None:
+        """Come to the point called ``name``."""
+        self._passed[name].add(self._ended)
+        self._ended += name == TRIAL_ENDED
 
 
 class Victim:
@@ -116,39 +139,50 @@ class Plan:
     """The run's side: which fault waits where, and which have struck.
 
     Every point is to meet a kill, every write of a file a full disk, the answer to every commit is to be lost once;
-    the other faults come to points that the seed draws. Points are planned for as workers report them.
+    the other faults come to points that the seed draws. Points are known from a calm run before, with the number of
+    trials in which it came there; those to which only faults lead are planned for as workers report them.
+
+    Attributes:
+        at_once: faults that wait at points which workers come to again and again: more, and nobody gets on.
     """
 
     folder: Path
     rng: random.Random
     has_server: bool
-    at_once: int = 6
+    known: dict[str, int] = field(default_factory=dict)
+    at_once: int = 12
     points: list[str] = field(default_factory=list)
     struck: list[Strike] = field(default_factory=list)
     queue: list[tuple[str, str]] = field(default_factory=list)
     waiting: dict[str, tuple[str, float]] = field(default_factory=dict)
-    _next: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("waiting", "done"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        for name in _FIRST:
-            self._put(name, KILL)
+        for name in self.known:
+            self._learn(name)
 
-    @property
-    def never_passed(self) -> list[str]:
-        """Points at which faults were to wait from the first, and that no worker knows: they have another name now."""
-        return [name for name in _FIRST if name not in self.points]
+    def not_struck(self) -> dict[str, list[str]]:
+        """Return the points without a kill: those that were never come to again, and those whose turn never came."""
+        killed = {strike.point for strike in self.struck if strike.fault == KILL}
+        passed = set(self._lines("passed"))
+        left = [name for name in self.points if name not in killed]
+        return {
+            "not come to": [name for name in left if name not in passed],
+            "come to, not struck": [name for name in left if name in passed],
+        }
+
+    def by_phase(self) -> dict[str, int]:
+        """Return how many faults each part of a study's life has met."""
+        return {
+            phase: sum(bool(re.search(pattern, strike.point)) for strike in self.struck)
+            for phase, pattern in PHASES.items()
+        }
 
     def look(self) -> list[Strike]:
         """Plan for new points; return what has struck since the last look."""
         for name in self._lines("passed"):
-            if name not in self.points:
-                self.points.append(name)
-                if name in _FIRST:
-                    continue
-                for fault in self._faults(name):
-                    self.queue.insert(self.rng.randint(0, len(self.queue)), (name, fault))
+            self._learn(name)
         new = [Strike(int(one), fault, name) for one, fault, name in (
             line.split("\t") for line in self._lines("strikes")[len(self.struck) :]
         )]  # fmt: skip
@@ -156,6 +190,13 @@ class Plan:
         for strike in new:
             self.waiting.pop(strike.point, None)
         return new
+
+    def _learn(self, name: str) -> None:
+        if name not in self.points:
+            self.points.append(name)
+            for fault in self._faults(name):
+                first = 0 if fault == KILL else len(self.queue) // 2
+                self.queue.insert(self.rng.randint(first, len(self.queue)), (name, fault))
 
     def _faults(self, name: str) -> list[str]:
         kind, sometimes = name.split()[1], self.rng.random()
@@ -171,19 +212,24 @@ class Plan:
             faults.append(TERM)
         return faults
 
-    def place(self) -> None:
-        """Let the next faults wait at their points; those that nobody has come to go back into the queue."""
+    def place(self, *, at_end: bool = False) -> None:
+        """Let the next faults wait at their points; those that nobody has come to go back into the queue.
+
+        Args:
+            at_end: all trials have ended: whatever is left may strike.
+        """
         now = time.monotonic()
         for name, (fault, since) in list(self.waiting.items()):
-            if now - since > _PATIENCE_S and name not in _FIRST and self._take_back(name):
+            if now - since > _PATIENCE_S and not self._is_seldom(name) and self._take_back(name):
                 self.queue.append((name, fault))
-        if now < self._next or len(self.waiting.keys() - set(_FIRST)) >= self.at_once:
-            return
-        free = next((one for one in self.queue if one[0] not in self.waiting), None)
-        if free is not None:
-            self.queue.remove(free)
-            self._put(*free)
-            self._next = now + self.rng.uniform(0.1, 0.8)
+        for one in list(self.queue):
+            often = sum(not self._is_seldom(name) for name in self.waiting)
+            if one[0] not in self.waiting and (at_end or self._is_seldom(one[0]) or often < self.at_once):
+                self.queue.remove(one)
+                self._put(*one)
+
+    def _is_seldom(self, name: str) -> bool:
+        return 0 < self.known.get(name, 0) <= _SELDOM
 
     def _put(self, name: str, fault: str) -> None:
         written = self.folder / "written"

@@ -5,14 +5,22 @@ import socket
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from search.errors import DatabaseError, RunError, StoreUrlError
-from search.store import connection
+from search.store import connection, migrate, readonly
+
+
+def readonly_engine(url: str) -> connection.Engine:
+    """Reach a store as pages do, whatever its schema."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrate, "current", lambda _: migrate.head())
+        return readonly.connect(url)
 
 
 def test_a_password_is_never_shown() -> None:
@@ -138,11 +146,6 @@ def test_a_planted_password_is_not_in_the_process_list_for_long(tmp_path: Path) 
     assert SECRET not in output
 
 
-def test_the_servers_own_options_go_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    url = connection.parse_url("postgresql://h/db?sslmode=verify-full&sslrootcert=/ca.pem")
-    assert dict(url.query) == {"sslmode": "verify-full", "sslrootcert": "/ca.pem"}
-
-
 def test_waiting_ends_at_a_stop_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 
@@ -169,17 +172,6 @@ def test_errors_are_known_behind_those_of_other_libraries() -> None:
         connection.insist(lambda: 1 / 0, "call", connection.Patience(10.0))
 
 
-@pytest.mark.parametrize("url", ["sqlite:////tmp/a?b/x.db", "runs/what?.db", "sqlite:///a?b=c/x.db", "sqlite:///x.db?"])
-def test_a_question_mark_leads_to_no_other_file(url: str) -> None:
-    with pytest.raises(StoreUrlError, match="a store's path cannot hold one"):
-        connection.parse_url(url)
-
-
-def test_options_of_sqlite_go_through(tmp_path: Path) -> None:
-    assert connection.parse_url(f"sqlite:///{tmp_path}/x.db?timeout=3").query == {"timeout": "3"}
-    assert connection.parse_url("sqlite:///file:x.db?mode=ro&uri=true").database == "file:x.db"
-
-
 @pytest.mark.parametrize(("umask", "expected"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
 def test_a_new_store_follows_the_umask_with_its_journal(tmp_path: Path, umask: int, expected: int) -> None:
     before = os.umask(umask)
@@ -192,3 +184,60 @@ def test_a_new_store_follows_the_umask_with_its_journal(tmp_path: Path, umask: i
     finally:
         os.umask(before)
     assert modes == dict.fromkeys(("store.db", "store.db-wal", "store.db-shm"), expected)
+
+
+@pytest.fixture
+def waited(postgres: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[connection.Engine]:
+    """An engine on PostgreSQL that has a table ``t`` of one row; forgotten transactions end after a second."""
+    monkeypatch.setattr(connection, "FORGOTTEN_S", 1)
+    engine = connection.connect(postgres)
+    with connection.writing(engine) as link:
+        link.execute(text("CREATE TABLE t AS SELECT 0 AS x"))
+    yield engine
+    with connection.writing(engine) as link:
+        link.execute(text("DROP TABLE t"))
+    engine.dispose()
+
+
+def test_nobody_waits_for_a_client_that_has_gone_silent_in_a_transaction(
+    waited: connection.Engine, postgres: str
+) -> None:
+    silent = connection.connect(postgres)
+    with silent.connect() as asleep:
+        asleep.execute(text("UPDATE t SET x = 1"))  # and says no more: it was stopped, or its machine is gone
+        with connection.writing(waited) as link:
+            link.execute(text("SET LOCAL lock_timeout = '30s'"))
+            link.execute(text("UPDATE t SET x = 2"))
+        with pytest.raises(DBAPIError) as woken:
+            asleep.execute(text("UPDATE t SET x = 3"))
+        assert connection.is_passing(woken.value)  # it tries again, from the transaction's begin
+    silent.dispose()
+    with connection.reading(waited) as link:
+        assert link.execute(text("SELECT x FROM t")).scalar() == 2
+
+
+def test_optunas_own_connections_are_not_waited_for_either(waited: connection.Engine, postgres: str) -> None:
+    optunas = create_engine(postgres, **connection.optuna_options(postgres))
+    connection.tune(optunas)
+    with optunas.connect() as link:
+        assert link.execute(text("SHOW idle_in_transaction_session_timeout")).scalar() == "1s"
+    optunas.dispose()
+
+
+@pytest.mark.parametrize("reach", [connection.connect, readonly_engine])
+def test_options_in_a_servers_url_hold(reach: Callable[[str], connection.Engine], postgres: str) -> None:
+    own = "options=-c%20search_path%3Dmine&connect_timeout=7&keepalives_idle=5"
+    engine = reach(postgres + ("&" if "?" in postgres else "?") + own)
+    with engine.connect() as link:
+        assert link.execute(text("SHOW search_path")).scalar() == "mine"
+        info = link.connection.dbapi_connection.info.get_parameters()  # type: ignore[union-attr]
+        assert info["keepalives_idle"] == "5"
+    engine.dispose()
+
+
+def test_a_server_whose_machine_is_gone_is_noticed(postgres: str) -> None:
+    engine = connection.connect(postgres)
+    with engine.connect() as link:
+        info = link.connection.dbapi_connection.info.get_parameters()  # type: ignore[union-attr]
+    engine.dispose()
+    assert (info["keepalives_idle"], info["tcp_user_timeout"]) == ("30", "60000")

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from search import cli
 from search.cli import _outcome
 from search.errors import DatabaseError, StoreUrlError
-from search.store import connection, masking, migrate, readonly
+from search.store import connection, masking, migrate, readonly, urls
 from search.workers import worker
 
 SECRET = "pl4nted-S3cret"
@@ -88,12 +88,12 @@ def test_an_error_on_the_way_to_a_database_holds_no_secret(
 @pytest.mark.parametrize("url", [url for url in URLS if masking.is_ambiguous(url)])
 def test_an_at_sign_that_must_be_escaped_is_named(url: str) -> None:
     with pytest.raises(StoreUrlError, match=r"more than one @.*write an @ of its own as %40"):
-        connection.parse_url(url)
+        urls.parse_url(url)
 
 
 def test_an_escaped_password_goes_through_whole() -> None:
-    assert connection.parse_url("postgresql://bob:p%40s%2Fs%3Aw%3Ford@host/db").password == "p@s/s:w?ord"
-    assert connection.parse_url("postgresql://bob@corp:pw@host/db").username == "bob@corp"
+    assert urls.parse_url("postgresql://bob:p%40s%2Fs%3Aw%3Ford@host/db").password == "p@s/s:w?ord"
+    assert urls.parse_url("postgresql://bob@corp:pw@host/db").username == "bob@corp"
 
 
 @pytest.mark.parametrize("url", URLS[:15])
@@ -102,7 +102,7 @@ def test_a_driver_that_repeats_a_secret_is_not_repeated(
 ) -> None:
     """Of failed calls, of what is logged while waiting, and of what is recorded with a failed trial."""
     monkeypatch.setattr(connection.time, "sleep", lambda _: None)
-    parsed = connection.parse_url(url)
+    parsed = urls.parse_url(url)
     own = parsed.password or next(value for value in parsed.query.values() if SECRET in value)
     fault = OperationalError("statement", {}, Exception(f"connection refused: {own} of {url}"))
     patience = connection.Patience(0.0, url=parsed)
@@ -239,7 +239,7 @@ def test_a_schema_that_cannot_be_read_names_its_store_without_a_secret(
     monkeypatch.chdir(tmp_path)
     engine = connection.connect(f"sqlite:///{tmp_path}/store.db")
     migrate.upgrade(engine)
-    monkeypatch.setattr(engine, "url", connection.parse_url(URLS[2]))
+    monkeypatch.setattr(engine, "url", urls.parse_url(URLS[2]))
     with engine.begin() as link:
         link.exec_driver_sql(f"UPDATE {migrate.VERSION_TABLE} SET version_num = 'future'")
     with pytest.raises(Exception, match="schema future") as caught:

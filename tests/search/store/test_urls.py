@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from search.errors import StoreUrlError
+from search.store import urls
+
+
+def test_the_servers_own_options_go_through() -> None:
+    url = urls.parse_url("postgresql://h/db?sslmode=verify-full&sslrootcert=/ca.pem")
+    assert dict(url.query) == {"sslmode": "verify-full", "sslrootcert": "/ca.pem"}
+
+
+@pytest.mark.parametrize("url", ["sqlite:////tmp/a?b/x.db", "runs/what?.db", "sqlite:///a?b=c/x.db", "sqlite:///x.db?"])
+def test_a_question_mark_leads_to_no_other_file(url: str) -> None:
+    with pytest.raises(StoreUrlError, match="a store's path cannot hold one"):
+        urls.parse_url(url)
+
+
+def test_options_of_sqlite_go_through(tmp_path: Path) -> None:
+    assert urls.parse_url(f"sqlite:///{tmp_path}/x.db?timeout=3").query == {"timeout": "3"}
+    assert urls.parse_url("sqlite:///file:x.db?mode=ro&uri=true").database == "file:x.db"
