@@ -20,7 +20,7 @@ from torch import nn
 
 from search.records.study import Json
 from search.training.epoch import Forward, Inputs
-from search.training.memory import is_out_of_memory
+from search.training.out_of_memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 Mode = Literal["off", "auto", "graphs", "always"]

@@ -23,7 +23,7 @@ from search.data.loader import Loader
 from search.records.study import Json
 from search.training.epoch import Batch
 from search.training.feature_store import FeatureStore, StoredFeatures
-from search.training.memory import MicroBatches
+from search.training.out_of_memory import MicroBatches
 from search.training.precision import Precision
 from spaces.chains import probe
 from spaces.heads import Maps

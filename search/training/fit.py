@@ -21,7 +21,7 @@ from search.training.averaging import moving_average
 from search.training.balance import weighted
 from search.training.compiling import Compiled, Mode
 from search.training.epoch import Batch, Forward, LeaveError, Penalties, Step, train, validate, whole
-from search.training.memory import MicroBatches
+from search.training.out_of_memory import MicroBatches
 from search.training.precision import Precision
 
 Optimizer = torch.optim.Optimizer

@@ -36,7 +36,7 @@ from search.store.history import StudyHistory
 from search.store.leases import Claim
 from search.store.reading import Progress
 from search.store.urls import str_url
-from search.training import memory
+from search.training import out_of_memory
 from search.trials.context import TrialContext
 from search.trials.parallel_heads import ParallelHeads
 from search.trials.time_reserve import reserve_of
@@ -370,10 +370,10 @@ class _Shift:
         Raises:
             RunError: the device is lost to this process, or too many trials have failed in a row.
         """
-        is_lost = memory.is_device_lost(error)
+        is_lost = out_of_memory.is_device_lost(error)
         traceback.clear_frames(error.__traceback__)
         error.__traceback__ = None
-        memory.free()
+        out_of_memory.free()
         if is_lost:
             raise RunError(f"the device can no longer be used by this process ({error}); start the worker again")
         if self._disk_since is not None:

@@ -24,7 +24,7 @@ _SMALLEST = 1e-2
 """Pixels: narrower boxes are dropped, as in torchvision's second stage."""
 
 
-def fixed(network: Any) -> nn.Module:
+def exportable(network: Any) -> nn.Module:
     """Return ``network``, an ``InferenceNetwork`` that ends in a detector, as a module of fixed shapes.
 
     It takes ``(N, 3, H, W)`` and gives ``boxes (N, K, 4)``, corners ``x0, y0, x1, y1`` in shares of the input,
