@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from inspect import Parameter, signature
 from types import CodeType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import fx, nn
@@ -17,6 +17,9 @@ from torch.nn import functional as F
 
 from spaces.errors import ChainError
 
+M = TypeVar("M", bound=nn.Module)
+OF_A_GRAPH = frozenset({"_graph", "_code", "_lineno_map", "_prologue_start", "_tracer_cls", "_tracer_extras"})
+"""Attributes of a traced module that follow from its graph."""
 GATHERING = (
     nn.AdaptiveAvgPool2d,
     nn.AdaptiveMaxPool2d,
@@ -223,6 +226,21 @@ def submodule(nodes: Sequence[fx.Node], root: nn.Module) -> fx.GraphModule:
             _keep_out_of_state(str(node.target), root, module)
     module.train(root.training)
     return module
+
+
+def copied(module: M, memo: dict[int, Any]) -> M:
+    """Return a deep copy of ``module``; ``memo`` is that of ``copy.deepcopy``, so what it holds is shared.
+
+    A traced module's copy has its class and its graph: ``torch.fx`` would compile them again for every copy, and each
+    class that it adds makes all later traces slower, since they patch ``nn.Module`` with all of its subclasses.
+    """
+    if not isinstance(module, fx.GraphModule) or id(module) in memo:
+        return copy.deepcopy(module, memo)
+    twin = object.__new__(type(module))
+    memo[id(module)] = twin
+    for name, value in vars(module).items():
+        vars(twin)[name] = value if name in OF_A_GRAPH else copy.deepcopy(value, memo)
+    return twin
 
 
 def _keep_out_of_state(key: str, root: nn.Module, module: nn.Module) -> None:
