@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from search.records import choice
 from search.sampling import termination
+from search.sampling.samplers import is_complete
 from search.store import reading
 from search.trials.context import TrialContext
 
@@ -31,7 +32,7 @@ class Settlement:
         if spec.search.stop != "auto" or spec.goals.further or self.reason:
             return bool(self.reason)
         history.refresh()
-        complete = sum(termination.is_complete(trial) for trial in history.trials)
+        complete = sum(is_complete(trial) for trial in history.trials)
         if complete == self._complete:
             return False
         self._complete = complete
