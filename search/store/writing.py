@@ -250,13 +250,17 @@ def forget_checkpoint(engine: Engine, study: str, number: int) -> None:
 
 
 @retried
-def close_study(engine: Engine, study: str) -> None:
-    """Let an open study end with the trials that it has; one that has a number of trials to reach is left as it is."""
+def close_study(engine: Engine, study: str, *, is_settled: bool = False) -> None:
+    """Let an open study end with the trials that it has.
+
+    One that has a number of trials to reach is left as it is, unless it ``is_settled``: no more of them are needed.
+    """
     with writing(engine) as connection:
         numbers = select(func.coalesce(func.max(TrialRow.number), -1) + 1)
         own = select(StudyRow.id).where(StudyRow.name == study).scalar_subquery()
         begun = connection.execute(numbers.where(TrialRow.study_id == own)).scalar_one()
-        connection.execute(update(StudyRow).where(StudyRow.name == study, StudyRow.target >= OPEN).values(target=begun))
+        beyond = StudyRow.target > begun if is_settled else StudyRow.target >= OPEN
+        connection.execute(update(StudyRow).where(StudyRow.name == study, beyond).values(target=begun))
 
 
 @retried
