@@ -109,7 +109,7 @@ def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
             dataset.get("sizes", {}),
             dataset.get("inputs", "images"),
             dataset.get("outputs", "classes"),
-            looks=dataset.get("looks", {}),
+            image_statistics=dataset.get("image_statistics", dataset.get("looks", {})),  # an earlier name
             noun=dataset.get("noun") or ("images" if dataset.get("inputs", "images") == "images" else "texts"),
             overlaps=tuple(Overlap(**found) for found in dataset.get("overlaps", ())),
         ),
