@@ -21,8 +21,8 @@ class Traits:
     Attributes:
         images: for training; ``evenness`` is the share that the smallest class has of what the largest has.
         input: side of the network's input in pixels, the geometric mean of height and width; None: not decided.
-        image_statistics: brightness, contrast, saturation and detail as shares of 1, and the side of its images in pixels;
-            empty where not measured.
+        image_statistics: brightness, contrast, saturation and detail as shares of 1, and the side of its images in
+            pixels; empty if not measured.
     """
 
     task: str
@@ -61,11 +61,11 @@ def distance(one: Traits, other: Traits) -> float:
     }
     if one.input is not None and other.input is not None:
         parts["input"] = _ratio(one.input, other.input)
-    shared = [name for name in one.image_statistics if name in other.image_statistics]
-    if shared:
-        parts["image_statistics"] = math.fsum(
-            _statistic(name, one.image_statistics[name], other.image_statistics[name]) for name in shared
-        ) / len(shared)
+    ours, theirs = one.image_statistics, other.image_statistics
+    if shared := [name for name in ours if name in theirs]:
+        parts["image_statistics"] = math.fsum(_statistic(name, ours[name], theirs[name]) for name in shared) / len(
+            shared
+        )
     return math.fsum(WEIGHTS[name] * part for name, part in parts.items()) / math.fsum(WEIGHTS[name] for name in parts)
 
 
