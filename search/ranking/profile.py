@@ -1,4 +1,4 @@
-"""What a pretrained network makes of labelled images: pooled features of several layers, its own answers, its costs."""
+"""A pretrained network on labelled images: pooled features of several layers, its own predictions, its costs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from search.data.sample import Sample
 from search.ranking.estimators._base import Evidence, as_floats
 from search.training import features, latency, memory_budget
 from search.training.feature_store import FeatureStore, StoredFeatures
-from search.training.memory import MicroBatches
+from search.training.out_of_memory import MicroBatches
 from search.training.precision import Precision
 from spaces.backbones._base import NO_WEIGHTS, Pretrained
 from spaces.chains import probe

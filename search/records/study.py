@@ -240,7 +240,7 @@ class DatasetRecord:
         skipped: files left out under ``on_error: skip``, with the reason.
         sizes: split -> number of samples; empty in studies of an older version, which had one class a sample.
         inputs, outputs: the kind of input (``images``, ``tokens``), and of ``classes`` (``classes``, ``numbers``).
-        looks: brightness, contrast, saturation, detail, side (``data.image_statistics``); empty where never taken.
+        image_statistics: brightness, contrast, saturation, detail, side; empty if never measured.
         noun: plural name of the samples: ``images``, ``texts``, ``sentences``.
         overlaps: samples that are also in training; empty in studies of older versions, which did not check.
     """
@@ -253,7 +253,7 @@ class DatasetRecord:
     sizes: Mapping[str, int] = field(default_factory=dict)
     inputs: str = "images"
     outputs: str = "classes"
-    looks: Mapping[str, float] = field(default_factory=dict)
+    image_statistics: Mapping[str, float] = field(default_factory=dict)
     noun: str = "images"
     overlaps: tuple[Overlap, ...] = ()
 
