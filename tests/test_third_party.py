@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import wave
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,26 +62,30 @@ class Done(NamedTuple):
     err: str
 
 
-def ftsearch(site: Path, cwd: Path, *commands: str) -> list[Done]:
-    """Run the commands one after another in a process that finds the package."""
-    places = os.pathsep.join([str(site), str(Path(__file__).parents[1])])
-    done = subprocess.run(
-        [sys.executable, "-c", COMMANDS, json.dumps([command.split() for command in commands])],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": places, "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [Done(*json.loads(line)) for line in done.stdout.splitlines()]
+@pytest.fixture
+def ftsearch(site: Path, tmp_path: Path, start_program: Callable[..., BaseProcess]) -> Callable[..., list[Done]]:
+    """Runs commands one after another in ``tmp_path``, in a process that finds the package; what each left."""
+
+    def run(*commands: str) -> list[Done]:
+        program = f"import os, sys\nos.chdir({str(tmp_path)!r})\nsys.path.insert(0, {str(site)!r})\n{COMMANDS}"
+        done = start_program(
+            program,
+            json.dumps([command.split() for command in commands]),
+            output=tmp_path / "commands.txt",
+            environment=os.environ | {"COLUMNS": "200"},
+        )
+        done.join()
+        assert done.exitcode == 0, (tmp_path / "commands.err").read_text()
+        return [Done(*json.loads(line)) for line in (tmp_path / "commands.txt").read_text().splitlines()]
+
+    return run
 
 
-def test_a_decision_and_a_backbone_of_somebody_else_go_all_the_way(site: Path, folder: Path, tmp_path: Path) -> None:
+def test_a_decision_and_a_backbone_of_somebody_else_go_all_the_way(
+    ftsearch: Callable[..., list[Done]], folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / "study.yaml").write_text(STUDY.format(path=folder))
     backbones, plan, run, trials, report = ftsearch(
-        site,
-        tmp_path,
         "backbones --grep toy:",
         "plan study.yaml",
         "run study.yaml",
@@ -112,7 +118,7 @@ def tones(root: Path) -> Path:
     return root
 
 
-def test_a_task_of_somebody_else_goes_all_the_way(site: Path, tmp_path: Path) -> None:
+def test_a_task_of_somebody_else_goes_all_the_way(ftsearch: Callable[..., list[Done]], tmp_path: Path) -> None:
     text = (PACKAGE / "study.yaml").read_text().replace("trials: 4", "trials: 2")
     tones(tmp_path / "tones")
     (tmp_path / "study.yaml").write_text(text)
@@ -120,8 +126,6 @@ def test_a_task_of_somebody_else_goes_all_the_way(site: Path, tmp_path: Path) ->
     (tmp_path / "broken" / "low" / "0.wav").write_bytes(b"RIFF")
     (tmp_path / "broken.yaml").write_text(text.replace("tones", "broken"))
     plan, run, best, studies, report, refused = ftsearch(
-        site,
-        tmp_path,
         "plan study.yaml",
         "run study.yaml",
         "best tones --json",

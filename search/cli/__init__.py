@@ -83,7 +83,12 @@ def _shown(error: Exception) -> str:
     """Return the error's lines without control characters, shortened: they may quote a file."""
     from search.records.plain_text import curtailed, printable_lines
 
-    return printable_lines("\n".join(map(curtailed, str(error).split("\n"))))
+    text = str(error)
+    if isinstance(error, MemoryError):
+        text = f"out of memory: {text or 'no more to be had'}; use a smaller input_size"
+    elif isinstance(error, OSError):
+        text = f"{error.filename}: {error.strerror}"
+    return printable_lines("\n".join(map(curtailed, text.split("\n"))))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,12 +114,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         build_app()(args=None if argv is None else list(argv), prog_name="ftsearch")
     except SystemExit as exiting:
         return exiting.code if isinstance(exiting.code, int) else 1
-    except (FinetuneError, SpaceError) as error:
+    except (FinetuneError, SpaceError, MemoryError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is None:
+            raise
         print(f"Error: {_shown(error)}", file=sys.stderr)
-        return getattr(error, "exit_code", 2)
-    except MemoryError as error:
-        print(f"Error: out of memory: {error or 'no more to be had'}; use a smaller input_size", file=sys.stderr)
-        return 1
+        return getattr(error, "exit_code", 1 if isinstance(error, MemoryError | OSError) else 2)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from search.cli._candidates import Pointed
-    from spaces.networks.differences import Anatomy
+    from spaces.networks.differences import CandidateDescription
 
 SECTION, ORDER = "Review", 5
 
@@ -33,11 +33,12 @@ def command(
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
+    from search.cli import _outcome
     from search.cli._console import console, print_json
-    from spaces.networks.differences import anatomy, decisions_apart, units_apart
+    from spaces.networks.differences import decisions_apart, described, units_apart
 
     pointed = _pointed((first, second), study, storage)
-    one, other = (anatomy(found.candidate, found.base_size) for found in pointed)
+    one, other = (described(found.candidate, found.base_size) for found in pointed)
     if as_json:
         print_json(
             {
@@ -53,6 +54,8 @@ def command(
         )
         return
     _print(console(), pointed, one, other, everything=everything)
+    for record in {found.study.name: found.study for found in pointed if found.study is not None}.values():
+        _outcome.show_warnings(console(), record)
 
 
 def _pointed(texts: tuple[str, str], study: str, storage: str | None) -> list[Pointed]:
@@ -74,7 +77,9 @@ def _pointed(texts: tuple[str, str], study: str, storage: str | None) -> list[Po
         ]
 
 
-def _print(screen: Console, pointed: list[Pointed], one: Anatomy, other: Anatomy, *, everything: bool) -> None:
+def _print(
+    screen: Console, pointed: list[Pointed], one: CandidateDescription, other: CandidateDescription, *, everything: bool
+) -> None:
     from search.cli._tables import Sheet
     from search.report import tables, theme
     from spaces.networks.differences import decisions_apart, units_apart

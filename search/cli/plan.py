@@ -126,7 +126,7 @@ def _starts(screen: Console, runtime: StudyRuntime) -> None:
     from search.cli._tables import Sheet
     from search.data.sample import Split
     from spaces.decisions import registry
-    from spaces.networks import compare
+    from spaces.networks.feature_change import feature_change
 
     space = runtime.space
     changes = [
@@ -142,7 +142,7 @@ def _starts(screen: Console, runtime: StudyRuntime) -> None:
     for decision, value in changes:
         if time.monotonic() - begin > _MOST_S:
             break
-        moved = compare.change(space.chain, decision.apply(space.chain, value), images)
+        moved = feature_change(space.chain, decision.apply(space.chain, value), images)
         if moved is not None:
             rows.append((decision.name, moved, decision.words(value, space.chain)))
     measured = "" if len(rows) == len(changes) else f", {len(rows)} of {len(changes)} changes measured"

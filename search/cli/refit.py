@@ -39,7 +39,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     from dataclasses import asdict
 
     from search.api import refit_study
-    from search.cli import _progress
+    from search.cli import _outcome, _progress
     from search.cli._console import console, print_json, storage_url, study_name
     from search.errors import RunError
     from search.records.study import TrialState
@@ -68,4 +68,5 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         screen.print("Stopped early; the same command continues from its last checkpoint.", soft_wrap=True)
         return
     screen.print(confirmed.refit_sentence(record, refit), soft_wrap=True)
+    _outcome.show_warnings(screen, record)
     screen.print(f"Weights: {refit.checkpoint} among the study's checkpoints", soft_wrap=True)

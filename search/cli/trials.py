@@ -37,3 +37,4 @@ def command(
     else:
         console().print(_outcome.ranking_sheet(record))
         _outcome.show_front(console(), record)
+        _outcome.show_warnings(console(), record)

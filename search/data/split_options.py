@@ -12,6 +12,8 @@ from search.data.sample import Split
 
 Divide = Callable[[Sequence[Any], float], Sequence[Split]]
 """Cuts a validation part, and a test part of the given share, from the targets of training samples."""
+LARGEST_SEED = 2**32 - 1
+"""That all generators of random numbers take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,8 @@ class SplitOptions:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise ValueError(f"seed must be from 0 to {LARGEST_SEED}, got {self.seed}")
         for name in ("val_share", "test_share"):
             share = getattr(self, name)
             if not 0 <= share < 1:

@@ -25,13 +25,13 @@ from search.lifecycle.trained_candidate import (
 )
 from search.model import card
 from search.model import folder as model_folder
-from search.model.folder import FINAL, SELECTED, TRAINED, WITHOUT, Check, ModelFacts, Origin, TextPreprocessing
+from search.model.folder import FINAL, SELECTED, TRAINED, WITHOUT, Check, ModelFacts, Origin
 from search.model.formats import model_format
 from search.model.formats._base import ModelFormat, Signature, example_of
 from search.model.predict import network_in, outputs_of
 from search.model.preprocessing import steps
 from search.records.named_trial import BEST, chosen_model, with_weights
-from search.records.study import Refit
+from search.records.study import DatasetRecord, Refit
 from search.runtime.versions import versions
 from search.tasks import tasks
 from search.tasks._base import Task
@@ -164,7 +164,7 @@ def _facts(trained: TrainedCandidate, seen: Seen) -> ModelFacts:
         metrics=_metrics(trained, seen),
         stored={} if refit is not None else dict(found["metrics"]),
         images=sum(record.dataset.counts.get("test", {}).values()) if tested else trained.loader.count,
-        measured_on=_measured_on(refit, trained.texts, tested=tested),
+        measured_on=_measured_on(record.dataset, refit, tested=tested),
         dataset=record.dataset.name,
         dataset_fingerprint=record.dataset.fingerprint,
         parameters=sum(parameter.numel() for parameter in trained.network.parameters()),
@@ -196,7 +196,7 @@ def _metrics(trained: TrainedCandidate, seen: Seen) -> dict[str, float]:
     return dict(refit.test) if refit is not None and refit.test else dict(seen.metrics)
 
 
-def _measured_on(refit: Refit | None, texts: TextPreprocessing | None, *, tested: bool) -> str:
+def _measured_on(dataset: DatasetRecord, refit: Refit | None, *, tested: bool) -> str:
     words = SELECTED
     if refit is not None and tested:
         words = FINAL if refit.look == 1 else f"{FINAL}, look {refit.look} at them"
@@ -206,7 +206,10 @@ def _measured_on(refit: Refit | None, texts: TextPreprocessing | None, *, tested
         words = WITHOUT
     elif refit is not None and refit.data != "train":
         words = TRAINED
-    return words if texts is None else words.replace("images", "texts")
+    split = "test" if tested else "val"
+    shared = (found.counted(dataset.noun) for found in dataset.overlaps if found.split == split)
+    words = words if dataset.inputs == "images" else words.replace("images", "texts")
+    return "; ".join((words, *shared))
 
 
 def _origin(trained: TrainedCandidate) -> Origin:

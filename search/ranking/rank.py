@@ -1,4 +1,4 @@
-"""Which pretrained network suits the data: every candidate backbone scored without training it."""
+"""Ranks pretrained networks by how well they suit the data, without training them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def rank_backbones(
         progress: called with ``(what, done, total)``.
 
     Raises:
-        UserError, SpaceError: the study file, a backbone or an estimator is not there; or none can be scored.
+        UserError, SpaceError: the study file, a backbone or an estimator does not exist; or none can be scored.
     """
     options = options or RankOptions()
     chosen = estimators(options.methods)
@@ -175,10 +175,10 @@ def _chosen(dataset: Dataset, most: int, seed: int) -> tuple[Sample, ...]:
     """
     by_class: dict[int, list[int]] = defaultdict(list)
     samples = dataset.of(Split.TRAIN)
-    for place, sample in enumerate(samples):
+    for index, sample in enumerate(samples):
         if not isinstance(sample.target, int):
             raise DataError(f"{dataset.name}: backbones are ranked by one class an image; this data has another form")
-        by_class[sample.target].append(place)
+        by_class[sample.target].append(index)
     share = min(most / len(samples), 1.0)
     kept: list[int] = []
     for label, places in sorted(by_class.items()):
@@ -188,7 +188,7 @@ def _chosen(dataset: Dataset, most: int, seed: int) -> tuple[Sample, ...]:
             )
         count = max(round(share * len(places)), 2)
         kept += random.Random(seed).sample(places, count) if count < len(places) else places
-    return tuple(samples[place] for place in sorted(kept))
+    return tuple(samples[index] for index in sorted(kept))
 
 
 def trials_of(fingerprint: str, metric: str, *, maximize: bool, storage: str) -> dict[str, float]:

@@ -40,10 +40,15 @@ def difference_error(metric: str, one: TrialRecord, other: TrialRecord, samples:
     rows = _resampled(one), _resampled(other)
     if rows[0] and len(rows[0]) == len(rows[1]):
         spread = variance([first - second for first, second in zip(*rows, strict=True)])
-        return math.sqrt(spread + (1 / samples**2 if samples and metric in SHARES else 0.0))
+        return math.sqrt(spread + _one_sample(metric, samples) ** 2)
     if metric not in PROPORTIONS or not samples:
         return None
     return math.sqrt(_variance(one.value or 0.0, samples) + _variance(other.value or 0.0, samples))
+
+
+def _one_sample(metric: str, samples: int) -> float:
+    """Return what one of ``samples`` changes in a share; 0 for other metrics."""
+    return 1 / samples if samples and metric in SHARES else 0.0
 
 
 def _resampled(trial: TrialRecord) -> Sequence[float]:
@@ -96,7 +101,7 @@ def lasting_epochs(study: StudyRecord, trial: TrialRecord) -> int:
     is best is luck, and a schedule cut off there has not run its course. Without a known error, it is the best epoch.
     """
     best = max(trial.best_epoch or len(trial.epochs), 1)
-    error = _error(study, trial)
+    error = value_error(study, trial)
     if error is None or trial.value is None:
         return best
     sign = 1.0 if study.maximize else -1.0
@@ -105,10 +110,14 @@ def lasting_epochs(study: StudyRecord, trial: TrialRecord) -> int:
     return max([best, *(epoch for epoch, value in values if sign * value >= least)])
 
 
-def _error(study: StudyRecord, trial: TrialRecord) -> float | None:
+def value_error(study: StudyRecord, trial: TrialRecord) -> float | None:
+    """Return the standard error of ``trial``'s value by the choice of validation samples; None where it is unknown.
+
+    It is never smaller than one sample's share, however sure the trial is of the samples that were chosen.
+    """
     rows, count = _resampled(trial), study.dataset.samples().get("val", 0)
     if len(rows) > 1:
-        return math.sqrt(variance(rows))
+        return math.sqrt(variance(rows) + _one_sample(study.metric, count) ** 2)
     is_share = study.metric in PROPORTIONS and count and trial.value is not None
     return math.sqrt(_variance(trial.value or 0.0, count)) if is_share else None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from search.records.study import DatasetRecord, Json, StudyRecord
 
-WEIGHTS: Mapping[str, float] = {"images": 1.0, "classes": 1.0, "evenness": 0.5, "input": 1.0, "looks": 1.0}
+WEIGHTS: Mapping[str, float] = {"images": 1.0, "classes": 1.0, "evenness": 0.5, "input": 1.0, "image_statistics": 1.0}
 """Weight of a factor of four in a number, or of the whole range of a share."""
 _FACTOR = 2.0
 """Binary logarithm of the factor that counts as one."""
@@ -21,8 +21,8 @@ class Traits:
     Attributes:
         images: for training; ``evenness`` is the share that the smallest class has of what the largest has.
         input: side of the network's input in pixels, the geometric mean of height and width; None: not decided.
-        looks: brightness, contrast, saturation and detail as shares of 1, and the side of its images in pixels;
-            empty where not measured.
+        image_statistics: brightness, contrast, saturation and detail as shares of 1, and the side of its images in
+            pixels; empty if not measured.
     """
 
     task: str
@@ -30,7 +30,7 @@ class Traits:
     classes: int
     evenness: float
     input: float | None = None
-    looks: Mapping[str, float] = field(default_factory=dict)
+    image_statistics: Mapping[str, float] = field(default_factory=dict)
 
 
 def traits(task: str, dataset: DatasetRecord, input_size: Json = None) -> Traits:
@@ -38,7 +38,7 @@ def traits(task: str, dataset: DatasetRecord, input_size: Json = None) -> Traits
     counts = [count for count in dataset.counts.get("train", {}).values() if count]
     side = math.sqrt(input_size[0] * input_size[1]) if input_size else None
     evenness = min(counts) / max(counts) if counts else 1.0
-    return Traits(task, sum(counts), len(dataset.classes), evenness, side, dict(dataset.looks))
+    return Traits(task, sum(counts), len(dataset.classes), evenness, side, dict(dataset.image_statistics))
 
 
 def traits_of(study: StudyRecord) -> Traits:
@@ -61,13 +61,14 @@ def distance(one: Traits, other: Traits) -> float:
     }
     if one.input is not None and other.input is not None:
         parts["input"] = _ratio(one.input, other.input)
-    shared = [name for name in one.looks if name in other.looks]
-    if shared:
-        parts["looks"] = math.fsum(_look(name, one.looks[name], other.looks[name]) for name in shared) / len(shared)
+    ours, theirs = one.image_statistics, other.image_statistics
+    if shared := [name for name in ours if name in theirs]:
+        distances = [_statistic(name, ours[name], theirs[name]) for name in shared]
+        parts["image_statistics"] = math.fsum(distances) / len(distances)
     return math.fsum(WEIGHTS[name] * part for name, part in parts.items()) / math.fsum(WEIGHTS[name] for name in parts)
 
 
-def _look(name: str, one: float, other: float) -> float:
+def _statistic(name: str, one: float, other: float) -> float:
     return _ratio(one, other) if name == "side" else abs(one - other)
 
 

@@ -222,11 +222,12 @@ class Overlap:
         """Return a sentence about it; ``noun`` names the samples."""
         if self.split == "train":
             return f"{self.count} of {self.total} training {noun} are duplicates of others; one of them: {self.first}."
+        return f"{self.counted(noun)}, so results on them are too optimistic; the first: {self.first}."
+
+    def counted(self, noun: str) -> str:
+        """Return how many there are, in a clause that names no file."""
         name = "validation" if self.split == "val" else self.split
-        return (
-            f"{self.count} of {self.total} {name} {noun} are in training too, so results on them are too optimistic; "
-            f"the first: {self.first}."
-        )
+        return f"{self.count} of {self.total} {name} {noun} are in training too"
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,7 @@ class DatasetRecord:
         skipped: files left out under ``on_error: skip``, with the reason.
         sizes: split -> number of samples; empty in studies of an older version, which had one class a sample.
         inputs, outputs: the kind of input (``images``, ``tokens``), and of ``classes`` (``classes``, ``numbers``).
-        looks: brightness, contrast, saturation, detail, side (``data.image_statistics``); empty where never taken.
+        image_statistics: brightness, contrast, saturation, detail, side; empty if never measured.
         noun: plural name of the samples: ``images``, ``texts``, ``sentences``.
         overlaps: samples that are also in training; empty in studies of older versions, which did not check.
     """
@@ -252,7 +253,7 @@ class DatasetRecord:
     sizes: Mapping[str, int] = field(default_factory=dict)
     inputs: str = "images"
     outputs: str = "classes"
-    looks: Mapping[str, float] = field(default_factory=dict)
+    image_statistics: Mapping[str, float] = field(default_factory=dict)
     noun: str = "images"
     overlaps: tuple[Overlap, ...] = ()
 
@@ -362,7 +363,7 @@ class StudyRecord:
         ranked = [trial for trial in self.ranking if all(name in trial.objectives for name in names)]
         points = [(trial.value or 0.0, *(trial.objectives[name] for name in names)) for trial in ranked]
         places = pareto.front(points, [one.maximize for one in wanted], [one.tolerance for one in wanted])
-        return tuple(ranked[place] for place in places)
+        return tuple(ranked[index] for index in places)
 
     @property
     def baseline(self) -> TrialRecord | None:

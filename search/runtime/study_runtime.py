@@ -35,8 +35,8 @@ from search.training.feature_store import FeatureStore
 from search.training.fit import TrainingPlan, TrainingResult
 from search.training.frozen_units import FrozenUnits
 from search.training.head_start import HeadStart, in_order
-from search.training.memory import MicroBatches
 from search.training.optimizers import optimizing, penalising
+from search.training.out_of_memory import MicroBatches
 from search.training.precision import Precision, choose, device_of
 from spaces import backbones
 from spaces.backbones._base import Pretrained

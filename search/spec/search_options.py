@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from search.data.split_options import LARGEST_SEED
 from search.records.objectives import Pruning
 from search.records.study import OPEN, Json
 from search.sampling import pruners
@@ -47,7 +48,7 @@ class FinalOptions:
 
     share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     top: Annotated[int, Field(ge=1)] = 3
-    soup: Annotated[int, Field(ge=1)] = 4
+    soup: Annotated[int, Field(ge=1)] = 8
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
 
@@ -67,6 +68,8 @@ class SearchOptions:
             the sampler takes over as results come. ``off`` begins with the plain recipe and draws from the ranges.
         trials: how many trials the study has in the end, the baseline included. ``auto`` is 30, and as many as there
             is time for where ``timeout`` or ``budget`` limits it.
+        stop: ``auto`` ends the search before its trials and its time are used up once no further candidate promises
+            more than validation can tell: Optuna's regret bound is below the standard error of the best value.
         timeout: seconds that a run may take, the final model included; also ``2h``, ``30m``. A trial that would
             leave no time for it is handed back to the queue at the end of its epoch.
         budget: stops the study by its cost, whichever comes first.
@@ -87,12 +90,13 @@ class SearchOptions:
     pruner: Pruner = field(default_factory=pruners.Median)
     pruning: Pruning = "primary"
     trials: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    stop: Literal["off", "auto"] = "off"
     timeout: Duration | None = None
     budget: Budget | None = None
     final: FinalOptions | Literal["off"] = field(default_factory=FinalOptions)
     warm_start: bool | Annotated[int, Field(ge=0)] | tuple[str | dict[str, Any], ...] = False
     parallel_heads: Annotated[int, Field(ge=1)] = 1
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
     @property

@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from search.errors import DatabaseError, StoreUrlError
 from search.store import machine_clock
-from search.store.masking import hide, shown
+from search.store.url_secrets import hide, shown
 from search.store.urls import parse_url
 
 __all__ = [

@@ -6,7 +6,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from search.errors import StoreUrlError
-from search.store.masking import is_ambiguous, shown
+from search.store.url_secrets import is_ambiguous, shown
 
 _DRIVERS = {
     "postgresql": "postgresql+psycopg",

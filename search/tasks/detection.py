@@ -19,7 +19,7 @@ from search.data.sample import Dataset, Sample, Split
 from search.detection.anchors import Statistics, box_sides, covered, statistics
 from search.detection.detectors import KINDS, Detections, DetectorSettings, Pending
 from search.detection.evaluator import CocoMeasures
-from search.detection.fixed import fixed
+from search.detection.exportable import exportable
 from search.detection.inheritance import take_over, words
 from search.detection.pyramid import Pyramid, chosen_taps
 from search.detection.results import apart, found_in, in_image
@@ -208,7 +208,7 @@ class Detection(Task):
 
     def graph(self, network: nn.Module) -> nn.Module:
         """Return the detector with fixed shapes: boxes in shares of the input, scores (0 for no box), labels."""
-        return fixed(network)
+        return exportable(network)
 
     def read(self, outputs: Any) -> Detections:
         return found_in(outputs)

@@ -1,4 +1,4 @@
-"""``torch.compile`` for a trial's training steps, where it earns back its warm-up within that trial.
+"""``torch.compile`` for a trial's training steps, if it pays off its warm-up within that trial.
 
 Compiling a network takes from seconds to minutes, and a search trains every network for a short while only. So the
 first steps are timed as they are; when what is left of the trial is long enough for the gain that compiling brought
@@ -20,7 +20,7 @@ from torch import nn
 
 from search.records.study import Json
 from search.training.epoch import Forward, Inputs
-from search.training.memory import is_out_of_memory
+from search.training.out_of_memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 Mode = Literal["off", "auto", "graphs", "always"]

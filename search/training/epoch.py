@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from search.data.targets import Targets
 from search.tasks._base import Evaluator
-from search.training.memory import MicroBatches, share
+from search.training.out_of_memory import MicroBatches, share
 from search.training.precision import Precision
 from spaces.heads import Maps
 

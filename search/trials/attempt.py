@@ -15,7 +15,7 @@ from search.runtime.study_runtime import StudyRuntime
 from search.store import memory_fits, writing
 from search.store.leases import Claim
 from search.training import checkpoint as files
-from search.training import memory
+from search.training import out_of_memory
 from search.training.fit import TrainingPlan, TrainingResult, fit
 from search.trials.context import TrialContext
 from search.trials.epoch_recorder import EpochRecorder
@@ -116,7 +116,7 @@ def _memory(context: TrialContext, candidate: Candidate) -> tuple[str, str, str]
     """Return study, structure and kind of device: the key under which the batch size that fitted is stored."""
     runtime = context.runtime
     structure = memory_fits.structure_key(candidate.to_json())
-    return runtime.spec.name, structure, memory.kind_of(runtime.precision.device)
+    return runtime.spec.name, structure, out_of_memory.kind_of(runtime.precision.device)
 
 
 def _rolling(context: TrialContext, claim: Claim, setting: AttemptSettings) -> files.Rolling:

@@ -9,7 +9,7 @@ from search.store.reading import Progress
 
 
 class Observer(Protocol):
-    """Notified as trials run: a progress bar, a log, a test."""
+    """Notified as trials run: a progress bar, a log, a test. A subclass defines what it wants to hear of."""
 
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         """The study is in the store; ``progress`` is how far it was when this run began."""
@@ -30,23 +30,5 @@ class Observer(Protocol):
         """A trial has ended, or was handed back (``WAITING``)."""
 
 
-class Silent:
+class Silent(Observer):
     """An observer that ignores everything."""
-
-    def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
-        """Nothing."""
-
-    def stage_began(self, noun: str, progress: Progress) -> None:
-        """Nothing."""
-
-    def preparing(self, what: str, done: int, total: int) -> None:
-        """Nothing."""
-
-    def trial_started(self, number: int, words: str, epochs: int) -> None:
-        """Nothing."""
-
-    def epoch_done(self, number: int, epoch: EpochRecord) -> None:
-        """Nothing."""
-
-    def trial_ended(self, number: int, state: TrialState, value: float | None, ended: str) -> None:
-        """Nothing."""

@@ -9,8 +9,8 @@ from search.errors import DatabaseError, TrialError
 from search.records.study import Failure
 from search.spec.faults import DISK_FAULT
 from search.store.connection import Engine
-from search.store.masking import hide
-from search.training import memory
+from search.store.url_secrets import hide
+from search.training import out_of_memory
 
 
 def is_disk_full(error: BaseException | None) -> bool:
@@ -33,9 +33,9 @@ def failure_of(error: Exception, engine: Engine | None = None) -> Failure:
         kind = "database"
     elif is_disk_full(error):
         kind = DISK_FAULT
-    elif memory.is_out_of_memory(error):
+    elif out_of_memory.is_out_of_memory(error):
         kind = "memory"
-    elif memory.is_device_lost(error):
+    elif out_of_memory.is_device_lost(error):
         kind = "device"
     url, trace = engine.url if engine is not None else None, "".join(traceback.format_exception(error))
     return Failure(kind, hide(str(error), url) or type(error).__name__, hide(trace, url))

@@ -20,7 +20,15 @@ from search.store.repeats import CONFIRM, FINAL, RetrainingRequest
 from search.trials import confirmation
 from search.trials.refit import JOINED
 from search.trials.resampled import fresh_seed
-from search.trials.time_reserve import EXPORT_S, choosing_seconds, epochs_between, final_seconds, soup_of, soup_seconds
+from search.trials.time_reserve import (
+    EXPORT_S,
+    choosing_seconds,
+    epochs_between,
+    final_seconds,
+    soup_epochs,
+    soup_of,
+    soup_seconds,
+)
 from spaces.candidate import Candidate
 
 MOST_SEEDS = 2
@@ -104,12 +112,20 @@ class Ending:
             return 0, f"they take about {round_s:.0f} s, and {max(spare_s, 0):.0f} s of the budget are left for that"
         return int(min(max(there, min(MOST_SEEDS, by_trials)), by_time)), ""
 
-    def _trainings(self, study: StudyRecord, winner: TrialRecord, epochs: int, left_s: float) -> int:
-        """Return how many final trainings there is time for, at least one."""
-        one_s = final_seconds(study, winner, epochs) - EXPORT_S
+    def _planned(self, study: StudyRecord, winner: TrialRecord, left_s: float) -> tuple[int, int]:
+        """Return how many final trainings there is time for, and the epochs of each; 0 epochs where there is none.
+
+        Several have half of their epochs; one alone has all, or as many as there is time for.
+        """
+        several = soup_epochs(study, winner)
+        one_s = final_seconds(study, winner, several) - EXPORT_S
         spent_s = sum(trial.seconds for trial in study.trials)
         for_s = SOUPS_SHARE * spent_s if math.isinf(left_s) else left_s - EXPORT_S
-        return max(min(soup_of(self.options, winner), int(for_s // max(one_s, 1e-3))), 1)
+        count = min(soup_of(self.options, winner), int(for_s // max(one_s, 1e-3)))
+        if count > 1:
+            return count, several
+        least, most = epochs_between(study, winner)
+        return 1, next((some for some in range(most, least - 1, -1) if final_seconds(study, winner, some) <= left_s), 0)
 
     def _finish(self, study: StudyRecord) -> str:
         """Train the winner on all data; return why not, if it was not."""
@@ -118,16 +134,12 @@ class Ending:
             return "no trial is complete"
         if choice.final_model(study) is not None:
             return ""
-        left_s, (least, most) = self.left(), epochs_between(study, winner)
-        epochs = next(
-            (some for some in range(most, least - 1, -1) if final_seconds(study, winner, some) <= left_s),
-            0,
-        )
+        left_s = self.left()
+        soup, epochs = self._planned(study, winner, left_s)
         known = next((one for one in study.finals if one.trial == winner.number), None)
         if not epochs and known is None:
-            needed = final_seconds(study, winner, least)
+            needed = final_seconds(study, winner, epochs_between(study, winner)[0])
             return f"it takes about {needed:.0f} s at least, and {max(left_s, 0):.0f} s of the budget are left"
-        soup = self._trainings(study, winner, epochs, left_s)
         key = {"trial": winner.number, "data": JOINED, "epochs": epochs, "ema": False, "tta": False, "soup": soup}
         key["seconds"] = None if math.isinf(left_s) else left_s - EXPORT_S
         key["candidate"] = Candidate.from_json(winner.candidate).fingerprint

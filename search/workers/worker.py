@@ -36,9 +36,10 @@ from search.store.history import StudyHistory
 from search.store.leases import Claim
 from search.store.reading import Progress
 from search.store.urls import str_url
-from search.training import memory
+from search.training import out_of_memory
 from search.trials.context import TrialContext
 from search.trials.parallel_heads import ParallelHeads
+from search.trials.settled import Settlement
 from search.trials.time_reserve import reserve_of
 from search.workers.failures import failure_of
 from search.workers.heartbeat import Heartbeat
@@ -190,7 +191,7 @@ def work(
     why = "an error"
     try:
         with heartbeat.keeping():
-            why = _Shift(context, stop_signal, heartbeat, idle_exit_s, run, aside).go()
+            why = _Shift(context, stop_signal, heartbeat, idle_exit_s, run, aside, Settlement(context)).go()
     except (RunError, UserError) as error:
         why = str(error)
         raise
@@ -233,6 +234,7 @@ class _Shift:
     idle_exit_s: float
     run: Callable[[TrialContext, Claim], TrialState] | None
     aside: Callable[[], bool]
+    settlement: Settlement
     _failures: list[Failure] = field(default_factory=list)
     _swept: Progress | None = None
     _disk_since: float | None = None
@@ -244,6 +246,7 @@ class _Shift:
         idle_since, pause = time.monotonic(), POLL_S
         try:
             while not self._is_to_leave():
+                self._end_if_settled()
                 claim = self._claim() if leases.is_work_left(self.context.engine, study) else None
                 if claim is not None:
                     self._work_on(claim)
@@ -271,6 +274,12 @@ class _Shift:
                 raise
             logger.warning("exiting although the database cannot be told; the lease will run out: %s", error)
         return self.stop_signal.reason or self.stop_signal.pause_reason or "the time or the budget is up"
+
+    def _end_if_settled(self) -> None:
+        settlement = self.settlement
+        if self.run is None and not settlement.reason and settlement.look():
+            logger.warning("the search ends: %s", settlement.reason)
+            writing.close_study(self.context.engine, self.heartbeat.study, is_settled=True)
 
     def _claim(self) -> Claim | None:
         faults, heartbeat = self.heartbeat.faults, self.heartbeat
@@ -370,10 +379,10 @@ class _Shift:
         Raises:
             RunError: the device is lost to this process, or too many trials have failed in a row.
         """
-        is_lost = memory.is_device_lost(error)
+        is_lost = out_of_memory.is_device_lost(error)
         traceback.clear_frames(error.__traceback__)
         error.__traceback__ = None
-        memory.free()
+        out_of_memory.free()
         if is_lost:
             raise RunError(f"the device can no longer be used by this process ({error}); start the worker again")
         if self._disk_since is not None:

@@ -1,4 +1,4 @@
-"""State dicts in files: read without running code, taken out of what wraps them, refused by what they are instead."""
+"""Reads state dicts from files without running code, unwraps them, and says what a file is that holds none."""
 
 from __future__ import annotations
 
@@ -74,6 +74,8 @@ def _loaded(path: Path) -> Any:
             # Safetensors begin with the length of their JSON header, in eight bytes.
             if head[8:9] == b"{":
                 return load_file(path)
+            if not what and _is_text(head):
+                what = "a text file; name the file with the weights"
             if not what:
                 file.seek(0)
                 return torch.load(file, map_location="cpu", weights_only=True)
@@ -82,8 +84,13 @@ def _loaded(path: Path) -> Any:
     raise WeightsError(f"cannot read weights from {path}: it is {what}")
 
 
+def _is_text(head: bytes) -> bool:
+    """Return whether a file begins with text; pickles and archives have control characters soon."""
+    return bool(head) and all(byte >= 32 or byte in b"\t\n\r" for byte in head)
+
+
 def line_of(error: Exception) -> str:
-    """Return in a line why a file cannot be read."""
+    """Return why a file cannot be read, in one line."""
     match = _GLOBAL.search(str(error))
     if match is not None:
         return (

@@ -1,4 +1,4 @@
-"""Telling modules that compute in the same way from others, without running them."""
+"""Signatures of modules: equal only if the modules compute alike, found without running them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import fx, nn
 
+from spaces.chains.tracing import OF_A_GRAPH
+
 K = TypeVar("K")
 V = TypeVar("V")
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
 _OF_EVERY_MODULE = frozenset(vars(nn.Module())) | {"training"}
-_OF_A_GRAPH = frozenset({"_graph", "_code", "_lineno_map", "_prologue_start", "_tracer_cls", "_tracer_extras", "meta"})
 
 
 class Remembered(Generic[K, V]):
@@ -51,7 +52,7 @@ def _write(module: nn.Module, path: str, parts: list[str]) -> bool:
     kind = type(module)
     skipped = _OF_EVERY_MODULE
     if isinstance(module, fx.GraphModule):
-        skipped = skipped | _OF_A_GRAPH
+        skipped = skipped | OF_A_GRAPH | {"meta"}
         parts.append(f"{path}: graph {module.code}")  # every traced module has a type of its own
     else:
         parts.append(f"{path}: {kind.__module__}.{kind.__qualname__} {id(kind)}")  # a notebook may redefine it

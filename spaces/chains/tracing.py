@@ -1,4 +1,4 @@
-"""Networks as dataflow graphs: which modules stay whole, so that a graph is right in training mode as well."""
+"""Traces networks into dataflow graphs; keeps modules whole where a graph would be wrong in training mode."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from inspect import Parameter, signature
 from types import CodeType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import fx, nn
@@ -17,6 +17,9 @@ from torch.nn import functional as F
 
 from spaces.errors import ChainError
 
+M = TypeVar("M", bound=nn.Module)
+OF_A_GRAPH = frozenset({"_graph", "_code", "_lineno_map", "_prologue_start", "_tracer_cls", "_tracer_extras"})
+"""Attributes of a traced module that follow from its graph."""
 GATHERING = (
     nn.AdaptiveAvgPool2d,
     nn.AdaptiveMaxPool2d,
@@ -49,20 +52,20 @@ _CHECKS = ("_assert", "_assert_is_none")
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """What a library says must not be looked into: module types and functions."""
+    """Module types and functions that must not be traced into, by the library's own account."""
 
     modules: tuple[type[nn.Module], ...] = ()
     functions: tuple[Callable[..., Any], ...] = ()
 
 
 class _Patient(fx.Tracer):
-    """Remembers which module could not be looked into, so that it can be left whole next time."""
+    """Records which module could not be traced, so that it can be left whole next time."""
 
     def __init__(self, opaque: Opaque) -> None:
         super().__init__(autowrap_functions=opaque.functions)
         self._opaque = opaque.modules
         self.failed: nn.Module | None = None
-        """The innermost module that could not be looked into."""
+        """The innermost module that could not be traced."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, self._opaque) or super().is_leaf_module(m, module_qualified_name)
@@ -136,7 +139,7 @@ def trace(network: nn.Module, opaque: Opaque | None = None) -> tuple[fx.Graph, n
 
 
 def _traced(network: nn.Module, opaque: Opaque, tracer: Callable[[nn.Module, Opaque], _Patient]) -> fx.Graph:
-    """Trace; what cannot be looked into stays whole, the innermost module first."""
+    """Return the graph of ``network``; modules that cannot be traced stay whole, the innermost first."""
     while True:
         current = tracer(network, opaque)
         try:
@@ -225,6 +228,21 @@ def submodule(nodes: Sequence[fx.Node], root: nn.Module) -> fx.GraphModule:
     return module
 
 
+def copied(module: M, memo: dict[int, Any]) -> M:
+    """Return a deep copy of ``module``; ``memo`` is that of ``copy.deepcopy``, so what it holds is shared.
+
+    A traced module's copy has its class and its graph: ``torch.fx`` would compile them again for every copy, and each
+    class that it adds makes all later traces slower, since they patch ``nn.Module`` with all of its subclasses.
+    """
+    if not isinstance(module, fx.GraphModule) or id(module) in memo:
+        return copy.deepcopy(module, memo)
+    twin = object.__new__(type(module))
+    memo[id(module)] = twin
+    for name, value in vars(module).items():
+        vars(twin)[name] = value if name in OF_A_GRAPH else copy.deepcopy(value, memo)
+    return twin
+
+
 def _keep_out_of_state(key: str, root: nn.Module, module: nn.Module) -> None:
     """What the network does not save (some buffers, constants of its code) the unit does not save; fx forgets that."""
     owner, _, name = key.rpartition(".")
@@ -257,7 +275,7 @@ def is_residual(module: nn.Module) -> bool:
 
 
 class _LayerTracer(_Patient):
-    """Looks into everything that is no layer."""
+    """Traces into everything that is not a layer."""
 
     def __init__(self, opaque: Opaque, is_layer: Callable[[nn.Module], bool]) -> None:
         super().__init__(opaque)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spaces.chains import probe
+from spaces.chains import probe, tracing
 from spaces.chains.chain import Chain, Trainable, Unit
 from spaces.chains.segments import is_norm_layer
 from spaces.decisions._trainable import learning
@@ -268,7 +267,7 @@ def _own(unit: Unit, copied: dict[int, Any]) -> Unit:
     """Return ``unit`` with its own copy of the weights; modules in ``copied`` stay shared, as ALBERT's layers are."""
     if unit.is_frozen:
         return unit
-    own = copy.deepcopy(unit.module, copied)
+    own = tracing.copied(unit.module, copied)
     probe.inherit(own, unit.module)
     return replace(unit, module=own)
 

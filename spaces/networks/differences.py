@@ -1,4 +1,4 @@
-"""What a candidate made of its backbone, unit by unit, and in what two candidates differ. Loads no weights."""
+"""A candidate described unit by unit, and the differences between two candidates. Loads no weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LEARNING = {Trainable.ALL: "trained", Trainable.NORM: "norms trained", Trainabl
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class UnitDescription:
     """One unit of a candidate.
 
     Attributes:
@@ -41,27 +41,27 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Anatomy:
-    """A candidate in words.
+class CandidateDescription:
+    """A candidate, described.
 
     Attributes:
-        decisions: decision name -> its words; empty where nothing is changed.
-        parts: the units of the pretrained chain in order, dropped ones too. The head is not among them.
+        decisions: decision name -> its words; empty where it changes nothing.
+        units: those of the pretrained chain in order, dropped ones too. The head is not among them.
     """
 
     label: str
     weights: str
     input_size: tuple[int, int]
     decisions: Mapping[str, str]
-    parts: tuple[Part, ...]
+    units: tuple[UnitDescription, ...]
 
     @property
     def parameters(self) -> int:
-        return sum(part.parameters for part in self.parts)
+        return sum(unit.parameters for unit in self.units)
 
     @property
     def macs(self) -> int:
-        return sum(part.macs for part in self.parts)
+        return sum(unit.macs for unit in self.units)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ class Row:
         return self.first == self.second
 
 
-def anatomy(candidate: Candidate, base_size: tuple[int, int] | None = None) -> Anatomy:
-    """Return what ``candidate`` made of its backbone.
+def described(candidate: Candidate, base_size: tuple[int, int] | None = None) -> CandidateDescription:
+    """Return the description of ``candidate``.
 
     Args:
         base_size: the input size of its study, from which its decisions start; its own by default.
@@ -96,31 +96,33 @@ def anatomy(candidate: Candidate, base_size: tuple[int, int] | None = None) -> A
     chain = backbone.describe(base_size or structure.input_size)
     space = Space(Pretrained(backbone.name, backbone.label, structure.weights, "", backbone.preprocessing, chain), {})
     changed = space.apply(candidate)
-    facts = {found.name: found for found in probe.describe(changed)}
+    facts = {unit.name: unit for unit in probe.describe(changed)}
     units = {unit.name: unit for unit in changed}
-    parts = [_part(changed, unit.name, units.get(unit.name), facts.get(unit.name)) for unit in chain]
-    return Anatomy(backbone.label, structure.weights, structure.input_size, space.words_of(candidate), tuple(parts))
+    parts = [_unit_description(changed, unit.name, units.get(unit.name), facts.get(unit.name)) for unit in chain]
+    return CandidateDescription(
+        backbone.label, structure.weights, structure.input_size, space.words_of(candidate), tuple(parts)
+    )
 
 
-def _part(chain: Chain, name: str, unit: Unit | None, facts: UnitFacts | None) -> Part:
+def _unit_description(chain: Chain, name: str, unit: Unit | None, facts: UnitFacts | None) -> UnitDescription:
     if unit is None or facts is None:
-        return Part(name, "dropped")
+        return UnitDescription(name, "dropped")
     shape = probe.features_shape(chain, facts.out_shape)
     if unit_state(unit) == "skipped":
-        return Part(name, "skipped", shape)
+        return UnitDescription(name, "skipped", shape)
     learning = "frozen" if unit.is_frozen else _LEARNING.get(unit.trainable, "frozen but for additions")
     words = ", ".join((learning, *unit.edits))
-    return Part(name, words, shape, facts.parameters, facts.macs)
+    return UnitDescription(name, words, shape, facts.parameters, facts.macs)
 
 
-def decisions_apart(first: Anatomy, second: Anatomy) -> list[tuple[str, str, str]]:
+def decisions_apart(first: CandidateDescription, second: CandidateDescription) -> list[tuple[str, str, str]]:
     """Return the decisions that are not the same: their name, and what each candidate has."""
     names = dict.fromkeys((*first.decisions, *second.decisions))
     pairs = ((name, first.decisions.get(name, ""), second.decisions.get(name, "")) for name in names)
     return [(name, one or ABSENT, other or ABSENT) for name, one, other in pairs if one != other]
 
 
-def units_apart(first: Anatomy, second: Anatomy, *, gather: bool = True) -> list[Row]:
+def units_apart(first: CandidateDescription, second: CandidateDescription, *, gather: bool = True) -> list[Row]:
     """Return all units in order, neighbours that both treat in the same way gathered into one row.
 
     Units of different backbones are matched by name; those without a match are listed alone.
@@ -135,7 +137,7 @@ def units_apart(first: Anatomy, second: Anatomy, *, gather: bool = True) -> list
     return rows
 
 
-def _beside(first: Anatomy, second: Anatomy) -> Iterator[tuple[str, str, str]]:
-    ones, others = ({part.name: part.text for part in found.parts} for found in (first, second))
+def _beside(first: CandidateDescription, second: CandidateDescription) -> Iterator[tuple[str, str, str]]:
+    ones, others = ({unit.name: unit.text for unit in description.units} for description in (first, second))
     for name in dict.fromkeys((*ones, *others)):
         yield name, ones.get(name, ABSENT), others.get(name, ABSENT)

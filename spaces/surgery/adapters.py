@@ -74,7 +74,7 @@ def append(module: nn.Module, name: str, added: nn.Module) -> fx.GraphModule:
     """
     if not isinstance(module, fx.GraphModule):
         raise SurgeryError(f"only units of a chain can be extended, got {type(module).__name__}")
-    changed = mirror(module)
+    changed = mirror(module, own_graph=True)
     changed.add_module(name, added)
     (output,) = [node for node in changed.graph.nodes if node.op == "output"]
     with changed.graph.inserting_before(output):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spaces.chains.tracing import copied
 from spaces.errors import SurgeryError
 
 M = TypeVar("M", bound=nn.Module)
@@ -109,10 +110,13 @@ def dilate(module: nn.Module, factors: Mapping[str, int]) -> nn.Module:
     return changed
 
 
-def mirror(module: M) -> M:
-    """Return a copy of ``module``'s structure that shares its parameters and buffers."""
+def mirror(module: M, *, own_graph: bool = False) -> M:
+    """Return a copy of ``module``'s structure that shares its parameters and buffers.
+
+    A traced module's copy shares its graph too, unless it is to have its ``own_graph``, to be changed.
+    """
     shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    return copy.deepcopy(module, shared)
+    return copy.deepcopy(module, shared) if own_graph else copied(module, shared)
 
 
 def replace_submodule(module: nn.Module, path: str, new: nn.Module) -> None:

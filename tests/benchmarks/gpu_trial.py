@@ -72,7 +72,7 @@ def ours(job: Any, depth: int) -> tuple[Callable[[Any, Any], Any], Callable[[], 
 
     from search.records.study import Verdict
     from search.training.epoch import Step
-    from search.training.memory import MicroBatches
+    from search.training.out_of_memory import MicroBatches
 
     opened, candidate = trial_cost.runtime(job), trial_cost.candidate_of(job, depth)
     network = opened.build(candidate, 0)

@@ -93,3 +93,20 @@ def test_an_error_is_cut_and_obeyed_by_no_terminal(tmp_path: Path, capsys: pytes
     study.write_text(f'name: s\ndata: d\nbackbone: "transformers:{"x" * 10_000}"\n')
     assert cli.main(["plan", str(study)]) == 2
     assert "study.yaml:3: backbone: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("init", "{long}"), ("plan", "{long}.yaml"), ("plan", "study.yaml"), ("predict", "{long}", "a.png")],
+    ids=["init", "plan", "data", "predict"],
+)
+def test_a_path_that_no_file_system_takes_is_one_line(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    long = "/" + "x" * 5000
+    Path("study.yaml").write_text(f"name: s\ndata: {{format: image_folder, path: {long}}}\nbackbone: squeezenet1_1\n")
+    assert cli.main([argument.format(long=long) for argument in arguments]) in (1, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: ")
+    assert "File name too long" in line

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from search.records.study import Overlap
+from search.store import reading
 
 
 def test_trials_are_listed_as_table_csv_and_json(here: Path, ftsearch: Callable[..., Any]) -> None:
@@ -39,4 +43,32 @@ def test_numbers_and_candidates_are_whole_at_any_width(
         if trial["value"] is not None:
             assert f"{trial['value']:.4f}" in text
         assert "".join(trial["words"].split()) in together
-    assert max(map(len, text.split("\n"))) <= width
+    sheet = text.partition("This study trains from scratch")[0]  # a sentence is broken by the terminal
+    assert max(map(len, sheet.split("\n"))) <= width
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("trials", "colours"),
+        ("best", "colours"),
+        ("status", "colours"),
+        ("diff", "colours:best", "colours:baseline"),
+        ("refit", "colours"),
+        ("confirm", "colours", "--top", "1", "--seeds", "1"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_images_that_validation_shares_with_training_are_told_beside_every_result(
+    here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    load = reading.load_study
+
+    def leaking(*args: Any, **options: Any) -> Any:
+        study = load(*args, **options)
+        return replace(study, dataset=replace(study.dataset, overlaps=(Overlap("val", 3, 9, "a.png"),)))
+
+    monkeypatch.setattr(reading, "load_study", leaking)
+    done = ftsearch(*command)
+    assert done.code == 0, done.err
+    assert "3 of 9 validation images are in training too, so results on them are too optimistic" in done.out

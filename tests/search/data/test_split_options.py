@@ -15,6 +15,12 @@ def test_shares_that_leave_nothing_are_refused(shares: tuple[float, float]) -> N
         SplitOptions(val_share=shares[0], test_share=shares[1])
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**70])
+def test_a_seed_that_a_generator_refuses_is_refused(seed: int) -> None:
+    with pytest.raises(ValueError, match=f"seed must be from 0 to 4294967295, got {seed}"):
+        SplitOptions(seed=seed)
+
+
 def test_one_class_a_sample_is_cut_class_by_class() -> None:
     labels = [0] * 20 + [1] * 8
     expected = splits.cut(labels, ["a", "b"], 0.25, 0.1, 3)

@@ -98,6 +98,7 @@ def test_a_refit_is_exported_with_what_the_test_images_said(here: Path) -> None:
     kinds, splits = ("red", "green", "blue"), ("train", "train", "val", "test")
     rows = "".join(f"{place}.png,{kinds[place % 3]},{splits[place // 3 % 4]}\n" for place in range(24))
     Path("table.csv").write_text("path,label,split\n" + rows)
+    Path("9.png").write_bytes(Path("0.png").read_bytes())  # a test image that is in training too
     Path("study.yaml").write_text(
         STUDY.format(name="refitted", task="classification", data="table.csv").replace(", val_share: 0.25", "")
     )
@@ -110,7 +111,9 @@ def test_a_refit_is_exported_with_what_the_test_images_said(here: Path) -> None:
     assert done.facts.metrics == dict(refit.test)
     assert done.facts.images == 6
     assert "test images" in (done.folder / "README.md").read_text()
-    assert load_model(done.folder).facts.measured_on == "test images, which no choice has seen"
+    assert load_model(done.folder).facts.measured_on == (
+        "test images, which no choice has seen; 1 of 6 test images are in training too"
+    )
     with pytest.raises(UserError, match="refit with `--on train`"):
         export_study("refitted", candidate="refit", calibrate=fit_temperature)
     refit_study("refitted", on="train", epochs=1)

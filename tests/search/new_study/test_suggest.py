@@ -114,7 +114,7 @@ def test_a_study_written_from_suggestions_begins_with_them(
     run_study(study_file, storage=url, report=False, trials=4)
     data = suggest.describe(folder)
     record, own = data.record, data.traits
-    assert own.looks == record.looks != {}
+    assert own.image_statistics == record.image_statistics != {}
     offers = suggest.suggest(engine, own)
     assert offers[0].apart < 0.1
     path = suggest.write(tmp_path / "new", offers, data, engine)

@@ -16,8 +16,8 @@ def test_alike_is_no_distance_and_another_task_no_neighbour() -> None:
 
 def test_every_trait_counts_both_ways() -> None:
     changes: list[dict[str, object]] = [
-        {"images": 300}, {"classes": 2}, {"evenness": 0.1}, {"input": 32.0}, {"looks": {"brightness": 0.1}},
-        {"looks": {"side": 28.0}},
+        {"images": 300}, {"classes": 2}, {"evenness": 0.1}, {"input": 32.0}, {"image_statistics": {"brightness": 0.1}},
+        {"image_statistics": {"side": 28.0}},
     ]  # fmt: skip
     for change in changes:
         other = replace(PETS, **change)  # type: ignore[arg-type]
@@ -32,7 +32,9 @@ def test_a_factor_of_four_counts_as_one_and_what_is_unknown_not_at_all() -> None
 
 
 def test_traits_are_read_from_a_study() -> None:
-    dataset = DatasetRecord("d", ("a", "b"), {"train": {"a": 30, "b": 10}, "val": {"a": 5}}, "f", looks={"side": 9.0})
+    dataset = DatasetRecord(
+        "d", ("a", "b"), {"train": {"a": 30, "b": 10}, "val": {"a": 5}}, "f", image_statistics={"side": 9.0}
+    )
     study = StudyRecord("s", "t", "accuracy", True, "b", "w", dataset, 3, identity={"input_size": [16, 64]})
     assert traits_of(study) == Traits("t", 40, 2, 1 / 3, 32.0, {"side": 9.0})
     empty = replace(study, dataset=DatasetRecord("d", ("a",), {}, "f"), identity=None)

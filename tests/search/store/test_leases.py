@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 import pytest
 
@@ -125,12 +126,14 @@ engine.dispose()
 """
 
 
-def test_many_processes_share_the_numbers_exactly(engine: Engine, study: str, url: str, record: StudyRecord) -> None:
+def test_many_processes_share_the_numbers_exactly(
+    engine: Engine, study: str, url: str, record: StudyRecord, tmp_path: Path, start_program: Callable[..., BaseProcess]
+) -> None:
     writing.create_study(engine, replace(record, target=60))
-    workers = [
-        subprocess.Popen([sys.executable, "-c", PROGRAM, url, f"w{place}"], stdout=subprocess.PIPE, text=True)
-        for place in range(4)
-    ]
-    numbers = [int(line) for worker in workers for line in worker.communicate(timeout=120)[0].split()]
-    assert all(worker.returncode == 0 for worker in workers)
+    outputs = [tmp_path / f"{number}.txt" for number in range(4)]
+    workers = [start_program(PROGRAM, url, output.stem, output=output) for output in outputs]
+    for worker in workers:
+        worker.join(120)
+    assert [worker.exitcode for worker in workers] == [0] * 4
+    numbers = [int(line) for output in outputs for line in output.read_text().split()]
     assert sorted(numbers) == list(range(60))

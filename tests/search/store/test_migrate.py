@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -69,10 +69,13 @@ engine.dispose()
 """
 
 
-def test_processes_that_upgrade_at_once_do_not_disturb_each_other(url: str) -> None:
-    workers = [subprocess.Popen([sys.executable, "-c", PROGRAM, url], stderr=subprocess.PIPE) for _ in range(4)]
-    errors = [worker.communicate(timeout=120)[1] for worker in workers]
-    assert [worker.returncode for worker in workers] == [0] * 4, errors
+def test_processes_that_upgrade_at_once_do_not_disturb_each_other(
+    url: str, tmp_path: Path, start_program: Callable[..., BaseProcess]
+) -> None:
+    workers = [start_program(PROGRAM, url) for _ in range(4)]
+    for worker in workers:
+        worker.join(120)
+    assert [worker.exitcode for worker in workers] == [0] * 4, (tmp_path / "output.err").read_text()
 
 
 def test_a_lock_goes_with_its_connection(engine: Engine) -> None:

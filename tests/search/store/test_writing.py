@@ -42,6 +42,15 @@ def test_an_open_study_is_closed_to_what_it_has_and_opened_again_by_a_run_withou
     assert reading.load_study(engine, "s").target == 5
 
 
+def test_a_settled_study_needs_no_more_than_the_trials_that_it_has(engine: Engine, record: StudyRecord) -> None:
+    writing.create_study(engine, replace(record, target=9))
+    leases.claim(engine, "s", "w", 60)
+    writing.close_study(engine, "s")
+    assert reading.load_study(engine, "s").target == 9
+    writing.close_study(engine, "s", is_settled=True)
+    assert reading.load_study(engine, "s").target == 1
+
+
 def test_two_that_create_the_same_study_at_once_both_go_on(engine: Engine, url: str, record: StudyRecord) -> None:
     engines = [connection.connect(url) for _ in range(6)]
     with ThreadPoolExecutor(6) as pool:

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import ConstantLR
 
 from search.training.epoch import LeaveError, Step, train
-from search.training.memory import MicroBatches
+from search.training.out_of_memory import MicroBatches
 from search.training.precision import choose
 
 

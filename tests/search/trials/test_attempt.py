@@ -9,7 +9,7 @@ from search.errors import TrialError
 from search.records.study import EpochRecord, Verdict
 from search.store import leases, memory_fits, reading
 from search.store.leases import Claim
-from search.training import memory
+from search.training import out_of_memory
 from search.trials import attempt as attempts
 from search.trials import trial
 from search.trials.attempt import Attempt, AttemptSettings
@@ -69,7 +69,7 @@ def test_what_fitted_is_remembered_and_the_time_of_what_is_handed_back_is_kept(
     assert outcome.verdict is Verdict.PAUSE
     assert found.is_handed_back(outcome, 12.0)
     key = memory_fits.structure_key(found.candidate.to_json())
-    kind = memory.kind_of(context.runtime.precision.device)
+    kind = out_of_memory.kind_of(context.runtime.precision.device)
     assert memory_fits.recall(context.engine, "colours", key, kind) == 3
     (stored,) = reading.load_study(context.engine, "colours").trials
     assert stored.seconds == pytest.approx(12.0)

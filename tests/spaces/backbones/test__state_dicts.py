@@ -63,6 +63,7 @@ def test_safetensors_are_known_by_their_content(tmp_path: Path, name: str) -> No
             "it is a pointer of Git LFS; .*git lfs",
         ),
         (b'{"error": "not found"}', "it is JSON"),
+        (b"root:x:0:0:root:/root:/bin/bash\n", "it is a text file; name the file with the weights"),
         (b"\x89HDF\r\n\x1a\n" + bytes(600), "it is an HDF5 file, as Keras writes it"),
         (b"\x1f\x8b\x08\x00" + bytes(600), "it is an archive; unpack it"),
         (b"", "cannot read weights from"),

@@ -132,3 +132,23 @@ def test_residual_blocks_are_reported_from_others() -> None:
     block = models.resnet18().layer1[0]
     assert tracing.is_residual(block)
     assert not tracing.is_residual(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()))
+
+
+def test_a_copy_computes_the_same_with_weights_of_its_own_and_no_further_class() -> None:
+    unit = chain.cut(models.squeezenet1_1(weights=None).eval(), (64, 64)).units[3].module
+    own = tracing.copied(unit, {})
+    assert type(own) is type(unit)
+    assert not {id(weight) for weight in own.parameters()} & {id(weight) for weight in unit.parameters()}
+    images = torch.randn(1, 128, 15, 15)
+    torch.testing.assert_close(own(images), unit(images), rtol=0, atol=0)
+    with torch.no_grad():
+        next(own.parameters()).zero_()
+    assert not torch.equal(own(images), unit(images))
+
+
+def test_a_copy_shares_what_the_memo_holds() -> None:
+    unit = chain.cut(models.squeezenet1_1(weights=None).eval(), (64, 64)).units[3].module
+    memo = {id(weight): weight for weight in unit.parameters()}
+    own = tracing.copied(unit, memo)
+    assert [id(weight) for weight in own.parameters()] == [id(weight) for weight in unit.parameters()]
+    assert tracing.copied(unit, memo) is own

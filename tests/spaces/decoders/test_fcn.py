@@ -37,10 +37,19 @@ def pretrained(request: pytest.FixtureRequest) -> Pretrained:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("upsampling", UPSAMPLINGS)
 def test_every_decoder_gives_scores_as_large_as_the_input_on_every_kind_of_backbone(
-    pretrained: Pretrained, kind: str, upsampling: str
+    pretrained: Pretrained, kind: str
 ) -> None:
+    check_scores(pretrained, kind, "bilinear")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("upsampling", [way for way in UPSAMPLINGS if way != "bilinear"])
+def test_every_way_up_gives_scores_as_large_as_the_input(tiny: Pretrained, kind: str, upsampling: str) -> None:
+    check_scores(tiny, kind, upsampling)
+
+
+def check_scores(pretrained: Pretrained, kind: str, upsampling: str) -> None:
     head = dense(pretrained, kind, upsampling=upsampling, auxiliary=0.4)
     chain = pretrained.chain
     shapes = [facts.out_shape for facts in probe.describe(chain)]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from search.detection.detectors import KINDS, DetectorSettings
-from search.detection.fixed import fixed
+from search.detection.exportable import exportable
 from search.detection.pyramid import Pyramid
 from search.detection.results import apart, found_in
 from search.errors import RunError
@@ -66,7 +66,7 @@ def test_the_boxes_are_those_of_torchvisions_detector(kind: str, classes: int) -
     network = Detecting(kind, classes)
     with torch.inference_mode():
         expected = found_in(network(images(5)))
-        boxes, scores, labels = fixed(network)(images(5))
+        boxes, scores, labels = exportable(network)(images(5))
     assert boxes.shape == (5, scores.shape[1], 4)
     assert (scores.diff(dim=1) <= 0).all()
     assert labels.dtype == torch.int64
@@ -94,7 +94,7 @@ def blind(kind: str) -> Detecting:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_image_without_objects_has_score_0_everywhere(kind: str) -> None:
-    graph = fixed(blind(kind))
+    graph = exportable(blind(kind))
     with torch.inference_mode():
         assert graph(images(2))[1].max() == 0
         assert all(len(one["scores"]) == 0 for one in found_in(graph(images(2))).images)
@@ -114,11 +114,11 @@ def test_a_graph_recorded_on_images_without_boxes_finds_those_of_any_number_of_i
     network, known = Detecting(kind), model_format(name)
     scores = network.head.roi_heads if kind == "faster_rcnn" else network.head.model
     with torch.inference_mode():
-        surest = fixed(network)(images(6))[1].amax(dim=1).sort()
+        surest = exportable(network)(images(6))[1].amax(dim=1).sort()
     low, high = surest.indices[:2], surest.indices[-2:]
     scores.score_thresh = float((surest.values[1] + surest.values[-2]) / 2)
     path = tmp_path / known.file_name
-    known.write(fixed(network), images(6)[low], path, {}, OUTPUTS)
+    known.write(exportable(network), images(6)[low], path, {}, OUTPUTS)
     opened = known.open(path, lambda _: nn.Identity())
     with torch.inference_mode():
         for few, are_there in ((low, False), (high, True), (low[:1], False), (torch.arange(6), True)):
@@ -133,4 +133,4 @@ def test_another_detector_is_refused() -> None:
     network = nn.Module()
     network.head = nn.Linear(1, 1)
     with pytest.raises(RunError, match="a Linear has no graph of fixed shapes; export it as safetensors"):
-        fixed(network)
+        exportable(network)

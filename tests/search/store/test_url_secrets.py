@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from search import cli
 from search.cli import _outcome
 from search.errors import DatabaseError, StoreUrlError
-from search.store import connection, masking, migrate, readonly, urls
+from search.store import connection, migrate, readonly, url_secrets, urls
 from search.workers import worker
 
 SECRET = "pl4nted-S3cret"
@@ -56,19 +56,19 @@ URLS = [
 
 @pytest.mark.parametrize("url", URLS)
 def test_no_secret_of_a_url_is_shown(url: str) -> None:
-    assert SECRET not in masking.shown(url)
-    if not masking.is_ambiguous(url) and "://" in url and "port/" not in url and "bad" not in url and url[3] != ":":
-        assert SECRET not in masking.shown(make_url(url))
+    assert SECRET not in url_secrets.shown(url)
+    if not url_secrets.is_ambiguous(url) and "://" in url and "port/" not in url and "bad" not in url and url[3] != ":":
+        assert SECRET not in url_secrets.shown(make_url(url))
 
 
 def test_what_is_no_secret_stays_readable() -> None:
-    assert masking.shown("postgresql://bob:x@host:5432/db?sslmode=verify-full&sslkey=/k") == (
+    assert url_secrets.shown("postgresql://bob:x@host:5432/db?sslmode=verify-full&sslkey=/k") == (
         "postgresql://bob:***@host:5432/db?sslkey=***&sslmode=verify-full"
     )
-    assert masking.shown("postgresql://bob%40corp:x@h1/db") == "postgresql://bob%40corp:***@h1/db"
-    assert masking.shown("sqlite:////home/bob@corp/runs/x.db") == "sqlite:////home/bob%40corp/runs/x.db"
-    assert masking.shown("runs/store.db") == "runs/store.db"
-    assert masking.shown("postgresql://bob:a@b@host/db") == "postgresql://***"
+    assert url_secrets.shown("postgresql://bob%40corp:x@h1/db") == "postgresql://bob%40corp:***@h1/db"
+    assert url_secrets.shown("sqlite:////home/bob@corp/runs/x.db") == "sqlite:////home/bob%40corp/runs/x.db"
+    assert url_secrets.shown("runs/store.db") == "runs/store.db"
+    assert url_secrets.shown("postgresql://bob:a@b@host/db") == "postgresql://***"
 
 
 @pytest.mark.filterwarnings("ignore:'passwd' is deprecated")
@@ -85,7 +85,7 @@ def test_an_error_on_the_way_to_a_database_holds_no_secret(
     assert SECRET not in caplog.text
 
 
-@pytest.mark.parametrize("url", [url for url in URLS if masking.is_ambiguous(url)])
+@pytest.mark.parametrize("url", [url for url in URLS if url_secrets.is_ambiguous(url)])
 def test_an_at_sign_that_must_be_escaped_is_named(url: str) -> None:
     with pytest.raises(StoreUrlError, match=r"more than one @.*write an @ of its own as %40"):
         urls.parse_url(url)
@@ -135,13 +135,14 @@ def test_every_writing_of_a_secret_is_hidden(password: str) -> None:
     url = make_url("postgresql://host/db").set(username="bob", password=password)
     written = url.render_as_string(hide_password=False)
     assert (
-        masking.hide(f"cannot reach {written}, {password!s}", url) == "cannot reach postgresql://bob:***@host/db, ***"
+        url_secrets.hide(f"cannot reach {written}, {password!s}", url)
+        == "cannot reach postgresql://bob:***@host/db, ***"
     )
 
 
 def test_a_short_secret_cannot_be_guessed_from_the_words_it_is_cut_from() -> None:
     url = "postgresql://bob:ft@host/db"
-    assert masking.hide("the shift of ft failed (ft)", url) == "the shift of *** failed (***)"
+    assert url_secrets.hide("the shift of ft failed (ft)", url) == "the shift of *** failed (***)"
 
 
 COMMANDS = {

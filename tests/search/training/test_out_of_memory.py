@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from search.errors import TrialError
-from search.training.memory import MicroBatches
+from search.training.out_of_memory import MicroBatches
 
 
 def step(most: int, seen: list[list[int]]) -> object:

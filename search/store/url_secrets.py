@@ -1,4 +1,4 @@
-"""Database URLs as they may be shown, and messages without what must not be: one place for all logs, errors and pages.
+"""Secrets of database URLs, masked in everything that is shown: logs, errors, pages.
 
 A URL hides a password in its user part or in a parameter (``?password=``, ``?sslpassword=``), and whatever a driver may
 call a secret next. So parameters are shown only when they are known to be harmless.

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from spaces.backbones._base import Pretrained
-from spaces.networks import compare
+from spaces.networks.feature_change import feature_change
 
 
 def test_the_same_chain_does_not_move(tiny: Pretrained) -> None:
-    assert compare.change(tiny.chain, tiny.chain, torch.randn(2, 3, 16, 16)) == 0
+    assert feature_change(tiny.chain, tiny.chain, torch.randn(2, 3, 16, 16)) == 0
 
 
 def test_a_change_is_measured_relative_to_the_features(tiny: Pretrained) -> None:
@@ -22,22 +22,22 @@ def test_a_change_is_measured_relative_to_the_features(tiny: Pretrained) -> None
             return 2 * last.module(x)
 
     changed = tiny.chain.with_unit(len(tiny.chain) - 1, replace(last, module=Twice()))
-    assert compare.change(tiny.chain, changed, torch.randn(2, 3, 16, 16)) == pytest.approx(1)
+    assert feature_change(tiny.chain, changed, torch.randn(2, 3, 16, 16)) == pytest.approx(1)
 
 
 def test_other_shapes_cannot_be_compared(tiny: Pretrained) -> None:
     shorter = replace(tiny.chain, units=tiny.chain.units[:-1])
-    assert compare.change(tiny.chain, shorter, torch.randn(2, 3, 16, 16)) is None
+    assert feature_change(tiny.chain, shorter, torch.randn(2, 3, 16, 16)) is None
 
 
 def test_images_are_scaled_for_a_chain_of_another_size(tiny: Pretrained) -> None:
     images = torch.randn(2, 3, 16, 16)
-    moved = compare.change(tiny.chain, replace(tiny.chain, input_size=(32, 32)), images)
+    moved = feature_change(tiny.chain, replace(tiny.chain, input_size=(32, 32)), images)
     assert moved is not None
     assert moved > 0
 
 
 def test_the_mode_is_left_as_it_was(tiny: Pretrained) -> None:
     tiny.chain.train()
-    compare.change(tiny.chain, tiny.chain, torch.randn(2, 3, 16, 16))
+    feature_change(tiny.chain, tiny.chain, torch.randn(2, 3, 16, 16))
     assert all(unit.module.training for unit in tiny.chain)

@@ -1,4 +1,4 @@
-"""How far a changed network starts from the pretrained one, measured on images."""
+"""How far the features of a changed network are from the pretrained ones at the start, measured on images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spaces.heads import pool
 
 
 @torch.inference_mode()
-def change(pretrained: Chain, changed: Chain, images: Tensor) -> float | None:
+def feature_change(pretrained: Chain, changed: Chain, images: Tensor) -> float | None:
     """Return how much the pooled final features move: ``|changed - pretrained| / |pretrained|`` (L2) over ``images``.
 
     0 is the same function. None where they are of different length, so that there is nothing to compare. Modes are
