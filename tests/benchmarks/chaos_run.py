@@ -1,6 +1,6 @@
 """Break everything while a study runs, then count what was lost and what was left: `make chaos`.
 
-    python tests/benchmarks/chaos_run.py [--database postgresql | sqlite] [--seed 0] [--trials 16] [--minutes 20]
+    python tests/benchmarks/chaos_run.py [--database postgresql | sqlite] [--seed 0] [--trials 16] [--minutes 60]
 
 Real workers search by default settings (sampler, pruner, portfolio, caches, parallel heads, a final model) among
 several backbones. Faults strike at named points (``chaos/points.py``), which a calm run has named before: every point
@@ -52,7 +52,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=20.0, help="no fault strikes after this long")
+    parser.add_argument("--minutes", type=float, default=60.0, help="no fault strikes after this long")
     parser.add_argument("--replays", type=int, default=6, help="trials taken over whose curves are trained anew")
     parser.add_argument("--keep", action="store_true", help="leave the folder of the run for a look")
     parser.add_argument("--json", type=Path, help="append the figures to this file, a line a run")
