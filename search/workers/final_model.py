@@ -78,11 +78,11 @@ class Ending:
         return f"{what}: {reason}" if reason else ""
 
     def _choose(self, study: StudyRecord) -> str:
-        """Retrain the best few; return why not, if they were not."""
-        among = choice.may_be_best(study, self.options.top)
-        if len(among) < 2:
-            return ""
-        seeds, reason = self._seeds(study, among)
+        """Retrain the best few, or as many of them as there is time for; return why not, if they were not."""
+        seeds, reason, among = 0, "", choice.may_be_best(study, self.options.top)
+        while len(among) > 1 and not seeds:
+            seeds, why = self._seeds(study, among)
+            reason, among = why, among if seeds else among[:-1]
         if not seeds:
             return reason
         wanted = list(confirmation.requests(self.spec.search.seed, among, seeds))
