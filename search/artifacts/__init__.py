@@ -1,1 +1,1 @@
-"""Files that outlast a process: where checkpoints are kept, and files that are being written."""
+"""Files that outlast a process: stores of checkpoints, and files that are being written."""

@@ -1,4 +1,4 @@
-"""Files on their way: written under a name that says whose they are, and recognised when whoever wrote them is gone.
+"""Files being written: their temporary names identify the writer, so that those of a dead one are recognised.
 
 A process that is killed cannot clean up after itself. Its temporary files bear its machine, number and start, so that
 others can tell them from files that are still being written.
@@ -21,9 +21,9 @@ import psutil
 
 PREFIX = ".partial-"
 _STRANGERS_S = 24 * 3600.0
-"""Age from which a file of another machine, or of an older version, counts as left behind: nothing takes that long."""
+"""Age at which a file of another machine, or of an older version, counts as abandoned: no write takes that long."""
 _CLOCK_S = 5.0
-"""By how much two readings of one process's start may differ."""
+"""Seconds by which two readings of a process's start time may differ."""
 
 
 def name_for(suffix: str = "") -> str:

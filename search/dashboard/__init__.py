@@ -1,1 +1,1 @@
-"""The same figures as the report, live; no torch. Pages only read."""
+"""The report's figures, live; no torch. Pages only read."""

@@ -1,4 +1,4 @@
-"""What the dashboard adds to the report's style sheet."""
+"""The dashboard's additions to the report's style sheet."""
 
 CSS = """
 .top { display: flex; flex-wrap: wrap; gap: 4px 20px; align-items: baseline; border-bottom: 1px solid var(--line);

@@ -1,4 +1,4 @@
-"""Access: this machine, or anyone with the token. Headers that restrict browsers to displaying the pages."""
+"""Access control: this machine, or anyone with the token; headers that restrict browsers to displaying the pages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OWN_PATH = re.compile(r"/(?:[^/\\\s\x00-\x1f\x7f][^\\\s\x00-\x1f\x7f]*)?")
 
 
 def check(host: str, token: str | None) -> None:
-    """Refuse an address that others can reach without a token.
+    """Refuse to listen without a token on an address that others can reach.
 
     Raises:
         UserError: ``host`` is no loopback address and there is no token, or the token can be guessed.
@@ -111,7 +111,7 @@ class _TokenGate:
             return self._form(wanted, "")
         wrong = self._wrong(request, request.form.get("token", ""))
         if wrong is not None:
-            return wrong if wrong.status_code == 429 else self._form(wanted, "This is not the token.", 401)
+            return wrong if wrong.status_code == 429 else self._form(wanted, "Wrong token.", 401)
         answer = make_response(redirect(wanted))
         https = request.is_secure or request.headers.get("X-Forwarded-Proto", "") == "https"
         answer.set_cookie(COOKIE, self._session, httponly=True, samesite="Strict", secure=https, path="/")
@@ -128,7 +128,7 @@ class _TokenGate:
             self._guesses.forget(source)
             return None
         self._guesses.note(source)
-        return make_response("This is not the token.\n", 401)
+        return make_response("Wrong token.\n", 401)
 
     @staticmethod
     def _form(wanted: str, fault: str, status: int = 200) -> Response:

@@ -1,4 +1,4 @@
-"""Pieces that pages are built of."""
+"""Components that pages are built from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROWS = 25
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A drawing as the browser takes it: plain data, the labels of its views, and the version it was drawn from."""
+    """A drawing for the browser: plain data, the labels of its views, and the version it was drawn from."""
 
     figure: dict[str, Any]
     views: tuple[str, ...]

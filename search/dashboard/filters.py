@@ -1,4 +1,4 @@
-"""Which trials a page shows: read from its address, written to it, so that every view is a link."""
+"""Filters of trials, kept in the page's address, so that every view is a link."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _BEYOND = 2**31
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Conditions that a trial must all meet.
+    """Conditions, all of which a trial must meet.
 
     Attributes:
         states: one of these; any when empty.
         ranges: parameter -> lowest and highest value, either may be open (None).
-        words: parameter -> the values that are let through.
+        words: parameter -> the accepted values.
         since, until: first and last day (UTC) of the trial's start.
     """
 

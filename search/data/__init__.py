@@ -1,1 +1,1 @@
-"""From files to batches."""
+"""Reads, decodes, splits, augments and batches data."""

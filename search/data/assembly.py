@@ -1,4 +1,4 @@
-"""From listed inputs to a validated data set: decoded once, split and fingerprinted. Every format ends here."""
+"""Assembles a data set from listed inputs: decodes each once, splits, fingerprints. Every format ends here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from search.records.plain_text import LONGEST_NAME, shortened
 
 logger = logging.getLogger(__name__)
 _CHECKS = b"3"
-"""Version of what is looked at when contents are verified."""
+"""Version of the checks that verify contents."""
 T = TypeVar("T")
 R = TypeVar("R")
 

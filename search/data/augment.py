@@ -19,7 +19,7 @@ from search.data.randaugment import Operations
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What is varied.
+    """The augmentations and their strengths.
 
     Attributes:
         scale: share of the image's area that a random crop covers; None takes the centre, as in validation.

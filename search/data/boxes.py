@@ -17,7 +17,7 @@ from search.data.split_options import SplitOptions
 from search.errors import DataError
 
 _SLACK = 1.5
-"""Pixels that a box may reach over the border of its image: formats count from 0 or from 1."""
+"""Pixels by which a box may exceed its image: formats count from 0 or from 1."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Samples that cannot be used: refused, the first one named, or left out and listed."""
+"""Broken samples: refused with an error that names the first, or left out and listed."""
 
 from __future__ import annotations
 

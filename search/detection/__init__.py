@@ -1,1 +1,1 @@
-"""Parts of detection: targets, anchors, detectors on taps, COCO's measures."""
+"""Object detection: targets, anchors, detectors on taps, COCO's metrics."""

@@ -28,7 +28,7 @@ from spaces.detector import PLAIN_STYLE, Style
 
 _POOLED = 7
 DETECTIONS = 100
-"""Boxes kept of one image: as many as COCO counts."""
+"""Most boxes kept per image, as many as COCO evaluates."""
 Levels = OrderedDict[str, Tensor]
 
 
@@ -71,14 +71,14 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What a detector gives in training: its levels. The rest needs the true boxes and is done by its ``losses``."""
+    """A detector's output in training: its levels. The rest needs the true boxes and is up to its ``losses``."""
 
     detector: Detector
     levels: Levels
 
 
 class Detector(nn.Module):
-    """Pyramid and detector. In training it gives ``Pending``, else ``Detections``."""
+    """Pyramid and detector. It returns ``Pending`` in training, else ``Detections``."""
 
     first_label = 0
 

@@ -1,4 +1,4 @@
-"""COCO's measures of a validation pass, and images worth looking at."""
+"""COCO's metrics of a validation pass, and images worth looking at."""
 
 from __future__ import annotations
 

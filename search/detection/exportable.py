@@ -1,4 +1,4 @@
-"""Detectors as plain tensor programs of fixed shapes, which files with a network's graph can hold.
+"""Detectors as tensor programs of fixed shapes, which can be exported as graphs.
 
 torchvision's detectors give as many boxes as they find, image by image. Here every image has the same number of
 places, those without a box have score 0, and a whole batch is computed at once; the boxes are the same.
@@ -18,7 +18,7 @@ from search.detection.detectors import DETECTIONS, DenseDetector, Detector, Fast
 from search.errors import RunError
 
 _NOTHING = -1.0
-"""Score of places without a box."""
+"""Score of slots without a box."""
 _OUTSIDE = ((-2.0, -2.0, -1.0, -1.0), (-5.0, -5.0, -4.0, -4.0))
 _SMALLEST = 1e-2
 """Pixels: narrower boxes are dropped, as in torchvision's second stage."""

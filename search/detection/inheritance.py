@@ -1,4 +1,4 @@
-"""What a detector inherits from the pretrained one whose backbone it uses."""
+"""Weights and settings that a detector inherits from the pretrained one whose backbone it uses."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A finished model: its folder and card, how inputs are prepared, predictions and drawings."""
+"""A finished model: its folder and card, input preparation, predictions and drawings."""

@@ -1,4 +1,4 @@
-"""The card of a finished model: a README whose head hubs read (https://huggingface.co/docs/hub/model-cards)."""
+"""The model card: a README whose metadata hubs read (https://huggingface.co/docs/hub/model-cards)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def card(facts: ModelFacts, hub_task: str, snippets: Sequence[tuple[str, str, st
     """Return the text of the card.
 
     Args:
-        hub_task: the task's name on hubs, ``image-classification``; empty where they have none.
+        hub_task: the task's name on hubs, such as ``image-classification``; empty if they have none.
         snippets: file name, what it needs, and lines of Python for each format.
         means: what the outputs are.
     """

@@ -1,4 +1,4 @@
-"""A finished model as a folder: what it is, its files, and their checksums. No torch.
+"""The folder of a finished model: its facts, its files, and their checksums. No torch.
 
 ``model.json`` says what the model is, ``candidate.json`` how its network is made, ``README.md`` is its card, and
 ``SHA256SUMS`` (as ``sha256sum -c`` reads it) guards every file but the card, which is for people to add to.
@@ -40,7 +40,7 @@ class ImagePreprocessing:
     """How an image becomes the network's input.
 
     Attributes:
-        size: height and width that the network takes.
+        size: height and width of the network's input.
         resize: with ``crop``, height and width that the image must cover before: it is scaled, its proportions kept.
         mean, std: of each channel, after scaling to 0..1.
         interpolation: ``bilinear`` or ``bicubic``.
@@ -110,7 +110,7 @@ class Check:
     """How a file compared with the network it was written from, on validation images or texts.
 
     Attributes:
-        images: how many inputs.
+        images: number of inputs.
         difference: largest one of an output, relative to the largest output; ``allowed`` is what it may be.
         agreeing: of how many of ``images`` the answer is the same.
     """
@@ -135,7 +135,7 @@ TRAINED = "validation images, which it was trained on too: this says little abou
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """What a model is.
+    """The facts of a model, as ``model.json`` holds them.
 
     Attributes:
         name: of the model, for people.
@@ -151,7 +151,7 @@ class ModelFacts:
         temperature: outputs are divided by it before they become probabilities.
         folded: batch norms are folded into the layers in front of them.
         files: name of the file of each format.
-        versions: of what the model was made with.
+        versions: of the packages that the model was made with.
     """
 
     name: str
@@ -188,7 +188,7 @@ class ModelFacts:
 
     @property
     def kind(self) -> str:
-        """What its inputs are called: ``images`` or ``texts``."""
+        """The kind of its inputs: ``images`` or ``texts``."""
         return "images" if self.texts is None else "texts"
 
     @property
@@ -202,7 +202,7 @@ class ModelFacts:
 
 
 def read(folder: Path) -> ModelFacts:
-    """Return what the model in ``folder`` is; its files are checked against their checksums.
+    """Return the facts of the model in ``folder``; its files are checked against their checksums.
 
     Raises:
         UserError: no model there, one of another version, or a file that is missing or damaged.

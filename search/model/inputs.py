@@ -1,4 +1,4 @@
-"""What a finished model takes: images or texts, from files and from memory, as its network wants them."""
+"""Inputs of a finished model: images or texts, from files and from memory, prepared for its network."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ Item = Path | Text | Words | Unreadable
 
 
 class Ready(NamedTuple):
-    """An input as the network takes it, and the way back."""
+    """An input as the network takes it, and what maps its outputs back."""
 
     inputs: Tensor
     given: InputInfo
 
 
 class Inputs(ABC):
-    """How a model's inputs come in.
+    """How a model's inputs are read.
 
     Attributes:
         transform: makes one input of one original.

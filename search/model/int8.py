@@ -1,4 +1,4 @@
-"""A network in eight-bit integers: a file that ONNX Runtime computes with integer kernels, and how it is run.
+"""Int8 quantisation: a file that ONNX Runtime computes with integer kernels, and its session.
 
 Static post-training quantisation of our own ONNX file by ONNX Runtime
 (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html), because that runs in integers on every
@@ -31,7 +31,7 @@ _RUNTIME = "onnxruntime"
 
 
 class NotQuantisableError(Exception):
-    """This network cannot be quantised, or what comes of it cannot be run; says why in a line."""
+    """This network cannot be quantised, or the quantised file cannot be run; says why in a line."""
 
 
 def write(network: InferenceNetwork, batches: Sequence[Tensor], folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Values that no model has: a folder of a stranger may hold any, to fill the memory or to write to a terminal."""
+"""Limits on the values of a model's folder: a malicious one may try to fill the memory or write to a terminal."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _TEMPERATURES, _MEANS, _DEVIATIONS = Between(1e-4, 1e4), Between(-1e3, 1e3), Bet
 
 
 def exceeded(facts: Facts) -> str:
-    """Return which value no model has, in words; empty when all may be."""
+    """Return a message about the first value outside its limits; empty if there is none."""
     if facts.temperature not in _TEMPERATURES:
         return f"temperature: expected a number {_TEMPERATURES}, got {facts.temperature}"
     if len(facts.classes) > _CLASSES:

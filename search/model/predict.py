@@ -1,4 +1,4 @@
-"""A finished model in use: its network, its transform, and its predictions for images or texts."""
+"""Predictions of a finished model for images or texts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Model(NamedTuple):
     def predicted(
         self, outputs: Any, originals: Sequence[Any], *, most: int | None = None, threshold: float | None = None
     ) -> list[Prediction]:
-        """Return what ``outputs`` of the network say of ``originals``, PIL images or texts, in their order.
+        """Return the predictions in the network's ``outputs`` for ``originals``, PIL images or texts, in their order.
 
         Boxes and masks are in pixels of the originals.
 
@@ -224,7 +224,7 @@ def _as_expected(model: Model) -> Iterator[None]:
 
 @torch.inference_mode()
 def outputs_of(network: nn.Module, inputs: Tensor) -> Any:
-    """Return what the network gives for ``inputs``, computed where its weights are."""
+    """Return the network's outputs for ``inputs``, computed where its weights are."""
     weight = next(iter(network.parameters()), None)
     return network(inputs if weight is None else inputs.to(weight.device))
 

@@ -1,4 +1,4 @@
-"""What is done to an image before a model gets it, in words and formulas that another program can follow exactly."""
+"""The preprocessing of images in words and formulas that another program can follow exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts to be predicted, from files: one a line, tables, or words in CoNLL form; no labels are asked for."""
+"""Texts to predict, from files: one per line, tables, or words in CoNLL form; no labels are needed."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A study before it exists: data looked at, a study file drafted, candidates suggested."""
+"""Prepares new studies: detects the data, drafts a study file, suggests candidates."""

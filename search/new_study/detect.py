@@ -1,4 +1,4 @@
-"""Which task and format data on disk are for, judged by file names and the content of a few files."""
+"""Detects task and format of data on disk, from file names and the content of a few files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from search.new_study.recognised import Recognised
 from search.records.plain_text import printable
 
 _DEEPEST, _MOST_FOLDERS = 2, 20
-"""How far an archive's outer folders are looked into."""
+"""How many outer folders of an archive are descended into."""
 _SHOWN = 4
 KINDS = (
     "a folder per class, images beside masks, COCO JSON, Pascal VOC XML, YOLO text files, a table of images or texts "
@@ -28,16 +28,16 @@ _CONVERTED = {
     "a spreadsheet: save it as CSV": (".xlsx", ".xls", ".ods", ".numbers"),
     "Parquet: name its folder as `dataset` of the format hf_text, or save it as CSV": (".parquet", ".arrow"),
 }
-"""What can be done with files of these endings."""
+"""What to do with files of these endings."""
 
 
 def recognise(path: Path, task: str | None = None) -> Recognised:
-    """Return what the data at ``path`` are for; with ``task`` of that task alone.
+    """Return task and format of the data at ``path``; with ``task``, only that task is considered.
 
-    Where ``path`` holds nothing but a folder with the data in it, as archives do, that one is looked at.
+    If ``path`` contains nothing but a folder with the data, as archives do, that folder is examined.
 
     Raises:
-        UserError: they are nothing that is known, or may be two things; says what to do.
+        UserError: the data are of no known kind, or ambiguous; the message says what to do.
     """
     if not path.is_file() and not path.is_dir():
         what = "is neither a file nor a folder" if path.exists() else "does not exist"
@@ -97,7 +97,7 @@ def _why(found: Recognised, path: Path) -> str:
 
 
 def _seen(path: Path) -> str:
-    """Return what there is instead of data of a known kind, and what can be done with it.
+    """Return what is there instead of data of a known kind, and what to do with it.
 
     Raises:
         DataError: a table cannot be read.

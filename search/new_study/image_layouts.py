@@ -18,19 +18,19 @@ from search.new_study import mask_layouts
 from search.new_study.recognised import Recognised
 
 _LOOKED_AT = 200
-"""Files of a folder that are looked at."""
+"""Number of files of a folder that are examined."""
 _FEW = 5
 _VOC = "Annotations"
 
 
 def of_folder(folder: Path) -> list[Recognised]:
-    """Return what the images in ``folder`` are for, each task and format once."""
+    """Return tasks and formats of the images in ``folder``, each pair once."""
     found = [*_coco(folder), *_voc(folder), *_yolo(folder), *mask_layouts.of_folder(folder)]
     return found or _class_folders(folder)
 
 
 def of_coco_file(file: Path, path: Path | None = None) -> list[Recognised]:
-    """Return what a COCO JSON may teach: boxes, and masks where it has outlines; nothing for another file.
+    """Return the tasks of a COCO JSON: boxes, and masks if it has outlines; empty for any other file.
 
     ``path`` is what the study file is to name; the file itself by default.
     """
@@ -116,7 +116,7 @@ def are_numbers(words: Sequence[str]) -> bool:
 
 
 def head(file: Path) -> str:
-    """Return how a text file begins; nothing of a folder, a pipe, or a file that may not be read."""
+    """Return the beginning of a text file; empty for a folder, a pipe, or an unreadable file."""
     if not file.is_file():
         return ""
     try:

@@ -1,4 +1,4 @@
-"""What data on disk were recognised as, and the data set that they make."""
+"""The result of detection: task and format of data on disk, and the data set read from them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from search.records.study import Json
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """What data are for.
+    """Task and format of data on disk.
 
     Attributes:
         task, format: names of the registries.
-        why: what was seen, for people: ``Annotations/*.xml``.
+        why: the evidence, shown to users: ``Annotations/*.xml``.
         path: the folder or file that the format reads; it may lie inside the folder that was looked at.
-        options: of the format, where they are not what it takes by default.
+        options: of the format, where they differ from its defaults.
     """
 
     task: str
@@ -28,10 +28,10 @@ class Recognised:
     options: dict[str, Json] = field(default_factory=dict)
 
     def read(self) -> Dataset:
-        """Return the data set, without the samples that are faulty; these are listed in it.
+        """Return the data set without its broken samples, which it lists.
 
         Raises:
-            DataError: too little can be read; names the first faults with file and line.
+            DataError: too little can be read; names the first errors with file and line.
         """
         kind = formats()[self.format]
         given = {key: tuple(value) if isinstance(value, list) else value for key, value in self.options.items()}

@@ -24,7 +24,7 @@ from spaces.candidate import Candidate
 from spaces.errors import CandidateError
 
 EACH = 3
-"""Candidates that one study may give: the nearest one is not the only one that may be right."""
+"""Most candidates taken from one study: the most similar study need not be the right one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class NewData:
-    """Data that nothing was trained on yet.
+    """Data that nothing has been trained on yet.
 
     Attributes:
         recognised: which task and format they are for, and the format's options.
@@ -63,7 +63,7 @@ class NewData:
 
 
 def describe(path: Path, task: str | None = None) -> NewData:
-    """Return what can be known of the data at ``path`` without training; they are recognised as ``init`` does.
+    """Return the traits of the data at ``path``, found without training; they are detected as by ``init``.
 
     Raises:
         DataError: they cannot be read.

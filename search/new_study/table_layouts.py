@@ -1,4 +1,4 @@
-"""Tables and tagged texts: what their columns, values and names say that they are for."""
+"""Task and format of tables and tagged texts, judged by their columns, values and names."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _CORNERS = (
     CORNERS,
     *(("x1", "y1", "x2", "y2"), ("x_min", "y_min", "x_max", "y_max"), ("left", "top", "right", "bottom")),
 )
-"""How people call the sides of a box, in this order."""
+"""Usual names of the sides of a box, in this order."""
 _JSON = (".jsonl", ".json", ".ndjson")
 _LOOKED_AT = 200
-"""Rows of a table that are looked at."""
+"""Number of rows of a table that are examined."""
 _TAGS = ("B-", "I-", "S-", "E-", "L-", "U-")
 _CONLL = (*conll_files.SUFFIXES, ".txt", ".tsv")
 _NUMBERED = frozenset({"id", "idx", "index", "row", "rownames", "rowid", "key", "no", "nr"})
 """Words for a column that numbers the rows."""
 _PROSE = 3
-"""Words that a text has at least, on average, where no column is called after texts."""
+"""Fewest words of a text, on average, if no column name says that it holds texts."""
 _MOST_TAGS = 60
 _DEEPEST, _MOST_FOLDERS = 2, 60
 _OF_TEXTS = (("text", "text_table"), ("text_multilabel", "text_labels"), ("text_regression", "text_numbers"))
@@ -44,7 +44,7 @@ _OF_IMAGES = (("classification", "csv"), ("multilabel", "csv_labels"), ("regress
 
 
 def of_file(path: Path) -> list[Recognised]:
-    """Return what a table or a file of tagged words is for."""
+    """Return tasks and formats of a table or a file of tagged words."""
     suffix = path.suffix.lower()
     is_table = suffix in text_tables.SUFFIXES or (suffix not in conll_files.SUFFIXES and lines_of(path))
     found = _table(path) if is_table else []
@@ -136,7 +136,7 @@ class _Table:
 
 
 def _table(path: Path) -> list[Recognised]:
-    """Return what a table is for: its columns say whether it is of images or texts, its labels the task."""
+    """Return tasks and formats of a table: its columns tell images from texts, its labels the task."""
     try:
         table = _Table(path, *_rows(path))
     except DataError:

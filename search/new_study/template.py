@@ -20,10 +20,10 @@ from search.training.options import TrainingOptions
 from spaces.backbones._base import Backbone
 
 _COLUMN = 27
-"""Where comments begin."""
+"""Column at which comments begin."""
 _CELL, _LONGEST = 32, 256
 _CHARACTERS = 4
-"""Of a token of English text, about."""
+"""Characters per token of English text, roughly."""
 _LOOKED_AT = 64
 
 _IMAGE_SPACE = (
@@ -88,7 +88,7 @@ _TRAINING = {"detection": _Training("12", 8, _HALVING), "segmentation": _Trainin
 
 
 def backbone_for(task: str) -> str:
-    """Return the small backbone that a study of ``task`` begins with."""
+    """Return the default backbone of a study of ``task``, a small one."""
     return "mobilenet_v2" if tasks()[task].reads == "images" else "all-minilm-l6-v2"
 
 
@@ -129,12 +129,14 @@ def draft(recognised: Recognised, dataset: Dataset, backbone: Backbone, *, file:
 
 def _data(recognised: Recognised, dataset: Dataset) -> str:
     on_error = "skip" if dataset.skipped else "refuse"
-    other = "refuse: stop at the first fault" if dataset.skipped else "skip: leave faulty ones out, and list them"
+    other = "skip: leave broken samples out and list them"
+    if dataset.skipped:
+        other = "refuse: stop at the first broken sample"
     rows = [("format", recognised.format, recognised.why), ("path", _plain(str(recognised.path.absolute())), "")]
     rows += [(key, _plain(value), "") for key, value in recognised.options.items()]
     if recognised.format == "mask_folder":
         rows.append(("# classes", "[road, sky]", "names of the masks' values 0, 1, 2 ..."))
-        rows.append(("# ignore", "[255]", "values that count for nothing"))
+        rows.append(("# ignore", "[255]", "values of pixels to ignore"))
     rows += [("val_share", "0.2", "cut from training where the data have no validation part")]
     rows += [("on_error", on_error, other)]
     return "data:\n" + _lines(*rows, indent=2)

@@ -1,1 +1,1 @@
-"""Backbones scored before anything is trained."""
+"""Ranks backbones before anything is trained."""

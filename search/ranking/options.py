@@ -1,4 +1,4 @@
-"""Which backbones are ranked, by what, and what they may cost at most."""
+"""Options of a ranking: which backbones, by which estimators, up to which cost."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 
 @dataclass(frozen=True, slots=True)
 class CostLimits:
-    """What a backbone may cost at most, without its classifier; None is no limit."""
+    """The largest cost of a backbone, without its classifier; None for no limit."""
 
     parameters: float | None = None
     flops: float | None = None
 
     def why_not(self, parameters: float, flops: float) -> str:
-        """Return why a backbone is too large; empty when it is not."""
+        """Return why a backbone is too large; empty if it is not."""
         if self.parameters is not None and parameters > self.parameters:
             return f"{parameters / 1e6:.1f}M parameters, above {self.parameters / 1e6:g}M"
         if self.flops is not None and flops > self.flops:

@@ -1,4 +1,4 @@
-"""What a pretrained network makes of labelled images: pooled features of several layers, its own answers, its costs."""
+"""A pretrained network on labelled images: pooled features of several layers, its own predictions, its costs."""
 
 from __future__ import annotations
 

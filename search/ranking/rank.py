@@ -1,4 +1,4 @@
-"""Which pretrained network suits the data: every candidate backbone scored without training it."""
+"""Ranks pretrained networks by how well they suit the data, without training them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def rank_backbones(
         progress: called with ``(what, done, total)``.
 
     Raises:
-        UserError, SpaceError: the study file, a backbone or an estimator is not there; or none can be scored.
+        UserError, SpaceError: the study file, a backbone or an estimator does not exist; or none can be scored.
     """
     options = options or RankOptions()
     chosen = estimators(options.methods)

@@ -63,9 +63,8 @@ def distance(one: Traits, other: Traits) -> float:
         parts["input"] = _ratio(one.input, other.input)
     ours, theirs = one.image_statistics, other.image_statistics
     if shared := [name for name in ours if name in theirs]:
-        parts["image_statistics"] = math.fsum(_statistic(name, ours[name], theirs[name]) for name in shared) / len(
-            shared
-        )
+        distances = [_statistic(name, ours[name], theirs[name]) for name in shared]
+        parts["image_statistics"] = math.fsum(distances) / len(distances)
     return math.fsum(WEIGHTS[name] * part for name, part in parts.items()) / math.fsum(WEIGHTS[name] for name in parts)
 
 

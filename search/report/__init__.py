@@ -1,1 +1,1 @@
-"""Records in, HTML out; no torch."""
+"""Renders records as HTML; no torch."""

@@ -1,4 +1,4 @@
-"""The page of backbones that were scored without training, and its table for terminals."""
+"""The page that ranks backbones scored without training, and its table for terminals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NONE = "–"
 
 
 def columns(ranking: Ranking) -> tuple[str, ...]:
-    """Return the heads of the table."""
+    """Return the headings of the table."""
     fixed = ("backbone", "weights", "mean rank")
     costs = ("parameters", "FLOPs", "latency", "ImageNet")
     tried = (f"best {theme.metric_name(ranking.metric)} here",) if ranking.tried else ()

@@ -1,4 +1,4 @@
-"""What fresh seeds say of a search's candidates: means, intervals, tests against the plain recipe, and the luck."""
+"""The confirmation by fresh seeds: means, intervals, tests against the plain recipe, selection bias."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from search.records.study import Refit, Repeat, StudyRecord, TrialState
 from search.report import final, theme
 
 FEWEST = 3
-"""Trainings from which on an interval is shown: of two, Student's t is 12.7 and equal values look certain."""
+"""Fewest trainings for an interval: with two, Student's t is 12.7, and equal values look certain."""
 
 
 class Comparison(NamedTuple):
@@ -116,7 +116,7 @@ def _differences(runs: Sequence[Repeat], plain: Mapping[tuple[int, int], float],
 
 
 def _factor(count: int, folds: int) -> float:
-    """Return by what the variance of ``count`` values is multiplied for the variance of their mean.
+    """Return the factor from the variance of ``count`` values to the variance of their mean.
 
     Folds share training images, so that their values are not independent: Nadeau and Bengio's correction
     (https://doi.org/10.1023/A:1024068626366) adds the ratio of validation to training images.
@@ -169,7 +169,7 @@ HEAD = ("trial", "data", "trainings", "confirmed", "in the search", "change", "a
 """Columns of ``lines``."""
 HOW_TO_READ = (
     "Every candidate was trained again with the same fresh seeds. ± is half the 95 % interval of a mean: it says how "
-    "much seeds and folds vary, not how well so many validation samples stand for all there are."
+    "much seeds and folds vary, not how well the validation samples represent new data."
 )
 
 
@@ -203,7 +203,7 @@ def _p(value: float) -> str:
 
 
 def sentences(study: StudyRecord) -> list[str]:
-    """Return what the fresh trainings and the test images say of the winner; empty before there are any."""
+    """Return sentences on the winner's fresh trainings and test images; empty before there are any."""
     chosen = final.choice_sentence(study), final.model_sentence(study) if study.finals else ""
     lines = [line for line in (_verdict(study), _luck(study), _progress(study), *chosen) if line]
     return lines + _final(study)
@@ -283,7 +283,7 @@ def _final(study: StudyRecord) -> list[str]:
 
 
 def _views(study: StudyRecord, refit: Refit) -> str:
-    """Return what averaging over views of each image does to a refit's score."""
+    """Return the effect of averaging over views of each image on a refit's score."""
     averaged = refit.views.get(study.metric)
     if averaged is not None:
         return f" ({theme.number(averaged)} averaged over views of each, which `ftsearch predict` does not do)"

@@ -14,7 +14,7 @@ from search.report import parameters, shown_trials
 from search.sampling.importance import importances
 
 FEWEST = 5
-"""Trials on either side of a comparison."""
+"""Fewest trials on either side of a comparison."""
 _DRAWS = 1000
 _RESAMPLED, _REPEATS = 200, 40
 """Importances are judged again from this many trials, so often."""

@@ -1,1 +1,1 @@
-"""All that speaks Optuna: study, samplers, pruners, storage, importance, cost model."""
+"""Everything that uses Optuna: study, samplers, pruners, storage, importance, cost model."""

@@ -1,4 +1,4 @@
-"""What a trial costs: arithmetic counted before it runs, seconds predicted from the trials that have ended; pure."""
+"""The cost of a trial: operations counted before it runs, seconds predicted from trials that have ended; pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 from search.records.study import PastTrial
 
 LEAST = 5
-"""Measured trials from which on seconds are learnt, not just scaled by arithmetic."""
+"""Fewest measured trials to learn seconds from; with fewer, operations are scaled."""
 _BACKWARD = 3
-"""Forward and backward pass of what learns, in forward passes."""
+"""Cost of a forward and backward pass through the trained part, in forward passes."""
 
 _ALL = 0.99
 _OVERHEAD = 4.0
@@ -24,7 +24,7 @@ head (MobileNetV2 at 128 px: 25 to 90 s a TFLOP, where trainings take 9 to 37)."
 
 @dataclass(frozen=True, slots=True)
 class CostFeatures:
-    """What a candidate's seconds depend on.
+    """The features that a candidate's seconds are predicted from.
 
     Attributes:
         training_flops: floating-point operations of the whole training, validation included.
@@ -51,7 +51,7 @@ class CostFeatures:
 
     @property
     def is_probe(self) -> bool:
-        """Whether nothing but the head learns, and that in one pass: most of its seconds are no arithmetic."""
+        """Whether only the head learns, in a single pass: most of its seconds are not arithmetic."""
         return self.epochs <= 1 and self.frozen_share > _ALL
 
     def row(self) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""How much each parameter matters: PED-ANOVA and fANOVA by Optuna."""
+"""Parameter importance: Optuna's PED-ANOVA and fANOVA."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where Optuna keeps its part: the store's database, or a gRPC proxy in front of it; and its artifact stores.
+"""Optuna's storage: its tables in the store's database, or a gRPC proxy in front of them.
 
 Every call is retried while the database or the proxy is unreachable, like the store's own calls.
 """
@@ -71,7 +71,7 @@ def _insisting(inner: BaseStorage, insist: Insist) -> BaseStorage:
 def open_storage(
     url: str, engine_kwargs: Mapping[str, Any], tune: Callable[[Any], None], insist: Insist | None = None
 ) -> BaseStorage:
-    """Return Optuna's storage in the database at ``url``, its tables made if they are missing.
+    """Return Optuna's storage in the database at ``url``, creating its tables if they are missing.
 
     Args:
         tune: given the SQLAlchemy engine once it is set up (connections, locking and journal modes are the

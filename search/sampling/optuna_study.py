@@ -1,4 +1,4 @@
-"""All use of Optuna's studies: storage, sampling, ask and tell, importances."""
+"""The use of Optuna's studies: storage, sampling, ask and tell."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Asked:
     _trial: Trial = field(repr=False)
     _sampler: BaseSampler = field(repr=False)
     _drawn: Trial | None = field(default=None, repr=False)
-    """The trial that the sampler drew, where ``_trial`` holds what it settled to."""
+    """The trial that the sampler drew, if ``_trial`` holds the settled values."""
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -92,7 +92,7 @@ class Asked:
 
 
 class Sampling:
-    """Asks Optuna for candidates of one study and tells it how they did.
+    """Asks Optuna for candidates of one study and tells it their results.
 
     The sampler is seeded for each trial by the study's seed and the trial's number, so that a study
     that was interrupted and continued proposes what an undisturbed one would.
@@ -245,12 +245,12 @@ class Sampling:
             return
 
     def unfinished(self) -> tuple[int, ...]:
-        """Return the numbers of the trials that Optuna holds open."""
+        """Return the numbers of the trials that are still running in Optuna."""
         trials = self._storage.get_all_trials(self._study_id, deepcopy=False, states=(OptunaState.RUNNING,))
         return tuple(trial.number for trial in trials)
 
     def close_orphans(self, known: Container[int], older_than_s: float) -> None:
-        """Fail the trials that Optuna has held open for so long although none of ours, ``known``, is theirs.
+        """Fail the trials that have been running in Optuna for that long although none of ours, ``known``, is theirs.
 
         They were opened by a worker that died, or lost the database, before it could write down their number.
         """

@@ -1,4 +1,4 @@
-"""Which trials to end early, from the curves of all; pure."""
+"""Pruners: which trials to end early, judged by the curves of all; pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CONTINUE = (Verdict.CONTINUE, "")
 class Curves:
     """The curves of all trials of a study, unfinished ones too, kept as the best value up to every epoch.
 
-    So a pruner that compares ten thousand trials at an epoch looks ten thousand numbers up instead of
+    A pruner that compares ten thousand trials at an epoch thus looks up ten thousand numbers instead of
     reading ten thousand curves.
 
     Attributes:
@@ -35,7 +35,7 @@ class Curves:
             self.put(number, curve)
 
     def put(self, number: int, curve: Iterable[float]) -> None:
-        """Take the curve of trial ``number``, one value an epoch; it replaces the one that was there."""
+        """Store the curve of trial ``number``, one value per epoch, replacing any earlier one."""
         bests: list[float] = []
         best = -math.inf if self.maximize else math.inf
         for value in curve:
@@ -45,7 +45,7 @@ class Curves:
         self._bests[number] = bests
 
     def length(self, number: int) -> int:
-        """Return how many epochs trial ``number`` has had."""
+        """Return how many epochs trial ``number`` has run."""
         return len(self._bests.get(number, ()))
 
     def best(self, number: int) -> float:
@@ -53,7 +53,7 @@ class Curves:
         return self._bests[number][-1]
 
     def reached(self, epoch: int, *, without: int, among: Callable[[int], bool] = lambda _: True) -> tuple[float, ...]:
-        """Return the best value up to ``epoch`` of every trial but ``without`` that has got so far."""
+        """Return the best value up to ``epoch`` of every trial that has reached it, except ``without``."""
         return tuple(
             bests[epoch - 1]
             for number, bests in self._bests.items()
@@ -62,11 +62,11 @@ class Curves:
 
 
 class Pruner(ABC):
-    """A rule for ending weak trials."""
+    """A rule that ends weak trials."""
 
     @abstractmethod
     def verdict(self, number: int, curves: Curves) -> tuple[Verdict, str]:
-        """Return whether trial ``number``, whose curve so far is among ``curves``, continues, and if not, why."""
+        """Return whether trial ``number``, whose curve so far is in ``curves``, continues, and if not, why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +182,7 @@ class Hyperband(_Rungs):
 def is_off_front(
     mine: Mapping[str, float], best: float, others: Iterable[PastTrial], objectives: Sequence[Objective]
 ) -> bool:
-    """Return whether a complete trial beats one that runs in all that is known of it: costs, and its value so far.
+    """Return whether a complete trial beats the running one in all that is known of it: costs, and its value so far.
 
     Such a trial would have to improve to enter the front of ``objectives``. One that is cheaper in any of its known
     costs than all that reach its value is on that front already and stays there, however little it learns from now on.

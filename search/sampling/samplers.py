@@ -1,4 +1,4 @@
-"""Samplers that propose candidates from the part of a study's history that they can use."""
+"""Samplers, which propose candidates from the part of a study's history that they can use."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ TPE models at most 25 trials as the good ones and gives the older of the rest li
 proposes hardly changes, but reading ten thousand takes it a second for every proposal.
 """
 KEPT_REJECTED = 100
-"""Most candidates that broke a constraint that TPE is given, the newest."""
+"""Most rejected candidates that TPE is shown, the newest."""
 _FIRST_GENERATION = {f"{kind.__name__}:generation": 0 for kind in (NSGAIISampler, NSGAIIISampler)}
-"""Where a genetic sampler puts trials that it has not drawn: the baseline, warm starts."""
+"""Generation that a genetic sampler assigns to trials it has not drawn: the baseline, warm starts."""
 _BAD = ("nan", "memory")
 """Failures caused by the candidate itself: TPE learns to avoid it."""
 
@@ -92,7 +92,7 @@ class SamplerOptions:
 
 
 class WeighedTPE(TPESampler):
-    """TPE that remembers how much better than others the values it has drawn promise to be.
+    """TPE that keeps the expected improvement of the values it has drawn.
 
     Optuna offers no way to ask for that: this overrides the method in which it compares its draws. A test holds
     that it is still called.
@@ -113,7 +113,7 @@ class WeighedTPE(TPESampler):
 
 
 class View(InMemoryStorage):
-    """A storage for one proposal: the trials behind it, read only, and the new one.
+    """A storage for one proposal: the past trials, read-only, and the new one.
 
     ``remembered`` are notes of the sampler on the study, kept from proposal to proposal: which trials are the
     parents of each generation.
@@ -138,7 +138,7 @@ class View(InMemoryStorage):
 
 
 class QueuedValues(BaseSampler):
-    """Gives the queued values; other parameters are drawn at random."""
+    """Returns the queued values; other parameters are drawn at random."""
 
     def __init__(self, values: Mapping[str, Any], seed: int) -> None:
         self._values = values
@@ -218,7 +218,7 @@ def values(trial: PastTrial, further: Sequence[Objective]) -> tuple[float, ...]:
 
 
 def teaches(trial: PastTrial) -> bool:
-    """Return whether there is something to learn from ``trial``: from other failures than its own there is not."""
+    """Return whether the sampler can learn from ``trial``: not from failures that its candidate did not cause."""
     if trial.state is TrialState.FAILED and trial.failure_kind not in _BAD:
         return False
     return bool(trial.params) and trial.state is not TrialState.WAITING

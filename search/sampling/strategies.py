@@ -1,4 +1,4 @@
-"""How the next candidate is found: near a good one, from the priors, or by the sampler, as results come."""
+"""How the next candidate is found as results come in: near a good one, from the priors, or by the sampler."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from search.records.study import PastTrial, TrialState
 
 Way = Literal["neighbour", "prior", "sampler"]
 _SHARE_OF_PRIOR = 0.25
-"""Share of the draws without the sampler that do not start from a good trial."""
+"""Share of the draws without the sampler that come from the priors."""
 _MOST = 0.75
 """The sampler's share in the end: near the best there is always something left to find (PriorBand keeps all three ways
 too, https://arxiv.org/abs/2306.12370)."""

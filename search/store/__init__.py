@@ -1,4 +1,4 @@
-"""The only place that speaks SQL."""
+"""The database: the only room that speaks SQL."""
 
 DEFAULT_URL = "sqlite:///runs/ftsearch.db"
 """Where studies are kept by default, relative to the working directory."""

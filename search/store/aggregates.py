@@ -1,4 +1,4 @@
-"""Studies of any size for pages: all trials in outline, curves and structures only of those that are asked for.
+"""Studies of any size, for pages: all trials in outline, curves and structures only on request.
 
 An outline costs one pass over narrow columns. ``changes`` reads what happened since: by index, as many rows as are new.
 """
@@ -77,9 +77,9 @@ def head(engine: Engine, name: str) -> StudyRecord:
 @retried
 @readable
 def changes(engine: Engine, name: str, after: int, unfinished: Iterable[int]) -> tuple[TrialRecord, ...]:
-    """Return outlines of the trials that may have changed: numbers above ``after``, those open now, ``unfinished``.
+    """Return outlines of the trials that may have changed: numbers above ``after``, running ones, and ``unfinished``.
 
-    A finished trial changes only by being opened again, so nothing else needs to be read.
+    A finished trial changes only when it is reopened, so nothing else needs to be read.
     """
     with reading(engine) as connection:
         study = study_row(connection, name)
@@ -95,7 +95,7 @@ def changes(engine: Engine, name: str, after: int, unfinished: Iterable[int]) ->
 @retried
 @readable
 def details(engine: Engine, name: str, numbers: Sequence[int]) -> dict[int, TrialRecord]:
-    """Return trials ``numbers`` whole, but without their curves."""
+    """Return the trials ``numbers`` complete except for their curves."""
     with reading(engine) as connection:
         study = study_row(connection, name)
         rows = [
@@ -159,7 +159,7 @@ def with_spaces(trial: TrialRecord, found: Mapping[str, str]) -> TrialRecord:
 
 @dataclass(frozen=True, slots=True)
 class WorkerActivity:
-    """What one worker did in all studies of the store.
+    """What one worker has done, over all studies of the store.
 
     Attributes:
         running: study and number of the trials it holds now.
@@ -177,7 +177,7 @@ class WorkerActivity:
 @retried
 @readable
 def workers(engine: Engine) -> tuple[WorkerActivity, ...]:
-    """Return every worker that trials name, those at work first, then the most recent."""
+    """Return every worker named by a trial: those at work first, then the most recent."""
     with reading(engine) as connection:
         rows = connection.execute(
             select(

@@ -1,4 +1,4 @@
-"""Which checkpoints the rows of a study refer to."""
+"""The checkpoints that the rows of a study refer to."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ class Owner:
 
     @property
     def is_running(self) -> bool:
-        """Whether a worker may write further ones at any moment."""
+        """Whether a worker may still write checkpoints for it."""
         return self.state is TrialState.RUNNING
 
     @property
     def words(self) -> str:
-        """What people call it."""
+        """Its name as users read it."""
         return f"{self.kind or 'trial'} {self.number}"
 
 
 @retried
 def owners(engine: Engine, study: str) -> tuple[Owner, ...]:
-    """Return all that own, or may come to own, checkpoints of ``study``; confirmations and refits included."""
+    """Return everything that owns checkpoints of ``study`` or may come to, including confirmations and refits."""
     unfinished = (TrialState.WAITING, TrialState.RUNNING, TrialState.FAILED)
     columns = (TrialRow.id, StudyRow.kind, TrialRow.number, TrialRow.state, TrialRow.value)
     asked = (
@@ -75,7 +75,7 @@ def owners(engine: Engine, study: str) -> tuple[Owner, ...]:
 
 @retried
 def disown(engine: Engine, owner: Owner, names: Sequence[str]) -> None:
-    """Store that ``owner`` has these of its checkpoints no longer."""
+    """Remove these checkpoints from the row of ``owner``."""
     checkpoint = None if owner.checkpoint in names else owner.checkpoint
     resume = [name for name in owner.resume if name not in names] or None
     with writing(engine) as connection:
@@ -86,7 +86,7 @@ def disown(engine: Engine, owner: Owner, names: Sequence[str]) -> None:
 
 @retried
 def move(engine: Engine, study: str, address: str, key: str) -> None:
-    """Store that the checkpoints of ``study`` are at ``address`` from now on."""
+    """Store ``address`` as the place of the checkpoints of ``study``."""
     with writing(engine) as connection:
         connection.execute(
             update(StudyRow).where(StudyRow.name == study).values(artifacts={"address": address, "key": key})

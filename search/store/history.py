@@ -1,4 +1,4 @@
-"""What is behind a study, read once and then kept up to date: for samplers and pruners of one process."""
+"""The past trials of a study, read once and then kept up to date, for samplers and pruners of one process."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _UNFINISHED = [state for state in TrialState if not state.is_finished]
 class StudyHistory:
     """All trials of a study and their curves.
 
-    A finished trial is read once in the life of a process: it does not change unless it failed and is put back. Each
+    A finished trial is read once per process: it does not change unless it failed and is put back. Each
     refresh reads the new trials, those that are unfinished, and those that were the last time.
     """
 
@@ -71,11 +71,11 @@ class StudyHistory:
 
     @property
     def trials(self) -> Sequence[PastTrial]:
-        """Every trial as of the last refresh, in order of number."""
+        """Every trial as of the last refresh, by number."""
         return [self._trials[number] for number in sorted(self._trials)]
 
     def of(self, number: int) -> PastTrial | None:
-        """Return trial ``number`` as of the last refresh; None where there is none yet."""
+        """Return trial ``number`` as of the last refresh; None if there is none yet."""
         return self._trials.get(number)
 
     @property
@@ -85,12 +85,12 @@ class StudyHistory:
 
     @property
     def fingerprints(self) -> Mapping[str, int]:
-        """Fingerprint of every candidate, and the number of the first trial that had it."""
+        """The fingerprint of every candidate, with the number of the first trial that had it."""
         return self._fingerprints
 
     @property
     def seconds(self) -> float:
-        """What all trials have taken so far, of every worker, of failed and running ones too."""
+        """Seconds of all trials so far, over all workers, including failed and running ones."""
         return math.fsum(trial.seconds for trial in self._trials.values())
 
     @retried

@@ -1,4 +1,4 @@
-"""Who owns a trial: claim, renew, hand back, take over. Each is one transaction that says under which condition.
+"""Ownership of trials: claim, renew, hand back, take over, each in one conditional transaction.
 
 Time is the database's own clock, on SQLite the machine's, so workers whose clocks differ agree on when a lease has run
 out.
@@ -50,9 +50,9 @@ class Claim:
     """One worker's right to run one trial.
 
     Attributes:
-        token: goes with every write; void as soon as another worker has taken the trial over.
+        token: sent with every write; invalid once another worker has taken the trial over.
         attempt: counted from 1.
-        candidate: what a former attempt sampled, with its ``params``; None when this is the first.
+        candidate: sampled by an earlier attempt, with its ``params``; None for the first.
         optuna_number: the trial's number in Optuna, if it has been asked for there.
         resume: names of the checkpoints to resume from, the newest first.
     """
@@ -70,11 +70,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a worker learns when it renews its leases.
+    """The answer to a worker that renews its leases.
 
     Attributes:
         lost: trials (by ``trial_id``) that are no longer its own.
-        stopping: the study has been asked to stop.
+        stopping: whether the study has been asked to stop.
     """
 
     lost: frozenset[int]
@@ -234,7 +234,7 @@ def change(connection: Connection, claim: Claim, **values: Any) -> None:
 
 
 def end(connection: Connection, claim: Claim, state: TrialState, **values: Any) -> None:
-    """Change the claimed trial's row for the last time: the claim is void from then on.
+    """Change the claimed trial's row for the last time: the claim ends with it.
 
     A second time, because the database's first answer was lost, changes nothing.
 
@@ -253,7 +253,7 @@ def end(connection: Connection, claim: Claim, state: TrialState, **values: Any) 
 
 @retried
 def renew(engine: Engine, claim: Claim, lease_s: float) -> None:
-    """Let the claim run for another ``lease_s`` seconds from now.
+    """Extend the claim to ``lease_s`` seconds from now.
 
     Raises:
         LeaseLostError: another worker owns the trial now.
@@ -303,7 +303,7 @@ def _story(connection: Connection, claim: Claim, how: str) -> list[str]:
 
 @retried
 def beat(engine: Engine, study: str, worker: str, claims: Sequence[Claim], lease_s: float) -> Beat:
-    """Renew all leases of ``worker`` and say that it is alive.
+    """Renew all leases of ``worker`` and record that it is alive.
 
     A study that has been deleted reads as one that stops, its trials as lost.
     """
@@ -324,7 +324,7 @@ def beat(engine: Engine, study: str, worker: str, claims: Sequence[Claim], lease
 
 @retried
 def reap(engine: Engine, study: str, max_retries: int = 2) -> None:
-    """Put the study's abandoned trials back into the queue, or give them up; needs no worker that has time."""
+    """Put the study's abandoned trials back into the queue, or give them up, without claiming one."""
     with reading(engine) as connection:
         study_id = connection.execute(select(StudyRow.id).where(StudyRow.name == study)).scalar_one_or_none()
         late = select(TrialRow.id).where(

@@ -1,4 +1,4 @@
-"""One clock for all processes of a machine, which SQLite, without a server, has not.
+"""One clock for all processes of a machine, since SQLite has no server whose clock they could share.
 
 What a process takes for the time is its own affair: it may be faked for it, or be a container's. Leases that one worker
 writes and another one judges need a clock that both read: the kernel's, from ``/proc``.

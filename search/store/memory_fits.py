@@ -1,4 +1,4 @@
-"""What fitted into memory: how many samples of one structure, on one kind of device."""
+"""The batch sizes that fitted into memory, by structure and kind of device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from search.store.tables import FittedRow, StudyRow
 
 
 def structure_key(candidate: Json) -> str:
-    """Return what candidates of the same structure share, however they are trained: a hash."""
+    """Return a hash that candidates of the same structure share, however they are trained."""
     structure = candidate.get("structure", candidate) if isinstance(candidate, dict) else candidate
     return sha256(json.dumps(structure, sort_keys=True).encode()).hexdigest()
 

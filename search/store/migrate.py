@@ -1,4 +1,4 @@
-"""The schema's version: brought up to date on first use, by one process at a time; a newer one is refused."""
+"""Schema migrations: applied on first use, by one process at a time; a newer schema is refused."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def upgrade(engine: Engine) -> None:
 
 @contextmanager
 def exclusive(engine: Engine) -> Iterator[None]:
-    """Keep every other process that asks for the same from changing the schema meanwhile."""
+    """Hold a lock that keeps other processes from changing the schema."""
     if engine.dialect.name == "sqlite":
         lock = FileLock(f"{Path(str(engine.url.database)).absolute()}.lock")
         try:

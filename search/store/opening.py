@@ -1,4 +1,4 @@
-"""The store for as long as it is needed: connected, its schema up to date, closed again."""
+"""Opens the store in a context: connects, migrates the schema, closes the connections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from search.store.urls import parse_url
 def opened(
     url: str, patience: Patience | None = None, *, wait: bool = False, must_exist: bool = False
 ) -> Iterator[Engine]:
-    """Yield the engine of the store at ``url``, its schema up to date; its connections are closed at the end.
+    """Yield an engine on the store at ``url`` with its schema up to date; its connections are closed at the end.
 
     Args:
         patience: how long its calls are retried while the database is unreachable or locked.
@@ -58,7 +58,7 @@ def is_writable(url: str) -> bool:
 
 
 def check_exists(url: str) -> None:
-    """Refuse the URL of an SQLite file that is not there; servers answer for themselves.
+    """Refuse the URL of an SQLite file that does not exist; servers report such errors themselves.
 
     Raises:
         NotFoundError: there is no such file.

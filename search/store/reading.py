@@ -1,4 +1,4 @@
-"""Rows to records."""
+"""Reads rows into records."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from search.store.tables import EpochRow, StudyRow, TrialRow
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a study is.
+    """The progress of a study.
 
     Attributes:
         states: number of trials by state.
@@ -214,7 +214,7 @@ def plain_columns(row: Any) -> dict[str, Any]:
 
 
 def ranked() -> Any:
-    """Return the condition under which a complete trial counts: it has a value and breaks no constraint."""
+    """Return the condition under which a complete trial is ranked: it has a value and breaks no constraint."""
     return and_(TrialRow.value.is_not(None), TrialRow.feasible.is_not(False))
 
 
@@ -226,7 +226,7 @@ def aware(moment: datetime | None) -> Any:
 @retried
 @readable
 def progress(engine: Engine, name: str) -> Progress:
-    """Return how far the study ``name`` is, without reading its trials."""
+    """Return the progress of the study ``name``, without reading its trials."""
     with reading(engine) as connection:
         return _progress(connection, study_row(connection, name))
 
@@ -343,7 +343,7 @@ def artifacts_of(engine: Engine, name: str) -> tuple[str, str] | None:
 
 
 class OptunaTrial(NamedTuple):
-    """What Optuna has to know of a trial."""
+    """The part of a trial that Optuna has to know."""
 
     state: TrialState
     value: float | None

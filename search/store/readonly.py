@@ -1,4 +1,4 @@
-"""Engines that can only read: for pages, which must never change or lock what workers write."""
+"""Read-only engines, for pages, which must never change or lock what workers write."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BUSY_S = 10
 
 
 def connect(url: str) -> Engine:
-    """Return an engine on an existing store that the database itself keeps from writing.
+    """Return an engine on an existing store; the database itself refuses its writes.
 
     SQLite files are opened with ``mode=ro``, PostgreSQL sessions with ``default_transaction_read_only``, MySQL's with
     ``SET SESSION TRANSACTION READ ONLY``. The schema is not upgraded.

@@ -32,7 +32,7 @@ _OPEN = (TrialState.WAITING, TrialState.RUNNING)
 
 @dataclass(frozen=True, slots=True)
 class RetrainingRequest:
-    """A training to be entered in the store.
+    """A training to be queued in the store.
 
     Attributes:
         key: what it is, plain data; stored as the row's ``params``.
@@ -47,7 +47,7 @@ class RetrainingRequest:
     identified_by: tuple[str, ...] = ()
 
     def is_among(self, keys: Iterable[Mapping[str, Json]]) -> bool:
-        """Return whether one of ``keys`` is that of the same training."""
+        """Return whether one of ``keys`` identifies the same training."""
         names = self.identified_by or None
         return _text(self.key, names) in {_text(key, names) for key in keys}
 
@@ -62,7 +62,7 @@ def name_of(study: str, kind: str) -> str:
 
 @retried
 def add(engine: Engine, study: str, kind: str, requests: Sequence[RetrainingRequest]) -> int:
-    """Enter the ``requests`` that are not there yet; return how many are new.
+    """Queue the ``requests`` that are not there yet; return how many are new.
 
     A stop that was asked for is taken back. Two processes that ask for the same at once enter it once.
 
@@ -120,7 +120,7 @@ def _text(key: Mapping[str, Json], names: Sequence[str] | None = None) -> str:
 
 @retried
 def withdraw(engine: Engine, name: str, keys: Sequence[Mapping[str, Json]]) -> int:
-    """Take out those of the trainings called ``name`` with these ``keys`` that nobody has begun; return how many."""
+    """Remove those of the trainings called ``name`` with these ``keys`` that nobody has begun; return how many."""
     with writing(engine) as connection:
         study_id = connection.execute(
             select(StudyRow.id).where(StudyRow.name == name).with_for_update()
@@ -188,7 +188,7 @@ def checkpoints(engine: Engine, study: str) -> tuple[str, ...]:
 
 @retried
 def begin(engine: Engine, claim: Claim, versions: Mapping[str, str], fingerprint: str) -> int:
-    """Store that the claimed training begins, with what; return its seed."""
+    """Store the start of the claimed training and its facts; return its seed."""
     with writing(engine) as connection:
         row = connection.execute(select(TrialRow.started_at, TrialRow.seed).where(TrialRow.id == claim.trial_id)).one()
         values = {"started_at": row.started_at or datetime.now(UTC), "versions": dict(versions)}

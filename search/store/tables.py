@@ -1,4 +1,4 @@
-"""Our tables, beside Optuna's in the same database. SQLAlchemy objects do not leave this package."""
+"""Our tables, beside Optuna's in the same database. SQLAlchemy objects never leave this package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who works for a study: entered on arrival, seen with every renewal, signed off on leaving."""
+"""The workers of a study: registered on arrival, seen with every renewal, signed off on exit."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class WorkerRecord:
 
 @retried
 def enter(engine: Engine, study: str, worker: str, *, host: str, process: int, device: str) -> None:
-    """Store that ``worker`` works for the study.
+    """Register ``worker`` with the study.
 
     Raises:
         NotFoundError: no such study.
@@ -52,7 +52,7 @@ def enter(engine: Engine, study: str, worker: str, *, host: str, process: int, d
 
 @retried
 def leave(engine: Engine, study: str, worker: str, why: str) -> None:
-    """Store that ``worker`` has left the study, and why."""
+    """Sign ``worker`` off from the study, with the reason."""
     owner = select(StudyRow.id).where(StudyRow.name == study).scalar_subquery()
     mine = and_(WorkerRow.study_id == owner, WorkerRow.name == worker)
     with writing(engine) as connection:
@@ -61,7 +61,7 @@ def leave(engine: Engine, study: str, worker: str, why: str) -> None:
 
 @retried
 def present(engine: Engine, study: str) -> tuple[WorkerRecord, ...]:
-    """Return the workers that have not signed off, in order of name."""
+    """Return the workers that have not signed off, by name."""
     with reading(engine) as connection:
         rows = connection.execute(
             select(WorkerRow.__table__, (clock() - WorkerRow.seen).label("silent_s"))
@@ -89,7 +89,7 @@ def present(engine: Engine, study: str) -> tuple[WorkerRecord, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast a study goes and what goes wrong.
+    """The pace of a study, and its failures.
 
     Attributes:
         trials_per_hour: trials that ended within the last hour, or since the study's first trial began if that
@@ -103,7 +103,7 @@ class Pace:
 
 @retried
 def pace(engine: Engine, study: str) -> Pace:
-    """Return how fast the study goes, and its failures by reason."""
+    """Return the pace of the study, and its failures by reason."""
     now = datetime.now(UTC)
     with reading(engine) as connection:
         own = select(TrialRow).join(StudyRow, StudyRow.id == TrialRow.study_id).where(StudyRow.name == study)

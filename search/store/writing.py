@@ -1,4 +1,4 @@
-"""Records to rows. Each call is one transaction, safe to repeat; every write of a trial carries its claim."""
+"""Writes records to rows. Each call is one transaction, safe to repeat; every write of a trial carries its claim."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def differences(stored: Json, given: Json, path: str = "") -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """What a trial tries, with what; known before it trains."""
+    """The candidate of a trial and its settings, known before it trains."""
 
     optuna_number: int
     params: Mapping[str, Json]
@@ -143,7 +143,7 @@ class Ended:
 
 @retried
 def record_candidate(engine: Engine, claim: Claim, started: Started) -> None:
-    """Store what the trial tries, before it trains."""
+    """Store the trial's candidate, before it trains."""
     values = {each.name: getattr(started, each.name) for each in fields(started)}
     values |= {name: dict(values[name] or {}) for name in ("params", "distributions", "versions", "extras")}
     with writing(engine) as connection:
@@ -152,7 +152,7 @@ def record_candidate(engine: Engine, claim: Claim, started: Started) -> None:
 
 @retried
 def record_size(engine: Engine, claim: Claim, size: Size) -> None:
-    """Store what the candidate costs to hold and to run."""
+    """Store the size of the candidate's network."""
     values = {"parameters": size.parameters, "trained": size.trained, "flops": size.flops}
     with writing(engine) as connection:
         change(connection, claim, **values, unit_states=list(size.unit_states))
@@ -208,7 +208,7 @@ def finish_trial(engine: Engine, claim: Claim, how: Ended) -> None:
 
 @retried
 def add_seconds(engine: Engine, claim: Claim, seconds: float) -> None:
-    """Store that an attempt, which is about to be handed back, took so long."""
+    """Store the seconds of an attempt that is about to be handed back."""
     with writing(engine) as connection:
         change(connection, claim, seconds=TrialRow.seconds + seconds)
 

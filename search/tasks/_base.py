@@ -1,4 +1,4 @@
-"""What every task is: it owns data formats, inputs and targets, head, loss and metrics. Same verbs in all tasks."""
+"""The interface of tasks: data formats, inputs and targets, head, loss and metrics, by the same names in all."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Evaluator(ABC):
 
     @abstractmethod
     def compute(self) -> Mapping[str, float]:
-        """Return every metric of the task by name, ``loss`` among them where it has one in validation."""
+        """Return every metric of the task by name, including ``loss`` if it has one in validation."""
 
     @abstractmethod
     def evaluation(self) -> Evaluation:
@@ -151,11 +151,11 @@ class Task(ABC):
         return bound
 
     def facts(self) -> Mapping[str, Json]:
-        """Return what ``bind`` found in the data and prediction needs later, as plain data; goes into checkpoints."""
+        """Return what prediction needs of what ``bind`` found in the data, as plain data; stored in checkpoints."""
         return {}
 
     def advice(self) -> Sequence[str]:
-        """Return what the study's data say about its decisions, a line each; ``ftsearch plan`` shows them."""
+        """Return advice on the study's decisions derived from its data, a line each; ``ftsearch plan`` shows it."""
         return ()
 
     # Data
@@ -173,7 +173,7 @@ class Task(ABC):
         return Frame(size, resize, expected.interpolation, whole=split is Split.TRAIN)
 
     def augmentation(self, preset: Augmentation) -> Augmentation:
-        """Return what of the study's augmentation this task takes."""
+        """Return the part of the study's augmentation that suits this task."""
         return preset
 
     def targets(self, samples: Sequence[Sample], frame: Frame) -> Targets:
@@ -235,7 +235,7 @@ class Task(ABC):
 
     @abstractmethod
     def evaluator(self, classes: tuple[str, ...], device: Any) -> Evaluator:
-        """Return an empty meter for one validation pass."""
+        """Return a new evaluator for one validation pass."""
 
     # In use
 

@@ -1,4 +1,4 @@
-"""A validation metric on bootstrap samples of the validation data: how far it would move with other samples.
+"""Bootstrap of a validation metric: how much it would vary with other validation samples.
 
 Every trial of a study draws the same bootstrap samples, so that two trials can be compared draw by draw: what both
 find easy, or hard, cancels out (https://doi.org/10.1201/9780429246593, the paired bootstrap).
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 REPLICATES = 200
-"""A standard error from so many is good to 5 %."""
+"""Replicates; the standard error from that many is accurate to 5 %."""
 _AT_ONCE = 4_000_000
-"""Weights that are held together."""
+"""Most weights held in memory at once."""
 
 
 def weights(samples: int, replicates: int = REPLICATES) -> Iterator[Tensor]:

@@ -1,4 +1,4 @@
-"""How far a classifier's confidence can be believed."""
+"""Calibration: how well a classifier's confidence matches its accuracy."""
 
 from __future__ import annotations
 

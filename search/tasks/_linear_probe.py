@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 Loss = Callable[[Array], tuple[Array, Array]]
 """Logits ``(P, K, N)`` -> the loss of every sample ``(P, N)`` and its derivative by the logits."""
 STRENGTHS = tuple(float(strength) for strength in np.logspace(-1, 3, 9))
-"""Inverse strengths of the penalty that are tried, the strongest penalty first."""
+"""Inverse strengths of the penalty to try, the strongest penalty first."""
 _USUAL = 1.0
 """Where there are too few samples to choose by."""
 _FOLDS = 5

@@ -1,4 +1,4 @@
-"""Losses of scores for every pixel: cross-entropy, focal and Dice, in float32, without the pixels that are void."""
+"""Losses per pixel: cross-entropy, focal and Dice, in float32, ignoring void pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks of predictions; metrics over all pixels of a validation pass, and the images that went worst."""
+"""Predicted masks; metrics over all pixels of a validation pass, and the worst images."""
 
 from __future__ import annotations
 

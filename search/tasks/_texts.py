@@ -1,4 +1,4 @@
-"""What tasks on texts share: the backbone's tokenizer, and batches of tokens."""
+"""The base of tasks on texts: the backbone's tokenizer, and batches of tokens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 SHORTEST = 8
 """Tokens: a pair of texts needs some beside the three that part them."""
 _MANY = 0.05
-"""Share of training texts that may be cut without a word."""
+"""Share of training texts that may be truncated without a warning."""
 _MANY_UNKNOWN, _ALL_UNKNOWN = 0.3, 0.9
 """Shares of unknown tokens from which on training is warned of, and refused."""
 TOKENIZER = "tokenizer"

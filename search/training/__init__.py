@@ -1,1 +1,1 @@
-"""How one candidate is trained."""
+"""Trains one candidate."""

@@ -1,4 +1,4 @@
-"""Averages: of weights over the steps of a training, of predictions over views of an image."""
+"""Averages of weights over training steps, and of predictions over views of an image."""
 
 from __future__ import annotations
 

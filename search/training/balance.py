@@ -1,4 +1,4 @@
-"""Classes of different sizes, made to count the same: by how often their samples are drawn, or by their loss."""
+"""Balances classes of different sizes, by how often their samples are drawn or by their loss."""
 
 from __future__ import annotations
 

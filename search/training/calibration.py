@@ -11,7 +11,7 @@ _RANGE = (0.05, 20.0)
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """Return the temperature by which logits are divided so that probabilities are honest on these samples.
+    """Return the temperature to divide logits by, so that probabilities are calibrated on these samples.
 
     The one that makes the negative log-likelihood smallest (Guo 2017, https://arxiv.org/abs/1706.04599), between 0.05
     and 20: where every sample is right it would fall to nothing. Which class is predicted never changes.

@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors with their facts inside, written so that a crash leaves the one before whole.
+"""Checkpoints: safetensors files with metadata, written so that a crash leaves the previous one intact.
 
 They are kept in an artifact store (``search.artifacts``): a folder or a bucket. A name ends in the first 16 digits
 of its content's SHA-256, so a damaged one is recognised and the one before is taken.

@@ -1,4 +1,4 @@
-"""``torch.compile`` for a trial's training steps, where it earns back its warm-up within that trial.
+"""``torch.compile`` for a trial's training steps, if it pays off its warm-up within that trial.
 
 Compiling a network takes from seconds to minutes, and a search trains every network for a short while only. So the
 first steps are timed as they are; when what is left of the trial is long enough for the gain that compiling brought

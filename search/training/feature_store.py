@@ -1,4 +1,4 @@
-"""Where features are kept: device memory, host memory, disk; each within its budget, the least recently used leaves."""
+"""The cache of features: device memory, host memory, disk, each with a budget; least recently used are evicted."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class StoredFeatures:
         return StoredFeatures(self.rows.to(device), self.channels_last, self.dtype)
 
     def pinned(self) -> StoredFeatures:
-        """Return the same features in host memory that the device can read by itself."""
+        """Return the same features in pinned host memory."""
         return StoredFeatures(self.rows.cpu().pin_memory(), self.channels_last, self.dtype)
 
 
@@ -82,7 +82,7 @@ class _Layer:
         return size <= self.budget
 
     def add(self, key: str, features: StoredFeatures) -> list[tuple[str, StoredFeatures]]:
-        """Keep ``features``; return what had to leave for them."""
+        """Add ``features``; return those evicted for them."""
         self._held[key] = features
         left = []
         while self.used > self.budget and len(self._held) > 1:
@@ -170,12 +170,12 @@ class FeatureStore:
         return features
 
     def bytes_of(self, sample: Tensor | Maps) -> int:
-        """Return the bytes that one image of the batch ``sample`` takes here."""
+        """Return the bytes that one image of the batch ``sample`` takes in this store."""
         tensors = (sample,) if isinstance(sample, Tensor) else sample.tensors
         return sum(tensor[0].numel() * (self.layout or tensor.dtype).itemsize for tensor in tensors)
 
     def why_not(self, images: int, sample: Tensor | Maps, seconds_an_image: float) -> str:
-        """Return why it does not pay to keep ``images`` outputs like ``sample``; empty when it does.
+        """Return why caching ``images`` outputs like ``sample`` does not pay; empty if it does.
 
         It pays when reading an output takes less time than ``seconds_an_image``, measured where all would fit.
         """

@@ -1,4 +1,4 @@
-"""Frozen once: the output of a frozen prefix, computed for a fixed set of views and kept for epochs and trials.
+"""Cached features: the output of a frozen prefix, computed for a fixed set of views, kept for epochs and trials.
 
 What identifies it is a chain of hashes, one a unit: of the data and how it is viewed, then of each unit's code and
 weights as they are. So any edit inside the prefix, by whatever decision, makes another key, and a prefix finds the

@@ -1,4 +1,4 @@
-"""Train one network: epochs, early end by verdict, checkpoints, resume."""
+"""Trains one network: epochs, early stopping, checkpoints, resuming."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from search.training.precision import Precision
 Optimizer = torch.optim.Optimizer
 Schedule = torch.optim.lr_scheduler.LRScheduler
 CHECKPOINT_EVERY_S = 10.0
-"""Seconds of training that a killed worker may cost, at most an epoch more."""
+"""Seconds between checkpoints, which are written at the end of an epoch: what a killed worker may lose."""
 
 
 class EpochBatches(Protocol):

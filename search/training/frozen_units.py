@@ -1,4 +1,4 @@
-"""Training on the outputs of a network's frozen units, which are run once for each view of a sample."""
+"""Training on the outputs of a network's frozen units, computed once for each view of a sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The head starts solved: its last layer gets the best weights for what the network gives before it is trained."""
+"""Starts training with a solved head: its last layer gets the best weights for the untrained network's features."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from spaces.heads import last_layer
 from spaces.networks.build import as_network
 
 MOST = 5000
-"""Samples that a layer is solved on; more cost time and hardly move it."""
+"""Most samples that a layer is solved on; more cost time and hardly change it."""
 _LARGEST = 1e4
 """Of a solved weight where units learn. Networks without pretrained statistics give features near 0 in eval
 mode: the first step in training mode would blow such weights up."""

@@ -1,4 +1,4 @@
-"""How long a network takes for one batch, measured on its device."""
+"""Measures the latency of a network for one batch, on its device."""
 
 from __future__ import annotations
 

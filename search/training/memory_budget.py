@@ -1,4 +1,4 @@
-"""Host memory for training: freed memory stays with the process, and caches have a budget of bytes."""
+"""Memory of the host: freed memory stays with the process, and caches have a budget in bytes."""
 
 from __future__ import annotations
 

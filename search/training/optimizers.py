@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules as a candidate's recipe says."""
+"""Optimisers and learning-rate schedules of a candidate's recipe."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def optimizing(
 
 
 def penalising(penalty: Penalty) -> Callable[[nn.Module], Callable[[], Mapping[str, Tensor]]]:
-    """Return what gives the terms that ``penalty`` adds to a network's loss."""
+    """Return a function that computes the terms that ``penalty`` adds to a network's loss."""
     return lambda network: penalties(as_network(network), penalty)
 
 

@@ -1,4 +1,4 @@
-"""What a study file may say about training."""
+"""The section ``training`` of a study file."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class TrainingOptions:
         return max(round(share * most * (1 - _SHORTER * learning)), min(_LEAST, most))
 
     def patience_for(self, epochs: int) -> int:
-        """Return after how many epochs without a better one a training of ``epochs`` ends; 0: it does not."""
+        """Return the patience of a training of ``epochs``: epochs without a better one until it ends; 0 for never."""
         return max(math.ceil(epochs * 2 / 5), 6) if self.patience == "auto" else self.patience
 
     def views_for(self, trials: int, epochs: int) -> int:

@@ -63,20 +63,20 @@ class MicroBatches:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether the device's or the machine's memory is used up, also as cuDNN, cuBLAS and the CPU say it."""
+    """Return whether ``error`` means out of memory, in the wording of CUDA, cuDNN, cuBLAS or the CPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign.lower() in str(error).lower() for sign in _SIGNS)
 
 
 def is_device_lost(error: BaseException) -> bool:
-    """Return whether the process can use its device no more: CUDA keeps such an error until the process ends."""
+    """Return whether the process can no longer use its device: CUDA keeps such an error until the process ends."""
     text = str(error)
     return isinstance(error, RuntimeError) and not is_out_of_memory(error) and any(sign in text for sign in _DEAD)
 
 
 def kind_of(device: torch.device) -> str:
-    """Return the name under which what fitted is remembered: the GPU's model, or ``cpu``."""
+    """Return the kind of device under which batch sizes that fitted are stored: the GPU's model, or ``cpu``."""
     return torch.cuda.get_device_name(device)[:64] if device.type == "cuda" else device.type
 
 

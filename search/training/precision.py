@@ -1,4 +1,4 @@
-"""Number formats of a training step: autocast and loss scaling where the device gains from them."""
+"""Mixed precision: autocast and loss scaling where the device gains from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spaces.heads import Maps
 
 N = TypeVar("N", bound=nn.Module)
 _BF16_UNITS = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-"""Questions of ``torch.cpu`` about a processor; it has no public ones."""
+"""Functions of ``torch.cpu`` that tell a processor's features; there are no public ones."""
 _FAST_KERNEL = 3
 """Largest kernel of depthwise convolutions whose backward pass is no slower in bf16 than in float32."""
 
@@ -46,7 +46,7 @@ class Precision:
         return torch.autocast(self.device.type, dtype=self.dtype)
 
     def place(self, images: Tensor | Maps) -> Any:
-        """Return ``images`` ``(N, C, H, W)``, or several such maps, in the memory layout that the device likes."""
+        """Return ``images`` ``(N, C, H, W)``, or several such maps, in the device's preferred memory layout."""
         if isinstance(images, Maps):
             return Maps(tuple(self.place(tensor) for tensor in images))
         if not self.channels_last or images.ndim != 4:
@@ -54,7 +54,7 @@ class Precision:
         return images.contiguous(memory_format=torch.channels_last)
 
     def place_network(self, network: N) -> N:
-        """Return ``network`` with its weights in the memory layout that the device likes, in place."""
+        """Return ``network`` with its weights in the device's preferred memory layout, in place."""
         if self.channels_last:
             network.to(memory_format=torch.channels_last)
         return network

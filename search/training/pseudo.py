@@ -1,4 +1,4 @@
-"""Labels that the network gives unlabelled images itself, where it is sure enough, one epoch's for the next."""
+"""Pseudo-labels: the network labels images in one epoch, where it is confident, for the next."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class PseudoLabelled:
 
     @torch.no_grad()
     def confident(self) -> tuple[Tensor, Tensor]:
-        """Return the numbers of the unlabelled images that the network is sure of, and their classes, on the CPU."""
+        """Return the indices of the unlabelled images that the network is confident of, and their classes (CPU)."""
         was_training = self.network.training
         self.network.eval()
         sure, predicted = [], []

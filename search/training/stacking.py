@@ -1,4 +1,4 @@
-"""Heads of one shape as one batched model: parameters with a leading axis of members, each with its own recipe.
+"""Heads of the same shape as one batched model: parameters with a leading axis of members, each with its recipe.
 
 ``torch.func`` runs them (https://pytorch.org/docs/stable/func.html); the idea of training many small models as one
 is HFTA's (https://arxiv.org/abs/2102.02344).
@@ -161,7 +161,7 @@ class Stack(Generic[S]):
         self._state = [{name: torch.zeros_like(value) for name, value in self.parameters.items()} for _ in range(count)]
 
     def keep(self, places: Sequence[int]) -> None:
-        """Let all members but those at ``places`` leave."""
+        """Drop all members except those at ``places``."""
         if len(places) == len(self.runs):
             return
         self.runs = [self.runs[place] for place in places]

@@ -1,4 +1,4 @@
-"""Where pretrained networks come from, one source a file."""
+"""Sources of pretrained networks, one a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every source of pretrained networks offers."""
+"""The interface of sources of pretrained networks."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from spaces.errors import ProbeError, WeightsError
 from spaces.families import family_of
 
 NO_WEIGHTS = "none"
-"""In place of a weights name: start from random numbers."""
+"""In place of the name of weights: random initialisation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """What pretrained weights expect of an image.
+    """The preprocessing that pretrained weights expect.
 
     Attributes:
         resize: the shorter side is scaled to this many pixels when the crop is ``crop``.
@@ -70,7 +70,7 @@ class Weights:
 
     @property
     def origin(self) -> str:
-        """Where they come from, for people: an address, a repository of the hub, or a path."""
+        """Their origin as shown to users: an address, a repository of the hub, or a path."""
         return f"https://huggingface.co/{self.hub_id}" if self.hub_id else self.url or self.path
 
     @property

@@ -1,4 +1,4 @@
-"""State dicts in files: read without running code, taken out of what wraps them, refused by what they are instead."""
+"""Reads state dicts from files without running code, unwraps them, and says what a file is that holds none."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def line_of(error: Exception) -> str:
-    """Return in a line why a file cannot be read."""
+    """Return why a file cannot be read, in one line."""
     match = _GLOBAL.search(str(error))
     if match is not None:
         return (

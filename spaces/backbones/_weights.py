@@ -1,4 +1,4 @@
-"""Pretrained weights: found on this machine or downloaded, verified, read without running code from the file."""
+"""Finds or downloads pretrained weights, verifies them, and reads them without running code from the file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PINNED = {"mobilenet_v2-b0353104.pth": "b03531047ffacf1e2488318dcd2aba1126cde36
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How weights fitted a network: keys of the final classifier that were left out because its classes differ."""
+    """The result of loading weights: keys of the final classifier left out because its classes differ."""
 
     left_out: tuple[str, ...] = ()
 

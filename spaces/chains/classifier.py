@@ -1,4 +1,4 @@
-"""Where a network's own classifier begins: its units end in front of it."""
+"""Finds a network's own classifier: its units end in front of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spaces.errors import ChainError
 
 
 def split_classifier(parts: list[Segment], network: nn.Module) -> tuple[list[Segment], list[fx.Node]]:
-    """Part the final classifier, with the pooling in front and all behind, from the rest.
+    """Separate the final classifier, with the pooling in front of it and all behind it, from the rest.
 
     Where there is none, the pooling at the end alone is parted, so that features keep their map or tokens.
     """

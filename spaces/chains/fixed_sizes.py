@@ -53,7 +53,7 @@ def _is_random(node: fx.Node, root: nn.Module) -> bool:
 
 
 class _Recorder(fx.Interpreter):
-    """Remembers the value of every node."""
+    """Records the value of every node."""
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module, garbage_collect_values=False)

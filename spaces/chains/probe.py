@@ -1,4 +1,4 @@
-"""What a chain's units are like, found on tensors without data: shapes, parameters, multiply-adds, what may be done."""
+"""Facts of a chain's units, found on tensors without data: shapes, parameters, multiply-adds, possible changes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Convolution:
 
 @dataclass(frozen=True, slots=True)
 class UnitFacts:
-    """What is known of a unit at one input size. Shapes leave out the batch.
+    """The facts of a unit at one input size. Shapes leave out the batch.
 
     Attributes:
         reduction: height of the network's input over the height of this unit's output, for tokens the distance of
@@ -159,7 +159,7 @@ def is_tapped(head: nn.Module) -> bool:
 
 
 def inherit(copied: nn.Module, module: nn.Module) -> None:
-    """Let ``copied``, a copy of ``module``, be known as well as ``module`` is: it is not run again."""
+    """Transfer what is known of ``module`` to its copy ``copied``, so that it is not run again."""
     if module in _runs:
         _runs[copied] = dict(_runs[module])
     if module in _residual:
@@ -342,7 +342,7 @@ def accepts(chain: Chain, input_size: tuple[int, int]) -> bool:
 
 
 def features_shape(chain: Chain, shape: Shape) -> Shape:
-    """Return an output's ``shape`` for people: without the mask that tokens carry as a channel behind their features.
+    """Return an output's ``shape`` as shown to users: without the mask that tokens carry as a last channel.
 
     DistilBERT's tokens are ``16x384`` though its units pass on ``16x385``.
     """

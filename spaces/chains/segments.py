@@ -1,4 +1,4 @@
-"""Segments of a traced network: the nodes between two neighbouring places where it can be cut, and what they hold."""
+"""Segments of a traced network: the nodes between two neighbouring cut points, and what they hold."""
 
 from __future__ import annotations
 

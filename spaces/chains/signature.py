@@ -1,4 +1,4 @@
-"""Telling modules that compute in the same way from others, without running them."""
+"""Signatures of modules: equal only if the modules compute alike, found without running them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks as dataflow graphs: which modules stay whole, so that a graph is right in training mode as well."""
+"""Traces networks into dataflow graphs; keeps modules whole where a graph would be wrong in training mode."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ _CHECKS = ("_assert", "_assert_is_none")
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """What a library says must not be looked into: module types and functions."""
+    """Module types and functions that must not be traced into, by the library's own account."""
 
     modules: tuple[type[nn.Module], ...] = ()
     functions: tuple[Callable[..., Any], ...] = ()
 
 
 class _Patient(fx.Tracer):
-    """Remembers which module could not be looked into, so that it can be left whole next time."""
+    """Records which module could not be traced, so that it can be left whole next time."""
 
     def __init__(self, opaque: Opaque) -> None:
         super().__init__(autowrap_functions=opaque.functions)
         self._opaque = opaque.modules
         self.failed: nn.Module | None = None
-        """The innermost module that could not be looked into."""
+        """The innermost module that could not be traced."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, self._opaque) or super().is_leaf_module(m, module_qualified_name)
@@ -139,7 +139,7 @@ def trace(network: nn.Module, opaque: Opaque | None = None) -> tuple[fx.Graph, n
 
 
 def _traced(network: nn.Module, opaque: Opaque, tracer: Callable[[nn.Module, Opaque], _Patient]) -> fx.Graph:
-    """Trace; what cannot be looked into stays whole, the innermost module first."""
+    """Return the graph of ``network``; modules that cannot be traced stay whole, the innermost first."""
     while True:
         current = tracer(network, opaque)
         try:
@@ -275,7 +275,7 @@ def is_residual(module: nn.Module) -> bool:
 
 
 class _LayerTracer(_Patient):
-    """Looks into everything that is no layer."""
+    """Traces into everything that is not a layer."""
 
     def __init__(self, opaque: Opaque, is_layer: Callable[[nn.Module], bool]) -> None:
         super().__init__(opaque)

@@ -1,4 +1,4 @@
-"""What every decision is: a name, a stage, a range, the choices it has on a chain, and its edit."""
+"""The interface of decisions: a name, a stage, a range, the choices on a chain, and the edit."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ class Suggest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NotApplicable:
-    """A decision has no place on this backbone; ``reason`` is a line for people."""
+    """A decision does not apply to this backbone; ``reason`` is shown to users."""
 
     reason: str
 
 
 class Decision(ABC, Generic[V]):
-    """One thing that may change. A file of this room defines one and ends with ``decision = ...()``.
+    """One thing that may be changed. A file of this room defines one and ends with ``decision = ...()``.
 
     Class attributes:
         name: the file's name, the key under ``space:`` in a study file and the prefix of its parameters.

@@ -1,4 +1,4 @@
-"""Values of study files and candidates, checked: every error is one line that names the field."""
+"""Checks values of study files and candidates; every error is one line that names the field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a decision believes before a study has results: stated beside its range, where it asks for a value."""
+"""Priors of decisions, used before a study has results; each is stated where the decision asks for a value."""
 
 from __future__ import annotations
 

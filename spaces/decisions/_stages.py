@@ -1,4 +1,4 @@
-"""Stages of a backbone by name: where a change is made."""
+"""Stages of a backbone by name, which say where a change is made."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def stage_meant(where: str, chain: Chain) -> str:
 
 
 def stage_words(where: str, chain: Chain) -> str:
-    """Return ``where`` for people: ``all units``, ``features.14`` or ``features.14 to features.16``."""
+    """Return a description of ``where``: ``all units``, ``features.14`` or ``features.14 to features.16``."""
     if where == EVERYWHERE:
         return "all units"
     units = stages(chain).get(where, (where,))

@@ -233,7 +233,7 @@ class Space:
         return chain
 
     def words(self, candidate: Candidate) -> str:
-        """Return the candidate in one line for people."""
+        """Return a one-line description of the candidate."""
         values, parts = self.values(candidate), self.words_of(candidate)
         plain = values == {name: decision.baseline(self.chain) for name, decision in self.decisions.items()}
         scratch = " from scratch" if self.pretrained.weights == NO_WEIGHTS else ""

@@ -20,9 +20,9 @@ from search.report.findings import findings
 
 _PAGED = ("rank", "number", "newest")
 _LOOKED_AT = 2000
-"""Trials from which the filters' hints are taken."""
+"""Number of trials that the filters' hints are taken from."""
 _WORDS_MOST = 40
-"""A parameter with more values than this is filtered by none of them."""
+"""Most values of a parameter that can be filtered by."""
 
 
 def section_of(query: str) -> Section:

@@ -1,4 +1,4 @@
-"""Files in which a finished model is handed on, one a file."""
+"""File formats of finished models, one a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every model format is: it writes a network to a file, and opens that file again as a network."""
+"""The interface of model formats: each writes a network to a file and opens that file as a network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Rebuild = Callable[[Mapping[str, Tensor]], nn.Module]
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """How a network is called.
+    """The signature of a network's call.
 
     Attributes:
         varying: axes of its input whose length is free, by name, from the first on; ``most`` the largest of each, None
@@ -43,7 +43,7 @@ PLAIN = Signature()
 
 
 class ModelFormat(ABC):
-    """One way to keep a model. A file of this room ends with ``model_format = ...()``.
+    """A file format for models. A file of this room ends with ``model_format = ...()``.
 
     Class attributes:
         name: the file's name and the value of ``--format``.

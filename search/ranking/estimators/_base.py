@@ -1,4 +1,4 @@
-"""What every estimator of transferability is."""
+"""The interface of transferability estimators."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a pretrained network makes of labelled inputs.
+    """A pretrained network's features of labelled inputs.
 
     Attributes:
         features: one vector an input, ``(N, D)``.

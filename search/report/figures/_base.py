@@ -1,4 +1,4 @@
-"""What every figure is: numbers from records, then a drawing of them."""
+"""The interface of figures: numbers from records, then a drawing of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Section(StrEnum):
 
 
 class Need(StrEnum):
-    """What ``rows`` reads besides a trial's outline; the dashboard fetches only what a figure asks for."""
+    """What ``rows`` reads besides a trial's outline; the dashboard fetches only what a figure needs."""
 
     CURVES = "curves"
     """The epochs of some hundred trials."""

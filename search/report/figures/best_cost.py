@@ -1,4 +1,4 @@
-"""The winner of every study against what it costs, on the same axes."""
+"""The winner of every study against its cost, on the same axes."""
 
 from __future__ import annotations
 

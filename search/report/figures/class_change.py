@@ -1,4 +1,4 @@
-"""What the winner changed for every class, against the plain recipe."""
+"""The change in every class's recall from the plain recipe to the winner."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ClassChange(Figure):
     name, title, order, section = "class_change", "Change by class against the plain recipe", 112, Section.CLASSES
     needs = frozenset({Need.DETAILS})
     how_to_read = (
-        "Recall (share of a class's validation samples that is found), winner minus plain recipe; "
+        "Recall (share of a class's validation samples predicted as such), winner minus plain recipe; "
         "a line that crosses zero may be chance (95 %)."
     )
 

@@ -1,4 +1,4 @@
-"""Candidates that were trained again with fresh seeds: every seed, the mean and its interval."""
+"""Candidates retrained with fresh seeds: every seed, the mean and its interval."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Rows(NamedTuple):
 
 
 class Confirmation(Figure):
-    """Whether the winner is real."""
+    """Whether the winner holds up with fresh seeds."""
 
     name, title, order, section = "confirmation", "Confirmed with fresh seeds", 25, Section.PROGRESS
     how_to_read = (

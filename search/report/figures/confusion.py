@@ -23,13 +23,13 @@ class Rows(NamedTuple):
 
 
 class Confusion(Figure):
-    """Which classes the best candidate takes for each other."""
+    """Which classes the best candidate confuses."""
 
     name, title, order, section = "confusion", "Confusion matrix of the winner", 110, Section.CLASSES
     needs = frozenset({Need.DETAILS})
     how_to_read = (
         "Rows are true classes, columns what the winner predicted, numbers are samples. Colour is the share of the row "
-        "that went wrong there; cells without errors have none."
+        "misclassified there; cells without errors have none."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
