@@ -37,8 +37,10 @@ def trainings(
     The last one may have been asked to pause.
     """
     start, done = time.monotonic(), list[tuple[Attempt, TrainingResult]]()
+    begun = start
     for member in range(count):
-        if member and (time.monotonic() - start) * (member + 1) / member > within_s:
+        before, begun = begun, time.monotonic()
+        if member and begun - start + (begun - before) > within_s:
             break
         finished = tuple(name for attempt, _ in done for name in attempt.rolling.names[:1])
         attempt = begin(replace(setting, member=member, finished=finished))

@@ -118,10 +118,10 @@ class Ending:
         Several have half of their epochs; one alone has all, or as many as there is time for.
         """
         several = soup_epochs(study, winner)
-        one_s = final_seconds(study, winner, several) - EXPORT_S
         spent_s = sum(trial.seconds for trial in study.trials)
-        for_s = SOUPS_SHARE * spent_s if math.isinf(left_s) else left_s - EXPORT_S
-        count = min(soup_of(self.options, winner), int(for_s // max(one_s, 1e-3)))
+        for_s = SOUPS_SHARE * spent_s + EXPORT_S if math.isinf(left_s) else left_s
+        counts = range(soup_of(self.options, winner), 1, -1)
+        count = next((some for some in counts if final_seconds(study, winner, several, some) <= for_s), 1)
         if count > 1:
             return count, several
         least, most = epochs_between(study, winner)
