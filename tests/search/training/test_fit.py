@@ -221,7 +221,7 @@ def test_batch_norms_are_judged_with_the_statistics_of_plain_samples(tiny: Pretr
     for name in names:
         torch.testing.assert_close(again.state_dict()[name], found.weights[name])
     # What is validated in an epoch changes nothing of what is learnt in the next ones.
-    assert [one.loss for one in found.epochs] == [one.loss for one in without.epochs]
+    assert [one.train_loss for one in found.epochs] == [one.train_loss for one in without.epochs]
 
 
 def test_where_nothing_is_validated_the_last_weights_have_the_statistics_too(tiny: Pretrained) -> None:
