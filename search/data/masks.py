@@ -35,6 +35,10 @@ EXTENSIONS = (".png", ".bmp", ".gif", ".tif", ".tiff")
 """Of mask files: those that keep every value."""
 VOID = -1
 """Class of pixels that count for nothing, as ``Mask.open`` gives it."""
+MOST_SCORES = 1 << 26
+"""Scores of an image that are enlarged: 2048x1024 pixels of 30 classes, as many as a street scene has."""
+_FEWEST = 16
+"""Classes that a grid allows for at least, so that it has no more than four million pixels."""
 _VERSION = 1
 _BYTES_A_PIXEL = 8
 """Of the numbers that are made of a mask's values while it is read."""
@@ -160,21 +164,49 @@ def size_of(path: Path) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """The pixels of an image of ``size`` (height, width) that are scored: the middle one of every ``step`` squared.
+
+    A photograph has more of them than its score needs, and enlarging all scores of all classes takes seconds.
+    """
+
+    size: tuple[int, int]
+    step: int = 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.size[0] // self.step, self.size[1] // self.step
+
+    def of(self, mask: NDArray[Any]) -> NDArray[Any]:
+        """Return the pixels of a mask of ``size`` that belong to the grid."""
+        first, (rows, columns) = self.step // 2, self.shape
+        return mask[first :: self.step, first :: self.step][:rows, :columns]
+
+
+def grid_of(size: tuple[int, int], classes: int) -> Grid:
+    """Return the grid on which an image is scored: all of its pixels, up to ``MOST_SCORES`` of all classes."""
+    step = 1
+    while (size[0] // step) * (size[1] // step) * max(classes, _FEWEST) > MOST_SCORES and step < min(size):
+        step += 2  # odd ones have a pixel in the middle
+    return Grid(size, step if step <= min(size) else 1)
+
+
+@dataclass(frozen=True)
 class FullMasks:
     """Masks of images of different sizes, one behind the other, possibly in a memory map.
 
     Attributes:
         pixels: of all masks, row by row, ``(P,)``.
-        sizes: height and width of each; ``starts`` its first pixel.
+        grids: which pixels of each are there; ``starts`` its first one.
     """
 
     pixels: Tensor
-    sizes: tuple[tuple[int, int], ...]
+    grids: tuple[Grid, ...]
     starts: tuple[int, ...]
 
     def __getitem__(self, number: int) -> Tensor:
-        """Return one mask ``(H, W)``."""
-        (height, width), start = self.sizes[number], self.starts[number]
+        """Return the pixels of one mask ``(H, W)``."""
+        (height, width), start = self.grids[number].shape, self.starts[number]
         return self.pixels[start : start + height * width].reshape(height, width)
 
 
@@ -186,7 +218,7 @@ class Masks(Rows):
     give their batches to ``device``.
 
     Attributes:
-        full: masks at the size of the images themselves, which predictions are scored on; ``numbers`` ``(N,)`` says
+        full: masks on grids of the images themselves, which predictions are scored on; ``numbers`` ``(N,)`` says
             which of them belong to these samples. None: ``masks`` are those of the images.
     """
 
@@ -203,11 +235,13 @@ class Masks(Rows):
         numbers = None if self.numbers is None else self.numbers.index_select(dim, index.cpu())
         return replace(self, masks=chosen.to(self.device or chosen.device), numbers=numbers)
 
-    def of_image(self, row: int) -> Tensor:
-        """Return the mask ``(H, W)`` of one sample at the size of its image, where ``masks`` are."""
+    def of_image(self, row: int) -> tuple[Tensor, Grid]:
+        """Return the mask ``(H, W)`` of one sample on a grid of its image's pixels, where ``masks`` are."""
         if self.full is None or self.numbers is None:
-            return self.masks[row]
-        return self.full[int(self.numbers[row])].to(self.masks.device)
+            mask = self.masks[row]
+            return mask, Grid((mask.shape[0], mask.shape[1]))
+        number = int(self.numbers[row])
+        return self.full[number].to(self.masks.device), self.full.grids[number]
 
     def follow(self, geometry: Geometry) -> Self:
         return replace(self, masks=geometry.masks(self.masks))
@@ -254,20 +288,20 @@ def decode(samples: Sequence[Sample], frame: Frame, classes: int, fingerprint: s
 
 
 def with_full(found: Masks, samples: Sequence[Sample], classes: int, fingerprint: str, folder: Path | None) -> Masks:
-    """Return ``found``, the masks of ``samples``, with those at the size of their images.
+    """Return ``found``, the masks of ``samples``, with those on the grids of their images.
 
     The other arguments are those of ``decode``.
     """
-    sizes = tuple(sample.target.size for sample in samples)
-    starts = (0, *itertools.accumulate(height * width for height, width in sizes))
+    grids = tuple(grid_of(sample.target.size, classes) for sample in samples)
+    starts = (0, *itertools.accumulate(height * width for height, width in (grid.shape for grid in grids)))
     void = int(np.iinfo(_kind(classes)).max)
 
     def put(pixels: NDArray[Any], number: int) -> None:
-        values = samples[number].target.open().ravel()
+        values = grids[number].of(samples[number].target.open()).ravel()
         pixels[starts[number] : starts[number + 1]] = np.where(values == VOID, void, values)
 
     pixels = _kept((starts[-1],), _kind(classes), put, len(samples), fingerprint, folder)
-    return replace(found, full=FullMasks(pixels, sizes, starts[:-1]), numbers=torch.arange(len(samples)))
+    return replace(found, full=FullMasks(pixels, grids, starts[:-1]), numbers=torch.arange(len(samples)))
 
 
 def _kind(classes: int) -> type[np.uint8 | np.int16]:

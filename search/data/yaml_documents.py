@@ -72,15 +72,15 @@ def _expanded(node: yaml.Node, known: dict[int, int], depth: int) -> int:
     return known[id(node)]
 
 
-def text_of(path: Path) -> str:
+def text_of(path: Path, largest: int = _LARGEST) -> str:
     """Return the text of a file that somebody wrote by hand.
 
     Raises:
         OSError, UnicodeDecodeError: it cannot be read, is no plain file (a pipe or device would never end), or is
-            larger than any written by hand.
+            larger than any written by hand, in bytes.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "not a plain file")
-    if path.exists() and path.stat().st_size > _LARGEST:
-        raise OSError(errno.EFBIG, f"larger than {_LARGEST >> 20} MB")
+    if path.exists() and path.stat().st_size > largest:
+        raise OSError(errno.EFBIG, f"larger than {largest >> 20} MB")
     return path.read_text(encoding="utf-8")

@@ -21,14 +21,15 @@ from typing import Any, ClassVar, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from search.artifacts import partial_files
+from search.data.yaml_documents import text_of
 from search.errors import UserError
 from search.model import limits
 
 FORMAT = 1
 """Version of ``model.json``; raised when its meaning changes."""
 _OLD = ".old"
-_LARGEST_SUMS = 1 << 24
-"""Bytes of the list of checksums."""
+_LARGEST = 1 << 24
+"""Bytes of what a model is, and of the list of its checksums."""
 FACTS, CANDIDATE, CARD, SUMS = "model.json", "candidate.json", "README.md", "SHA256SUMS"
 Fit = Literal["crop", "stretch", "letterbox"]
 FITS: Mapping[str, Fit] = {"crop": "crop", "stretch": "stretch", "letterbox": "letterbox"}
@@ -213,7 +214,7 @@ def read(folder: Path) -> ModelFacts:
         raise UserError(f"{folder} is no model: {what}; make one with `ftsearch export STUDY -o {folder}`")
     listed = _verify(folder)
     try:
-        text = path.read_text("utf-8")
+        text = text_of(path, _LARGEST)
         data = json.loads(text)
         version = data.get("format") if isinstance(data, dict) else None
         if version != FORMAT or isinstance(version, bool):
@@ -249,7 +250,7 @@ def _is_own(name: str) -> bool:
 def _verify(folder: Path) -> dict[str, str]:
     """Return the checksums of the folder's files, which they have."""
     path = folder / SUMS
-    if not path.is_file() or path.is_symlink() or path.stat().st_size > _LARGEST_SUMS:
+    if not path.is_file() or path.is_symlink() or path.stat().st_size > _LARGEST:
         what = "is not there" if not path.exists() else "is no list of checksums"
         raise UserError(f"{path} {what}; export the model again")
     try:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from search.data.yaml_documents import text_of
 from search.errors import UserError
 from search.records.study import Json
 from spaces.candidate import Candidate
@@ -31,7 +32,7 @@ def read_candidate(path: Path) -> Candidate:
     """
     path = path / IN_MODEL if path.is_dir() else path
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain = json.loads(text_of(path))
     except OSError as error:
         raise UserError(f"cannot read the candidate {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from search.data.masks import Masks, void_of
+from search.data.masks import Grid, Masks, void_of
 from search.records.study import ClassResult, Evaluation, Measured, Picture
 from search.tasks._base import Evaluator
 from search.tasks._bootstrap import mean_of
@@ -50,7 +50,7 @@ class PixelEvaluator(Evaluator):
         losses = F.cross_entropy(outputs.float(), known, ignore_index=_VOID, reduction="none").flatten(1).sum(dim=1)
         lost = torch.stack([losses.double(), (~void).flatten(1).sum(dim=1).double()], dim=1)
         matrices = torch.stack(
-            [_matrix(logits, targets.of_image(row), len(self._classes)) for row, logits in enumerate(outputs)]
+            [_matrix(logits, *targets.of_image(row), len(self._classes)) for row, logits in enumerate(outputs)]
         )
         self._confusion += matrices.sum(dim=0)
         areas = matrices.diagonal(dim1=1, dim2=2), matrices.sum(dim=2), matrices.sum(dim=1)
@@ -140,32 +140,47 @@ class PixelEvaluator(Evaluator):
         return "".join(f"; {self._classes[place]} {ious[place]:.2f}" for place in worst)
 
 
-def _matrix(logits: Tensor, true: Tensor, classes: int) -> Tensor:
+def _matrix(logits: Tensor, true: Tensor, grid: Grid, classes: int) -> Tensor:
     """Return the pixels of one image by true and predicted class, without those that are void: ``(C, C)`` float64."""
     void = true == void_of(true)
-    predicted = mask_of(logits, (true.shape[0], true.shape[1]))
+    predicted = mask_of(logits, grid)
     pairs = (true.long() * classes + predicted).masked_fill(void, classes * classes).reshape(-1)
     counts = torch.zeros(classes * classes + 1, dtype=torch.float64, device=logits.device)
     counts.scatter_add_(0, pairs, torch.ones_like(pairs, dtype=torch.float64))
     return counts[:-1].reshape(classes, classes)
 
 
-def mask_of(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return the likeliest class of every pixel of an image of ``size`` (height, width): ``(H, W)``.
+def mask_of(logits: Tensor, grid: Grid) -> Tensor:
+    """Return the likeliest class of the pixels of an image that belong to ``grid``: ``(H, W)``.
 
     The scores ``(classes, h, w)`` are enlarged bilinearly, a few classes at a time: those of a large photograph would
     fill the memory. uint8, or int32 above 255 classes.
     """
-    kind = torch.uint8 if len(logits) <= 255 else torch.int32
+    kind, size = torch.uint8 if len(logits) <= 255 else torch.int32, grid.shape
     best = torch.full(size, -torch.inf, device=logits.device)
     mask = torch.zeros(size, dtype=kind, device=logits.device)
     step = max(_AT_ONCE // (size[0] * size[1]), 1)
     for start in range(0, len(logits), step):
-        part = F.interpolate(logits[None, start : start + step], size=size, mode="bilinear", align_corners=False)[0]
+        part = _enlarged(logits[start : start + step], grid)
         score, place = part.max(dim=0)
         mask = torch.where(score > best, (place + start).to(kind), mask)
         best = torch.maximum(best, score)
     return mask
+
+
+def _enlarged(logits: Tensor, grid: Grid) -> Tensor:
+    """Return the scores ``(classes, h, w)`` at the pixels of ``grid``, as an image of its size would have them."""
+    if grid.step == 1:
+        return F.interpolate(logits[None], size=grid.shape, mode="bilinear", align_corners=False)[0]
+    for axis, (wanted, whole) in enumerate(zip(grid.shape, grid.size, strict=True), 1):
+        there = logits.shape[axis]
+        pixels = torch.arange(wanted, device=logits.device) * grid.step + grid.step // 2
+        places = ((pixels + 0.5) * (there / whole) - 0.5).clamp(min=0)
+        lower = places.long().clamp(max=there - 1)
+        share = (places - lower).reshape(-1, *[1] * (2 - axis))
+        upper = logits.index_select(axis, (lower + 1).clamp(max=there - 1))
+        logits = torch.lerp(logits.index_select(axis, lower), upper, share.to(logits.dtype))
+    return logits
 
 
 def _small(masks: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from search.data.augment import Augmentation
 from search.data.cache import Frame
 from search.data.image_loader import Request, image_batches
 from search.data.loader import Loader
-from search.data.masks import Masks, WholeFrame
+from search.data.masks import Grid, Masks, WholeFrame
 from search.data.sample import Dataset, Sample, Split
 from search.errors import UserError
 from search.tasks._base import Task
@@ -147,7 +147,7 @@ class Segmentation(Task):
     ) -> list[Prediction]:
         predictions = []
         for logits, image in zip(outputs, given, strict=True):
-            mask = mask_of(logits, (image.height, image.width))
+            mask = mask_of(logits, Grid((image.height, image.width)))
             counts = torch.bincount(mask.flatten().int(), minlength=len(classes))
             order = counts.argsort(descending=True, stable=True)
             shares = [

@@ -287,7 +287,7 @@ class Run:
 
     def _look_at_exits(self, crew: Any, plan: Any, late: list[int], code: int | None) -> None:
         """A worker ends because it was killed or because its work is done, in time; an error is a loss."""
-        from chaos.crew import LEAVE_S, REFUSED, TOO_EARLY
+        from chaos.crew import CUT_OFF, LEAVE_S, REFUSED, TOO_EARLY
         from chaos.strikes import FULL, TERM
 
         for process in late:
@@ -298,6 +298,7 @@ class Run:
         for process, exit_code in crew.ended.items():
             expected = {0, -9, TOO_EARLY}
             expected |= {-15} if met[process][TERM] else set()  # before it listened to signals
+            expected |= {CUT_OFF} if met[process][TERM] else set()  # told to leave, it does not wait for a server
             expected |= {1} if met[process][TERM] > 1 else set()  # told twice to leave, it does so at once
             expected |= {REFUSED} if met[process][FULL] else set()  # a new study's place, which is said at once
             if exit_code not in expected:

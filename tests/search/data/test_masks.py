@@ -13,7 +13,7 @@ from search.data.augment import preset
 from search.data.batches import Batches
 from search.data.cache import Pixels
 from search.data.images import FileImage
-from search.data.masks import VOID, MaskFile, Masks, WholeFrame, void_of
+from search.data.masks import VOID, Grid, MaskFile, Masks, WholeFrame, grid_of, void_of
 from search.data.sample import Sample, Split
 from search.data.targets import Geometry
 
@@ -168,3 +168,27 @@ def test_a_mask_is_turned_as_its_file_says_like_any_image(tmp_path: Path, ending
     found = masks.read_values(tmp_path / f"mask{ending}")
     assert (found == np.rot90(values, -1)).all()
     assert masks.size_of(tmp_path / f"mask{ending}") == found.shape[::-1]
+
+
+@pytest.mark.parametrize(
+    ("size", "classes", "step"),
+    [
+        ((512, 683), 150, 1),
+        ((1024, 2048), 30, 1),
+        ((2048, 2048), 2, 1),
+        ((3000, 4000), 2, 3),
+        ((3000, 4000), 21, 3),
+        ((8192, 8192), 150, 13),
+        ((1, 10**8), 2, 1),
+    ],
+)
+def test_as_many_pixels_are_scored_as_there_is_time_for(size: tuple[int, int], classes: int, step: int) -> None:
+    grid = grid_of(size, classes)
+    assert grid.step == step
+    assert grid.shape[0] * grid.shape[1] * classes <= masks.MOST_SCORES or step == 1
+
+
+def test_a_grid_has_the_pixel_in_the_middle_of_every_square() -> None:
+    values = np.arange(7 * 10).reshape(7, 10)
+    assert Grid((7, 10), 3).of(values).tolist() == [[11, 14, 17], [41, 44, 47]]
+    assert np.array_equal(Grid((7, 10)).of(values), values)

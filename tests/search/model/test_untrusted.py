@@ -260,6 +260,19 @@ def test_a_list_of_checksums_is_a_plain_file_of_a_sensible_size(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("name", "read"), [("model.json", model_folder.read), ("candidate.json", candidates.read_candidate)]
 )
+def test_a_file_too_large_to_be_a_description_is_not_read(
+    tmp_path: Path, stranger: ModelFacts, name: str, read: Any
+) -> None:
+    folder = sealed(tmp_path / "model", stranger)
+    (folder / name).write_text('{"format": 1, "x": "' + "a" * (17 << 20) + '"}')
+    model_folder.seal(folder)
+    with pytest.raises(UserError, match=rf"{name}: .*larger than (4|16) MB"):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "read"), [("model.json", model_folder.read), ("candidate.json", candidates.read_candidate)]
+)
 def test_json_of_any_depth_is_reported_in_one_line(
     tmp_path: Path, name: str, read: Callable[[Path], object], stranger: ModelFacts
 ) -> None:

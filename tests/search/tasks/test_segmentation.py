@@ -16,7 +16,7 @@ from sklearn.metrics import f1_score, jaccard_score
 from torch.nn import functional as F
 from torchmetrics.functional.classification import multiclass_f1_score, multiclass_jaccard_index
 
-from search.data.masks import Masks, WholeFrame, void_of
+from search.data.masks import FullMasks, Grid, Masks, WholeFrame, void_of
 from search.data.sample import Dataset, Sample, Split
 from search.errors import SpecError
 from search.records.study import Evaluation, Verdict
@@ -323,12 +323,27 @@ def test_a_head_without_decisions_is_the_plain_one(tiny: Pretrained) -> None:
 
 def test_masks_of_large_images_are_reported_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     logits = torch.randn(7, 5, 6, generator=torch.Generator().manual_seed(0))
-    whole = mask_of(logits, (40, 33))
+    whole = mask_of(logits, Grid((40, 33)))
     expected = F.interpolate(logits[None], size=(40, 33), mode="bilinear", align_corners=False)[0].argmax(dim=0)
     assert torch.equal(whole.long(), expected)
     monkeypatch.setattr("search.tasks._segmentation_metrics._AT_ONCE", 2 * 40 * 33)
-    assert torch.equal(mask_of(logits, (40, 33)), whole)
-    assert mask_of(torch.zeros(300, 2, 2), (3, 3)).dtype == torch.int32
+    assert torch.equal(mask_of(logits, Grid((40, 33))), whole)
+    assert mask_of(torch.zeros(300, 2, 2), Grid((3, 3))).dtype == torch.int32
+
+
+@pytest.mark.parametrize("step", [3, 5])
+def test_large_images_are_scored_on_some_of_the_pixels_that_predict_gives(step: int) -> None:
+    logits = torch.randn(7, 9, 11, generator=torch.Generator().manual_seed(0))
+    size = (80, 67)
+    whole, grid = mask_of(logits, Grid(size)), Grid(size, step)
+    assert np.array_equal(mask_of(logits, grid).numpy(), grid.of(whole.numpy()))
+    true = torch.randint(0, 7, size, generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+    full = FullMasks(torch.from_numpy(grid.of(true.numpy()).copy()).reshape(-1), (grid,), (0,))
+    evaluator = PixelEvaluator(tuple("abcdefg"), torch.device("cpu"))
+    small = torch.zeros(1, 9, 11, dtype=torch.uint8)
+    evaluator.update(logits[None], Masks(small, full=full, numbers=torch.zeros(1, dtype=torch.int64)))
+    right = (grid.of(whole.numpy()) == grid.of(true.numpy())).mean()
+    assert evaluator.compute()["pixel_accuracy"] == pytest.approx(right)
 
 
 def test_shares_of_classes_are_reported_the_largest_first() -> None:
