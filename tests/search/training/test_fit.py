@@ -11,9 +11,12 @@ from search.errors import TrialError
 from search.records.study import EpochRecord, Verdict
 from search.tasks.classification import task
 from search.training import fit as fitting
+from search.training.epoch import whole
 from search.training.fit import TrainingPlan, fit
 from search.training.optimizers import optimize
+from search.training.out_of_memory import MicroBatches
 from search.training.precision import choose
+from search.training.statistics import recalibrate
 from spaces import heads
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
@@ -204,3 +207,28 @@ def test_a_training_ends_once_it_has_waited_for_a_better_epoch_in_vain(
 def test_without_validation_there_is_nothing_to_wait_for(tiny: Pretrained) -> None:
     outcome = fit(network_of(tiny, freeze=4), plan(patience=1, validates=False))
     assert len(outcome.epochs) == 4
+
+
+def test_batch_norms_are_judged_with_the_statistics_of_plain_samples(tiny: Pretrained) -> None:
+    network, plain = network_of(tiny), Toy(5)
+    without, found = fit(network_of(tiny), plan()), fit(network, plan(plain=plain))
+    names = [name for name in found.weights if name.endswith("running_mean")]
+    assert names
+    assert not any(torch.equal(found.weights[name], without.weights[name]) for name in names)
+    again = network_of(tiny)
+    again.load_state_dict(found.weights)
+    recalibrate(again, plain.epoch(1), plan().precision, MicroBatches(), whole)
+    for name in names:
+        torch.testing.assert_close(again.state_dict()[name], found.weights[name])
+    # What is validated in an epoch changes nothing of what is learnt in the next ones.
+    assert [one.train_loss for one in found.epochs] == [one.train_loss for one in without.epochs]
+
+
+def test_where_nothing_is_validated_the_last_weights_have_the_statistics_too(tiny: Pretrained) -> None:
+    plain = Toy(5)
+    found = fit(network_of(tiny), plan(plain=plain, validates=False))
+    again = network_of(tiny)
+    again.load_state_dict(found.weights)
+    recalibrate(again, plain.epoch(1), plan().precision, MicroBatches(), whole)
+    for name, value in again.state_dict().items():
+        torch.testing.assert_close(value, found.weights[name])
