@@ -53,7 +53,7 @@ from spaces.networks import build as building
 from spaces.networks.space import Space
 
 STATISTICS_OF = 128
-"""Training samples whose statistics batch norms get before they are judged."""
+"""Training samples whose statistics batch norms get that are no longer trained."""
 _EVALUATION_FACTOR = 4
 """Factor by which validation batches exceed training batches: they keep nothing for a backward pass."""
 

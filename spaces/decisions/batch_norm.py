@@ -14,17 +14,15 @@ from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Sugge
 from spaces.decisions._checks import check_choices, read_choice
 from spaces.decisions._trainable import learns
 
-FROZEN, MOVING = "frozen", "moving"
-STATISTICS = (MOVING, FROZEN)
-_AUTO = "auto"
-"""The plain recipe's value in candidates of earlier versions: frozen under AdamW, moving under SGD."""
+AUTO, FROZEN, MOVING = "auto", "frozen", "moving"
+STATISTICS = (AUTO, FROZEN, MOVING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """What statistics may do, of ``moving`` and ``frozen``."""
+    """What statistics may do, of ``auto``, ``frozen`` and ``moving``."""
 
-    statistics: tuple[str, ...] = STATISTICS
+    statistics: tuple[str, ...] = (MOVING, FROZEN)
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
@@ -34,10 +32,11 @@ class Range:
 class BatchNorm(Decision[str]):
     """``frozen``: mean and variance stay those of pretraining; scale and shift learn like other parameters.
 
-    ``moving``: every training batch is normalised by its own statistics, which keeps gradients in bounds: at learning
-    rates that it bears, frozen ones diverge. Before the network is validated it gets the statistics of whole training
-    images (``search/training/statistics.py``), so that crops and small batches leave no trace. Statistics that no
-    data were ever seen for, those of a network from scratch or of a new block, always move.
+    ``moving``: every training batch is normalised by its own statistics, of which validation uses a moving average.
+    On a few hundred images their noise and the change from what the pretrained weights know cost more than they give.
+    But they also keep gradients in bounds, without which SGD diverges at rates that it bears otherwise: ``auto``, the
+    plain recipe's, is frozen under AdamW and moving under SGD. Statistics that no data were ever seen for, those of a
+    network from scratch or of a new block, always move.
     """
 
     name, stage, options = "batch_norm", Stage.RECIPE, Range
@@ -56,35 +55,36 @@ class BatchNorm(Decision[str]):
         return choices if any(learns(unit) for unit in chain) else None
 
     def baseline(self, chain: Chain) -> str:
-        return MOVING
+        return AUTO
 
     def sample(self, suggest: Suggest, choices: tuple[str, ...] | None) -> str:
-        return MOVING if choices is None else str(suggest.choice(self.name, choices))
+        return AUTO if choices is None else str(suggest.choice(self.name, choices))
 
     def params(self, value: str, choices: tuple[str, ...] | None) -> Mapping[str, Scalar] | None:
         if choices is None:
-            return {} if value == MOVING else None
+            return {} if value == AUTO else None
         return {self.name: value} if value in choices else None
 
     def settle(self, value: str, chain: Chain) -> str:
-        return value if any(learns(unit) for unit in chain) else MOVING
+        return value if any(learns(unit) for unit in chain) else AUTO
 
     def apply(self, chain: Chain, value: str) -> Chain:
         return chain
 
     def words(self, value: str, chain: Chain) -> str:
-        return "" if value == MOVING else f"{value} batch-norm statistics"
+        return "" if value == AUTO else f"{value} batch-norm statistics"
 
     def dump(self, value: str) -> Json:
         return value
 
     def parse(self, data: Json) -> str:
-        return MOVING if data == _AUTO else str(read_choice(self.name, data, STATISTICS))
+        return str(read_choice(self.name, data, STATISTICS))
 
 
 def keeps_statistics(values: Mapping[str, Any]) -> bool:
     """Return whether batch norms of units that learn keep their statistics, for the value of every decision."""
-    return bool(values.get("batch_norm", MOVING) == FROZEN)  # tasks without the decision train as PyTorch does
+    value = values.get("batch_norm", MOVING)  # tasks without the decision train as PyTorch does
+    return bool(value == FROZEN or (value == AUTO and values["optimizer"].name == "adamw"))
 
 
 decision = BatchNorm()

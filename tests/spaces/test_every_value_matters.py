@@ -106,7 +106,7 @@ def space_of(name: str) -> Space:
     for unit in found.chain:
         unit.module.requires_grad_(False)
     ranges = {key: WIDE.get(key, decision.options()) for key, decision in registry("classification").items()}
-    del ranges["batch_norm"]  # from scratch, statistics move whatever is asked
+    del ranges["batch_norm"]  # `auto` is one of the others, by the optimiser
     return Space(found, ranges, "classification")
 
 

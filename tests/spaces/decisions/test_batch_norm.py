@@ -11,7 +11,7 @@ from spaces import heads
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
 from spaces.decisions._base import NotApplicable
-from spaces.decisions.batch_norm import FROZEN, MOVING, Range, decision
+from spaces.decisions.batch_norm import AUTO, FROZEN, MOVING, Range, decision
 from spaces.errors import CandidateError
 from spaces.networks.build import Network, build
 from spaces.networks.space import Space
@@ -27,11 +27,12 @@ def seen(tiny: Pretrained) -> Pretrained:
     return tiny
 
 
-def network_of(pretrained: Pretrained, statistics: str, **structure: Any) -> Network:
+def network_of(pretrained: Pretrained, statistics: str, optimizer: str = "sgd", **structure: Any) -> Network:
     space = Space(pretrained, {}, "classification")
     plain = space.baseline().to_json()
     plain["structure"]["choices"] |= structure
     plain["recipe"]["choices"]["batch_norm"] = statistics
+    plain["recipe"]["choices"]["optimizer"]["name"] = optimizer
     candidate = Candidate.from_json(plain)
     return build(
         space.apply(candidate), space.values(candidate), lambda found, choice, _: heads.vector_head(found, 3, choice), 0
@@ -63,6 +64,16 @@ def test_moving_statistics_move(seen: Pretrained) -> None:
     assert not any(torch.equal(old, new) for old, new in zip(before, statistics(network), strict=True))
 
 
+@pytest.mark.parametrize(("optimizer", "moves"), [("sgd", True), ("adamw", False)])
+def test_by_default_statistics_move_under_sgd_and_are_frozen_under_adamw(
+    seen: Pretrained, optimizer: str, moves: bool
+) -> None:
+    network = network_of(seen, AUTO, optimizer=optimizer)
+    before = statistics(network)
+    step(network)
+    assert [not torch.equal(old, new) for old, new in zip(before, statistics(network), strict=True)] == [moves] * 3
+
+
 def test_a_network_with_frozen_statistics_trains_on_the_function_that_validation_sees(seen: Pretrained) -> None:
     network, images = network_of(seen, FROZEN), torch.randn(4, 3, 16, 16)
     torch.testing.assert_close(network.train()(images), network.eval()(images))
@@ -92,17 +103,15 @@ def test_where_nothing_learns_it_is_frozen_and_not_asked_for(tiny: Pretrained) -
     plain = space.baseline().to_json()
     plain["structure"]["choices"]["freeze"] = 4
     chain = space.apply(Candidate.from_json(plain))
-    assert decision.settle(MOVING, chain) == MOVING
-    assert decision.settle(FROZEN, chain) == MOVING
-    assert decision.settle(FROZEN, tiny.chain) == FROZEN
+    assert decision.settle(MOVING, chain) == AUTO
+    assert decision.settle(MOVING, tiny.chain) == MOVING
     assert decision.narrow((FROZEN, MOVING), chain) is None
 
 
 def test_it_is_described_and_faults_are_refused(tiny: Pretrained) -> None:
-    assert decision.words(FROZEN, tiny.chain) == "frozen batch-norm statistics"
-    assert decision.words(MOVING, tiny.chain) == ""
-    assert decision.parse("auto") == MOVING  # of an earlier version
-    with pytest.raises(ValueError, match="expected one of moving, frozen"):
+    assert decision.words(MOVING, tiny.chain) == "moving batch-norm statistics"
+    assert decision.words(AUTO, tiny.chain) == ""
+    with pytest.raises(ValueError, match="expected one of auto, frozen, moving"):
         Range(statistics=("none",))
-    with pytest.raises(CandidateError, match="batch_norm must be one of moving, frozen"):
+    with pytest.raises(CandidateError, match="batch_norm must be one of auto, frozen, moving"):
         decision.parse("none")
