@@ -230,7 +230,10 @@ class Run:
                 break
             time.sleep(0.05)
         else:
-            self.losses.append(f"{finished} of {self.given.trials} trials after {self.given.minutes:g} minutes")
+            said = f"faults still struck after {self.given.minutes:g} minutes; {finished} of {self.given.trials} trials"
+            if finished < self.given.trials:
+                self.losses.append(said)
+            print(said)
         plan.withdraw()
         for strike in plan.look():
             self._help(strike, plan, crew)

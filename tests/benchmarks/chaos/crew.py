@@ -78,7 +78,7 @@ def work(post: Post) -> None:
         if post.runs:
             run_study(post.study, storage=post.url, device="cpu", folder=post.place.parent, workers=1)
         else:
-            join_study(post.study.stem, storage=post.url, device="cpu", folder=post.place, idle_exit_s=5.0)
+            join_study(post.study.stem, storage=post.url, device="cpu", folder=post.place, idle_exit_s=12.0)
         if post.census:
             post.census.write_text(json.dumps(census.passed))
     except (StoreUrlError, NotFoundError) as error:  # started too early: whoever starts it tries again
