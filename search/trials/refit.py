@@ -68,8 +68,9 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     if attempt.is_handed_back(result, time.monotonic() - start):
         return TrialState.WAITING
     network = attempt.network
-    mean = soup.averaged(runtime, candidate, network, [one.weights for _, one in done], attempt.plan)
-    result = replace(done[0][1], weights=mean or done[0][1].weights)
+    members = sorted((one for _, one in done), key=lambda one: one.epochs[-1].train_loss)
+    mean = soup.averaged(runtime, candidate, network, [one.weights for one in members], attempt.plan)
+    result = replace(members[0], weights=mean or members[0].weights)
     count = len(done) if mean else 1
     weights = runtime.checkpoint(candidate, network, result)
     test: dict[str, float] = {}

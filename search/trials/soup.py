@@ -68,9 +68,10 @@ def averaged(
     members: Sequence[Mapping[str, Tensor]],
     plan: TrainingPlan,
 ) -> Mapping[str, Tensor] | None:
-    """Return the mean of the weights of ``members``; None if it does worse on the training samples than one of them.
+    """Return the mean of the weights of ``members``; None if it does worse on the training samples than the first.
 
     Args:
+        members: the one that has learnt its samples best comes first: not all may have learnt anything.
         plan: how ``network`` was trained; batch norms of the mean get the statistics of its ``plain`` samples.
     """
     if len(members) < 2:
