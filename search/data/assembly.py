@@ -203,10 +203,10 @@ def _cut(samples: list[Sample], divide: Divide, test_share: float) -> list[Sampl
     if any(sample.split is Split.VAL for sample in samples):
         return samples
     has_test = any(sample.split is Split.TEST for sample in samples)
-    open_places = [place for place, sample in enumerate(samples) if sample.split is Split.TRAIN]
-    parts = divide([samples[place].target for place in open_places], 0.0 if has_test else test_share)
-    for place, split in zip(open_places, parts, strict=True):
-        samples[place] = replace(samples[place], split=split)
+    open_places = [index for index, sample in enumerate(samples) if sample.split is Split.TRAIN]
+    parts = divide([samples[index].target for index in open_places], 0.0 if has_test else test_share)
+    for index, split in zip(open_places, parts, strict=True):
+        samples[index] = replace(samples[index], split=split)
     return samples
 
 
@@ -244,7 +244,7 @@ def _fingerprinted(dataset: Dataset, digests: Sequence[bytes], written: Callable
         for sample, digest in zip(dataset.samples, digests, strict=True)
     ]
     order = sorted(range(len(lines)), key=lines.__getitem__)
-    text = "\n".join((*dataset.classes, *(lines[place] for place in order)))
-    samples = tuple(dataset.samples[place] for place in order)
+    text = "\n".join((*dataset.classes, *(lines[index] for index in order)))
+    samples = tuple(dataset.samples[index] for index in order)
     content = text.encode("utf-8", "backslashreplace")
     return replace(dataset, samples=samples, fingerprint=hashlib.sha256(content).hexdigest())

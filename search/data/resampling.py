@@ -97,8 +97,8 @@ def pool_of(dataset: Dataset) -> tuple[Sample, ...]:
 def _cut(
     dataset: Dataset, pool: Sequence[Sample], train: tuple[int, ...], val: tuple[int, ...], *, pooled: bool, how: str
 ) -> Resampled:
-    parts = [replace(pool[place], split=Split.TRAIN) for place in train]
-    parts += [replace(pool[place], split=Split.VAL) for place in val]
+    parts = [replace(pool[index], split=Split.TRAIN) for index in train]
+    parts += [replace(pool[index], split=Split.VAL) for index in val]
     own = replace(dataset, samples=(*parts, *dataset.of(Split.TEST)), fingerprint=_mark(dataset.fingerprint, how))
     return Resampled(own, train, val, pooled)
 

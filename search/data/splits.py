@@ -126,11 +126,11 @@ def draw(members: Sequence[Sequence[Hashable]], limit: int, seed: int | Sequence
         order = _covering(members, order, counts) + order
         quotas = Counter()
     kept: dict[int, None] = {}
-    for place in order:
-        if len(kept) < limit and place not in kept and (not quotas or quotas[members[place][0]] > 0):
-            kept[place] = None
+    for index in order:
+        if len(kept) < limit and index not in kept and (not quotas or quotas[members[index][0]] > 0):
+            kept[index] = None
             if quotas:
-                quotas[members[place][0]] -= 1
+                quotas[members[index][0]] -= 1
     return sorted(kept)
 
 
@@ -150,9 +150,9 @@ def _quotas(counts: Counter[Hashable], limit: int) -> Counter[Hashable]:
 def _covering(members: Sequence[Sequence[Hashable]], order: Sequence[int], counts: Counter[Hashable]) -> list[int]:
     """Return indices of samples that cover every class, the rarest first."""
     first: dict[Hashable, int] = {}
-    for place in order:
-        for kind in members[place]:
-            first.setdefault(kind, place)
+    for index in order:
+        for kind in members[index]:
+            first.setdefault(kind, index)
     rarest = sorted(first, key=lambda kind: (counts[kind], order.index(first[kind])))
     return [first[kind] for kind in rarest]
 

@@ -213,7 +213,7 @@ def _json_table(file: Path, text: str, split: Split | None) -> Table:
             raise DataError(f"{file} is no valid JSON: {error}") from error
     else:
         entries = [(f"{file}, line {n}", line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-    rows = [_json_row(place, entry) for place, entry in entries]
+    rows = [_json_row(index, entry) for index, entry in entries]
     columns = dict.fromkeys(name for row in rows if isinstance(row, Row) for name in row.values)
     full = (Row(row.place, dict.fromkeys(columns, "") | row.values) if isinstance(row, Row) else row for row in rows)
     return Table(str(file), split, tuple(columns), full)

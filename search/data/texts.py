@@ -125,10 +125,10 @@ def limited(listed: Sequence[Listed], limit: int | None, seed: int) -> list[List
         return list(listed)
     kept: list[int] = []
     for number, split in enumerate(Split):
-        places = [place for place, item in enumerate(listed) if (item.split or Split.TRAIN) is split]
-        drawn = splits.draw([_classes(listed[place].label) for place in places], limit, [seed, number])
-        kept += [places[place] for place in drawn]
-    return [listed[place] for place in sorted(kept)]
+        places = [index for index, item in enumerate(listed) if (item.split or Split.TRAIN) is split]
+        drawn = splits.draw([_classes(listed[index].label) for index in places], limit, [seed, number])
+        kept += [places[index] for index in drawn]
+    return [listed[index] for index in sorted(kept)]
 
 
 def _classes(label: Any) -> tuple[str, ...]:

@@ -131,4 +131,4 @@ class TokenBatches(Loader):
             longest_first = pool[self.texts.lengths[pool].argsort(descending=True, stable=True)]
             batches += torch.split(longest_first, self.batch_size)
         batches = batches[: len(self)]  # only the last one of all can be short
-        return [batches[place] for place in torch.randperm(len(batches), generator=random).tolist()]
+        return [batches[index] for index in torch.randperm(len(batches), generator=random).tolist()]

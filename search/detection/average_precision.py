@@ -70,17 +70,17 @@ def _match(predicted: Tensor, true: Tensor, crowd: Tensor) -> Tensor:
     overlaps, limits = _overlaps(predicted, true, crowd).numpy(), OVERLAPS.numpy()[:, None] - 1e-10
     single, many = ~crowd.numpy(), crowd.numpy()
     free = np.ones((len(OVERLAPS), len(true)), dtype=bool)
-    for place in np.flatnonzero(overlaps.max(axis=1) >= limits[0, 0]):
-        reached = overlaps[place] >= limits
+    for index in np.flatnonzero(overlaps.max(axis=1) >= limits[0, 0]):
+        reached = overlaps[index] >= limits
         able = reached & free & single
         # Of equal overlaps the last one, as COCO's own loop has it.
-        best = np.where(able, overlaps[place], -1.0)
+        best = np.where(able, overlaps[index], -1.0)
         chosen = best.shape[1] - 1 - best[:, ::-1].argmax(axis=1)
         rows = np.flatnonzero(able.any(axis=1))
-        matches[rows, place] = _HIT
+        matches[rows, index] = _HIT
         free[rows, chosen[rows]] = False
         if many.any():
-            matches[(reached & many).any(axis=1) & (matches[:, place] == _MISS), place] = _IGNORED
+            matches[(reached & many).any(axis=1) & (matches[:, index] == _MISS), index] = _IGNORED
     return torch.from_numpy(matches)
 
 

@@ -100,21 +100,21 @@ class CocoMeasures:
     def _pictures(self) -> tuple[Picture, ...]:
         """Return the images with the most mistakes among confident boxes."""
         scored: list[tuple[int, int, int, int, dict[str, Tensor], dict[str, Tensor]]] = []
-        for place, (predicted, true) in enumerate(zip(self._predicted, self._true, strict=True)):
+        for index, (predicted, true) in enumerate(zip(self._predicted, self._true, strict=True)):
             sure = predicted["scores"] >= self._least_shown
             kept = {name: predicted[name][sure] for name in ("boxes", "scores", "labels")}
             real = {name: true[name][true["iscrowd"] == 0] for name in ("boxes", "labels")}
             hits = _hits(kept, real)
             missed, wrong = len(real["labels"]) - hits, len(kept["labels"]) - hits
             if missed or wrong:
-                scored.append((missed + wrong, place, missed, wrong, kept, real))
+                scored.append((missed + wrong, index, missed, wrong, kept, real))
         scored.sort(key=lambda row: (-row[0], row[1]))
         pictures = []
-        for _, place, missed, wrong, kept, real in scored[:_PICTURES]:
+        for _, index, missed, wrong, kept, real in scored[:_PICTURES]:
             count = len(real["labels"])
             caption = f"{count} box{'es' if count != 1 else ''}, {missed} missed, {wrong} predicted that are not there"
             boxes = (*self._boxes(real), *self._boxes(kept))
-            pictures.append(Picture(place, caption, boxes))
+            pictures.append(Picture(index, caption, boxes))
         return tuple(pictures)
 
     def _boxes(self, rows: Mapping[str, Tensor]) -> list[Box]:
@@ -160,9 +160,9 @@ def _hits(predicted: Mapping[str, Tensor], true: Mapping[str, Tensor]) -> int:
     overlaps = box_iou(predicted["boxes"], true["boxes"])
     overlaps[predicted["labels"][:, None] != true["labels"][None]] = 0
     hits = 0
-    for place in predicted["scores"].argsort(descending=True).tolist():
-        best = int(overlaps[place].argmax())
-        if overlaps[place, best] >= _OVERLAP:
+    for index in predicted["scores"].argsort(descending=True).tolist():
+        best = int(overlaps[index].argmax())
+        if overlaps[index, best] >= _OVERLAP:
             overlaps[:, best] = 0
             hits += 1
     return hits

@@ -58,7 +58,7 @@ def words(own: PretrainedDetector, classes: Sequence[str]) -> str:
     if not own.weights:
         return f"the backbone is one of {name}, without weights: pyramid and heads start fresh"
     known = fitting_classes(own.outputs, own.classes, classes, background=own.kind == "faster_rcnn")
-    listed = ", ".join(classes[place] for place in known)
+    listed = ", ".join(classes[index] for index in known)
     outputs = f"outputs that it has: {listed}" if known else "it has none of the classes: their outputs start fresh"
     if known and len(known) < len(classes):
         outputs += f"; those of the other {len(classes) - len(known)} classes start fresh"
@@ -168,7 +168,7 @@ def _own_anchors(own: PretrainedDetector) -> int:
 def _known(outputs: Mapping[int, int], classes: Sequence[str]) -> list[str]:
     if not outputs:
         return []
-    names = [classes[place] for place in outputs]
+    names = [classes[index] for index in outputs]
     return [f"classes {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"]
 
 

@@ -87,13 +87,13 @@ def profile(pretrained: Pretrained, data: Photographs, precision: Precision, lay
     parts = as_floats(rows.numpy())
     evidence, start = [], 0
     answers = parts[:, sum(reader.widths) :] if reader.classes else None
-    for place, width in zip(places, reader.widths, strict=True):
-        own = answers if place == places[-1] else None
+    for index, width in zip(places, reader.widths, strict=True):
+        own = answers if index == places[-1] else None
         evidence.append(Evidence(parts[:, start : start + width], labels, own))
         start += width
     return Profile(
-        units=tuple(chain.units[place].name for place in places),
-        depths=tuple((place + 1) / len(chain) for place in places),
+        units=tuple(chain.units[index].name for index in places),
+        depths=tuple((index + 1) / len(chain) for index in places),
         evidence=tuple(evidence),
         parameters=sum(unit.parameters for unit in facts),
         flops=2 * sum(unit.macs for unit in facts),
@@ -124,10 +124,10 @@ class _Reader:
         self._memory = MicroBatches()
         self._poolings: dict[int, nn.Module] = {}
         self.widths: list[int] = []
-        for place in places:
-            behind = features_of(replace(chain, units=chain.units[: place + 1]))
+        for index in places:
+            behind = features_of(replace(chain, units=chain.units[: index + 1]))
             pooling, width = pool(behind, next(iter(behind.poolings), ""))
-            self._poolings[place] = pooling.to(precision.device)
+            self._poolings[index] = pooling.to(precision.device)
             self.widths.append(width)
         prefix = features.Prefix(self._network, precision)
         self.key = [prefix.digests[-1], list(places), self.classes, hash_of(prefix.digests)]

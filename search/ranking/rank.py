@@ -175,10 +175,10 @@ def _chosen(dataset: Dataset, most: int, seed: int) -> tuple[Sample, ...]:
     """
     by_class: dict[int, list[int]] = defaultdict(list)
     samples = dataset.of(Split.TRAIN)
-    for place, sample in enumerate(samples):
+    for index, sample in enumerate(samples):
         if not isinstance(sample.target, int):
             raise DataError(f"{dataset.name}: backbones are ranked by one class an image; this data has another form")
-        by_class[sample.target].append(place)
+        by_class[sample.target].append(index)
     share = min(most / len(samples), 1.0)
     kept: list[int] = []
     for label, places in sorted(by_class.items()):
@@ -188,7 +188,7 @@ def _chosen(dataset: Dataset, most: int, seed: int) -> tuple[Sample, ...]:
             )
         count = max(round(share * len(places)), 2)
         kept += random.Random(seed).sample(places, count) if count < len(places) else places
-    return tuple(samples[place] for place in sorted(kept))
+    return tuple(samples[index] for index in sorted(kept))
 
 
 def trials_of(fingerprint: str, metric: str, *, maximize: bool, storage: str) -> dict[str, float]:
@@ -198,7 +198,7 @@ def trials_of(fingerprint: str, metric: str, *, maximize: bool, storage: str) ->
     except NotFoundError:
         return {}
     best: dict[str, float] = {}
-    with opened(storage) as engine:
+    with opened(storage, must_exist=True) as engine:
         for summary in reading.list_studies(engine):
             try:
                 record = reading.load_study(engine, summary.name, epochs=False)

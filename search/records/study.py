@@ -363,7 +363,7 @@ class StudyRecord:
         ranked = [trial for trial in self.ranking if all(name in trial.objectives for name in names)]
         points = [(trial.value or 0.0, *(trial.objectives[name] for name in names)) for trial in ranked]
         places = pareto.front(points, [one.maximize for one in wanted], [one.tolerance for one in wanted])
-        return tuple(ranked[place] for place in places)
+        return tuple(ranked[index] for index in places)
 
     @property
     def baseline(self) -> TrialRecord | None:

@@ -116,10 +116,10 @@ def intervals(trials: Sequence[TrialRecord], *, maximize: bool) -> dict[str, tup
     random, found = np.random.default_rng(0), defaultdict[str, list[float]](list)
     chosen = list(trials)
     if len(chosen) > _RESAMPLED:
-        chosen = [chosen[place] for place in sorted(random.permutation(len(chosen))[:_RESAMPLED])]
+        chosen = [chosen[index] for index in sorted(random.permutation(len(chosen))[:_RESAMPLED])]
     rounds = 0
     for _ in range(_REPEATS):
-        drawn = [chosen[place] for place in random.integers(0, len(chosen), len(chosen))] if chosen else []
+        drawn = [chosen[index] for index in random.integers(0, len(chosen), len(chosen))] if chosen else []
         shares = importances(drawn, maximize=maximize)
         rounds += bool(shares)
         for name, share in shares.items():

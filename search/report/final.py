@@ -34,6 +34,8 @@ def model_sentence(study: StudyRecord) -> str:
         return ""
     noun, who = study.dataset.noun, _name(best)
     score = f"{theme.metric_name(study.metric)} {theme.number(best.value)}"
+    if final is None and best.checkpoint is None:
+        return f"none: no weights of {who} are kept; `ftsearch refit {study.name}` trains it again."
     if final is None:
         return f"{who} as the search trained it, on the training {noun} alone; {score} on the validation {noun}."
     epochs = theme.counted(final.epochs, "epoch")

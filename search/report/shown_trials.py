@@ -44,7 +44,7 @@ def with_values(study: StudyRecord, most: int) -> list[TrialRecord]:
     if len(done) <= most:
         return done
     chosen = sorted(random.Random(0).sample(range(len(done)), most))
-    return [done[place] for place in chosen]
+    return [done[index] for index in chosen]
 
 
 def epochs_run(trial: TrialRecord) -> int:

@@ -249,18 +249,18 @@ def spread(x: Sequence[float], y: Sequence[float], most: int = MOST_POINTS) -> l
     stretches = max(most // 4, 1)
     scale = stretches / (high - low) if high > low else 0.0
     kept: dict[int, list[int]] = {}
-    for place, value in enumerate(x):
+    for index, value in enumerate(x):
         stretch = min(int((value - low) * scale), stretches - 1)
         found = kept.get(stretch)
         if found is None:
-            kept[stretch] = [place] * 4
+            kept[stretch] = [index] * 4
             continue
-        found[1] = place
-        if y[place] < y[found[2]]:
-            found[2] = place
-        if y[place] > y[found[3]]:
-            found[3] = place
-    return sorted({place for found in kept.values() for place in found})
+        found[1] = index
+        if y[index] < y[found[2]]:
+            found[2] = index
+        if y[index] > y[found[3]]:
+            found[3] = index
+    return sorted({index for found in kept.values() for index in found})
 
 
 def finite(value: float | None) -> bool:
@@ -270,7 +270,7 @@ def finite(value: float | None) -> bool:
 
 def thinned_items(values: Sequence[T], most: int) -> list[T]:
     """Return at most ``most`` of ``values``, evenly spread, first and last included."""
-    return [values[place] for place in thinned(range(len(values)), most)]
+    return [values[index] for index in thinned(range(len(values)), most)]
 
 
 def class_colour(place: int) -> str:

@@ -22,7 +22,7 @@ from search.spec.study_spec import StudySpec
 from search.training.balance import class_weights
 from search.training.epoch import whole
 from search.training.features import FrozenLoader
-from search.training.fit import TrainingPlan
+from search.training.fit import EpochBatches, TrainingPlan
 from search.training.pseudo import PseudoLabelled
 from spaces.candidate import Candidate
 from spaces.decisions.pseudo import Pseudo
@@ -76,7 +76,7 @@ def _with_pseudo(
 ) -> TrainingPlan:
     images = unlabelled(runtime.spec)
     beside = replace(runtime, dataset=images.dataset, decoded=images.decoded)
-    labelled, val = _feed(plan), plan.val
+    labelled = _feed(plan)
     labelled.views = None  # the frozen units are run again: every epoch may augment every image differently
     train = PseudoLabelled(
         labelled=labelled,
@@ -89,8 +89,13 @@ def _with_pseudo(
         weight=pseudo.weight,
         seed=plan.seed,
     )
-    val = val.batches if isinstance(val, FrozenLoader) else val
-    return replace(plan, train=train, val=val, forward=whole, facts=train.facts)
+    plan = replace(plan, val=_from_input(plan.val), plain=plan.plain and _from_input(plan.plain))
+    return replace(plan, train=train, forward=whole, facts=train.facts)
+
+
+def _from_input(samples: EpochBatches) -> EpochBatches:
+    """Return ``samples`` as the whole network takes them."""
+    return samples.batches if isinstance(samples, FrozenLoader) else samples
 
 
 def _feed(plan: TrainingPlan) -> Loader:

@@ -100,7 +100,7 @@ def _calibration(own: StudyRuntime, candidate: Candidate, count: int) -> list[Te
     """Return ``count`` training images, drawn by the study's seed, in batches, as validation prepares its own."""
     samples, seed = own.dataset.of(Split.TRAIN), own.spec.search.seed
     drawn = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))[:count].sort().values
-    chosen = tuple(replace(samples[place], split=Split.VAL) for place in drawn.tolist())
+    chosen = tuple(replace(samples[index], split=Split.VAL) for index in drawn.tolist())
     known = own.dataset
     dataset = Dataset(known.name, known.classes, chosen, f"{known.fingerprint}-{count}-of-train-{seed}")
     return [images for images, _ in own.validation_loader(candidate, dataset).epoch(1)]

@@ -18,7 +18,7 @@ from search.data import augment, cache
 from search.data.assembly import cache_folder, decoded_folder
 from search.data.formats import formats
 from search.data.image_loader import Request
-from search.data.loader import Loader, Views
+from search.data.loader import Loader, Subset, Views
 from search.data.sample import Dataset, Split
 from search.errors import UserError
 from search.records.study import EpochRecord, Json, Size, Verdict
@@ -43,6 +43,7 @@ from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
 from spaces.chains.chain import Chain
 from spaces.decisions._base import AS_STUDY
+from spaces.decisions.batch_norm import keeps_statistics
 from spaces.decisions.head_start import PROBE, is_linear_probe
 from spaces.decisions.mixing import Mixing
 from spaces.decisions.optimizer import Optimizer
@@ -51,6 +52,8 @@ from spaces.heads import last_layer
 from spaces.networks import build as building
 from spaces.networks.space import Space
 
+STATISTICS_OF = 128
+"""Training samples whose statistics batch norms get that are no longer trained."""
 _EVALUATION_FACTOR = 4
 """Factor by which validation batches exceed training batches: they keep nothing for a backward pass."""
 
@@ -151,6 +154,12 @@ class StudyRuntime:
         size = self._recipe(candidate).batch_size * _EVALUATION_FACTOR
         return in_order(self._batches(Split.TRAIN, 0, candidate, _Recipe(size, augment.Augmentation(), None)))
 
+    def _plain(self, candidate: Candidate) -> Loader:
+        """Return training samples as validation would show them, for the statistics of batch norms."""
+        every = self.in_order(candidate)
+        chosen = torch.randperm(every.count, generator=torch.Generator().manual_seed(0))
+        return Subset(every, chosen[:STATISTICS_OF])  # mixed: a batch of one class has statistics of its own
+
     def _batches(self, split: Split, seed: int, candidate: Candidate | None, recipe: _Recipe) -> Loader:
         return self.task.batches(
             Request(
@@ -236,6 +245,7 @@ class StudyRuntime:
         known = (self.dataset.fingerprint, self.pretrained.preprocessing.interpolation)
         units = FrozenUnits(known, self.store, self.precision)
         probes = values.get("head_start") == PROBE
+        plain = None if solved or "batch_norm" not in values or keeps_statistics(values) else self._plain(candidate)
         start = HeadStart(self.in_order(candidate), units, self.task.solve, self.solved) if probes else None
         epochs = self.epochs(candidate)
         plan = TrainingPlan(
@@ -254,6 +264,7 @@ class StudyRuntime:
             penalties=penalising(values["penalty"]),
             label_smoothing=0.0 if solved else values["label_smoothing"],
             start=start,
+            plain=plain,
             is_solved=solved,
             averages=values["weight_average"] == MOVING and not solved,
             on_epoch=on_epoch,

@@ -200,7 +200,7 @@ def bounded(trials: Sequence[PastTrial], *, maximize: bool, further: Sequence[Ob
     if further:
         points = [values(trial, further) for trial in done]
         places = pareto.front(points, [maximize, *(one.maximize for one in further)])
-        done = [done[place] for place in places]
+        done = [done[index] for index in places]
     ranked = [(sign * trial.value, trial.number) for trial in done if trial.value is not None]
     chosen = {number for _, number in heapq.nsmallest(KEPT_BEST, ranked)}
     chosen |= {trial.number for trial in trials if not trial.state.is_finished}

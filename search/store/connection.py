@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, PendingRollbackError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from search.errors import DatabaseError, StoreUrlError
@@ -57,7 +58,7 @@ _ALIVE = {
 """How PostgreSQL's clients notice that a server's machine is gone: by the system's own settings within two hours."""
 _BUSY_MS = 30_000
 _READ = "ft_read"
-_PATIENCE = "ft_patience"
+PATIENCE = "ft_patience"
 
 
 @dataclass(slots=True)
@@ -129,11 +130,11 @@ def connect(url: str, patience: Patience | None = None, *, wait: bool = False) -
         if parsed.get_backend_name() == "sqlite":
             path = Path(str(parsed.database)).absolute()
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and not may_write(path):
+                raise StoreUrlError(only_read(parsed))
             if not path.exists() and not str(parsed.database).startswith("file:"):
                 path.touch()  # as the umask has it: SQLite itself lets nobody but the owner write
-        engine = create_engine(
-            parsed, **_options(parsed), execution_options={_PATIENCE: patience}, hide_parameters=True
-        )
+        engine = create_engine(parsed, **_options(parsed), execution_options={PATIENCE: patience}, hide_parameters=True)
     except (NoSuchModuleError, ImportError) as error:
         raise StoreUrlError(
             f"storage URL {shown(parsed)}: {hide(str(error), parsed)}; "
@@ -150,10 +151,17 @@ def connect(url: str, patience: Patience | None = None, *, wait: bool = False) -
     except (SQLAlchemyError, DatabaseError) as error:
         engine.dispose()
         cause = error.__cause__ if isinstance(error, DatabaseError) else error
+        if isinstance(cause, DBAPIError) and is_readonly(cause):
+            raise StoreUrlError(only_read(parsed)) from None
         reason = reason_of(cause, parsed) if isinstance(cause, SQLAlchemyError) else hide(str(error), parsed)
         # The driver's own error may hold the whole URL, so it is not chained.
         raise StoreUrlError(f"cannot reach the database at {shown(parsed)}: {reason}") from None
     return engine
+
+
+def may_write(path: Path) -> bool:
+    """Return whether an SQLite file, and the journal beside it, may be written by this process."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
 def _touch(engine: Engine) -> None:
@@ -248,7 +256,7 @@ def readable(function: Callable[P, R]) -> Callable[P, R]:
 
 def patience_of(engine: object) -> Patience:
     """Return the patience that ``engine`` was connected with."""
-    patience = engine.get_execution_options().get(_PATIENCE) if isinstance(engine, Engine) else None
+    patience = engine.get_execution_options().get(PATIENCE) if isinstance(engine, Engine) else None
     return patience if isinstance(patience, Patience) else Patience(url=getattr(engine, "url", None))
 
 
@@ -268,6 +276,8 @@ def insist(call: Callable[[], R], name: str, patience: Patience) -> R:
             fault = _fault_of(error)
             if fault is None or isinstance(fault, IntegrityError) or _is_answer(error, fault):
                 raise  # not the database's; or a row that is there already: the caller knows what that means
+            if isinstance(fault, DBAPIError) and is_readonly(fault):
+                raise DatabaseError(only_read(patience.url)) from error
             waited = time.monotonic() - begin
             if not is_passing(fault) or waited > patience.limit_s or patience.leave():
                 raise DatabaseError(f"the database refused {name}: {_line_of(fault, patience)}") from error
@@ -289,7 +299,8 @@ def _fault_of(error: BaseException) -> Exception | None:
     while seen is not None:
         if isinstance(seen, DBAPIError | PoolTimeout) or _status_of(seen):
             return seen if isinstance(seen, Exception) else None
-        seen = seen.__cause__
+        # Optuna asks in another way where the first failed; SQLAlchemy then only says that it had failed.
+        seen = seen.__context__ if isinstance(seen, PendingRollbackError) else seen.__cause__
     return None
 
 
@@ -330,6 +341,19 @@ _PASSING = (
     *("consuming input failed", "terminat", "starting up", "shutting down", "ssl syscall"),
     *("disk is full", "no space left", "disk i/o error"),  # as SQLite and MySQL say it; somebody may make room
 )
+
+
+def is_readonly(error: DBAPIError) -> bool:
+    """Return whether the database lets nothing be written: a protected file, a server that only answers."""
+    said = str(error.orig).lower()
+    return getattr(error.orig, "sqlstate", None) == "25006" or "readonly database" in said or "read-only" in said
+
+
+def only_read(url: URL | None) -> str:
+    """Return what to do about a store that cannot be written to, in a line."""
+    where, is_file = ("", False) if url is None else (f" at {shown(url)}", url.get_backend_name() == "sqlite")
+    remedy = "write permission for the file and its folder" if is_file else "a server or user that may write"
+    return f"the store{where} can only be read, so nothing was changed; give it {remedy}, or name another by --storage"
 
 
 def reason_of(error: SQLAlchemyError, url: URL | None = None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from sqlalchemy import Engine
 
 from search.errors import NotFoundError
 from search.store import migrate, readonly
-from search.store.connection import Patience, connect
+from search.store.connection import Patience, connect, may_write
 from search.store.urls import parse_url
 
 
@@ -53,8 +52,7 @@ def is_writable(url: str) -> bool:
     parsed = parse_url(url)
     if parsed.get_backend_name() != "sqlite":
         return True
-    path = Path(str(parsed.database)).absolute()
-    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    return may_write(Path(str(parsed.database)).absolute())
 
 
 def check_exists(url: str) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.pool import QueuePool
 
 from search.errors import NotFoundError, SchemaError, StoreUrlError
 from search.store import machine_clock, migrate
-from search.store.connection import CLOCK, begin_with, reason_of, shown
+from search.store.connection import CLOCK, PATIENCE, Patience, begin_with, reason_of, shown
 from search.store.urls import parse_url
 
 _POOL = 4
@@ -46,6 +46,7 @@ def connect(url: str) -> Engine:
         else:
             options = {"init_command": "SET SESSION TRANSACTION READ ONLY"}
             engine = create_engine(parsed, connect_args=options, **_SERVERS)
+        engine = engine.execution_options(**{PATIENCE: Patience(url=parsed)})
         with engine.connect():
             pass  # asked once: what follows would be tried again for a minute
         version = migrate.current(engine)

@@ -163,7 +163,7 @@ def likeliest(
     """Return the classes of the largest outputs ``(N, classes)`` of every input, each with its probability."""
     scores, places = (outputs.float() / temperature).softmax(dim=1).topk(min(most, len(classes)), dim=1)
     return [
-        tuple(ScoredLabel(classes[place], score) for score, place in zip(*row, strict=True))
+        tuple(ScoredLabel(classes[index], score) for score, index in zip(*row, strict=True))
         for row in zip(scores.tolist(), places.tolist(), strict=True)
     ]
 

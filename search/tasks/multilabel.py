@@ -201,7 +201,7 @@ class Multilabel(Task):
         """Return the labels of every input, those above the threshold or not, each with a probability of its own."""
         scores, places = (outputs.float() / temperature).sigmoid().topk(min(most, len(classes)), dim=1)
         return [
-            tuple(ScoredLabel(classes[place], score) for score, place in zip(*row, strict=True))
+            tuple(ScoredLabel(classes[index], score) for score, index in zip(*row, strict=True))
             for row in zip(scores.tolist(), places.tolist(), strict=True)
         ]
 

@@ -194,7 +194,7 @@ class Tokens(Texts):
         scheme, least = has_scheme(classes), wanted.threshold or 0.0
         predictions = []
         for sentence, sure, tags in zip(given, scores.tolist(), places.tolist(), strict=True):
-            first = {word: place for place, word in reversed([*enumerate(sentence.places)]) if word is not None}
+            first = {word: index for index, word in reversed([*enumerate(sentence.places)]) if word is not None}
             predicted = tuple(
                 ScoredLabel(classes[tags[first[word]]], sure[first[word]]) if word in first else None
                 for word in range(len(sentence.words))

@@ -45,7 +45,10 @@ class FrozenUnits:
             self.batches(samples, split, prefix, why) for split, samples in ((Split.TRAIN, train), (Split.VAL, val))
         ]
         accounts = [batches.account for batches in behind]
-        return replace(plan, train=behind[0], val=behind[1], forward=_suffix, facts=lambda: merged(accounts))
+        plain = self.batches(plan.plain, Split.TRAIN, prefix, why) if isinstance(plan.plain, Loader) else None
+        return replace(
+            plan, train=behind[0], val=behind[1], plain=plain, forward=_suffix, facts=lambda: merged(accounts)
+        )
 
 
 def _suffix(module: nn.Module, inputs: Any) -> Any:

@@ -164,7 +164,7 @@ class Stack(Generic[S]):
         """Drop all members except those at ``places``."""
         if len(places) == len(self.runs):
             return
-        self.runs = [self.runs[place] for place in places]
+        self.runs = [self.runs[index] for index in places]
         for tensors in (self.parameters, *self._state):
             for name, value in tensors.items():
                 tensors[name] = value.detach()[list(places)].clone()
@@ -204,18 +204,18 @@ class Stack(Generic[S]):
         """Return the dropout masks of a step, from each member's own random numbers, in the order of the layers."""
         drawn: dict[int, list[Tensor]] = {}
         device = next(iter(self.parameters.values())).device
-        for place, layer in enumerate(self._layers):
-            shares = [run.layout.dropout.get(place, 0.0) for run in self.runs]
+        for index, layer in enumerate(self._layers):
+            shares = [run.layout.dropout.get(index, 0.0) for run in self.runs]
             if not any(shares):
                 continue
             shape = (samples, int(layer.in_features))  # type: ignore[arg-type]  # dropout comes before a Linear
-            drawn[place] = [
+            drawn[index] = [
                 torch.empty(shape, device=device).bernoulli_(1 - share, generator=run.generator).div_(1 - share)
                 if share
                 else torch.ones(shape, device=device)
                 for run, share in zip(self.runs, shares, strict=True)
             ]
-        return {place: torch.stack(masks) for place, masks in drawn.items()}
+        return {index: torch.stack(masks) for index, masks in drawn.items()}
 
     def step(self, inputs: Tensor, targets: Any, precision: Precision) -> dict[str, Tensor]:
         """Take one step of every member; return their loss terms by name, ``(members,)`` each."""

@@ -68,7 +68,7 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     if attempt.is_handed_back(result, time.monotonic() - start):
         return TrialState.WAITING
     network = attempt.network
-    mean = soup.averaged(runtime, candidate, network, [one.weights for _, one in done])
+    mean = soup.averaged(runtime, candidate, network, [one.weights for _, one in done], attempt.plan)
     result = replace(done[0][1], weights=mean or done[0][1].weights)
     count = len(done) if mean else 1
     weights = runtime.checkpoint(candidate, network, result)

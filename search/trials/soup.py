@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from search.records.study import Verdict
 from search.runtime.study_runtime import StudyRuntime
-from search.training.fit import TrainingResult
+from search.training.fit import TrainingPlan, TrainingResult
+from search.training.out_of_memory import MicroBatches
+from search.training.statistics import recalibrate
 from search.trials.attempt import Attempt, AttemptSettings
 from spaces.candidate import Candidate
 
@@ -35,8 +37,10 @@ def trainings(
     The last one may have been asked to pause.
     """
     start, done = time.monotonic(), list[tuple[Attempt, TrainingResult]]()
+    begun = start
     for member in range(count):
-        if member and (time.monotonic() - start) * (member + 1) / member > within_s:
+        before, begun = begun, time.monotonic()
+        if member and begun - start + (begun - before) > within_s:
             break
         finished = tuple(name for attempt, _ in done for name in attempt.rolling.names[:1])
         attempt = begin(replace(setting, member=member, finished=finished))
@@ -58,12 +62,24 @@ def mean_weights(members: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def averaged(
-    runtime: StudyRuntime, candidate: Candidate, network: nn.Module, members: Sequence[Mapping[str, Tensor]]
+    runtime: StudyRuntime,
+    candidate: Candidate,
+    network: nn.Module,
+    members: Sequence[Mapping[str, Tensor]],
+    plan: TrainingPlan,
 ) -> Mapping[str, Tensor] | None:
-    """Return the mean of the weights of ``members``; None if it does worse on the training samples than one of them."""
+    """Return the mean of the weights of ``members``; None if it does worse on the training samples than one of them.
+
+    Args:
+        plan: how ``network`` was trained; batch norms of the mean get the statistics of its ``plain`` samples.
+    """
     if len(members) < 2:
         return None
     mean = mean_weights(members)
+    if plan.plain is not None:
+        network.load_state_dict(mean)
+        recalibrate(network, plan.plain.epoch(1), plan.precision, MicroBatches(plan.micro_batch), plan.forward)
+        mean = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
     alone, together = (_objective(runtime, candidate, network, weights) for weights in (members[0], mean))
     sign = 1.0 if runtime.spec.maximize else -1.0
     return mean if sign * together >= sign * alone - _TOLERANCE * abs(alone) else None

@@ -78,11 +78,11 @@ class Ending:
         return f"{what}: {reason}" if reason else ""
 
     def _choose(self, study: StudyRecord) -> str:
-        """Retrain the best few; return why not, if they were not."""
-        among = choice.may_be_best(study, self.options.top)
-        if len(among) < 2:
-            return ""
-        seeds, reason = self._seeds(study, among)
+        """Retrain the best few, or as many of them as there is time for; return why not, if they were not."""
+        seeds, reason, among = 0, "", choice.may_be_best(study, self.options.top)
+        while len(among) > 1 and not seeds:
+            seeds, why = self._seeds(study, among)
+            reason, among = why, among if seeds else among[:-1]
         if not seeds:
             return reason
         wanted = list(confirmation.requests(self.spec.search.seed, among, seeds))
@@ -118,10 +118,10 @@ class Ending:
         Several have half of their epochs; one alone has all, or as many as there is time for.
         """
         several = soup_epochs(study, winner)
-        one_s = final_seconds(study, winner, several) - EXPORT_S
         spent_s = sum(trial.seconds for trial in study.trials)
-        for_s = SOUPS_SHARE * spent_s if math.isinf(left_s) else left_s - EXPORT_S
-        count = min(soup_of(self.options, winner), int(for_s // max(one_s, 1e-3)))
+        for_s = SOUPS_SHARE * spent_s + EXPORT_S if math.isinf(left_s) else left_s
+        counts = range(soup_of(self.options, winner), 1, -1)
+        count = next((some for some in counts if final_seconds(study, winner, several, some) <= for_s), 1)
         if count > 1:
             return count, several
         least, most = epochs_between(study, winner)

@@ -289,7 +289,7 @@ def is_channels_last(chain: Chain, shape: Shape) -> bool:
     if len(shape) != 3 or 0 in shape:
         return False
     height, width = chain.input_size
-    last, first = (_alike(height / shape[place], width / shape[place + 1]) for place in (0, 1))
+    last, first = (_alike(height / shape[index], width / shape[index + 1]) for index in (0, 1))
     return bool(chain.facts.get("channels_last")) if first == last else last
 
 

@@ -102,16 +102,16 @@ class Insert(Decision[Inserted]):
         return Inserted() if where == NOWHERE else replace(value, where=where)
 
     def apply(self, chain: Chain, value: Inserted) -> Chain:
-        for place, shape in self._places(chain, value).items():
-            chain = chain.with_unit(place, _followed(chain.units[place], value, chain, shape))
+        for index, shape in self._places(chain, value).items():
+            chain = chain.with_unit(index, _followed(chain.units[index], value, chain, shape))
         return chain
 
     def _places(self, chain: Chain, value: Inserted) -> dict[int, tuple[int, ...]]:
         """Return the places of the units that get a block, with the shape of what it is given."""
         places = units_at(self.name, value.where, chain)
         facts = probe.describe(chain) if places else ()
-        shapes = {place: facts[place].out_shape for place in places if not chain.units[place].skipped}
-        return {place: shape for place, shape in shapes.items() if value.kind != "conv" or _is_map(chain, shape)}
+        shapes = {index: facts[index].out_shape for index in places if not chain.units[index].skipped}
+        return {index: shape for index, shape in shapes.items() if value.kind != "conv" or _is_map(chain, shape)}
 
     def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Inserted | None:
         if choices is None:

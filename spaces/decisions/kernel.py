@@ -120,7 +120,7 @@ class Kernel(Decision[Kernels]):
         return tuple(
             unit.name
             for stage, size in _read(choices)
-            for unit in (chain.units[place] for place in _places(stage, chain))
+            for unit in (chain.units[index] for index in _places(stage, chain))
             if _resizable(unit, size)
         )
 
@@ -131,8 +131,8 @@ class Kernel(Decision[Kernels]):
         return all(
             conv.kernel[0] <= size
             for stage, size in value
-            for place in _places(stage, chain)
-            for conv in _kernels(chain.units[place])
+            for index in _places(stage, chain)
+            for conv in _kernels(chain.units[index])
         )
 
     def settle(self, value: Kernels, chain: Chain) -> Kernels:
@@ -140,16 +140,16 @@ class Kernel(Decision[Kernels]):
         units = chain.units
         sizes: dict[int, int] = {}
         for first, size in value:
-            effective = [place for place in _places(first, chain) if _matters(units[place], size)]
+            effective = [index for index in _places(first, chain) if _matters(units[index], size)]
             if effective:
                 sizes[effective[0]] = size
-        return tuple((units[place].name, size) for place, size in sorted(sizes.items()))
+        return tuple((units[index].name, size) for index, size in sorted(sizes.items()))
 
     def apply(self, chain: Chain, value: Kernels) -> Chain:
         for stage, size in value:
-            for place in _places(stage, chain):
-                unit = _resized(chain.units[place], size)
-                chain = chain if unit is chain.units[place] else chain.with_unit(place, unit)
+            for index in _places(stage, chain):
+                unit = _resized(chain.units[index], size)
+                chain = chain if unit is chain.units[index] else chain.with_unit(index, unit)
         return chain
 
     def words(self, value: Kernels, chain: Chain) -> str:
@@ -188,7 +188,7 @@ def _places(first: str, chain: Chain) -> list[int]:
     members = units_at("kernel", stage, chain)
     names = stages(chain)[stage]
     behind = set(names[names.index(first) :])
-    return [place for place in members if chain.units[place].name in behind]
+    return [index for index in members if chain.units[index].name in behind]
 
 
 def _matters(unit: Unit, size: int) -> bool:

@@ -132,7 +132,7 @@ class LoRA(Decision[Updates]):
 
     def settle(self, value: Updates, chain: Chain) -> Updates:
         places = units_at(self.name, value.where, chain)
-        adapted = [place for place in places if _targets(chain.units[place], value.rank)]
+        adapted = [index for index in places if _targets(chain.units[index], value.rank)]
         where = narrowest_stage(value.where, adapted, chain)
         return Updates() if where == NOWHERE else replace(value, where=where)
 

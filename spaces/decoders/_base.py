@@ -208,7 +208,7 @@ class DenseHead(nn.Module):
 
     def forward(self, outputs: tuple[Tensor, ...]) -> Tensor | DenseScores:
         maps = [layout(output) for layout, output in zip(self.layouts, outputs, strict=True)]
-        logits: Tensor = self.enlarge(self.decoder(tuple(maps[place] for place in self._chosen)), self.size)
+        logits: Tensor = self.enlarge(self.decoder(tuple(maps[index] for index in self._chosen)), self.size)
         if not self.training:
             return logits
         auxiliary = None

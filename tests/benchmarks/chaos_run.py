@@ -1,6 +1,6 @@
 """Break everything while a study runs, then count what was lost and what was left: `make chaos`.
 
-    python tests/benchmarks/chaos_run.py [--database postgresql | sqlite] [--seed 0] [--trials 16] [--minutes 20]
+    python tests/benchmarks/chaos_run.py [--database postgresql | sqlite] [--seed 0] [--trials 16] [--minutes 60]
 
 Real workers search by default settings (sampler, pruner, portfolio, caches, parallel heads, a final model) among
 several backbones. Faults strike at named points (``chaos/points.py``), which a calm run has named before: every point
@@ -52,7 +52,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=20.0, help="no fault strikes after this long")
+    parser.add_argument("--minutes", type=float, default=60.0, help="no fault strikes after this long")
     parser.add_argument("--replays", type=int, default=6, help="trials taken over whose curves are trained anew")
     parser.add_argument("--keep", action="store_true", help="leave the folder of the run for a look")
     parser.add_argument("--json", type=Path, help="append the figures to this file, a line a run")
@@ -230,7 +230,10 @@ class Run:
                 break
             time.sleep(0.05)
         else:
-            self.losses.append(f"{finished} of {self.given.trials} trials after {self.given.minutes:g} minutes")
+            said = f"faults still struck after {self.given.minutes:g} minutes; {finished} of {self.given.trials} trials"
+            if finished < self.given.trials:
+                self.losses.append(said)
+            print(said)
         plan.withdraw()
         for strike in plan.look():
             self._help(strike, plan, crew)
@@ -287,7 +290,7 @@ class Run:
 
     def _look_at_exits(self, crew: Any, plan: Any, late: list[int], code: int | None) -> None:
         """A worker ends because it was killed or because its work is done, in time; an error is a loss."""
-        from chaos.crew import LEAVE_S, REFUSED, TOO_EARLY
+        from chaos.crew import CUT_OFF, LEAVE_S, REFUSED, TOO_EARLY
         from chaos.strikes import FULL, TERM
 
         for process in late:
@@ -298,6 +301,7 @@ class Run:
         for process, exit_code in crew.ended.items():
             expected = {0, -9, TOO_EARLY}
             expected |= {-15} if met[process][TERM] else set()  # before it listened to signals
+            expected |= {CUT_OFF} if met[process][TERM] else set()  # told to leave, it does not wait for a server
             expected |= {1} if met[process][TERM] > 1 else set()  # told twice to leave, it does so at once
             expected |= {REFUSED} if met[process][FULL] else set()  # a new study's place, which is said at once
             if exit_code not in expected:

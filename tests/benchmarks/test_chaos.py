@@ -43,14 +43,12 @@ def come(folder: Path) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
     command = [sys.executable, "-c", PROGRAM, str(folder), str(folder / "store.db")]
     return subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=False, timeout=120
+        command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=False, timeout=600
     )
 
 
 def test_points_are_before_and_after_what_is_written_and_a_fault_strikes_once(tmp_path: Path) -> None:
     plan = Plan(tmp_path, random.Random(0), has_server=False)
-    for name in list(plan.waiting):
-        plan._take_back(name)
     plan._put("after replace in data.assembly.note", KILL)
     first = come(tmp_path)
     assert (first.returncode, first.stdout) == (-9, "")
@@ -75,6 +73,34 @@ def test_every_point_is_to_meet_a_kill_and_every_write_a_full_disk(tmp_path: Pat
     assert {name for name, fault in plan.queue if fault == KILL} == set(names)
     assert {name for name, fault in plan.queue if fault == strikes.FULL} == {"before fsync in a.c"}
     assert {name for name, fault in plan.queue if fault == strikes.LOST} == {"after commit in a.b"}
+
+
+def test_faults_wait_all_the_time_where_a_calm_run_seldom_came_and_elsewhere_by_turns(tmp_path: Path) -> None:
+    census = strikes.Census()
+    for name in ("before commit in a.begin", *[f"before commit in a.{n}" for n in range(30)] * 3, strikes.TRIAL_ENDED):
+        census(name)
+    for _ in range(3):
+        for name in (*[f"before commit in a.{number}" for number in range(30)], strikes.TRIAL_ENDED):
+            census(name)
+    assert census.passed["before commit in a.begin"] == 1
+    assert census.passed["before commit in a.7"] == 4
+    plan = Plan(tmp_path, random.Random(0), has_server=False, known=census.passed)
+    plan.place()
+    assert len(plan.waiting) == plan.at_once + 1
+    assert "before commit in a.begin" in plan.waiting
+    plan.place(at_end=True)
+    assert set(plan.waiting) == set(census.passed)
+
+
+def test_a_part_of_a_studys_life_that_met_no_fault_and_a_point_that_met_no_kill_are_named(tmp_path: Path) -> None:
+    known = {"before commit in store.leases._claim": 9, "after commit in store.leases._claim": 9}
+    plan = Plan(tmp_path, random.Random(0), has_server=False, known=known)
+    (tmp_path / "passed").write_text("".join(f"{name}\n" for name in known))
+    (tmp_path / "strikes").write_text("1\tkill\tbefore commit in store.leases._claim\n")
+    plan.look()
+    assert {phase for phase, count in plan.by_phase().items() if count} == {"claim"}
+    left = ["after commit in store.leases._claim"]
+    assert plan.not_struck() == {"not come to": [], "come to, not struck": left}
 
 
 @pytest.fixture(scope="module")

@@ -115,7 +115,7 @@ def _pair(picture: Picture, image: Image.Image | None) -> tuple[tuple[Any, tuple
     true = [box for box in picture.boxes if box.score is None]
     predicted = [box for box in picture.boxes if box.score is not None]
     hits = matched(true, predicted)
-    found, right = {place for place, _ in hits}, {place for _, place in hits}
+    found, right = {index for index, _ in hits}, {index for _, index in hits}
     return (
         (_overlaid(image, picture.true_mask, picture.shown), tuple((box, n in found) for n, box in enumerate(true))),
         (
@@ -279,7 +279,7 @@ def _words(box: Box, is_hit: bool) -> str:
 def _draw_masks_legend(figure: go.Figure, pictures: Sequence[Picture], classes: Sequence[str]) -> None:
     masks = [_mask(text) for picture in pictures for text in (picture.true_mask, picture.predicted_mask)]
     there = sorted({int(value) for mask in masks if mask is not None for value in np.unique(mask)})
-    for place in there:
-        if place < len(classes):
-            mark = {"color": class_colour(place), "symbol": "square", "size": 12}
-            figure.add_scatter(x=[None], y=[None], mode="markers", marker=mark, name=classes[place])
+    for index in there:
+        if index < len(classes):
+            mark = {"color": class_colour(index), "symbol": "square", "size": 12}
+            figure.add_scatter(x=[None], y=[None], mode="markers", marker=mark, name=classes[index])

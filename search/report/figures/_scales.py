@@ -30,7 +30,7 @@ class Scale(NamedTuple):
         """Heights and labels: every word of at most eight, the ends of numbers."""
         if self.words:
             shown = range(len(self.words)) if len(self.words) <= 8 else (0, len(self.words) - 1)
-            return tuple((place / (len(self.words) - 1), self.words[place]) for place in shown)
+            return tuple((index / (len(self.words) - 1), self.words[index]) for index in shown)
         ends = [10**end if self.is_log else end for end in (self.low, self.high)]
         return ((0.0, short(ends[0])), (1.0, short(ends[1])))
 

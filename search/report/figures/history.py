@@ -56,15 +56,15 @@ class History(Figure):
         figure, limits = go.Figure(), _limits(rows)
         chosen_by_trace = []
         for state, colour in theme.STATES.items():
-            places = [place for place, found in enumerate(rows.states) if found == state]
-            kept = theme.spread([float(place) for place in places], [rows.values[place] for place in places])
-            chosen = [places[place] for place in kept]
+            places = [index for index, found in enumerate(rows.states) if found == state]
+            kept = theme.spread([float(index) for index in places], [rows.values[index] for index in places])
+            chosen = [places[index] for index in kept]
             if chosen:
                 chosen_by_trace.append(chosen)
                 figure.add_scatter(
-                    y=[min(max(rows.values[place], limits[0]), limits[1]) for place in chosen],
-                    customdata=[rows.numbers[place] for place in chosen],
-                    text=[_text(rows, place, in_words=len(chosen) <= _WORDS) for place in chosen],
+                    y=[min(max(rows.values[index], limits[0]), limits[1]) for index in chosen],
+                    customdata=[rows.numbers[index] for index in chosen],
+                    text=[_text(rows, index, in_words=len(chosen) <= _WORDS) for index in chosen],
                     hovertemplate="%{text} at %{x:.1f}<extra></extra>",
                     mode="markers",
                     name=state,
@@ -72,7 +72,7 @@ class History(Figure):
                 )
         chosen_by_trace.append(steps(rows.best))
         figure.add_scatter(
-            y=[rows.best[place] for place in chosen_by_trace[-1]],
+            y=[rows.best[index] for index in chosen_by_trace[-1]],
             mode="lines",
             name="best so far",
             line={"color": theme.GREEN, "shape": "hv", "width": 3},
@@ -89,7 +89,7 @@ class History(Figure):
         views = [
             (
                 label,
-                {"x": [[x[place] for place in chosen] for chosen in chosen_by_trace]},
+                {"x": [[x[index] for index in chosen] for chosen in chosen_by_trace]},
                 {"xaxis.title.text": title, "xaxis.dtick": theme.whole_ticks(x) if label == AXES[0][0] else None},
             )
             for (label, title), x in zip(AXES, rows.axes, strict=True)

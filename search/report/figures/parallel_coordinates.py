@@ -103,7 +103,7 @@ class ParallelCoordinates(Figure):
             for number, places, good in zip(rows.numbers, rows.places, rows.good, strict=True):
                 if low <= good < high:
                     x += [*range(len(rows.axes)), None]
-                    y += [*(None if place is None else round(place, 4) for place in places), None]
+                    y += [*(None if index is None else round(index, 4) for index in places), None]
                     numbers += [number] * (len(rows.axes) + 1)
             if x:
                 figure.add_scatter(
@@ -117,10 +117,10 @@ class ParallelCoordinates(Figure):
                     name=label,
                     hovertemplate="trial %{customdata}<extra></extra>",
                 )
-        for place, scale in enumerate(rows.axes):
-            figure.add_vline(x=place, line={"color": theme.GREY, "width": 1}, layer="below")
+        for index, scale in enumerate(rows.axes):
+            figure.add_vline(x=index, line={"color": theme.GREY, "width": 1}, layer="below")
             for height, text in scale.ticks:
-                figure.add_annotation(x=place, y=height, text=text, showarrow=False, xanchor="left", font={"size": 10})
+                figure.add_annotation(x=index, y=height, text=text, showarrow=False, xanchor="left", font={"size": 10})
         note = f"{rows.left_out} further trials are not drawn" if rows.left_out else ""
         figure = theme.styled(figure, height=440, x=note)
         figure.update_xaxes(

@@ -182,10 +182,10 @@ def _knee(
     """Return the front's knee among the points that are no worse than the plain recipe."""
     sign = 1.0 if maximize else -1.0
     least = -math.inf if baseline is None else sign * values[baseline]
-    kept = [place for place in front if sign * values[place] >= least]
-    is_log = all(losses[place] > 0 for place in kept)
-    costs = [math.log(losses[place]) if is_log else losses[place] for place in kept]
-    return knee_of(costs, [values[place] for place in kept], kept)
+    kept = [index for index in front if sign * values[index] >= least]
+    is_log = all(losses[index] > 0 for index in kept)
+    costs = [math.log(losses[index]) if is_log else losses[index] for index in kept]
+    return knee_of(costs, [values[index] for index in kept], kept)
 
 
 def front_of(costs: Sequence[float], values: Sequence[float], *, maximize: bool) -> tuple[int, ...]:

@@ -40,8 +40,8 @@ class Race(StudiesFigure):
             seen = progress(study)
             places = steps(seen.best) if seen else []
             if seen and places:
-                axes = tuple(tuple(axis[place] for place in places) for axis in seen.axes)
-                lines.append(Line(study.name, study.metric, axes, tuple(seen.best[place] or 0.0 for place in places)))
+                axes = tuple(tuple(axis[index] for index in places) for axis in seen.axes)
+                lines.append(Line(study.name, study.metric, axes, tuple(seen.best[index] or 0.0 for index in places)))
         return Rows(tuple(lines)) if lines else None
 
     def draw(self, rows: Rows | None) -> go.Figure:

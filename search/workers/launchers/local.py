@@ -42,8 +42,8 @@ class Local(Launcher):
     def start(self, count: int) -> None:
         devices = devices_for(self.launch_plan.device, count)
         self._places = [_Place(number, device) for number, device in enumerate(devices)]
-        for place in self._places:
-            self._launch(place)
+        for index in self._places:
+            self._launch(index)
 
     def _launch(self, place: _Place) -> None:
         threads = threads_for(len(self._places))

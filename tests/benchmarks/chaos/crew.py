@@ -17,9 +17,9 @@ from typing import Any
 
 PRELOADED = ("chaos.warm", "chaos.points", "chaos.strikes", "chaos.crew")
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
-TOO_EARLY, REFUSED = 7, 8
-"""Exit codes of a worker that was started while there was no server, or no study; and of one that says in a line why
-it cannot begin, such as that a new study's place cannot be written."""
+TOO_EARLY, REFUSED, CUT_OFF = 7, 8, 9
+"""Exit codes of a worker that was started while there was no server, or no study; of one that says in a line why it
+cannot begin, such as that a new study's place cannot be written; and of one that says that the database is away."""
 LEAVE_S = 600.0
 """For how long workers may go on when no fault strikes any more."""
 FORGOTTEN_S = 2
@@ -64,7 +64,7 @@ def work(post: Post) -> None:
     from chaos import points, strikes
 
     from search.api import join_study, run_study
-    from search.errors import NotFoundError, StoreUrlError, UserError
+    from search.errors import DatabaseError, NotFoundError, StoreUrlError, UserError
     from search.store import connection
     from search.training import fit as fitting
 
@@ -78,7 +78,7 @@ def work(post: Post) -> None:
         if post.runs:
             run_study(post.study, storage=post.url, device="cpu", folder=post.place.parent, workers=1)
         else:
-            join_study(post.study.stem, storage=post.url, device="cpu", folder=post.place, idle_exit_s=5.0)
+            join_study(post.study.stem, storage=post.url, device="cpu", folder=post.place, idle_exit_s=12.0)
         if post.census:
             post.census.write_text(json.dumps(census.passed))
     except (StoreUrlError, NotFoundError) as error:  # started too early: whoever starts it tries again
@@ -87,6 +87,9 @@ def work(post: Post) -> None:
     except UserError as error:
         logging.warning("%s", error)
         sys.exit(REFUSED)
+    except DatabaseError as error:
+        logging.warning("%s", error)
+        sys.exit(CUT_OFF)
     except Exception:
         logging.exception("ended")
         raise

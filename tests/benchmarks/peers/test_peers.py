@@ -45,7 +45,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", list(PEERS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "optuna-gp" else name for name in PEERS]
+)  # the program of optuna-tpe with another sampler
 def test_a_contender_keeps_to_its_budget_and_leaves_a_model(
     name: str, data: Path, weights: Path, tmp_path: Path
 ) -> None:

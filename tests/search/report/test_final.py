@@ -33,6 +33,10 @@ def test_the_choice_is_reported_with_every_mean(study: StudyRecord) -> None:
 
 def test_the_number_of_a_final_model_is_what_validation_gave_before(study: StudyRecord) -> None:
     found = sized(study)
+    assert (
+        model_sentence(found) == f"none: no weights of trial 1 are kept; `ftsearch refit {study.name}` trains it again."
+    )
+    found = replace(found, trials=(found.trials[0], replace(found.trials[1], checkpoint="w")))
     assert model_sentence(found) == (
         "trial 1 as the search trained it, on the training images alone; accuracy 0.7500 on the validation images."
     )

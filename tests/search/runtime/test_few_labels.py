@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from search.api import open_study, run_study
+from search.data.loader import Loader
 from search.errors import DataError, UserError
 from search.records.study import Verdict
 from search.runtime import few_labels
@@ -109,6 +110,8 @@ def test_a_candidate_with_pseudo_labels_learns_from_unlabelled_images(uneven: Pa
         assert runtime.space.params(candidate) is not None
         network, plan = plan_of(runtime, candidate)
         assert isinstance(plan.train, PseudoLabelled)
+        assert isinstance(plan.val, Loader)  # images, as the whole network takes them
+        assert isinstance(plan.plain, Loader)
         outcome = fit(network, plan)
         assert outcome.facts["pseudo"] == {"unlabelled": 15, "used": [0, 15]}
         again, plan = plan_of(runtime, candidate)

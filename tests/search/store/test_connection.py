@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, PendingRollbackError
 
 from search.errors import DatabaseError, RunError, StoreUrlError
 from search.store import connection, migrate, readonly
@@ -170,6 +170,27 @@ def test_errors_are_known_behind_those_of_other_libraries() -> None:
     assert connection.insist(call, "call", connection.Patience(10.0)) == "done"
     with pytest.raises(ZeroDivisionError):
         connection.insist(lambda: 1 / 0, "call", connection.Patience(10.0))
+
+
+def test_a_second_try_within_a_broken_transaction_does_not_hide_why_it_broke() -> None:
+    tries: list[int] = []
+
+    def ask() -> None:
+        try:
+            raise _error("server closed the connection unexpectedly")
+        except OperationalError:
+            raise PendingRollbackError("Can't reconnect until invalid transaction is rolled back.")  # noqa: B904
+
+    def call() -> str:
+        tries.append(1)
+        if len(tries) == 1:
+            try:
+                ask()
+            except PendingRollbackError as error:
+                raise RuntimeError("an exception is raised during the commit") from error
+        return "done"
+
+    assert connection.insist(call, "call", connection.Patience(10.0)) == "done"
 
 
 @pytest.mark.parametrize(("umask", "expected"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
-from search.errors import DatabaseError, NotFoundError, SchemaError
-from search.store import migrate, reading, writing
+from search.errors import DatabaseError, NotFoundError, SchemaError, StoreUrlError
+from search.store import connection, migrate, reading, writing
 from search.store.opening import check_exists, is_writable, opened
 
 
@@ -69,10 +69,29 @@ def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_store_that_may_only_be_read_can_be_looked_at(locked: str, tmp_path: Path) -> None:
     with opened(locked, must_exist=True) as engine:
         assert reading.list_studies(engine) == ()
-        with pytest.raises(DatabaseError, match="readonly database"):
-            writing.delete_study(engine, "s")
+        with pytest.raises(DatabaseError, match=rf"store at {locked} can only be read, so nothing was changed"):
+            writing.request_stop(engine, "s")
     assert [path.name for path in tmp_path.iterdir()] == ["store.db"]
     tmp_path.chmod(0o755)
+
+
+def test_whoever_would_write_to_a_store_that_may_only_be_read_is_told_at_once(locked: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreUrlError, match="can only be read, so nothing was changed; give it write permission"):
+        connection.connect(locked)
+    assert [path.name for path in tmp_path.iterdir()] == ["store.db"]
+    tmp_path.chmod(0o755)
+
+
+def test_a_server_that_lets_nothing_be_written_is_told_too(postgres: str) -> None:
+    engine = connection.connect(f"{postgres}&options=-c%20default_transaction_read_only%3Don")
+    with pytest.raises(DatabaseError, match=r"can only be read, so nothing was changed; give it a server or user that"):
+        connection.insist(lambda: _write(engine), "a call", connection.patience_of(engine))
+    engine.dispose()
+
+
+def _write(engine: connection.Engine) -> None:
+    with connection.writing(engine) as link:
+        link.execute(text("CREATE TABLE written (x INTEGER)"))
 
 
 def test_one_of_another_schema_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

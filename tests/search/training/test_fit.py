@@ -11,9 +11,12 @@ from search.errors import TrialError
 from search.records.study import EpochRecord, Verdict
 from search.tasks.classification import task
 from search.training import fit as fitting
+from search.training.epoch import whole
 from search.training.fit import TrainingPlan, fit
 from search.training.optimizers import optimize
+from search.training.out_of_memory import MicroBatches
 from search.training.precision import choose
+from search.training.statistics import recalibrate
 from spaces import heads
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
@@ -204,3 +207,18 @@ def test_a_training_ends_once_it_has_waited_for_a_better_epoch_in_vain(
 def test_without_validation_there_is_nothing_to_wait_for(tiny: Pretrained) -> None:
     outcome = fit(network_of(tiny, freeze=4), plan(patience=1, validates=False))
     assert len(outcome.epochs) == 4
+
+
+def test_where_nothing_is_validated_batch_norms_get_the_statistics_of_plain_samples(tiny: Pretrained) -> None:
+    plain = Toy(5)
+    found, without = (fit(network_of(tiny), plan(plain=own, validates=False)) for own in (plain, None))
+    names = [name for name in found.weights if name.endswith("running_mean")]
+    assert names
+    assert not any(torch.equal(found.weights[name], without.weights[name]) for name in names)
+    validated, known = (fit(network_of(tiny), plan(plain=own)) for own in (plain, None))
+    assert all(torch.equal(validated.weights[name], known.weights[name]) for name in names)
+    again = network_of(tiny)
+    again.load_state_dict(found.weights)
+    recalibrate(again, plain.epoch(1), plan().precision, MicroBatches(), whole)
+    for name, value in again.state_dict().items():
+        torch.testing.assert_close(value, found.weights[name])

@@ -56,15 +56,15 @@ def test_the_mean_is_taken_unless_a_barrier_lies_between_the_members(study_file:
     plan = replace(runtime.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None), epochs=3)
     weights = fit(network, plan).weights
     near = {name: value * 1.001 if value.is_floating_point() else value for name, value in weights.items()}
-    mean = soup.averaged(runtime, candidate, network, [weights, near])
+    mean = soup.averaged(runtime, candidate, network, [weights, near], plan)
     assert mean is not None
     for name, value in weights.items():
         expected = (value.double() + near[name].double()) / 2 if value.is_floating_point() else value
         assert torch.allclose(mean[name].double(), expected.double(), rtol=1e-6), name
     # The same function with its hidden channels negated and in another order has another mean.
     far: dict[str, Tensor] = {name: -value if value.ndim > 1 else value for name, value in weights.items()}
-    assert soup.averaged(runtime, candidate, network, [weights, far]) is None
-    assert soup.averaged(runtime, candidate, network, [weights]) is None
+    assert soup.averaged(runtime, candidate, network, [weights, far], plan) is None
+    assert soup.averaged(runtime, candidate, network, [weights], plan) is None
 
 
 def test_a_training_that_keeps_its_end_gives_its_result_again(study_file: Path, tmp_path: Path) -> None:

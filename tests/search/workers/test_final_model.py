@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from search.errors import RunError
 from search.records.study import DatasetRecord, EpochRecord, Repeat, Size, StudyRecord, TrialRecord, TrialState
 from search.spec.search_options import FinalOptions, SearchOptions
+from search.store.repeats import RetrainingRequest
 from search.trials.time_reserve import EXPORT_S
 from search.workers import final_model
 from search.workers.final_model import MOST_SEEDS, Ending
@@ -49,6 +51,25 @@ def test_the_choice_takes_only_the_time_that_the_final_training_leaves() -> None
     assert ending(needed + 20.1)._seeds(record, few) == (2, "")
     count, why = ending(needed + 9)._seeds(record, few)
     assert (count, why) == (0, "they take about 10 s, and 9 s of the budget are left for that")
+
+
+def test_where_the_time_is_too_short_for_all_of_the_best_few_some_of_them_are_trained_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few = tuple(replace(trial(number, 0.9), candidate={"structure": number}) for number in range(3))
+    record, asked = study(1000, *few), []
+
+    def requests(_: int, among: Sequence[TrialRecord], seeds: int) -> list[RetrainingRequest]:
+        asked.append((len(among), seeds))
+        return []
+
+    monkeypatch.setattr(final_model.confirmation, "requests", requests)
+    monkeypatch.setattr(final_model.repeats, "add", lambda *_: None)
+    monkeypatch.setattr(final_model.repeats, "withdraw", lambda *_: None)
+    needed = ending()._needed_s(record)
+    assert ending(needed + 14.9)._choose(record) == ""
+    assert asked == [(2, 1)]
+    assert "9 s of the budget are left" in ending(needed + 9)._choose(record)
 
 
 def test_a_study_that_goes_on_keeps_to_the_seeds_that_are_there() -> None:

@@ -14,16 +14,14 @@ from spaces.backbones import _weights
 from spaces.chains import chain, probe
 from spaces.errors import ChainError
 
-DOZEN = (
+ONE_OF_EACH = (
     *(
         "mobilenet_v2",
         "resnet18",
-        "vgg11",
         "alexnet",
         "densenet121",
         "squeezenet1_1",
         "shufflenet_v2_x0_5",
-        "mnasnet0_5",
     ),
     *(
         "efficientnet_b0",
@@ -64,7 +62,7 @@ def check_equality(name: str) -> None:
     assert set(cut.state_dict()) == set(network.state_dict())
 
 
-@pytest.mark.parametrize("name", DOZEN)
+@pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_a_chain_computes_what_its_network_computes(name: str) -> None:
     check_equality(name)
 

@@ -1,0 +1,55 @@
+"""Batch-norm statistics of samples as validation and use show them, for networks that are made to be used.
+
+MobileNetV2 at 128 px whose statistics move, last two stages trained, mean test accuracy of two sets (210 and 245
+images): one training 85.4, with such statistics 87.1; the mean of four 87.2, with them 88.6. Frozen statistics: 85.7
+and 86.7.
+Trials have those of training: for one of them the pass over the samples costs more than it tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from search.training.epoch import Batch, Forward
+from search.training.out_of_memory import MicroBatches
+from search.training.precision import Precision
+
+
+@torch.no_grad()
+def recalibrate(
+    network: nn.Module, batches: Iterable[Batch], precision: Precision, memory: MicroBatches, forward: Forward
+) -> None:
+    """Give batch norms that move in training the mean and variance of ``batches``; the network is left in eval mode.
+
+    What they have from training are statistics of crops and other views, which are unlike whole images
+    (https://arxiv.org/abs/1906.06423), a moving average that lags behind the weights
+    (https://arxiv.org/abs/2105.07576), and after an average of weights those of no network at all.
+    """
+    network.train()
+    norms = [layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    moving = [layer for layer in norms if layer.training and layer.track_running_stats]
+    network.eval()
+    if not moving:
+        return
+    momenta = [layer.momentum for layer in moving]
+    for layer in moving:
+        layer.reset_running_stats()
+        layer.momentum = None  # the mean over all batches
+        layer.train()
+    try:
+        for inputs, _ in batches:
+
+            def run(slices: Iterator[slice], inputs: Any = inputs) -> None:
+                for piece in slices:
+                    with precision.autocast():
+                        forward(network, precision.place(inputs[piece]))
+
+            memory.run(inputs.shape[0], run)
+    finally:
+        for layer, momentum in zip(moving, momenta, strict=True):
+            layer.momentum = momentum
+        network.eval()
