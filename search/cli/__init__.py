@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import gc
 import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -63,7 +64,6 @@ def _hide_password() -> None:
 
     It may hold a password in more places than one, so it goes through the environment then, which only this user can.
     """
-    import os
 
     words, kept, url = list(sys.orig_argv), [], None
     while words:
@@ -79,6 +79,16 @@ def _hide_password() -> None:
         os.execve(sys.executable, kept, os.environ | {"FTSEARCH_STORAGE": url})  # noqa: S606  # ourselves
 
 
+def _prepare_streams() -> None:
+    """Make sure that everything can be printed, be it to nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # a caller has closed it
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # as long as the process
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
+
+
 def _shown(error: Exception) -> str:
     """Return the error's lines without control characters, shortened: they may quote a file."""
     from search.records.plain_text import curtailed, printable_lines
@@ -87,7 +97,7 @@ def _shown(error: Exception) -> str:
     if isinstance(error, MemoryError):
         text = f"out of memory: {text or 'no more to be had'}; use a smaller input_size"
     elif isinstance(error, OSError):
-        text = f"{error.filename}: {error.strerror}"
+        text = f"{error.filename}: {error.strerror}" if error.filename else f"cannot write: {error.strerror}"
     return printable_lines("\n".join(map(curtailed, text.split("\n"))))
 
 
@@ -104,9 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from search.errors import FinetuneError
     from spaces.errors import SpaceError
 
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
+    _prepare_streams()
     if argv is None:
         _hide_password()
         atexit.register(gc.freeze)  # the process ends anyway: a last garbage collection would take a second
@@ -115,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as exiting:
         return exiting.code if isinstance(exiting.code, int) else 1
     except (FinetuneError, SpaceError, MemoryError, OSError) as error:
-        if isinstance(error, OSError) and error.filename is None:
+        if isinstance(error, OSError) and error.strerror is None:
             raise
         print(f"Error: {_shown(error)}", file=sys.stderr)
         return getattr(error, "exit_code", 1 if isinstance(error, MemoryError | OSError) else 2)

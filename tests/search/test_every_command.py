@@ -110,3 +110,12 @@ def test_a_path_that_no_file_system_takes_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Error: ")
     assert "File name too long" in line
+
+
+@pytest.mark.parametrize(("output", "code"), [(">&-", 0), ("> /dev/full", 1)])
+def test_output_that_is_closed_or_full_ends_in_no_traceback(output: str, code: int, tmp_path: Path) -> None:
+    program = f"exec {sys.executable} -m search schema {output}"
+    done = subprocess.run(["sh", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == code
+    assert done.stderr == ("Error: cannot write: No space left on device\n" if code else "")
