@@ -43,12 +43,12 @@ class FinalOptions:
         top: how many of the best candidates, those that validation cannot tell apart, are trained again with fresh
             seeds, so that the best mean wins; 1 leaves the choice to the search.
         soup: how many trainings of the winner on all data have their weights averaged, where their head starts solved
-            and there is time; 1 trains it once.
+            and there is time, twice as many where time is left over; 1 trains it once.
     """
 
     share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     top: Annotated[int, Field(ge=1)] = 3
-    soup: Annotated[int, Field(ge=1)] = 8
+    soup: Annotated[int, Field(ge=1)] = 4
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
 

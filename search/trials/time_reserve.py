@@ -22,9 +22,6 @@ EXPORT_S = 4.0
 LEAST, LEAST_EPOCHS = 1 / 6, 3
 """A final training that has to be shorter than the winner's curve says keeps this share of its epochs, and so many: it
 starts from the same solved head, and more images are worth more than more passes."""
-SOUPS_EPOCHS = 0.5
-"""Share of its epochs for which each of several final trainings runs: their mean is as good after half of them
-(``search/trials/soup.py``), and twice as many are better."""
 SHORTEST = 0.25
 """Smallest share of its epochs that a candidate is tried with."""
 _WIDE = 1.2
@@ -61,17 +58,9 @@ def soup_of(options: FinalOptions, trial: TrialRecord) -> int:
     return options.soup if trial.extras.get("head_start") and len(trial.epochs) > 1 else 1
 
 
-def soup_epochs(study: StudyRecord, trial: TrialRecord) -> int:
-    """Return for how many epochs each of the trainings of a soup of ``trial`` runs."""
-    least, most = epochs_between(study, trial)
-    return max(math.ceil(SOUPS_EPOCHS * most), least)
-
-
 def soup_seconds(study: StudyRecord, trial: TrialRecord, options: FinalOptions) -> float:
-    """Return how long all final trainings of ``trial`` take, as many and as long as they should be."""
-    count = soup_of(options, trial)
-    epochs = soup_epochs(study, trial) if count > 1 else epochs_between(study, trial)[1]
-    return final_seconds(study, trial, epochs, count)
+    """Return how long all final trainings of ``trial`` take at full length."""
+    return final_seconds(study, trial, epochs_between(study, trial)[1], soup_of(options, trial))
 
 
 def reserve_of(engine: Engine, spec: StudySpec, total_s: float | None) -> Reserve | None:

@@ -25,7 +25,6 @@ from search.trials.time_reserve import (
     choosing_seconds,
     epochs_between,
     final_seconds,
-    soup_epochs,
     soup_of,
     soup_seconds,
 )
@@ -115,16 +114,15 @@ class Ending:
     def _planned(self, study: StudyRecord, winner: TrialRecord, left_s: float) -> tuple[int, int]:
         """Return how many final trainings there is time for, and the epochs of each; 0 epochs where there is none.
 
-        Several have half of their epochs; one alone has all, or as many as there is time for.
+        Where time is left over, there are up to twice as many as it was reserved for; one alone may be shortened.
         """
-        several = soup_epochs(study, winner)
-        spent_s = sum(trial.seconds for trial in study.trials)
-        for_s = SOUPS_SHARE * spent_s + EXPORT_S if math.isinf(left_s) else left_s
-        counts = range(soup_of(self.options, winner), 1, -1)
-        count = next((some for some in counts if final_seconds(study, winner, several, some) <= for_s), 1)
-        if count > 1:
-            return count, several
         least, most = epochs_between(study, winner)
+        spent_s, soup = sum(trial.seconds for trial in study.trials), soup_of(self.options, winner)
+        for_s = SOUPS_SHARE * spent_s + EXPORT_S if math.isinf(left_s) else left_s
+        counts = range(soup if math.isinf(left_s) or soup == 1 else 2 * soup, 1, -1)
+        count = next((some for some in counts if final_seconds(study, winner, most, some) <= for_s), 1)
+        if count > 1:
+            return count, most
         return 1, next((some for some in range(most, least - 1, -1) if final_seconds(study, winner, some) <= left_s), 0)
 
     def _finish(self, study: StudyRecord) -> str:

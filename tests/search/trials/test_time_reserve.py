@@ -16,7 +16,6 @@ from search.trials.time_reserve import (
     epochs_between,
     final_seconds,
     reserve_of,
-    soup_epochs,
     soup_of,
     soup_seconds,
 )
@@ -75,10 +74,8 @@ def test_a_share_is_kept_back_at_most_for_a_soup_and_for_the_choice(held: Any) -
     assert soup_of(FinalOptions(), replace(solved, epochs=solved.epochs[:1])) == 1  # a linear probe: always the same
     alone, two = (final_seconds(study(solved), solved, 4, count) for count in (1, 2))
     assert two - alone == pytest.approx(1.5 * 4 * 2)  # its epochs: nothing is computed or built anew
-    # Eight of half as many epochs, but no fewer than three.
-    assert soup_epochs(study(solved), solved) == 3
-    assert soup_seconds(study(solved), solved, FinalOptions()) == pytest.approx(alone + (8 * 3 - 4) * 1.5 * 2)
-    assert held(solved, share=0.9)._kept_s(99.0) == pytest.approx(alone + (8 * 3 - 4) * 1.5 * 2)
+    assert soup_seconds(study(solved), solved, FinalOptions()) == pytest.approx(alone + 3 * 1.5 * 4 * 2)
+    assert held(solved, share=0.9)._kept_s(99.0) == pytest.approx(alone + 3 * 1.5 * 4 * 2)
     assert held(solved, share=0.3)._kept_s(99.0) == pytest.approx(30.0)
     assert held(solved, share=0.1)._kept_s(99.0) == pytest.approx(alone)
     rival = replace(trial(1, 0.9), candidate={"another": 1})
