@@ -52,8 +52,8 @@ from spaces.heads import last_layer
 from spaces.networks import build as building
 from spaces.networks.space import Space
 
-STATISTICS_OF = 128
-"""Training samples whose statistics batch norms get that are no longer trained."""
+SOME = 128
+"""Training samples that give batch norms their statistics and show whether an average of weights works at all."""
 _EVALUATION_FACTOR = 4
 """Factor by which validation batches exceed training batches: they keep nothing for a backward pass."""
 
@@ -154,11 +154,11 @@ class StudyRuntime:
         size = self._recipe(candidate).batch_size * _EVALUATION_FACTOR
         return in_order(self._batches(Split.TRAIN, 0, candidate, _Recipe(size, augment.Augmentation(), None)))
 
-    def _plain(self, candidate: Candidate) -> Loader:
-        """Return training samples as validation would show them, for the statistics of batch norms."""
+    def some_in_order(self, candidate: Candidate) -> Loader:
+        """Return ``SOME`` training samples as validation would show them, mixed but always the same."""
         every = self.in_order(candidate)
         chosen = torch.randperm(every.count, generator=torch.Generator().manual_seed(0))
-        return Subset(every, chosen[:STATISTICS_OF])  # mixed: a batch of one class has statistics of its own
+        return Subset(every, chosen[:SOME])  # mixed: a batch of one class has statistics of its own
 
     def _batches(self, split: Split, seed: int, candidate: Candidate | None, recipe: _Recipe) -> Loader:
         return self.task.batches(
@@ -245,7 +245,7 @@ class StudyRuntime:
         known = (self.dataset.fingerprint, self.pretrained.preprocessing.interpolation)
         units = FrozenUnits(known, self.store, self.precision)
         probes = values.get("head_start") == PROBE
-        plain = None if solved or "batch_norm" not in values or keeps_statistics(values) else self._plain(candidate)
+        plain = None if solved or "batch_norm" not in values or keeps_statistics(values) else self.some_in_order(candidate)
         start = HeadStart(self.in_order(candidate), units, self.task.solve, self.solved) if probes else None
         epochs = self.epochs(candidate)
         plan = TrainingPlan(

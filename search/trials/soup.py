@@ -87,5 +87,5 @@ def averaged(
 
 def _objective(runtime: StudyRuntime, candidate: Candidate, network: nn.Module, weights: Mapping[str, Tensor]) -> float:
     network.load_state_dict(weights)
-    evaluator = runtime.evaluated(network, runtime.in_order(candidate))
+    evaluator = runtime.evaluated(network, runtime.some_in_order(candidate))
     return float(evaluator.compute()[runtime.spec.objective])
