@@ -245,7 +245,7 @@ class StudyRuntime:
         known = (self.dataset.fingerprint, self.pretrained.preprocessing.interpolation)
         units = FrozenUnits(known, self.store, self.precision)
         probes = values.get("head_start") == PROBE
-        plain = None if solved or "batch_norm" not in values or keeps_statistics(values) else self.some_in_order(candidate)
+        moves = not solved and "batch_norm" in values and not keeps_statistics(values)
         start = HeadStart(self.in_order(candidate), units, self.task.solve, self.solved) if probes else None
         epochs = self.epochs(candidate)
         plan = TrainingPlan(
@@ -264,7 +264,7 @@ class StudyRuntime:
             penalties=penalising(values["penalty"]),
             label_smoothing=0.0 if solved else values["label_smoothing"],
             start=start,
-            plain=plain,
+            plain=self.some_in_order(candidate) if moves else None,
             is_solved=solved,
             averages=values["weight_average"] == MOVING and not solved,
             on_epoch=on_epoch,
