@@ -15,6 +15,8 @@ _TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 def printable(text: object) -> str:
     """Return a name that can be printed and stored: bytes that are not UTF-8 and control characters are escaped."""
+    if str(text).isprintable():
+        return str(text)
     name = str(text).encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(letter.encode("unicode_escape").decode() if is_control(letter) else letter for letter in name)
 
@@ -38,3 +40,8 @@ def shortened(text: str, most: int = _EXCERPT) -> str:
 def curtailed(line: str, most: int = LONGEST_LINE) -> str:
     """Return ``line`` without its middle where it has more than ``most`` characters; the reason stands at its end."""
     return line if len(line) <= most else f"{line[: most // 2]}…{line[-(most // 2) :]}"
+
+
+def stored_line(text: str) -> str:
+    """Return a line of a shared database as it may be shown: of bounded length, and printable."""
+    return printable(curtailed(text))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, and_, case, false, func, select, true
 
 from search.errors import NotFoundError
-from search.records.plain_text import printable, printable_lines
+from search.records.plain_text import printable_lines, stored_line
 from search.records.study import (
     DatasetRecord,
     EpochRecord,
@@ -199,13 +199,13 @@ def plain_columns(row: Any) -> dict[str, Any]:
     return {
         "number": row.number,
         "value": None if row.value is None else float(row.value),
-        "words": printable(row.words),
+        "words": stored_line(row.words),
         "is_baseline": row.is_baseline,
         "seed": row.seed,
         "best_epoch": row.best_epoch,
-        "ended": row.ended,
+        "ended": stored_line(row.ended),
         "attempts": row.attempts,
-        "worker": row.worker,
+        "worker": row.worker and stored_line(row.worker),
         "started_at": aware(row.started_at),
         "finished_at": aware(row.finished_at),
         "seconds": row.seconds,
@@ -329,7 +329,8 @@ def trial_states(engine: Engine, name: str) -> tuple[TrialStatus, ...]:
             .order_by(TrialRow.number)
         ).all()
     return tuple(
-        TrialStatus(row.number, TrialState(row.state), row.value, printable(row.words), row.ended) for row in rows
+        TrialStatus(row.number, TrialState(row.state), row.value, stored_line(row.words), stored_line(row.ended))
+        for row in rows
     )
 
 

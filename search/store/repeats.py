@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from search.errors import NotFoundError
-from search.records.plain_text import printable
+from search.records.plain_text import stored_line
 from search.records.study import Evaluation, Json, Refit, Repeat, StudyRecord, TrialState
 from search.store import leases
 from search.store.connection import reading, retried, writing
@@ -266,7 +266,7 @@ def _repeats(connection: Connection, study_id: int | None) -> tuple[Repeat, ...]
             value=row.value,
             images=(row.extras or {}).get("images"),
             seconds=row.seconds,
-            failure=row.ended if row.state == TrialState.FAILED else "",
+            failure=stored_line(row.ended) if row.state == TrialState.FAILED else "",
         )
         for row in rows
     )
@@ -280,7 +280,7 @@ def _refits(connection: Connection, study_id: int | None, *, is_final: bool = Fa
         Refit(
             number=row.number,
             trial=row.params["trial"],
-            words=printable(row.words),
+            words=stored_line(row.words),
             candidate=row.candidate,
             data=row.params["data"],
             epochs=row.params["epochs"],
@@ -294,7 +294,7 @@ def _refits(connection: Connection, study_id: int | None, *, is_final: bool = Fa
             images=(row.extras or {}).get("images"),
             checkpoint=row.checkpoint,
             seconds=row.seconds,
-            ended=row.ended,
+            ended=stored_line(row.ended),
             finished_at=row.finished_at.replace(tzinfo=UTC) if row.finished_at else None,
             trainings=(row.extras or {}).get("trainings") or 1,
             is_final=is_final,

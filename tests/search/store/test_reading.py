@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy
 
 from search.errors import DatabaseError, NotFoundError
+from search.records.plain_text import LONGEST_LINE
 from search.records.study import EpochRecord, StudyRecord, TrialState
 from search.store import leases, reading, writing
 from search.store.connection import Engine
@@ -122,11 +123,21 @@ def test_the_place_of_checkpoints_may_have_been_changed_too(filled: Engine) -> N
 
 def test_no_terminal_obeys_what_is_stored(filled: Engine) -> None:
     with filled.begin() as connection:
-        for column in ("words", "failure_kind", "failure_message", "failure_traceback"):
+        for column in ("words", "ended", "failure_kind", "failure_message", "failure_traceback"):
             connection.execute(sqlalchemy.text(f"UPDATE ft_trial SET {column} = :bad"), {"bad": "\x1b[2J"})
     trials = reading.load_study(filled, "s").trials
     assert trials
     for one in trials:
         assert one.failure is not None
-        assert "\x1b" not in f"{one.words}{one.failure.kind}{one.failure.message}{one.failure.traceback}"
-    assert all("\x1b" not in one.words for one in reading.trial_states(filled, "s"))
+        assert "\x1b" not in f"{one.words}{one.ended}{one.failure.kind}{one.failure.message}{one.failure.traceback}"
+    assert all("\x1b" not in f"{one.words}{one.ended}" for one in reading.trial_states(filled, "s"))
+
+
+def test_what_is_stored_at_great_length_is_cut(filled: Engine) -> None:
+    """Whoever may write to a shared store could stop everybody's tables with it."""
+    with filled.begin() as connection:
+        for column in ("words", "ended"):
+            connection.execute(sqlalchemy.text(f"UPDATE ft_trial SET {column} = :long"), {"long": "x" * 100_000})
+    for one in (*reading.load_study(filled, "s").trials, *reading.trial_states(filled, "s")):
+        assert len(one.words) <= LONGEST_LINE + 1
+        assert len(one.ended) <= LONGEST_LINE + 1
