@@ -29,7 +29,7 @@ HEAD = {"pooling": "avg", "widths": [], "norm": False, "activation": "relu", "dr
 
 @pytest.fixture
 def runtime(study_file: Path) -> StudyRuntime:
-    text = study_file.read_text().replace("augmentation: none", "augmentation: light")
+    text = study_file.read_text().replace("augmentation: none", "augmentation: light, precision: float32")
     study_file.write_text(text.replace("epochs: 2", "epochs: 4"))
     return open_runtime(load_spec(study_file), "cpu")
 

@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +14,12 @@ import torch
 
 from search.artifacts.stores import Folder, claim_place
 from search.errors import ConstraintError, LeaseLostError, RunError, TrialError
-from search.records.study import EpochRecord, PastTrial, StudyRecord, TrialRecord, TrialState
-from search.sampling import termination
+from search.records.study import EpochRecord, StudyRecord, TrialRecord, TrialState
 from search.spec.faults import FaultOptions
 from search.store import leases, reading, workers, writing
 from search.store.leases import Claim
 from search.trials.context import TrialContext
 from search.trials.observer import Silent
-from search.trials.settled import Settlement
 from search.workers import worker
 from search.workers.shutdown import StopSignal
 
@@ -101,28 +99,6 @@ def test_a_machines_fault_is_retried_and_then_reported_with_its_story(context: T
     assert states(context) == ["complete", "failed", "complete", "complete"]
     trial: TrialRecord = study_of(context).trials[1]
     assert (trial.attempts, trial.failure is not None and trial.failure.kind) == (2, "disk")
-
-
-def test_a_settled_study_ends_before_it_has_all_its_trials(
-    ready: Callable[..., TrialContext], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def bound(trials: Sequence[PastTrial], *, maximize: bool) -> float:
-        return 0.001 if len(trials) >= 2 else 1.0
-
-    monkeypatch.setattr(termination, "promised", bound)
-    settled = ready(lambda spec: replace(spec, search=replace(spec.search, trials=4, stop="auto")))
-    worker.work(settled, StopSignal())
-    assert len(study_of(settled).trials) == study_of(settled).target == 2
-    assert "the search ends: no further candidate promises more than 0.001 accuracy" in caplog.text
-
-
-def test_a_study_that_does_not_ask_for_it_is_never_settled(
-    context: TrialContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(termination, "promised", lambda *_, **__: 0.0)
-    worker.work(context, StopSignal(), run=complete)
-    assert not Settlement(context).look()
-    assert len(study_of(context).trials) == 4
 
 
 def patient(context: TrialContext, seconds: float) -> TrialContext:
