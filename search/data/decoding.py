@@ -121,9 +121,8 @@ def decoded(
         OSError, ValueError: it cannot be read, or decoding it would take more memory than ``BUDGET``.
     """
     with opened(path) as image:
-        has_deep_colour = deep_colours.is_deep_colour(
-            image
-        )  # not to be seen any more once it is decoded, which Exif of a PNG takes
+        # Not to be seen any more once the image is decoded, which reading the Exif of a PNG takes.
+        has_deep_colour = deep_colours.is_deep_colour(image)
         if image.format in ("JPEG", "MPO"):
             factor = reduction(image.size)
             if side is not None or factor > 1:

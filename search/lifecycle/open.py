@@ -12,6 +12,7 @@ from search.records.study import StudyRecord
 from search.runtime import few_labels, int8_accuracy
 from search.runtime.several_backbones import open_runtimes
 from search.runtime.study_runtime import StudyRuntime
+from search.sampling import samplers
 from search.spec.load import from_data, load_spec, parse_spec
 from search.spec.study_spec import StudySpec
 from search.store import DEFAULT_URL, reading
@@ -101,6 +102,7 @@ def checked_runtime(spec: StudySpec, device: str) -> StudyRuntime:
         runtime = open_runtimes(spec, device)
     except ValueError as error:
         raise UserError(str(error)) from error
+    samplers.make(spec.search.sampler, spec.search.seed)
     few_labels.check(runtime)
     int8_accuracy.check(runtime)
     return runtime

@@ -23,7 +23,6 @@ from search.data.sample import Dataset, Split
 from search.errors import UserError
 from search.records.study import EpochRecord, Json, Size, Verdict
 from search.runtime.versions import versions
-from search.sampling import samplers
 from search.spec.study_spec import StudySpec, plain
 from search.tasks import tasks
 from search.tasks._base import Evaluator, Task
@@ -335,7 +334,6 @@ def open_runtime(spec: StudySpec, device: str = "auto", dataset: Dataset | None 
     memory_budget.keep_memory()
     task = tasks()[spec.task]
     _check_decisions(spec, task)
-    samplers.make(spec.search.sampler, spec.search.seed)
     precision = choose(device_of(device), spec.training.precision)
     backbone = backbones.resolve(spec.backbone)
     if backbone.reads != task.reads:
