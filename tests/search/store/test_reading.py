@@ -134,10 +134,10 @@ def test_no_terminal_obeys_what_is_stored(filled: Engine) -> None:
 
 
 def test_what_is_stored_at_great_length_is_cut(filled: Engine) -> None:
-    """Whoever may write to a shared store could stop everybody's tables with it."""
+    """Whoever may write to a shared store could stop everybody's tables with it (a column holds up to 65,535 bytes)."""
     with filled.begin() as connection:
         for column in ("words", "ended"):
-            connection.execute(sqlalchemy.text(f"UPDATE ft_trial SET {column} = :long"), {"long": "x" * 100_000})
+            connection.execute(sqlalchemy.text(f"UPDATE ft_trial SET {column} = :long"), {"long": "x" * 60_000})
     for one in (*reading.load_study(filled, "s").trials, *reading.trial_states(filled, "s")):
         assert len(one.words) <= LONGEST_LINE + 1
         assert len(one.ended) <= LONGEST_LINE + 1
