@@ -258,9 +258,9 @@ class DatasetRecord:
     overlaps: tuple[Overlap, ...] = ()
 
     @property
-    def leaks(self) -> bool:
-        """Whether validation samples are also in training."""
-        return any(found.split == "val" for found in self.overlaps)
+    def leak(self) -> str:
+        """What to say where validation samples are also in training; empty where none are."""
+        return next((found.words(self.noun) for found in self.overlaps if found.split == "val"), "")
 
     def samples(self) -> dict[str, int]:
         """Return the number of samples of each split."""
