@@ -36,7 +36,7 @@ class Rows(NamedTuple):
 class ParallelCoordinates(Figure):
     """Which combinations of decisions are good together (Inselberg 1985, https://doi.org/10.1007/BF01898350)."""
 
-    name, title, order, section = "parallel_coordinates", "Combinations of decisions", 56, Section.DECISIONS
+    name, title, order, section = "parallel_coordinates", "Combinations of decisions", 56, Section.TRIALS
     needs = frozenset({Need.SPACES})
     least_width = 820
     how_to_read = (
