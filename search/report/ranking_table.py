@@ -1,4 +1,4 @@
-"""The ranking as rows of text: its columns stand here once, for pages and terminals alike."""
+"""The ranking as rows of text: its columns are defined once, for pages and terminals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from search.report import theme
 
 
 class Row(NamedTuple):
-    """One trial in the ranking, every cell as text, in the order of ``headings``."""
+    """One trial in the ranking; every cell is text, in the order of ``headings``."""
 
     rank: str
     number: str
@@ -27,9 +27,9 @@ def headings(study: StudyRecord) -> tuple[str, ...]:
 
 
 def rows(study: StudyRecord, most: int | None = None, begin: int = 0) -> list[Row]:
-    """Return complete trials from best to worst, those that break a constraint, pruned, failed and unfinished ones.
+    """Return rows of complete trials from best to worst, then of infeasible, pruned, failed and unfinished ones.
 
-    Of them at most ``most``, from the ``begin``-th on.
+    At most ``most`` rows, from the ``begin``-th on.
     """
     ranked = list(study.ranking)
     sign = -1.0 if study.maximize else 1.0
