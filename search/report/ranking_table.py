@@ -1,4 +1,4 @@
-"""The ranking as rows of text: its columns stand here once, for pages and terminals alike."""
+"""The ranking as rows of text: its columns are defined once, for pages and terminals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from search.report import theme
 
 
 class Row(NamedTuple):
-    """One trial in the ranking, every cell as text, in the order of ``headings``."""
+    """One trial in the ranking; every cell is text, in the order of ``headings``."""
 
     rank: str
     number: str
@@ -33,8 +33,8 @@ def rows(study: StudyRecord, most: int | None = None) -> list[Row]:
 
 
 def ordered(study: StudyRecord) -> list[tuple[int | None, TrialRecord]]:
-    """Return complete trials from best to worst with their ranks, then those that break a constraint, pruned, failed
-    and unfinished ones, which have none."""
+    """Return complete trials with their ranks from best to worst, then infeasible, pruned, failed and unfinished ones
+    without."""
     ranked = list(study.ranking)
     sign = -1.0 if study.maximize else 1.0
     pruned = [trial for trial in study.trials if trial.state is TrialState.PRUNED]
