@@ -133,8 +133,7 @@ def epochs_run(engine: Engine, name: str, after: int = -1) -> dict[int, int]:
     return {row[0]: row[1] for row in rows}
 
 
-@retried
-@readable
+@retried_read
 def structures(engine: Engine, name: str, after: int = -1) -> dict[int, tuple[str, ...]]:
     """Return what was done with every unit, of every trial with a number above ``after`` that has been built."""
     with reading(engine) as connection:
