@@ -1,7 +1,7 @@
 """Validation images as small pictures inside a page.
 
-The store, which many can write to, names the files, while the page is made with the rights of whoever
-makes it. So a file is shown only if its content is what the store says: whoever knows that has the file already.
+The store, which many can write to, names the files, but the page is made with the rights of its maker. So a file is
+shown only if its content is what the store says: whoever knows that has the file already.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _LARGEST = 1 << 28
 
 
 def thumbnail(path: str, content: str, pixels: int = PIXELS) -> Image.Image | None:
-    """Return the image file at ``path`` in RGB, upright, its longer side at most ``pixels``; None when there is none.
+    """Return the image file at ``path`` in RGB, upright, its longer side at most ``pixels``; None if there is none.
 
-    A file that moved, is broken, of an unknown kind, or whose hash is not ``content`` is none: pages say it in words.
+    A file that moved, is broken, of an unknown kind, or whose hash is not ``content`` counts as none: pages describe it.
     """
     try:
         place = Path(path)

@@ -1,4 +1,4 @@
-"""What the winner sees: true beside predicted."""
+"""The winner's predictions beside the truth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from search.report.figures._gallery import SHOWN, gallery
 
 
 class Rows(NamedTuple):
-    """Samples of the winner's validation, the worst first."""
+    """The winner's validation samples, the worst first."""
 
     number: int
     pictures: tuple[Picture, ...]
@@ -21,7 +21,7 @@ class Rows(NamedTuple):
 
 
 class Pictures(Figure):
-    """The validation samples that the winner does worst on."""
+    """The validation samples on which the winner does worst."""
 
     name, title, order, section = "pictures", "Where the winner errs", 118, Section.CLASSES
     needs = frozenset({Need.DETAILS})

@@ -1,4 +1,4 @@
-"""The same validation samples as chosen trials see them."""
+"""The validation samples on which chosen trials do worst."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from search.report.figures._gallery import SHOWN, gallery
 
 
 class Rows(NamedTuple):
-    """Samples, each with the trial that it is of in its caption when there are several."""
+    """Samples, each with its trial in the caption if there are several."""
 
     pictures: tuple[Picture, ...]
     classes: tuple[str, ...]
