@@ -23,7 +23,7 @@ _LARGEST = 1 << 28
 def thumbnail(path: str, content: str, pixels: int = PIXELS) -> Image.Image | None:
     """Return the image file at ``path`` in RGB, upright, its longer side at most ``pixels``; None if there is none.
 
-    A file that moved, is broken, of an unknown kind, or whose hash is not ``content`` counts as none: pages describe it.
+    A file that moved, is broken, of an unknown kind, or has another hash than ``content`` counts as none: pages say so.
     """
     try:
         place = Path(path)
