@@ -143,14 +143,18 @@ class Evaluation:
 
     def named(self, inputs: Sequence[Named]) -> Evaluation:
         """Return the same with samples named: ``inputs`` are those of the validation split in order."""
-        mistakes = (replace(one, **_of(inputs[one.place])) for one in self.mistakes)
-        pictures = (replace(one, **_of(inputs[one.place])) for one in self.pictures)
-        return replace(self, mistakes=tuple(mistakes), pictures=tuple(pictures))
+        mistakes = [(one, *_stored(inputs[one.place])) for one in self.mistakes]
+        pictures = [(one, *_stored(inputs[one.place])) for one in self.pictures]
+        return replace(
+            self,
+            mistakes=tuple(replace(one, sample=name, content=content) for one, name, content in mistakes),
+            pictures=tuple(replace(one, sample=name, content=content) for one, name, content in pictures),
+        )
 
 
-def _of(sample: Named) -> dict[str, str]:
+def _stored(sample: Named) -> tuple[str, str]:
+    """Return the name of ``sample`` and the hash of its content; none where it is gone since it was decoded."""
     try:
-        content = sample.digest().hex()
-    except OSError:  # it was there when it was decoded
-        content = ""
-    return {"sample": sample.name, "content": content}
+        return sample.name, sample.digest().hex()
+    except OSError:
+        return sample.name, ""
