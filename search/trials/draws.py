@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from search.data.sample import Split
@@ -22,6 +22,7 @@ from spaces.networks.space import StoredParameters
 
 _OF_A_PROBE = ("tail", "stride", "resolution", "skip")
 """Decisions that change the output of a frozen network."""
+_MAPS = "stride"
 _SHORTER = (0.5, SHORTEST)
 """Shares of its epochs to try when a candidate would not end in time."""
 _GUIDED = ("tpe", "cost_aware")
@@ -79,17 +80,8 @@ class Draws:
 
     def probe_of(self, number: int, candidate: Candidate) -> DrawnCandidate | None:
         """Return the linear probe of the structure of ``candidate``; None if it is not in this study's space."""
-        space = self.runtime.space.member_of(candidate)
-        drawn = space.values(candidate)
-        if "freeze" not in drawn or not isinstance(drawn["head"], HeadChoice):
-            return None
-        plain = space.values(space.baseline())
-        kept = {name: drawn[name] for name in _OF_A_PROBE if name in drawn}
-        head = replace(plain["head"], pooling=drawn["head"].pooling)
-        found = space.candidate({**plain, **kept, "freeze": len(space.chain), "head": head})
-        if space.params(found) is None or not self.runtime.is_linear_probe(found):
-            return None
-        return self.of_candidate(number, found, way="neighbour")
+        probe = linear_probe(self.runtime, candidate)
+        return self.of_candidate(number, probe, way="neighbour") if probe else None
 
     def of_candidate(self, number: int, candidate: Candidate, **origin: Json) -> DrawnCandidate:
         """Return a candidate that was found without the sampler, with the parameters that the sampler is told."""
@@ -116,6 +108,48 @@ class Draws:
         space = self.runtime.space.member_of(candidate)
         values, chain = space.values(candidate), space.apply(candidate)
         return rejection_rules.why_hopeless(rejection_rules.Facts(values, chain, steps_of(self.runtime, candidate)))
+
+
+def linear_probe(runtime: StudyRuntime, candidate: Candidate) -> Candidate | None:
+    """Return the linear probe of the structure of ``candidate``; None if it is not in the study's space."""
+    space = runtime.space.member_of(candidate)
+    drawn = space.values(candidate)
+    if "freeze" not in drawn or not isinstance(drawn.get("head"), HeadChoice):
+        return None
+    plain = space.values(space.baseline())
+    kept = {name: drawn[name] for name in _OF_A_PROBE if name in drawn}
+    head = replace(plain["head"], pooling=drawn["head"].pooling)
+    probe = space.candidate({**plain, **kept, "freeze": len(space.chain), "head": head})
+    return probe if space.params(probe) is not None and runtime.is_linear_probe(probe) else None
+
+
+def on_best_maps(
+    runtime: StudyRuntime, candidate: Candidate, others: Iterable[Candidate], trials: Iterable[PastTrial]
+) -> Candidate:
+    """Return ``candidate`` with those strides, of ``others``, whose linear probe did best; later ones win ties.
+
+    Linear probes stay as they are. Features that separate the classes better do so after training too, and a probe
+    costs seconds.
+    """
+    space = runtime.space.member_of(candidate)
+    drawn = space.values(candidate)
+    if _MAPS not in drawn or runtime.is_linear_probe(candidate):
+        return candidate
+    sign = 1.0 if runtime.spec.maximize else -1.0
+    values = {
+        trial.fingerprint: sign * trial.value
+        for trial in trials
+        if trial.state is TrialState.COMPLETE and trial.value is not None
+    }
+    best, most, plain = drawn[_MAPS], -math.inf, space.values(space.baseline())
+    strides = [space.values(one)[_MAPS] for one in others if runtime.space.member_of(one) is space]
+    for stride in dict.fromkeys(strides):
+        probe = linear_probe(runtime, space.candidate({**plain, _MAPS: stride}))
+        value = values.get(probe.fingerprint, -math.inf) if probe else -math.inf
+        if value > -math.inf and value >= most:
+            best, most = stride, value
+    changed = space.candidate({**drawn, _MAPS: best})
+    return changed if space.params(changed) is not None else candidate
 
 
 def lengths(runtime: StudyRuntime, candidate: Candidate) -> Iterator[Candidate]:
