@@ -59,6 +59,11 @@ def _variance(share: float, count: int) -> float:
     return max(share * (1 - share), 1 / (4 * count)) / count
 
 
+def share_error(metric: str, value: float, samples: int) -> float:
+    """Return the standard error of a share by the choice of ``samples``; 0 of a metric that is none."""
+    return math.sqrt(_variance(value, samples)) if metric in SHARES and samples else 0.0
+
+
 def may_be_best(study: StudyRecord, most: int) -> tuple[TrialRecord, ...]:
     """Return the search's best trial and those that validation cannot tell apart from it (95 %), ``most`` in all.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from search.data.sample import Split
+from search.records import choice
 from search.records.study import Json, PastTrial, Rejected, TrialState
 from search.runtime.study_runtime import StudyRuntime
 from search.sampling import strategies
@@ -22,7 +23,10 @@ from spaces.networks.space import StoredParameters
 
 _OF_A_PROBE = ("tail", "stride", "resolution", "skip")
 """Decisions that change the output of a frozen network."""
-_MAPS = "stride"
+_MAPS, _ON_LARGER_MAPS = "stride", 0.5
+"""The decision that makes maps larger, and the share of the epochs there: MobileNetV2 at 128 px with a stem stride of
+1, last stage trained on seven sets of 200 to 420 images, had a mean test accuracy of 83.0 after half of its epochs and
+of 81.8 after all."""
 _SHORTER = (0.5, SHORTEST)
 """Shares of its epochs to try when a candidate would not end in time."""
 _GUIDED = ("tpe", "cost_aware")
@@ -123,33 +127,41 @@ def linear_probe(runtime: StudyRuntime, candidate: Candidate) -> Candidate | Non
     return probe if space.params(probe) is not None and runtime.is_linear_probe(probe) else None
 
 
-def on_best_maps(
+def on_larger_maps(
     runtime: StudyRuntime, candidate: Candidate, others: Iterable[Candidate], trials: Iterable[PastTrial]
 ) -> Candidate:
-    """Return ``candidate`` with those strides, of ``others``, whose linear probe did best; later ones win ties.
+    """Return ``candidate`` with the strides of ``others`` if a linear probe has found them no worse, as far as
+    validation can tell.
 
-    Linear probes stay as they are. Features that separate the classes better do so after training too, and a probe
-    costs seconds.
+    They stand in a portfolio because they helped on other data, and what features are worth as they are shows what they
+    are worth to start from; a probe costs seconds. Linear probes stay as they are.
     """
     space = runtime.space.member_of(candidate)
     drawn = space.values(candidate)
     if _MAPS not in drawn or runtime.is_linear_probe(candidate):
         return candidate
-    sign = 1.0 if runtime.spec.maximize else -1.0
-    values = {
-        trial.fingerprint: sign * trial.value
-        for trial in trials
-        if trial.state is TrialState.COMPLETE and trial.value is not None
-    }
-    best, most, plain = drawn[_MAPS], -math.inf, space.values(space.baseline())
-    strides = [space.values(one)[_MAPS] for one in others if runtime.space.member_of(one) is space]
-    for stride in dict.fromkeys(strides):
-        probe = linear_probe(runtime, space.candidate({**plain, _MAPS: stride}))
-        value = values.get(probe.fingerprint, -math.inf) if probe else -math.inf
-        if value > -math.inf and value >= most:
-            best, most = stride, value
-    changed = space.candidate({**drawn, _MAPS: best})
-    return changed if space.params(changed) is not None else candidate
+    complete = (trial for trial in trials if trial.state is TrialState.COMPLETE and trial.value is not None)
+    values = {trial.fingerprint: trial.value or 0.0 for trial in complete}
+    plain = space.values(space.baseline())
+
+    def value_of(strides: object) -> float | None:
+        probe = linear_probe(runtime, space.candidate({**plain, _MAPS: strides}))
+        return values.get(probe.fingerprint) if probe else None
+
+    own, sign = value_of(plain[_MAPS]), 1.0 if runtime.spec.maximize else -1.0
+    for strides in (space.values(one)[_MAPS] for one in others if runtime.space.member_of(one) is space):
+        value = value_of(strides) if strides != plain[_MAPS] and own is not None else None
+        if value is None or own is None:
+            continue
+        error = choice.share_error(runtime.spec.objective, own, len(runtime.dataset.of(Split.VAL)))
+        if sign * value < sign * own - error:
+            continue
+        changed = space.candidate({**drawn, _MAPS: strides})
+        shorter = space.candidate({**drawn, _MAPS: strides, "epochs": min(_ON_LARGER_MAPS, drawn["epochs"])})
+        kept = next((one for one in (shorter, changed) if space.params(one) is not None), None)
+        if kept is not None:
+            return kept
+    return candidate
 
 
 def lengths(runtime: StudyRuntime, candidate: Candidate) -> Iterator[Candidate]:

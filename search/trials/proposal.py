@@ -17,7 +17,7 @@ from search.sampling.optuna_study import Asked, Sampling
 from search.store import history as histories
 from search.store.connection import Engine
 from search.store.history import StudyHistory
-from search.trials.draws import DrawnCandidate, Draws, lengths, on_best_maps
+from search.trials.draws import DrawnCandidate, Draws, lengths, on_larger_maps
 from search.trials.portfolio import Planned, planned
 from spaces.candidate import Candidate
 from spaces.errors import CandidateError
@@ -197,8 +197,8 @@ class Proposer:
             is_too_long = self._is_too_long(self.runtime.space.baseline(), PLAIN_SHARE)
             return None if is_too_long else self._baseline(number)
         known_members = [one.candidate for one in planned(self.runtime.space, self.runtime.task.name)]
-        adapted = on_best_maps(self.runtime, item.candidate, known_members, self.history.trials)
-        candidate = self._timely(adapted, MEMBER_SHARE)
+        adapted = on_larger_maps(self.runtime, item.candidate, known_members, self.history.trials)
+        candidate = self._timely(adapted, MEMBER_SHARE) or self._timely(item.candidate, MEMBER_SHARE)
         if candidate is None:
             return None
         known, excesses = self._appraised(candidate)
