@@ -9,7 +9,14 @@ from search.report import theme
 
 def choice_sentence(study: StudyRecord) -> str:
     """Return how the winner was chosen among those that were trained again; empty where the search alone chose."""
-    chosen = study.contenders
+    chosen, probe = study.contenders, study.probe_ahead
+    if probe is not None and study.best is not None:
+        metric, count = theme.metric_name(study.metric), study.dataset.samples().get("val", 0)
+        return (
+            f"The linear probe of {_name(probe)} has {metric} {theme.number(probe.value)}, which {count} validation "
+            f"{study.dataset.noun} cannot tell from {theme.number(study.best.value)}: {_name(study.best)} wins, since "
+            "networks trained further do better on most data."
+        )
     if not chosen:
         return ""
     winner, *others = chosen

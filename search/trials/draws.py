@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from search.data.sample import Split
-from search.records import choice
 from search.records.study import Json, PastTrial, Rejected, TrialState
+from search.records.uncertainty import share_error
 from search.runtime.study_runtime import StudyRuntime
 from search.sampling import strategies
 from search.sampling.optuna_study import Asked, Sampling
@@ -153,7 +153,7 @@ def on_larger_maps(
         value = value_of(strides) if strides != plain[_MAPS] and own is not None else None
         if value is None or own is None:
             continue
-        error = choice.share_error(runtime.spec.objective, own, len(runtime.dataset.of(Split.VAL)))
+        error = share_error(runtime.spec.objective, own, len(runtime.dataset.of(Split.VAL)))
         if sign * value < sign * own - error:
             continue
         changed = space.candidate({**drawn, _MAPS: strides})
