@@ -102,8 +102,9 @@ class Reserve:
     def is_reached(self, left_s: float) -> bool:
         """Return whether no further trial may start: even the quickest so far would not end in time."""
         kept = self._kept_s(left_s)
-        ends = left_s > kept if self._final_s > left_s else self.fits(self._quickest_s, left_s)
-        self._is_over = self._is_over or not ends
+        quickest = self._quickest_s if self._final_s <= left_s else 0.0
+        is_late = left_s - quickest <= kept or (quickest > 0 and not self.fits(quickest, left_s))
+        self._is_over = self._is_over or is_late
         return self._is_over
 
     def is_pressing(self, left_s: float) -> bool:
