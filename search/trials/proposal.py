@@ -38,7 +38,7 @@ HOPELESS = 32
 TOO_LONG = 8
 """After this many draws that would not end in time, the next becomes a linear probe, which still fits."""
 PLAIN = "plain"
-BEFORE_PLAIN, PLAIN_SHARE = 3, 0.15
+BEFORE_PLAIN, PLAIN_SHARE = 3, 0.1
 """Members of the portfolio that are tried before the plain recipe, and the largest share of a study's time that it may
 take: it is a reference and seldom the winner."""
 MEMBER_SHARE = 0.5
