@@ -14,8 +14,9 @@ from search.dashboard.filters import number_of, read
 from search.dashboard.pages import compare, overview, study, trial, workers
 from search.dashboard.study_cache import StudyCache
 from search.errors import FinetuneError, NotFoundError
+from search.records.study import StudyRecord
 from search.report.figures import figures, studies_figures, trials_figures
-from search.report.figures._base import Drawing, Figure, Need, StudiesFigure, TrialsFigure
+from search.report.figures._base import Drawing, Figure, Need, Section, StudiesFigure, TrialsFigure
 from search.store import aggregates
 
 _REMEMBERED = 64
@@ -84,7 +85,10 @@ class Pages:
             case "study":
                 kinds = [kind for kind in figures() if kind.section is study.section_of(address.query)]
                 first = self.drawing(address, kinds[0].name, 0)
-                return study.page(self.cache.with_winner(self.cache.study(address.study)), address.query, first, picked)
+                pulse = self.pulse(address)
+                needs = [Need.STRUCTURES] if study.section_of(address.query) is Section.TRIALS else []
+                found = self.cache.with_winner(self.cache.study(address.study, needs))
+                return study.page(found, address.query, first, picked, pulse)
             case "trial":
                 return trial.page(self.cache.chosen(address.study, [address.trial]), address.trial)
             case "compare":
@@ -107,7 +111,7 @@ class Pages:
             return workers.facts(aggregates.workers(self.cache.engine))
         if address.kind == "study":
             shown = read(address.query).apply(self.cache.study(address.study))
-            return study.facts(self.cache.with_winner(shown))
+            return study.facts(self.cache.with_winner(shown), study.section_of(address.query))
         if address.kind == "trial":
             found = self.cache.chosen(address.study, [address.trial])
             return [part for one in found.trials if one.number == address.trial for part in trial.facts(found, one)]
@@ -121,9 +125,9 @@ class Pages:
             self._learnt = (key, study.learnt(found))
         return self._learnt[1]
 
-    def ranking(self, address: Address, place: int, order: str, picked: list[int]) -> Any:
-        """Return one page of a study's ranking."""
-        return study.ranking(read(address.query).apply(self.cache.study(address.study)), place, order, picked)
+    def trials(self, address: Address) -> StudyRecord:
+        """Return a study with what the table of its trials shows."""
+        return read(address.query).apply(self.cache.study(address.study, [Need.STRUCTURES]))
 
     def drawing(self, address: Address, name: str, view: int) -> components.Shown:
         """Return the figure ``name`` of a page as it is now."""

@@ -30,14 +30,14 @@ class ArrayCache:
     """A folder of named arrays shared by all processes on a machine.
 
     Attributes:
-        budget_bytes: what was not opened for longest leaves beyond it; None is a quarter of the disk.
+        budget_bytes: above it the least recently opened arrays are evicted; None: a quarter of the disk.
     """
 
     folder: Path
     budget_bytes: int | None = None
 
     def find(self, name: str) -> tuple[Array, Facts] | None:
-        """Return the array called ``name`` with the facts it was written with; None when it is not there whole."""
+        """Return the array called ``name`` with the facts stored beside it; None if it is missing or incomplete."""
         path = self._path(name)
         facts = _whole(path)
         if facts is None:
@@ -52,7 +52,7 @@ class ArrayCache:
     def make(
         self, name: str, shape: tuple[int, ...], dtype: DTypeLike, fill: Callable[[Array], Facts]
     ) -> tuple[Array, Facts]:
-        """Return the array called ``name``; ``fill`` writes it, in one process while all others wait.
+        """Return the array called ``name``; one process writes it with ``fill`` while all others wait.
 
         Raises:
             OSError: the folder cannot be written, or there is no space; nothing half-written is left.
@@ -82,7 +82,7 @@ class ArrayCache:
         self._sweep_beside()
         with partial_files.whole(path) as temporary:
             array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
-            # Reserve the space before: writing to a mapping on a full disk would kill the process.
+            # Reserve the space first: writing to a mapping on a full disk would kill the process.
             with temporary.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
             facts = fill(array)
@@ -93,7 +93,7 @@ class ArrayCache:
             temporary.write_text(json.dumps(meta))
 
     def _evict(self, keep: Path, budget: int) -> None:
-        """Remove what was not opened for longest until all takes ``budget`` bytes, arrays being written included."""
+        """Evict the least recently opened arrays until all of them, those being written included, fit in ``budget``."""
         partial_files.sweep(self.folder)
         files = sorted(
             (path for path in self.folder.glob(f"*{_ARRAY}") if path != keep and not path.name.startswith(".")),
@@ -108,9 +108,9 @@ class ArrayCache:
                 part.unlink(missing_ok=True)
 
     def _sweep_beside(self) -> None:
-        """Remove locks and facts whose arrays have left, or were about to when their process died.
+        """Remove locks and facts whose arrays were evicted, or were being evicted when the process died.
 
-        Whoever waits for such a lock at this moment may write the same array as the next to come: the last one stays.
+        A process that waits for such a lock right now may write the same array as the next one: the last write wins.
         """
         beside = (*self.folder.glob(f"*{_ARRAY}{_LOCK}"), *self.folder.glob("*.json"))
         for path in {self._path(path.name.partition(".")[0]) for path in beside if not path.name.startswith(".")}:
@@ -129,7 +129,7 @@ def why(error: OSError) -> str:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # another process has removed it just now
+    except OSError:  # just removed by another process
         return 0
 
 
@@ -138,7 +138,7 @@ def _meta(path: Path) -> Path:
 
 
 def _whole(path: Path) -> Facts | None:
-    """Return the facts of a file that has the content it was written with (size and 64 blocks of it)."""
+    """Return the facts of a file whose content is as written (its size, and 64 blocks of it, are compared)."""
     try:
         meta = json.loads(_meta(path).read_text())
         if path.stat().st_size != meta["bytes"] or _check(path) != meta["check"]:

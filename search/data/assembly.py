@@ -52,12 +52,12 @@ def cache_folder() -> Path:
 
 
 def decoded_folder(*, enabled: bool) -> Path | None:
-    """Return where decoded images are kept for later processes; None where a study keeps them in memory only."""
+    """Return the folder of decoded images shared between processes; None if the study keeps them in memory only."""
     return cache_folder() / "decoded" if enabled else None
 
 
 def in_parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """Return ``function`` of every item, in order, from threads: decoding and hashing leave the interpreter's lock."""
+    """Return ``function`` of every item, in order, computed in threads: decoding and hashing release the GIL."""
     with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 16)) as pool:
         return list(pool.map(function, items, chunksize=16))
 
@@ -67,8 +67,8 @@ def assemble(
 ) -> Dataset:
     """Return the data set of the listed images, each decoded once to verify that it can be.
 
-    Without a validation split one is cut from the training images, stratified and seeded. ``classes`` gives
-    the order of labels; sorted names otherwise.
+    Without a validation split one is drawn from the training images, stratified and seeded. ``classes`` gives
+    the order of labels; by default they are sorted by name.
 
     Raises:
         DataError: broken images (unless ``on_error`` is ``skip``), fewer than two classes, a class without
@@ -97,12 +97,12 @@ def gather(
     written: Callable[[Any], str],
     divide: Divide,
 ) -> Dataset:
-    """Return the data set of ``listed`` inputs whose targets are not a single class, each verified to be readable.
+    """Return the data set of ``listed`` inputs whose targets are not single classes; each is checked to be readable.
 
     Args:
         names: of the classes, or of the numbers that are predicted.
-        encode: makes a sample's target of its label; ``written`` puts the target in words that identify it.
-        divide: called when no input says it is for validation, with the options' ``test_share``, or 0 when there are
+        encode: turns a label into a target; ``written`` describes the target in words that identify it.
+        divide: called if no input is marked for validation, with the options' ``test_share``, or with 0 if there are
             test inputs already.
 
     Raises:
@@ -159,7 +159,7 @@ def _deep_extremes(item: Listed) -> tuple[decoding.Levels, bool] | None:
 
 
 def _with_levels(listed: list[Listed], levels: Sequence[float] | None) -> list[Listed]:
-    """Return ``listed`` with one intensity range for all images of more than 8 bits."""
+    """Return ``listed`` with one intensity range shared by all images of more than 8 bits."""
     if levels is None:
         return listed
     scale = (levels[0], levels[1])
@@ -170,7 +170,7 @@ def _with_levels(listed: list[Listed], levels: Sequence[float] | None) -> list[L
 
 
 def _checked(marker: Path) -> dict[str, Any] | None:
-    """Return what was recorded when the same contents were last verified; None if they never were."""
+    """Return what was recorded when the same contents were last checked; None if they never were."""
     try:
         known = json.loads(marker.read_text())
     except (OSError, ValueError):
@@ -184,7 +184,7 @@ def note(marker: Path, text: str) -> None:
         marker.parent.mkdir(parents=True, exist_ok=True)
         partial_files.sweep(marker.parent)
         partial_files.write(marker, text.encode())
-    except OSError as error:  # a full or read-only cache only means that data are checked again next time
+    except OSError as error:  # with a full or read-only cache, the data are merely checked again next time
         logger.debug("%s cannot be written: %s", marker, error)
 
 
@@ -199,7 +199,7 @@ def _check_classes(name: str, names: Sequence[str], listed: Iterable[Listed]) ->
 
 
 def _cut(samples: list[Sample], divide: Divide, test_share: float) -> list[Sample]:
-    """Split the training samples if none is for validation; ``divide`` takes their targets and the test share."""
+    """Split the training samples if none is for validation; ``divide`` is given their targets and the test share."""
     if any(sample.split is Split.VAL for sample in samples):
         return samples
     has_test = any(sample.split is Split.TEST for sample in samples)
@@ -236,8 +236,8 @@ def _check_splits(name: str, names: Sequence[str], samples: Sequence[Sample]) ->
 def _fingerprinted(dataset: Dataset, digests: Sequence[bytes], written: Callable[[Any], str]) -> Dataset:
     """Return ``dataset`` with its fingerprint, its samples sorted as the fingerprint sorts them.
 
-    Caches store arrays by position and are keyed by the fingerprint, so equal fingerprints must mean equal order,
-    however a table was sorted and whatever files are called.
+    Caches store arrays by position and are keyed by the fingerprint, so equal fingerprints must imply equal order,
+    however a table is sorted and whatever its files are called.
     """
     lines = [
         f"{digest.hex()} {written(sample.target)} {sample.split}"

@@ -1,7 +1,7 @@
-"""Augmentation of whole batches, on the device that holds them; the same distributions as torchvision's transforms.
+"""Augmentation of whole batches on their device, with the distributions of torchvision's transforms.
 
-What happens to an image is drawn for all images at once and applied batch by batch, so that it depends neither on
-the batch size nor on the order in which images are taken.
+The parameters of all images are drawn at once and applied batch by batch, so that results depend neither on the
+batch size nor on the order of the images.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Augmentation:
     """The augmentations and their strengths.
 
     Attributes:
-        scale: share of the image's area that a random crop covers; None takes the centre, as in validation.
+        scale: fraction of the image's area that a random crop covers; None takes the centre, as in validation.
         ratio: range of the crop's aspect ratio.
         flip: probability of mirroring.
-        jitter: most that brightness, contrast and saturation change, as a factor around 1.
+        jitter: largest change of brightness, contrast and saturation, as a factor around 1.
         operations: how many of RandAugment's operations each image goes through, at ``magnitude`` of 0 to 30.
     """
 
@@ -44,7 +44,7 @@ class Augmentation:
     def draw(
         self, ratios: Tensor, size: tuple[int, int], resize: tuple[int, int], generator: torch.Generator
     ) -> DrawnAugmentation:
-        """Return what happens to each of N images; ``ratios`` ``(N,)`` are their own width over height."""
+        """Return the parameters drawn for each of N images; ``ratios`` ``(N,)`` are their widths over their heights."""
         count = len(ratios)
         if self.scale is None:
             boxes = central_boxes(count, ratios, size, resize)
@@ -62,13 +62,13 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class DrawnAugmentation:
-    """What happens to each of N images.
+    """The augmentation parameters drawn for each of N images.
 
     Attributes:
-        boxes: crops as ``(centre x, centre y, width, height)`` in shares of the image, ``(N, 4)``.
+        boxes: crops as ``(centre x, centre y, width, height)`` in fractions of the image, ``(N, 4)``.
         flips: 1 where the crop is mirrored, ``(N,)``.
         factors: of brightness, contrast and saturation, ``(N, 3)``; None leaves colours alone.
-        operations: RandAugment's, after all else; None for none.
+        operations: RandAugment's, applied last; None for none.
     """
 
     boxes: Tensor
@@ -77,7 +77,7 @@ class DrawnAugmentation:
     operations: Operations | None = None
 
     def of(self, chosen: Tensor) -> DrawnAugmentation:
-        """Return what happens to the images with the numbers ``chosen``."""
+        """Return the parameters of the images at the indices ``chosen``."""
         return DrawnAugmentation(
             self.boxes[chosen],
             self.flips[chosen],
@@ -112,7 +112,7 @@ def preset(strength: str, *, flip: bool) -> Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """How the images of a batch are mixed: ``mixup`` or ``cutmix``, a share drawn from Beta(``alpha``, ``alpha``)."""
+    """How the images of a batch are mixed: ``mixup`` or ``cutmix``, with a weight from Beta(``alpha``, ``alpha``)."""
 
     kind: str
     alpha: float
@@ -122,8 +122,8 @@ class Mix:
 
         These are class indices ``(N,)``, or class probabilities already.
 
-        As torchvision's ``MixUp`` and ``CutMix`` do, every image is mixed with the one before it, and one share
-        holds for the whole batch.
+        As in torchvision's ``MixUp`` and ``CutMix``, every image is mixed with the one before it, and one weight
+        is used for the whole batch.
         """
         share = _beta(self.alpha, generator)
         rolled = images.roll(1, 0)
@@ -139,7 +139,7 @@ class Mix:
 
 
 def cut_box(height: int, width: int, share: float, generator: torch.Generator) -> tuple[int, int, int, int]:
-    """Return top, bottom, left, right of CutMix's box: ``1 - share`` of the area, cut off at the borders."""
+    """Return top, bottom, left, right of CutMix's box: ``1 - share`` of the area, clipped at the borders."""
     centre_x = int(torch.randint(width, (1,), generator=generator))
     centre_y = int(torch.randint(height, (1,), generator=generator))
     half = 0.5 * math.sqrt(1.0 - share)
@@ -160,16 +160,16 @@ def _beta(alpha: float, generator: torch.Generator) -> float:
 def crop_boxes(
     count: int, ratios: Tensor, scale: tuple[float, float], ratio: tuple[float, float], generator: torch.Generator
 ) -> Tensor:
-    """Return ``count`` crops as ``(centre x, centre y, width, height)`` in shares of the image, ``(N, 4)``.
+    """Return ``count`` crops as ``(centre x, centre y, width, height)`` in fractions of the image, ``(N, 4)``.
 
-    The distribution of ``torchvision.transforms.RandomResizedCrop``: area and log aspect ratio are uniform, ten
-    tries, then the largest central crop whose aspect ratio is allowed. ``ratios`` ``(N,)`` are the images' own
-    width over height.
+    The distribution of ``torchvision.transforms.RandomResizedCrop``: area and log aspect ratio are uniform; after ten
+    failed tries, the largest central crop of an allowed aspect ratio. ``ratios`` ``(N,)`` are the images' widths
+    over their heights.
     """
     tries = 10
     area = torch.empty(count, tries).uniform_(scale[0], scale[1], generator=generator)
     aspect = torch.empty(count, tries).uniform_(math.log(ratio[0]), math.log(ratio[1]), generator=generator).exp()
-    # In pixels a crop is w = sqrt(A s r), h = sqrt(A s / r) with A = W H; in shares of W and H:
+    # In pixels a crop is w = sqrt(A s r), h = sqrt(A s / r) with A = W H; as fractions of W and H:
     image = ratios[:, None]
     width, height = (area * aspect / image).sqrt(), (area * image / aspect).sqrt()
     fits = (width <= 1) & (height <= 1)
@@ -187,9 +187,9 @@ def crop_boxes(
 
 
 def central_boxes(count: int, ratios: Tensor, size: tuple[int, int], resize: tuple[int, int]) -> Tensor:
-    """Return the crops that validation takes, in shares of the image, ``(N, 4)``.
+    """Return the crops that validation uses, in fractions of the image, ``(N, 4)``.
 
-    The shorter side is scaled to ``resize`` and the centre of ``size`` is cut out; ``ratios`` are width over height.
+    The shorter side is scaled to ``resize`` and the central ``size`` is cut out; ``ratios`` are width over height.
     """
     canvas = resize[1] / resize[0]
     scale_width = torch.where(ratios > canvas, ratios / canvas, torch.ones_like(ratios))

@@ -16,7 +16,7 @@ from search.records.study import Json
 
 __all__ = ["Batches", "Views", "gather", "place"]
 _SHARE = 0.3
-"""Of the device's free memory that images may take."""
+"""Share of the device's free memory that images may take."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,12 +25,12 @@ class Batches(Loader):
 
     Attributes:
         size: height and width that the network takes.
-        resize: size of the frame the images were decoded for.
-        augmentation: None for validation: images are taken as they are.
-        views: None draws every epoch's augmentation anew.
+        resize: size that the images were decoded to.
+        augmentation: None, for validation, leaves images as they are.
+        views: None draws a new augmentation in every epoch.
         mix: how images of a batch are mixed with one another; ``classes`` is how many there are.
-        shuffle: a new order every epoch; the last batch is left out when a single image would remain in it.
-        framed: what else identifies how the images were decoded (``Frame.extra``).
+        shuffle: whether every epoch has a new order; the last batch is left out if it would hold a single image.
+        framed: whatever else identifies how the images were decoded (``Frame.extra``).
     """
 
     pixels: Pixels
@@ -94,7 +94,7 @@ class Batches(Loader):
                 yield images, targets
 
     def inputs(self, chosen: Tensor, number: int) -> Tensor:
-        """Return the images ``(B, 3, h, w)`` with the numbers ``chosen``, normalised float32."""
+        """Return the images ``(B, 3, h, w)`` at the indices ``chosen``, as normalised float32."""
         drawn = self._drawn(number)
         rows = self.pixels.rows
         images = gather(self._images, chosen if rows is None else rows[chosen], self.device)
@@ -102,7 +102,7 @@ class Batches(Loader):
         return crops.sub_(self._mean).mul_(self._scale)
 
     def targets(self, chosen: Tensor, number: int) -> Targets:
-        """Return the targets of the images with the numbers ``chosen``, moved with them where they lie in the image."""
+        """Return the targets of the images at the indices ``chosen``, with positions transformed as the image is."""
         targets = self._targets.index_select(0, chosen.to(self.device))
         if isinstance(targets, Tensor):
             return targets
@@ -124,7 +124,7 @@ class Batches(Loader):
 
 
 def place(images: Tensor, device: torch.device) -> Tensor:
-    """Return ``images`` where batches are taken from: on the device when they fit well, else where they are."""
+    """Return ``images`` on the device if they fit well, else where they are; batches are taken from there."""
     if device.type != "cuda":
         return images
     free, _ = torch.cuda.mem_get_info(device)
@@ -132,7 +132,7 @@ def place(images: Tensor, device: torch.device) -> Tensor:
 
 
 def gather(rows: Tensor, chosen: Tensor, device: torch.device) -> Tensor:
-    """Return ``rows[chosen]`` on ``device``; from host memory by way of pinned memory, so that the device can go on."""
+    """Return ``rows[chosen]`` on ``device``, copied through pinned memory so that the device need not wait."""
     if rows.is_cuda or device.type != "cuda":
         return rows.index_select(0, chosen.to(rows.device))
     staged = torch.empty((len(chosen), *rows.shape[1:]), dtype=rows.dtype, pin_memory=True)

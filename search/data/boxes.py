@@ -1,4 +1,4 @@
-"""Images with boxes: what detection formats produce, and the checks they share."""
+"""Images with boxes: the result of detection formats, and the checks they share."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class BoxTarget:
 
 @dataclass(frozen=True, slots=True)
 class BoxAnnotation:
-    """A box as an annotation has it, in pixels of the upright image; ``place`` names it in errors (file and line)."""
+    """A box as annotated, in pixels of the upright image; ``place`` names it in errors (file and line)."""
 
     place: str
     label: str
@@ -58,7 +58,7 @@ class BoxAnnotation:
 
 @dataclass(slots=True)
 class Faults:
-    """Annotation errors, collected to be raised together or listed as skipped."""
+    """Annotation errors, collected to be raised together or reported as skipped."""
 
     name: str
     lines: list[str] = field(default_factory=list)
@@ -82,8 +82,8 @@ class AnnotatedImage:
 
     Attributes:
         place: names the annotation in errors.
-        boxes: in pixels, or ``in_shares`` of the image's sides.
-        size: width and height as the annotation says; None where it says nothing.
+        boxes: in pixels, or, with ``in_shares``, in fractions of the image's sides.
+        size: annotated width and height; None if the annotation has none.
     """
 
     path: Path
@@ -103,10 +103,10 @@ def dataset(
 ) -> Dataset:
     """Return the data set of annotated images: boxes checked, images decoded once, split where no split is given.
 
-    ``classes`` are the names that labels may have, in order; those that no box has are left out. None: whatever
-    names there are, sorted. With ``on_error: skip`` a faulty box is left out, one that reaches out of its image is
-    cut off at the border, and an image that is missing or of another size than its annotation says is left out;
-    each is a line in ``Dataset.skipped``.
+    ``classes`` are the valid labels, in order; those without a box are left out. None: all labels that occur,
+    sorted. With ``on_error: skip`` a faulty box is left out, one that extends beyond its image is clipped at the
+    border, and an image that is missing, or whose size differs from its annotation, is left out; each is a line in
+    ``Dataset.skipped``.
 
     Raises:
         DataError: nothing is found; faults under ``refuse``; a class without a training box.
@@ -148,7 +148,7 @@ def dataset(
 
 
 def _copies(dataset: Dataset) -> tuple[str, ...]:
-    """Return a note on duplicate boxes: a detector with non-maximum suppression finds only one of them."""
+    """Return a note on duplicate boxes, of which a detector with non-maximum suppression finds only one."""
     twice = [sample for sample in dataset.samples if len(set(sample.target.boxes)) < len(sample.target.boxes)]
     if not twice:
         return ()
@@ -164,7 +164,7 @@ def _scaled(box: BoxAnnotation, size: tuple[int, int]) -> BoxAnnotation:
 
 
 def _upright_size(path: Path) -> tuple[int, int] | str:
-    """Return width and height of the image file as it is shown, or why there is none."""
+    """Return width and height of the image file as displayed, or why it has none."""
     if not is_there(path):
         return f"its image {path} does not exist"
     try:
@@ -176,7 +176,7 @@ def _upright_size(path: Path) -> tuple[int, int] | str:
 def _checked(
     box: BoxAnnotation, size: tuple[int, int], classes: Sequence[str] | None, faults: Faults
 ) -> BoxAnnotation | None:
-    """Return ``box`` in shares of its image; None for one that cannot be used. Faults are noted."""
+    """Return ``box`` in fractions of its image; None if it cannot be used. Faults are recorded."""
     left, top, right, bottom = box.corners
     shown = f"({left:g}, {top:g}, {right:g}, {bottom:g})"
     if not all(math.isfinite(side) for side in box.corners):

@@ -14,7 +14,7 @@ OnError = Literal["refuse", "skip"]
 
 
 def why_broken(source: Source) -> str:
-    """Return why the input cannot be read; empty when it can."""
+    """Return why the input cannot be read; empty if it can."""
     try:
         source.open()
     except (OSError, ValueError) as error:

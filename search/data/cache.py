@@ -1,4 +1,4 @@
-"""Decode once: images as one memory-mapped uint8 array on disk, shared by all processes of the machine."""
+"""Decoded images: one memory-mapped uint8 array on disk, shared by all processes of a machine."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from search.records.study import Json
 logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 VERSION = 5
-"""Of how files become arrays, and of their order; part of the key of everything that is stored of images."""
+"""Version of how files become arrays, and of their order; part of the key of everything stored about images."""
 _REPORT_EVERY = 16
 _MOST_SCALED = 1 << 24
-"""Pixels up to which a scaled image is made as a whole before its centre is cut out."""
+"""Largest scaled image, in pixels, that is made as a whole before its centre is cut out."""
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -56,23 +56,23 @@ class Frame:
 
     @property
     def fit(self) -> str:
-        """How an image is fitted into the array: ``crop``, ``stretch``, or what a subclass calls it."""
+        """How an image is fitted into the array: ``crop``, ``stretch``, or a name of the subclass's own."""
         return "stretch" if self.whole else "crop"
 
     @property
     def key(self) -> list[Json]:
-        """What identifies the arrays this frame produces; subclasses add their own facts."""
+        """Identifies the arrays that this frame produces; subclasses add their own facts."""
         return [self.size, self.resize, self.interpolation, self.whole]
 
     @property
     def extra(self) -> tuple[Json, ...]:
-        """What ``Batches.facts`` does not say of how images were framed; a subclass names what it does otherwise."""
+        """How images were framed, beyond what ``Batches.facts`` says; a subclass names what it does differently."""
         return ()
 
     def shown(self, width: int, height: int) -> tuple[float, float, float, float]:
         """Return the part of an image of ``width`` times ``height`` pixels that the array shows.
 
-        As ``x0, y0, x1, y1`` in shares of the image: what lies in the image (boxes) is moved by it.
+        As ``x0, y0, x1, y1`` in fractions of the image: positions in the image (boxes) are transformed with it.
         """
         if self.whole:
             return (0.0, 0.0, 1.0, 1.0)
@@ -92,7 +92,7 @@ class Frame:
 def centre(image: Image.Image, resize: tuple[int, int], size: tuple[int, int], method: Image.Resampling) -> Image.Image:
     """Return a centre crop of ``size`` (height, width) of ``image`` scaled to cover ``resize``.
 
-    Of an image so narrow that all of it would become enormous, only the centre is scaled.
+    If the image is so narrow that the whole of it would become enormous, only its centre is scaled.
     """
     scale = max(resize[0] / image.height, resize[1] / image.width)
     across, down = max(int(image.width * scale), size[1]), max(int(image.height * scale), size[0])
@@ -100,7 +100,7 @@ def centre(image: Image.Image, resize: tuple[int, int], size: tuple[int, int], m
     box = (left, top, left + size[1], top + size[0])
     if across * down <= _MOST_SCALED:
         return image.resize((across, down), method).crop(box)
-    margin = 2 * math.ceil(max(scale, 1)) + 2  # as far as a filter of two pixels on either side reaches
+    margin = 2 * math.ceil(max(scale, 1)) + 2  # the reach of a filter with two pixels on either side
     x0, y0 = max(left - margin, 0), max(top - margin, 0)
     x1, y1 = min(box[2] + margin, across), min(box[3] + margin, down)
     wide, high = image.width / across, image.height / down
@@ -115,8 +115,8 @@ class Pixels:
 
     Attributes:
         images: ``(N, 3, H, W)`` uint8, possibly a memory map that must not be written to.
-        targets: what is learnt of each: class indices ``(N,)`` int64, or whatever the task makes of its samples.
-        ratios: ``(N,)`` float32, width over height of the original image divided by that of the canvas.
+        targets: of each image: class indices ``(N,)`` int64, or what the task makes of its samples.
+        ratios: ``(N,)`` float32, aspect ratio (width over height) of the original image divided by the canvas's.
         rows: ``(N,)`` which of ``images`` are meant; None: all of them, in order.
     """
 
@@ -129,7 +129,7 @@ class Pixels:
         return len(self.ratios)
 
     def of(self, places: Sequence[int]) -> Pixels:
-        """Return those at ``places``; nothing is copied."""
+        """Return the ones at ``places``; nothing is copied."""
         chosen = torch.tensor(places, dtype=torch.int64)
         rows = chosen if self.rows is None else self.rows[chosen]
         return Pixels(self.images, self.targets.index_select(0, chosen), self.ratios[chosen], rows)
@@ -147,9 +147,9 @@ def decode(
     """Return the images of ``samples`` in the given frame; from the cache in ``folder`` when it has them.
 
     ``fingerprint`` identifies content and order of ``samples``, as that of a ``Dataset`` does. However many
-    processes ask at once, one decodes and the others wait. With no folder, or when it cannot be written, images stay
-    in memory. ``progress`` is called with how many of how many are decoded. ``targets`` go with the images as they
-    are; by default they are the samples' class indices.
+    processes ask at once, one decodes and the others wait. Without a folder, or if it cannot be written, images stay
+    in memory. ``progress`` is called with the number decoded and the total. ``targets`` are kept as they are; by
+    default they are the samples' class indices.
     """
     if targets is None:
         targets = torch.tensor([sample.target for sample in samples], dtype=torch.int64)

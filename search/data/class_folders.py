@@ -1,4 +1,4 @@
-"""Where the class folders of an image data set lie: right in its folder, or in a folder for each part of the data."""
+"""Finds the class folders of an image data set: directly in its folder, or in one folder for each split."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ def folders_in(folder: Path) -> list[Path]:
 
 
 def class_parts(root: Path) -> dict[Path, Split | None]:
-    """Return the folders that hold the class folders, each with its split; ``root`` itself where there are no parts.
+    """Return the folders that hold class folders, each with its split; ``root`` itself if there are no splits.
 
-    A folder is a part if its name says so (``train``, ``seg_train``, ``training_set``) and the one for training holds
-    folders: in a data set of vehicles ``train`` may well be a class. Archives often pack ``seg_train/seg_train``.
+    A folder is a split if its name says so (``train``, ``seg_train``, ``training_set``) and the one for training holds
+    folders: in a data set of vehicles ``train`` may well be a class. Archives are often packed as
+    ``seg_train/seg_train``.
     """
     folders = folders_in(root)
     parts: dict[Path, Split | None] = {
@@ -31,7 +32,7 @@ def class_parts(root: Path) -> dict[Path, Split | None]:
 
 
 def _unpacked(folder: Path) -> Path:
-    """Return the folder inside ``folder`` that has the same name and is all there is in it; else ``folder``."""
+    """Return the folder inside ``folder`` if it has the same name and is its only content; else ``folder``."""
     inside = visible(folder)
     same = len(inside) == 1 and inside[0].is_dir() and inside[0].name == folder.name
     return inside[0] if same else folder

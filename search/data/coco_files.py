@@ -1,4 +1,4 @@
-"""COCO JSON files (https://cocodataset.org/#format-data): which ones a folder has, and where their images lie."""
+"""COCO JSON files (https://cocodataset.org/#format-data): finds those of a folder, and their images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEEPEST = 3
 
 
 class AmbiguousError(DataError):
-    """A folder has several COCO files, and no name says which one is for training."""
+    """A folder has several COCO files, and no name tells which one is for training."""
 
     def __init__(self, root: Path, files: Sequence[Path]) -> None:
         shown = ", ".join(str(file.relative_to(root)) for file in files[:4])
@@ -31,10 +31,10 @@ class AmbiguousError(DataError):
 
 
 def files_of(root: Path) -> list[tuple[Path, Split | None]]:
-    """Return the annotation files in ``root`` with their splits; a single one without a split is to be cut.
+    """Return the annotation files in ``root`` with their splits; a single file without a split is split later.
 
     Raises:
-        AmbiguousError: several whose names do not say which part each is.
+        AmbiguousError: several, whose names do not tell which split each is.
         DataError: none for training.
     """
     files = [file for file in visible(root, "*.json", "annotations/*.json", "*/*.json") if _is_of_instances(file)]
@@ -80,7 +80,7 @@ def load(file: Path) -> Mapping[str, Any]:
 
 
 def image_folder(file: Path, first: str) -> Path:
-    """Return the folder in which the image ``first`` of the annotations lies; the annotations' own when nowhere."""
+    """Return the folder that holds the annotated image ``first``; the annotations' own if there is none."""
     part = next((word for word in file.stem.split("_") if split_of(word)), "")
     above = file.parent.parent
     places = [
@@ -93,14 +93,14 @@ def image_folder(file: Path, first: str) -> Path:
 
 
 def _with(folder: Path, name: str, deepest: int) -> Path | None:
-    """Return the folder below ``folder`` that has a file of this name."""
+    """Return the folder below ``folder`` that has a file called ``name``."""
     inside = folders_in(folder) if deepest else []
     found = next((inner for inner in inside if is_there(inner / name)), None)
     return found or next((deeper for inner in inside if (deeper := _with(inner, name, deepest - 1))), None)
 
 
 def _is_of_instances(file: Path) -> bool:
-    """Return whether the file is about objects: captions and key points of the same images have other names."""
+    """Return whether the file holds objects: captions and key points of the same images have other names."""
     return not any(word in file.stem for word in _OTHER)
 
 

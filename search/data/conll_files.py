@@ -13,16 +13,16 @@ from search.data.texts import Words
 from search.errors import DataError
 
 SUFFIXES = (".conll", ".bio", ".iob", ".conllu")
-"""How files in CoNLL form end that are nothing else."""
+"""Extensions that only files in CoNLL form have."""
 DOCUMENT = "-DOCSTART-"
-"""Stands in CoNLL's place of a word where a document begins."""
+"""What CoNLL writes in place of a word where a document begins."""
 OUTSIDE = "O"
 """The tag of a word that belongs to no entity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Words and tags of one sentence; ``place`` is how an error calls it: ``train.conll, line 3``."""
+    """Words and tags of one sentence; ``place`` names it in errors: ``train.conll, line 3``."""
 
     place: str
     words: tuple[str, ...]
@@ -36,7 +36,7 @@ def tagged_dataset(
     """Return the data set of ``sentences``; a sample's target is the tuple of its words' tags, as indices.
 
     Raises:
-        DataError: as of ``texts.collect``; fewer than two tags; a tag that no training sentence has.
+        DataError: as in ``texts.collect``; fewer than two tags; a tag that no training sentence has.
     """
     training = (sentence for sentence in sentences if sentence.split in (None, Split.TRAIN))
     known = texts.ordered_names([tag for sentence in training for tag in sentence.tags])

@@ -17,11 +17,11 @@ from PIL import Image, UnidentifiedImageError
 from search.data import deep_colours
 
 Levels = tuple[float, float]
-"""What is black and what is white in images of more than 8 bits."""
+"""The values that are black and white in images of more than 8 bits."""
 BUDGET = 1 << 30
-"""Bytes that all decoding threads of a process may take together."""
+"""Bytes that all decoding threads of a process may use together."""
 LARGE = 1 << 26
-"""Pixels beyond which a picture is reduced while it is decoded: 8192x8192, far above what networks take."""
+"""Pixels above which a picture is reduced while it is decoded: 8192x8192, far more than networks take."""
 _FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -40,8 +40,8 @@ _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
 """Bytes a pixel of Pillow's images; 4 for all other modes, RGB among them."""
 _DEPTHS = (8, 10, 12, 14, 16, 24, 32)
 
-# Pillow warns of large pictures and of odd metadata; here the former are decoded within the budget or refused, and
-# the latter cost nothing.
+# Pillow warns about large pictures and odd metadata; here the former are decoded within the budget or refused, and
+# the latter do no harm.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
@@ -50,7 +50,7 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 def formats() -> tuple[str, ...]:
     """Return the formats that may be decoded, whatever a file is called, as ``Image.open`` takes them.
 
-    Only such as this process decodes itself: EPS, a program in PostScript, would be run by Ghostscript.
+    Only those that this process decodes itself: EPS, a PostScript program, would be run by Ghostscript.
     """
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
@@ -88,11 +88,11 @@ def opened(path: Path) -> Iterator[Image.Image]:
     """Open an image file without decoding its pixels.
 
     Raises:
-        OSError, ValueError: it cannot be read, here or while it is decoded. Nothing else: Pillow's readers end in
-            errors of many kinds when a file is damaged.
+        OSError, ValueError: it cannot be read, here or while it is decoded. Nothing else, although Pillow's readers
+            raise errors of many kinds when a file is damaged.
     """
     try:
-        # Not by its name: of files that Pillow maps into memory it forgets to turn what lies on its side.
+        # Not by name: Pillow forgets to rotate files that it maps into memory.
         with path.open("rb") as file, Image.open(file, formats=formats()) as image:
             deep_colours.mend(image)
             yield image
@@ -114,14 +114,14 @@ def decoded(
     """Decode an image file as stored, and yield it with the transposition that makes it upright.
 
     Args:
-        further: bytes a pixel that the caller needs beside the picture and one of it in RGB.
-        side: pixels of each side that are enough; a JPEG is decoded no larger than that takes.
+        further: bytes per pixel that the caller needs beside the picture and its copy in RGB.
+        side: pixels a side that suffice; a JPEG is decoded no larger than needed for them.
 
     Raises:
         OSError, ValueError: it cannot be read, or decoding it would take more memory than ``BUDGET``.
     """
     with opened(path) as image:
-        # Not to be seen any more once the image is decoded, which reading the Exif of a PNG takes.
+        # Read first: it is gone once the image is decoded, and reading the Exif of a PNG decodes it.
         has_deep_colour = deep_colours.is_deep_colour(image)
         if image.format in ("JPEG", "MPO"):
             factor = reduction(image.size)
@@ -164,7 +164,7 @@ def upright_size(path: Path) -> tuple[int, int]:
     with opened(path) as image:
         width, height = image.size
         is_turned = orientation(image) in _ON_ITS_SIDE
-        if image.format == "TIFF":  # Pillow gives the upright size where the file's own tag says how it lies
+        if image.format == "TIFF":  # Pillow gives the upright size if the file has an orientation tag
             is_turned = is_turned and getattr(image, "tag_v2", {}).get(_ORIENTATION) not in _ON_ITS_SIDE
         return (height, width) if is_turned else (width, height)
 
@@ -172,7 +172,7 @@ def upright_size(path: Path) -> tuple[int, int]:
 def read(path: Path, levels: Levels | None = None) -> Image.Image:
     """Return an image file as upright 8-bit RGB, downscaled by an integer factor beyond ``LARGE`` pixels.
 
-    ``levels`` are those of the data set, where its images have more than 8 bits.
+    ``levels`` are those of the data set, if its images have more than 8 bits.
 
     Raises:
         OSError, ValueError: it cannot be read.
@@ -197,8 +197,8 @@ def read_small(path: Path, side: int) -> Image.Image:
 def to_rgb(image: Image.Image, levels: Levels | None = None, lower: Image.Image | None = None) -> Image.Image:
     """Return ``image`` in 8-bit RGB; deeper images are scaled from ``levels``.
 
-    ``lower`` are the lower bytes of 16-bit colours, of which ``image`` has the upper ones. Without levels 16 bits are
-    taken as 0 to 65535, and fractions as 0 to 1, to 255 or to 65535, whichever holds them.
+    ``lower`` are the lower bytes of 16-bit colours whose upper bytes are ``image``. Without levels, 16 bits range
+    from 0 to 65535, and fractions from 0 to 1, 255 or 65535, the smallest range that holds them.
     """
     factor = reduction(image.size)
     if factor == 1 and image.mode == "RGB" and lower is None:
@@ -260,10 +260,10 @@ def extremes(image: Image.Image) -> Levels | None:
 
 
 def levels_of(samples: Sequence[tuple[Levels, bool]]) -> Levels | None:
-    """Return the intensity range for images with these ``deep_extremes``: one for all, so that dark images stay dark.
+    """Return one intensity range for all images with these ``deep_extremes``, so that dark images stay dark.
 
-    Whole numbers go up to the largest of their depth (of 12 bits: 4095); fractions up to 1, to 255, or to what is
-    there. Black is 0, or the least number where there are negative ones. None where there is no image.
+    Whole numbers go up to the largest of their depth (of 12 bits: 4095), fractions up to 1, to 255, or to the
+    largest value. Black is 0, or the smallest value if some are negative. None if there is no image.
     """
     if not samples:
         return None
@@ -276,7 +276,7 @@ def levels_of(samples: Sequence[tuple[Levels, bool]]) -> Levels | None:
 
 
 def _lower_bytes(upper: Image.Image, path: Path) -> Image.Image | None:
-    """Return the lower bytes of a file's 16-bit colours, of which ``upper`` is what ``decoded`` gives; else None."""
+    """Return the lower bytes of a file's 16-bit colours whose upper bytes ``decoded`` gives; None for other files."""
     if not upper.info.get(_DEEP_COLOUR):
         return None
     with opened(path) as image:

@@ -1,4 +1,4 @@
-"""Colours of 16 bits, of which Pillow keeps the upper eight, and files whose deep pixels it would read wrongly."""
+"""16-bit colours, of which Pillow keeps the upper eight bits, and files whose deep pixels it would misread."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from PIL import Image, ImageFile
 
 _COLOURS = re.compile(r"(RGB[AXa]?|LA);16")
 _PLANAR, _DEPTHS = 284, 258
-"""Tags of TIFF: 2 where each colour is a plane of its own; bits of each channel."""
+"""TIFF tags: the planar configuration, 2 if each colour is a plane of its own, and the bits per channel."""
 _BIG = sys.byteorder == "big"
 _TURNED = {";16B": ";16L", ";16L": ";16B", ";16N": ";16L" if _BIG else ";16B"}
 
 
 def is_deep_colour(image: Image.Image) -> bool:
-    """Return whether an image that is not decoded yet has colours, or grey and opacity, of 16 bits."""
+    """Return whether an image that is not yet decoded has 16-bit colours, or 16-bit grey and opacity."""
     tiles = image.tile if isinstance(image, ImageFile.ImageFile) else ()
     return image.mode in ("RGB", "RGBA") and any(_COLOURS.match(_raw_mode(tile)) for tile in tiles)
 
 
 def mend(image: ImageFile.ImageFile) -> None:
-    """Put right how Pillow would read the deep pixels of an image that is not decoded yet.
+    """Correct how Pillow would read the deep pixels of an image that is not yet decoded.
 
-    Of compressed files libtiff returns numbers in this machine's byte order, whatever that of the file. Colours that
-    are stored multiplied by their opacity are taken as they are: both of their bytes can be read only so.
+    libtiff returns compressed numbers in this machine's byte order, whatever the file's. Colours stored
+    premultiplied by their opacity stay so: both of their bytes can be read in no other way.
 
     Raises:
-        ValueError: the colours are stored in planes, of which Pillow reads other numbers than there are.
+        ValueError: the colours are stored in planes, which Pillow misreads.
     """
     tags = getattr(image, "tag_v2", {})
     if tags.get(_PLANAR) == 2 and max(tags.get(_DEPTHS, (8,))) > 8 and len(tags.get(_DEPTHS, ())) > 1:
@@ -46,16 +46,16 @@ def mend(image: ImageFile.ImageFile) -> None:
 
 
 def lower_bytes(image: Image.Image) -> Image.Image | None:
-    """Return the lower bytes of the 16-bit colours of an image that is not decoded yet; None if it is no file's.
+    """Return the lower bytes of the 16-bit colours of an image that is not yet decoded; None if it has no file.
 
-    Pillow reads the upper byte of each number, so that with the order of bytes turned round it reads the lower one.
+    Pillow reads the upper byte of each number, so with the byte order reversed it reads the lower one.
     """
     if not isinstance(image, ImageFile.ImageFile):
         return None
     is_grey = any(_raw_mode(tile).startswith("LA;16") for tile in image.tile)
     image.tile = [_with_raw_mode(tile, "RGBA" if is_grey else _turned(_raw_mode(tile))) for tile in image.tile]
     image.load()
-    if is_grey:  # both bytes of the grey and of the opacity, in this order
+    if is_grey:  # both bytes of the grey, then both of the opacity
         lower = image.getchannel(1)
         return Image.merge("RGB", (lower, lower, lower))
     return image.convert("RGB")

@@ -1,4 +1,4 @@
-"""Files of a data set: hidden and system files are ignored by one rule, and counted."""
+"""Files of a data set: one rule decides which hidden and system files are ignored; they are counted."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from search.records.plain_text import printable
 
 _SYSTEM = frozenset(
     {
-        "__macosx",  # of archives made on a Mac
+        "__macosx",  # in archives made on a Mac
         "__pycache__",
-        "#recycle",  # bins and snapshots of network drives
+        "#recycle",  # recycle bins and snapshots of network drives
         "#snapshot",
-        "$recycle.bin",  # of Windows
+        "$recycle.bin",  # Windows
         "system volume information",
-        "lost+found",  # of Linux
+        "lost+found",  # Linux
     }
 )
 _FILES = frozenset({"thumbs.db", "desktop.ini"})
@@ -28,8 +28,8 @@ _SHOWN = 4
 def is_passed_over(name: str) -> bool:
     """Return whether a file or folder name belongs to a system: hidden files, thumbnails, recycle bins, checkpoints.
 
-    Names that begin with a dot (``.ipynb_checkpoints``, the ``._x.png`` of a Mac) or an at sign (``@eaDir`` of a
-    network drive), and those of a short list.
+    That is, names that begin with a dot (``.ipynb_checkpoints``, macOS's ``._x.png``) or an at sign (``@eaDir`` on
+    network drives), and a short list of others.
     """
     return name.startswith((".", "@")) or name.lower() in _SYSTEM | _FILES
 
@@ -37,7 +37,7 @@ def is_passed_over(name: str) -> bool:
 def visible(folder: Path, *patterns: str) -> list[Path]:
     """Return the files and folders in ``folder``, or those that match one of the ``patterns`` of ``Path.glob``, sorted.
 
-    Hidden and system files and folders are passed over, and so are dangling links, pipes and the like.
+    Hidden and system files and folders are skipped, as are dangling links, pipes and the like.
     """
     found = {path for pattern in patterns or ("*",) for path in folder.glob(pattern)}
     named = (path for path in found if not any(map(is_passed_over, path.relative_to(folder).parts)))
@@ -45,7 +45,7 @@ def visible(folder: Path, *patterns: str) -> list[Path]:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files in ``folder`` and its folders, by folder and name; hidden and system ones are passed over."""
+    """Yield the files in and below ``folder``, by folder and name; hidden and system ones are skipped."""
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not is_passed_over(name))
         yield from (Path(place, name) for name in sorted(names) if not is_passed_over(name))
@@ -56,8 +56,8 @@ class Walk:
     """Finds the files of a data set and counts those it ignores.
 
     Attributes:
-        hidden: name of a hidden or system folder (or of a hidden file) -> files that would have counted otherwise.
-        endings: ending of files that are not read -> how many there are.
+        hidden: name of a hidden or system folder (or of a hidden file) -> files in it that were ignored.
+        endings: extension of files that are not read -> their number.
     """
 
     hidden: Counter[str] = field(default_factory=Counter)
@@ -72,9 +72,9 @@ class Walk:
         return [folder for folder in entries if not is_passed_over(folder.name)]
 
     def files(self, root: Path, endings: Sequence[str], beside: Sequence[str] = ()) -> list[Path]:
-        """Return the files in ``root`` and its folders that end in one of ``endings`` (lower case), by path.
+        """Return the files in and below ``root`` with one of the extensions ``endings`` (lower case), by path.
 
-        Files that end in one of ``beside`` belong to the data set too; all others are counted.
+        Files with an extension of ``beside`` belong to the data set too; all others are counted as ignored.
         """
         paths: list[Path] = []
         for path in _below(root):
@@ -89,7 +89,7 @@ class Walk:
         return sorted(paths)
 
     def lines(self) -> tuple[str, ...]:
-        """Return a line for each reason why files were ignored."""
+        """Return a line for each reason for ignoring files."""
         lines = []
         hidden = +self.hidden
         if hidden:

@@ -22,13 +22,13 @@ class HubOptions(TextOptions):
     """A data set of Hugging Face; needs ``pip install 'ftsearch[datasets]'``.
 
     Attributes:
-        dataset: its name on the hub (``stanfordnlp/sst2``), or a folder: as ``save_to_disk`` writes it, or with files
-            that ``load_dataset`` reads. Nothing of a data set's own code is run.
-        config: which of its configurations (``mrpc`` of ``nyu-mll/glue``).
+        dataset: its name on the hub (``stanfordnlp/sst2``), or a folder written by ``save_to_disk`` or with files that
+            ``load_dataset`` reads. A data set's own code is never run.
+        config: one of its configurations (``mrpc`` of ``nyu-mll/glue``).
         revision: commit, tag or branch on the hub.
-        val_split, test_split: names of its parts; found by their names where nothing is said.
-        val_share: cut from the training rows when there is no validation part; ``test_share`` likewise.
-        limit: take at most so many samples of each part, drawn by ``seed``; nothing means all.
+        val_split, test_split: names of its splits; guessed from their names by default.
+        val_share: taken from the training rows if there is no validation split; ``test_share`` likewise.
+        limit: most samples to take from each split, drawn with ``seed``; all by default.
     """
 
     dataset: str
@@ -71,7 +71,7 @@ def _opened(options: HubOptions, base: Path) -> Any:
             return library.load_from_disk(str(folder))
         where = str(folder) if folder.is_dir() else options.dataset
         return library.load_dataset(where, options.config, revision=options.revision)
-    except Exception as error:  # the library and those it stands on have no error of their own for all of this
+    except Exception as error:  # the library and its dependencies have no single error type for all of this
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             f"cannot open the data set {options.dataset!r}: {reason}; expected a name on Hugging Face's hub or a "
@@ -83,10 +83,10 @@ def _opened(options: HubOptions, base: Path) -> Any:
 
 
 def tables_of(options: HubOptions, base: Path) -> list[Table]:
-    """Return the parts of a data set as tables; numbers of classes as their names.
+    """Return the parts of a data set as tables, with class names in place of class numbers.
 
     Raises:
-        DataError: as of ``parts_of``.
+        DataError: as in ``parts_of``.
     """
     return [
         Table(
@@ -104,7 +104,7 @@ def _rows(name: str, part: Any) -> Iterator[Row | str]:
 
 
 def names_of(feature: Any) -> tuple[str, ...]:
-    """Return the names of the classes that a column's numbers stand for; none where they are no classes."""
+    """Return the names of the classes that a column's numbers stand for; none if they are not classes."""
     inner = getattr(feature, "feature", feature)
     return tuple(getattr(inner, "names", None) or ())
 

@@ -1,4 +1,4 @@
-"""From samples to batches of images: decoded once for all trials of a process, in the frame that the task wants."""
+"""Turns samples into batches of images, decoded once for all trials of a process in the frame that the task needs."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _PLAIN = augment.preset("none", flip=False)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What batches are wanted; by default all samples of the split on the CPU, as they are.
+    """A request for batches; by default all samples of the split, on the CPU and unaugmented.
 
     Attributes:
         size: height and width that the network takes; ``expected`` what its weights expect of images.
         batch_size: samples a batch, those of validation included.
         augmentation: that of training; validation takes none.
-        mix: how training samples are mixed; None for not at all.
-        folder: cache on disk for what is decoded; None keeps it in memory.
-        kept: what was decoded for earlier requests, by split and size; shared by all trials of a process.
+        mix: how training samples are mixed; None: not at all.
+        folder: disk cache of decoded images; None keeps them in memory.
+        kept: images decoded for earlier requests, by split and size; shared by all trials of a process.
         progress: called while images are decoded, ``(what, done, total)``.
     """
 
@@ -59,7 +59,7 @@ def image_batches(
     augmentation: Augmentation,
     targets: Callable[[Sequence[Sample], cache.Frame], Targets],
 ) -> Batches:
-    """Return batches of images in ``frame``: shuffled and augmented for training, as they are otherwise."""
+    """Return batches of images in ``frame``: shuffled and augmented for training, unchanged for the other splits."""
     split, size, expected, training = request.split, request.size, request.expected, request.is_training
     if (split, size) not in request.kept:
         samples = request.dataset.of(split)

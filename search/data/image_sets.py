@@ -1,4 +1,4 @@
-"""Lists of image names by part of the data, as Pascal VOC has them: ``ImageSets/Main/train.txt``."""
+"""Lists of image names by split, as in Pascal VOC: ``ImageSets/Main/train.txt``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from search.errors import DataError
 
 
 def listed_names(folder: Path, annotations: Path, suffix: str) -> dict[Split, list[str]]:
-    """Return the names that the lists in ``folder`` have for each split; nothing where no list is for training.
+    """Return the names that the lists in ``folder`` hold for each split; nothing if no list is for training.
 
     Args:
         folder: with ``train.txt``, ``val.txt`` and ``test.txt``.
@@ -25,7 +25,7 @@ def listed_names(folder: Path, annotations: Path, suffix: str) -> dict[Split, li
     for file in visible(folder, "*.txt"):
         split = SPLITS.get(file.stem.lower())
         if split is not None:
-            # A list of one class says behind the name whether the image shows it; names may hold blanks themselves.
+            # The list of a class adds to each name whether the image shows it; names may hold blanks themselves.
             lists[split] = [
                 line if (annotations / f"{line}{suffix}").is_file() else line.split()[0] for line in lines_of(file)
             ]

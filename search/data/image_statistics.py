@@ -1,4 +1,4 @@
-"""Summary statistics of a data set's images, from a small sample: for finding similar data sets."""
+"""Summary statistics of a data set's images, from a small sample, by which similar data sets are found."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SIDE = 64
 
 
 def image_statistics(samples: Sequence[Sample]) -> Mapping[str, float]:
-    """Return brightness, contrast, saturation and detail as shares of 1, and the side of the images in pixels.
+    """Return brightness, contrast, saturation and detail from 0 to 1, and the side of the images in pixels.
 
-    Medians over at most 48 images, evenly spread. Empty where the samples are no images, or cannot be opened now.
+    Medians over at most 48 evenly spaced images. Empty if the samples are not images, or cannot be opened now.
     """
     if not samples:
         return {}

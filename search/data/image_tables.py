@@ -17,10 +17,10 @@ class ImageTableOptions(SplitOptions):
     """A CSV file with a header line; ``.tsv`` is read with tabs.
 
     Attributes:
-        path: of the table, or of a folder with one for each part: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
-        root: where image paths start; the table's own folder by default. Names may lack the images' endings.
+        path: of the table, or of a folder with one for each split: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
+        root: where image paths start; the table's own folder by default. Paths may lack the images' extensions.
         path_column: names of the columns; ``split_column`` may be missing from the file.
-        val_share: cut from the training rows when no row says ``val``; ``test_share`` likewise.
+        val_share: taken from the training rows if no row says ``val``; ``test_share`` likewise.
     """
 
     path: str
@@ -36,7 +36,7 @@ def read_images(
     """Return the table's path, its images with the ``label`` of each row, and a line for each unusable row.
 
     Args:
-        columns: those that the table must have besides the paths.
+        columns: that the table must have besides the paths.
 
     Raises:
         DataError: the table cannot be read, lacks a column, or has rows that cannot be used and are not skipped.

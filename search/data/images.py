@@ -28,7 +28,7 @@ class FileImage:
         return printable(self.path)
 
     def open(self) -> Image.Image:
-        """Return the whole image, decoded and upright. Raises OSError or ValueError when it is broken."""
+        """Return the whole image, decoded and upright. Raises OSError or ValueError if it is broken."""
         return decoding.read(self.path, self.levels)
 
     def digest(self) -> bytes:
@@ -38,7 +38,7 @@ class FileImage:
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """An image of an indexed data set; ``fetch`` returns it."""
+    """An image of an indexed data set, returned by ``fetch``."""
 
     dataset: str
     index: int
@@ -57,7 +57,7 @@ class StoredImage:
 
 
 def is_there(path: Path) -> bool:
-    """Return whether ``path`` is a file; False for names that no file system accepts, which tables may hold."""
+    """Return whether ``path`` is a file; False for names that no file system accepts, as tables may hold."""
     try:
         return path.is_file()
     except OSError:

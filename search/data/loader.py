@@ -1,4 +1,4 @@
-"""Batches of one split, whatever its samples are: the same for the same seed and epoch."""
+"""Batches of one split of any kind of samples: the same for the same seed and epoch."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from search.records.study import Json
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """A fixed set of augmented views of every sample, so that what is computed from one can be kept.
+    """A fixed set of augmented views of every sample, so that what is computed from them can be cached.
 
     Attributes:
-        count: epochs take the views in turn, the first again after the last.
-        seed: of the whole study, so that its trials share them.
+        count: number of views; epochs use them in turn, starting over after the last.
+        seed: the study's, so that its trials share the views.
     """
 
     count: int
@@ -30,11 +30,11 @@ class Loader(ABC):
     """Batches of a split, epoch by epoch.
 
     Attributes:
-        seed: of the order, and of what is varied.
-        views: None varies every epoch anew.
-        shuffle: a new order every epoch; the last batch is left out when a single sample would remain in it.
-        weights: how often each sample is drawn, against the others ``(N,)``; with them an epoch is as many draws, with
-            putting back, as there are samples. None takes each once.
+        seed: of the order and of the augmentation.
+        views: None augments anew in every epoch.
+        shuffle: whether every epoch has a new order; the last batch is left out if it would hold a single sample.
+        weights: relative frequency of each sample ``(N,)``; an epoch then is as many draws, with replacement, as there
+            are samples. None takes each sample once.
     """
 
     batch_size: int
@@ -52,18 +52,18 @@ class Loader(ABC):
     @property
     @abstractmethod
     def facts(self) -> Sequence[Json]:
-        """What identifies how samples become inputs, beside their own content; plain data."""
+        """Identifies how samples become inputs, apart from their own content; plain data."""
 
     @property
     def variation(self) -> str:
-        """What is varied from view to view, in a form that identifies it; ``None`` for nothing at all."""
+        """Identifies what varies from view to view; the text ``None`` if nothing does."""
         return "None"
 
     def extent(self, chosen: Tensor) -> int | None:
-        """Return how long the second axis of the inputs with the numbers ``chosen`` is, where that differs.
+        """Return the length of the second axis of the inputs at the indices ``chosen``, if lengths differ.
 
-        The longest text of a batch has so many tokens; what lies behind them is nothing but padding. None where all
-        inputs have one shape.
+        The longest text of a batch has that many tokens; beyond them there is only padding. None if all inputs have
+        the same shape.
         """
         return None
 
@@ -74,16 +74,16 @@ class Loader(ABC):
 
     @property
     def is_mixed(self) -> bool:
-        """Whether samples of a batch are mixed with one another, so that nothing made of them can be kept."""
+        """Whether samples of a batch are mixed with one another, so that nothing computed from them can be cached."""
         return False
 
     @abstractmethod
     def inputs(self, chosen: Tensor, number: int) -> Tensor:
-        """Return the inputs ``(B, ...)`` of the samples with the numbers ``chosen`` as epoch ``number`` sees them."""
+        """Return the inputs ``(B, ...)`` of the samples at the indices ``chosen``, as epoch ``number`` sees them."""
 
     @abstractmethod
     def targets(self, chosen: Tensor, number: int) -> Targets:
-        """Return what is to be learnt of them, as it belongs to ``inputs``."""
+        """Return their targets, which match ``inputs``."""
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -96,7 +96,7 @@ class Loader(ABC):
             yield self.inputs(chosen, number), self.targets(chosen, number)
 
     def order(self, number: int) -> list[Tensor]:
-        """Return the numbers of the samples of every batch of epoch ``number``."""
+        """Return the indices of the samples in every batch of epoch ``number``."""
         order = torch.arange(self.count)
         if self.shuffle and self.weights is not None:
             random = generator(self.seed, number, 0)
@@ -106,18 +106,18 @@ class Loader(ABC):
         return list(torch.split(order, self.batch_size))[: len(self)]
 
     def view(self, number: int) -> int:
-        """Return which of the fixed views epoch ``number`` takes, counted from 0."""
+        """Return the index of the fixed view that epoch ``number`` uses."""
         return (number - 1) % self.views.count if self.views else 0
 
     def every(self, number: int, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
-        """Yield all inputs as epoch ``number`` sees them, unmixed and in order, with their places."""
+        """Yield all inputs as epoch ``number`` sees them, unmixed and in order, with their indices."""
         for start in range(0, self.count, batch_size):
             part = slice(start, min(start + batch_size, self.count))
             yield part, self.inputs(torch.arange(part.start, part.stop), number)
 
 
 class Subset(Loader):
-    """The samples ``chosen`` of another feed, in this order and as it gives them."""
+    """The samples ``chosen`` of another loader, in this order, as it returns them."""
 
     shuffle = False
 
@@ -152,5 +152,5 @@ class Subset(Loader):
 
 
 def generator(seed: int, turn: int, purpose: int) -> torch.Generator:
-    """Return random numbers of their own for one purpose in one epoch."""
+    """Return a random generator for one purpose in one epoch."""
     return torch.Generator().manual_seed(((seed * 9_176_263 + turn) * 4 + purpose) % 2**63)

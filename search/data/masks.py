@@ -1,4 +1,4 @@
-"""Masks: a class for every pixel, read from image files, decoded once, moved with crops and flips of their images."""
+"""Masks: a class for every pixel, read from image files, decoded once, cropped and flipped with their images."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from search.records.study import Json
 logger = logging.getLogger(__name__)
 Classes = NDArray[np.int32]
 EXTENSIONS = (".png", ".bmp", ".gif", ".tif", ".tiff")
-"""Of mask files: those that keep every value."""
+"""Extensions of mask files: formats that preserve every value."""
 VOID = -1
-"""Class of pixels that count for nothing, as ``Mask.open`` gives it."""
+"""Class that ``Mask.open`` gives to ignored pixels."""
 MOST_SCORES = 1 << 26
-"""Scores of an image that are enlarged: 2048x1024 pixels of 30 classes, as many as a street scene has."""
+"""Most scores of an image that are enlarged: 2048x1024 pixels of 30 classes, those of a street scene."""
 _FEWEST = 16
-"""Classes that a grid allows for at least, so that it has no more than four million pixels."""
+"""Fewest classes that a grid is made for, so that it has at most four million pixels."""
 _VERSION = 1
 _BYTES_A_PIXEL = 8
-"""Of the numbers that are made of a mask's values while it is read."""
+"""Type that a mask's values are converted to while it is read."""
 _PLAIN_MODES = ("1", "L", "P", "I")
 
 
@@ -49,8 +49,8 @@ class Mask(Protocol):
     """A sample's target in segmentation; plain, hashable data.
 
     Attributes:
-        pixels: how many pixels each class has that is there, ``((class, count), ...)``.
-        size: height and width of what ``open`` gives; ``digest`` identifies it.
+        pixels: number of pixels of each class that occurs, ``((class, count), ...)``.
+        size: height and width of what ``open`` returns; ``digest`` identifies it.
     """
 
     @property
@@ -63,12 +63,12 @@ class Mask(Protocol):
     def digest(self) -> str: ...
 
     def open(self) -> Classes:
-        """Return the class of every pixel ``(H, W)``, ``VOID`` where it counts for nothing."""
+        """Return the class of every pixel ``(H, W)``, ``VOID`` for ignored ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class MaskFile:
-    """An image file with one value a pixel; ``table`` gives the class of each value, in pairs."""
+    """An image file with one value per pixel; ``table`` pairs each value with its class."""
 
     path: Path
     table: tuple[tuple[int, int], ...]
@@ -86,7 +86,7 @@ class MaskFile:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a mask file holds.
+    """The contents of a mask file.
 
     Attributes:
         values: ``((value, pixels), ...)``, sorted.
@@ -121,7 +121,7 @@ def read_values(path: Path) -> NDArray[np.int32]:
 
 
 def survey(paths: Sequence[Path]) -> list[Survey]:
-    """Return what every one of the mask files holds; read once as long as none of them changes."""
+    """Return the contents of each mask file; they are read once, as long as no file changes."""
     digests = in_parallel(_digest, paths)
     key = hashlib.sha256(json.dumps([_VERSION, digests]).encode()).hexdigest()
     kept = cache_folder() / "checked" / f"masks-{key}.json"
@@ -156,18 +156,18 @@ def _digest(path: Path) -> str:
 
 
 def size_of(path: Path) -> tuple[int, int] | None:
-    """Return width and height of an image as it is meant to be seen; None when the file does not say them."""
+    """Return width and height of an image as displayed; None if the file does not tell."""
     try:
         return decoding.upright_size(path)
     except (OSError, ValueError):
-        return None  # whoever decodes it says what is wrong
+        return None  # decoding it reports the fault
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The pixels of an image of ``size`` (height, width) that are scored: the middle one of every ``step`` squared.
+    """The pixels of an image of ``size`` (height, width) that are scored: the middle one of each ``step`` x ``step``.
 
-    A photograph has more of them than its score needs, and enlarging all scores of all classes takes seconds.
+    A photograph has more pixels than its score needs, and enlarging the scores of all classes takes seconds.
     """
 
     size: tuple[int, int]
@@ -184,20 +184,20 @@ class Grid:
 
 
 def grid_of(size: tuple[int, int], classes: int) -> Grid:
-    """Return the grid on which an image is scored: all of its pixels, up to ``MOST_SCORES`` of all classes."""
+    """Return the grid on which an image is scored: all pixels, as far as ``MOST_SCORES`` over all classes allows."""
     step = 1
     while (size[0] // step) * (size[1] // step) * max(classes, _FEWEST) > MOST_SCORES and step < min(size):
-        step += 2  # odd ones have a pixel in the middle
+        step += 2  # odd: has a middle pixel
     return Grid(size, step if step <= min(size) else 1)
 
 
 @dataclass(frozen=True)
 class FullMasks:
-    """Masks of images of different sizes, one behind the other, possibly in a memory map.
+    """Masks of images of different sizes, concatenated, possibly in a memory map.
 
     Attributes:
         pixels: of all masks, row by row, ``(P,)``.
-        grids: which pixels of each are there; ``starts`` its first one.
+        grids: which pixels of each mask are stored; ``starts`` the position of its first one.
     """
 
     pixels: Tensor
@@ -212,14 +212,14 @@ class FullMasks:
 
 @dataclass(frozen=True)
 class Masks(Rows):
-    """The masks of many samples ``(N, H, W)``, uint8 where that is enough for the classes, else int16.
+    """The masks of many samples ``(N, H, W)``, uint8 if that holds all classes, else int16.
 
-    Pixels that count for nothing have the largest value of the type, ``void_of``. Large sets stay in host memory and
-    give their batches to ``device``.
+    Ignored pixels have the largest value of the type, ``void_of``. Large sets stay in host memory; their batches are
+    moved to ``device``.
 
     Attributes:
-        full: masks on grids of the images themselves, which predictions are scored on; ``numbers`` ``(N,)`` says
-            which of them belong to these samples. None: ``masks`` are those of the images.
+        full: masks on grids of the original images, on which predictions are scored; ``numbers`` ``(N,)`` are the
+            indices of these samples in it. None: ``masks`` have the images' own size.
     """
 
     masks: Tensor
@@ -236,7 +236,7 @@ class Masks(Rows):
         return replace(self, masks=chosen.to(self.device or chosen.device), numbers=numbers)
 
     def of_image(self, row: int) -> tuple[Tensor, Grid]:
-        """Return the mask ``(H, W)`` of one sample on a grid of its image's pixels, where ``masks`` are."""
+        """Return the mask ``(H, W)`` of one sample on a grid of its image's pixels, on the device of ``masks``."""
         if self.full is None or self.numbers is None:
             mask = self.masks[row]
             return mask, Grid((mask.shape[0], mask.shape[1]))
@@ -250,11 +250,11 @@ class Masks(Rows):
 def gather_masks(
     name: str, listed: Sequence[Listed], options: SplitOptions, names: tuple[str, ...], written: Callable[[Any], str]
 ) -> Dataset:
-    """Return the data set of ``listed`` images with masks; every split gets its share of the classes' pixels.
+    """Return the data set of ``listed`` images with masks; every split gets its share of each class's pixels.
 
     Args:
         names: of the classes.
-        written: puts a mask in words that identify it.
+        written: describes a mask in words that identify it.
     """
     return gather(
         name,
@@ -268,14 +268,14 @@ def gather_masks(
 
 
 def void_of(masks: Tensor) -> int:
-    """Return the value of ``masks`` that stands for no class."""
+    """Return the value of ``masks`` that means no class."""
     return int(torch.iinfo(masks.dtype).max)
 
 
 def decode(samples: Sequence[Sample], frame: Frame, classes: int, fingerprint: str, folder: Path | None) -> Masks:
-    """Return the masks of ``samples`` in a frame that shows whole images, each pixel the nearest one's class.
+    """Return the masks of ``samples`` in a frame that shows whole images, by nearest-neighbour sampling.
 
-    ``fingerprint`` identifies content and order of ``samples``; what was decoded before is in ``folder``, if given.
+    ``fingerprint`` identifies content and order of ``samples``; ``folder`` caches what was decoded before.
     """
     shape, void = (len(samples), *frame.shape), int(np.iinfo(_kind(classes)).max)
 
@@ -288,7 +288,7 @@ def decode(samples: Sequence[Sample], frame: Frame, classes: int, fingerprint: s
 
 
 def with_full(found: Masks, samples: Sequence[Sample], classes: int, fingerprint: str, folder: Path | None) -> Masks:
-    """Return ``found``, the masks of ``samples``, with those on the grids of their images.
+    """Return ``found``, the masks of ``samples``, together with those on the grids of their images.
 
     The other arguments are those of ``decode``.
     """
@@ -316,7 +316,7 @@ def _kept(
     fingerprint: str,
     folder: Path | None,
 ) -> Tensor:
-    """Return the array of ``shape`` that ``put`` fills for each of ``count`` samples; from ``folder`` where it is."""
+    """Return the array of ``shape`` that ``put`` fills for each of ``count`` samples, or its copy in ``folder``."""
 
     def fill(array: NDArray[Any]) -> Mapping[str, Json]:
         in_parallel(partial(put, array), range(count))
@@ -336,7 +336,7 @@ def _kept(
 
 @dataclass(frozen=True, slots=True)
 class WholeFrame(Frame):
-    """The whole image in validation too, squashed to the network's input: every pixel has its answer."""
+    """The whole image in validation too, squashed to the network's input: every pixel is predicted."""
 
     @property
     def extra(self) -> tuple[Json, ...]:
@@ -345,7 +345,7 @@ class WholeFrame(Frame):
 
 @dataclass(frozen=True, slots=True)
 class WholeAugmentation(Augmentation):
-    """Random crops are stretched as validation stretches whole images; without crops the whole image is taken."""
+    """Random crops stretched as validation stretches whole images; without crops, the whole image."""
 
     def draw(
         self, ratios: Tensor, size: tuple[int, int], resize: tuple[int, int], generator: torch.Generator
@@ -357,5 +357,5 @@ class WholeAugmentation(Augmentation):
 
 
 def whole(preset: Augmentation) -> WholeAugmentation:
-    """Return ``preset`` for images whose masks move with them: without operations that turn or shear them."""
+    """Return ``preset`` without operations that rotate or shear images, which their masks would not follow."""
     return WholeAugmentation(preset.scale, preset.ratio, preset.flip, preset.jitter)

@@ -1,4 +1,4 @@
-"""Leakage: inputs that are in training and in another split, where they measure memorisation."""
+"""Leakage: inputs that are in training and in another split too, where they measure memorisation."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from search.records.study import Overlap
 
 
 def overlaps(samples: Sequence[Sample]) -> tuple[Overlap, ...]:
-    """Return every part that shares inputs with training, and training where it has some twice.
+    """Return every split that shares inputs with training, and training itself if it has duplicates.
 
-    Inputs are the same when their stored content is, byte for byte; a picture that was saved anew is another one.
+    Inputs are the same if their stored content is, byte for byte; a picture that was saved anew counts as another.
 
     Raises:
         OSError: a file of the data set is gone.

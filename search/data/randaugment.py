@@ -80,11 +80,11 @@ class Operations:
     size: tuple[int, int]
 
     def of(self, chosen: Tensor) -> Operations:
-        """Return the operations of the images with the numbers ``chosen``."""
+        """Return the operations of the images at the indices ``chosen``."""
         return Operations(self.kinds[chosen], self.signs[chosen], self.magnitude, self.size)
 
     def apply(self, images: Tensor) -> Tensor:
-        """Return uint8 ``images`` ``(N, 3, H, W)`` after all rounds; images that do the same are done together."""
+        """Return uint8 ``images`` ``(N, 3, H, W)`` after all rounds; images are grouped by operation."""
         for turn in range(self.kinds.shape[1]):
             images = self._round(images, turn)
         return images
@@ -102,7 +102,7 @@ class Operations:
 
 
 def draw(count: int, rounds: int, magnitude: int, size: tuple[int, int], generator: torch.Generator) -> Operations:
-    """Return ``rounds`` operations for each of ``count`` images of ``size``, all and both signs equally likely."""
+    """Return ``rounds`` operations for each of ``count`` images of ``size``, drawn uniformly, as are signs."""
     kinds = torch.randint(len(OPERATIONS), (count, rounds), generator=generator)
     signs = torch.randint(2, (count, rounds), generator=generator) * 2 - 1
     return Operations(kinds, signs, magnitude, size)

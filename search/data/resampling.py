@@ -19,8 +19,8 @@ class Resampled:
 
     Attributes:
         dataset: training samples first, then validation, then test; its fingerprint is its own.
-        train, val: places of its samples among those they were taken from: the samples of the original split, or,
-            where ``pooled``, its training and validation samples one after the other.
+        train, val: indices of its samples among those they were taken from: the samples of the original split, or,
+            if ``pooled``, its training samples followed by its validation samples.
     """
 
     dataset: Dataset
@@ -61,9 +61,9 @@ def fold(dataset: Dataset, number: int, folds: int, seed: int) -> Resampled:
 
 
 def share(resampled: Resampled, fraction: float, seed: int) -> Resampled:
-    """Return ``resampled`` with ``fraction`` of its training samples, of every class at least one.
+    """Return ``resampled`` with ``fraction`` of its training samples, at least one of every class.
 
-    What a smaller fraction of the same ``seed`` holds, a larger one holds too.
+    A larger fraction of the same ``seed`` contains every smaller one.
     """
     training = resampled.dataset.of(Split.TRAIN)
     members: dict[int, list[int]] = defaultdict(list)
@@ -90,7 +90,7 @@ def unchanged(dataset: Dataset) -> Resampled:
 
 
 def pool_of(dataset: Dataset) -> tuple[Sample, ...]:
-    """Return training and validation samples one after the other."""
+    """Return the training samples followed by the validation samples."""
     return dataset.of(Split.TRAIN) + dataset.of(Split.VAL)
 
 
@@ -104,7 +104,7 @@ def _cut(
 
 
 def _stratum(sample: Sample) -> int:
-    """Return the class that a sample counts for; one for all where there is no single class."""
+    """Return the class that a sample is stratified by; the same for all if samples have no single class."""
     return sample.target if isinstance(sample.target, int) else 0
 
 

@@ -18,16 +18,16 @@ class Split(StrEnum):
 
 
 class Source(Protocol):
-    """Where one input comes from; picklable, so that other processes can read it."""
+    """The source of one input; picklable, so that other processes can read it."""
 
     @property
     def name(self) -> str:
-        """What an error calls it: a path, ``digits[17]``, or ``reviews.csv, line 3``."""
+        """Its name in errors: a path, ``digits[17]``, or ``reviews.csv, line 3``."""
 
     def open(self) -> Any:
         """Return what is stored: for an image a ``PIL.Image.Image`` in RGB, for a text its string.
 
-        Raises OSError or ValueError when it cannot be read.
+        Raises OSError or ValueError if it cannot be read.
         """
 
     def digest(self) -> bytes:
@@ -39,8 +39,8 @@ class Sample:
     """One input and its target.
 
     Attributes:
-        target: what the task's formats say of a sample: the index of a class for classification, indices of
-            classes ``(0, 3)`` for several labels, numbers ``(1.5,)`` for regression; plain, hashable data.
+        target: as the task's formats define it: a class index for classification, class indices ``(0, 3)`` for several
+            labels, numbers ``(1.5,)`` for regression; plain, hashable data.
     """
 
     input: Source
@@ -50,10 +50,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A labelled data set with its splits decided.
+    """A labelled data set, split.
 
     Attributes:
-        classes: names of the classes in order of their indices; in regression of the numbers that are predicted.
+        classes: names of the classes, by index; in regression, of the numbers that are predicted.
         samples: in an order determined by contents, labels and splits alone, not by file names or table rows, so that
             caches can store by position and be keyed by the fingerprint.
         fingerprint: changes whenever contents, labels or splits change; hexadecimal.
@@ -69,7 +69,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        # They are printed and stored: bytes of a file system that are no UTF-8 have no place there.
+        # They are printed and stored, where bytes of a file name that are not UTF-8 would be invalid.
         object.__setattr__(self, "name", printable(self.name))
         object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
         for name in ("skipped", "notes"):

@@ -1,4 +1,4 @@
-"""Which part of the data a file or folder holds: training, validation or test, as its name says."""
+"""Tells from the name of a file or folder which split it holds: training, validation or test."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ SPLITS = {
     "test": Split.TEST,
     "testing": Split.TEST,
 }
-"""Words by which people call the parts of their data."""
+"""Words that people use for the splits of their data."""
 _BETWEEN = re.compile(r"[^a-z]+")
 
 
 def words_of(name: str) -> list[str]:
-    """Return the words of a name in lower case; digits part them too."""
+    """Return the words of a name in lower case; digits separate them too."""
     return [word for word in _BETWEEN.split(name.lower()) if word]
 
 
 def split_of(name: str) -> Split | None:
-    """Return the split that a name says with one of its words: ``train``, ``seg_train``, ``instances_val2017``.
+    """Return the split that one word of the name stands for: ``train``, ``seg_train``, ``instances_val2017``.
 
-    None where no word does, or where two words say different ones (``train_test_split``).
+    None if no word does, or if two words stand for different splits (``train_test_split``).
     """
     found = {SPLITS[word] for word in words_of(name) if word in SPLITS}
     return found.pop() if len(found) == 1 else None
 
 
 def files_of(folder: Path, suffixes: Sequence[str]) -> dict[Split, Path]:
-    """Return the file of each part of the data: ``train.tsv``, ``reviews_train.csv``, ``train/_classes.csv`` ...
+    """Return the file of each split: ``train.tsv``, ``reviews_train.csv``, ``train/_classes.csv`` ...
 
-    A part is a file of ``folder``, or the only file of these ``suffixes`` in a folder of its own.
+    A split is a file in ``folder``, or the only file with one of the ``suffixes`` in a folder of its own.
 
     Raises:
-        DataError: none for training, or two for one part.
+        DataError: none for training, or two for one split.
     """
     named: dict[Split, list[Path]] = {}
     for entry in visible(folder):
@@ -55,7 +55,7 @@ def files_of(folder: Path, suffixes: Sequence[str]) -> dict[Split, Path]:
             named.setdefault(split, []).append(fitting[0])
     found: dict[Split, Path] = {}
     for split, candidates in named.items():
-        # test.csv is meant where test_labels.csv lies beside it.
+        # With test_labels.csv beside it, test.csv is meant.
         exact = [file for file in candidates if file.parent == folder and file.stem.lower() in SPLITS] or candidates
         if len(exact) > 1:
             both = " and ".join(str(file.relative_to(folder)) for file in exact[:2])

@@ -1,4 +1,4 @@
-"""How data are split where they come without a validation part; the options that all formats share."""
+"""How data without a validation split are split; the options that all formats share."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from search.data.broken_samples import OnError
 from search.data.sample import Split
 
 Divide = Callable[[Sequence[Any], float], Sequence[Split]]
-"""Cuts a validation part, and a test part of the given share, from the targets of training samples."""
+"""Splits training samples, given their targets, into training, validation, and a test part of the given share."""
 LARGEST_SEED = 2**32 - 1
-"""That all generators of random numbers take."""
+"""Largest seed that every random generator accepts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitOptions:
-    """How data are split, and what is done with inputs that cannot be read.
+    """How data are split, and what happens to inputs that cannot be read.
 
     Attributes:
-        val_share: cut from the training samples when there is no validation part; ``test_share`` likewise.
-        seed: of that cut.
+        val_share: taken from the training samples if there is no validation split; ``test_share`` likewise.
+        seed: of that split.
         on_error: ``refuse`` broken inputs, or ``skip`` and list them.
     """
 
@@ -45,17 +45,17 @@ class SplitOptions:
             raise ValueError(f"val_share + test_share must be below 0.9, got {self.val_share + self.test_share:g}")
 
     def by_class(self, names: Sequence[str]) -> Divide:
-        """Return a stratified cut of targets that are the index of one of the classes ``names``."""
+        """Return a stratified split of targets that are indices of the classes ``names``."""
         return lambda targets, share: splits.cut(targets, names, self.val_share, share, self.seed)
 
     def by_classes(self, count: int, read: Callable[[Any], Sequence[int]] = tuple) -> Divide:
-        """Return a cut that gives each of ``count`` classes its share; ``read`` gives the classes in a target."""
+        """Return a split that gives each of ``count`` classes its share; ``read`` returns the classes in a target."""
         return lambda targets, share: splits.cut_sets(
             [read(target) for target in targets], count, self.val_share, share, self.seed
         )
 
     def by_number(self) -> Divide:
-        """Return a cut with the same distribution of the targets' first number in every part."""
+        """Return a split with the same distribution of the targets' first number in every part."""
         return lambda targets, share: splits.cut_numbers(
             [target[0] for target in targets], self.val_share, share, self.seed
         )

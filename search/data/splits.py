@@ -15,9 +15,9 @@ from search.errors import DataError
 def cut(
     labels: Sequence[int], classes: Sequence[str], val_share: float, test_share: float, seed: int
 ) -> tuple[Split, ...]:
-    """Return a split for every label: each class is parted in the given shares, and has at least one in each part.
+    """Return a split for every label: each class is divided by the given shares, with at least one sample in each part.
 
-    scikit-learn's stratified cut refuses a part smaller than the number of classes; small data sets need one.
+    scikit-learn's stratified split refuses parts smaller than the number of classes; small data sets need them.
 
     Raises:
         DataError: a class is too small to have a sample in each part.
@@ -48,11 +48,11 @@ def cut(
 def cut_sets(
     members: Sequence[Sequence[int]], classes: int, val_share: float, test_share: float, seed: int
 ) -> tuple[Split, ...]:
-    """Return a split for every sample, where sample ``n`` shows the classes ``members[n]``, any number of them.
+    """Return a split for every sample, where sample ``n`` has the classes ``members[n]``, any number of them.
 
     Iterative stratification: the rarest class is dealt out first, each of its samples to the part that lacks it
     most (Sechidis et al. 2011, https://doi.org/10.1007/978-3-642-23808-6_10). So every class has its share in each
-    part as far as its samples reach; a class with few of them stays in training.
+    part as far as it has samples; a class with few stays in training.
 
     Raises:
         DataError: fewer samples than parts.
@@ -82,16 +82,16 @@ def cut_sets(
             deal(int(place), wanted[:, kind])
     for place in random.permutation(np.flatnonzero(is_open)):
         deal(int(place), room)
-    for part in range(1, len(shares)):  # a share of less than one sample is still a part
+    for part in range(1, len(shares)):  # a share below one sample still makes a part
         if not (result == part).any():
             result[int(random.choice(np.flatnonzero(result == 0)))] = part
     return tuple(shares[part][0] for part in result)
 
 
 def cut_numbers(values: Sequence[float], val_share: float, test_share: float, seed: int) -> tuple[Split, ...]:
-    """Return a split for every sample with a number: each part has the same distribution of ``values``.
+    """Return a split for every sample, in which each part has the same distribution of ``values``.
 
-    Systematic sampling: in the order of their values, samples are taken at equal distances from a random start.
+    Systematic sampling: sorted by value, samples are taken at equal intervals from a random start.
 
     Raises:
         DataError: fewer samples than parts.
@@ -122,7 +122,7 @@ def draw(members: Sequence[Sequence[Hashable]], limit: int, seed: int | Sequence
     counts = Counter(kind for kinds in members for kind in set(kinds))
     if all(len(kinds) == 1 for kinds in members):
         quotas = _quotas(counts, limit)
-    else:  # samples of several classes: one of each, the rarest first, and the others as they come
+    else:  # samples of several classes: one of each class, the rarest first, then any others
         order = _covering(members, order, counts) + order
         quotas = Counter()
     kept: dict[int, None] = {}
@@ -139,7 +139,7 @@ def _quotas(counts: Counter[Hashable], limit: int) -> Counter[Hashable]:
     total = counts.total()
     exact = {kind: limit * count / total for kind, count in counts.items()}
     quotas = Counter({kind: max(int(share), 1) for kind, share in exact.items()})
-    while quotas.total() > limit:  # more than one a class first, then the rarest classes
+    while quotas.total() > limit:  # classes with more than one first, then the rarest
         kind = max(quotas, key=lambda one: (quotas[one] > 1, quotas[one] - exact[one]))
         quotas[kind] -= 1
     while quotas.total() < limit:

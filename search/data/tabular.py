@@ -1,4 +1,4 @@
-"""Tables of samples: a header, one sample per row, and optionally a column with its split."""
+"""Tables of samples: a header, one sample per row, and optionally a column with the split."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from search.records.plain_text import LONGEST_PATH, curtailed
 T = TypeVar("T")
 SUFFIXES = (".csv", ".tsv")
 LONGEST = 2**30
-"""Characters that a field of a table may have."""
+"""Most characters in a field of a table."""
 _YES, _NO = ("1", "1.0", "true", "yes"), ("", "0", "0.0", "false", "no")
-_LARGEST = 1e18  # its square, of which a loss is the mean, still is a number of 32 bits
+_LARGEST = 1e18  # its square, which losses average, is still a finite 32-bit number
 _SEPARATORS = ("\t", ",", ";", "|")
 SAMPLED = 20
-"""Lines of a table by which its separator is found."""
+"""Lines of a table from which its separator is determined."""
 _LINE = 80
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _UNNAMED = re.compile(r"Unnamed: [0-9]+(_level_[0-9]+)?(\.[0-9]+)*")
@@ -38,12 +38,12 @@ _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row; ``place`` is how an error calls it: ``labels.csv, line 3``.
+    """One row; ``place`` names it in errors: ``labels.csv, line 3``.
 
     Attributes:
         values: by column.
         fault: why it cannot be used.
-        folder: of its table; ``part`` the split that the whole table is.
+        folder: of its table; ``part`` the split that the whole table belongs to.
     """
 
     place: str
@@ -56,7 +56,7 @@ class Row:
         """Return the split that ``column`` names; None if it is empty or missing.
 
         Raises:
-            DataError: another word.
+            DataError: it holds another word.
         """
         if self.part is not None:
             return self.part
@@ -69,7 +69,7 @@ class Row:
         """Return the value in ``column``; ``what`` describes it in errors.
 
         Raises:
-            DataError: nothing does, or the row has a fault.
+            DataError: the column is empty, or the row has a fault.
         """
         if self.fault:
             raise DataError(f"{self.place}: {self.fault}")
@@ -81,7 +81,7 @@ class Row:
         """Return the number in ``column``.
 
         Raises:
-            DataError: there is none, it is not finite, or larger than networks can compute with.
+            DataError: there is none, or it is not finite, or too large for networks to compute with.
         """
         text = self.text(column, f"a number in {column!r}")
         try:
@@ -98,10 +98,10 @@ class Row:
         return number
 
     def marked(self, columns: Sequence[str]) -> tuple[str, ...]:
-        """Return those of ``columns`` in which the row says 1, yes or true.
+        """Return the ``columns`` in which the row says 1, yes or true.
 
         Raises:
-            DataError: one of them says something else than yes or no.
+            DataError: one of them says anything but yes or no.
         """
         shown = []
         for column in columns:
@@ -113,7 +113,7 @@ class Row:
         return tuple(shown)
 
     def image(self, column: str, root: Path | None) -> FileImage:
-        """Return the image file that ``column`` names, with its ending or without, relative to ``root``.
+        """Return the image file that ``column`` names, with or without its extension, relative to ``root``.
 
         None: relative to the table's folder.
 
@@ -132,7 +132,7 @@ class Row:
 
 
 def image_file(path: Path) -> Path | None:
-    """Return the image file at ``path``, or the one whose ending ``path`` leaves out; None if there is neither."""
+    """Return the image file at ``path``, or the one whose extension ``path`` lacks; None if there is neither."""
     if is_there(path):
         return path
     endings = [ending for lower in EXTENSIONS for ending in (lower, lower.upper())]
@@ -140,7 +140,7 @@ def image_file(path: Path) -> Path | None:
 
 
 def check_labels(separator: str, columns: Sequence[str]) -> None:
-    """Check how a table's labels are given: parted by a ``separator``, or by ``columns``.
+    """Check how a table's labels are given: divided by a ``separator``, or in ``columns`` of their own.
 
     Raises:
         ValueError: the separator is empty, or a column is named twice.
@@ -162,10 +162,10 @@ def check_targets(columns: Sequence[str]) -> None:
 
 
 def usable(rows: Iterable[Row], read: Callable[[Row], T], on_error: OnError = "skip") -> tuple[list[T], list[str]]:
-    """Return ``read`` of every usable row, and a line for each of the others.
+    """Return ``read`` of every usable row, and a line for every other row.
 
     Raises:
-        DataError: no row can be used, or one cannot and they are not to be skipped.
+        DataError: no row can be used, or one cannot and faulty rows are not to be skipped.
     """
     items: list[T] = []
     problems: list[str] = []
@@ -192,7 +192,7 @@ def lines_of(file: Path) -> list[str]:
         raise DataError(f"cannot read {file}: {error.strerror}; expected a text file, a name a line") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8") from error
-    # Not splitlines(), which also parts a name at characters such as U+2028.
+    # Not splitlines(), which also splits a name at characters such as U+2028.
     return [line.strip() for line in text.split("\n") if line.strip()]
 
 
@@ -205,8 +205,8 @@ def column_of(columns: Sequence[str], names: Sequence[str]) -> str | None:
 def separator_of(table: str | Path, text: str = "") -> str:
     """Return the field separator of a table: the first of tab, comma, semicolon and bar that splits ``text`` evenly.
 
-    Tabs come first, whatever the extension: texts between tabs may have as many commas by chance. Where none does, it
-    is that of the extension.
+    Tabs come first, whatever the extension: texts between tabs may have equally many commas by chance. If none does,
+    the extension decides.
     """
     own = "\t" if str(table).lower().endswith(".tsv") else ","
     return next((mark for mark in _SEPARATORS if _is_even(text, mark)), own)
@@ -235,8 +235,7 @@ def first_lines(text: str, mark: str) -> list[list[str]]:
 def no_header(lines: Sequence[Sequence[str]], mark: str = ",") -> str:
     """Return advice on a table whose first line looks like a sample rather than a header; else an empty string.
 
-    It does if it holds a number, an image path, a long text, or a value that recurs below. ``mark`` is what parts
-    the fields.
+    It does if it holds a number, an image path, a long text, or a value that recurs below. ``mark`` is the separator.
     """
     if not lines or not any(_is_value(field, lines[1:], index) for index, field in enumerate(lines[0])):
         return ""
@@ -285,7 +284,7 @@ def read_rows(table: Path, needed: Sequence[str]) -> tuple[tuple[str, ...], Iter
     text = content_of(table)
     csv.field_size_limit(LONGEST)
     mark = separator_of(table, text)
-    # Only at ends of lines: str.splitlines() also parts a text at characters such as U+2028.
+    # Only at line ends: str.splitlines() also splits a text at characters such as U+2028.
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=mark, restval="")
     header = [column.strip() for column in _header(table, reader)]
     columns = tuple(column for column in header if not is_index(column) or column in needed)
@@ -300,12 +299,12 @@ def read_rows(table: Path, needed: Sequence[str]) -> tuple[tuple[str, ...], Iter
 
 
 def rows_of(path: Path, needed: Sequence[str]) -> Iterator[Row]:
-    """Yield the rows of a table, or of a folder with one for each part: ``train.csv``, ``valid/_classes.csv``.
+    """Yield the rows of a table, or of a folder with one for each split: ``train.csv``, ``valid/_classes.csv``.
 
-    A test part that lacks a column is one row with that fault: the test part of a competition has no labels.
+    A test split that lacks a column is one row with that fault: competitions publish test splits without labels.
 
     Raises:
-        DataError: as of ``read_rows``; no table in the folder is for training.
+        DataError: as in ``read_rows``; no table in the folder is for training.
     """
     if not path.is_dir():
         yield from read_rows(path, needed)[1]
@@ -339,7 +338,7 @@ def content_of(table: Path) -> str:
 
 
 def is_index(column: str) -> bool:
-    """Return whether a column is unnamed, or called as pandas calls unnamed columns: a row index, not data."""
+    """Return whether a column is unnamed, or named as pandas names unnamed columns: a row index, not data."""
     return not column or _UNNAMED.fullmatch(column) is not None
 
 
@@ -355,7 +354,7 @@ def _rows(table: Path, reader: csv.DictReader[str]) -> Iterator[Row]:
     try:
         for values in reader:
             place = f"{table}, line {reader.line_num}"
-            extra: object = values.pop(None, None)  # what DictReader has no name for
+            extra: object = values.pop(None, None)  # fields beyond the header
             fault = ""
             if isinstance(extra, list) and any(extra):
                 width = len(columns) + len(extra)

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How the images of a batch were cut and mirrored, for targets that lie in the image.
+    """How the images of a batch were cropped and mirrored, for targets with positions in the image.
 
     Attributes:
-        crops: ``(centre x, centre y, width, height)`` in shares of the decoded image, ``(N, 4)``.
+        crops: ``(centre x, centre y, width, height)`` in fractions of the decoded image, ``(N, 4)``.
         flips: 1 where the crop is mirrored from left to right, ``(N,)``.
         size: height and width of the crops in pixels.
     """
@@ -26,9 +26,9 @@ class Geometry:
     size: tuple[int, int]
 
     def boxes(self, boxes: Tensor) -> Tensor:
-        """Return boxes ``(N, M, 4)``, corners ``x0, y0, x1, y1`` in shares of the decoded image, in shares of the crop.
+        """Return ``boxes`` (corners ``(N, M, 4)`` as fractions of the image) as fractions of the crop.
 
-        What lies outside of the crop is cut off: a box that is outside altogether has no area left.
+        Boxes are clipped to the crop: one that lies outside altogether has no area left.
         """
         crops, flips = self.crops.to(boxes)[:, None], self.flips.to(boxes)[:, None, None]
         corner = crops[..., :2] - crops[..., 2:] / 2
@@ -37,14 +37,14 @@ class Geometry:
         return (moved * (1 - flips) + mirrored * flips).clamp(0, 1)
 
     def masks(self, masks: Tensor) -> Tensor:
-        """Return the crops ``(N, h, w)`` of class masks ``(N, H, W)``, the nearest pixel each; the type stays."""
+        """Return the crops ``(N, h, w)`` of class masks ``(N, H, W)``, by nearest neighbour; the type is kept."""
         theta = torch.zeros(len(masks), 2, 3)
         crops, flips = self.crops.cpu(), self.flips.cpu()
         theta[:, 0, 0] = crops[:, 2] * (1.0 - 2.0 * flips)
         theta[:, 1, 1] = crops[:, 3]
         theta[:, :, 2] = 2 * crops[:, :2] - 1
         grid = F.affine_grid(theta.to(masks.device), [len(masks), 1, *self.size], align_corners=False)
-        # Nearest neighbours of float32 are exact for numbers of classes, which are far below 2^24.
+        # float32 is exact for class numbers, which are far below 2^24.
         warped = F.grid_sample(masks[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False)
         return warped.squeeze(1).to(masks.dtype)
 
@@ -61,18 +61,18 @@ class Rows:
         return len(next(iter(self._tensors().values())))
 
     def __getitem__(self, piece: slice) -> Self:
-        """Return those of the samples in ``piece``."""
+        """Return the targets of the samples in ``piece``."""
         return self._each(lambda tensor: tensor[piece])
 
     def index_select(self, dim: int, index: Tensor) -> Self:
-        """Return those of the samples with the numbers ``index``; ``dim`` is 0, as of tensors."""
+        """Return the targets of the samples at ``index``; ``dim`` is 0, as for tensors."""
         return self._each(lambda tensor: tensor.index_select(dim, index.to(tensor.device)))
 
     def to(self, device: torch.device) -> Self:
         return self._each(lambda tensor: tensor.to(device))
 
     def follow(self, geometry: Geometry) -> Self:
-        """Return the targets of crops of the images; the same where they do not lie in the image."""
+        """Return the targets of crops of the images; unchanged if they have no positions in the image."""
         return self
 
     def _tensors(self) -> dict[str, Tensor]:

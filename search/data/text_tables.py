@@ -1,4 +1,4 @@
-"""Tables of texts: CSV, TSV and JSON lines, in one file or one for each part of the data."""
+"""Tables of texts: CSV, TSV and JSON lines, in one file or one for each split."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ from search.records.plain_text import shortened
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".ndjson")
 TEXT_NAMES = ("text", "sentence", "sentence1", "premise", "question1", "question", "review", "content", "comment")
 PAIRS = {"sentence1": "sentence2", "premise": "hypothesis", "question1": "question2", "text": "text_pair"}
-"""The second text's column where the first one's is called so."""
+"""The second text's column, by the name of the first one's."""
 LABEL_NAMES = ("label", "labels", "class", "category", "sentiment", "target", "intent", "score")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableOptions(TextOptions):
-    """A table with a header line, or a folder with one for each part: ``train.tsv``, ``dev.tsv``, ``test.tsv``.
+    """A table with a header line, or a folder with one for each split: ``train.tsv``, ``dev.tsv``, ``test.tsv``.
 
-    ``.csv``, ``.tsv``, or ``.jsonl`` with one object a line.
+    ``.csv``, ``.tsv``, or ``.jsonl`` with one object per line.
 
     Attributes:
-        text_column: found by its name where nothing is said (``text``, ``sentence``, ``review`` ...).
+        text_column: by default found by its name (``text``, ``sentence``, ``review`` ...).
         pair_column: of a second text; found where the first is ``sentence1``, ``premise`` or ``question1``.
-        split_column: may be missing from the file; a file of a folder is a part of its own.
-        val_share: cut from the training rows when there is no validation part; ``test_share`` likewise.
-        limit: take at most so many samples of each part, drawn by ``seed``; nothing means all.
+        split_column: may be missing from the file; each file of a folder is one split.
+        val_share: taken from the training rows if there is no validation split; ``test_share`` likewise.
+        limit: most samples to take from each split, drawn with ``seed``; all by default.
     """
 
     path: str
@@ -61,9 +61,9 @@ class TableOptions(TextOptions):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of one part of the data; ``split`` is None where a column says it, or nothing does.
+    """Rows of one table; ``split`` is None if a column tells each row's, or nothing does.
 
-    A row that cannot be read comes as the line that says why.
+    A row that cannot be read is replaced by a line that says why.
     """
 
     name: str
@@ -74,14 +74,14 @@ class Table:
 
 _HALVES = re.compile("[\ud800-\udfff]")
 Reader = Callable[[Table], Callable[[Row], Any]]
-"""Looks for the columns it needs, then reads the label of every row; both raise DataError."""
+"""Finds the columns it needs, then reads the label of every row; both steps raise DataError."""
 
 
 def tables_of(given: str, base: Path) -> tuple[str, list[Table]]:
-    """Return the name of the data at a path and their tables.
+    """Return the name of the data at a path, and their tables.
 
     Raises:
-        DataError: there is none, it cannot be read, two files are the same part.
+        DataError: there are none, one cannot be read, or two files are the same split.
     """
     path = base / Path(given).expanduser()
     if path.is_dir():
@@ -108,7 +108,7 @@ def read_texts(tables: Sequence[Table], options: Any, reader: Reader) -> tuple[l
         except DataError as error:
             if table.split is not Split.TEST:
                 raise
-            problems.append(str(error))  # the test part of a competition has no labels
+            problems.append(str(error))  # competitions publish test splits without labels
             continue
         for row in table.rows:
             if isinstance(row, str):
@@ -126,7 +126,7 @@ def read_texts(tables: Sequence[Table], options: Any, reader: Reader) -> tuple[l
 
 
 def column(table: Table, given: str | None, known: Sequence[str], what: str, option: str) -> str:
-    """Return the column that holds ``what``: the ``given`` one, else the first of the ``known`` names that is there.
+    """Return the column that holds ``what``: the ``given`` one, else the first of the ``known`` names that exists.
 
     Raises:
         DataError: there is none.
@@ -186,11 +186,11 @@ def _separated(file: Path, text: str, mark: str) -> Lines:
 
 
 def _tabbed(text: str) -> Lines:
-    """Read tab-separated lines, quoted or not: most data sets of texts do without, and have quotation marks in them.
+    """Read tab-separated lines, quoted or not: most text data sets are unquoted, with quotation marks in their texts.
 
-    They are taken as quoted where that reads without fault and no line is joined with the next that is complete.
+    Lines are taken as quoted if that reads without fault and joins no complete line with the next.
     """
-    # Not splitlines(), which also parts a text at characters such as U+2028.
+    # Not splitlines(), which also splits a text at characters such as U+2028.
     plain = [line.split("\t") for line in text.replace("\r\n", "\n").rstrip("\n").split("\n")]
     csv.field_size_limit(LONGEST)
     try:
@@ -234,7 +234,7 @@ def _json_row(place: str, entry: Any) -> Row | str:
 
 
 def plain_text(value: Any) -> str:
-    """Return a value of a table as a CSV file would have it; lists as JSON."""
+    """Return a value of a table as a CSV file would hold it; lists as JSON."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():
@@ -243,7 +243,7 @@ def plain_text(value: Any) -> str:
 
 
 def labels(given: str | None, table: Table) -> Callable[[Row], str]:
-    """Return what reads the label of a row of ``table``."""
+    """Return the function that reads the label of a row of ``table``."""
     name = column(table, given, LABEL_NAMES, "labels", "label_column")
     return lambda row: row.text(name, "a label")
 
@@ -255,10 +255,10 @@ def classes_of(
     options: TextOptions,
     order: Sequence[str] | None = None,
 ) -> Dataset:
-    """Return the data set of texts with one label each; ``order`` is that of the classes, where the data have one.
+    """Return the data set of texts with one label each; ``order`` is the order of the classes, if the data define one.
 
     Raises:
-        DataError: as of ``texts.collect``; fewer than two classes; a label that no training row has.
+        DataError: as in ``texts.collect``; fewer than two classes; a label that no training row has.
     """
     known = texts.ordered_names([item.label for item in listed if item.split in (None, Split.TRAIN)])
     if order:

@@ -1,4 +1,4 @@
-"""Text inputs: single texts, pairs, or tagged words, and the last steps that all text formats share."""
+"""Text inputs: single texts, pairs, or tagged words, and the final steps that all text formats share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from search.data.split_options import Divide, SplitOptions
 from search.records.plain_text import shortened
 
 _WHOLE = re.compile(r"-?[0-9]+")
-"""Characters of a text that its name shows."""
+"""Characters of a text shown in its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Text:
 
     @property
     def name(self) -> str:
-        """The place, ``reviews.csv, line 3``, and how the text begins: pages show a mistake by it."""
+        """The place, ``reviews.csv, line 3``, and the beginning of the text: pages show mistakes by it."""
         whole = self.text if self.pair is None else f"{self.text} | {self.pair}"
         return f"{self.place}: {shortened(whole)}"
 
@@ -68,10 +68,10 @@ class Words:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextOptions(SplitOptions):
-    """What the options of every format of texts say.
+    """The options that all text formats share.
 
     Attributes:
-        limit: take at most so many samples of each part, drawn by ``seed``; nothing means all.
+        limit: most samples to take from each split, drawn with ``seed``; all by default.
     """
 
     limit: int | None = None
@@ -97,7 +97,7 @@ def collect(
 
     Args:
         problems: one line for every row that cannot be used.
-        names, encode, written, divide: as of ``assembly.gather``.
+        names, encode, written, divide: as in ``assembly.gather``.
 
     Raises:
         DataError: there are problems (unless ``on_error`` is ``skip``), or a part is empty.
@@ -111,7 +111,7 @@ def collect(
 
 
 def place_of(item: Listed) -> str:
-    """Return where a listed text stands, ``reviews.csv, line 3``."""
+    """Return the place of a listed text, ``reviews.csv, line 3``."""
     return item.input.place if isinstance(item.input, Text | Words) else item.input.name
 
 
@@ -132,7 +132,7 @@ def limited(listed: Sequence[Listed], limit: int | None, seed: int) -> list[List
 
 
 def _classes(label: Any) -> tuple[str, ...]:
-    """Return the class names in a label: one, several, or none for numbers."""
+    """Return the class names in a label: one, several, or none if it is numbers."""
     given = label if isinstance(label, tuple) else (label,)
     return tuple(dict.fromkeys(one for one in given if isinstance(one, str)))
 
@@ -140,5 +140,5 @@ def _classes(label: Any) -> tuple[str, ...]:
 def ordered_names(labels: Sequence[str]) -> tuple[str, ...]:
     """Return the distinct ``labels`` sorted, numerically if all are integers."""
     names = sorted(set(labels))
-    # Stable: of 1 and 01 the order is theirs, not that of a set, which differs from process to process.
+    # Stable: 1 and 01 keep the order of the data; that of a set differs from process to process.
     return tuple(sorted(names, key=int) if all(map(_WHOLE.fullmatch, names)) else names)

@@ -14,11 +14,11 @@ from search.data.targets import Targets
 from search.records.study import Json
 
 IGNORED = -100
-"""In place of a class where a token has none: padding, and all but the first token of a word."""
+"""Class of tokens without one: padding, and all but the first token of a word."""
 _POOL = 50
-"""Batches whose texts are sorted by length together: enough to save padding, few enough to keep the order random."""
+"""Number of batches whose texts are sorted by length together: enough to save padding, few enough to stay random."""
 _MULTIPLE = 8
-"""Lengths are rounded up to it on GPUs, whose matrix units like that."""
+"""On GPUs, lengths are rounded up to a multiple of it, which suits their matrix units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class Encoded:
     """All texts of a split.
 
     Attributes:
-        ids: numbers of tokens ``(N, T)``, int32, padded at the end; ``lengths`` how many of a row are real ``(N,)``.
-        targets: what is learnt of each text; with ``aligned`` a class for each token, ``(N, T)``.
+        ids: token ids ``(N, T)``, int32, padded at the end; ``lengths`` the number of real ones in each row ``(N,)``.
+        targets: of each text; with ``aligned`` a class for each token, ``(N, T)``.
     """
 
     ids: Tensor
@@ -51,7 +51,7 @@ def encoded(
     targets: Targets | None = None,
     classes: Sequence[Sequence[int]] | None = None,
 ) -> Encoded:
-    """Return texts of different lengths as one tensor; ``classes`` are those of each token, instead of ``targets``."""
+    """Return texts of different lengths as one tensor; ``classes`` holds one per token, instead of ``targets``."""
     lengths = torch.tensor([len(row) for row in rows])
     ids = _padded(rows, padding, torch.int32)
     if classes is not None:
@@ -73,8 +73,8 @@ class TokenBatches(Loader):
     """All batches of a split of texts, epoch by epoch.
 
     Attributes:
-        shuffle: a new order every epoch, in which the texts of a batch are of similar length.
-        framed: what else identifies how texts became tokens.
+        shuffle: whether every epoch has a new order, in which the texts of a batch are of similar length.
+        framed: whatever else identifies how texts became tokens.
     """
 
     texts: Encoded
@@ -101,13 +101,13 @@ class TokenBatches(Loader):
         return ("tokens", self._digest, *self.framed)
 
     def extent(self, chosen: Tensor) -> int:
-        """Return how many tokens the longest of the texts with the numbers ``chosen`` has."""
+        """Return the length, in tokens, of the longest text at the indices ``chosen``."""
         longest = int(self.texts.lengths[chosen].max())
         step = _MULTIPLE if self.device.type == "cuda" else 1
         return min(-(-longest // step) * step, self.texts.ids.shape[1])
 
     def inputs(self, chosen: Tensor, number: int) -> Tensor:
-        """Return the numbers of tokens ``(B, T)``, int64, of the texts with the numbers ``chosen``."""
+        """Return the token ids ``(B, T)``, int64, of the texts at the indices ``chosen``."""
         rows = self._ids[:, : self.extent(chosen)]
         return rows.index_select(0, chosen.to(self.device)).long()
 
@@ -118,10 +118,10 @@ class TokenBatches(Loader):
         return targets
 
     def order(self, number: int) -> list[Tensor]:
-        """Return the numbers of the texts of every batch: those of like length together, the batches shuffled.
+        """Return the indices of the texts in every batch: texts of similar length together, the batches shuffled.
 
-        A few batches' worth of texts, drawn at random, are sorted by length and parted into batches; so every epoch
-        has other batches, and little of them is padding.
+        A few batches' worth of texts, drawn at random, are sorted by length and divided into batches; so batches
+        differ from epoch to epoch, and little of them is padding.
         """
         if not self.shuffle:
             return list(torch.split(torch.arange(self.count), self.batch_size))[: len(self)]
@@ -130,5 +130,5 @@ class TokenBatches(Loader):
         for pool in torch.split(torch.randperm(self.count, generator=random), self.batch_size * _POOL):
             longest_first = pool[self.texts.lengths[pool].argsort(descending=True, stable=True)]
             batches += torch.split(longest_first, self.batch_size)
-        batches = batches[: len(self)]  # only the last one of all can be short
+        batches = batches[: len(self)]  # only the very last one can be short
         return [batches[index] for index in torch.randperm(len(batches), generator=random).tolist()]

@@ -10,9 +10,9 @@ import yaml
 
 _LARGEST = 4 << 20
 MOST = 100_000
-"""Values that a document may have once its aliases stand for what they name."""
+"""Most values in a document, its aliases expanded."""
 DEEPEST = 100
-"""Lists and mappings that may be inside one another."""
+"""Deepest nesting of lists and mappings."""
 
 
 def parse(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> tuple[Any, yaml.Node | None]:
@@ -30,14 +30,14 @@ def parse(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> tuple[A
             return None, None
         _expanded(node, {}, 1)
         return reader.construct_document(node), node
-    except (ValueError, OverflowError) as error:  # numbers of thousands of digits, days that no month has
+    except (ValueError, OverflowError) as error:  # numbers of thousands of digits, dates that do not exist
         raise yaml.YAMLError(f"a value cannot be read: {error}") from error
     finally:
         reader.dispose()
 
 
 class _Bounded:
-    """Stops composing a document at ``DEEPEST``, before it has scanned all of it."""
+    """Stops composing a document at ``DEEPEST``, before all of it has been scanned."""
 
     _depth = 0
 
@@ -73,11 +73,11 @@ def _expanded(node: yaml.Node, known: dict[int, int], depth: int) -> int:
 
 
 def text_of(path: Path, largest: int = _LARGEST) -> str:
-    """Return the text of a file that somebody wrote by hand.
+    """Return the text of a hand-written file.
 
     Raises:
-        OSError, UnicodeDecodeError: it cannot be read, is no plain file (a pipe or device would never end), or is
-            larger than any written by hand, in bytes.
+        OSError, UnicodeDecodeError: it cannot be read, is not a regular file (a pipe or device would never end), or is
+            larger than ``largest`` bytes.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "not a plain file")

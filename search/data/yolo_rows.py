@@ -1,7 +1,7 @@
 """Rows of YOLO label files: boxes, polygons, oriented boxes and poses, distinguished by their number of values.
 
 Ultralytics writes ``class x y width height`` for detection, ``class x1 y1 x2 y2 ...`` for outlines (segment) and for
-the four corners of turned boxes (OBB), and ``class x y width height`` with two or three numbers a key point behind it
+the four corners of rotated boxes (OBB), and ``class x y width height`` followed by two or three numbers per key point
 (pose); saved predictions may end in a confidence (https://docs.ultralytics.com/datasets/).
 """
 
@@ -16,9 +16,9 @@ from search.data.boxes import BoxAnnotation, Faults
 _BOX = 4
 _TRIANGLE = 6
 _SLACK = 0.05
-"""By how much of its image an outline may reach out of it; the box is then cut off at the border."""
+"""Share of its image by which an outline may extend beyond it; the box is then clipped at the border."""
 _VISIBLE = (0.0, 1.0, 2.0)
-"""A key point is not labelled, hidden or visible."""
+"""Visibility of a key point: not labelled, hidden, visible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,8 @@ def boxes_of(
 
     Args:
         images: rows by image.
-        keypoints: ``kpt_shape`` of data.yaml: how many key points a row has, and the numbers of each.
-        are_outlines: whether data.yaml says that long rows are outlines or turned boxes, whatever they look like.
+        keypoints: ``kpt_shape`` of data.yaml: the number of key points in a row, and of values for each.
+        are_outlines: whether data.yaml declares long rows to be outlines or rotated boxes, whatever they look like.
     """
     hint = "" if keypoints or are_outlines else _keypoint_hint([row for rows in images for row in rows])
     found = []
@@ -121,7 +121,7 @@ def _keypoint_hint(rows: Sequence[YoloRow]) -> str:
 
     Polygons vary in length. If all rows have the same length, they look like poses when every third value is a
     visibility flag, or when every would-be corner lies inside the box that the first four values describe; and like
-    saved tracks when two numbers follow a box, of which the last one is whole.
+    saved tracks when two numbers follow a box and the last one is whole.
     """
     long = [row.numbers for row in rows if len(row.numbers) > _BOX]
     lengths = {len(numbers) for numbers in long}
@@ -146,6 +146,6 @@ def _keypoint_hint(rows: Sequence[YoloRow]) -> str:
 def _points_inside(numbers: Sequence[float]) -> bool:
     x, y, width, height = numbers[:_BOX]
     across, down = numbers[_BOX::2], numbers[_BOX + 1 :: 2]
-    # A key point that is not labelled stands at 0, 0.
+    # A key point that is not labelled is at 0, 0.
     points = [point for point in zip(across, down, strict=True) if point != (0.0, 0.0)]
     return all(2 * abs(left - x) <= width and 2 * abs(top - y) <= height for left, top in points)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from glob import escape
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -25,7 +25,7 @@ from search.data.yaml_documents import text_of
 from search.errors import UserError
 from search.model import limits
 
-FORMAT = 1
+FORMAT: Final = 1
 """Version of ``model.json``; raised when its meaning changes."""
 _OLD = ".old"
 _LARGEST = 1 << 24
@@ -184,7 +184,7 @@ class ModelFacts:
     temperature: float = 1.0
     folded: bool = False
     measured_on: str = SELECTED
-    format: int = FORMAT
+    format: Literal[1] = FORMAT
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
     @property
@@ -214,21 +214,19 @@ def read(folder: Path) -> ModelFacts:
         raise UserError(f"{folder} is no model: {what}; make one with `ftsearch export STUDY -o {folder}`")
     listed = _verify(folder)
     try:
-        text = text_of(path, _LARGEST)
-        data = json.loads(text)
-        version = data.get("format") if isinstance(data, dict) else None
-        if version != FORMAT or isinstance(version, bool):
+        # Strict: `true` is no number, nor is "1".
+        facts = TypeAdapter(ModelFacts).validate_json(text_of(path, _LARGEST), strict=True)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        version = next((fault["input"] for fault in faults if fault["loc"] == ("format",)), FORMAT)
+        if version != FORMAT:  # what else is wrong may be right in that version
             raise UserError(
                 f"{path} is of format {version!r}, this version of ftsearch reads format {FORMAT}; "
                 "use the version that wrote it"
-            )
-        # Strict: `true` is no number, nor is "1".
-        facts = TypeAdapter(ModelFacts).validate_json(text, strict=True)
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in fault["loc"])
-        raise UserError(f"{path}: {place}: {fault['msg']}; export the model again") from error
-    except (ValueError, OSError, RecursionError) as error:
+            ) from error
+        where = "".join(f"{part}." for part in faults[0]["loc"])[:-1]
+        raise UserError(f"{path}: {f'{where}: ' if where else ''}{faults[0]['msg']}; export the model again") from error
+    except (ValueError, OSError) as error:
         raise UserError(f"cannot read {path}: {error}; export the model again") from error
     if odd := limits.exceeded(facts):
         raise UserError(f"{path}: {odd}; export the model again")

@@ -22,7 +22,7 @@ def columns(ranking: Ranking) -> tuple[str, ...]:
 
 
 def table(ranking: Ranking) -> list[tuple[str, ...]]:
-    """Return one row a backbone, the best first."""
+    """Return one row per backbone, the best first."""
     ranks = mean_ranks(ranking.backbone_scores, list(ranking.titles))
     return [
         _row(ranking, backbone_score, rank) for backbone_score, rank in zip(ranking.backbone_scores, ranks, strict=True)
@@ -43,9 +43,9 @@ def _row(ranking: Ranking, backbone_score: BackboneScore, rank: float) -> tuple[
 
 
 def best_layers(ranking: Ranking) -> list[tuple[str, str, str]]:
-    """Return of each backbone behind which unit the features score best, an estimator at a time, in words.
+    """Return for each backbone and estimator, in words, the unit whose features score best.
 
-    Rows: backbone, estimator, words. What it means for a search: units behind that one are worth dropping or tuning.
+    Rows: backbone, estimator, words. For a search it means that the units after that one are worth dropping or tuning.
     """
     rows = []
     for backbone_score in ranking.backbone_scores:

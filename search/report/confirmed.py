@@ -11,17 +11,17 @@ from search.records.study import Refit, Repeat, StudyRecord, TrialState
 from search.report import final, theme
 
 FEWEST = 3
-"""Fewest trainings for an interval: with two, Student's t is 12.7, and equal values look certain."""
+"""Fewest trainings for an interval: with two, Student's t is 12.7, and two equal values look certain."""
 
 
 class Comparison(NamedTuple):
     """A candidate against the plain recipe, seed by seed and fold by fold.
 
     Attributes:
-        difference: mean of the pairs' differences, positive when the candidate is better; ``margin`` half its 95 %
-            interval, None where all pairs differ by the same.
-        p: of the paired t-test, two-sided; ``adjusted`` after Holm for all candidates that were compared. None where
-            all pairs differ by the same amount: too few validation images for seeds to differ.
+        difference: mean of the pairs' differences, positive if the candidate is better; ``margin`` half its 95 %
+            interval, None if all pairs differ by the same amount.
+        p: of the two-sided paired t-test; ``adjusted`` by Holm for all candidates compared. None if all pairs differ
+            by the same amount: too few validation images for seeds to differ.
     """
 
     pairs: int
@@ -32,14 +32,14 @@ class Comparison(NamedTuple):
 
 
 class Confirmed(NamedTuple):
-    """One candidate's fresh trainings on one cut of the data.
+    """One candidate's fresh trainings on one split of the data.
 
     Attributes:
         margin: half the 95 % interval of the mean; None for fewer than three trainings.
-        searched: what the search saw.
-        drop: how much worse the mean is than that: what the search's choice of the luckiest adds; negative if better.
-        images: it was trained on, on average.
-        against: None for the plain recipe itself, and where fewer than three pairs have been trained.
+        searched: the value in the search.
+        drop: how much worse the mean is than that value, which choosing the luckiest inflates; negative if better.
+        images: trained on, on average.
+        against: None for the plain recipe itself, and with fewer than three trained pairs.
     """
 
     number: int
@@ -56,10 +56,10 @@ class Confirmed(NamedTuple):
 
 
 def confirmed(study: StudyRecord, *, folds: int | None = None, fraction: float | None = None) -> list[Confirmed]:
-    """Return every candidate that has been trained again, the best mean first; cuts of the data one after the other.
+    """Return every retrained candidate, the best mean first, for one split of the data after the other.
 
     Args:
-        folds, fraction: only these cuts.
+        folds, fraction: only these splits.
     """
     cuts = sorted(
         {
@@ -100,7 +100,7 @@ def _of_cut(study: StudyRecord, folds: int, fraction: float) -> list[Confirmed]:
                 mean=middle,
                 margin=margin(values, folds),
                 searched=seen,
-                # With other validation images, or fewer labels, more than luck has changed.
+                # With other validation images, or fewer labels, more than luck differs.
                 drop=sign * (seen - middle) if seen is not None and fraction == 1 else None,
                 images=mean(images) if images else None,
                 against=adjusted.get(number),
@@ -110,7 +110,7 @@ def _of_cut(study: StudyRecord, folds: int, fraction: float) -> list[Confirmed]:
 
 
 def _differences(runs: Sequence[Repeat], plain: Mapping[tuple[int, int], float], sign: float) -> list[float]:
-    """Return how much better each run is than the plain recipe with the same seed and fold, where that has run."""
+    """Return how much better each run is than the plain recipe's run with the same seed and fold, if there is one."""
     pairs = [(run.value or 0.0, plain.get((run.seed, run.fold))) for run in runs]
     return [sign * (value - other) for value, other in pairs if other is not None]
 
@@ -118,7 +118,7 @@ def _differences(runs: Sequence[Repeat], plain: Mapping[tuple[int, int], float],
 def _factor(count: int, folds: int) -> float:
     """Return the factor from the variance of ``count`` values to the variance of their mean.
 
-    Folds share training images, so that their values are not independent: Nadeau and Bengio's correction
+    Folds share training images, so their values are not independent: Nadeau and Bengio's correction
     (https://doi.org/10.1023/A:1024068626366) adds the ratio of validation to training images.
     """
     return 1 / count + (1 / (folds - 1) if folds > 1 else 0.0)
@@ -127,7 +127,7 @@ def _factor(count: int, folds: int) -> float:
 def margin(values: Sequence[float], folds: int = 1) -> float | None:
     """Return half the 95 % interval of the mean of ``values``, by Student's t.
 
-    None for fewer than ``FEWEST``, and for values that are all the same: a measure so coarse hides how much they vary.
+    None for fewer than ``FEWEST``, and if all values are equal: so coarse a metric hides how much they vary.
     """
     if len(values) < FEWEST or _spread(values) == 0:
         return None
@@ -138,7 +138,7 @@ def margin(values: Sequence[float], folds: int = 1) -> float | None:
 
 
 def _spread(values: Sequence[float]) -> float:
-    """Return the variance; 0 where values differ by rounding alone, as differences of the same two shares do."""
+    """Return the variance; 0 if values differ by rounding alone, as differences of the same two shares do."""
     spread = variance(values)
     return spread if spread > 1e-18 else 0.0
 
@@ -155,7 +155,7 @@ def _compared(differences: Sequence[float], folds: int) -> Comparison | None:
 
 
 def _adjusted(tests: dict[int, Comparison | None]) -> dict[int, Comparison]:
-    """Return the comparisons that could be made, their p adjusted by Holm (https://www.jstor.org/stable/4615733)."""
+    """Return the possible comparisons, with p adjusted by Holm (https://www.jstor.org/stable/4615733)."""
     kept = {number: test for number, test in tests.items() if test is not None}
     known = sorted((test.p, number) for number, test in kept.items() if test.p is not None)
     least = 0.0
@@ -174,7 +174,7 @@ HOW_TO_READ = (
 
 
 def lines(study: StudyRecord) -> list[tuple[str, ...]]:
-    """Return a line for every candidate that has been trained again, cells in the order of ``HEAD``."""
+    """Return a line for every retrained candidate, cells in the order of ``HEAD``."""
     return [_line(study, row) for row in confirmed(study)]
 
 
@@ -210,7 +210,7 @@ def sentences(study: StudyRecord) -> list[str]:
 
 
 def whole(study: StudyRecord) -> list[Confirmed]:
-    """Return the rows of the cut that says most of the winner: all labels, most trainings."""
+    """Return the rows of the split that tells most about the winner: all labels, most trainings."""
     rows = confirmed(study, fraction=1.0)
     most = max(rows, key=lambda row: (len(row.values), row.folds), default=None)
     return [row for row in rows if most is not None and row.folds == most.folds]

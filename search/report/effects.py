@@ -1,4 +1,4 @@
-"""The effect of one parameter on the objective, where there are enough trials to estimate it."""
+"""The effect of one parameter on the objective, if there are enough trials to estimate it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ FEWEST = 5
 """Fewest trials on either side of a comparison."""
 _DRAWS = 1000
 _RESAMPLED, _REPEATS = 200, 40
-"""Importances are judged again from this many trials, so often."""
+"""Bootstrap of importances: most trials that are resampled, and number of replicates."""
 Floats = NDArray[np.float64]
 
 
 class Effect(NamedTuple):
-    """Which values of a parameter go with better results.
+    """Values of a parameter that go with better results.
 
     Attributes:
         words: ``best: 5x5``, ``higher is better``.
-        trials: that had the better value, or any where it is a number; ``others`` those that it is compared with.
+        trials: with the better value, or with any if it is a number; ``others`` those it is compared with.
     """
 
     words: str
@@ -39,9 +39,9 @@ class Effect(NamedTuple):
 
 
 def comparable(study: StudyRecord) -> list[TrialRecord]:
-    """Return the complete trials that ran equally many epochs: as many as most did.
+    """Return the complete trials that ran the most common number of epochs.
 
-    A value after two epochs says little beside one after twenty, so pruned trials are left out.
+    A value after two epochs cannot be compared with one after twenty, so pruned trials are left out.
     """
     done = [trial for trial in study.ranking if shown_trials.epochs_run(trial)]
     if not done:
@@ -52,9 +52,9 @@ def comparable(study: StudyRecord) -> list[TrialRecord]:
 
 
 def effect(name: str, trials: Sequence[TrialRecord], *, maximize: bool) -> Effect | None:
-    """Return which values of the parameter ``name`` better trials had; None where ``trials`` do not show it.
+    """Return which values of the parameter ``name`` better trials had; None if ``trials`` do not tell.
 
-    Each side of a comparison has at least ``FEWEST`` trials, and its bootstrap interval (95 %) excludes no difference.
+    Each side of a comparison has at least ``FEWEST`` trials, and its 95 % bootstrap interval excludes zero.
     """
     having = [trial for trial in trials if name in trial.params and trial.value is not None]
     if len(having) < 2 * FEWEST:
@@ -80,7 +80,7 @@ def _of_numbers(values: Floats, quality: Floats) -> Effect | None:
 
 
 def _correlations(values: Floats, quality: Floats) -> Floats:
-    """Return Spearman's correlation of each row; NaN where all of its values are the same."""
+    """Return Spearman's correlation of each row; NaN where all values of a row are equal."""
     from scipy.stats import rankdata  # noqa: PLC0415  # pages of young studies need none of it
 
     left, right = (rankdata(rows, axis=1) for rows in (values, quality))
@@ -109,9 +109,9 @@ def _of_words(values: Sequence[str], quality: Floats) -> Effect | None:
 
 
 def intervals(trials: Sequence[TrialRecord], *, maximize: bool) -> dict[str, tuple[float, float]]:
-    """Return the bootstrap interval (90 %) of every parameter's importance, judged from resampled ``trials``.
+    """Return the 90 % bootstrap interval of every parameter's importance, from resampled ``trials``.
 
-    Empty where there are too few, or no difference between them.
+    Empty if there are too few, or no differences between them.
     """
     random, found = np.random.default_rng(0), defaultdict[str, list[float]](list)
     chosen = list(trials)
@@ -124,6 +124,6 @@ def intervals(trials: Sequence[TrialRecord], *, maximize: bool) -> dict[str, tup
         rounds += bool(shares)
         for name, share in shares.items():
             found[name].append(share)
-    # Where a draw knew nothing of a parameter, it counted for nothing.
+    # A parameter that a draw did not hold had no importance in it.
     padded: dict[str, Any] = {name: [*shares, *[0.0] * (rounds - len(shares))] for name, shares in found.items()}
     return {name: tuple(np.quantile(shares, [0.05, 0.95]).tolist()) for name, shares in padded.items()}

@@ -1,4 +1,4 @@
-"""The choice at the end of a search, and the model that it ends with, in sentences."""
+"""The choice at the end of a search, and its model, in sentences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from search.report import theme
 
 
 def choice_sentence(study: StudyRecord) -> str:
-    """Return how the winner was chosen among those that were trained again; empty where the search alone chose."""
+    """Return how the winner was chosen among retrained candidates; empty if the search alone chose."""
     chosen, probe = study.contenders, study.probe_ahead
     if probe is not None and study.best is not None:
         metric, count = theme.metric_name(study.metric), study.dataset.samples().get("val", 0)
@@ -35,7 +35,7 @@ def _name(trial: TrialRecord) -> str:
 
 
 def model_sentence(study: StudyRecord) -> str:
-    """Return what the model to use was trained on, and what is known of it; empty while there is no winner."""
+    """Return what the final model was trained on, and how good it is known to be; empty while there is no winner."""
     best, final = study.best, final_model(study)
     if best is None:
         return ""

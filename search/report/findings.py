@@ -9,13 +9,13 @@ from search.report.origin import paid
 from search.sampling.importance import importances
 
 FEWEST = 20
-"""Complete trials below which a search has learnt nothing that another seed would not turn round."""
+"""Fewest complete trials from which a search learns anything that another seed would not reverse."""
 
 
 def findings(study: StudyRecord) -> list[str]:
-    """Return sentences: what fresh seeds say, what mattered most, what the best trials share, what size bought.
+    """Return sentences: what fresh seeds say, what mattered most, what the best trials share, what size gains.
 
-    Of fewer than ``FEWEST`` complete trials only what fresh seeds say.
+    With fewer than ``FEWEST`` complete trials, only what fresh seeds say.
     """
     done, fresh = list(study.ranking), sentences(study)
     if len(done) < FEWEST:

@@ -11,7 +11,7 @@ _NAMES = {"flops": "FLOPs", "train_seconds": "train seconds", "checkpoint_bytes"
 
 
 EVERYWHERE = ("parameters", "flops")
-"""Objectives that every page shows of every trial, whether the study weighs them or not."""
+"""Objectives that every page shows for every trial, whether or not the study has them."""
 
 
 def columns(study: StudyRecord) -> tuple[str, ...]:
@@ -21,7 +21,7 @@ def columns(study: StudyRecord) -> tuple[str, ...]:
 
 
 def rows(study: StudyRecord) -> list[tuple[str, ...]]:
-    """Return a line for every trial that no other one beats in all objectives, in the order of ``columns``."""
+    """Return a row for every trial that no other beats in all objectives, in the order of ``columns``."""
     if not columns(study):
         return []
     return [(str(trial.number), *(_cell(one, trial) for one in study.objectives), trial.words) for trial in study.front]
@@ -49,14 +49,14 @@ def _tolerance(study: StudyRecord) -> str:
 
 
 def name(objective: Objective, metric: str) -> str:
-    """Return how an objective is called in tables; ``metric`` is its study's first one."""
+    """Return an objective's name in tables; ``metric`` is its study's first one."""
     if objective.name == QUANTISED:
         return f"int8 {theme.metric_name(metric)}"
     return _NAMES.get(objective.name, objective.name if objective.name in COSTS else theme.metric_name(objective.name))
 
 
 def further(study: StudyRecord, trial: TrialRecord) -> list[tuple[str, str]]:
-    """Return what the trial has reached of the objectives beside the first and those shown ``EVERYWHERE``, as text."""
+    """Return the trial's values, as text, of all objectives but the first and those shown ``EVERYWHERE``."""
     return [
         (_cell(one, trial), name(one, study.metric))
         for one in study.objectives[1:]
@@ -65,7 +65,7 @@ def further(study: StudyRecord, trial: TrialRecord) -> list[tuple[str, str]]:
 
 
 def cell(quantity: str, value: float) -> str:
-    """Return a metric or cost for people."""
+    """Return a metric or cost as shown to people."""
     match quantity:
         case "parameters" | "flops":
             return theme.count(value)

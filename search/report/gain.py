@@ -1,4 +1,4 @@
-"""What a search gained over the plain recipe, and whether that is more than chance."""
+"""The gain of a search over the plain recipe, and whether it is more than chance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ALPHA = 0.05
 
 
 class Proof(StrEnum):
-    """How far a gain can be believed; the values are what readers see."""
+    """How far a gain can be trusted; the values are shown to readers."""
 
     CONFIRMED = "confirmed"
     PROVEN = "proven"
@@ -28,12 +28,12 @@ class Gain(NamedTuple):
     """The winner against the plain recipe.
 
     Attributes:
-        difference: its value less that of the plain recipe; ``lead`` the same, positive when the winner is better.
-        margin: half the interval of the difference in which 95 % of studies with other validation samples would have
-            it for the best of all candidates; None where neither trial has the data for it.
-        candidates: that the winner was chosen among, those that were ended early included.
-        samples: of the validation data.
-        fresh: what fresh trainings say of the winner, where at least three pairs have been run.
+        difference: its value minus that of the plain recipe; ``lead`` the same, positive if the winner is better.
+        margin: half the 95 % interval of the difference over other validation samples, for the best of all candidates;
+            None if the trials lack the data for it.
+        candidates: number that the winner was chosen from, pruned ones included.
+        samples: number of validation samples.
+        fresh: the winner's fresh trainings, if at least three pairs have been run.
     """
 
     best: TrialRecord
@@ -48,7 +48,7 @@ class Gain(NamedTuple):
 
     @property
     def proof(self) -> Proof:
-        """Whether the lead is more than chance gives: by fresh seeds where there are some, else by the margin."""
+        """Whether the lead is more than chance: by fresh seeds if there are any, else by the margin."""
         if self.best is self.baseline or self.lead <= 0:
             return Proof.NONE
         against = self.fresh.against if self.fresh is not None else None
@@ -61,11 +61,11 @@ class Gain(NamedTuple):
 
 
 def gain(study: StudyRecord) -> Gain | None:
-    """Return the winner's lead over the plain recipe; None while one of them is missing."""
+    """Return the winner's lead over the plain recipe; None while either is missing."""
     best, baseline = study.best, study.baseline
     if best is None or baseline is None or best.value is None or baseline.value is None:
         return None
-    # As readers see both numbers, so that the difference is that of what they see.
+    # Rounded as readers see both numbers, so that the difference matches them.
     difference = round(best.value, theme.DIGITS) - round(baseline.value, theme.DIGITS)
     tried = (TrialState.COMPLETE, TrialState.PRUNED)
     candidates = sum(trial.state in tried and not trial.is_baseline for trial in study.trials)
@@ -91,8 +91,8 @@ def _fresh(study: StudyRecord, best: TrialRecord) -> Confirmed | None:
 def margin(metric: str, best: TrialRecord, baseline: TrialRecord, candidates: int, samples: int) -> float | None:
     """Return half the 95 % interval of the difference between two trials on the same validation samples.
 
-    It is a Bonferroni interval for the best of ``candidates``: whoever is chosen for being the best is favoured by
-    chance. The luck of one training's seed is not in it. None where the error of the difference is not known.
+    A Bonferroni interval for the best of ``candidates``, since choosing the best favours the lucky. It does not include
+    the variation between seeds. None if the error of the difference is unknown.
     """
     error = difference_error(metric, best, baseline, samples)
     if error is None:

@@ -1,4 +1,4 @@
-"""A study from the store with what pages show of it, however many trials it has."""
+"""Reads a study with what pages show of it, however many trials it has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EVERYTHING = frozenset({need for figure in figures() for need in figure.needs})
 
 
 def gather(engine: Engine, name: str) -> StudyRecord:
-    """Return the study ``name`` with all its trials, and curves, structures and evaluations of those that are shown.
+    """Return the study ``name`` with all its trials, and the curves, structures and evaluations of the shown ones.
 
     Raises:
         NotFoundError: no such study; suggests the nearest name.
@@ -25,7 +25,7 @@ def gather(engine: Engine, name: str) -> StudyRecord:
 
 
 def completed(engine: Engine, study: StudyRecord, needs: Iterable[Need]) -> StudyRecord:
-    """Return ``study``, an outline, with what figures with these ``needs`` read besides it."""
+    """Return ``study``, an outline, completed with the data that figures with these ``needs`` read."""
     wanted = set(needs)
     if Need.EPOCHS in wanted or Need.CURVES in wanted:
         study = with_epochs_run(study, aggregates.epochs_run(engine, study.name))
@@ -40,7 +40,7 @@ def completed(engine: Engine, study: StudyRecord, needs: Iterable[Need]) -> Stud
 
 
 def chosen(engine: Engine, study: StudyRecord, numbers: Sequence[int]) -> StudyRecord:
-    """Return ``study``, an outline, with trials ``numbers`` whole."""
+    """Return ``study``, an outline, with the trials ``numbers`` complete."""
     study = with_details(study, aggregates.details(engine, study.name, numbers))
     return with_curves(study, aggregates.curves(engine, study.name, numbers))
 
@@ -55,7 +55,7 @@ def with_epochs_run(study: StudyRecord, counts: Mapping[int, int]) -> StudyRecor
 
 
 def with_details(study: StudyRecord, details: Mapping[int, TrialRecord]) -> StudyRecord:
-    """Return ``study`` with the trials that were ``found`` in full, their curves and counts kept."""
+    """Return ``study`` with the full trials ``found`` in place of their outlines, curves and counts kept."""
     trials = tuple(
         replace(details[trial.number], epochs=trial.epochs, extras={**details[trial.number].extras, **trial.extras})
         if trial.number in details
@@ -66,7 +66,7 @@ def with_details(study: StudyRecord, details: Mapping[int, TrialRecord]) -> Stud
 
 
 def with_curves(study: StudyRecord, curves: Mapping[int, tuple[EpochRecord, ...]]) -> StudyRecord:
-    """Return ``study`` with the curves that were ``found``."""
+    """Return ``study`` with the curves ``found``."""
     trials = tuple(
         replace(trial, epochs=curves[trial.number]) if trial.number in curves else trial for trial in study.trials
     )

@@ -10,19 +10,19 @@ from search.report import theme
 from search.report.gain import Gain, Proof, gain
 
 _NAMED = 6
-"""Most tied trials that are named; beyond that only their number is given."""
+"""Most tied trials to name; of more, only the number is given."""
 
 
 class Headline(NamedTuple):
-    """The five seconds of a report.
+    """What a reader takes from a report in five seconds.
 
     Attributes:
-        gain: ``+1.4 points``; ``values`` what it is the difference of: ``accuracy 0.9784 to 0.9923``.
-        badge: ``proven``, ``may be chance``, ``confirmed by 5 seeds``; empty where there is nothing to judge.
-        reason: of the badge, in words.
-        size: ``68 % fewer parameters than the plain recipe (149 k instead of 450 k)``; empty where it is not known.
-        name: ``trial 12``, with the trials that it is tied with; ``words`` its candidate.
-        strip: the name of every unit of the pretrained network, and what was done with it; empty where not known.
+        gain: ``+1.4 points``; ``values`` the two values: ``accuracy 0.9784 to 0.9923``.
+        badge: ``proven``, ``may be chance``, ``confirmed by 5 seeds``; empty if there is nothing to judge.
+        reason: for the badge, in words.
+        size: ``68 % fewer parameters than the plain recipe (149 k instead of 450 k)``; empty if unknown.
+        name: ``trial 12``, with the trials it is tied with; ``words`` its candidate.
+        strip: the name of every unit of the pretrained network, and what was done to it; empty if unknown.
     """
 
     gain: str
@@ -37,13 +37,13 @@ class Headline(NamedTuple):
 
     @property
     def strip_words(self) -> str:
-        """What the strip shows: ``12 units: 5 frozen, 7 trained``."""
+        """The strip in words: ``12 units: 5 frozen, 7 trained``."""
         counts = Counter(state for _, state in self.strip)
         return f"{len(self.strip)} units: " + ", ".join(f"{count} {state}" for state, count in counts.items())
 
     @property
     def sentence(self) -> str:
-        """All of it but the candidate, as a terminal has it."""
+        """The whole headline but the candidate, for terminals."""
         head = f"{self.values}: {self.gain}" if self.gain else self.values
         judged = ": ".join(part for part in (self.badge, self.reason) if part)
         parts = [f"{head}{f' ({judged})' if judged else ''}.", f"{self.size}." if self.size else ""]
@@ -51,7 +51,7 @@ class Headline(NamedTuple):
 
 
 def headline(study: StudyRecord) -> Headline | None:
-    """Return what the study has found; None while no trial that keeps the constraints is complete."""
+    """Return the study's headline; None while no complete trial keeps the constraints."""
     best = study.best
     if best is None:
         return None
@@ -89,7 +89,7 @@ def _strip(study: StudyRecord, trial: TrialRecord) -> tuple[tuple[str, str], ...
 
 
 def sentence(study: StudyRecord) -> str:
-    """Return the headline in a sentence or two, or what is missing for one."""
+    """Return the headline in a sentence or two, or why there is none yet."""
     shown = headline(study)
     if shown is not None:
         return shown.sentence
@@ -99,7 +99,7 @@ def sentence(study: StudyRecord) -> str:
 
 
 def winner_name(study: StudyRecord) -> str:
-    """Return what the winner is called, with the trials that are as good: ``trial 3, tied with trials 10 and 14``."""
+    """Return the winner's name, with the trials that are as good: ``trial 3, tied with trials 10 and 14``."""
     best = study.best
     if best is None:
         return ""

@@ -1,4 +1,4 @@
-"""Figures as PNG files, drawn by an installed Chromium through kaleido."""
+"""Writes figures as PNG files, drawn by an installed Chromium through kaleido."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WIDTH, _SCALE = 1100, 2
 def write(studies: Sequence[StudyRecord], folder: Path) -> list[Path]:
     """Write every figure of a report to ``folder`` as ``STUDY-FIGURE.png``, 2200 pixels wide, and return the files.
 
-    Figures with several views are written in the first one.
+    Of figures with several views, the first is written.
 
     Raises:
         UserError: kaleido is not installed, finds no browser, or the folder cannot be written to.
@@ -40,7 +40,7 @@ def write(studies: Sequence[StudyRecord], folder: Path) -> list[Path]:
     except OSError as error:
         raise UserError(f"cannot write pictures to {folder}: {error.strerror}; name another folder") from error
     except Exception as error:
-        # choreographer's own errors; what they say is about the browser
+        # choreographer's own errors are about the browser
         if type(error).__module__.split(".")[0] not in ("choreographer", "kaleido"):
             raise
         raise UserError(

@@ -1,4 +1,4 @@
-"""How candidates were found: of the portfolio, near a good one, from priors, by the sampler."""
+"""How candidates were found: in the portfolio, near a good one, from priors, by the sampler."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def found_by(trial: TrialRecord) -> str:
 
 
 def paid(study: StudyRecord) -> str:
-    """Return which ways to candidates paid: the best of each, and of how many; empty where all went the same way."""
+    """Return which ways of finding candidates paid off: best trial and number of each; empty for a single way."""
     tried = Counter(_way(trial) for trial in study.trials)
     best = {_way(trial): place for place, trial in reversed(list(enumerate(study.ranking)))}
     known = sorted((way for way in _WAYS if tried[way]), key=lambda way: best.get(way, len(study.trials)))
@@ -49,4 +49,4 @@ def paid(study: StudyRecord) -> str:
 
 def _way(trial: TrialRecord) -> str:
     origin = trial.extras.get("origin", {})
-    return str(origin.get("way", "warm" if "study" in origin else ""))  # earlier versions wrote warm starts alone
+    return str(origin.get("way", "warm" if "study" in origin else ""))  # earlier versions recorded only warm starts

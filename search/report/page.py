@@ -27,13 +27,13 @@ from search.report.findings import findings
 from search.report.headline import Headline, headline, sentence
 
 _ROWS = 200
-"""Rows of the ranking that a page has; the rest is one command away."""
+"""Rows of the ranking on a page; a command lists the rest."""
 _OPEN = 40
-"""Rows that are shown; the others are folded, so that the page stays short."""
+"""Rows shown at first; the others are folded, to keep the page short."""
 
 
 def write(studies: Sequence[StudyRecord], path: Path) -> Path:
-    """Write the report of ``studies`` to ``path`` and return it; a file that was there stays whole until the end.
+    """Write the report of ``studies`` to ``path`` and return it; an older file there stays intact until the end.
 
     Raises:
         UserError: the folder cannot be written to.
@@ -42,7 +42,7 @@ def write(studies: Sequence[StudyRecord], path: Path) -> Path:
 
 
 def put(text: str, path: Path) -> Path:
-    """Write a page to ``path`` and return it; raises as ``write``."""
+    """Write a page to ``path`` and return it; raises as ``write`` does."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial_files.write(path, text.encode())
@@ -52,9 +52,9 @@ def put(text: str, path: Path) -> Path:
 
 
 def drawings(studies: Sequence[StudyRecord]) -> Iterator[tuple[str, Drawing, go.Figure]]:
-    """Yield every drawing of a report: its key ``STUDY/FIGURE``, the figure it is of, the drawing.
+    """Yield every drawing of a report: its key ``STUDY/FIGURE``, its figure, the drawing.
 
-    Those that compare studies come first, under the key ``studies/FIGURE``, where there are several.
+    With several studies, figures that compare them come first, under the key ``studies/FIGURE``.
     """
     if len(studies) > 1:
         for comparing in studies_figures():
@@ -100,7 +100,7 @@ def _library() -> str:
 
 
 def _packed(text: str) -> str:
-    """Return ``text`` compressed, as letters: plotly.js alone would fill most of a mail's limit."""
+    """Return ``text`` compressed, in base64: plotly.js alone would take most of the size limit of a mail."""
     return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
 
@@ -112,7 +112,7 @@ class Drawings:
     html: dict[str, str] = field(default_factory=dict)
 
     def add(self, key: str, kind: Drawing, drawing: go.Figure) -> None:
-        """Take a drawing in under ``key``."""
+        """Add a drawing under ``key``."""
         views = theme.without_menu(drawing)
         plain: dict[str, Any] = json.loads(drawing.to_json())
         plain["views"] = [change for _, change in views]
@@ -133,7 +133,7 @@ class Drawings:
 
 
 def section(key: str, kind: Drawing, drawn: Drawings, level: int) -> str:
-    """Return the part of a page around one drawing."""
+    """Return the section of a page with one drawing."""
     return (
         f"<section class='one' id='{escape(key.replace('/', '-'))}'><h{level}>{escape(kind.title)}</h{level}>"
         f"<p class='soft'>{escape(kind.how_to_read)}</p>{drawn.html[key]}</section>"
@@ -141,7 +141,7 @@ def section(key: str, kind: Drawing, drawn: Drawings, level: int) -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[str]) -> str:
-    """Return a table that scrolls sideways; ``rows`` are HTML already."""
+    """Return a table that scrolls sideways; ``rows`` are already HTML."""
     head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in heads)
     return (
         f"<div class='scroll' tabindex='0'><table><thead><tr>{head}</tr></thead>"

@@ -1,4 +1,4 @@
-"""What parameters of a search are called for people, by the names that samplers give them."""
+"""Readable names for a search's parameters, by the names that samplers know."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ _NUMBERED = re.compile(r"([a-z_]+?)\.?(\d+)")
 
 
 def label(name: str) -> str:
-    """Return what people call the parameter ``name``: ``backbone learning rate (AdamW)``.
+    """Return the readable name of the parameter ``name``: ``backbone learning rate (AdamW)``.
 
-    In a study of several backbones the backbone's name follows it. A plug-in's parameter keeps its own name, with
+    In a study of several backbones the backbone's name is added. A plug-in's parameter keeps its own name, with
     spaces for dots and underscores.
     """
     own, _, backbone = name.partition("@")
@@ -85,7 +85,7 @@ def _label(name: str) -> str:
 
 
 def value(raw: object) -> str:
-    """Return a parameter's value for people: numbers in one form, ``off`` and ``on`` for truth values."""
+    """Return a parameter's value as text: numbers in one form, ``off`` and ``on`` for booleans."""
     if isinstance(raw, bool):
         return "on" if raw else "off"
     return short(raw) if isinstance(raw, float) else str(raw)

@@ -1,4 +1,4 @@
-"""CSV for programs and for spreadsheets, which take a cell that begins like a formula for one and run it."""
+"""CSV for programs and for spreadsheets, which run any cell that begins like a formula."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # spreadsheets read the wide ones too
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # spreadsheets accept full-width ones too
 _NO_ROWS = ("number", "state", "value")
 
 
 def harmless(value: object) -> object:
-    """Return a cell that no spreadsheet runs: an apostrophe in front of a text that begins like a formula.
+    """Return a cell that no spreadsheet runs: texts that begin like a formula get a leading apostrophe.
 
-    Numbers stay as they are, ``-0.5`` too (https://owasp.org/www-community/attacks/CSV_Injection).
+    Numbers, ``-0.5`` among them, stay as they are (https://owasp.org/www-community/attacks/CSV_Injection).
     """
     if not isinstance(value, str) or not value.lstrip(" ").startswith(_FORMULA):
         return value
@@ -32,6 +32,6 @@ def write_rows(file: TextIO, columns: Sequence[str], rows: Iterable[Sequence[obj
 
 
 def write_table(file: TextIO, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write ``rows`` by column, as RFC 4180 has them; the first one's keys are the columns."""
+    """Write ``rows`` by column, as in RFC 4180; the first row's keys are the columns."""
     columns = tuple(rows[0]) if rows else _NO_ROWS
     write_rows(file, columns, ([row.get(column, "") for column in columns] for row in rows), ends="\r\n")

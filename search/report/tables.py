@@ -32,7 +32,7 @@ def states(study: StudyRecord) -> str:
 
 
 def cost(study: StudyRecord) -> str:
-    """Return what the search cost: seconds of all trials, and what pruning left out."""
+    """Return the search's cost: seconds of all trials, and the epochs that pruning saved."""
     spent = sum(trial.seconds for trial in study.trials)
     text = f"{theme.duration(spent)} of training in all trials"
     saved = sum(epochs_saved(study, trial) for trial in study.trials if trial.state is TrialState.PRUNED)
@@ -44,9 +44,9 @@ def cost(study: StudyRecord) -> str:
 
 
 def budget(study: StudyRecord, trial: TrialRecord) -> int:
-    """Return how many epochs the trial was to run.
+    """Return the number of epochs the trial was planned to run.
 
-    Trials of earlier versions did not note it: it is their share of the study's then, where epochs are searched.
+    Earlier versions did not record it: it then is the trial's share of the study's, if epochs are searched.
     """
     if trial.planned_epochs:
         return trial.planned_epochs
@@ -58,12 +58,12 @@ def budget(study: StudyRecord, trial: TrialRecord) -> int:
 
 
 def epochs_saved(study: StudyRecord, trial: TrialRecord) -> int:
-    """Return how many epochs of the trial were not run."""
+    """Return the number of epochs the trial did not run."""
     return max(budget(study, trial) - shown_trials.epochs_run(trial), 0)
 
 
 def failures(study: StudyRecord) -> list[tuple[str, str, str]]:
-    """Return kind, number of the trial and message of every failure."""
+    """Return kind, trial number and message of every failure."""
     return [
         (trial.failure.kind, str(trial.number), trial.failure.message)
         for trial in study.trials
@@ -86,7 +86,7 @@ def facts(study: StudyRecord) -> list[tuple[str, str]]:
 
 
 def warnings(study: StudyRecord) -> list[str]:
-    """Return what a reader must know before believing the numbers."""
+    """Return what readers must know before they trust the numbers."""
     notes = []
     if study.weights == "none":
         notes.append(
@@ -100,7 +100,7 @@ def warnings(study: StudyRecord) -> list[str]:
 
 
 def studies(records: Sequence[StudyRecord]) -> list[tuple[str, ...]]:
-    """Return a line a study, cells in the order of ``STUDIES``."""
+    """Return one row per study, cells in the order of ``STUDIES``."""
     return [_study(study) for study in records]
 
 
@@ -127,7 +127,7 @@ class Difference(NamedTuple):
 
 
 def differences(trials: Sequence[TrialRecord]) -> list[Difference]:
-    """Return how the candidates of ``trials`` differ: parameters, then results; a dash where one has none."""
+    """Return how the candidates of ``trials`` differ: parameters, then results; a dash for a missing one."""
     names = sorted({name for trial in trials for name in trial.params})
     rows = []
     for name in names:
@@ -153,7 +153,7 @@ def results(trials: Sequence[TrialRecord]) -> list[Difference]:
 
 
 def _further(trials: Sequence[TrialRecord]) -> list[tuple[str, list[str]]]:
-    """Return a row for every objective that is in none of the others."""
+    """Return a row for every objective that no other row has."""
     names = dict.fromkeys(name for trial in trials for name in trial.objectives if name not in front.EVERYWHERE)
     rows = []
     for name in names:
@@ -165,7 +165,7 @@ def _further(trials: Sequence[TrialRecord]) -> list[tuple[str, list[str]]]:
 
 
 def difference_words(first: TrialRecord, second: TrialRecord) -> str:
-    """Return in one sentence what the second candidate does otherwise than the first."""
+    """Return in one sentence how the second candidate differs from the first."""
     changes = []
     for name in sorted({*first.params, *second.params}):
         before, after = first.params.get(name), second.params.get(name)

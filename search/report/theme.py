@@ -1,8 +1,8 @@
 """Colours, fonts and number formats of all figures.
 
-Green is the winner and orange the plain recipe, in every figure; nothing else has these two colours, but for classes
+Green is the winner and orange the plain recipe in every figure; nothing else has these two colours except classes
 drawn over photographs. The qualitative colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which
-people with any common colour blindness tell apart; the scale for numbers is Cividis, made for the same purpose.
+people with any common colour blindness can tell apart; the scale for numbers is Cividis, made for the same purpose.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SERIES = (BLUE, RED, PURPLE, SKY, YELLOW, GREY)
 _CLASSES = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MOST_POINTS = 1200
-"""Points of one trace: more only cover each other."""
+"""Most points of one trace: more would only cover each other."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _INK = "#7d8590"
 """Readable on white and on near-black, so figures need no second drawing for dark pages."""
@@ -69,7 +69,7 @@ def styled(figure: go.Figure, *, height: int = 380, x: str = "", y: str = "") ->
 
 
 def sentence(text: str) -> go.Figure:
-    """Return a figure that only says something: in place of a drawing there is no data for."""
+    """Return a figure that only holds a sentence, for a drawing without data."""
     figure = go.Figure()
     figure.add_annotation(
         text=wrapped(text, 44), showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font={"size": 15}
@@ -87,9 +87,9 @@ def series(place: int) -> dict[str, str]:
 
 
 def menu(figure: go.Figure, choices: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]]) -> go.Figure:
-    """Give ``figure`` views to choose from: a label, what changes in its traces, what changes in its layout.
+    """Give ``figure`` views to choose from: a label, changes to its traces, changes to its layout.
 
-    The first one is shown; pages replace the menu by a control of their own (``without_menu``).
+    The first is shown; pages replace the menu by a control of their own (``without_menu``).
     """
     buttons = [
         {"label": label, "method": "update", "args": [dict(data), dict(layout)]} for label, data, layout in choices
@@ -99,9 +99,9 @@ def menu(figure: go.Figure, choices: Sequence[tuple[str, Mapping[str, Any], Mapp
 
 
 def without_menu(figure: go.Figure, chosen: int = 0) -> list[tuple[str, list[Any]]]:
-    """Take the menu off ``figure``, leaving it in its ``chosen`` view; return the views: label, what they change.
+    """Remove the menu of ``figure``, leaving it in its ``chosen`` view; return the views: labels and changes.
 
-    A page's own control is reached by keyboard and read aloud; Plotly's menu is neither.
+    A page's own control can be used by keyboard and read by screen readers; Plotly's menu cannot.
     """
     menus = figure.layout.updatemenus
     if not menus:
@@ -123,7 +123,7 @@ def visible_only(sets: Sequence[int], chosen: int) -> dict[str, list[bool]]:
 
 
 _WRITTEN = {"map": "mAP", "map_50": "mAP50", "map_75": "mAP75", "mar_100": "mAR100", "miou": "mIoU"}
-"""Metrics whose names have capitals of their own."""
+"""Metrics whose names have capitals."""
 
 
 def metric_name(metric: str) -> str:
@@ -132,17 +132,17 @@ def metric_name(metric: str) -> str:
 
 
 DIGITS = 4
-"""Behind the point of a metric's value, wherever one is shown."""
+"""Decimals of a metric's value, wherever one is shown."""
 
 
 def change(difference: float, metric: str) -> str:
-    """Return the difference of two values with its sign: ``+1.4 points``, or ``-0.0800`` of metrics without points."""
+    """Return the difference of two values with its sign: ``+1.4 points``, or ``-0.0800`` for metrics without points."""
     sign = "+" if difference > 0 else "\u2212" if difference < 0 else "\u00b1"
     return f"{sign}{size_of_change(abs(difference), metric)}"
 
 
 def size_of_change(size: float, metric: str) -> str:
-    """Return how large a difference of two values is: ``1.4 points``, or ``0.0800`` of metrics without points."""
+    """Return the size of a difference of two values: ``1.4 points``, or ``0.0800`` for metrics without points."""
     if metric not in SHARES:
         return number(size)
     points = 100 * size
@@ -156,7 +156,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def listed(parts: Sequence[str], noun: str = "") -> str:
-    """Return ``a``, ``a and b``, ``a, b and c``, behind ``noun`` in singular or plural."""
+    """Return ``a``, ``a and b``, ``a, b and c``, after ``noun`` in singular or plural."""
     text = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
     return f"{noun}{'s' * (len(parts) != 1)} {text}" if noun else text
 
@@ -182,7 +182,7 @@ def count(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people: ``42 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """Return a time as text: ``42 s``, ``3 min 20 s``, ``2 h 05 min``."""
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -203,7 +203,7 @@ def wrapped(text: str, width: int = 60) -> str:
 
 
 def whole_ticks(values: Sequence[float], most: int = 10) -> int:
-    """Return Plotly's ``dtick`` of an axis of whole numbers: 1, 2 or 5 times a power of ten, at most ``most`` ticks."""
+    """Return Plotly's ``dtick`` of a whole-number axis: 1, 2 or 5 times a power of ten, at most ``most`` ticks."""
     span = max(values) - min(values) if values else 0.0
     step = 1
     while span / step > most:
@@ -212,9 +212,9 @@ def whole_ticks(values: Sequence[float], most: int = 10) -> int:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return where a log axis from ``low`` to ``high`` has its ticks: at 1, 2 and 5 of each decade.
+    """Return the ticks of a log axis from ``low`` to ``high``: 1, 2 and 5 of each decade.
 
-    Of many decades at 1 alone; of less than one at as many round numbers as give three ticks.
+    Over many decades, only 1; over less than one, round numbers that give at least three ticks.
     """
     marks: list[float] = []
     for steps in (
@@ -232,16 +232,16 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def thinned(values: Sequence[int], most: int) -> list[int]:
-    """Return at most ``most`` of ``values``, evenly spread, first and last included."""
+    """Return at most ``most`` of ``values``, evenly spaced, first and last included."""
     if len(values) <= most:
         return list(values)
     return [values[round(index * (len(values) - 1) / (most - 1))] for index in range(most)]
 
 
 def spread(x: Sequence[float], y: Sequence[float], most: int = MOST_POINTS) -> list[int]:
-    """Return the indices of at most ``most`` points that look like all of them: the extremes of every stretch of ``x``.
+    """Return the indices of at most ``most`` points that look like all of them: the extremes of each interval of ``x``.
 
-    The range of ``x`` is cut into equal stretches; each keeps its first, last, lowest and highest point.
+    The range of ``x`` is cut into equal intervals; each keeps its first, last, lowest and highest point.
     """
     if len(x) <= most:
         return list(range(len(x)))
@@ -264,17 +264,17 @@ def spread(x: Sequence[float], y: Sequence[float], most: int = MOST_POINTS) -> l
 
 
 def finite(value: float | None) -> bool:
-    """Return whether there is a number that can be drawn."""
+    """Return whether the value is a number that can be drawn."""
     return value is not None and math.isfinite(value)
 
 
 def thinned_items(values: Sequence[T], most: int) -> list[T]:
-    """Return at most ``most`` of ``values``, evenly spread, first and last included."""
+    """Return at most ``most`` of ``values``, evenly spaced, first and last included."""
     return [values[index] for index in thinned(range(len(values)), most)]
 
 
 def class_colour(place: int) -> str:
-    """Return the colour of a class as ``#rrggbb``: eight that all tell apart, then darker and lighter ones."""
+    """Return the colour of a class as ``#rrggbb``: eight that everyone can tell apart, then darker and lighter ones."""
     base = rgb(_CLASSES[place % len(_CLASSES)])
     turn = place // len(_CLASSES) % 3
     towards, amount = ((0, 0.0), (0, 0.45), (255, 0.5))[turn]
@@ -283,5 +283,5 @@ def class_colour(place: int) -> str:
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
-    """Return the parts of ``#rrggbb``, 0 to 255."""
+    """Return the channels of ``#rrggbb``, 0 to 255."""
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)

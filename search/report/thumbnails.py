@@ -1,7 +1,7 @@
 """Validation images as small pictures inside a page.
 
-The store, which many can write to, names the files, while the page is made with the rights of whoever
-makes it. So only files below the folders of the study's own data are looked at, links resolved.
+The store, which many can write to, names the files, but the page is made with the rights of its maker. So only files
+below the folders of the study's own data are read, links resolved.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PLACES = ("path", "root", "images", "masks", "val", "test", "val_root", "test_r
 
 
 def roots_of(study: StudyRecord) -> tuple[Path, ...]:
-    """Return the folders that hold the study's data, as its study file names them; of a file the one it lies in."""
+    """Return the folders that hold the study's data, as its study file names them; for a file, its folder."""
     spec = study.spec if isinstance(study.spec, Mapping) else {}
     data = (spec.get("study") or {}).get("data") if isinstance(spec.get("study"), Mapping) else None
     if not isinstance(data, Mapping):
@@ -33,7 +33,7 @@ def roots_of(study: StudyRecord) -> tuple[Path, ...]:
 
 
 def _folder(base: Path, name: str) -> Path | None:
-    """Return the folder that ``name`` means; None for the root of the file system, which holds no data."""
+    """Return the folder that ``name`` refers to; None for the root of the file system, which holds no data."""
     try:
         place = (base / Path(name).expanduser()).resolve()
         folder = place if place.is_dir() else place.parent
@@ -46,14 +46,14 @@ def _is_below(path: str, roots: Sequence[Path]) -> bool:
     try:
         place = Path(path).resolve()
         return any(place.is_relative_to(root) for root in roots) and place.is_file()
-    except (OSError, ValueError, RuntimeError):  # names that no file system takes, links in circles
+    except (OSError, ValueError, RuntimeError):  # names that no file system accepts, cyclic links
         return False
 
 
 def thumbnail(path: str, roots: Sequence[Path], pixels: int = PIXELS) -> Image.Image | None:
-    """Return the image file at ``path`` in RGB, upright, its longer side at most ``pixels``; None when there is none.
+    """Return the image file at ``path`` in RGB, upright, its longer side at most ``pixels``; None if there is none.
 
-    A file that moved, is broken, of an unknown kind, or not below one of ``roots`` is none: pages say it in words.
+    A file that moved, is broken, of an unknown kind, or not below one of ``roots`` counts as none: pages describe it.
     """
     if not _is_below(path, roots):
         return None

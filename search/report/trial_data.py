@@ -10,7 +10,7 @@ from search.report.origin import found_by
 
 
 def plain(trial: TrialRecord) -> dict[str, Any]:
-    """Return a trial as JSON takes it."""
+    """Return a trial in JSON form."""
     size = trial.size
     return {
         "number": trial.number,
@@ -41,7 +41,7 @@ def plain(trial: TrialRecord) -> dict[str, Any]:
 
 
 def rows(study: StudyRecord) -> list[dict[str, Any]]:
-    """Return a flat row a trial, a column a parameter."""
+    """Return one flat row per trial, with one column per parameter."""
     names = sorted({name for trial in study.trials for name in trial.params})
     front = {trial.number for trial in study.front}
     several = study.objectives if len(study.objectives) > 1 else ()
@@ -57,7 +57,7 @@ def rows(study: StudyRecord) -> list[dict[str, Any]]:
 
 
 def finite(value: Any) -> Any:
-    """Return JSON with null for numbers that JSON has no word for."""
+    """Return JSON data with null in place of NaN and infinity."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):

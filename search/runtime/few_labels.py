@@ -89,8 +89,9 @@ def _with_pseudo(
         weight=pseudo.weight,
         seed=plan.seed,
     )
-    plan = replace(plan, val=_from_input(plan.val), plain=plan.plain and _from_input(plan.plain))
-    return replace(plan, train=train, forward=whole, facts=train.facts)
+    given = plan.plain
+    plain = (lambda: _from_input(given())) if given else None
+    return replace(plan, train=train, val=_from_input(plan.val), plain=plain, forward=whole, facts=train.facts)
 
 
 def _from_input(samples: EpochBatches) -> EpochBatches:

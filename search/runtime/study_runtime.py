@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -263,7 +264,7 @@ class StudyRuntime:
             penalties=penalising(values["penalty"]),
             label_smoothing=0.0 if solved else values["label_smoothing"],
             start=start,
-            plain=self.some_in_order(candidate) if moves else None,
+            plain=partial(self.some_in_order, candidate) if moves else None,
             is_solved=solved,
             averages=values["weight_average"] == MOVING and not solved,
             on_epoch=on_epoch,

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Text, cast, func, select
 
 from search.records.study import EpochRecord, Size, StudyRecord, TrialRecord, TrialState
 from search.store import repeats
-from search.store.connection import readable, reading, retried
+from search.store.connection import reading, retried_read
 from search.store.reading import aware, curves_where, failure_of, plain_columns, study_record, study_row, trial_record
 from search.store.tables import EpochRow, StudyRow, TrialRow, restored
 
@@ -50,8 +50,7 @@ _OUTLINE = (
 )
 
 
-@retried
-@readable
+@retried_read
 def outline(engine: Engine, name: str) -> StudyRecord:
     """Return the study with all its trials, but without their curves, candidates, structures and evaluations.
 
@@ -66,16 +65,14 @@ def outline(engine: Engine, name: str) -> StudyRecord:
         return repeats.attached(connection, study_record(study, tuple(_outlined(row) for row in rows)))
 
 
-@retried
-@readable
+@retried_read
 def head(engine: Engine, name: str) -> StudyRecord:
     """Return the study without its trials."""
     with reading(engine) as connection:
         return repeats.attached(connection, study_record(study_row(connection, name), ()))
 
 
-@retried
-@readable
+@retried_read
 def changes(engine: Engine, name: str, after: int, unfinished: Iterable[int]) -> tuple[TrialRecord, ...]:
     """Return outlines of the trials that may have changed: numbers above ``after``, running ones, and ``unfinished``.
 
@@ -92,8 +89,7 @@ def changes(engine: Engine, name: str, after: int, unfinished: Iterable[int]) ->
     return tuple(trials[number] for number in sorted(trials))
 
 
-@retried
-@readable
+@retried_read
 def details(engine: Engine, name: str, numbers: Sequence[int]) -> dict[int, TrialRecord]:
     """Return the trials ``numbers`` complete except for their curves."""
     with reading(engine) as connection:
@@ -108,8 +104,7 @@ def details(engine: Engine, name: str, numbers: Sequence[int]) -> dict[int, Tria
     return {row.number: trial_record(row, ()) for row in rows}
 
 
-@retried
-@readable
+@retried_read
 def curves(engine: Engine, name: str, numbers: Sequence[int]) -> dict[int, tuple[EpochRecord, ...]]:
     """Return the epochs of trials ``numbers``."""
     with reading(engine) as connection:
@@ -124,8 +119,7 @@ def curves(engine: Engine, name: str, numbers: Sequence[int]) -> dict[int, tuple
     return by_number
 
 
-@retried
-@readable
+@retried_read
 def epochs_run(engine: Engine, name: str, after: int = -1) -> dict[int, int]:
     """Return how many epochs every trial with a number above ``after`` has run."""
     with reading(engine) as connection:
@@ -137,6 +131,20 @@ def epochs_run(engine: Engine, name: str, after: int = -1) -> dict[int, int]:
             .group_by(TrialRow.number)
         ).all()
     return {row[0]: row[1] for row in rows}
+
+
+@retried_read
+def structures(engine: Engine, name: str, after: int = -1) -> dict[int, tuple[str, ...]]:
+    """Return what was done with every unit, of every trial with a number above ``after`` that has been built."""
+    with reading(engine) as connection:
+        study = study_row(connection, name)
+        rows = connection.execute(
+            select(TrialRow.number, cast(TrialRow.unit_states, Text)).where(
+                TrialRow.study_id == study.id, TrialRow.number > after, TrialRow.parameters.is_not(None)
+            )
+        ).all()
+    read = {text: tuple(json.loads(text) or ()) for text in {row[1] for row in rows} if text}  # most trials share one
+    return {row[0]: read[row[1]] for row in rows if row[1]}
 
 
 def spaces(engine: Engine, name: str, trials: Sequence[TrialRecord]) -> dict[str, str]:
@@ -174,8 +182,7 @@ class WorkerActivity:
     running: tuple[tuple[str, int], ...]
 
 
-@retried
-@readable
+@retried_read
 def workers(engine: Engine) -> tuple[WorkerActivity, ...]:
     """Return every worker named by a trial: those at work first, then the most recent."""
     with reading(engine) as connection:

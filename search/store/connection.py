@@ -31,6 +31,7 @@ __all__ = [
     "patience_of",
     "reading",
     "retried",
+    "retried_read",
     "server_options",
     "share",
     "shown",
@@ -232,8 +233,8 @@ def retried(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def readable(function: Callable[P, R]) -> Callable[P, R]:
-    """Let ``function``, which makes records of rows, say so in one line where a row holds what no record does.
+def retried_read(function: Callable[P, R]) -> Callable[P, R]:
+    """Let ``function``, which makes records of rows, be ``retried``; a row that holds what no record does is an error.
 
     Whoever shares the database can write anything into it.
 
@@ -241,6 +242,7 @@ def readable(function: Callable[P, R]) -> Callable[P, R]:
         DatabaseError: a row cannot be read.
     """
 
+    @retried
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:

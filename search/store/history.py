@@ -8,14 +8,14 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, or_, select
 
 from search.errors import NotFoundError
 from search.records.dataset_similarity import distance, traits_of
 from search.records.study import Json, PastTrial, Rejected, TrialState
-from search.store.connection import readable, reading, retried
+from search.store.connection import reading, retried_read
 from search.store.reading import ranked, study_record
 from search.store.tables import EpochRow, StudyRow, TrialRow
 
@@ -35,6 +35,12 @@ _COLUMNS = (
 )
 
 _UNFINISHED = [state for state in TrialState if not state.is_finished]
+
+
+class _Changed(NamedTuple):
+    row_id: int
+    trial: PastTrial
+    curve: tuple[float, ...]
 
 
 class StudyHistory:
@@ -57,17 +63,17 @@ class StudyHistory:
 
     def refresh(self) -> frozenset[int]:
         """Read what has changed; return the numbers of the trials whose curves may have."""
-        rows, epochs = self._changed()
-        for row in rows:
-            curve = tuple(metrics.get(self._metric, math.nan) for _, metrics, _ in epochs[row.id])
-            self._curves[row.number] = curve
-            past = _past(row, epochs[row.id], curve)
-            self._trials[row.number] = past
-            if past.fingerprint:
-                self._fingerprints.setdefault(past.fingerprint, row.number)
-            self._newest = max(self._newest, row.id)
-            (self._open.discard if past.state.is_finished else self._open.add)(row.id)
-        return frozenset(row.number for row in rows)
+        if self._study_id is None:
+            self._study_id = _id_of(self._engine, self._study)
+        changed = _changed(self._engine, self._study_id, self._metric, self._newest, self._open)
+        for row_id, trial, curve in changed:
+            self._curves[trial.number] = curve
+            self._trials[trial.number] = trial
+            if trial.fingerprint:
+                self._fingerprints.setdefault(trial.fingerprint, trial.number)
+            self._newest = max(self._newest, row_id)
+            (self._open.discard if trial.state.is_finished else self._open.add)(row_id)
+        return frozenset(trial.number for _, trial, _ in changed)
 
     @property
     def trials(self) -> Sequence[PastTrial]:
@@ -93,39 +99,41 @@ class StudyHistory:
         """Seconds of all trials so far, over all workers, including failed and running ones."""
         return math.fsum(trial.seconds for trial in self._trials.values())
 
-    @retried
-    @readable
-    def _changed(self) -> tuple[Sequence[Any], Mapping[int, list[Any]]]:
-        with reading(self._engine) as connection:
-            owner = self._owner(connection)
-            # What is unfinished now may have been read as failed before: failed trials can be put back.
-            fresh = or_(TrialRow.id > self._newest, TrialRow.state.in_(_UNFINISHED))
-            wanted = or_(fresh, TrialRow.id.in_(sorted(self._open))) if self._open else fresh
-            mine = (TrialRow.study_id == owner, wanted)
-            # States before epochs: whatever is finished here has all its epochs below.
-            rows = connection.execute(select(*_COLUMNS).where(*mine).order_by(TrialRow.id)).all()
-            epochs: dict[int, list[Any]] = defaultdict(list)
-            if rows:
-                query = (
-                    select(EpochRow.trial_id, EpochRow.epoch, EpochRow.metrics, EpochRow.seconds)
-                    .join(TrialRow, TrialRow.id == EpochRow.trial_id)
-                    .where(*mine)
-                    .order_by(EpochRow.trial_id, EpochRow.epoch)
-                )
-                for trial_id, epoch, metrics, seconds in connection.execute(query):
-                    epochs[trial_id].append((epoch, metrics, seconds))
-        return rows, epochs
 
-    def _owner(self, connection: Connection) -> int:
-        if self._study_id is None:
-            query = select(StudyRow.id).where(StudyRow.name == self._study)
-            self._study_id = connection.execute(query).scalar_one_or_none()
-            if self._study_id is None:
-                raise NotFoundError(f"no study {self._study!r} in this store")
-        return self._study_id
+@retried_read
+def _id_of(engine: Engine, study: str) -> int:
+    with reading(engine) as connection:
+        found = connection.execute(select(StudyRow.id).where(StudyRow.name == study)).scalar_one_or_none()
+    if found is None:
+        raise NotFoundError(f"no study {study!r} in this store")
+    return found
 
 
-def _past(row: Any, epochs: Sequence[Any], curve: Sequence[float]) -> PastTrial:
+@retried_read
+def _changed(engine: Engine, study_id: int, metric: str, newest: int, unfinished: Iterable[int]) -> list[_Changed]:
+    """Return the trials above row ``newest``, those that are unfinished, and those that were: ``unfinished``."""
+    # What is unfinished now may have been read as failed before: failed trials can be put back.
+    fresh = or_(TrialRow.id > newest, TrialRow.state.in_(_UNFINISHED))
+    earlier = sorted(unfinished)
+    wanted = (TrialRow.study_id == study_id, or_(fresh, TrialRow.id.in_(earlier)) if earlier else fresh)
+    epochs: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    with reading(engine) as connection:
+        # States before epochs: whatever is finished here has all its epochs below.
+        rows = connection.execute(select(*_COLUMNS).where(*wanted).order_by(TrialRow.id)).all()
+        if rows:
+            query = (
+                select(EpochRow.trial_id, EpochRow.metrics, EpochRow.seconds)
+                .join(TrialRow, TrialRow.id == EpochRow.trial_id)
+                .where(*wanted)
+                .order_by(EpochRow.trial_id, EpochRow.epoch)
+            )
+            for trial_id, metrics, seconds in connection.execute(query):
+                epochs[trial_id].append((metrics.get(metric, math.nan), seconds))
+    return [_Changed(row.id, _past(row, epochs[row.id]), tuple(value for value, _ in epochs[row.id])) for row in rows]
+
+
+def _past(row: Any, epochs: Sequence[tuple[float, float]]) -> PastTrial:
+    """Return the trial of ``row``; ``epochs`` are the objective and the seconds of each."""
     state, extras = TrialState(row.state), row.extras or {}
     past = PastTrial(
         number=row.number,
@@ -133,7 +141,7 @@ def _past(row: Any, epochs: Sequence[Any], curve: Sequence[float]) -> PastTrial:
         value=row.value,
         params=row.params or {},
         distributions=row.distributions or {},
-        last_epoch=(len(curve), curve[-1]) if curve else None,
+        last_epoch=(len(epochs), epochs[-1][0]) if epochs else None,
         fingerprint=fingerprint(row.candidate) if row.candidate else "",
         seconds=row.seconds,
         failure_kind=row.failure_kind or "",
@@ -144,7 +152,7 @@ def _past(row: Any, epochs: Sequence[Any], curve: Sequence[float]) -> PastTrial:
         rejected=tuple(Rejected(**one) for one in extras.get("rejected", ())),
         marks=extras.get("marks", {}),
     )
-    spent = math.fsum(seconds for _, _, seconds in epochs)
+    spent = math.fsum(seconds for _, seconds in epochs)
     return past if state.is_finished else replace(past, seconds=max(past.seconds, spent))
 
 
@@ -154,8 +162,7 @@ def fingerprint(candidate: Json) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@retried
-@readable
+@retried_read
 def earlier_best(engine: Engine, study: str, count: int) -> tuple[tuple[str, int, Json], ...]:
     """Return study, number and candidate of the best trials of other studies of the same task and backbone.
 

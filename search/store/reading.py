@@ -29,7 +29,7 @@ from search.records.study import (
     rank_key,
 )
 from search.store import repeats
-from search.store.connection import readable, reading, retried
+from search.store.connection import reading, retried_read
 from search.store.tables import EpochRow, StudyRow, TrialRow
 
 
@@ -70,8 +70,7 @@ class Summary:
     progress: Progress
 
 
-@retried
-@readable
+@retried_read
 def load_study(engine: Engine, name: str, *, epochs: bool = True, trials: bool = True) -> StudyRecord:
     """Return the study with its trials; without their curves when ``epochs`` is false, none when ``trials`` is.
 
@@ -223,8 +222,7 @@ def aware(moment: datetime | None) -> Any:
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
-@retried
-@readable
+@retried_read
 def progress(engine: Engine, name: str) -> Progress:
     """Return the progress of the study ``name``, without reading its trials."""
     with reading(engine) as connection:
@@ -245,8 +243,7 @@ def _progress(connection: Connection, study: Any) -> Progress:
     return Progress(study.target, states, values.get(TrialState.COMPLETE), baseline, study.stopping)
 
 
-@retried
-@readable
+@retried_read
 def list_studies(engine: Engine) -> tuple[Summary, ...]:
     """Return a line for every study, the newest first."""
     with reading(engine) as connection:
@@ -261,8 +258,7 @@ def list_studies(engine: Engine) -> tuple[Summary, ...]:
         )
 
 
-@retried
-@readable
+@retried_read
 def kept_checkpoints(engine: Engine, name: str) -> tuple[tuple[int, str], ...]:
     """Return number and checkpoint of every trial that has one: complete ones as they rank, then the others."""
     with reading(engine) as connection:
@@ -278,8 +274,7 @@ def kept_checkpoints(engine: Engine, name: str) -> tuple[tuple[int, str], ...]:
     return tuple((row.number, row.checkpoint) for row in ordered)
 
 
-@retried
-@readable
+@retried_read
 def best_rank_keys(engine: Engine, name: str, count: int) -> tuple[tuple[float, ...], ...]:
     """Return the rank keys of the ``count`` best complete trials (``search.records.study.rank_key``), the best first.
 
@@ -317,8 +312,7 @@ class TrialStatus:
     ended: str
 
 
-@retried
-@readable
+@retried_read
 def trial_states(engine: Engine, name: str) -> tuple[TrialStatus, ...]:
     """Return the state of every trial, in order of number, without curves and candidates."""
     with reading(engine) as connection:
@@ -334,8 +328,7 @@ def trial_states(engine: Engine, name: str) -> tuple[TrialStatus, ...]:
     )
 
 
-@retried
-@readable
+@retried_read
 def artifacts_of(engine: Engine, name: str) -> tuple[str, str] | None:
     """Return address and key of where the study's checkpoints are; None before its first worker."""
     with reading(engine) as connection:
@@ -352,8 +345,7 @@ class OptunaTrial(NamedTuple):
     constraints: Mapping[str, float]
 
 
-@retried
-@readable
+@retried_read
 def optuna_trials(engine: Engine, name: str) -> dict[int, OptunaTrial]:
     """Return the state of every trial that Optuna knows, by its number there."""
     columns = (TrialRow.optuna_number, TrialRow.state, TrialRow.value, TrialRow.objectives, TrialRow.constraints)

@@ -1,4 +1,4 @@
-"""Tasks, one a file."""
+"""Tasks, one per file."""
 
 from __future__ import annotations
 

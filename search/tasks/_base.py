@@ -1,4 +1,4 @@
-"""The interface of tasks: data formats, inputs and targets, head, loss and metrics, by the same names in all."""
+"""The interface of tasks: data formats, inputs and targets, head, loss and metrics, under the same names in all."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Evaluator(ABC):
 
     @abstractmethod
     def update(self, outputs: Any, targets: Any) -> None:
-        """Take a batch: what the head gave in eval mode, and the targets that belong to it.
+        """Add a batch: the head's outputs in eval mode, and their targets.
 
-        A tensor of outputs comes in float32; other kinds come as they are, in pieces where memory is short.
+        Tensors of outputs are float32; other kinds come unchanged, in pieces if memory is short.
         """
 
     @abstractmethod
@@ -48,11 +48,11 @@ class Evaluator(ABC):
 
     @property
     def samples(self) -> int:
-        """Number of validation samples, where ``resampled`` can draw them again; 0 by default."""
+        """Number of validation samples, if ``resampled`` can redraw them; 0 by default."""
         return 0
 
     def resampled(self, metric: str, weights: Tensor) -> Tensor:
-        """Return ``metric`` ``(R,)`` as ``compute`` would, had sample n come ``weights[r, n]`` times.
+        """Return ``metric`` ``(R,)`` as ``compute`` would had sample n occurred ``weights[r, n]`` times.
 
         Args:
             weights: ``(R, samples)`` float64 on the CPU, whole numbers.
@@ -60,7 +60,7 @@ class Evaluator(ABC):
         raise NotImplementedError(f"{type(self).__name__} does not resample")
 
     def judged(self, metric: str) -> Evaluation:
-        """Return ``evaluation`` with bootstrap replicates of ``metric``, the study's objective, where there are any."""
+        """Return ``evaluation`` with bootstrap replicates of ``metric``, the study's objective, if there are any."""
         if self.samples < 2:
             return self.evaluation()
         values = torch.cat([self.resampled(metric, rows) for rows in _bootstrap.weights(self.samples)])
@@ -70,7 +70,7 @@ class Evaluator(ABC):
 
 
 class StoredOutputs(Evaluator):
-    """An evaluator that measures when all outputs and targets ``(N, width)`` are there; they stay on the device."""
+    """An evaluator that keeps all outputs and targets ``(N, width)`` on the device and measures them at the end."""
 
     def __init__(self, width: int) -> None:
         self._width = width
@@ -94,30 +94,30 @@ class StoredOutputs(Evaluator):
 
 
 class Task(ABC):
-    """What is learnt. A file of this room ends with ``task = ...()``.
+    """What a study's networks learn to predict. Each file of this package ends with ``task = ...()``.
 
-    The registry holds one of each; ``bind`` makes the one of a study, with its options and what its data say.
+    The registry holds one of each; ``bind`` returns a study's own, with its options and facts of its data.
 
     Class attributes:
         name: the file's name, the value of ``task:`` in a study file and the key of the task's options there.
-        formats: names of the data formats it takes; the first is what ``data: PATH`` means, unless the path's ending
-            is one of another's ``suffixes``.
-        reads: what its inputs are, as ``Backbone.reads`` says it: ``images`` or ``tokens``.
-        noun: what people call its inputs, in the plural: ``images``, ``texts``.
-        outputs: what ``Dataset.classes`` names: ``classes``, or ``numbers`` that are predicted.
-        options: a frozen dataclass with a default for every field that checks itself and forbids unknown keys.
+        formats: names of the data formats it accepts; ``data: PATH`` means the first, unless the path's extension is
+            among another's ``suffixes``.
+        reads: the kind of its inputs, as in ``Backbone.reads``: ``images`` or ``tokens``.
+        noun: the word for its inputs, in the plural: ``images``, ``texts``.
+        outputs: what ``Dataset.classes`` names: ``classes``, or predicted ``numbers``.
+        options: a frozen dataclass with a default for every field, which validates itself and forbids unknown keys.
             None: there are none.
-        directions: metric name -> True when larger is better; the first one is the default objective.
-        mixes: whether inputs may be mixed with one another: ``loss`` then takes class probabilities.
-        leaves_out: names of decisions that make no sense for it, with the reason in words for people.
-        stacks: whether heads made of plain layers may be trained at once: ``loss`` runs under ``torch.func.vmap``.
-        hub_task: what model hubs call it, ``image-classification``; empty where they have no word for it.
-        quantises: whether its networks can be converted to int8: they take images and give one tensor.
+        directions: metric name -> True if larger is better; the first one is the default objective.
+        mixes: whether inputs may be mixed with one another; ``loss`` then takes class probabilities.
+        leaves_out: names of decisions that make no sense for it, each with the reason shown to users.
+        stacks: whether heads made of plain layers may be trained together: ``loss`` runs under ``torch.func.vmap``.
+        hub_task: its name on model hubs, ``image-classification``; empty if they have none.
+        quantises: whether its networks can be converted to int8: they take images and return one tensor.
         predicts: kind of a finished model's predictions: ``answers`` (classes or numbers), ``boxes``, ``masks`` or
             ``tags``.
         means: what a network's outputs are, for its model card.
-        output_names: of the tensors that a file with the network's graph gives; ``varying`` the axes of its input
-            whose length is free, from the first on.
+        output_names: of the tensors that a file with the network's graph returns; ``varying`` the axes of its input
+            whose length is free, beginning with the first.
     """
 
     name: ClassVar[str]
@@ -140,22 +140,22 @@ class Task(ABC):
     """What the study file says under the task's name, an instance of ``options``; set by ``bind``."""
 
     def bind(self, chosen: Any, dataset: Dataset, pretrained: Pretrained) -> Self:
-        """Return the task of one study. A task that needs more of its data (means, anchors, a tokenizer) overrides
-        this, calls it first, and sets it on what it returns.
+        """Return the task of one study. A task that needs facts of its data (means, anchors, a tokenizer) overrides
+        this, calls it first, and sets them on what it returns.
 
         Raises:
-            UserError: the options do not go with the data or the backbone; one line.
+            UserError: the options do not fit the data or the backbone; one line.
         """
         bound = copy.copy(self)
         bound.chosen = chosen
         return bound
 
     def facts(self) -> Mapping[str, Json]:
-        """Return what prediction needs of what ``bind`` found in the data, as plain data; stored in checkpoints."""
+        """Return those findings of ``bind`` that prediction needs, as plain data; stored in checkpoints."""
         return {}
 
     def advice(self) -> Sequence[str]:
-        """Return advice on the study's decisions derived from its data, a line each; ``ftsearch plan`` shows it."""
+        """Return advice on the study's decisions derived from its data, one line each; ``ftsearch plan`` shows it."""
         return ()
 
     # Data
@@ -173,14 +173,14 @@ class Task(ABC):
         return Frame(size, resize, expected.interpolation, whole=split is Split.TRAIN)
 
     def augmentation(self, preset: Augmentation) -> Augmentation:
-        """Return the part of the study's augmentation that suits this task."""
+        """Return as much of the study's augmentation as suits this task."""
         return preset
 
     def targets(self, samples: Sequence[Sample], frame: Frame) -> Targets:
         """Return the targets of ``samples`` as one batch, on the CPU; class indices ``(N,)`` by default.
 
-        Targets that lie in the image are given in coordinates of the decoded image (``frame.shown`` says which part
-        of the original that is) and move with every crop and flip by ``Rows.follow``.
+        Positions in the image are given in coordinates of the decoded image (``frame.shown`` tells which part of the
+        original that is); ``Rows.follow`` applies crops and flips to them.
         """
         return torch.tensor([sample.target for sample in samples], dtype=torch.int64)
 
@@ -190,7 +190,7 @@ class Task(ABC):
         return image_batches(request, frame, self.augmentation(request.augmentation), self.targets)
 
     def kinds(self, target: Any) -> Sequence[int]:
-        """Return the indices of the classes that a sample shows, for counts; the target itself by default."""
+        """Return the indices of a sample's classes, for counting; the target itself by default."""
         return (target,)
 
     # Network and results
@@ -201,12 +201,12 @@ class Task(ABC):
     ) -> nn.Module:
         """Return a head that turns ``features`` into the task's outputs for ``classes`` classes (or numbers).
 
-        ``choice`` is the decision ``head``; ``decided`` has the value of every decision of the candidate by name,
-        those that only this task has among them.
+        ``choice`` is the value of the decision ``head``; ``decided`` holds the values of all the candidate's decisions
+        by name, including those that only this task has.
         """
 
     def head_for(self, classes: int) -> Callable[[Features, HeadChoice, Mapping[str, Any]], nn.Module]:
-        """Return ``head`` for so many classes (or numbers), as networks are built with it."""
+        """Return ``head`` for that many classes (or numbers), in the form that networks are built with."""
 
         def made(features: Features, choice: HeadChoice, decided: Mapping[str, Any]) -> nn.Module:
             return self.head(features, classes, choice, decided)
@@ -215,21 +215,21 @@ class Task(ABC):
 
     @abstractmethod
     def loss(self, outputs: Any, targets: Any, label_smoothing: float = 0.0) -> Tensor:
-        """Return the mean loss of a batch from what the head gave in training mode.
+        """Return the mean loss of a batch from the head's outputs in training mode.
 
-        Class indices ``(N,)`` are class probabilities ``(N, classes)`` after mixup.
+        After mixup, class indices ``(N,)`` are class probabilities ``(N, classes)``.
         """
 
     def solve(self, features: Tensor, targets: Any, outputs: int, weights: Tensor | None = None) -> Solved | None:
-        """Return the best weights of the head's last linear layer for ``features`` ``(N, D)`` in front of it.
+        """Return the best weights of the head's last linear layer for its inputs, ``features`` ``(N, D)``.
 
-        None, as by default, where it is not one layer that can be solved. A task whose heads are to start so is named
-        by the decision ``head_start``.
+        None, the default, if it is not a single layer that can be solved. The decision ``head_start`` lists the tasks
+        whose heads start like this.
 
         Args:
-            targets: those of the N samples, as ``targets`` gives them.
+            targets: of the N samples, as returned by ``targets``.
             outputs: of the layer.
-            weights: what a sample of each class counts ``(classes,)``; None: all the same.
+            weights: weight of a sample of each class ``(classes,)``; None: all equal.
         """
         return None
 
@@ -242,18 +242,18 @@ class Task(ABC):
     def restore(self, chosen: Any, facts: Mapping[str, Json]) -> Self:
         """Return the task of a finished model, without its data: ``bind``'s counterpart.
 
-        ``facts`` is what ``facts`` said when the model was trained. A task whose head needs some of it to be made
-        (other than what is saved with the weights) overrides this, calls it first, and sets it on what it returns.
+        ``facts`` is what ``facts`` returned when the model was trained. A task that needs some of it to make its head
+        (beyond what is saved with the weights) overrides this, calls it first, and sets it on what it returns.
         """
         restored = copy.copy(self)
         restored.chosen = chosen
         return restored
 
     def keep(self, folder: Path) -> None:  # noqa: B027  # most tasks have nothing to keep
-        """Write to ``folder`` what prediction needs beside weights and facts; nothing by default."""
+        """Write to ``folder`` what prediction needs besides weights and facts; nothing by default."""
 
     def fetch(self, folder: Path) -> Self:
-        """Return the task with what ``keep`` wrote to ``folder``: its counterpart.
+        """Return the task with what ``keep``, its counterpart, wrote to ``folder``.
 
         Raises:
             UserError: it cannot be read.
@@ -261,10 +261,10 @@ class Task(ABC):
         return self
 
     def graph(self, network: nn.Module) -> nn.Module:
-        """Return a module that computes what ``network`` does with tensors alone: one in, ``output_names`` out.
+        """Return a module that computes the same as ``network`` on plain tensors: one in, ``output_names`` out.
 
-        ``network`` is an ``InferenceNetwork`` on the CPU in eval mode and stays as it is. By default it is such a
-        module itself.
+        ``network`` is an ``InferenceNetwork`` on the CPU in eval mode, and is left unchanged. By default it is returned
+        itself.
 
         Raises:
             RunError: there is no such module.
@@ -272,10 +272,10 @@ class Task(ABC):
         return network
 
     def read(self, outputs: Any) -> Any:
-        """Return what ``network`` or ``graph`` gave as the meter and ``predicted`` take it: on the CPU, in float32.
+        """Return outputs of ``network`` or ``graph`` as evaluator and ``predicted`` take them: on the CPU, in float32.
 
         Raises:
-            UserError: it is something else.
+            UserError: they have another form.
         """
         if not isinstance(outputs, Tensor):
             raise UserError(
@@ -286,7 +286,7 @@ class Task(ABC):
     def predicted(
         self, outputs: Any, classes: tuple[str, ...], given: Sequence[InputInfo], wanted: PredictOptions
     ) -> list[Prediction]:
-        """Return what ``outputs``, as ``read`` gives them, say of each of the inputs ``given``.
+        """Return the prediction in ``outputs``, as ``read`` returns them, for each of the inputs ``given``.
 
         Raises:
             UserError: this task's outputs cannot be put into words.
@@ -299,7 +299,7 @@ class Task(ABC):
         return [Prediction(answers=row) for row in rows]
 
     def difference(self, found: Any, expected: Any, classes: tuple[str, ...]) -> OutputDifference:
-        """Return how far ``found`` is from ``expected``: outputs of the same inputs, as ``read`` gives them."""
+        """Return how far ``found`` is from ``expected``: outputs for the same inputs, as ``read`` returns them."""
         rows = [self.answers(outputs, classes, 1) for outputs in (found, expected)]
         same = sum(one[0].label == other[0].label for one, other in zip(*rows, strict=True))
         return OutputDifference(float((found - expected).abs().max()), float(expected.abs().max()), same)
@@ -307,10 +307,10 @@ class Task(ABC):
     def answers(
         self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0
     ) -> list[tuple[ScoredLabel, ...]]:
-        """Return what a trained network's ``outputs`` say of each input, the surest first, at most ``most`` each.
+        """Return at most ``most`` answers in a network's ``outputs`` for each input, the most confident first.
 
         Args:
-            temperature: by which outputs are divided before they become probabilities.
+            temperature: divides outputs before they become probabilities.
 
         Raises:
             UserError: this task's outputs cannot be put into words.

@@ -1,7 +1,7 @@
 """Bootstrap of a validation metric: how much it would vary with other validation samples.
 
-Every trial of a study draws the same bootstrap samples, so that two trials can be compared draw by draw: what both
-find easy, or hard, cancels out (https://doi.org/10.1201/9780429246593, the paired bootstrap).
+Every trial of a study draws the same bootstrap samples, so that two trials can be compared draw by draw: samples that
+both find easy, or hard, cancel out (https://doi.org/10.1201/9780429246593, the paired bootstrap).
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 REPLICATES = 200
-"""Replicates; the standard error from that many is accurate to 5 %."""
+"""Replicates; with this many, the standard error is accurate to 5 %."""
 _AT_ONCE = 4_000_000
 """Most weights held in memory at once."""
 
 
 def weights(samples: int, replicates: int = REPLICATES) -> Iterator[Tensor]:
-    """Yield how often each of ``samples`` is drawn in each replicate, ``(R, samples)`` float64, a few R at a time.
+    """Yield how often each sample is drawn in each replicate, ``(R, samples)`` float64, a few replicates at a time.
 
-    A replicate depends on its number and on ``samples`` alone.
+    A replicate depends only on its number and on ``samples``.
     """
     step = max(_AT_ONCE // max(samples, 1), 1)
     for start in range(0, replicates, step):
@@ -42,18 +42,18 @@ def share(weights: Tensor, values: Tensor) -> Tensor:
 
 
 def mean_of(values: Tensor, used: Tensor) -> Tensor:
-    """Return the mean of each row of ``values`` ``(R, C)`` over the places that are ``used``; 0 where none is."""
+    """Return the mean of each row of ``values`` ``(R, C)`` over the entries that are ``used``; 0 if none is."""
     return (values * used).sum(dim=1) / used.sum(dim=1).clamp(min=1)
 
 
 def average_precision(scores: Tensor, there: Tensor, weights: Tensor) -> Tensor:
     """Return the average precision ``(R,)`` of ``scores`` ``(N,)`` under ``weights`` ``(R, N)``; NaN without positives.
 
-    As scikit-learn defines it: the sum of precisions, each weighed by the recall that it adds; equal scores count as
-    one threshold.
+    As scikit-learn defines it: the sum of precisions, each weighted by the recall it adds; equal scores are one
+    threshold.
 
     Args:
-        there: 1 where the label is there, else 0.
+        there: 1 where the label is present, else 0.
     """
     order = scores.argsort(descending=True, stable=True)
     ranked, own, positive = scores[order], weights[:, order], there[order].to(weights)

@@ -8,24 +8,24 @@ import torch
 from torch import Tensor
 
 BINS = 15
-"""Of equal width, as in https://arxiv.org/abs/1706.04599."""
+"""Bins of equal width, as in https://arxiv.org/abs/1706.04599."""
 
 
 def expected_calibration_error(confidence: Tensor, correct: Tensor) -> float:
-    """Return the mean distance between confidence and accuracy over bins of confidence: 0 is honest, 1 the worst.
+    """Return the mean distance between confidence and accuracy over bins of confidence: 0 is perfect, 1 the worst.
 
-    NaN where a confidence is: what is no number belongs to no bin.
+    NaN if a confidence is NaN, which belongs to no bin.
 
     Args:
         confidence: probability ``(N,)`` given to the predicted class.
-        correct: whether that was right, ``(N,)``.
+        correct: whether that class was right, ``(N,)``.
     """
     if not len(confidence):
         return 0.0
     if bool(confidence.isnan().any()):
         return math.nan
     bins = (confidence * BINS).long().clamp(max=BINS - 1)
-    # A bin's distance times its share of all is the sum of its differences over the number of all.
+    # A bin's distance times its share of samples is the sum of its differences over the number of samples.
     gaps = torch.zeros(BINS, dtype=torch.float64, device=confidence.device)
     gaps.index_add_(0, bins, confidence.double() - correct.double())
     return float(gaps.abs().sum() / len(confidence))

@@ -1,7 +1,7 @@
-"""Entities in tagged sentences, and how many of them are found: what CoNLL's shared tasks measure.
+"""Entities in tagged sentences, and the scores of CoNLL's shared tasks for finding them.
 
 The rules are those of ``conlleval`` (https://aclanthology.org/W03-0419), as seqeval applies them by default: a
-chunk begins and ends where tags say so or where the type changes, in IOB1, IOB2, IOE and IOBES.
+chunk begins and ends where tags say so or the type changes, in IOB1, IOB2, IOE and IOBES.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 OUTSIDE = "O"
 _SCHEME = re.compile(r"[BIESLU]-.+")
 _SAME = {"L": "E", "U": "S"}
-"""BILOU's words for IOBES's."""
+"""BILOU's prefixes, in terms of IOBES's."""
 
 Entity = tuple[str, int, int]
 """Type, first and last word."""
 
 
 def has_scheme(tags: Iterable[str]) -> bool:
-    """Return whether ``tags`` mark entities of several words; parts of speech, say, do not."""
+    """Return whether ``tags`` mark entities of several words; parts of speech, for example, do not."""
     return all(tag == OUTSIDE or _SCHEME.fullmatch(tag) for tag in tags)
 
 
@@ -52,7 +52,7 @@ def _starts(before: str, mark: str, *, same: bool) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How well entities of a type, or of all, are found: exact borders and type count, nothing else."""
+    """How well entities of a type, or of all types, are found: only exact borders and type count."""
 
     precision: float
     recall: float
@@ -61,7 +61,7 @@ class Score:
 
 
 def scores(true: Sequence[set[Entity]], predicted: Sequence[set[Entity]]) -> tuple[Score, dict[str, Score]]:
-    """Return the score over all entities and that of each type; both arguments hold one set a sentence."""
+    """Return the score over all entities and that of each type; both arguments hold one set per sentence."""
     hits: Counter[str] = Counter()
     there: Counter[str] = Counter()
     counts: Counter[str] = Counter()

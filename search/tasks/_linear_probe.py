@@ -1,9 +1,9 @@
 """The best linear layer on fixed features, solved instead of trained; its penalty is chosen by cross-validation.
 
-Features are rotated into the space that the samples span, where penalised solutions lie: some hundred dimensions in
-place of a thousand. Strengths are those of features scaled to a mean squared norm of 1. Layers are those of
-scikit-learn, to which tests hold them; all folds and labels are solved at once here, since scikit-learn spends more
-than half of the time of a small fit on checking its input, 46 times a head start.
+Features are rotated into the space that the samples span, where penalised solutions lie: some hundred dimensions
+instead of a thousand. Strengths apply to features scaled to a mean squared norm of 1. Tests hold the layers to
+scikit-learn's; here all folds and labels are solved at once, since scikit-learn spends more than half the time of a
+small fit on checking its input, and a head start takes 46 fits.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from torch import Tensor
 
 Array = NDArray[np.float64]
 Loss = Callable[[Array], tuple[Array, Array]]
-"""Logits ``(P, K, N)`` -> the loss of every sample ``(P, N)`` and its derivative by the logits."""
+"""Logits ``(P, K, N)`` -> the loss of every sample ``(P, N)`` and its derivative with respect to the logits."""
 STRENGTHS = tuple(float(strength) for strength in np.logspace(-1, 3, 9))
-"""Inverse strengths of the penalty to try, the strongest penalty first."""
+"""Inverse penalty strengths to try, the strongest penalty first."""
 _USUAL = 1.0
-"""Where there are too few samples to choose by."""
+"""The strength used if there are too few samples to choose one."""
 _FOLDS = 5
 _FOLDED = 1000
-"""Samples up to which all folds are tried; with more, one part is enough."""
+"""Most samples for which all folds are tried; with more, one fold is enough."""
 _PATIENCE = 2
 _STEPS, _ROUGH, _FINE = 500, 1e-4, 1e-6
 _LEAST = 1e-12
 _NEVER = -10.0
-"""Bias of a class that no sample has."""
+"""Bias of a class without samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Solved:
 
     Attributes:
         weight: ``(outputs, D)``; ``bias`` ``(outputs,)``; float32, on the CPU.
-        strength: of the penalty, inverse: large for a weak one.
+        strength: inverse penalty strength: large for a weak penalty.
     """
 
     weight: Tensor
@@ -57,7 +57,7 @@ class _Rotated:
     scale: float
 
     def layer(self, weight: Array, bias: Array, strength: float) -> Solved:
-        """Return the layer on the features as they were that does what ``weight`` and ``bias`` do on ``rows``."""
+        """Return the layer on the original features that is equivalent to ``weight`` and ``bias`` on ``rows``."""
         whole = weight @ self.axes / self.scale
         return Solved(
             torch.from_numpy(whole).float(), torch.from_numpy(bias - whole @ self.mean).float(), float(strength)
@@ -69,10 +69,10 @@ def solve_classes(features: Tensor, labels: Tensor, classes: int, weights: Tenso
 
     Args:
         labels: class indices ``(N,)``.
-        weights: what a sample of each class counts ``(classes,)``; all the same by default.
+        weights: weight of a sample of each class ``(classes,)``; all equal by default.
 
     Returns:
-        None where fewer than two classes have a sample.
+        None if fewer than two classes have samples.
     """
     given = labels.cpu().numpy()
     present, index, counts = np.unique(given, return_inverse=True, return_counts=True)
@@ -84,7 +84,7 @@ def solve_classes(features: Tensor, labels: Tensor, classes: int, weights: Tenso
     learnt = _folds(index, min(_FOLDS, int(counts.max())))
     seen = learnt @ hot.T > 0  # (F, K)
     learnt, seen = learnt[seen.sum(axis=1) > 1], seen[seen.sum(axis=1) > 1]
-    # Two classes are told apart by one output, as in scikit-learn, whose penalty then counts it once.
+    # Two classes share one output, as in scikit-learn, whose penalty then counts it once.
     outputs = len(present) if len(present) > 2 else 1
     loss = _of_classes(hot, seen) if outputs > 1 else _of_labels(hot[1:])
     strength = _strongest(rotated.rows, loss, counted * learnt, counted * (1 - learnt), outputs)
@@ -98,11 +98,11 @@ def solve_classes(features: Tensor, labels: Tensor, classes: int, weights: Tenso
 
 
 def solve_labels(features: Tensor, there: Tensor, weights: Tensor | None = None) -> Solved:
-    """Return a logistic regression a label, all of one strength: features ``(N, D)`` -> logits ``(N, labels)``.
+    """Return one logistic regression per label, all of one strength: features ``(N, D)`` -> logits ``(N, labels)``.
 
     Args:
         there: 1 where a sample has the label ``(N, labels)``.
-        weights: what having each label counts against not having it ``(labels,)``; the same by default.
+        weights: weight of having each label, relative to not having it ``(labels,)``; 1 by default.
     """
     hot = (there.cpu().double().numpy() > 0.5).T.astype(np.float64)
     rotated = _rotate(features)
@@ -110,7 +110,7 @@ def solve_labels(features: Tensor, there: Tensor, weights: Tensor | None = None)
     counted = np.where(hot > 0, positive[:, None], 1.0)
     samples = hot.shape[1]
     varied = np.flatnonzero((hot.sum(axis=1) > 0) & (hot.sum(axis=1) < samples))
-    # A label that all samples have, or none, is predicted by its bias: as likely as if one more sample were otherwise.
+    # A label of all samples, or of none, is predicted by its bias, as if one further sample were different.
     odds = (hot.sum(axis=1) + 0.5) / (samples - hot.sum(axis=1) + 0.5)
     weight, bias = np.zeros((len(hot), rotated.rows.shape[1])), np.log(odds)
     learnt = _folds(np.zeros(samples, dtype=np.int64), min(_FOLDS, samples))
@@ -127,16 +127,16 @@ def solve_labels(features: Tensor, there: Tensor, weights: Tensor | None = None)
 
 
 def solve_numbers(features: Tensor, numbers: Tensor) -> Solved:
-    """Return ridge regression: features ``(N, D)`` -> ``(N, outputs)``, its strength by leaving each sample out."""
+    """Return ridge regression: features ``(N, D)`` -> ``(N, outputs)``, its strength chosen by leave-one-out."""
     rotated = _rotate(features)
     targets = numbers.detach().cpu().double().numpy().reshape(len(numbers), -1)
     bias = targets.mean(axis=0)
-    lengths = np.square(rotated.rows).sum(axis=0)  # of axes at right angles to each other
+    lengths = np.square(rotated.rows).sum(axis=0)  # the axes are orthogonal
     projected = rotated.rows.T @ (targets - bias)
     errors = []
     for strength in STRENGTHS:
         left = targets - bias - rotated.rows @ (projected / (lengths + 1 / strength)[:, None])
-        # What a sample adds to its own prediction, for the error where it is left out (Golub, Heath and Wahba 1979).
+        # A sample's leverage on its own prediction, for the leave-one-out error (Golub, Heath and Wahba 1979).
         own = 1 / len(targets) + (np.square(rotated.rows) / (lengths + 1 / strength)).sum(axis=1)
         errors.append(np.square(left / np.maximum(1 - own, _LEAST)[:, None]).mean())
     strength = STRENGTHS[int(np.argmin(errors))]
@@ -148,7 +148,7 @@ def _rotate(features: Tensor) -> _Rotated:
     mean = rows.mean(dim=0)
     left, lengths, axes = torch.linalg.svd(rows - mean, full_matrices=False)
     kept = lengths > lengths[0] * 1e-7
-    if not bool(kept.any()):  # all samples alike: one axis, along which nothing differs
+    if not bool(kept.any()):  # all samples are equal: one axis, along which nothing differs
         kept[0] = True
     scale = float(lengths.square().sum().div(len(rows)).sqrt()) or 1.0
     turned = (left * lengths)[:, kept] / scale
@@ -156,9 +156,9 @@ def _rotate(features: Tensor) -> _Rotated:
 
 
 def _folds(labels: NDArray[np.int64], count: int) -> Array:
-    """Return for each of ``count`` folds 1 where it learns from a sample and 0 where it is judged by it ``(F, N)``.
+    """Return for each of ``count`` folds 1 for the samples it learns from and 0 for those that judge it ``(F, N)``.
 
-    Samples of a label are spread evenly over the folds. Of many samples one fold is returned, of ``count`` below 2
+    Samples of a label are spread evenly over the folds. For many samples one fold is returned, for a ``count`` below 2
     none.
     """
     if count < 2:
@@ -176,8 +176,8 @@ def _of_classes(hot: Array, seen: NDArray[np.bool_]) -> Loss:
     """Return the cross-entropy of softmax.
 
     Args:
-        hot: 1 for the class of a sample ``(K, N)``.
-        seen: classes that a problem has samples of ``(P, K)``; of others the probability is 0.
+        hot: one-hot class of each sample ``(K, N)``.
+        seen: classes with samples in each problem ``(P, K)``; others have probability 0.
     """
     shut = None if seen.all() else np.where(seen, 0.0, -np.inf)[:, :, None]
     classes, samples = hot.argmax(axis=0), np.arange(hot.shape[1])
@@ -206,11 +206,11 @@ def _of_labels(hot: Array) -> Loss:
 
 
 class _Penalised:
-    """Logistic regressions on the same features, each with its own weights of the samples, minimised together.
+    """Logistic regressions on the same features, each with its own sample weights, minimised together.
 
     Args:
         rows: features ``(N, D)``.
-        counted: what a sample counts in each of ``P`` problems ``(P, N)``.
+        counted: weight of each sample in each of ``P`` problems ``(P, N)``.
     """
 
     def __init__(self, rows: Array, loss: Loss, counted: Array, outputs: int) -> None:
@@ -220,7 +220,7 @@ class _Penalised:
         self.solved: Array = np.zeros((len(counted), outputs, self.rows.shape[1]))
 
     def solve(self, strength: float, tolerance: float) -> Array:
-        """Return weights and, last, biases ``(P, K, D + 1)``; begins where the last solution was."""
+        """Return weights and, last, biases ``(P, K, D + 1)``; starts from the previous solution."""
         from scipy.optimize import minimize  # noqa: PLC0415  # a quarter of a second that other commands need not pay
 
         penalty = 1 / (strength * self.total)[:, None, None]
@@ -229,7 +229,7 @@ class _Penalised:
             layers = flat.reshape(self.solved.shape)
             losses, slopes = self.loss(layers @ self.rows.T)
             weight = layers.copy()
-            weight[..., -1] = 0  # biases go unpenalised
+            weight[..., -1] = 0  # biases are not penalised
             value = (losses * self.shares).sum() + 0.5 * (penalty * np.square(weight)).sum()
             return float(value), ((slopes * self.shares[:, None]) @ self.rows + penalty * weight).ravel()
 
@@ -240,11 +240,11 @@ class _Penalised:
 
 
 def _strongest(rows: Array, loss: Loss, learnt: Array, judged: Array, outputs: int) -> float:
-    """Return the strength with the least loss on what is left out; the search ends where losses have risen twice.
+    """Return the strength with the least held-out loss; the search ends once losses have risen twice.
 
     Args:
-        learnt: what samples count in the training of each problem ``(P, N)``; 0 for those left out.
-        judged: what those count that were left out.
+        learnt: weight of each sample in the training of each problem ``(P, N)``; 0 for held-out ones.
+        judged: weight of the held-out samples.
     """
     if not len(learnt):
         return _USUAL

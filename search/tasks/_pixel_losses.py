@@ -17,7 +17,7 @@ def pixel_loss(
     """Return the loss of a batch: the sum of the terms that ``kind`` names, joined by ``+``.
 
     Args:
-        logits: ``(N, classes, H, W)``; ``masks`` ``(N, H, W)`` with ``void_of(masks)`` where pixels do not count.
+        logits: ``(N, classes, H, W)``; ``masks`` ``(N, H, W)`` with ``void_of(masks)`` for ignored pixels.
         weights: of the classes in cross-entropy and focal, ``(classes,)``.
     """
     logits = logits.float()
@@ -43,7 +43,7 @@ def _cross_entropy(
 
 
 def _focal(logits: Tensor, targets: Tensor, void: Tensor, label_smoothing: float, weights: Tensor | None) -> Tensor:
-    """Return cross-entropy with well classified pixels counting less, ``(1 - p) ** 2`` times
+    """Return cross-entropy in which well classified pixels count less, by ``(1 - p) ** 2``
     (https://arxiv.org/abs/1708.02002, over a softmax)."""
     weights = None if weights is None else weights.to(logits)
     losses = F.cross_entropy(
@@ -59,14 +59,14 @@ def _focal(logits: Tensor, targets: Tensor, void: Tensor, label_smoothing: float
 
 
 def _weight(targets: Tensor, void: Tensor, weights: Tensor | None) -> Tensor:
-    """Return what the pixels that count weigh together; 1 where there is none, so that their loss is 0."""
+    """Return the total weight of the labelled pixels; 1 if there are none, so that their loss is 0."""
     if weights is None:
         return (~void).sum().clamp(min=1)
     return weights[targets].masked_fill(void, 0).sum().clamp(min=1e-6)
 
 
 def dice(logits: Tensor, targets: Tensor, void: Tensor) -> Tensor:
-    """Return 1 minus the mean soft Dice of the classes that the batch shows, over all its pixels together.
+    """Return 1 minus the mean soft Dice of the classes present in the batch, over all its pixels together.
 
     Squares in the denominator, as in https://arxiv.org/abs/1606.04797; ``targets`` are class indices, 0 where ``void``.
     """

@@ -16,7 +16,7 @@ class ScoredLabel(NamedTuple):
 
 
 class PredictedBox(NamedTuple):
-    """An object: its class, how sure the model is (0 to 1), and its sides in pixels of the original image."""
+    """An object: its class, the model's confidence (0 to 1), and its sides in pixels of the original image."""
 
     label: str
     score: float
@@ -27,7 +27,7 @@ class PredictedBox(NamedTuple):
 
 
 class Span(NamedTuple):
-    """An entity: its type, how sure the model is of its least sure word, and its first and last word, from 0."""
+    """An entity: its type, the confidence in its least certain word, and the indices of its first and last word."""
 
     label: str
     score: float
@@ -41,10 +41,10 @@ class Prediction:
     """The prediction for one input.
 
     Attributes:
-        answers: classes or numbers, the surest first; of a mask the share of the pixels of every class that is there.
-        boxes: the surest first.
+        answers: classes or numbers, the most confident first; for a mask, each class's share of the pixels.
+        boxes: the most confident first.
         mask: the class of every pixel ``(H, W)`` of the original image, uint8, or int32 above 255 classes.
-        tags: of every word, with the tag's probability; None for words behind the most tokens that are read.
+        tags: of every word, with the tag's probability; None for words beyond the maximum length.
         spans: the entities that the tags mark.
     """
 
@@ -56,12 +56,12 @@ class Prediction:
 
 
 class InputInfo(NamedTuple):
-    """An input as it was before it was prepared: the way back to it.
+    """What maps predictions back to the input as it was before preprocessing.
 
     Attributes:
         width, height: of an image, in pixels.
-        shown: the part of the image that the network sees, ``x0, y0, x1, y1`` in shares of it; beyond 0..1 are bars.
-        words: of a sentence whose words have tags; ``places`` the word that each token is of.
+        shown: the part of the image that the network sees, ``x0, y0, x1, y1`` as fractions of it; beyond 0..1 are bars.
+        words: of a sentence whose words are tagged; ``places`` the word that each token belongs to.
     """
 
     width: int = 0
@@ -72,12 +72,12 @@ class InputInfo(NamedTuple):
 
 
 class PredictOptions(NamedTuple):
-    """What is asked of a model.
+    """Options of a prediction.
 
     Attributes:
-        most: answers or boxes of an input; None leaves it to the task.
+        most: answers or boxes per input; None leaves it to the task.
         threshold: answers and boxes with a lower score are left out; None leaves it to the task.
-        temperature: by which outputs are divided before they become probabilities.
+        temperature: divides outputs before they become probabilities.
     """
 
     most: int | None = None
@@ -89,7 +89,7 @@ class OutputDifference(NamedTuple):
     """How two outputs of the same inputs compare.
 
     Attributes:
-        largest: difference of a number; ``scale`` is the largest number itself, against which it counts.
+        largest: largest difference of a number; ``scale`` is the largest number itself, for comparison.
         agreeing: number of inputs with the same prediction.
     """
 

@@ -18,11 +18,11 @@ from search.tasks._bootstrap import mean_of
 
 PICTURES = 12
 _SIDE = 256
-"""Pixels of the longer side of masks that are kept with a trial."""
+"""Pixels on the longer side of masks kept with a trial."""
 _NO_CLASS = 255
 _VOID = -1
 _AT_ONCE = 2**25
-"""Scores of pixels that are enlarged together."""
+"""Most scores of pixels that are enlarged together."""
 _NAMED = 3
 
 
@@ -34,7 +34,7 @@ class PixelEvaluator(Evaluator):
         count = len(classes)
         # float64 holds whole numbers up to 2^53.
         self._confusion = torch.zeros(count, count, dtype=torch.float64, device=device)
-        # By image: pixels of every class that are right, true and predicted; the sum of losses, over how many pixels.
+        # By image: right, true and predicted pixels of every class; the sum of losses, and its number of pixels.
         self._areas: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self._seen = 0
         self._worst = torch.empty(0, device=device)
@@ -43,7 +43,7 @@ class PixelEvaluator(Evaluator):
         self._masks: Tensor | None = None
 
     def update(self, outputs: Tensor, targets: Masks) -> None:
-        """Take a batch: masks are compared at the size of the images, losses taken at that of ``outputs``."""
+        """Add a batch: masks are compared at the size of the images, losses computed at that of ``outputs``."""
         masks = targets.masks
         void = masks == void_of(masks)
         known = masks.long().masked_fill(void, _VOID)
@@ -58,7 +58,7 @@ class PixelEvaluator(Evaluator):
         self._collect(known, outputs.argmax(dim=1), *areas)
 
     def _collect(self, true: Tensor, predicted: Tensor, hits: Tensor, there: Tensor, claimed: Tensor) -> None:
-        """Keep the images of the lowest mean IoU so far, without waiting for the device."""
+        """Keep the images with the lowest mean IoU so far, without waiting for the device."""
         union = there + claimed - hits
         shown = union > 0
         ious = hits / union.clamp(min=1)
@@ -66,7 +66,7 @@ class PixelEvaluator(Evaluator):
         scores = scores.where(shown.any(dim=1), 2.0)
         places = torch.arange(self._seen, self._seen + len(true), device=true.device)
         self._seen += len(true)
-        # In 8 bits: pictures distinguish up to 255 classes, the others are shown as none.
+        # In 8 bits: pictures distinguish up to 255 classes and show further ones as none.
         pair = torch.stack([_small(true.masked_fill(true == _VOID, _NO_CLASS)), _small(predicted)], dim=1)
         scores, places = torch.cat([self._worst, scores]), torch.cat([self._places, places])
         pair = pair if self._masks is None else torch.cat([self._masks, pair])
@@ -135,13 +135,13 @@ class PixelEvaluator(Evaluator):
         )
 
     def _words(self, ious: Sequence[float]) -> str:
-        """Return which of the classes that an image shows went worst; those that it does not show stand at 2."""
+        """Return the classes of an image that were predicted worst; an IoU of 2 marks those it does not show."""
         worst = sorted((place for place, iou in enumerate(ious) if iou < 1), key=lambda place: ious[place])[:_NAMED]
         return "".join(f"; {self._classes[place]} {ious[place]:.2f}" for place in worst)
 
 
 def _matrix(logits: Tensor, true: Tensor, grid: Grid, classes: int) -> Tensor:
-    """Return the pixels of one image by true and predicted class, without those that are void: ``(C, C)`` float64."""
+    """Return the counts of an image's labelled pixels by true and predicted class: ``(C, C)`` float64."""
     void = true == void_of(true)
     predicted = mask_of(logits, grid)
     pairs = (true.long() * classes + predicted).masked_fill(void, classes * classes).reshape(-1)
@@ -151,10 +151,10 @@ def _matrix(logits: Tensor, true: Tensor, grid: Grid, classes: int) -> Tensor:
 
 
 def mask_of(logits: Tensor, grid: Grid) -> Tensor:
-    """Return the likeliest class of the pixels of an image that belong to ``grid``: ``(H, W)``.
+    """Return the most probable class of each pixel of an image on ``grid``: ``(H, W)``.
 
-    The scores ``(classes, h, w)`` are enlarged bilinearly, a few classes at a time: those of a large photograph would
-    fill the memory. uint8, or int32 above 255 classes.
+    The scores ``(classes, h, w)`` are enlarged bilinearly, a few classes at a time: all those of a large photograph
+    would fill the memory. uint8, or int32 above 255 classes.
     """
     kind, size = torch.uint8 if len(logits) <= 255 else torch.int32, grid.shape
     best = torch.full(size, -torch.inf, device=logits.device)
@@ -169,7 +169,7 @@ def mask_of(logits: Tensor, grid: Grid) -> Tensor:
 
 
 def _enlarged(logits: Tensor, grid: Grid) -> Tensor:
-    """Return the scores ``(classes, h, w)`` at the pixels of ``grid``, as an image of its size would have them."""
+    """Return the scores ``(classes, h, w)`` interpolated at the pixels of ``grid``."""
     if grid.step == 1:
         return F.interpolate(logits[None], size=grid.shape, mode="bilinear", align_corners=False)[0]
     for axis, (wanted, whole) in enumerate(zip(grid.shape, grid.size, strict=True), 1):
@@ -184,7 +184,7 @@ def _enlarged(logits: Tensor, grid: Grid) -> Tensor:
 
 
 def _small(masks: Tensor) -> Tensor:
-    """Return masks ``(N, H, W)`` as uint8, at most ``_SIDE`` pixels long, each pixel the nearest one's class."""
+    """Return masks ``(N, H, W)`` as uint8, at most ``_SIDE`` pixels a side, by nearest neighbour."""
     height, width = masks.shape[1:]
     scale = min(_SIDE / max(height, width), 1.0)
     size = [max(round(height * scale), 1), max(round(width * scale), 1)]
@@ -193,7 +193,7 @@ def _small(masks: Tensor) -> Tensor:
 
 
 def _shares(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return IoU and Dice of every class, which classes are there or predicted, and the recall of every class."""
+    """Return IoU and Dice of every class, which classes occur or are predicted, and the recall of every class."""
     hits, there, claimed = matrix.diag(), matrix.sum(dim=1), matrix.sum(dim=0)
     union = there + claimed - hits
     return hits / union.clamp(min=1), 2 * hits / (there + claimed).clamp(min=1), union > 0, hits / there.clamp(min=1)
@@ -205,7 +205,7 @@ def _mean(values: Tensor | Sequence[float]) -> float:
 
 
 def _png(mask: Tensor) -> str:
-    """Return a mask ``(H, W)`` as a PNG in base64, one grey value a class, 255 for none."""
+    """Return a mask ``(H, W)`` as a PNG in base64, one grey value per class, 255 for none."""
     buffer = io.BytesIO()
     Image.fromarray(mask.numpy()).save(buffer, format="PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()

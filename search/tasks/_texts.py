@@ -26,11 +26,11 @@ from spaces.errors import SpaceError
 
 logger = logging.getLogger(__name__)
 SHORTEST = 8
-"""Tokens: a pair of texts needs some beside the three that part them."""
+"""Fewest tokens: a pair of texts needs some besides the three that separate them."""
 _MANY = 0.05
 """Share of training texts that may be truncated without a warning."""
 _MANY_UNKNOWN, _ALL_UNKNOWN = 0.3, 0.9
-"""Shares of unknown tokens from which on training is warned of, and refused."""
+"""Shares of unknown tokens above which a study warns, and is refused."""
 TOKENIZER = "tokenizer"
 """Folder in a finished model: the tokenizer's files, and ``config.json``, which describes the backbone."""
 AUGMENTED = {"augmentation": "texts are not augmented"}
@@ -41,9 +41,9 @@ class TokenizerOptions:
     """How texts become tokens.
 
     Attributes:
-        max_length: most tokens of a text, or of both together; what is longer is cut. Batches are padded to their own
-            longest text, so a large number costs nothing where texts are short.
-        truncation: at which end a text is cut: ``end``, or ``start`` for texts that come to the point last.
+        max_length: most tokens of a text, or of both together; longer ones are truncated. Batches are padded to their
+            own longest text, so a large number costs nothing if texts are short.
+        truncation: where a text is cut: at its ``end``, or at the ``start`` for texts that come to the point last.
     """
 
     max_length: int = 128
@@ -71,10 +71,10 @@ class Texts(Task):
     _segments: int = 0
 
     def bind(self, chosen: Any, dataset: Dataset, pretrained: Pretrained) -> Self:
-        """Return the task with the tokenizer that belongs to the backbone.
+        """Return the task with the backbone's tokenizer.
 
         Raises:
-            UserError: the backbone brings none.
+            UserError: the backbone has none.
             BackboneError: it cannot be read.
         """
         bound = super().bind(chosen, dataset, pretrained)
@@ -99,16 +99,16 @@ class Texts(Task):
         return restored
 
     def keep(self, folder: Path) -> None:
-        """Write the tokenizer, and the description of the backbone, so that a model needs no other place."""
+        """Write the tokenizer and the description of the backbone, so that a model needs nothing outside its folder."""
         place = folder / TOKENIZER
         self._tokenizer.save_pretrained(place)
-        with torch.device("meta"):  # of the network only the description is wanted
+        with torch.device("meta"):  # only the description of the network is needed
             network: Any = backbones.resolve(self._backbone).build((1, SHORTEST))
         network.config.save_pretrained(place)
 
     def fetch(self, folder: Path) -> Self:
         fetched, place = copy.copy(self), folder / TOKENIZER
-        if not (place / "config.json").is_file():  # its name would be looked for on the hub
+        if not (place / "config.json").is_file():  # its name would be looked up on the hub
             raise UserError(f"{place} is missing or lacks config.json; export the model again")
         try:
             backbone: Any = backbones.resolve(f"transformers:{place}")
@@ -123,7 +123,7 @@ class Texts(Task):
 
     @property
     def padding(self) -> int:
-        """The number that fills up shorter texts of a batch."""
+        """The id that pads shorter texts of a batch."""
         return self._padding
 
     @property
@@ -142,7 +142,7 @@ class Texts(Task):
         return (1, int(chosen.max_length))
 
     def batches(self, request: Request) -> Loader:
-        """Return the batches of a split: texts of like length together, padded to the longest of each batch."""
+        """Return the batches of a split: texts of similar length together, padded to the longest of each batch."""
         split, size = request.split, request.size
         if (split, size) not in request.kept:
             request.kept[split, size] = self.encode(request.dataset.of(split), size[1], request)
@@ -165,7 +165,7 @@ class Texts(Task):
         return encoded(rows, self._padding, self.targets(samples, frame))
 
     def numbered(self, inputs: Sequence[Any], most: int) -> tuple[list[list[int]], list[list[int | None]], int]:
-        """Return the numbers of the tokens of every text, the word each is of, and how many texts had to be cut."""
+        """Return every text's token ids, the word that each token belongs to, and how many texts were truncated."""
         words = [text.words for text in inputs if isinstance(text, Words)]
         texts = [text for text in inputs if isinstance(text, Text)]
         if len(words) not in (0, len(inputs)) or len(words) + len(texts) < len(inputs):
@@ -195,10 +195,10 @@ class Texts(Task):
         return rows, places, cut
 
     def _check_coverage(self, rows: Sequence[Sequence[int]], cut: int, most: int, split: Split) -> None:
-        """Warn of training texts that are cut, and of those that the tokenizer does not know.
+        """Warn about training texts that are truncated, and those that the tokenizer does not know.
 
         Raises:
-            UserError: it knows next to nothing of them.
+            UserError: it knows next to none of their tokens.
         """
         if split is not Split.TRAIN or most != self.chosen.max_length:
             return

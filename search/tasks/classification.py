@@ -1,4 +1,4 @@
-"""One label an image."""
+"""One label per image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from search.tasks._prediction import ScoredLabel
 from spaces.heads import Features, HeadChoice, vector_head
 
 _MISTAKES = 24
-"""The most confident ones are kept with a trial, for its page."""
+"""Number of mistakes, the most confident ones, kept with a trial for its page."""
 
 
 class ClassificationEvaluator(Evaluator):
@@ -31,7 +31,7 @@ class ClassificationEvaluator(Evaluator):
         self._seen = 0
         # By sample: confidence, predicted class, true class, loss.
         self._rows: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-        # By column: confidence, place in the split, true class, predicted class; rows without a mistake stand at -1.
+        # By column: confidence, index in the split, true class, predicted class; rows without a mistake hold -1.
         self._mistakes = torch.full((_MISTAKES, 4), -1.0, dtype=torch.float64, device=device)
 
     @property
@@ -48,7 +48,7 @@ class ClassificationEvaluator(Evaluator):
         self._loss += losses.sum().double()
 
     def _collect(self, confidence: Tensor, predicted: Tensor, targets: Tensor) -> None:
-        """Keep the most confident mistakes so far, on the device and without waiting for it."""
+        """Keep the most confident mistakes so far on the device, without waiting for it."""
         places = torch.arange(self._seen, self._seen + len(targets), device=targets.device)
         wrong = torch.where(predicted == targets, torch.full_like(confidence, -1.0), confidence)
         rows = torch.stack([column.double() for column in (wrong, places, targets, predicted)], dim=1)
@@ -94,7 +94,7 @@ class ClassificationEvaluator(Evaluator):
         return self._of_counts(metric, by_group(weights * right, true, count), support, predicted)
 
     def _of_counts(self, metric: str, hits: Tensor, support: Tensor, predicted: Tensor) -> Tensor:
-        """Return a metric ``(R,)`` of the right, true and predicted samples of each class, each ``(R, classes)``."""
+        """Return a metric ``(R,)`` from the right, true and predicted samples of each class, each ``(R, classes)``."""
         if metric == "balanced_accuracy":
             return mean_of(hits / support.clamp(min=1), support > 0)
         if metric == "macro_f1":
@@ -118,7 +118,7 @@ class ClassificationEvaluator(Evaluator):
 
 
 def _f1(matrix: Tensor) -> Tensor:
-    """Return the F1 of every class; 0 for one that is neither there nor predicted."""
+    """Return the F1 of every class; 0 for one that neither occurs nor is predicted."""
     return 2 * matrix.diag() / (matrix.sum(dim=0) + matrix.sum(dim=1)).clamp(min=1)
 
 
@@ -160,7 +160,7 @@ class Classification(Task):
 def likeliest(
     outputs: Tensor, classes: tuple[str, ...], most: int, temperature: float
 ) -> list[tuple[ScoredLabel, ...]]:
-    """Return the classes of the largest outputs ``(N, classes)`` of every input, each with its probability."""
+    """Return the classes with the largest outputs ``(N, classes)`` for every input, each with its probability."""
     scores, places = (outputs.float() / temperature).softmax(dim=1).topk(min(most, len(classes)), dim=1)
     return [
         tuple(ScoredLabel(classes[index], score) for score, index in zip(*row, strict=True))

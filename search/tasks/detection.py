@@ -34,10 +34,10 @@ from spaces.detector import PLAIN_STYLE, pretrained_detector
 from spaces.heads import Features, HeadChoice, Tap
 
 _OCTAVE = (2**0, 2 ** (1 / 3), 2 ** (2 / 3))
-"""RetinaNet's three sizes a level."""
+"""RetinaNet's three sizes per level."""
 _LOST = 0.01
-"""Share of boxes that another runtime may tell and this one not: two that overlap, as sure as each other but for
-rounding, of which either is left out for the other."""
+"""Share of boxes that may differ between runtimes: of two overlapping boxes whose scores are equal but for rounding,
+either one may be suppressed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +45,11 @@ class Options:
     """How images are fitted and which boxes are returned.
 
     Attributes:
-        resize: ``stretch`` the whole image to the input size, or ``letterbox`` it: sides in proportion, grey bars.
-        samples: proposals of an image that Faster R-CNN's second stage is trained on.
+        resize: ``stretch`` the whole image to the input size, or ``letterbox`` it: keep proportions, add grey bars.
+        samples: proposals per image that Faster R-CNN's second stage is trained on.
         least_score: boxes with a lower score are not returned.
-        overlap: of two boxes of a class that overlap by more, the more confident one is returned.
-        shown_score: boxes of the report's pictures, and of predictions, have at least this score.
+        overlap: of two boxes of a class that overlap by more than this, only the more confident is returned.
+        shown_score: least score of boxes in the report's pictures and in predictions.
     """
 
     resize: Literal["stretch", "letterbox"] = "stretch"
@@ -68,7 +68,7 @@ class Options:
 
 
 class DetectionEvaluator(CocoMeasures, Evaluator):
-    """COCO's measures, as the training loop takes them."""
+    """COCO's metrics, as an evaluator for the training loop."""
 
 
 class Detection(Task):
@@ -96,7 +96,7 @@ class Detection(Task):
     _statistics: Statistics | None = None
     _advice: tuple[str, ...] = ()
     _classes: tuple[str, ...] = ()
-    """Names, which a pretrained detector may know; a finished model has its weights from its file."""
+    """Class names, which a pretrained detector may know; a finished model takes its weights from its file."""
 
     def bind(self, chosen: Options, dataset: Dataset, pretrained: Pretrained) -> Self:
         bound = super().bind(chosen, dataset, pretrained)
@@ -127,7 +127,7 @@ class Detection(Task):
         return frame_of(self.chosen.resize, size, expected.interpolation)
 
     def augmentation(self, preset: Augmentation) -> Augmentation:
-        """Leave out what turns images without their boxes."""
+        """Leave out operations that would rotate images without their boxes."""
         return replace(preset, operations=0)
 
     def targets(self, samples: Sequence[Sample], frame: Frame) -> BoxRows:
@@ -136,7 +136,7 @@ class Detection(Task):
     def batches(self, request: Request) -> Loader:
         loader = super().batches(request)
         if self.chosen.resize == "letterbox" and isinstance(loader, Batches):
-            # The array's own sides are in proportion already; crops need not undo a stretch.
+            # The array keeps proportions already; crops need not undo a stretch.
             loader.pixels = replace(loader.pixels, ratios=torch.ones_like(loader.pixels.ratios))
         return loader
 
@@ -207,7 +207,7 @@ class Detection(Task):
         return DetectionEvaluator(classes, self.chosen.shown_score)
 
     def graph(self, network: nn.Module) -> nn.Module:
-        """Return the detector with fixed shapes: boxes in shares of the input, scores (0 for no box), labels."""
+        """Return the detector with fixed shapes: boxes as fractions of the input, scores (0 for no box), labels."""
         return exportable(network)
 
     def read(self, outputs: Any) -> Detections:
@@ -247,7 +247,7 @@ def _strides(taps: Sequence[Tap], extra: int) -> list[int]:
 def _advice(
     train: Sequence[Sample], statistics: Statistics, size: tuple[int, int], *, letterbox: bool
 ) -> tuple[str, ...]:
-    """Return what the training boxes say about anchors: how well the usual ones and fitted ones cover them."""
+    """Return advice on anchors: how well the usual ones, and fitted ones, cover the training boxes."""
     sides = box_sides(train, size, letterbox=letterbox)
     strides = (8, 16, 32, 64)
     usual = covered(sides, [8.0 * stride for stride in strides], anchors_decision.RATIOS["three"])

@@ -1,4 +1,4 @@
-"""Any number of labels an image."""
+"""Any number of labels per image."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Options:
 
     Attributes:
         threshold: probability from which a label is predicted; average precision does not use it.
-        balance: weigh the presence of each label by how rare it is in training (at most 100 times); helps rare ones.
+        balance: weight each label's presence by its rarity in training (at most 100 times); helps rare labels.
     """
 
     threshold: float = 0.5
@@ -107,8 +107,8 @@ class MultilabelEvaluator(StoredOutputs):
         return (predicted & there).sum(dim=0).double(), predicted.sum(dim=0).double(), there.sum(dim=0).double()
 
     def _precisions(self, outputs: Tensor, targets: Tensor) -> dict[int, float]:
-        """Return the average precision of each label that some sample has: it is not defined for others."""
-        # Two seconds of CPU that only this task needs.
+        """Return the average precision of each label that some sample has; for others it is undefined."""
+        # Takes two seconds of CPU to load, which only this task needs.
         from torchmetrics.functional.classification import binary_average_precision  # noqa: PLC0415
 
         scores, there = outputs.sigmoid(), (targets > 0.5).long()
@@ -119,7 +119,7 @@ class MultilabelEvaluator(StoredOutputs):
         }
 
     def _pictures(self, outputs: Tensor, targets: Tensor) -> tuple[Picture, ...]:
-        """Return the samples with a wrong label, those of the largest loss first."""
+        """Return the samples with a wrong label, the largest loss first."""
         predicted, there = outputs.sigmoid() >= self._threshold, targets > 0.5
         losses = torch.where((predicted != there).any(dim=1), _loss(outputs, targets, None).mean(dim=1), -1.0)
         worst = losses.argsort(descending=True, stable=True)[:_PICTURES].tolist()
@@ -140,7 +140,7 @@ def _loss(outputs: Tensor, targets: Tensor, weight: Tensor | None) -> Tensor:
 
 
 class Multilabel(Task):
-    """Binary cross-entropy a label; mean average precision, macro and micro F1, share of samples wholly right."""
+    """Binary cross-entropy per label; mean average precision, macro and micro F1, share of samples wholly right."""
 
     name = "multilabel"
     formats = ("csv_labels",)
@@ -198,7 +198,7 @@ class Multilabel(Task):
     def answers(
         self, outputs: Any, classes: tuple[str, ...], most: int, temperature: float = 1.0
     ) -> list[tuple[ScoredLabel, ...]]:
-        """Return the labels of every input, those above the threshold or not, each with a probability of its own."""
+        """Return the labels of every input, above the threshold or not, each with its own probability."""
         scores, places = (outputs.float() / temperature).sigmoid().topk(min(most, len(classes)), dim=1)
         return [
             tuple(ScoredLabel(classes[index], score) for score, index in zip(*row, strict=True))

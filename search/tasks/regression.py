@@ -1,4 +1,4 @@
-"""Numbers that are predicted from an image."""
+"""Numbers predicted from an image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NOTHING = 1e-300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How numbers are learnt. Errors are measured in standard deviations of the training targets for that.
+    """How numbers are learnt; the losses measure errors in standard deviations of the training targets.
 
     Attributes:
         loss: ``mse``, ``l1``, or ``huber``: squared up to ``huber_delta`` standard deviations, linear beyond.
@@ -42,7 +42,7 @@ class Options:
 
 
 class Unstandardize(nn.Module):
-    """Turns numbers of mean 0 and deviation 1 into the unit of the targets; fixed, saved with the weights."""
+    """Turns standardised numbers back into the unit of the targets; fixed, saved with the weights."""
 
     mean: Tensor
     deviation: Tensor
@@ -97,7 +97,7 @@ class RegressionEvaluator(StoredOutputs):
         """Return the measures of each number, as scikit-learn defines them."""
         errors = outputs - targets
         left, whole = errors.square().sum(dim=0), (targets - targets.mean(dim=0)).square().sum(dim=0)
-        # Of targets that are all the same nothing can be explained: 1 for no error, 0 for any, as scikit-learn says.
+        # Constant targets leave nothing to explain: 1 for no error, 0 for any, as in scikit-learn.
         constant = torch.where(left == 0, 1.0, 0.0).double()
         r2 = torch.where(whole > 0, 1 - left / whole.clamp(min=torch.finfo(whole.dtype).tiny), constant)
         rows = torch.stack([errors.square().mean(dim=0).sqrt(), errors.abs().mean(dim=0), r2], dim=1).tolist()
@@ -130,7 +130,7 @@ class Regression(Task):
     chosen: Options = Options()
     mean: Tensor = torch.zeros(1)
     deviation: Tensor = torch.ones(1)
-    """Of the training targets, ``(numbers,)``."""
+    """Mean of the training targets, ``(numbers,)``; ``deviation`` likewise."""
 
     def bind(self, chosen: Options, dataset: Dataset, pretrained: Pretrained) -> Self:
         """Return the task with mean and deviation of the training targets.

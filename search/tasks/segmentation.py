@@ -1,4 +1,4 @@
-"""One label a pixel."""
+"""One label per pixel."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from spaces.decoders._base import DecoderChoice, DenseHead, DenseScores
 from spaces.heads import Features, HeadChoice
 
 _ROUGH, _FINE = 0.02, 50.0
-"""Bounds of the weights of classes under ``balance``, as multiples of the median one."""
+"""Bounds of the class weights under ``balance``, as multiples of the median."""
 _FEW = 1e-3
 
 
@@ -36,9 +36,9 @@ class Options:
     """How pixels are learnt.
 
     Attributes:
-        balance: weigh every class in cross-entropy and focal loss by the median frequency over its own
-            (https://arxiv.org/abs/1411.4734), at most 50 times; helps rare ones.
-        canvas: size at which training images are kept, in multiples of the input's, so that crops stay sharp.
+        balance: weight every class in cross-entropy and focal loss by the median frequency over its own
+            (https://arxiv.org/abs/1411.4734), at most 50 times; helps rare classes.
+        canvas: size of decoded training images, in multiples of the input's, so that crops stay sharp.
     """
 
     balance: bool = False
@@ -53,7 +53,7 @@ class Options:
 class Segmentation(Task):
     """Cross-entropy, Dice or focal loss of pixels; mean IoU, mean Dice and accuracy over all pixels together.
 
-    They are measured on masks at the size of the images, as ``predicted`` gives them.
+    They are measured on masks at the size of the images, as ``predicted`` returns them.
     """
 
     name = "segmentation"
@@ -92,7 +92,7 @@ class Segmentation(Task):
         return masks.whole(preset)
 
     def targets(self, samples: Sequence[Sample], frame: Frame) -> Masks:
-        """Return the masks ``(N, H, W)`` of ``samples`` as ``frame`` shows their images."""
+        """Return the masks ``(N, H, W)`` of ``samples``, framed like their images."""
         return masks.decode(samples, frame, _classes_of(samples), "", None)
 
     def batches(self, request: Request) -> Loader:
@@ -157,7 +157,7 @@ class Segmentation(Task):
         return predictions
 
     def difference(self, outputs: Tensor, expected: Tensor, classes: tuple[str, ...]) -> OutputDifference:
-        """Return it; masks agree that differ in no more than one pixel of a thousand."""
+        """Return the difference; masks that differ in at most one pixel of a thousand agree."""
         differing = (outputs.argmax(dim=1) != expected.argmax(dim=1)).flatten(1).float().mean(dim=1)
         same = int((differing <= _FEW).sum())
         return OutputDifference(float((outputs - expected).abs().max()), float(expected.abs().max()), same)
@@ -168,7 +168,7 @@ def _classes_of(samples: Sequence[Sample]) -> int:
 
 
 def _median_weights(samples: Sequence[Sample], classes: int) -> Tensor:
-    """Return the median frequency over each class's own: its share of the pixels of the images that show it.
+    """Return the median frequency over each class's own: its share of the pixels in images that show it.
 
     Raises:
         UserError: no training image has a labelled pixel.

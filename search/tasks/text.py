@@ -1,4 +1,4 @@
-"""One label a text, or a pair of texts."""
+"""One label per text or pair of texts."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Options(TokenizerOptions):
     """How texts are read and labels are learnt.
 
     Attributes:
-        balance: weigh each class by how rare it is in training.
+        balance: weight each class by its rarity in training.
     """
 
     balance: bool = False
 
 
 class TextEvaluator(ClassificationEvaluator):
-    """As for images, with Matthews' correlation, which GLUE measures CoLA by (https://arxiv.org/abs/1804.07461)."""
+    """As for images, with Matthews correlation, GLUE's metric for CoLA (https://arxiv.org/abs/1804.07461)."""
 
     def compute(self) -> Mapping[str, float]:
         return {**super().compute(), "matthews": matthews(self._confusion.double().cpu())}
@@ -43,7 +43,7 @@ class TextEvaluator(ClassificationEvaluator):
 
 
 def matthews(confusion: Tensor) -> float:
-    """Return the Matthews correlation of a confusion matrix, of several classes too; 0 where it is not defined.
+    """Return the Matthews correlation of a confusion matrix of two or more classes; 0 where it is undefined.
 
     Gorodkin's R_K (https://doi.org/10.1016/j.compbiolchem.2004.09.006), as scikit-learn computes it.
     """
@@ -51,7 +51,7 @@ def matthews(confusion: Tensor) -> float:
 
 
 def _correlation(hits: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
-    """Return it of the right answers in all, and of true and predicted ones by class, ``(..., classes)``."""
+    """Return the correlation from the right answers, and the true and predicted ones by class ``(..., classes)``."""
     total = true.sum(dim=-1)
     agreement = hits * total - (true * predicted).sum(dim=-1)
     spread = (total.square() - predicted.square().sum(dim=-1)) * (total.square() - true.square().sum(dim=-1))

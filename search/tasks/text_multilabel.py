@@ -1,4 +1,4 @@
-"""Any number of labels a text, or a pair of texts."""
+"""Any number of labels per text or pair of texts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Options(multilabel.Options, TokenizerOptions):
 
 
 class TextMultilabel(Texts, multilabel.Multilabel):
-    """Binary cross-entropy a label; mean average precision, macro and micro F1, share of samples wholly right."""
+    """Binary cross-entropy per label; mean average precision, macro and micro F1, share of samples wholly right."""
 
     name = "text_multilabel"
     formats = ("text_labels",)

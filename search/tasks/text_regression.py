@@ -1,4 +1,4 @@
-"""Numbers that are predicted from a text, or a pair of texts."""
+"""Numbers predicted from a text or a pair of texts."""
 
 from __future__ import annotations
 

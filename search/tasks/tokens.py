@@ -1,4 +1,4 @@
-"""One tag a word: named entities, parts of speech."""
+"""One tag per word: named entities, parts of speech."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MISTAKES = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options(TokenizerOptions):
-    """How sentences are read: words beyond ``max_length`` are neither learnt nor measured, and a warning says so."""
+    """How sentences are read: words beyond ``max_length`` are neither learnt nor measured, with a warning."""
 
 
 class RealTokens(nn.Module):
@@ -51,7 +51,7 @@ class TokensEvaluator(Evaluator):
         self._true: list[Tensor] = []
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
-        """Take outputs ``(B, T, tags)`` and tags ``(B, T)``, where a token without one has -100."""
+        """Add outputs ``(B, T, tags)`` and tags ``(B, T)``, which are -100 for tokens without one."""
         sure, predicted = outputs.softmax(dim=-1).max(dim=-1)
         self._predicted.append(predicted.to(torch.int16))
         self._sure.append(sure)
@@ -84,7 +84,7 @@ class TokensEvaluator(Evaluator):
         return hits / whole.clamp(min=0.5)
 
     def evaluation(self) -> Evaluation:
-        """Return results of each tag, of each type of entity, and sentences with a wrong tag, the surest first."""
+        """Return results by tag and by type of entity, and sentences with a wrong tag, the most confident first."""
         _, kinds = scores(*self._entities())
         measured = tuple(
             Measured(kind, {"precision": one.precision, "recall": one.recall, "f1": one.f1}, one.support)
@@ -94,7 +94,7 @@ class TokensEvaluator(Evaluator):
         return Evaluation(words.classes, words.confusion, self._mistakes(), measured)
 
     def _sentences(self, column: Sequence[Tensor]) -> list[list[int]]:
-        """Return what ``column`` has for the words of every sentence, where tokens without a tag are left out."""
+        """Return the values of ``column`` for the words of every sentence; tokens without a tag are left out."""
         sentences = []
         for values, true in zip(column, self._true, strict=True):
             rows, known = values.cpu(), (true != IGNORED).cpu()
@@ -112,7 +112,7 @@ class TokensEvaluator(Evaluator):
         return true, predicted
 
     def _mistakes(self) -> tuple[Mistake, ...]:
-        """Return the surest wrong tag of each sentence that has one, the surest of all first."""
+        """Return each sentence's most confident wrong tag, the most confident of all first."""
         columns = (self._sentences(self._true), self._sentences(self._predicted), self._sentences(self._sure))
         mistakes: list[Mistake] = []
         for index, words in enumerate(zip(*columns, strict=True)):
@@ -153,7 +153,7 @@ class Tokens(Texts):
         return bound
 
     def encode(self, samples: Sequence[Sample], most: int, request: Request) -> Encoded:
-        """Return sentences as tokens; a word's tag is at its first token."""
+        """Return sentences as tokens; a word's tag belongs to its first token."""
         rows, places, cut = self.numbered([sample.input for sample in samples], most)
         self._check_coverage(rows, cut, most, request.split)
         classes = [_first_tokens(words, sample.target) for words, sample in zip(places, samples, strict=True)]
@@ -168,12 +168,12 @@ class Tokens(Texts):
     def head(
         self, features: Features, classes: int, choice: HeadChoice, decided: Mapping[str, Any] | None = None
     ) -> nn.Module:
-        """Return an MLP over every token; pooling plays no part."""
+        """Return an MLP applied to every token; there is no pooling."""
         front = (RealTokens(),) if features.masked else ()
         return nn.Sequential(*front, *mlp(features.channels, classes, choice))
 
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        # The sum over the count, which is 0 where a piece of a batch has only words that were cut off.
+        # Sum over count: the count is 0 if a piece of a batch holds only truncated words.
         total = F.cross_entropy(
             outputs.flatten(0, 1),
             targets.flatten(),
@@ -189,7 +189,7 @@ class Tokens(Texts):
     def predicted(
         self, outputs: Tensor, classes: tuple[str, ...], given: Sequence[InputInfo], wanted: PredictOptions
     ) -> list[Prediction]:
-        """Return the tag of every word, and the entities that they mark, those below the threshold left out."""
+        """Return the tag of every word, and the entities they mark, without those below the threshold."""
         scores, places = (outputs / wanted.temperature).softmax(dim=-1).max(dim=-1)
         scheme, least = has_scheme(classes), wanted.threshold or 0.0
         predictions = []
@@ -211,7 +211,7 @@ class Tokens(Texts):
 
 
 def _span(kind: str, first: int, last: int, tags: Sequence[ScoredLabel | None], words: Sequence[str]) -> Span:
-    """Return the entity of the words ``first`` to ``last``, as sure as the least sure of its tags."""
+    """Return the entity of the words ``first`` to ``last``, as confident as the least confident of its tags."""
     score = min(tag.score for tag in tags[first : last + 1] if tag is not None)
     return Span(kind, score, first, last, " ".join(words[first : last + 1]))
 

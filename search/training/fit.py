@@ -68,8 +68,8 @@ class TrainingPlan:
         forward: how the network runs on what ``train`` and ``val`` give: from its input, or from behind its prefix.
         facts: called at the end for what else the trial's record keeps.
         start: sets the network's initial weights; None leaves them as they are.
-        plain: training samples as validation shows them, whose statistics batch norms get at the end where nothing is
-            validated; None leaves them those of training.
+        plain: gives training samples as validation shows them, whose statistics batch norms get at the end where
+            nothing is validated; None leaves them those of training.
         is_solved: that is all the training there is, and one epoch at a learning rate of 0 takes its measure.
         compiling: whether training steps are compiled; ``backbone`` names what shares the experience with it.
     """
@@ -99,7 +99,7 @@ class TrainingPlan:
     forward: Forward = whole
     facts: Callable[[], Mapping[str, Json]] = dict
     start: Start | None = None
-    plain: EpochBatches | None = None
+    plain: Callable[[], EpochBatches] | None = None
     is_solved: bool = False
     compiling: Mode = "off"
     backbone: str = ""
@@ -231,7 +231,7 @@ def _epoch(step: Step, plan: TrainingPlan, number: int, progress: _Progress) -> 
     judged = step.network if progress.average is None else progress.average.module
     evaluator = plan.task.evaluator(plan.classes, plan.precision.device)
     if plan.plain is not None and not plan.validates and number == plan.epochs:
-        plain = _until(plan.leave, plan.plain.epoch(1))
+        plain = _until(plan.leave, plan.plain().epoch(1))
         recalibrate(judged, plain, plan.precision, step.memory, plan.forward)
     if plan.validates:
         val = _until(plan.leave, plan.val.epoch(1))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -13,7 +14,7 @@ from search.data.sample import Split
 from search.records.study import Json
 from search.training.feature_store import FeatureStore
 from search.training.features import Account, FrozenLoader, Prefix, merged
-from search.training.fit import TrainingPlan
+from search.training.fit import EpochBatches, TrainingPlan
 from search.training.precision import Precision
 from spaces.networks.build import Network, as_network
 
@@ -45,10 +46,18 @@ class FrozenUnits:
             self.batches(samples, split, prefix, why) for split, samples in ((Split.TRAIN, train), (Split.VAL, val))
         ]
         accounts = [batches.account for batches in behind]
-        plain = self.batches(plan.plain, Split.TRAIN, prefix, why) if isinstance(plan.plain, Loader) else None
         return replace(
-            plan, train=behind[0], val=behind[1], plain=plain, forward=_suffix, facts=lambda: merged(accounts)
+            plan,
+            train=behind[0],
+            val=behind[1],
+            plain=plan.plain and partial(self._behind, plan.plain, prefix, why),
+            forward=_suffix,
+            facts=lambda: merged(accounts),
         )
+
+    def _behind(self, samples: Callable[[], EpochBatches], prefix: Prefix, why: str) -> EpochBatches:
+        given = samples()
+        return self.batches(given, Split.TRAIN, prefix, why) if isinstance(given, Loader) else given
 
 
 def _suffix(module: nn.Module, inputs: Any) -> Any:

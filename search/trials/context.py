@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from search.artifacts.stores import ArtifactStore
 from search.runtime.study_runtime import StudyRuntime
+from search.sampling.cost_model import CostFeatures
 from search.sampling.optuna_study import Sampling
 from search.sampling.pruners import Curves
 from search.store.connection import Engine
@@ -28,6 +29,7 @@ class TrialContext:
         pause: whether it is to exit at the end of the running epoch.
         reserve: the part of the study's budget reserved for its end; None reserves nothing.
         fits: tells whether a trial of that many seconds ends in time.
+        costs: the computation that training each candidate takes, by fingerprint, as far as it has been counted.
     """
 
     runtime: StudyRuntime
@@ -43,3 +45,4 @@ class TrialContext:
     pause: Callable[[], bool] = lambda: False
     reserve: Reserve | None = None
     fits: Callable[[float], bool] = lambda _: True
+    costs: dict[str, CostFeatures] = field(default_factory=dict, repr=False)

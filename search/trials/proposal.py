@@ -32,7 +32,6 @@ REDRAWS = 5
 """How often to redraw a candidate that has been tried already; a small space may hold no other."""
 REJECTIONS, REMEMBERED = 64, 16
 """How often to redraw a candidate that breaks a constraint, and how many of these the sampler is told of."""
-
 HOPELESS = 32
 """How often to redraw one that is bound to be bad; a study's ranges may hold no other."""
 TOO_LONG = 8
@@ -91,6 +90,7 @@ class Proposer:
     Attributes:
         history: its trials so far.
         fits: tells whether a trial of that many seconds ends in time.
+        costs: the computation that candidates take, by fingerprint; one that takes too long is planned again and again.
     """
 
     runtime: StudyRuntime
@@ -98,6 +98,7 @@ class Proposer:
     history: StudyHistory
     engine: Engine
     fits: Callable[[float], bool] = lambda _: True
+    costs: dict[str, CostFeatures] = field(default_factory=dict)
     _seconds: SecondsModel | None = None
 
     def propose(self, number: int) -> Proposal:
@@ -126,10 +127,10 @@ class Proposer:
         rejected: Sequence[Rejected] = (),
     ) -> Proposal:
         """Return the proposal of ``candidate``; ``known`` is computed unless given."""
-        runtime = self.runtime
-        costs = objective_values.known(runtime, candidate, whole=True) if known is None else known
-        cost = cost_of(runtime, candidate)
-        return Proposal(candidate, asked, cost, is_baseline, origin or {}, costs, tuple(rejected[-REMEMBERED:]))
+        if known is None:
+            known = objective_values.known(self.runtime, candidate, whole=True)
+        cost, kept = self._cost(candidate), tuple(rejected[-REMEMBERED:])
+        return Proposal(candidate, asked, cost, is_baseline, origin or {}, known, kept)
 
     def propose_beside(self, number: int, other: Candidate) -> Proposal | None:
         """Return a candidate for trial ``number`` that differs from ``other`` in head and recipe alone.
@@ -228,8 +229,13 @@ class Proposer:
         limits = [float(limit) for limit in (search.timeout, search.gpu_seconds) if limit]
         if search.portfolio == "off" or not limits or not self._model().measured:
             return False
-        seconds = self._model().seconds(cost_of(self.runtime, candidate))
+        seconds = self._model().seconds(self._cost(candidate))
         return seconds > share * min(limits) or not self.fits(seconds)
+
+    def _cost(self, candidate: Candidate) -> CostFeatures:
+        if candidate.fingerprint not in self.costs:
+            self.costs[candidate.fingerprint] = cost_of(self.runtime, candidate)
+        return self.costs[candidate.fingerprint]
 
     def _baseline(self, number: int) -> Proposal:
         drawn = self._draws().of_candidate(number, self.runtime.space.baseline(), way=PLAIN)
@@ -252,12 +258,11 @@ class Proposer:
             if params is None:
                 continue
             drawn = self._draws().settled(number, self.sampling.ask(number, params), {"study": study, "trial": trial})
-            candidate, asked = drawn.candidate, drawn.asked
-            if candidate.fingerprint not in seen:
-                seen.add(candidate.fingerprint)
-                known, excesses = self._appraised(candidate)
+            if drawn.candidate.fingerprint not in seen:
+                seen.add(drawn.candidate.fingerprint)
+                known, excesses = self._appraised(drawn.candidate)
                 if not _breaks(excesses):
-                    yield self.made(candidate, asked, origin={"way": "warm", **drawn.origin}, known=known)
+                    yield self.made(drawn.candidate, drawn.asked, origin={"way": "warm", **drawn.origin}, known=known)
 
     def _sampled(self, number: int) -> Proposal:
         options = self.runtime.spec.search.sampler
@@ -279,10 +284,9 @@ class Proposer:
         rejected: list[Rejected] = []
         left, drawn = count, 0
         for found in itertools.islice(self._promising(number, rejected), count + REDRAWS + REJECTIONS):
-            candidate, asked = found.candidate, found.asked
-            known, excesses = self._appraised(candidate)
+            known, excesses = self._appraised(found.candidate)
             if _breaks(excesses):
-                rejected.append(self.sampling.reject(asked, excesses))
+                rejected.append(self.sampling.reject(found.asked, excesses))
                 if len(rejected) < REJECTIONS:
                     continue
                 if left == count:
@@ -290,8 +294,8 @@ class Proposer:
                 return
             drawn += 1
             is_last = drawn == count + REDRAWS and left == count
-            if is_last or candidate.fingerprint not in self.history.fingerprints:
-                yield self.made(candidate, asked, origin=found.origin, known=known, rejected=rejected)
+            if is_last or found.candidate.fingerprint not in self.history.fingerprints:
+                yield self.made(found.candidate, found.asked, origin=found.origin, known=known, rejected=rejected)
                 left -= 1
             if not left or drawn == count + REDRAWS:
                 return
@@ -343,10 +347,9 @@ class Proposer:
         Raises:
             ConstraintError: not one of ``REJECTIONS`` random candidates, nor the smallest or the largest one.
         """
-        space, bounds = self.runtime.space, self.runtime.spec.goals.constraints
+        space, bounds, tried = self.runtime.space, self.runtime.spec.goals.constraints, []
         if not bounds.names() & {"parameters", "flops"}:
             return
-        tried = []
         draws = (space.sample(Random(seed)) for seed in range(REJECTIONS))
         for candidate in itertools.chain(space.extremes(), draws):
             tried.append(bounds.excesses(objective_values.counted(self.runtime, candidate)))

@@ -78,7 +78,7 @@ def averaged(
     mean = mean_weights(members)
     if plan.plain is not None:
         network.load_state_dict(mean)
-        recalibrate(network, plan.plain.epoch(1), plan.precision, MicroBatches(plan.micro_batch), plan.forward)
+        recalibrate(network, plan.plain().epoch(1), plan.precision, MicroBatches(plan.micro_batch), plan.forward)
         mean = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
     alone, together = (_objective(runtime, candidate, network, weights) for weights in (members[0], mean))
     sign = 1.0 if runtime.spec.maximize else -1.0

@@ -87,7 +87,7 @@ def _again(context: TrialContext, claim: Claim) -> Proposal | None:
 
 def proposer(context: TrialContext) -> Proposer:
     """Return the proposer of the study's candidates."""
-    return Proposer(context.runtime, context.sampling, context.history, context.engine, context.fits)
+    return Proposer(context.runtime, context.sampling, context.history, context.engine, context.fits, context.costs)
 
 
 def finish(context: TrialContext, prepared: Attempt, result: TrainingResult, seconds: float) -> TrialState:

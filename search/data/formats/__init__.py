@@ -1,4 +1,4 @@
-"""Data formats, one a file."""
+"""Data formats, one per file."""
 
 from __future__ import annotations
 

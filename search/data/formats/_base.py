@@ -14,13 +14,13 @@ _SHOWN = 3
 
 
 class Format(ABC):
-    """One way in which labelled data are stored. A file of this room ends with ``format = ...()``.
+    """A way in which labelled data are stored. Each file of this package ends with ``format = ...()``.
 
     Class attributes:
         name: the file's name and the value of ``data.format`` in a study file.
-        options: a frozen dataclass with what a study file says about it (path, split shares, seed ...),
-            checked by itself; it forbids unknown keys.
-        suffixes: endings of the file that ``data.path`` names, in lower case, by which the format is known.
+        options: a frozen dataclass with what a study file says about it (path, split shares, seed ...), which
+            validates itself and forbids unknown keys.
+        suffixes: extensions, in lower case, of ``data.path`` by which the format is recognised.
     """
 
     name: ClassVar[str]
@@ -28,13 +28,12 @@ class Format(ABC):
     suffixes: ClassVar[tuple[str, ...]] = ()
 
     def load(self, options: Any, base: Path) -> Dataset:
-        """Return the data set as ``read`` does.
+        """Return the data set, as ``read`` does.
 
-        Where too little is left after faulty samples were skipped, the error names the first of these: they are the
-        cause.
+        If too little is left once faulty samples are skipped, the error names the first of them: they are the cause.
 
         Raises:
-            DataError: as of ``read``.
+            DataError: as in ``read``.
         """
         try:
             return self.read(options, base)

@@ -21,12 +21,12 @@ class Options(SplitOptions):
     """Annotations of training images, and of others.
 
     Attributes:
-        path: a JSON file, or a folder with a single one, or with one a split:
+        path: a JSON file, or a folder with a single one, or with one per split:
             ``annotations/instances_train2017.json`` beside ``train2017/``, or ``train/_annotations.coco.json`` beside
             its images.
-        val, test: further JSON files, where ``path`` is one; without ``val`` it is cut from training.
-        images: folder that file names start at; found beside the annotations by default.
-        val_share, test_share, seed: of the cut when no split is given.
+        val, test: further JSON files, if ``path`` is one; without ``val`` it is taken from training.
+        images: folder that file names are relative to; by default found beside the annotations.
+        val_share, test_share, seed: of the split made if none is given.
         on_error: ``refuse`` faulty boxes and broken images, or ``skip`` and list them.
     """
 
@@ -37,7 +37,7 @@ class Options(SplitOptions):
 
 
 class Coco(Format):
-    """One JSON file a split; regions marked ``iscrowd`` are neither trained on nor counted."""
+    """One JSON file per split; regions marked ``iscrowd`` are neither trained on nor counted."""
 
     name, options, suffixes = "coco", Options, (".json",)
 
@@ -57,7 +57,7 @@ class Coco(Format):
 
 
 def _files(root: Path, options: Options, base: Path) -> list[tuple[Path, Split | None]]:
-    """Return the annotation files with their splits; a single one without a split is cut later."""
+    """Return the annotation files with their splits; a single file without a split is split later."""
     named = [(name, split) for name, split in ((options.val, Split.VAL), (options.test, Split.TEST)) if name]
     others: list[tuple[Path, Split | None]] = [(base / Path(name).expanduser(), split) for name, split in named]
     if not root.exists():

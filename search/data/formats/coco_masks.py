@@ -35,12 +35,12 @@ class Options(SplitOptions):
     """A JSON file in COCO's form, with polygons or run-length masks as ``segmentation``.
 
     Attributes:
-        path: of the file for training, or of a folder with a single one or one a split, as of the format ``coco``;
-            ``val`` and ``test`` those of the other parts.
-        root: where ``file_name`` starts; found beside each file by default. ``val_root`` and ``test_root`` likewise,
-            by default ``root``.
-        background: name of the class of pixels without an object; null lets them count for nothing.
-        val_share: cut from the training images when there is no ``val``; ``test_share`` likewise.
+        path: of the training file, or of a folder with a single file or one per split, as in the format ``coco``;
+            ``val`` and ``test`` are those of the other splits.
+        root: folder that ``file_name`` is relative to; by default found beside each file. ``val_root`` and
+            ``test_root`` likewise, by default ``root``.
+        background: name of the class of pixels without an object; null ignores them.
+        val_share: taken from the training images if there is no ``val``; ``test_share`` likewise.
         on_error: ``refuse`` wrong outlines, missing and broken images, or ``skip`` those images and list them.
     """
 
@@ -63,7 +63,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class ShapesMask:
-    """The objects of one image, the largest first: smaller ones are painted over them."""
+    """The objects of one image, the largest first: smaller ones are painted on top."""
 
     width: int
     height: int
@@ -82,7 +82,7 @@ class ShapesMask:
 
 
 class CocoMasks(Format):
-    """Instances of COCO as a map of classes; where objects overlap the smaller one is seen."""
+    """COCO's instances as a map of classes; where objects overlap, the smaller one wins."""
 
     name, options, suffixes = "coco_masks", Options, (".json",)
 
@@ -111,7 +111,7 @@ class CocoMasks(Format):
 
 
 def _files(path: Path, options: Options, base: Path) -> list[tuple[Path, Split | None, str | None]]:
-    """Return the annotation files, that for training first, each with its split and where its images are said to be."""
+    """Return the annotation files, training first, each with its split and the folder named for its images."""
     given = ((options.val, Split.VAL, options.val_root), (options.test, Split.TEST, options.test_root))
     others = [(base / Path(name).expanduser(), split, root or options.root) for name, split, root in given if name]
     own = coco_files.files_of(path) if path.is_dir() else [(path, None)]
@@ -151,7 +151,7 @@ class _Table:
         return cls(path, tuple(images.values()), {key: tuple(rows) for key, rows in objects.items()}, categories)
 
     def image_folder(self) -> Path:
-        """Return where the images lie."""
+        """Return the folder of the images."""
         first = next((name for image in self.images if isinstance(name := image.get("file_name"), str)), "")
         return coco_files.image_folder(self.path, first)
 
@@ -234,7 +234,7 @@ def _encoded(given: Json, width: int, height: int) -> tuple[bytes, int, str]:
             one["counts"] = one["counts"].encode() if isinstance(one["counts"], str) else one["counts"]
             if isinstance(given["counts"], list) and sum(given["counts"]) != width * height:
                 return b"", 0, f"run lengths of {sum(given['counts'])} pixels for an image of {width * height}"
-            coco.decode(one)  # only this reads them to their end
+            coco.decode(one)  # only this reads them to the end
         except (ValueError, TypeError) as error:
             return b"", 0, f"run lengths that cannot be read ({error})"
     else:
@@ -244,7 +244,7 @@ def _encoded(given: Json, width: int, height: int) -> tuple[bytes, int, str]:
 
 
 def _are_counts(given: Json) -> bool:
-    """Return whether run lengths are of a form that faster-coco-eval takes; it ends in a RuntimeError for others."""
+    """Return whether faster-coco-eval accepts the form of the run lengths; others make it raise RuntimeError."""
     if isinstance(given, list):
         return all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in given)
     return isinstance(given, str)

@@ -20,13 +20,13 @@ _SUFFIXES = (".conll", ".txt", ".bio", ".iob", ".tsv", ".conllu")
 class Options(TextOptions):
     """A file in CoNLL form, or a folder with ``train.conll``, ``dev.conll``, ``test.conll`` (``.txt``, ``.bio`` ...).
 
-    Columns stand apart by tabs where a file has some, else by blanks; lines that begin with ``# `` are comments where
-    they have no tag.
+    Columns are separated by tabs if a file has any, else by blanks; lines that begin with ``# `` and have no tag are
+    comments.
 
     Attributes:
-        word_column, tag_column: places of the columns, counted from 0; negative ones from the end.
-        val_share: cut from the training sentences when there is no validation part; ``test_share`` likewise.
-        limit: take at most so many sentences of each part, drawn by ``seed``; nothing means all.
+        word_column, tag_column: positions of the columns, from 0; negative ones count from the end.
+        val_share: taken from the training sentences if there is no validation split; ``test_share`` likewise.
+        limit: most sentences to take from each split, drawn with ``seed``; all by default.
     """
 
     path: str
@@ -40,7 +40,7 @@ class Options(TextOptions):
 
 
 class Conll(Format):
-    """As of the shared tasks, CoNLL-2003 among them (https://aclanthology.org/W03-0419)."""
+    """The format of the shared tasks, CoNLL-2003 among them (https://aclanthology.org/W03-0419)."""
 
     name, options, suffixes = "conll", Options, _SUFFIXES
 
@@ -61,7 +61,7 @@ class Conll(Format):
 
 
 def _sentences(file: Path, split: Split | None, options: Options) -> Iterator[Sentence | str]:
-    """Yield the sentences of ``file``, and for each that cannot be used a line that says why."""
+    """Yield the sentences of ``file``; in place of each unusable one, a line that says why."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -94,7 +94,7 @@ def _field(fields: list[str], column: int) -> str:
 
 
 def _widest(options: Options) -> int:
-    """Return the most fields of a line that lacks one of the columns."""
+    """Return the largest number of fields among the lines that lack one of the columns."""
     return max(column if column >= 0 else -column - 1 for column in (options.word_column, options.tag_column, 1))
 
 

@@ -16,10 +16,10 @@ class Options(ImageTableOptions):
     """A CSV file with a header line; ``.tsv`` is read with tabs.
 
     Attributes:
-        path: of the table, or of a folder with one for each part: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
-        root: where image paths start; the table's own folder by default. Names may lack the images' endings.
+        path: of the table, or of a folder with one for each split: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
+        root: where image paths start; the table's own folder by default. Paths may lack the images' extensions.
         path_column: names of the columns; ``split_column`` may be missing from the file.
-        val_share: cut from the training rows when no row says ``val``; ``test_share`` likewise.
+        val_share: taken from the training rows if no row says ``val``; ``test_share`` likewise.
     """
 
     _: KW_ONLY

@@ -1,4 +1,4 @@
-"""A table of image paths and boxes, one box a row, as TensorFlow's tools and Roboflow write it."""
+"""A table of image paths and boxes, one box per row, as written by TensorFlow's tools and Roboflow."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 @dataclass(frozen=True, slots=True)
 class Options(SplitOptions):
-    """A CSV file with a header line, a row a box; corners in pixels of the upright image.
+    """A CSV file with a header line and one row per box; corners in pixels of the upright image.
 
     Attributes:
-        path: of the table, or of a folder with one for each part: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
-        root: where image paths start; the table's own folder by default. Names may lack the images' endings.
+        path: of the table, or of a folder with one for each split: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
+        root: where image paths start; the table's own folder by default. Paths may lack the images' extensions.
         label_column: names the class; a row without a class and corners is an image without a box.
         corner_columns: left, top, right and bottom.
         split_column: may be missing from the file.
-        val_share, test_share, seed: of the cut when no split is given.
+        val_share, test_share, seed: of the split made if none is given.
         on_error: ``refuse`` faulty boxes and broken images, or ``skip`` and list them.
     """
 
@@ -38,7 +38,7 @@ class Options(SplitOptions):
 
 
 class CsvBoxes(Format):
-    """All rows of one image make its boxes."""
+    """The rows of an image hold its boxes."""
 
     name, options, suffixes = "csv_boxes", Options, (".csv", ".tsv")
 
@@ -59,7 +59,7 @@ class CsvBoxes(Format):
 
 
 def _boxes(row: Row, options: Options) -> list[BoxAnnotation]:
-    """Return the box of a row; none for an image without one."""
+    """Return the boxes in a row: one, or none for an image without boxes."""
     if not any(row.values[column] for column in (options.label_column, *options.corner_columns)):
         return []
     left, top, right, bottom = (row.number(column) for column in options.corner_columns)

@@ -18,12 +18,12 @@ class Options(ImageTableOptions):
     """A CSV file with a header line; ``.tsv`` is read with tabs.
 
     Attributes:
-        path: of the table, or of a folder with one for each part: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
-        root: where image paths start; the table's own folder by default. Names may lack the images' endings.
-        label_column: holds a row's labels, parted by ``separator``; an empty one means none.
-        label_columns: instead, one column a class with 1 or 0, yes or no in it.
+        path: of the table, or of a folder with one for each split: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
+        root: where image paths start; the table's own folder by default. Paths may lack the images' extensions.
+        label_column: holds a row's labels, divided by ``separator``; an empty one means none.
+        label_columns: instead, one column per class that says 1 or 0, yes or no.
         split_column: may be missing from the file.
-        val_share: cut from the training rows when no row says ``val``; ``test_share`` likewise.
+        val_share: taken from the training rows if no row says ``val``; ``test_share`` likewise.
     """
 
     _: KW_ONLY
@@ -37,7 +37,7 @@ class Options(ImageTableOptions):
 
 
 class CsvLabels(Format):
-    """One row an image, with the names of all that it shows."""
+    """One row per image, with the names of all that it shows."""
 
     name, options, suffixes = "csv_labels", Options, (".csv", ".tsv")
 

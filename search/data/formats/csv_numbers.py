@@ -17,11 +17,11 @@ class Options(ImageTableOptions):
     """A CSV file with a header line; ``.tsv`` is read with tabs.
 
     Attributes:
-        path: of the table, or of a folder with one for each part: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
-        root: where image paths start; the table's own folder by default. Names may lack the images' endings.
+        path: of the table, or of a folder with one for each split: ``train.csv``, ``val.csv``, or ``train/NAME.csv``.
+        root: where image paths start; the table's own folder by default. Paths may lack the images' extensions.
         target_columns: hold the numbers.
         split_column: may be missing from the file.
-        val_share: cut from the training rows when no row says ``val``, with the same distribution of the first
+        val_share: taken from the training rows if no row says ``val``, with the same distribution of the first
             target; ``test_share`` likewise.
     """
 
@@ -34,7 +34,7 @@ class Options(ImageTableOptions):
 
 
 class CsvNumbers(Format):
-    """One row an image, with a number in each of the target columns."""
+    """One row per image, with a number in each of the target columns."""
 
     name, options, suffixes = "csv_numbers", Options, (".csv", ".tsv")
 

@@ -19,13 +19,13 @@ from search.data.split_options import SplitOptions
 
 @dataclass(frozen=True, slots=True)
 class Options(SplitOptions):
-    """How the digits are split; they come without parts."""
+    """How the digits are split; they have no splits of their own."""
 
     test_share: float = 0.2
 
 
 class Digits(Format):
-    """Optical recognition of handwritten digits (UCI), as ``sklearn.datasets.load_digits`` has them."""
+    """Optical recognition of handwritten digits (UCI), as in ``sklearn.datasets.load_digits``."""
 
     name, options = "digits", Options
 

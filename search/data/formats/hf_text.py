@@ -17,7 +17,7 @@ class Options(HubOptions):
     """A data set of Hugging Face's hub by name, or a local one; needs ``pip install 'ftsearch[datasets]'``.
 
     Attributes:
-        text_column, label_column: found by their names where nothing is said.
+        text_column, label_column: by default found by their names.
         pair_column: of a second text; found where the first is ``sentence1``, ``premise`` or ``question1``.
     """
 

@@ -20,7 +20,7 @@ class Options(HubOptions):
     """A data set of Hugging Face's hub by name, or a local one; needs ``pip install 'ftsearch[datasets]'``.
 
     Attributes:
-        words_column: lists of words; ``tags_column`` lists of as many tags.
+        words_column: lists of words; ``tags_column`` lists with one tag per word.
     """
 
     words_column: str = "tokens"

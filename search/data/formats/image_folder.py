@@ -20,10 +20,10 @@ class Options(SplitOptions):
     """An image folder, as torchvision's ``ImageFolder`` reads it.
 
     Attributes:
-        path: ``path/CLASS/*.jpg``, or ``path/train/CLASS/*.jpg`` and ``path/val/CLASS/*.jpg``; a part's folder may
-            have other words in its name (``training_set``, ``seg_train``), and a test part no labels.
-        val_share: cut from the training images when there is no ``val`` folder; ``test_share`` likewise.
-        seed: of that cut.
+        path: ``path/CLASS/*.jpg``, or ``path/train/CLASS/*.jpg`` and ``path/val/CLASS/*.jpg``; a split's folder may
+            have other words in its name (``training_set``, ``seg_train``), and a test split no labels.
+        val_share: taken from the training images if there is no ``val`` folder; ``test_share`` likewise.
+        seed: of that split.
         on_error: ``refuse`` broken images, or ``skip`` and list them.
     """
 
@@ -31,7 +31,7 @@ class Options(SplitOptions):
 
 
 class ImageFolder(Format):
-    """Class folders full of images; anything that is no image file is passed over."""
+    """Class folders full of images; all files but images are skipped."""
 
     name, options = "image_folder", Options
 
@@ -39,7 +39,7 @@ class ImageFolder(Format):
         root, walk = base / Path(options.path).expanduser(), Walk()
         folders = _folders(root, walk)
         parts = class_parts(root)
-        # The test part of a competition has no labels.
+        # Competitions publish test splits without labels.
         unlabelled = [part for part, split in parts.items() if split is Split.TEST and not folders_in(part)]
         listed = [
             item for part, split in parts.items() if part not in unlabelled for item in _classes(part, split, walk)

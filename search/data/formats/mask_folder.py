@@ -1,4 +1,4 @@
-"""Images and mask images of the same names, with or without ``train``, ``val`` and ``test`` folders."""
+"""Images, and mask images of the same names, with or without ``train``, ``val`` and ``test`` folders."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHOWN = 8
 _BLACK_AND_WHITE = {0, 255}
 _LISTS = Path("ImageSets", "Segmentation")
 PART = "{part}"
-"""Stands for the name of a part in names of folders."""
+"""Stands for the name of a split in folder names."""
 _LOSSY = (".jpg", ".jpeg", ".webp")
 
 
@@ -36,17 +36,17 @@ class Options(SplitOptions):
     """Two folders with files of the same names: photographs, and masks whose values are the classes.
 
     Attributes:
-        path: ``path/images/NAME.jpg`` and ``path/masks/NAME.png``; ``train``, ``val`` and ``test`` folders may stand
-            around the two or in both. Folders inside them are searched too. Where ``ImageSets/Segmentation`` lists
-            the images of each part, as in Pascal VOC, these are taken.
+        path: ``path/images/NAME.jpg`` and ``path/masks/NAME.png``; ``train``, ``val`` and ``test`` folders may
+            contain the two or be in both. Folders inside them are searched too. If ``ImageSets/Segmentation`` lists
+            the images of each split, as in Pascal VOC, those are used.
         images: the folder of images; ``masks`` that of masks. ``{part}`` in them stands for ``train``, ``val`` and
-            ``test`` where these lie beside each other: ``images: "{part}"`` and ``masks: "{part}annot"``.
-        image_suffix: what stands behind NAME in images' names (``_leftImg8bit``); ``mask_suffix`` in masks'.
+            ``test`` if these are side by side: ``images: "{part}"`` and ``masks: "{part}annot"``.
+        image_suffix: what follows NAME in images' names (``_leftImg8bit``); ``mask_suffix`` in masks'.
         classes: names of the values 0, 1, 2 ...; by default the lines of ``path/classes.txt``, or the values that
-            are found.
-        ignore: values that count for nothing. Where masks hold nothing but 0 and 255 (black and white), 255 is the
-            second class by default.
-        val_share: cut from the training images when there is no ``val`` folder; ``test_share`` likewise.
+            occur.
+        ignore: values of ignored pixels. If masks hold nothing but 0 and 255 (black and white), 255 is the second class
+            by default.
+        val_share: taken from the training images if there is no ``val`` folder; ``test_share`` likewise.
         on_error: ``refuse`` missing and wrong masks and broken images, or ``skip`` and list them.
     """
 
@@ -75,7 +75,7 @@ class _Pair:
 
 
 class MaskFolder(Format):
-    """Palette or grey PNGs, one value a pixel; of a palette image the index counts, not the colour."""
+    """Palette or grey PNGs, one value per pixel; in a palette image the index counts, not the colour."""
 
     name, options = "mask_folder", Options
 
@@ -136,7 +136,7 @@ def _pairs(root: Path, options: Options, walk: Walk) -> Iterator[_Pair]:
 
 
 def _places(root: Path, options: Options, walk: Walk) -> list[tuple[Path, Path, Split | None]]:
-    """Return the folders of images and of masks of each part; of the part None where files say it themselves."""
+    """Return the folders of images and of masks of each split; with the split None if file names tell it."""
     folders = walk.folders(root)
     if PART in options.images:
         pattern = re.compile(re.escape(options.images).replace(re.escape(PART), "(.+)", 1))
@@ -155,7 +155,7 @@ def _places(root: Path, options: Options, walk: Walk) -> list[tuple[Path, Path, 
 
 
 def _written(path: Path) -> tuple[str, ...]:
-    """Return the names in the file, one a line; none when there is no such file."""
+    """Return the names in the file, one per line; none if there is no such file."""
     if not path.is_file():
         return ()
     names = tuple(lines_of(path))

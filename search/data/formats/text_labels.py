@@ -19,11 +19,11 @@ from search.errors import DataError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options(TableOptions):
-    """A table with a header line, or a folder with one for each part.
+    """A table with a header line, or a folder with one for each split.
 
     Attributes:
-        label_column: holds a row's labels, parted by ``separator`` or as a JSON list; an empty one means none.
-        label_columns: instead, one column a class with 1 or 0, yes or no in it.
+        label_column: holds a row's labels, divided by ``separator`` or as a JSON list; an empty one means none.
+        label_columns: instead, one column per class that says 1 or 0, yes or no.
     """
 
     label_column: str | None = None
@@ -38,7 +38,7 @@ class Options(TableOptions):
 
 
 class TextLabels(Format):
-    """CSV, TSV or JSON lines: a text, perhaps a second one, and the names of all that is true of it."""
+    """CSV, TSV or JSON lines: a text, perhaps a second one, and the names of all its labels."""
 
     name, options, suffixes = "text_labels", Options, text_tables.SUFFIXES
 

@@ -16,7 +16,7 @@ from search.data.text_tables import Table, TableOptions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options(TableOptions):
-    """A table with a header line, or a folder with one for each part.
+    """A table with a header line, or a folder with one for each split.
 
     Attributes:
         target_columns: hold the numbers.

@@ -14,10 +14,10 @@ from search.data.text_tables import TableOptions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options(TableOptions):
-    """A table with a header line, or a folder with one for each part: ``train.tsv``, ``dev.tsv``, ``test.tsv``.
+    """A table with a header line, or a folder with one for each split: ``train.tsv``, ``dev.tsv``, ``test.tsv``.
 
     Attributes:
-        label_column: found by its name where nothing is said (``label``, ``class``, ``sentiment`` ...).
+        label_column: by default found by its name (``label``, ``class``, ``sentiment`` ...).
     """
 
     label_column: str | None = None

@@ -28,7 +28,7 @@ class Options(SplitOptions):
     Attributes:
         dataset: its class there, ``CIFAR10``, ``Flowers102``, ``OxfordIIITPet`` ...
         root: folder that holds it; ``download`` fetches it there.
-        limit: take at most so many images a split, of every class its share, drawn by ``seed``; nothing means all.
+        limit: most images to take from each split, stratified by class and drawn with ``seed``; all by default.
     """
 
     dataset: str
@@ -38,7 +38,7 @@ class Options(SplitOptions):
 
 
 class Torchvision(Format):
-    """Its own splits where it has them; a validation part is cut from training where it has none."""
+    """Its own splits if it has them; a validation split is taken from training if it has none."""
 
     name, options = "torchvision", Options
 

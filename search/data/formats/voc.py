@@ -1,4 +1,4 @@
-"""Boxes in Pascal VOC XML, one file an image (http://host.robots.ox.ac.uk/pascal/VOC/)."""
+"""Boxes in Pascal VOC XML, one file per image (http://host.robots.ox.ac.uk/pascal/VOC/)."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Options(SplitOptions):
         path: with ``JPEGImages/``, ``Annotations/`` and ``ImageSets/Main/train.txt`` as in Pascal VOC, or with
             XML files beside the images or in a folder of any name (``annotations/``, ``annots/``), in ``train/``,
             ``val/`` and ``test/`` or all in one.
-        classes: names that boxes may have; whatever names there are by default.
-        difficult: ``use`` boxes marked so like any other, or ``ignore`` them in training and evaluation.
-        val_share, test_share, seed: of the cut when no split is given.
+        classes: names that boxes may have; by default all names that occur.
+        difficult: ``use`` boxes marked as difficult like any other, or ``ignore`` them in training and evaluation.
+        val_share, test_share, seed: of the split made if none is given.
         on_error: ``refuse`` faulty boxes and broken images, or ``skip`` and list them.
     """
 
@@ -42,7 +42,7 @@ class Options(SplitOptions):
 
 
 class Voc(Format):
-    """One XML file an image; corners in pixels."""
+    """One XML file per image; corners in pixels."""
 
     name, options = "voc", Options
 
@@ -60,7 +60,7 @@ class Voc(Format):
 
 
 def _in_sets(root: Path, faults: Faults, walk: Walk) -> list[tuple[Path, Split | None]]:
-    """Return the annotations that ``ImageSets/Main`` lists; all of them, without a split, where there are no lists."""
+    """Return the annotations that ``ImageSets/Main`` lists; all of them, without a split, if there are no lists."""
     folder = root / "Annotations"
     lists = listed_names(root / "ImageSets" / "Main", folder, ".xml")
     if not lists:
@@ -91,7 +91,7 @@ def _beside(root: Path, walk: Walk) -> list[tuple[Path, Split | None]]:
 
 def _read(xml: Path, images: _Images, split: Split | None, options: Options, faults: Faults) -> AnnotatedImage | None:
     try:
-        # Expat neither fetches external entities nor expands without bound since 2.4.1.
+        # Since 2.4.1 Expat neither fetches external entities nor expands without bound.
         document = ElementTree.parse(xml).getroot()  # noqa: S314
     except (ElementTree.ParseError, OSError, ValueError) as error:
         faults.add(f"{xml}: not XML: {error}")
@@ -125,19 +125,20 @@ def _box(place: str, item: ElementTree.Element, options: Options, faults: Faults
 
 @dataclass(slots=True)
 class _Images:
-    """The images below ``root``, looked up by the annotations that they belong to."""
+    """The images below ``root``, found by the annotations that belong to them."""
 
     root: Path
     by_stem: dict[str, list[Path]] = field(default_factory=dict)
 
     def of(self, xml: Path, named: str) -> Path:
-        """Return the image that is called as the annotation is, else the file it names; missing ones where expected.
+        """Return the image named like the annotation, else the file it names; for a missing one, the expected path.
 
-        It lies beside the annotation or in the usual folders, else in the nearest folder with an image of that name.
+        It is searched beside the annotation and in the usual folders, else in the nearest folder with an image of that
+        name.
         """
         folders = [xml.parent, self.root / "JPEGImages", self.root / "images"]
         name = Path(named.replace("\\", "/")).name
-        # The annotation's own name first: what it names inside is wrong wherever files were renamed later.
+        # The annotation's own name first: the name inside is wrong if files were renamed later.
         names = [xml.with_suffix(suffix).name for ending in EXTENSIONS for suffix in (ending, ending.upper())]
         for candidate in (*names, *([name] if name else [])):
             for folder in folders:
@@ -148,7 +149,7 @@ class _Images:
         return near or (usual if usual.is_dir() else xml.parent) / (named or f"{xml.stem}.jpg")
 
     def _elsewhere(self, xml: Path, stems: Sequence[str]) -> Path | None:
-        """Return the image of one of ``stems`` that has the most folders in common with the annotation."""
+        """Return the image with one of ``stems`` that shares the most folders with the annotation."""
         if not self.by_stem:
             for image in Walk().files(self.root, EXTENSIONS):
                 self.by_stem.setdefault(image.stem, []).append(image)

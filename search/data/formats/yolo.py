@@ -1,4 +1,4 @@
-"""Boxes in YOLO text files, one an image, as Ultralytics lays them out (https://docs.ultralytics.com/datasets/detect/)."""
+"""Boxes in YOLO text files, one per image, as in Ultralytics (https://docs.ultralytics.com/datasets/detect/)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from search.data.tabular import lines_of
 from search.errors import DataError
 
 _BESIDE = (".txt", ".cache", ".yaml", ".yml", ".names", ".labels", ".data")
-"""Files of the data set beside its images."""
+"""Files of the data set besides its images."""
 _NAMES = ("classes.txt", "labels/classes.txt", "*.names", "train/_darknet.labels", "labels.txt")
-"""Where the class names stand if there is no ``data.yaml``: of labelImg, Label Studio, Darknet and Roboflow."""
+"""Files of class names without a ``data.yaml``: by labelImg, Label Studio, Darknet and Roboflow."""
 _OUTLINES = ("segment", "segmentation", "obb")
 
 
@@ -32,11 +32,11 @@ class Options(SplitOptions):
     """A data set as ``data.yaml`` describes it.
 
     Attributes:
-        path: ``data.yaml``, or its folder. Without one a folder with ``images/`` and ``labels/`` (in them
-            ``train/``, ``val/`` and ``test/``, or not), or with text files beside the images, and the class names
+        path: ``data.yaml``, or its folder. Without one, a folder with ``images/`` and ``labels/`` (with or without
+            ``train/``, ``val/`` and ``test/`` in them), or with text files beside the images, and with the class names
             in ``classes.txt``, ``obj.names`` or ``_darknet.labels``.
-        classes: names of the classes in order; those of ``data.yaml`` or ``classes.txt`` by default.
-        val_share, test_share, seed: of the cut when no split is given.
+        classes: names of the classes, in order; by default those of ``data.yaml`` or ``classes.txt``.
+        val_share, test_share, seed: of the split made if none is given.
         on_error: ``refuse`` faulty boxes and broken images, or ``skip`` and list them.
     """
 
@@ -45,9 +45,9 @@ class Options(SplitOptions):
 
 
 class Yolo(Format):
-    """``class x y width height`` a line, centre and size in shares of the image.
+    """``class x y width height`` per line, centre and size in fractions of the image.
 
-    Outlines and turned boxes count by the upright box around them, rows with key points by the box in front of these.
+    Outlines and rotated boxes are replaced by the upright box around them, rows with key points by their leading box.
     """
 
     name, options, suffixes = "yolo", Options, (".yaml", ".yml")
@@ -86,7 +86,7 @@ class Yolo(Format):
 
 @dataclass(frozen=True, slots=True)
 class _Described:
-    """What ``data.yaml`` describes: class names, image folders or lists by split, ``kpt_shape``, the task."""
+    """The content of ``data.yaml``: class names, image folders or lists by split, ``kpt_shape``, the task."""
 
     names: tuple[str, ...]
     parts: dict[Split, list[Path]]
@@ -141,7 +141,7 @@ def _keypoints(file: Path, given: Any) -> tuple[int, int] | None:
 
 
 def _place(file: Path, base: Path, name: str) -> Path:
-    """Return what an entry of ``data.yaml`` names; many are written one folder too high (``../train/images``)."""
+    """Return the path that an entry of ``data.yaml`` names; many start one folder too high (``../train/images``)."""
     for root in (base, file.parent):
         for text in (name, name.removeprefix("../")):
             if (root / text).exists():
@@ -172,7 +172,7 @@ def _images(folders: Sequence[Path], walk: Walk) -> list[Path]:
 
 
 def _label(image: Path) -> Path:
-    """Return the text file of an image: in ``labels`` in place of the last ``images`` of its path, else beside it."""
+    """Return the text file of an image: with ``labels`` for the last ``images`` in its path, else beside it."""
     parts = list(image.parts)
     places = [index for index, part in enumerate(parts[:-1]) if part == "images"]
     if places:

@@ -1,4 +1,4 @@
-"""Figures, one a file."""
+"""Figures, one per file."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def studies_figures() -> list[StudiesFigure]:
 
 
 def trials_figures() -> list[TrialsFigure]:
-    """Return every figure that shows trials side by side."""
+    """Return every figure that compares chosen trials side by side."""
     return [figure for figure in _found() if isinstance(figure, TrialsFigure)]
 
 
 def ranking_figures() -> list[RankingFigure]:
-    """Return every figure of backbones that were scored without training."""
+    """Return every figure of backbones scored without training."""
     return [figure for figure in _found() if isinstance(figure, RankingFigure)]
 
 

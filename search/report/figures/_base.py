@@ -17,6 +17,7 @@ class Section(StrEnum):
     """The sections of a page, in order."""
 
     PROGRESS = "progress"
+    TRIALS = "trials"
     STRUCTURE = "structure"
     DECISIONS = "decisions"
     COST = "cost"
@@ -25,28 +26,30 @@ class Section(StrEnum):
 
 
 class Need(StrEnum):
-    """What ``rows`` reads besides a trial's outline; the dashboard fetches only what a figure needs."""
+    """Data that ``rows`` needs besides a trial's outline; the dashboard fetches only what a figure needs."""
 
     CURVES = "curves"
     """The epochs of some hundred trials."""
     DETAILS = "details"
     """Structures and evaluations of the best trials and the baseline."""
     EPOCHS = "epochs"
-    """How many epochs each trial ran."""
+    """The number of epochs that each trial ran."""
+    STRUCTURES = "structures"
+    """What was done with every unit, of all trials."""
     SPACES = "spaces"
-    """The range each parameter was drawn from."""
+    """The range that each parameter was drawn from."""
 
 
 class Drawing(ABC):
-    """What figures of one study, of several studies and of chosen trials have in common.
+    """The common part of figures of one study, of several studies and of chosen trials.
 
-    A file of this room defines one figure and ends with ``figure = ...()``.
+    Each file of this package defines one figure and ends with ``figure = ...()``.
 
     Class attributes:
         name: the file's name.
         title: above the figure; ``how_to_read`` one line below it.
-        order: by which the figures of a page are sorted.
-        least_width: pixels below which it cannot be read; a narrower page moves it sideways.
+        order: sort key among the figures of a page.
+        least_width: pixels below which it cannot be read; a narrower page scrolls it sideways.
     """
 
     name: ClassVar[str]
@@ -59,9 +62,9 @@ class Drawing(ABC):
 
     @abstractmethod
     def draw(self, rows: Any) -> go.Figure:
-        """Return the drawing of ``rows``; a sentence when there is nothing to draw.
+        """Return the drawing of ``rows``; a sentence if there is nothing to draw.
 
-        A drawing that can be looked at in several ways has a menu (``theme.menu``): pages turn it into their own.
+        A drawing with several views has a menu (``theme.menu``), which pages replace by a control of their own.
         """
 
 
@@ -70,7 +73,7 @@ class Figure(Drawing):
 
     @abstractmethod
     def rows(self, study: StudyRecord) -> Any:
-        """Return the numbers that are drawn; None when there is nothing to draw."""
+        """Return the numbers to draw; None if there is nothing to draw."""
 
 
 class StudiesFigure(Drawing):
@@ -78,7 +81,7 @@ class StudiesFigure(Drawing):
 
     @abstractmethod
     def rows(self, studies: Sequence[StudyRecord]) -> Any:
-        """Return the numbers that are drawn; None when there is nothing to draw."""
+        """Return the numbers to draw; None if there is nothing to draw."""
 
 
 class TrialsFigure(Drawing):
@@ -86,12 +89,12 @@ class TrialsFigure(Drawing):
 
     @abstractmethod
     def rows(self, study: StudyRecord, numbers: Sequence[int]) -> Any:
-        """Return the numbers that are drawn; None when there is nothing to draw."""
+        """Return the numbers to draw; None if there is nothing to draw."""
 
 
 class RankingFigure(Drawing):
-    """A figure of backbones that were scored without training."""
+    """A figure of backbones scored without training."""
 
     @abstractmethod
     def rows(self, ranking: Ranking) -> Any:
-        """Return the numbers that are drawn; None when there is nothing to draw."""
+        """Return the numbers to draw; None if there is nothing to draw."""

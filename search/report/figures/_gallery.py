@@ -20,13 +20,13 @@ from search.report.thumbnails import data_uri, thumbnail
 
 SHOWN = 8
 _UNIT = 250
-"""Width of one image in a wide window, in screen pixels; a phone shows two beside each other at some 170."""
+"""Width of one image in a wide window, in screen pixels; a phone shows two side by side at about 170."""
 _PIXELS = 360
 _GAP, _LINE, _TALLEST = 0.04, 0.1, 1.4
 _IOU = 0.5
 _OPACITY = 0.55
 _LARGEST_MASK = 1 << 22
-"""Pixels of a stored mask; those that a search stores are far smaller."""
+"""Most pixels of a stored mask; those that a search stores are far smaller."""
 
 
 class _Cell(NamedTuple):
@@ -41,7 +41,7 @@ class _Cell(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """A sample of the drawing: the images it has, and its words below them."""
+    """A sample in the drawing: its images, and the words below them."""
 
     images: tuple[tuple[Image.Image | None, tuple[tuple[Box, bool], ...]], ...]
     words: str
@@ -53,9 +53,9 @@ class _Block(NamedTuple):
 
 
 def gallery(pictures: Sequence[Picture], classes: Sequence[str], roots: Sequence[Path]) -> go.Figure:
-    """Return a drawing of ``pictures``: boxes and masks twice, true and predicted; plain images two in a line.
+    """Return a drawing of ``pictures``: boxes and masks twice, true and predicted; plain images two per row.
 
-    A box is solid where the other side has one of its class that overlaps by half or more, dotted where not.
+    A box is solid if the other side has one of its class that overlaps by half or more, else dotted.
     Samples that are not image files below one of ``roots`` are described in words.
     """
     figure = go.Figure()
@@ -87,7 +87,7 @@ def gallery(pictures: Sequence[Picture], classes: Sequence[str], roots: Sequence
 
 
 def _lines(blocks: Sequence[_Block]) -> Iterator[list[_Block]]:
-    """Yield the rows: a sample with two images or with text alone, other samples in pairs."""
+    """Yield the rows: one sample if it has two images or only text, else two."""
     waiting: list[_Block] = []
     for block in blocks:
         if len(block.images) != 1:
@@ -111,7 +111,7 @@ def _block(picture: Picture, roots: Sequence[Path]) -> _Block:
 
 
 def _pair(picture: Picture, image: Image.Image | None) -> tuple[tuple[Any, tuple[tuple[Box, bool], ...]], ...]:
-    """Return the true and the predicted side: an image with what is painted over it, its boxes with what they hit."""
+    """Return the true and the predicted side: an image with its mask painted over it, and its matched boxes."""
     true = [box for box in picture.boxes if box.score is None]
     predicted = [box for box in picture.boxes if box.score is not None]
     hits = matched(true, predicted)
@@ -126,7 +126,7 @@ def _pair(picture: Picture, image: Image.Image | None) -> tuple[tuple[Any, tuple
 
 
 def _size(image: Image.Image | None) -> tuple[float, float]:
-    """Return width and height of an image in the drawing; one that is gone is a frame."""
+    """Return width and height of an image in the drawing; a missing one is an empty frame."""
     aspect = image.height / image.width if image is not None else 0.75
     height = min(aspect, _TALLEST)
     return height / aspect, height
@@ -137,7 +137,7 @@ def _cell(image: Image.Image | None, left: float, top: float, boxes: tuple[tuple
 
 
 def matched(true: Sequence[Box], predicted: Sequence[Box]) -> list[tuple[int, int]]:
-    """Return which predicted box finds which true one, as COCO counts: the surest first, one each, half overlapping."""
+    """Return matching predicted and true boxes as in COCO: most confident first, one to one, half overlapping."""
     free = set(range(len(true)))
     pairs = []
     for index in sorted(range(len(predicted)), key=lambda index: -(predicted[index].score or 0.0)):
@@ -164,7 +164,7 @@ def overlap(one: Box, other: Box) -> float:
 
 
 def _overlaid(image: Image.Image | None, mask: str, shown: tuple[float, float, float, float]) -> Image.Image | None:
-    """Return ``image`` with the classes of ``mask`` in their colours over the part ``shown``."""
+    """Return ``image`` with the classes of ``mask`` painted over the part ``shown``."""
     classes = _mask(mask)
     if classes is None:
         return image
@@ -191,7 +191,7 @@ def _mask(text: str) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
                 return None
             return np.asarray(image.convert("L"))
     except (OSError, ValueError, SyntaxError, binascii.Error, Image.DecompressionBombError):
-        return None  # what a store of another version holds is not worth a page
+        return None  # data of another version must not break the page
 
 
 def _caption(picture: Picture, width: int, *, is_lost: bool = False) -> str:
@@ -225,7 +225,7 @@ def _draw_cells(figure: go.Figure, cells: Sequence[_Cell], known: dict[str, int]
     boxes = [(cell, box, is_hit) for cell in cells for box, is_hit in cell.boxes]
     for box in (box for _, box, _ in boxes):
         known.setdefault(box.label, len(known))
-    # A dark line below each coloured one keeps it apart from any photograph.
+    # A dark line below each coloured one makes it stand out from any photograph.
     for dash in ("solid", "dot"):
         _outline(figure, [found for found in boxes if found[2] is (dash == "solid")], "rgba(0,0,0,0.6)", dash, 5)
     for label in sorted({box.label for _, box, _ in boxes}, key=lambda label: known[label]):

@@ -1,4 +1,4 @@
-"""How a study got better, on three axes."""
+"""A study's progress, on three axes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ AXES = (
     ("wall time", "wall time in minutes"),
     ("device time", "device time in minutes"),
 )
-"""Device time is what all trials took together, each on its own device: GPU seconds where there is a GPU."""
+"""Device time is the sum over all trials, each on its own device: GPU seconds if there is a GPU."""
 
 
 class Progress(NamedTuple):
-    """Ended trials in order of their end, x by ``AXES``, and the best complete value so far."""
+    """Ended trials in the order they ended, x by ``AXES``, and the best complete value so far."""
 
     trials: tuple[TrialRecord, ...]
     axes: tuple[tuple[float, ...], ...]
@@ -25,7 +25,7 @@ class Progress(NamedTuple):
 
 
 def progress(study: StudyRecord) -> Progress | None:
-    """Return how the study got better; None when no trial has ended with a value."""
+    """Return the study's progress; None if no trial has ended with a value."""
     done = [trial for trial in study.trials if trial.finished_at is not None and theme.finite(trial.value)]
     done.sort(key=lambda trial: (trial.finished_at, trial.number))
     if not done:
@@ -45,7 +45,7 @@ def progress(study: StudyRecord) -> Progress | None:
 
 
 def steps(best: tuple[float | None, ...]) -> list[int]:
-    """Return the places where the best value changes, and the last one: enough to draw its line."""
+    """Return the indices at which the best value changes, and the last one: enough to draw its line."""
     changes = [
         index for index, value in enumerate(best) if value is not None and (index == 0 or best[index - 1] != value)
     ]

@@ -1,4 +1,4 @@
-"""A parameter's values, numbers or words, as heights between 0 and 1."""
+"""Maps a parameter's values, numbers or words, to heights between 0 and 1."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Scale(NamedTuple):
 
     @property
     def ticks(self) -> tuple[tuple[float, str], ...]:
-        """Heights and labels: every word of at most eight, the ends of numbers."""
+        """Heights and labels: up to eight words, or the two ends of a range of numbers."""
         if self.words:
             shown = range(len(self.words)) if len(self.words) <= 8 else (0, len(self.words) - 1)
             return tuple((index / (len(self.words) - 1), self.words[index]) for index in shown)
@@ -36,7 +36,7 @@ class Scale(NamedTuple):
 
 
 def scale_of(name: str, values: Sequence[Any], *, log: bool = False) -> Scale | None:
-    """Return the axis of ``values``, numbers on a ``log`` scale if asked; None when they are all the same."""
+    """Return the axis of ``values``, numbers on a ``log`` scale if asked; None if all are equal."""
     if len({str(value) for value in values}) < 2:
         return None
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):

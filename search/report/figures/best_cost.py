@@ -19,7 +19,7 @@ _COSTS = (
 
 
 class Row(NamedTuple):
-    """One study's winner and its plain recipe; ``costs`` in the order parameters, FLOPs, minutes of search."""
+    """One study's winner and its plain recipe; ``costs`` are parameters, FLOPs and minutes of search."""
 
     study: str
     metric: str
@@ -30,13 +30,13 @@ class Row(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Studies that have a complete trial."""
+    """Studies with a complete trial."""
 
     studies: tuple[Row, ...]
 
 
 class BestCost(StudiesFigure):
-    """What each study's winner costs to hold, to run and to find."""
+    """The cost of each study's winner: to store, to run and to find."""
 
     name, title, order, section = "best_cost", "Winners against their cost", 204, Section.COST
     how_to_read = "A point is a study's winner; the square joined to it is the plain recipe of the same study."

@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Classes by change, the largest loss first; ``left_out`` are those that changed least."""
+    """Classes by change, the largest loss first; ``left_out`` is the number of those that changed least."""
 
     number: int
     classes: tuple[Row, ...]
@@ -34,7 +34,7 @@ class Rows(NamedTuple):
 
 
 class ClassChange(Figure):
-    """Which classes gained, and which paid for it."""
+    """Which classes gained, and which lost."""
 
     name, title, order, section = "class_change", "Change by class against the plain recipe", 112, Section.CLASSES
     needs = frozenset({Need.DETAILS})

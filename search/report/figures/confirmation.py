@@ -1,4 +1,4 @@
-"""Candidates retrained with fresh seeds: every seed, the mean and its interval."""
+"""Candidates retrained with fresh seeds: every seed, their mean and its interval."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Row(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Confirmed candidates, the best mean first; those of folds after those of the study's own validation images."""
+    """Confirmed candidates, the best mean first; results on folds after those on the study's own validation images."""
 
     metric: str
     candidates: tuple[Row, ...]

@@ -14,7 +14,7 @@ _MOST = 40
 
 
 class Rows(NamedTuple):
-    """Counts, rows being true classes; with many classes only those with the most errors."""
+    """Counts, with true classes as rows; of many classes only those with the most errors."""
 
     number: int
     classes: tuple[str, ...]

@@ -13,12 +13,12 @@ from search.report.figures._base import Figure, Need, Section
 from search.report.tables import epochs_saved
 
 PREFIX = "prefix"
-"""Key of ``TrialRecord.extras``: by split, what became of the frozen prefix (units, images computed and reused)."""
+"""Key of ``TrialRecord.extras``: use of the frozen prefix by split (units, images computed and reused)."""
 _MOST_BARS = 12
 
 
 class Bar(NamedTuple):
-    """Minutes of all trials of one kind; those that were not spent are ``saved``."""
+    """Minutes of all trials of one kind; ``saved`` ones were not spent."""
 
     label: str
     minutes: float
@@ -27,7 +27,7 @@ class Bar(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """One set of bars by outcome, then one by each parameter's value."""
+    """One set of bars by outcome, then one for each parameter by its value."""
 
     views: tuple[tuple[str, tuple[Bar, ...]], ...]
 
@@ -106,10 +106,10 @@ def _saved(study: StudyRecord, timed: list[TrialRecord]) -> list[Bar]:
 
 
 def _saved_by_cache(timed: list[TrialRecord]) -> tuple[float, int]:
-    """Return the seconds that reused outputs of frozen prefixes would have taken, and in how many trials.
+    """Return the seconds that reused outputs of frozen prefixes would have taken, and the number of such trials.
 
-    An image through a prefix of so many units costs what trials took that computed it; where none did, what the
-    next shallower one took, which is less.
+    An image costs what it took in trials that computed a prefix of as many units; if none did, what the next
+    shallower one took, which is less.
     """
     accounts = [(trial.number, account) for trial in timed for account in _accounts(trial)]
     spent: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])

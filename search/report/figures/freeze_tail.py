@@ -25,7 +25,7 @@ class Cell(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Cells with their axes; bins are named by the range of units they hold."""
+    """Cells with their axes; bins are named by their range of units."""
 
     metric: str
     freeze_bins: tuple[str, ...]
@@ -34,7 +34,7 @@ class Rows(NamedTuple):
 
 
 class FreezeTail(Figure):
-    """How deep to freeze and how much to drop."""
+    """How deep to freeze, and how much to drop."""
 
     name, title, order, section = "freeze_tail", "Freeze depth and tail drop", 40, Section.STRUCTURE
     how_to_read = (

@@ -13,7 +13,7 @@ from search.report.figures._progress import AXES, progress, steps
 
 
 class Rows(NamedTuple):
-    """Finished trials in the order in which they ended; ``axes`` holds x by ``AXES``."""
+    """Finished trials in the order they ended; ``axes`` holds x by ``AXES``."""
 
     metric: str
     numbers: tuple[int, ...]
@@ -103,7 +103,7 @@ class History(Figure):
 
 
 def _limits(rows: Rows) -> list[float]:
-    """Return the range of complete trials; pruned ones, which may be far off, are drawn at its edge as a rug."""
+    """Return the range of complete trials; pruned ones, which may be far off, are drawn as a rug at its edge."""
     known = [value for value, state in zip(rows.values, rows.states, strict=True) if state == "complete"]
     known = [*known, *([rows.baseline] if rows.baseline is not None and theme.finite(rows.baseline) else [])]
     low, high = min(known or rows.values), max(known or rows.values)
@@ -117,7 +117,7 @@ def _text(rows: Rows, place: int, *, in_words: bool) -> str:
 
 
 _WORDS = 500
-"""Points whose hover label holds the candidate in words; a page of more would consist of them."""
+"""Most points whose hover label describes the candidate; with more, the labels would dominate the page."""
 
 
 figure = History()

@@ -15,7 +15,7 @@ from search.sampling.importance import importances
 
 
 class Row(NamedTuple):
-    """One parameter: its share of the objective's variation, and what tends to be better."""
+    """One parameter: its share of the objective's variation, and which values tend to be better."""
 
     decision: str
     parameter: str
@@ -24,11 +24,11 @@ class Row(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Parameters by importance for each way of judging, and the sums by decision.
+    """Parameters by importance, for each evaluator, and the sums by decision.
 
     Attributes:
-        views: judge -> parameters, the most important first; judges that found nothing are left out.
-        trials: how many trials they were judged from, by judge.
+        views: evaluator -> parameters, the most important first; evaluators without a result are left out.
+        trials: number of trials that each evaluator used.
     """
 
     views: dict[str, tuple[Row, ...]]
@@ -37,7 +37,7 @@ class Rows(NamedTuple):
 
     @property
     def parameters(self) -> tuple[Row, ...]:
-        """The parameters as the first judge orders them."""
+        """The parameters in the order of the first evaluator."""
         return next(iter(self.views.values()))
 
 
@@ -45,7 +45,7 @@ _JUDGES: tuple[tuple[str, Literal["ped_anova", "fanova"], int], ...] = (
     ("PED-ANOVA", "ped_anova", 1000),
     ("fANOVA", "fanova", 200),
 )
-"""Name, evaluator, and the most trials it is given: fANOVA's forest takes seconds on more."""
+"""Name, evaluator, and the most trials it is given: with more, fANOVA's forest takes seconds."""
 
 
 class Importance(Figure):

@@ -1,4 +1,4 @@
-"""How good candidates are with fewer labels: the objective over the number of training images."""
+"""Candidates trained with fewer labels: the objective over the number of training images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from search.report.figures._base import Figure, Section
 
 
 class Point(NamedTuple):
-    """The mean over fresh seeds with so many training images."""
+    """The mean over fresh seeds for one number of training images."""
 
     fraction: float
     images: float | None
@@ -22,7 +22,7 @@ class Point(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """A curve a candidate, the one with most labels' best first; points from few samples to many."""
+    """One curve per candidate, the best with the most labels first; points from few samples to many."""
 
     metric: str
     curves: tuple[tuple[int, bool, tuple[Point, ...]], ...]
@@ -30,7 +30,7 @@ class Rows(NamedTuple):
 
 
 class LabelFractions(Figure):
-    """Whether more labels would pay."""
+    """Whether more labels would help."""
 
     name, title, order, section = "label_fractions", "With fewer labels", 27, Section.PROGRESS
     how_to_read = (

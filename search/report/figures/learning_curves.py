@@ -1,4 +1,4 @@
-"""The objective over epochs of every trial; where a trial was pruned its curve ends in a cross."""
+"""The objective of every trial over its epochs; curves of pruned trials end in a cross."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Curve(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """All curves, ``kind`` being ``best``, ``plain recipe``, or its state."""
+    """All curves; ``kind`` is ``best``, ``plain recipe``, or the trial's state."""
 
     metric: str
     curves: tuple[Curve, ...]
@@ -42,7 +42,7 @@ _LOOKS = {
 
 
 class LearningCurves(Figure):
-    """How trials learnt, and where weak ones were ended."""
+    """How trials learnt, and where weak ones were pruned."""
 
     name, title, order, section = "learning_curves", "Learning curves", 20, Section.PROGRESS
     needs = frozenset({Need.CURVES})
@@ -98,13 +98,13 @@ class LearningCurves(Figure):
 
 
 _WORDS = 60
-"""Curves whose hover labels hold the candidate in words."""
+"""Most curves whose hover labels describe the candidate."""
 
 
 def _add(
     figure: go.Figure, curves: Sequence[Curve], kind: str, line: dict[str, Any], opacity: float, in_words: bool
 ) -> None:
-    """Draw all curves of a kind as one trace with gaps: a trace each makes browsers slow."""
+    """Draw all curves of a kind as one trace with gaps: one trace per curve makes browsers slow."""
     x: list[int | None] = []
     y: list[float | None] = []
     numbers: list[int] = []

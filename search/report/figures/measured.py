@@ -1,4 +1,4 @@
-"""Results of every class, or of every predicted number, in the task's own measures."""
+"""Results by class, or by predicted number, in the task's own metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST = 40
 
 
 class Row(NamedTuple):
-    """One class or number: measure -> value, of the winner and of the plain recipe."""
+    """One class or number: metric -> value, of the winner and of the plain recipe."""
 
     name: str
     after: dict[str, float]
@@ -24,7 +24,7 @@ class Row(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """The winner's results; ``measures`` the most telling one first; of many classes those with the largest support."""
+    """The winner's results; ``measures`` are its metrics, the most telling first; of many classes the most frequent."""
 
     number: int
     measures: tuple[str, ...]
@@ -34,7 +34,7 @@ class Rows(NamedTuple):
 
 
 class MeasuredResults(Figure):
-    """How well the winner does on each class, beside the plain recipe."""
+    """How well the winner does on each class, next to the plain recipe."""
 
     name, title, order, section = "measured", "Results by class, winner and plain recipe", 116, Section.CLASSES
     needs = frozenset({Need.DETAILS})
@@ -81,7 +81,7 @@ class MeasuredResults(Figure):
 
 
 def _traces(rows: Rows, measure: str) -> list[go.Scatter]:
-    """Return the way from the plain recipe to the winner as lines, then both as marks."""
+    """Return lines from the plain recipe to the winner, then markers for both."""
     labels = {row.name: f"{row.name} ({theme.count(row.support)})" for row in rows.classes}
     traces = [
         go.Scatter(

@@ -1,4 +1,4 @@
-"""The most confident mistakes of the winner, as pictures or as the texts they are."""
+"""The winner's most confident mistakes, as pictures or texts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from search.report.thumbnails import picture, roots_of
 
 _SHOWN, _ACROSS = 12, 4
 _WIDE, _LINE = 44, 18
-"""Characters of a line of text, which a telephone's screen takes, and its height in pixels."""
+"""Characters in a line of text, as fit on a phone's screen, and its height in pixels."""
 
 
 class Rows(NamedTuple):
-    """Mistakes of the winner, the most confident first; ``roots`` are the folders that its images may be in."""
+    """The winner's mistakes, the most confident first; ``roots`` are the folders that may hold its images."""
 
     number: int
     mistakes: tuple[Mistake, ...]
@@ -28,7 +28,7 @@ class Rows(NamedTuple):
 
 
 class Mistakes(Figure):
-    """What the winner is sure of and wrong about: wrong labels hide here too."""
+    """Confident but wrong predictions of the winner: wrong labels show up here too."""
 
     name, title, order, section = "mistakes", "Most confident mistakes", 114, Section.CLASSES
     needs = frozenset({Need.DETAILS})
@@ -84,7 +84,7 @@ class Mistakes(Figure):
 
 
 def _written(mistakes: tuple[Mistake, ...]) -> go.Figure:
-    """Draw mistakes as text: predicted label, true label, place, first words."""
+    """Draw mistakes as text: predicted label, true label, place, and first words."""
     blocks = [_block(mistake) for mistake in mistakes]
     tops = [sum(block.count("<br>") + 2 for block in blocks[:index]) for index in range(len(blocks))]
     lines = sum(block.count("<br>") + 2 for block in blocks)
@@ -104,7 +104,7 @@ def _written(mistakes: tuple[Mistake, ...]) -> go.Figure:
 def _block(mistake: Mistake) -> str:
     place, _, text = mistake.sample.partition(": ")
     taken, true = (theme.wrapped(name, _WIDE) for name in (mistake.predicted, mistake.true))
-    # A word longer than a line, a link for example, is broken.
+    # Words longer than a line, such as links, are broken.
     broken = re.sub(rf"(\S{{{_WIDE}}})", r"\1 ", text)
     head = f"taken for <b>{taken}</b> ({mistake.confidence:.0%}), is <b>{true}</b>"
     return f"{head}<br>{theme.wrapped(broken, _WIDE)}<br>{theme.wrapped(Path(place).name, _WIDE)}"

@@ -14,14 +14,14 @@ from search.sampling.importance import importances
 
 _TRIALS, _AXES = 400, 12
 _JUDGED = 200
-"""Trials from which it is judged which decisions matter most: their axes come first."""
+"""Most trials from which the importance of decisions is judged: the most important have the first axes."""
 
 
 class Rows(NamedTuple):
-    """Lines from axis to axis; ``places`` are heights in 0..1 with None where a trial lacks the parameter.
+    """Lines from axis to axis; ``places`` are heights in 0..1, None where a trial lacks the parameter.
 
     Attributes:
-        good: the share of trials that this one is at least as good as, 0..1.
+        good: the share of trials that are no better than this one, 0..1.
     """
 
     metric: str
@@ -34,9 +34,9 @@ class Rows(NamedTuple):
 
 
 class ParallelCoordinates(Figure):
-    """Which combinations of decisions are good together (Inselberg 1985, https://doi.org/10.1007/BF01898350)."""
+    """Which combinations of decisions work well (Inselberg 1985, https://doi.org/10.1007/BF01898350)."""
 
-    name, title, order, section = "parallel_coordinates", "Combinations of decisions", 56, Section.DECISIONS
+    name, title, order, section = "parallel_coordinates", "Combinations of decisions", 56, Section.TRIALS
     needs = frozenset({Need.SPACES})
     least_width = 820
     how_to_read = (

@@ -1,4 +1,4 @@
-"""The objective against what a candidate costs, and the front that no other candidate beats in both."""
+"""The objective against a candidate's cost, and the front of candidates that no other beats in both."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LATENCY = "latency_ms"
 
 
 class _Cost(NamedTuple):
-    """What a candidate is set against: how it is called and read; ``maximize`` where more of it is better."""
+    """A cost: its name and how to read it; ``maximize`` if more of it is better."""
 
     name: str
     label: str
@@ -37,7 +37,7 @@ _COSTS = (
 
 
 def _costs(study: StudyRecord) -> list[_Cost]:
-    """Return the study's further objectives first, then what else is recorded of every trial."""
+    """Return the study's further objectives first, then the costs recorded for every trial."""
     usual = {cost.name: cost for cost in _COSTS}
     further = []
     for one in study.objectives[1:]:
@@ -52,10 +52,10 @@ def _objective(name: str, trial: TrialRecord) -> float | None:
 
 
 class Plane(NamedTuple):
-    """Complete trials by one cost, the best first; ``front`` and ``knee`` are places in them.
+    """Complete trials by one cost, the best first; ``front`` and ``knee`` are indices into them.
 
     Attributes:
-        is_more: whether more of the cost is better, as of a second metric.
+        is_more: whether more of the cost is better, as for a second metric.
     """
 
     label: str
@@ -71,14 +71,14 @@ class Plane(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """One plane for every cost that was recorded."""
+    """One plane per recorded cost."""
 
     metric: str
     planes: tuple[Plane, ...]
 
 
 class Pareto(Figure):
-    """What a smaller or faster network costs in quality."""
+    """The loss of quality of smaller or faster networks."""
 
     name, title, order, section = "pareto", "Quality against cost", 80, Section.COST
     how_to_read = (
@@ -109,7 +109,7 @@ class Pareto(Figure):
             groups.append(
                 ("not beaten in both", list(plane.front), {"color": theme.PURPLE, "size": 9}, "lines+markers")
             )
-            # Places are in the order of the ranking.
+            # Indices follow the order of the ranking.
             groups.append(("winner", [0], {"color": theme.GREEN, "size": 15, "symbol": "star"}, "markers"))
             if plane.baseline is not None:
                 look = {"color": theme.ORANGE, "size": 13, "symbol": "square"}
@@ -189,7 +189,7 @@ def _knee(
 
 
 def front_of(costs: Sequence[float], values: Sequence[float], *, maximize: bool) -> tuple[int, ...]:
-    """Return places that no other beats in both cost (lower) and value, the cheapest first."""
+    """Return the indices of points that no other beats in both cost (lower) and value, the cheapest first."""
     sign = -1.0 if maximize else 1.0
     best, front = float("inf"), []
     for index in sorted(range(len(costs)), key=lambda index: (costs[index], sign * values[index], index)):
@@ -200,9 +200,9 @@ def front_of(costs: Sequence[float], values: Sequence[float], *, maximize: bool)
 
 
 def knee_of(costs: Sequence[float], values: Sequence[float], front: Sequence[int]) -> int | None:
-    """Return the place of the front's knee: the point farthest from the line through its ends, both axes scaled to 1.
+    """Return the index of the front's knee: the point farthest from the line through its ends, both axes scaled to 1.
 
-    After Kneedle (https://doi.org/10.1109/ICDCSW.2011.20); None where the front has fewer than three points.
+    After Kneedle (https://doi.org/10.1109/ICDCSW.2011.20); None if the front has fewer than three points.
     """
     if len(front) < 3:
         return None

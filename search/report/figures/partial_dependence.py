@@ -1,4 +1,4 @@
-"""What a model of all trials expects of one parameter, the others being as they were; with its uncertainty."""
+"""What a model of all trials predicts for one parameter, averaged over the others; with its uncertainty."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TRIALS, _FEWEST, _GRID, _BACKGROUND, _PARAMETERS, _TREES = 500, 20, 16, 60, 10,
 
 
 class Curve(NamedTuple):
-    """Expected objective along one parameter: the mean over trees, and the range of eight trees in ten."""
+    """Predicted objective along one parameter: the mean over trees, and the range of eight trees in ten."""
 
     parameter: str
     is_number: bool
@@ -125,7 +125,7 @@ class PartialDependence(Figure):
 
 
 class _Column(NamedTuple):
-    """One parameter as a number for the forest: trials without it come below all others."""
+    """One parameter as a number for the forest: trials without it lie below all others."""
 
     name: str
     words: tuple[str, ...]

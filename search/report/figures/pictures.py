@@ -1,4 +1,4 @@
-"""What the winner sees: true beside predicted."""
+"""The winner's predictions beside the truth."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from search.report.thumbnails import roots_of
 
 
 class Rows(NamedTuple):
-    """Samples of the winner's validation, the worst first; ``roots`` are the folders that its images may be in."""
+    """The winner's validation samples, the worst first; ``roots`` are the folders that may hold its images."""
 
     number: int
     pictures: tuple[Picture, ...]
@@ -24,7 +24,7 @@ class Rows(NamedTuple):
 
 
 class Pictures(Figure):
-    """The validation samples that the winner does worst on."""
+    """The validation samples on which the winner does worst."""
 
     name, title, order, section = "pictures", "Where the winner errs", 118, Section.CLASSES
     needs = frozenset({Need.DETAILS})

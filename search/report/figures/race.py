@@ -14,7 +14,7 @@ from search.report.figures._progress import AXES, progress, steps
 
 
 class Line(NamedTuple):
-    """One study: its best value after each improvement; ``axes`` holds x for trials, wall time and device time."""
+    """One study: its best value after each improvement; ``axes`` holds x by trials, wall time and device time."""
 
     name: str
     metric: str
@@ -23,13 +23,13 @@ class Line(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """One line a study that has a complete trial."""
+    """One line per study with a complete trial."""
 
     lines: tuple[Line, ...]
 
 
 class Race(StudiesFigure):
-    """Which study got how far for how much."""
+    """How far each study got, and at what cost."""
 
     name, title, order, section = "race", "Best so far, study by study", 200, Section.PROGRESS
     how_to_read = "One line a study. Compare only lines of the same data and metric; the axis can be changed."

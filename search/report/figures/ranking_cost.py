@@ -1,4 +1,4 @@
-"""How well backbones suit the data against what they cost, before anything is trained."""
+"""How well backbones suit the data, against their cost, before anything is trained."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COSTS: tuple[tuple[str, Callable[[BackboneScore], float]], ...] = (
 
 
 class Plane(NamedTuple):
-    """One estimator against one cost; ``front`` are places that no other backbone beats in both."""
+    """One estimator against one cost; ``front`` are the indices of backbones that no other beats in both."""
 
     score: str
     cost: str

@@ -1,4 +1,4 @@
-"""At which depth a backbone's features suit the data best."""
+"""The depth at which a backbone's features suit the data best."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from search.report import theme
 from search.report.figures._base import RankingFigure, Section
 
 _MOST = 12
-"""Most backbones that are drawn, the best: more lines cannot be distinguished."""
+"""Most backbones drawn, the best ones: more lines cannot be told apart."""
 
 
 class Line(NamedTuple):
-    """One backbone: depths from 0 to 1, units and scores, place by place."""
+    """One backbone: depths from 0 to 1, with the unit and the score at each."""
 
     label: str
     depths: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""Recall of every class in chosen trials, or the task's own first measure of it."""
+"""Recall of every class in chosen trials, or the task's first metric by class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning curves of chosen trials, overlaid."""
+"""Learning curves of chosen trials in one plot."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from search.report.figures._base import Need, Section, TrialsFigure
 
 
 class Curve(NamedTuple):
-    """One trial: its epochs and, by metric, a value for each."""
+    """One trial: its epochs, and by metric a value for each."""
 
     number: int
     epochs: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""The same validation samples as chosen trials see them."""
+"""The validation samples on which chosen trials do worst."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from search.report.thumbnails import roots_of
 
 
 class Rows(NamedTuple):
-    """Samples, each with the trial that it is of in its caption when there are several.
+    """Samples, each with its trial in the caption if there are several.
 
-    ``roots`` are the folders that their images may be in.
+    ``roots`` are the folders that may hold their images.
     """
 
     pictures: tuple[Picture, ...]

@@ -1,4 +1,4 @@
-"""Structures of chosen trials, one under the other."""
+"""Structures of chosen trials, one below the other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Rows(NamedTuple):
 
 
 class SideStructures(TrialsFigure):
-    """What was done with every unit."""
+    """What was done to every unit."""
 
     name, title, order, section = "side_structures", "Structures", 302, Section.STRUCTURE
     needs = frozenset({Need.DETAILS})

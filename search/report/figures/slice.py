@@ -20,7 +20,7 @@ class Slice(NamedTuple):
     """Trials by one parameter: its values (numbers or words), the objective, and the median by group.
 
     Attributes:
-        steps: middle of each group of values and the median objective there, in the order of an axis.
+        steps: the middle of each group of values and the median objective there, in axis order.
     """
 
     parameter: str
@@ -34,14 +34,14 @@ class Slice(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """One slice a parameter, those with the largest differences between groups first."""
+    """One slice per parameter, the largest differences between groups first."""
 
     metric: str
     slices: tuple[Slice, ...]
 
 
 class SliceFigure(Figure):
-    """Where along one decision the good trials are."""
+    """The values of one decision at which good trials lie."""
 
     name, title, order, section = "slice", "One decision at a time", 52, Section.DECISIONS
     needs = frozenset({Need.SPACES})
@@ -73,7 +73,7 @@ class SliceFigure(Figure):
                     _steps(values, objective, [trial.state is TrialState.COMPLETE for trial in having]),
                 )
             )
-        # What only a few trials have says little, however far apart they are.
+        # A few trials say little, however far apart they are.
         slices.sort(key=lambda one: _difference(one) * len(one.values) / len(done), reverse=True)
         return Rows(study.metric, tuple(slices[:_PARAMETERS])) if slices else None
 
@@ -138,7 +138,7 @@ def _difference(part: Slice) -> float:
 def _steps(
     values: tuple[float | str, ...], objective: tuple[float, ...], complete: list[bool]
 ) -> tuple[tuple[float | str, float], ...]:
-    """Return the medians of complete trials: a pruned one's value is that of fewer epochs."""
+    """Return the medians of complete trials: values of pruned ones come from fewer epochs."""
     kept = [(value, result) for value, result, done in zip(values, objective, complete, strict=True) if done]
     groups: dict[float | str, list[float]] = defaultdict(list)
     for value, result in kept:

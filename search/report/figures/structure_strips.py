@@ -26,7 +26,7 @@ class Rows(NamedTuple):
 
 
 class StructureStrips(Figure):
-    """What good structures have in common."""
+    """The common traits of good structures."""
 
     name, title, order, section = "structure_strips", "Structures of the best trials", 30, Section.STRUCTURE
     needs = frozenset({Need.DETAILS})

@@ -13,7 +13,7 @@ from search.report.figures._base import Section, StudiesFigure
 
 
 class Cell(NamedTuple):
-    """The best of all studies of one data set, backbone and metric."""
+    """The best study of one data set, backbone and metric."""
 
     dataset: str
     backbone: str
@@ -23,7 +23,7 @@ class Cell(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Cells by metric; every metric is a table of its own."""
+    """Cells by metric; every metric has a table of its own."""
 
     tables: tuple[tuple[str, bool, tuple[Cell, ...]], ...]
 

@@ -27,7 +27,7 @@ class Span(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """The most recent trials in order of their begin; ``until`` is the latest moment that is known."""
+    """The most recent trials in the order they began; ``until`` is the latest known moment."""
 
     spans: tuple[Span, ...]
     until: datetime

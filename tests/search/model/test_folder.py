@@ -162,7 +162,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 9}, "of format 9, this version"),
+        ({"format": 9, "colour": 1}, "of format 9, this version"),
         ({"colour": 1}, "colour"),
         ({"classes": 3}, "classes"),
         ({"temperature": True}, "temperature: Input should be a valid number"),
@@ -178,6 +178,15 @@ def test_facts_of_another_form_are_refused(tmp_path: Path, change: dict[str, obj
         (place / model_folder.CANDIDATE).write_text("{}", "utf-8")
     with pytest.raises(UserError, match=message):
         model_folder.read(tmp_path / "model")
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "1"])
+def test_facts_that_are_no_json_or_no_facts_are_refused_in_a_line(tmp_path: Path, text: str) -> None:
+    folder = written(tmp_path / "model")
+    (folder / model_folder.FACTS).write_text(text, "utf-8")
+    model_folder.seal(folder)
+    with pytest.raises(UserError, match=r"^\S+/model\.json: [A-Z][^\n]*; export the model again$"):
+        model_folder.read(folder)
 
 
 @pytest.mark.parametrize("name", ["../secret.onnx", "other.onnx"])

@@ -111,7 +111,8 @@ def test_a_candidate_with_pseudo_labels_learns_from_unlabelled_images(uneven: Pa
         network, plan = plan_of(runtime, candidate)
         assert isinstance(plan.train, PseudoLabelled)
         assert isinstance(plan.val, Loader)  # images, as the whole network takes them
-        assert isinstance(plan.plain, Loader)
+        assert plan.plain is not None
+        assert isinstance(plan.plain(), Loader)
         outcome = fit(network, plan)
         assert outcome.facts["pseudo"] == {"unlabelled": 15, "used": [0, 15]}
         again, plan = plan_of(runtime, candidate)

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
+import sqlalchemy
 from sqlalchemy import event
 
-from search.errors import NotFoundError
+from search.errors import DatabaseError, NotFoundError
 from search.records.study import DatasetRecord, EpochRecord, Failure, StudyRecord, TrialState
 from search.store import history, leases, writing
-from search.store.connection import Engine
+from search.store.connection import PATIENCE, Engine, Patience
 from search.store.history import StudyHistory
 from search.store.leases import Claim
+from search.store.tables import TrialRow
 from spaces.candidate import Candidate, Recipe, Structure
 
 
@@ -137,6 +141,28 @@ def test_another_study_in_the_store_is_not_seen(engine: Engine, record: StudyRec
     assert own.refresh() == frozenset()
     with pytest.raises(NotFoundError):
         StudyHistory(engine, "absent", "accuracy").refresh()
+
+
+def test_a_history_is_read_again_no_longer_than_its_engine_is_patient(
+    engine: Engine, record: StudyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing.create_study(engine, record)
+    lost = sqlalchemy.exc.OperationalError("SELECT", {}, Exception("gone"), connection_invalidated=True)
+    monkeypatch.setattr(history, "reading", Mock(side_effect=lost))
+    hurried = engine.execution_options(**{PATIENCE: Patience(0.0)})
+    begun = time.monotonic()
+    with pytest.raises(DatabaseError, match="gone"):
+        StudyHistory(hurried, "s", "accuracy").refresh()
+    assert time.monotonic() - begun < 5  # the default is a minute
+
+
+def test_a_row_of_the_history_that_was_changed_by_hand_is_one_line(engine: Engine, record: StudyRecord) -> None:
+    writing.create_study(engine, record)
+    begin(engine, "s", 1)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.update(TrialRow).values(extras={"rejected": [{"when": 1}]}))
+    with pytest.raises(DatabaseError, match=r"^the store holds something that cannot be read \(TypeError: "):
+        StudyHistory(engine, "s", "accuracy").refresh()
 
 
 def test_the_best_of_earlier_studies_come_one_of_each_in_turn(engine: Engine, record: StudyRecord) -> None:

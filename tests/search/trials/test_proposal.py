@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from unittest.mock import Mock
 
 import pytest
 
@@ -19,6 +20,7 @@ from search.sampling.optuna_study import SamplerOptions, data_seed
 from search.spec.load import load_spec
 from search.store import connection, leases, migrate, writing
 from search.trials import proposal
+from search.trials.portfolio import Planned
 from search.trials.proposal import Proposer, plan_of
 from search.workers.options import RunOptions
 from search.workers.worker import StopSignal, open_context
@@ -322,6 +324,23 @@ def test_a_member_that_would_take_too_long_is_tried_for_fewer_epochs(proposer: O
     short = replace(own, fits=fits).propose(number).candidate
     values = own.runtime.space.values
     assert values(short) == {**values(member), "epochs": 0.5}
+
+
+def test_members_that_would_take_too_long_are_costed_once_and_not_again_for_every_trial(
+    proposer: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = proposer(portfolio="on", timeout=1e6)
+    finish(own, 0, 0.5, epochs=2)
+    counted = Mock(side_effect=cost_of)
+    monkeypatch.setattr(proposal, "cost_of", counted)
+    hurried = replace(own, fits=lambda _: False)
+    hurried.propose(1)
+    passed_over = {item.candidate.fingerprint for item in plan_of(own.runtime) if isinstance(item, Planned)}
+    known = passed_over & set(own.costs)
+    assert known
+    counted.reset_mock()
+    hurried.propose(2)
+    assert not known & {call.args[1].fingerprint for call in counted.call_args_list}
 
 
 def test_what_is_drawn_ends_in_time_or_is_a_linear_probe(proposer: Open) -> None:
