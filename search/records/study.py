@@ -12,7 +12,7 @@ from search.records.evaluation import Box, ClassResult, Evaluation, Json, Measur
 from search.records.rank import CLOCK_TOLERANCE, Objective, Size, rank_key
 from search.records.retrained import Refit, Repeat, means
 from search.records.states import TrialState, Verdict
-from search.records.uncertainty import trained_first
+from search.records.uncertainty import preferred_first
 
 __all__ = [
     "CLOCK_TOLERANCE",
@@ -138,6 +138,11 @@ class TrialRecord:
     def is_linear_probe(self) -> bool:
         """Whether all its training was to solve the last layer on frozen features."""
         return bool(self.extras.get("head_start")) and len(self.epochs) == 1
+
+    @property
+    def prior(self) -> int:
+        """How many traits it has that did better on other data (``search.trials.draws.prior_of``)."""
+        return int(self.extras.get("prior") or 0)
 
     @property
     def backbone(self) -> str:
@@ -325,7 +330,7 @@ class StudyRecord:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The winner: of retrained trials the one with the best mean, else the search's best; see ``trained_first``."""
+        """The winner, ``preferred_first`` of those retrained, by their means, or else of all."""
         if chosen := self.contenders:
             return chosen[0].trial
         ranked = self.ranking
@@ -334,11 +339,10 @@ class StudyRecord:
         return next((trial for trial, _ in self._chosen([(trial, trial.value or 0.0) for trial in ranked])), None)
 
     @property
-    def probe_ahead(self) -> TrialRecord | None:
-        """The linear probe that validation puts before the winner, by no more than it can tell; None without one."""
+    def ahead(self) -> TrialRecord | None:
+        """The trial that validation puts before the winner, by no more than it can tell; None without one."""
         best, ranked = self.best, self.ranking
-        is_ahead = best is not None and not self.contenders and ranked[0] is not best
-        return ranked[0] if is_ahead else None
+        return ranked[0] if best is not None and not self.contenders and ranked[0] is not best else None
 
     @property
     def contenders(self) -> tuple[Contender, ...]:
@@ -364,7 +368,7 @@ class StudyRecord:
         return tuple(trial for trial in self._done() if best and trial.value == best.value and trial is not best)
 
     def _chosen(self, ranked: Sequence[tuple[TrialRecord, float]]) -> Sequence[tuple[TrialRecord, float]]:
-        return trained_first(ranked, self.metric, self.dataset.samples().get("val", 0))
+        return preferred_first(ranked, self.metric, self.dataset.samples().get("val", 0))
 
     def _rank_key(self) -> Callable[[TrialRecord], tuple[float, ...]]:
         wanted = self.objectives

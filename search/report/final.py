@@ -9,13 +9,13 @@ from search.report import theme
 
 def choice_sentence(study: StudyRecord) -> str:
     """Return how the winner was chosen among retrained candidates; empty if the search alone chose."""
-    chosen, probe = study.contenders, study.probe_ahead
-    if probe is not None and study.best is not None:
+    chosen, best, ahead = study.contenders, study.best, study.ahead
+    if best is not None and ahead is not None:
         metric, count = theme.metric_name(study.metric), study.dataset.samples().get("val", 0)
         return (
-            f"The linear probe of {_name(probe)} has {metric} {theme.number(probe.value)}, which {count} validation "
-            f"{study.dataset.noun} cannot tell from {theme.number(study.best.value)}: {_name(study.best)} wins, since "
-            "networks trained further do better on most data."
+            f"{_name(ahead)} has {metric} {theme.number(ahead.value)}, which {count} validation {study.dataset.noun} "
+            f"cannot tell from the {theme.number(best.value)} of {_name(best)}; the latter wins, since candidates of "
+            "its kind (trained further, on larger maps) did better on other data."
         )
     if not chosen:
         return ""

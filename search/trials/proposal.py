@@ -17,7 +17,7 @@ from search.sampling.optuna_study import Asked, Sampling
 from search.store import history as histories
 from search.store.connection import Engine
 from search.store.history import StudyHistory
-from search.trials.draws import DrawnCandidate, Draws, lengths, on_larger_maps
+from search.trials.draws import DrawnCandidate, Draws, lengths, on_larger_maps, prior_of
 from search.trials.portfolio import Planned, planned
 from spaces.candidate import Candidate
 from spaces.errors import CandidateError
@@ -54,6 +54,7 @@ class Proposal:
         origin: how it was found: ``way`` (``portfolio``, ``plain``, ``warm``, ``neighbour``, ``prior``, ``sampler``),
             and the ``name`` or the ``trial`` (of a ``study``) that it comes from.
         cost: the computation that its training is expected to take.
+        prior: how many traits it has that did better on other data.
         known: its costs that are known before training; empty if the study's objectives and constraints need none.
         rejected: candidates that were drawn before it and break a constraint, the last ``REMEMBERED`` of them.
     """
@@ -65,6 +66,7 @@ class Proposal:
     origin: Mapping[str, Json] = field(default_factory=dict)
     known: Mapping[str, float] = field(default_factory=dict)
     rejected: tuple[Rejected, ...] = ()
+    prior: int = 0
 
     @property
     def extras(self) -> dict[str, Json]:
@@ -75,6 +77,7 @@ class Proposal:
             "known": dict(self.known),
             "rejected": [asdict(one) for one in self.rejected],
             "marks": dict(self.asked.marks),
+            "prior": self.prior,
         }
         if "latency" in self.known:
             facts["latency_ms"] = self.known["latency"]
@@ -129,8 +132,8 @@ class Proposer:
         """Return the proposal of ``candidate``; ``known`` is computed unless given."""
         if known is None:
             known = objective_values.known(self.runtime, candidate, whole=True)
-        cost, kept = self._cost(candidate), tuple(rejected[-REMEMBERED:])
-        return Proposal(candidate, asked, cost, is_baseline, origin or {}, known, kept)
+        cost, kept, prior = self._cost(candidate), tuple(rejected[-REMEMBERED:]), prior_of(self.runtime, candidate)
+        return Proposal(candidate, asked, cost, is_baseline, origin or {}, known, kept, prior)
 
     def propose_beside(self, number: int, other: Candidate) -> Proposal | None:
         """Return a candidate for trial ``number`` that differs from ``other`` in head and recipe alone.
