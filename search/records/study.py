@@ -333,10 +333,8 @@ class StudyRecord:
         """The winner, ``preferred_first`` of those retrained, by their means, or else of all."""
         if chosen := self.contenders:
             return chosen[0].trial
-        ranked = self.ranking
-        if len(self.objectives) > 1:
-            return ranked[0] if ranked else None
-        return next((trial for trial, _ in self._chosen([(trial, trial.value or 0.0) for trial in ranked])), None)
+        ranked = [(trial, trial.value or 0.0) for trial in self.ranking]
+        return next((trial for trial, _ in self._chosen(ranked)), None)
 
     @property
     def ahead(self) -> TrialRecord | None:
@@ -368,7 +366,8 @@ class StudyRecord:
         return tuple(trial for trial in self._done() if best and trial.value == best.value and trial is not best)
 
     def _chosen(self, ranked: Sequence[tuple[TrialRecord, float]]) -> Sequence[tuple[TrialRecord, float]]:
-        return preferred_first(ranked, self.metric, self.dataset.samples().get("val", 0))
+        samples = self.dataset.samples().get("val", 0)
+        return ranked if len(self.objectives) > 1 else preferred_first(ranked, self.metric, samples)
 
     def _rank_key(self) -> Callable[[TrialRecord], tuple[float, ...]]:
         wanted = self.objectives

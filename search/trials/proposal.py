@@ -17,8 +17,9 @@ from search.sampling.optuna_study import Asked, Sampling
 from search.store import history as histories
 from search.store.connection import Engine
 from search.store.history import StudyHistory
-from search.trials.draws import DrawnCandidate, Draws, lengths, on_larger_maps, prior_of
-from search.trials.portfolio import Planned, planned
+from search.trials.draws import DrawnCandidate, Draws, lengths
+from search.trials.portfolio import PLAIN, Planned, plan_of, planned
+from search.trials.prior_knowledge import on_larger_maps, prior_of
 from spaces.candidate import Candidate
 from spaces.errors import CandidateError
 from spaces.networks.neighbours import neighbour
@@ -36,10 +37,8 @@ HOPELESS = 32
 """How often to redraw one that is bound to be bad; a study's ranges may hold no other."""
 TOO_LONG = 8
 """After this many draws that would not end in time, the next becomes a linear probe, which still fits."""
-PLAIN = "plain"
-BEFORE_PLAIN, PLAIN_SHARE = 3, 0.1
-"""Members of the portfolio that are tried before the plain recipe, and the largest share of a study's time that it may
-take: it is a reference and seldom the winner."""
+PLAIN_SHARE = 0.1
+"""Largest share of a study's time that the plain recipe may take: it is a reference and seldom the winner."""
 MEMBER_SHARE = 0.5
 """The same for a member: a longer one would leave no time to train it on all data at the end."""
 GIVEN = "study file"
@@ -359,22 +358,6 @@ class Proposer:
             if not _breaks(tried[-1]):
                 return
         raise _none_fits(tried)
-
-
-def plan_of(runtime: StudyRuntime) -> Sequence[str | int | Planned]:
-    """Return what is tried before anything is drawn: members of the portfolio, ``PLAIN``, indices of warm starts.
-
-    The cheapest member first. The plain recipe, which takes long and seldom wins, comes after ``BEFORE_PLAIN``
-    members, and first where there are none: it is the reference of a study that comes so far and can afford it.
-    """
-    search = runtime.spec.search
-    warm: list[str | int | Planned] = list(range(search.warm_starts))
-    if search.portfolio == "off":
-        return [PLAIN, *warm]
-    known = planned(runtime.space, runtime.task.name)
-    ordered: list[str | int | Planned] = [*known[:1], *warm, *known[1:]]
-    place = max(min(BEFORE_PLAIN + len(warm), search.target - 1), 0) if known else 0
-    return [*ordered[:place], PLAIN, *ordered[place:]]
 
 
 def _breaks(excesses: Mapping[str, float]) -> bool:
