@@ -12,8 +12,8 @@ from dash import dcc, html
 
 from search.dashboard import components
 from search.dashboard._grid_script import LETTERS, THEME
-from search.records.choice import SHARES
 from search.records.study import StudyRecord, TrialRecord
+from search.records.uncertainty import SHARES
 from search.report import front, parameters, ranking_table, tables, theme
 from search.report.gain import lead_over_plain
 from search.report.origin import found_by

@@ -6,8 +6,8 @@ from enum import StrEnum
 from statistics import NormalDist
 from typing import NamedTuple
 
-from search.records.choice import difference_error
 from search.records.study import StudyRecord, TrialRecord, TrialState
+from search.records.uncertainty import difference_error
 from search.report import theme
 from search.report.confirmed import Confirmed, whole
 

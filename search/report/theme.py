@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import plotly.graph_objects as go
 
-from search.records.choice import SHARES
+from search.records.uncertainty import SHARES
 
 T = TypeVar("T")
 
