@@ -15,7 +15,7 @@ from search.dashboard.pages import compare, overview, study, trial, workers
 from search.dashboard.study_cache import StudyCache
 from search.errors import FinetuneError, NotFoundError
 from search.records.study import StudyRecord
-from search.report.figures import figures, studies_figures, trials_figures
+from search.report.figures import figures, parallel_coordinates, studies_figures, trials_figures
 from search.report.figures._base import Drawing, Figure, Need, Section, StudiesFigure, TrialsFigure
 from search.store import aggregates
 
@@ -67,6 +67,7 @@ class Pages:
     cache: StudyCache
     store: str
     _learnt: tuple[object, list[Any]] | None = None
+    _brushable: tuple[object, parallel_coordinates.Rows | None] | None = None
     _drawn: OrderedDict[tuple[object, ...], components.Shown] = field(default_factory=OrderedDict)
 
     def page(self, address: Address, picked: list[int]) -> Any:
@@ -128,6 +129,14 @@ class Pages:
     def trials(self, address: Address) -> StudyRecord:
         """Return a study with what the table of its trials shows."""
         return read(address.query).apply(self.cache.study(address.study, [Need.STRUCTURES]))
+
+    def brushed(self, address: Address, points: list[tuple[int, float]]) -> list[int]:
+        """Return the trials that go through all ``points`` that were brushed in the parallel coordinates."""
+        key = (address, self.pulse(address))
+        if self._brushable is None or self._brushable[0] != key:
+            self._brushable = (key, self._rows(address, parallel_coordinates.figure))
+        rows = self._brushable[1]
+        return [] if rows is None else rows.inside(self.trials(address).trials, points)
 
     def drawing(self, address: Address, name: str, view: int) -> components.Shown:
         """Return the figure ``name`` of a page as it is now."""

@@ -11,7 +11,7 @@ from dash import dcc, html
 from search.dashboard import components, trials_table
 from search.dashboard.filters import Filters, range_text, read
 from search.records.study import StudyRecord, TrialState
-from search.report import confirmed, parameters, tables, theme
+from search.report import confirmed, parameters, structures, tables, theme
 from search.report import front as fronts
 from search.report import headline as headlines
 from search.report.figures import figures
@@ -87,16 +87,13 @@ def _headline(study: StudyRecord) -> list[Any]:
     if headline is None or study.best is None:
         return [html.P(headlines.sentence(study))]
     lines = [line for line in (headline.values if headline.gain else "", headline.size, headline.reason) if line]
-    strip = [html.I(className=state, title=f"{unit}: {state}") for unit, state in headline.strip]
+    strip = [html.I(cell.short, className=cell.state, title=cell.words) for cell in headline.strip]
+    words = structures.words(headline.strip)
     return [
         html.P([html.B(headline.gain or headline.values), *_badge(headline)], className="gain"),
         *(html.P(line) for line in lines),
-        *(
-            [html.Div(strip, className="strip", role="img", **components.aria(label=headline.strip_words))]
-            if strip
-            else []
-        ),
-        *([html.P(headline.strip_words, className="name")] if strip else []),
+        *([html.Div(strip, className="strip", role="img", **components.aria(label=words))] if strip else []),
+        *([html.P(words, className="name")] if strip else []),
         html.P(
             [dcc.Link(headline.name, href=components.trial_path(study.name, study.best.number)), f": {headline.words}"],
             className="name",
