@@ -53,15 +53,17 @@ def lasting_epochs(study: StudyRecord, trial: TrialRecord) -> int:
 
     That is the last epoch whose objective is within one standard error of the best epoch's: which epoch of a plateau
     is best is luck, and a schedule cut off there has not run its course. Without a known error, it is the best epoch.
+    A candidate that was tried for fewer epochs than it has, for want of time, is trained for all of them.
     """
     best = max(trial.best_epoch or len(trial.epochs), 1)
+    whole = int((trial.extras.get("origin") or {}).get("whole_epochs") or 0)
     error = value_error(study, trial)
     if error is None or trial.value is None:
-        return best
+        return max(best, whole)
     sign = 1.0 if study.maximize else -1.0
     least = sign * trial.value - error
     values = [(one.epoch, one.metrics.get(study.metric, math.nan)) for one in trial.epochs]
-    return max([best, *(epoch for epoch, value in values if sign * value >= least)])
+    return max([best, whole, *(epoch for epoch, value in values if sign * value >= least)])
 
 
 def value_error(study: StudyRecord, trial: TrialRecord) -> float | None:

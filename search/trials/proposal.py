@@ -51,7 +51,8 @@ class Proposal:
 
     Attributes:
         origin: how it was found: ``way`` (``portfolio``, ``plain``, ``warm``, ``neighbour``, ``prior``, ``sampler``),
-            and the ``name`` or the ``trial`` (of a ``study``) that it comes from.
+            and the ``name`` or the ``trial`` (of a ``study``) that it comes from; ``whole_epochs``, how many it would
+            have been trained for had there been more time.
         cost: the computation that its training is expected to take.
         prior: how many traits it has that did better on other data.
         known: its costs that are known before training; empty if the study's objectives and constraints need none.
@@ -201,13 +202,15 @@ class Proposer:
             return None if is_too_long else self._baseline(number)
         known_members = [one.candidate for one in planned(self.runtime.space, self.runtime.task.name)]
         adapted = on_larger_maps(self.runtime, item.candidate, known_members, self.history.trials)
-        candidate = self._timely(adapted, MEMBER_SHARE) or self._timely(item.candidate, MEMBER_SHARE)
+        offered = ((whole, self._timely(whole, MEMBER_SHARE)) for whole in (adapted, item.candidate))
+        whole, candidate = next((one for one in offered if one[1] is not None), (adapted, None))
         if candidate is None:
             return None
         known, excesses = self._appraised(candidate)
         if _breaks(excesses):
             return None
-        drawn = self._draws().of_candidate(number, candidate, way="portfolio", name=item.member.name)
+        origin = {"way": "portfolio", "name": item.member.name, **self._shortened(whole, candidate)}
+        drawn = self._draws().of_candidate(number, candidate, **origin)
         return self.made(drawn.candidate, drawn.asked, origin=drawn.origin, known=known)
 
     def _timely(self, candidate: Candidate, share: float) -> Candidate | None:
@@ -221,6 +224,11 @@ class Proposer:
             if one.fingerprint in self.history.fingerprints:
                 return None
         return None
+
+    def _shortened(self, whole: Candidate, candidate: Candidate) -> Mapping[str, Json]:
+        """Return how many epochs ``whole`` has, of which ``candidate`` runs fewer for want of time."""
+        runtime = self.runtime.of(candidate)
+        return {"whole_epochs": runtime.epochs(whole)} if runtime.epochs(candidate) < runtime.epochs(whole) else {}
 
     def _is_too_long(self, candidate: Candidate, share: float) -> bool:
         """Return whether a trial of ``candidate`` would not end in time, or take more than ``share`` of the study's.
@@ -318,7 +326,8 @@ class Proposer:
                     continue
                 found = probe
             elif timely is not found.candidate:
-                found = draws.of_candidate(number, timely, **found.origin)
+                origin = {**found.origin, **self._shortened(found.candidate, timely)}
+                found = draws.of_candidate(number, timely, **origin)
             yield found
 
     def _appraised(self, candidate: Candidate) -> tuple[Mapping[str, float], Mapping[str, float]]:

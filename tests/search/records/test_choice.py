@@ -100,6 +100,9 @@ def test_a_curve_lasts_as_long_as_it_is_no_worse_than_validation_can_tell() -> N
     risen = trial(0, 0.9, epochs=curve(0.5, 0.9, 0.86, 0.875, 0.86), best_epoch=2)
     assert choice.lasting_epochs(study(risen), risen) == 4
     assert choice.lasting_epochs(study(risen, metric="macro_f1"), risen) == 2
+    shortened = replace(risen, extras={"origin": {"whole_epochs": 12}})
+    assert choice.lasting_epochs(study(shortened), shortened) == 12
+    assert choice.lasting_epochs(study(shortened, metric="macro_f1"), shortened) == 12
     rows = tuple(np.random.default_rng(0).normal(0.3, 0.05, 100))
     loss = trial(0, 0.3, epochs=curve(0.9, 0.3, 0.34, 0.4, metric="loss"), best_epoch=2,
                  evaluation=Evaluation(resampled=rows))  # fmt: skip

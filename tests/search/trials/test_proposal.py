@@ -321,9 +321,10 @@ def test_a_member_that_would_take_too_long_is_tried_for_fewer_epochs(proposer: O
         asked.append(seconds)
         return len(asked) == 2
 
-    short = replace(own, fits=fits).propose(number).candidate
+    proposal = replace(own, fits=fits).propose(number)
     values = own.runtime.space.values
-    assert values(short) == {**values(member), "epochs": 0.5}
+    assert values(proposal.candidate) == {**values(member), "epochs": 0.5}
+    assert proposal.origin["whole_epochs"] == own.runtime.epochs(member) > own.runtime.epochs(proposal.candidate)
 
 
 def test_members_that_would_take_too_long_are_costed_once_and_not_again_for_every_trial(
