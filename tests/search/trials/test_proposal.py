@@ -19,7 +19,7 @@ from search.sampling.cost_model import SecondsModel
 from search.sampling.optuna_study import SamplerOptions, data_seed
 from search.spec.load import load_spec
 from search.store import connection, leases, migrate, writing
-from search.trials import proposal
+from search.trials import draws, proposal
 from search.trials.portfolio import Planned, plan_of
 from search.trials.proposal import Proposer
 from search.workers.options import RunOptions
@@ -307,7 +307,10 @@ def test_a_member_that_would_take_more_than_half_of_the_time_is_passed_over(
     assert first.candidate != own.propose(1).candidate
 
 
-def test_a_member_that_would_take_too_long_is_tried_for_fewer_epochs(proposer: Open) -> None:
+def test_a_member_that_would_take_too_long_is_tried_for_fewer_epochs(
+    proposer: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draws, "_FEWEST_STEPS", 1)
     own = proposer(portfolio="on", timeout=1e6)
     wide = replace(own.runtime.spec, space={**own.runtime.spec.space, "epochs": epochs.Range()})
     own = replace(own, runtime=open_runtime(wide, "cpu"))
