@@ -1,4 +1,4 @@
-"""The patch size of vision transformers and of other networks that begin by cutting the image into patches."""
+"""The patch size of vision transformers and other networks that begin by cutting the image into patches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Range:
     """Patch sizes that may be tried.
 
     Attributes:
-        sizes: sides of the square patches in pixels; those that do not run at the input size are passed over.
+        sizes: sides of the square patches in pixels; those that do not run at the input size are ignored.
         max_growth: most multiply-adds of the changed chain, in multiples of the pretrained one.
     """
 
@@ -38,7 +38,7 @@ class Range:
 
 
 class Patch(Decision[int]):
-    """The patch embedding is resampled to another patch size, position embeddings to the grid that follows from it.
+    """The patch embedding is resampled to another patch size, position embeddings to the resulting grid.
 
     0 stands for the pretrained size. After FlexiViT (https://arxiv.org/abs/2212.08013).
     """

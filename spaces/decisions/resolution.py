@@ -1,4 +1,4 @@
-"""The side of the images that the network is given."""
+"""The side of the images that the network receives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Range:
 
     Attributes:
         scales: of the study's ``input_size``; sides are rounded to ``multiple`` pixels. 1 is the study's own.
-        multiple: what both sides must be a multiple of, in pixels.
+        multiple: both sides are multiples of it, in pixels.
         max_growth: most multiply-adds at a larger size, in multiples of those at the study's own.
     """
 
@@ -39,7 +39,7 @@ class Range:
 
 
 class Resolution(Decision[tuple[int, int]]):
-    """Images are scaled to another size; position embeddings are resampled to the grid that follows from it.
+    """Images are scaled to another size; position embeddings are resampled to the resulting grid.
 
     ``(0, 0)`` stands for the study's own size.
     """
