@@ -236,7 +236,7 @@ class DenseDetector(Detector):
     def detect(self, levels: Levels) -> list[dict[str, Tensor]]:
         maps = list(levels.values())
         outputs = self.model.head(maps)
-        points = [level.shape[-2] * level.shape[-1] for level in maps]
+        points = _points(maps)
         each = outputs["cls_logits"].shape[1] // sum(points)
         counts = [count * each for count in points]
         images = self.images(levels)
@@ -245,8 +245,31 @@ class DenseDetector(Detector):
         detections: list[dict[str, Tensor]] = self.model.postprocess_detections(parted, anchors, images.image_sizes)
         return detections
 
+    def measure(self, levels: Levels, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        maps = list(levels.values())
+        anchors = self.model.anchor_generator(self.images(levels), maps)
+        losses: dict[str, Tensor] = self.model.compute_loss(targets, self.model.head(maps), anchors, *self.points(maps))
+        return losses
+
+    def points(self, maps: Sequence[Tensor]) -> tuple[()] | tuple[list[int]]:
+        """Return what the model's loss takes besides anchors: for FCOS, the number of points of every level."""
+        return ()
+
     def counted(self, maps: Sequence[Tensor]) -> Any:
         return self.model.head(list(self.pyramid(maps).values()))
+
+
+def _points(maps: Sequence[Tensor]) -> list[int]:
+    return [level.shape[-2] * level.shape[-1] for level in maps]
+
+
+def _kept(setting: DetectorSettings) -> dict[str, Any]:
+    """Return which boxes torchvision's one-stage detectors keep."""
+    return {
+        "score_thresh": setting.least_score,
+        "nms_thresh": setting.overlap,
+        "detections_per_img": DETECTIONS,
+    }
 
 
 class _Stub(nn.Module):
@@ -274,16 +297,8 @@ class Retina(DenseDetector):
             setting.classes,
             anchor_generator=anchors,
             head=head,
-            score_thresh=setting.least_score,
-            nms_thresh=setting.overlap,
-            detections_per_img=DETECTIONS,
+            **_kept(setting),
         )
-
-    def measure(self, levels: Levels, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        maps = list(levels.values())
-        anchors = self.model.anchor_generator(self.images(levels), maps)
-        losses: dict[str, Tensor] = self.model.compute_loss(targets, self.model.head(maps), anchors)
-        return losses
 
 
 class Fcos(DenseDetector):
@@ -299,17 +314,11 @@ class Fcos(DenseDetector):
             # One square a point, as large as the distance of points.
             anchor_generator=Anchors(setting.sizes, ((1.0,),) * len(setting.sizes)),
             head=FCOSHead(channels, 1, setting.classes, setting.depth),
-            score_thresh=setting.least_score,
-            nms_thresh=setting.overlap,
-            detections_per_img=DETECTIONS,
+            **_kept(setting),
         )
 
-    def measure(self, levels: Levels, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        maps = list(levels.values())
-        anchors = self.model.anchor_generator(self.images(levels), maps)
-        points = [level.shape[-2] * level.shape[-1] for level in maps]
-        losses: dict[str, Tensor] = self.model.compute_loss(targets, self.model.head(maps), anchors, points)
-        return losses
+    def points(self, maps: Sequence[Tensor]) -> tuple[list[int]]:
+        return (_points(maps),)
 
 
 KINDS: Mapping[str, type[FasterRCNN | Retina | Fcos]] = {"faster_rcnn": FasterRCNN, "retinanet": Retina, "fcos": Fcos}
