@@ -37,7 +37,7 @@ def load(package: str, attribute: str, group: str | None = None) -> dict[str, An
 
 def _own(package: str, attribute: str) -> Iterator[tuple[str, Any]]:
     room = import_module(package)
-    for module in sorted(iter_modules(room.__path__), key=lambda found: found.name):
+    for module in sorted(iter_modules(room.__path__), key=lambda info: info.name):
         if module.name.startswith("_"):
             continue
         path = f"{package}.{module.name}"

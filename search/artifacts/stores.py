@@ -202,8 +202,8 @@ class Bucket(ArtifactStore):
 
     def remove_all(self, begin: str) -> None:
         def remove(key: str) -> None:
-            for found in list(self.objects.names(key)):
-                self.objects.remove(found)
+            for stored in list(self.objects.names(key)):
+                self.objects.remove(stored)
 
         self._try("remove", begin, remove)
 

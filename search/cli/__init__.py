@@ -52,8 +52,8 @@ def build_app() -> typer.Typer:
         ] = False,
     ) -> None: ...
 
-    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__) if found.name[0] != "_"]
-    for module in sorted(modules, key=lambda found: (SECTIONS.index(found.SECTION), found.ORDER)):
+    modules = [import_module(f"{__name__}.{info.name}") for info in iter_modules(__path__) if info.name[0] != "_"]
+    for module in sorted(modules, key=lambda one: (SECTIONS.index(one.SECTION), one.ORDER)):
         name = module.__name__.rsplit(".", 1)[1].replace("_", "-")
         app.command(name, rich_help_panel=module.SECTION, help=module.__doc__)(module.command)
     return app
@@ -70,9 +70,9 @@ def _hide_password() -> None:
         word = words.pop(0)
         if word == "--storage" and words:
             word = f"--storage={words.pop(0)}"
-        found = word.removeprefix("--storage=") if word.startswith("--storage=") else None
-        if found is not None and "://" in found and not found.startswith("sqlite"):
-            url = found
+        given = word.removeprefix("--storage=") if word.startswith("--storage=") else None
+        if given is not None and "://" in given and not given.startswith("sqlite"):
+            url = given
         else:
             kept.append(word)
     if url is not None:

@@ -109,16 +109,18 @@ class Pages:
             shown = read(address.query).apply(self.cache.study(address.study))
             return study.facts(self.cache.with_winner(shown))
         if address.kind == "trial":
-            found = self.cache.chosen(address.study, [address.trial])
-            return [part for one in found.trials if one.number == address.trial for part in trial.facts(found, one)]
+            record = self.cache.chosen(address.study, [address.trial])
+            return [part for one in record.trials if one.number == address.trial for part in trial.facts(record, one)]
         return no_update
 
     def learnt(self, address: Address) -> Any:
         """Return what the search learnt, once for every state of the study."""
         key = (address, self.pulse(address))
         if self._learnt is None or self._learnt[0] != key:
-            found = read(address.query).apply(self.cache.study(address.study, (Need.SPACES, Need.DETAILS, Need.EPOCHS)))
-            self._learnt = (key, study.learnt(found))
+            record = read(address.query).apply(
+                self.cache.study(address.study, (Need.SPACES, Need.DETAILS, Need.EPOCHS))
+            )
+            self._learnt = (key, study.learnt(record))
         return self._learnt[1]
 
     def ranking(self, address: Address, place: int, order: str, picked: list[int]) -> Any:

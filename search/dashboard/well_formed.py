@@ -129,9 +129,9 @@ def _changes(wanted: Mapping[str, str], changed: str) -> bool:
     """Return whether ``changed`` is what Dash calls a property that is wanted."""
     name, _, own = changed.rpartition(".")
     try:
-        found = _adapter(_Property).validate_python(
+        property_ = _adapter(_Property).validate_python(
             {"id": json.loads(name) if name.startswith("{") else name, "property": own}
         )
     except (ValueError, RecursionError):
         return False
-    return _is(wanted, found)
+    return _is(wanted, property_)

@@ -39,8 +39,8 @@ def visible(folder: Path, *patterns: str) -> list[Path]:
 
     Hidden and system files and folders are skipped, as are dangling links, pipes and the like.
     """
-    found = {path for pattern in patterns or ("*",) for path in folder.glob(pattern)}
-    named = (path for path in found if not any(map(is_passed_over, path.relative_to(folder).parts)))
+    matches = {path for pattern in patterns or ("*",) for path in folder.glob(pattern)}
+    named = (path for path in matches if not any(map(is_passed_over, path.relative_to(folder).parts)))
     return sorted(path for path in named if path.is_file() or path.is_dir())
 
 

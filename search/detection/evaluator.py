@@ -55,12 +55,12 @@ class CocoMeasures:
         return {name: max(float(measured[name]), 0.0) for name in ("map", "map_50", "map_75", "mar_100")}
 
     def evaluation(self) -> Evaluation:
-        found = self._measured()
-        numbers = [int(number) for number in torch.as_tensor(found["classes"]).reshape(-1).tolist()]
+        results = self._measured()
+        numbers = [int(number) for number in torch.as_tensor(results["classes"]).reshape(-1).tolist()]
         counts = torch.cat([one["labels"][one["iscrowd"] == 0] for one in self._true] or [torch.zeros(0)]).tolist()
         measured = []
         for number, name in enumerate(self._classes):
-            values = _by_class(found, numbers.index(number)) if number in numbers else {}
+            values = _by_class(results, numbers.index(number)) if number in numbers else {}
             measured.append(Measured(name, values, counts.count(number)))
         return Evaluation(measured=tuple(measured), pictures=self._pictures())
 

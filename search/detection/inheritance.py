@@ -122,7 +122,7 @@ class _Parts:
             mine, theirs = self._own[name], self._given[name]
             if mine.shape[1:] != theirs.shape[1:] or len(mine) != math.prod(shape) or len(theirs) % (groups * each):
                 return False
-            mine, theirs = (found.view(groups, -1, each, *found.shape[1:]) for found in (mine, theirs))
+            mine, theirs = (weights.view(groups, -1, each, *weights.shape[1:]) for weights in (mine, theirs))
             for own, source in rows.items():
                 mine[:, own] = theirs[:, source]
         return True

@@ -146,7 +146,7 @@ def _differences(metrics: Mapping[str, float], trained: TrainedCandidate) -> Ite
 
 
 def _facts(trained: TrainedCandidate, seen: Seen) -> ModelFacts:
-    record, trial, found, refit = trained.study, trained.trial, trained.checkpoint.facts, trained.refit
+    record, trial, stored, refit = trained.study, trained.trial, trained.checkpoint.facts, trained.refit
     size = trial.size
     tested = refit is not None and bool(refit.test)
     return ModelFacts(
@@ -162,7 +162,7 @@ def _facts(trained: TrainedCandidate, seen: Seen) -> ModelFacts:
         base_size=trained.pretrained.chain.input_size,
         objective=record.metric,
         metrics=_metrics(trained, seen),
-        stored={} if refit is not None else dict(found["metrics"]),
+        stored={} if refit is not None else dict(stored["metrics"]),
         images=sum(record.dataset.counts.get("test", {}).values()) if tested else trained.loader.count,
         measured_on=_measured_on(record.dataset, refit, tested=tested),
         dataset=record.dataset.name,
@@ -175,8 +175,8 @@ def _facts(trained: TrainedCandidate, seen: Seen) -> ModelFacts:
         versions=versions(),
         outputs=trained.task.outputs,
         texts=trained.texts,
-        task_options=dict(found.get("task_options", {})),
-        task_facts=dict(found.get("task_facts", {})),
+        task_options=dict(stored.get("task_options", {})),
+        task_facts=dict(stored.get("task_facts", {})),
     )
 
 
@@ -207,7 +207,7 @@ def _measured_on(dataset: DatasetRecord, refit: Refit | None, *, tested: bool) -
     elif refit is not None and refit.data != "train":
         words = TRAINED
     split = "test" if tested else "val"
-    shared = (found.counted(dataset.noun) for found in dataset.overlaps if found.split == split)
+    shared = (overlap.counted(dataset.noun) for overlap in dataset.overlaps if overlap.split == split)
     words = words if dataset.inputs == "images" else words.replace("images", "texts")
     return "; ".join((words, *shared))
 
@@ -221,7 +221,7 @@ def _origin(trained: TrainedCandidate) -> Origin:
         known = backbones.resolve(trained.candidate.structure.backbone).weights
     except SpaceError:  # rebuilding needed no source: without one, only the card says less
         known = ()
-    published = next((found for found in known if found.name == name), None)
+    published = next((weights for weights in known if weights.name == name), None)
     license_name, source = (published.license, published.origin) if published else ("", "")
     return Origin(name=name, sha256=str(weights["sha256"]), license=license_name, source=source)
 

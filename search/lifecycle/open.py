@@ -53,8 +53,8 @@ def _check_places(data: Mapping[str, Any], base: Path) -> None:
     root = base / Path(str(data.get("path", ""))).expanduser()
     for name, value in data.items() if allowed else ():
         for place in (base / value, root / value) if isinstance(value, str) and value else ():
-            found = place.expanduser().resolve()
-            if (name == "path" or found.exists()) and not any(found.is_relative_to(folder) for folder in allowed):
+            resolved = place.expanduser().resolve()
+            if (name == "path" or resolved.exists()) and not any(resolved.is_relative_to(folder) for folder in allowed):
                 raise UserError(
                     f"data.{name} is {str(value)!r} in the store, which is outside of {DATA_VARIABLE} "
                     f"({os.pathsep.join(map(str, allowed))}); name the data's place with --data"

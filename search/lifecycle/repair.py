@@ -50,18 +50,18 @@ def look(engine: Engine, study: str, artifacts: str | None = None) -> Place:
     address, key = stored
     tried = (artifacts,) if artifacts else (str(default_place(study)), address)
     stores = [open_artifact_store(one, S3Bucket) for one in tried]
-    found = next((one for one in stores if is_place(one, key)), None)
-    store = found or stores[-1]
+    marked = next((one for one in stores if is_place(one, key)), None)
+    store = marked or stores[-1]
     listed = _listed(store)
     owners = checkpoint_owners.owners(engine, study)
     gone = [(owner, tuple(name for name in owner.names if name not in listed)) for owner in owners]
     return Place(
         store,
         key,
-        found is not None,
+        marked is not None,
         tuple(owner for owner in owners if owner.checkpoint in listed),
         tuple((owner, names) for owner, names in gone if names and not owner.is_running),
-        leftovers(store, key, engine, study) if found is not None else (),
+        leftovers(store, key, engine, study) if marked is not None else (),
     )
 
 

@@ -59,8 +59,8 @@ def drawn(image: Image.Image, predicted: Prediction, classes: Sequence[str]) -> 
         pixels = draw_segmentation_masks(pixels, layers, alpha=_OPACITY, colors=colours)
     if predicted.boxes:
         pixels = _with_boxes(pixels, predicted.boxes, classes)
-    found: Image.Image = to_pil_image(pixels)
-    return found
+    drawn: Image.Image = to_pil_image(pixels)
+    return drawn
 
 
 def _with_boxes(pixels: Tensor, boxes: Sequence[PredictedBox], classes: Sequence[str]) -> Tensor:

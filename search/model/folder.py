@@ -262,12 +262,12 @@ def _verify(folder: Path) -> dict[str, str]:
         if not _is_inside(folder, name):
             raise UserError(f"{path} lists {name!r}, which is no file of this folder; export the model again")
         try:
-            found = _sha256(folder / name)
+            actual = _sha256(folder / name)
         except OSError as error:
             raise UserError(f"{folder / name} cannot be read: {error.strerror}; export the model again") from error
-        if found != expected:
+        if actual != expected:
             raise UserError(
-                f"{folder / name} is damaged or was changed: its SHA-256 begins with {found[:16]}, {SUMS} says "
+                f"{folder / name} is damaged or was changed: its SHA-256 begins with {actual[:16]}, {SUMS} says "
                 f"{expected[:16]}; export the model again"
             )
     return listed

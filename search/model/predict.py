@@ -266,8 +266,8 @@ def predict(
     step = _LARGE_BATCH if model.task.predicts == "masks" else _BATCH
     for start in range(0, len(items), step):
         group = items[start : start + step]
-        found = inputs.read(group)
-        ready = [read for read in found if isinstance(read, Ready)]
+        prepared = inputs.read(group)
+        ready = [read for read in prepared if isinstance(read, Ready)]
         predicted: list[Prediction] = []
         lost: Iterator[bool] = iter(())
         if ready:
@@ -278,7 +278,7 @@ def predict(
                 lost = iter(_no_numbers(plain, len(ready)))
                 predicted = model.task.predicted(plain, model.facts.classes, given, wanted)
         predictions = iter(predicted)
-        for item, read in zip(group, found, strict=True):
+        for item, read in zip(group, prepared, strict=True):
             broken = read if isinstance(read, str) else _LOST if next(lost) else ""
             prediction = Prediction() if isinstance(read, str) else next(predictions)
             yield PredictedItem(item, broken=broken) if broken else PredictedItem(item, prediction)

@@ -141,14 +141,14 @@ def _suffixes(images: Path, place: Path, names: _Names) -> tuple[str, str] | Non
         return ("", "")
     shared = _common_ending(there) if images != place else ""
     stems = {name.removesuffix(shared) for name in there}
-    found = Counter(
+    endings = Counter(
         ending for name in written if (ending := _ending(name, stems)) and (images != place or ending in _MARKED)
     )
-    if not found:
+    if not endings:
         return None
-    best = max(found, key=lambda ending: (found[ending], "label" in ending.lower(), "train" in ending.lower()))
-    alone = len(there) - found[best] if images == place else len(there)
-    return (shared, best) if 2 * found[best] >= min(alone, len(written) / len(found)) else None
+    best = max(endings, key=lambda ending: (endings[ending], "label" in ending.lower(), "train" in ending.lower()))
+    alone = len(there) - endings[best] if images == place else len(there)
+    return (shared, best) if 2 * endings[best] >= min(alone, len(written) / len(endings)) else None
 
 
 def _ending(name: str, stems: set[str]) -> str:

@@ -47,8 +47,8 @@ def of_file(path: Path) -> list[Recognised]:
     """Return tasks and formats of a table or a file of tagged words."""
     suffix = path.suffix.lower()
     is_table = suffix in text_tables.SUFFIXES or (suffix not in conll_files.SUFFIXES and lines_of(path))
-    found = _table(path) if is_table else []
-    return found or (_tagged(path) if suffix in _CONLL else [])
+    recognised = _table(path) if is_table else []
+    return recognised or (_tagged(path) if suffix in _CONLL else [])
 
 
 def of_folder(folder: Path) -> list[Recognised]:
@@ -58,11 +58,11 @@ def of_folder(folder: Path) -> list[Recognised]:
             train = next(iter(split_names.files_of(folder, suffixes).values()))
         except DataError:
             continue
-        if found := of_file(train):
-            return [replace(one, path=folder) for one in found]
+        if recognised := of_file(train):
+            return [replace(one, path=folder) for one in recognised]
     files = [file for file in visible(folder) if file.is_file()]
-    found = [one for file in files for one in of_file(file)]
-    return found if len({one.path for one in found}) == 1 else []
+    recognised = [one for file in files for one in of_file(file)]
+    return recognised if len({one.path for one in recognised}) == 1 else []
 
 
 def tables_in(folder: Path) -> list[Path]:
@@ -99,8 +99,8 @@ class _Table:
         return [row.get(column, "") for row in self.rows]
 
     def named(self, names: Sequence[str]) -> _Column | None:
-        found = tabular.column_of(self.columns, names)
-        return _Column(found, True) if found is not None else None
+        column = tabular.column_of(self.columns, names)
+        return _Column(column, True) if column is not None else None
 
     def has_header(self) -> bool:
         """Return whether the first line is one; in JSON every object has its own."""
@@ -151,11 +151,11 @@ def _table(path: Path) -> list[Recognised]:
     others = (subject.name, "split", text_tables.PAIRS.get(subject.name, ""))
     left = [name for name in table.columns if name not in others]
     label = table.named(text_tables.LABEL_NAMES)
-    found = [] if label else _switches(table, subject, left, is_text=is_text)
-    if not found and label is None and not is_text:
-        found = _numbers(table, subject.name, left)
+    several = [] if label else _switches(table, subject, left, is_text=is_text)
+    if not several and label is None and not is_text:
+        several = _numbers(table, subject.name, left)
     label = label or (table.label(others) if table.has_header() else None)
-    return found or ([] if label is None else [_labelled(table, subject, label, is_text=is_text)])
+    return several or ([] if label is None else [_labelled(table, subject, label, is_text=is_text)])
 
 
 def _subject(table: _Table) -> tuple[_Column | None, bool]:

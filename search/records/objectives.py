@@ -263,12 +263,12 @@ def goals(
     bounds = read_constraints(constraints, (*directions, *COSTS, QUANTISED))
     if quantised is not None and QUANTISED not in {*bounds.names(), *(one.name for one in wanted)}:
         wanted.append(ObjectiveOptions(name=QUANTISED))
-    found = tuple(_objective(index, one, directions, first) for index, one in enumerate(wanted))
-    names = [one.name for one in found]
+    goals = tuple(_objective(index, one, directions, first) for index, one in enumerate(wanted))
+    names = [one.name for one in goals]
     for index, name in enumerate(names):
         if name in names[:index]:
             raise ChoiceError(("objectives", str(index)), f"{name!r} is given twice")
-    made = Goals(found, bounds, latency, quantised)
+    made = Goals(goals, bounds, latency, quantised)
     if refusal and made.weighs(QUANTISED):
         listed = ("objectives", str(names.index(QUANTISED))) if QUANTISED in names else ("constraints", QUANTISED)
         raise ChoiceError((QUANTISED,) if quantised is not None else listed, refusal)

@@ -100,4 +100,4 @@ def means(repeats: Iterable[Repeat], searched: Mapping[int, float]) -> dict[int,
         return {}
     # Summed in the same order, and rounded: the last digit of a sum shall decide nothing.
     values = {trial: [searched[trial], *(own[key] for key in sorted(common))] for trial, own in runs.items()}
-    return {trial: (len(found), round(mean(found), 12)) for trial, found in values.items()}
+    return {trial: (len(repeated), round(mean(repeated), 12)) for trial, repeated in values.items()}

@@ -260,11 +260,11 @@ class DatasetRecord:
     @property
     def leaks(self) -> bool:
         """Whether validation samples are also in training."""
-        return any(found.split == "val" for found in self.overlaps)
+        return any(overlap.split == "val" for overlap in self.overlaps)
 
     def samples(self) -> dict[str, int]:
         """Return the number of samples of each split."""
-        return dict(self.sizes) or {split: sum(found.values()) for split, found in self.counts.items()}
+        return dict(self.sizes) or {split: sum(by_class.values()) for split, by_class in self.counts.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -303,7 +303,7 @@ class StudyRuntime:
         """Return the weights of the best epoch under the pretrained network's key names, and what they belong to."""
         network.load_state_dict(result.weights)
         chosen = {"task_options": plain(self.task.chosen)} if self.task.options else {}
-        found = {"task_facts": dict(self.task.facts())} if self.task.facts() else {}
+        learnt = {"task_facts": dict(self.task.facts())} if self.task.facts() else {}
         expected, size = self.pretrained.preprocessing, candidate.structure.input_size
         facts: dict[str, Json] = {
             "candidate": candidate.to_json(),
@@ -321,7 +321,7 @@ class StudyRuntime:
             "weights": {"name": self.pretrained.weights, "sha256": self.pretrained.checksum},
             "versions": dict(versions()),
             **chosen,
-            **found,
+            **learnt,
         }
         return Checkpoint(network.original_state(), facts)
 

@@ -99,12 +99,12 @@ class SecondsModel:
             and trial.seconds > 0
             and (features := CostFeatures.from_json(trial.cost)) is not None
         ]
-        found = [(features, seconds / epochs) for features, epochs, seconds in known]
-        self.measured = len(found)
-        probes = [(features, seconds) for features, seconds in found if features.is_probe]
-        found = [(features, seconds) for features, seconds in found if not features.is_probe]
+        measured = [(features, seconds / epochs) for features, epochs, seconds in known]
+        self.measured = len(measured)
+        probes = [(features, seconds) for features, seconds in measured if features.is_probe]
+        measured = [(features, seconds) for features, seconds in measured if not features.is_probe]
         self._probe_s = median(seconds for _, seconds in probes) if probes else None
-        rates = [seconds / math.exp(features.row()[0]) for features, seconds in found]
+        rates = [seconds / math.exp(features.row()[0]) for features, seconds in measured]
         # The slowest probe: others found what they needed in the cache.
         slowest = max((seconds / math.exp(features.row()[0]) for features, seconds in probes), default=_OVERHEAD)
         self._rate = median(rates) if rates else slowest / _OVERHEAD
@@ -112,15 +112,17 @@ class SecondsModel:
         ran = [min(epochs / features.epochs, 1.0) for features, epochs, _ in known if not features.is_probe]
         self._ran = (1 + sum(ran)) / (1 + len(ran))
         self._model = None
-        if len(found) >= LEAST:
+        if len(measured) >= LEAST:
             # Loads pandas and scipy too: not for those who never ask.
             from sklearn.linear_model import Ridge  # noqa: PLC0415
             from sklearn.pipeline import make_pipeline  # noqa: PLC0415
             from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
 
             self._model = make_pipeline(StandardScaler(), Ridge(alpha=1.0))
-            self._model.fit([features.row() for features, _ in found], [math.log(seconds) for _, seconds in found])
-            self._range = (min(seconds for _, seconds in found) / 10, max(seconds for _, seconds in found) * 10)
+            self._model.fit(
+                [features.row() for features, _ in measured], [math.log(seconds) for _, seconds in measured]
+            )
+            self._range = (min(seconds for _, seconds in measured) / 10, max(seconds for _, seconds in measured) * 10)
 
     def seconds(self, features: CostFeatures) -> float:
         """Return the expected seconds of a trial, for as many of its epochs as trials run on average; without any

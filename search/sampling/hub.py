@@ -59,8 +59,8 @@ def _kind(name: str, folder: str) -> type[BaseSampler]:
         one for one in offered if _is_sampler(one) and one.__module__.startswith(module.__name__)
     ]
     if len(kinds) != 1:
-        found = ", ".join(one.__name__ for one in kinds) or "none"
-        raise UserError(f"sampler {name}: expected one sampler in the package, found {found}")
+        listed = ", ".join(one.__name__ for one in kinds) or "none"
+        raise UserError(f"sampler {name}: expected one sampler in the package, found {listed}")
     return kinds[0]
 
 

@@ -103,10 +103,10 @@ class StudyHistory:
 @retried_read
 def _id_of(engine: Engine, study: str) -> int:
     with reading(engine) as connection:
-        found = connection.execute(select(StudyRow.id).where(StudyRow.name == study)).scalar_one_or_none()
-    if found is None:
+        number = connection.execute(select(StudyRow.id).where(StudyRow.name == study)).scalar_one_or_none()
+    if number is None:
         raise NotFoundError(f"no study {study!r} in this store")
-    return found
+    return number
 
 
 @retried_read
@@ -180,7 +180,7 @@ def earlier_best(engine: Engine, study: str, count: int) -> tuple[tuple[str, int
         here = traits_of(study_record(own, ()))
         near = sorted(others, key=lambda other: distance(here, traits_of(study_record(other, ()))))
         best = [list(_best_of(connection, other, count)) for other in near]
-    return tuple(found[index] for index in range(count) for found in best if index < len(found))
+    return tuple(of_study[index] for index in range(count) for of_study in best if index < len(of_study))
 
 
 def _best_of(connection: Connection, study: Any, count: int) -> Iterable[tuple[str, int, Json]]:

@@ -110,11 +110,11 @@ def _claim(engine: Engine, study: str, worker: str, lease_s: float, max_retries:
         waiting = select(*columns, TrialRow.optuna_number, TrialRow.resume).where(TrialRow.study_id == row.id)
         mine = and_(TrialRow.state == TrialState.RUNNING, TrialRow.token == token)
         order = (case((mine, 0), else_=1), TrialRow.number)
-        found = connection.execute(
+        free = connection.execute(
             waiting.where(or_(TrialRow.state == TrialState.WAITING, mine)).order_by(*order).limit(1)
         ).one_or_none()
-        if found is not None:
-            return _take(connection, study, found, worker, now + lease_s, token)
+        if free is not None:
+            return _take(connection, study, free, worker, now + lease_s, token)
         last = connection.execute(select(func.max(TrialRow.number)).where(TrialRow.study_id == row.id)).scalar_one()
         number = 0 if last is None else last + 1
         return _new(connection, study, row.id, number, worker, now + lease_s, token) if number < row.target else None

@@ -110,7 +110,7 @@ def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
             dataset.get("outputs", "classes"),
             image_statistics=dataset.get("image_statistics", dataset.get("looks", {})),  # an earlier name
             noun=dataset.get("noun") or ("images" if dataset.get("inputs", "images") == "images" else "texts"),
-            overlaps=tuple(Overlap(**found) for found in dataset.get("overlaps", ())),
+            overlaps=tuple(Overlap(**overlap) for overlap in dataset.get("overlaps", ())),
         ),
         target=row.target,
         spec=row.spec,

@@ -287,8 +287,8 @@ def retry_failed(engine: Engine, study: str, numbers: Sequence[int] | None = Non
         NotFoundError: no such study.
     """
     with writing(engine) as connection:
-        found = select(StudyRow.id).where(StudyRow.name == study).with_for_update()
-        study_id = connection.execute(found).scalar_one_or_none()
+        locked = select(StudyRow.id).where(StudyRow.name == study).with_for_update()
+        study_id = connection.execute(locked).scalar_one_or_none()
         if study_id is None:
             raise NotFoundError(f"no study {study!r} in this store")
         failed = select(TrialRow).where(TrialRow.study_id == study_id, TrialRow.state == TrialState.FAILED)

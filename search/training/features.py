@@ -59,8 +59,8 @@ class Prefix:
 
     def __call__(self, inputs: Tensor) -> Tensor | Maps:
         """Return what the network's suffix takes, for the network's ``inputs``."""
-        found = self.outputs(inputs, 0, self.carried)
-        return found if self.tapped else found.tensors[0]
+        outputs = self.outputs(inputs, 0, self.carried)
+        return outputs if self.tapped else outputs.tensors[0]
 
     @torch.no_grad()
     def outputs(self, inputs: Tensor, start: int, units: Sequence[int]) -> Maps:
@@ -221,10 +221,10 @@ class FrozenLoader:
             return None
         made: list[StoredFeatures] = []
         for unit in self.prefix.carried:
-            found = store.find(keys[unit + 1]) or self._made(store, number, keys[: unit + 2])
-            if found is None:
+            features = store.find(keys[unit + 1]) or self._made(store, number, keys[: unit + 2])
+            if features is None:
                 return None
-            made.append(found)
+            made.append(features)
         return tuple(made)
 
     def _why_not(self, store: FeatureStore, number: int) -> str:

@@ -67,16 +67,16 @@ class HeadStart:
         batches = self.units.batches(self.samples, Split.TRAIN, Prefix(network, self.units.precision, start=True))
         # Layers that have weights of their own were drawn for this trial alone: no other is solved on what they give.
         like = None if any(True for _ in front.parameters()) else signature(front)
-        found = self.solved.get((batches.key, like)) if like else None
-        if found is None:
+        start = self.solved.get((batches.key, like)) if like else None
+        if start is None:
             rows, targets = self._rows(batches, front)
             fitted = self.solve(rows, targets, layer.out_features)
             if fitted is None:
                 return {}
-            found = fitted, _swing(fitted, rows)
+            start = fitted, _swing(fitted, rows)
             if like:
-                self.solved[batches.key, like] = found
-        solved, swing = found
+                self.solved[batches.key, like] = start
+        solved, swing = start
         learns = network.prefix_units < len(network.units)
         if learns and (swing > _SWING or float(solved.weight.abs().max()) > _LARGEST):
             return {}

@@ -86,10 +86,10 @@ class Draws:
         plain = space.values(space.baseline())
         kept = {name: drawn[name] for name in _OF_A_PROBE if name in drawn}
         head = replace(plain["head"], pooling=drawn["head"].pooling)
-        found = space.candidate({**plain, **kept, "freeze": len(space.chain), "head": head})
-        if space.params(found) is None or not self.runtime.is_linear_probe(found):
+        probe = space.candidate({**plain, **kept, "freeze": len(space.chain), "head": head})
+        if space.params(probe) is None or not self.runtime.is_linear_probe(probe):
             return None
-        return self.of_candidate(number, found, way="neighbour")
+        return self.of_candidate(number, probe, way="neighbour")
 
     def of_candidate(self, number: int, candidate: Candidate, **origin: Json) -> DrawnCandidate:
         """Return a candidate that was found without the sampler, with the parameters that the sampler is told."""
@@ -124,10 +124,10 @@ def lengths(runtime: StudyRuntime, candidate: Candidate) -> Iterator[Candidate]:
     space = runtime.space.member_of(candidate)
     drawn, tried = space.values(candidate), {candidate.fingerprint}
     for share in _SHORTER:
-        found = space.candidate({**drawn, "epochs": min(share, drawn["epochs"])})
-        if found.fingerprint not in tried and space.params(found) is not None:
-            tried.add(found.fingerprint)
-            yield found
+        shorter = space.candidate({**drawn, "epochs": min(share, drawn["epochs"])})
+        if shorter.fingerprint not in tried and space.params(shorter) is not None:
+            tried.add(shorter.fingerprint)
+            yield shorter
 
 
 def steps_of(runtime: StudyRuntime, candidate: Candidate) -> int:

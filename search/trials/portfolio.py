@@ -64,7 +64,7 @@ def planned(space: Space, task: str) -> tuple[Planned, ...]:
     spaces = space.members
     made = [_made(one, members(task, one.chain.kind)) for one in spaces]
     if len(spaces) > 1:
-        made = [found[:EACH] for found in made]
+        made = [adapted[:EACH] for adapted in made]
     ordered = [one for row in zip_longest(*made) for one in row if one is not None]
     seen = {space.baseline().fingerprint}
     kept = []
@@ -76,5 +76,5 @@ def planned(space: Space, task: str) -> tuple[Planned, ...]:
 
 
 def _made(space: Space, known: Sequence[PortfolioCandidate]) -> list[Planned]:
-    found = ((member, fulfilled(space, member.wishes, member.needs)) for member in known)
-    return [Planned(member, candidate) for member, candidate in found if candidate is not None]
+    adapted = ((member, fulfilled(space, member.wishes, member.needs)) for member in known)
+    return [Planned(member, candidate) for member, candidate in adapted if candidate is not None]

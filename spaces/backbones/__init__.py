@@ -35,7 +35,7 @@ def resolve(name: str) -> Backbone:
     for source in chosen.values():
         if wanted in source:
             return source.open(wanted)
-    known = dict.fromkeys(found for source in chosen.values() for found in source.names())
+    known = dict.fromkeys(name for source in chosen.values() for name in source.names())
     near = difflib.get_close_matches(wanted.lower(), known, 3, 0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "`ftsearch backbones` lists them all"
     raise BackboneError(f"unknown backbone {name!r}; {hint}")

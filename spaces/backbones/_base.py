@@ -213,11 +213,11 @@ class Backbone(ABC):
         if wanted == "default":
             if not self.weights:
                 raise WeightsError(f"{self.name} has no published weights; name a file or use `weights: none`")
-            found = next((weights for weights in self.weights if weights.is_here), self.weights[0])
-            return found.fetch(), found.name, found.preprocessing
+            chosen = next((weights for weights in self.weights if weights.is_here), self.weights[0])
+            return chosen.fetch(), chosen.name, chosen.preprocessing
         if wanted in named:
-            found = named[wanted]
-            return found.fetch(), found.name, found.preprocessing
+            chosen = named[wanted]
+            return chosen.fetch(), chosen.name, chosen.preprocessing
         path = Path(wanted).expanduser()
         if not path.is_file():
             known = ", ".join(("default", NO_WEIGHTS, *named))

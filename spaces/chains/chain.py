@@ -272,7 +272,7 @@ def _names(groups: list[list[fx.Node]], network: nn.Module) -> list[str]:
     names: list[str] = []
     for index, own in enumerate(paths):
         common = _common(own)
-        others = [path for other, found in enumerate(paths) if other != index for path in found]
+        others = [path for other, used in enumerate(paths) if other != index for path in used]
         shared = not common or any(path == common or path.startswith(f"{common}.") for path in others)
         name = own[0] if shared else common
         names.append(name if name not in names else f"{name}#{index}")

@@ -48,18 +48,18 @@ def segments(graph: fx.Graph, network: nn.Module, free: set[fx.Node]) -> list[Se
     last_use = {
         node: max((order[user] for user in node.users if user in order), default=-1) for node in (*inputs, *nodes)
     }
-    found: list[Segment] = []
+    segments: list[Segment] = []
     current: list[fx.Node] = []
     live: set[fx.Node] = set(inputs[:1])
     for index, node in enumerate(nodes):
         current.append(node)
         live = {value for value in (*live, node) if last_use[value] > index}
         if live == {node} and node.op != "get_attr":
-            found.append(Segment(current, _kind(current, network)))
+            segments.append(Segment(current, _kind(current, network)))
             current = []
     if current:
-        found.append(Segment(current, _kind(current, network)))
-    return found
+        segments.append(Segment(current, _kind(current, network)))
+    return segments
 
 
 def modules_of(nodes: Sequence[fx.Node], network: nn.Module) -> list[nn.Module]:

@@ -185,7 +185,7 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 def _leave_checks_out(graph: fx.Graph) -> None:
-    for node in [found for found in graph.nodes if getattr(found.target, "__name__", "") in _CHECKS]:
+    for node in [call for call in graph.nodes if getattr(call.target, "__name__", "") in _CHECKS]:
         feeding = list(node.all_input_nodes)
         graph.erase_node(node)
         while feeding:

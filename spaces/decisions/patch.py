@@ -51,15 +51,15 @@ class Patch(Decision[int]):
             return NotApplicable("the network does not begin by cutting the image into patches")
         own = _conv(chain, path).kernel_size[0]
         most = within.max_growth * (multiply_adds(chain) or 0)
-        found = tuple(
+        running = tuple(
             size
             for size in sorted(within.sizes)
             if size != own and not any(side % size for side in chain.input_size) and self._fits(chain, size, most)
         )
-        if not found:
+        if not running:
             sizes = ", ".join(str(size) for size in sorted(within.sizes))
             return NotApplicable(f"none of the patch sizes {sizes} runs at this input size within max_growth")
-        return (0, *found)
+        return (0, *running)
 
     def _fits(self, chain: Chain, size: int, most: float) -> bool:
         macs = multiply_adds(self.apply(chain, size))

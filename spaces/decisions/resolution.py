@@ -54,11 +54,11 @@ class Resolution(Decision[tuple[int, int]]):
         if not others:
             return NotApplicable("no other scale than the study's own is named")
         most = within.max_growth * (multiply_adds(chain) or 0)
-        found = {name: size for name, size in others.items() if self._fits(chain, size, most)}
-        if not found:
+        running = {name: size for name, size in others.items() if self._fits(chain, size, most)}
+        if not running:
             return NotApplicable(f"none of {', '.join(others)} pixels runs within max_growth")
         own = f"{chain.input_size[0]}x{chain.input_size[1]}"
-        return {own: (0, 0)} | found if 1.0 in within.scales else found
+        return {own: (0, 0)} | running if 1.0 in within.scales else running
 
     def _fits(self, chain: Chain, size: tuple[int, int], most: float) -> bool:
         macs = multiply_adds(self.apply(chain, size))

@@ -127,7 +127,9 @@ class Stride(Decision[Strides]):
         return params | ({"stride.dilated": value.dilated} if value.off and choices.dilate else {})
 
     def touches(self, choices: Choices, chain: Chain) -> tuple[str, ...]:
-        return tuple(chain.units[found.place].name for found in reductions(chain) if found.name in choices.names)
+        return tuple(
+            chain.units[reduction.place].name for reduction in reductions(chain) if reduction.name in choices.names
+        )
 
     def variants(self, choices: Choices, chain: Chain) -> tuple[Strides, ...]:
         dilated = (False, True) if choices.dilate else (False,)

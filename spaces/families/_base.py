@@ -94,7 +94,7 @@ class Family(ABC):
         from padding), ``skippable`` (names of units that may be left out although they are not residual), ``shared``
         (units hold the same parameters).
         """
-        return {"positions": found} if (found := self.positions(network)) else {}
+        return {"positions": positions} if (positions := self.positions(network)) else {}
 
 
 def embedding_grid(embedding: Tensor, positions: Positions) -> Grid:

@@ -130,7 +130,7 @@ def text_chain(
         "class_token": 0,
         "padding": padding,
         "segments": segments(network),
-        "skippable": frozenset(found.name for found in units[1:]),
+        "skippable": frozenset(unit.name for unit in units[1:]),
         **(facts or {}),
     }
     return Chain(tuple(units), None, (1, tokens), facts=known, kind="tokens")

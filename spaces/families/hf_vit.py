@@ -53,7 +53,7 @@ class HuggingFaceViT(Family):
         count = len(network.get_submodule("layers"))  # type: ignore[arg-type]  # a ModuleList
         paths = [(f"layers.{index}",) for index in range(count)]
         last = (*paths[-1], "layernorm")
-        units = [_listed.unit(network, found[0], _through(*found)) for found in (*paths[:-1], last)]
+        units = [_listed.unit(network, calls[0], _through(*calls)) for calls in (*paths[:-1], last)]
         first = _listed.unit(network, "embeddings", _embed)
         return Chain((first, *units), None, input_size, facts={**super().facts(network), "class_token": 0})
 

@@ -37,8 +37,8 @@ def neighbour(space: Space, candidate: Candidate, seed: int, among: Container[st
         if choices is not None and decision.params(values[name], choices) is None:
             values[name] = decision.sample(draws, choices)  # the plain recipe may lie outside the study's ranges
         if choices is not None and name not in moot and (among is None or name in among):
-            found = [decision.sample(draws, choices) for _ in range(_LOOKS)]
-            drawn[name] = [value for value in found if value != values[name]]
+            nearby = [decision.sample(draws, choices) for _ in range(_LOOKS)]
+            drawn[name] = [value for value in nearby if value != values[name]]
         chain = space.after(chain, decision, values[name])
     weights = {name: max(len(others) / _LOOKS, _LEAST * bool(others)) for name, others in drawn.items() if others}
     for _ in range(_TRIES):

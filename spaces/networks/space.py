@@ -186,7 +186,7 @@ class Space:
         for name, choices in self.choices.items():
             for seed in range(_DRAWS):
                 self.decisions[name].sample(Recorder(seed, seen[name]), choices)
-        return {parameter: text for found in seen.values() for parameter, text in sorted(found.items())}
+        return {parameter: text for of_decision in seen.values() for parameter, text in sorted(of_decision.items())}
 
     def params(self, candidate: Candidate) -> dict[str, Scalar] | None:
         """Return the parameters from which ``sample`` makes ``candidate``; None if the space does not hold it."""

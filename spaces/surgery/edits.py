@@ -61,8 +61,8 @@ def remove_stride(module: nn.Module, paths: Collection[str] | None = None) -> nn
     Raises:
         SurgeryError: nothing at ``paths`` makes the image smaller.
     """
-    found = reducing(module)
-    chosen = found if paths is None else tuple(path for path in found if path in paths)
+    layers = reducing(module)
+    chosen = layers if paths is None else tuple(path for path in layers if path in paths)
     if not chosen or (paths is not None and len(chosen) < len(paths)):
         raise SurgeryError(f"{type(module).__name__} has no layer of stride 2 to switch off at {paths or 'any place'}")
     changed = mirror(module)

@@ -16,7 +16,7 @@ from search.report.origin import found_by
 
 def page(study: StudyRecord, number: int) -> html.Div:
     """Return the page of trial ``number``, which is whole in ``study``."""
-    trial = next((found for found in study.trials if found.number == number), None)
+    trial = next((trial for trial in study.trials if trial.number == number), None)
     if trial is None:
         return components.nothing(f"No trial {number}", f"{study.name} has {len(study.trials)} trials, counted from 0.")
     return html.Div(

@@ -92,10 +92,10 @@ class OnnxModule(nn.Module):
             UserError: the graph does not take them, or gives up.
         """
         try:
-            found = self._session.run(None, {_INPUT: inputs.detach().cpu().contiguous().numpy()})
+            arrays = self._session.run(None, {_INPUT: inputs.detach().cpu().contiguous().numpy()})
         except Exception as error:  # as on opening
             raise UserError(f"cannot run {self._path}: {str(error).splitlines()[0]}") from error
-        outputs = tuple(torch.from_numpy(output) for output in found)
+        outputs = tuple(torch.from_numpy(output) for output in arrays)
         return outputs[0] if len(outputs) == 1 else outputs
 
 

@@ -13,8 +13,8 @@ def strips(
     labels: Sequence[str], units: Sequence[str], states: Sequence[Sequence[str]], numbers: Sequence[int]
 ) -> go.Figure:
     """Return one row per label and one cell per unit, coloured by its state."""
-    found = {state for row in states for state in row}
-    colours = dict(theme.UNITS) | dict.fromkeys(sorted(found - set(theme.UNITS)), theme.GREY)
+    states_shown = {state for row in states for state in row}
+    colours = dict(theme.UNITS) | dict.fromkeys(sorted(states_shown - set(theme.UNITS)), theme.GREY)
     kinds = list(colours)
     steps = [round(index / len(kinds), 6) for index in range(len(kinds) + 1)]
     scale = [
@@ -38,7 +38,7 @@ def strips(
             showscale=False,
         )
     )
-    for kind in (kind for kind in kinds if kind in found):
+    for kind in (kind for kind in kinds if kind in states_shown):
         marker = {"color": colours[kind], "symbol": "square", "size": 12}
         figure.add_scatter(x=[None], y=[None], mode="markers", name=kind, marker=marker)
     figure = theme.styled(figure, height=150 + 22 * len(labels))

@@ -165,8 +165,8 @@ def wait_for(process: subprocess.Popen[bytes]) -> tuple[int, str]:
 
 def last_error(text: str) -> str:
     """Return the error that a worker's output ``text`` ends with, without ``Error:``; empty without one."""
-    _, found, message = f"\n{text}".rpartition(f"\n{_ERROR}")
-    return message.strip() if found else ""
+    _, mark, message = f"\n{text}".rpartition(f"\n{_ERROR}")
+    return message.strip() if mark else ""
 
 
 def run_worker(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
