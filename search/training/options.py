@@ -34,8 +34,8 @@ class TrainingOptions:
             hardware (Intel AMX, AVX-512 BF16), and float32 on any other.
         compile: whether training steps go through ``torch.compile``: ``auto`` if a few timed steps show that the trial
             earns back the time to compile, ``graphs`` likewise with CUDA graphs, ``always`` at once.
-        balance: treatment of classes of different sizes: ``sampling`` draws images of small classes more often, ``loss``
-            gives them more weight; either way all classes count the same.
+        balance: treatment of classes of different sizes: ``sampling`` draws images of small classes more often,
+            ``loss`` gives them more weight; either way all classes count the same.
     """
 
     epochs: int | Literal["auto"] = "auto"
