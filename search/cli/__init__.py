@@ -60,9 +60,9 @@ def build_app() -> typer.Typer:
 
 
 def _hide_password() -> None:
-    """Start this process again when the URL of a database server is on its command line, which anybody can read.
+    """Restart this process if the URL of a database server is on its command line, which anybody can read.
 
-    It may hold a password in more places than one, so it goes through the environment then, which only this user can.
+    It may hold passwords in several places, so it is passed in the environment, which only this user can read.
     """
 
     words, kept, url = list(sys.orig_argv), [], None
@@ -80,13 +80,13 @@ def _hide_password() -> None:
 
 
 def _prepare_streams() -> None:
-    """Make sure that everything can be printed, be it to nowhere."""
+    """Make sure that everything can be printed, even to nowhere."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # a caller has closed it
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # as long as the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
+            stream.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
 
 
 def _shown(error: Exception) -> str:

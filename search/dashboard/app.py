@@ -27,12 +27,12 @@ from search.store.connection import Engine, shown
 logger = logging.getLogger(__name__)
 _TICK_MS = 2000
 Picked = dict[str, list[int]] | None
-"""The trials that a visitor has chosen, by study."""
+"""The trials that a visitor has picked, by study."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A point of a figure, with what it stands for."""
+    """A point of a figure and its meaning."""
 
     customdata: Any = None
 
@@ -46,14 +46,14 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Which figure or filter a component belongs to."""
+    """The figure or filter that a component belongs to."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """Which trial a component belongs to."""
+    """The trial that a component belongs to."""
 
     number: int
 
@@ -74,7 +74,7 @@ def build(
 ) -> Dash:
     """Return the dashboard over ``engine``, the store at the URL ``store``; serve its ``server``.
 
-    ``ahead`` begins to read the newest studies at once, so that the first visitor need not wait for that.
+    ``ahead`` starts reading the newest studies at once, so that the first visitor need not wait.
 
     Raises:
         UserError: ``host`` lets others in and there is no token.
@@ -103,7 +103,7 @@ def build(
     _navigation(app, pages)
     _live(app, pages)
     _choosing(app)
-    theme.sentence("").to_json()  # Plotly loads its parts when it first draws: not while a visitor waits
+    theme.sentence("").to_json()  # Plotly loads its parts on the first drawing: not while a visitor waits
     access.guard(server, host=host, token=token, script_hashes=app.csp_hashes())
     well_formed.guard(server, app)
     return app
@@ -316,7 +316,7 @@ def _choosing(app: Dash) -> None:
             picked |= {number for number in _marked() if isinstance(number, int)}
         else:
             ticked = {own.number for own, value in zip(ids, values, strict=False) if value}
-            # A redrawn table reports all its boxes, as they were before the visitor's last tick: that takes none back.
+            # A redrawn table reports all its boxes as they were before the visitor's last tick: that must not undo it.
             redrawn = len(ctx.triggered) > 1
             picked = picked | ticked if redrawn else picked - {own.number for own in ids} | ticked
         chosen = sorted(picked)[: compare.MOST]
@@ -338,7 +338,7 @@ def _choosing(app: Dash) -> None:
 
 
 def _marked() -> list[Any]:
-    """Return what the points mean that the visitor has clicked or selected just now."""
+    """Return the meaning of the points that the visitor has just clicked or selected."""
     marked: Marked | None = read(Marked | None, ctx.triggered[0]["value"]) if ctx.triggered else None
     return [point.customdata for point in marked.points] if marked else []
 

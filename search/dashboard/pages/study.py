@@ -20,19 +20,19 @@ from search.report.findings import findings
 
 _PAGED = ("rank", "number", "newest")
 _LOOKED_AT = 2000
-"""Number of trials that the filters' hints are taken from."""
+"""Number of trials from which the filters' hints are taken."""
 _WORDS_MOST = 40
 """Most values of a parameter that can be filtered by."""
 
 
 def section_of(query: str) -> Section:
-    """Return the section that an address asks for; the first one by default."""
+    """Return the section named in an address; by default the first."""
     wanted = parse_qs(query.lstrip("?")).get("tab", [""])[0]
     return next((section for section in Section if section.value == wanted), Section.PROGRESS)
 
 
 def page(study: StudyRecord, query: str, first: components.Shown | None, picked: Collection[int]) -> html.Div:
-    """Return the page of ``study``; ``first`` is the first figure of the section, drawn already."""
+    """Return the page of ``study``; ``first`` is the first figure of the section, already drawn."""
     conditions, section = read(query), section_of(query)
     kinds = [kind for kind in figures() if kind.section is section]
     kept = conditions.apply(study)
@@ -128,7 +128,7 @@ def _failures(study: StudyRecord) -> list[Any]:
 
 
 def front(study: StudyRecord) -> list[Any]:
-    """Return the trials that none beats in all objectives; nothing for a study of a single one."""
+    """Return the trials that no other beats in all objectives; nothing for a study with a single one."""
     lines = fronts.rows(study)
     if not lines:
         return []
@@ -142,7 +142,7 @@ def front(study: StudyRecord) -> list[Any]:
 
 
 def ranking(study: StudyRecord, place: int, order: str, picked: Collection[int]) -> list[Any]:
-    """Return one page of the ranking, its rows beginning with the ``place``-th."""
+    """Return one page of the ranking, beginning with the ``place``-th row."""
     count = len(study.trials)
     place = max(0, min(place, (count - 1) // components.ROWS * components.ROWS))
     if order == "rank":
