@@ -28,7 +28,7 @@ def open_study(study: str | Path | Mapping[str, Any], *, device: str = "auto") -
 
 
 def stored_spec(stored: StudyRecord, data: Path | None = None) -> StudySpec:
-    """Return the spec of a study in the store; ``data`` is where its data is on this machine, if elsewhere.
+    """Return the spec of a study in the store; ``data`` is where its data are on this machine, if elsewhere.
 
     Raises:
         UserError: its format takes no ``data``, or its data lie outside of ``FTSEARCH_DATA``.
@@ -44,7 +44,7 @@ def stored_spec(stored: StudyRecord, data: Path | None = None) -> StudySpec:
 
 
 def _check_places(data: Mapping[str, Any], base: Path) -> None:
-    """Check that the data lie in a folder that this machine allows: others may write to the store.
+    """Check that the data are in a folder that this machine allows: others may write to the store.
 
     Raises:
         UserError: they are outside of the folders that ``FTSEARCH_DATA`` lists.
@@ -81,7 +81,7 @@ def writable(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.touch()
-        probe.unlink(missing_ok=True)  # another worker of this folder may have been quicker
+        probe.unlink(missing_ok=True)  # another worker may have been faster
     except OSError as error:
         raise UserError(
             f"cannot write to the output folder {folder}: {error.strerror}; choose another folder"

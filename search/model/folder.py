@@ -150,7 +150,7 @@ class ModelFacts:
             Of a trial they are computed at export; ``stored`` is as the search stored them.
         base_size: input size of the study, from which the candidate's decisions start.
         temperature: outputs are divided by it before they become probabilities.
-        folded: batch norms are folded into the layers in front of them.
+        folded: whether batch norms are folded into the preceding layers.
         files: name of the file of each format.
         versions: of the packages that the model was made with.
     """
