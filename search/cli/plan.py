@@ -189,8 +189,7 @@ def _costs(screen: Console, runtime: StudyRuntime) -> None:
 def _first(screen: Console, runtime: StudyRuntime) -> None:
     """Print what is tried first, and why."""
     from search.cli._tables import Sheet
-    from search.trials.portfolio import Planned
-    from search.trials.proposal import PLAIN, plan_of
+    from search.trials.portfolio import PLAIN, Planned, plan_of
 
     search, space = runtime.spec.search, runtime.space
     screen.print(styled("\n", ("What is tried first", "bold")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import re
 import secrets
@@ -68,6 +69,11 @@ def guard(server: Flask, *, host: str, token: str | None, script_hashes: Sequenc
         if "Cache-Control" not in answer.headers:
             answer.headers["Cache-Control"] = "no-store"
         return answer
+
+
+def hash_of(script: str) -> str:
+    """Return what allows an inline ``script`` in a content security policy."""
+    return f"'sha256-{base64.b64encode(sha256(script.encode()).digest()).decode()}'"
 
 
 def _host_name(incoming: Request) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 from dash import ALL, MATCH, Dash, Input, Output, State, ctx, dcc, html, no_update
 from flask import Flask
 
-from search.dashboard import access, components, files, well_formed
+from search.dashboard import access, components, files, trials_table, well_formed
+from search.dashboard._grid_script import SCRIPT
 from search.dashboard._style import CSS
 from search.dashboard.filters import of_inputs
 from search.dashboard.pages import compare, study
@@ -19,7 +21,10 @@ from search.dashboard.study_cache import StudyCache
 from search.dashboard.well_formed import checked, read
 from search.errors import FinetuneError
 from search.records.states import TrialState
+from search.records.study import StudyRecord
 from search.report import style_sheet, theme
+from search.report._script import THEME
+from search.report.figures import parallel_coordinates
 from search.report.figures._base import Section
 from search.sampling.importance import prepare_importances
 from search.store.connection import Engine, shown
@@ -35,6 +40,8 @@ class Point:
     """A point of a figure and its meaning."""
 
     customdata: Any = None
+    x: Any = None
+    y: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +58,14 @@ class Named:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Numbered:
-    """The trial that a component belongs to."""
-
-    number: int
-
-
 _INDEX = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>{%title%}</title>
 <link rel="icon" href="data:,"><link rel="preload" as="script"
  href="/_dash-component-suites/plotly/package_data/plotly.min.js">
 <link rel="preload" as="script" href="/_dash-component-suites/dash/dcc/async-graph.js">
-{%css%}<style>STYLE</style></head>
-<body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body></html>""".replace(
-    "STYLE", style_sheet.CSS + CSS
-)
+{%css%}<style>STYLE</style><script>THEME</script></head>
+<body>{%app_entry%}<footer>{%config%}<script>SCRIPT</script>{%scripts%}{%renderer%}</footer></body></html>"""
+_INDEX = _INDEX.replace("STYLE", style_sheet.CSS + CSS).replace("SCRIPT", SCRIPT).replace("THEME", THEME)
 
 
 def build(
@@ -102,9 +101,10 @@ def build(
     app.layout = _layout
     _navigation(app, pages)
     _live(app, pages)
-    _choosing(app)
-    theme.sentence("").to_json()  # Plotly loads its parts on the first drawing: not while a visitor waits
-    access.guard(server, host=host, token=token, script_hashes=app.csp_hashes())
+    _choosing(app, pages)
+    theme.sentence("").to_json()  # Plotly loads its parts when it first draws: not while a visitor waits
+    scripts = [*app.csp_hashes(), access.hash_of(SCRIPT), access.hash_of(THEME)]
+    access.guard(server, host=host, token=token, script_hashes=scripts)
     well_formed.guard(server, app)
     return app
 
@@ -114,7 +114,12 @@ def _layout() -> html.Div:
         [
             html.A("Skip to the results", href="#content", className="skip"),
             html.Header(
-                [html.Strong("ftsearch"), dcc.Link("Studies", href="/"), dcc.Link("Workers", href="/workers")],
+                [
+                    html.Strong("ftsearch"),
+                    dcc.Link("Studies", href="/"),
+                    dcc.Link("Workers", href="/workers"),
+                    html.Button("Theme: ", className="theme"),
+                ],
                 className="top",
             ),
             dcc.Location(id="url", refresh="callback-nav"),
@@ -251,57 +256,39 @@ def _live(app: Dash, pages: Pages) -> None:
     )
 
     @app.callback(
-        Output("ranking", "children"),
-        Output("place", "data"),
-        Input("pulse", "data"),
-        Input("earlier", "n_clicks"),
-        Input("later", "n_clicks"),
-        Input("order", "value"),
-        Input("picked", "data"),
-        State("place", "data"),
+        Output("trials", "rowData"),
+        Output("trials-summary", "children"),
+        Output("listed", "data"),
+        Input("tick", "n_intervals"),
+        State("listed", "data"),
         State("url", "pathname"),
         State("url", "search"),
         prevent_initial_call=True,
     )
     @checked
-    def _rank(
-        _: str | None,
-        __: int | None,
-        ___: int | None,
-        order: str | None,
-        picked: Picked,
-        place: int | None,
-        path: str | None,
-        query: str | None,
-    ) -> Any:
+    def _list(_: int | None, listed: tuple[str, float] | None, path: str | None, query: str | None) -> Any:
+        """Send the table again where the study has changed: all of it, which the grid compares with what it has."""
         address = Address.of(path, query)
-        if address.kind != "study":
-            return no_update, no_update
-        place = max((place or 0) + components.ROWS * {"later": 1, "earlier": -1}.get(str(ctx.triggered_id), 0), 0)
-        place = 0 if ctx.triggered_id == "order" else place
-        place = min(
-            place, max(len(pages.cache.study(address.study).trials) - 1, 0) // components.ROWS * components.ROWS
-        )
-        return pages.ranking(address, place, order or "rank", (picked or {}).get(address.study, [])), place
+        pulse, (before, then) = _quietly(lambda: pages.pulse(address)), listed or ("", 0.0)
+        found = _quietly(lambda: pages.trials(address)) if address.kind == "study" and pulse != before else no_update
+        if not isinstance(found, StudyRecord) or not trials_table.is_due(len(found.trials), then, time.time()):
+            return no_update, no_update, no_update
+        return trials_table.rows(found), trials_table.summary(found), (pulse, time.time())
 
 
-def _choosing(app: Dash) -> None:
+def _choosing(app: Dash, pages: Pages) -> None:
     @app.callback(
         Output("picked", "data"),
-        Input({"type": "pick", "number": ALL}, "value"),
         Input({"type": "figure", "name": ALL}, "selectedData"),
         Input({"type": "clear", "name": ALL}, "n_clicks"),
-        State({"type": "pick", "number": ALL}, "id"),
         State("picked", "data"),
         State("url", "pathname"),
         prevent_initial_call=True,
     )
     @checked
     def _pick(
-        values: list[list[int] | None],
         _: list[Marked | None],
         __: list[int | None],
-        ids: list[Numbered],
         before: Picked,
         path: str | None,
     ) -> Any:
@@ -310,19 +297,48 @@ def _choosing(app: Dash) -> None:
             return no_update
         picked = set((before or {}).get(address.study, []))
         kind = ctx.triggered_id["type"]
+        if ctx.triggered_id["name"] == parallel_coordinates.figure.name:  # which filters the table
+            return no_update
         if kind == "clear":
             picked = set() if ctx.triggered[0]["value"] else picked
-        elif kind == "figure":
-            picked |= {number for number in _marked() if isinstance(number, int)}
         else:
-            ticked = {own.number for own, value in zip(ids, values, strict=False) if value}
-            # A redrawn table reports all its boxes as they were before the visitor's last tick: that must not undo it.
-            redrawn = len(ctx.triggered) > 1
-            picked = picked | ticked if redrawn else picked - {own.number for own in ids} | ticked
+            picked |= {number for number in _marked() if isinstance(number, int)}
         chosen = sorted(picked)[: compare.MOST]
         if chosen == (before or {}).get(address.study, []):
             return no_update
         return {**(before or {}), address.study: chosen}
+
+    @app.callback(
+        Output("brushed", "data"),
+        Output("brushed-words", "children"),
+        Input({"type": "figure", "name": parallel_coordinates.figure.name}, "selectedData"),
+        State("url", "pathname"),
+        State("url", "search"),
+        prevent_initial_call=True,
+    )
+    @checked
+    def _brush(marked: Marked | None, path: str | None, query: str | None) -> Any:
+        points = [(one.x, one.y) for one in marked.points] if marked else []
+        brushed = [(x, y) for x, y in points if isinstance(x, int) and isinstance(y, int | float) and 0 <= y <= 1]
+        if not brushed:
+            return None, ""
+        found = _quietly(lambda: pages.brushed(Address.of(path, query), brushed))
+        return (found, trials_table.brushed_words(len(found))) if isinstance(found, list) else (no_update, no_update)
+
+    app.clientside_callback(trials_table.BRUSH, Input("brushed", "data"))  # type: ignore[no-untyped-call]
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        trials_table.TICKED,
+        Output("picked", "data", allow_duplicate=True),
+        Input("trials", "selectedRows"),
+        State("picked", "data"),
+        State("url", "pathname"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        trials_table.TICK, Input("picked", "data"), State("url", "pathname"), prevent_initial_call=True
+    )
+    app.clientside_callback(trials_table.SEARCH, Input("trials-search", "value"))  # type: ignore[no-untyped-call]
+    app.clientside_callback(trials_table.SHOW_COLUMNS, Input("trials-columns", "value"))  # type: ignore[no-untyped-call]
 
     @app.callback(
         Output("compare", "href"),

@@ -16,7 +16,7 @@ from search.report.figures._base import Drawing, Section
 
 CONFIG: Any = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"scale": 2}}
 ROWS = 25
-"""Rows of a ranking on one page."""
+"""Rows of a table on a page; more are not listed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from search.dashboard.filters import number_of, read
 from search.dashboard.pages import compare, overview, study, trial, workers
 from search.dashboard.study_cache import StudyCache
 from search.errors import FinetuneError, NotFoundError
-from search.report.figures import figures, studies_figures, trials_figures
-from search.report.figures._base import Drawing, Figure, Need, StudiesFigure, TrialsFigure
+from search.records.study import StudyRecord
+from search.report.figures import figures, parallel_coordinates, studies_figures, trials_figures
+from search.report.figures._base import Drawing, Figure, Need, Section, StudiesFigure, TrialsFigure
 from search.store import aggregates
 
 _REMEMBERED = 64
@@ -66,6 +67,7 @@ class Pages:
     cache: StudyCache
     store: str
     _learnt: tuple[object, list[Any]] | None = None
+    _brushable: tuple[object, parallel_coordinates.Rows | None] | None = None
     _drawn: OrderedDict[tuple[object, ...], components.Shown] = field(default_factory=OrderedDict)
 
     def page(self, address: Address, picked: list[int]) -> Any:
@@ -84,7 +86,10 @@ class Pages:
             case "study":
                 kinds = [kind for kind in figures() if kind.section is study.section_of(address.query)]
                 first = self.drawing(address, kinds[0].name, 0)
-                return study.page(self.cache.with_winner(self.cache.study(address.study)), address.query, first, picked)
+                pulse = self.pulse(address)
+                needs = [Need.STRUCTURES] if study.section_of(address.query) is Section.TRIALS else []
+                found = self.cache.with_winner(self.cache.study(address.study, needs))
+                return study.page(found, address.query, first, picked, pulse)
             case "trial":
                 return trial.page(self.cache.chosen(address.study, [address.trial]), address.trial)
             case "compare":
@@ -107,7 +112,7 @@ class Pages:
             return workers.facts(aggregates.workers(self.cache.engine))
         if address.kind == "study":
             shown = read(address.query).apply(self.cache.study(address.study))
-            return study.facts(self.cache.with_winner(shown))
+            return study.facts(self.cache.with_winner(shown), study.section_of(address.query))
         if address.kind == "trial":
             record = self.cache.chosen(address.study, [address.trial])
             return [part for one in record.trials if one.number == address.trial for part in trial.facts(record, one)]
@@ -123,9 +128,17 @@ class Pages:
             self._learnt = (key, study.learnt(record))
         return self._learnt[1]
 
-    def ranking(self, address: Address, place: int, order: str, picked: list[int]) -> Any:
-        """Return one page of a study's ranking."""
-        return study.ranking(read(address.query).apply(self.cache.study(address.study)), place, order, picked)
+    def trials(self, address: Address) -> StudyRecord:
+        """Return a study with what the table of its trials shows."""
+        return read(address.query).apply(self.cache.study(address.study, [Need.STRUCTURES]))
+
+    def brushed(self, address: Address, points: list[tuple[int, float]]) -> list[int]:
+        """Return the trials that go through all ``points`` that were brushed in the parallel coordinates."""
+        key = (address, self.pulse(address))
+        if self._brushable is None or self._brushable[0] != key:
+            self._brushable = (key, self._rows(address, parallel_coordinates.figure))
+        rows = self._brushable[1]
+        return [] if rows is None else rows.inside(self.trials(address).trials, points)
 
     def drawing(self, address: Address, name: str, view: int) -> components.Shown:
         """Return the figure ``name`` of a page as it is now."""

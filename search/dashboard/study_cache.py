@@ -35,6 +35,7 @@ class _CachedStudy:
     looked_at: float = 0.0
     has: set[Need] = field(default_factory=set)
     counts: dict[int, int] = field(default_factory=dict)
+    structures: dict[int, tuple[str, ...]] = field(default_factory=dict)
     spaces: dict[str, str] = field(default_factory=dict)
     details: dict[int, TrialRecord] = field(default_factory=dict)
     curves: dict[int, tuple[EpochRecord, ...]] = field(default_factory=dict)
@@ -171,6 +172,8 @@ class StudyCache:
         name, wanted = cached.head.name, set(needs)
         if trials and wanted & {Need.EPOCHS, Need.CURVES}:
             cached.counts |= aggregates.epochs_run(self.engine, name, min(trials) - 1)
+        if trials and Need.STRUCTURES in wanted:
+            cached.structures |= aggregates.structures(self.engine, name, min(trials) - 1)
         if Need.SPACES in wanted:
             unknown = [trial for trial in trials.values() if not set(trial.params) <= set(cached.spaces)]
             cached.spaces |= aggregates.spaces(self.engine, name, unknown) if unknown else {}
@@ -209,6 +212,8 @@ def _merged(cached: _CachedStudy, trial: TrialRecord) -> TrialRecord:
     whole = cached.details.get(number)
     if whole is not None:
         trial = replace(trial, candidate=whole.candidate, size=whole.size, evaluation=whole.evaluation)
+    elif trial.size is not None and number in cached.structures:
+        trial = replace(trial, size=replace(trial.size, unit_states=cached.structures[number]))
     if number in cached.counts:
         extras[shown_trials.EPOCHS_RUN] = cached.counts[number]
     ranges = {name: cached.spaces[name] for name in trial.params if name in cached.spaces}

@@ -91,7 +91,7 @@ def box_sides(samples: Sequence[Sample], size: tuple[int, int], *, letterbox: bo
 
 
 def covered(sides: NDArray[np.float64], sizes: Sequence[float], ratios: Sequence[float]) -> float:
-    """Return the share of boxes that some anchor of these sizes and ratios, centred on them, overlaps by at least half."""
+    """Return the share of boxes that some anchor of these sizes and ratios, centred on them, overlaps by half."""
     anchors = np.array([(size / math.sqrt(ratio), size * math.sqrt(ratio)) for size in sizes for ratio in ratios])
     both = np.minimum(sides[:, None], anchors[None]).prod(axis=2)
     whole = sides.prod(axis=1)[:, None] + anchors.prod(axis=1)[None] - both

@@ -8,55 +8,9 @@ from statistics import median, variance
 
 from search.records.retrained import Refit
 from search.records.study import StudyRecord, TrialRecord
+from search.records.uncertainty import PROPORTIONS, difference_error, one_sample, resampled, share_variance
 
-SHARES = frozenset(
-    {
-        *(
-            "accuracy",
-            "balanced_accuracy",
-            "subset_accuracy",
-            "pixel_accuracy",
-            "mean_accuracy",
-            "macro_f1",
-            "micro_f1",
-        ),
-        *("entity_f1", "entity_precision", "entity_recall", "map", "map_50", "map_75", "mar_100", "miou", "dice"),
-    }
-)
-"""Metrics between 0 and 1 whose differences are given in points, that is, hundredths."""
-PROPORTIONS = ("accuracy", "balanced_accuracy")
-"""Metrics treated as shares of independent samples if a trial has no bootstrap samples."""
 _Z = 1.96
-
-
-def difference_error(metric: str, one: TrialRecord, other: TrialRecord, samples: int) -> float | None:
-    """Return the standard error of the difference of two trials, due to the choice of ``samples`` validation samples.
-
-    Over the same bootstrap samples of both, where they have them. A difference of no more than one sample is never
-    ruled out, however alike the two predict (after Agresti and Min, https://doi.org/10.1002/sim.1781). Studies of an
-    older version have no bootstrap samples; of theirs, an accuracy is two independent proportions. None where neither
-    is known.
-    """
-    rows = _resampled(one), _resampled(other)
-    if rows[0] and len(rows[0]) == len(rows[1]):
-        spread = variance([first - second for first, second in zip(*rows, strict=True)])
-        return math.sqrt(spread + _one_sample(metric, samples) ** 2)
-    if metric not in PROPORTIONS or not samples:
-        return None
-    return math.sqrt(_variance(one.value or 0.0, samples) + _variance(other.value or 0.0, samples))
-
-
-def _one_sample(metric: str, samples: int) -> float:
-    """Return what one of ``samples`` changes in a share; 0 for other metrics."""
-    return 1 / samples if samples and metric in SHARES else 0.0
-
-
-def _resampled(trial: TrialRecord) -> Sequence[float]:
-    return trial.evaluation.resampled if trial.evaluation is not None else ()
-
-
-def _variance(share: float, count: int) -> float:
-    return max(share * (1 - share), 1 / (4 * count)) / count
 
 
 def may_be_best(study: StudyRecord, most: int) -> tuple[TrialRecord, ...]:
@@ -115,11 +69,11 @@ def value_error(study: StudyRecord, trial: TrialRecord) -> float | None:
 
     It is never smaller than one sample's share, however sure the trial is of the samples that were chosen.
     """
-    rows, count = _resampled(trial), study.dataset.samples().get("val", 0)
+    rows, count = resampled(trial), study.dataset.samples().get("val", 0)
     if len(rows) > 1:
-        return math.sqrt(variance(rows) + _one_sample(study.metric, count) ** 2)
+        return math.sqrt(variance(rows) + one_sample(study.metric, count) ** 2)
     is_share = study.metric in PROPORTIONS and count and trial.value is not None
-    return math.sqrt(_variance(trial.value or 0.0, count)) if is_share else None
+    return math.sqrt(share_variance(trial.value or 0.0, count)) if is_share else None
 
 
 def growth(study: StudyRecord) -> float:
@@ -147,9 +101,10 @@ def training_seconds(trials: Sequence[TrialRecord], trial: TrialRecord, epochs: 
     each, usual = [one.seconds for one in trial.epochs], epoch_seconds(trial)
     aside = max(trial.seconds - sum(each), 0.0)
     own = (trial.extras.get("prefix") or {}).get("train") or {}
-    shared = max(map(_features_seconds, trials)) if own.get("reused") and not own.get("computed") else 0.0
+    shared = max(map(features_seconds, trials)) if own.get("reused") and not own.get("computed") else 0.0
     return aside + times * (max(each[0] - usual, shared) + epochs * usual)
 
 
-def _features_seconds(trial: TrialRecord) -> float:
+def features_seconds(trial: TrialRecord) -> float:
+    """Return how long ``trial`` took to compute the outputs of frozen units, in seconds."""
     return sum(float(part.get("seconds") or 0.0) for part in (trial.extras.get("prefix") or {}).values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from search.records.evaluation import Box, ClassResult, Evaluation, Json, Measur
 from search.records.rank import CLOCK_TOLERANCE, Objective, Size, rank_key
 from search.records.retrained import Refit, Repeat, means
 from search.records.states import TrialState, Verdict
+from search.records.uncertainty import preferred_first
 
 __all__ = [
     "CLOCK_TOLERANCE",
@@ -132,6 +133,22 @@ class TrialRecord:
         """How many epochs it was to run; None in trials of earlier versions."""
         cost = self.extras.get("cost") or {}
         return int(cost["epochs"]) if cost.get("epochs") else None
+
+    @property
+    def is_linear_probe(self) -> bool:
+        """Whether all its training was to solve the last layer on frozen features."""
+        return bool(self.extras.get("head_start")) and len(self.epochs) == 1
+
+    @property
+    def prior(self) -> int:
+        """How many traits it has that did better on other data (``search.trials.draws.prior_of``)."""
+        return int(self.extras.get("prior") or 0)
+
+    @property
+    def backbone(self) -> str:
+        """The name of its candidate's backbone; empty while there is no candidate."""
+        structure = self.candidate.get("structure") if isinstance(self.candidate, Mapping) else None
+        return str(structure.get("backbone", "")) if isinstance(structure, Mapping) else ""
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -313,9 +330,17 @@ class StudyRecord:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The winner: of retrained trials the one with the best mean, else the search's best."""
-        chosen = self.contenders
-        return chosen[0].trial if chosen else min(self._done(), key=self._rank_key(), default=None)
+        """The winner, ``preferred_first`` of those retrained, by their means, or else of all."""
+        if chosen := self.contenders:
+            return chosen[0].trial
+        ranked = [(trial, trial.value or 0.0) for trial in self.ranking]
+        return next((trial for trial, _ in self._chosen(ranked)), None)
+
+    @property
+    def ahead(self) -> TrialRecord | None:
+        """The trial that validation puts before the winner, by no more than it can tell; None without one."""
+        best, ranked = self.best, self.ranking
+        return ranked[0] if best is not None and not self.contenders and ranked[0] is not best else None
 
     @property
     def contenders(self) -> tuple[Contender, ...]:
@@ -330,14 +355,19 @@ class StudyRecord:
         values = means(self.repeats, {trial.number: trial.value or 0.0 for trial in ranked})
         among = [Contender(trial, *values[trial.number]) for trial in ranked if trial.number in values]
         wanted = self.objectives
-        key = lambda one: rank_key(wanted, one.mean, {}, one.trial.size, one.trial.number)  # noqa: E731
-        return tuple(sorted(among, key=key))
+        among.sort(key=lambda one: rank_key(wanted, one.mean, {}, one.trial.size, one.trial.number))
+        places = {one.trial.number: one for one in among}
+        return tuple(places[trial.number] for trial, _ in self._chosen([(one.trial, one.mean) for one in among]))
 
     @property
     def tied(self) -> tuple[TrialRecord, ...]:
         """The trials that reach the best one's value, by number."""
         best = self.best
         return tuple(trial for trial in self._done() if best and trial.value == best.value and trial is not best)
+
+    def _chosen(self, ranked: Sequence[tuple[TrialRecord, float]]) -> Sequence[tuple[TrialRecord, float]]:
+        samples = self.dataset.samples().get("val", 0)
+        return ranked if len(self.objectives) > 1 else preferred_first(ranked, self.metric, samples)
 
     def _rank_key(self) -> Callable[[TrialRecord], tuple[float, ...]]:
         wanted = self.objectives

@@ -9,7 +9,14 @@ from search.report import theme
 
 def choice_sentence(study: StudyRecord) -> str:
     """Return how the winner was chosen among retrained candidates; empty if the search alone chose."""
-    chosen = study.contenders
+    chosen, best, ahead = study.contenders, study.best, study.ahead
+    if best is not None and ahead is not None:
+        metric, count = theme.metric_name(study.metric), study.dataset.samples().get("val", 0)
+        return (
+            f"{_name(ahead)} has {metric} {theme.number(ahead.value)}, which {count} validation {study.dataset.noun} "
+            f"cannot tell from the {theme.number(best.value)} of {_name(best)}; the latter wins, since candidates of "
+            "its kind (trained further, on larger maps) did better on other data."
+        )
     if not chosen:
         return ""
     winner, *others = chosen

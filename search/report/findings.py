@@ -43,7 +43,7 @@ def _mattered(study: StudyRecord) -> str:
 
 def _shared(done: list[TrialRecord]) -> str:
     best = done[: max(len(done) // 4, 2)]
-    states = [trial.size.unit_states for trial in best if trial.size and trial.size.unit_states]
+    states = [trial.size.states for trial in best if trial.size and trial.size.unit_states]
     if not states:
         return ""
     units = len(states[0])

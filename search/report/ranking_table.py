@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from search.records.study import StudyRecord, TrialRecord, TrialState
@@ -26,11 +27,14 @@ def headings(study: StudyRecord) -> tuple[str, ...]:
     return ("rank", "trial", "state", theme.metric_name(study.metric), "params", "FLOPs", "time", "candidate")
 
 
-def rows(study: StudyRecord, most: int | None = None, begin: int = 0) -> list[Row]:
-    """Return rows of complete trials from best to worst, then of infeasible, pruned, failed and unfinished ones.
+def rows(study: StudyRecord, most: int | None = None) -> list[Row]:
+    """Return the trials in the order of ``ordered``, at most ``most``."""
+    return [row(trial, str(rank or "")) for rank, trial in ordered(study)[:most]]
 
-    At most ``most`` rows, from the ``begin``-th on.
-    """
+
+def ordered(study: StudyRecord) -> list[tuple[int | None, TrialRecord]]:
+    """Return complete trials with their ranks from best to worst, then infeasible, pruned, failed and unfinished ones
+    without."""
     ranked = list(study.ranking)
     sign = -1.0 if study.maximize else 1.0
     pruned = [trial for trial in study.trials if trial.state is TrialState.PRUNED]
@@ -39,12 +43,7 @@ def rows(study: StudyRecord, most: int | None = None, begin: int = 0) -> list[Ro
         trials.sort(key=lambda trial: (sign * (trial.value or 0.0), trial.number))
     listed = {trial.number for trial in (*ranked, *broken, *pruned)}
     rest = [trial for trial in study.trials if trial.number not in listed]
-    ordered = [*ranked, *broken, *pruned, *rest]
-    end = len(ordered) if most is None else begin + most
-    return [
-        row(trial, str(index) if index <= len(ranked) else "")
-        for index, trial in enumerate(ordered[begin:end], begin + 1)
-    ]
+    return [*enumerate(ranked, 1), *((None, trial) for trial in (*broken, *pruned, *rest))]
 
 
 def row(trial: TrialRecord, rank: str = "") -> Row:
@@ -61,3 +60,20 @@ def row(trial: TrialRecord, rank: str = "") -> Row:
         theme.duration(trial.seconds) if trial.seconds else "–",
         trial.words or trial.ended,
     )
+
+
+def constant_parts(trials: Iterable[TrialRecord]) -> tuple[str, ...]:
+    """Return the parts of the candidates' words that all ``trials`` share: said once, they need not be in every row."""
+    common: list[str] | None = None
+    for trial in trials:
+        if trial.words:
+            parts = trial.words.split(", ")
+            common = parts if common is None else [part for part in common if part in parts]
+            if not common:
+                return ()
+    return tuple(common or ())
+
+
+def without(words: str, parts: Sequence[str]) -> str:
+    """Return a candidate's words without those ``parts``; all of them where nothing else is left."""
+    return ", ".join(part for part in words.split(", ") if part not in parts) or words

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import plotly.graph_objects as go
 
-from search.records.choice import SHARES
+from search.records.uncertainty import SHARES
 
 T = TypeVar("T")
 
@@ -25,17 +25,19 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
     "#CC79A7",
     "#56B4E9",
     "#F0E442",
-    "#8a8f98",
+    "#666c74",
 )
 SCALE = "Cividis"
 STATES = {"complete": BLUE, "pruned": GREY, "failed": RED, "running": PURPLE, "waiting": YELLOW}
+_ABSENT = "rgba(125,133,144,0.25)"
 UNITS = {
     "frozen": SKY,
     "trained": BLUE,
     "edited": PURPLE,
     "adapted": YELLOW,
-    "skipped": GREY,
-    "dropped": "rgba(125,133,144,0.25)",
+    "skipped": _ABSENT,
+    "dropped": _ABSENT,
+    "pretrained": GREY,
 }
 SERIES = (BLUE, RED, PURPLE, SKY, YELLOW, GREY)
 _CLASSES = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY)
@@ -43,7 +45,7 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MOST_POINTS = 1200
 """Most points of one trace: more would only cover each other."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-_INK = "#7d8590"
+INK = "#7d8590"
 """Readable on white and on near-black, so figures need no second drawing for dark pages."""
 _GRID = "rgba(125,133,144,0.25)"
 
@@ -55,13 +57,13 @@ def styled(figure: go.Figure, *, height: int = 380, x: str = "", y: str = "") ->
         template="none",
         height=height,
         margin={"l": 56, "r": 16, "t": 24, "b": 48},
-        font={"family": FONT, "size": 13, "color": _INK},
+        font={"family": FONT, "size": 13, "color": INK},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         colorway=list(SERIES),
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         hoverlabel={"font": {"family": FONT}},
-        modebar={"bgcolor": "rgba(0,0,0,0)", "color": _GRID, "activecolor": _INK},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": _GRID, "activecolor": INK},
     )
     figure.update_xaxes(title_text=x, **axis)
     figure.update_yaxes(title_text=y, **axis)

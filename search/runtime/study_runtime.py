@@ -128,9 +128,9 @@ class StudyRuntime:
         """Return the largest number of epochs of a trial."""
         return self.spec.training.most_epochs(len(self.dataset.of(Split.TRAIN)))
 
-    def views(self) -> int:
-        """Return the study's number of fixed augmented views of every image."""
-        return self.spec.training.views_for(self.spec.search.target, self.most_epochs())
+    def views(self, epochs: int) -> int:
+        """Return how many fixed augmented views of every image a training of ``epochs`` sees."""
+        return self.spec.training.views_for(self.spec.search.target, self.most_epochs(), epochs)
 
     def is_linear_probe(self, candidate: Candidate) -> bool:
         """Return whether solving the last layer is the whole training of ``candidate``."""
@@ -275,14 +275,14 @@ class StudyRuntime:
         )
         if network is None or not network.prefix_units:
             return plan
-        return units.plan(plan, network, train, val, self._viewed(train, solved=solved))
+        return units.plan(plan, network, train, val, self._viewed(train, epochs, solved=solved))
 
-    def _viewed(self, train: Loader, *, solved: bool) -> str:
+    def _viewed(self, train: Loader, epochs: int, *, solved: bool) -> str:
         """Give ``train`` its fixed views; return why the outputs of frozen units are not cached, empty if they are."""
         off = "switched off" if self.spec.training.prefix_cache == "off" else ""
         why = "mixed images are new in every step" if train.is_mixed else off
         if not why and train.variation != "None" and not solved:
-            train.views = Views(self.views() if train.is_random else 1, self.spec.search.seed)
+            train.views = Views(self.views(epochs) if train.is_random else 1, self.spec.search.seed)
         return why
 
     def measure(self, candidate: Candidate, steps: int = 3) -> float:

@@ -25,6 +25,6 @@ def cost_of(runtime: StudyRuntime, candidate: Candidate) -> CostFeatures:
     )
     epochs = runtime.epochs(candidate)
     train, val = (len(runtime.dataset.of(split)) for split in (Split.TRAIN, Split.VAL))
-    views = min(runtime.views(), epochs) if runtime.spec.training.prefix_cache == "auto" else None
+    views = runtime.views(epochs) if runtime.spec.training.prefix_cache == "auto" else None
     total = training_flops(prefix, suffix, train=train, val=val, epochs=epochs, views=views)
     return CostFeatures(total, prefix + suffix, trained, prefix / max(prefix + suffix, 1), epochs)

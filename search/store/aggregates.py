@@ -133,6 +133,20 @@ def epochs_run(engine: Engine, name: str, after: int = -1) -> dict[int, int]:
     return {row[0]: row[1] for row in rows}
 
 
+@retried_read
+def structures(engine: Engine, name: str, after: int = -1) -> dict[int, tuple[str, ...]]:
+    """Return what was done with every unit, of every trial with a number above ``after`` that has been built."""
+    with reading(engine) as connection:
+        study = study_row(connection, name)
+        rows = connection.execute(
+            select(TrialRow.number, cast(TrialRow.unit_states, Text)).where(
+                TrialRow.study_id == study.id, TrialRow.number > after, TrialRow.parameters.is_not(None)
+            )
+        ).all()
+    read = {text: tuple(json.loads(text) or ()) for text in {row[1] for row in rows} if text}  # most trials share one
+    return {row[0]: read[row[1]] for row in rows if row[1]}
+
+
 def spaces(engine: Engine, name: str, trials: Sequence[TrialRecord]) -> dict[str, str]:
     """Return the range of every parameter of ``trials`` in Optuna's JSON: it is the same in all that have it."""
     wanted: dict[str, int] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 _STEPS, _LEAST, _MOST = 240, 5, 30
-_VIEWS = 4
+_VIEWS, _PASSES = 4, 3
 _SHORTER = 2 / 3
 """Factor by which training is shorter if everything learns: such a step costs at least three times as much."""
 
@@ -83,13 +83,17 @@ class TrainingOptions:
         """Return the patience for ``epochs`` epochs: how many may pass without a better one; 0 for any number."""
         return max(math.ceil(epochs * 2 / 5), 6) if self.patience == "auto" else self.patience
 
-    def views_for(self, trials: int, epochs: int) -> int:
-        """Return the number of views of every image in a study of ``trials`` trials of ``epochs`` epochs.
+    def views_for(self, trials: int, most: int, epochs: int) -> int:
+        """Return how many of the fixed views of every image a training of ``epochs`` sees.
 
         Computing a view costs at most a forward pass, a third of a training pass: a thirtieth of the study's passes
-        in views is about 1 % of its cost; 2 at least, and not more than there are epochs, or 4. Twenty gave no better
-        networks than 4 to 8 (MobileNetV2, last stage, 120 to 160 images), and the first trials of a study pay for all.
+        in views is about 1 % of its cost; 2 at least, or 4 at most. Twenty gave no better networks than 4 to 8
+        (MobileNetV2, last stage, 120 to 160 images), and the first trials of a study pay for all. A view that serves
+        less than ``_PASSES`` epochs costs a short training more than it teaches.
+
+        Args:
+            trials: of the study, each of ``most`` epochs.
         """
         if self.views is not None:
-            return self.views
-        return min(max(epochs * trials // 30, 2), epochs, _VIEWS)
+            return min(self.views, epochs)
+        return min(max(most * trials // 30, 2), max(epochs // _PASSES, 1), _VIEWS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from search.data.sample import Split
 from search.records.study import Json, PastTrial, Rejected, TrialState
@@ -12,16 +12,14 @@ from search.runtime.study_runtime import StudyRuntime
 from search.sampling import strategies
 from search.sampling.optuna_study import Asked, Sampling
 from search.trials import rejection_rules
+from search.trials.prior_knowledge import linear_probe
 from search.trials.time_reserve import SHORTEST
 from spaces.candidate import Candidate
-from spaces.heads import HeadChoice
 from spaces.networks.draws import FromPrior
 from spaces.networks.neighbours import neighbour
 from spaces.networks.several_backbones import opening
 from spaces.networks.space import StoredParameters
 
-_OF_A_PROBE = ("tail", "stride", "resolution", "skip")
-"""Decisions that change the output of a frozen network."""
 _SHORTER = (0.5, SHORTEST)
 """Shares of its epochs to try when a candidate would not end in time."""
 _GUIDED = ("tpe", "cost_aware")
@@ -79,17 +77,8 @@ class Draws:
 
     def probe_of(self, number: int, candidate: Candidate) -> DrawnCandidate | None:
         """Return the linear probe of the structure of ``candidate``; None if it is not in this study's space."""
-        space = self.runtime.space.member_of(candidate)
-        drawn = space.values(candidate)
-        if "freeze" not in drawn or not isinstance(drawn["head"], HeadChoice):
-            return None
-        plain = space.values(space.baseline())
-        kept = {name: drawn[name] for name in _OF_A_PROBE if name in drawn}
-        head = replace(plain["head"], pooling=drawn["head"].pooling)
-        probe = space.candidate({**plain, **kept, "freeze": len(space.chain), "head": head})
-        if space.params(probe) is None or not self.runtime.is_linear_probe(probe):
-            return None
-        return self.of_candidate(number, probe, way="neighbour")
+        probe = linear_probe(self.runtime, candidate)
+        return self.of_candidate(number, probe, way="neighbour") if probe else None
 
     def of_candidate(self, number: int, candidate: Candidate, **origin: Json) -> DrawnCandidate:
         """Return a candidate that was found without the sampler, with the parameters that the sampler is told."""

@@ -14,11 +14,14 @@ from functools import cache, lru_cache
 from itertools import zip_longest
 from pathlib import Path
 
+from search.runtime.study_runtime import StudyRuntime
 from spaces.candidate import Candidate, Json
 from spaces.networks.described_candidates import fulfilled
 from spaces.networks.space import Space
 
 FILE = Path(__file__).with_suffix(".json")
+PLAIN, BEFORE_PLAIN = "plain", 3
+"""Stands for the plain recipe, and how many members are tried before it."""
 EACH = 2
 """Members tried on every backbone of a study that has several; neighbours of the best come next."""
 
@@ -76,5 +79,21 @@ def planned(space: Space, task: str) -> tuple[Planned, ...]:
 
 
 def _made(space: Space, known: Sequence[PortfolioCandidate]) -> list[Planned]:
-    adapted = ((member, fulfilled(space, member.wishes, member.needs)) for member in known)
-    return [Planned(member, candidate) for member, candidate in adapted if candidate is not None]
+    found = ((member, fulfilled(space, member.wishes, member.needs)) for member in known)
+    return [Planned(member, candidate) for member, candidate in found if candidate is not None]
+
+
+def plan_of(runtime: StudyRuntime) -> Sequence[str | int | Planned]:
+    """Return what is tried before anything is drawn: members of the portfolio, ``PLAIN``, indices of warm starts.
+
+    The cheapest member first. The plain recipe, which takes long and seldom wins, comes after ``BEFORE_PLAIN``
+    members, and first where there are none: it is the reference of a study that comes so far and can afford it.
+    """
+    search = runtime.spec.search
+    warm: list[str | int | Planned] = list(range(search.warm_starts))
+    if search.portfolio == "off":
+        return [PLAIN, *warm]
+    known = planned(runtime.space, runtime.task.name)
+    ordered: list[str | int | Planned] = [*known[:1], *warm, *known[1:]]
+    place = max(min(BEFORE_PLAIN + len(warm), search.target - 1), 0) if known else 0
+    return [*ordered[:place], PLAIN, *ordered[place:]]

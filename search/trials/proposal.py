@@ -18,7 +18,8 @@ from search.store import history as histories
 from search.store.connection import Engine
 from search.store.history import StudyHistory
 from search.trials.draws import DrawnCandidate, Draws, lengths
-from search.trials.portfolio import Planned, planned
+from search.trials.portfolio import PLAIN, Planned, plan_of, planned
+from search.trials.prior_knowledge import on_larger_maps, prior_of
 from spaces.candidate import Candidate
 from spaces.errors import CandidateError
 from spaces.networks.neighbours import neighbour
@@ -36,10 +37,8 @@ HOPELESS = 32
 """How often to redraw one that is bound to be bad; a study's ranges may hold no other."""
 TOO_LONG = 8
 """After this many draws that would not end in time, the next becomes a linear probe, which still fits."""
-PLAIN = "plain"
-BEFORE_PLAIN, PLAIN_SHARE = 3, 0.15
-"""Members of the portfolio that are tried before the plain recipe, and the largest share of a study's time that it may
-take: it is a reference and seldom the winner."""
+PLAIN_SHARE = 0.1
+"""Largest share of a study's time that the plain recipe may take: it is a reference and seldom the winner."""
 MEMBER_SHARE = 0.5
 """The same for a member: a longer one would leave no time to train it on all data at the end."""
 GIVEN = "study file"
@@ -54,6 +53,7 @@ class Proposal:
         origin: how it was found: ``way`` (``portfolio``, ``plain``, ``warm``, ``neighbour``, ``prior``, ``sampler``),
             and the ``name`` or the ``trial`` (of a ``study``) that it comes from.
         cost: the computation that its training is expected to take.
+        prior: how many traits it has that did better on other data.
         known: its costs that are known before training; empty if the study's objectives and constraints need none.
         rejected: candidates that were drawn before it and break a constraint, the last ``REMEMBERED`` of them.
     """
@@ -65,6 +65,7 @@ class Proposal:
     origin: Mapping[str, Json] = field(default_factory=dict)
     known: Mapping[str, float] = field(default_factory=dict)
     rejected: tuple[Rejected, ...] = ()
+    prior: int = 0
 
     @property
     def extras(self) -> dict[str, Json]:
@@ -75,6 +76,7 @@ class Proposal:
             "known": dict(self.known),
             "rejected": [asdict(one) for one in self.rejected],
             "marks": dict(self.asked.marks),
+            "prior": self.prior,
         }
         if "latency" in self.known:
             facts["latency_ms"] = self.known["latency"]
@@ -129,8 +131,8 @@ class Proposer:
         """Return the proposal of ``candidate``; ``known`` is computed unless given."""
         if known is None:
             known = objective_values.known(self.runtime, candidate, whole=True)
-        cost, kept = self._cost(candidate), tuple(rejected[-REMEMBERED:])
-        return Proposal(candidate, asked, cost, is_baseline, origin or {}, known, kept)
+        cost, kept, prior = self._cost(candidate), tuple(rejected[-REMEMBERED:]), prior_of(self.runtime, candidate)
+        return Proposal(candidate, asked, cost, is_baseline, origin or {}, known, kept, prior)
 
     def propose_beside(self, number: int, other: Candidate) -> Proposal | None:
         """Return a candidate for trial ``number`` that differs from ``other`` in head and recipe alone.
@@ -197,7 +199,9 @@ class Proposer:
         if not isinstance(item, Planned):
             is_too_long = self._is_too_long(self.runtime.space.baseline(), PLAIN_SHARE)
             return None if is_too_long else self._baseline(number)
-        candidate = self._timely(item.candidate, MEMBER_SHARE)
+        known_members = [one.candidate for one in planned(self.runtime.space, self.runtime.task.name)]
+        adapted = on_larger_maps(self.runtime, item.candidate, known_members, self.history.trials)
+        candidate = self._timely(adapted, MEMBER_SHARE) or self._timely(item.candidate, MEMBER_SHARE)
         if candidate is None:
             return None
         known, excesses = self._appraised(candidate)
@@ -354,22 +358,6 @@ class Proposer:
             if not _breaks(tried[-1]):
                 return
         raise _none_fits(tried)
-
-
-def plan_of(runtime: StudyRuntime) -> Sequence[str | int | Planned]:
-    """Return what is tried before anything is drawn: members of the portfolio, ``PLAIN``, indices of warm starts.
-
-    The cheapest member first. The plain recipe, which takes long and seldom wins, comes after ``BEFORE_PLAIN``
-    members, and first where there are none: it is the reference of a study that comes so far and can afford it.
-    """
-    search = runtime.spec.search
-    warm: list[str | int | Planned] = list(range(search.warm_starts))
-    if search.portfolio == "off":
-        return [PLAIN, *warm]
-    known = planned(runtime.space, runtime.task.name)
-    ordered: list[str | int | Planned] = [*known[:1], *warm, *known[1:]]
-    place = max(min(BEFORE_PLAIN + len(warm), search.target - 1), 0) if known else 0
-    return [*ordered[:place], PLAIN, *ordered[place:]]
 
 
 def _breaks(excesses: Mapping[str, float]) -> bool:

@@ -55,7 +55,7 @@ def soup_of(options: FinalOptions, trial: TrialRecord) -> int:
 
     Heads that start at random end far from each other.
     """
-    return options.soup if trial.extras.get("head_start") and len(trial.epochs) > 1 else 1
+    return options.soup if trial.extras.get("head_start") and not trial.is_linear_probe else 1
 
 
 def soup_seconds(study: StudyRecord, trial: TrialRecord, options: FinalOptions) -> float:
@@ -87,18 +87,24 @@ class Reserve:
     _wanted_s: float = 0.0
     _quickest_s: float = 0.0
     _growth: float = 1.0
+    _features_s: float = 0.0
     _looked: float = -math.inf
     _asked: float = field(default_factory=time.monotonic)
 
     def fits(self, seconds: float, left_s: float) -> bool:
-        """Return whether a trial of that many ``seconds`` ends in time, and its final training too if it wins."""
+        """Return whether a trial of that many ``seconds`` ends in time, and its final training too if it wins.
+
+        Features of frozen units that the trial finds in the cache are computed anew there, for all images.
+        """
         kept = self._kept_s(left_s)
-        return seconds + max(kept, self._growth * seconds + EXPORT_S) <= left_s
+        return seconds + max(kept, self._growth * (seconds + self._features_s) + EXPORT_S) <= left_s
 
     def is_reached(self, left_s: float) -> bool:
         """Return whether no further trial may start: even the quickest so far would not end in time."""
         kept = self._kept_s(left_s)
-        self._is_over = self._is_over or left_s - (self._quickest_s if self._final_s <= left_s else 0.0) <= kept
+        quickest = self._quickest_s if self._final_s <= left_s else 0.0
+        is_late = left_s - quickest <= kept or (quickest > 0 and not self.fits(quickest, left_s))
+        self._is_over = self._is_over or is_late
         return self._is_over
 
     def is_pressing(self, left_s: float) -> bool:
@@ -131,6 +137,7 @@ class Reserve:
         study = reading.load_study(self.engine, self.study)
         winner = study.best
         self._growth = choice.growth(study)
+        self._features_s = max(map(choice.features_seconds, study.trials), default=0.0)
         self._least_s = self._final_s = self._wanted_s = 0.0
         if winner is not None:
             least, epochs = epochs_between(study, winner)

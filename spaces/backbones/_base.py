@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from spaces.backbones import _weights as files
-from spaces.chains.chain import Chain, cut
+from spaces.chains.chain import PRETRAINED_SIDE, Chain, cut
 from spaces.errors import ProbeError, WeightsError
 from spaces.families import family_of
 
@@ -166,7 +166,8 @@ class Backbone(ABC):
         """
         with _EmptyOnMeta():
             network = self._sized(self.build(input_size), input_size)
-        return self.chain(network.to("meta"), input_size, has_weights=False)
+        chain = self.chain(network.to("meta"), input_size, has_weights=False)
+        return _trained_at(chain, self.preprocessing) if self.weights else chain
 
     def pretrained(self, wanted: str, input_size: tuple[int, int], *, seed: int = 0) -> Pretrained:
         """Return the chain with weights in place: ``default``, a name of ``weights``, a file's path, or ``none``.
@@ -229,7 +230,9 @@ class Backbone(ABC):
     def _finish(
         self, network: nn.Module, input_size: tuple[int, int], name: str, checksum: str, preprocessing: Preprocessing
     ) -> Pretrained:
-        chain = self.chain(network.eval(), input_size, has_weights=name != NO_WEIGHTS)
+        has_weights = name != NO_WEIGHTS
+        chain = self.chain(network.eval(), input_size, has_weights=has_weights)
+        chain = _trained_at(chain, preprocessing) if has_weights else chain
         return Pretrained(self.name, self.label, name, checksum, preprocessing, chain)
 
     @staticmethod
@@ -280,6 +283,12 @@ class _EmptyOnMeta(TorchFunctionMode):
         if func is torch.empty:
             kwargs["device"] = "meta"
         return func(*args, **kwargs)
+
+
+def _trained_at(chain: Chain, preprocessing: Preprocessing) -> Chain:
+    return (
+        replace(chain, facts={**chain.facts, PRETRAINED_SIDE: preprocessing.crop}) if chain.kind == "images" else chain
+    )
 
 
 def _cut(network: nn.Module, input_size: tuple[int, int]) -> Chain:

@@ -22,6 +22,8 @@ from spaces.chains.segments import Segment, is_norm_layer, modules_of, segments
 from spaces.chains.tracing import Opaque, submodule, trace
 from spaces.errors import ChainError
 
+PRETRAINED_SIDE = "pretrained_side"
+"""Fact of a chain of images: side in pixels of those that its weights were trained on."""
 _MANY = 16
 """Layers of a network that is cut again, for its input size alone, where one unit holds most of them."""
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from spaces.candidate import Json
 from spaces.chains import probe
-from spaces.chains.chain import Chain
+from spaces.chains.chain import PRETRAINED_SIDE, Chain
 from spaces.decisions._prior import Prior, mostly
 from spaces.errors import ProbeError
 
@@ -230,3 +230,15 @@ def multiply_adds(chain: Chain) -> int | None:
         return sum(facts.macs for facts in probe.describe(chain))
     except ProbeError:
         return None
+
+
+def usual_multiply_adds(chain: Chain) -> int:
+    """Return the multiply-adds of one forward pass at the images' size, or at that of the pretraining if it is larger.
+
+    Larger maps of small images cost no more than the usual ones of large images, and bring objects back to the scale
+    at which the weights met them (https://arxiv.org/abs/1906.06423).
+    """
+    side = chain.facts.get(PRETRAINED_SIDE)
+    height, width = chain.input_size
+    growth = max(side**2 / (height * width), 1.0) if isinstance(side, int) else 1.0
+    return round(growth * (multiply_adds(chain) or 0))

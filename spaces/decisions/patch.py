@@ -10,7 +10,7 @@ from torch import nn
 
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
-from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, multiply_adds
+from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, multiply_adds, usual_multiply_adds
 from spaces.decisions._checks import check_choices, check_range, read_number
 from spaces.decisions._grids import rescale
 from spaces.decisions._prior import mostly
@@ -23,8 +23,8 @@ class Range:
     """Patch sizes that may be tried.
 
     Attributes:
-        sizes: sides of the square patches in pixels; those that do not run at the input size are ignored.
-        max_growth: most multiply-adds of the changed chain, in multiples of the pretrained one.
+        sizes: sides of the square patches in pixels; those that do not run at the input size are passed over.
+        max_growth: most multiply-adds of the changed chain, in multiples of the pretrained one's at its usual size.
     """
 
     sizes: tuple[int, ...] = (4, 8, 12, 16, 24, 32)
@@ -50,7 +50,7 @@ class Patch(Decision[int]):
         if path is None:
             return NotApplicable("the network does not begin by cutting the image into patches")
         own = _conv(chain, path).kernel_size[0]
-        most = within.max_growth * (multiply_adds(chain) or 0)
+        most = within.max_growth * usual_multiply_adds(chain)
         running = tuple(
             size
             for size in sorted(within.sizes)

@@ -20,6 +20,7 @@ from spaces.decisions._base import (
     multiply_adds,
     sample_slots,
     slot_params,
+    usual_multiply_adds,
 )
 from spaces.decisions._checks import check_range, read_fields, read_names
 from spaces.decisions._stages import LAST
@@ -32,9 +33,9 @@ class Range:
     """Reductions that may be switched off.
 
     Attributes:
-        reductions: at most this many in one candidate.
-        dilate: whether later kernels may be dilated to keep their receptive field.
-        max_growth: most multiply-adds of the changed chain, in multiples of the pretrained one.
+        reductions: how many at most in one candidate.
+        dilate: whether the kernels behind may be dilated, so that their receptive field stays.
+        max_growth: most multiply-adds of the changed chain, in multiples of the pretrained one's at its usual size.
     """
 
     reductions: int = 1
@@ -47,6 +48,8 @@ class Range:
         check_range("stride.max_growth", self.max_growth, None, least=1)
 
 
+STEM = "stem"
+"""In the portfolio: the reduction that comes first; all maps behind are twice as large."""
 KEPT = 0.9
 """Prior of no change: larger maps help with small objects and cost up to ``max_growth`` times the training."""
 
@@ -91,7 +94,7 @@ class Stride(Decision[Strides]):
     name, stage, options = "stride", Stage.RESHAPE, Range
 
     def choices(self, chain: Chain, within: Range) -> Choices | NotApplicable:
-        base = multiply_adds(chain) or 0
+        base = usual_multiply_adds(chain)
         possible = tuple(
             (reduction.name, macs)
             for reduction in reductions(chain)
@@ -165,8 +168,13 @@ class Stride(Decision[Strides]):
         return replace(chain, units=tuple(units))
 
     def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Strides | None:
-        """Return the last reduction that may be switched off, if asked for ``last``."""
-        return Strides(choices.names[-1:]) if choices and wish == LAST else None
+        """Return the last reduction that may be switched off, for ``last``, and the network's first, for ``stem``."""
+        if not choices:
+            return None
+        if wish == STEM:
+            first = reductions(chain)[0].name
+            return Strides((first,)) if first in choices.names else None
+        return Strides(choices.names[-1:]) if wish == LAST else None
 
     def words(self, value: Strides, chain: Chain) -> str:
         stem = chain.units[0].name

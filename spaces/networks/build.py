@@ -302,12 +302,14 @@ def head_macs(head: nn.Module, chain: Chain) -> int:
 
 
 def unit_state(unit: Unit) -> str:
-    """Return the state of the unit in one word: ``skipped``, ``edited``, ``frozen`` or ``trained``."""
+    """Return what was done with the unit: ``frozen``, ``trained``, ``adapted`` (trained in part) or ``skipped``.
+
+    Edits follow it: ``trained: 5x5 kernel, stride 1``.
+    """
     if unit.skipped:
         return "skipped"
-    if unit.edits:
-        return "edited"
-    return "frozen" if unit.is_frozen else "trained"
+    state = "frozen" if unit.is_frozen else "trained" if unit.trainable is Trainable.ALL else "adapted"
+    return f"{state}: {', '.join(unit.edits)}" if unit.edits else state
 
 
 def penalties(network: Network, penalty: Penalty) -> Callable[[], Mapping[str, Tensor]]:

@@ -237,7 +237,7 @@ def floor(job: Job, depth: int) -> Ran:
     network = opened.build(candidate, depth)
     values = opened.space.values(candidate)
     train, val = opened.batches(Split.TRAIN, 0), opened.batches(Split.VAL)
-    views = min(opened.spec.training.views_for(job.trials, opened.most_epochs()), job.epochs) if depth else 1
+    views = opened.spec.training.views_for(job.trials, opened.most_epochs(), job.epochs) if depth else 1
     place, autocast = opened.precision.place, opened.precision.autocast
     seconds = cpu_seconds = 0.0
     inputs: dict[str, list[Any]] = {}

@@ -8,17 +8,16 @@ from urllib.parse import parse_qs
 
 from dash import dcc, html
 
-from search.dashboard import components
+from search.dashboard import components, trials_table
 from search.dashboard.filters import Filters, range_text, read
 from search.records.study import StudyRecord, TrialState
-from search.report import confirmed, parameters, ranking_table, tables, theme
+from search.report import confirmed, parameters, structures, tables, theme
 from search.report import front as fronts
 from search.report import headline as headlines
 from search.report.figures import figures
 from search.report.figures._base import Section
 from search.report.findings import findings
 
-_PAGED = ("rank", "number", "newest")
 _LOOKED_AT = 2000
 """Number of trials from which the filters' hints are taken."""
 _WORDS_MOST = 40
@@ -31,8 +30,10 @@ def section_of(query: str) -> Section:
     return next((section for section in Section if section.value == wanted), Section.PROGRESS)
 
 
-def page(study: StudyRecord, query: str, first: components.Shown | None, picked: Collection[int]) -> html.Div:
-    """Return the page of ``study``; ``first`` is the first figure of the section, already drawn."""
+def page(
+    study: StudyRecord, query: str, first: components.Shown | None, picked: Collection[int], pulse: str = ""
+) -> html.Div:
+    """Return the page of ``study`` at ``pulse``; ``first`` is the first figure of the section, drawn already."""
     conditions, section = read(query), section_of(query)
     kinds = [kind for kind in figures() if kind.section is section]
     kept = conditions.apply(study)
@@ -42,57 +43,57 @@ def page(study: StudyRecord, query: str, first: components.Shown | None, picked:
             html.H1(study.name),
             html.P(tables.subtitle(study), className="soft"),
             *notes,
-            html.Div(facts(kept), id="facts"),
-            html.Div(id="learnt"),
+            html.Div(facts(kept, section), id="facts"),
+            *([html.Div(id="learnt")] if section is Section.PROGRESS else []),
             _filters(study, conditions),
             components.tabs(study.name, list(Section), section, conditions.to_query()),
+            _picks(study.name, picked),
+            *([trials_table.table(kept, picked, pulse)] if section is Section.TRIALS else []),
             *[components.figure(kind, first if index == 0 else None) for index, kind in enumerate(kinds)],
             html.Div(front(kept), id="front"),
             *_confirmations(study),
             *_failures(study),
-            html.H2("Ranking"),
-            _picks(study.name, picked),
-            html.Div(
-                [
-                    html.Label("Order", htmlFor="order", className="soft"),
-                    dcc.Dropdown(list(_PAGED), "rank", id="order", clearable=False, className="choice"),
-                    html.Button("Earlier", id="earlier", n_clicks=0),
-                    html.Button("Later", id="later", n_clicks=0),
-                ],
-                className="view",
-            ),
-            dcc.Store(id="place", data=0),
-            html.Div(ranking(kept, 0, "rank", picked), id="ranking"),
             _downloads(study.name, conditions.to_query()),
             html.Details([html.Summary("Study file"), html.Pre(study.spec_text)]),
         ]
     )
 
 
-def facts(study: StudyRecord) -> list[Any]:
-    """Return the parts that change while trials run: the result and the numbers."""
+def facts(study: StudyRecord, section: Section = Section.PROGRESS) -> list[Any]:
+    """Return the parts that change while trials run: the result and the numbers, in a line above later sections."""
+    if section is not Section.PROGRESS:
+        return [_in_brief(study)]
     return [
         html.Section(_headline(study), className="headline", **components.aria(label="Result")),
         components.tiles(study),
     ]
 
 
+def _in_brief(study: StudyRecord) -> html.P:
+    headline = headlines.headline(study)
+    if headline is None or study.best is None:
+        return html.P(headlines.sentence(study))
+    link = dcc.Link(headline.name, href=components.trial_path(study.name, study.best.number))
+    shown = [html.B(headline.gain), *_badge(headline), html.Span(headline.values), link]
+    return html.P(shown, className="gain brief")
+
+
+def _badge(headline: headlines.Headline) -> list[html.Span]:
+    return [html.Span(headline.badge, className=f"badge {headline.proof.name.lower()}")] if headline.badge else []
+
+
 def _headline(study: StudyRecord) -> list[Any]:
     headline = headlines.headline(study)
     if headline is None or study.best is None:
         return [html.P(headlines.sentence(study))]
-    badge = [html.Span(headline.badge, className=f"badge {headline.proof.name.lower()}")] if headline.badge else []
     lines = [line for line in (headline.values if headline.gain else "", headline.size, headline.reason) if line]
-    strip = [html.I(className=state, title=f"{unit}: {state}") for unit, state in headline.strip]
+    strip = [html.I(cell.short, className=cell.state, title=cell.words) for cell in headline.strip]
+    words = structures.words(headline.strip)
     return [
-        html.P([html.B(headline.gain or headline.values), *badge], className="gain"),
+        html.P([html.B(headline.gain or headline.values), *_badge(headline)], className="gain"),
         *(html.P(line) for line in lines),
-        *(
-            [html.Div(strip, className="strip", role="img", **components.aria(label=headline.strip_words))]
-            if strip
-            else []
-        ),
-        *([html.P(headline.strip_words, className="name")] if strip else []),
+        *([html.Div(strip, className="strip", role="img", **components.aria(label=words))] if strip else []),
+        *([html.P(words, className="name")] if strip else []),
         html.P(
             [dcc.Link(headline.name, href=components.trial_path(study.name, study.best.number)), f": {headline.words}"],
             className="name",
@@ -141,45 +142,16 @@ def front(study: StudyRecord) -> list[Any]:
     ]
 
 
-def ranking(study: StudyRecord, place: int, order: str, picked: Collection[int]) -> list[Any]:
-    """Return one page of the ranking, beginning with the ``place``-th row."""
-    count = len(study.trials)
-    place = max(0, min(place, (count - 1) // components.ROWS * components.ROWS))
-    if order == "rank":
-        shown = ranking_table.rows(study, components.ROWS, place)
-    else:
-        trials = study.trials if order == "number" else study.trials[::-1]
-        shown = [ranking_table.row(trial) for trial in trials[place : place + components.ROWS]]
-    rows = [_row(study, line, picked) for line in shown]
-    head = ("compare", *ranking_table.headings(study))
-    last = place + len(shown)
-    return [
-        html.P(f"{tables.states(study)}; rows {place + 1 if shown else 0} to {last} of {count}", className="soft"),
-        components.table(head, rows, ("",) * 8 + ("words",)),
-    ]
-
-
-def _row(study: StudyRecord, line: ranking_table.Row, picked: Collection[int]) -> Sequence[Any]:
-    number = int(line.number)
-    pick = dcc.Checklist(
-        [{"label": html.Span(f"compare trial {number}", className="unseen"), "value": number}],
-        [number] if number in picked else [],
-        id={"type": "pick", "number": number},
-    )
-    link = dcc.Link(line.number, href=components.trial_path(study.name, number))
-    return (pick, line.rank, link, *line[2:])
-
-
 def _picks(study: str, picked: Collection[int]) -> html.Div:
     return html.Div(
         [
-            html.P("Tick trials, or select points in a figure, to compare them.", className="soft"),
             dcc.Link(
                 compare_text(picked), href=components.compare_path(study, picked), id="compare", className="button"
             ),
-            " ",
             html.Button("Clear", id={"type": "clear", "name": "picks"}, n_clicks=0),
-        ]
+            html.Span("Tick trials in their table, or select points in a figure.", className="soft"),
+        ],
+        className="view",
     )
 
 

@@ -17,6 +17,7 @@ class Section(StrEnum):
     """The sections of a page, in order."""
 
     PROGRESS = "progress"
+    TRIALS = "trials"
     STRUCTURE = "structure"
     DECISIONS = "decisions"
     COST = "cost"
@@ -33,6 +34,8 @@ class Need(StrEnum):
     """Structures and evaluations of the best trials and the baseline."""
     EPOCHS = "epochs"
     """The number of epochs that each trial ran."""
+    STRUCTURES = "structures"
+    """What was done with every unit, of all trials."""
     SPACES = "spaces"
     """The range that each parameter was drawn from."""
 

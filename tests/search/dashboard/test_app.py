@@ -80,17 +80,13 @@ def test_a_study_is_found_filtered_and_its_trials_compared(page: Any, shown: str
     with (tmp_path / "trials.csv").open() as file:
         assert {row["state"] for row in csv.DictReader(file)} == {"complete"}
 
-    for box in (0, 1):
-        page.locator("#ranking input[type=checkbox]").nth(box).check()
-        page.get_by_role("link", name=f"Compare {box + 1} trials").wait_for()
-    page.get_by_role("button", name="Clear").click()
-    page.get_by_role("link", name="Compare trials").wait_for()
     page.evaluate(SELECT)
     page.get_by_role("link", name="Compare 3 trials").wait_for()
     page.get_by_role("button", name="Clear").click()
     page.get_by_role("link", name="Compare trials").wait_for()
+    page.get_by_role("link", name="trials", exact=True).click()
     for box in (0, 1):
-        page.locator("#ranking input[type=checkbox]").nth(box).check()
+        page.locator("#trials .ag-row input[type=checkbox]").nth(box).check()
         page.get_by_role("link", name=f"Compare {box + 1} trials").wait_for()
     page.get_by_role("link", name="Compare 2 trials").click()
     page.get_by_role("heading", name="2 trials compared").wait_for()
@@ -103,7 +99,7 @@ def test_a_study_is_found_filtered_and_its_trials_compared(page: Any, shown: str
 
 def test_every_section_draws_and_the_console_stays_clean(page: Any, shown: str) -> None:
     url = shown
-    for section in ("structure", "decisions", "cost", "classes", "workers"):
+    for section in ("trials", "structure", "decisions", "cost", "classes", "workers"):
         page.goto(f"{url}/study/drawn?tab={section}")
         page.locator(".js-plotly-plot .main-svg").first.wait_for()
         page.wait_for_function(
@@ -112,6 +108,20 @@ def test_every_section_draws_and_the_console_stays_clean(page: Any, shown: str) 
         )
     page.goto(f"{url}/workers")
     page.get_by_text("worker-3").wait_for()
+    assert page.faults == []
+
+
+def test_the_theme_is_chosen_once_for_all_pages(page: Any, shown: str) -> None:
+    back = "() => getComputedStyle(document.body).backgroundColor"
+    page.goto(f"{shown}/workers")
+    for name in ("system", "light"):
+        page.get_by_role("button", name=f"Theme: {name}").click()
+    page.get_by_role("button", name="Theme: dark").wait_for()
+    page.goto(f"{shown}/study/drawn?tab=trials")
+    page.locator("#trials .ag-row").first.wait_for()
+    assert page.evaluate(back) == "rgb(13, 17, 23)"
+    row = "() => getComputedStyle(document.querySelector('#trials .ag-row')).color"
+    assert page.evaluate(row) == "rgb(230, 237, 243)"
     assert page.faults == []
 
 
@@ -207,6 +217,7 @@ def test_a_search_is_watched_from_its_start_to_its_end(
     search.join(120)
     assert search.exitcode == 0
     page.get_by_text("5 of 5 trials").first.wait_for()
+    page.get_by_role("link", name="trials", exact=True).click()
     page.get_by_role("link", name="4", exact=True).first.click()
     page.get_by_role("heading", name="Trial 4").wait_for()
     assert page.faults == []
@@ -245,7 +256,14 @@ def test_a_phone_needs_no_sideways_scrolling(chromium: Any, shown: str) -> None:
     context = chromium.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark")
     page = context.new_page()
     url = shown
-    for path in ("/", "/study/drawn", "/study/drawn/trial/3", "/study/drawn/compare?trials=1,2", "/workers"):
+    for path in (
+        "/",
+        "/study/drawn",
+        "/study/drawn?tab=trials",
+        "/study/drawn/trial/3",
+        "/study/drawn/compare?trials=1,2",
+        "/workers",
+    ):
         page.goto(url + path)
         page.locator("h1").first.wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path

@@ -18,13 +18,13 @@ VALUES = {
     "selectedData": {"points": [{"customdata": 3}]}, "n_intervals": 1, "n_clicks": 1,
 }  # fmt: skip
 BY_ID = {
-    "picked": {"drawn": [1]}, "place": 0, "order": "rank", "pulse": "drawn 1", "filter-state": ["complete"],
-    "filter-since": "2026-01-01", "filter-until": None, "filter": "2..5", "pick": [3], "view": 0, "drawn": "drawn 1 0",
+    "picked": {"drawn": [1]}, "pulse": "drawn 1", "listed": ["drawn 1", 0.0], "filter-state": ["complete"],
+    "filter-since": "2026-01-01", "filter-until": None, "filter": "2..5", "view": 0, "drawn": "drawn 1 0",
 }  # fmt: skip
 STRANGE: tuple[Any, ...] = (
     *(None, True, -1, 1.5, 10**30, "", "x", "../..", "\x00", "\ud800", "9" * 400, [], [None], [[1]], {}, {"a": 1}),
     *({"points": 1}, {"points": [1]}, {"points": [{"customdata": {}}]}, {"drawn": ["x"]}, {"drawn": 1}, "/study/none"),
-    *({"type": "pick", "number": 3}, "front", "comparison", ["x"], "?tab=x", "/workers", "/study/drawn/trial/3"),
+    *({"type": "clear", "name": "picks"}, "front", "comparison", ["x"], "?tab=x", "/workers", "/study/drawn/trial/3"),
 )
 
 
@@ -34,7 +34,7 @@ def made(wanted: dict[str, str]) -> Any:
         own: Any = wanted["id"]
     else:
         pattern = json.loads(wanted["id"])
-        own = {name: {"name": "history", "number": 3}[name] if isinstance(one, list) else one
+        own = {name: {"name": "history"}[name] if isinstance(one, list) else one
                for name, one in pattern.items()}  # fmt: skip
     value = own if wanted["property"] == "id" else VALUES.get(wanted["property"])
     value = BY_ID.get(own["type"] if isinstance(own, dict) else own, value) if value is None else value
@@ -73,7 +73,7 @@ def requests(client: Any) -> list[dict[str, Any]]:
 
 
 def test_what_the_browsers_program_sends_is_answered(client: Any, requests: list[dict[str, Any]]) -> None:
-    assert len(requests) == 10
+    assert len(requests) == 11
     for request in requests:
         answer = client.post(CALLBACKS, json=request)
         assert answer.status_code in (200, 204), (request["output"], answer.text)
@@ -115,10 +115,10 @@ def test_what_no_browser_sends_is_refused(client: Any, requests: list[dict[str, 
 def test_what_changed_may_have_left_the_page_but_is_an_input(client: Any, requests: list[dict[str, Any]]) -> None:
     picks = next(one for one in requests if one["output"] == "picked.data")
     for changed, expected in (
-        (['{"number":99,"type":"pick"}.value'], 200),
+        (['{"name":"x","type":"clear"}.n_clicks'], 200),
         (["pulse.data"], 400),
-        (['{"number":99}.value'], 400),
-        (['{"number":.value'], 400),
+        (['{"name":99}.n_clicks'], 400),
+        (['{"name":.n_clicks'], 400),
         (["{" * 10_000 + ".value"], 400),
     ):
         assert client.post(CALLBACKS, json={**picks, "changedPropIds": changed}).status_code == expected

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from search.records import choice
+from search.records import choice, uncertainty
 from search.records.study import (
     DatasetRecord,
     EpochRecord,
@@ -57,10 +57,10 @@ def test_bootstrap_samples_of_both_say_what_validation_can_tell() -> None:
         trial(number, value, evaluation=Evaluation(resampled=tuple(found)))
         for number, value, found in ((0, 0.9, rows), (1, 0.88, rows - 0.02 + rng.normal(0, 0.001, 50)))
     )
-    error = choice.difference_error("macro_f1", first, second, 100)
+    error = uncertainty.difference_error("macro_f1", first, second, 100)
     differences = np.subtract(first.evaluation.resampled, second.evaluation.resampled)  # type: ignore[union-attr]
     assert error == pytest.approx(math.sqrt(np.var(differences, ddof=1) + 1 / 100**2))
-    assert choice.difference_error("rmse", first, second, 100) == pytest.approx(np.std(differences, ddof=1))
+    assert uncertainty.difference_error("rmse", first, second, 100) == pytest.approx(np.std(differences, ddof=1))
     assert [one.number for one in choice.may_be_best(study(first, second, metric="rmse"), 3)] == [0]
 
 

@@ -12,10 +12,13 @@ def test_nothing_to_train_is_refused(options: dict[str, int]) -> None:
         TrainingOptions(**options)
 
 
-@pytest.mark.parametrize(("epochs", "trials", "views"), [(3, 6, 2), (1, 50, 1), (5, 20, 3), (10, 6, 2), (10, 100, 4)])
-def test_views_are_what_the_study_can_afford(epochs: int, trials: int, views: int) -> None:
-    assert TrainingOptions().views_for(trials, epochs) == views
-    assert TrainingOptions(views=4).views_for(trials, epochs) == 4
+@pytest.mark.parametrize(
+    ("trials", "most", "epochs", "views"),
+    [(6, 3, 3, 1), (50, 1, 1, 1), (20, 5, 5, 1), (6, 10, 10, 2), (100, 10, 10, 3), (100, 24, 24, 4), (100, 24, 6, 2)],
+)
+def test_views_are_what_study_and_training_can_afford(trials: int, most: int, epochs: int, views: int) -> None:
+    assert TrainingOptions().views_for(trials, most, epochs) == views
+    assert TrainingOptions(views=4).views_for(trials, most, epochs) == min(4, epochs)
 
 
 @pytest.mark.parametrize(("samples", "epochs"), [(24, 30), (240, 30), (257, 27), (700, 11), (2000, 5), (60_000, 5)])

@@ -20,8 +20,8 @@ from search.sampling.optuna_study import SamplerOptions, data_seed
 from search.spec.load import load_spec
 from search.store import connection, leases, migrate, writing
 from search.trials import proposal
-from search.trials.portfolio import Planned
-from search.trials.proposal import Proposer, plan_of
+from search.trials.portfolio import Planned, plan_of
+from search.trials.proposal import Proposer
 from search.workers.options import RunOptions
 from search.workers.worker import StopSignal, open_context
 from spaces.decisions import epochs, optimizer

@@ -22,7 +22,7 @@ def test_patches_change_the_number_of_tokens() -> None:
 @pytest.mark.parametrize("name", ["swin_t", "convnext_tiny"])
 def test_other_networks_that_begin_with_patches_have_it_too(name: str) -> None:
     chain = backbones.resolve(name).describe((64, 64))
-    assert decision.choices(chain, Range(sizes=(2, 8))) == (0, 8)
+    assert decision.choices(chain, Range(sizes=(2, 8))) == (0, 2, 8)
     before, after = (probe.output_shape(each) for each in (chain, decision.apply(chain, 8)))
     assert max(before[:2]) >= max(after[:2])
 
@@ -32,6 +32,12 @@ def test_growth_is_limited() -> None:
     found = decision.choices(chain, Range(sizes=(4,)))
     assert isinstance(found, NotApplicable)
     assert "max_growth" in found.reason
+
+
+def test_small_images_may_cost_as_much_as_those_of_the_pretraining() -> None:
+    described = backbones.resolve("vit_b_32").describe
+    assert decision.choices(described((96, 96)), Range(sizes=(16,))) == (0, 16)
+    assert isinstance(decision.choices(described((224, 224)), Range(sizes=(16,))), NotApplicable)
 
 
 def test_networks_without_patches_have_no_such_choice(tiny: Pretrained) -> None:

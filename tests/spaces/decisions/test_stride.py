@@ -23,6 +23,27 @@ def test_only_reductions_within_the_allowed_growth_are_offered(tiny: Pretrained)
     assert decision.choices(tiny.chain, Range(max_growth=2.0)).names == ("3.0",)
 
 
+def test_small_images_may_cost_as_much_as_those_of_the_pretraining() -> None:
+    backbone = backbones.resolve("mobilenet_v2")
+    small = decision.choices(backbone.describe((128, 128)), Range())
+    usual = decision.choices(backbone.describe((224, 224)), Range())
+    assert not isinstance(small, NotApplicable)
+    assert not isinstance(usual, NotApplicable)
+    assert "features.0" in small.names
+    assert "features.0" not in usual.names
+    random = backbone.pretrained("none", (128, 128)).chain
+    assert decision.choices(random, Range()) == usual
+
+
+def test_the_stem_is_the_first_reduction_if_it_may_be_switched_off() -> None:
+    backbone = backbones.resolve("resnet18")
+    for side, expected in ((112, Strides(("conv1",))), (224, None)):
+        chain = backbone.describe((side, side))
+        choices = decision.choices(chain, Range())
+        assert not isinstance(choices, NotApplicable)
+        assert decision.meant("stem", chain, choices) == expected
+
+
 def test_dilation_follows_when_asked(tiny: Pretrained) -> None:
     changed = decision.apply(tiny.chain, Strides(("0",), dilated=True))
     assert "dilated" in changed.units[1].edits

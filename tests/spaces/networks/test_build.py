@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from torch import nn
 from spaces import backbones, heads
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.candidate import Candidate
-from spaces.chains.chain import Trainable
+from spaces.chains.chain import Trainable, Unit
 from spaces.decisions import registry
 from spaces.decisions._stages import stages
 from spaces.decisions.dropout import Range as DropoutRange
@@ -160,6 +161,22 @@ def test_sizes_count_what_is_there(space: Space) -> None:
     assert size.trained == sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     assert size.unit_states == ("frozen", "trained", "trained", "dropped")
     assert size.flops > 2 * 8 * 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, "trained"),
+        ({"trainable": Trainable.NONE}, "frozen"),
+        ({"trainable": Trainable.NORM}, "adapted"),
+        ({"trainable": Trainable.NONE, "extra": ("adapter",), "edits": ("adapter of 8",)}, "adapted: adapter of 8"),
+        ({"edits": ("5x5 kernel", "stride 1")}, "trained: 5x5 kernel, stride 1"),
+        ({"trainable": Trainable.NONE, "edits": ("stride 1",)}, "frozen: stride 1"),
+        ({"skipped": True}, "skipped"),
+    ],
+)
+def test_a_units_state_says_what_learns_and_what_was_edited(changes: dict[str, Any], state: str) -> None:
+    assert build.unit_state(Unit("unit", nn.Identity(), **changes)) == state
 
 
 def test_groups_hold_every_learning_parameter_once(space: Space) -> None:

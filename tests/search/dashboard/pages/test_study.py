@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from search.dashboard import components
 from search.dashboard.pages import study as page
 from search.dashboard.study_cache import StudyCache
 from search.records.study import Failure, TrialState
@@ -19,7 +18,7 @@ def test_it_opens_with_the_winner(cache: StudyCache) -> None:
     assert study.best is not None
     text = str(page.page(study, "", None, ()))
     assert study.best.words in text
-    assert text.index("points") < text.index("'badge ") < text.index(study.best.words) < text.index("Ranking")
+    assert text.index("points") < text.index("'badge ") < text.index(study.best.words) < text.index("Sections")
     strip = str(page.page(cache.with_winner(study), "", None, ()))
     assert strip.count("I(className=") == len(study.units)
 
@@ -30,13 +29,20 @@ def test_only_the_figures_of_its_section_are_on_it(cache: StudyCache) -> None:
     assert "'name': 'history'" not in text
 
 
-def test_the_ranking_is_paged_and_ordered(cache: StudyCache) -> None:
+def test_the_table_of_trials_is_a_section_of_its_own(cache: StudyCache) -> None:
     study = cache.study("drawn")
-    first, second = page.ranking(study, 0, "rank", ()), page.ranking(study, components.ROWS, "rank", ())
-    assert f"rows 1 to {components.ROWS} of 120" in str(first[0])
-    assert f"rows {components.ROWS + 1} to" in str(second[0])
-    assert "rows 101 to 120 of 120" in str(page.ranking(study, 10**6, "newest", ())[0])
-    assert "/trial/119'" in str(page.ranking(study, 0, "newest", ())[1])
+    assert "AgGrid" not in str(page.page(study, "", None, ()))
+    text = str(page.page(study, "?tab=trials", None, (3,)))
+    assert "AgGrid" in text
+    assert "'selectedRows': {'ids': ['3']}" in text or "selectedRows={'ids': ['3']}" in text
+
+
+def test_later_sections_begin_with_the_result_in_a_line(cache: StudyCache) -> None:
+    study = cache.study("drawn")
+    text = str(page.facts(study, Section.TRIALS))
+    assert "points" in text
+    assert "tile" not in text
+    assert "No trial is complete yet" in str(page.facts(replace(study, trials=()), Section.TRIALS))
 
 
 def test_an_empty_study_is_shown_too(cache: StudyCache) -> None:

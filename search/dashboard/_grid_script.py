@@ -1,0 +1,71 @@
+"""What the table of trials runs in the browser: cells, the order of empty ones, keys, the filter of brushes."""
+
+from __future__ import annotations
+
+import json
+
+from search.report import theme
+
+LETTERS = {state: state[0] for state in theme.UNITS}
+"""What stands for a unit's state where thousands of structures are sent."""
+
+THEME = (
+    "themeQuartz.withParams({backgroundColor: 'var(--back)', foregroundColor: 'var(--ink)', "
+    "headerTextColor: 'var(--soft)', headerBackgroundColor: 'var(--card)', borderColor: 'var(--line)', "
+    "accentColor: 'var(--accent)', oddRowBackgroundColor: 'var(--back)', rowHoverColor: 'var(--card)', "
+    "selectedRowBackgroundColor: 'var(--card)', chromeBackgroundColor: 'var(--card)', "
+    "menuBackgroundColor: 'var(--back)', inputBackgroundColor: 'var(--card)', fontFamily: 'inherit', fontSize: 14, "
+    "spacing: 6, browserColorScheme: 'inherit'})"
+)
+"""The page's own colours, which follow its light and dark."""
+
+SCRIPT = """
+'use strict';
+(() => {
+  const element = (...parts) => window.React.createElement(...parts);
+  const words = WORDS;
+  let brushed = null;
+  const numberOf = value => value == null || value === '' || isNaN(value) ? value : Number(value);
+  const go = href => {
+    history.pushState({}, '', href);
+    window.dispatchEvent(new CustomEvent('_dashprivate_pushstate'));
+    window.scrollTo(0, 0);
+  };
+  const href = params => params.context.study + '/trial/' + params.data.trial;
+  window.dashAgGridComponentFunctions = {
+    Trial: params => element('a', {href: href(params), tabIndex: -1, onClick: event => {
+      if (!event.ctrlKey && !event.metaKey && !event.shiftKey) { event.preventDefault(); go(href(params)); }
+    }}, String(params.value)),
+    State: params => element('span', {className: 'chips'},
+      element('span', {className: 'chip ' + params.value}, params.value),
+      ...params.data.marks.map(mark => element('span', {className: 'chip mark-' + mark.split(' ')[0], key: mark}, mark))),
+    Strip: params => {
+      const counts = {}, edited = params.value.replace(/[^A-Z]/g, '').length;
+      for (const letter of params.value.toLowerCase()) counts[words[letter]] = (counts[words[letter]] || 0) + 1;
+      const label = Object.entries(counts).map(([word, count]) => count + ' ' + word).join(', ') + (edited ? `, ${edited} of them edited` : '');
+      return params.value && element('div', {className: 'strip small', role: 'img', 'aria-label': label, title: label},
+        ...[...params.value].map((letter, place) => element('i', {key: place,
+          className: words[letter.toLowerCase()] + (letter < 'a' ? ' changed' : '')})));
+    },
+  };
+  window.dashAgGridFunctions = {
+    shownText: params => params.data.text[params.colDef.field] ?? params.value ?? '',
+    numberOf: numberOf,
+    noneLast: (one, other, a, b, descending) => {
+      one = numberOf(one); other = numberOf(other);
+      if (one == null || other == null) return one == other ? 0 : (one == null) === !!descending ? -1 : 1;
+      return typeof one === 'number' && typeof other === 'number' ? one - other : String(one).localeCompare(String(other));
+    },
+    openTrial: params => { if (params.event.key === 'Enter' && params.column.getColId() === 'trial') go(href(params)); },
+    isBrushed: () => brushed !== null,
+    isInBrush: node => brushed.has(node.data.trial),
+  };
+  window.ftsearch = {
+    grid: act => window.dash_ag_grid && window.dash_ag_grid.getApiAsync('trials').then(act).catch(() => {}),
+    brush: numbers => {
+      brushed = numbers ? new Set(numbers) : null;
+      window.ftsearch.grid(api => api.onFilterChanged());
+    },
+  };
+})();
+""".replace("WORDS", json.dumps({letter: state for state, letter in LETTERS.items()}))

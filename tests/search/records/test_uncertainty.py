@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from search.records import uncertainty
+from search.records.study import DatasetRecord, Repeat, Size, StudyRecord, TrialRecord, TrialState
+from search.report.final import choice_sentence
+
+
+def trial(number: int, value: float, prior: int = 1, backbone: str = "a") -> TrialRecord:
+    candidate = {"structure": {"backbone": backbone, "number": number}}
+    facts = {"prior": prior} if prior else {}
+    return TrialRecord(number, TrialState.COMPLETE, value, candidate=candidate, extras=facts, size=Size(10, 1, 1))
+
+
+def study(*trials: TrialRecord, spec: object = None) -> StudyRecord:
+    data = DatasetRecord("d", (), {}, "", sizes={"train": 200, "val": 100})
+    return StudyRecord("s", "t", "accuracy", True, "b", "w", data, 9, trials=trials, spec=spec)
+
+
+def test_shares_have_the_error_of_independent_samples() -> None:
+    draws = np.random.default_rng(0).binomial(120, 0.8, 100_000) / 120
+    assert uncertainty.share_error("accuracy", 0.8, 120) == pytest.approx(draws.std(), rel=0.02)
+    assert uncertainty.share_error("rmse", 0.8, 120) == 0
+    assert uncertainty.share_error("accuracy", 0.8, 0) == 0
+    assert uncertainty.share_error("accuracy", 1.0, 100) > 0
+
+
+def test_of_those_that_validation_cannot_tell_apart_the_kind_wins_that_did_better_on_other_data() -> None:
+    error = math.sqrt(0.9 * 0.1 / 100 + 0.87 * 0.13 / 100)
+    assert 0.03 < error < 0.05
+    found = study(trial(0, 0.9, 0), trial(1, 0.84, 2), trial(2, 0.87), trial(3, 0.86))
+    assert found.best is found.trials[2]
+    assert found.ahead is found.trials[0]
+    assert [one.number for one in found.ranking] == [0, 2, 3, 1]
+    said = choice_sentence(found)
+    assert "trial 0 has accuracy 0.9000, which 100 validation images cannot tell from the 0.8700 of trial 2" in said
+    larger = study(*found.trials, trial(4, 0.865, 2))
+    assert larger.best is larger.trials[4]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [(trial(1, 0.8),), (trial(1, 0.89, backbone="b"),), (trial(1, 0.89, 0),), ()],
+    ids=["beaten by more than chance", "of another network", "no other is of a better kind", "alone"],
+)
+def test_the_best_value_wins_otherwise(others: tuple[TrialRecord, ...]) -> None:
+    found = study(trial(0, 0.9, 0), *others)
+    assert found.best is found.trials[0]
+    assert found.ahead is None
+    assert choice_sentence(found) == ""
+
+
+def test_of_fresh_trainings_the_best_mean_that_validation_can_tell_wins() -> None:
+    found = study(trial(0, 0.9, 0), trial(1, 0.89), trial(2, 0.88))
+    runs = (Repeat(0, 1, value=0.9), Repeat(1, 1, value=0.85), Repeat(2, 1, value=0.89))
+    retrained = replace(found, repeats=runs)
+    assert [one.trial.number for one in retrained.contenders] == [2, 0, 1]
+    assert retrained.best is found.trials[2]
+
+
+def test_in_a_study_of_several_objectives_the_front_is_the_result() -> None:
+    objectives = [{"name": "accuracy", "direction": "maximize"}, {"name": "parameters", "direction": "minimize"}]
+    found = study(trial(0, 0.9, 0), trial(1, 0.89), spec={"study": {"objectives": objectives}})
+    assert len(found.objectives) == 2
+    assert found.best is found.trials[0]
