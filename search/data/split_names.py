@@ -21,6 +21,10 @@ SPLITS = {
     "testing": Split.TEST,
 }
 """Words that people use for the splits of their data."""
+USUAL_COLUMN = "split"
+"""Of a table, with one of these words in a row."""
+HELD_OUT = {"is_valid": Split.VAL, "is_val": Split.VAL, "is_validation": Split.VAL, "is_test": Split.TEST}
+"""Columns of a table, as fastai has them, that say true of what is not for training."""
 _BETWEEN = re.compile(r"[^a-z]+")
 
 

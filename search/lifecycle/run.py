@@ -78,7 +78,8 @@ def run_study(
 
     Args:
         study: path of a study file, or its content as a mapping.
-        trials: the number of trials the study is to have in the end; the study file's by default.
+        trials: the number of trials the study is to have in the end, those that have begun at least; by default the
+            study file's, or what an earlier run raised it to.
         timeout_s: seconds that all of it may take.
         sampler: its name; the study file's by default.
         folder: where logs and the report go, one folder a study, and checkpoints too unless ``artifacts``.
@@ -112,7 +113,7 @@ def run_study(
     with opened(storage, Patience(spec.faults.database_timeout, stop_signal)) as engine:
         place = writable(Path(folder) / spec.name)
         runtime = replace(checked_runtime(spec, options.device), progress=watching.preparing)
-        writing.create_study(engine, study_record(runtime))
+        writing.create_study(engine, study_record(runtime), may_shrink=trials is not None)
         artifact_store, key = study_artifacts(engine, spec.name, options.artifacts or str(place.absolute()))
         progress = reading.progress(engine, spec.name)
         watching.study_opened(spec.objective, maximize=spec.maximize, progress=progress)

@@ -126,6 +126,14 @@ class _Table:
                 return _Column(name, False)
         return None
 
+    def split(self) -> str:
+        """Return the column that says which part of the data a row is, by its name or its words; empty without one."""
+        if split_names.USUAL_COLUMN in self.columns:
+            return split_names.USUAL_COLUMN
+        parts = {"", *split_names.SPLITS}
+        said = {name: {value.lower() for value in self.values(name)} for name in self.columns}
+        return next((name for name, words in said.items() if {""} != words <= parts and words), "")
+
     def label(self, others: Sequence[str]) -> _Column | None:
         """Return the column called after labels, else the only one that is left and has values that recur."""
         left = [name for name in self.columns if name not in others]
@@ -145,10 +153,17 @@ def _table(path: Path) -> list[Recognised]:
     # Tables of images are read from CSV alone.
     if subject is None or (not is_text and path.suffix.lower() in _JSON):
         return []
+    split = table.split()
+    options = {} if split in ("", split_names.USUAL_COLUMN) else {"split_column": split}
+    return [replace(one, options=one.options | options) for one in _tasks_of(table, subject, split, is_text=is_text)]
+
+
+def _tasks_of(table: _Table, subject: _Column, split: str, *, is_text: bool) -> list[Recognised]:
+    """Return tasks and formats of a table of texts or images; ``split`` is its column of parts, empty without one."""
     corners = next((names for names in _CORNERS if set(names) <= set(table.columns)), None)
     if corners is not None and not is_text:
         return _boxes(table, subject, corners)
-    others = (subject.name, "split", text_tables.PAIRS.get(subject.name, ""))
+    others = (subject.name, split, *split_names.HELD_OUT, text_tables.PAIRS.get(subject.name, ""))
     left = [name for name in table.columns if name not in others]
     label = table.named(text_tables.LABEL_NAMES)
     several = [] if label else _switches(table, subject, left, is_text=is_text)

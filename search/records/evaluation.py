@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 Json = Any
+
+
+class Named(Protocol):
+    """What is kept of a sample's input, see ``search.data.sample.Source``."""
+
+    @property
+    def name(self) -> str: ...
+
+    def digest(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,7 @@ class Picture:
             empty where there is none.
         shown: that part, as left, top, right, bottom in shares of the original image.
         sample: what the data set calls it: a file's path where there is a file.
+        content: hash of what is stored there, in hexadecimal: a file that is another one by now is not shown.
     """
 
     place: int
@@ -72,6 +82,7 @@ class Picture:
     predicted_mask: str = ""
     shown: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     sample: str = ""
+    content: str = ""
 
     @classmethod
     def from_json(cls, data: Json) -> Picture:
@@ -88,6 +99,7 @@ class Mistake:
         place: in the validation split, counted from 0.
         true, predicted: names of classes; ``confidence`` is the probability given to ``predicted``.
         sample: what the data set calls it: a file's path where there is a file.
+        content: hash of what is stored there, in hexadecimal: a file that is another one by now is not shown.
     """
 
     place: int
@@ -95,6 +107,7 @@ class Mistake:
     predicted: str
     confidence: float
     sample: str = ""
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +141,20 @@ class Evaluation:
         confusion = tuple(tuple(row) for row in data["confusion"])
         return cls(classes, confusion, mistakes, measured, pictures, tuple(data.get("resampled", ())))
 
-    def named(self, samples: Sequence[str]) -> Evaluation:
-        """Return the same with samples named: ``samples`` are the names of the validation split in order."""
-        known = (replace(mistake, sample=samples[mistake.place]) for mistake in self.mistakes)
-        pictures = (replace(picture, sample=samples[picture.place]) for picture in self.pictures)
-        return replace(self, mistakes=tuple(known), pictures=tuple(pictures))
+    def named(self, inputs: Sequence[Named]) -> Evaluation:
+        """Return the same with samples named: ``inputs`` are those of the validation split in order."""
+        mistakes = [(one, *_stored(inputs[one.place])) for one in self.mistakes]
+        pictures = [(one, *_stored(inputs[one.place])) for one in self.pictures]
+        return replace(
+            self,
+            mistakes=tuple(replace(one, sample=name, content=content) for one, name, content in mistakes),
+            pictures=tuple(replace(one, sample=name, content=content) for one, name, content in pictures),
+        )
+
+
+def _stored(sample: Named) -> tuple[str, str]:
+    """Return the name of ``sample`` and the hash of its content; none where it is gone since it was decoded."""
+    try:
+        return sample.name, sample.digest().hex()
+    except OSError:
+        return sample.name, ""

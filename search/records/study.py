@@ -275,9 +275,9 @@ class DatasetRecord:
     overlaps: tuple[Overlap, ...] = ()
 
     @property
-    def leaks(self) -> bool:
-        """Whether validation samples are also in training."""
-        return any(overlap.split == "val" for overlap in self.overlaps)
+    def leak(self) -> str:
+        """What to say where validation samples are also in training; empty where none are."""
+        return next((overlap.words(self.noun) for overlap in self.overlaps if overlap.split == "val"), "")
 
     def samples(self) -> dict[str, int]:
         """Return the number of samples of each split."""

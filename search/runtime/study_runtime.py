@@ -20,7 +20,7 @@ from search.data.assembly import cache_folder, decoded_folder
 from search.data.formats import formats
 from search.data.image_loader import Request
 from search.data.loader import Loader, Subset, Views
-from search.data.sample import Dataset, Split
+from search.data.sample import Dataset, Source, Split
 from search.errors import UserError
 from search.records.study import EpochRecord, Json, Size, Verdict
 from search.runtime.versions import versions
@@ -212,9 +212,9 @@ class StudyRuntime:
         evaluator = self.task.evaluator(self.dataset.classes, self.precision.device)
         return validate(network, samples.epoch(1), evaluator, self.precision, MicroBatches(micro_batch))
 
-    def names(self, split: Split) -> tuple[str, ...]:
-        """Return the names of a split's samples, in the order of unshuffled batches."""
-        return tuple(sample.input.name for sample in self.dataset.of(split))
+    def inputs(self, split: Split) -> tuple[Source, ...]:
+        """Return the inputs of a split's samples, in the order of its batches without shuffling."""
+        return tuple(sample.input for sample in self.dataset.of(split))
 
     def decode(self) -> None:
         """Decode training and validation images into the machine's cache, for other processes to find."""

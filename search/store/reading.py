@@ -60,7 +60,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One line of the list of studies."""
+    """One line of the list of studies.
+
+    Attributes:
+        leak: says in words that validation samples are in training too; empty where none are.
+    """
 
     name: str
     task: str
@@ -68,6 +72,7 @@ class Summary:
     metric: str
     created_at: datetime
     progress: Progress
+    leak: str = ""
 
 
 @retried_read
@@ -89,9 +94,24 @@ def load_study(engine: Engine, name: str, *, epochs: bool = True, trials: bool =
         return repeats.attached(connection, record)
 
 
+def _dataset_record(dataset: Any) -> DatasetRecord:
+    return DatasetRecord(
+        dataset["name"],
+        tuple(dataset["classes"]),
+        dataset["counts"],
+        dataset["fingerprint"],
+        tuple(dataset["skipped"]),
+        dataset.get("sizes", {}),
+        dataset.get("inputs", "images"),
+        dataset.get("outputs", "classes"),
+        image_statistics=dataset.get("image_statistics", dataset.get("looks", {})),  # an earlier name
+        noun=dataset.get("noun") or ("images" if dataset.get("inputs", "images") == "images" else "texts"),
+        overlaps=tuple(Overlap(**found) for found in dataset.get("overlaps", ())),
+    )
+
+
 def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
     """Return the study of ``row`` with ``trials``."""
-    dataset = row.dataset
     return StudyRecord(
         name=row.name,
         task=row.task,
@@ -99,19 +119,7 @@ def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
         maximize=row.maximize,
         backbone=row.backbone,
         weights=row.weights,
-        dataset=DatasetRecord(
-            dataset["name"],
-            tuple(dataset["classes"]),
-            dataset["counts"],
-            dataset["fingerprint"],
-            tuple(dataset["skipped"]),
-            dataset.get("sizes", {}),
-            dataset.get("inputs", "images"),
-            dataset.get("outputs", "classes"),
-            image_statistics=dataset.get("image_statistics", dataset.get("looks", {})),  # an earlier name
-            noun=dataset.get("noun") or ("images" if dataset.get("inputs", "images") == "images" else "texts"),
-            overlaps=tuple(Overlap(**overlap) for overlap in dataset.get("overlaps", ())),
-        ),
+        dataset=_dataset_record(row.dataset),
         target=row.target,
         spec=row.spec,
         spec_text=row.spec_text,
@@ -252,10 +260,12 @@ def list_studies(engine: Engine) -> tuple[Summary, ...]:
             .where(StudyRow.parent.is_(None))
             .order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
         ).all()
-        return tuple(
-            Summary(row.name, row.task, row.backbone, row.metric, aware(row.created_at), _progress(connection, row))
-            for row in rows
-        )
+        return tuple(_summary(connection, row) for row in rows)
+
+
+def _summary(connection: Connection, row: Any) -> Summary:
+    known = (row.name, row.task, row.backbone, row.metric, aware(row.created_at))
+    return Summary(*known, _progress(connection, row), _dataset_record(row.dataset).leak)
 
 
 @retried_read

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from search.errors import ConflictError, NotFoundError
@@ -18,23 +18,26 @@ from search.store.leases import Claim, change, end
 from search.store.tables import EpochRow, FittedRow, StudyRow, TrialRow, WorkerRow
 
 
-def create_study(engine: Engine, study: StudyRecord) -> bool:
+def create_study(engine: Engine, study: StudyRecord, *, may_shrink: bool = False) -> bool:
     """Store a new study, or continue the one of the same name; return whether it is new.
 
     Two processes may create the same study at once: one does, both continue. A larger target than the stored
     one replaces it, and a stop that was asked for is taken back.
 
+    Args:
+        may_shrink: a smaller target replaces the stored one too; trials that have begun stay.
+
     Raises:
         ConflictError: the name belongs to another search; lists what differs.
     """
     try:
-        return _create(engine, study)
+        return _create(engine, study, may_shrink=may_shrink)
     except IntegrityError:
-        return _create(engine, study)  # another process was quicker: now it can be continued
+        return _create(engine, study, may_shrink=may_shrink)  # another process was quicker: now it can be continued
 
 
 @retried
-def _create(engine: Engine, study: StudyRecord) -> bool:
+def _create(engine: Engine, study: StudyRecord, *, may_shrink: bool) -> bool:
     with writing(engine) as connection:
         row = connection.execute(
             select(StudyRow.id, StudyRow.identity, StudyRow.target, StudyRow.spec)
@@ -51,7 +54,8 @@ def _create(engine: Engine, study: StudyRecord) -> bool:
                 + "\n".join(f"  {line}" for line in changes)
             )
         # A study that was left open by a run that died is closed to the number that this run names.
-        target = study.target if row.target >= OPEN else max(row.target, study.target)
+        least = _begun(connection, row.id) if may_shrink else 0 if row.target >= OPEN else row.target
+        target = max(least, study.target)
         values = {"target": target, "stopping": False, "spec": _with_search(row.spec, study.spec)}
         connection.execute(update(StudyRow).where(StudyRow.id == row.id).values(**values))
         return False
@@ -256,11 +260,15 @@ def close_study(engine: Engine, study: str, *, is_settled: bool = False) -> None
     One that has a number of trials to reach is left as it is, unless it ``is_settled``: no more of them are needed.
     """
     with writing(engine) as connection:
-        numbers = select(func.coalesce(func.max(TrialRow.number), -1) + 1)
-        own = select(StudyRow.id).where(StudyRow.name == study).scalar_subquery()
-        begun = connection.execute(numbers.where(TrialRow.study_id == own)).scalar_one()
+        begun = _begun(connection, select(StudyRow.id).where(StudyRow.name == study).scalar_subquery())
         beyond = StudyRow.target > begun if is_settled else StudyRow.target >= OPEN
         connection.execute(update(StudyRow).where(StudyRow.name == study, beyond).values(target=begun))
+
+
+def _begun(connection: Connection, study: Any) -> int:
+    """Return how many trials the study of this id has."""
+    numbers = select(func.coalesce(func.max(TrialRow.number), -1) + 1)
+    return int(connection.execute(numbers.where(TrialRow.study_id == study)).scalar_one())
 
 
 @retried

@@ -137,4 +137,4 @@ def _scored(
     if not runtime.dataset.of(Split.TEST):
         return {}, None
     evaluator = runtime.evaluated(judged, runtime.batches(Split.TEST, candidate=candidate), most)
-    return dict(evaluator.compute()), evaluator.evaluation().named(runtime.names(Split.TEST))
+    return dict(evaluator.compute()), evaluator.evaluation().named(runtime.inputs(Split.TEST))

@@ -164,10 +164,18 @@ class Backbone(ABC):
         Raises:
             ProbeError: the network does not accept the size.
         """
-        with _EmptyOnMeta():
+        with weightless():
             network = self._sized(self.build(input_size), input_size)
         chain = self.chain(network.to("meta"), input_size, has_weights=False)
         return _trained_at(chain, self.preprocessing) if self.weights else chain
+
+    def outline(self, input_size: tuple[int, int], weights: str = NO_WEIGHTS) -> Pretrained:
+        """Return what ``pretrained`` does, on the meta device as ``describe`` has it.
+
+        Raises:
+            ProbeError: the network does not accept the size.
+        """
+        return Pretrained(self.name, self.label, weights, "", self.preprocessing, self.describe(input_size))
 
     def pretrained(self, wanted: str, input_size: tuple[int, int], *, seed: int = 0) -> Pretrained:
         """Return the chain with weights in place: ``default``, a name of ``weights``, a file's path, or ``none``.
@@ -275,7 +283,7 @@ class Source(ABC):
         """Return the backbone called ``name``, one of ``names()``; loads no weights."""
 
 
-class _EmptyOnMeta(TorchFunctionMode):
+class weightless(TorchFunctionMode):  # noqa: N801  # used as a function
     """Puts only uninitialised tensors (weights) on the meta device, so that constructors still can compute."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]

@@ -209,9 +209,8 @@ def _hooked(features: Tensor) -> Tensor:
 
 def _has_statistics(layer: nn.Module) -> bool:
     """Return whether ``layer`` is a batch norm that has seen data: of new ones the means are all 0."""
-    return isinstance(layer, nn.modules.batchnorm._BatchNorm) and (
-        layer.running_mean is not None and bool(layer.running_mean.any())
-    )
+    means = layer.running_mean if isinstance(layer, nn.modules.batchnorm._BatchNorm) else None
+    return means is not None and not means.is_meta and bool(means.any())
 
 
 def _added(unit: Unit, module: nn.Module) -> Iterator[nn.Parameter]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from spaces import backbones
-from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
 from spaces.chains import probe
 from spaces.chains.chain import Chain, Trainable, Unit
@@ -93,8 +92,8 @@ def described(candidate: Candidate, base_size: tuple[int, int] | None = None) ->
     """
     structure = candidate.structure
     backbone = backbones.resolve(structure.backbone)
-    chain = backbone.describe(base_size or structure.input_size)
-    space = Space(Pretrained(backbone.name, backbone.label, structure.weights, "", backbone.preprocessing, chain), {})
+    space = Space(backbone.outline(base_size or structure.input_size, structure.weights), {})
+    chain = space.pretrained.chain
     changed = space.apply(candidate)
     facts = {unit.name: unit for unit in probe.describe(changed)}
     units = {unit.name: unit for unit in changed}

@@ -92,6 +92,15 @@ def blank(candidate: Candidate, base_size: tuple[int, int]) -> Pretrained:
     return backbones.resolve(candidate.structure.backbone).pretrained(NO_WEIGHTS, base_size)
 
 
+def outline(candidate: Candidate, base_size: tuple[int, int]) -> Pretrained:
+    """Return the same without memory for weights: shapes alone.
+
+    Raises:
+        BackboneError: it is not known here.
+    """
+    return backbones.resolve(candidate.structure.backbone).outline(base_size)
+
+
 def rebuild(
     candidate: Candidate,
     pretrained: Pretrained,

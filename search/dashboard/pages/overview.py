@@ -57,7 +57,7 @@ def facts(studies: Sequence[Summary]) -> html.Div:
 
 def _row(study: Summary) -> tuple[object, ...]:
     progress = study.progress
-    gain = "–"
+    gain, best = "–", theme.number(progress.best) + (" (leaks)" if study.leak else "")
     if progress.best is not None and progress.baseline is not None:
         shown = [round(value, theme.DIGITS) for value in (progress.best, progress.baseline)]
         gain = theme.change(shown[0] - shown[1], study.metric)
@@ -65,7 +65,7 @@ def _row(study: Summary) -> tuple[object, ...]:
     return (
         dcc.Link(study.name, href=components.study_path(study.name)),
         theme.metric_name(study.metric),
-        theme.number(progress.best),
+        html.Span(best, title=study.leak) if study.leak else best,
         gain,
         html.Span(of_target(progress.finished, progress.target), title=states),
         str(progress.unfinished),

@@ -52,17 +52,17 @@ class _Block(NamedTuple):
         return tallest + _LINE * (self.words.count("<br>") + 1) + _GAP
 
 
-def gallery(pictures: Sequence[Picture], classes: Sequence[str], roots: Sequence[Path]) -> go.Figure:
+def gallery(pictures: Sequence[Picture], classes: Sequence[str]) -> go.Figure:
     """Return a drawing of ``pictures``: boxes and masks twice, true and predicted; plain images two per row.
 
     A box is solid if the other side has one of its class that overlaps by half or more, else dotted.
-    Samples that are not image files below one of ``roots`` are described in words.
+    Samples whose image files cannot be reached are described in words.
     """
     figure = go.Figure()
     cells: list[_Cell] = []
     texts: list[tuple[float, float, str]] = []
     top, down = 0.02, 0.0
-    blocks = [_block(picture, roots) for picture in pictures]
+    blocks = [_block(picture) for picture in pictures]
     if any(len(block.images) == 2 for block in blocks):
         top = 0.14
         texts += [(0.0, top, "<b>true</b>"), (1 + _GAP, top, "<b>predicted</b>")]
@@ -101,8 +101,8 @@ def _lines(blocks: Sequence[_Block]) -> Iterator[list[_Block]]:
         yield waiting
 
 
-def _block(picture: Picture, roots: Sequence[Path]) -> _Block:
-    image = thumbnail(picture.sample, roots, _PIXELS)
+def _block(picture: Picture) -> _Block:
+    image = thumbnail(picture.sample, picture.content, _PIXELS)
     if picture.boxes or picture.true_mask or picture.predicted_mask:
         return _Block(_pair(picture, image), _caption(picture, 52, is_lost=image is None))
     if image is None:
