@@ -162,9 +162,10 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return texts_study(root, "text", shared("test_text").reviews(root))
 
 
-def test_texts(reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("formats", [("safetensors", "onnx"), pytest.param(FORMATS, marks=pytest.mark.slow)])
+def test_texts(formats: tuple[str, ...], reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(reviews)
-    done = export_study("texts", formats=FORMATS, output="model", calibrate=fit_temperature)
+    done = export_study("texts", formats=formats, output="model", calibrate=fit_temperature)
     best = load_study("texts").best
     assert best is not None
     assert done.facts.metrics["accuracy"] == pytest.approx(best.value, abs=1e-6)
@@ -174,12 +175,12 @@ def test_texts(reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (reviews / "network").rename(reviews / "away")  # the model needs its folder alone
     try:
         place = moved(done, reviews, tmp_path / "elsewhere")
-        for name in FORMATS:
+        for name in formats:
             model = load_model(place, format=name, trust=True)
             predicted = list(predict(model, [sample.input for sample in samples], 1))
             told = [model.facts.classes.index(one.answers[0].label) for one in predicted]
             hits[name] = np.mean([one == sample.target for one, sample in zip(told, samples, strict=True)])
-        assert list(hits.values()) == pytest.approx([best.value] * len(FORMATS), abs=1e-6)
+        assert list(hits.values()) == pytest.approx([best.value] * len(formats), abs=1e-6)
         model = load_model(place)
         rows = [model.transform(text) for text in ("good film", "a bad film is not good a b c")]
         assert [row.dtype for row in rows] == [torch.int64] * 2
