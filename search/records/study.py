@@ -236,13 +236,13 @@ class Overlap:
     first: str
 
     def words(self, noun: str) -> str:
-        """Return a sentence about it; ``noun`` names the samples."""
+        """Return a sentence about the overlap; ``noun`` names the samples."""
         if self.split == "train":
             return f"{self.count} of {self.total} training {noun} are duplicates of others; one of them: {self.first}."
         return f"{self.counted(noun)}, so results on them are too optimistic; the first: {self.first}."
 
     def counted(self, noun: str) -> str:
-        """Return how many there are, in a clause that names no file."""
+        """Return the number of samples, in a clause that names no file."""
         name = "validation" if self.split == "val" else self.split
         return f"{self.count} of {self.total} {name} {noun} are in training too"
 
