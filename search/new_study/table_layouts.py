@@ -72,7 +72,7 @@ def tables_in(folder: Path) -> list[Path]:
 
 
 def lines_of(path: Path) -> list[list[str]]:
-    """Return the fields of a table's first lines, whatever its extension; nothing if no separator splits them evenly."""
+    """Return the fields of a table's first lines, of any extension; nothing if no separator splits them evenly."""
     if path.suffix.lower() in (*EXTENSIONS, ".xml", ".yaml", ".yml", ".md"):
         return []
     try:

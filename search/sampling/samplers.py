@@ -271,7 +271,7 @@ def constraint_attrs(constraints: Mapping[str, float]) -> dict[str, float]:
 
 
 def past(trial: FrozenTrial, further: Sequence[Objective] = ()) -> PastTrial:
-    """Return a trial of Optuna's storage as our history has it."""
+    """Return a trial of Optuna's storage in the form of our history."""
     states = {OptunaState.COMPLETE: TrialState.COMPLETE, OptunaState.PRUNED: TrialState.PRUNED}
     states |= {OptunaState.RUNNING: TrialState.RUNNING, OptunaState.WAITING: TrialState.WAITING}
     return PastTrial(

@@ -118,7 +118,7 @@ def _changed(engine: Engine, study_id: int, metric: str, newest: int, unfinished
     wanted = (TrialRow.study_id == study_id, or_(fresh, TrialRow.id.in_(earlier)) if earlier else fresh)
     epochs: dict[int, list[tuple[float, float]]] = defaultdict(list)
     with reading(engine) as connection:
-        # States before epochs: whatever is finished here has all its epochs below.
+        # States before epochs: trials that are finished here then have all their epochs.
         rows = connection.execute(select(*_COLUMNS).where(*wanted).order_by(TrialRow.id)).all()
         if rows:
             query = (
@@ -166,8 +166,8 @@ def fingerprint(candidate: Json) -> str:
 def earlier_best(engine: Engine, study: str, count: int) -> tuple[tuple[str, int, Json], ...]:
     """Return study, number and candidate of the best trials of other studies of the same task and backbone.
 
-    The best of each study come first, one of every study in turn, as objectives of different data cannot be
-    compared, the studies with the most similar data first; in all at most ``count`` of each study.
+    Studies take turns, each with its next best, as objectives on different data cannot be compared; those with the most
+    similar data come first. At most ``count`` of each study.
     """
     with reading(engine) as connection:
         own = connection.execute(select(StudyRow.__table__).where(StudyRow.name == study)).one()

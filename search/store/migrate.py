@@ -24,7 +24,7 @@ VERSION_TABLE = "ft_alembic_version"
 _LOCK = crc32(b"ftsearch schema")
 
 
-@cache  # it runs the file of every version
+@cache  # reading it runs the file of every version
 def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(_config())
 
@@ -68,7 +68,7 @@ def upgrade(engine: Engine) -> None:
         except DBAPIError as error:
             if is_passing(error):
                 raise
-            # Not chained: whoever repeats calls would take it for the database's own.
+            # Not chained: retries would take it for the database's own.
             reason = reason_of(error, engine.url)
             raise StoreUrlError(f"cannot set up the store at {shown(engine.url)}: {reason}") from None
 

@@ -52,7 +52,7 @@ class Proposal:
     Attributes:
         origin: how it was found: ``way`` (``portfolio``, ``plain``, ``warm``, ``neighbour``, ``prior``, ``sampler``),
             and the ``name`` or the ``trial`` (of a ``study``) that it comes from.
-        cost: the computation that its training is expected to take.
+        cost: the expected computation of its training.
         prior: how many traits it has that did better on other data.
         known: its costs that are known before training; empty if the study's objectives and constraints need none.
         rejected: candidates that were drawn before it and break a constraint, the last ``REMEMBERED`` of them.
@@ -69,7 +69,7 @@ class Proposal:
 
     @property
     def extras(self) -> dict[str, Json]:
-        """What the store keeps of it beside the candidate."""
+        """What is stored besides the candidate."""
         facts: dict[str, Json] = {"cost": self.cost.to_json()}
         optional = {
             "origin": dict(self.origin),

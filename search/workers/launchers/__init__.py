@@ -1,4 +1,4 @@
-"""Launchers of workers, one a file."""
+"""Launchers of workers, one per file."""
 
 from __future__ import annotations
 
