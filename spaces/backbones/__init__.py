@@ -1,4 +1,4 @@
-"""Sources of pretrained networks, one a file."""
+"""Sources of pretrained networks, one per file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spaces.plugins import load
 
 
 def sources() -> dict[str, Source]:
-    """Return every source of backbones by name, in the order in which they are asked for a short name."""
+    """Return every source of backbones by name, in the order in which short names are looked up."""
     loaded: dict[str, Source] = load("spaces.backbones", "source", "ftsearch.backbones")
     return dict(sorted(loaded.items(), key=lambda item: item[1].rank))
 
