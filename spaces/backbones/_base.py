@@ -205,7 +205,7 @@ class Backbone(ABC):
         files.fit(network, self.adapt(network, files.load(path)), str(path), self.classifier(network))
 
     def adapt(self, network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Return a file's weights in the form that ``network`` takes: with position embeddings resampled to its grid."""
+        """Return a file's weights as ``network`` takes them: with position embeddings resampled to its grid."""
         family = family_of(network)
         return family.adapt(network, state) if family else state
 
