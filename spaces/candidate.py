@@ -83,9 +83,9 @@ class Candidate:
         for key in ("backbone", "weights"):
             if not isinstance(structure[key], str):
                 raise CandidateError(f"candidate.structure.{key} must be a name, got {structure[key]!r}")
-        for place, choices in (("structure", structure["choices"]), ("recipe", recipe["choices"])):
+        for part, choices in (("structure", structure["choices"]), ("recipe", recipe["choices"])):
             if not isinstance(choices, Mapping):
-                raise CandidateError(f"candidate.{place}.choices must map decisions to values, got {choices!r}")
+                raise CandidateError(f"candidate.{part}.choices must map decisions to values, got {choices!r}")
         return cls(
             Structure(structure["backbone"], structure["weights"], (size[0], size[1]), dict(structure["choices"])),
             Recipe(dict(recipe["choices"])),

@@ -72,8 +72,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
             asyncore_use_poll=True,  # select() takes no handle above 1023
             log_socket_errors=False,
         )
-        place = (listening.family, listening.type, listening.proto, listening.getsockname())
-        super().__init__(application, _sock=listening, adj=adjustments, bind_socket=False, sockinfo=place)
+        address = (listening.family, listening.type, listening.proto, listening.getsockname())
+        super().__init__(application, _sock=listening, adj=adjustments, bind_socket=False, sockinfo=address)
 
     def add_task(self, task: Any) -> None:
         """Have a complete request answered."""

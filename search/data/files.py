@@ -46,9 +46,9 @@ def visible(folder: Path, *patterns: str) -> list[Path]:
 
 def files_below(folder: Path) -> Iterator[Path]:
     """Yield the files in and below ``folder``, by folder and name; hidden and system ones are skipped."""
-    for place, folders, names in os.walk(folder):
+    for inner, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not is_passed_over(name))
-        yield from (Path(place, name) for name in sorted(names) if not is_passed_over(name))
+        yield from (Path(inner, name) for name in sorted(names) if not is_passed_over(name))
 
 
 @dataclass(slots=True)

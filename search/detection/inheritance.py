@@ -103,9 +103,9 @@ class _Parts:
     def take_levels(self, levels: Mapping[int, int]) -> bool:
         """Take the pyramid's convolutions of levels, own index -> given index; return whether any fitted."""
         taken = False
-        for place, source in levels.items():
+        for level, source in levels.items():
             for stem in _BLOCKS:
-                mine, theirs = _under(f"{stem}.{place}.", self._own), _under(f"{stem}.{source}.", self._given)
+                mine, theirs = _under(f"{stem}.{level}.", self._own), _under(f"{stem}.{source}.", self._given)
                 if mine.keys() == theirs.keys() and all(mine[name].shape == theirs[name].shape for name in mine):
                     for name, value in mine.items():
                         value.copy_(theirs[name])
@@ -138,7 +138,7 @@ def _two_stages(parts: _Parts, own: PretrainedDetector, classes: Sequence[str]) 
         taken.append("box head")
         stem = "roi_heads.box_predictor"
         outputs = fitting_classes(own.outputs, own.classes, classes, background=True)
-        rows = {0: 0} | {place + 1: source for place, source in outputs.items()}
+        rows = {0: 0} | {own + 1: source for own, source in outputs.items()}
         parts.take_rows(f"{stem}.cls_score", rows, (1, len(classes) + 1, 1))
         parts.take_rows(f"{stem}.bbox_pred", rows, (1, len(classes) + 1, 4))
         taken += _known(outputs, classes)

@@ -52,8 +52,8 @@ def _check_places(data: Mapping[str, Any], base: Path) -> None:
     allowed = [Path(folder).resolve() for folder in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if folder]
     root = base / Path(str(data.get("path", ""))).expanduser()
     for name, value in data.items() if allowed else ():
-        for place in (base / value, root / value) if isinstance(value, str) and value else ():
-            resolved = place.expanduser().resolve()
+        for path in (base / value, root / value) if isinstance(value, str) and value else ():
+            resolved = path.expanduser().resolve()
             if (name == "path" or resolved.exists()) and not any(resolved.is_relative_to(folder) for folder in allowed):
                 raise UserError(
                     f"data.{name} is {str(value)!r} in the store, which is outside of {DATA_VARIABLE} "

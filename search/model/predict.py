@@ -100,8 +100,8 @@ def task_of(name: str, options: Mapping[str, Any], facts: Mapping[str, Any]) -> 
         chosen = TypeAdapter(task.options).validate_python(dict(options)) if task.options else None
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in fault["loc"])
-        raise UserError(f"options of the task {name}: {place}: {fault['msg']}") from error
+        key = ".".join(str(part) for part in fault["loc"])
+        raise UserError(f"options of the task {name}: {key}: {fault['msg']}") from error
     try:
         return task.restore(chosen, facts)
     except (KeyError, TypeError, ValueError) as error:

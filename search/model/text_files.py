@@ -106,8 +106,8 @@ def _sentences(file: Path, column: int) -> Iterator[Found]:
         if line.startswith("# ") and len(fields) != usual:
             continue  # a comment, not a word and its tag
         start = start if words else number
-        place = column if -len(fields) <= column < len(fields) else 0
-        words.append(fields[place].strip() or "_")
+        index = column if -len(fields) <= column < len(fields) else 0
+        words.append(fields[index].strip() or "_")
 
 
 def _rows(file: Path, preprocessing: TextPreprocessing, text_column: str, pair_column: str) -> Iterator[Found]:

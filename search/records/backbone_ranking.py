@@ -147,7 +147,7 @@ def ordered(backbone_scores: Sequence[BackboneScore], estimators: Sequence[str])
     """Return ``backbone_scores`` by mean rank, the best first; ties go to the smaller network."""
     ranks = mean_ranks(backbone_scores, estimators)
     places = sorted(range(len(backbone_scores)), key=lambda place: (ranks[place], backbone_scores[place].parameters))
-    return tuple(backbone_scores[place] for place in places)
+    return tuple(backbone_scores[index] for index in places)
 
 
 def trust(ranking: Ranking) -> list[str]:

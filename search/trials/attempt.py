@@ -121,11 +121,11 @@ def _memory(context: TrialContext, candidate: Candidate) -> tuple[str, str, str]
 
 def _rolling(context: TrialContext, claim: Claim, setting: AttemptSettings) -> files.Rolling:
     """Return the checkpoints for resuming, whose names are in the store."""
-    place = resuming(context.key, claim.number)
+    prefix = resuming(context.key, claim.number)
     if setting.kind:
-        place = f"{resuming(context.key)}{setting.kind}-{claim.number:05d}/{setting.member}-"
+        prefix = f"{resuming(context.key)}{setting.kind}-{claim.number:05d}/{setting.member}-"
 
     def record(names: tuple[str, ...]) -> None:
         writing.record_resume(context.engine, claim, (*names, *setting.finished))
 
-    return files.Rolling(context.artifact_store, place, claim.resume, record)
+    return files.Rolling(context.artifact_store, prefix, claim.resume, record)

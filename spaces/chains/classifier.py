@@ -23,7 +23,7 @@ def split_classifier(parts: list[Segment], network: nn.Module) -> tuple[list[Seg
         # A convolution with its norm is a unit like the others.
         any(segment.kind == "norm" for segment in behind)
     ):
-        start = next((last + 1 + place for place, segment in enumerate(behind) if segment.kind == "gather"), 0)
+        start = next((last + 1 + index for index, segment in enumerate(behind) if segment.kind == "gather"), 0)
         weighted = any(segment.kind == "norm" for segment in parts[start:])
         return _parted(parts, start) if start and not weighted else (parts, [])
     start = last

@@ -137,8 +137,8 @@ class LoRA(Decision[Updates]):
         return Updates() if where == NOWHERE else replace(value, where=where)
 
     def apply(self, chain: Chain, value: Updates) -> Chain:
-        for place in units_at(self.name, value.where, chain):
-            chain = _adapted(chain, place, value)
+        for index in units_at(self.name, value.where, chain):
+            chain = _adapted(chain, index, value)
         return chain
 
     def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Updates | None:

@@ -152,13 +152,13 @@ def _hidden(chain: Chain) -> dict[str, nn.Linear]:
 
 
 def _narrowed(chain: Chain, name: str, count: int) -> Chain:
-    place = next(place for place, unit in enumerate(chain) if unit.name == name)
-    ((path, linear),) = _linears(chain.units[place])
+    index = next(index for index, unit in enumerate(chain) if unit.name == name)
+    ((path, linear),) = _linears(chain.units[index])
     kept = edits.strongest(linear, count)
-    chain = _with_linear(chain, place, path, edits.narrow_outputs(linear, kept), f"{count} neurons")
-    if place + 1 < len(chain):
-        ((path, linear),) = _linears(chain.units[place + 1])
-        chain = _with_linear(chain, place + 1, path, edits.narrow_inputs(linear, kept), f"{count} inputs")
+    chain = _with_linear(chain, index, path, edits.narrow_outputs(linear, kept), f"{count} neurons")
+    if index + 1 < len(chain):
+        ((path, linear),) = _linears(chain.units[index + 1])
+        chain = _with_linear(chain, index + 1, path, edits.narrow_inputs(linear, kept), f"{count} inputs")
     return chain
 
 

@@ -352,11 +352,11 @@ def read_values(
         raise CandidateError(
             f"the candidate has the decision {unknown[0]!r}, which is not installed; known: {', '.join(decisions)}"
         )
-    for place, choices in (("structure", candidate.structure.choices), ("recipe", candidate.recipe.choices)):
-        misplaced = [name for name in choices if is_structure(decisions[name]) is not (place == "structure")]
+    for part, choices in (("structure", candidate.structure.choices), ("recipe", candidate.recipe.choices)):
+        misplaced = [name for name in choices if is_structure(decisions[name]) is not (part == "structure")]
         if misplaced:
             raise CandidateError(
-                f"the candidate's {place} has the decision {misplaced[0]!r}, which does not belong there"
+                f"the candidate's {part} has the decision {misplaced[0]!r}, which does not belong there"
             )
     return {
         name: decision.parse(given[name]) if name in given else decision.baseline(chain)

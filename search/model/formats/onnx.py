@@ -116,8 +116,8 @@ def _check_external_data(path: Path) -> None:
     folder = path.parent.resolve()
     for tensor in _messages(model, onnx.TensorProto):
         for location in (entry.value for entry in tensor.external_data if entry.key == "location"):
-            place = Path(location)
-            if place.is_absolute() or not (folder / place).resolve().is_relative_to(folder):
+            target = Path(location)
+            if target.is_absolute() or not (folder / target).resolve().is_relative_to(folder):
                 raise UserError(
                     f"{path} takes weights from {location!r}, outside of its folder, which is refused; "
                     "export the model again"
