@@ -38,13 +38,14 @@ SCRIPT = """
     }}, String(params.value)),
     State: params => element('span', {className: 'chips'},
       element('span', {className: 'chip ' + params.value}, params.value),
-      ...params.data.marks.map(mark => element('span', {className: 'chip ' + mark.split(' ')[0], key: mark}, mark))),
+      ...params.data.marks.map(mark => element('span', {className: 'chip mark-' + mark.split(' ')[0], key: mark}, mark))),
     Strip: params => {
-      const counts = {};
-      for (const letter of params.value) counts[words[letter]] = (counts[words[letter]] || 0) + 1;
-      const label = Object.entries(counts).map(([word, count]) => count + ' ' + word).join(', ');
+      const counts = {}, edited = params.value.replace(/[^A-Z]/g, '').length;
+      for (const letter of params.value.toLowerCase()) counts[words[letter]] = (counts[words[letter]] || 0) + 1;
+      const label = Object.entries(counts).map(([word, count]) => count + ' ' + word).join(', ') + (edited ? `, ${edited} of them edited` : '');
       return params.value && element('div', {className: 'strip small', role: 'img', 'aria-label': label, title: label},
-        ...[...params.value].map((letter, place) => element('i', {className: words[letter], key: place})));
+        ...[...params.value].map((letter, place) => element('i', {key: place,
+          className: words[letter.toLowerCase()] + (letter < 'a' ? ' changed' : '')})));
     },
   };
   window.dashAgGridFunctions = {

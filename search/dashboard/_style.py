@@ -7,7 +7,7 @@ from search.report import theme
 CSS = """
 .top { display: flex; flex-wrap: wrap; gap: 4px 20px; align-items: baseline; border-bottom: 1px solid var(--line);
   padding: 12px 20px; max-width: 1180px; margin: 0 auto; }
-.top strong { font-size: 1.05rem; } .top a { text-decoration: none; }
+.top strong { font-size: 1.05rem; } .top a { text-decoration: none; } .top .theme { margin-left: auto; font-size: .85rem; }
 .tabs { display: flex; flex-wrap: wrap; gap: 6px; margin: 18px 0 0; border-bottom: 1px solid var(--line); }
 .part { padding: 8px 14px; text-decoration: none; color: var(--ink); border-radius: 6px 6px 0 0; }
 .part.here { background: var(--card); border: 1px solid var(--line); border-bottom-color: var(--card); font-weight: 600; }
@@ -20,12 +20,12 @@ CSS = """
 .button { margin: 4px 0; }
 .dash-graph { min-height: 140px; }
 .trials { height: min(72vh, 760px); margin: 8px 0; } .trials.short { height: auto; }
-.trials .strip.small { height: 16px; margin: 11px 0; gap: 1px; } .chips { display: inline-flex; gap: 4px; white-space: nowrap; }
+.trials .strip.small { height: 16px; margin: 11px 0; gap: 1px; } .small .changed { border-bottom: 5px solid var(--ink); } .chips { display: inline-flex; gap: 4px; white-space: nowrap; }
 .page:has(#trials) { max-width: 1560px; }
 .chip { border: 1px solid var(--line); border-radius: 999px; padding: 0 8px; line-height: 20px; font-size: .8rem; }
 STATES
-.chip.winner { border-color: var(--good); color: var(--good); font-weight: 600; }
-.chip.plain { border-color: PLAIN; font-weight: 600; } .chip.breaks { border-color: var(--warn); color: var(--warn); }
+.chip.mark-winner { border-color: var(--good); color: var(--good); font-weight: 600; }
+.chip.mark-plain { border-color: PLAIN; font-weight: 600; } .chip.mark-breaks { border-color: var(--warn); color: var(--warn); }
 .view .dash-input-container { width: 280px; max-width: 100%; }
 .picker { position: relative; } .picker[open] > :last-child { position: absolute; z-index: 5; max-height: 60vh; overflow: auto;
   background: var(--back); border: 1px solid var(--line); border-radius: 8px; padding: 8px 12px; width: max-content; max-width: 80vw; }

@@ -23,6 +23,8 @@ from search.errors import FinetuneError
 from search.records.states import TrialState
 from search.records.study import StudyRecord
 from search.report import style_sheet, theme
+from search.report._script import THEME
+from search.report.figures import parallel_coordinates
 from search.report.figures._base import Section
 from search.sampling.importance import prepare_importances
 from search.store.connection import Engine, shown
@@ -30,14 +32,16 @@ from search.store.connection import Engine, shown
 logger = logging.getLogger(__name__)
 _TICK_MS = 2000
 Picked = dict[str, list[int]] | None
-"""The trials that a visitor has chosen, by study."""
+"""The trials that a visitor has picked, by study."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A point of a figure, with what it stands for."""
+    """A point of a figure and its meaning."""
 
     customdata: Any = None
+    x: Any = None
+    y: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Which figure or filter a component belongs to."""
+    """The figure or filter that a component belongs to."""
 
     name: str
 
@@ -59,9 +63,9 @@ _INDEX = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">
 <link rel="icon" href="data:,"><link rel="preload" as="script"
  href="/_dash-component-suites/plotly/package_data/plotly.min.js">
 <link rel="preload" as="script" href="/_dash-component-suites/dash/dcc/async-graph.js">
-{%css%}<style>STYLE</style></head>
+{%css%}<style>STYLE</style><script>THEME</script></head>
 <body>{%app_entry%}<footer>{%config%}<script>SCRIPT</script>{%scripts%}{%renderer%}</footer></body></html>"""
-_INDEX = _INDEX.replace("STYLE", style_sheet.CSS + CSS).replace("SCRIPT", SCRIPT)
+_INDEX = _INDEX.replace("STYLE", style_sheet.CSS + CSS).replace("SCRIPT", SCRIPT).replace("THEME", THEME)
 
 
 def build(
@@ -69,7 +73,7 @@ def build(
 ) -> Dash:
     """Return the dashboard over ``engine``, the store at the URL ``store``; serve its ``server``.
 
-    ``ahead`` begins to read the newest studies at once, so that the first visitor need not wait for that.
+    ``ahead`` starts reading the newest studies at once, so that the first visitor need not wait.
 
     Raises:
         UserError: ``host`` lets others in and there is no token.
@@ -97,9 +101,10 @@ def build(
     app.layout = _layout
     _navigation(app, pages)
     _live(app, pages)
-    _choosing(app)
+    _choosing(app, pages)
     theme.sentence("").to_json()  # Plotly loads its parts when it first draws: not while a visitor waits
-    access.guard(server, host=host, token=token, script_hashes=[*app.csp_hashes(), access.hash_of(SCRIPT)])
+    scripts = [*app.csp_hashes(), access.hash_of(SCRIPT), access.hash_of(THEME)]
+    access.guard(server, host=host, token=token, script_hashes=scripts)
     well_formed.guard(server, app)
     return app
 
@@ -109,7 +114,12 @@ def _layout() -> html.Div:
         [
             html.A("Skip to the results", href="#content", className="skip"),
             html.Header(
-                [html.Strong("ftsearch"), dcc.Link("Studies", href="/"), dcc.Link("Workers", href="/workers")],
+                [
+                    html.Strong("ftsearch"),
+                    dcc.Link("Studies", href="/"),
+                    dcc.Link("Workers", href="/workers"),
+                    html.Button("Theme: ", className="theme"),
+                ],
                 className="top",
             ),
             dcc.Location(id="url", refresh="callback-nav"),
@@ -266,7 +276,7 @@ def _live(app: Dash, pages: Pages) -> None:
         return trials_table.rows(found), trials_table.summary(found), (pulse, time.time())
 
 
-def _choosing(app: Dash) -> None:
+def _choosing(app: Dash, pages: Pages) -> None:
     @app.callback(
         Output("picked", "data"),
         Input({"type": "figure", "name": ALL}, "selectedData"),
@@ -287,6 +297,8 @@ def _choosing(app: Dash) -> None:
             return no_update
         picked = set((before or {}).get(address.study, []))
         kind = ctx.triggered_id["type"]
+        if ctx.triggered_id["name"] == parallel_coordinates.figure.name:  # which filters the table
+            return no_update
         if kind == "clear":
             picked = set() if ctx.triggered[0]["value"] else picked
         else:
@@ -296,6 +308,24 @@ def _choosing(app: Dash) -> None:
             return no_update
         return {**(before or {}), address.study: chosen}
 
+    @app.callback(
+        Output("brushed", "data"),
+        Output("brushed-words", "children"),
+        Input({"type": "figure", "name": parallel_coordinates.figure.name}, "selectedData"),
+        State("url", "pathname"),
+        State("url", "search"),
+        prevent_initial_call=True,
+    )
+    @checked
+    def _brush(marked: Marked | None, path: str | None, query: str | None) -> Any:
+        points = [(one.x, one.y) for one in marked.points] if marked else []
+        brushed = [(x, y) for x, y in points if isinstance(x, int) and isinstance(y, int | float) and 0 <= y <= 1]
+        if not brushed:
+            return None, ""
+        found = _quietly(lambda: pages.brushed(Address.of(path, query), brushed))
+        return (found, trials_table.brushed_words(len(found))) if isinstance(found, list) else (no_update, no_update)
+
+    app.clientside_callback(trials_table.BRUSH, Input("brushed", "data"))  # type: ignore[no-untyped-call]
     app.clientside_callback(  # type: ignore[no-untyped-call]
         trials_table.TICKED,
         Output("picked", "data", allow_duplicate=True),
@@ -324,7 +354,7 @@ def _choosing(app: Dash) -> None:
 
 
 def _marked() -> list[Any]:
-    """Return what the points mean that the visitor has clicked or selected just now."""
+    """Return the meaning of the points that the visitor has just clicked or selected."""
     marked: Marked | None = read(Marked | None, ctx.triggered[0]["value"]) if ctx.triggered else None
     return [point.customdata for point in marked.points] if marked else []
 

@@ -15,6 +15,7 @@ from search.dashboard._grid_script import LETTERS, THEME
 from search.records.study import StudyRecord, TrialRecord
 from search.records.uncertainty import SHARES
 from search.report import front, parameters, ranking_table, tables, theme
+from search.report.gain import lead_over_plain
 from search.report.origin import found_by
 
 MOST = 20_000
@@ -38,7 +39,7 @@ def columns(study: StudyRecord) -> list[dict[str, Any]]:
         _column("trial", "trial", 76, **_NUMBER, pinned="left", cellRenderer="Trial", suppressHeaderFilterButton=True),
         _column("value", metric, 116, **_NUMBER),
         _column("gain", "gain, points" if points else "gain", 124, **_NUMBER, headerTooltip="over the plain recipe"),
-        _column("state", "state", 200, cellRenderer="State"),
+        _column("state", "state", 220, cellRenderer="State"),
         _column("strip", "structure", 190, cellRenderer="Strip", sortable=False, filter=False),
         _column("parameters", "params", 104, **_NUMBER),
         _column("flops", "FLOPs", 104, **_NUMBER),
@@ -76,15 +77,12 @@ def _objectives(study: StudyRecord) -> dict[str, str]:
 
 def rows(study: StudyRecord) -> list[dict[str, Any]]:
     """Return a row a trial, in the order of the ranking: numbers to sort by, and under ``text`` how they are shown."""
-    best, plain, metric = study.best, study.baseline, study.metric
+    best, metric = study.best, study.metric
     constant = ranking_table.constant_parts(study.trials)
     objectives = _objectives(study)
     table = []
     for rank, trial in ranking_table.ordered(study)[:MOST]:
-        lead = None
-        if plain is not None and plain is not trial and plain.value is not None and trial.value is not None:
-            lead = trial.value - plain.value if study.maximize else plain.value - trial.value
-        size = trial.size
+        lead, size = lead_over_plain(study, trial), trial.size
         numbers: dict[str, tuple[float | None, str]] = {
             "rank": (rank, str(rank)),
             "value": (_rounded(trial.value), theme.number(trial.value)),
@@ -105,7 +103,7 @@ def rows(study: StudyRecord) -> list[dict[str, Any]]:
                 "trial": trial.number,
                 "state": trial.state.value,
                 "marks": _marks(trial, best),
-                "strip": "".join(LETTERS.get(state, "e") for state in size.unit_states) if size else "",
+                "strip": _letters(size.unit_states) if size else "",
                 "words": ranking_table.without(trial.words, constant) or trial.ended,
                 "found_by": found_by(trial),
                 "worker": trial.worker,
@@ -116,6 +114,12 @@ def rows(study: StudyRecord) -> list[dict[str, Any]]:
             }
         )
     return table
+
+
+def _letters(states: Sequence[str]) -> str:
+    """Return a letter a unit, a capital where it was edited."""
+    letters = (LETTERS.get(text.partition(": ")[0], "e") for text in states)
+    return "".join(letter.upper() if ": " in text else letter for letter, text in zip(letters, states, strict=True))
 
 
 def _rounded(value: float | None) -> float | None:
@@ -158,6 +162,8 @@ def table(study: StudyRecord, picked: Collection[int], pulse: str) -> html.Div:
         [
             html.P(summary(study), className="soft", id="trials-summary"),
             dcc.Store(id="listed", data=(pulse, time.time())),
+            dcc.Store(id="brushed"),
+            html.P(id="brushed-words", role="status"),
             html.Div(
                 [
                     html.Label("Search", htmlFor="trials-search", className="soft"),
@@ -208,6 +214,12 @@ def summary(study: StudyRecord) -> str:
     return f"{tables.states(study)}.{f' All of them: {common}.' if common else ''}{more}"
 
 
+def brushed_words(count: int) -> str:
+    """Return what the table says of itself while a figure's brushes filter it."""
+    return f"{theme.counted(count, 'trial')} inside the brushes; a double click in the figure below lists all again."
+
+
+BRUSH = "function (numbers) { window.ftsearch.brush(numbers); }"
 TICKED = """function (rows, picked, path) {
   const same = window.dash_clientside.no_update, name = decodeURIComponent((path || '').split('/')[2] || '');
   if (!Array.isArray(rows)) return same;

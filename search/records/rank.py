@@ -38,14 +38,20 @@ class Size:
         parameters: all of them, head included.
         trained: those that are trained.
         flops: multiply-adds times two of one forward pass of one input.
-        unit_states: one word per unit of the pretrained chain, in order:
-            ``frozen``, ``trained``, ``edited``, ``skipped`` or ``dropped``.
+        unit_states: what was done with each unit of the pretrained chain, in order: ``frozen``, ``trained``,
+            ``adapted``, ``skipped`` or ``dropped``, then its edits: ``trained: 5x5 kernel``. Records of earlier
+            versions have ``edited`` in place of both.
     """
 
     parameters: int
     trained: int
     flops: int
     unit_states: tuple[str, ...] = ()
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The states of the units without their edits."""
+        return tuple(text.partition(": ")[0] for text in self.unit_states)
 
 
 def rank_key(
@@ -56,7 +62,7 @@ def rank_key(
     The first objective; ties are broken by the other objectives in order, then parameters, FLOPs and number.
 
     Args:
-        others: values of the objectives beside the first by name.
+        others: values of the objectives besides the first, by name.
     """
     first, *further = objectives
     costs = (math.inf, math.inf) if size is None else (float(size.parameters), float(size.flops))

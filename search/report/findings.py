@@ -43,12 +43,12 @@ def _mattered(study: StudyRecord) -> str:
 
 def _shared(done: list[TrialRecord]) -> str:
     best = done[: max(len(done) // 4, 2)]
-    states = [trial.size.unit_states for trial in best if trial.size and trial.size.unit_states]
+    states = [trial.size.states for trial in best if trial.size and trial.size.unit_states]
     if not states:
         return ""
     units = len(states[0])
-    frozen = [sum(state == "frozen" for state in found) for found in states]
-    kept = [sum(state not in ("dropped", "skipped") for state in found) for found in states]
+    frozen = [sum(state == "frozen" for state in unit_states) for unit_states in states]
+    kept = [sum(state not in ("dropped", "skipped") for state in unit_states) for unit_states in states]
     return (
         f"The best {len(states)} of {len(done)} complete trials kept {_span(kept)} of {units} units and froze "
         f"{_span(frozen)} of them."

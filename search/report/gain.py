@@ -60,13 +60,26 @@ class Gain(NamedTuple):
         return Proof.PROVEN if self.lead > self.margin else Proof.CHANCE
 
 
+def lead_over_plain(study: StudyRecord, trial: TrialRecord) -> float | None:
+    """Return by how much ``trial`` is better than the plain recipe; None while either has no value, and of itself."""
+    plain = study.baseline
+    if plain is None or plain is trial or plain.value is None or trial.value is None:
+        return None
+    difference = seen_difference(trial.value, plain.value)
+    return difference if study.maximize else -difference
+
+
+def seen_difference(value: float, baseline: float) -> float:
+    """Return the difference of both values rounded as readers see them, so that it matches them."""
+    return round(value, theme.DIGITS) - round(baseline, theme.DIGITS)
+
+
 def gain(study: StudyRecord) -> Gain | None:
     """Return the winner's lead over the plain recipe; None while either is missing."""
     best, baseline = study.best, study.baseline
     if best is None or baseline is None or best.value is None or baseline.value is None:
         return None
-    # Rounded as readers see both numbers, so that the difference matches them.
-    difference = round(best.value, theme.DIGITS) - round(baseline.value, theme.DIGITS)
+    difference = seen_difference(best.value, baseline.value)
     tried = (TrialState.COMPLETE, TrialState.PRUNED)
     candidates = sum(trial.state in tried and not trial.is_baseline for trial in study.trials)
     samples = study.dataset.samples().get("val", 0)
@@ -79,7 +92,7 @@ def gain(study: StudyRecord) -> Gain | None:
         candidates,
         samples,
         _fresh(study, best),
-        study.dataset.leaks,
+        bool(study.dataset.leak),
     )
 
 

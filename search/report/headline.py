@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import NamedTuple
 
 from search.records.study import StudyRecord, TrialRecord, TrialState
-from search.report import theme
+from search.report import structures, theme
 from search.report.gain import Gain, Proof, gain
 
 _NAMED = 6
@@ -33,13 +32,7 @@ class Headline(NamedTuple):
     size: str
     name: str
     words: str
-    strip: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def strip_words(self) -> str:
-        """The strip in words: ``12 units: 5 frozen, 7 trained``."""
-        counts = Counter(state for _, state in self.strip)
-        return f"{len(self.strip)} units: " + ", ".join(f"{count} {state}" for state, count in counts.items())
+    strip: tuple[structures.Cell, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -56,7 +49,7 @@ def headline(study: StudyRecord) -> Headline | None:
     if best is None:
         return None
     gained, metric = gain(study), theme.metric_name(study.metric)
-    who = (winner_name(study), best.words, _strip(study, best))
+    who = (winner_name(study), best.words, structures.cells(study, best))
     if gained is None:
         values = f"{metric} {theme.number(best.value)}"
         missing = "has no result yet" if study.baseline is not None else "was not tried"
@@ -78,14 +71,6 @@ def headline(study: StudyRecord) -> Headline | None:
         _size(gained),
         *who,
     )
-
-
-def _strip(study: StudyRecord, trial: TrialRecord) -> tuple[tuple[str, str], ...]:
-    states = trial.size.unit_states if trial.size is not None else ()
-    names = [unit.name for unit in study.units]
-    if len(names) != len(states):  # of another backbone than the study's first
-        names = [f"unit {index}" for index in range(1, len(states) + 1)]
-    return tuple(zip(names, states, strict=True))
 
 
 def sentence(study: StudyRecord) -> str:

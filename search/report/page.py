@@ -19,8 +19,8 @@ from plotly.offline import get_plotlyjs
 from search.artifacts import partial_files
 from search.errors import UserError
 from search.records.study import StudyRecord
-from search.report import confirmed, front, ranking_table, style_sheet, tables, theme
-from search.report._script import SCRIPT
+from search.report import confirmed, front, ranking_table, structures, style_sheet, tables, theme
+from search.report._script import SCRIPT, THEME
 from search.report.figures import figures, studies_figures
 from search.report.figures._base import Drawing
 from search.report.findings import findings
@@ -84,9 +84,11 @@ def document(title: str, body: str, drawn: Drawings, generated_at: datetime) -> 
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; script-src 'unsafe-inline' "
         "'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:\">"
-        f"<title>{escape(title)} – ftsearch report</title><style>{style_sheet.CSS}</style></head><body>"
+        f"<title>{escape(title)} – ftsearch report</title><style>{style_sheet.CSS}</style>"
+        f"<script>{THEME}</script></head><body>"
         f"<a class='skip' href='#main'>Skip to the results</a><div class='page'><main id='main'>{body}</main>"
-        f"<footer>Written by ftsearch on {generated_at:%Y-%m-%d %H:%M} UTC. Figures need no network; "
+        "<footer><p><button class='theme' type='button'>Theme: </button></p>"
+        f"Written by ftsearch on {generated_at:%Y-%m-%d %H:%M} UTC. Figures need no network; "
         "colours are Okabe and Ito's and Cividis, safe for the colour-blind.</footer></div>"
         f"<script type='text/plain' id='plotly'>{_library()}</script>"
         f"<script type='text/plain' id='figures'>{_packed(drawn.to_json())}</script>"
@@ -215,12 +217,13 @@ def _strip(shown: Headline) -> str:
     if not shown.strip:
         return ""
     cells = "".join(
-        f"<i class='{escape(state)}' title='{escape(f'{unit}: {state}', quote=True)}'></i>"
-        for unit, state in shown.strip
+        f"<i class='{escape(cell.state)}' title='{escape(cell.words, quote=True)}'>{escape(cell.short)}</i>"
+        for cell in shown.strip
     )
+    words = structures.words(shown.strip)
     return (
-        f"<div class='strip' role='img' aria-label='{escape(shown.strip_words, quote=True)}'>{cells}</div>"
-        f"<p class='name'>{escape(shown.strip_words)}</p>"
+        f"<div class='strip' role='img' aria-label='{escape(words, quote=True)}'>{cells}</div>"
+        f"<p class='name'>{escape(words)}</p>"
     )
 
 
@@ -262,7 +265,7 @@ def _ranking(study: StudyRecord, place: int, level: int) -> str:
             if line.state.startswith("plain recipe")
             else ""
         )
-        rows.append(f"<tr class='{kind}'>{_cells(line, worded=True)}</tr>")
+        rows.append(f"<tr class='{kind}' data-trial='{line.number}'>{_cells(line, worded=True)}</tr>")
     further = len(study.trials) - len(lines)
     more = f"<p class='soft'>{further} further trials: ftsearch trials {escape(study.name)}</p>" if further > 0 else ""
     heads, folded = ranking_table.headings(study), rows[_OPEN:]

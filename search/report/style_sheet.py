@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from search.report import theme
 
-CSS = """
+_DARK = """--ink:#e6edf3; --soft:#9aa4af; --line:#3d444d; --back:#0d1117; --card:#151b23; --accent:#6cb8f0;
+  --good:#3fc79a; --warn:#e3b341;"""
+CSS = (
+    """
 :root { color-scheme: light dark; --ink:#1f2328; --soft:#59636e; --line:#d1d9e0; --back:#ffffff; --card:#f6f8fa;
   --accent:#0a5fa3; --good:#00795a; --warn:#8a5a00; }
-@media (prefers-color-scheme: dark) { :root { --ink:#e6edf3; --soft:#9aa4af; --line:#3d444d; --back:#0d1117;
-  --card:#151b23; --accent:#6cb8f0; --good:#3fc79a; --warn:#e3b341; } }
+@media (prefers-color-scheme: dark) { :root:not([data-theme=light]) { DARK } }
+:root[data-theme=dark] { color-scheme: dark; DARK } :root[data-theme=light] { color-scheme: light; }
+.theme::after { content: "system"; } [data-theme=light] .theme::after { content: "light"; }
+[data-theme=dark] .theme::after { content: "dark"; }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
 body { margin:0; font:16px/1.55 FONT; color:var(--ink); background:var(--back); }
@@ -28,7 +33,10 @@ a:focus-visible, button:focus-visible, select:focus-visible, input:focus-visible
 .badge { border: 2px solid var(--soft); color: var(--soft); border-radius: 999px; padding: 1px 12px; font-weight: 600; }
 .badge.confirmed, .badge.proven { border-color: var(--good); color: var(--good); }
 .strip { display: flex; gap: 2px; height: 22px; margin: 12px 0 2px; max-width: 720px; }
-.strip i { flex: 1 1 0; min-width: 2px; border-radius: 2px; background: var(--soft); }
+.strip i { flex: 1 1 0; min-width: 2px; border-radius: 2px; background: var(--soft); color: #000; overflow: hidden; text-align: center;
+  font: .7rem/22px FONT; white-space: nowrap; } .strip i.trained { color: #fff; }
+.strip { container-type: inline-size; } .strip:has(i:nth-child(29)) i { font-size: 0; }
+@container (max-width: 480px) { .strip i { font-size: 0; } }
 UNITS
 .name { color: var(--soft); font-size: .85rem; }
 .winner strong { font-size: 1.05rem; }
@@ -60,11 +68,14 @@ footer { color: var(--soft); font-size: .85rem; padding: 32px 0; }
 @media (max-width: 600px) { .page { padding: 0 12px 20px; } h1 { font-size: 1.35rem; } td.words { min-width: 520px; }
   .tile b { font-size: 1.1rem; } }
 @media print { .strip i { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  :root { color-scheme: light; --ink:#000; --soft:#333; --line:#bbb; --back:#fff; --card:#fff; --accent:#000; }
+  :root, :root[data-theme] { color-scheme: light; --ink:#000; --soft:#333; --line:#bbb; --back:#fff; --card:#fff; --accent:#000; }
   body { font-size: 11px; } .page { max-width: none; } .plot, figure, table, pre, section.one { break-inside: avoid; }
-  h2, h3 { break-after: avoid; } .view, .contents, .skip, .modebar { display: none; } .scroll { overflow: visible; }
+  h2, h3 { break-after: avoid; } .view, .contents, .skip, .theme, .modebar { display: none; } .scroll { overflow: visible; }
   td, td.words { white-space: normal; min-width: 0; } }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
-""".replace("FONT", theme.FONT).replace(
-    "UNITS", "\n".join(f".strip i.{state} {{ background: {colour}; }}" for state, colour in theme.UNITS.items())
+""".replace("FONT", theme.FONT)
+    .replace("DARK", _DARK)
+    .replace(
+        "UNITS", "\n".join(f".strip i.{state} {{ background: {colour}; }}" for state, colour in theme.UNITS.items())
+    )
 )

@@ -25,17 +25,19 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
     "#CC79A7",
     "#56B4E9",
     "#F0E442",
-    "#8a8f98",
+    "#666c74",
 )
 SCALE = "Cividis"
 STATES = {"complete": BLUE, "pruned": GREY, "failed": RED, "running": PURPLE, "waiting": YELLOW}
+_ABSENT = "rgba(125,133,144,0.25)"
 UNITS = {
     "frozen": SKY,
     "trained": BLUE,
     "edited": PURPLE,
     "adapted": YELLOW,
-    "skipped": GREY,
-    "dropped": "rgba(125,133,144,0.25)",
+    "skipped": _ABSENT,
+    "dropped": _ABSENT,
+    "pretrained": GREY,
 }
 SERIES = (BLUE, RED, PURPLE, SKY, YELLOW, GREY)
 _CLASSES = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY)
@@ -43,7 +45,7 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MOST_POINTS = 1200
 """Most points of one trace: more would only cover each other."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-_INK = "#7d8590"
+INK = "#7d8590"
 """Readable on white and on near-black, so figures need no second drawing for dark pages."""
 _GRID = "rgba(125,133,144,0.25)"
 
@@ -55,13 +57,13 @@ def styled(figure: go.Figure, *, height: int = 380, x: str = "", y: str = "") ->
         template="none",
         height=height,
         margin={"l": 56, "r": 16, "t": 24, "b": 48},
-        font={"family": FONT, "size": 13, "color": _INK},
+        font={"family": FONT, "size": 13, "color": INK},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         colorway=list(SERIES),
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         hoverlabel={"font": {"family": FONT}},
-        modebar={"bgcolor": "rgba(0,0,0,0)", "color": _GRID, "activecolor": _INK},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": _GRID, "activecolor": INK},
     )
     figure.update_xaxes(title_text=x, **axis)
     figure.update_yaxes(title_text=y, **axis)
@@ -119,7 +121,7 @@ def without_menu(figure: go.Figure, chosen: int = 0) -> list[tuple[str, list[Any
 
 def visible_only(sets: Sequence[int], chosen: int) -> dict[str, list[bool]]:
     """Return the trace change that shows only traces whose number in ``sets`` is ``chosen`` (or -1: always)."""
-    return {"visible": [found in (chosen, -1) for found in sets]}
+    return {"visible": [number in (chosen, -1) for number in sets]}
 
 
 _WRITTEN = {"map": "mAP", "map_50": "mAP50", "map_75": "mAP75", "mar_100": "mAR100", "miou": "mIoU"}
@@ -251,16 +253,16 @@ def spread(x: Sequence[float], y: Sequence[float], most: int = MOST_POINTS) -> l
     kept: dict[int, list[int]] = {}
     for index, value in enumerate(x):
         stretch = min(int((value - low) * scale), stretches - 1)
-        found = kept.get(stretch)
-        if found is None:
+        extremes = kept.get(stretch)
+        if extremes is None:
             kept[stretch] = [index] * 4
             continue
-        found[1] = index
-        if y[index] < y[found[2]]:
-            found[2] = index
-        if y[index] > y[found[3]]:
-            found[3] = index
-    return sorted({index for found in kept.values() for index in found})
+        extremes[1] = index
+        if y[index] < y[extremes[2]]:
+            extremes[2] = index
+        if y[index] > y[extremes[3]]:
+            extremes[3] = index
+    return sorted({index for extremes in kept.values() for index in extremes})
 
 
 def finite(value: float | None) -> bool:

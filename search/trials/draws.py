@@ -116,11 +116,11 @@ def lengths(runtime: StudyRuntime, candidate: Candidate) -> Iterator[Candidate]:
     space = runtime.space.member_of(candidate)
     drawn, tried = space.values(candidate), {candidate.fingerprint}
     for share in _SHORTER:
-        found = space.candidate({**drawn, "epochs": min(share, drawn["epochs"])})
-        is_new = found.fingerprint not in tried and space.params(found) is not None
-        if is_new and steps_of(runtime, found) >= _FEWEST_STEPS:
-            tried.add(found.fingerprint)
-            yield found
+        shorter = space.candidate({**drawn, "epochs": min(share, drawn["epochs"])})
+        is_new = shorter.fingerprint not in tried and space.params(shorter) is not None
+        if is_new and steps_of(runtime, shorter) >= _FEWEST_STEPS:
+            tried.add(shorter.fingerprint)
+            yield shorter
 
 
 def steps_of(runtime: StudyRuntime, candidate: Candidate) -> int:

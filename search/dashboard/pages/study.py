@@ -11,7 +11,7 @@ from dash import dcc, html
 from search.dashboard import components, trials_table
 from search.dashboard.filters import Filters, range_text, read
 from search.records.study import StudyRecord, TrialState
-from search.report import confirmed, parameters, tables, theme
+from search.report import confirmed, parameters, structures, tables, theme
 from search.report import front as fronts
 from search.report import headline as headlines
 from search.report.figures import figures
@@ -19,13 +19,13 @@ from search.report.figures._base import Section
 from search.report.findings import findings
 
 _LOOKED_AT = 2000
-"""Number of trials that the filters' hints are taken from."""
+"""Number of trials from which the filters' hints are taken."""
 _WORDS_MOST = 40
 """Most values of a parameter that can be filtered by."""
 
 
 def section_of(query: str) -> Section:
-    """Return the section that an address asks for; the first one by default."""
+    """Return the section named in an address; by default the first."""
     wanted = parse_qs(query.lstrip("?")).get("tab", [""])[0]
     return next((section for section in Section if section.value == wanted), Section.PROGRESS)
 
@@ -87,16 +87,13 @@ def _headline(study: StudyRecord) -> list[Any]:
     if headline is None or study.best is None:
         return [html.P(headlines.sentence(study))]
     lines = [line for line in (headline.values if headline.gain else "", headline.size, headline.reason) if line]
-    strip = [html.I(className=state, title=f"{unit}: {state}") for unit, state in headline.strip]
+    strip = [html.I(cell.short, className=cell.state, title=cell.words) for cell in headline.strip]
+    words = structures.words(headline.strip)
     return [
         html.P([html.B(headline.gain or headline.values), *_badge(headline)], className="gain"),
         *(html.P(line) for line in lines),
-        *(
-            [html.Div(strip, className="strip", role="img", **components.aria(label=headline.strip_words))]
-            if strip
-            else []
-        ),
-        *([html.P(headline.strip_words, className="name")] if strip else []),
+        *([html.Div(strip, className="strip", role="img", **components.aria(label=words))] if strip else []),
+        *([html.P(words, className="name")] if strip else []),
         html.P(
             [dcc.Link(headline.name, href=components.trial_path(study.name, study.best.number)), f": {headline.words}"],
             className="name",
@@ -132,7 +129,7 @@ def _failures(study: StudyRecord) -> list[Any]:
 
 
 def front(study: StudyRecord) -> list[Any]:
-    """Return the trials that none beats in all objectives; nothing for a study of a single one."""
+    """Return the trials that no other beats in all objectives; nothing for a study with a single one."""
     lines = fronts.rows(study)
     if not lines:
         return []

@@ -11,12 +11,13 @@ from search.dashboard import components
 from search.records.study import StudyRecord, TrialRecord
 from search.report import front, parameters, theme
 from search.report.figures import trials_figures
+from search.report.gain import lead_over_plain
 from search.report.origin import found_by
 
 
 def page(study: StudyRecord, number: int) -> html.Div:
-    """Return the page of trial ``number``, which is whole in ``study``."""
-    trial = next((found for found in study.trials if found.number == number), None)
+    """Return the page of trial ``number``, which is complete in ``study``."""
+    trial = next((trial for trial in study.trials if trial.number == number), None)
     if trial is None:
         return components.nothing(f"No trial {number}", f"{study.name} has {len(study.trials)} trials, counted from 0.")
     return html.Div(
@@ -52,15 +53,15 @@ def page(study: StudyRecord, number: int) -> html.Div:
 
 def facts(study: StudyRecord, trial: TrialRecord) -> list[Any]:
     """Return what changes while the trial runs."""
-    plain = study.baseline
     notes: list[Any] = [
         html.P(html.Strong(trial.words or "not sampled yet")),
         html.P(f"{trial.state.value}; {trial.ended}" if trial.ended else trial.state.value),
         *([html.P(f"Found: {way}.", className="soft")] if (way := found_by(trial)) else []),
     ]
-    if plain is not None and plain is not trial and trial.value is not None and plain.value is not None:
-        lead = trial.value - plain.value if study.maximize else plain.value - trial.value
-        notes.append(html.P(f"{theme.signed(lead)} against the plain recipe ({theme.number(plain.value)})."))
+    lead = lead_over_plain(study, trial)
+    if lead is not None and study.baseline is not None:
+        change = theme.change(lead, study.metric)
+        notes.append(html.P(f"{change} against the plain recipe ({theme.number(study.baseline.value)})."))
     cells = [
         (theme.number(trial.value), theme.metric_name(study.metric)),
         (str(trial.best_epoch or "–"), f"best epoch of {len(trial.epochs)}"),
@@ -81,7 +82,7 @@ def facts(study: StudyRecord, trial: TrialRecord) -> list[Any]:
 
 
 def _fault(trial: TrialRecord) -> list[Any]:
-    """Return why the trial failed: whoever opens its page asks that first."""
+    """Return why the trial failed, the first question of whoever opens its page."""
     if trial.failure is None:
         return []
     return [

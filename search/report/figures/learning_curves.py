@@ -32,7 +32,7 @@ class Rows(NamedTuple):
 
 _LOOKS = {
     "failed": (theme.RED, 1.2, 0.9),
-    "pruned": (theme.GREY, 1.0, 0.6),
+    "pruned": (theme.GREY, 1.0, 0.8),
     "waiting": (theme.STATES["waiting"], 1.2, 0.8),
     "running": (theme.STATES["running"], 2.0, 0.9),
     "complete": (theme.BLUE, 1.2, 0.55),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from search.records.study import StudyRecord
+from search.records.study import StudyRecord, TrialRecord
 from search.report import parameters, shown_trials, theme
 from search.report.figures._base import Figure, Need, Section
 from search.report.figures._scales import Scale, scale_of
 from search.sampling.importance import importances
 
 _TRIALS, _AXES = 400, 12
+BRUSHED = "brushed"
+"""What the script of a report knows this figure by: what is selected in it filters the ranking."""
 _JUDGED = 200
 """Most trials from which the importance of decisions is judged: the most important have the first axes."""
 
@@ -32,6 +35,28 @@ class Rows(NamedTuple):
     good: tuple[float, ...]
     left_out: int
 
+    def inside(self, trials: Sequence[TrialRecord], brushed: Sequence[tuple[int, float]]) -> list[int]:
+        """Return which ``trials`` go through all brushes, drawn or not.
+
+        Args:
+            brushed: the points that were brushed: the place of their axis, and their height on it.
+        """
+        heights: dict[int, list[float]] = {}
+        for place, height in brushed:
+            if 0 <= place < len(self.axes):
+                heights.setdefault(place, []).append(height)
+        return [trial.number for trial in trials if all(self._passes(trial, *brush) for brush in heights.items())]
+
+    def _passes(self, trial: TrialRecord, place: int, heights: Sequence[float]) -> bool:
+        scale = self.axes[place]
+        value = trial.value if scale.name == theme.metric_name(self.metric) else trial.params.get(scale.name)
+        if value is None or (scale.words and str(value) not in scale.words):
+            return False
+        if not scale.words and (not isinstance(value, int | float) or (scale.is_log and value <= 0)):
+            return False
+        height = round(scale.place(value), 4)
+        return height in heights if scale.words else min(heights) <= height <= max(heights)
+
 
 class ParallelCoordinates(Figure):
     """Which combinations of decisions work well (Inselberg 1985, https://doi.org/10.1007/BF01898350)."""
@@ -41,7 +66,8 @@ class ParallelCoordinates(Figure):
     least_width = 820
     how_to_read = (
         "One line a trial across its decisions, the most important first, the objective at the right; strong lines are "
-        "the best tenth. A gap means that the trial has no such parameter."
+        "the best tenth. A gap means that the trial has no such parameter. Drag over a part of an axis, with Shift of "
+        "further ones, to list only the trials that pass there; a double click lists all again."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
@@ -131,6 +157,7 @@ class ParallelCoordinates(Figure):
             tickangle=-25,
         )
         figure.update_yaxes(visible=False, range=[-0.06, 1.06])
+        figure.update_layout(dragmode="select", meta=BRUSHED)
         return figure
 
 

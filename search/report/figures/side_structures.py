@@ -1,4 +1,4 @@
-"""Structures of chosen trials, one below the other."""
+"""Structures of chosen trials below the pretrained network's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from search.records.study import StudyRecord
+from search.records.study import StudyRecord, UnitRecord
 from search.report import theme
 from search.report.figures._base import Need, Section, TrialsFigure
 from search.report.figures._strips import strips
@@ -16,7 +16,7 @@ from search.report.figures._strips import strips
 class Rows(NamedTuple):
     """Unit states of the chosen trials."""
 
-    units: tuple[str, ...]
+    units: tuple[UnitRecord, ...]
     numbers: tuple[int, ...]
     states: tuple[tuple[str, ...], ...]
 
@@ -26,7 +26,11 @@ class SideStructures(TrialsFigure):
 
     name, title, order, section = "side_structures", "Structures", 302, Section.STRUCTURE
     needs = frozenset({Need.DETAILS})
-    how_to_read = "Each row is a trial; each cell a unit of the network from input (left) to output (right)."
+    least_width = 820
+    how_to_read = (
+        "The pretrained network on top, then a row a trial; each cell is a unit from input (left) to output (right), "
+        "with what was changed in it. Lines mark where the feature maps become smaller."
+    )
 
     def rows(self, study: StudyRecord, numbers: Sequence[int]) -> Rows | None:
         structures = {
@@ -36,12 +40,14 @@ class SideStructures(TrialsFigure):
         }
         if not structures or not study.units:  # units of different backbones cannot be aligned
             return None
-        return Rows(tuple(unit.name for unit in study.units), tuple(structures), tuple(structures.values()))
+        return Rows(study.units, tuple(structures), tuple(structures.values()))
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("None of these trials has been built yet, or the study has several backbones.")
-        return strips([f"trial {number}" for number in rows.numbers], rows.units, rows.states, rows.numbers)
+        labels = ["pretrained", *(f"trial {number}" for number in rows.numbers)]
+        states = [("pretrained",) * len(rows.units), *rows.states]
+        return strips(labels, rows.units, states, [None, *rows.numbers])
 
 
 figure = SideStructures()

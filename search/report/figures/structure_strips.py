@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from search.records.study import StudyRecord
+from search.records.study import StudyRecord, UnitRecord
 from search.report import theme
 from search.report.figures._base import Figure, Need, Section
 from search.report.figures._strips import strips
@@ -18,7 +18,7 @@ class Rows(NamedTuple):
     """Unit states of the best trials, the best first."""
 
     metric: str
-    units: tuple[str, ...]
+    units: tuple[UnitRecord, ...]
     numbers: tuple[int, ...]
     values: tuple[float, ...]
     states: tuple[tuple[str, ...], ...]
@@ -30,8 +30,10 @@ class StructureStrips(Figure):
 
     name, title, order, section = "structure_strips", "Structures of the best trials", 30, Section.STRUCTURE
     needs = frozenset({Need.DETAILS})
+    least_width = 820
     how_to_read = (
-        "Each row is a trial, best on top; each cell a unit of the network from input (left) to output (right)."
+        "Each row is a trial, best on top; each cell a unit of the network from input (left) to output (right), with "
+        "what was changed in it. Lines mark where the feature maps become smaller."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
@@ -44,7 +46,7 @@ class StructureStrips(Figure):
             return None
         return Rows(
             study.metric,
-            tuple(unit.name for unit in study.units),
+            study.units,
             tuple(trial.number for trial in chosen),
             tuple(trial.value or 0.0 for trial in chosen),
             tuple(trial.size.unit_states for trial in chosen if trial.size),

@@ -111,6 +111,20 @@ def test_every_section_draws_and_the_console_stays_clean(page: Any, shown: str) 
     assert page.faults == []
 
 
+def test_the_theme_is_chosen_once_for_all_pages(page: Any, shown: str) -> None:
+    back = "() => getComputedStyle(document.body).backgroundColor"
+    page.goto(f"{shown}/workers")
+    for name in ("system", "light"):
+        page.get_by_role("button", name=f"Theme: {name}").click()
+    page.get_by_role("button", name="Theme: dark").wait_for()
+    page.goto(f"{shown}/study/drawn?tab=trials")
+    page.locator("#trials .ag-row").first.wait_for()
+    assert page.evaluate(back) == "rgb(13, 17, 23)"
+    row = "() => getComputedStyle(document.querySelector('#trials .ag-row')).color"
+    assert page.evaluate(row) == "rgb(230, 237, 243)"
+    assert page.faults == []
+
+
 def run_a_trial(url: str, ended: threading.Event) -> int:
     """Let a trial begin, run two epochs and end; return its number."""
     engine = connection.connect(url)

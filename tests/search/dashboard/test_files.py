@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,3 +63,33 @@ def test_an_unknown_study_is_reported_as_text(filled: str, serve: Callable[..., 
     answer = serve(filled).client.get("/download/%3Cb%3Edrwn/trials.csv")
     assert answer.status_code == 404
     assert answer.mimetype == "text/plain"
+
+
+def test_a_report_is_filtered_by_brushes_and_keeps_the_theme_that_its_reader_chose(
+    page: Any, filled: str, serve: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "report.html").write_bytes(serve(filled).client.get("/download/drawn/report.html").data)
+    page.goto((tmp_path / "report.html").as_uri())
+    page.wait_for_function("() => document.documentElement.dataset.drawn === 'all'")
+    shown = "() => [...document.querySelectorAll('tr[data-trial]')].filter(row => !row.hidden).length"
+    everything = page.evaluate(shown)
+    page.evaluate(
+        """() => { const plot = document.querySelector('[data-figure$=parallel_coordinates]');
+        const points = plot.data.flatMap(trace => [...trace.x].map((x, place) =>
+          ({x: x, y: trace.y[place], customdata: trace.customdata && trace.customdata[place]})));
+        plot.emit('plotly_selected', {points: points.filter(point => point.x === 0 && point.y >= 0.5)}); }"""
+    )
+    assert 0 < page.evaluate(shown) < everything
+    page.evaluate("() => document.querySelector('[data-figure$=parallel_coordinates]').emit('plotly_deselect')")
+    assert page.evaluate(shown) == everything
+
+    back = "() => getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(back) == "rgb(255, 255, 255)"
+    page.get_by_role("button", name="Theme: system").click()
+    page.get_by_role("button", name="Theme: light").click()
+    page.get_by_role("button", name="Theme: dark").wait_for()
+    assert page.evaluate(back) == "rgb(13, 17, 23)"
+    page.reload()
+    page.get_by_role("button", name="Theme: dark").wait_for()
+    assert page.evaluate(back) == "rgb(13, 17, 23)"
+    assert page.faults == []

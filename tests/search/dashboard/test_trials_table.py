@@ -12,6 +12,7 @@ from search.dashboard.study_cache import StudyCache
 from search.records.study import StudyRecord, TrialState
 from search.report import theme
 from search.report.figures._base import Need
+from search.report.headline import headline
 
 
 @pytest.fixture
@@ -30,6 +31,17 @@ def test_rows_stand_in_the_order_of_the_ranking_with_numbers_to_sort_by(drawn: S
     assert first["gain"] == pytest.approx(best.value - drawn.trials[0].value)  # type: ignore[operator]
     assert first["text"]["gain"].startswith("+")
     assert "points" not in first["text"]["gain"]  # the heading says so once
+
+
+def test_the_winners_gain_is_the_headlines(drawn: StudyRecord) -> None:
+    """0.9889 less 0.96936 is 1.95 points, which rounds to 2.0; readers see 0.9694, and 1.9."""
+    values = {0: 0.969359, 1: 0.9889}
+    pair = replace(drawn, trials=tuple(
+        replace(drawn.trials[number], value=value, state=TrialState.COMPLETE) for number, value in values.items()
+    ))  # fmt: skip
+    found = headline(pair)
+    assert found is not None
+    assert found.gain == f"{trials_table.rows(pair)[0]['text']['gain']} points" == "+1.9 points"
 
 
 def test_a_structure_is_sent_as_a_letter_a_unit(drawn: StudyRecord) -> None:
@@ -145,4 +157,26 @@ def test_ticks_outlive_other_pages(page: Any, shown: str) -> None:
     page.get_by_role("button", name="Clear").click()
     page.wait_for_function("() => document.querySelectorAll('#trials .ag-row input:checked').length === 0")
     page.get_by_role("link", name="Compare trials").wait_for()
+    assert page.faults == []
+
+
+BRUSH = """() => { const plot = document.querySelector('.js-plotly-plot');
+  const points = plot.data.flatMap((trace, curve) => [...trace.x].map((x, place) => ({
+    curveNumber: curve, pointNumber: place, pointIndex: place, x: x, y: trace.y[place], data: trace,
+    fullData: plot._fullData[curve], customdata: trace.customdata && trace.customdata[place]})));
+  plot.emit('plotly_selected', {points: points.filter(point => point.x === 0 && point.y >= 0.5)}); }"""
+
+
+def test_brushes_of_the_parallel_coordinates_filter_the_table(page: Any, shown: str) -> None:
+    page.goto(f"{shown}/study/drawn?tab=trials")
+    page.locator("#trials .ag-row").first.wait_for()
+    page.wait_for_function("() => document.querySelector('.js-plotly-plot .scatterlayer .trace')")
+    page.evaluate(BRUSH)
+    page.get_by_text("inside the brushes").wait_for()
+    said = int(page.locator("#brushed-words").inner_text().split()[0])
+    assert 0 < said < 120
+    page.wait_for_function("said => dash_ag_grid.getApi('trials').getDisplayedRowCount() === said", arg=said)
+    page.get_by_role("link", name="Compare trials").wait_for()  # brushing chooses nothing to compare
+    page.evaluate("() => document.querySelector('.js-plotly-plot').emit('plotly_deselect')")
+    page.wait_for_function("() => dash_ag_grid.getApi('trials').getDisplayedRowCount() === 120")
     assert page.faults == []

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import math
+import operator
 
 import plotly.graph_objects as go
 import pytest
@@ -102,3 +104,43 @@ def test_changes_have_a_sign_and_points_where_a_metric_has_some() -> None:
 def test_green_and_orange_are_the_winner_and_the_plain_recipe_alone() -> None:
     own = {theme.GREEN, theme.ORANGE}
     assert not own & {*theme.SERIES, *theme.STATES.values(), *theme.UNITS.values()}
+
+
+_SIGHT = {
+    "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
+    "tritanopia": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)),
+}
+"""What linear red, green and blue look like (Machado, Oliveira and Fernandes 2009, doi.org/10.1109/TVCG.2009.113)."""
+_SOLID = {state: colour for state, colour in theme.UNITS.items() if colour.startswith("#") and state != "edited"}
+_TOLD_APART = {
+    "units": list(_SOLID.values()),
+    "states": list(theme.STATES.values()),
+    "winner and plain recipe": [theme.GREEN, theme.ORANGE],
+    "lines": list(theme.SERIES),
+}
+
+
+def seen(colour: str, sight: str) -> tuple[float, float, float]:
+    """Return a colour in CIE L*a*b* as it looks to somebody."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in theme.rgb(colour))]
+    red, green, blue = (min(max(sum(map(operator.mul, row, linear)), 0), 1) for row in _SIGHT[sight])
+    x = (0.4124 * red + 0.3576 * green + 0.1805 * blue) / 0.9505
+    y = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    z = (0.0193 * red + 0.1192 * green + 0.9505 * blue) / 1.089
+    root_x, root_y, root_z = (v ** (1 / 3) if v > 216 / 24389 else (24389 / 27 * v + 16) / 116 for v in (x, y, z))
+    return 116 * root_y - 16, 500 * (root_x - root_y), 200 * (root_y - root_z)
+
+
+@pytest.mark.parametrize("sight", _SIGHT)
+@pytest.mark.parametrize("what", _TOLD_APART)
+def test_colours_that_mean_different_things_look_different_to_the_colour_blind(what: str, sight: str) -> None:
+    """A difference of 2.3 is just noticed side by side; these are far apart in a figure, so six times as much."""
+    for one, other in itertools.combinations(_TOLD_APART[what], 2):
+        assert math.dist(seen(one, sight), seen(other, sight)) > 14, (one, other)
+
+
+@pytest.mark.parametrize("sight", _SIGHT)
+def test_nothing_looks_like_the_winner_or_the_plain_recipe(sight: str) -> None:
+    for own, other in itertools.product((theme.GREEN, theme.ORANGE), theme.SERIES):
+        assert math.dist(seen(own, sight), seen(other, sight)) > 14, (own, other)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from torch import nn
 from spaces import backbones, heads
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.candidate import Candidate
-from spaces.chains.chain import Trainable
+from spaces.chains.chain import Trainable, Unit
 from spaces.decisions import registry
 from spaces.decisions._stages import stages
 from spaces.decisions.dropout import Range as DropoutRange
@@ -21,6 +22,7 @@ from spaces.decisions.penalty import Penalty
 from spaces.networks import build
 from spaces.networks.space import Random, Space
 
+QUICK = ("resnet18", "mobilenet_v3_small", "swin_t", "timm:test_vit", "timm:test_convnext")
 OTHERS = [
     *("densenet121", "efficientnet_b0", "googlenet", "mnasnet0_5", "mobilenet_v3_large", "regnet_y_400mf"),
     *("shufflenet_v2_x0_5", "squeezenet1_1", "swin_v2_t", "resnext50_32x4d", "vit_b_16", "convnext_small"),
@@ -68,19 +70,17 @@ def should_learn(space: Space, candidate: Candidate, network: build.Network) -> 
     return names
 
 
-@settings(max_examples=15, deadline=None)
-@given(
-    name=st.sampled_from(["resnet18", "mobilenet_v3_small", "swin_t", "timm:test_vit", "timm:test_convnext"]),
-    seed=st.integers(0, 10**6),
-)
+@pytest.mark.parametrize("name", QUICK)
+@settings(max_examples=1, deadline=None)
+@given(seed=st.integers(0, 10**6))
 def test_random_candidates_build_and_only_what_should_move_moves(name: str, seed: int) -> None:
     check_candidate(space_of(name), seed)
 
 
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None)
-@given(name=st.sampled_from(OTHERS), seed=st.integers(0, 10**6))
-def test_random_candidates_of_other_backbones_too(name: str, seed: int) -> None:
+@given(name=st.sampled_from([*QUICK, *OTHERS]), seed=st.integers(0, 10**6))
+def test_many_random_candidates_of_many_backbones_do_too(name: str, seed: int) -> None:
     check_candidate(space_of(name), seed)
 
 
@@ -161,6 +161,22 @@ def test_sizes_count_what_is_there(space: Space) -> None:
     assert size.trained == sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     assert size.unit_states == ("frozen", "trained", "trained", "dropped")
     assert size.flops > 2 * 8 * 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, "trained"),
+        ({"trainable": Trainable.NONE}, "frozen"),
+        ({"trainable": Trainable.NORM}, "adapted"),
+        ({"trainable": Trainable.NONE, "extra": ("adapter",), "edits": ("adapter of 8",)}, "adapted: adapter of 8"),
+        ({"edits": ("5x5 kernel", "stride 1")}, "trained: 5x5 kernel, stride 1"),
+        ({"trainable": Trainable.NONE, "edits": ("stride 1",)}, "frozen: stride 1"),
+        ({"skipped": True}, "skipped"),
+    ],
+)
+def test_a_units_state_says_what_learns_and_what_was_edited(changes: dict[str, Any], state: str) -> None:
+    assert build.unit_state(Unit("unit", nn.Identity(), **changes)) == state
 
 
 def test_groups_hold_every_learning_parameter_once(space: Space) -> None:

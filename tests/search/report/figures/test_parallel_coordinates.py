@@ -32,6 +32,33 @@ def test_a_missing_parameter_leaves_a_gap(study: StudyRecord) -> None:
     assert rows.places[rows.numbers.index(5)][rare] is None
 
 
+def test_what_is_brushed_is_found_among_all_trials_drawn_or_not(study: StudyRecord) -> None:
+    many = tuple(
+        replace(
+            study.trials[1],
+            number=number,
+            value=number / 2000,
+            params={"freeze": number % 8, "kind": "abc"[number % 3]},
+        )
+        for number in range(2000)
+    )
+    rows = figure.rows(replace(study, trials=many))
+    assert rows is not None
+    assert rows.left_out
+    names = [axis.name for axis in rows.axes]
+    freeze, kind, value = (names.index(name) for name in ("freeze", "kind", "accuracy"))
+    assert rows.inside(many, []) == list(range(2000))
+    low, high = (round(rows.axes[freeze].place(end), 4) for end in (2, 4))
+    assert rows.inside(many, [(freeze, low), (freeze, high)]) == [n for n in range(2000) if 2 <= n % 8 <= 4]
+    brushed = [(freeze, low), (kind, 0.0), (kind, 1.0), (value, 0.5), (value, 1.0)]
+    found = rows.inside(many, brushed)
+    assert found == [n for n in range(2000) if n % 8 == 2 and n % 3 in (0, 2) and n >= found[0]]
+    assert 990 < found[0] < 1010
+    assert rows.inside(many, [(99, 0.5)]) == list(range(2000))
+    other = replace(many[0], params={"kind": "of another space"})
+    assert rows.inside([other], [(freeze, low)]) == rows.inside([other], [(kind, 0.0)]) == []
+
+
 def test_of_many_trials_the_best_are_all_there(study: StudyRecord) -> None:
     many = tuple(
         replace(study.trials[1], number=number, value=number / 5000, params={"freeze": number % 8})
