@@ -126,13 +126,13 @@ class Row:
         """
         start = root or self.folder
         path = start / self.text(column, "a path")
-        found = image_file(path)
-        if found is None:
+        file = image_file(path)
+        if file is None:
             raise DataError(
                 f"{self.place}: no file {curtailed(str(path), LONGEST_PATH)}; paths start at {start} (set `data.root` "
                 "to change that)"
             )
-        return FileImage(found)
+        return FileImage(file)
 
 
 def image_file(path: Path) -> Path | None:

@@ -273,7 +273,7 @@ def classes_of(
     if len(known) < 2:
         classes = f"only the class {known[0]!r}" if known else "no class"
         raise DataError(f"{name}: {classes} found; classification needs at least two classes")
-    index = {label: place for place, label in enumerate(known)}
+    index = {label: number for number, label in enumerate(known)}
     return texts.collect(
         name,
         [item for item in listed if item.label in index],

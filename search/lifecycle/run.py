@@ -35,11 +35,11 @@ class StudyResult:
     """The result of a run.
 
     Attributes:
-        study: the whole study with all its trials, including those of earlier runs.
-        report: path of the HTML report; None when none was asked for.
-        stopped: why the run ended before the study had all its trials; empty when it has.
-        model: folder of the exported model, the winner trained on all data where that could be had.
-        notes: what was left out at the end, and why, a line each.
+        study: the study with all its trials, including those of earlier runs.
+        report: path of the HTML report; None if none was asked for.
+        stopped: why the run ended before the study had all its trials; empty if it has.
+        model: folder of the exported model: the winner, trained on all data if possible.
+        notes: what was left out at the end, and why, one line each.
     """
 
     study: StudyRecord
@@ -55,7 +55,7 @@ class StudyResult:
 
     @property
     def gain(self) -> float | None:
-        """How much better the best trial is than the plain recipe, positive when it is; None without both."""
+        """How much better the best trial is than the plain recipe; negative if it is worse, None without both."""
         best, baseline = self.study.best, self.study.baseline
         if best is None or baseline is None or best.value is None or baseline.value is None:
             return None
@@ -106,7 +106,7 @@ def run_study(
     options = run_options(given)
     storage, watching, where = options.storage, options.observer, options.placement
     is_detached = launchers.launcher_of(where.launcher).is_detached
-    if is_detached and spec.search.target >= OPEN:  # nobody stays here who could close the study
+    if is_detached and spec.search.target >= OPEN:  # nobody remains here to close the study
         spec = replace(spec, search=replace(spec.search, trials=TRIALS))
     seconds = spec.search.timeout
     stop_signal = StopSignal()

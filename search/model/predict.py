@@ -100,8 +100,8 @@ def task_of(name: str, options: Mapping[str, Any], facts: Mapping[str, Any]) -> 
         chosen = TypeAdapter(task.options).validate_python(dict(options)) if task.options else None
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in fault["loc"])
-        raise UserError(f"options of the task {name}: {place}: {fault['msg']}") from error
+        key = ".".join(str(part) for part in fault["loc"])
+        raise UserError(f"options of the task {name}: {key}: {fault['msg']}") from error
     try:
         return task.restore(chosen, facts)
     except (KeyError, TypeError, ValueError) as error:
@@ -270,8 +270,8 @@ def predict(
     step = _LARGE_BATCH if model.task.predicts == "masks" else _BATCH
     for start in range(0, len(items), step):
         group = items[start : start + step]
-        found = inputs.read(group)
-        ready = [read for read in found if isinstance(read, Ready)]
+        prepared = inputs.read(group)
+        ready = [read for read in prepared if isinstance(read, Ready)]
         predicted: list[Prediction] = []
         lost: Iterator[bool] = iter(())
         if ready:
@@ -286,7 +286,7 @@ def predict(
                 _check_network(model, batch)
             lost = iter(without)
         predictions = iter(predicted)
-        for item, read in zip(group, found, strict=True):
+        for item, read in zip(group, prepared, strict=True):
             broken = read if isinstance(read, str) else _LOST if next(lost) else ""
             prediction = Prediction() if isinstance(read, str) else next(predictions)
             yield PredictedItem(item, broken=broken) if broken else PredictedItem(item, prediction)

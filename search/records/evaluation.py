@@ -46,7 +46,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box in a picture; all four sides in shares of the original image, the origin at the top left.
+    """A box in a picture; all four sides as fractions of the original image, the origin at the top left.
 
     Attributes:
         score: confidence of a predicted one; None for a true one.
@@ -65,13 +65,13 @@ class Picture:
     """A validation sample worth a look, with its true and its predicted label.
 
     Attributes:
-        place: in the validation split, counted from 0.
+        place: index in the validation split.
         caption: one line describing it (``true 3.1, predicted 5.0``).
         boxes: true ones, and predicted ones with a score.
-        true_mask, predicted_mask: PNG in base64, one grey value a class, over the part ``shown`` of the image;
-            empty where there is none.
-        shown: that part, as left, top, right, bottom in shares of the original image.
-        sample: what the data set calls it: a file's path where there is a file.
+        true_mask, predicted_mask: PNG in base64, one grey value per class, over the part ``shown`` of the image; empty
+            if there is none.
+        shown: that part, as left, top, right, bottom in fractions of the original image.
+        sample: its name in the data set: a path if it is a file.
         content: hash of what is stored there, in hexadecimal: a file that is another one by now is not shown.
     """
 
@@ -96,9 +96,9 @@ class Mistake:
     """A misclassified validation sample.
 
     Attributes:
-        place: in the validation split, counted from 0.
+        place: index in the validation split.
         true, predicted: names of classes; ``confidence`` is the probability given to ``predicted``.
-        sample: what the data set calls it: a file's path where there is a file.
+        sample: its name in the data set: a path if it is a file.
         content: hash of what is stored there, in hexadecimal: a file that is another one by now is not shown.
     """
 
@@ -115,10 +115,10 @@ class Evaluation:
     """Validation in detail at a trial's best epoch.
 
     Attributes:
-        classes: one result a class, in the data set's order.
+        classes: one result per class, in the data set's order.
         confusion: rows are true classes, columns predicted ones; counts.
-            Empty where a sample does not have exactly one class.
-        mistakes: the most confident ones, the surest first.
+            Empty unless samples have exactly one class.
+        mistakes: the most confident ones, in descending order of confidence.
         measured: results per class or number in the task's own metrics.
         pictures: samples worth looking at, the worst first.
         resampled: the study's objective on bootstrap samples of the validation data, the same ones in every trial.

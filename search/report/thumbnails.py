@@ -26,10 +26,10 @@ def thumbnail(path: str, content: str, pixels: int = PIXELS) -> Image.Image | No
     A file that moved, is broken, of an unknown kind, or has another hash than ``content`` counts as none: pages say so.
     """
     try:
-        place = Path(path)
-        if not content or not place.is_file() or place.stat().st_size > _LARGEST:
+        known = Path(path)
+        if not content or not known.is_file() or known.stat().st_size > _LARGEST:
             return None
-        return read_small(place, pixels) if FileImage(place).digest().hex() == content else None
+        return read_small(known, pixels) if FileImage(known).digest().hex() == content else None
     except (OSError, ValueError):  # names that no file system takes, among others
         return None
 

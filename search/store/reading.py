@@ -60,7 +60,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One line of the list of studies.
+    """A study in the list of studies.
 
     Attributes:
         leak: says in words that validation samples are in training too; empty where none are.
@@ -77,7 +77,7 @@ class Summary:
 
 @retried_read
 def load_study(engine: Engine, name: str, *, epochs: bool = True, trials: bool = True) -> StudyRecord:
-    """Return the study with its trials; without their curves when ``epochs`` is false, none when ``trials`` is.
+    """Return the study with its trials, without their curves if ``epochs`` is false; no trials if ``trials`` is.
 
     Raises:
         NotFoundError: no such study; suggests the nearest name.
@@ -258,7 +258,7 @@ def _progress(connection: Connection, study: Any) -> Progress:
 
 @retried_read
 def list_studies(engine: Engine) -> tuple[Summary, ...]:
-    """Return a line for every study, the newest first."""
+    """Return a summary of every study, the newest first."""
     with reading(engine) as connection:
         rows = connection.execute(
             select(StudyRow.__table__)
@@ -345,7 +345,7 @@ def trial_states(engine: Engine, name: str) -> tuple[TrialStatus, ...]:
 
 @retried_read
 def artifacts_of(engine: Engine, name: str) -> tuple[str, str] | None:
-    """Return address and key of where the study's checkpoints are; None before its first worker."""
+    """Return address and key of the study's checkpoints; None before its first worker."""
     with reading(engine) as connection:
         place = study_row(connection, name).artifacts
     return None if place is None else (place["address"], place["key"])

@@ -22,7 +22,7 @@ def create_study(engine: Engine, study: StudyRecord, *, may_shrink: bool = False
     """Store a new study, or continue the one of the same name; return whether it is new.
 
     Two processes may create the same study at once: one does, both continue. A larger target than the stored
-    one replaces it, and a stop that was asked for is taken back.
+    one replaces it, and a requested stop is withdrawn.
 
     Args:
         may_shrink: a smaller target replaces the stored one too; trials that have begun stay.
@@ -53,7 +53,7 @@ def _create(engine: Engine, study: StudyRecord, *, may_shrink: bool) -> bool:
                 f"the study {study.name!r} exists and is another search; give this one another name. It differs in:\n"
                 + "\n".join(f"  {line}" for line in changes)
             )
-        # A study that was left open by a run that died is closed to the number that this run names.
+        # A study left open by a run that died gets the number that this run names.
         least = _begun(connection, row.id) if may_shrink else 0 if row.target >= OPEN else row.target
         target = max(least, study.target)
         values = {"target": target, "stopping": False, "spec": _with_search(row.spec, study.spec)}
@@ -66,7 +66,7 @@ def _with_search(stored: Json, given: Json) -> Json:
     try:
         return {**stored, "study": {**stored["study"], "search": given["study"]["search"]}}
     except (KeyError, TypeError):
-        return stored  # of another version
+        return stored  # from another version
 
 
 @retried
@@ -255,9 +255,9 @@ def forget_checkpoint(engine: Engine, study: str, number: int) -> None:
 
 @retried
 def close_study(engine: Engine, study: str, *, is_settled: bool = False) -> None:
-    """Let an open study end with the trials that it has.
+    """End an open study with the trials that it has.
 
-    One that has a number of trials to reach is left as it is, unless it ``is_settled``: no more of them are needed.
+    A study with a target number is unchanged, unless it ``is_settled`` and needs no more trials.
     """
     with writing(engine) as connection:
         begun = _begun(connection, select(StudyRow.id).where(StudyRow.name == study).scalar_subquery())
@@ -273,7 +273,7 @@ def _begun(connection: Connection, study: Any) -> int:
 
 @retried
 def request_stop(engine: Engine, study: str) -> None:
-    """Let workers claim no further trial of ``study``, nor train its candidates again, until it is run again.
+    """Keep workers from claiming trials of ``study``, or retraining its candidates, until it is run again.
 
     Raises:
         NotFoundError: no such study.
@@ -295,8 +295,8 @@ def retry_failed(engine: Engine, study: str, numbers: Sequence[int] | None = Non
         NotFoundError: no such study.
     """
     with writing(engine) as connection:
-        found = select(StudyRow.id).where(StudyRow.name == study).with_for_update()
-        study_id = connection.execute(found).scalar_one_or_none()
+        locked = select(StudyRow.id).where(StudyRow.name == study).with_for_update()
+        study_id = connection.execute(locked).scalar_one_or_none()
         if study_id is None:
             raise NotFoundError(f"no study {study!r} in this store")
         failed = select(TrialRow).where(TrialRow.study_id == study_id, TrialRow.state == TrialState.FAILED)
@@ -351,7 +351,7 @@ def place_artifacts(engine: Engine, study: str, address: str, key: str) -> tuple
 
 @retried
 def delete_study(engine: Engine, study: str) -> None:
-    """Remove the study with its trials, epochs, workers, confirmations and refits; none there is no error."""
+    """Remove the study, if it exists, with its trials, epochs, workers, confirmations and refits."""
     is_own = or_(StudyRow.name == study, StudyRow.parent == study)
     with writing(engine) as connection:
         owners = list(connection.execute(select(StudyRow.id).where(is_own)).scalars())

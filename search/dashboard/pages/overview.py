@@ -13,7 +13,7 @@ from search.report.figures import studies_figures
 from search.store.reading import Summary
 
 MOST = 12
-"""Studies that are compared in figures, the newest: every one of them is read whole."""
+"""Number of studies compared in figures, the newest: each of them is read completely."""
 
 FIRST = """\
 ftsearch init DATA          # writes a study file for your images, texts or tables
@@ -38,7 +38,7 @@ def page(studies: Sequence[Summary], store: str) -> html.Div:
 
 
 def facts(studies: Sequence[Summary]) -> html.Div:
-    """Return the table of studies, which changes while trials run; a sentence while there is none."""
+    """Return the table of studies, which changes while trials run; a sentence while there are none."""
     if not studies:
         return html.Div([html.P("This store holds no study yet. To make one:"), html.Pre(FIRST)])
     head = (

@@ -55,8 +55,8 @@ class CsvBoxes(Format):
                 drawn.extend(_boxes(row, options))
             except DataError as error:
                 faults.add(str(error))
-        found = [AnnotatedImage(path, place, split, drawn) for (path, split), (place, drawn) in boxes.items()]
-        return dataset(table.stem, found, options, None, faults)
+        annotated = [AnnotatedImage(path, place, split, drawn) for (path, split), (place, drawn) in boxes.items()]
+        return dataset(table.stem, annotated, options, None, faults)
 
 
 def _boxes(row: Row, options: Options) -> list[BoxAnnotation]:

@@ -45,17 +45,17 @@ class Mistakes(Figure):
             return theme.sentence("No mistakes of the winner are recorded: it made none, or no trial is complete.")
         if rows.texts:
             return _written(rows.mistakes)
-        pictures = [(one, found) for one in rows.mistakes if (found := picture(one.sample, one.content))]
+        pictures = [(one, source) for one in rows.mistakes if (source := picture(one.sample, one.content))]
         if not pictures:
             listed = "; ".join(_words(mistake) for mistake in rows.mistakes[:3])
             return theme.sentence(f"The images cannot be reached from here, so only in words: {listed}.")
         figure = go.Figure()
         across = min(_ACROSS, len(pictures))
         lines = -(-len(pictures) // across)
-        for index, (_, found) in enumerate(pictures):
+        for index, (_, source) in enumerate(pictures):
             column, line = index % across, index // across
             figure.add_layout_image(
-                source=found,
+                source=source,
                 x=column,
                 y=-line,
                 xref="x",

@@ -37,7 +37,9 @@ def trained(candidate: Candidate, space: Space) -> building.Network:
     return network.eval()
 
 
-@pytest.mark.parametrize("backbone", ["squeezenet1_1", "resnet18", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    "backbone", ["squeezenet1_1", "mobilenet_v2", pytest.param("resnet18", marks=pytest.mark.slow)]
+)
 def test_any_candidate_is_rebuilt_from_its_checkpoint(backbone: str) -> None:
     pretrained = backbones.resolve(backbone).pretrained("none", SIZE, seed=4)
     space = Space(pretrained, {name: decision.options() for name, decision in registry().items()})
