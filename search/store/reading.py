@@ -269,8 +269,9 @@ def list_studies(engine: Engine) -> tuple[Summary, ...]:
 
 
 def _summary(connection: Connection, row: Any) -> Summary:
-    names = map(stored_line, (row.name, row.task, row.backbone, row.metric))
-    return Summary(*names, aware(row.created_at), _progress(connection, row), _dataset_record(row.dataset).leak)
+    leak = _dataset_record(row.dataset).leak
+    name, task, backbone, metric = (stored_line(text) for text in (row.name, row.task, row.backbone, row.metric))
+    return Summary(name, task, backbone, metric, aware(row.created_at), _progress(connection, row), leak)
 
 
 @retried_read
