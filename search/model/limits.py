@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from search.records.plain_text import LONGEST_NAME, is_control
+from search.records.plain_text import LONGEST_NAME, is_control, shortened
 
 
 class Frame(Protocol):
@@ -23,6 +23,9 @@ class Frame(Protocol):
 
     @property
     def std(self) -> tuple[float, float, float]: ...
+
+    @property
+    def interpolation(self) -> str: ...
 
     @property
     def levels(self) -> tuple[float, float] | None: ...
@@ -56,7 +59,7 @@ class Between:
 
 
 _SIDES, _PIXELS = Between(1, 1 << 15), 1 << 24
-_CLASSES = 1 << 16
+_CLASSES, _INTERPOLATIONS = 1 << 16, ("bilinear", "bicubic")
 _TEMPERATURES, _MEANS, _DEVIATIONS = Between(1e-4, 1e4), Between(-1e3, 1e3), Between(1e-6, 1e6)
 
 
@@ -64,8 +67,8 @@ def exceeded(facts: Facts) -> str:
     """Return a message about the first value outside its limits; empty if there is none."""
     if facts.temperature not in _TEMPERATURES:
         return f"temperature: expected a number {_TEMPERATURES}, got {facts.temperature}"
-    if len(facts.classes) > _CLASSES:
-        return f"classes: expected at most {_CLASSES}, got {len(facts.classes)}"
+    if not 0 < len(facts.classes) <= _CLASSES:
+        return f"classes: expected 1 to {_CLASSES}, got {len(facts.classes)}"
     longest = max(map(len, facts.classes), default=0)
     if longest > LONGEST_NAME:
         return f"classes: expected names of at most {LONGEST_NAME} characters, got one of {longest}"
@@ -81,6 +84,8 @@ def _of_frame(frame: Frame) -> str:
         return f"frame.mean: expected numbers {_MEANS}, got {frame.mean}"
     if not all(value in _DEVIATIONS for value in frame.std):
         return f"frame.std: expected numbers {_DEVIATIONS}, got {frame.std}"
+    if frame.interpolation not in _INTERPOLATIONS:
+        return f"frame.interpolation: expected {' or '.join(_INTERPOLATIONS)}, got {shortened(frame.interpolation)!r}"
     levels = frame.levels
     if levels is not None and not (all(map(math.isfinite, levels)) and levels[0] < levels[1]):
         return f"frame.levels: expected two numbers, the smaller first, got {levels}"

@@ -134,12 +134,30 @@ class Evaluation:
     @classmethod
     def from_json(cls, data: Json) -> Evaluation:
         """Read what ``dataclasses.asdict`` and JSON made of one."""
-        classes = tuple(ClassResult(**result) for result in data["classes"])
-        mistakes = tuple(Mistake(**mistake) for mistake in data.get("mistakes", ()))
-        measured = tuple(Measured(**result) for result in data.get("measured", ()))
+        classes = tuple(
+            ClassResult(
+                str(one["name"]), float(one["precision"]), float(one["recall"]), float(one["f1"]), int(one["support"])
+            )
+            for one in data["classes"]
+        )
+        mistakes = tuple(
+            Mistake(
+                int(one["place"]),
+                str(one["true"]),
+                str(one["predicted"]),
+                float(one["confidence"]),
+                str(one.get("sample", "")),
+                str(one.get("content", "")),
+            )
+            for one in data.get("mistakes", ())
+        )
+        measured = tuple(
+            Measured(str(one["name"]), {name: float(value) for name, value in one["values"].items()}, one["support"])
+            for one in data.get("measured", ())
+        )
         pictures = tuple(Picture.from_json(picture) for picture in data.get("pictures", ()))
-        confusion = tuple(tuple(row) for row in data["confusion"])
-        return cls(classes, confusion, mistakes, measured, pictures, tuple(data.get("resampled", ())))
+        confusion = tuple(tuple(map(int, row)) for row in data["confusion"])
+        return cls(classes, confusion, mistakes, measured, pictures, tuple(map(float, data.get("resampled", ()))))
 
     def named(self, inputs: Sequence[Named]) -> Evaluation:
         """Return the same with samples named: ``inputs`` are those of the validation split in order."""

@@ -99,6 +99,7 @@ CHANGES = [
     "ft_trial SET candidate = '{'",
     "ft_trial SET candidate = '[1]'",
     "ft_trial SET evaluation = '[1, 2]'",
+    'ft_trial SET evaluation = \'{"classes": [], "confusion": [["x"]]}\'',
     "ft_trial SET started_at = 'x'",
     f"ft_trial SET extras = '{'[' * 50_000}'",
     "ft_study SET dataset = '{}'",
