@@ -46,11 +46,11 @@ def on_larger_maps(
 
     What features are worth as they are shows what they are worth to start from, and a probe costs seconds. Where larger
     maps did better on other data (``prior_of``), no worse is as far as validation can tell. Linear probes stay as they
-    are.
+    are, and so do the candidates of a study that weighs costs too: larger maps cost computation.
     """
     space = runtime.space.member_of(candidate)
     drawn = space.values(candidate)
-    if _MAPS not in drawn or runtime.is_linear_probe(candidate):
+    if _MAPS not in drawn or runtime.spec.goals.further or runtime.is_linear_probe(candidate):
         return candidate
     complete = (trial for trial in trials if trial.state is TrialState.COMPLETE and trial.value is not None)
     values = {trial.fingerprint: trial.value or 0.0 for trial in complete}
