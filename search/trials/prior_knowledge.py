@@ -81,7 +81,8 @@ def prior_of(runtime: StudyRuntime, candidate: Candidate) -> int:
     """Return how many traits ``candidate`` has that did better on other data, whatever few validation samples say.
 
     They are: training more than a last layer, and larger maps from the stem on where images are smaller than those of
-    the pretraining. On seven sets of 200 to 420 images (MobileNetV2 at 128 px) each gave 3 to 5 points of test accuracy.
+    the pretraining. On seven sets of 200 to 420 images (MobileNetV2 at 128 px) each gave 3 to 5 points of test
+    accuracy.
     """
     space = runtime.space.member_of(candidate)
     chain, values = space.chain, space.values(candidate)
